@@ -1,0 +1,40 @@
+//! Secret types and the primitives that Wardein stands on, each behind one name.
+//!
+//! What: SHA-256, HMAC, HKDF, P-256 agreement and signatures, two AEADs, ML-KEM-768, all from maintained
+//! libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
+//! reviewer finds every use of a raw secret by searching for `expose`.
+//!
+//! What it does not do: no key storage, no protocol. What `ring` itself keeps on its stack (HMAC key schedules,
+//! ECDH scalars) is not wiped by `ring` and cannot be wiped from here.
+#![no_std]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod aead;
+mod agreement;
+mod digest;
+mod entropy;
+mod hkdf;
+mod mac;
+#[cfg(feature = "ml-kem")]
+mod ml_kem;
+mod secret;
+mod signature;
+
+pub use aead::{AES_256_GCM_NONCE_LEN, AeadKey, OpenError, TAG_LEN};
+pub use agreement::{EphemeralKey, InvalidPoint, P256_POINT_LEN, P256_SHARED_LEN};
+pub use digest::{Digest, Sha256};
+pub use entropy::{Entropy, EntropyError, SystemEntropy};
+pub use hkdf::Prk;
+pub use mac::{MacKey, MacMismatch, Tag};
+#[cfg(feature = "ml-kem")]
+pub use ml_kem::{
+    InvalidEncapsulationKey, ML_KEM_768_CIPHERTEXT_LEN, ML_KEM_768_KEY_LEN, MlKemSeed, ml_kem_encapsulate,
+};
+pub use secret::{Secret, SecretBytes};
+pub use signature::{InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError};
+
+/// More bytes were asked of a primitive than it can give or take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;

@@ -1,0 +1,111 @@
+//! Secrets that wipe themselves, of fixed and of growing size.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use zeroize::Zeroize;
+
+/// `N` secret bytes, wiped when dropped.
+///
+/// They live on the heap, so that moving the value moves a pointer and leaves no copy behind. There is no
+/// `Debug`, `Clone`, `PartialEq` or serialization: [`Secret::expose`] is the one way to the bytes, so that
+/// searching for it finds every use.
+pub struct Secret<const N: usize>(Box<[u8; N]>);
+
+impl<const N: usize> Secret<N> {
+    /// A secret that `fill` writes in place, so that it never exists elsewhere.
+    pub fn filled(fill: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut bytes = Box::new([0; N]);
+        fill(&mut bytes);
+        Self(bytes)
+    }
+
+    /// The same, when filling can fail; the error is that of `fill`.
+    pub fn try_filled<E>(fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>) -> Result<Self, E> {
+        let mut secret = Self(Box::new([0; N]));
+        fill(&mut secret.0)?;
+        Ok(secret)
+    }
+
+    /// A copy of `bytes`. The caller wipes its own.
+    pub fn copied_from(bytes: &[u8; N]) -> Self {
+        Self::filled(|to| to.copy_from_slice(bytes))
+    }
+
+    /// A second owner of the same bytes, by name, so that duplicates are found by searching for it.
+    pub fn duplicate(&self) -> Self {
+        Self::copied_from(&self.0)
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Secret bytes that are written piece by piece, wiped when dropped and whenever they move to a larger place.
+#[derive(Default)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// No bytes yet, with room for `capacity`.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// Adds `bytes` at the end.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        if self.0.capacity() - self.0.len() < bytes.len() {
+            // A Vec that grows by itself would free its old place with the secret still in it.
+            let mut larger = Vec::with_capacity(2 * (self.0.len() + bytes.len()));
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Takes over `bytes`, which are wiped with this value.
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_fill_gives_no_secret() {
+        assert!(Secret::<4>::try_filled(|_| Err("no entropy")).is_err());
+        let secret = Secret::<4>::try_filled(|bytes| {
+            bytes.fill(7);
+            Ok::<(), ()>(())
+        });
+        assert_eq!(secret.ok().map(|s| *s.expose()), Some([7; 4]));
+    }
+
+    #[test]
+    fn secret_bytes_keep_all_that_was_added() {
+        let mut bytes = SecretBytes::with_capacity(3);
+        bytes.extend(&[1, 2]);
+        bytes.extend(&[3, 4, 5]);
+        assert_eq!(bytes.expose(), [1, 2, 3, 4, 5]);
+    }
+}

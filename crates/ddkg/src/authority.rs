@@ -1,0 +1,20 @@
+//! The authority's end: answer an enrollment, verify proofs, tell a repeated message from a clone, keep pending and
+//! retired generations, open what devices sealed, delegate, and erase.
+//!
+//! It is sans-IO: a [`Record`] is loaded, decides with the time handed in, and changes only when it accepts. The caller
+//! stores the changed record, and what [`Spend`] names, durably and in one step before it answers.
+
+mod codec;
+mod enroll;
+mod open;
+mod proof;
+mod record;
+mod refusal;
+mod rekey;
+mod settle;
+
+pub use enroll::{EnrollTerms, Enrolled};
+pub use open::{Delegation, Expected, Spend};
+pub use proof::Accepted;
+pub use record::{Record, Standing};
+pub use refusal::{CloneEvidence, Refusal};

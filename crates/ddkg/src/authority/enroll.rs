@@ -1,0 +1,105 @@
+//! Enrollment, the authority's part (specification, section 4).
+
+use super::record::{ConfirmSecret, Enrollment, Generation, Record};
+use super::refusal::Refusal;
+use crate::derive::derive;
+use crate::key::ConfirmKey;
+use crate::message::{Confirmation, EnrollReply, EnrollRequest};
+use crate::purposes::Purposes;
+use crate::suite::answer;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use wardein_crypto::{Digest, Entropy, SigningError};
+use wardein_domain::Schedule;
+
+/// What the authority grants an enrolling device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnrollTerms {
+    /// 1, or one more than the last generation of a device that enrolls anew, so that no key name stands for two keys.
+    pub generation: u64,
+    /// When keys change. Its `not_before` is the authority's time now.
+    pub schedule: Schedule,
+    /// The purposes for which the authority keeps trees.
+    pub purposes: Purposes,
+}
+
+/// The answer to an enrollment request.
+pub struct Enrolled {
+    /// The record to store before the reply leaves; `None` when the same request was answered before, and alike.
+    pub record: Option<Record>,
+    /// The reply.
+    pub reply: EnrollReply,
+}
+
+impl Record {
+    /// Answers an enrollment request. `previous` is the device's record, if there is one: a pending enrollment is replaced,
+    /// or answered alike when the request is the same; a confirmed one is never touched.
+    ///
+    /// `sign` signs the 32 bytes with the authority's identity key: ECDSA P-256 with SHA-256, DER.
+    pub fn enroll(
+        previous: Option<&Self>,
+        request: &EnrollRequest,
+        terms: &EnrollTerms,
+        sign: impl FnOnce(&Digest) -> Result<Vec<u8>, SigningError>,
+        entropy: &mut impl Entropy,
+    ) -> Result<Enrolled, Refusal> {
+        let digest = request.digest();
+        match previous.map(|record| &record.enrollment) {
+            Some(Enrollment::Pending { request, reply, .. }) if *request == digest => {
+                return Ok(Enrolled { record: None, reply: reply.clone() });
+            }
+            Some(Enrollment::Confirmed(_) | Enrollment::Done) => return Err(Refusal::AlreadyEnrolled),
+            Some(Enrollment::Pending { .. }) | None => {}
+        }
+        let (share, agreed) = answer(&request.share, entropy)?;
+        let transcript = request.transcript(&share, terms.generation, &terms.schedule);
+        let root = agreed.root(transcript.as_ref(), &transcript);
+        let confirm_authority = ConfirmKey::from(derive(&root.0, "confirm authority", transcript.as_ref()));
+        let reply = EnrollReply {
+            share,
+            generation: terms.generation,
+            schedule: terms.schedule,
+            signature: sign(&transcript)?,
+            confirmation: confirm_authority.tag(&transcript),
+        };
+        let confirm =
+            ConfirmSecret { secret: derive(&root.0, "confirm device", transcript.as_ref()), transcript };
+        let suite = request.share.suite();
+        let record = Self {
+            device: request.device.clone(),
+            attributes: request.attributes.digests(),
+            enrollment: Enrollment::Pending { request: digest, reply: reply.clone(), confirm },
+            active: Generation::new(terms.generation, suite, terms.schedule, 0, &root, terms.purposes),
+            pending: None,
+            retired: VecDeque::new(),
+            replaced: VecDeque::new(),
+        };
+        Ok(Enrolled { record: Some(record), reply })
+    }
+
+    /// Takes in the device's confirmation; from then on it may prove requests. The same confirmation again is fine until a
+    /// proof was accepted. `Ok(true)` when the record changed.
+    pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<bool, Refusal> {
+        if confirmation.device != self.device {
+            return Err(Refusal::WrongDevice);
+        }
+        let confirm = match &self.enrollment {
+            Enrollment::Pending { confirm, .. } | Enrollment::Confirmed(confirm) => confirm,
+            Enrollment::Done => return Err(Refusal::AlreadyEnrolled),
+        };
+        confirm
+            .key()
+            .verify(&confirm.transcript, &confirmation.tag)
+            .map_err(|_| Refusal::ConfirmationWrong)?;
+        match core::mem::replace(&mut self.enrollment, Enrollment::Done) {
+            Enrollment::Pending { confirm, .. } => {
+                self.enrollment = Enrollment::Confirmed(confirm);
+                Ok(true)
+            }
+            unchanged => {
+                self.enrollment = unchanged;
+                Ok(false)
+            }
+        }
+    }
+}

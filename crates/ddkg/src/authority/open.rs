@@ -1,0 +1,253 @@
+//! Tokens, payloads, files and delegations, the authority's part (specification, sections 2 and 7).
+
+use super::record::{Enrollment, Generation, Record, Tree};
+use super::refusal::Refusal;
+use crate::key::{DeviceName, FileWrapKey, KeyName, NumberKey, PayloadKey};
+use crate::message::{FileStanza, SealedPayload, Token};
+use crate::policy::Policy;
+use crate::tree::{Cover, OutOfRange};
+use crate::wire::{DecodeError, Problem, Reader, Sink};
+use alloc::string::ToString;
+use wardein_crypto::{Secret, SecretBytes};
+use wardein_domain::{Audience, Purpose};
+
+/// A key that is used up. The caller inserts its name, insert-only and in the same step as the record; a name that is
+/// there already means that the token, or the key, was spent before, and nothing may be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a key that is not recorded as spent can be used again"]
+pub struct Spend(pub KeyName);
+
+/// What a platform expects of a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The platform's own name.
+    pub audience: &'a Audience,
+    /// The nonce that it gave, or nothing.
+    pub platform_nonce: &'a [u8],
+}
+
+impl Record {
+    /// Verifies a platform token at Unix second `now`. The record changes, and the token is spent.
+    pub fn verify_token(
+        &mut self,
+        token: &Token,
+        expected: Expected<'_>,
+        now: u64,
+        policy: &Policy,
+    ) -> Result<Spend, Refusal> {
+        self.check_owner(&token.device)?;
+        let (claimed, active) = (token.generation, self.active.number);
+        if self.pending_generation() == Some(claimed) {
+            return Err(Refusal::GenerationPending { claimed });
+        }
+        if self.retired.iter().any(|retired| retired.number == claimed) {
+            return Err(Refusal::Retired { claimed, active });
+        }
+        if claimed != active {
+            return Err(Refusal::GenerationUnknown { claimed, active });
+        }
+        let generation = &mut self.active;
+        let due = |time: u64| generation.schedule.due(time);
+        let (lowest, highest) =
+            (due(now.saturating_sub(policy.grace)), due(now.saturating_add(policy.grace)));
+        let tree =
+            generation.trees.get_mut(&Purpose::Token).ok_or(Refusal::PurposeNotKept(Purpose::Token))?;
+        let reached = tree.highest.max(lowest);
+        let next = reached.saturating_sub(policy.token_retention).max(tree.cover.first());
+        if token.epoch < next {
+            return Err(Refusal::EpochSpent { next });
+        }
+        let highest = reached.max(tree.cover.first()).max(highest).saturating_add(policy.token_lead);
+        if token.epoch > highest {
+            return Err(Refusal::EpochAhead { highest });
+        }
+        let epoch_secret = tree.cover.epoch_secret(token.epoch).map_err(Refusal::EpochGone)?;
+        epoch_secret
+            .key(token.number)
+            .token_mac()
+            .verify(&token.transcript(), &token.mac)
+            .map_err(|_| Refusal::MacWrong)?;
+        if token.audience != *expected.audience || token.platform_nonce != expected.platform_nonce {
+            return Err(Refusal::AudienceWrong { found: token.audience.clone() });
+        }
+        tree.highest = tree.highest.max(token.epoch);
+        self.settle(now, policy);
+        Ok(Spend(token.key_name()))
+    }
+
+    /// Opens a payload without giving out its key. Where policy says once, the caller records [`Spend`] as well.
+    pub fn open(
+        &mut self,
+        sealed: &SealedPayload,
+        additional: &[u8],
+        now: u64,
+        policy: &Policy,
+    ) -> Result<(SecretBytes, Spend), Refusal> {
+        let key = self.key(sealed.name(), now, policy)?.payload();
+        let plaintext = sealed.open(&key, additional).map_err(|_| Refusal::OpenFailed)?;
+        self.opened(sealed.name());
+        Ok((plaintext, Spend(sealed.name().clone())))
+    }
+
+    /// Opens the file key of an age file.
+    pub fn unwrap_file_key(
+        &mut self,
+        stanza: &FileStanza,
+        now: u64,
+        policy: &Policy,
+    ) -> Result<(Secret<16>, Spend), Refusal> {
+        let key = self.key(stanza.name(), now, policy)?.file_wrap();
+        let file_key = stanza.unwrap_with(&key).map_err(|_| Refusal::OpenFailed)?;
+        self.opened(stanza.name());
+        Ok((file_key, Spend(stanza.name().clone())))
+    }
+
+    /// The key of a payload, for release to a platform that was granted it. The caller records [`Spend`].
+    pub fn release_payload_key(
+        &mut self,
+        name: &KeyName,
+        now: u64,
+        policy: &Policy,
+    ) -> Result<(PayloadKey, Spend), Refusal> {
+        if name.purpose != Purpose::Data {
+            return Err(Refusal::PurposeNotKept(name.purpose));
+        }
+        let key = self.key(name, now, policy)?.payload();
+        self.opened(name);
+        Ok((key, Spend(name.clone())))
+    }
+
+    /// The wrapping key of a file, for release to a platform that was granted it. The caller records [`Spend`].
+    pub fn release_file_key(
+        &mut self,
+        name: &KeyName,
+        now: u64,
+        policy: &Policy,
+    ) -> Result<(FileWrapKey, Spend), Refusal> {
+        if name.purpose != Purpose::File {
+            return Err(Refusal::PurposeNotKept(name.purpose));
+        }
+        let key = self.key(name, now, policy)?.file_wrap();
+        self.opened(name);
+        Ok((key, Spend(name.clone())))
+    }
+
+    /// The keys of `purpose` in the active generation from epoch `first` to `last`, and no other, for a site that must work
+    /// without the authority for a while.
+    pub fn delegate(&self, purpose: Purpose, first: u32, last: u32) -> Result<Delegation, Refusal> {
+        self.check_owner(&self.device)?;
+        let tree = self.active.trees.get(&purpose).ok_or(Refusal::PurposeNotKept(purpose))?;
+        let cover = tree.cover.narrow(first, last).map_err(Refusal::EpochGone)?;
+        Ok(Delegation { owner: self.device.clone(), generation: self.active.number, purpose, cover })
+    }
+
+    /// A `data` or `file` key by its name. There is no upper bound on its epoch: the device's clock may have been ahead.
+    fn key(&self, name: &KeyName, now: u64, policy: &Policy) -> Result<NumberKey, Refusal> {
+        self.check_owner(&name.owner)?;
+        let (claimed, active) = (name.generation, self.active.number);
+        let live = [Some(&self.active), self.pending.as_ref()];
+        let (schedule, trees) = live
+            .into_iter()
+            .flatten()
+            .find(|generation| generation.number == claimed)
+            .map(|generation| (&generation.schedule, &generation.trees))
+            .or_else(|| {
+                let retired = self.retired.iter().find(|retired| retired.number == claimed)?;
+                let is_over = retired.until.is_some_and(|until| until <= now);
+                (!is_over).then_some((&retired.schedule, &retired.sealed))
+            })
+            .ok_or(Refusal::GenerationUnknown { claimed, active })?;
+        let tree = trees.get(&name.purpose).ok_or(Refusal::PurposeNotKept(name.purpose))?;
+        // What retention has ended for is not opened, though the sweep may not have come by to erase it.
+        let due = schedule.due(now.saturating_sub(policy.grace));
+        let first = due.saturating_sub(policy.retention(name.purpose)).max(tree.cover.first());
+        if name.epoch < first {
+            let (epoch, last) = (name.epoch, tree.cover.last());
+            return Err(Refusal::EpochGone(OutOfRange { epoch, first, last }));
+        }
+        let epoch_secret = tree.cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?;
+        Ok(epoch_secret.key(name.number))
+    }
+
+    /// Remembers the highest epoch that was opened, by which trees without a period are moved forward.
+    fn opened(&mut self, name: &KeyName) {
+        let live = [Some(&mut self.active), self.pending.as_mut()];
+        let generation = live.into_iter().flatten().find(|generation| generation.number == name.generation);
+        if let Some(tree) =
+            generation.and_then(|generation: &mut Generation| generation.trees.get_mut(&name.purpose))
+        {
+            let Tree { highest, .. } = tree;
+            *highest = (*highest).max(name.epoch);
+        }
+    }
+
+    fn check_owner(&self, device: &DeviceName) -> Result<(), Refusal> {
+        if *device != self.device {
+            return Err(Refusal::WrongDevice);
+        }
+        match self.enrollment {
+            Enrollment::Pending { .. } => Err(Refusal::EnrollmentPending),
+            Enrollment::Confirmed(_) | Enrollment::Done => Ok(()),
+        }
+    }
+}
+
+/// The keys of one purpose over a range of epochs, handed to a site.
+pub struct Delegation {
+    owner: DeviceName,
+    generation: u64,
+    purpose: Purpose,
+    cover: Cover,
+}
+
+impl Delegation {
+    /// The key of a payload, if it lies within what was delegated.
+    pub fn payload_key(&self, name: &KeyName) -> Result<PayloadKey, Refusal> {
+        Ok(self.key(name, Purpose::Data)?.payload())
+    }
+
+    /// The wrapping key of a file, if it lies within what was delegated.
+    pub fn file_key(&self, name: &KeyName) -> Result<FileWrapKey, Refusal> {
+        Ok(self.key(name, Purpose::File)?.file_wrap())
+    }
+
+    fn key(&self, name: &KeyName, purpose: Purpose) -> Result<NumberKey, Refusal> {
+        if name.owner != self.owner {
+            return Err(Refusal::WrongDevice);
+        }
+        let (claimed, active) = (name.generation, self.generation);
+        if claimed != active {
+            return Err(Refusal::GenerationUnknown { claimed, active });
+        }
+        if name.purpose != self.purpose || name.purpose != purpose {
+            return Err(Refusal::PurposeNotKept(name.purpose));
+        }
+        Ok(self.cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?.key(name.number))
+    }
+
+    /// The delegation as secret bytes: owner, generation, purpose, and the cover in the encoding of section 2.
+    pub fn encode(&self) -> SecretBytes {
+        let mut out = SecretBytes::with_capacity(MAX_DELEGATION);
+        crate::message::put_device(&mut out, &self.owner);
+        out.u64(self.generation);
+        out.frame(self.purpose.to_string().as_bytes());
+        out.put(self.cover.encode().expose());
+        out
+    }
+
+    /// The inverse of [`Delegation::encode`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (length, min, max) = (bytes.len(), 1, MAX_DELEGATION);
+        if !(min..=max).contains(&length) {
+            return Err(Problem::Length { length, min, max }.of("delegation"));
+        }
+        let mut reader = Reader::new(bytes);
+        let owner = crate::message::read_device(&mut reader)?;
+        let generation = crate::message::read_generation(&mut reader)?;
+        let purpose = reader.name("purpose")?;
+        Ok(Self { owner, generation, purpose, cover: Cover::decode(reader.rest())? })
+    }
+}
+
+const MAX_DELEGATION: usize =
+    4 + 63 + 4 + 128 + 8 + 4 + 5 + crate::tree::MAX_COVER_NODES * crate::tree::NODE_LEN;

@@ -1,0 +1,224 @@
+//! Proofs: accepted once, and judged where they cannot be accepted (specification, section 5).
+
+use super::record::{Enrollment, Generation, RETIRED_PROOFS, Record, Retired};
+use super::refusal::{CloneEvidence, Refusal};
+use crate::attribute::{Binding, Recipe};
+use crate::challenge::CheckedChallenge;
+use crate::key::{AckKey, EpochSecret, NumberKey};
+use crate::ledger::{Claim, CloneSign, EpochBounds, Judgement, Misplaced, Place};
+use crate::message::{AckedReply, ProofRequest, ack_transcript};
+use crate::policy::Policy;
+use crate::tree::Cover;
+use alloc::vec::Vec;
+use wardein_crypto::Digest;
+use wardein_domain::Purpose;
+
+/// A proof that was accepted. Nothing else makes one. The record must be durable before the reply leaves.
+#[must_use = "the reply is made from it"]
+pub struct Accepted {
+    pub(super) transcript: Digest,
+    pub(super) generation: u64,
+    pub(super) epoch_secret: EpochSecret,
+    ack: AckKey,
+    is_rekey: bool,
+    activated: bool,
+}
+
+impl Accepted {
+    /// Whether this was the first proof of a generation that a rekey agreed on.
+    pub fn has_activated(&self) -> bool {
+        self.activated
+    }
+
+    /// Whether the action was `rekey`.
+    pub fn is_rekey(&self) -> bool {
+        self.is_rekey
+    }
+
+    /// The reply that the device believes, with the authority's time in Unix seconds.
+    pub fn reply(&self, server_time: u64, body: Vec<u8>) -> AckedReply {
+        let ack = self.ack.tag(&ack_transcript(&self.transcript, server_time, &body));
+        AckedReply { server_time, ack, body }
+    }
+}
+
+impl Record {
+    /// Verifies a proof at Unix second `now`. `checked` is the proof that its challenge is good; `recipe` what the
+    /// challenge asked for; `body` the action's body. Whether the device's state allows the action is the caller's to judge.
+    pub fn verify(
+        &mut self,
+        request: &ProofRequest,
+        checked: CheckedChallenge,
+        recipe: &Recipe,
+        body: &[u8],
+        now: u64,
+        policy: &Policy,
+    ) -> Result<Accepted, Refusal> {
+        if request.device != self.device {
+            return Err(Refusal::WrongDevice);
+        }
+        if matches!(self.enrollment, Enrollment::Pending { .. }) {
+            return Err(Refusal::EnrollmentPending);
+        }
+        if Digest::of(body) != request.body_digest {
+            return Err(Refusal::BodyWrong);
+        }
+        let binding =
+            self.attributes.binding(request.challenge.as_bytes(), recipe).map_err(Refusal::NotMeasured)?;
+        let proof = Proof::new(request, checked, binding);
+        let is_pending = self.pending.as_ref().is_some_and(|pending| pending.number == request.generation);
+        let judged = if is_pending || request.generation == self.active.number {
+            let live = if is_pending { self.pending.as_mut() } else { Some(&mut self.active) };
+            live.ok_or(Refusal::MacWrong).and_then(|live| live.judge(&proof, now, policy))
+        } else {
+            Err(self.judge_retired(&proof, policy))
+        };
+        let mut accepted = judged.map_err(|refusal| self.replaced_sign(&proof).unwrap_or(refusal))?;
+        accepted.activated = is_pending;
+        if is_pending {
+            self.activate(now, policy);
+        }
+        self.enrollment = Enrollment::Done;
+        self.settle(now, policy);
+        Ok(accepted)
+    }
+
+    /// What a proof means whose generation is neither active nor pending: never acceptance.
+    fn judge_retired(&self, proof: &Proof<'_>, policy: &Policy) -> Refusal {
+        let (claimed, active) = (proof.request.generation, self.active.number);
+        let Some(retired) = self.retired.iter().find(|retired| retired.number == claimed) else {
+            return Refusal::GenerationUnknown { claimed, active };
+        };
+        let Some(cover) = &retired.proof else {
+            return Refusal::Retired { claimed, active };
+        };
+        if proof.request.epoch < cover.first() {
+            // Too old to be judged. A holder that catches up can be.
+            return Refusal::EpochSpent { next: cover.first() };
+        }
+        match proof.key_in(cover) {
+            None => Refusal::MacWrong,
+            Some(_) if self.active.ledger.is_after(&proof.claim, policy.skew_ms) => {
+                proof.clone_suspected(CloneSign::RetiredGeneration, &self.active)
+            }
+            Some(_) => Refusal::Retired { claimed, active },
+        }
+    }
+
+    /// A right mac under a generation that was replaced before its use: one holder adopted it, another asked again.
+    fn replaced_sign(&self, proof: &Proof<'_>) -> Option<Refusal> {
+        let is_replaced = self
+            .replaced
+            .iter()
+            .filter(|replaced| replaced.number == proof.request.generation)
+            .any(|replaced| proof.key_in(&replaced.proof).is_some());
+        is_replaced.then(|| proof.clone_suspected(CloneSign::ReplacedGeneration, &self.active))
+    }
+
+    /// The pending generation becomes active and the active one retires (specification, section 6).
+    fn activate(&mut self, now: u64, policy: &Policy) {
+        let Some(pending) = self.pending.take() else { return };
+        let mut old = core::mem::replace(&mut self.active, pending);
+        let until = old.sealed_until(now, policy);
+        let proof = old.trees.remove(&Purpose::Proof).map(|tree| tree.cover);
+        old.trees.remove(&Purpose::Token);
+        if let Some(previous) = self.retired.front_mut().filter(|previous| previous.until.is_none()) {
+            previous.sealed.clear();
+        }
+        self.retired.push_front(Retired {
+            number: old.number,
+            schedule: old.schedule,
+            proof,
+            sealed: old.trees,
+            until,
+        });
+        for older in self.retired.iter_mut().skip(RETIRED_PROOFS) {
+            older.proof = None;
+        }
+    }
+}
+
+impl Generation {
+    fn judge(&mut self, proof: &Proof<'_>, now: u64, policy: &Policy) -> Result<Accepted, Refusal> {
+        let tree = self.trees.get(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
+        let bounds = EpochBounds {
+            derivable: tree.cover.first(),
+            lowest: self.schedule.due(now.saturating_sub(policy.grace)),
+            highest: self.schedule.due(now.saturating_add(policy.grace)),
+            lead: policy.proof_lead,
+        };
+        let place = self.ledger.place(&proof.claim, &self.schedule, &bounds, policy.skew_ms)?;
+        let (epoch_secret, key) = proof.key_in(&tree.cover).ok_or(Refusal::MacWrong)?;
+        match place {
+            Place::Open => self.ledger.accept(&proof.claim),
+            Place::Closed => {
+                return Err(match self.ledger.judge(&proof.claim, policy.skew_ms) {
+                    Judgement::Replayed => Refusal::Replayed,
+                    Judgement::Clone(sign) => proof.clone_suspected(sign, self),
+                });
+            }
+        }
+        Ok(Accepted {
+            transcript: proof.transcript,
+            generation: self.number,
+            epoch_secret,
+            ack: key.ack(&proof.binding),
+            is_rekey: proof.claim.is_rekey,
+            activated: false,
+        })
+    }
+}
+
+/// A proof with all that is computed of it before its key is known.
+struct Proof<'a> {
+    request: &'a ProofRequest,
+    claim: Claim,
+    transcript: Digest,
+    binding: Binding,
+}
+
+impl<'a> Proof<'a> {
+    fn new(request: &'a ProofRequest, checked: CheckedChallenge, binding: Binding) -> Self {
+        let transcript = request.transcript();
+        let mut mark = [0; 8];
+        mark.copy_from_slice(transcript.as_ref().split_at(8).0);
+        let claim = Claim {
+            epoch: request.epoch,
+            number: request.number,
+            issued_ms: checked.issued_ms(),
+            is_rekey: request.action.is_rekey(),
+            mark,
+        };
+        Self { request, claim, transcript, binding }
+    }
+
+    /// The key that this proof was made with, if `cover` yields it and the mac is right.
+    fn key_in(&self, cover: &Cover) -> Option<(EpochSecret, NumberKey)> {
+        let epoch_secret = cover.epoch_secret(self.request.epoch).ok()?;
+        let key = epoch_secret.key(self.request.number);
+        key.device_mac(&self.binding).verify(&self.transcript, &self.request.mac).ok()?;
+        Some((epoch_secret, key))
+    }
+
+    fn clone_suspected(&self, sign: CloneSign, judged_by: &Generation) -> Refusal {
+        Refusal::CloneSuspected(CloneEvidence {
+            sign,
+            generation: self.request.generation,
+            epoch: self.claim.epoch,
+            number: self.claim.number,
+            highest: judged_by.ledger.highest(),
+            issued_ms: self.claim.issued_ms,
+            latest_ms: judged_by.ledger.latest_ms(),
+            transcript: self.transcript,
+        })
+    }
+}
+
+impl From<Misplaced> for Refusal {
+    fn from(misplaced: Misplaced) -> Self {
+        match misplaced {
+            Misplaced::Spent { next } => Self::EpochSpent { next },
+            Misplaced::Ahead { highest } => Self::EpochAhead { highest },
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What the authority keeps of one device.
+
+use crate::attribute::AttributeDigests;
+use crate::key::{ConfirmKey, DeviceName};
+use crate::ledger::Ledger;
+use crate::message::EnrollReply;
+use crate::purposes::Purposes;
+use crate::suite::Suite;
+use crate::tree::{Cover, GenerationRoot};
+use alloc::collections::{BTreeMap, VecDeque};
+use wardein_crypto::{Digest, Secret};
+use wardein_domain::{Purpose, Schedule};
+
+/// All that the authority keeps of one device's keys: a value that is loaded, changed by accepting, and stored.
+///
+/// Its bytes are secret; the caller seals them.
+pub struct Record {
+    pub(super) device: DeviceName,
+    pub(super) attributes: AttributeDigests,
+    pub(super) enrollment: Enrollment,
+    pub(super) active: Generation,
+    /// Agreed by a rekey, not used yet.
+    pub(super) pending: Option<Generation>,
+    /// Newest first.
+    pub(super) retired: VecDeque<Retired>,
+    /// Pending generations that a later rekey replaced, newest first, at most [`MAX_REPLACED`].
+    pub(super) replaced: VecDeque<Replaced>,
+}
+
+/// How far the enrollment has come. What it keeps is dropped as soon as nothing can ask for it any more.
+pub(super) enum Enrollment {
+    /// Answered; the device's confirmation is awaited, and the same request is answered alike.
+    Pending { request: Digest, reply: EnrollReply, confirm: ConfirmSecret },
+    /// Confirmed; the confirmation may be sent again until a proof was accepted.
+    Confirmed(ConfirmSecret),
+    /// A proof was accepted.
+    Done,
+}
+
+/// What a device's confirmation is checked with.
+pub(super) struct ConfirmSecret {
+    pub(super) secret: Secret<32>,
+    pub(super) transcript: Digest,
+}
+
+impl ConfirmSecret {
+    pub(super) fn key(&self) -> ConfirmKey {
+        ConfirmKey::from(self.secret.duplicate())
+    }
+}
+
+/// One key agreement, as the authority holds it.
+pub(super) struct Generation {
+    pub(super) number: u64,
+    pub(super) suite: Suite,
+    pub(super) schedule: Schedule,
+    pub(super) ledger: Ledger,
+    pub(super) trees: BTreeMap<Purpose, Tree>,
+}
+
+/// One purpose of a generation.
+pub(super) struct Tree {
+    pub(super) cover: Cover,
+    /// The highest epoch in which a key was accepted or opened. Proofs have their ledger instead.
+    pub(super) highest: u32,
+}
+
+/// A generation that a later one took over from.
+pub(super) struct Retired {
+    pub(super) number: u64,
+    pub(super) schedule: Schedule,
+    /// Kept in the newest [`RETIRED_PROOFS`] generations, to tell clones only.
+    pub(super) proof: Option<Cover>,
+    /// The trees of `data` and `file`, until their retention ends.
+    pub(super) sealed: BTreeMap<Purpose, Tree>,
+    /// Unix second at which they are erased; without one, when the next generation retires.
+    pub(super) until: Option<u64>,
+}
+
+/// A generation that was agreed, and replaced before it was used: a proof under it gives a clone away.
+pub(super) struct Replaced {
+    pub(super) number: u64,
+    pub(super) proof: Cover,
+}
+
+/// How many retired generations' proof trees are kept (specification, section 5).
+pub(super) const RETIRED_PROOFS: usize = 4;
+
+/// How many replaced generations' proof trees are kept (specification, section 6).
+pub(super) const MAX_REPLACED: usize = 8;
+
+/// How far a device's enrollment has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The device's confirmation is awaited.
+    Pending,
+    /// The device may prove requests.
+    Enrolled,
+}
+
+impl Record {
+    /// Whose record it is.
+    pub fn device(&self) -> &DeviceName {
+        &self.device
+    }
+
+    /// The digests of the attributes that the device is expected to measure.
+    pub fn attributes(&self) -> &AttributeDigests {
+        &self.attributes
+    }
+
+    /// Takes over the attributes that an accepted proof of the action `attributes` brought.
+    pub fn set_attributes(&mut self, attributes: AttributeDigests) {
+        self.attributes = attributes;
+    }
+
+    /// How far the enrollment has come.
+    pub fn standing(&self) -> Standing {
+        match self.enrollment {
+            Enrollment::Pending { .. } => Standing::Pending,
+            Enrollment::Confirmed(_) | Enrollment::Done => Standing::Enrolled,
+        }
+    }
+
+    /// The generation that proofs are accepted under.
+    pub fn active_generation(&self) -> u64 {
+        self.active.number
+    }
+
+    /// The generation that was agreed and not used yet, if any.
+    pub fn pending_generation(&self) -> Option<u64> {
+        self.pending.as_ref().map(|pending| pending.number)
+    }
+
+    /// The suite of the active generation.
+    pub fn suite(&self) -> Suite {
+        self.active.suite
+    }
+
+    /// The schedule of the active generation.
+    pub fn schedule(&self) -> &Schedule {
+        &self.active.schedule
+    }
+
+    /// The highest proof epoch accepted in the active generation.
+    pub fn proof_epoch(&self) -> u32 {
+        self.active.ledger.current()
+    }
+}
+
+impl Generation {
+    pub(super) fn new(
+        number: u64,
+        suite: Suite,
+        schedule: Schedule,
+        latest_ms: u64,
+        root: &GenerationRoot,
+        purposes: Purposes,
+    ) -> Self {
+        let tree = |purpose| (purpose, Tree { cover: root.tree(purpose), highest: 0 });
+        let trees = purposes.iter().map(tree).collect();
+        Self { number, suite, schedule, ledger: Ledger::new(latest_ms), trees }
+    }
+
+    pub(super) fn purposes(&self) -> Purposes {
+        Purposes::of(self.trees.keys().copied())
+    }
+}

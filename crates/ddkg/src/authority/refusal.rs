@@ -1,0 +1,167 @@
+//! Why the authority refuses, with a stable code for each reason.
+
+use crate::attribute::NotMeasured;
+use crate::ledger::CloneSign;
+use crate::suite::{AnswerError, ShareInvalid};
+use crate::tree::OutOfRange;
+use crate::wire::DecodeError;
+use wardein_crypto::{Digest, EntropyError, SigningError};
+use wardein_domain::{Audience, Purpose};
+
+/// Why the authority refuses a message. The record is as it was before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The body is none of its action.
+    #[error("{0}")]
+    Malformed(DecodeError),
+    /// The message is another device's.
+    #[error("the message names another device than the record")]
+    WrongDevice,
+    /// The body is not the one that was proved.
+    #[error("the body's SHA-256 is not the body digest that was proved")]
+    BodyWrong,
+    /// The device's share is no valid key of its suite.
+    #[error("device share: {0}")]
+    Share(ShareInvalid),
+    /// The enrollment was confirmed; only an administrator may let the device enroll again.
+    #[error("the device is enrolled already; an administrator must let it enroll anew")]
+    AlreadyEnrolled,
+    /// The enrollment was not confirmed yet; the device must send its confirmation.
+    #[error("the enrollment is not confirmed; send the confirmation again")]
+    EnrollmentPending,
+    /// The confirmation is not that of the pending enrollment.
+    #[error("the confirmation is not that of the last enrollment request; enroll anew")]
+    ConfirmationWrong,
+    /// The recipe asks for an attribute that the device was not enrolled with.
+    #[error("recipe: {0}")]
+    NotMeasured(NotMeasured),
+    /// The generation is none that the authority knows.
+    #[error("generation {claimed} is unknown; {active} is active")]
+    GenerationUnknown {
+        /// The generation in the message.
+        claimed: u64,
+        /// The active one.
+        active: u64,
+    },
+    /// The generation is agreed and not in use yet: a proof must come first.
+    #[error("generation {claimed} is not in use yet; prove a request under it first")]
+    GenerationPending {
+        /// The generation in the message.
+        claimed: u64,
+    },
+    /// The generation was replaced, and nothing is accepted under it.
+    #[error("generation {claimed} is retired; {active} is active")]
+    Retired {
+        /// The generation in the message.
+        claimed: u64,
+        /// The active one.
+        active: u64,
+    },
+    /// The epoch is over, or all its numbers are used; `next` would do.
+    #[error("the epoch is over or full; use {next}")]
+    EpochSpent {
+        /// An epoch that is acceptable now.
+        next: u32,
+    },
+    /// The epoch is too far ahead.
+    #[error("the epoch is too far ahead; {highest} is the last acceptable one")]
+    EpochAhead {
+        /// The last acceptable epoch.
+        highest: u32,
+    },
+    /// The epoch's keys are erased, or belong to no delegation.
+    #[error("{0}")]
+    EpochGone(OutOfRange),
+    /// No tree is kept for the purpose.
+    #[error("no keys are kept for purpose {0}")]
+    PurposeNotKept(Purpose),
+    /// The mac is wrong: another key, other attributes, or a changed message.
+    #[error(
+        "the mac is wrong: the device's attributes or keys are not those on record, or the message was changed"
+    )]
+    MacWrong,
+    /// The network repeated or delayed the message.
+    #[error("the message was received before, or was overtaken; ask for a challenge and send anew")]
+    Replayed,
+    /// A copy of the device's state exists, or an old image was restored.
+    #[error("two holders of the device's state speak ({})", .0.sign.code())]
+    CloneSuspected(CloneEvidence),
+    /// The token is for another platform, or shows another nonce.
+    #[error("the token is for {found} or shows another nonce")]
+    AudienceWrong {
+        /// The audience in the token.
+        found: Audience,
+    },
+    /// The payload or its additional data were changed.
+    #[error("the payload or its additional data were changed")]
+    OpenFailed,
+    /// A fault of the authority: its randomness or its signing key failed.
+    #[error("the authority's randomness or signing key failed")]
+    Fault,
+}
+
+/// What a clone alarm rests on. The caller records it and quarantines the device where its policy says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloneEvidence {
+    /// What gave the clone away.
+    pub sign: CloneSign,
+    /// The generation of the message.
+    pub generation: u64,
+    /// Its epoch.
+    pub epoch: u32,
+    /// Its number.
+    pub number: u64,
+    /// The highest number accepted before in the generation that it was judged by, if any.
+    pub highest: Option<u64>,
+    /// When its challenge was issued, in Unix milliseconds.
+    pub issued_ms: u64,
+    /// The latest challenge that was answered before, in Unix milliseconds.
+    pub latest_ms: u64,
+    /// Its transcript, whose mac was right.
+    pub transcript: Digest,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::WrongDevice => "wrong-device",
+            Self::BodyWrong => "body-wrong",
+            Self::Share(_) => "share-invalid",
+            Self::AlreadyEnrolled => "already-enrolled",
+            Self::EnrollmentPending => "enrollment-pending",
+            Self::ConfirmationWrong => "confirmation-wrong",
+            Self::NotMeasured(_) => "attribute-unknown",
+            Self::GenerationUnknown { .. } => "generation-unknown",
+            Self::GenerationPending { .. } => "generation-pending",
+            Self::Retired { .. } => "retired",
+            Self::EpochSpent { .. } => "epoch-spent",
+            Self::EpochAhead { .. } => "epoch-ahead",
+            Self::EpochGone(_) => "epoch-gone",
+            Self::PurposeNotKept(_) => "purpose-not-kept",
+            Self::MacWrong => "mac-wrong",
+            Self::Replayed => "replayed",
+            Self::CloneSuspected(_) => "clone-suspected",
+            Self::AudienceWrong { .. } => "audience-wrong",
+            Self::OpenFailed => "open-failed",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+impl From<AnswerError> for Refusal {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Share(share) => Self::Share(share),
+            AnswerError::Entropy(EntropyError) => Self::Fault,
+        }
+    }
+}
+
+impl From<SigningError> for Refusal {
+    fn from(SigningError: SigningError) -> Self {
+        Self::Fault
+    }
+}

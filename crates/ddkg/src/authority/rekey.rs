@@ -1,0 +1,48 @@
+//! Rekey, the authority's part (specification, section 6).
+
+use super::proof::Accepted;
+use super::record::{Generation, MAX_REPLACED, Record, Replaced};
+use super::refusal::Refusal;
+use crate::message::{RekeyAnswer, RekeyAsk, rekey_transcript};
+use crate::rekey::next_root;
+use crate::suite::answer;
+use wardein_crypto::Entropy;
+use wardein_domain::{Purpose, Schedule};
+
+impl Record {
+    /// Answers a proved `rekey`. The new generation is pending until a proof comes under it; one that was pending already
+    /// is replaced, and remembered only to tell a clone.
+    ///
+    /// Which suites are allowed is the caller's to judge before. The schedule's `not_before` is the authority's time now.
+    pub fn rekey(
+        &mut self,
+        accepted: &Accepted,
+        ask: &RekeyAsk,
+        schedule: Schedule,
+        entropy: &mut impl Entropy,
+    ) -> Result<RekeyAnswer, Refusal> {
+        let (claimed, active) = (accepted.generation, self.active.number);
+        if claimed != active || !accepted.is_rekey() {
+            return Err(Refusal::GenerationUnknown { claimed, active });
+        }
+        let (share, agreed) = answer(&ask.share, entropy)?;
+        let answer = RekeyAnswer { share, generation: active.saturating_add(1), schedule };
+        let transcript = rekey_transcript(&accepted.transcript, ask, &answer);
+        let root = next_root(&accepted.epoch_secret, agreed, &transcript);
+        let pending = Generation::new(
+            answer.generation,
+            ask.share.suite(),
+            schedule,
+            self.active.ledger.latest_ms(),
+            &root,
+            self.active.purposes(),
+        );
+        if let Some(mut old) = self.pending.replace(pending)
+            && let Some(tree) = old.trees.remove(&Purpose::Proof)
+        {
+            self.replaced.push_front(Replaced { number: old.number, proof: tree.cover });
+            self.replaced.truncate(MAX_REPLACED);
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,17 @@
+//! The device's end: enroll, confirm, prove, check the ack, rekey, token, seal, open, wrap.
+//!
+//! It is sans-IO: whatever must be on flash before a message may leave comes as [`Unsaved`], and the message is had only
+//! by saving. One [`DeviceState`] lives in one process; who keeps a second copy of its bytes makes a clone.
+
+mod codec;
+mod enroll;
+mod error;
+mod prove;
+mod seal;
+mod state;
+
+pub use enroll::Enrolling;
+pub use error::DeviceError;
+pub use prove::{Acknowledged, ChallengeAsk, InFlight};
+pub use seal::Clock;
+pub use state::{DeviceState, Unsaved};

@@ -1,0 +1,208 @@
+//! Proofs, acks and rekeys, the device's part (specification, sections 3.1, 5 and 6).
+
+use super::error::DeviceError;
+use super::state::{DeviceState, Standing, Unsaved};
+use crate::attribute::AttributeDigests;
+use crate::authority::Refusal;
+use crate::key::{AckKey, EpochSecret};
+use crate::message::{
+    AckedReply, ChallengeOffer, ProofRequest, RekeyAnswer, RekeyAsk, ack_transcript, rekey_transcript,
+};
+use crate::progress::ProofEpochs;
+use crate::rekey::next_root;
+use crate::suite::{DeviceEphemeral, Suite};
+use alloc::vec::Vec;
+use wardein_crypto::{Digest, Entropy, Tag};
+use wardein_domain::{Action, Purpose};
+
+/// What the device remembers of a request until its reply comes. Dropping it gives the request up; asking anew is safe.
+pub struct InFlight {
+    generation: u64,
+    epoch: u32,
+    transcript: Digest,
+    ack: AckKey,
+    rekey: Option<RekeyInFlight>,
+}
+
+struct RekeyInFlight {
+    attempt: u64,
+    ask: RekeyAsk,
+    ephemeral: DeviceEphemeral,
+    epoch_secret: EpochSecret,
+}
+
+/// The right to answer one challenge: the next one that comes in reply to this question, and no earlier one.
+///
+/// Numbers must rise in the order in which challenges were issued, or an honest device could look like two. So there is
+/// one open question at a time: asking again, or answering, gives up the one before.
+#[derive(Debug)]
+pub struct ChallengeAsk(u64);
+
+/// A reply that the device may believe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The authority's time, in Unix seconds.
+    pub server_time: u64,
+    /// The action's reply body.
+    pub body: Vec<u8>,
+}
+
+impl DeviceState {
+    /// To be called right before a challenge is asked for. The reply to any earlier question can no longer be answered.
+    pub fn ask_challenge(&mut self) -> ChallengeAsk {
+        self.challenge_ask += 1;
+        ChallengeAsk(self.challenge_ask)
+    }
+
+    /// Proves that this device asks for `action` with `body`, answering `offer` with what was `measured` for it.
+    ///
+    /// `ask` is the question that `offer` came in reply to, over a channel that authenticates the authority and matches
+    /// replies with questions, such as TLS. For `rekey` there is [`DeviceState::rekey`].
+    pub fn prove(
+        &mut self,
+        ask: ChallengeAsk,
+        offer: &ChallengeOffer,
+        measured: &AttributeDigests,
+        action: Action,
+        body: &[u8],
+        entropy: &mut impl Entropy,
+    ) -> Result<Unsaved<'_, (ProofRequest, InFlight)>, DeviceError> {
+        let (request, in_flight, _) = self.proof(ask, offer, measured, action, body, entropy)?;
+        Ok(self.unsaved((request, in_flight)))
+    }
+
+    /// Proves a `rekey` to `suite`; the body to send beside the proof comes with it. From here on, only the reply to this
+    /// rekey is believed, not that to an earlier one.
+    pub fn rekey(
+        &mut self,
+        asked: ChallengeAsk,
+        offer: &ChallengeOffer,
+        measured: &AttributeDigests,
+        suite: Suite,
+        entropy: &mut impl Entropy,
+    ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
+        let (ephemeral, share) = DeviceEphemeral::generate(suite, entropy)?;
+        let ask = RekeyAsk { share };
+        let action = Action::REKEY.parse().expect("the constant is an action");
+        let (request, in_flight, epoch_secret) =
+            self.proof(asked, offer, measured, action, &ask.encode(), entropy)?;
+        self.rekey_attempt += 1;
+        let rekey = RekeyInFlight { attempt: self.rekey_attempt, ask: ask.clone(), ephemeral, epoch_secret };
+        let in_flight = InFlight { rekey: Some(rekey), ..in_flight };
+        Ok(self.unsaved((request, ask, in_flight)))
+    }
+
+    fn proof(
+        &mut self,
+        asked: ChallengeAsk,
+        offer: &ChallengeOffer,
+        measured: &AttributeDigests,
+        action: Action,
+        body: &[u8],
+        entropy: &mut impl Entropy,
+    ) -> Result<(ProofRequest, InFlight, EpochSecret), DeviceError> {
+        if asked.0 != self.challenge_ask {
+            return Err(DeviceError::ChallengeOvertaken);
+        }
+        let binding = measured.binding(offer.challenge.as_bytes(), &offer.recipe)?;
+        let nonce = entropy.array()?;
+        let epoch = self.proofs.next(&self.schedule, offer.server_time);
+        let tree = self.tree(Purpose::Proof)?;
+        let epoch_secret = tree.cover.epoch_secret(epoch).map_err(DeviceError::exhausted(Purpose::Proof))?;
+        let reserved = tree.numbers.reserved();
+        let number = tree.numbers.take().ok_or(DeviceError::Exhausted(Purpose::Proof))?;
+        let must_save = tree.numbers.reserved() != reserved;
+        self.is_dirty |= must_save;
+        // Answered: a second answer would need a second question.
+        self.challenge_ask += 1;
+        let key = epoch_secret.key(number);
+        let mut request = ProofRequest {
+            device: self.device.clone(),
+            challenge: offer.challenge.clone(),
+            nonce,
+            generation: self.generation,
+            epoch,
+            number,
+            action,
+            body_digest: Digest::of(body),
+            mac: Tag([0; 32]),
+        };
+        let transcript = request.transcript();
+        request.mac = key.device_mac(&binding).tag(&transcript);
+        let ack = key.ack(&binding);
+        let in_flight = InFlight { generation: self.generation, epoch, transcript, ack, rekey: None };
+        Ok((request, in_flight, epoch_secret))
+    }
+
+    /// Checks the ack of a reply, and takes in what it tells: the time, the epoch, and after a rekey the new generation,
+    /// whose predecessor is erased. Nothing changes when the ack is wrong.
+    pub fn acknowledge(
+        &mut self,
+        in_flight: InFlight,
+        reply: AckedReply,
+    ) -> Result<Unsaved<'_, Acknowledged>, DeviceError> {
+        let InFlight { generation, epoch, transcript, ack, rekey } = in_flight;
+        let acked = ack_transcript(&transcript, reply.server_time, &reply.body);
+        ack.verify(&acked, &reply.ack).map_err(|_| DeviceError::AckWrong)?;
+        match rekey {
+            Some(rekey) => self.adopt(generation, &transcript, rekey, &reply.body)?,
+            None if generation == self.generation => self.move_to(epoch)?,
+            // Rekeyed since: the reply counts, its epoch no longer does.
+            None => {}
+        }
+        self.known_time = reply.server_time;
+        Ok(self.unsaved(Acknowledged { server_time: reply.server_time, body: reply.body }))
+    }
+
+    fn move_to(&mut self, epoch: u32) -> Result<(), DeviceError> {
+        let tree = self.tree(Purpose::Proof)?;
+        let first = tree.cover.first();
+        tree.cover.advance(epoch).map_err(DeviceError::exhausted(Purpose::Proof))?;
+        let has_moved = tree.cover.first() != first;
+        self.proofs.acknowledged(epoch);
+        let is_first = !matches!(self.standing, Standing::Proven);
+        self.standing = Standing::Proven;
+        self.is_dirty |= has_moved || is_first;
+        Ok(())
+    }
+
+    fn adopt(
+        &mut self,
+        generation: u64,
+        proof: &Digest,
+        rekey: RekeyInFlight,
+        body: &[u8],
+    ) -> Result<(), DeviceError> {
+        if generation != self.generation || rekey.attempt != self.rekey_attempt {
+            return Err(DeviceError::RekeyOvertaken);
+        }
+        let suite = rekey.ask.share.suite();
+        let answer = RekeyAnswer::decode(suite, body)?;
+        let (offered, expected) = (answer.generation, generation.saturating_add(1));
+        if offered != expected {
+            return Err(DeviceError::GenerationUnexpected { offered, expected });
+        }
+        let transcript = rekey_transcript(proof, &rekey.ask, &answer);
+        let agreed = rekey.ephemeral.agree(&answer.share).map_err(DeviceError::Share)?;
+        let root = next_root(&rekey.epoch_secret, agreed, &transcript);
+        self.trees = Self::trees_of(&root, self.purposes());
+        (self.suite, self.generation, self.schedule) = (suite, offered, answer.schedule);
+        self.proofs = ProofEpochs::new(0, 0);
+        self.standing = Standing::Unproven;
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// Takes in why a proof was refused, so that the next attempt fits. Nothing authenticates a refusal, so it moves nothing
+    /// that lasts. Refusals that do not concern the epoch change nothing.
+    pub fn refused(&mut self, request: &ProofRequest, refusal: &Refusal) {
+        if request.generation != self.generation {
+            return;
+        }
+        match refusal {
+            Refusal::EpochSpent { next } => self.proofs.refused_as_spent(request.epoch, *next),
+            Refusal::EpochAhead { .. } => self.proofs.refused_as_ahead(),
+            _ => {}
+        }
+    }
+}

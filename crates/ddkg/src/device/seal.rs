@@ -1,0 +1,114 @@
+//! Tokens, payloads and file keys, the device's part (specification, sections 3.1 and 7).
+
+use super::error::DeviceError;
+use super::state::{DeviceState, Standing, Unsaved};
+use crate::key::{KeyName, NumberKey};
+use crate::message::{FileStanza, MAX_PLAINTEXT, SealedPayload, Token};
+use crate::progress::Uses;
+use crate::wire::Problem;
+use alloc::vec::Vec;
+use wardein_crypto::{Entropy, Secret, SecretBytes, Tag};
+use wardein_domain::{Audience, Purpose};
+
+/// What the device's clocks say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Seconds that a monotonic clock counted since the last ack, or since the restart where that was later.
+    pub elapsed: u64,
+    /// The wall clock in Unix seconds, if there is one. It may be wrong by years.
+    pub wall: Option<u64>,
+}
+
+impl DeviceState {
+    /// A token for logging in to `audience`, with the nonce that the platform gave, at most 64 bytes, or none.
+    pub fn token(
+        &mut self,
+        clock: Clock,
+        audience: Audience,
+        platform_nonce: &[u8],
+    ) -> Result<Unsaved<'_, Token>, DeviceError> {
+        Token::check_nonce(platform_nonce)?;
+        if !matches!(self.standing, Standing::Proven) {
+            return Err(DeviceError::ProveFirst);
+        }
+        let issued_at = self.known_time.saturating_add(clock.elapsed);
+        let (name, key) = self.take_key(Purpose::Token, issued_at)?;
+        let mut token = Token {
+            device: name.owner,
+            generation: name.generation,
+            epoch: name.epoch,
+            number: name.number,
+            audience,
+            platform_nonce: Vec::from(platform_nonce),
+            issued_at,
+            mac: Tag([0; 32]),
+        };
+        token.mac = key.token_mac().tag(&token.transcript());
+        Ok(self.unsaved(token))
+    }
+
+    /// Seals `plaintext`, at most 16 MiB, under a key that is used for nothing else; `additional` is bound to it.
+    pub fn seal(
+        &mut self,
+        clock: Clock,
+        additional: &[u8],
+        plaintext: &[u8],
+        entropy: &mut impl Entropy,
+    ) -> Result<Unsaved<'_, SealedPayload>, DeviceError> {
+        // Judged before a number is taken.
+        for (field, length) in [("plaintext", plaintext.len()), ("additional data", additional.len())] {
+            if length > MAX_PLAINTEXT {
+                return Err(Problem::Length { length, min: 0, max: MAX_PLAINTEXT }.of(field).into());
+            }
+        }
+        let nonce = entropy.array()?;
+        let (name, key) = self.take_key(Purpose::Data, self.sealing_time(clock))?;
+        let sealed = SealedPayload::seal(name, &key.payload(), nonce, additional, plaintext)?;
+        Ok(self.unsaved(sealed))
+    }
+
+    /// Opens a payload that this device sealed, as long as its epoch's secret is not erased.
+    pub fn open(&self, sealed: &SealedPayload, additional: &[u8]) -> Result<SecretBytes, DeviceError> {
+        let name = sealed.name();
+        if name.owner != self.device || name.generation != self.generation {
+            return Err(DeviceError::KeyGone);
+        }
+        let tree = self.trees.get(&Purpose::Data).ok_or(DeviceError::PurposeNotKept(Purpose::Data))?;
+        let epoch_secret = tree.cover.epoch_secret(name.epoch).map_err(|_| DeviceError::KeyGone)?;
+        let key = epoch_secret.key(name.number).payload();
+        sealed.open(&key, additional).map_err(|_| DeviceError::OpenFailed)
+    }
+
+    /// Wraps the key of an age file for the authority.
+    pub fn wrap_file_key(
+        &mut self,
+        clock: Clock,
+        file_key: &Secret<16>,
+    ) -> Result<Unsaved<'_, FileStanza>, DeviceError> {
+        let (name, key) = self.take_key(Purpose::File, self.sealing_time(clock))?;
+        let stanza = FileStanza::wrap(name, &key.file_wrap(), file_key);
+        Ok(self.unsaved(stanza))
+    }
+
+    /// The later of known time and wall clock.
+    fn sealing_time(&self, clock: Clock) -> u64 {
+        self.known_time.saturating_add(clock.elapsed).max(clock.wall.unwrap_or(0))
+    }
+
+    /// The next key of `purpose` at Unix second `time`. What can yield an earlier epoch is erased.
+    fn take_key(&mut self, purpose: Purpose, time: u64) -> Result<(KeyName, NumberKey), DeviceError> {
+        let (schedule, owner, generation) = (self.schedule, self.device.clone(), self.generation);
+        let tree = self.tree(purpose)?;
+        let mut uses = Uses { epoch: tree.cover.first(), taken: tree.taken };
+        let exhausted = || DeviceError::Exhausted(purpose);
+        let epoch = uses.take(&schedule, schedule.due(time)).ok_or_else(exhausted)?;
+        let before = (tree.cover.first(), tree.numbers.reserved());
+        let number = tree.numbers.take().ok_or_else(exhausted)?;
+        tree.cover.advance(epoch).map_err(|_| exhausted())?;
+        tree.taken = uses.taken;
+        let key = tree.cover.epoch_secret(epoch).map_err(|_| exhausted())?.key(number);
+        let must_save = before != (tree.cover.first(), tree.numbers.reserved());
+        self.is_dirty |= must_save;
+        Ok((KeyName { owner, generation, purpose, epoch, number }, key))
+    }
+}

@@ -1,0 +1,328 @@
+//! Which numbers were accepted, and what a right mac means (specification, section 5): the authority's rules for one
+//! generation's proofs, without keys, so that the model of the protocol runs these very lines.
+
+use crate::wire::{DecodeError, Problem, Reader, Sink};
+use wardein_domain::Schedule;
+
+/// What a proof says of itself, before its mac is known to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The epoch of its key.
+    pub epoch: u32,
+    /// The number of its key.
+    pub number: u64,
+    /// When its challenge was issued, in Unix milliseconds.
+    pub issued_ms: u64,
+    /// Whether its action is `rekey`, which is never accepted late.
+    pub is_rekey: bool,
+    /// The first 8 bytes of its transcript.
+    pub mark: [u8; 8],
+}
+
+/// The epochs that are acceptable now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EpochBounds {
+    /// The first that the tree still yields.
+    pub derivable: u32,
+    /// The one due `grace` ago.
+    pub lowest: u32,
+    /// The one due in `grace` from now.
+    pub highest: u32,
+    /// By how many a proof may run ahead of the due, the current, and the first derivable one.
+    pub lead: u32,
+}
+
+/// The proofs that were accepted in one generation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    /// The highest epoch accepted.
+    current: u32,
+    /// How many numbers were accepted in it.
+    uses: u64,
+    /// The highest number accepted, with the first 8 bytes of its transcript.
+    highest: Option<(u64, [u8; 8])>,
+    /// Bit i: number `highest − 1 − i` was accepted. 127 are watched.
+    window: u128,
+    /// The latest issue time of a challenge that an accepted proof answered, in Unix milliseconds.
+    latest_ms: u64,
+}
+
+/// How many numbers below the highest may still come.
+pub const WINDOW: u64 = 127;
+
+/// What to do with a claim once its mac is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Accept it.
+    Open,
+    /// It is none to accept: judge whether the network repeated it or a clone sent it.
+    Closed,
+}
+
+/// The claim is refused before anything is derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misplaced {
+    /// Its epoch is over or full; `next` is one that would do.
+    Spent {
+        /// An epoch that is acceptable now.
+        next: u32,
+    },
+    /// Its epoch is too far ahead; `highest` is the last acceptable one.
+    Ahead {
+        /// The last epoch that is acceptable now.
+        highest: u32,
+    },
+}
+
+/// What a right mac that cannot be accepted means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// The network repeated or delayed a message.
+    Replayed,
+    /// Two holders of one state speak.
+    Clone(CloneSign),
+}
+
+/// What gave a clone away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloneSign {
+    /// One number came with two transcripts.
+    NumberTwice,
+    /// A number not above the highest came for a challenge issued later than `latest + skew`: an honest device would have
+    /// taken a higher one.
+    NumberTooLow,
+    /// A retired generation was used for a challenge issued later than `latest + skew` of the active one: an honest device
+    /// had erased it.
+    RetiredGeneration,
+    /// A pending generation was used that a later rekey had replaced: one holder adopted it, another asked again.
+    ReplacedGeneration,
+}
+
+impl CloneSign {
+    /// The stable code, for the evidence.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NumberTwice => "number-twice",
+            Self::NumberTooLow => "number-too-low",
+            Self::RetiredGeneration => "retired-generation",
+            Self::ReplacedGeneration => "replaced-generation",
+        }
+    }
+}
+
+impl Ledger {
+    /// Nothing accepted yet. `latest_ms` is the issue time of the challenge that led to this generation, 0 for the first.
+    pub fn new(latest_ms: u64) -> Self {
+        Self { current: 0, uses: 0, highest: None, window: 0, latest_ms }
+    }
+
+    /// The highest epoch accepted so far.
+    pub fn current(&self) -> u32 {
+        self.current
+    }
+
+    /// The highest number accepted so far.
+    pub fn highest(&self) -> Option<u64> {
+        self.highest.map(|(number, _)| number)
+    }
+
+    /// The latest issue time of an answered challenge, in Unix milliseconds.
+    pub fn latest_ms(&self) -> u64 {
+        self.latest_ms
+    }
+
+    /// Where `claim` stands, before its mac is looked at, so that the work on a refused one is bounded.
+    ///
+    /// There is no bound on how far a number may be above the highest: deriving its key costs the same whatever it is, and
+    /// a device that burned numbers on refused or lost requests must not be locked out.
+    pub fn place(
+        &self,
+        claim: &Claim,
+        schedule: &Schedule,
+        bounds: &EpochBounds,
+        skew_ms: u64,
+    ) -> Result<Place, Misplaced> {
+        let base = self.current.max(bounds.derivable);
+        let highest = base.max(bounds.highest).saturating_add(bounds.lead);
+        if claim.epoch > highest {
+            return Err(Misplaced::Ahead { highest });
+        }
+        let lowest = self.current.max(bounds.lowest);
+        let is_full = claim.epoch == self.current && schedule.is_spent(self.uses);
+        let is_above = self.highest.is_none_or(|(number, _)| claim.number > number);
+        let is_derivable = claim.epoch >= bounds.derivable;
+        if is_derivable && claim.epoch >= lowest && !is_full && (is_above || self.may_fill(claim, skew_ms)) {
+            return Ok(Place::Open);
+        }
+        if is_above || !is_derivable {
+            let next =
+                if schedule.is_spent(self.uses) { self.current.saturating_add(1) } else { self.current };
+            return Err(Misplaced::Spent { next: next.max(bounds.lowest).max(bounds.derivable) });
+        }
+        Ok(Place::Closed)
+    }
+
+    /// Whether a number below the highest was overtaken on the way and is still welcome.
+    fn may_fill(&self, claim: &Claim, skew_ms: u64) -> bool {
+        self.bit(claim.number).is_some_and(|bit| self.window & bit == 0)
+            && !claim.is_rekey
+            && claim.issued_ms <= self.latest_ms.saturating_add(skew_ms)
+    }
+
+    /// The window's bit for a number below the highest, if it is watched.
+    fn bit(&self, number: u64) -> Option<u128> {
+        let below = self.highest()?.checked_sub(number)?.checked_sub(1)?;
+        (below < WINDOW).then(|| 1 << below)
+    }
+
+    /// Accepts a claim that [`Ledger::place`] found open and whose mac is right.
+    pub fn accept(&mut self, claim: &Claim) {
+        if claim.epoch > self.current {
+            (self.current, self.uses) = (claim.epoch, 0);
+        }
+        self.uses = self.uses.saturating_add(1);
+        self.latest_ms = self.latest_ms.max(claim.issued_ms);
+        if let Some(bit) = self.bit(claim.number) {
+            self.window |= bit;
+            return;
+        }
+        if let Some((highest, _)) = self.highest {
+            let risen = claim.number.saturating_sub(highest);
+            let shifted =
+                u32::try_from(risen).ok().and_then(|risen| self.window.checked_shl(risen)).unwrap_or(0);
+            let old = risen.checked_sub(1).filter(|below| *below < WINDOW).map_or(0, |below| 1 << below);
+            self.window = (shifted | old) & WINDOW_MASK;
+        }
+        self.highest = Some((claim.number, claim.mark));
+    }
+
+    /// What a claim means that is closed and whose mac is right.
+    pub fn judge(&self, claim: &Claim, skew_ms: u64) -> Judgement {
+        match self.highest {
+            Some((number, mark)) if number == claim.number && mark == claim.mark => Judgement::Replayed,
+            Some((number, _)) if number == claim.number => Judgement::Clone(CloneSign::NumberTwice),
+            _ if self.is_after(claim, skew_ms) => Judgement::Clone(CloneSign::NumberTooLow),
+            _ => Judgement::Replayed,
+        }
+    }
+
+    /// Whether the claim's challenge was certainly issued after every one that was answered here.
+    pub fn is_after(&self, claim: &Claim, skew_ms: u64) -> bool {
+        claim.issued_ms > self.latest_ms.saturating_add(skew_ms)
+    }
+
+    pub(crate) fn put(&self, out: &mut impl Sink) {
+        out.u32(self.current);
+        out.u64(self.uses);
+        out.put(&[u8::from(self.highest.is_some())]);
+        let (number, mark) = self.highest.unwrap_or_default();
+        out.u64(number);
+        out.put(&mark);
+        out.put(&self.window.to_be_bytes());
+        out.u64(self.latest_ms);
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (current, uses) = (reader.u32("current epoch")?, reader.u64("uses")?);
+        let is_used = reader.small("has a highest number", 1)? == 1;
+        let highest = (reader.u64("highest number")?, reader.array("mark")?);
+        let (window, latest_ms) = (reader.u128("window")?, reader.u64("latest challenge")?);
+        if window & !WINDOW_MASK != 0 || (!is_used && (highest != Default::default() || window != 0)) {
+            return Err(Problem::NotCanonical("has bits outside of what it watches").of("window"));
+        }
+        Ok(Self { current, uses, highest: is_used.then_some(highest), window, latest_ms })
+    }
+}
+
+const WINDOW_MASK: u128 = (1 << WINDOW) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SKEW: u64 = 2_000;
+    const ANY: EpochBounds = EpochBounds { derivable: 0, lowest: 0, highest: 0, lead: 64 };
+    const PLAIN: Schedule = Schedule { period: 0, max_uses: 0, not_before: 0 };
+
+    fn claim(epoch: u32, number: u64, issued_ms: u64) -> Claim {
+        Claim { epoch, number, issued_ms, is_rekey: false, mark: [number as u8; 8] }
+    }
+
+    fn ledger(accepted: &[(u32, u64, u64)]) -> Ledger {
+        accepted.iter().fold(Ledger::new(0), |mut ledger, &(epoch, number, issued)| {
+            let claim = claim(epoch, number, issued);
+            assert_eq!(ledger.place(&claim, &PLAIN, &ANY, SKEW), Ok(Place::Open));
+            ledger.accept(&claim);
+            ledger
+        })
+    }
+
+    fn place(ledger: &Ledger, claim: Claim) -> Result<Place, Misplaced> {
+        ledger.place(&claim, &PLAIN, &ANY, SKEW)
+    }
+
+    #[test]
+    fn the_window_has_127_places_and_each_is_filled_once() {
+        let mut ledger = ledger(&[(0, 1_000, 10)]);
+        assert_eq!(place(&ledger, claim(0, 1_000 - 127, 10)), Ok(Place::Open));
+        assert_eq!(place(&ledger, claim(0, 1_000 - 128, 10)), Ok(Place::Closed));
+        ledger.accept(&claim(0, 1_000 - 127, 10));
+        assert_eq!(place(&ledger, claim(0, 1_000 - 127, 10)), Ok(Place::Closed));
+        ledger.accept(&claim(0, 1_001, 10));
+        assert_eq!(place(&ledger, claim(0, 1_000, 10)), Ok(Place::Closed), "the old highest stays marked");
+        assert_eq!(place(&ledger, claim(0, 999, 10)), Ok(Place::Open));
+        ledger.accept(&claim(0, u64::MAX, 10));
+        assert_eq!(place(&ledger, claim(0, u64::MAX - 1, 10)), Ok(Place::Open));
+    }
+
+    #[test]
+    fn a_late_number_is_welcome_only_for_an_early_challenge_and_never_for_a_rekey() {
+        let ledger = ledger(&[(0, 5, 10_000)]);
+        assert_eq!(place(&ledger, claim(0, 4, 12_000)), Ok(Place::Open));
+        assert_eq!(place(&ledger, claim(0, 4, 12_001)), Ok(Place::Closed));
+        assert_eq!(place(&ledger, Claim { is_rekey: true, ..claim(0, 4, 10_000) }), Ok(Place::Closed));
+        assert_eq!(place(&ledger, Claim { is_rekey: true, ..claim(0, 6, 10_000) }), Ok(Place::Open));
+    }
+
+    #[test]
+    fn a_repeated_message_is_told_from_a_clone() {
+        let ledger = ledger(&[(0, 5, 10_000)]);
+        assert_eq!(ledger.judge(&claim(0, 5, 10_000), SKEW), Judgement::Replayed);
+        let other = Claim { mark: [9; 8], ..claim(0, 5, 10_000) };
+        assert_eq!(ledger.judge(&other, SKEW), Judgement::Clone(CloneSign::NumberTwice));
+        assert_eq!(ledger.judge(&claim(0, 4, 12_000), SKEW), Judgement::Replayed);
+        assert_eq!(ledger.judge(&claim(0, 4, 12_001), SKEW), Judgement::Clone(CloneSign::NumberTooLow));
+    }
+
+    #[test]
+    fn epochs_at_their_bounds() {
+        let ledger = ledger(&[(3, 5, 0)]);
+        let bounds = EpochBounds { derivable: 2, lowest: 4, highest: 6, lead: 64 };
+        let at = |epoch, number| ledger.place(&claim(epoch, number, 0), &PLAIN, &bounds, SKEW);
+        assert_eq!(at(70, 6), Ok(Place::Open));
+        assert_eq!(at(71, 6), Err(Misplaced::Ahead { highest: 70 }));
+        assert_eq!(at(4, 6), Ok(Place::Open));
+        assert_eq!(at(3, 6), Err(Misplaced::Spent { next: 4 }));
+        assert_eq!(at(3, 5), Ok(Place::Closed));
+        assert_eq!(at(1, 5), Err(Misplaced::Spent { next: 4 }), "what cannot be derived cannot be judged");
+    }
+
+    #[test]
+    fn a_frontier_that_ran_ahead_of_the_clock_locks_nobody_out() {
+        let bounds = EpochBounds { derivable: 90_000, lowest: 0, highest: 0, lead: 64 };
+        let ledger = Ledger::new(0);
+        let at = |epoch| ledger.place(&claim(epoch, 0, 0), &PLAIN, &bounds, SKEW);
+        assert_eq!(at(0), Err(Misplaced::Spent { next: 90_000 }));
+        assert_eq!(at(90_000), Ok(Place::Open));
+    }
+
+    #[test]
+    fn a_full_epoch_is_spent_for_higher_numbers() {
+        let once = Schedule { max_uses: 1, ..PLAIN };
+        let ledger = ledger(&[(3, 5, 10_000)]);
+        let at = |claim: Claim| ledger.place(&claim, &once, &ANY, SKEW);
+        assert_eq!(at(claim(3, 6, 10_000)), Err(Misplaced::Spent { next: 4 }));
+        assert_eq!(at(claim(3, 4, 10_000)), Ok(Place::Closed));
+        assert_eq!(at(claim(4, 6, 10_000)), Ok(Place::Open));
+    }
+}

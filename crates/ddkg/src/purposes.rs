@@ -1,0 +1,41 @@
+//! A set of purposes.
+
+use crate::wire::{DecodeError, Problem, Reader};
+use wardein_domain::Purpose;
+
+/// The purposes that trees are kept for. `proof` is always among them: without it a device could never speak again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purposes(u8);
+
+impl Purposes {
+    /// All four.
+    pub const ALL: Self = Self(0b1111);
+
+    /// `proof` and the given ones.
+    pub fn of(purposes: impl IntoIterator<Item = Purpose>) -> Self {
+        Self(purposes.into_iter().fold(PROOF, |set, purpose| set | 1 << purpose as u8))
+    }
+
+    /// Whether `purpose` is among them.
+    pub fn contains(self, purpose: Purpose) -> bool {
+        self.0 & 1 << purpose as u8 != 0
+    }
+
+    /// Each of them, in order.
+    pub fn iter(self) -> impl Iterator<Item = Purpose> {
+        Purpose::ALL.into_iter().filter(move |purpose| self.contains(*purpose))
+    }
+
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let set = Self(reader.small("purposes", Self::ALL.0)?);
+        set.contains(Purpose::Proof)
+            .then_some(set)
+            .ok_or_else(|| Problem::NotCanonical("lacks proof").of("purposes"))
+    }
+}
+
+const PROOF: u8 = 1 << Purpose::Proof as u8;

@@ -1,0 +1,215 @@
+//! Names from outside, judged once (DDKG-1 §1).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+/// Why a text is no name of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// The text is empty or too long.
+    #[error("{kind} has {length} bytes; it takes {min} to {max}")]
+    Length {
+        /// What the text should have been.
+        kind: &'static str,
+        /// Bytes that it has.
+        length: usize,
+        /// The fewest it may have.
+        min: usize,
+        /// The most it may have.
+        max: usize,
+    },
+    /// The text has a character that its kind does not allow there.
+    #[error("{kind} has a character at byte {position} that is not allowed there; {allowed}")]
+    Character {
+        /// What the text should have been.
+        kind: &'static str,
+        /// Offset of the character, in bytes.
+        position: usize,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The text is no word of a closed list.
+    #[error("{kind} is none of {allowed}")]
+    Unknown {
+        /// What the text should have been.
+        kind: &'static str,
+        /// The list.
+        allowed: &'static str,
+    },
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal..=$max:literal, $allowed:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The fewest bytes of such a name.
+            pub const MIN_LEN: usize = $min;
+            /// The most bytes of such a name.
+            pub const MAX_LEN: usize = $max;
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let length = text.len();
+                if !(Self::MIN_LEN..=Self::MAX_LEN).contains(&length) {
+                    return Err(NameError::Length { kind: $kind, length, min: Self::MIN_LEN, max: Self::MAX_LEN });
+                }
+                let allowed: fn(&str, usize, char) -> bool = $check;
+                match text.char_indices().find(|&(position, c)| !allowed(text, position, c)) {
+                    Some((position, _)) => Err(NameError::Character { kind: $kind, position, allowed: $allowed }),
+                    None => Ok(Self(text.to_owned())),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name! {
+    /// A tenant: the owner of devices, separate from every other to the key.
+    TenantId, "tenant", 1..=63, "a-z, 0-9 and '-', with a letter or digit first and last",
+    |text, position, c| {
+        let end = position == 0 || position + 1 == text.len();
+        c.is_ascii_lowercase() || c.is_ascii_digit() || (c == '-' && !end)
+    }
+}
+
+name! {
+    /// A device's id, unique within its tenant.
+    DeviceId, "device id", 1..=128, "A-Z, a-z, 0-9 and '.', '_', ':', '-'",
+    |_, _, c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-')
+}
+
+name! {
+    /// What a proved request asks for, such as `certificate` (DDKG-1 §8).
+    Action, "action", 1..=32, "a-z, 0-9 and '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+name! {
+    /// The name of a measured attribute, such as `firmware`.
+    AttributeName, "attribute name", 1..=64, "letters, digits and punctuation of ASCII without space",
+    |_, _, c| c.is_ascii_graphic()
+}
+
+name! {
+    /// Whom a platform token is for, such as a platform's host name.
+    Audience, "audience", 1..=255, "text without control characters",
+    |_, _, c| !c.is_control()
+}
+
+impl Action {
+    /// The action that agrees on a new generation (DDKG-1 §6).
+    pub const REKEY: &'static str = "rekey";
+
+    /// Whether this is [`Action::REKEY`].
+    pub fn is_rekey(&self) -> bool {
+        self.0 == Self::REKEY
+    }
+}
+
+/// What a key is for (DDKG-1 §3). Each purpose has a tree of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// A device's request to the authority.
+    Proof,
+    /// Logging in to a platform.
+    Token,
+    /// A sealed payload.
+    Data,
+    /// A sealed file's key.
+    File,
+}
+
+impl Purpose {
+    /// All purposes, in the order in which they are stored.
+    pub const ALL: [Self; 4] = [Self::Proof, Self::Token, Self::Data, Self::File];
+
+    /// The word that enters derivations and key names.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proof => "proof",
+            Self::Token => "token",
+            Self::Data => "data",
+            Self::File => "file",
+        }
+    }
+}
+
+impl FromStr for Purpose {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::ALL
+            .into_iter()
+            .find(|purpose| purpose.as_str() == text)
+            .ok_or(NameError::Unknown { kind: "purpose", allowed: "proof, token, data, file" })
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn names_at_their_bounds() {
+        for good in ["a", "klinik-nord", "0", &"a".repeat(63)] {
+            assert_eq!(good.parse::<TenantId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", "a-", "A", "a b", "ä", &"a".repeat(64)] {
+            assert!(bad.parse::<TenantId>().is_err(), "{bad:?}");
+        }
+        for good in ["pump-0001", "A.b_c:d-9", &"x".repeat(128)] {
+            assert!(good.parse::<DeviceId>().is_ok(), "{good:?}");
+        }
+        for bad in ["", "a/b", "a b", "a\0", &"x".repeat(129)] {
+            assert!(bad.parse::<DeviceId>().is_err(), "{bad:?}");
+        }
+        assert!("trust-bundle".parse::<Action>().is_ok());
+        assert!("Rekey".parse::<Action>().is_err());
+        assert!("a".repeat(33).parse::<Action>().is_err());
+    }
+
+    #[test]
+    fn an_error_names_kind_place_and_bound() {
+        let length = "x".repeat(129).parse::<DeviceId>().unwrap_err().to_string();
+        assert_eq!(length, "device id has 129 bytes; it takes 1 to 128");
+        let character = "a/b".parse::<DeviceId>().unwrap_err().to_string();
+        assert!(
+            character.starts_with("device id has a character at byte 1 that is not allowed"),
+            "{character}"
+        );
+        assert!("log".parse::<Purpose>().unwrap_err().to_string().contains("proof, token, data, file"));
+    }
+}
