@@ -1,6 +1,6 @@
 //! DDKG-1: the protocol by which a device and the authority derive the same keys without ever sending one.
 //!
-//! What: both ends of the [specification](https://docs.rs/wardein-ddkg), which stands beside this file as `SPEC.md`: keys that
+//! What: both ends of the specification, which stands in this crate as `SPEC.md`: keys that
 //! belong to one device, purpose, epoch and number, change by themselves, and are used once. Why one crate: the device and the
 //! authority run the same derivations, and the model of the protocol runs the same rules.
 //!

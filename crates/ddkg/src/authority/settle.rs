@@ -65,6 +65,5 @@ impl Generation {
 
 fn advance(tree: &mut super::record::Tree, epoch: u32) -> bool {
     let first = tree.cover.first();
-    let has_moved = tree.cover.advance(epoch).is_ok() && tree.cover.first() != first;
-    has_moved
+    tree.cover.advance(epoch).is_ok() && tree.cover.first() != first
 }
