@@ -6,8 +6,27 @@
 #![no_std]
 extern crate alloc;
 
+mod access;
+mod audit;
+mod device;
 mod name;
+mod operator;
+mod profile;
 mod schedule;
+mod serial;
+mod trust;
+mod udi;
 
-pub use name::{Action, AttributeName, Audience, DeviceId, NameError, Purpose, TenantId};
+pub use access::{Access, Method};
+pub use audit::{Actor, AuditEntry, Event, Outcome};
+pub use device::{DeviceState, TransitionError};
+pub use name::{
+    Action, AttributeName, Audience, DeviceId, ModelName, NameError, OperatorName, ProfileName, Purpose,
+    Reason, TenantId, TrustDomain,
+};
+pub use operator::{Principal, Role};
+pub use profile::{Profile, ProfileError};
 pub use schedule::Schedule;
+pub use serial::{Serial, SerialError};
+pub use trust::{CertificateFacts, DeviceFacts, Verdict, VerdictReason};
+pub use udi::{Udi, UdiError};

@@ -122,6 +122,41 @@ name! {
     |_, _, c| !c.is_control()
 }
 
+name! {
+    /// The name of a profile.
+    ProfileName, "profile", 1..=32, "a-z, 0-9 and '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+name! {
+    /// An operator's name, unique within tenant and role.
+    OperatorName, "operator name", 1..=64, "A-Z, a-z, 0-9 and '.', '_', '-'",
+    |_, _, c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+name! {
+    /// The maker's name of a device's model.
+    ModelName, "model", 1..=64, "text without control characters",
+    |_, _, c| !c.is_control()
+}
+
+name! {
+    /// The trust domain of the authority's SPIFFE ids (SPIFFE-ID §2.1).
+    TrustDomain, "trust domain", 1..=255, "a-z, 0-9 and '.', '_', '-'",
+    |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-')
+}
+
+name! {
+    /// Why an administrator did something.
+    Reason, "reason", 1..=256, "text without control characters",
+    |_, _, c| !c.is_control()
+}
+
+impl ProfileName {
+    /// The profile that every tenant has.
+    pub const DEFAULT: &'static str = "default";
+}
+
 impl Action {
     /// The action that agrees on a new generation (DDKG-1 §6).
     pub const REKEY: &'static str = "rekey";

@@ -1,0 +1,123 @@
+//! Who may call what: one table, deny by default.
+
+use crate::operator::Role;
+
+/// What a method asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// No certificate: the request carries its own proof, or the answer is public.
+    Open,
+    /// A certificate of one of these roles.
+    Roles(&'static [Role]),
+}
+
+macro_rules! methods {
+    ($($method:ident = $path:literal: $access:expr,)*) => {
+        /// A method of the gRPC services.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Method {
+            $(#[doc = $path] $method,)*
+        }
+
+        impl Method {
+            /// All methods.
+            pub const ALL: &'static [Self] = &[$(Self::$method),*];
+
+            /// The path that gRPC calls it by, such as `/wardein.v1.TrustService/Check`.
+            pub fn path(self) -> &'static str {
+                match self {
+                    $(Self::$method => $path,)*
+                }
+            }
+
+            /// Its row of the table.
+            pub fn access(self) -> Access {
+                match self {
+                    $(Self::$method => $access,)*
+                }
+            }
+        }
+    };
+}
+
+use Access::{Open, Roles};
+use Role::{Admin, Auditor, Platform, Station, TenantAdmin};
+
+methods! {
+    Enroll = "/wardein.v1.ProvisioningService/Enroll": Roles(&[Station]),
+    Confirm = "/wardein.v1.ProvisioningService/Confirm": Roles(&[Station]),
+    EnrollStream = "/wardein.v1.ProvisioningService/EnrollStream": Roles(&[Station]),
+    GetChallenge = "/wardein.v1.DeviceService/GetChallenge": Open,
+    Prove = "/wardein.v1.DeviceService/Prove": Open,
+    ConfirmEnrollment = "/wardein.v1.DeviceService/ConfirmEnrollment": Open,
+    Check = "/wardein.v1.TrustService/Check": Roles(&[Platform]),
+    ListCertificates = "/wardein.v1.CertificateService/ListCertificates": Roles(&[Admin, TenantAdmin, Auditor]),
+    RevokeCertificate = "/wardein.v1.CertificateService/RevokeCertificate": Roles(&[Admin, TenantAdmin]),
+    GetTrustBundle = "/wardein.v1.CertificateService/GetTrustBundle": Open,
+    CreateTenant = "/wardein.v1.AdminService/CreateTenant": Roles(&[Admin]),
+    ListTenants = "/wardein.v1.AdminService/ListTenants": Roles(&[Admin, Auditor]),
+    IssueOperator = "/wardein.v1.AdminService/IssueOperator": Roles(&[Admin, TenantAdmin]),
+    ListOperators = "/wardein.v1.AdminService/ListOperators": Roles(&[Admin, TenantAdmin, Auditor]),
+    RevokeOperator = "/wardein.v1.AdminService/RevokeOperator": Roles(&[Admin, TenantAdmin]),
+    PutProfile = "/wardein.v1.AdminService/PutProfile": Roles(&[Admin, TenantAdmin]),
+    ListProfiles = "/wardein.v1.AdminService/ListProfiles": Roles(&[Admin, TenantAdmin, Auditor]),
+    GetDevice = "/wardein.v1.AdminService/GetDevice": Roles(&[Admin, TenantAdmin, Auditor]),
+    ListDevices = "/wardein.v1.AdminService/ListDevices": Roles(&[Admin, TenantAdmin, Auditor]),
+    SetDeviceState = "/wardein.v1.AdminService/SetDeviceState": Roles(&[Admin, TenantAdmin]),
+    GetStatus = "/wardein.v1.AdminService/GetStatus": Roles(&[Admin, TenantAdmin, Auditor]),
+    ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
+}
+
+impl Method {
+    /// The method of that path; `None` means that it has no row, and nobody may call it.
+    pub fn from_path(path: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|method| method.path() == path)
+    }
+
+    /// Whether a caller of `role`, or one without a certificate, may call it.
+    pub fn allows(self, role: Option<Role>) -> bool {
+        match (self.access(), role) {
+            (Open, _) => true,
+            (Roles(_), None) => false,
+            (Roles(roles), Some(role)) => roles.contains(&role),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_without_a_row_is_nobodys() {
+        assert_eq!(Method::from_path("/wardein.v1.AdminService/Unheard"), None);
+        for method in Method::ALL {
+            assert_eq!(Method::from_path(method.path()), Some(*method));
+        }
+    }
+
+    #[test]
+    fn a_station_can_enroll_and_nothing_else_that_is_not_open() {
+        let own = Method::ALL.iter().filter(|method| method.access() != Open && method.allows(Some(Station)));
+        assert!(
+            own.map(|method| method.path()).all(|path| path.starts_with("/wardein.v1.ProvisioningService/"))
+        );
+    }
+
+    #[test]
+    fn an_auditor_changes_nothing() {
+        for method in
+            Method::ALL.iter().filter(|method| method.allows(Some(Auditor)) && method.access() != Open)
+        {
+            let name = method.path().rsplit('/').next().unwrap();
+            assert!(name.starts_with("List") || name.starts_with("Get"), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_certificate_only_what_is_open() {
+        for method in Method::ALL {
+            assert_eq!(method.allows(None), method.access() == Open, "{}", method.path());
+        }
+    }
+}

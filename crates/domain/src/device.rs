@@ -1,0 +1,105 @@
+//! The lifecycle of a device.
+
+use crate::name::NameError;
+use core::fmt;
+use core::str::FromStr;
+
+/// Where a device stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceState {
+    /// Its enrollment is not confirmed.
+    Pending,
+    /// It may prove requests and is trusted.
+    Active,
+    /// An administrator took it out of trust for a while.
+    Suspended,
+    /// A clone alarm took it out of trust until a human decides.
+    Quarantined,
+    /// It is out of trust for good.
+    Revoked,
+}
+
+impl DeviceState {
+    /// All states.
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::Active, Self::Suspended, Self::Quarantined, Self::Revoked];
+
+    /// The word for it, which is also the reason of a verdict against it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Quarantined => "quarantined",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// Whether an administrator may bring a device from here to `to`. Asking for the state that it is in is fine.
+    pub fn may_be_set_to(self, to: Self) -> Result<(), TransitionError> {
+        let is_allowed = match (self, to) {
+            (from, to) if from == to => from != Self::Pending,
+            (Self::Active, Self::Suspended) | (Self::Suspended, Self::Active) => true,
+            (Self::Pending | Self::Active | Self::Suspended | Self::Quarantined, Self::Revoked) => true,
+            _ => false,
+        };
+        is_allowed.then_some(()).ok_or(TransitionError { from: self, to })
+    }
+}
+
+/// A device cannot be brought from one state to the other by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a device that is {from} cannot be set to {to}")]
+pub struct TransitionError {
+    /// The state that it is in.
+    pub from: DeviceState,
+    /// The state that was asked for.
+    pub to: DeviceState,
+}
+
+impl FromStr for DeviceState {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(NameError::Unknown {
+            kind: "device state",
+            allowed: "pending, active, suspended, quarantined, revoked",
+        })
+    }
+}
+
+impl fmt::Display for DeviceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DeviceState::*;
+    use super::*;
+
+    #[test]
+    fn each_transition_by_hand() {
+        let allowed: alloc::vec::Vec<_> = DeviceState::ALL
+            .into_iter()
+            .flat_map(|from| DeviceState::ALL.into_iter().map(move |to| (from, to)))
+            .filter(|(from, to)| from.may_be_set_to(*to).is_ok())
+            .collect();
+        assert_eq!(
+            allowed,
+            [
+                (Pending, Revoked),
+                (Active, Active),
+                (Active, Suspended),
+                (Active, Revoked),
+                (Suspended, Active),
+                (Suspended, Suspended),
+                (Suspended, Revoked),
+                (Quarantined, Quarantined),
+                (Quarantined, Revoked),
+                (Revoked, Revoked),
+            ]
+        );
+    }
+}

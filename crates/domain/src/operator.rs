@@ -1,0 +1,92 @@
+//! Who calls: roles and principals.
+
+use crate::name::{NameError, OperatorName, TenantId};
+use crate::serial::Serial;
+use core::fmt;
+use core::str::FromStr;
+
+/// What an operator may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Administers everything.
+    Admin,
+    /// Administers one tenant.
+    TenantAdmin,
+    /// Enrolls devices of one tenant, and nothing else.
+    Station,
+    /// Asks whom to trust, for devices of one tenant.
+    Platform,
+    /// Reads, and changes nothing.
+    Auditor,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 5] = [Self::Admin, Self::TenantAdmin, Self::Station, Self::Platform, Self::Auditor];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::TenantAdmin => "tenant-admin",
+            Self::Station => "station",
+            Self::Platform => "platform",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// Whether an operator of this role may, or must, belong to a tenant.
+    pub fn fits_tenant(self, has_tenant: bool) -> bool {
+        match self {
+            Self::Admin => !has_tenant,
+            Self::TenantAdmin | Self::Station | Self::Platform => has_tenant,
+            Self::Auditor => true,
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NameError::Unknown {
+            kind: "role",
+            allowed: "admin, tenant-admin, station, platform, auditor",
+        })
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An operator, as its certificate says and the operator's record confirms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// What it may be.
+    pub role: Role,
+    /// The tenant that it belongs to; none for those who see all.
+    pub tenant: Option<TenantId>,
+    /// Its name.
+    pub name: OperatorName,
+    /// The serial of the certificate that it came with.
+    pub serial: Serial,
+}
+
+impl Principal {
+    /// Whether it may touch what belongs to `tenant`.
+    pub fn may_see(&self, tenant: &TenantId) -> bool {
+        self.tenant.as_ref().is_none_or(|own| own == tenant)
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.tenant {
+            Some(tenant) => write!(f, "{}/{tenant}/{}", self.role, self.name),
+            None => write!(f, "{}/{}", self.role, self.name),
+        }
+    }
+}
