@@ -28,6 +28,8 @@ mod purposes;
 mod rekey;
 mod suite;
 mod tree;
+#[cfg(test)]
+mod vectors;
 mod wire;
 
 pub use attribute::{

@@ -1,0 +1,106 @@
+//! The real ends, on ring, each against an end that is built here on another P-256 and on the vectors' private values.
+
+use super::agreement::{Derived, ecdh_x, point, private};
+use super::check::{Checked, owner, same, values, wrong};
+use super::form::{Enrollment, File, Hex};
+use crate::authority::{EnrollTerms, Record, Standing};
+use crate::device::Enrolling;
+use crate::message::{Confirmation, EnrollReply};
+use crate::purposes::Purposes;
+use crate::suite::{AuthorityShare, Suite};
+use alloc::format;
+use alloc::vec::Vec;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use wardein_crypto::{Digest, Entropy, EntropyError, P256VerifyingKey, SigningError};
+
+/// Gives out the vectors' random values in the order in which an end draws them.
+struct Given(Vec<u8>);
+
+impl Given {
+    fn new<'a>(values: impl IntoIterator<Item = Option<&'a Hex>>) -> Self {
+        Self(values.into_iter().flatten().flat_map(|hex| hex.0.iter().copied()).collect())
+    }
+}
+
+impl Entropy for Given {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        let (given, rest) = self.0.split_at_checked(bytes.len()).ok_or(EntropyError)?;
+        bytes.copy_from_slice(given);
+        self.0 = rest.to_vec();
+        Ok(())
+    }
+}
+
+/// The real device against an authority on `p256`.
+pub(super) fn device_end(file: &File, given: &Enrollment, suite: Suite) -> Checked {
+    let identity = SigningKey::from(private("authority_p256_private", &given.authority_p256_private)?);
+    let point_of = identity.verifying_key().to_encoded_point(false);
+    let pinned = P256VerifyingKey(point_of.as_bytes().try_into().map_err(wrong("identity"))?);
+    let kem = [given.mlkem_keygen_d.as_ref(), given.mlkem_keygen_z.as_ref()];
+    let mut entropy = Given::new(kem.into_iter().chain([Some(&given.device_nonce)]));
+    let begun = Enrolling::begin(pinned, suite, owner(file)?, values(file)?, &mut entropy);
+    let enrolling = begun.map_err(wrong("begin"))?;
+    let request = enrolling.request();
+    same("device_nonce", &request.nonce[..], &given.device_nonce.0)?;
+    same("device_share", &request.share.as_bytes()[65..], &given.device_share.0[65..])?;
+
+    let own = private("authority_p256_private", &given.authority_p256_private)?;
+    let mut ikm = ecdh_x(&own, &point("device_share", request.share.as_bytes())?);
+    ikm.extend(given.mlkem_shared_secret.iter().flat_map(|shared| shared.0.clone()));
+    let share = AuthorityShare::new(suite, &given.authority_share.0).map_err(wrong("authority_share"))?;
+    let (generation, schedule) = (given.generation, given.schedule());
+    let transcript = request.transcript(&share, generation, &schedule);
+    let signature: Signature = identity.sign(transcript.as_ref());
+    let derived = Derived::new(&ikm, &transcript);
+    let (signature, confirmation) = (signature.to_der().as_bytes().to_vec(), derived.authority);
+    let reply = EnrollReply { share, generation, schedule, signature, confirmation };
+    let reply = EnrollReply::decode(&reply.encode()).map_err(wrong("reply"))?;
+    let mut state = enrolling.finish(&reply, Purposes::ALL).map_err(wrong("finish"))?;
+    let confirmation = state.confirmation().ok_or("no confirmation")?.save(|_| Ok::<(), &str>(()))?;
+    same("device_confirmation", &confirmation.tag.0, &derived.device.0)
+}
+
+/// The real authority against a device on `p256`.
+pub(super) fn authority_end(file: &File, given: &Enrollment, suite: Suite) -> Checked {
+    let request = given.request(file, suite)?;
+    let (generation, schedule) = (given.generation, given.schedule());
+    let terms = EnrollTerms { generation, schedule, purposes: Purposes::ALL };
+    let mut signed = None;
+    let sign = |transcript: &Digest| -> Result<Vec<u8>, SigningError> {
+        signed = Some(*transcript);
+        Ok([0; 70].to_vec())
+    };
+    let mut entropy = Given::new([given.mlkem_encaps_m.as_ref()]);
+    let enrolled = Record::enroll(None, &request, &terms, sign, &mut entropy).map_err(wrong("enroll"))?;
+    let (reply, mut record) = (enrolled.reply, enrolled.record.ok_or("no record")?);
+    same("authority_share", &reply.share.as_bytes()[65..], &given.authority_share.0[65..])?;
+
+    let own = private("device_p256_private", &given.device_p256_private)?;
+    let mut ikm = ecdh_x(&own, &point("authority_share", reply.share.as_bytes())?);
+    ikm.extend(decapsulated(given, &reply.share)?);
+    let transcript = request.transcript(&reply.share, generation, &schedule);
+    same("signed transcript", &signed, &Some(transcript))?;
+    let derived = Derived::new(&ikm, &transcript);
+    same("authority_confirmation", &reply.confirmation.0, &derived.authority.0)?;
+    let confirmation = Confirmation { device: owner(file)?, tag: derived.device };
+    same("confirm", &record.confirm(&confirmation), &Ok(true))
+        .map_err(|error| format!("confirm: {error}"))?;
+    same("standing", &record.standing(), &Standing::Enrolled)
+}
+
+#[cfg(not(feature = "suite2"))]
+fn decapsulated(_: &Enrollment, _: &AuthorityShare) -> Checked<Option<u8>> {
+    Ok(None)
+}
+
+#[cfg(feature = "suite2")]
+fn decapsulated(given: &Enrollment, share: &AuthorityShare) -> Checked<Vec<u8>> {
+    let (Some(d), Some(z)) = (&given.mlkem_keygen_d, &given.mlkem_keygen_z) else { return Ok(Vec::new()) };
+    let d_z = [d.0.clone(), z.0.clone()].concat();
+    let seed = wardein_crypto::MlKemSeed::new(wardein_crypto::Secret::copied_from(
+        d_z.as_slice().try_into().map_err(wrong("d, z"))?,
+    ));
+    let ciphertext = share.as_bytes().last_chunk().ok_or("authority_share: has no ciphertext")?;
+    Ok(seed.decapsulate(ciphertext).expose().to_vec())
+}
