@@ -88,6 +88,9 @@ impl DeviceState {
         let schedule = read_schedule(&mut reader)?;
         let standing = reader.small("standing", 2)?;
         let tag = Tag(reader.array("confirmation")?);
+        if standing != 0 && tag.0 != [0; 32] {
+            return Err(Problem::NotCanonical("is given where none is awaited").of("confirmation"));
+        }
         let standing = match standing {
             0 => Standing::Unconfirmed(tag),
             1 => Standing::Unproven,

@@ -118,7 +118,8 @@ impl<M> Unsaved<'_, M> {
     /// After an error the message is lost, and the next one will save first.
     pub fn save<E>(self, write: impl FnOnce(&SecretBytes) -> Result<(), E>) -> Result<M, E> {
         if self.state.is_dirty {
-            self.state.writes += 1;
+            // Flash wears out long before 2⁶⁴ writes; bytes that claim so many must not stop the device.
+            self.state.writes = self.state.writes.saturating_add(1);
             write(&self.state.encode())?;
             self.state.is_dirty = false;
         }
