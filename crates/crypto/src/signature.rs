@@ -1,6 +1,6 @@
 //! ECDSA on P-256 with SHA-256 (FIPS 186-5), signatures in ASN.1 DER.
 
-use crate::EntropyError;
+use crate::{EntropyError, SecretBytes};
 use alloc::vec::Vec;
 use core::fmt;
 use ring::rand::SystemRandom;
@@ -19,15 +19,19 @@ pub struct P256SigningKey {
 
 impl P256SigningKey {
     /// A fresh key, as PKCS#8 DER for its keeper to seal.
-    pub fn generate_pkcs8() -> Result<zeroize::Zeroizing<Vec<u8>>, EntropyError> {
+    pub fn generate_pkcs8() -> Result<SecretBytes, EntropyError> {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
-        Ok(zeroize::Zeroizing::new(document.map_err(|_| EntropyError)?.as_ref().to_vec()))
+        Ok(SecretBytes::from_vec(document.map_err(|_| EntropyError)?.as_ref().to_vec()))
     }
 
     /// The key in a PKCS#8 document (RFC 5958).
-    pub fn from_pkcs8(document: &[u8]) -> Result<Self, SigningError> {
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document, &SystemRandom::new())
-            .map_err(|_| SigningError)?;
+    pub fn from_pkcs8(document: &SecretBytes) -> Result<Self, SigningError> {
+        let pair = EcdsaKeyPair::from_pkcs8(
+            &ECDSA_P256_SHA256_ASN1_SIGNING,
+            document.expose(),
+            &SystemRandom::new(),
+        )
+        .map_err(|_| SigningError)?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| SigningError)?;
         Ok(Self { pair, public: P256VerifyingKey(public) })
     }

@@ -50,6 +50,8 @@ events! {
     Founded = "authority.found",
     /// The service started.
     Started = "authority.start",
+    /// A server's certificate was issued.
+    ServerCertified = "authority.certify-server",
     /// The service stopped in order.
     Stopped = "authority.stop",
     /// A tenant was created.
