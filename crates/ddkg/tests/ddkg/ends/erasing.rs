@@ -1,0 +1,115 @@
+//! What is left when time is over: nothing to open it with. And how much room a state takes.
+
+use crate::common::{Counter, HOURLY, Pair, Setup, TIMELESS, attributes, pinned, save, sign, suites};
+use wardein_ddkg::authority::{Record, Refusal};
+use wardein_ddkg::device::{Clock, DeviceState, Enrolling};
+use wardein_ddkg::{Attributes, DeviceName, OutOfRange, Purposes};
+use wardein_domain::{Purpose, Schedule};
+
+/// The node that yields exactly epochs `first` to `last`, as it stands in any encoding.
+fn node(record: &Record, purpose: Purpose, first: u32, last: u32) -> Vec<u8> {
+    let delegated = record.delegate(purpose, first, last).unwrap().encode();
+    delegated.expose()[delegated.expose().len() - 32..].to_vec()
+}
+
+fn holds(record: &Record, secret: &[u8]) -> bool {
+    record.encode().expose().windows(32).any(|window| window == secret)
+}
+
+#[test]
+fn a_payload_cannot_be_opened_after_its_retention_and_the_sweep_erases_its_key() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    pair.setup.policy.data_retention = 2;
+    let (leaf, root) =
+        (node(&pair.record, Purpose::Data, 0, 0), node(&pair.record, Purpose::Data, 0, u32::MAX));
+    assert!(holds(&pair.record, &root));
+    let sealed = pair.seal(b"short-lived");
+    pair.wait(3 * 3600 + 299);
+    assert!(pair.sweep(), "the token tree moved");
+    assert_eq!(pair.open(&sealed).unwrap(), b"short-lived");
+    pair.wait(1);
+    let gone = || Refusal::EpochGone(OutOfRange { epoch: 0, first: 1, last: u32::MAX });
+    assert_eq!(pair.open(&sealed).err(), Some(gone()), "though no sweep came by");
+    assert!(pair.sweep());
+    assert!(!pair.sweep(), "a second sweep finds nothing");
+    assert_eq!(pair.open(&sealed).err(), Some(gone()));
+    assert!(!holds(&pair.record, &root) && !holds(&pair.record, &leaf));
+    assert!(holds(&pair.record, &node(&pair.record, Purpose::Data, 1, 1)));
+}
+
+#[test]
+fn a_retired_generation_leaves_nothing_but_a_proof_tree() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let secrets = [Purpose::Token, Purpose::Data, Purpose::File]
+        .map(|purpose| (purpose, node(&pair.record, purpose, 0, u32::MAX)));
+    pair.rekey();
+    pair.prove();
+    for (purpose, secret) in &secrets {
+        assert_eq!(holds(&pair.record, secret), *purpose != Purpose::Token, "{purpose} after retiring");
+    }
+    pair.wait(300);
+    assert!(pair.sweep());
+    for (purpose, secret) in &secrets {
+        assert!(!holds(&pair.record, secret), "{purpose} after the retention");
+    }
+}
+
+#[test]
+fn without_a_period_opening_moves_the_tree() {
+    let mut pair = Pair::proven(Setup::new(Schedule { max_uses: 1, ..TIMELESS }));
+    pair.setup.policy.data_retention = 1;
+    let sealed: Vec<_> = (0..4).map(|n| pair.seal(&[n])).collect();
+    assert!(pair.open(&sealed[3]).is_ok());
+    assert!(pair.sweep());
+    assert!(pair.open(&sealed[2]).is_ok());
+    let gone = Refusal::EpochGone(OutOfRange { epoch: 1, first: 2, last: u32::MAX });
+    assert_eq!(pair.open(&sealed[1]).err(), Some(gone));
+}
+
+#[test]
+fn a_pending_enrollment_is_not_swept() {
+    let mut pair = Pair::pending(Setup::new(HOURLY));
+    pair.wait(1000 * 3600);
+    assert!(!pair.unchanged("a sweep", Pair::sweep));
+}
+
+#[test]
+fn a_state_takes_less_room_than_it_may() {
+    for suite in suites() {
+        let fresh = |purposes: Purposes| {
+            let pair = Pair::new(Setup { suite, purposes, ..Setup::new(HOURLY) });
+            pair.flash.len()
+        };
+        let (one, four) = (fresh(Purposes::of([])), fresh(Purposes::ALL));
+        let worst = longest_state(suite);
+        println!("{suite:?}: fresh state {one} bytes with 1 purpose, {four} with 4; the largest {worst}");
+        assert_eq!((one, four), (262, 262 + 3 * 56));
+        assert_eq!(worst, 4569);
+        assert!(worst <= DeviceState::MAX_LEN);
+    }
+}
+
+/// Longest names, four purposes, each with a frontier of 32 nodes: that of epoch 1.
+fn longest_state(suite: wardein_ddkg::Suite) -> usize {
+    let (setup, mut entropy) = (Setup { suite, ..Setup::new(HOURLY) }, Counter(0));
+    let device =
+        DeviceName { tenant: "t".repeat(63).parse().unwrap(), device: "d".repeat(128).parse().unwrap() };
+    let enrolling = Enrolling::begin(pinned(), suite, device, Attributes::new(), &mut entropy).unwrap();
+    let request = enrolling.request();
+    let enrolled = Record::enroll(None, request, &setup.terms(), sign, &mut entropy).unwrap();
+    let mut pair = Pair::new(setup);
+    pair.record = enrolled.record.unwrap();
+    pair.device = enrolling.finish(&enrolled.reply, Purposes::ALL).unwrap();
+    let confirmation = save(pair.device.confirmation().unwrap(), &mut pair.flash, &mut pair.saves);
+    pair.record.confirm(&confirmation).unwrap();
+    pair.record.set_attributes(attributes().digests());
+    pair.wait(3600);
+    assert_eq!(pair.prove().0, 1);
+    let clock = Clock { elapsed: 0, wall: Some(pair.now()) };
+    assert_eq!(pair.token(b"").epoch, 1);
+    assert_eq!(pair.seal(b"").name().epoch, 1);
+    let file = pair.device.wrap_file_key(clock, &wardein_crypto::Secret::copied_from(&[0; 16])).unwrap();
+    assert_eq!(save(file, &mut pair.flash, &mut pair.saves).name().epoch, 1);
+    DeviceState::restore(&pair.flash, 0).unwrap();
+    pair.flash.len()
+}

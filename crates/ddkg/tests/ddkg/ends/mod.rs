@@ -1,0 +1,8 @@
+//! Both ends together: what is lost, repeated, late, copied or restored, and what is left of it.
+
+mod clones;
+mod enrolling;
+mod erasing;
+mod proving;
+mod rekeying;
+mod sealing;

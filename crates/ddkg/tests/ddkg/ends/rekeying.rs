@@ -1,0 +1,146 @@
+//! Rekey: lost, repeated, overtaken, and what becomes of the old generation.
+
+use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, TIMELESS, audience, suites};
+use wardein_ddkg::authority::Refusal;
+use wardein_ddkg::device::{DeviceError, DeviceState};
+
+#[test]
+fn a_rekey_takes_effect_with_the_first_proof_under_it() {
+    for (from, to) in suites().into_iter().flat_map(|from| suites().into_iter().map(move |to| (from, to))) {
+        let mut pair = Pair::proven(Setup { suite: from, ..Setup::new(HOURLY) });
+        pair.setup.suite = to;
+        pair.rekey();
+        assert_eq!((pair.device.generation(), pair.device.suite()), (2, to));
+        assert_eq!((pair.record.active_generation(), pair.record.pending_generation()), (1, Some(2)));
+        let first = pair.ask("authenticate", b"");
+        let accepted = pair.receive(&first).unwrap();
+        assert!(accepted.has_activated() && !accepted.is_rekey());
+        assert_eq!((pair.record.active_generation(), pair.record.pending_generation()), (2, None));
+        assert_eq!(pair.record.suite(), to);
+        let reply = accepted.reply(pair.now(), vec![]);
+        pair.acknowledge(first.in_flight, reply).unwrap();
+        assert_eq!(pair.prove(), (0, 1));
+    }
+}
+
+#[test]
+fn a_lost_rekey_reply_leaves_the_old_generation_working_and_asking_again_replaces_it() {
+    for suite in suites() {
+        let mut pair = Pair::proven(Setup { suite, ..Setup::new(HOURLY) });
+        let lost = pair.ask_rekey();
+        let accepted = pair.receive(&lost).unwrap();
+        let late = pair.answer_rekey(&lost, &accepted);
+        assert_eq!(pair.prove(), (0, 2));
+        // A restart forgets the private share: the reply could not be used even if it came now.
+        pair.restart();
+        let again = pair.ask_rekey();
+        let accepted = pair.receive(&again).unwrap();
+        let reply = pair.answer_rekey(&again, &accepted);
+        drop((lost.in_flight, late));
+        pair.acknowledge(again.in_flight, reply).unwrap();
+        pair.prove();
+        assert_eq!((pair.device.generation(), pair.record.active_generation()), (2, 2));
+    }
+}
+
+#[test]
+fn only_the_reply_to_the_last_rekey_is_believed() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let first = pair.ask_rekey();
+    let accepted = pair.receive(&first).unwrap();
+    let early = pair.answer_rekey(&first, &accepted);
+    let second = pair.ask_rekey();
+    let refused = pair.unchanged("an overtaken reply", |pair| pair.acknowledge(first.in_flight, early).err());
+    assert_eq!(refused, Some(DeviceError::RekeyOvertaken));
+    let accepted = pair.receive(&second).unwrap();
+    let reply = pair.answer_rekey(&second, &accepted);
+    pair.acknowledge(second.in_flight, reply).unwrap();
+    pair.prove();
+    assert_eq!(pair.record.active_generation(), 2);
+}
+
+#[test]
+fn a_crash_before_the_new_generation_is_saved_leaves_the_old_one() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sent = pair.ask_rekey();
+    let accepted = pair.receive(&sent).unwrap();
+    let reply = pair.answer_rekey(&sent, &accepted);
+    let unsaved = pair.device.acknowledge(sent.in_flight, reply).unwrap();
+    assert!(unsaved.save(|_| Err(())).is_err());
+    pair.restart();
+    assert_eq!(pair.device.generation(), 1);
+    pair.prove();
+    pair.rekey();
+    pair.prove();
+    assert_eq!(pair.record.active_generation(), 2);
+}
+
+#[test]
+fn a_new_generation_must_be_proved_before_it_logs_in_and_a_crash_forgets_nothing_of_it() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let old = pair.token(b"");
+    pair.rekey();
+    pair.restart();
+    assert_eq!(pair.device.generation(), 2);
+    let refused = pair.device.token(NO_CLOCK, audience("p"), b"").err();
+    assert_eq!(refused, Some(DeviceError::ProveFirst));
+    assert!(pair.verify_token(&old, b"").is_ok(), "the old generation counts until then");
+    pair.prove();
+    let token = pair.token(b"");
+    assert_eq!((token.generation, token.number), (2, 0));
+    assert!(pair.verify_token(&token, b"").is_ok());
+    assert_eq!(pair.verify_token(&old, b"").err(), Some(Refusal::Retired { claimed: 1, active: 2 }));
+}
+
+#[test]
+fn an_ack_of_the_old_generation_that_comes_after_a_rekey_tells_the_time_and_no_more() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    pair.wait(3 * 3600);
+    let early = pair.ask("authenticate", b"");
+    let reply = pair.receive(&early).unwrap().reply(pair.now() + 7, vec![]);
+    pair.rekey();
+    pair.acknowledge(early.in_flight, reply).unwrap();
+    assert_eq!((pair.device.generation(), pair.device.proof_epoch()), (2, 0));
+    assert_eq!(pair.device.known_time(), pair.now() + 7);
+    assert_eq!(pair.device.token(NO_CLOCK, audience("p"), b"").err(), Some(DeviceError::ProveFirst));
+}
+
+#[test]
+fn payloads_of_a_retired_generation_are_opened_until_their_retention_ends() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    pair.setup.policy.data_retention = 2;
+    let sealed = pair.seal(b"before");
+    pair.rekey();
+    pair.prove();
+    assert_eq!(pair.open(&sealed).unwrap(), b"before");
+    pair.wait(2 * 3600 + pair.setup.policy.grace - 1);
+    assert_eq!(pair.open(&sealed).unwrap(), b"before");
+    pair.wait(1);
+    assert_eq!(pair.open(&sealed).err(), Some(Refusal::GenerationUnknown { claimed: 1, active: 2 }));
+    assert!(pair.sweep());
+}
+
+#[test]
+fn without_a_period_payloads_of_a_retired_generation_are_opened_until_the_next_one_retires() {
+    let mut pair = Pair::proven(Setup::new(TIMELESS));
+    let sealed = pair.seal(b"before");
+    pair.rekey();
+    pair.prove();
+    pair.wait(365 * 86_400);
+    pair.sweep();
+    assert_eq!(pair.open(&sealed).unwrap(), b"before");
+    pair.rekey();
+    pair.prove();
+    assert!(pair.open(&sealed).is_err());
+}
+
+#[test]
+fn a_device_opens_its_own_until_it_rekeys() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sealed = pair.seal(b"own");
+    assert_eq!(pair.device.open(&sealed, b"log").unwrap().expose(), b"own");
+    let restored = DeviceState::restore(&pair.flash, 0).unwrap();
+    assert_eq!(restored.open(&sealed, b"log").unwrap().expose(), b"own");
+    pair.rekey();
+    assert_eq!(pair.device.open(&sealed, b"log").err(), Some(DeviceError::KeyGone));
+}

@@ -1,0 +1,7 @@
+//! What holds for every input: covers, codecs, erasure, and that no bit of any message can change unnoticed.
+
+mod bits;
+mod bits_sealed;
+mod codecs;
+mod covers;
+mod erased;
