@@ -1,0 +1,146 @@
+//! Why a connection or a call failed.
+
+use crate::tls::MaterialError;
+use std::fmt;
+use tonic::{Code, Status};
+
+/// The connection could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The endpoint is not `https://HOST` or `https://HOST:PORT`.
+    #[error("endpoint {0:?} is not https://HOST or https://HOST:PORT")]
+    Endpoint(String),
+    /// The certificates or the key to connect with are of no use.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    /// The authority was not reached, or it or the network broke the handshake off; [`std::error::Error::source`] says why.
+    #[error("the authority at {endpoint} was not reached")]
+    Unreachable {
+        /// Where it was looked for.
+        endpoint: String,
+        /// Why.
+        source: tonic::transport::Error,
+    },
+}
+
+/// What a failed call says: the authority's refusal, or that the authority was not reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The gRPC status.
+    pub status: Code,
+    /// The authority's stable code, such as `quota-exhausted`; `transport` where the answer is not from the authority.
+    pub code: String,
+    /// What was wrong, and what to do next.
+    pub message: String,
+    /// The id under which the authority logged the call, where the answer is from the authority.
+    pub request_id: Option<String>,
+    /// The epoch that a device's next proof is to use, where that is what was wrong.
+    pub next_epoch: Option<u64>,
+    /// The highest epoch that the authority accepts now, where that is what was wrong.
+    pub highest_epoch: Option<u64>,
+}
+
+impl Refusal {
+    /// The code of an answer that is not from the authority.
+    pub const TRANSPORT: &'static str = "transport";
+
+    /// Whether the same call may succeed later without being changed. Every method of the API is safe to call twice.
+    pub fn may_retry(&self) -> bool {
+        match self.status {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Aborted => true,
+            // A rate is used up for a moment; a quota, or a limit on size, for good.
+            Code::ResourceExhausted => self.code == "rate-limited",
+            // What tonic reports of a connection that broke under a call.
+            Code::Unknown | Code::Cancelled => self.code == Self::TRANSPORT,
+            Code::Ok
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Unauthenticated => false,
+        }
+    }
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        let text = |name: &str| {
+            let value = status.metadata().get(name)?.to_str().ok()?;
+            // Whoever answers may send anything; what is kept is short and printable.
+            let is_fit = value.len() <= MAX_FIELD && value.bytes().all(|byte| byte.is_ascii_graphic());
+            is_fit.then(|| value.to_owned())
+        };
+        let number = |name| text(name)?.parse().ok();
+        Self {
+            status: status.code(),
+            code: text("wardein-code").unwrap_or_else(|| Self::TRANSPORT.to_owned()),
+            message: status.message().to_owned(),
+            request_id: text("wardein-request-id"),
+            next_epoch: number("wardein-next-epoch"),
+            highest_epoch: number("wardein-highest-epoch"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        match &self.request_id {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+const MAX_FIELD: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: Code, fields: &[(&'static str, &str)]) -> Refusal {
+        let mut answer = Status::new(status, "words");
+        for (name, value) in fields {
+            answer.metadata_mut().insert(*name, value.parse().unwrap());
+        }
+        answer.into()
+    }
+
+    #[test]
+    fn code_request_and_epochs_come_from_the_metadata() {
+        let fields =
+            [("wardein-code", "epoch-spent"), ("wardein-request-id", "0a-1"), ("wardein-next-epoch", "7")];
+        let refusal = answered(Code::FailedPrecondition, &fields);
+        assert_eq!((refusal.code.as_str(), refusal.request_id.as_deref()), ("epoch-spent", Some("0a-1")));
+        assert_eq!((refusal.next_epoch, refusal.highest_epoch), (Some(7), None));
+        assert_eq!(refusal.to_string(), "epoch-spent: words (request 0a-1)");
+    }
+
+    #[test]
+    fn an_answer_from_elsewhere_has_no_code_of_the_authority() {
+        assert_eq!(answered(Code::Unavailable, &[]).code, Refusal::TRANSPORT);
+        let long = "x".repeat(MAX_FIELD + 1);
+        assert_eq!(answered(Code::NotFound, &[("wardein-code", &long)]).code, Refusal::TRANSPORT);
+        assert_eq!(answered(Code::NotFound, &[("wardein-code", "a b")]).code, Refusal::TRANSPORT);
+    }
+
+    #[test]
+    fn a_retry_makes_sense_where_the_same_call_may_succeed() {
+        let with = |status, code: &str| answered(status, &[("wardein-code", code)]).may_retry();
+        assert!(with(Code::Unavailable, "store-unavailable"));
+        assert!(with(Code::ResourceExhausted, "rate-limited"));
+        assert!(!with(Code::ResourceExhausted, "quota-exhausted"));
+        assert!(!with(Code::ResourceExhausted, "too-large"));
+        assert!(!with(Code::PermissionDenied, "role-denied"));
+        assert!(answered(Code::Unknown, &[]).may_retry());
+        assert!(!with(Code::Internal, "internal"));
+    }
+}

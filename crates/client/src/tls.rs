@@ -1,0 +1,128 @@
+//! What a caller shows and whom it believes: TLS 1.3 and nothing older.
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use std::sync::Arc;
+use wardein_crypto::SecretBytes;
+
+/// An operator's certificate and key, PEM.
+pub struct Identity {
+    /// The certificate, then those between it and the root.
+    pub certificates: Vec<u8>,
+    /// The key, PKCS#8.
+    pub key: SecretBytes,
+}
+
+/// What a connection was to be made with is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaterialError {
+    /// There is no readable certificate in the trusted ones.
+    #[error("the trusted certificates are not PEM with at least one certificate")]
+    Roots,
+    /// There is no readable certificate in the identity.
+    #[error("the identity's certificates are not PEM with at least one certificate")]
+    Certificates,
+    /// There is no readable key in the identity.
+    #[error("the identity's key is not a PEM private key")]
+    Key,
+    /// The key is not the certificate's, or of a kind that TLS has no use for.
+    #[error("the identity cannot be used")]
+    Identity(#[source] rustls::Error),
+    /// The crypto provider lacks TLS 1.3.
+    #[error("TLS 1.3 is not available")]
+    Provider(#[source] rustls::Error),
+}
+
+/// The configuration of a connection that believes `roots` only, and shows `identity` when it is asked.
+pub(crate) fn configuration(
+    roots: &[u8],
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, MaterialError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(roots).ok_or(MaterialError::Roots)? {
+        store.add(certificate).map_err(|_| MaterialError::Roots)?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(MaterialError::Provider)?
+        .with_root_certificates(store);
+    let mut configuration = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { certificates: chain, key }) => {
+            let chain = certificates(chain).ok_or(MaterialError::Certificates)?;
+            let key = PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| MaterialError::Key)?;
+            builder.with_client_auth_cert(chain, key).map_err(MaterialError::Identity)?
+        }
+    };
+    configuration.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(configuration)
+}
+
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+    (!certificates.is_empty()).then_some(certificates)
+}
+
+/// The groups in the order of preference; the hybrid one first, against those who record today to decrypt in years.
+#[cfg(feature = "post-quantum")]
+fn provider() -> CryptoProvider {
+    use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+    let kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1];
+    CryptoProvider { kx_groups, ..default_provider() }
+}
+
+#[cfg(not(feature = "post-quantum"))]
+fn provider() -> CryptoProvider {
+    use rustls::crypto::ring::{default_provider, kx_group};
+    let kx_groups = vec![kx_group::X25519, kx_group::SECP256R1];
+    CryptoProvider { kx_groups, ..default_provider() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn material() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn identity(certificates: &str, key: &str) -> Identity {
+        Identity {
+            certificates: certificates.as_bytes().to_vec(),
+            key: SecretBytes::from_vec(key.as_bytes().to_vec()),
+        }
+    }
+
+    #[test]
+    fn material_that_is_of_no_use_is_named() {
+        let (pem, key) = material();
+        let (_, foreign) = material();
+        let with =
+            |certificates, key| configuration(pem.as_bytes(), Some(&identity(certificates, key))).map(|_| ());
+        assert!(matches!(configuration(b"", None), Err(MaterialError::Roots)));
+        assert!(matches!(configuration(b"nonsense", None), Err(MaterialError::Roots)));
+        assert!(matches!(with("", &key), Err(MaterialError::Certificates)));
+        assert!(matches!(with(&pem, &pem), Err(MaterialError::Key)));
+        assert!(matches!(with(&pem, &foreign), Err(MaterialError::Identity(_))));
+        assert!(with(&pem, &key).is_ok());
+    }
+
+    #[test]
+    fn an_error_never_prints_the_key() {
+        let (pem, key) = material();
+        let error =
+            configuration(pem.as_bytes(), Some(&identity(&pem, &key.replace("PRIVATE", "")))).unwrap_err();
+        let secret = key.lines().nth(1).unwrap();
+        assert!(!format!("{error:?} {error}").contains(secret));
+    }
+
+    #[cfg(feature = "post-quantum")]
+    #[test]
+    fn the_hybrid_group_comes_first() {
+        assert_eq!(provider().kx_groups[0].name(), rustls::NamedGroup::X25519MLKEM768);
+    }
+}
