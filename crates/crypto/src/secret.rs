@@ -1,6 +1,7 @@
 //! Secrets that wipe themselves, of fixed and of growing size.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use zeroize::Zeroize;
 
@@ -70,6 +71,18 @@ impl SecretBytes {
         self.0.extend_from_slice(bytes);
     }
 
+    /// At most `capacity` bytes, which `fill` writes in place, from the first, and counts.
+    pub fn try_filled<E>(
+        capacity: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<Self, E> {
+        let mut bytes = Self(vec![0; capacity]);
+        let length = fill(&mut bytes.0)?;
+        // Only the bytes behind are cut off, and they stay within what is wiped: `zeroize` covers the whole capacity.
+        bytes.0.truncate(length);
+        Ok(bytes)
+    }
+
     /// Takes over `bytes`, which are wiped with this value.
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         Self(bytes)
@@ -99,6 +112,16 @@ mod tests {
             Ok::<(), ()>(())
         });
         assert_eq!(secret.ok().map(|s| *s.expose()), Some([7; 4]));
+    }
+
+    #[test]
+    fn secret_bytes_are_cut_to_what_was_filled() {
+        let bytes = SecretBytes::try_filled(4, |bytes| {
+            bytes[..3].copy_from_slice(b"abc");
+            Ok::<usize, ()>(3)
+        });
+        assert_eq!(bytes.map(|bytes| bytes.expose().len()), Ok(3));
+        assert!(SecretBytes::try_filled(4, |_| Err("refused")).is_err());
     }
 
     #[test]

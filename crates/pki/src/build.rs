@@ -1,0 +1,117 @@
+//! What is to be certified, and how the writer is told so.
+
+use crate::key::{KeyId, PublicKey};
+use crate::server_name::ServerName;
+use crate::{PkiError, Validity};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
+};
+use wardein_domain::Serial;
+use x509_parser::time::ASN1Time;
+
+/// What a certificate is to say. The writer is told so by [`Order::params`]; the lint compares what was written with it.
+pub(crate) struct Order<'a> {
+    pub(crate) serial: Serial,
+    /// The subject's common name; without one the subject is empty.
+    pub(crate) common_name: Option<String>,
+    pub(crate) validity: Validity,
+    pub(crate) key: &'a PublicKey,
+    pub(crate) kind: Kind,
+    pub(crate) purposes: Purposes,
+    pub(crate) names: Vec<AltName>,
+}
+
+/// Whether it certifies others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It does not.
+    Leaf,
+    /// It does, with so many CAs between it and a leaf.
+    Ca { path_len: u8 },
+}
+
+/// Which ends of TLS it is for (extended key usage). None at all on a root, whose CAs say it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Purposes {
+    pub(crate) client: bool,
+    pub(crate) server: bool,
+}
+
+/// A subject alternative name.
+pub(crate) enum AltName {
+    Uri(String),
+    Server(ServerName),
+}
+
+/// Who issues, as its certificates name it.
+pub(crate) struct Issuer<'a> {
+    pub(crate) common_name: &'a str,
+    /// The DER of its subject; none when it issues its own certificate.
+    pub(crate) name: Option<&'a [u8]>,
+    pub(crate) key_id: KeyId,
+    /// When it is valid itself; none when it issues its own certificate.
+    pub(crate) validity: Option<Validity>,
+}
+
+impl Order<'_> {
+    pub(crate) fn params(&self) -> Result<CertificateParams, PkiError> {
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(SerialNumber::from_slice(self.serial.as_bytes()));
+        // The reader's type of time leads to the writer's; so no third crate must be named for it.
+        params.not_before = time(self.validity.not_before())?.to_datetime();
+        params.not_after = time(self.validity.not_after())?.to_datetime();
+        params.distinguished_name = distinguished_name(self.common_name.as_deref());
+        params.subject_alt_names = self.names.iter().map(AltName::san).collect::<Result<_, _>>()?;
+        (params.is_ca, params.key_usages) = match self.kind {
+            Kind::Leaf => (IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature]),
+            Kind::Ca { path_len } => (
+                IsCa::Ca(BasicConstraints::Constrained(path_len)),
+                vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign],
+            ),
+        };
+        let purposes = [
+            (self.purposes.client, ExtendedKeyUsagePurpose::ClientAuth),
+            (self.purposes.server, ExtendedKeyUsagePurpose::ServerAuth),
+        ];
+        params.extended_key_usages =
+            purposes.into_iter().filter_map(|(is_for, name)| is_for.then_some(name)).collect();
+        params.use_authority_key_identifier_extension = true;
+        params.key_identifier_method = KeyIdMethod::PreSpecified(self.key.id().to_vec());
+        Ok(params)
+    }
+}
+
+impl Issuer<'_> {
+    /// The parameters from which rcgen takes an issuer's name and key identifier.
+    pub(crate) fn params(&self) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = distinguished_name(Some(self.common_name));
+        params.key_identifier_method = KeyIdMethod::PreSpecified(self.key_id.to_vec());
+        params
+    }
+}
+
+impl AltName {
+    fn san(&self) -> Result<SanType, PkiError> {
+        let ia5 = |text: &str| text.try_into().map_err(|_| PkiError::Encoding);
+        Ok(match self {
+            Self::Uri(uri) => SanType::URI(ia5(uri)?),
+            Self::Server(ServerName::Dns(name)) => SanType::DnsName(ia5(name.as_str())?),
+            Self::Server(ServerName::Ip(address)) => SanType::IpAddress(*address),
+        })
+    }
+}
+
+fn distinguished_name(common_name: Option<&str>) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    if let Some(text) = common_name {
+        name.push(DnType::CommonName, text);
+    }
+    name
+}
+
+fn time(seconds: u64) -> Result<ASN1Time, PkiError> {
+    let seconds = i64::try_from(seconds).map_err(|_| PkiError::Validity)?;
+    ASN1Time::from_timestamp(seconds).map_err(|_| PkiError::Validity)
+}

@@ -1,0 +1,177 @@
+//! The three CAs, each a type of its own, so that none can do another's work.
+
+use crate::build::{Issuer, Kind, Purposes};
+use crate::key::{KeyId, PublicKey};
+use crate::recognize::Parsed;
+use crate::{CertificateError, PkiError, Validity, spiffe};
+use std::fmt;
+use std::marker::PhantomData;
+use wardein_crypto::P256SigningKey;
+use wardein_domain::TrustDomain;
+
+/// What a CA is for. Implemented by [`Root`], [`Issuing`] and [`Infrastructure`] only.
+pub trait CaRole: sealed::Role {}
+
+/// Signs the other two CAs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {}
+
+/// Signs the certificates of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Issuing {}
+
+/// Signs the certificates of operators and servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Infrastructure {}
+
+impl CaRole for Root {}
+impl CaRole for Issuing {}
+impl CaRole for Infrastructure {}
+
+/// The root's key with its certificate.
+pub type RootCa = CaKey<Root>;
+/// The issuing CA's key with its certificate.
+pub type IssuingCa = CaKey<Issuing>;
+/// The infrastructure CA's key with its certificate.
+pub type InfrastructureCa = CaKey<Infrastructure>;
+
+/// A CA's private key with its certificate. The key signs what passed the lint; its bytes do not come out again.
+pub struct CaKey<R> {
+    key: P256SigningKey,
+    certificate: CaCertificate<R>,
+}
+
+impl<R: CaRole> CaKey<R> {
+    /// The CA of `certificate` (DER), which must be one of this role and carry the public half of `key`.
+    pub fn load(key: P256SigningKey, certificate: &[u8]) -> Result<Self, PkiError> {
+        let certificate = CaCertificate::parse(certificate).map_err(PkiError::CaCertificate)?;
+        let is_pair = key.verifying_key() == certificate.key.verifying_key();
+        is_pair.then_some(Self { key, certificate }).ok_or(PkiError::CaKey)
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &CaCertificate<R> {
+        &self.certificate
+    }
+
+    pub(crate) fn key(&self) -> &P256SigningKey {
+        &self.key
+    }
+}
+
+impl<R: CaRole> fmt::Debug for CaKey<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaKey").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+/// The certificate of a CA of ours. Its own issuer is not verified here: it comes from where the authority keeps what it trusts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CaCertificate<R> {
+    der: Vec<u8>,
+    name: Vec<u8>,
+    common_name: String,
+    pub(crate) key: PublicKey,
+    key_id: KeyId,
+    validity: Validity,
+    domain: TrustDomain,
+    role: PhantomData<R>,
+}
+
+impl<R: CaRole> CaCertificate<R> {
+    /// Reads a certificate of this role.
+    pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
+        let parsed = Parsed::new(der)?;
+        let common_name = parsed.common_name().ok_or(CertificateError::Use)?.to_owned();
+        let is_role = parsed.kind() == Some(Kind::Ca { path_len: R::PATH_LEN })
+            && parsed.purposes() == Some(R::PURPOSES)
+            && common_name.ends_with(R::SUFFIX);
+        let key = parsed.key()?;
+        let key_id = parsed.key_id().filter(|id| *id == key.id());
+        let (Some(key_id), true) = (key_id, is_role) else { return Err(CertificateError::Use) };
+        let domain = spiffe::parse_authority(parsed.uri()?).map_err(|_| CertificateError::Uri)?;
+        let (name, validity) = (parsed.subject().to_vec(), parsed.validity()?);
+        Ok(Self { der: der.to_vec(), name, common_name, key, key_id, validity, domain, role: PhantomData })
+    }
+
+    /// The certificate, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// When it is valid. What it issues is valid within that: see [`Validity::within`].
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// The trust domain that it stands for.
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.domain
+    }
+
+    /// The DER of its subject.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    pub(crate) fn issuer(&self) -> Issuer<'_> {
+        Issuer {
+            common_name: &self.common_name,
+            name: Some(&self.name),
+            key_id: self.key_id,
+            validity: Some(self.validity),
+        }
+    }
+}
+
+impl<R: CaRole> fmt::Debug for CaCertificate<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CaCertificate").field(&self.common_name).finish()
+    }
+}
+
+/// The common name of a CA: the trust domain, cut so that the whole has at most 64 characters (RFC 5280 appendix A, ub-common-name),
+/// and what it is.
+pub(crate) fn common_name<R: CaRole>(domain: &TrustDomain) -> String {
+    let domain: String = domain.as_str().chars().take(MAX_COMMON_NAME - R::SUFFIX.len()).collect();
+    domain + R::SUFFIX
+}
+
+const MAX_COMMON_NAME: usize = 64;
+
+pub(crate) mod sealed {
+    use super::{Infrastructure, Issuing, Purposes, Root};
+
+    /// What tells one role from another in a certificate.
+    pub trait Role {
+        #[doc(hidden)]
+        const SUFFIX: &'static str;
+        #[doc(hidden)]
+        const PATH_LEN: u8;
+        #[doc(hidden)]
+        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
+        const PURPOSES: Purposes;
+    }
+
+    impl Role for Root {
+        const SUFFIX: &'static str = " root CA";
+        const PATH_LEN: u8 = 1;
+        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
+        const PURPOSES: Purposes = Purposes { client: false, server: false };
+    }
+
+    impl Role for Issuing {
+        const SUFFIX: &'static str = " issuing CA";
+        const PATH_LEN: u8 = 0;
+        // A CA that says client alone cannot certify a server, whatever it signs (RFC 5280 §4.2.1.12 as verifiers apply it to chains).
+        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
+        const PURPOSES: Purposes = Purposes { client: true, server: false };
+    }
+
+    impl Role for Infrastructure {
+        const SUFFIX: &'static str = " infrastructure CA";
+        const PATH_LEN: u8 = 0;
+        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
+        const PURPOSES: Purposes = Purposes { client: true, server: true };
+    }
+}

@@ -1,0 +1,121 @@
+//! Requests for certificates (PKCS#10, RFC 2986): only the key is taken, and only with proof that its owner asks.
+
+use crate::PkiError;
+use crate::key::PublicKey;
+use crate::lint::is_ecdsa_with_sha256;
+use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SignatureAlgorithm, SigningKey};
+use wardein_crypto::P256SigningKey;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Version;
+
+/// A request whose signature shows that the asker has the private key. Its subject and extensions are ignored: the authority
+/// decides what it certifies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Csr {
+    key: PublicKey,
+}
+
+impl Csr {
+    /// The most bytes of a request.
+    pub const MAX_LEN: usize = 4 * 1024;
+
+    /// Reads a request and verifies its signature by the key that it carries.
+    pub fn parse(der: &[u8]) -> Result<Self, CsrError> {
+        if der.len() > Self::MAX_LEN {
+            return Err(CsrError::TooLong);
+        }
+        let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| CsrError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(CsrError::TrailingBytes);
+        }
+        let info = &request.certification_request_info;
+        if info.version != X509Version::V1 {
+            return Err(CsrError::Version);
+        }
+        let key = PublicKey::from_spki(info.subject_pki.raw).ok_or(CsrError::Key)?;
+        if !is_ecdsa_with_sha256(&request.signature_algorithm) || request.signature_value.unused_bits != 0 {
+            return Err(CsrError::SignatureAlgorithm);
+        }
+        key.verifying_key()
+            .verify(info.raw, &request.signature_value.data)
+            .map_err(|_| CsrError::Signature)?;
+        Ok(Self { key })
+    }
+
+    /// A request for a certificate of `key`, DER, with an empty subject and no extension.
+    pub fn create(key: &P256SigningKey) -> Result<Vec<u8>, PkiError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let signer = Requester { public: PublicKey::from(*key.verifying_key()), key };
+        Ok(params.serialize_request(&signer).map_err(|_| PkiError::Encoding)?.der().to_vec())
+    }
+
+    /// The key that is to be certified.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CsrError {
+    /// It is longer than [`Csr::MAX_LEN`].
+    #[error("the certificate request has more than {} bytes", Csr::MAX_LEN)]
+    TooLong,
+    /// It is no DER of a PKCS#10 request.
+    #[error("the certificate request is not PKCS#10 in DER")]
+    Malformed,
+    /// Bytes follow it.
+    #[error("bytes follow the certificate request")]
+    TrailingBytes,
+    /// Its version is not 1.
+    #[error("the certificate request is not of version 1")]
+    Version,
+    /// Its key is not P-256 with an uncompressed point.
+    #[error("the certificate request's key is not P-256 with an uncompressed point")]
+    Key,
+    /// It is signed by another algorithm than ECDSA with SHA-256.
+    #[error("the certificate request is not signed by ECDSA with SHA-256")]
+    SignatureAlgorithm,
+    /// It is not signed by the key that it carries.
+    #[error("the certificate request is not signed by the key that it carries")]
+    Signature,
+}
+
+impl CsrError {
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "csr-too-long",
+            Self::Malformed => "csr-malformed",
+            Self::TrailingBytes => "csr-trailing-bytes",
+            Self::Version => "csr-version",
+            Self::Key => "csr-key",
+            Self::SignatureAlgorithm => "csr-signature-algorithm",
+            Self::Signature => "csr-signature",
+        }
+    }
+}
+
+struct Requester<'a> {
+    public: PublicKey,
+    key: &'a P256SigningKey,
+}
+
+impl PublicKeyData for Requester<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.public.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.public.algorithm()
+    }
+}
+
+impl SigningKey for Requester<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.key.sign(message).map_err(|_| rcgen::Error::RemoteKeyError)
+    }
+}

@@ -1,0 +1,119 @@
+//! Why a certificate is not made, or not recognized.
+
+use crate::lint::LintError;
+use crate::spiffe::UriError;
+
+/// Why a certificate is not issued, or a CA not loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PkiError {
+    /// The span of time is empty or beyond the year 9999, or nothing of it lies within the CA's.
+    #[error("the validity is empty, ends after the year 9999 or lies outside the CA's")]
+    Validity,
+    /// The names make no SPIFFE id.
+    #[error("the names make no SPIFFE id")]
+    Uri(#[source] UriError),
+    /// The operator's role and tenant do not fit.
+    #[error("this role cannot have, or cannot be without, a tenant")]
+    Role,
+    /// A server certificate needs at least one name and at most [`crate::ServerIdentity::MAX_NAMES`].
+    #[error("a server certificate takes 1 to {max} names", max = crate::ServerIdentity::MAX_NAMES)]
+    ServerNames,
+    /// The CA's certificate is not one of ours.
+    #[error("the CA's certificate cannot be used")]
+    CaCertificate(#[source] CertificateError),
+    /// The private key is not that of the CA's certificate.
+    #[error("the private key is not that of the CA's certificate")]
+    CaKey,
+    /// What was about to be signed breaks a rule. Nothing was signed.
+    #[error("the certificate was not signed, because it breaks a rule")]
+    Lint(#[source] LintError),
+    /// The certificate carries other bytes than those that were linted. It is thrown away.
+    #[error("the signed bytes differ from the linted ones")]
+    Altered,
+    /// The values cannot be written as X.509.
+    #[error("the values cannot be written as X.509")]
+    Encoding,
+    /// The key could not sign: no random bytes.
+    #[error("the key could not sign")]
+    Signing,
+}
+
+impl PkiError {
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Validity => "pki-validity",
+            Self::Uri(_) => "pki-uri",
+            Self::Role => "pki-role",
+            Self::ServerNames => "pki-server-names",
+            Self::CaCertificate(_) => "pki-ca-certificate",
+            Self::CaKey => "pki-ca-key",
+            Self::Lint(error) => error.code(),
+            Self::Altered => "pki-altered",
+            Self::Encoding => "pki-encoding",
+            Self::Signing => "pki-signing",
+        }
+    }
+}
+
+/// Why a certificate that was shown is not one that the CA issued in the form that it issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// It is longer than [`CertificateError::MAX_LEN`].
+    #[error("the certificate has more than {} bytes", Self::MAX_LEN)]
+    TooLong,
+    /// It is no DER of an X.509 certificate of version 3, or bytes follow it.
+    #[error("the certificate is not one X.509 certificate of version 3 in DER")]
+    Malformed,
+    /// Its key is not P-256.
+    #[error("the certificate's key is not P-256 with an uncompressed point")]
+    Key,
+    /// It is signed by another algorithm than ECDSA with SHA-256.
+    #[error("the certificate is not signed by ECDSA with SHA-256")]
+    SignatureAlgorithm,
+    /// It names another issuer.
+    #[error("the certificate names another issuer")]
+    Issuer,
+    /// The signature is not the issuer's.
+    #[error("the certificate's signature is not its issuer's")]
+    Signature,
+    /// Its serial is not of the form that this authority gives.
+    #[error("the certificate's serial is not one that this authority gives")]
+    Serial,
+    /// Its validity cannot be expressed.
+    #[error("the certificate's validity is empty or out of range")]
+    Validity,
+    /// It is a CA where a leaf is wanted, or a leaf or another CA where a CA is wanted.
+    #[error("the certificate is not for this use")]
+    Use,
+    /// Its alternative names are not exactly the one URI that this use takes.
+    #[error("the certificate's alternative name is not the one URI of this use")]
+    Uri,
+    /// It is of another trust domain.
+    #[error("the certificate is of another trust domain")]
+    TrustDomain,
+}
+
+impl CertificateError {
+    /// The most bytes of a certificate that is looked at.
+    pub const MAX_LEN: usize = 8 * 1024;
+
+    /// The stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "certificate-too-long",
+            Self::Malformed => "certificate-malformed",
+            Self::Key => "certificate-key",
+            Self::SignatureAlgorithm => "certificate-signature-algorithm",
+            Self::Issuer => "certificate-issuer",
+            Self::Signature => "certificate-signature",
+            Self::Serial => "certificate-serial",
+            Self::Validity => "certificate-validity",
+            Self::Use => "certificate-use",
+            Self::Uri => "certificate-uri",
+            Self::TrustDomain => "certificate-trust-domain",
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Public keys: P-256, uncompressed, and nothing else.
+
+use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
+use wardein_crypto::{Digest, P256_POINT_LEN, P256VerifyingKey};
+
+/// A P-256 public key as certificates carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(P256VerifyingKey);
+
+impl PublicKey {
+    /// Bytes in [`PublicKey::spki`].
+    pub const SPKI_LEN: usize = SPKI_PREFIX.len() + P256_POINT_LEN;
+
+    /// The key in a SubjectPublicKeyInfo: the one encoding of a named curve and an uncompressed point (RFC 5480 §2). `None` for any
+    /// other algorithm, curve or form. Whether the point is on the curve shows when a signature is verified with it.
+    pub(crate) fn from_spki(spki: &[u8]) -> Option<Self> {
+        let point = spki.strip_prefix(&SPKI_PREFIX)?;
+        (point.first() == Some(&UNCOMPRESSED)).then_some(())?;
+        Some(Self(P256VerifyingKey(point.try_into().ok()?)))
+    }
+
+    /// The SubjectPublicKeyInfo, DER.
+    pub fn spki(&self) -> [u8; Self::SPKI_LEN] {
+        let mut spki = [0; Self::SPKI_LEN];
+        let (prefix, point) = spki.split_at_mut(SPKI_PREFIX.len());
+        prefix.copy_from_slice(&SPKI_PREFIX);
+        point.copy_from_slice(&self.0.0);
+        spki
+    }
+
+    /// The key that verifies.
+    pub fn verifying_key(&self) -> &P256VerifyingKey {
+        &self.0
+    }
+
+    /// The key identifier: the leftmost 160 bits of the SHA-256 of the point (RFC 7093 §2, method 1).
+    pub(crate) fn id(&self) -> KeyId {
+        let mut id = [0; 20];
+        id.copy_from_slice(&Digest::of(&self.0.0).0[..20]);
+        id
+    }
+}
+
+impl From<P256VerifyingKey> for PublicKey {
+    fn from(key: P256VerifyingKey) -> Self {
+        Self(key)
+    }
+}
+
+impl PublicKeyData for PublicKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+/// A subject or authority key identifier of ours.
+pub(crate) type KeyId = [u8; 20];
+
+/// `SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING` up to the point.
+const SPKI_PREFIX: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// The first byte of an uncompressed point (SEC 1 §2.3.3).
+const UNCOMPRESSED: u8 = 4;

@@ -1,0 +1,38 @@
+//! The certificates of Wardein: requests read, authorities founded, leaves issued and recognized.
+//!
+//! What: PKCS#10 in ([`Csr`]), X.509 out ([`CaKey`]). Every certificate takes one path: built, linted as the very bytes that are to
+//! be signed, and only then signed; `lint::Linted` is what the signing key demands, and only the lint can make one. Writer
+//! (rcgen) and reader (x509-parser) are different implementations on purpose.
+//!
+//! What it does not do: no storage, no clock, no revocation, no chain building; serials, times and who may have what are decided
+//! above.
+
+mod build;
+mod ca;
+mod chain;
+mod csr;
+mod error;
+mod found;
+mod issue;
+mod key;
+mod lint;
+pub mod pem;
+mod recognize;
+mod server_name;
+pub mod spiffe;
+#[cfg(test)]
+mod tests;
+mod validity;
+
+pub use ca::{
+    CaCertificate, CaKey, CaRole, Infrastructure, InfrastructureCa, Issuing, IssuingCa, Root, RootCa,
+};
+pub use chain::verify_device_chain;
+pub use csr::{Csr, CsrError};
+pub use error::{CertificateError, PkiError};
+pub use issue::Issued;
+pub use key::PublicKey;
+pub use lint::LintError;
+pub use recognize::{DeviceIdentity, OperatorIdentity, parse_operator};
+pub use server_name::{ServerIdentity, ServerName, ServerNameError};
+pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

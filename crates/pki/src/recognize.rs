@@ -1,0 +1,169 @@
+//! Certificates that are shown to the authority, read as what it issued.
+
+use crate::build::{Kind, Purposes};
+use crate::ca::{CaCertificate, CaRole, Issuing};
+use crate::key::{KeyId, PublicKey};
+use crate::lint::is_ecdsa_with_sha256;
+use crate::{CertificateError, IssuingCa, Validity, spiffe};
+use wardein_domain::{DeviceId, Principal, Serial, TenantId, TrustDomain};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Version;
+
+/// What a device's certificate says: what it is issued for, and what is read from it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceIdentity {
+    /// Its serial.
+    pub serial: Serial,
+    /// The device's tenant.
+    pub tenant: TenantId,
+    /// The device.
+    pub device: DeviceId,
+    /// When it is valid.
+    pub validity: Validity,
+}
+
+/// What an operator's certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorIdentity {
+    /// Who it is; its serial is the certificate's.
+    pub principal: Principal,
+    /// When it is valid.
+    pub validity: Validity,
+}
+
+impl IssuingCa {
+    /// See [`CaCertificate::recognize`].
+    pub fn recognize(&self, der: &[u8]) -> Result<DeviceIdentity, CertificateError> {
+        self.certificate().recognize(der)
+    }
+}
+
+impl CaCertificate<Issuing> {
+    /// Reads a device's certificate that this CA signed. Whether it is valid now, on record and not revoked is for the caller to judge.
+    pub fn recognize(&self, der: &[u8]) -> Result<DeviceIdentity, CertificateError> {
+        let parsed = Parsed::new(der)?;
+        parsed.verify(self)?;
+        let (domain, tenant, device) =
+            spiffe::parse_device(parsed.client_uri()?).map_err(|_| CertificateError::Uri)?;
+        ensure(domain == *self.trust_domain(), CertificateError::TrustDomain)?;
+        Ok(DeviceIdentity { serial: parsed.serial()?, tenant, device, validity: parsed.validity()? })
+    }
+}
+
+/// Reads an operator's certificate whose chain and time the TLS layer has verified against the infrastructure CA: its signature is
+/// not verified again here.
+pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdentity, CertificateError> {
+    let parsed = Parsed::new(der)?;
+    let uri = parsed.client_uri()?;
+    let (found, role, tenant, name) = spiffe::parse_operator(uri).map_err(|_| CertificateError::Uri)?;
+    ensure(found == *domain, CertificateError::TrustDomain)?;
+    ensure(role.fits_tenant(tenant.is_some()), CertificateError::Uri)?;
+    let principal = Principal { role, tenant, name, serial: parsed.serial()? };
+    Ok(OperatorIdentity { principal, validity: parsed.validity()? })
+}
+
+/// A certificate of version 3 of bounded length, alone in its bytes, signed by ECDSA with SHA-256. By whom is not known yet.
+pub(crate) struct Parsed<'a>(X509Certificate<'a>);
+
+impl<'a> Parsed<'a> {
+    pub(crate) fn new(der: &'a [u8]) -> Result<Self, CertificateError> {
+        ensure(der.len() <= CertificateError::MAX_LEN, CertificateError::TooLong)?;
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
+        ensure(rest.is_empty() && certificate.version == X509Version::V3, CertificateError::Malformed)?;
+        let is_ecdsa = is_ecdsa_with_sha256(&certificate.signature_algorithm)
+            && is_ecdsa_with_sha256(&certificate.signature)
+            && certificate.signature_value.unused_bits == 0;
+        ensure(is_ecdsa, CertificateError::SignatureAlgorithm)?;
+        Ok(Self(certificate))
+    }
+
+    pub(crate) fn verify<R: CaRole>(&self, issuer: &CaCertificate<R>) -> Result<(), CertificateError> {
+        ensure(self.0.issuer.as_raw() == issuer.name(), CertificateError::Issuer)?;
+        let (signed, signature) = (self.0.tbs_certificate.as_ref(), &self.0.signature_value.data);
+        issuer.key.verifying_key().verify(signed, signature).map_err(|_| CertificateError::Signature)
+    }
+
+    pub(crate) fn serial(&self) -> Result<Serial, CertificateError> {
+        Serial::from_bytes(self.0.raw_serial()).map_err(|_| CertificateError::Serial)
+    }
+
+    pub(crate) fn validity(&self) -> Result<Validity, CertificateError> {
+        let seconds = |time: i64| u64::try_from(time).map_err(|_| CertificateError::Validity);
+        let found = self.0.validity();
+        Validity::new(seconds(found.not_before.timestamp())?, seconds(found.not_after.timestamp())?)
+            .map_err(|_| CertificateError::Validity)
+    }
+
+    pub(crate) fn key(&self) -> Result<PublicKey, CertificateError> {
+        PublicKey::from_spki(self.0.public_key().raw).ok_or(CertificateError::Key)
+    }
+
+    /// The DER of the subject.
+    pub(crate) fn subject(&self) -> &'a [u8] {
+        self.0.tbs_certificate.subject.as_raw()
+    }
+
+    pub(crate) fn common_name(&self) -> Option<&str> {
+        let mut names = self.0.subject().iter_common_name();
+        let name = names.next()?.as_str().ok()?;
+        names.next().is_none().then_some(name)
+    }
+
+    pub(crate) fn key_id(&self) -> Option<KeyId> {
+        self.extensions().find_map(|extension| match extension {
+            ParsedExtension::SubjectKeyIdentifier(id) => id.0.try_into().ok(),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.extensions().find_map(|extension| match extension {
+            ParsedExtension::BasicConstraints(found) => match (found.ca, found.path_len_constraint) {
+                (false, None) => Some(Kind::Leaf),
+                (true, Some(length)) => Some(Kind::Ca { path_len: u8::try_from(length).ok()? }),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// `None` if it is for more than TLS.
+    pub(crate) fn purposes(&self) -> Option<Purposes> {
+        let Some(found) = self.extensions().find_map(|extension| match extension {
+            ParsedExtension::ExtendedKeyUsage(found) => Some(found),
+            _ => None,
+        }) else {
+            return Some(Purposes { client: false, server: false });
+        };
+        (!found.any && found.other.is_empty())
+            .then_some(Purposes { client: found.client_auth, server: found.server_auth })
+    }
+
+    /// The URI that is the only alternative name.
+    pub(crate) fn uri(&self) -> Result<&str, CertificateError> {
+        let names = self.extensions().find_map(|extension| match extension {
+            ParsedExtension::SubjectAlternativeName(found) => Some(&found.general_names[..]),
+            _ => None,
+        });
+        let Some([GeneralName::URI(uri)]) = names else { return Err(CertificateError::Uri) };
+        Ok(uri)
+    }
+
+    /// The URI of a leaf that is for the client end of TLS alone.
+    fn client_uri(&self) -> Result<&str, CertificateError> {
+        let is_client = self.kind() == Some(Kind::Leaf)
+            && self.purposes() == Some(Purposes { client: true, server: false });
+        ensure(is_client, CertificateError::Use)?;
+        self.uri()
+    }
+
+    fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {
+        self.0.extensions().iter().map(|extension| extension.parsed_extension())
+    }
+}
+
+fn ensure(holds: bool, error: CertificateError) -> Result<(), CertificateError> {
+    holds.then_some(()).ok_or(error)
+}

@@ -1,0 +1,115 @@
+//! The names that a server is reached by.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// A DNS name or an IP address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerName {
+    /// A DNS name of letters, digits and hyphens (RFC 1123 §2.1), lower case, without wildcard or final dot.
+    Dns(DnsName),
+    /// An IP address.
+    Ip(IpAddr),
+}
+
+/// The text of a [`ServerName::Dns`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsName(String);
+
+impl DnsName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text is neither an IP address nor a DNS name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a server name is an IP address, or 1 to 253 characters in labels of 1 to 63 letters, digits and hyphens, \
+     with a letter or digit first and last in each and not only digits in the last"
+)]
+pub struct ServerNameError;
+
+impl FromStr for ServerName {
+    type Err = ServerNameError;
+
+    fn from_str(text: &str) -> Result<Self, ServerNameError> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Ip(address));
+        }
+        let is_label = |label: &str| {
+            let bytes = label.as_bytes();
+            let ends = bytes.first().into_iter().chain(bytes.last());
+            (1..=63).contains(&bytes.len())
+                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+                && ends.into_iter().all(u8::is_ascii_alphanumeric)
+        };
+        // A last label of digits alone would be an IPv4 address that is not well formed (RFC 1123 §2.1).
+        let is_numeric =
+            text.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_name = text.len() <= 253 && text.split('.').all(is_label) && !is_numeric;
+        is_name.then(|| Self::Dns(DnsName(text.to_ascii_lowercase()))).ok_or(ServerNameError)
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name.as_str()),
+            Self::Ip(address) => address.fmt(f),
+        }
+    }
+}
+
+/// What a server certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerIdentity {
+    /// Its serial.
+    pub serial: wardein_domain::Serial,
+    /// The names that the server is reached by, at least one and at most [`ServerIdentity::MAX_NAMES`].
+    pub names: Vec<ServerName>,
+    /// When it is valid.
+    pub validity: crate::Validity,
+}
+
+impl ServerIdentity {
+    /// The most names in one certificate.
+    pub const MAX_NAMES: usize = 32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_at_their_bounds() {
+        let label = "a".repeat(63);
+        for good in
+            ["localhost", "Wardein.Example", "127.0.0.1", "::1", "a-b.c1", &label, &[&*label; 3].join(".")]
+        {
+            let name = good.parse::<ServerName>().unwrap();
+            assert_eq!(name.to_string(), good.to_ascii_lowercase());
+        }
+        let long = [&*label; 4].join(".");
+        for bad in [
+            "",
+            ".",
+            "a.",
+            "*.example",
+            "a_b",
+            "-a",
+            "a-",
+            "a..b",
+            "1.2.3",
+            "256.1.1.1",
+            "ä",
+            "a b",
+            &"a".repeat(64),
+            &long,
+        ] {
+            assert_eq!(bad.parse::<ServerName>(), Err(ServerNameError), "{bad}");
+        }
+    }
+}

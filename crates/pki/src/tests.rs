@@ -1,0 +1,84 @@
+//! What the crate's tests stand on: an authority founded in memory.
+
+mod chain;
+
+use crate::{
+    Csr, DeviceIdentity, InfrastructureCa, IssuingCa, OperatorIdentity, RootCa, ServerIdentity, Validity,
+};
+use crate::{INTERMEDIATE_LIFETIME, ROOT_LIFETIME};
+use wardein_crypto::P256SigningKey;
+use wardein_domain::{Principal, Role, Serial};
+
+/// 2026-11-22, when the test authority is founded.
+pub(crate) const NOW: u64 = 1_795_305_600;
+
+pub(crate) struct Authority {
+    pub(crate) root: RootCa,
+    pub(crate) issuing: IssuingCa,
+    pub(crate) infrastructure: InfrastructureCa,
+}
+
+impl Authority {
+    pub(crate) fn found() -> Self {
+        let domain = "wardein.example".parse().unwrap();
+        let validity = |lifetime| Validity::starting(NOW, lifetime).unwrap();
+        let root = RootCa::found(&domain, key(), serial(1), validity(ROOT_LIFETIME)).unwrap();
+        let issuing = root.found_issuing(key(), serial(2), validity(INTERMEDIATE_LIFETIME)).unwrap();
+        let infrastructure =
+            root.found_infrastructure(key(), serial(3), validity(INTERMEDIATE_LIFETIME)).unwrap();
+        Self { root, issuing, infrastructure }
+    }
+
+    pub(crate) fn device(&self) -> Vec<u8> {
+        self.issuing.issue_device(&csr(), &device()).unwrap().into_der()
+    }
+
+    pub(crate) fn operator(&self) -> Vec<u8> {
+        self.infrastructure.issue_operator(&csr(), &operator()).unwrap().into_der()
+    }
+
+    pub(crate) fn server(&self) -> Vec<u8> {
+        self.infrastructure.issue_server(&csr(), &server()).unwrap().into_der()
+    }
+}
+
+pub(crate) fn key() -> P256SigningKey {
+    P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap()
+}
+
+pub(crate) fn csr() -> Csr {
+    Csr::parse(&Csr::create(&key()).unwrap()).unwrap()
+}
+
+pub(crate) fn serial(number: u8) -> Serial {
+    Serial::from_random([number; 16])
+}
+
+pub(crate) fn device() -> DeviceIdentity {
+    DeviceIdentity {
+        serial: serial(9),
+        tenant: "klinik-nord".parse().unwrap(),
+        device: "pump-0001".parse().unwrap(),
+        validity: Validity::starting(NOW, 86_400).unwrap(),
+    }
+}
+
+pub(crate) fn operator() -> OperatorIdentity {
+    OperatorIdentity {
+        principal: Principal {
+            role: Role::Station,
+            tenant: Some("klinik-nord".parse().unwrap()),
+            name: "line-1".parse().unwrap(),
+            serial: serial(10),
+        },
+        validity: Validity::starting(NOW, 86_400).unwrap(),
+    }
+}
+
+pub(crate) fn server() -> ServerIdentity {
+    ServerIdentity {
+        serial: serial(11),
+        names: ["localhost", "127.0.0.1", "::1"].map(|name| name.parse().unwrap()).to_vec(),
+        validity: Validity::starting(NOW, 86_400).unwrap(),
+    }
+}
