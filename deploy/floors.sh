@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The house has floors: a crate uses only crates of lower floors, and a library that one crate stands for is named by no
+# other. This reads what cargo makes of the manifests (all features, without dev-dependencies) and fails on a breach.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cargo tree --locked --offline --workspace --all-features --edges normal,build --depth 1 --prefix depth --format ' {p}' |
+	awk '
+	BEGIN {
+		# Lowest first.
+		floor("crypto proto domain", 0)
+		floor("ddkg pki attest audit client", 1)
+		floor("engine", 2)
+		floor("store custody server device cli testkit", 3)
+
+		# What carries cryptography, behind one door: whoever reviews or replaces it looks in one place.
+		only("ring aws-lc-rs zeroize subtle ml-kem", "crypto")
+		# Wire formats stay at the edge; the rules never see them.
+		only("prost", "proto")
+		only("tonic", "proto server client")
+		only("axum", "server")
+		only("rcgen x509-parser rustls-webpki", "pki")
+		# Only the store knows which database there is.
+		only("rusqlite sled", "store")
+		only("argon2", "custody")
+		only("tss-esapi", "custody device")
+		only("clap", "cli device")
+	}
+	function floor(names, at,   list, i) {
+		split(names, list, " ")
+		for (i in list) floors["wardein-" list[i]] = at
+	}
+	function only(libraries, doors,   list, i) {
+		split(libraries, list, " ")
+		for (i in list) owners[list[i]] = " " doors " "
+	}
+	function breach(text) {
+		print "deploy/floors.sh: " text > "/dev/stderr"
+		breaches++
+	}
+	$1 == 0 {
+		crate = $2
+		crates++
+		# The binary at the top composes all of them.
+		if (crate == "wardein") floors[crate] = 4
+		if (!(crate in floors)) breach(crate " has no floor; give it one here")
+		next
+	}
+	$1 == 1 && $2 in floors && floors[$2] >= floors[crate] {
+		breach(crate " (floor " floors[crate] ") uses " $2 " (floor " floors[$2] ")")
+	}
+	$1 == 1 && $2 in owners {
+		short = crate
+		sub(/^wardein-/, "", short)
+		if (index(owners[$2], " " short " ") == 0) breach(crate " names " $2 ", which only" owners[$2] "may")
+	}
+	END {
+		if (crates == 0) breach("cargo listed no crate")
+		if (breaches) exit 1
+		print crates " crates, each on its floor"
+	}'

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Fuzzes every target of crates/ddkg for so many seconds each: fuzz.sh [seconds], 600 by default.
+# What it finds stands in crates/ddkg/fuzz/artifacts; move it to crates/ddkg/fuzz/regressions/<target> with the fix.
+# New inputs stay in target/fuzz-corpus; `fuzz.sh --keep` then puts the smallest set that reaches as much into the repository.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+
+readonly targets=(decode device_state record both_ends)
+readonly found=$PWD/target/fuzz-corpus
+export PATH=$tools/bin:$PATH
+
+# The sanitizer stands in the way of nothing but speed; it watches ring's C and assembly as well.
+fuzz() {
+	local target=$1 seconds=$2
+	mkdir -p "$found/$target"
+	(cd crates/ddkg && cargo +nightly fuzz run "$target" "$found/$target" "fuzz/corpus/$target" -- \
+		-max_total_time="$seconds" -max_len=8192 -timeout=20 -print_final_stats=1 2>&1 |
+		grep -E '^(Done|stat::|SUMMARY|thread|==.*ERROR)|DONE|panicked|Test unit')
+}
+
+# First those that reach most by themselves, then whatever reaches more.
+keep() {
+	local target=$1 kept=crates/ddkg/fuzz/corpus/$1
+	mkdir -p "$found/$target" "$kept.new"
+	(cd crates/ddkg && cargo +nightly fuzz run "$target" "fuzz/corpus/$target.new" "$found/$target" "fuzz/corpus/$target" -- -merge=1)
+	rm -r "$kept"
+	mv "$kept.new" "$kept"
+}
+
+rustup toolchain list | grep -q '^nightly' || { echo "fuzzing needs a nightly Rust: rustup toolchain install nightly" >&2; exit 1; }
+step "the Debian packages that the build needs" debian gcc g++ libc6-dev
+step "cargo-fuzz" tool cargo-fuzz 0.13.2
+for target in "${targets[@]}"; do
+	if [[ ${1:-} == --keep ]]; then
+		step "the smallest corpus of $target" keep "$target"
+	else
+		step "fuzzing $target for ${1:-600} s" fuzz "$target" "${1:-600}"
+	fi
+done

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# All that must hold before a change is taken: one command, from any folder, on a Debian machine that has Rust.
+# deploy/fuzz.sh, deploy/cross.sh and the benchmarks take longer or need a quiet machine; they have their own commands.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+
+lints() {
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --locked --quiet --workspace --all-targets --all-features -- -D warnings
+}
+
+documents() {
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --workspace --no-deps --all-features
+}
+
+# Which crate may use which library, whose licences we take, and where from.
+dependencies() {
+	tool cargo-deny 0.20.2
+	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph licenses bans sources
+}
+
+# ring compiles C and assembly.
+step "the Debian packages that the build needs" debian gcc libc6-dev
+step "the dependencies, as Cargo.lock names them" cargo fetch --locked
+step "formatting" cargo fmt --all --check
+step "lints, with default and with all features" lints
+step "documentation, without a broken link" documents
+step "tests with default features" cargo test --locked --quiet --workspace
+step "tests with all features" cargo test --locked --quiet --workspace --all-features
+step "licences, sources, and which crate may use which" dependencies
+step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
+printf '\nAll passed, in %d s.\n' "$SECONDS"
