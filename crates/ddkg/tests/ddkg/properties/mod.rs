@@ -5,3 +5,5 @@ mod bits_sealed;
 mod codecs;
 mod covers;
 mod erased;
+
+pub(crate) use codecs::records;
