@@ -148,18 +148,23 @@ impl Ledger {
             return Err(Misplaced::Ahead { highest });
         }
         let lowest = self.current.max(bounds.lowest);
-        let is_full = claim.epoch == self.current && schedule.is_spent(self.uses);
+        let is_full = claim.epoch == self.current && self.is_full(schedule);
         let is_above = self.highest.is_none_or(|(number, _)| claim.number > number);
         let is_derivable = claim.epoch >= bounds.derivable;
         if is_derivable && claim.epoch >= lowest && !is_full && (is_above || self.may_fill(claim, skew_ms)) {
             return Ok(Place::Open);
         }
         if is_above || !is_derivable {
-            let next =
-                if schedule.is_spent(self.uses) { self.current.saturating_add(1) } else { self.current };
+            let next = if self.is_full(schedule) { self.current.saturating_add(1) } else { self.current };
             return Err(Misplaced::Spent { next: next.max(bounds.lowest).max(bounds.derivable) });
         }
         Ok(Place::Closed)
+    }
+
+    /// Whether the current epoch takes no further number. The last one always does: only a clock that was ahead by all the
+    /// epochs there are can have led there, and without it the device could not even prove the rekey that leads out.
+    fn is_full(&self, schedule: &Schedule) -> bool {
+        self.current != u32::MAX && schedule.is_spent(self.uses)
     }
 
     /// Whether a number below the highest was overtaken on the way and is still welcome.
@@ -324,5 +329,16 @@ mod tests {
         assert_eq!(at(claim(3, 6, 10_000)), Err(Misplaced::Spent { next: 4 }));
         assert_eq!(at(claim(3, 4, 10_000)), Ok(Place::Closed));
         assert_eq!(at(claim(4, 6, 10_000)), Ok(Place::Open));
+    }
+
+    #[test]
+    fn the_last_epoch_is_never_full() {
+        let once = Schedule { max_uses: 1, ..PLAIN };
+        let bounds = EpochBounds { derivable: u32::MAX - 1, lowest: 0, highest: 0, lead: 64 };
+        let mut ledger = Ledger::new(0);
+        ledger.accept(&claim(u32::MAX, 0, 0));
+        let at = |epoch| ledger.place(&claim(epoch, 1, 0), &once, &bounds, SKEW);
+        assert_eq!(at(0), Err(Misplaced::Spent { next: u32::MAX }));
+        assert_eq!(at(u32::MAX), Ok(Place::Open));
     }
 }

@@ -62,12 +62,14 @@ pub struct ProofEpochs {
     acks: u64,
     /// The least epoch that the authority's last refusal left, until an ack or a refusal as too far ahead.
     floor: u32,
+    /// By how many epochs the next refusal as spent goes beyond what it names.
+    stride: u32,
 }
 
 impl ProofEpochs {
     /// At the start of a generation, or after a restart with what was stored.
     pub fn new(acked: u32, acks: u64) -> Self {
-        Self { acked, acks, floor: 0 }
+        Self { acked, acks, floor: 0, stride: 0 }
     }
 
     /// The last acknowledged epoch.
@@ -94,20 +96,27 @@ impl ProofEpochs {
         if epoch == self.acked {
             self.acks = self.acks.saturating_add(1);
         }
-        self.floor = 0;
+        self.refused_as_ahead();
     }
 
     /// A proof of `epoch` was refused as `epoch-spent`, with `next` as the authority's advice. The advice is a hint from
     /// the network, so an attempt always goes on by at least one epoch, and [`ProofEpochs::refused_as_ahead`] forgets it.
+    ///
+    /// Refused again after it took the advice, another holder of this state may be taking each epoch just before it does:
+    /// neither would ever be told from the other. So every further refusal doubles the lead, until they meet.
     pub fn refused_as_spent(&mut self, epoch: u32, next: u32) {
-        self.floor = self.floor.max(next).max(epoch.saturating_add(1));
+        self.floor = next.max(epoch.saturating_add(1)).saturating_add(self.stride);
+        self.stride = (2 * self.stride + 1).min(MAX_STRIDE);
     }
 
     /// A proof was refused as too far ahead: whatever refusals said is forgotten.
     pub fn refused_as_ahead(&mut self) {
-        self.floor = 0;
+        (self.floor, self.stride) = (0, 0);
     }
 }
+
+/// Within the authority's default lead of 64.
+const MAX_STRIDE: u32 = 31;
 
 /// Which epoch the keys of a purpose other than `proof` are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -176,11 +185,24 @@ mod tests {
         epochs.refused_as_spent(3, 7);
         assert_eq!(epochs.next(&twice, 0), 7);
         epochs.refused_as_spent(7, 0);
-        assert_eq!(epochs.next(&twice, 0), 8);
+        assert_eq!(epochs.next(&twice, 0), 9, "refused again, it takes a lead");
         epochs.refused_as_ahead();
         assert_eq!(epochs.next(&twice, 0), 3);
         epochs.acknowledged(1);
         assert_eq!((epochs.acked(), epochs.acks()), (2, 2), "an old ack moves nothing back");
+    }
+
+    #[test]
+    fn one_that_is_always_overtaken_takes_a_growing_lead() {
+        let mut epochs = ProofEpochs::new(0, 0);
+        let leads = [1, 2, 3, 4, 5, 6, 7].map(|next| {
+            epochs.refused_as_spent(0, next);
+            epochs.next(&PLAIN, 0) - next
+        });
+        assert_eq!(leads, [0, 1, 3, 7, 15, 31, 31]);
+        epochs.acknowledged(40);
+        epochs.refused_as_spent(40, 41);
+        assert_eq!(epochs.next(&PLAIN, 0), 41);
     }
 
     #[test]
