@@ -4,7 +4,29 @@
 //! decision, its record and its audit entry come together, so that none is ever had without the others. What it does not
 //! do: no transport, no files, no SQL.
 
+mod api;
+mod audit;
+mod authority;
+mod certificates;
+mod devices;
+mod directory;
+mod engine;
 mod error;
+mod found;
+mod operators;
 pub mod port;
+mod proving;
+mod provisioning;
+mod rows;
+mod seal;
+mod tenants;
+mod trust;
 
+pub use api::{
+    Answer, Caller, Certificate, Device, EnrollOrder, Operator, OperatorOrder, Page, Paged, Status, Subject,
+    Tenant, TrustBundle,
+};
+pub use authority::ServerIdentity;
+pub use engine::Engine;
 pub use error::{Error, Kind};
+pub use found::{Founded, found};

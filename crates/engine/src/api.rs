@@ -1,0 +1,202 @@
+//! What callers hand in and get back, in domain types.
+
+use wardein_ddkg::{Attributes, DeviceName};
+use wardein_domain::OperatorName;
+use wardein_domain::{
+    AttributeName, DeviceId, DeviceState, ModelName, Principal, ProfileName, Reason, Role, Serial, TenantId,
+    TrustDomain, Udi, Verdict, VerdictReason,
+};
+
+/// An authenticated operator, and the request that it makes.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who calls.
+    pub principal: Principal,
+    /// The id of the request, for log and audit.
+    pub request_id: String,
+}
+
+/// A device's enrollment request with what the factory vouches for. The tenant is the station's.
+#[derive(Debug, Clone)]
+pub struct EnrollOrder {
+    /// The device.
+    pub device: DeviceId,
+    /// The number of the suite.
+    pub suite: u32,
+    /// The device's 32 random bytes.
+    pub nonce: [u8; 32],
+    /// The device's share.
+    pub share: Vec<u8>,
+    /// What the device measured of itself.
+    pub attributes: Attributes,
+    /// The profile that it is to follow.
+    pub profile: ProfileName,
+    /// Its model.
+    pub model: Option<ModelName>,
+    /// Its unique device identifier.
+    pub udi: Option<Udi>,
+}
+
+/// An operator to be certified.
+#[derive(Debug, Clone)]
+pub struct OperatorOrder {
+    /// What it may be.
+    pub role: Role,
+    /// Its tenant.
+    pub tenant: Option<TenantId>,
+    /// Its name.
+    pub name: OperatorName,
+    /// A PKCS#10 request, DER; only its key is taken.
+    pub csr: Vec<u8>,
+    /// Seconds for which the certificate is valid.
+    pub validity: u64,
+    /// For stations: how many devices it may enroll.
+    pub quota: u64,
+}
+
+/// Whom a trust query is about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// A device of the caller's tenant.
+    Device(DeviceId),
+    /// A certificate that a device showed, DER.
+    Certificate(Vec<u8>),
+}
+
+/// The answer to a trust query.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reasons: Vec<VerdictReason>,
+    /// Unix seconds until which it may be kept.
+    pub keep_until: u64,
+    /// Unix seconds at which it was given.
+    pub decided_at: u64,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The device, where one is known.
+    pub device: Option<DeviceId>,
+    /// Its state on record.
+    pub state: Option<DeviceState>,
+}
+
+/// A part of a long list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// How many items: 1 to [`Page::MAX`].
+    pub size: usize,
+    /// The token of the page before.
+    pub after: Option<Vec<u8>>,
+}
+
+impl Page {
+    /// The most items of a page.
+    pub const MAX: usize = 1000;
+}
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Paged<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The token of the next page, if there is one.
+    pub next: Option<Vec<u8>>,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub id: TenantId,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
+/// An operator on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Who it is.
+    pub principal: Principal,
+    /// Unix seconds from which its certificate is valid.
+    pub not_before: u64,
+    /// Unix seconds until which its certificate is valid.
+    pub not_after: u64,
+    /// Unix seconds at which it was revoked.
+    pub revoked_at: Option<u64>,
+    /// For stations: how many devices it may enroll.
+    pub quota: u64,
+    /// For stations: how many devices it enrolled.
+    pub used: u64,
+}
+
+/// A device on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Who it is.
+    pub name: DeviceName,
+    /// Where it stands.
+    pub state: DeviceState,
+    /// Why, where a human or an alarm brought it there.
+    pub state_reason: Option<Reason>,
+    /// The profile that it follows.
+    pub profile: ProfileName,
+    /// Its model.
+    pub model: Option<ModelName>,
+    /// Its unique device identifier.
+    pub udi: Option<Udi>,
+    /// Unix seconds.
+    pub enrolled_at: u64,
+    /// The station that enrolled it.
+    pub enrolled_by: String,
+    /// The active generation of its keys.
+    pub generation: u64,
+    /// The highest epoch of an accepted proof.
+    pub proof_epoch: u32,
+    /// The suite of the active generation.
+    pub suite: u16,
+    /// The names of its attributes.
+    pub attributes: Vec<AttributeName>,
+    /// Unix seconds of the last accepted proof.
+    pub last_seen: Option<u64>,
+}
+
+/// A certificate on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its serial.
+    pub serial: Serial,
+    /// Whose it is.
+    pub device: DeviceName,
+    /// Unix seconds from which it is valid.
+    pub not_before: u64,
+    /// Unix seconds until which it is valid.
+    pub not_after: u64,
+    /// Unix seconds at which it was revoked, and why.
+    pub revoked: Option<(u64, Reason)>,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+}
+
+/// What the authority says of itself.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The trust domain of its SPIFFE ids.
+    pub trust_domain: TrustDomain,
+    /// Unix seconds.
+    pub time: u64,
+    /// Unix seconds at which the engine was opened.
+    pub started_at: u64,
+    /// How many audit entries there are.
+    pub audit_entries: u64,
+}
+
+/// What devices and platforms verify with.
+#[derive(Debug, Clone)]
+pub struct TrustBundle {
+    /// Root and issuing CA, PEM, root first.
+    pub pem: String,
+    /// The identity key, an uncompressed P-256 point.
+    pub identity_key: [u8; 65],
+}

@@ -1,0 +1,81 @@
+//! Certificates on record.
+
+use crate::api::{Caller, Certificate, Page, Paged};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Store, Table};
+use crate::rows::{self, CertificateRow};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{DeviceId, Event, Outcome, Reason, Serial, TenantId};
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// The certificates of a tenant, optionally of one device.
+    pub fn list_certificates(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        device: Option<DeviceId>,
+        page: Page,
+    ) -> Result<Paged<Certificate>, Error> {
+        self.require_tenant(caller, &tenant)?;
+        let prefix = match &device {
+            Some(device) => rows::certificate_prefix(&tenant, device),
+            None => rows::tenant_prefix(&tenant),
+        };
+        self.page(Table::Certificate, &prefix, &page, |key, value| {
+            let (device, serial) = rows::parse_certificate_key(key)
+                .ok_or_else(|| Error::internal("a certificate's key is damaged"))?;
+            certificate(device, serial, rows::decode(Table::Certificate, value)?).map(Some)
+        })
+    }
+
+    /// Revokes one certificate: trust queries by it are answered accordingly at once. Revoking twice is fine.
+    pub async fn revoke_certificate(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        serial: Serial,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, &tenant)?;
+        let revoked_at = self.now();
+        self.transact(|| {
+            let (name, key, version, mut row) = self
+                .find_certificate(&serial)?
+                .filter(|(name, ..)| name.tenant == tenant)
+                .ok_or_else(|| {
+                    let message = format_args!("there is no certificate {serial} in tenant {tenant}");
+                    Error::new(Kind::NotFound, "certificate-unknown", message)
+                })?;
+            let mut change = Change::default();
+            if row.revoked.is_none() {
+                row.revoked = Some((revoked_at, reason.to_string()));
+                change.update(Table::Certificate, key, version, rows::encode(&row)?);
+                let target = crate::provisioning::target(&name);
+                let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
+                change.record(&entry.in_tenant(&tenant).with(format_args!("serial {serial}: {reason}")))?;
+            }
+            Ok(Decision { change, answer: () })
+        })
+        .await
+    }
+
+    /// A device's certificate by its serial: whose it is, its key, its version and its row.
+    pub(crate) fn find_certificate(
+        &self,
+        serial: &Serial,
+    ) -> Result<Option<(DeviceName, Vec<u8>, u64, CertificateRow)>, Error> {
+        let Some(found) = self.store.get(Table::Serial, serial.as_bytes())? else { return Ok(None) };
+        // An operator's serial leads elsewhere.
+        let Some((name, _)) = rows::parse_certificate_key(&found.value) else { return Ok(None) };
+        let row = rows::load(&self.store, Table::Certificate, &found.value)?;
+        Ok(row.map(|(version, row)| (name, found.value, version, row)))
+    }
+}
+
+fn certificate(device: DeviceName, serial: Serial, row: CertificateRow) -> Result<Certificate, Error> {
+    let CertificateRow { not_before, not_after, revoked, der } = row;
+    let revoked =
+        revoked.map(|(at, reason)| Ok::<_, Error>((at, rows::word("reason", &reason)?))).transpose()?;
+    Ok(Certificate { serial, device, not_before, not_after, revoked, der })
+}

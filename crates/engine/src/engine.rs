@@ -1,0 +1,102 @@
+//! The engine: what all use cases share.
+
+use crate::api::{Page, Status, TrustBundle};
+use crate::authority::Authority;
+use crate::directory::Directory;
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, CommitError, Store};
+use crate::rows::{AUTHORITY, AuthorityRow};
+use crate::seal::SealingKey;
+use crate::{port::Table, rows};
+use wardein_crypto::Secret;
+use wardein_ddkg::Policy;
+
+/// The authority at work over a store and a clock.
+pub struct Engine<S, C> {
+    pub(crate) store: S,
+    pub(crate) clock: C,
+    pub(crate) root: SealingKey,
+    pub(crate) authority: Authority,
+    pub(crate) directory: Directory,
+    pub(crate) policy: Policy,
+    started_at: u64,
+}
+
+/// What a decision came to: what it alters, and what it answers.
+pub(crate) struct Decision<T> {
+    pub(crate) change: Change,
+    pub(crate) answer: T,
+}
+
+/// How often a decision is made anew when others changed its records meanwhile.
+const ATTEMPTS: usize = 16;
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Opens a founded authority. `root_key` comes from custody; a wrong one is told by the first value that does not open.
+    pub fn open(store: S, clock: C, root_key: Secret<32>) -> Result<Self, Error> {
+        let root = SealingKey::new(root_key);
+        let (_, row): (_, AuthorityRow) =
+            rows::load(&store, Table::Authority, AUTHORITY)?.ok_or_else(|| {
+                Error::new(
+                    Kind::Precondition,
+                    "not-founded",
+                    "the store holds no authority; run `wardein init` first",
+                )
+            })?;
+        let authority = Authority::open(&root, &row)?;
+        let directory = Directory::load(&store, &root)?;
+        let started_at = clock.now_ms() / 1000;
+        Ok(Self { store, clock, root, authority, directory, policy: Policy::default(), started_at })
+    }
+
+    /// What the authority says of itself.
+    pub fn status(&self) -> Result<Status, Error> {
+        Ok(Status {
+            trust_domain: self.authority.trust_domain.clone(),
+            time: self.now(),
+            started_at: self.started_at,
+            audit_entries: self.store.last_audit()?,
+        })
+    }
+
+    /// What devices and platforms verify with.
+    pub fn trust_bundle(&self) -> &TrustBundle {
+        &self.authority.bundle
+    }
+
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now_ms() / 1000
+    }
+
+    /// Decides and commits, and decides anew when a record has changed in between. The answer is given only when the change
+    /// is durable. A decision that alters nothing is answered at once.
+    pub(crate) async fn transact<T: Send>(
+        &self,
+        mut decide: impl FnMut() -> Result<Decision<T>, Error> + Send,
+    ) -> Result<T, Error> {
+        let mut conflict = None;
+        for _ in 0..ATTEMPTS {
+            let Decision { change, answer } = decide()?;
+            if change == Change::default() {
+                return Ok(answer);
+            }
+            match self.store.commit(change).await {
+                Ok(()) => return Ok(answer),
+                Err(error @ CommitError::Conflict { .. }) => conflict = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(conflict.map_or_else(|| Error::internal("no attempt was made"), Error::from))
+    }
+}
+
+impl Page {
+    /// The size within its bounds.
+    pub(crate) fn limit(&self) -> Result<usize, Error> {
+        match self.size {
+            size @ 1..=Self::MAX => Ok(size),
+            size => Err(Error::invalid(format_args!("page_size is {size}; it takes 1 to {}", Self::MAX))),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Founding: everything that an authority starts with, in one change.
+
+use crate::authority::{ServerIdentity, pem_of, place};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::operators::{MAX_VALIDITY, new_serial};
+use crate::port::{Change, Clock, CommitError, Store, Table};
+use crate::rows::{self, AUTHORITY, AuthorityRow, OperatorRow};
+use crate::seal::SealingKey;
+use wardein_crypto::{Entropy, P256SigningKey, Secret, SecretBytes, SystemEntropy};
+use wardein_domain::{Actor, AuditEntry, Event, OperatorName, Outcome, Principal, Role, TrustDomain};
+use wardein_pki::{
+    Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, OperatorIdentity, ROOT_LIFETIME, RootCa, ServerName,
+    Validity,
+};
+
+/// What founding leaves outside of the store.
+pub struct Founded {
+    /// The root CA, PEM.
+    pub root_pem: String,
+    /// Root and infrastructure CA, PEM: what clients verify the server with.
+    pub infrastructure_pem: String,
+    /// Root and issuing CA, PEM: what devices' certificates are verified with.
+    pub bundle_pem: String,
+    /// The identity key that devices pin, an uncompressed P-256 point.
+    pub identity_key: [u8; 65],
+    /// The first administrator's certificate with its CA's behind it, PEM.
+    pub admin_certificate_pem: String,
+    /// The first administrator's key, PKCS#8 DER.
+    pub admin_key: SecretBytes,
+    /// The first administrator.
+    pub admin: Principal,
+}
+
+/// Seconds for which a server's certificate is valid: 30 days. It is made anew at each start.
+const SERVER_LIFETIME: u64 = 30 * 86_400;
+
+/// Founds an authority in an empty store, under a root key that custody keeps.
+pub async fn found(
+    store: &impl Store,
+    clock: &impl Clock,
+    root_key: Secret<32>,
+    trust_domain: TrustDomain,
+) -> Result<Founded, Error> {
+    if store.get(Table::Authority, AUTHORITY)?.is_some() {
+        return Err(Error::new(Kind::Exists, "founded-already", "the store holds an authority already"));
+    }
+    let now = clock.now_ms() / 1000;
+    let keys = NewKeys::generate()?;
+    let valid = |lifetime| Validity::starting(now, lifetime).map_err(Error::internal);
+    let root = RootCa::found(&trust_domain, signing_key(&keys.root)?, new_serial()?, valid(ROOT_LIFETIME)?)
+        .map_err(Error::internal)?;
+    let below = valid(INTERMEDIATE_LIFETIME)?;
+    let issuing =
+        root.found_issuing(signing_key(&keys.issuing)?, new_serial()?, below).map_err(Error::internal)?;
+    let infrastructure = root
+        .found_infrastructure(signing_key(&keys.infrastructure)?, new_serial()?, below)
+        .map_err(Error::internal)?;
+    let ders = [root.certificate().der(), issuing.certificate().der(), infrastructure.certificate().der()];
+
+    let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
+    let admin = Principal { role: Role::Admin, tenant: None, name, serial: new_serial()? };
+    let validity = valid(MAX_VALIDITY)?;
+    let admin_der = first_administrator(&infrastructure, &keys.admin, &admin, validity)?;
+
+    let sealed = keys.seal(&SealingKey::new(root_key), now, &trust_domain, ders)?;
+    let mut change = Change::default();
+    change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
+    let serial = admin.serial.as_bytes().to_vec();
+    let operator = OperatorRow::new(&admin, validity, 0);
+    change.insert(Table::Operator, serial.clone(), rows::encode(&operator)?);
+    let name_key = rows::operator_name_key(admin.role, None, &admin.name);
+    change.insert(Table::OperatorName, name_key.clone(), serial.clone());
+    change.insert(Table::Serial, serial, name_key);
+    let detail = format_args!("trust domain {trust_domain}, first administrator {}", admin.serial);
+    let entry =
+        AuditEntry::new(clock.now_ms(), &Actor::System, Event::Founded, "authority", Outcome::Done, "");
+    change.record(&entry.with(detail))?;
+    store.commit(change).await.map_err(|error| match error {
+        CommitError::Conflict { .. } => {
+            Error::new(Kind::Exists, "founded-already", "another process founds an authority in this store")
+        }
+        error => error.into(),
+    })?;
+
+    let [root_der, issuing_der, infrastructure_der] = ders;
+    Ok(Founded {
+        root_pem: pem_of([root_der])?,
+        infrastructure_pem: pem_of([root_der, infrastructure_der])?,
+        bundle_pem: pem_of([root_der, issuing_der])?,
+        identity_key: signing_key(&keys.identity)?.verifying_key().0,
+        admin_certificate_pem: pem_of([&admin_der, infrastructure_der])?,
+        admin_key: keys.admin,
+        admin,
+    })
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// A server's key and certificate for `names`, made anew; its serial is on record before it is used.
+    pub async fn issue_server_identity(&self, names: &[ServerName]) -> Result<ServerIdentity, Error> {
+        let validity = Validity::starting(self.now(), SERVER_LIFETIME).map_err(Error::internal)?;
+        let key = new_key()?;
+        let csr = own_csr(&key)?;
+        let leaf = self
+            .transact(|| {
+                let serial = new_serial()?;
+                let server = wardein_pki::ServerIdentity { serial, names: names.to_vec(), validity };
+                let issued = self
+                    .authority
+                    .infrastructure
+                    .issue_server(&csr, &server)
+                    .map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+                let mut change = Change::default();
+                change.insert(Table::Serial, serial.as_bytes().to_vec(), b"server".to_vec());
+                let (now_ms, event) = (self.clock.now_ms(), Event::ServerCertified);
+                let entry = AuditEntry::new(now_ms, &Actor::System, event, "authority", Outcome::Done, "");
+                change
+                    .record(&entry.with(format_args!("serial {serial}, until {}", validity.not_after())))?;
+                Ok(Decision { change, answer: issued.into_der() })
+            })
+            .await?;
+        let chain = vec![leaf, self.infrastructure_ca().to_vec()];
+        Ok(ServerIdentity { chain, key, not_after: validity.not_after() })
+    }
+
+    /// The infrastructure CA's certificate, DER: what operators' certificates are verified with.
+    pub fn infrastructure_ca(&self) -> &[u8] {
+        self.authority.infrastructure.certificate().der()
+    }
+}
+
+/// The keys that an authority starts with, each a PKCS#8 document.
+struct NewKeys {
+    root: SecretBytes,
+    issuing: SecretBytes,
+    infrastructure: SecretBytes,
+    identity: SecretBytes,
+    admin: SecretBytes,
+    challenge: Secret<32>,
+}
+
+impl NewKeys {
+    fn generate() -> Result<Self, Error> {
+        Ok(Self {
+            root: new_key()?,
+            issuing: new_key()?,
+            infrastructure: new_key()?,
+            identity: new_key()?,
+            admin: new_key()?,
+            challenge: SystemEntropy::default().secret().map_err(|_| no_entropy())?,
+        })
+    }
+
+    fn seal(
+        &self,
+        sealing: &SealingKey,
+        founded_at: u64,
+        trust_domain: &TrustDomain,
+        [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],
+    ) -> Result<AuthorityRow, Error> {
+        let seal = |column, key: &[u8]| sealing.seal(place(column), key);
+        Ok(AuthorityRow {
+            trust_domain: trust_domain.to_string(),
+            founded_at,
+            root_der: root_der.to_vec(),
+            issuing_der: issuing_der.to_vec(),
+            infrastructure_der: infrastructure_der.to_vec(),
+            root_key: seal("root", self.root.expose())?,
+            issuing_key: seal("issuing", self.issuing.expose())?,
+            infrastructure_key: seal("infrastructure", self.infrastructure.expose())?,
+            identity_key: seal("identity", self.identity.expose())?,
+            challenge_key: seal("challenge", self.challenge.expose())?,
+        })
+    }
+}
+
+fn first_administrator(
+    infrastructure: &InfrastructureCa,
+    key: &SecretBytes,
+    admin: &Principal,
+    validity: Validity,
+) -> Result<Vec<u8>, Error> {
+    let operator = OperatorIdentity { principal: admin.clone(), validity };
+    let issued = infrastructure.issue_operator(&own_csr(key)?, &operator).map_err(Error::internal)?;
+    Ok(issued.into_der())
+}
+
+/// A request for a key of our own; it goes the same way as any other.
+fn own_csr(key: &SecretBytes) -> Result<Csr, Error> {
+    let der = Csr::create(&signing_key(key)?).map_err(Error::internal)?;
+    Csr::parse(&der).map_err(Error::internal)
+}
+
+fn new_key() -> Result<SecretBytes, Error> {
+    P256SigningKey::generate_pkcs8().map_err(|_| no_entropy())
+}
+
+fn signing_key(pkcs8: &SecretBytes) -> Result<P256SigningKey, Error> {
+    P256SigningKey::from_pkcs8(pkcs8).map_err(|_| Error::internal("a key that was just made is damaged"))
+}
+
+fn no_entropy() -> Error {
+    Error::internal("no entropy for keys")
+}

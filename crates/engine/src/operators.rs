@@ -1,0 +1,245 @@
+//! Operators: certified for a stated time, authenticated at every call, revoked at once.
+
+use crate::api::{Caller, Operator, OperatorOrder, Page, Paged};
+use crate::directory::KnownOperator;
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::rows::{self, OperatorRow};
+use wardein_crypto::{Entropy, SystemEntropy};
+use wardein_domain::{Event, Outcome, Principal, Reason, Role, Serial, TenantId};
+use wardein_pki::{Csr, OperatorIdentity, Validity};
+
+/// The longest that an operator's certificate is valid: 366 days.
+pub(crate) const MAX_VALIDITY: u64 = 366 * 86_400;
+
+/// The shortest: a minute.
+const MIN_VALIDITY: u64 = 60;
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Whether the operator of a certificate that TLS has verified still stands: on record, as certified, not revoked, and
+    /// its time not over (a connection may outlive it).
+    pub fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
+        let known = self.directory.operator(&claimed.serial).ok_or_else(Error::not_on_record)?;
+        if known.principal != *claimed {
+            return Err(Error::not_on_record());
+        }
+        if known.is_revoked {
+            let message = "the operator was revoked; an administrator must issue another identity";
+            return Err(Error::new(Kind::Unauthenticated, "operator-revoked", message));
+        }
+        if self.now() > known.not_after {
+            let message = "the operator's certificate has expired; have another one issued";
+            return Err(Error::new(Kind::Unauthenticated, "operator-expired", message));
+        }
+        Ok(())
+    }
+
+    /// Certifies an operator's key. The answer is the certificate with the infrastructure CA's behind it, PEM.
+    pub async fn issue_operator(
+        &self,
+        caller: &Caller,
+        order: OperatorOrder,
+    ) -> Result<(String, Operator), Error> {
+        self.may_issue(caller, &order)?;
+        let csr = Csr::parse(&order.csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+        let validity = Validity::starting(self.now(), order.validity).map_err(Error::internal)?;
+        let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
+        let (pem, principal) = self
+            .transact(|| {
+                let serial = new_serial()?;
+                let OperatorOrder { role, tenant, name, quota, .. } = order.clone();
+                let principal = Principal { role, tenant, name, serial };
+                let operator = OperatorIdentity { principal: principal.clone(), validity };
+                let issued = self
+                    .authority
+                    .infrastructure
+                    .issue_operator(&csr, &operator)
+                    .map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+                let row = OperatorRow::new(&principal, validity, quota);
+                let mut change = Change::default();
+                change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
+                change.insert(Table::Serial, serial.as_bytes().to_vec(), name_key.clone());
+                change.writes.push(self.claim_name(&name_key, serial)?);
+                let target = format_args!("operator/{serial}");
+                let entry = self.entry(caller, Event::OperatorIssued, target, Outcome::Done).with(&principal);
+                change.record(&AuditTenant(&principal).set(entry))?;
+                let answer = (self.authority.operator_chain(issued.der())?, principal);
+                Ok(Decision { change, answer })
+            })
+            .await?;
+        let (not_before, not_after) = (validity.not_before(), validity.not_after());
+        let operator = KnownOperator {
+            principal: principal.clone(),
+            not_after,
+            is_revoked: false,
+            quota: order.quota,
+            used: 0,
+        };
+        self.directory.put_operator(operator);
+        let operator =
+            Operator { principal, not_before, not_after, revoked_at: None, quota: order.quota, used: 0 };
+        Ok((pem, operator))
+    }
+
+    /// The operators that the caller may see, optionally of one tenant.
+    pub fn list_operators(
+        &self,
+        caller: &Caller,
+        tenant: Option<TenantId>,
+        page: Page,
+    ) -> Result<Paged<Operator>, Error> {
+        let tenant = self.visible_tenant(caller, tenant)?;
+        self.page(Table::Operator, b"", &page, |key, value| {
+            let serial = Serial::from_bytes(key).map_err(Error::internal)?;
+            let operator = self.operator(serial, &rows::decode(Table::Operator, value)?)?;
+            Ok((tenant.is_none() || operator.principal.tenant == tenant).then_some(operator))
+        })
+    }
+
+    /// Revokes an operator: it is refused from the answer on. Revoking twice is fine.
+    pub async fn revoke_operator(
+        &self,
+        caller: &Caller,
+        serial: Serial,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        let revoked_at = self.now();
+        self.transact(|| {
+            let key = serial.as_bytes().to_vec();
+            let (version, mut row): (u64, OperatorRow) =
+                rows::load(&self.store, Table::Operator, &key)?.ok_or_else(|| no_operator(&serial))?;
+            let principal = row.parse(serial)?.principal;
+            let is_own = match (&caller.principal.tenant, &principal.tenant) {
+                (None, _) => true,
+                (Some(own), Some(tenant)) => own == tenant,
+                (Some(_), None) => false,
+            };
+            if !is_own {
+                return Err(no_operator(&serial));
+            }
+            let mut change = Change::default();
+            if row.revoked.is_none() {
+                row.revoked = Some((revoked_at, reason.to_string()));
+                change.update(Table::Operator, key, version, rows::encode(&row)?);
+                let target = format_args!("operator/{serial}");
+                let entry = self.entry(caller, Event::OperatorRevoked, target, Outcome::Done).with(&reason);
+                change.record(&AuditTenant(&principal).set(entry))?;
+            }
+            Ok(Decision { change, answer: () })
+        })
+        .await?;
+        self.directory.revoke_operator(&serial);
+        Ok(())
+    }
+
+    fn may_issue(&self, caller: &Caller, order: &OperatorOrder) -> Result<(), Error> {
+        let OperatorOrder { role, tenant, validity, quota, .. } = order;
+        if !role.fits_tenant(tenant.is_some()) {
+            let needs = if tenant.is_some() { "takes no tenant" } else { "takes a tenant" };
+            return Err(Error::invalid(format_args!("tenant: role {role} {needs}")));
+        }
+        if let Some(tenant) = tenant {
+            self.require_tenant(caller, tenant)?;
+        }
+        // A tenant's administrator gives no more than it has: nothing beyond its tenant.
+        if caller.principal.role != Role::Admin && tenant.is_none() {
+            let message =
+                format_args!("role {} cannot issue an operator without a tenant", caller.principal.role);
+            return Err(Error::new(Kind::Denied, "role-insufficient", message));
+        }
+        if !(MIN_VALIDITY..=MAX_VALIDITY).contains(validity) {
+            let message =
+                format_args!("validity is {validity}; it takes {MIN_VALIDITY} to {MAX_VALIDITY} seconds");
+            return Err(Error::invalid(message));
+        }
+        if *role != Role::Station && *quota != 0 {
+            return Err(Error::invalid(format_args!("quota: role {role} has none")));
+        }
+        Ok(())
+    }
+
+    /// A name is free once its last holder is revoked or expired.
+    fn claim_name(&self, name_key: &[u8], serial: Serial) -> Result<Write, Error> {
+        let expect = match self.store.get(Table::OperatorName, name_key)? {
+            None => Expect::Absent,
+            Some(row) => {
+                let holder = Serial::from_bytes(&row.value).map_err(Error::internal)?;
+                let stands = self
+                    .directory
+                    .operator(&holder)
+                    .is_some_and(|holder| !holder.is_revoked && holder.not_after >= self.now());
+                if stands {
+                    let message = format_args!("that operator exists, with serial {holder}; revoke it first");
+                    return Err(Error::new(Kind::Exists, "operator-exists", message));
+                }
+                Expect::Version(row.version)
+            }
+        };
+        let (table, key) = (Table::OperatorName, name_key.to_vec());
+        Ok(Write { table, key, expect, value: Some(serial.as_bytes().to_vec()) })
+    }
+
+    fn operator(&self, serial: Serial, row: &OperatorRow) -> Result<Operator, Error> {
+        let known = row.parse(serial)?;
+        Ok(Operator {
+            not_before: row.not_before,
+            not_after: row.not_after,
+            revoked_at: row.revoked.as_ref().map(|(at, _)| *at),
+            quota: row.quota,
+            used: self.directory.operator(&serial).map_or(0, |operator| operator.used),
+            principal: known.principal,
+        })
+    }
+}
+
+impl OperatorRow {
+    pub(crate) fn new(principal: &Principal, validity: Validity, quota: u64) -> Self {
+        Self {
+            role: principal.role.to_string(),
+            tenant: principal.tenant.as_ref().map(TenantId::to_string),
+            name: principal.name.to_string(),
+            not_before: validity.not_before(),
+            not_after: validity.not_after(),
+            revoked: None,
+            quota,
+        }
+    }
+
+    pub(crate) fn parse(&self, serial: Serial) -> Result<KnownOperator, Error> {
+        Ok(KnownOperator {
+            principal: Principal {
+                role: rows::word("role", &self.role)?,
+                tenant: self.tenant.as_deref().map(|tenant| rows::word("tenant", tenant)).transpose()?,
+                name: rows::word("operator name", &self.name)?,
+                serial,
+            },
+            not_after: self.not_after,
+            is_revoked: self.revoked.is_some(),
+            quota: self.quota,
+            used: 0,
+        })
+    }
+}
+
+/// An entry about an operator concerns the operator's tenant, whoever acts.
+struct AuditTenant<'a>(&'a Principal);
+
+impl AuditTenant<'_> {
+    fn set(&self, entry: wardein_domain::AuditEntry) -> wardein_domain::AuditEntry {
+        match &self.0.tenant {
+            Some(tenant) => entry.in_tenant(tenant),
+            None => entry,
+        }
+    }
+}
+
+fn no_operator(serial: &Serial) -> Error {
+    Error::new(Kind::NotFound, "operator-unknown", format_args!("there is no operator {serial}"))
+}
+
+/// A random serial. That it is new shows when it is inserted.
+pub(crate) fn new_serial() -> Result<Serial, Error> {
+    let random = SystemEntropy::default().array().map_err(|_| Error::internal("no entropy for a serial"))?;
+    Ok(Serial::from_random(random))
+}

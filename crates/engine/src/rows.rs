@@ -1,0 +1,174 @@
+//! Rows: their keys, and what their values say. A value is a format version and a postcard encoding behind it.
+
+use crate::error::Error;
+use crate::port::{Row, Store, Table};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{DeviceId, OperatorName, ProfileName, Role, Serial, TenantId};
+
+/// The row of what there is one of.
+pub(crate) const AUTHORITY: &[u8] = b"authority";
+
+/// `tenant ‖ 0`, behind which all that is a tenant's is found.
+pub(crate) fn tenant_prefix(tenant: &TenantId) -> Vec<u8> {
+    let mut key = tenant.as_str().as_bytes().to_vec();
+    key.push(0);
+    key
+}
+
+pub(crate) fn device_key(name: &DeviceName) -> Vec<u8> {
+    let mut key = tenant_prefix(&name.tenant);
+    key.extend_from_slice(name.device.as_str().as_bytes());
+    key
+}
+
+/// The device that [`device_key`] is the key of.
+pub(crate) fn parse_device_key(key: &[u8]) -> Option<DeviceName> {
+    let text = std::str::from_utf8(key).ok()?;
+    let (tenant, device) = text.split_once('\0')?;
+    Some(DeviceName { tenant: tenant.parse().ok()?, device: device.parse().ok()? })
+}
+
+pub(crate) fn profile_key(tenant: &TenantId, name: &ProfileName) -> Vec<u8> {
+    let mut key = tenant_prefix(tenant);
+    key.extend_from_slice(name.as_str().as_bytes());
+    key
+}
+
+pub(crate) fn operator_name_key(role: Role, tenant: Option<&TenantId>, name: &OperatorName) -> Vec<u8> {
+    let tenant = tenant.map_or("", TenantId::as_str);
+    [role.as_str(), tenant, name.as_str()].join("\0").into_bytes()
+}
+
+/// `tenant ‖ 0 ‖ device ‖ 0`, behind which a device's certificates are found.
+pub(crate) fn certificate_prefix(tenant: &TenantId, device: &DeviceId) -> Vec<u8> {
+    let mut key = tenant_prefix(tenant);
+    key.extend_from_slice(device.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+pub(crate) fn certificate_key(name: &DeviceName, serial: &Serial) -> Vec<u8> {
+    let mut key = certificate_prefix(&name.tenant, &name.device);
+    key.extend_from_slice(serial.as_bytes());
+    key
+}
+
+/// Device and serial that [`certificate_key`] is the key of.
+pub(crate) fn parse_certificate_key(key: &[u8]) -> Option<(DeviceName, Serial)> {
+    let (name, serial) = key.split_at_checked(key.len().checked_sub(17)?)?;
+    Some((parse_device_key(name)?, Serial::from_bytes(serial.get(1..)?).ok()?))
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AuthorityRow {
+    pub(crate) trust_domain: String,
+    pub(crate) founded_at: u64,
+    pub(crate) root_der: Vec<u8>,
+    pub(crate) issuing_der: Vec<u8>,
+    pub(crate) infrastructure_der: Vec<u8>,
+    /// Sealed under the root key: PKCS#8 documents and a raw key.
+    pub(crate) root_key: Vec<u8>,
+    pub(crate) issuing_key: Vec<u8>,
+    pub(crate) infrastructure_key: Vec<u8>,
+    pub(crate) identity_key: Vec<u8>,
+    pub(crate) challenge_key: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TenantRow {
+    pub(crate) created_at: u64,
+    /// The tenant's key, sealed under the root key.
+    pub(crate) key: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct OperatorRow {
+    pub(crate) role: String,
+    pub(crate) tenant: Option<String>,
+    pub(crate) name: String,
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
+    pub(crate) revoked: Option<(u64, String)>,
+    pub(crate) quota: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ProfileRow {
+    pub(crate) certificate_validity: u64,
+    pub(crate) period: u64,
+    pub(crate) max_uses: u64,
+    pub(crate) suites: Vec<u32>,
+    pub(crate) verdict_lifetime: u64,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
+pub(crate) struct DeviceRow {
+    pub(crate) state: String,
+    pub(crate) state_reason: Option<String>,
+    pub(crate) profile: String,
+    pub(crate) model: Option<String>,
+    pub(crate) udi: Option<String>,
+    pub(crate) enrolled_at: u64,
+    pub(crate) enrolled_by: String,
+    /// The serial of the station's certificate, by which its quota is counted.
+    pub(crate) station: [u8; 16],
+    /// The names of its attributes, in byte order: its recipe.
+    pub(crate) attributes: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CertificateRow {
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
+    pub(crate) revoked: Option<(u64, String)>,
+    pub(crate) der: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AuditRow {
+    pub(crate) time_ms: u64,
+    pub(crate) tenant: Option<String>,
+    pub(crate) actor: String,
+    pub(crate) event: String,
+    pub(crate) target: String,
+    pub(crate) outcome: String,
+    pub(crate) detail: String,
+    pub(crate) request_id: String,
+}
+
+pub(crate) fn encode(row: &impl Serialize) -> Result<Vec<u8>, Error> {
+    postcard::to_extend(row, vec![FORMAT])
+        .map_err(|error| Error::internal(format_args!("a row does not encode: {error}")))
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(table: Table, value: &[u8]) -> Result<T, Error> {
+    match value.split_first() {
+        Some((&FORMAT, body)) => postcard::from_bytes(body)
+            .map_err(|error| Error::internal(format_args!("a row of {table:?} does not decode: {error}"))),
+        Some((format, _)) => {
+            Err(Error::internal(format_args!("a row of {table:?} has format {format}; {FORMAT} is known")))
+        }
+        None => Err(Error::internal(format_args!("a row of {table:?} is empty"))),
+    }
+}
+
+/// A word of the domain that a row holds; it was one when it was written.
+pub(crate) fn word<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::internal(format_args!("a row holds a {what} that is none")))
+}
+
+/// The decoded row at `key` with its version.
+pub(crate) fn load<T: DeserializeOwned>(
+    store: &impl Store,
+    table: Table,
+    key: &[u8],
+) -> Result<Option<(u64, T)>, Error> {
+    match store.get(table, key)? {
+        Some(Row { version, value }) => Ok(Some((version, decode(table, &value)?))),
+        None => Ok(None),
+    }
+}
+
+const FORMAT: u8 = 1;
