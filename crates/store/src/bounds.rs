@@ -1,0 +1,51 @@
+//! What a change may not exceed, checked before it is queued.
+
+use std::collections::HashSet;
+
+use wardein_engine::port::{Change, CommitError, MAX_KEY, MAX_VALUE};
+
+/// Refuses a change that is out of the port's bounds.
+pub(crate) fn check(change: &Change) -> Result<(), CommitError> {
+    for write in &change.writes {
+        if write.key.is_empty() || write.key.len() > MAX_KEY {
+            return Err(CommitError::TooLarge("a key has 1 to 512 bytes"));
+        }
+        if write.value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
+            return Err(CommitError::TooLarge("a value has at most 65536 bytes"));
+        }
+    }
+    if change.audit.iter().any(|entry| entry.len() > MAX_VALUE) {
+        return Err(CommitError::TooLarge("an audit entry has at most 65536 bytes"));
+    }
+    if has_duplicates(change) {
+        return Err(CommitError::TooLarge("a key is written twice"));
+    }
+    Ok(())
+}
+
+/// What a change weighs in memory, roughly.
+pub(crate) fn weight(change: &Change) -> usize {
+    let writes = change.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
+    writes.chain(change.audit.iter().map(Vec::len)).sum()
+}
+
+fn has_duplicates(change: &Change) -> bool {
+    if change.writes.len() < FEW {
+        let mut rest = change.writes.as_slice();
+        while let Some((first, others)) = rest.split_first() {
+            if others.iter().any(|other| (other.table, &other.key) == (first.table, &first.key)) {
+                return true;
+            }
+            rest = others;
+        }
+        return false;
+    }
+    let mut seen = HashSet::with_capacity(change.writes.len());
+    !change.writes.iter().all(|write| seen.insert((write.table, &write.key)))
+}
+
+/// Up to here comparing all pairs is cheaper than a set.
+const FEW: usize = 16;
+
+// The messages above state these numbers.
+const _: () = assert!(MAX_KEY == 512 && MAX_VALUE == 65536);

@@ -1,0 +1,70 @@
+//! How a store is opened, and why it is not.
+
+use std::path::{Path, PathBuf};
+
+/// What may be chosen at opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Free bytes of the file system below which changes are refused, so that the disk is never full in the middle of one
+    /// and an administrator still has room to work.
+    pub reserve: u64,
+    /// Memory for cached pages, in bytes, of the writer; readers have a part of it each.
+    pub cache: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { reserve: 64 * MIB, cache: 64 * MIB }
+    }
+}
+
+/// The store was not opened, and nothing in it was altered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or another handle of this one, has it open.
+    #[error("{}: another process has this store open; stop it first", .0.display())]
+    Locked(PathBuf),
+    /// It is something else's.
+    #[error("{}: not a store of Wardein ({found}); choose another path", path.display())]
+    Foreign {
+        /// The path.
+        path: PathBuf,
+        /// What shows it.
+        found: String,
+    },
+    /// A later release wrote it.
+    #[error("{}: format {found}, and this release knows formats up to {known}; run the release that wrote it", path.display())]
+    Newer {
+        /// The path.
+        path: PathBuf,
+        /// The format that was found.
+        found: u32,
+        /// The latest format known here.
+        known: u32,
+    },
+    /// What is there is damaged.
+    #[error("{}: damaged: {what}; restore it from a backup", path.display())]
+    Damaged {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The operating system or the database refused.
+    #[error("{}: {what}", path.display())]
+    Failed {
+        /// The path.
+        path: PathBuf,
+        /// What it said.
+        what: String,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn failed(path: &Path, what: impl std::fmt::Display) -> Self {
+        Self::Failed { path: path.to_owned(), what: what.to_string() }
+    }
+}
+
+const MIB: u64 = 1024 * 1024;

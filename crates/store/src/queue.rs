@@ -1,0 +1,133 @@
+//! The queue of changes, and the one thread that writes them in groups.
+
+use std::future::Future;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+use wardein_engine::port::{Change, CommitError};
+
+use crate::bounds;
+use crate::open::OpenError;
+
+/// How a group comes to disk. It lives in the writer's thread.
+pub(crate) trait Writer: Send + 'static {
+    /// Applies the changes in order and makes them durable: one outcome each. On a fault nothing in the group is
+    /// acknowledged.
+    fn write(&mut self, group: &[Change]) -> Result<Vec<Result<(), CommitError>>, Fault>;
+
+    /// What can wait until the callers were answered.
+    fn rest(&mut self) {}
+}
+
+/// Why a group failed.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// Nothing of it was applied, and nothing will be.
+    Unavailable(String),
+    /// It may show after a restart.
+    Unknown(String),
+}
+
+/// The way to the writer's thread, which ends when this is dropped, after what was queued.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    // An option so that it can be closed before the thread is waited for.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Queue {
+    pub(crate) fn start(path: &Path, writer: impl Writer) -> Result<Self, OpenError> {
+        let (jobs, queue) = mpsc::channel(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || run(queue, writer))
+            .map_err(|error| OpenError::failed(path, error))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Queues a change, waiting while the queue is full, and resolves when it is durable or refused.
+    pub(crate) fn commit(&self, change: Change) -> impl Future<Output = Result<(), CommitError>> + Send {
+        async move {
+            bounds::check(&change)?;
+            let gone = || CommitError::Unavailable("its writer has stopped; restart the service".into());
+            let (answer, outcome) = oneshot::channel();
+            let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+            jobs.send(Job { change, answer }).await.map_err(|_| gone())?;
+            outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("its writer stopped halfway".into())))
+        }
+    }
+
+    /// Lets a writer that is down try to come up, without waiting for it.
+    pub(crate) fn nudge(&self) {
+        if let Some(jobs) = &self.jobs {
+            let (answer, _) = oneshot::channel();
+            // A full queue nudges by itself.
+            let _ = jobs.try_send(Job { change: Change::default(), answer });
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has told its callers already, by dropping their answers.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Job {
+    change: Change,
+    answer: oneshot::Sender<Result<(), CommitError>>,
+}
+
+fn run(mut queue: mpsc::Receiver<Job>, mut writer: impl Writer) {
+    let (mut group, mut answers) = (Vec::new(), Vec::new());
+    while let Some(first) = queue.blocking_recv() {
+        let mut weight = 0;
+        let mut next = Some(first);
+        while let Some(Job { change, answer }) = next {
+            weight += bounds::weight(&change);
+            group.push(change);
+            answers.push(answer);
+            next = if group.len() < GROUP && weight < GROUP_WEIGHT { queue.try_recv().ok() } else { None };
+        }
+        match writer.write(&group) {
+            Ok(outcomes) => {
+                for (answer, outcome) in answers.drain(..).zip(outcomes) {
+                    // Whoever dropped the future does not want to know.
+                    let _ = answer.send(outcome);
+                }
+            }
+            Err(fault) => {
+                for answer in answers.drain(..) {
+                    let _ = answer.send(Err(fault.clone().into()));
+                }
+            }
+        }
+        group.clear();
+        writer.rest();
+    }
+}
+
+impl From<Fault> for CommitError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable(why) => Self::Unavailable(why),
+            Fault::Unknown(why) => Self::Unknown(why),
+        }
+    }
+}
+
+/// The most changes that wait in the queue; who comes then waits for a place.
+const WAITING: usize = 1024;
+
+/// The most changes in a group: the sync of a slow disk is shared by many, and no caller waits for too many others.
+const GROUP: usize = 256;
+
+/// The bytes at which a group is full.
+const GROUP_WEIGHT: usize = 8 * 1024 * 1024;

@@ -1,0 +1,201 @@
+//! How rows and audit entries lie in one tree of sled's.
+//!
+//! A key is a byte for its space and the port's key; a value is its version, its whole length and its first piece. Further
+//! pieces lie in a space of their own under the whole key and the piece's number. sled keeps each value of up to [`PIECE`]
+//! bytes in its log; larger ones would go to files that it never syncs.
+
+use std::ops::Bound;
+use std::path::Path;
+
+use ::sled::{Batch, Db, IVec, Tree};
+use wardein_engine::port::{Row, StoreError, Table};
+
+use crate::open::OpenError;
+use crate::range::Range;
+
+/// What a key belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Space {
+    /// A table's rows.
+    Rows(Table),
+    /// Audit entries, by number.
+    Audit,
+}
+
+impl Space {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Rows(table) => table as u8,
+            Self::Audit => AUDIT,
+        }
+    }
+
+    pub(super) fn key(self, key: &[u8]) -> Vec<u8> {
+        [&[self.byte()], key].concat()
+    }
+}
+
+/// The tree in `db`, which is ours and of a format that is known, or new.
+pub(super) fn prepare(path: &Path, db: &Db) -> Result<Tree, OpenError> {
+    let failed = |error: ::sled::Error| OpenError::failed(path, error);
+    let foreign = |found: &str| OpenError::Foreign { path: path.to_owned(), found: found.into() };
+    let tree = db.open_tree(TREE).map_err(failed)?;
+    let Some(mark) = tree.get([MARK]).map_err(failed)? else {
+        // A crash after sled made its files and before the mark was written leaves both trees empty.
+        if !tree.is_empty() || !db.is_empty() || db.tree_names().len() > 2 {
+            return Err(foreign("a sled store without our mark"));
+        }
+        tree.insert([MARK], [NAME, &FORMAT.to_be_bytes()].concat()).map_err(failed)?;
+        return Ok(tree);
+    };
+    let format = mark.strip_prefix(NAME).and_then(|format| format.try_into().ok()).map(u32::from_be_bytes);
+    match format {
+        Some(FORMAT) => Ok(tree),
+        Some(found) if found > FORMAT => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT })
+        }
+        Some(_) | None => Err(foreign("a sled store with another's mark")),
+    }
+}
+
+/// The number of the last audit entry, 0 where there is none.
+pub(super) fn last_audit(tree: &Tree) -> ::sled::Result<u64> {
+    let last = tree.scan_prefix([AUDIT]).keys().next_back().transpose()?;
+    let number = last.as_deref().and_then(|key| key.get(1..)).and_then(|number| number.try_into().ok());
+    Ok(number.map_or(0, u64::from_be_bytes))
+}
+
+/// The row at `key`.
+pub(super) fn get(tree: &Tree, space: Space, key: &[u8]) -> Result<Option<Row>, StoreError> {
+    let key = space.key(key);
+    match tree.get(&key).map_err(told)? {
+        Some(head) => Ok(Some(whole(tree, &key, &head)?)),
+        None => Ok(None),
+    }
+}
+
+/// The version and the whole length of the row at `key`, a whole one.
+pub(super) fn head(tree: &Tree, key: &[u8]) -> Result<Option<(u64, usize)>, StoreError> {
+    match tree.get(key).map_err(told)? {
+        Some(head) => parse(&head).map(|(version, length, _)| Some((version, length))),
+        None => Ok(None),
+    }
+}
+
+/// The rows of a range, at most `limit`.
+pub(super) fn scan(
+    tree: &Tree,
+    space: Space,
+    range: &Range,
+    limit: usize,
+) -> impl Iterator<Item = Result<(Vec<u8>, Row), StoreError>> {
+    let low = Bound::Included(space.key(&range.low));
+    let high = Bound::Excluded(match &range.high {
+        Some(high) => space.key(high),
+        None => vec![space.byte() + 1],
+    });
+    tree.range((low, high)).take(limit).map(move |found| {
+        let (key, head) = found.map_err(told)?;
+        let row = whole(tree, &key, &head)?;
+        Ok((key.get(1..).unwrap_or_default().to_vec(), row))
+    })
+}
+
+/// Puts a value under a whole key, in place of one of the length `before`.
+pub(super) fn put(batch: &mut Batch, key: &[u8], version: u64, value: &[u8], before: usize) {
+    let (first, rest) = value.split_at(value.len().min(PIECE));
+    // The length fits: the port bounds it.
+    let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+    batch.insert(key, [&version.to_be_bytes()[..], &length.to_be_bytes(), first].concat());
+    for (n, piece) in (1..).zip(rest.chunks(PIECE)) {
+        batch.insert(piece_key(key, n), piece);
+    }
+    for n in pieces(value.len())..pieces(before) {
+        batch.remove(piece_key(key, n));
+    }
+}
+
+/// Removes a value of the length `before`.
+pub(super) fn remove(batch: &mut Batch, key: &[u8], before: usize) {
+    batch.remove(key);
+    for n in 1..pieces(before) {
+        batch.remove(piece_key(key, n));
+    }
+}
+
+/// Reads everything; every value has all its pieces, no piece is without a value, no audit entry is missing.
+pub(super) fn verify(tree: &Tree, last: u64) -> Result<(), StoreError> {
+    let (mut entries, mut expected, mut found) = (0, 0, 0_usize);
+    for item in tree {
+        let (key, value) = item.map_err(told)?;
+        match key.first() {
+            Some(&PIECES) => found += 1,
+            Some(&MARK) | None => {}
+            Some(space) => {
+                entries += u64::from(*space == AUDIT);
+                let row = whole(tree, &key, &value)?;
+                expected += pieces(row.value.len()).saturating_sub(1) as usize;
+            }
+        }
+    }
+    if expected != found {
+        return Err(StoreError(format!("{found} pieces of large values, and there should be {expected}")));
+    }
+    if entries != last {
+        return Err(StoreError(crate::sqlite::AUDIT_GAP.into()));
+    }
+    Ok(())
+}
+
+fn whole(tree: &Tree, key: &[u8], head: &IVec) -> Result<Row, StoreError> {
+    let (version, length, first) = parse(head)?;
+    let mut value = Vec::with_capacity(length);
+    value.extend_from_slice(first);
+    for n in 1..pieces(length) {
+        let piece = tree.get(piece_key(key, n)).map_err(told)?;
+        value.extend_from_slice(&piece.ok_or_else(|| StoreError(DAMAGED.into()))?);
+    }
+    if value.len() != length {
+        return Err(StoreError(DAMAGED.into()));
+    }
+    Ok(Row { version, value })
+}
+
+fn parse(head: &[u8]) -> Result<(u64, usize, &[u8]), StoreError> {
+    let parts = head.split_first_chunk().and_then(|(version, rest)| {
+        let (length, first) = rest.split_first_chunk()?;
+        Some((u64::from_be_bytes(*version), u32::from_be_bytes(*length) as usize, first))
+    });
+    parts.ok_or_else(|| StoreError(DAMAGED.into()))
+}
+
+/// How many pieces a value has; the first lies with its head.
+fn pieces(length: usize) -> u32 {
+    u32::try_from(length.div_ceil(PIECE)).unwrap_or(u32::MAX)
+}
+
+/// No two pieces have one key: of equal keys the last four bytes are the number, and the rest is the whole key.
+fn piece_key(key: &[u8], n: u32) -> Vec<u8> {
+    [&[PIECES], key, &n.to_be_bytes()].concat()
+}
+
+pub(super) fn told(error: ::sled::Error) -> StoreError {
+    StoreError(error.to_string())
+}
+
+const TREE: &str = "wardein";
+
+// Spaces beside the tables' numbers. Stored: never used for anything else.
+const MARK: u8 = 0;
+const AUDIT: u8 = 0xe0;
+const PIECES: u8 = 0xe8;
+
+const NAME: &[u8] = b"wardein";
+
+/// The format of the tree. A release reads all formats up to its own.
+const FORMAT: u32 = 1;
+
+/// The most bytes of a value in one piece: with its head it stays within the 4 KB that were measured to be safe.
+const PIECE: usize = 4000;
+
+const DAMAGED: &str = "a value is damaged: a piece of it is missing";

@@ -1,0 +1,197 @@
+//! The store by choice: sled 0.34.7, with what it lacks added.
+//!
+//! What: as the default store, over one sled tree. Why so, as measured: sled's own flush leaves file size and disk cache to luck,
+//! so its file is synced on a handle of ours before anything is acknowledged; its values beyond a few KB go to files that
+//! are never synced, so ours are cut into pieces; a kill while it opens leaves a file that it then stumbles over, so that file
+//! is removed first; and after an error nothing it holds is trusted, so an error is final until the process opens it anew.
+
+mod layout;
+mod writer;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use ::sled::{Db, Tree};
+use wardein_engine::port::{Change, CommitError, Row, Store, StoreError, Table};
+
+use crate::open::{OpenError, Options};
+use crate::place::{self, Lock, Reserve};
+use crate::queue::Queue;
+use crate::range::Range;
+use layout::Space;
+use writer::SledWriter;
+
+/// A store in a directory of sled's.
+#[derive(Debug)]
+pub struct SledStore {
+    // In the order in which they must go: the writer ends, then sled closes, then the lock is let go.
+    queue: Queue,
+    shared: Arc<Shared>,
+    reserve: Reserve,
+    _lock: Lock,
+}
+
+/// What readers and the writer share.
+#[derive(Debug)]
+struct Shared {
+    tree: Tree,
+    /// Held for reading while a value's pieces or a range are gathered, and for writing while a group is applied, but not
+    /// while it is synced: so nobody sees half a change. None once the store has failed.
+    state: RwLock<Result<State, String>>,
+    _db: Db,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The last audit entry that was applied.
+    last: u64,
+}
+
+impl SledStore {
+    /// Opens or creates the store at `path`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(path, &Options::default())
+    }
+
+    /// Opens or creates the store at `path`, with options.
+    pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let failed = |error: &dyn std::fmt::Display| OpenError::failed(path, error);
+        let lock = Lock::acquire(path)?;
+        make_directory(path).map_err(|error| failed(&error))?;
+        remove_half_snapshots(path).map_err(|error| failed(&error))?;
+        let db = ::sled::Config::new()
+            .path(path)
+            .cache_capacity(options.cache)
+            // Flushes are ours, before each acknowledgement.
+            .flush_every_ms(None)
+            .open()
+            .map_err(|error| opening(path, error))?;
+        let tree = layout::prepare(path, &db)?;
+        let reserve = Reserve::new(path, options.reserve);
+        let last = layout::last_audit(&tree).map_err(|error| failed(&error))?;
+        let shared = Arc::new(Shared { tree, state: RwLock::new(Ok(State { last })), _db: db });
+        let writer = SledWriter::open(path, Arc::clone(&shared), reserve.clone())?;
+        // The names of the files that sled made, and of their directory.
+        place::sync_directory(path).map_err(|error| failed(&error))?;
+        place::sync_parent(path)?;
+        Ok(Self { queue: Queue::start(path, writer)?, shared, reserve, _lock: lock })
+    }
+
+    /// Whether it would take a change now, and if not, why and what to do: for readiness.
+    pub fn writable(&self) -> Result<(), String> {
+        drop(self.shared.read().map_err(|error| error.0)?);
+        self.reserve.check()
+    }
+
+    /// Reads everything and checks that it is whole. It takes as long as the store is large.
+    pub fn verify(&self) -> Result<(), StoreError> {
+        let state = self.shared.read()?;
+        layout::verify(&self.shared.tree, state.as_ref().map_or(0, |state| state.last))
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+}
+
+impl Shared {
+    fn read(&self) -> Result<RwLockReadGuard<'_, Result<State, String>>, StoreError> {
+        let guard = self.state.read().map_err(|_| StoreError(PANICKED.into()))?;
+        match &*guard {
+            Ok(_) => Ok(guard),
+            Err(why) => Err(StoreError(why.clone())),
+        }
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let _whole = self.shared.read()?;
+        layout::get(&self.shared.tree, Space::Rows(table), key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        let range = Range::new(prefix, after);
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _whole = self.shared.read()?;
+        layout::scan(&self.shared.tree, Space::Rows(table), &range, limit).collect()
+    }
+
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let range = Range { low: from.to_be_bytes().to_vec(), high: None };
+        let _whole = self.shared.read()?;
+        layout::scan(&self.shared.tree, Space::Audit, &range, limit)
+            .map(|found| {
+                let (key, row) = found?;
+                let number =
+                    key.try_into().map_err(|_| StoreError("an audit entry's key is damaged".into()))?;
+                Ok((u64::from_be_bytes(number), row.value))
+            })
+            .collect()
+    }
+
+    fn last_audit(&self) -> Result<u64, StoreError> {
+        Ok(self.shared.read()?.as_ref().map_or(0, |state| state.last))
+    }
+
+    fn commit(&self, change: Change) -> impl Future<Output = Result<(), CommitError>> + Send {
+        self.queue.commit(change)
+    }
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// A kill while sled opens leaves its next snapshot half written, under a name that makes every later opening fail.
+fn remove_half_snapshots(path: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn opening(path: &Path, error: ::sled::Error) -> OpenError {
+    match error {
+        ::sled::Error::Corruption { .. } => {
+            OpenError::Damaged { path: path.to_owned(), what: error.to_string() }
+        }
+        other => OpenError::failed(path, other),
+    }
+}
+
+const PANICKED: &str = "the store's writer died; restart the service";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_written_snapshot_does_not_stop_it_from_opening() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("store.sled");
+        drop(SledStore::open(&path).unwrap());
+        let half = path.join("snap.0000000000000100.generating");
+        std::fs::write(&half, b"half").unwrap();
+        assert_eq!(SledStore::open(&path).unwrap().last_audit(), Ok(0));
+        assert!(!half.exists());
+    }
+}

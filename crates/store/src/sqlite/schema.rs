@@ -1,0 +1,153 @@
+//! The file: what is in it, whose it is, how a connection is set up.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::open::OpenError;
+use crate::place;
+
+/// Makes sure that at `path` is a store of ours of a format that is known, making an empty one where there is nothing.
+///
+/// A crash at any point leaves either nothing or an empty file, both of which count as nothing, or the store.
+pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
+    let failed = |error: &dyn std::fmt::Display| OpenError::failed(path, error);
+    if !path.exists() {
+        // SQLite gives its other files the mode of this one.
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| failed(&e))?;
+    }
+    let found = inspect(path)?;
+    if found == Found::Nothing {
+        create(path)?;
+    }
+    // Also where it was there before: the process that made it may have died before it came here.
+    place::sync_parent(path)
+}
+
+/// A connection that writes.
+pub(super) fn writer(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache)?;
+    // The log is synced at each commit (sqlite.org/pragma.html#pragma_synchronous): what was acknowledged survives power loss.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn reader(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, cache)
+}
+
+/// The number of the last audit entry, 0 where there is none.
+pub(super) fn last_audit(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut last = connection.prepare_cached("SELECT max(seq) FROM audit")?;
+    Ok(last.query_row((), |record| record.get::<_, Option<i64>>(0))?.unwrap_or(0).cast_unsigned())
+}
+
+#[derive(PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Store,
+}
+
+/// Looks, without altering anything.
+fn inspect(path: &Path) -> Result<Found, OpenError> {
+    let look = || -> rusqlite::Result<(i32, u32, bool)> {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, 1 << 20)?;
+        Ok((
+            connection.pragma_query_value(None, "application_id", |record| record.get(0))?,
+            connection.pragma_query_value(None, "user_version", |record| record.get(0))?,
+            connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", (), |record| record.get(0))?,
+        ))
+    };
+    let (application, format, empty) = look().map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => foreign(path, "not a SQLite file".into()),
+        Some(ErrorCode::DatabaseCorrupt) => {
+            OpenError::Damaged { path: path.to_owned(), what: error.to_string() }
+        }
+        _ => OpenError::failed(path, error),
+    })?;
+    match (application, format) {
+        (0, 0) if empty => Ok(Found::Nothing),
+        (APPLICATION, FORMAT) => Ok(Found::Store),
+        (APPLICATION, found) if found > FORMAT => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT })
+        }
+        (APPLICATION, found) => {
+            Err(OpenError::Damaged { path: path.to_owned(), what: format!("there is no format {found}") })
+        }
+        (other, _) => Err(foreign(path, format!("a SQLite file with application id {other}"))),
+    }
+}
+
+fn create(path: &Path) -> Result<(), OpenError> {
+    let create = || -> rusqlite::Result<String> {
+        let mut connection = writer(path, 1 << 20)?;
+        connection.pragma_update(None, "page_size", PAGE)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |record| record.get(0))?;
+        if mode != "wal" {
+            return Ok(mode);
+        }
+        // Marks and tables in one transaction: half of it is never seen.
+        let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        all.execute_batch(TABLES)?;
+        all.pragma_update(None, "application_id", APPLICATION)?;
+        all.pragma_update(None, "user_version", FORMAT)?;
+        all.commit()?;
+        Ok(mode)
+    };
+    match create() {
+        Ok(mode) if mode == "wal" => Ok(()),
+        Ok(mode) => {
+            // Readers and the writer share memory through the log's index (sqlite.org/wal.html, "Disadvantages").
+            Err(OpenError::failed(
+                path,
+                format_args!("its file system cannot hold a write-ahead log ({mode})"),
+            ))
+        }
+        Err(error) => Err(OpenError::failed(path, error)),
+    }
+}
+
+fn connect(path: &Path, mode: OpenFlags, cache: u64) -> rusqlite::Result<Connection> {
+    // No mutex: a connection is never in two threads at once. No URI: a path is a path.
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Nobody else writes; only the recovery of the log, after a crash, makes readers wait.
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    // Negative: in KiB (sqlite.org/pragma.html#pragma_cache_size).
+    connection.pragma_update(None, "cache_size", -i64::try_from(cache / 1024).unwrap_or(i64::MAX))?;
+    Ok(connection)
+}
+
+fn foreign(path: &Path, found: String) -> OpenError {
+    OpenError::Foreign { path: path.to_owned(), found }
+}
+
+/// Rows lie in the order in which they came, beside an index of their keys. A table that is its own index
+/// (`WITHOUT ROWID`) was slower: a row of 2.5 KB does not fit into an index's page and spills, so that each update
+/// writes three pages instead of one.
+const TABLES: &str = "
+    CREATE TABLE rows (
+        id INTEGER PRIMARY KEY, version INTEGER NOT NULL, tbl INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX rows_by_key ON rows (tbl, key);
+    CREATE TABLE audit (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
+";
+
+/// "WARD", in the file's header (sqlite.org/fileformat.html#application_id).
+const APPLICATION: i32 = 0x5741_5244;
+
+/// The format of the tables. A release reads all formats up to its own.
+const FORMAT: u32 = 1;
+
+const PAGE: u32 = 4096;

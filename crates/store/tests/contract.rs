@@ -1,0 +1,36 @@
+//! The contract, kept by both stores.
+
+use tempfile::TempDir;
+use wardein_store::{AnyStore, Kind, Options};
+use wardein_testkit::store_contract::Fixture;
+
+struct Place {
+    directory: TempDir,
+    kind: Kind,
+}
+
+impl Place {
+    fn new(kind: Kind) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), kind }
+    }
+}
+
+impl Fixture for Place {
+    type Store = AnyStore;
+
+    fn open(&self) -> AnyStore {
+        // A small cache, so that groups spill.
+        let options = Options { cache: 1 << 20, ..Options::default() };
+        AnyStore::open(self.kind, &self.directory.path().join(self.kind.file_name()), &options).unwrap()
+    }
+}
+
+mod sqlite {
+    use super::*;
+    wardein_testkit::store_contract_tests!(Place::new(Kind::Sqlite));
+}
+
+mod sled {
+    use super::*;
+    wardein_testkit::store_contract_tests!(Place::new(Kind::Sled));
+}
