@@ -1,0 +1,132 @@
+//! Why the root key is not kept, or not given.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why custody refuses or fails. None of them tells anything of a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CustodyError {
+    /// The file is there already. What protects a root key is never overwritten.
+    #[error("{} exists already and is never overwritten", .0.display())]
+    Exists(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{} {}", .doing, .path.display())]
+    Io {
+        /// What was being done, such as `cannot read`.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The custody file is not JSON of the form that this version writes.
+    #[error("{} is not a custody file: {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where and why, without any of its values.
+        reason: String,
+    },
+    /// The custody file has a version that this program does not know.
+    #[error("{} has version {found}; this program reads version {}", .path.display(), crate::format::VERSION)]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// A number in the custody file is out of its bounds.
+    #[error("{field} is {value}; it takes {min} to {max}")]
+    Bounds {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u32,
+        /// The least that it may be.
+        min: u32,
+        /// The greatest that it may be.
+        max: u32,
+    },
+    /// The key is protected by the other kind.
+    #[error("the root key is protected by a {expected}, and a {given} was given")]
+    Kind {
+        /// What protects it.
+        expected: crate::Kind,
+        /// What was given.
+        given: crate::Kind,
+    },
+    /// The passphrase does not fit the check value: it is wrong. (Of a changed salt, cost or check value the same would be seen.)
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// The key file is not the one that the root key is under, by its check value.
+    #[error("the key file is not the one that the root key is under")]
+    WrongKeyFile,
+    /// The passphrase or key file fits, and the wrapped key does not open: the custody file is damaged.
+    #[error("the wrapped root key is damaged; restore the custody file from a backup")]
+    Wrapped,
+    /// A passphrase has too few or too many bytes.
+    #[error("the passphrase has {length} bytes; it takes {min} to {max}")]
+    PassphraseLength {
+        /// Its bytes.
+        length: usize,
+        /// The fewest.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// The two passphrases that were typed differ.
+    #[error("the two passphrases differ")]
+    PassphraseMismatch,
+    /// The key file can be read or written by others than its owner.
+    #[error("{} has mode {mode:04o}; a key file is for its owner alone: chmod 600 it", .path.display())]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The key file is not a regular file of 32 bytes.
+    #[error("{} is not a key file: a regular file of {} bytes", .0.display(), crate::key_file::LEN)]
+    KeyFile(PathBuf),
+    /// There is not enough memory for the Argon2 cost.
+    #[error("Argon2 could not run: {0} KiB of memory are needed")]
+    Memory(u32),
+    /// The source of random bytes failed.
+    #[error("the operating system gave no random bytes")]
+    Entropy,
+}
+
+impl CustodyError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Exists(_) => "custody-exists",
+            Self::Io { .. } => "custody-io",
+            Self::Damaged { .. } => "custody-damaged",
+            Self::Version { .. } => "custody-version",
+            Self::Bounds { .. } => "custody-bounds",
+            Self::Kind { .. } => "custody-kind",
+            Self::WrongPassphrase => "custody-wrong-passphrase",
+            Self::WrongKeyFile => "custody-wrong-key-file",
+            Self::Wrapped => "custody-wrapped",
+            Self::PassphraseLength { .. } => "custody-passphrase-length",
+            Self::PassphraseMismatch => "custody-passphrase-mismatch",
+            Self::Permissions { .. } => "custody-permissions",
+            Self::KeyFile(_) => "custody-key-file",
+            Self::Memory(_) => "custody-memory",
+            Self::Entropy => "custody-entropy",
+        }
+    }
+
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}
+
+impl From<wardein_crypto::EntropyError> for CustodyError {
+    fn from(_: wardein_crypto::EntropyError) -> Self {
+        Self::Entropy
+    }
+}

@@ -1,0 +1,199 @@
+//! The root key wrapped and unwrapped.
+//!
+//! From the secret comes, by Argon2id or HKDF, one pseudorandom key, and from that by HKDF-Expand two: the key-encryption key and a
+//! check value of 16 bytes that the file holds. The check value tells a wrong passphrase (it does not fit) from a damaged wrap (it fits, and
+//! the AEAD refuses). It gives an attacker nothing: who has the file can try passphrases by the AEAD's tag as well, at the same cost.
+
+use crate::format::{CustodyFile, Hex, MAX_LEN, ProtectionRecord, VERSION};
+use crate::{CustodyError, Passphrase, file, key_file};
+use argon2::{Algorithm, Argon2, Params, Version};
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use wardein_crypto::{AeadKey, Entropy, Prk, Secret};
+
+/// What the root key is, or is to be, under.
+pub enum Protection {
+    /// A passphrase.
+    Passphrase(Passphrase),
+    /// A key file, which [`create`] makes and [`open`] reads.
+    KeyFile(PathBuf),
+}
+
+/// Which protection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A passphrase.
+    Passphrase,
+    /// A key file.
+    KeyFile,
+}
+
+/// What a guess of the passphrase costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argon2Cost {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Argon2Cost {
+    /// The second recommended option of RFC 9106 §4: 64 MiB, 3 passes, 4 lanes.
+    pub const RECOMMENDED: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
+
+    /// Whether it is neither too cheap for the attacker nor too dear for us: 19 MiB (the least that OWASP recommends) to 1 GiB, 2 to 16
+    /// passes, 1 to 16 lanes.
+    pub(crate) fn check(self) -> Result<(), CustodyError> {
+        let bounds = [
+            ("memory_kib", self.memory_kib, 19 * 1024, 1024 * 1024),
+            ("passes", self.passes, 2, 16),
+            ("lanes", self.lanes, 1, 16),
+        ];
+        bounds.into_iter().try_for_each(|(field, value, min, max)| {
+            (min..=max).contains(&value).then_some(()).ok_or(CustodyError::Bounds { field, value, min, max })
+        })
+    }
+}
+
+impl Protection {
+    /// Which it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Passphrase(_) => Kind::Passphrase,
+            Self::KeyFile(_) => Kind::KeyFile,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passphrase => "passphrase",
+            Self::KeyFile => "key file",
+        })
+    }
+}
+
+/// Writes `path` with the root key under `protection`, durably, for its owner alone. A key file is made first, and neither file is ever
+/// written over another: after a crash in between there is a key file that nothing is under, and it must be removed.
+pub fn create(
+    path: &Path,
+    protection: &Protection,
+    root_key: &Secret<32>,
+    entropy: &mut impl Entropy,
+) -> Result<(), CustodyError> {
+    // Refused before a key file is made that nothing would be under; the write refuses it again, without a gap.
+    if path.symlink_metadata().is_ok() {
+        return Err(CustodyError::Exists(path.to_owned()));
+    }
+    let salt = Hex(entropy.array()?);
+    let Argon2Cost { memory_kib, passes, lanes } = Argon2Cost::RECOMMENDED;
+    let (record, prk) = match protection {
+        Protection::Passphrase(passphrase) => {
+            let record = ProtectionRecord::Passphrase { memory_kib, passes, lanes, salt };
+            let prk = stretch(passphrase, &record)?;
+            (record, prk)
+        }
+        Protection::KeyFile(key_path) => {
+            let key = key_file::create(key_path, entropy)?;
+            let record = ProtectionRecord::KeyFile { salt };
+            let prk = Prk::extract(record.salt(), key.expose());
+            (record, prk)
+        }
+    };
+    let custody = wrap(record, &prk, root_key, entropy.array()?)?;
+    let text = custody.to_json().map_err(|error| CustodyError::Damaged {
+        path: path.to_owned(),
+        reason: format!("cannot be written: {error}"),
+    })?;
+    file::write_new(path, &text, entropy.array()?)
+}
+
+/// What the root key in the custody file `path` is under, so that a human can be asked for it.
+pub fn kind(path: &Path) -> Result<Kind, CustodyError> {
+    Ok(load(path)?.protection.kind())
+}
+
+/// The root key in the custody file `path`.
+pub fn open(path: &Path, protection: &Protection) -> Result<Secret<32>, CustodyError> {
+    let custody = load(path)?;
+    let record = &custody.protection;
+    let (prk, wrong) = match (record, protection) {
+        (ProtectionRecord::Passphrase { .. }, Protection::Passphrase(passphrase)) => {
+            (stretch(passphrase, record)?, CustodyError::WrongPassphrase)
+        }
+        (ProtectionRecord::KeyFile { salt }, Protection::KeyFile(key_path)) => {
+            let key = key_file::read(key_path)?;
+            (Prk::extract(&salt.0, key.expose()), CustodyError::WrongKeyFile)
+        }
+        (record, given) => return Err(CustodyError::Kind { expected: record.kind(), given: given.kind() }),
+    };
+    // The check value is in the file for all to see; only whether it fits is told.
+    if check_value(&prk) != custody.check.0 {
+        return Err(wrong);
+    }
+    unwrap_root_key(&custody, &prk)
+}
+
+fn load(path: &Path) -> Result<CustodyFile, CustodyError> {
+    let mut opened = File::open(path).map_err(CustodyError::io("cannot read", path))?;
+    let text = file::read_bounded(&mut opened, MAX_LEN).map_err(CustodyError::io("cannot read", path))?;
+    let text = text.ok_or_else(|| CustodyError::Damaged {
+        path: path.to_owned(),
+        reason: format!("it has more than {MAX_LEN} bytes"),
+    })?;
+    CustodyFile::parse(path, text.expose())
+}
+
+/// Argon2id, version 1.3 (RFC 9106). It takes the time and memory that it is for; call it off an async runtime.
+fn stretch(passphrase: &Passphrase, record: &ProtectionRecord) -> Result<Prk, CustodyError> {
+    let cost = record.cost().unwrap_or(Argon2Cost::RECOMMENDED);
+    cost.check()?;
+    let refused = |_| CustodyError::Memory(cost.memory_kib);
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(refused)?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let stretched = Secret::try_filled(|out: &mut [u8; 32]| {
+        argon2.hash_password_into(passphrase.expose(), record.salt(), out).map_err(refused)
+    })?;
+    Ok(Prk::uniform(&stretched))
+}
+
+fn wrap(
+    protection: ProtectionRecord,
+    prk: &Prk,
+    root_key: &Secret<32>,
+    nonce: [u8; 12],
+) -> Result<CustodyFile, CustodyError> {
+    // Room for the tag, so that the plaintext is not left behind by a Vec that grows.
+    let mut buffer = Vec::with_capacity(32 + wardein_crypto::TAG_LEN);
+    buffer.extend_from_slice(root_key.expose());
+    key_encryption_key(prk)?
+        .seal(&nonce, &protection.additional(), &mut buffer)
+        .map_err(|_| CustodyError::Wrapped)?;
+    let wrapped = Hex(buffer[..].try_into().map_err(|_| CustodyError::Wrapped)?);
+    Ok(CustodyFile { version: VERSION, protection, check: Hex(check_value(prk)), nonce: Hex(nonce), wrapped })
+}
+
+fn unwrap_root_key(custody: &CustodyFile, prk: &Prk) -> Result<Secret<32>, CustodyError> {
+    let mut buffer = custody.wrapped.0.to_vec();
+    key_encryption_key(prk)?
+        .open(&custody.nonce.0, &custody.protection.additional(), &mut buffer)
+        .map_err(|_| CustodyError::Wrapped)?;
+    let plain = wardein_crypto::SecretBytes::from_vec(buffer);
+    plain.expose().try_into().map(Secret::copied_from).map_err(|_| CustodyError::Wrapped)
+}
+
+fn key_encryption_key(prk: &Prk) -> Result<AeadKey, CustodyError> {
+    let expanded =
+        Secret::try_filled(|out: &mut [u8; 32]| prk.expand_into(&[b"wardein custody 1 wrap"], out));
+    expanded.map(|key| AeadKey::aes_256_gcm(&key)).map_err(|_| CustodyError::Wrapped)
+}
+
+fn check_value(prk: &Prk) -> [u8; 16] {
+    let mut check = [0; 16];
+    prk.expand_into(&[b"wardein custody 1 check"], &mut check).expect("16 bytes are fewer than 255 × 32");
+    check
+}
