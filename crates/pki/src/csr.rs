@@ -1,11 +1,11 @@
 //! Requests for certificates (PKCS#10, RFC 2986): only the key is taken, and only with proof that its owner asks.
 
 use crate::PkiError;
+use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::PublicKey;
-use crate::lint::is_ecdsa_with_sha256;
 use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SignatureAlgorithm, SigningKey};
 use wardein_crypto::P256SigningKey;
-use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::certification_request::X509CertificationRequestInfo;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
@@ -25,21 +25,14 @@ impl Csr {
         if der.len() > Self::MAX_LEN {
             return Err(CsrError::TooLong);
         }
-        let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| CsrError::Malformed)?;
-        if !rest.is_empty() {
-            return Err(CsrError::TrailingBytes);
-        }
-        let info = &request.certification_request_info;
+        let envelope = Envelope::open(der)?;
+        let (_, info) =
+            X509CertificationRequestInfo::from_der(envelope.signed).map_err(|_| CsrError::Malformed)?;
         if info.version != X509Version::V1 {
             return Err(CsrError::Version);
         }
         let key = PublicKey::from_spki(info.subject_pki.raw).ok_or(CsrError::Key)?;
-        if !is_ecdsa_with_sha256(&request.signature_algorithm) || request.signature_value.unused_bits != 0 {
-            return Err(CsrError::SignatureAlgorithm);
-        }
-        key.verifying_key()
-            .verify(info.raw, &request.signature_value.data)
-            .map_err(|_| CsrError::Signature)?;
+        key.verifying_key().verify(envelope.signed, envelope.signature).map_err(|_| CsrError::Signature)?;
         Ok(Self { key })
     }
 
@@ -95,6 +88,16 @@ impl CsrError {
             Self::Key => "csr-key",
             Self::SignatureAlgorithm => "csr-signature-algorithm",
             Self::Signature => "csr-signature",
+        }
+    }
+}
+
+impl From<EnvelopeError> for CsrError {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::Malformed => Self::Malformed,
+            EnvelopeError::TrailingBytes => Self::TrailingBytes,
+            EnvelopeError::Algorithm => Self::SignatureAlgorithm,
         }
     }
 }

@@ -91,6 +91,9 @@ pub enum CertificateError {
     /// Its alternative names are not exactly the one URI that this use takes.
     #[error("the certificate's alternative name is not the one URI of this use")]
     Uri,
+    /// The chain has no issuing CA after the leaf, or none that a trusted root signed.
+    #[error("the chain does not lead to a trusted root")]
+    Chain,
     /// It is of another trust domain.
     #[error("the certificate is of another trust domain")]
     TrustDomain,
@@ -113,6 +116,7 @@ impl CertificateError {
             Self::Validity => "certificate-validity",
             Self::Use => "certificate-use",
             Self::Uri => "certificate-uri",
+            Self::Chain => "certificate-chain",
             Self::TrustDomain => "certificate-trust-domain",
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::build::{AltName, Issuer, Kind, Order, Purposes};
 use crate::ca::{CaKey, CaRole};
+use crate::envelope::Envelope;
 use crate::key::PublicKey;
 use crate::lint::{self, LintError, Linted};
 use crate::recognize::{DeviceIdentity, OperatorIdentity};
@@ -10,8 +11,6 @@ use crate::{Csr, InfrastructureCa, IssuingCa, PkiError, spiffe};
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use std::cell::RefCell;
 use wardein_crypto::P256SigningKey;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
 /// A certificate that was linted and signed. It leaves the process only after its record is durable; that is its issuer's duty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +30,8 @@ impl Issued {
     }
 
     /// Lets the certificate go only if it carries the bytes that were linted.
-    fn assembled(der: Vec<u8>, linted: &[u8]) -> Result<Self, PkiError> {
-        let is_same = X509Certificate::from_der(&der)
-            .is_ok_and(|(rest, read)| rest.is_empty() && read.tbs_certificate.as_ref() == linted);
+    pub(crate) fn assembled(der: Vec<u8>, linted: &[u8]) -> Result<Self, PkiError> {
+        let is_same = Envelope::open(&der).is_ok_and(|envelope| envelope.signed == linted);
         is_same.then_some(Self { der }).ok_or(PkiError::Altered)
     }
 }

@@ -9,8 +9,8 @@
 
 mod build;
 mod ca;
-mod chain;
 mod csr;
+mod envelope;
 mod error;
 mod found;
 mod issue;
@@ -27,12 +27,11 @@ mod validity;
 pub use ca::{
     CaCertificate, CaKey, CaRole, Infrastructure, InfrastructureCa, Issuing, IssuingCa, Root, RootCa,
 };
-pub use chain::verify_device_chain;
 pub use csr::{Csr, CsrError};
 pub use error::{CertificateError, PkiError};
 pub use issue::Issued;
 pub use key::PublicKey;
 pub use lint::LintError;
-pub use recognize::{DeviceIdentity, OperatorIdentity, parse_operator};
+pub use recognize::{DeviceIdentity, OperatorIdentity, parse_operator, verify_device_chain};
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};
 pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

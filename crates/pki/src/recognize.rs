@@ -1,12 +1,13 @@
 //! Certificates that are shown to the authority, read as what it issued.
 
 use crate::build::{Kind, Purposes};
-use crate::ca::{CaCertificate, CaRole, Issuing};
+use crate::ca::{CaCertificate, CaRole, Issuing, Root};
+use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::{KeyId, PublicKey};
 use crate::lint::is_ecdsa_with_sha256;
 use crate::{CertificateError, IssuingCa, Validity, spiffe};
 use wardein_domain::{DeviceId, Principal, Serial, TenantId, TrustDomain};
-use x509_parser::certificate::X509Certificate;
+use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
@@ -64,49 +65,71 @@ pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdenti
     Ok(OperatorIdentity { principal, validity: parsed.validity()? })
 }
 
+/// Reads a device's certificate by its chain, leaf first: the issuing CA comes second and is signed by one of the trusted roots; what
+/// follows it is ignored, and what else is trusted does not help. Each certificate's time lies within its issuer's, so that a
+/// caller who judges the leaf's time has judged all; that is left to it. The second value is the key that is certified.
+pub fn verify_device_chain(
+    chain: &[&[u8]],
+    trusted: &[&[u8]],
+) -> Result<(DeviceIdentity, PublicKey), CertificateError> {
+    let [leaf, issuing, ..] = chain else { return Err(CertificateError::Chain) };
+    let parsed = Parsed::new(issuing)?;
+    let mut roots = trusted.iter().filter_map(|der| CaCertificate::<Root>::parse(der).ok());
+    let root = roots.find(|root| parsed.verify(root).is_ok()).ok_or(CertificateError::Chain)?;
+    let issuing = CaCertificate::<Issuing>::parse(issuing)?;
+    ensure(issuing.trust_domain() == root.trust_domain(), CertificateError::TrustDomain)?;
+    let identity = issuing.recognize(leaf)?;
+    let is_nested =
+        identity.validity.is_within(issuing.validity()) && issuing.validity().is_within(root.validity());
+    ensure(is_nested, CertificateError::Validity)?;
+    Ok((identity, Parsed::new(leaf)?.key()?))
+}
+
 /// A certificate of version 3 of bounded length, alone in its bytes, signed by ECDSA with SHA-256. By whom is not known yet.
-pub(crate) struct Parsed<'a>(X509Certificate<'a>);
+pub(crate) struct Parsed<'a> {
+    tbs: TbsCertificate<'a>,
+    envelope: Envelope<'a>,
+}
 
 impl<'a> Parsed<'a> {
     pub(crate) fn new(der: &'a [u8]) -> Result<Self, CertificateError> {
         ensure(der.len() <= CertificateError::MAX_LEN, CertificateError::TooLong)?;
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
-        ensure(rest.is_empty() && certificate.version == X509Version::V3, CertificateError::Malformed)?;
-        let is_ecdsa = is_ecdsa_with_sha256(&certificate.signature_algorithm)
-            && is_ecdsa_with_sha256(&certificate.signature)
-            && certificate.signature_value.unused_bits == 0;
-        ensure(is_ecdsa, CertificateError::SignatureAlgorithm)?;
-        Ok(Self(certificate))
+        let envelope = Envelope::open(der)?;
+        let (_, tbs) = TbsCertificate::from_der(envelope.signed).map_err(|_| CertificateError::Malformed)?;
+        ensure(tbs.version == X509Version::V3, CertificateError::Malformed)?;
+        // RFC 5280 §4.1.2.3: the algorithm within what is signed is the one outside of it.
+        ensure(is_ecdsa_with_sha256(&tbs.signature), CertificateError::SignatureAlgorithm)?;
+        Ok(Self { tbs, envelope })
     }
 
     pub(crate) fn verify<R: CaRole>(&self, issuer: &CaCertificate<R>) -> Result<(), CertificateError> {
-        ensure(self.0.issuer.as_raw() == issuer.name(), CertificateError::Issuer)?;
-        let (signed, signature) = (self.0.tbs_certificate.as_ref(), &self.0.signature_value.data);
+        ensure(self.tbs.issuer.as_raw() == issuer.name(), CertificateError::Issuer)?;
+        let Envelope { signed, signature } = self.envelope;
         issuer.key.verifying_key().verify(signed, signature).map_err(|_| CertificateError::Signature)
     }
 
     pub(crate) fn serial(&self) -> Result<Serial, CertificateError> {
-        Serial::from_bytes(self.0.raw_serial()).map_err(|_| CertificateError::Serial)
+        Serial::from_bytes(self.tbs.raw_serial()).map_err(|_| CertificateError::Serial)
     }
 
     pub(crate) fn validity(&self) -> Result<Validity, CertificateError> {
         let seconds = |time: i64| u64::try_from(time).map_err(|_| CertificateError::Validity);
-        let found = self.0.validity();
+        let found = self.tbs.validity();
         Validity::new(seconds(found.not_before.timestamp())?, seconds(found.not_after.timestamp())?)
             .map_err(|_| CertificateError::Validity)
     }
 
     pub(crate) fn key(&self) -> Result<PublicKey, CertificateError> {
-        PublicKey::from_spki(self.0.public_key().raw).ok_or(CertificateError::Key)
+        PublicKey::from_spki(self.tbs.subject_pki.raw).ok_or(CertificateError::Key)
     }
 
     /// The DER of the subject.
     pub(crate) fn subject(&self) -> &'a [u8] {
-        self.0.tbs_certificate.subject.as_raw()
+        self.tbs.subject.as_raw()
     }
 
     pub(crate) fn common_name(&self) -> Option<&str> {
-        let mut names = self.0.subject().iter_common_name();
+        let mut names = self.tbs.subject.iter_common_name();
         let name = names.next()?.as_str().ok()?;
         names.next().is_none().then_some(name)
     }
@@ -160,7 +183,16 @@ impl<'a> Parsed<'a> {
     }
 
     fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {
-        self.0.extensions().iter().map(|extension| extension.parsed_extension())
+        self.tbs.extensions().iter().map(|extension| extension.parsed_extension())
+    }
+}
+
+impl From<EnvelopeError> for CertificateError {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::Malformed | EnvelopeError::TrailingBytes => Self::Malformed,
+            EnvelopeError::Algorithm => Self::SignatureAlgorithm,
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! What the crate's tests stand on: an authority founded in memory.
 
 mod chain;
+mod lint;
+mod load;
+mod recognize;
+mod request;
 
 use crate::{
     Csr, DeviceIdentity, InfrastructureCa, IssuingCa, OperatorIdentity, RootCa, ServerIdentity, Validity,

@@ -1,0 +1,299 @@
+//! One wrong certificate for each rule of the lint; each would have been signed without it.
+
+use super::*;
+use crate::build::{AltName, Issuer, Kind, Order, Purposes};
+use crate::key::PublicKey;
+use crate::lint::check;
+use crate::{LintError, PkiError, issue};
+use rcgen::*;
+use std::cell::RefCell;
+
+/// Captures what it is given to sign.
+struct Capture {
+    key: PublicKey,
+    algorithm: &'static SignatureAlgorithm,
+    tbs: RefCell<Vec<u8>>,
+}
+
+impl PublicKeyData for Capture {
+    fn der_bytes(&self) -> &[u8] {
+        self.key.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
+impl SigningKey for Capture {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        *self.tbs.borrow_mut() = message.to_vec();
+        Ok(vec![])
+    }
+}
+
+/// Everything that a device's certificate is made of, for a test to spoil.
+struct Bench {
+    key: PublicKey,
+    signer: Capture,
+    issuer_params: CertificateParams,
+    params: CertificateParams,
+}
+
+impl Bench {
+    fn tbs(&self) -> Vec<u8> {
+        let issuer = rcgen::Issuer::from_params(&self.issuer_params, &self.signer);
+        self.params.signed_by(&self.key, &issuer).unwrap();
+        self.signer.tbs.take()
+    }
+}
+
+fn order(key: &PublicKey) -> Order<'_> {
+    Order {
+        serial: serial(9),
+        common_name: None,
+        validity: Validity::starting(NOW, 86_400).unwrap(),
+        key,
+        kind: Kind::Leaf,
+        purposes: Purposes { client: true, server: false },
+        names: vec![AltName::Uri(URI.to_owned())],
+    }
+}
+
+/// What the lint says of a device's certificate that `spoil` has had in its hands before it was written, and `patch` after it.
+fn lint_after(spoil: impl FnOnce(&mut Bench), patch: impl FnOnce(&mut Vec<u8>)) -> Result<(), LintError> {
+    let authority = Authority::found();
+    let csr = csr();
+    let order = order(csr.public_key());
+    let issuer = authority.issuing.certificate().issuer();
+    let mut bench = Bench {
+        key: *csr.public_key(),
+        signer: Capture {
+            key: PublicKey::from(*authority.issuing.key().verifying_key()),
+            algorithm: &PKCS_ECDSA_P256_SHA256,
+            tbs: RefCell::default(),
+        },
+        issuer_params: issuer.params(),
+        params: order.params().unwrap(),
+    };
+    spoil(&mut bench);
+    let mut tbs = bench.tbs();
+    patch(&mut tbs);
+    check(&tbs, &order, &issuer).map(|_| ())
+}
+
+fn lint(spoil: impl FnOnce(&mut CertificateParams)) -> Result<(), LintError> {
+    lint_after(|bench| spoil(&mut bench.params), |_| ())
+}
+
+/// Replaces the one place where `from` stands.
+fn replace(tbs: &mut [u8], from: &[u8], to: &[u8]) {
+    assert_eq!(from.len(), to.len());
+    let places: Vec<_> = (0..=tbs.len() - from.len()).filter(|&i| tbs[i..].starts_with(from)).collect();
+    let [place] = places[..] else { panic!("{places:?}") };
+    tbs[place..place + to.len()].copy_from_slice(to);
+}
+
+fn uri(text: &str) -> SanType {
+    SanType::URI(text.try_into().unwrap())
+}
+
+fn extension(oid: &[u64], content: &[u8]) -> CustomExtension {
+    CustomExtension::from_oid_content(oid, content.to_vec())
+}
+
+#[test]
+fn what_is_as_ordered_passes() {
+    assert_eq!(lint(|_| ()), Ok(()));
+}
+
+#[test]
+fn malformed_or_trailing_bytes() {
+    let patched = |patch: fn(&mut Vec<u8>)| lint_after(|_| (), patch);
+    assert_eq!(patched(|tbs| tbs.push(0)), Err(LintError::Malformed));
+    assert_eq!(
+        patched(|tbs| {
+            tbs.pop();
+        }),
+        Err(LintError::Malformed)
+    );
+}
+
+#[test]
+fn version() {
+    let v2 = lint_after(|_| (), |tbs| replace(tbs, &[0xa0, 3, 2, 1, 2], &[0xa0, 3, 2, 1, 1]));
+    assert_eq!(v2, Err(LintError::Version));
+}
+
+#[test]
+fn serial_is_the_one_ordered() {
+    let with = |bytes: &[u8]| lint(|params| params.serial_number = Some(SerialNumber::from_slice(bytes)));
+    assert_eq!(with(serial(8).as_bytes()), Err(LintError::Serial));
+    assert_eq!(with(&serial(9).as_bytes()[1..]), Err(LintError::Serial));
+    // The same bytes read as a negative number: the writer would put a zero before them, so it is patched in.
+    let negative = lint_after(|_| (), |tbs| replace(tbs, &[0x02, 16, 0x49, 9, 9], &[0x02, 16, 0xc9, 9, 9]));
+    assert_eq!(negative, Err(LintError::Serial));
+}
+
+#[test]
+fn signature_algorithm() {
+    let sha384 = lint_after(|bench| bench.signer.algorithm = &PKCS_ECDSA_P384_SHA384, |_| ());
+    assert_eq!(sha384, Err(LintError::SignatureAlgorithm));
+}
+
+#[test]
+fn issuer_is_the_ca() {
+    let other = |bench: &mut Bench| {
+        bench.issuer_params.distinguished_name.push(DnType::CommonName, "wardein.example infrastructure CA");
+    };
+    assert_eq!(lint_after(other, |_| ()), Err(LintError::Issuer));
+    // The same text in another string type is another name, byte for byte.
+    let printable = |bench: &mut Bench| {
+        let name = "wardein.example issuing CA".try_into().map(DnValue::PrintableString).unwrap();
+        bench.issuer_params.distinguished_name.push(DnType::CommonName, name);
+    };
+    assert_eq!(lint_after(printable, |_| ()), Err(LintError::Issuer));
+}
+
+#[test]
+fn validity_is_the_one_ordered_and_within_the_cas() {
+    let step = |params: &CertificateParams| params.not_after - params.not_before;
+    assert_eq!(lint(|params| params.not_after += step(params)), Err(LintError::Validity));
+    assert_eq!(lint(|params| params.not_before -= step(params)), Err(LintError::Validity));
+    let authority = Authority::found();
+    let beyond = |not_before, not_after| {
+        let device = DeviceIdentity { validity: Validity::new(not_before, not_after).unwrap(), ..device() };
+        authority.issuing.issue_device(&csr(), &device)
+    };
+    let end = NOW + INTERMEDIATE_LIFETIME;
+    assert!(beyond(NOW - 300, end).is_ok());
+    assert_eq!(beyond(NOW - 301, end), Err(PkiError::Lint(LintError::Validity)));
+    assert_eq!(beyond(NOW - 300, end + 1), Err(PkiError::Lint(LintError::Validity)));
+}
+
+#[test]
+fn subject() {
+    let named =
+        |params: &mut CertificateParams| params.distinguished_name.push(DnType::CommonName, "pump-0001");
+    assert_eq!(lint(named), Err(LintError::Subject));
+}
+
+#[test]
+fn key_is_that_of_the_request() {
+    let other = PublicKey::from(*key().verifying_key());
+    assert_eq!(lint_after(|bench| bench.key = other, |_| ()), Err(LintError::Key));
+}
+
+#[test]
+fn unique_identifiers() {
+    // An issuerUniqueID, [1] IMPLICIT BIT STRING, before the extensions; the lengths around it grow by its 4 bytes.
+    let with_id = |tbs: &mut Vec<u8>| {
+        let extensions =
+            tbs.windows(5).position(|bytes| matches!(bytes, [0xa3, 0x81, _, 0x30, 0x81])).unwrap();
+        tbs.splice(extensions..extensions, [0x81, 2, 0, 0]);
+        let length = u16::from_be_bytes([tbs[2], tbs[3]]) + 4;
+        tbs[2..4].copy_from_slice(&length.to_be_bytes());
+    };
+    assert_eq!(lint_after(|_| (), with_id), Err(LintError::UniqueId));
+}
+
+#[test]
+fn basic_constraints() {
+    for is_ca in
+        [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained), IsCa::Ca(BasicConstraints::Constrained(0))]
+    {
+        assert_eq!(lint(|params| params.is_ca = is_ca), Err(LintError::BasicConstraints));
+    }
+}
+
+#[test]
+fn key_usage() {
+    for usages in [
+        vec![],
+        vec![KeyUsagePurpose::KeyCertSign],
+        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign],
+    ] {
+        assert_eq!(lint(|params| params.key_usages = usages), Err(LintError::KeyUsage));
+    }
+}
+
+#[test]
+fn extended_key_usage() {
+    use ExtendedKeyUsagePurpose::*;
+    for purposes in [
+        vec![],
+        vec![ServerAuth],
+        vec![ClientAuth, ServerAuth],
+        vec![ClientAuth, Any],
+        vec![ClientAuth, Other(vec![1, 2, 3])],
+    ] {
+        assert_eq!(lint(|params| params.extended_key_usages = purposes), Err(LintError::ExtendedKeyUsage));
+    }
+}
+
+#[test]
+fn subject_alternative_name() {
+    let other = uri("spiffe://wardein.example/klinik-nord/pump-0002");
+    let dns = SanType::DnsName("pump-0001".try_into().unwrap());
+    for names in [vec![], vec![other.clone()], vec![uri(URI), other], vec![dns.clone()], vec![uri(URI), dns]]
+    {
+        assert_eq!(lint(|params| params.subject_alt_names = names), Err(LintError::SubjectAltName));
+    }
+    let not_critical =
+        |tbs: &mut Vec<u8>| replace(tbs, &[0x55, 0x1d, 17, 1, 1, 0xff], &[0x55, 0x1d, 17, 1, 1, 0]);
+    assert!(lint_after(|_| (), not_critical).is_err());
+}
+
+#[test]
+fn authority_key_identifier_is_the_cas() {
+    let none = lint(|params| params.use_authority_key_identifier_extension = false);
+    assert_eq!(none, Err(LintError::AuthorityKeyId));
+    let other = |bench: &mut Bench| {
+        bench.issuer_params.key_identifier_method = KeyIdMethod::PreSpecified(vec![7; 20]);
+    };
+    assert_eq!(lint_after(other, |_| ()), Err(LintError::AuthorityKeyId));
+}
+
+#[test]
+fn subject_key_identifier_is_the_keys() {
+    let other = |params: &mut CertificateParams| {
+        params.key_identifier_method = KeyIdMethod::PreSpecified(vec![7; 20]);
+    };
+    assert_eq!(lint(other), Err(LintError::SubjectKeyId));
+}
+
+#[test]
+fn other_extensions() {
+    for oid in [&[1, 2, 3][..], &[2, 5, 29, 18], &[2, 5, 29, 32], &[2, 5, 29, 30]] {
+        let with = |params: &mut CertificateParams| params.custom_extensions.push(extension(oid, &[5, 0]));
+        assert!(matches!(lint(with), Err(LintError::UnknownExtension | LintError::Malformed)), "{oid:?}");
+    }
+    // The right subjectKeyIdentifier, a second time.
+    let again = |bench: &mut Bench| {
+        let content = [&[4, 20][..], &bench.key.id()].concat();
+        bench.params.custom_extensions.push(extension(&[2, 5, 29, 14], &content));
+    };
+    assert_eq!(lint_after(again, |_| ()), Err(LintError::RepeatedExtension));
+}
+
+#[test]
+fn nothing_is_signed_that_breaks_a_rule() {
+    // The order says a name that the issuer's facts contradict: here, a CA that is no longer valid.
+    let authority = Authority::found();
+    let csr = csr();
+    let facts = authority.issuing.certificate().issuer();
+    let expired = Issuer { validity: Some(Validity::new(1, 2).unwrap()), ..facts };
+    let refused = issue::issue(authority.issuing.key(), &order(csr.public_key()), &expired);
+    assert_eq!(refused, Err(PkiError::Lint(LintError::Validity)));
+}
+
+#[test]
+fn a_certificate_with_other_bytes_than_those_linted_does_not_leave() {
+    let authority = Authority::found();
+    let (one, other) = (authority.device(), authority.operator());
+    let tbs = |der: &[u8]| crate::envelope::Envelope::open(der).unwrap().signed.to_vec();
+    assert!(issue::Issued::assembled(one.clone(), &tbs(&one)).is_ok());
+    assert_eq!(issue::Issued::assembled(one, &tbs(&other)), Err(PkiError::Altered));
+}
+
+const URI: &str = "spiffe://wardein.example/klinik-nord/pump-0001";

@@ -1,0 +1,89 @@
+//! Certificates that are shown: read as they were issued, or refused.
+
+use super::*;
+use crate::pem::{PemError, decode_certificates, encode_certificates};
+use crate::{CertificateError, parse_operator, verify_device_chain};
+
+#[test]
+fn a_device_is_recognized_by_the_ca_that_issued_its_certificate() {
+    let (authority, stranger) = (Authority::found(), Authority::found());
+    let der = authority.device();
+    assert_eq!(authority.issuing.recognize(&der), Ok(device()));
+    // The stranger has the same names, so that only the signature tells.
+    assert_eq!(stranger.issuing.recognize(&der), Err(CertificateError::Signature));
+    assert_eq!(authority.issuing.recognize(&authority.operator()), Err(CertificateError::Issuer));
+    let root = authority.root.certificate().der();
+    assert_eq!(authority.issuing.recognize(root), Err(CertificateError::Issuer));
+}
+
+#[test]
+fn every_changed_byte_and_every_cut_is_refused() {
+    let authority = Authority::found();
+    let der = authority.device();
+    for position in 0..der.len() {
+        let mut changed = der.clone();
+        changed[position] ^= 1;
+        assert!(authority.issuing.recognize(&changed).is_err(), "byte {position}");
+        assert!(authority.issuing.recognize(&der[..position]).is_err(), "cut at {position}");
+    }
+    let trailing = [&der[..], &[0]].concat();
+    assert_eq!(authority.issuing.recognize(&trailing), Err(CertificateError::Malformed));
+    let long = vec![0x30; CertificateError::MAX_LEN + 1];
+    assert_eq!(authority.issuing.recognize(&long), Err(CertificateError::TooLong));
+    assert_eq!(authority.issuing.recognize(&long[1..]), Err(CertificateError::Malformed));
+}
+
+#[test]
+fn an_operator_is_read_and_nobody_else_is_one() {
+    let authority = Authority::found();
+    let domain = authority.root.certificate().trust_domain();
+    assert_eq!(parse_operator(domain, &authority.operator()), Ok(operator()));
+    let elsewhere = "elsewhere.example".parse().unwrap();
+    assert_eq!(parse_operator(&elsewhere, &authority.operator()), Err(CertificateError::TrustDomain));
+    assert_eq!(parse_operator(domain, &authority.device()), Err(CertificateError::Uri));
+    assert_eq!(parse_operator(domain, &authority.server()), Err(CertificateError::Use));
+    let ca = authority.infrastructure.certificate().der();
+    assert_eq!(parse_operator(domain, ca), Err(CertificateError::Use));
+}
+
+#[test]
+fn a_chain_leads_from_a_device_to_a_trusted_root() {
+    let (authority, stranger) = (Authority::found(), Authority::found());
+    let root = |authority: &Authority| authority.root.certificate().der().to_vec();
+    let (own, strange) = (root(&authority), root(&stranger));
+    let issuing = authority.issuing.certificate().der();
+    let infrastructure = authority.infrastructure.certificate().der();
+    let csr = csr();
+    let leaf = authority.issuing.issue_device(&csr, &device()).unwrap().into_der();
+    let verified = verify_device_chain(&[&leaf, issuing], &[issuing, &strange, &own]);
+    assert_eq!(verified, Ok((device(), *csr.public_key())));
+    assert!(verify_device_chain(&[&leaf, issuing, &own], &[&own]).is_ok());
+    for (chain, trusted, error) in [
+        (&[&leaf[..]][..], &own, CertificateError::Chain),
+        (&[], &own, CertificateError::Chain),
+        (&[&leaf, issuing], &strange, CertificateError::Chain),
+        (&[&leaf, stranger.issuing.certificate().der()], &strange, CertificateError::Signature),
+        (&[&leaf, &own], &own, CertificateError::Use),
+        (&[&leaf, infrastructure], &own, CertificateError::Use),
+        (&[&authority.operator(), issuing], &own, CertificateError::Issuer),
+    ] {
+        assert_eq!(verify_device_chain(chain, &[trusted]), Err(error));
+    }
+    assert_eq!(verify_device_chain(&[&leaf, issuing], &[]), Err(CertificateError::Chain));
+    // An issuing CA is not a root, even where somebody trusts it as one.
+    assert_eq!(verify_device_chain(&[&leaf, issuing], &[issuing]), Err(CertificateError::Chain));
+}
+
+#[test]
+fn chains_in_pem_keep_their_order() {
+    let authority = Authority::found();
+    let (leaf, ca) = (authority.device(), authority.issuing.certificate().der());
+    let text = encode_certificates([&leaf[..], ca]).unwrap();
+    assert_eq!(decode_certificates(&format!("# trusted\n{text}\n")), Ok(vec![leaf.clone(), ca.to_vec()]));
+    assert_eq!(decode_certificates(""), Err(PemError::Label("CERTIFICATE")));
+    assert_eq!(decode_certificates(&"x".repeat(crate::pem::MAX_LEN + 1)), Err(PemError::TooLong));
+    let key = text.replacen("CERTIFICATE", "PRIVATE KEY", 2);
+    assert!(decode_certificates(&key).is_err());
+    assert!(decode_certificates(&text[..text.len() - 30]).is_err());
+    assert!(decode_certificates(&text.replace("MII", "M!I")).is_err());
+}
