@@ -64,8 +64,36 @@ fn a_holder_left_behind_in_a_retired_generation_is_noticed() {
     // The network held an honest request back until the generation had retired.
     let refused = pair.unchanged("a late proof", |pair| pair.receive(&late).err());
     assert_eq!(refused, Some(Refusal::Retired { claimed: 1, active: 2 }));
-    pair.now_ms += pair.setup.policy.skew_ms + 1;
     pair.swap(&mut copy);
+    // As late as the clocks of two nodes allow, it may still be an honest one.
+    pair.now_ms += pair.setup.policy.skew_ms;
+    let sent = pair.ask("authenticate", b"");
+    let refused = pair.unchanged("a late proof", |pair| pair.receive(&sent).err());
+    assert_eq!(refused, Some(Refusal::Retired { claimed: 1, active: 2 }));
+    pair.now_ms += 1;
+    let sent = pair.ask("authenticate", b"");
+    assert_eq!(evidence(&mut pair, &sent).sign, CloneSign::RetiredGeneration);
+}
+
+#[test]
+fn an_epoch_that_a_retired_generation_cannot_judge_is_spent() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let mut copy = pair.copy();
+    pair.wait(5 * 3600);
+    pair.prove();
+    pair.rekey();
+    pair.prove();
+    pair.wait(10);
+    pair.swap(&mut copy);
+    let (asked, mut offer) = pair.offer();
+    offer.server_time = 0;
+    let (measured, action) = (crate::common::attributes().digests(), "authenticate".parse().unwrap());
+    let proof = pair.device.prove(asked, &offer, &measured, action, b"", &mut pair.entropy).unwrap();
+    let (request, _) = proof.save(|_| Ok::<(), ()>(())).unwrap();
+    let refusal = pair.receive_as(&request, &offer.recipe, b"").err().unwrap();
+    assert_eq!(refusal, Refusal::EpochSpent { next: 4 });
+    // Catching up, it is told for what it is.
+    pair.device.refused(&request, &refusal);
     let sent = pair.ask("authenticate", b"");
     assert_eq!(evidence(&mut pair, &sent).sign, CloneSign::RetiredGeneration);
 }

@@ -1,6 +1,6 @@
 //! What is left when time is over: nothing to open it with. And how much room a state takes.
 
-use crate::common::{Counter, HOURLY, Pair, Setup, TIMELESS, attributes, pinned, save, sign, suites};
+use crate::common::{Counter, HOURLY, ONCE, Pair, Setup, TIMELESS, attributes, pinned, save, sign, suites};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::device::{Clock, DeviceState, Enrolling};
 use wardein_ddkg::{Attributes, DeviceName, OutOfRange, Purposes};
@@ -64,6 +64,17 @@ fn without_a_period_opening_moves_the_tree() {
     assert!(pair.open(&sealed[2]).is_ok());
     let gone = Refusal::EpochGone(OutOfRange { epoch: 1, first: 2, last: u32::MAX });
     assert_eq!(pair.open(&sealed[1]).err(), Some(gone));
+}
+
+#[test]
+fn a_verified_token_erases_what_is_behind_its_retention() {
+    let mut pair = Pair::proven(Setup::new(ONCE));
+    let tokens: Vec<_> = (0..4).map(|_| pair.token(b"")).collect();
+    let root = node(&pair.record, Purpose::Token, 0, u32::MAX);
+    assert!(pair.verify_token(&tokens[3], b"").is_ok());
+    assert!(!holds(&pair.record, &root));
+    let gone = Refusal::EpochGone(OutOfRange { epoch: 1, first: 2, last: u32::MAX });
+    assert_eq!(pair.record.delegate(Purpose::Token, 1, 3).err(), Some(gone));
 }
 
 #[test]

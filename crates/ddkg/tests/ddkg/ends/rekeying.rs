@@ -60,6 +60,20 @@ fn only_the_reply_to_the_last_rekey_is_believed() {
 }
 
 #[test]
+fn a_reply_that_is_kept_over_a_restore_is_not_believed_in_the_next_generation() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let first = pair.ask_rekey();
+    let accepted = pair.receive(&first).unwrap();
+    let early = pair.answer_rekey(&first, &accepted);
+    // The restored state counts its rekeys anew.
+    pair.restart();
+    pair.rekey();
+    let refused = pair.unchanged("an overtaken reply", |pair| pair.acknowledge(first.in_flight, early).err());
+    assert_eq!(refused, Some(DeviceError::RekeyOvertaken));
+    assert_eq!((pair.prove(), pair.device.generation()), ((0, 0), 2));
+}
+
+#[test]
 fn a_crash_before_the_new_generation_is_saved_leaves_the_old_one() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
     let sent = pair.ask_rekey();
@@ -103,6 +117,15 @@ fn an_ack_of_the_old_generation_that_comes_after_a_rekey_tells_the_time_and_no_m
     assert_eq!((pair.device.generation(), pair.device.proof_epoch()), (2, 0));
     assert_eq!(pair.device.known_time(), pair.now() + 7);
     assert_eq!(pair.device.token(NO_CLOCK, audience("p"), b"").err(), Some(DeviceError::ProveFirst));
+}
+
+#[test]
+fn a_refusal_of_the_old_generation_that_comes_after_a_rekey_says_nothing() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let early = pair.ask("authenticate", b"");
+    pair.rekey();
+    pair.device.refused(&early.request, &Refusal::EpochSpent { next: 50 });
+    assert_eq!(pair.prove(), (0, 0));
 }
 
 #[test]

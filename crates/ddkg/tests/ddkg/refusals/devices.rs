@@ -199,9 +199,9 @@ fn a_payload_of_another_is_not_opened() {
     assert_eq!(twin.device.open(&kept, b"log").err(), Some(DeviceError::OpenFailed));
     pair.wait(3600);
     pair.prove();
-    pair.seal(b"later");
+    let later = pair.seal(b"later");
     assert_eq!(pair.device.open(&early, b"log").err(), Some(DeviceError::KeyGone), "its epoch is erased");
-    let mut bytes = early.encode();
+    let mut bytes = later.encode();
     // pump-0001 becomes qump-0001.
     let at = bytes.windows(4).position(|window| window == b"pump").unwrap();
     bytes[at] += 1;
