@@ -38,7 +38,7 @@ pub fn decode_certificates(text: &str) -> Result<Vec<Vec<u8>>, PemError> {
         let end = rest[start..].find(END_CERTIFICATE).ok_or(PemError::Label(CERTIFICATE))?;
         let end = start + end + END_CERTIFICATE.len();
         let (label, der) =
-            pem_rfc7468::decode_vec(rest[start..end].as_bytes()).map_err(|_| PemError::Malformed)?;
+            pem_rfc7468::decode_vec(&rest.as_bytes()[start..end]).map_err(|_| PemError::Malformed)?;
         if label != CERTIFICATE {
             return Err(PemError::Label(CERTIFICATE));
         }
