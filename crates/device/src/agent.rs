@@ -1,0 +1,121 @@
+//! The agent: renews the certificate by itself, gives a sign of life, and waits longer the longer nobody answers.
+
+use crate::authority::Authority;
+use crate::backoff;
+use crate::error::Error;
+use crate::session::Session;
+use std::time::Duration;
+use wardein_crypto::Entropy;
+
+/// What a round did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// It gave a sign of life.
+    Authenticated,
+    /// It renewed the certificate, which is a sign of life too.
+    Renewed,
+}
+
+/// When the certificate is to be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// There is none that can be used.
+    Now,
+    /// At this Unix second of known time.
+    At(u64),
+}
+
+/// A session with a will of its own.
+pub struct Agent<A, E> {
+    session: Session<A, E>,
+    renew: When,
+    failures: u32,
+}
+
+impl<A: Authority, E: Entropy> Agent<A, E> {
+    /// An agent over `session`; the certificate that is stored tells it when to renew.
+    pub fn new(mut session: Session<A, E>) -> Result<Self, Error> {
+        let stored = session.stored_certificate().unwrap_or_else(|error| {
+            tracing::warn!(%error, "a new certificate is asked for");
+            None
+        });
+        let renew = match stored {
+            None => When::Now,
+            Some(stored) => {
+                let random = random(&mut session.entropy)?;
+                When::At(backoff::renew_at(stored.not_before, stored.not_after, random))
+            }
+        };
+        Ok(Self { session, renew, failures: 0 })
+    }
+
+    /// Works until `stop`. Dropping what is under way is safe: whatever had to be saved was saved before it was sent.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        tokio::select! {
+            () = stop => Ok(()),
+            failed = self.forever() => failed,
+        }
+    }
+
+    /// Ends only when there is no randomness, without which nothing may be asked.
+    async fn forever(&mut self) -> Result<(), Error> {
+        // A hospital that gets its power back is not to call all at once.
+        let mut wait = backoff::after(1, random(&mut self.session.entropy)?);
+        loop {
+            tokio::time::sleep(wait).await;
+            let done = self.round().await;
+            wait = self.wait_after(&done)?;
+            let seconds = wait.as_secs();
+            match done {
+                Ok(round) => tracing::info!(?round, next_in_seconds = seconds, "done"),
+                Err(error) => {
+                    tracing::error!(%error, failures = self.failures, next_in_seconds = seconds, "failed");
+                }
+            }
+        }
+    }
+
+    /// Does what is due, once.
+    pub async fn round(&mut self) -> Result<Round, Error> {
+        if !self.is_renewal_due() {
+            self.session.authenticate().await?;
+            // The ack told the time: what seemed to have time may be late.
+            if !self.is_renewal_due() {
+                return Ok(Round::Authenticated);
+            }
+        }
+        let renewed = self.session.certificate().await?;
+        let random = random(&mut self.session.entropy)?;
+        self.renew = When::At(backoff::renew_at(renewed.not_before, renewed.not_after, random));
+        Ok(Round::Renewed)
+    }
+
+    /// How long to wait after a round that ended so.
+    fn wait_after(&mut self, done: &Result<Round, Error>) -> Result<Duration, Error> {
+        let random = random(&mut self.session.entropy)?;
+        if done.is_err() {
+            self.failures = self.failures.saturating_add(1);
+            return Ok(backoff::after(self.failures, random));
+        }
+        self.failures = 0;
+        let sign_of_life = backoff::around(self.session.config().authenticate_every, random);
+        let renewal = match self.renew {
+            When::Now => Duration::ZERO,
+            When::At(time) => Duration::from_secs(time.saturating_sub(self.session.known_time())),
+        };
+        Ok(sign_of_life.min(renewal).max(SHORTEST))
+    }
+
+    fn is_renewal_due(&self) -> bool {
+        match self.renew {
+            When::Now => true,
+            When::At(time) => time <= self.session.known_time(),
+        }
+    }
+}
+
+fn random(entropy: &mut impl Entropy) -> Result<u64, Error> {
+    entropy.array().map(u64::from_be_bytes).map_err(|_| Error::Fault("the source of randomness"))
+}
+
+const SHORTEST: Duration = Duration::from_secs(1);

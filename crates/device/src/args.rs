@@ -1,0 +1,125 @@
+//! The command line. No secret is ever an argument: secrets are in files that only the device reads.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+use wardein_device::Given;
+
+/// The device's side of Wardein: enrolls, proves, and keeps the device certified.
+#[derive(Debug, Parser)]
+#[command(name = "wardein-device", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The state directory; only one process runs it at a time.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/wardein-device")]
+    pub(crate) dir: PathBuf,
+    /// Log more, to standard error.
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Enroll through a station: over standard input and output, or by calling the authority with a station's certificate.
+    Enroll(Box<Enroll>),
+    /// Prove that the device is there, once.
+    Authenticate(Json),
+    /// Get a new certificate for the device's own key, once.
+    Certificate(Json),
+    /// Tell what the device knows of itself; asks nobody.
+    Status(Json),
+    /// Keep the device certified until SIGTERM.
+    Run {
+        /// Do what is due, then end.
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Json {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Enroll {
+    /// Speak with the station in lines of JSON on standard input and output.
+    #[arg(long, conflicts_with_all = ["station_cert", "station_key"], required_unless_present = "station_cert")]
+    pub(crate) begin: bool,
+    /// A station's certificate chain (PEM), to call the authority with.
+    #[arg(long, value_name = "FILE", requires = "station_key")]
+    pub(crate) station_cert: Option<PathBuf>,
+    /// The station's private key (PEM, PKCS#8).
+    #[arg(long, value_name = "FILE", requires = "station_cert")]
+    pub(crate) station_key: Option<PathBuf>,
+    /// With a station's certificate: the profile that the device is to follow.
+    #[arg(long, requires = "station_cert")]
+    pub(crate) profile: Option<String>,
+    /// With a station's certificate: the maker's name of the model.
+    #[arg(long, requires = "station_cert")]
+    pub(crate) model: Option<String>,
+    /// With a station's certificate: the unique device identifier, in GS1 form.
+    #[arg(long, requires = "station_cert")]
+    pub(crate) udi: Option<String>,
+    /// Replace a state that is there already, once the authority has agreed to another.
+    #[arg(long)]
+    pub(crate) anew: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// What device.toml is made of where there is none yet. Where there is one, these must agree with it.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Settings, for a device without device.toml")]
+pub(crate) struct Settings {
+    /// The tenant that owns the device.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// The device's id.
+    #[arg(long)]
+    device_id: Option<String>,
+    /// Where the authority answers.
+    #[arg(long, value_name = "https://HOST:PORT")]
+    endpoint: Option<String>,
+    /// A file with the authority's identity key, in hex.
+    #[arg(long, value_name = "FILE")]
+    identity_key: Option<PathBuf>,
+    /// A file with the certificates to trust, PEM; the root is enough.
+    #[arg(long, value_name = "FILE")]
+    trust_roots: Option<PathBuf>,
+    /// The suite: 1, or 2 where it is built in.
+    #[arg(long)]
+    suite: Option<u16>,
+    /// Seconds between two signs of life.
+    #[arg(long, value_name = "SECONDS")]
+    authenticate_every: Option<u64>,
+    /// An attribute to measure: file:/PATH, machine-id, mac:INTERFACE, dmi:FIELD or text:CONSTANT. May be repeated.
+    #[arg(long = "attribute", value_name = "NAME=SOURCE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+}
+
+impl From<Settings> for Given {
+    fn from(settings: Settings) -> Self {
+        let Settings {
+            tenant,
+            device_id,
+            endpoint,
+            identity_key,
+            trust_roots,
+            suite,
+            authenticate_every,
+            attributes,
+        } = settings;
+        Self { tenant, device_id, endpoint, identity_key, trust_roots, suite, authenticate_every, attributes }
+    }
+}
+
+fn attribute(text: &str) -> Result<(String, String), &'static str> {
+    let (name, source) = text.split_once('=').ok_or("is not NAME=SOURCE")?;
+    Ok((name.into(), source.into()))
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority cannot be reached.";

@@ -1,0 +1,93 @@
+//! The seam between what the device decides and how it calls: the authority, and the station at the factory.
+
+use std::fmt;
+use wardein_ddkg::DeviceName;
+use wardein_ddkg::authority::Refusal;
+use wardein_ddkg::device::DeviceState;
+use wardein_ddkg::message::{
+    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest,
+};
+use wardein_domain::TenantId;
+
+/// What a device asks of the authority. Over the wire it is `wardein_client`; tests script it.
+#[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
+pub trait Authority {
+    /// A challenge for `device`.
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError>;
+    /// A proved request with its body.
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<AckedReply, CallError>;
+    /// The confirmation of an enrollment, from the device itself.
+    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError>;
+}
+
+/// What a device asks of the station that relays its enrollment.
+#[allow(
+    async_fn_in_trait,
+    reason = "an enrollment runs on one thread; no caller needs the futures to be Send"
+)]
+pub trait Station {
+    /// Relays the request; the reply comes with the tenant that the station works for.
+    async fn enroll(&mut self, request: &EnrollRequest) -> Result<(TenantId, EnrollReply), CallError>;
+    /// Relays the confirmation.
+    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError>;
+}
+
+/// Why a call brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// The authority answered, and refuses.
+    Refused(Refused),
+    /// The authority did not answer, or could not now; asking again later may help.
+    Unreachable(String),
+    /// The answer is none of its kind.
+    Malformed(String),
+    /// A setting is of no use: which one, and why.
+    Setting(&'static str, String),
+}
+
+/// A refusal, as it comes over the wire. Nothing authenticates it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// The stable code.
+    pub code: String,
+    /// What was wrong, in words.
+    pub message: String,
+    /// The id under which the authority logged the request; empty where it gave none.
+    pub request_id: String,
+    /// With `epoch-spent`: an epoch that would do.
+    pub next_epoch: Option<u32>,
+    /// With `epoch-ahead`: the last epoch that would do.
+    pub highest_epoch: Option<u32>,
+}
+
+impl Refused {
+    /// Tells the state why its proof was refused, where that concerns the epoch. Whether it did.
+    pub(crate) fn teach(&self, state: &mut DeviceState, request: &ProofRequest) -> bool {
+        let refusal = match self.code.as_str() {
+            // Without the number, the device still goes on by one epoch (DDKG-1 §3.1).
+            "epoch-spent" => Refusal::EpochSpent { next: self.next_epoch.unwrap_or_default() },
+            "epoch-ahead" => Refusal::EpochAhead { highest: self.highest_epoch.unwrap_or_default() },
+            _ => return false,
+        };
+        state.refused(request, &refusal);
+        true
+    }
+
+    /// Whether a new challenge is all that is needed.
+    pub(crate) fn asks_for_another_challenge(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "challenge-expired" | "challenge-unknown" | "challenge-from-the-future" | "replayed"
+        )
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        match self.request_id.as_str() {
+            "" => Ok(()),
+            id => write!(f, " (request {id})"),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The device's certificate: judged when it comes, read again from where it is stored.
+
+use crate::config::Config;
+use crate::directory::Files;
+use crate::error::Error;
+use crate::frames;
+use wardein_crypto::P256VerifyingKey;
+use wardein_domain::Serial;
+use wardein_pki::{DeviceIdentity, pem, verify_device_chain};
+
+/// What the device's certificate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its serial.
+    pub serial: Serial,
+    /// The first Unix second of its validity.
+    pub not_before: u64,
+    /// The last Unix second of its validity.
+    pub not_after: u64,
+}
+
+/// Why a certificate that came is not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// The reply's body is not a row of framed certificates.
+    #[error("the reply's body is not 2 to {MAX_CHAIN} framed certificates")]
+    Body,
+    /// The trust roots in device.toml cannot be read.
+    #[error("trust_roots: {0}")]
+    TrustRoots(pem::PemError),
+    /// The chain does not lead from a device's certificate to a trusted root.
+    #[error("{0}")]
+    Chain(wardein_pki::CertificateError),
+    /// It certifies another key.
+    #[error("it is for another key than device.key")]
+    OtherKey,
+    /// It names another device.
+    #[error("it is for {0}")]
+    OtherDevice(String),
+    /// The authority's own time lies outside its validity.
+    #[error("it is valid from {not_before} to {not_after} (Unix seconds), the authority's time is {now}")]
+    NotValidNow {
+        /// The first Unix second of its validity.
+        not_before: u64,
+        /// The last Unix second of its validity.
+        not_after: u64,
+        /// The authority's time.
+        now: u64,
+    },
+}
+
+/// The certificates in the reply of the action `certificate`, leaf first (DDKG-1 section 8).
+pub(crate) fn split(body: &[u8]) -> Result<Vec<&[u8]>, CertificateError> {
+    let chain = frames::split(body).ok_or(CertificateError::Body)?;
+    (2..=MAX_CHAIN).contains(&chain.len()).then_some(chain).ok_or(CertificateError::Body)
+}
+
+/// Judges a chain: it leads to a trust root, is for this device and its own `key`, and is valid at `now`, which an ack told.
+/// The device's own clock is not asked: it may be wrong by years.
+pub(crate) fn check(
+    chain: &[&[u8]],
+    key: &P256VerifyingKey,
+    config: &Config,
+    now: u64,
+) -> Result<Certificate, CertificateError> {
+    let certificate = recognize(chain, key, config)?;
+    let Certificate { not_before, not_after, .. } = certificate;
+    if !(not_before..=not_after).contains(&now) {
+        return Err(CertificateError::NotValidNow { not_before, not_after, now });
+    }
+    Ok(certificate)
+}
+
+/// The chain as the file certificate.pem.
+pub(crate) fn to_pem(chain: &[&[u8]]) -> Result<String, Error> {
+    pem::encode_certificates(chain.iter().copied()).map_err(|_| Error::Fault("writing certificates as PEM"))
+}
+
+/// The certificate that is stored; `None` where there is none, or no key that it could be for.
+pub(crate) fn stored(files: &Files, config: &Config) -> Result<Option<Certificate>, Error> {
+    let (Some(text), Some(key)) = (files.certificate()?, files.key()?) else { return Ok(None) };
+    let chain = pem::decode_certificates(&text).map_err(|error| files.certificate_damaged(error))?;
+    let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+    recognize(&chain, key.verifying_key(), config).map(Some).map_err(|error| files.certificate_damaged(error))
+}
+
+fn recognize(
+    chain: &[&[u8]],
+    key: &P256VerifyingKey,
+    config: &Config,
+) -> Result<Certificate, CertificateError> {
+    let roots = pem::decode_certificates(&config.trust_roots).map_err(CertificateError::TrustRoots)?;
+    let roots: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
+    let (identity, certified) = verify_device_chain(chain, &roots).map_err(CertificateError::Chain)?;
+    if certified.verifying_key() != key {
+        return Err(CertificateError::OtherKey);
+    }
+    let DeviceIdentity { serial, tenant, device, validity } = identity;
+    if tenant != config.device.tenant || device != config.device.device {
+        return Err(CertificateError::OtherDevice(format!("{tenant}/{device}")));
+    }
+    Ok(Certificate { serial, not_before: validity.not_before(), not_after: validity.not_after() })
+}
+
+const MAX_CHAIN: usize = 8;

@@ -1,0 +1,136 @@
+//! One function for each command.
+
+use crate::args::{Args, Command, Enroll};
+use std::io::{Read, stdin, stdout};
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+use wardein_client::Identity;
+use wardein_crypto::{SecretBytes, SystemEntropy};
+use wardein_device::{
+    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Remote, RemoteStation, Session,
+    Status, Vouched, enroll, utc,
+};
+
+pub(crate) async fn run(args: Args) -> Result<(), Error> {
+    let path = args.dir.as_path();
+    match args.command {
+        Command::Enroll(order) => enroll_with(path, *order).await,
+        Command::Authenticate(output) => {
+            let time = session(path)?.authenticate().await?;
+            let shown = serde_json::json!({ "server_time": time });
+            print(output.json, &shown, || format!("acknowledged at {}", utc(time)));
+            Ok(())
+        }
+        Command::Certificate(output) => {
+            let certificate = session(path)?.certificate().await?;
+            let shown = serde_json::json!({
+                "serial": certificate.serial.to_string(),
+                "not_before": certificate.not_before,
+                "not_after": certificate.not_after,
+                "file": path.join("certificate.pem"),
+            });
+            print(output.json, &shown, || {
+                let file = path.join("certificate.pem");
+                let until = utc(certificate.not_after);
+                format!("certificate {} until {until} in {}", certificate.serial, file.display())
+            });
+            Ok(())
+        }
+        Command::Status(output) => {
+            let status = Status::read(&Files::open(path)?)?;
+            print(output.json, &status, || status.to_string());
+            Ok(())
+        }
+        Command::Run { once } => keep(path, once).await,
+    }
+}
+
+async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
+    let Some((chain, key)) = order.station_cert.zip(order.station_key) else {
+        let mut station = LineStation::new(stdin().lock(), stdout().lock());
+        let done = begin(path, order.settings.into(), order.anew, &mut station).await;
+        // Whether the station hears the end changes nothing: the state is saved, or is not.
+        let _unheard = station.end(&done);
+        return note(done?);
+    };
+    let directory = Directory::create(path)?;
+    let config = Given::from(order.settings).settle(&directory)?;
+    let identity = Identity { certificates: read(&chain)?.expose().to_vec(), key: read(&key)? };
+    let vouched = Vouched { profile: order.profile, model: order.model, udi: order.udi };
+    let remote = Remote::new(&config.endpoint, &config.trust_roots);
+    let mut station = RemoteStation::new(remote, identity, vouched);
+    let root = Path::new(ROOT);
+    let done =
+        enroll(&directory, &config, root, order.anew, &mut station, &mut SystemEntropy::default()).await?;
+    println!("enrolled {}/{}, generation {}", config.device.tenant, config.device.device, done.generation);
+    note(done)
+}
+
+async fn begin(
+    path: &Path,
+    given: Given,
+    anew: bool,
+    station: &mut LineStation<impl std::io::BufRead, impl std::io::Write>,
+) -> Result<Enrolled, Error> {
+    let directory = Directory::create(path)?;
+    let config = given.settle(&directory)?;
+    enroll(&directory, &config, Path::new(ROOT), anew, station, &mut SystemEntropy::default()).await
+}
+
+/// Says on standard error what a person at the station should know.
+fn note(done: Enrolled) -> Result<(), Error> {
+    if !done.is_confirmed {
+        tracing::warn!("the confirmation was not acknowledged; the device will send it again by itself");
+    }
+    Ok(())
+}
+
+async fn keep(path: &Path, once: bool) -> Result<(), Error> {
+    // Heard from here on, so that a signal during the first round is not the end of the process in mid-write.
+    let fault = |_| Error::Fault("listening for signals");
+    let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
+    let mut agent = Agent::new(session(path)?)?;
+    if once {
+        let round = agent.round().await?;
+        tracing::info!(?round, "done");
+        return Ok(());
+    }
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    agent.run(stop).await?;
+    tracing::info!("ended by a signal");
+    Ok(())
+}
+
+fn session(path: &Path) -> Result<Session<Remote, SystemEntropy>, Error> {
+    let directory = Directory::open(path)?;
+    let config: Config = directory.files().config()?.ok_or_else(|| directory.files().not_configured())?;
+    let remote = Remote::new(&config.endpoint, &config.trust_roots);
+    Session::new(directory, config, remote, SystemEntropy::default(), PathBuf::from(ROOT))
+}
+
+/// A file that may be secret, at most [`MAX_FILE`] bytes of it.
+fn read(path: &Path) -> Result<SecretBytes, Error> {
+    let failed = |doing| move |source| Error::File { doing, path: path.into(), source };
+    let file = std::fs::File::open(path).map_err(failed("open"))?;
+    let mut bytes = Vec::with_capacity(MAX_FILE + 2);
+    let read = file.take(MAX_FILE as u64).read_to_end(&mut bytes);
+    let bytes = SecretBytes::from_vec(bytes);
+    read.map_err(failed("read"))?;
+    Ok(bytes)
+}
+
+fn print(as_json: bool, json: &impl serde::Serialize, text: impl FnOnce() -> String) {
+    match serde_json::to_string(json) {
+        Ok(json) if as_json => println!("{json}"),
+        _ => println!("{}", text()),
+    }
+}
+
+const ROOT: &str = "/";
+const MAX_FILE: usize = 64 << 10;

@@ -1,0 +1,234 @@
+//! device.toml: who the device is, whom it trusts, and what it measures. It holds no secret.
+
+use crate::attribute::Source;
+use crate::error::Error;
+use crate::hex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use wardein_crypto::P256VerifyingKey;
+use wardein_ddkg::{DeviceName, MAX_ATTRIBUTES, Purposes, Suite};
+use wardein_domain::{AttributeName, Purpose};
+
+/// What device.toml says, judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Who this is.
+    pub device: DeviceName,
+    /// Where the authority answers: `https://host:port`.
+    pub endpoint: String,
+    /// The authority's identity key, which signs enrollments.
+    pub identity_key: P256VerifyingKey,
+    /// The certificates that the authority's server and this device's own certificate must lead to, PEM.
+    pub trust_roots: String,
+    /// The suite to enroll with.
+    pub suite: Suite,
+    /// The purposes for which the device keeps keys.
+    pub purposes: Purposes,
+    /// Seconds between two signs of life.
+    pub authenticate_every: u64,
+    /// What is measured, and where.
+    pub attributes: BTreeMap<AttributeName, Source>,
+}
+
+/// The fields of device.toml as they are written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fields {
+    pub(crate) tenant: String,
+    pub(crate) device_id: String,
+    pub(crate) endpoint: String,
+    pub(crate) identity_key: String,
+    #[serde(default = "default_suite")]
+    pub(crate) suite: u16,
+    #[serde(default = "default_purposes")]
+    pub(crate) purposes: Vec<String>,
+    #[serde(default = "default_interval")]
+    pub(crate) authenticate_every: u64,
+    pub(crate) trust_roots: String,
+    #[serde(default)]
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// The configuration in the text of device.toml.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        // The parser's message shows place and field; it is cut from the file's own line, which holds no secret.
+        let fields: Fields = toml::from_str(text).map_err(|error| wrong("syntax", error))?;
+        Self::judge(&fields)
+    }
+
+    pub(crate) fn judge(fields: &Fields) -> Result<Self, Error> {
+        let point = hex::decode_array(&fields.identity_key).filter(|point: &[u8; 65]| point[0] == 4);
+        let point = point.ok_or_else(|| {
+            wrong("identity_key", "is not an uncompressed P-256 point: 130 lower-case hex digits from 04")
+        })?;
+        let host = fields.endpoint.strip_prefix("https://").unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        if host.is_empty() || host.len() > MAX_HOST || !host.chars().all(is_plain) {
+            return Err(wrong("endpoint", format_args!("{:?} is not https://HOST:PORT", fields.endpoint)));
+        }
+        if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&fields.authenticate_every) {
+            let why = format_args!(
+                "is {}; it takes {MIN_INTERVAL} to {MAX_INTERVAL} seconds",
+                fields.authenticate_every
+            );
+            return Err(wrong("authenticate_every", why));
+        }
+        if !fields.trust_roots.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(wrong("trust_roots", "has no certificate in PEM"));
+        }
+        if fields.attributes.len() > MAX_ATTRIBUTES {
+            let why = format_args!("are {}; at most {MAX_ATTRIBUTES}", fields.attributes.len());
+            return Err(wrong("attributes", why));
+        }
+        let attribute = |(name, source): (&String, &String)| {
+            let parsed = name.parse().map_err(|error| wrong("attributes", error))?;
+            let source =
+                source.parse().map_err(|error| wrong("attributes", format_args!("{name}: {error}")))?;
+            Ok((parsed, source))
+        };
+        let purposes: Result<Vec<Purpose>, Error> = fields
+            .purposes
+            .iter()
+            .map(|purpose| purpose.parse().map_err(|error| wrong("purposes", error)))
+            .collect();
+        Ok(Self {
+            device: DeviceName {
+                tenant: fields.tenant.parse().map_err(|error| wrong("tenant", error))?,
+                device: fields.device_id.parse().map_err(|error| wrong("device_id", error))?,
+            },
+            endpoint: fields.endpoint.clone(),
+            identity_key: P256VerifyingKey(point),
+            trust_roots: fields.trust_roots.clone(),
+            suite: Suite::from_number(fields.suite).map_err(|error| wrong("suite", error.problem))?,
+            purposes: Purposes::of(purposes?),
+            authenticate_every: fields.authenticate_every,
+            attributes: fields.attributes.iter().map(attribute).collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// The text of device.toml.
+    pub fn to_text(&self) -> Result<String, Error> {
+        let body = toml::to_string_pretty(&self.fields()).map_err(|error| wrong("syntax", error))?;
+        Ok(format!("{HEADER}{body}"))
+    }
+
+    pub(crate) fn fields(&self) -> Fields {
+        Fields {
+            tenant: self.device.tenant.to_string(),
+            device_id: self.device.device.to_string(),
+            endpoint: self.endpoint.clone(),
+            identity_key: hex::encode(&self.identity_key.0),
+            suite: self.suite.number(),
+            purposes: self.purposes.iter().map(|purpose| purpose.to_string()).collect(),
+            authenticate_every: self.authenticate_every,
+            trust_roots: self.trust_roots.clone(),
+            attributes: self
+                .attributes
+                .iter()
+                .map(|(name, source)| (name.to_string(), source.to_string()))
+                .collect(),
+        }
+    }
+
+    /// Which field of `other` differs, if any.
+    pub fn difference(&self, other: &Self) -> Option<&'static str> {
+        [
+            ("tenant", self.device.tenant == other.device.tenant),
+            ("device_id", self.device.device == other.device.device),
+            ("endpoint", self.endpoint == other.endpoint),
+            ("identity_key", self.identity_key == other.identity_key),
+            ("trust_roots", self.trust_roots == other.trust_roots),
+            ("suite", self.suite == other.suite),
+            ("purposes", self.purposes == other.purposes),
+            ("authenticate_every", self.authenticate_every == other.authenticate_every),
+            ("attributes", self.attributes == other.attributes),
+        ]
+        .into_iter()
+        .find_map(|(field, is_same)| (!is_same).then_some(field))
+    }
+}
+
+fn wrong(field: &'static str, why: impl fmt::Display) -> Error {
+    Error::Config { field, why: why.to_string() }
+}
+
+fn default_suite() -> u16 {
+    1
+}
+
+pub(crate) fn default_purposes() -> Vec<String> {
+    Purpose::ALL.map(|purpose| purpose.to_string()).to_vec()
+}
+
+pub(crate) fn default_interval() -> u64 {
+    3600
+}
+
+const MAX_HOST: usize = 261;
+const MIN_INTERVAL: u64 = 10;
+const MAX_INTERVAL: u64 = 30 * 86_400;
+const HEADER: &str = "\
+# Who this device is, whom it trusts, and what it measures of itself. Unknown fields are refused.
+# attributes: NAME = \"SOURCE\", a source being file:/PATH (its SHA-256), machine-id, mac:INTERFACE, dmi:FIELD or text:CONSTANT.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        format!(
+            "tenant = \"t\"\ndevice_id = \"d\"\nendpoint = \"https://localhost:7443\"\nidentity_key = \"04{}\"\n\
+             trust_roots = \"\"\"\n-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n\"\"\"\n\
+             [attributes]\nfirmware = \"file:/boot/image\"\n\"a.b\" = \"text:x\"\n",
+            "ab".repeat(64)
+        )
+    }
+
+    #[test]
+    fn defaults_are_filled_in_and_what_is_written_is_read_back() {
+        let config = Config::parse(&text()).unwrap();
+        assert_eq!(
+            (config.suite, config.purposes, config.authenticate_every),
+            (Suite::P256, Purposes::ALL, 3600)
+        );
+        assert_eq!(config.attributes.len(), 2);
+        let again = Config::parse(&config.to_text().unwrap()).unwrap();
+        assert_eq!(again.difference(&config), None);
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let cases = [
+            ("tenant = \"t\"", "tenant = \"T\"", "tenant"),
+            ("device_id = \"d\"", "device_id = \"a/b\"", "device_id"),
+            ("https://localhost:7443", "http://localhost:7443", "endpoint"),
+            ("https://localhost:7443", "https://user@localhost", "endpoint"),
+            ("identity_key = \"04", "identity_key = \"05", "identity_key"),
+            ("CERTIFICATE", "NOTHING", "trust_roots"),
+            ("tenant =", "suite = 9\ntenant =", "suite"),
+            ("tenant =", "authenticate_every = 9\ntenant =", "authenticate_every"),
+            ("tenant =", "purposes = [\"log\"]\ntenant =", "purposes"),
+            ("tenant =", "tenants = \"x\"\ntenant =", "syntax"),
+            ("file:/boot/image", "tpm:ek", "attributes"),
+        ];
+        for (from, to, expected) in cases {
+            let changed = text().replace(from, to);
+            assert_ne!(changed, text());
+            match Config::parse(&changed) {
+                Err(Error::Config { field, .. }) => assert_eq!(field, expected),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_difference_is_named() {
+        let config = Config::parse(&text()).unwrap();
+        let other = Config::parse(&text().replace("7443", "7444")).unwrap();
+        assert_eq!(config.difference(&other), Some("endpoint"));
+    }
+}

@@ -1,0 +1,278 @@
+//! The state directory: who may enter it, which files it has, and what to do when one is damaged.
+
+use crate::config::Config;
+use crate::durable;
+use crate::error::Error;
+use serde::{Deserialize, Serialize};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use wardein_crypto::{P256SigningKey, SecretBytes};
+use wardein_ddkg::device::{DeviceState, Unsaved};
+use wardein_pki::pem;
+
+/// The files of a state directory, for reading. Every file is replaced whole, so that reading needs no lock.
+#[derive(Debug, Clone)]
+pub struct Files {
+    path: PathBuf,
+}
+
+/// A state directory that this process alone may change, for as long as the value lives.
+pub struct Directory {
+    files: Files,
+    _lock: File,
+}
+
+/// The authority's last word, for people to see; nothing rests on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// The authority's time then, in Unix seconds.
+    pub server_time: u64,
+    /// What was asked for.
+    pub action: String,
+}
+
+impl Files {
+    /// The files of `path`, which others can neither read nor enter.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let metadata = std::fs::metadata(path).map_err(Error::file("open", path))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Open { path: path.into(), mode });
+        }
+        Ok(Self { path: path.into() })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What device.toml says; `None` where there is none.
+    pub fn config(&self) -> Result<Option<Config>, Error> {
+        let Some(bytes) = self.read(CONFIG, MAX_CONFIG)? else { return Ok(None) };
+        let text = std::str::from_utf8(bytes.expose())
+            .map_err(|error| Error::Config { field: "syntax", why: error.to_string() })?;
+        Config::parse(text).map(Some)
+    }
+
+    /// The DDKG state of `config`'s device; `None` where it is not enrolled.
+    pub fn state(&self, config: &Config) -> Result<Option<DeviceState>, Error> {
+        let Some(bytes) = self.read(STATE, DeviceState::MAX_LEN)? else { return Ok(None) };
+        // There is no rollback counter on this hardware that we know of, hence 0: the authority tells an old image (DDKG-1 §5).
+        let state = DeviceState::restore(bytes.expose(), 0)
+            .map_err(|error| self.damaged(STATE, error, STATE_DAMAGED))?;
+        if *state.device() != config.device {
+            let found = format!("it is of {}/{}", state.device().tenant, state.device().device);
+            return Err(self.damaged(STATE, found, "put device.toml or the state back that belongs here"));
+        }
+        Ok(Some(state))
+    }
+
+    /// The key that the certificate is for; `None` where none was made yet.
+    pub fn key(&self) -> Result<Option<P256SigningKey>, Error> {
+        let Some(pem_text) = self.read(KEY, MAX_KEY)? else { return Ok(None) };
+        let der = pem::decode_private_key(pem_text.expose())
+            .map_err(|error| self.damaged(KEY, error, KEY_DAMAGED))?;
+        P256SigningKey::from_pkcs8(&der)
+            .map(Some)
+            .map_err(|_| self.damaged(KEY, "it holds no P-256 key", KEY_DAMAGED))
+    }
+
+    /// The certificates, PEM, leaf first; `None` where there are none yet.
+    pub fn certificate(&self) -> Result<Option<String>, Error> {
+        let Some(bytes) = self.read(CERTIFICATE, MAX_CERTIFICATE)? else { return Ok(None) };
+        let text = std::str::from_utf8(bytes.expose())
+            .map_err(|error| self.damaged(CERTIFICATE, error, CERTIFICATE_DAMAGED))?;
+        Ok(Some(text.to_owned()))
+    }
+
+    /// The last contact; `None` where there was none, or its note is damaged: nothing rests on it.
+    pub fn contact(&self) -> Option<Contact> {
+        let bytes = self.read(CONTACT, MAX_CONTACT).ok()??;
+        serde_json::from_slice(bytes.expose()).ok()
+    }
+
+    pub(crate) fn certificate_damaged(&self, why: impl std::fmt::Display) -> Error {
+        self.damaged(CERTIFICATE, why, CERTIFICATE_DAMAGED)
+    }
+
+    /// The error of a command that needs a state where there is none.
+    pub fn not_enrolled(&self) -> Error {
+        Error::NotEnrolled(self.path.join(STATE))
+    }
+
+    /// The error of a command that needs device.toml where there is none.
+    pub fn not_configured(&self) -> Error {
+        Error::NotConfigured(self.path.join(CONFIG))
+    }
+
+    fn damaged(&self, name: &str, why: impl std::fmt::Display, next: &'static str) -> Error {
+        Error::Damaged { path: self.path.join(name), why: why.to_string(), next }
+    }
+
+    /// At most `max` bytes of a file; one more is damage. `None` where there is no file.
+    fn read(&self, name: &str, max: usize) -> Result<Option<SecretBytes>, Error> {
+        let path = self.path.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::file("read", path)(error)),
+        };
+        // With room for all of it, so that the buffer does not grow and leave a copy of a secret behind.
+        let mut bytes = Vec::with_capacity(max + 2);
+        let read = file.take(max as u64 + 1).read_to_end(&mut bytes);
+        let bytes = SecretBytes::from_vec(bytes);
+        read.map_err(Error::file("read", &path))?;
+        if bytes.expose().len() > max {
+            return Err(self.damaged(name, format_args!("it has more than {max} bytes"), "restore the file"));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+impl Directory {
+    /// Makes the directory where it is missing, then opens it.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(Error::file("make", path)(error));
+            }
+            _ => {}
+        }
+        Self::open(path)
+    }
+
+    /// Opens the directory, for this process alone.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let files = Files::open(path)?;
+        let lock_path = path.join(LOCK);
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(Error::file("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { files, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked(path.into())),
+            Err(TryLockError::Error(error)) => Err(Error::file("lock", lock_path)(error)),
+        }
+    }
+
+    /// Its files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Saves the state that a message rests on where it must be saved, and gives the message.
+    pub fn save<M>(&self, unsaved: Unsaved<'_, M>) -> Result<M, Error> {
+        unsaved.save(|bytes| self.write(STATE, bytes.expose(), 0o600))
+    }
+
+    /// Stores the configuration.
+    pub fn save_config(&self, config: &Config) -> Result<(), Error> {
+        self.write(CONFIG, config.to_text()?.as_bytes(), 0o600)
+    }
+
+    /// The device's key, made here where there is none yet. It never leaves the device.
+    pub fn key_or_new(&self) -> Result<P256SigningKey, Error> {
+        if let Some(key) = self.files.key()? {
+            return Ok(key);
+        }
+        let der = P256SigningKey::generate_pkcs8().map_err(|_| Error::Fault("the source of randomness"))?;
+        let key = P256SigningKey::from_pkcs8(&der).map_err(|_| Error::Fault("making the device's key"))?;
+        let pem = pem::encode_private_key(der.expose())
+            .map_err(|_| Error::Fault("writing the device's key as PEM"))?;
+        self.write(KEY, pem.expose(), 0o600)?;
+        Ok(key)
+    }
+
+    /// Stores the certificates, PEM, leaf first.
+    pub fn save_certificate(&self, pem: &str) -> Result<(), Error> {
+        self.write(CERTIFICATE, pem.as_bytes(), 0o644)
+    }
+
+    /// Notes the authority's last word.
+    pub fn save_contact(&self, contact: &Contact) -> Result<(), Error> {
+        let text = serde_json::to_vec(contact).map_err(|_| Error::Fault("writing JSON"))?;
+        self.write(CONTACT, &text, 0o600)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
+        let path = self.files.path();
+        durable::replace(path, name, bytes, mode).map_err(Error::file("write", path.join(name)))
+    }
+}
+
+const LOCK: &str = "lock";
+const STATE: &str = "state";
+const CONFIG: &str = "device.toml";
+const KEY: &str = "device.key";
+const CERTIFICATE: &str = "certificate.pem";
+const CONTACT: &str = "contact.json";
+const MAX_CONFIG: usize = 256 << 10;
+const MAX_KEY: usize = 4 << 10;
+const MAX_CERTIFICATE: usize = pem::MAX_LEN;
+const MAX_CONTACT: usize = 4 << 10;
+const STATE_DAMAGED: &str = "do not restore an old copy, it would look like a clone; have an administrator let the device \
+                             enroll anew, remove the file and run: wardein-device enroll";
+const KEY_DAMAGED: &str =
+    "remove it and certificate.pem, and run: wardein-device certificate; a new key is made";
+const CERTIFICATE_DAMAGED: &str = "remove it and run: wardein-device certificate";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{Permissions, set_permissions, write};
+
+    fn directory() -> (tempfile::TempDir, PathBuf) {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("device");
+        (parent, path)
+    }
+
+    #[test]
+    fn one_process_at_a_time_and_nobody_else() {
+        let (_parent, path) = directory();
+        assert!(matches!(Directory::open(&path), Err(Error::File { .. })));
+        let first = Directory::create(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(matches!(Directory::open(&path), Err(Error::Locked(_))));
+        assert!(Files::open(&path).is_ok(), "reading needs no lock");
+        drop(first);
+        set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
+        assert!(matches!(Directory::open(&path), Err(Error::Open { mode: 0o750, .. })));
+    }
+
+    #[test]
+    fn the_key_is_made_once_kept_and_its_damage_found() {
+        let (_parent, path) = directory();
+        let directory = Directory::create(&path).unwrap();
+        let key = directory.key_or_new().unwrap();
+        assert_eq!(directory.key_or_new().unwrap().verifying_key(), key.verifying_key());
+        let file = path.join(KEY);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let pem = std::fs::read_to_string(&file).unwrap();
+        let (cut, other) = (pem.split_at(90).0.to_owned(), pem.replace("PRIVATE KEY", "CERTIFICATE"));
+        for damaged in [cut, other, String::new(), "a".repeat(MAX_KEY + 1)] {
+            write(&file, damaged).unwrap();
+            let error = directory.key_or_new().err().unwrap();
+            assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_note_of_the_last_contact_may_be_damaged() {
+        let (_parent, path) = directory();
+        let directory = Directory::create(&path).unwrap();
+        let contact = Contact { server_time: 5, action: "authenticate".into() };
+        directory.save_contact(&contact).unwrap();
+        assert_eq!(directory.files().contact(), Some(contact));
+        write(path.join(CONTACT), b"{").unwrap();
+        assert_eq!(directory.files().contact(), None);
+    }
+}

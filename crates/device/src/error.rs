@@ -1,0 +1,143 @@
+//! Why a command fails, and with which exit code.
+
+use crate::attribute::SourceError;
+use crate::authority::Refused;
+use crate::certificate::CertificateError;
+use std::path::PathBuf;
+use wardein_ddkg::device::DeviceError;
+
+/// Why a command fails. Each says what to do next where it is not plain.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("cannot {doing} {}: {source}", .path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The directory can be read or entered by others.
+    #[error("{} is open to others (mode {mode:o}); run: chmod 700 {}", .path.display(), .path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Another process runs this state.
+    #[error("another wardein-device runs with {}; two of them would look like a clone", .0.display())]
+    Locked(PathBuf),
+    /// A file is damaged.
+    #[error("{} is damaged: {why}; {next}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How it shows.
+        why: String,
+        /// What to do.
+        next: &'static str,
+    },
+    /// A field of device.toml, or the option that would set it, is wrong.
+    #[error("device.toml: {field}: {why}")]
+    Config {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no device.toml and no options to make one of.
+    #[error("there is no {}; give --tenant, --device-id, --endpoint, --identity-key and --trust-roots", .0.display())]
+    NotConfigured(PathBuf),
+    /// An option and device.toml disagree.
+    #[error("device.toml is there already and has another {0}; edit it, or leave the option out")]
+    ConfigDiffers(&'static str),
+    /// There is no state.
+    #[error("the device is not enrolled: there is no {}; run: wardein-device enroll", .0.display())]
+    NotEnrolled(PathBuf),
+    /// There is a state whose enrollment is known to the authority.
+    #[error(
+        "the device is enrolled already; once an administrator has let it enroll anew, run enroll with --anew"
+    )]
+    AlreadyEnrolled,
+    /// An attribute cannot be measured.
+    #[error("{0}")]
+    Attribute(SourceError),
+    /// The protocol refuses what came, or what was asked.
+    #[error("{0}")]
+    Protocol(DeviceError),
+    /// The certificate that came is not acceptable.
+    #[error("the certificate that came is not stored: {0}")]
+    Certificate(CertificateError),
+    /// The station works for another tenant.
+    #[error("tenant: the station enrolls for {found}, device.toml has {expected}; use that tenant's station")]
+    OtherTenant {
+        /// The station's.
+        found: String,
+        /// The device's.
+        expected: String,
+    },
+    /// The authority, or the station in its name, refuses.
+    #[error("the authority refuses: {0}")]
+    Refused(Refused),
+    /// The authority's answer is malformed.
+    #[error("the answer is malformed: {0}")]
+    Answer(String),
+    /// Nobody answers.
+    #[error("the authority cannot be reached: {0}")]
+    Unreachable(String),
+    /// The source of randomness, or the device's own key, failed.
+    #[error("{0} failed")]
+    Fault(&'static str),
+}
+
+impl Error {
+    /// The exit code: 1 for a failure here, 2 for a wrong option or setting, 3 for a refusal by the authority, 4 where it
+    /// cannot be reached.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Unreachable(_) => 4,
+            Self::File { .. }
+            | Self::Open { .. }
+            | Self::Locked(_)
+            | Self::Damaged { .. }
+            | Self::NotEnrolled(_)
+            | Self::AlreadyEnrolled
+            | Self::Attribute(_)
+            | Self::Protocol(_)
+            | Self::Certificate(_)
+            | Self::OtherTenant { .. }
+            | Self::Answer(_)
+            | Self::Fault(_) => 1,
+        }
+    }
+
+    /// The error of a file operation.
+    pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { doing, path, source }
+    }
+}
+
+impl From<DeviceError> for Error {
+    fn from(error: DeviceError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<SourceError> for Error {
+    fn from(error: SourceError) -> Self {
+        Self::Attribute(error)
+    }
+}
+
+impl From<CertificateError> for Error {
+    fn from(error: CertificateError) -> Self {
+        Self::Certificate(error)
+    }
+}

@@ -1,0 +1,38 @@
+//! The device's side of Wardein: what it keeps on flash, what it measures of itself, and the agent that keeps it certified.
+//!
+//! What: the state directory, enrollment through a station, proved requests, the certificate of the device's own key, and
+//! the loop that renews it. Why a library: a maker can build the same into its own firmware; the binary `wardein-device` is a
+//! thin shell over it. What it does not do: the protocol itself (`wardein-ddkg`), X.509 (`wardein-pki`), the wire
+//! (`wardein-client`).
+
+mod agent;
+mod attribute;
+mod authority;
+mod backoff;
+mod certificate;
+mod config;
+mod directory;
+mod durable;
+mod enroll;
+mod error;
+mod frames;
+mod given;
+mod grpc;
+mod hex;
+mod lines;
+mod session;
+mod status;
+
+pub use agent::{Agent, Round, When};
+pub use attribute::{Source, SourceError, measure};
+pub use authority::{Authority, CallError, Refused, Station};
+pub use certificate::{Certificate, CertificateError};
+pub use config::Config;
+pub use directory::{Contact, Directory, Files};
+pub use enroll::{Enrolled, enroll};
+pub use error::Error;
+pub use given::Given;
+pub use grpc::{Remote, RemoteStation, Vouched};
+pub use lines::LineStation;
+pub use session::Session;
+pub use status::{Status, utc};

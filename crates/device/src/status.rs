@@ -1,0 +1,150 @@
+//! What the device knows of itself, for people and for scripts.
+
+use crate::certificate;
+use crate::directory::Files;
+use crate::error::Error;
+use serde::Serialize;
+use std::fmt;
+
+/// The answer of `wardein-device status`. It is read without the lock, and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    tenant: String,
+    device_id: String,
+    endpoint: String,
+    /// What the device holds of an enrollment; `None` before it.
+    enrollment: Option<Enrollment>,
+    certificate: Option<CertificateStatus>,
+    /// Why the certificate that is stored cannot be used.
+    certificate_damaged: Option<String>,
+    /// The authority's time at the last ack, in Unix seconds.
+    last_contact: Option<u64>,
+    /// What was asked for then.
+    last_action: Option<String>,
+    /// The last time that an ack told and a file holds, in Unix seconds.
+    known_time: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Enrollment {
+    generation: u64,
+    suite: u16,
+    epoch: u32,
+    /// Whether a proof was acknowledged; until then the confirmation is sent again when it is asked for.
+    confirmed: bool,
+    period: u64,
+    max_uses: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct CertificateStatus {
+    serial: String,
+    not_before: u64,
+    not_after: u64,
+    /// Whether known time lies behind its end.
+    expired: bool,
+}
+
+impl Status {
+    /// What `files` tell.
+    pub fn read(files: &Files) -> Result<Self, Error> {
+        let config = files.config()?.ok_or_else(|| files.not_configured())?;
+        let state = files.state(&config)?;
+        let contact = files.contact();
+        let known_time = match (&state, &contact) {
+            (Some(state), Some(contact)) => Some(state.known_time().max(contact.server_time)),
+            (Some(state), None) => Some(state.known_time()),
+            (None, _) => None,
+        };
+        let (certificate, certificate_damaged) = match certificate::stored(files, &config) {
+            Ok(certificate) => (certificate, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Ok(Self {
+            tenant: config.device.tenant.to_string(),
+            device_id: config.device.device.to_string(),
+            endpoint: config.endpoint,
+            enrollment: state.map(|mut state| Enrollment {
+                generation: state.generation(),
+                suite: state.suite().number(),
+                epoch: state.proof_epoch(),
+                period: state.schedule().period,
+                max_uses: state.schedule().max_uses,
+                confirmed: state.confirmation().is_none(),
+            }),
+            certificate: certificate.map(|certificate| CertificateStatus {
+                serial: certificate.serial.to_string(),
+                not_before: certificate.not_before,
+                not_after: certificate.not_after,
+                expired: known_time.is_some_and(|time| time > certificate.not_after),
+            }),
+            certificate_damaged,
+            last_contact: contact.as_ref().map(|contact| contact.server_time),
+            last_action: contact.map(|contact| contact.action),
+            known_time,
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |time: Option<u64>| time.map_or_else(|| "never".into(), utc);
+        writeln!(f, "device        {}/{}", self.tenant, self.device_id)?;
+        writeln!(f, "authority     {}", self.endpoint)?;
+        match &self.enrollment {
+            None => writeln!(f, "enrolled      no; run: wardein-device enroll")?,
+            Some(enrollment) => {
+                let standing = if enrollment.confirmed { "yes" } else { "yes, no proof acknowledged yet" };
+                writeln!(f, "enrolled      {standing}")?;
+                writeln!(f, "generation    {} (suite {})", enrollment.generation, enrollment.suite)?;
+                writeln!(f, "epoch         {}", enrollment.epoch)?;
+            }
+        }
+        match (&self.certificate, &self.certificate_damaged) {
+            (Some(certificate), _) => {
+                let expired = if certificate.expired { " (expired)" } else { "" };
+                writeln!(f, "certificate   {}", certificate.serial)?;
+                writeln!(f, "valid until   {}{expired}", utc(certificate.not_after))?;
+            }
+            (None, Some(why)) => writeln!(f, "certificate   unusable: {why}")?,
+            (None, None) => writeln!(f, "certificate   none; run: wardein-device certificate")?,
+        }
+        let action = self.last_action.as_deref().map(|action| format!(" ({action})")).unwrap_or_default();
+        writeln!(f, "last contact  {}{action}", time(self.last_contact))?;
+        write!(f, "known time    {}", time(self.known_time))
+    }
+}
+
+/// A Unix second as RFC 3339, by the civil calendar counted in eras of 400 years that begin on 1 March.
+pub fn utc(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * day + 2) / 153;
+    let day = day - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_print_as_dates() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(utc(seconds), text);
+        }
+    }
+}

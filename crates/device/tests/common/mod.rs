@@ -1,0 +1,281 @@
+//! An authority in the test's own process: a DDKG record, an issuing CA, a clock that the test sets, and faults on demand.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use wardein_crypto::{P256SigningKey, Secret, SystemEntropy};
+use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
+use wardein_ddkg::message::{
+    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest,
+};
+use wardein_ddkg::{ChallengeKey, DeviceName, Policy, Purposes, Recipe};
+use wardein_device::{
+    Authority, CallError, Config, Directory, Enrolled, Error, Refused, Session, Station, enroll,
+};
+use wardein_domain::{Schedule, Serial, TenantId};
+use wardein_pki::{Csr, DeviceIdentity, IssuingCa, RootCa, Validity, pem};
+
+pub const START: u64 = 1_800_000_000;
+pub const VALIDITY: u64 = 36_000;
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request is lost.
+    Lost,
+    /// The request is carried out, and its answer is lost.
+    AnswerLost,
+    /// The answer is changed on its way.
+    AnswerChanged,
+    /// Refused with this code, before it is looked at.
+    Refused(&'static str),
+}
+
+pub struct World {
+    pub now: u64,
+    pub away: bool,
+    pub record: Option<Record>,
+    /// Faults of the next calls of `prove` and of the station, in turn.
+    pub faults: VecDeque<Option<Fault>>,
+    pub calls: Vec<&'static str>,
+    /// Whom the certificates are for, where not for the device.
+    pub certify_as: Option<&'static str>,
+    pub tenant: TenantId,
+    pub schedule: Schedule,
+    pub root_pem: String,
+    pub identity: P256SigningKey,
+    issuing: IssuingCa,
+    challenges: ChallengeKey,
+    policy: Policy,
+    serials: u8,
+}
+
+/// A handle on the one authority, which device, station and test share.
+#[derive(Clone)]
+pub struct Shared(pub Rc<RefCell<World>>);
+
+fn key() -> P256SigningKey {
+    P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap()
+}
+
+impl Shared {
+    pub fn new() -> Self {
+        let domain = "wardein.example".parse().unwrap();
+        let years = Validity::new(START - 86_400, START + 10 * 366 * 86_400).unwrap();
+        let root = RootCa::found(&domain, key(), Serial::from_random([1; 16]), years).unwrap();
+        let issuing = root.found_issuing(key(), Serial::from_random([2; 16]), years).unwrap();
+        Self(Rc::new(RefCell::new(World {
+            now: START,
+            away: false,
+            record: None,
+            faults: VecDeque::new(),
+            calls: Vec::new(),
+            certify_as: None,
+            tenant: "clinic".parse().unwrap(),
+            schedule: Schedule { period: 3600, max_uses: 0, not_before: START },
+            root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
+            identity: key(),
+            issuing,
+            challenges: ChallengeKey::new(Secret::filled(|bytes| bytes.fill(9))),
+            policy: Policy::default(),
+            serials: 10,
+        })))
+    }
+
+    /// device.toml for one device of this authority.
+    pub fn config(&self) -> Config {
+        let world = self.0.borrow();
+        let point: String =
+            world.identity.verifying_key().0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = format!(
+            "tenant = \"clinic\"\ndevice_id = \"pump-1\"\nendpoint = \"https://localhost:1\"\nidentity_key = \
+             \"{point}\"\nauthenticate_every = 600\ntrust_roots = \"\"\"\n{}\"\"\"\n[attributes]\n\
+             firmware = \"file:/firmware\"\ntag = \"text:x\"\n",
+            world.root_pem
+        );
+        Config::parse(&text).unwrap()
+    }
+
+    pub fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.borrow_mut().calls)
+    }
+
+    pub fn fault(&self, faults: &[Option<Fault>]) {
+        self.0.borrow_mut().faults = faults.iter().copied().collect();
+    }
+
+    pub fn at(&self, now: u64) {
+        self.0.borrow_mut().now = now;
+    }
+}
+
+impl World {
+    fn enter(&mut self, call: &'static str) -> Result<Option<Fault>, CallError> {
+        self.calls.push(call);
+        if self.away {
+            return Err(CallError::Unreachable("nobody there".into()));
+        }
+        match self.faults.pop_front().flatten() {
+            Some(Fault::Lost) => Err(CallError::Unreachable("lost".into())),
+            Some(Fault::Refused(code)) => {
+                Err(CallError::Refused(Refused { code: code.into(), ..Refused::default() }))
+            }
+            fault => Ok(fault),
+        }
+    }
+
+    fn leave<T>(fault: Option<Fault>, answer: T) -> Result<T, CallError> {
+        match fault {
+            Some(Fault::AnswerLost) => Err(CallError::Unreachable("the answer is lost".into())),
+            _ => Ok(answer),
+        }
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe::new(vec!["tag".parse().unwrap(), "firmware".parse().unwrap()]).unwrap()
+    }
+
+    pub fn answer(&mut self, request: &EnrollRequest) -> Result<EnrollReply, Refusal> {
+        let schedule = Schedule { not_before: self.now, ..self.schedule };
+        let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
+        let identity = &self.identity;
+        let sign = |digest: &wardein_crypto::Digest| identity.sign(digest.as_ref());
+        let enrolled =
+            Record::enroll(self.record.as_ref(), request, &terms, sign, &mut SystemEntropy::default())?;
+        if let Some(record) = enrolled.record {
+            self.record = Some(record);
+        }
+        Ok(enrolled.reply)
+    }
+
+    pub fn confirmed(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
+        let unknown = Refused { code: "device-unknown".into(), ..Refused::default() };
+        let record = self.record.as_mut().ok_or(CallError::Refused(unknown))?;
+        record.confirm(confirmation).map(|_| ()).map_err(|refusal| refused(&refusal))
+    }
+
+    fn certify(&mut self, device: &DeviceName, csr: &[u8]) -> Vec<u8> {
+        self.serials += 1;
+        let identity = DeviceIdentity {
+            serial: Serial::from_random([self.serials; 16]),
+            tenant: device.tenant.clone(),
+            device: self.certify_as.map_or_else(|| device.device.clone(), |name| name.parse().unwrap()),
+            validity: Validity::new(self.now, self.now + VALIDITY).unwrap(),
+        };
+        let leaf = self.issuing.issue_device(&Csr::parse(csr).unwrap(), &identity).unwrap();
+        let mut body = Vec::new();
+        for der in [leaf.der(), self.issuing.certificate().der()] {
+            body.extend_from_slice(&(der.len() as u32).to_be_bytes());
+            body.extend_from_slice(der);
+        }
+        body
+    }
+}
+
+fn refused(refusal: &Refusal) -> CallError {
+    CallError::Refused(Refused {
+        code: refusal.code().into(),
+        message: refusal.to_string(),
+        next_epoch: if let Refusal::EpochSpent { next } = refusal { Some(*next) } else { None },
+        highest_epoch: if let Refusal::EpochAhead { highest } = refusal { Some(*highest) } else { None },
+        request_id: String::new(),
+    })
+}
+
+impl Authority for Shared {
+    async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
+        let mut world = self.0.borrow_mut();
+        world.calls.push("challenge");
+        if world.away {
+            return Err(CallError::Unreachable("nobody there".into()));
+        }
+        let recipe = world.recipe();
+        let challenge =
+            world.challenges.issue(device, &recipe, world.now * 1000, &mut SystemEntropy::default()).unwrap();
+        Ok(ChallengeOffer { challenge, server_time: world.now, recipe })
+    }
+
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<AckedReply, CallError> {
+        let mut world = self.0.borrow_mut();
+        let fault = world.enter("prove")?;
+        let (now, policy, recipe) = (world.now, world.policy.clone(), world.recipe());
+        let checked = world
+            .challenges
+            .check(&request.challenge, &request.device, &recipe, now * 1000, &policy)
+            .expect("the challenge is fresh");
+        let Some(record) = world.record.as_mut() else {
+            return Err(CallError::Refused(Refused { code: "proof-wrong".into(), ..Refused::default() }));
+        };
+        let accepted = record
+            .verify(request, checked, &recipe, body, now, &policy)
+            .map_err(|refusal| refused(&refusal))?;
+        let body = match request.action.as_str() {
+            "certificate" => world.certify(&request.device, body),
+            _ => Vec::new(),
+        };
+        let mut reply = accepted.reply(now, body);
+        if fault == Some(Fault::AnswerChanged) {
+            reply.server_time += 1;
+        }
+        World::leave(fault, reply)
+    }
+
+    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
+        let mut world = self.0.borrow_mut();
+        world.calls.push("confirm by device");
+        world.confirmed(confirmation)
+    }
+}
+
+impl Station for Shared {
+    async fn enroll(&mut self, request: &EnrollRequest) -> Result<(TenantId, EnrollReply), CallError> {
+        let mut world = self.0.borrow_mut();
+        let fault = world.enter("enroll")?;
+        let reply = world.answer(request).map_err(|refusal| refused(&refusal))?;
+        let tenant = world.tenant.clone();
+        World::leave(fault, (tenant, reply))
+    }
+
+    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
+        let mut world = self.0.borrow_mut();
+        let fault = world.enter("confirm")?;
+        world.confirmed(confirmation)?;
+        World::leave(fault, ())
+    }
+}
+
+/// A device with a disk of its own.
+pub struct Device {
+    pub home: tempfile::TempDir,
+    pub authority: Shared,
+}
+
+impl Device {
+    pub fn new(authority: &Shared) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("firmware"), b"v1").unwrap();
+        Self { home, authority: authority.clone() }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    pub fn root(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub async fn enroll(&self, anew: bool) -> Result<Enrolled, Error> {
+        let directory = Directory::create(&self.path())?;
+        let (config, mut station) = (self.authority.config(), self.authority.clone());
+        enroll(&directory, &config, self.root(), anew, &mut station, &mut SystemEntropy::default()).await
+    }
+
+    /// A restart: everything is read from the disk again.
+    pub fn session(&self) -> Result<Session<Shared, SystemEntropy>, Error> {
+        let (directory, config) = (Directory::open(&self.path())?, self.authority.config());
+        Session::new(directory, config, self.authority.clone(), SystemEntropy::default(), self.root().into())
+    }
+}

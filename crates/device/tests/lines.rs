@@ -1,0 +1,207 @@
+//! The binary, enrolled in lines of JSON by a station that this test plays.
+
+mod common;
+
+use common::{Device, Shared};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use wardein_ddkg::message::{Confirmation, EnrollRequest};
+use wardein_ddkg::{Attributes, DeviceName, DeviceShare, Suite};
+
+struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(device: &Device) -> Self {
+        let (config, home) = (device.authority.config(), device.root());
+        let (key, roots) = (home.join("identity.pub"), home.join("roots.pem"));
+        std::fs::write(&key, hex(&config.identity_key.0)).unwrap();
+        std::fs::write(&roots, &config.trust_roots).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wardein-device"))
+            .args(["enroll", "--begin", "--tenant", "clinic", "--device-id", "pump-1"])
+            .args(["--endpoint", "https://localhost:1", "--attribute", "tag=text:x", "--attribute"])
+            .arg(format!("firmware=file:{}", home.join("firmware").display()))
+            .arg("--dir")
+            .arg(device.path())
+            .arg("--identity-key")
+            .arg(key)
+            .arg("--trust-roots")
+            .arg(roots)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { input: child.stdin.take(), output, child }
+    }
+
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    fn say(&mut self, line: &Value) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn end(mut self) -> i32 {
+        drop(self.input.take());
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let text = value.as_str().unwrap();
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn name(line: &Value) -> DeviceName {
+    DeviceName {
+        tenant: line["tenant"].as_str().unwrap().parse().unwrap(),
+        device: line["device_id"].as_str().unwrap().parse().unwrap(),
+    }
+}
+
+/// What a station and the authority behind it make of a request line.
+fn reply(authority: &Shared, line: &Value) -> Value {
+    assert_eq!((&line["type"], &line["version"]), (&json!("request"), &json!(1)));
+    let mut attributes = Attributes::new();
+    for attribute in line["attributes"].as_array().unwrap() {
+        attributes
+            .insert(attribute["name"].as_str().unwrap().parse().unwrap(), &bytes(&attribute["value"]))
+            .unwrap();
+    }
+    let suite = Suite::from_number(u16::try_from(line["suite"].as_u64().unwrap()).unwrap()).unwrap();
+    let request = EnrollRequest {
+        device: name(line),
+        nonce: bytes(&line["device_nonce"]).try_into().unwrap(),
+        share: DeviceShare::new(suite, &bytes(&line["device_share"])).unwrap(),
+        attributes,
+    };
+    let reply = authority.0.borrow_mut().answer(&request).unwrap();
+    json!({
+        "type": "reply", "tenant": "clinic", "authority_share": hex(reply.share.as_bytes()),
+        "generation": reply.generation,
+        "schedule": {
+            "period": reply.schedule.period, "max_uses": reply.schedule.max_uses,
+            "not_before": reply.schedule.not_before,
+        },
+        "signature": hex(&reply.signature), "authority_confirmation": hex(&reply.confirmation.0),
+    })
+}
+
+fn confirm(authority: &Shared, line: &Value) {
+    assert_eq!(line["type"], "confirmation");
+    let tag = wardein_crypto::Tag(bytes(&line["device_confirmation"]).try_into().unwrap());
+    authority.0.borrow_mut().confirmed(&Confirmation { device: name(line), tag }).unwrap();
+}
+
+#[test]
+fn a_station_enrolls_the_process_line_by_line() {
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    let mut process = Process::start(&device);
+    let request = process.hear();
+    process.say(&reply(&authority, &request));
+    let confirmation = process.hear();
+    assert!(device.path().join("state").exists(), "saved before it is said");
+    confirm(&authority, &confirmation);
+    process.say(&json!({"type": "confirmed"}));
+    assert_eq!(process.hear(), json!({"type": "done", "generation": 1, "confirmed": true}));
+    assert_eq!(process.end(), 0);
+}
+
+#[test]
+fn a_station_that_leaves_before_the_end_finds_the_device_ready_to_go_on() {
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    // Gone before the reply: nothing is saved.
+    let mut process = Process::start(&device);
+    process.hear();
+    assert_eq!(process.end(), 4);
+    assert!(!device.path().join("state").exists());
+    // Gone before the confirmation was taken.
+    let mut process = Process::start(&device);
+    let request = process.hear();
+    process.say(&reply(&authority, &request));
+    assert_eq!(process.hear()["type"], "confirmation");
+    assert_eq!(process.end(), 0);
+    // Back again: the confirmation comes first.
+    let mut process = Process::start(&device);
+    let confirmation = process.hear();
+    confirm(&authority, &confirmation);
+    process.say(&json!({"type": "confirmed"}));
+    assert_eq!(process.hear()["confirmed"], true);
+    assert_eq!(process.end(), 0);
+    // Had the authority forgotten it, a request would follow.
+    let mut process = Process::start(&device);
+    process.hear();
+    process.say(&json!({"type": "refused", "code": "device-unknown", "message": ""}));
+    assert_eq!(process.hear()["type"], "request");
+    process.say(&json!({"type": "refused", "code": "quota-exhausted", "message": "0 left"}));
+    let error = process.hear();
+    assert!(error["message"].as_str().unwrap().contains("quota-exhausted: 0 left"), "{error}");
+    assert_eq!(process.end(), 3);
+}
+
+#[test]
+fn lines_that_are_none_end_it_and_save_nothing() {
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    let good = |process: &mut Process| {
+        let request = process.hear();
+        reply(&authority, &request)
+    };
+    let changes: [fn(&mut Value); 8] = [
+        |line| line["extra"] = json!(1),
+        |line| line["type"] = json!("confirmed"),
+        |line| line["authority_share"] = json!("04ab"),
+        |line| line["authority_share"] = json!("zz"),
+        |line| line["generation"] = json!(0),
+        |line| line["schedule"]["period"] = json!(line["schedule"]["period"].as_u64().unwrap() + 1),
+        |line| line["authority_confirmation"] = json!("00".repeat(32)),
+        |line| line["tenant"] = json!("x".repeat(20_000)),
+    ];
+    for change in changes {
+        let mut process = Process::start(&device);
+        let mut line = good(&mut process);
+        change(&mut line);
+        process.say(&line);
+        assert_eq!(process.hear()["type"], "error", "{line}");
+        assert_eq!(process.end(), 1, "{line}");
+        assert!(!device.path().join("state").exists());
+    }
+}
+
+#[test]
+fn exit_codes_tell_what_kind_of_failure_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let dir = home.path().join("state");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wardein-device"));
+        command
+            .args(args)
+            .arg("--dir")
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.status().unwrap().code()
+    };
+    assert_eq!(run(&["--help"]), Some(0));
+    assert_eq!(run(&["enroll"]), Some(2));
+    assert_eq!(run(&["enroll", "--station-cert", "x"]), Some(2));
+    assert_eq!(run(&["status"]), Some(1), "there is no directory");
+    assert_eq!(run(&["enroll", "--begin"]), Some(2), "there is no device.toml");
+    assert_eq!(run(&["authenticate"]), Some(2));
+}
