@@ -55,6 +55,20 @@ fn a_holder_that_falls_behind_is_noticed_by_a_challenge_that_is_certainly_later(
 }
 
 #[test]
+fn a_number_that_was_skipped_is_no_way_in_for_a_late_challenge() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let mut copy = pair.copy();
+    pair.restart();
+    pair.ask("authenticate", b"");
+    assert_eq!(pair.prove().1, 65);
+    pair.now_ms += pair.setup.policy.skew_ms + 1;
+    pair.swap(&mut copy);
+    let sent = pair.ask("authenticate", b"");
+    let evidence = evidence(&mut pair, &sent);
+    assert_eq!((evidence.sign, evidence.number), (CloneSign::NumberTooLow, 64));
+}
+
+#[test]
 fn a_holder_left_behind_in_a_retired_generation_is_noticed() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
     let mut copy = pair.copy();
