@@ -1,6 +1,5 @@
 //! The queue of changes, and the one thread that writes them in groups.
 
-use std::future::Future;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -48,15 +47,13 @@ impl Queue {
     }
 
     /// Queues a change, waiting while the queue is full, and resolves when it is durable or refused.
-    pub(crate) fn commit(&self, change: Change) -> impl Future<Output = Result<(), CommitError>> + Send {
-        async move {
-            bounds::check(&change)?;
-            let gone = || CommitError::Unavailable("its writer has stopped; restart the service".into());
-            let (answer, outcome) = oneshot::channel();
-            let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-            jobs.send(Job { change, answer }).await.map_err(|_| gone())?;
-            outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("its writer stopped halfway".into())))
-        }
+    pub(crate) async fn commit(&self, change: Change) -> Result<(), CommitError> {
+        bounds::check(&change)?;
+        let gone = || CommitError::Unavailable("its writer has stopped; restart the service".into());
+        let (answer, outcome) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(Job { change, answer }).await.map_err(|_| gone())?;
+        outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("its writer stopped halfway".into())))
     }
 
     /// Lets a writer that is down try to come up, without waiting for it.

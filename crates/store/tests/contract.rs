@@ -1,4 +1,9 @@
 //! The contract, kept by both stores.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test states its expectations so, also in its helpers"
+)]
 
 use tempfile::TempDir;
 use wardein_store::{AnyStore, Kind, Options};

@@ -58,17 +58,24 @@ enum Found {
     Store,
 }
 
-/// Looks, without altering anything.
+/// Looks, without altering anything, unless a crash left a journal that must be rolled back before anything can be read.
 fn inspect(path: &Path) -> Result<Found, OpenError> {
-    let look = || -> rusqlite::Result<(i32, u32, bool)> {
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, 1 << 20)?;
+    let look = |mode| -> rusqlite::Result<(i32, u32, bool)> {
+        let connection = connect(path, mode, 1 << 20)?;
         Ok((
             connection.pragma_query_value(None, "application_id", |record| record.get(0))?,
             connection.pragma_query_value(None, "user_version", |record| record.get(0))?,
             connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", (), |record| record.get(0))?,
         ))
     };
-    let (application, format, empty) = look().map_err(|error| match error.sqlite_error_code() {
+    let looked = match look(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        // A kill while the file was set up leaves such a journal (sqlite.org/rescode.html#readonly_rollback).
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+            look(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        }
+        looked => looked,
+    };
+    let (application, format, empty) = looked.map_err(|error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => foreign(path, "not a SQLite file".into()),
         Some(ErrorCode::DatabaseCorrupt) => {
             OpenError::Damaged { path: path.to_owned(), what: error.to_string() }

@@ -1,0 +1,91 @@
+//! Durable commits a second: each updates a row of 2.5 KB and adds an audit entry of 200 bytes.
+//!
+//! `cargo bench -p wardein-store` prints a line for each store and number of concurrent writers. Rows are picked at
+//! random among 20,000. `WARDEIN_BENCH_DIR` is where the stores are made; its disk is what is measured.
+#![allow(clippy::unwrap_used, reason = "it is run by hand")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wardein_engine::port::{Change, Store, Table};
+use wardein_store::{AnyStore, Kind, Options};
+
+fn main() {
+    for kind in [Kind::Sqlite, Kind::Sled] {
+        let place = match std::env::var_os("WARDEIN_BENCH_DIR") {
+            Some(directory) => tempfile::tempdir_in(directory).unwrap(),
+            None => tempfile::tempdir().unwrap(),
+        };
+        let path = place.path().join(kind.file_name());
+        let store = Arc::new(AnyStore::open(kind, &path, &Options::default()).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let begun = Instant::now();
+        for first in (0..ROWS).step_by(500) {
+            let mut change = Change::default();
+            for n in first..first + 500 {
+                change.insert(Table::DeviceKeys, key(n), vec![n as u8; 2500]);
+            }
+            runtime.block_on(store.commit(change)).unwrap();
+        }
+        let filled = f64::from(ROWS) / begun.elapsed().as_secs_f64();
+        println!("{:>6}: {filled:>8.0} rows/s inserted 500 at a time", kind.name());
+        for writers in [1, 32, 256] {
+            let per_second = measure(&runtime, &store, writers);
+            println!("{:>6}: {per_second:>8.0} commits/s, {writers} at once", kind.name());
+        }
+        let begun = Instant::now();
+        for n in 0..50_000_u32 {
+            store.get(Table::DeviceKeys, &key(n.wrapping_mul(2_654_435_761) % ROWS)).unwrap().unwrap();
+        }
+        println!("{:>6}: {:>8.0} reads/s", kind.name(), 50_000.0 / begun.elapsed().as_secs_f64());
+    }
+}
+
+fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<AnyStore>, writers: u32) -> f64 {
+    let begun = Instant::now();
+    let end = begun + TIME;
+    let share = ROWS / writers;
+    let tasks: Vec<_> = (0..writers)
+        .map(|writer| {
+            let store = Arc::clone(store);
+            runtime.spawn(async move {
+                // The version is known, as a writer has its rows to itself; reading is measured apart.
+                let mut versions = vec![0; share as usize];
+                let (mut done, mut random) = (0_u64, writer + 1);
+                while Instant::now() < end {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let at = (random >> 8) % share;
+                    let key = key(writer * share + at);
+                    let version = &mut versions[at as usize];
+                    if *version == 0 {
+                        *version = store.get(Table::DeviceKeys, &key).unwrap().unwrap().version;
+                    }
+                    let mut change = Change::default();
+                    change.update(Table::DeviceKeys, key, *version, vec![done as u8; 2500]);
+                    change.audit.push(vec![7; 200]);
+                    store.commit(change).await.unwrap();
+                    *version += 1;
+                    done += 1;
+                }
+                done
+            })
+        })
+        .collect();
+    let done = runtime.block_on(async {
+        let mut done = 0;
+        for task in tasks {
+            done += task.await.unwrap();
+        }
+        done
+    });
+    done as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// As the engine's keys of devices: a tenant, then an id without order.
+fn key(n: u32) -> Vec<u8> {
+    let spread = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!("hospital-a\0device-{spread:016x}").into_bytes()
+}
+
+const ROWS: u32 = 20_480;
+const TIME: Duration = Duration::from_secs(4);

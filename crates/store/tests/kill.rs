@@ -1,0 +1,195 @@
+//! kill -9 at random moments: everything that was acknowledged is there, and every change is there whole or not at all.
+//!
+//! The test starts itself as the victim: a process that writes through the port from several tasks, and prints each
+//! acknowledgement as it comes. `WARDEIN_KILL_ROUNDS` asks for more rounds than the usual 30 of each store.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test states its expectations so, also in its helpers"
+)]
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use wardein_engine::port::{Change, Store, Table};
+use wardein_store::{AnyStore, Kind, Options};
+
+#[test]
+fn sqlite_keeps_what_it_acknowledged() {
+    kill_repeatedly(Kind::Sqlite);
+}
+
+#[test]
+fn sled_keeps_what_it_acknowledged() {
+    kill_repeatedly(Kind::Sled);
+}
+
+/// Not a test: what is killed. Without its variables it does nothing.
+#[test]
+fn victim() {
+    let (Ok(path), Ok(kind)) = (std::env::var(PATH), std::env::var(KIND)) else { return };
+    let kind = if kind == "sled" { Kind::Sled } else { Kind::Sqlite };
+    let store = Arc::new(AnyStore::open(kind, Path::new(&path), &options()).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let store = Arc::clone(&store);
+            runtime.spawn(async move {
+                for _ in 0..u64::MAX {
+                    let counter = store.get(Table::Device, &[task]).unwrap();
+                    let n = counter.map_or(0, |row| row.version) + 1;
+                    store.commit(change(task, n)).await.unwrap();
+                    // One write each, so that a line is whole or not there. Not println, which the harness keeps.
+                    let line = format!("ack {task} {n}\n");
+                    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+                }
+            })
+        })
+        .collect();
+    // None of them ends; one that fails ends the process.
+    for task in tasks {
+        runtime.block_on(task).unwrap();
+    }
+}
+
+/// The change number `n` of a task: its counter's next version, a row of its own of a size that varies from nothing to several
+/// pieces, and an audit entry.
+fn change(task: u8, n: u64) -> Change {
+    let mut change = Change::default();
+    match n {
+        1 => change.insert(Table::Device, vec![task], value(task, n)),
+        _ => change.update(Table::Device, vec![task], n - 1, value(task, n)),
+    }
+    change.insert(Table::Certificate, key(task, n), value(task, n));
+    change.audit.push(key(task, n));
+    change
+}
+
+fn key(task: u8, n: u64) -> Vec<u8> {
+    [&[task][..], &n.to_be_bytes()].concat()
+}
+
+fn value(task: u8, n: u64) -> Vec<u8> {
+    let size = (n * 2_654_435_761 + u64::from(task) * 97) % if n.is_multiple_of(10) { 20_000 } else { 3000 };
+    (0..size).map(|at| (at * 31 + n * 7 + u64::from(task)) as u8).collect()
+}
+
+fn kill_repeatedly(kind: Kind) {
+    let rounds = std::env::var("WARDEIN_KILL_ROUNDS").map_or(30, |rounds| rounds.parse().unwrap());
+    let mut place = tempfile::tempdir().unwrap();
+    let mut random = Random(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1);
+    println!("{kind:?}: seed {:#x}", random.0);
+    let mut acknowledged = HashMap::new();
+    let mut total = 0;
+    for round in 0..rounds {
+        if round % 10 == 0 {
+            // A new place now and then: creation is killed too.
+            place = tempfile::tempdir().unwrap();
+            acknowledged.clear();
+        }
+        let path = place.path().join(kind.file_name());
+        // One in four is killed while it opens.
+        let delay = Duration::from_micros(random.below(if round % 4 == 0 { 20_000 } else { 120_000 }));
+        let now = run_and_kill(kind, &path, delay, round % 4 != 0);
+        total += now.len();
+        for (task, n) in now {
+            let last = acknowledged.entry(task).or_insert(0);
+            assert_eq!(n, *last + 1, "round {round}: a version was given twice or skipped");
+            *last = n;
+        }
+        verify(kind, &path, &mut acknowledged);
+    }
+    println!("{kind:?}: {rounds} kills, {total} acknowledged, none lost");
+    assert!(total > rounds, "the victim came to write");
+}
+
+/// Runs the victim for `delay`, from its first acknowledgement on where `await_first`; what it acknowledged.
+fn run_and_kill(kind: Kind, path: &Path, delay: Duration, await_first: bool) -> Vec<(u8, u64)> {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
+        .env(PATH, path)
+        .env(KIND, kind.name())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = victim.stdout.take().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&seen);
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = String::from_utf8(line.unwrap()).unwrap();
+            let Some((_, ack)) = line.split_once("ack ") else { continue };
+            let (task, n) = ack.split_once(' ').unwrap();
+            lines.lock().unwrap().push((task.parse().unwrap(), n.parse().unwrap()));
+        }
+    });
+    let patience = Instant::now() + Duration::from_secs(60);
+    while await_first && seen.lock().unwrap().is_empty() {
+        assert!(
+            Instant::now() < patience && victim.try_wait().unwrap().is_none(),
+            "the victim does not write"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(delay);
+    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    reader.join().unwrap();
+    Arc::into_inner(seen).unwrap().into_inner().unwrap()
+}
+
+/// Everything acknowledged is there; what is there beyond is whole. `acknowledged` becomes what is there.
+fn verify(kind: Kind, path: &Path, acknowledged: &mut HashMap<u8, u64>) {
+    let store = AnyStore::open(kind, path, &options()).unwrap();
+    store.verify().unwrap();
+    let mut changes = 0;
+    for task in 0..TASKS {
+        let counter = store.get(Table::Device, &[task]).unwrap();
+        let n = counter.as_ref().map_or(0, |row| row.version);
+        let known = acknowledged.get(&task).copied().unwrap_or(0);
+        assert!(n >= known, "task {task}: {known} was acknowledged, {n} is there");
+        assert!(n <= known + 1, "task {task} has one change under way at most");
+        assert_eq!(counter.map(|row| row.value), (n > 0).then(|| value(task, n)));
+        let rows = store.scan(Table::Certificate, &[task], None, usize::MAX).unwrap();
+        assert_eq!(rows.len() as u64, n);
+        for (at, (found, row)) in (1..).zip(rows) {
+            assert_eq!((found, row.version, row.value), (key(task, at), 1, value(task, at)));
+        }
+        changes += n;
+        acknowledged.insert(task, n);
+    }
+    assert_eq!(store.last_audit(), Ok(changes));
+    let mut next = HashMap::new();
+    for (number, (seq, entry)) in (1..).zip(store.audit(1, usize::MAX).unwrap()) {
+        assert_eq!(seq, number);
+        let n = next.entry(entry[0]).or_insert(0);
+        *n += 1;
+        assert_eq!(entry, key(entry[0], *n), "a task's entries are in its order");
+    }
+    assert_eq!(next.values().sum::<u64>(), changes);
+}
+
+fn options() -> Options {
+    Options { cache: 1 << 20, ..Options::default() }
+}
+
+/// xorshift64: moments need no better randomness.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+const TASKS: u8 = 8;
+const PATH: &str = "WARDEIN_KILL_PATH";
+const KIND: &str = "WARDEIN_KILL_KIND";
