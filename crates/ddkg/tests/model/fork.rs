@@ -1,0 +1,54 @@
+//! Two holders of one state, and what (I4) says of them.
+//!
+//! Messages that never arrive cannot raise an alarm, and numbers that a holder skips let it leapfrog the other; so (I4) is
+//! stated twice.
+//!
+//! *General form*, whatever was lost, skipped or crashed: a request with a right mac that arrives in time raises the alarm
+//! when its challenge was issued more than `skew` after the latest answered one of the generation that judges it, and
+//! its number is not above the highest accepted, or its generation is retired (one of the last four); and whenever it is
+//! under a replaced generation (one of the last eight). The one exception is an epoch that can no longer be derived: that
+//! is refused as `epoch-spent`, and the next request, which heeds the epoch named, raises it.
+//!
+//! *Two speakers*: a *turn* is a request of one holder that arrives after one of the other, its challenge issued more than
+//! `skew` after every challenge that the other had answered. While neither skips numbers (no crash, no request that is
+//! lost), the alarm has been raised when each of the two has had its second turn, not counting turns that are refused as
+//! `epoch-spent`; and of those no holder has more than [`SPENT_TURNS`] in a row. Each must have had its turns: the requests of one
+//! who only ever speaks within `skew` of the other's look like repeated messages, and are refused as such.
+
+use crate::config::SKEW_MS;
+
+/// The two holders since the fork.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Fork {
+    /// When the latest challenge was issued that each holder answered by a request that arrived, in Unix milliseconds.
+    pub(crate) last_ms: [Option<u64>; 2],
+    /// Who spoke last.
+    pub(crate) speaker: Option<usize>,
+    /// Turns of each that were not refused as `epoch-spent`; two stand for more.
+    pub(crate) turns: [u8; 2],
+    /// Turns of each in a row that were.
+    pub(crate) spent: [u8; 2],
+    /// Whether numbers were skipped since.
+    pub(crate) skipped: bool,
+}
+
+/// How many turns of one holder may be refused as `epoch-spent` before the two meet.
+pub(crate) const SPENT_TURNS: u8 = 2;
+
+impl Fork {
+    /// A request of `holder` arrived. True where (I4) is broken.
+    pub(crate) fn arrived(&mut self, holder: usize, issued_ms: u64, is_alarm: bool, is_spent: bool) -> bool {
+        let other = self.last_ms[1 - holder];
+        let is_turn =
+            self.speaker == Some(1 - holder) && other.is_some_and(|other| issued_ms > other + SKEW_MS);
+        self.speaker = Some(holder);
+        self.last_ms[holder] = self.last_ms[holder].max(Some(issued_ms));
+        if is_turn && is_spent {
+            self.spent[holder] += 1;
+        } else if is_turn {
+            self.turns[holder] = 2.min(self.turns[holder] + 1);
+            self.spent[holder] = 0;
+        }
+        !is_alarm && !self.skipped && (self.turns == [2, 2] || self.spent[holder] > SPENT_TURNS)
+    }
+}
