@@ -1,8 +1,9 @@
 //! Rekey: lost, repeated, overtaken, and what becomes of the old generation.
 
 use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, TIMELESS, audience, suites};
-use wardein_ddkg::authority::Refusal;
+use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::device::{DeviceError, DeviceState};
+use wardein_ddkg::message::RekeyAsk;
 
 #[test]
 fn a_rekey_takes_effect_with_the_first_proof_under_it() {
@@ -29,14 +30,13 @@ fn a_lost_rekey_reply_leaves_the_old_generation_working_and_asking_again_replace
         let mut pair = Pair::proven(Setup { suite, ..Setup::new(HOURLY) });
         let lost = pair.ask_rekey();
         let accepted = pair.receive(&lost).unwrap();
-        let late = pair.answer_rekey(&lost, &accepted);
+        pair.answer_rekey(&lost, &accepted);
         assert_eq!(pair.prove(), (0, 2));
-        // A restart forgets the private share: the reply could not be used even if it came now.
+        // A restart forgets what is in flight, and the private share with it.
         pair.restart();
         let again = pair.ask_rekey();
         let accepted = pair.receive(&again).unwrap();
         let reply = pair.answer_rekey(&again, &accepted);
-        drop((lost.in_flight, late));
         pair.acknowledge(again.in_flight, reply).unwrap();
         pair.prove();
         assert_eq!((pair.device.generation(), pair.record.active_generation()), (2, 2));
@@ -166,4 +166,27 @@ fn a_device_opens_its_own_until_it_rekeys() {
     assert_eq!(restored.open(&sealed, b"log").unwrap().expose(), b"own");
     pair.rekey();
     assert_eq!(pair.device.open(&sealed, b"log").err(), Some(DeviceError::KeyGone));
+}
+
+#[test]
+fn a_rekey_is_refused_while_sixteen_retired_generations_are_kept_and_no_longer() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    pair.setup.policy.data_retention = 24;
+    for _ in 0..16 {
+        pair.rekey();
+        pair.prove();
+    }
+    let sent = pair.ask_rekey();
+    let accepted = pair.receive(&sent).unwrap();
+    let ask = RekeyAsk::decode(&sent.body).unwrap();
+    let refused = pair.record.rekey(&accepted, &ask, HOURLY, &mut pair.entropy).err();
+    assert_eq!(refused, Some(Refusal::RetentionFull { kept: 16 }));
+    assert_eq!(refused.map(|refusal| refusal.code()), Some("retention-full"));
+    assert!(Record::decode(pair.record.encode().expose()).is_ok());
+    pair.prove();
+    pair.wait(25 * 3600);
+    pair.prove();
+    pair.rekey();
+    pair.prove();
+    assert_eq!(pair.record.active_generation(), 18);
 }
