@@ -51,6 +51,13 @@ impl Settings {
 #[derive(Debug, Clone)]
 pub struct Connection(Channel);
 
+impl Connection {
+    /// What is beneath, for services that are not the authority's own, such as health and reflection.
+    pub fn channel(&self) -> Channel {
+        self.0.clone()
+    }
+}
+
 macro_rules! services {
     ($($(#[$doc:meta])* $name:ident: $client:ident,)*) => {
         impl Connection {

@@ -1,0 +1,193 @@
+//! `AdminService`.
+
+use super::{Api, reply};
+use crate::convert::admin::{device, operator, order, profile, profile_response, settable_state, tenant};
+use crate::convert::{device_name, page, parse, parse_optional};
+use crate::request::Context;
+use crate::status::Failed;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_domain::{Method, TenantId};
+use wardein_engine::port::{Clock, Store};
+use wardein_proto::v1;
+
+#[async_trait]
+impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
+    async fn create_tenant(
+        &self,
+        request: Request<v1::CreateTenantRequest>,
+    ) -> Result<Response<v1::CreateTenantResponse>, Status> {
+        let create = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let id = parse("tenant", &request.get_ref().tenant)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.create_tenant(&by, id).await };
+            let created = self.finish(Some((caller, Method::CreateTenant)), work).await?;
+            Ok(v1::CreateTenantResponse { tenant: Some(tenant(created)) })
+        };
+        reply(create.await)
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<v1::ListTenantsRequest>,
+    ) -> Result<Response<v1::ListTenantsResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_tenants(context.caller()?, page)?;
+            Ok(v1::ListTenantsResponse {
+                tenants: found.items.into_iter().map(tenant).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list())
+    }
+
+    async fn issue_operator(
+        &self,
+        request: Request<v1::IssueOperatorRequest>,
+    ) -> Result<Response<v1::IssueOperatorResponse>, Status> {
+        let issue = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let order = order(request.into_inner())?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.issue_operator(&by, order).await };
+            let (certificate_pem, issued) = self.finish(Some((caller, Method::IssueOperator)), work).await?;
+            Ok(v1::IssueOperatorResponse { certificate_pem, operator: Some(operator(issued)) })
+        };
+        reply(issue.await)
+    }
+
+    async fn list_operators(
+        &self,
+        request: Request<v1::ListOperatorsRequest>,
+    ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse_optional("tenant", &asked.tenant)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_operators(context.caller()?, tenant, page)?;
+            Ok(v1::ListOperatorsResponse {
+                operators: found.items.into_iter().map(operator).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list())
+    }
+
+    async fn revoke_operator(
+        &self,
+        request: Request<v1::RevokeOperatorRequest>,
+    ) -> Result<Response<v1::RevokeOperatorResponse>, Status> {
+        let revoke = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.get_ref();
+            let (serial, reason) = (parse("serial", &asked.serial)?, parse("reason", &asked.reason)?);
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.revoke_operator(&by, serial, reason).await };
+            self.finish(Some((caller, Method::RevokeOperator)), work).await?;
+            Ok(v1::RevokeOperatorResponse {})
+        };
+        reply(revoke.await)
+    }
+
+    async fn put_profile(
+        &self,
+        request: Request<v1::PutProfileRequest>,
+    ) -> Result<Response<v1::PutProfileResponse>, Status> {
+        let put = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (tenant, name, profile) = profile(request.get_ref().profile.as_ref())?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.put_profile(&by, tenant, name, profile).await };
+            self.finish(Some((caller, Method::PutProfile)), work).await?;
+            Ok(v1::PutProfileResponse {})
+        };
+        reply(put.await)
+    }
+
+    async fn list_profiles(
+        &self,
+        request: Request<v1::ListProfilesRequest>,
+    ) -> Result<Response<v1::ListProfilesResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
+            let found = self.shared.engine.list_profiles(context.caller()?, tenant.clone())?;
+            let profiles = found.iter().map(|(name, profile)| profile_response(&tenant, name, profile));
+            Ok(v1::ListProfilesResponse { profiles: profiles.collect() })
+        };
+        reply(list())
+    }
+
+    async fn get_device(
+        &self,
+        request: Request<v1::GetDeviceRequest>,
+    ) -> Result<Response<v1::GetDeviceResponse>, Status> {
+        let get = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let found = self.shared.engine.get_device(context.caller()?, name)?;
+            Ok(v1::GetDeviceResponse { device: Some(device(found)) })
+        };
+        reply(get())
+    }
+
+    async fn list_devices(
+        &self,
+        request: Request<v1::ListDevicesRequest>,
+    ) -> Result<Response<v1::ListDevicesResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let state = parse_optional("state", &asked.state)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_devices(context.caller()?, tenant, state, page)?;
+            Ok(v1::ListDevicesResponse {
+                devices: found.items.into_iter().map(device).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list())
+    }
+
+    async fn set_device_state(
+        &self,
+        request: Request<v1::SetDeviceStateRequest>,
+    ) -> Result<Response<v1::SetDeviceStateResponse>, Status> {
+        let set = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.get_ref();
+            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let state = settable_state(&asked.state)?;
+            let reason = parse("reason", &asked.reason)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.set_device_state(&by, name, state, reason).await };
+            let changed = self.finish(Some((caller, Method::SetDeviceState)), work).await?;
+            Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
+        };
+        reply(set.await)
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let status = || -> Result<_, Failed> {
+            let status = self.shared.engine.status()?;
+            Ok(v1::GetStatusResponse {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                trust_domain: status.trust_domain.to_string(),
+                store: self.shared.store_name.to_owned(),
+                time: status.time,
+                started_at: status.started_at,
+                audit_entries: status.audit_entries,
+            })
+        };
+        reply(status())
+    }
+}

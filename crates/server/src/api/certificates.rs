@@ -1,0 +1,60 @@
+//! `CertificateService`.
+
+use super::{Api, reply};
+use crate::convert::certificates::certificate;
+use crate::convert::{page, parse, parse_optional};
+use crate::request::Context;
+use crate::status::Failed;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_domain::Method;
+use wardein_engine::port::{Clock, Store};
+use wardein_proto::v1;
+
+#[async_trait]
+impl<S: Store, C: Clock> v1::certificate_service_server::CertificateService for Api<S, C> {
+    async fn list_certificates(
+        &self,
+        request: Request<v1::ListCertificatesRequest>,
+    ) -> Result<Response<v1::ListCertificatesResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let device = parse_optional("device_id", &asked.device_id)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_certificates(context.caller()?, tenant, device, page)?;
+            Ok(v1::ListCertificatesResponse {
+                certificates: found.items.into_iter().map(certificate).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list())
+    }
+
+    async fn revoke_certificate(
+        &self,
+        request: Request<v1::RevokeCertificateRequest>,
+    ) -> Result<Response<v1::RevokeCertificateResponse>, Status> {
+        let revoke = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let serial = parse("serial", &asked.serial)?;
+            let reason = parse("reason", &asked.reason)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.revoke_certificate(&by, tenant, serial, reason).await };
+            self.finish(Some((caller, Method::RevokeCertificate)), work).await?;
+            Ok(v1::RevokeCertificateResponse {})
+        };
+        reply(revoke.await)
+    }
+
+    async fn get_trust_bundle(
+        &self,
+        _: Request<v1::GetTrustBundleRequest>,
+    ) -> Result<Response<v1::GetTrustBundleResponse>, Status> {
+        let bundle = self.shared.engine.trust_bundle();
+        let (pem, identity_key) = (bundle.pem.clone(), bundle.identity_key.to_vec());
+        Ok(Response::new(v1::GetTrustBundleResponse { pem, identity_key }))
+    }
+}

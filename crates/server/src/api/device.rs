@@ -1,0 +1,57 @@
+//! `DeviceService`. Who calls is shown by the proof in the request, which the engine judges.
+
+use super::{Api, reply};
+use crate::convert::device::{confirmation, offer, proof, reply as proved};
+use crate::convert::device_name;
+use crate::request::Context;
+use crate::status::Failed;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_engine::port::{Clock, Store};
+use wardein_proto::v1;
+
+#[async_trait]
+impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> {
+    async fn get_challenge(
+        &self,
+        request: Request<v1::GetChallengeRequest>,
+    ) -> Result<Response<v1::GetChallengeResponse>, Status> {
+        let challenge = || -> Result<_, Failed> {
+            let asked = request.get_ref();
+            let device = device_name(&asked.tenant, &asked.device_id)?;
+            Ok(offer(self.shared.engine.challenge(&device)?))
+        };
+        reply(challenge())
+    }
+
+    async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<v1::ProveResponse>, Status> {
+        let prove = async {
+            let context = Context::of(&request)?;
+            let (proof, body) = proof(request.into_inner())?;
+            let is_certificate = proof.action.as_str() == CERTIFICATE;
+            let engine = self.shared.engine.clone();
+            let work = async move { engine.prove(context.request_id(), proof, body).await };
+            let answer = self.finish(None, work).await?;
+            self.shared.metrics.proved(is_certificate);
+            Ok(proved(answer))
+        };
+        reply(prove.await)
+    }
+
+    async fn confirm_enrollment(
+        &self,
+        request: Request<v1::ConfirmEnrollmentRequest>,
+    ) -> Result<Response<v1::ConfirmEnrollmentResponse>, Status> {
+        let confirm = async {
+            let context = Context::of(&request)?;
+            let confirmation = confirmation(request.get_ref())?;
+            let engine = self.shared.engine.clone();
+            let work = async move { engine.confirm_by_device(context.request_id(), confirmation).await };
+            self.finish(None, work).await?;
+            Ok(v1::ConfirmEnrollmentResponse {})
+        };
+        reply(confirm.await)
+    }
+}
+
+/// The action that issues a certificate (DDKG-1 §8).
+const CERTIFICATE: &str = "certificate";

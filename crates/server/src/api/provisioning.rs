@@ -1,0 +1,79 @@
+//! `ProvisioningService`.
+
+use super::stream::{Answers, answers};
+use super::{Api, reply};
+use crate::convert::provisioning::{confirmation, order, reply as enrolled};
+use crate::request::Context;
+use crate::status::Failed;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+use wardein_domain::Method;
+use wardein_engine::Caller;
+use wardein_engine::port::{Clock, Store};
+use wardein_proto::v1;
+
+impl<S: Store, C: Clock> Api<S, C> {
+    pub(super) async fn enroll_one(
+        &self,
+        caller: &Caller,
+        method: Method,
+        request: v1::EnrollRequest,
+    ) -> Result<v1::EnrollResponse, Failed> {
+        let order = order(request)?;
+        let (engine, by) = (self.shared.engine.clone(), caller.clone());
+        let work = async move { engine.enroll(&by, order).await };
+        let reply = self.finish(Some((caller.clone(), method)), work).await?;
+        self.shared.metrics.enrolled();
+        Ok(enrolled(reply, caller.principal.tenant.as_ref()))
+    }
+
+    pub(super) async fn confirm_one(
+        &self,
+        caller: &Caller,
+        method: Method,
+        request: v1::ConfirmRequest,
+    ) -> Result<v1::ConfirmResponse, Failed> {
+        let (device, tag) = confirmation(&request)?;
+        let (engine, by) = (self.shared.engine.clone(), caller.clone());
+        let work = async move { engine.confirm(&by, device, tag).await };
+        self.finish(Some((caller.clone(), method)), work).await?;
+        Ok(v1::ConfirmResponse {})
+    }
+}
+
+#[async_trait]
+impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService for Api<S, C> {
+    type EnrollStreamStream = Answers;
+
+    async fn enroll(
+        &self,
+        request: Request<v1::EnrollRequest>,
+    ) -> Result<Response<v1::EnrollResponse>, Status> {
+        let enroll = async {
+            let context = Context::of(&request)?;
+            self.enroll_one(context.caller()?, Method::Enroll, request.into_inner()).await
+        };
+        reply(enroll.await)
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<v1::ConfirmRequest>,
+    ) -> Result<Response<v1::ConfirmResponse>, Status> {
+        let confirm = async {
+            let context = Context::of(&request)?;
+            self.confirm_one(context.caller()?, Method::Confirm, request.into_inner()).await
+        };
+        reply(confirm.await)
+    }
+
+    async fn enroll_stream(
+        &self,
+        request: Request<Streaming<v1::EnrollStreamRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let open = || -> Result<_, Failed> {
+            let caller = Context::of(&request)?.caller()?.clone();
+            Ok(answers(self.clone(), caller, request.into_inner()))
+        };
+        reply(open())
+    }
+}

@@ -1,0 +1,111 @@
+//! `EnrollStream`: each message has its own result, in any order; a failure is a result and stops nothing.
+//!
+//! At most so many messages are worked on at one time, and no more are read meanwhile: HTTP/2 then holds the station back. What was
+//! begun is finished when the stream breaks; its result is lost, and asking again gives it.
+
+use super::Api;
+use crate::edge::rate_limited;
+use crate::status::{Failed, carried, code_of, status_of, words};
+use futures_util::{Stream, StreamExt, stream};
+use std::pin::Pin;
+use tonic::{Status, Streaming};
+use wardein_domain::Method;
+use wardein_engine::port::{Clock, Store};
+use wardein_engine::{Caller, Error, Kind};
+use wardein_proto::v1;
+use wardein_proto::v1::enroll_stream_request::Step;
+use wardein_proto::v1::enroll_stream_response::Result as Outcome;
+
+/// The results.
+pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<v1::EnrollStreamResponse, Status>> + Send>>;
+
+pub(super) fn answers<S: Store, C: Clock>(
+    api: Api<S, C>,
+    caller: Caller,
+    messages: Streaming<v1::EnrollStreamRequest>,
+) -> Answers {
+    let (in_flight, idle) = (api.shared.limits.stream_in_flight.max(1), api.shared.limits.stream_idle_time);
+    let messages = stream::unfold(Some(messages), move |messages| async move {
+        let mut messages = messages?;
+        match tokio::time::timeout(idle, messages.message()).await {
+            Ok(Ok(Some(message))) => Some((Ok(message), Some(messages))),
+            Ok(Ok(None)) => None,
+            Ok(Err(status)) => Some((Err(carried(&status).error), None)),
+            Err(_) => {
+                Some((Err(Error::new(Kind::Unavailable, "stream-idle", "nothing came for too long")), None))
+            }
+        }
+    });
+    let results = messages.map(move |message| {
+        let (api, caller) = (api.clone(), caller.clone());
+        async move {
+            match message {
+                Ok(message) => Ok(api.step(&caller, message).await),
+                Err(error) => {
+                    let request_id = caller.request_id.clone();
+                    let refused = api.finish(Some((caller, METHOD)), async { Err::<(), _>(error) }).await;
+                    let error =
+                        refused.err().map_or_else(|| Error::internal("no refusal"), |failed| failed.error);
+                    Err(status_of(&error, &request_id))
+                }
+            }
+        }
+    });
+    Box::pin(results.buffer_unordered(in_flight))
+}
+
+impl<S: Store, C: Clock> Api<S, C> {
+    async fn step(&self, caller: &Caller, message: v1::EnrollStreamRequest) -> v1::EnrollStreamResponse {
+        let correlation = message.correlation;
+        let outcome = match self.try_step(caller, message.step).await {
+            Ok(outcome) => outcome,
+            Err(failed) => {
+                let error = self.recorded(caller, failed).await;
+                tracing::info!(
+                    request_id = caller.request_id,
+                    caller = %caller.principal,
+                    correlation,
+                    code = error.code,
+                    error = error.message,
+                    "message of a stream refused"
+                );
+                Outcome::Failure(v1::Failure {
+                    status: code_of(error.kind) as u32,
+                    code: error.code.to_owned(),
+                    message: words(&error, &caller.request_id),
+                })
+            }
+        };
+        v1::EnrollStreamResponse { correlation, result: Some(outcome) }
+    }
+
+    async fn try_step(&self, caller: &Caller, step: Option<Step>) -> Result<Outcome, Failed> {
+        // As each call of its own would be judged: a stream may outlive its station's certificate.
+        if !self.shared.operators.take(caller.principal.serial) {
+            return Err(rate_limited().into());
+        }
+        self.shared.engine.authenticate(&caller.principal)?;
+        match step {
+            Some(Step::Enroll(request)) => {
+                Ok(Outcome::Enrolled(self.enroll_one(caller, METHOD, request).await?))
+            }
+            Some(Step::Confirm(request)) => {
+                Ok(Outcome::Confirmed(self.confirm_one(caller, METHOD, request).await?))
+            }
+            None => Err(Error::invalid("step: is missing; it takes enroll or confirm").into()),
+        }
+    }
+
+    /// The error, after the audit log has it.
+    async fn recorded(&self, caller: &Caller, failed: Failed) -> Error {
+        match failed {
+            Failed { error, is_recorded: true } => error,
+            Failed { error, is_recorded: false } => {
+                let again = self.finish(Some((caller.clone(), METHOD)), async { Err::<(), _>(error) }).await;
+                again.err().map_or_else(|| Error::internal("no refusal"), |failed| failed.error)
+            }
+        }
+    }
+}
+
+const METHOD: Method = Method::EnrollStream;

@@ -1,0 +1,289 @@
+//! The layer before every handler: who calls, may they, how often; and after it: what leaves, the log line, the count.
+
+use crate::config::{Config, Limits};
+use crate::metrics::Metrics;
+use crate::peer::{Claim, Peer};
+use crate::rate::{Buckets, address_key};
+use crate::request::{Context, ContextParts, RequestIds, certificate_required};
+use crate::route::Route;
+use crate::status::{CODE, Failed, REQUEST_ID, carried, status_of, unknown_method};
+use http::{HeaderValue, Request, Response};
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Instant;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+use tonic::body::Body;
+use wardein_domain::{Access, Method, Serial};
+use wardein_engine::port::{Clock, Store};
+use wardein_engine::{Caller, Engine, Error, Kind};
+
+/// What all connections share.
+pub(crate) struct Shared<S, C> {
+    pub(crate) engine: Arc<Engine<S, C>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) store_name: &'static str,
+    /// Work that goes on when its caller has gone: what is decided is finished and recorded.
+    pub(crate) work: TaskTracker,
+    pub(crate) operators: Buckets<Serial>,
+    open: Buckets<IpAddr>,
+    ids: RequestIds,
+    calls: AtomicUsize,
+}
+
+impl<S: Store, C: Clock> Shared<S, C> {
+    pub(crate) fn new(
+        engine: Arc<Engine<S, C>>,
+        metrics: Arc<Metrics>,
+        config: &Config,
+    ) -> Result<Arc<Self>, Error> {
+        let limits = config.limits.clone();
+        Ok(Arc::new(Self {
+            engine,
+            metrics,
+            work: TaskTracker::new(),
+            operators: Buckets::new(limits.operator),
+            open: Buckets::new(limits.open),
+            limits,
+            store_name: config.store_name,
+            ids: RequestIds::new().map_err(|_| Error::internal("no entropy for request ids"))?,
+            calls: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Leaves an entry for a refused call of an operator, and answers that the service is unavailable where it cannot be left: no
+    /// refusal goes unseen. What is ours to answer for is no refusal, and neither is a call beyond the rate: an entry each would
+    /// carry a flood on to the disk.
+    pub(crate) async fn record(&self, caller: &Caller, method: Method, error: Error) -> Failed {
+        let is_refusal = error.kind != Kind::Unavailable && error.code != RATE_LIMITED;
+        let error = match is_refusal {
+            true => self.engine.record_refusal(caller, method, &error).await.err().unwrap_or(error),
+            false => error,
+        };
+        Failed { error, is_recorded: true }
+    }
+
+    /// Who calls, if they may.
+    fn admit(&self, route: Route, peer: &Peer) -> Result<Option<Caller>, (Option<Caller>, Error)> {
+        let caller = || match &peer.0.claim {
+            Claim::Operator(principal) => {
+                Some(Caller { principal: principal.clone(), request_id: self.ids.next() })
+            }
+            Claim::Nobody | Claim::Other => None,
+        };
+        let method = match route {
+            Route::Own(method) if method.access() != Access::Open => method,
+            // An open method asks for nobody, so that a wrong certificate does not stand in the way of a right proof.
+            Route::Own(_) | Route::Public(_) => {
+                let has_one = self.open.take(address_key(peer.0.address.ip()));
+                return has_one.then_some(None).ok_or_else(|| (None, rate_limited()));
+            }
+        };
+        let Some(caller) = caller() else { return Err((None, certificate_required())) };
+        if !self.operators.take(caller.principal.serial) {
+            return Err((Some(caller), rate_limited()));
+        }
+        if let Err(error) = self.engine.authenticate(&caller.principal) {
+            return Err((Some(caller), error));
+        }
+        let role = caller.principal.role;
+        if !method.allows(Some(role)) {
+            let message = format_args!("the role {role} may not call {}", method.path());
+            return Err((Some(caller), Error::new(Kind::Denied, "role-denied", message)));
+        }
+        Ok(Some(caller))
+    }
+
+    async fn handle<I>(self: Arc<Self>, mut inner: I, mut request: Request<Body>) -> Response<Body>
+    where
+        I: tower_service::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    {
+        let started = Instant::now();
+        let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+            return status_of(&Error::internal("a connection came past the handshake"), "none").into_http();
+        };
+        let route = Route::of(request.uri().path());
+        let _in_hand = InHand::enter(&self.calls);
+        let admitted = match route {
+            _ if self.calls.load(Ordering::Relaxed) > self.limits.calls => {
+                Err((None, Error::new(Kind::Unavailable, "overloaded", "too many calls at one time")))
+            }
+            Some(route) => self.admit(route, &peer),
+            None if !self.open.take(address_key(peer.0.address.ip())) => Err((None, rate_limited())),
+            None => Err((None, Error::new(Kind::Invalid, UNKNOWN_METHOD, "there is no such method"))),
+        };
+        let (caller, admitted) = match admitted {
+            Ok(caller) => (caller, Ok(())),
+            Err((caller, error)) => (caller, Err(Failed::from(error))),
+        };
+        let request_id = caller.as_ref().map_or_else(|| self.ids.next(), |caller| caller.request_id.clone());
+        let result = match admitted {
+            Err(failed) => Err(failed),
+            Ok(()) => {
+                let context = ContextParts { request_id: request_id.clone(), caller: caller.clone() };
+                request.extensions_mut().insert(Context(Arc::new(context)));
+                match tokio::time::timeout(self.limits.request_time, inner.call(request)).await {
+                    Err(_) => {
+                        Err(Error::new(Kind::Unavailable, "request-timeout", "no answer in time").into())
+                    }
+                    Ok(Err(never)) => match never {},
+                    Ok(Ok(response)) => match response.extensions().get::<Status>() {
+                        Some(status) => Err(carried(status)),
+                        None => Ok(response),
+                    },
+                }
+            }
+        };
+        self.leave(started, route, &peer, request_id, caller, result).await
+    }
+
+    async fn leave(
+        self: &Arc<Self>,
+        started: Instant,
+        route: Option<Route>,
+        peer: &Peer,
+        request_id: String,
+        caller: Option<Caller>,
+        result: Result<Response<Body>, Failed>,
+    ) -> Response<Body> {
+        let result = match (result, route, &caller) {
+            (Err(Failed { error, is_recorded: false }), Some(Route::Own(method)), Some(caller)) => {
+                let (shared, caller) = (self.clone(), caller.clone());
+                // A task of its own: whoever hangs up is recorded all the same.
+                let recorded =
+                    self.work.spawn(async move { shared.record(&caller, method, error).await }).await;
+                Err(recorded
+                    .map_or_else(|_| Error::internal("recording a refusal panicked"), |failed| failed.error))
+            }
+            (result, ..) => result.map_err(|failed| failed.error),
+        };
+        let (path, took) = (route.map_or("unknown", Route::path), started.elapsed());
+        let code = result.as_ref().err().map_or("ok", |error| error.code);
+        self.metrics.called(path, code, took);
+        log(route, peer, &request_id, caller.as_ref(), result.as_ref().err(), took);
+        match result {
+            Ok(mut response) => {
+                if let Ok(id) = HeaderValue::try_from(request_id) {
+                    response.headers_mut().insert(REQUEST_ID, id);
+                }
+                response.headers_mut().insert(CODE, HeaderValue::from_static("ok"));
+                response
+            }
+            Err(error) if error.code == UNKNOWN_METHOD => unknown_method(&error, &request_id).into_http(),
+            Err(error) => status_of(&error, &request_id).into_http(),
+        }
+    }
+}
+
+/// One line a call. Those that come by the hundred thousand a second and change nothing are for debugging.
+fn log(
+    route: Option<Route>,
+    peer: &Peer,
+    request_id: &str,
+    caller: Option<&Caller>,
+    error: Option<&Error>,
+    took: std::time::Duration,
+) {
+    let method = route.map_or("unknown", Route::path);
+    let (peer, duration_us) = (peer.0.address, took.as_micros() as u64);
+    let caller = caller.map(|caller| tracing::field::display(&caller.principal));
+    let is_frequent =
+        matches!(route, Some(Route::Own(Method::Check | Method::GetChallenge) | Route::Public(_)));
+    match error {
+        None if is_frequent => {
+            tracing::debug!(request_id, method, caller, %peer, code = "ok", duration_us, "call")
+        }
+        None => tracing::info!(request_id, method, caller, %peer, code = "ok", duration_us, "call"),
+        Some(Error { kind: Kind::Internal | Kind::Unavailable, code, message, .. }) => {
+            tracing::error!(request_id, method, caller, %peer, code, duration_us, error = message, "call failed");
+        }
+        Some(Error { kind, code, message, .. }) => {
+            tracing::info!(request_id, method, caller, %peer, ?kind, code, duration_us, error = message, "call refused");
+        }
+    }
+}
+
+pub(crate) fn rate_limited() -> Error {
+    Error::new(Kind::Exhausted, RATE_LIMITED, "too many calls; wait a second and try again")
+}
+
+const RATE_LIMITED: &str = "rate-limited";
+const UNKNOWN_METHOD: &str = "method-unknown";
+
+/// Counts a call while it is served.
+struct InHand<'a>(&'a AtomicUsize);
+
+impl<'a> InHand<'a> {
+    fn enter(calls: &'a AtomicUsize) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Puts [`Edge`] before tonic's services.
+pub(crate) struct EdgeLayer<S, C>(pub(crate) Arc<Shared<S, C>>);
+
+impl<S, C> Clone for EdgeLayer<S, C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S, C, I> tower_layer::Layer<I> for EdgeLayer<S, C> {
+    type Service = Edge<S, C, I>;
+
+    fn layer(&self, inner: I) -> Edge<S, C, I> {
+        Edge { shared: self.0.clone(), inner }
+    }
+}
+
+/// The layer.
+pub(crate) struct Edge<S, C, I> {
+    shared: Arc<Shared<S, C>>,
+    inner: I,
+}
+
+impl<S, C, I: Clone> Clone for Edge<S, C, I> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), inner: self.inner.clone() }
+    }
+}
+
+impl<S, C, I> tower_service::Service<Request<Body>> for Edge<S, C, I>
+where
+    S: Store,
+    C: Clock,
+    I: tower_service::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    I::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The clone stays here; the one that was found ready goes (tower's contract of `poll_ready`).
+        let fresh = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, fresh);
+        let shared = self.shared.clone();
+        Box::pin(async move { Ok(shared.handle(ready, request).await) })
+    }
+}

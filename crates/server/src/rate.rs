@@ -1,0 +1,104 @@
+//! How often a peer may call: a token bucket for each, as GCRA (ITU-T I.371): one number a peer.
+//!
+//! Own code rather than the crate `governor`: its keyed limiter forgets peers only when asked to, so that addresses that call once
+//! would fill the memory; here the number of peers is bounded, and the whole is a map and a comparison.
+
+use crate::config::Rate;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Buckets of one rate, by peer.
+pub(crate) struct Buckets<K> {
+    rate: Rate,
+    start: Instant,
+    hasher: RandomState,
+    shards: Vec<Mutex<HashMap<K, u64>>>,
+}
+
+impl<K: Hash + Eq> Buckets<K> {
+    pub(crate) fn new(rate: Rate) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { rate, start: Instant::now(), hasher: RandomState::new(), shards }
+    }
+
+    /// Takes one call of `peer`, if it has one left.
+    pub(crate) fn take(&self, peer: K) -> bool {
+        self.rate.per_second == 0 || self.take_at(peer, self.start.elapsed())
+    }
+
+    fn take_at(&self, peer: K, now: Duration) -> bool {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let interval = 1_000_000_000 / u64::from(self.rate.per_second.max(1));
+        let tolerance = interval * u64::from(self.rate.burst.max(1) - 1);
+        let shard = self.hasher.hash_one(&peer) as usize % SHARDS;
+        let Some(shard) = self.shards.get(shard) else { return false };
+        // A poisoned map still has nothing but numbers in it.
+        let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MAX_PEERS / SHARDS && !buckets.contains_key(&peer) {
+            // Whoever's due time is past has a full bucket, as if it had never called.
+            buckets.retain(|_, due| *due > now);
+            if buckets.len() >= MAX_PEERS / SHARDS {
+                return false;
+            }
+        }
+        let due = buckets.entry(peer).or_insert(now);
+        let from = (*due).max(now);
+        let has_one = from - now <= tolerance;
+        if has_one {
+            *due = from + interval;
+        }
+        has_one
+    }
+}
+
+/// What stands for a peer: of an IPv6 address its first 64 bits, for the rest is the peer's to choose (RFC 4291 §2.5.4).
+pub(crate) fn address_key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+const SHARDS: usize = 16;
+const MAX_PEERS: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_and_then_the_rate() {
+        let buckets = Buckets::new(Rate { per_second: 10, burst: 3 });
+        let at = |ms| buckets.take_at("peer", Duration::from_millis(ms));
+        assert_eq!([at(0), at(0), at(0), at(0)], [true, true, true, false]);
+        assert_eq!([at(99), at(100), at(100), at(200)], [false, true, false, true]);
+        assert!(buckets.take_at("another", Duration::ZERO));
+        assert_eq!([at(10_000), at(10_000), at(10_000), at(10_000)], [true, true, true, false]);
+    }
+
+    #[test]
+    fn without_a_rate_there_is_no_bound() {
+        let buckets = Buckets::new(Rate { per_second: 0, burst: 1 });
+        assert!((0..100).all(|_| buckets.take("peer")));
+    }
+
+    #[test]
+    fn peers_are_bounded_and_forgotten_when_their_bucket_is_full_again() {
+        let buckets = Buckets::new(Rate { per_second: 1, burst: 1 });
+        let taken = (0..2 * MAX_PEERS).filter(|peer| buckets.take_at(*peer, Duration::ZERO)).count();
+        assert_eq!(taken, MAX_PEERS);
+        assert!(!buckets.take_at(usize::MAX, Duration::ZERO));
+        assert!(buckets.take_at(usize::MAX, Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn an_ipv6_peer_is_its_network_and_a_mapped_one_its_ipv4_address() {
+        let key = |text: &str| address_key(text.parse().unwrap());
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+}

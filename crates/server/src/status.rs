@@ -1,0 +1,169 @@
+//! How an error leaves: the one place where kinds become gRPC statuses.
+//!
+//! A refusal says its code and reason. A fault of ours says that there was one, and the id under which the log has the rest.
+
+use std::error::Error as _;
+use std::fmt;
+use std::sync::Arc;
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+use wardein_engine::{Error, Kind};
+
+/// The metadata that holds the id of the request.
+pub(crate) const REQUEST_ID: &str = "wardein-request-id";
+
+/// The metadata that holds the stable code.
+pub(crate) const CODE: &str = "wardein-code";
+
+/// The gRPC status of `kind`.
+pub(crate) fn code_of(kind: Kind) -> Code {
+    match kind {
+        Kind::Invalid => Code::InvalidArgument,
+        Kind::NotFound => Code::NotFound,
+        Kind::Exists => Code::AlreadyExists,
+        Kind::Precondition => Code::FailedPrecondition,
+        Kind::Denied => Code::PermissionDenied,
+        Kind::Unauthenticated => Code::Unauthenticated,
+        Kind::Exhausted => Code::ResourceExhausted,
+        Kind::Unavailable => Code::Unavailable,
+        Kind::Internal => Code::Internal,
+    }
+}
+
+/// What the caller is told.
+pub(crate) fn words(error: &Error, request_id: &str) -> String {
+    match error.kind {
+        Kind::Internal => format!("internal error, request {request_id}"),
+        Kind::Unavailable => {
+            format!("the authority cannot serve this now; try again later, request {request_id}")
+        }
+        Kind::Invalid
+        | Kind::NotFound
+        | Kind::Exists
+        | Kind::Precondition
+        | Kind::Denied
+        | Kind::Unauthenticated
+        | Kind::Exhausted => error.message.clone(),
+    }
+}
+
+/// The status that `error` leaves as.
+pub(crate) fn status_of(error: &Error, request_id: &str) -> Status {
+    outgoing(code_of(error.kind), error, request_id)
+}
+
+/// The status of a call of what has no row.
+pub(crate) fn unknown_method(error: &Error, request_id: &str) -> Status {
+    outgoing(Code::Unimplemented, error, request_id)
+}
+
+fn outgoing(code: Code, error: &Error, request_id: &str) -> Status {
+    let mut metadata = MetadataMap::new();
+    metadata.insert(CODE, MetadataValue::from_static(error.code));
+    if let Ok(id) = MetadataValue::try_from(request_id) {
+        metadata.insert(REQUEST_ID, id);
+    }
+    if let Some((name, value)) = error.hint
+        && let Ok(name) = MetadataKey::from_bytes(format!("wardein-{name}").as_bytes())
+    {
+        metadata.insert(name, MetadataValue::from(value));
+    }
+    Status::with_metadata(code, words(error, request_id), metadata)
+}
+
+/// An error on its way from a handler to the edge, which alone turns it into what leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// Whether the audit log has it already.
+    pub(crate) is_recorded: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, is_recorded: false }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl From<Failed> for Status {
+    fn from(failed: Failed) -> Self {
+        let mut status = Self::internal("on its way to the edge");
+        status.set_source(Arc::new(failed));
+        status
+    }
+}
+
+/// The error in a status: the one that a handler carried, or what tonic says of a request that reached no handler.
+pub(crate) fn carried(status: &Status) -> Failed {
+    let ours = status.source().and_then(|source| source.downcast_ref::<Failed>());
+    ours.cloned().unwrap_or_else(|| foreign(status).into())
+}
+
+fn foreign(status: &Status) -> Error {
+    let error = |kind, code| Error::new(kind, code, status.message());
+    match status.code() {
+        // A message larger than the limit; gRPC calls that RESOURCE_EXHAUSTED.
+        Code::OutOfRange => error(Kind::Exhausted, "too-large"),
+        // tonic reports bytes that are no protobuf message so, which is the caller's fault, not ours.
+        Code::Internal | Code::InvalidArgument => error(Kind::Invalid, "malformed"),
+        Code::Unimplemented => error(Kind::Invalid, "not-supported"),
+        Code::NotFound => error(Kind::NotFound, "not-found"),
+        // The request broke off; nobody reads this.
+        Code::Cancelled | Code::Unknown | Code::Unavailable => error(Kind::Unavailable, "broken-off"),
+        _ => error(Kind::Internal, "internal"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text<'a>(status: &'a Status, name: &str) -> Option<&'a str> {
+        status.metadata().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn each_kind_has_its_status() {
+        for (kind, code) in [
+            (Kind::Invalid, Code::InvalidArgument),
+            (Kind::NotFound, Code::NotFound),
+            (Kind::Exists, Code::AlreadyExists),
+            (Kind::Precondition, Code::FailedPrecondition),
+            (Kind::Denied, Code::PermissionDenied),
+            (Kind::Unauthenticated, Code::Unauthenticated),
+            (Kind::Exhausted, Code::ResourceExhausted),
+            (Kind::Unavailable, Code::Unavailable),
+            (Kind::Internal, Code::Internal),
+        ] {
+            let status = status_of(&Error::new(kind, "some-code", "words"), "id-1");
+            assert_eq!(status.code(), code);
+            assert_eq!((text(&status, CODE), text(&status, REQUEST_ID)), (Some("some-code"), Some("id-1")));
+        }
+    }
+
+    #[test]
+    fn a_fault_tells_nothing_but_the_request() {
+        for kind in [Kind::Internal, Kind::Unavailable] {
+            let status = status_of(&Error::new(kind, "store-unavailable", "/srv/wardein: disk full"), "id-1");
+            assert!(!status.message().contains("disk"), "{}", status.message());
+            assert!(status.message().contains("request id-1"), "{}", status.message());
+        }
+    }
+
+    #[test]
+    fn an_error_comes_back_as_it_was_carried_and_its_hint_leaves() {
+        let error =
+            Error { hint: Some(("next-epoch", 7)), ..Error::new(Kind::Precondition, "epoch-spent", "x") };
+        let failed = Failed { error: error.clone(), is_recorded: true };
+        assert_eq!(carried(&failed.clone().into()), failed);
+        assert_eq!(text(&status_of(&error, "id"), "wardein-next-epoch"), Some("7"));
+    }
+}
