@@ -7,7 +7,9 @@
 //! An engine's unit tests cannot use it (they would see two copies of the port); its integration tests can.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it states expectations of tests, as tests do")]
 
+mod clock;
 mod memory;
 pub mod store_contract;
 
+pub use clock::TestClock;
 pub use memory::{CrashPoint, MemoryStore};
