@@ -38,7 +38,7 @@ pub(crate) fn check(config: &Config, walks: u64) {
             }
         }
     }
-    println!("{}: {walks} walks, {taken} steps like the shipped ends; {met:?}", config.name);
+    say!("{}: {walks} walks, {taken} steps like the shipped ends; {met:?}", config.name);
     assert!(met.contains_key("accepted") && met.len() > 3, "the walks met little: {met:?}");
 }
 

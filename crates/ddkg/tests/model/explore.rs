@@ -70,7 +70,7 @@ pub(crate) fn explore(config: &Config) -> Result<(), (&'static str, String)> {
     Err((name, format!("{}\n  ends in {last:#?}", steps.join("\n"))))
 }
 
-type Failure = (&'static str, Vec<Step>, World);
+type Failure = (&'static str, Vec<Step>, Box<World>);
 
 fn explore_to(config: &Config, depth: usize) -> Result<(), Failure> {
     let began = Instant::now();
@@ -83,7 +83,7 @@ fn explore_to(config: &Config, depth: usize) -> Result<(), Failure> {
         .spawn_bfs()
         .join();
     if let Some((name, path)) = checker.discoveries().into_iter().next() {
-        let last = path.last_state().clone();
+        let last = Box::new(path.last_state().clone());
         return Err((name, path.into_actions(), last));
     }
     let states = checker.unique_state_count();
@@ -92,7 +92,7 @@ fn explore_to(config: &Config, depth: usize) -> Result<(), Failure> {
     }
     let seconds = began.elapsed().as_secs_f32();
     let is_complete = checker.max_depth() < depth + 2;
-    println!(
+    say!(
         "{}: {states} states, depth {depth}{}, {seconds:.1} s",
         config.name,
         if is_complete { " (all there are)" } else { "" }

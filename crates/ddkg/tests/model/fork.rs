@@ -12,7 +12,10 @@
 //! *Two speakers*: a *turn* is a request of one holder that arrives after one of the other, its challenge issued more than
 //! `skew` after every challenge that the other had answered. While neither skips numbers (no crash, no request that is
 //! lost), the alarm has been raised when each of the two has had its second turn, not counting turns that are refused as
-//! `epoch-spent`; and of those no holder has more than [`SPENT_TURNS`] in a row. Each must have had its turns: the requests of one
+//! `epoch-spent`; and of those a holder has at most
+//! `1 + log₂(m + 1)` in a row, rounded up, m being the most requests that the other has made in a row. (Under `max_uses` one
+//! holder can take each epoch just before the other does; with every such refusal the refused one doubles its lead, up to 31 epochs.
+//! Where m is larger than that, the numbers of the one who speaks so much more soon overtake the other's.) Each must have had its turns: the requests of one
 //! who only ever speaks within `skew` of the other's look like repeated messages, and are refused as such.
 
 use crate::config::SKEW_MS;
@@ -28,12 +31,13 @@ pub(crate) struct Fork {
     pub(crate) turns: [u8; 2],
     /// Turns of each in a row that were.
     pub(crate) spent: [u8; 2],
+    /// How many requests the one who spoke last has made in a row.
+    pub(crate) run: u8,
+    /// The most requests of each in a row.
+    pub(crate) most: [u8; 2],
     /// Whether numbers were skipped since.
     pub(crate) skipped: bool,
 }
-
-/// How many turns of one holder may be refused as `epoch-spent` before the two meet.
-pub(crate) const SPENT_TURNS: u8 = 2;
 
 impl Fork {
     /// A request of `holder` arrived. True where (I4) is broken.
@@ -41,6 +45,8 @@ impl Fork {
         let other = self.last_ms[1 - holder];
         let is_turn =
             self.speaker == Some(1 - holder) && other.is_some_and(|other| issued_ms > other + SKEW_MS);
+        self.run = if self.speaker == Some(holder) { self.run + 1 } else { 1 };
+        self.most[holder] = self.most[holder].max(self.run);
         self.speaker = Some(holder);
         self.last_ms[holder] = self.last_ms[holder].max(Some(issued_ms));
         if is_turn && is_spent {
@@ -49,6 +55,7 @@ impl Fork {
             self.turns[holder] = 2.min(self.turns[holder] + 1);
             self.spent[holder] = 0;
         }
-        !is_alarm && !self.skipped && (self.turns == [2, 2] || self.spent[holder] > SPENT_TURNS)
+        let most_spent = 1 + (u32::from(self.most[1 - holder]) + 1).next_power_of_two().trailing_zeros();
+        !is_alarm && !self.skipped && (self.turns == [2, 2] || u32::from(self.spent[holder]) > most_spent)
     }
 }

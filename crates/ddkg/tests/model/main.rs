@@ -1,4 +1,32 @@
-//! A model of both ends and the network, explored exhaustively to a stated depth.
+//! A model of both ends of DDKG-1 and the network, explored exhaustively to a stated depth.
+//!
+//! What: the shipped rules (`wardein_ddkg::model`) with symbolic keys, among messages that are lost, repeated, reordered and
+//! forged from seen parts, crashes before and after every durable write at either end, copies and old images of the device,
+//! and clocks of two nodes that are wrong, jump, or stand still. A device's own clock has no part in proofs (specification,
+//! section 3.1). What of the ends cannot be shared, since it is tied to keys, is written again here and held against the
+//! shipped ends step by step (`conform.rs`).
+//!
+//! - (I1) From every state both ends agree again without a human: within three requests a proof is accepted and acknowledged,
+//!   within three more a rekey, within three more a proof under the new generation; except after the clone alarm (`recover.rs`).
+//! - (I2) No number of a generation is accepted twice, for another transcript or for the same.
+//! - (I3) The generation that the device has stored is always one under which the authority accepts proofs, so an acknowledged
+//!   rekey is never lost (`recover.rs`).
+//! - (I4) Of two holders of one state that both go on speaking, one raises the clone alarm; stated exactly in `fork.rs`.
+//! - (I5) No alarm without a fork, while the nodes' clocks keep within `skew` of each other.
+//!
+//! (I1) to (I3) hold under any clocks, (I4) and (I5) while they keep `skew`. `WARDEIN_MODEL_DEPTH=n` goes n steps deeper.
+//! `WARDEIN_MODEL_TRACES` shows how each mutant was noticed.
+
+#![allow(clippy::panic, reason = "a test states its expectations with it")]
+
+/// Says it past the test harness, which would keep it to itself: how much was explored must be seen.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        // Nobody to tell is no failure.
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
 
 mod authority;
 mod config;

@@ -5,8 +5,10 @@ use crate::explore::explore;
 use crate::mutant::Mutant;
 use crate::runs;
 
-/// The run that notices it, and the invariants that may say so first.
-const MUTANTS: &[(Mutant, fn() -> Config, &[&str])] = &[
+/// A mutant, the run that notices it, and the invariants that may say so first.
+type Expected = (Mutant, fn() -> Config, &'static [&'static str]);
+
+const MUTANTS: &[Expected] = &[
     (Mutant::WindowUnchecked, runs::network, &["I2"]),
     (Mutant::MacUnchecked, runs::network, &["a spliced"]),
     (Mutant::AnswersBeforeStoring, runs::network, &["I1", "I2", "I3"]),
@@ -41,9 +43,9 @@ pub(crate) fn check() {
             "{mutant:?}: unexpected {invariant}\n{trace}"
         );
         let steps = trace.lines().take_while(|line| !line.starts_with("  ends in")).count();
-        println!("{mutant:?}: noticed by {} after {steps} steps: {invariant}", config.name);
+        say!("{mutant:?}: noticed by {} after {steps} steps: {invariant}", config.name);
         if std::env::var_os("WARDEIN_MODEL_TRACES").is_some() {
-            println!("{trace}");
+            say!("{trace}");
         }
     }
 }

@@ -88,7 +88,7 @@ impl Real {
 
     /// Takes one step. `None` where the shipped ends cannot: memory is not copied.
     pub(crate) fn take(&mut self, step: Step) -> Option<(Seen, Option<Decided>)> {
-        let seen = match step {
+        match step {
             Step::Tick => self.now += crate::config::TICK,
             Step::SetClock { node, setting } => self.clocks[node] = self.config.settings[setting],
             Step::Sweep { node } => {
@@ -133,8 +133,7 @@ impl Real {
             }
             Step::Restore => self.holders[0] = Holder::restored(self.kept.clone()),
             _ => return None,
-        };
-        let () = seen;
+        }
         Some((Seen::Nothing, None))
     }
 

@@ -1,4 +1,4 @@
-//! The runs.
+//! The runs: each is about some of the faults, so that it gets deep in those.
 
 use crate::config::{Budget, Clock, Config};
 
@@ -33,14 +33,14 @@ fn extra_depth() -> usize {
 /// Loss, repetition, reordering, splices and crashes, with rekeys and clocks that are apart by all of `skew`.
 pub(crate) fn network() -> Config {
     let budget = Budget { asks: 4, proofs: 3, rekeys: 2, crashes: 1, ticks: 1, ..Budget::default() };
-    Config { clocks: SKEWED, budget, spliced: true, ..base("network", 10, 1_000) }
+    Config { clocks: SKEWED, budget, spliced: true, ..base("network", 10, 200_000) }
 }
 
 /// Two keys in an epoch and a period: epochs run out, and refusals are forged.
 pub(crate) fn spent_epochs() -> Config {
     let budget =
         Budget { asks: 4, proofs: 3, rekeys: 1, crashes: 1, ticks: 1, refusals: 1, ..Budget::default() };
-    Config { max_uses: 1, period: 3, budget, ..base("spent epochs", 10, 1_000) }
+    Config { max_uses: 1, period: 3, budget, ..base("spent epochs", 10, 30_000) }
 }
 
 /// Clocks ahead by a hundred epochs, behind, and standing still, and sweeps under them.
@@ -56,7 +56,7 @@ pub(crate) fn wrong_clocks() -> Config {
         sweeps: 1,
         ..Budget::default()
     };
-    Config { period: 3, max_uses: 2, settings: SETTINGS, budget, ..base("wrong clocks", 9, 1_000) }
+    Config { period: 3, max_uses: 2, settings: SETTINGS, budget, ..base("wrong clocks", 9, 700_000) }
 }
 
 /// A clock ahead by more than a schedule has epochs.
@@ -64,31 +64,31 @@ pub(crate) fn wild_clocks() -> Config {
     const SETTINGS: &[Clock] = &[Clock::Off(0), Clock::Off(1 << 40)];
     let budget =
         Budget { asks: 3, proofs: 3, rekeys: 1, crashes: 1, clocks: 2, sweeps: 1, ..Budget::default() };
-    Config { period: 3, max_uses: 1, settings: SETTINGS, budget, ..base("wild clocks", 9, 1_000) }
+    Config { period: 3, max_uses: 1, settings: SETTINGS, budget, ..base("wild clocks", 9, 55_000) }
 }
 
 /// Enrollment, its confirmation and the first proof.
 pub(crate) fn enrollment() -> Config {
     let budget = Budget { asks: 1, proofs: 1, crashes: 2, enrollments: 3, ..Budget::default() };
-    Config { budget, ..base("enrollment", 12, 1_000) }
+    Config { budget, ..base("enrollment", 12, 55_000) }
 }
 
 /// Two nodes that load, decide and store by turns.
 pub(crate) fn interleaved() -> Config {
     let budget = Budget { asks: 3, proofs: 3, rekeys: 2, crashes: 1, ..Budget::default() };
-    Config { interleaved: true, budget, ..base("interleaved nodes", 11, 1_000) }
+    Config { interleaved: true, budget, ..base("interleaved nodes", 11, 30_000) }
 }
 
 /// A copy of the device's image or memory, both of which go on; time passes before every request.
 pub(crate) fn copies() -> Config {
     let budget = Budget { proofs: 6, rekeys: 2, copies: 1, ..Budget::default() };
-    Config { clocks: SKEWED, paced: true, whole: true, single: false, budget, ..base("copies", 8, 1_000) }
+    Config { clocks: SKEWED, paced: true, whole: true, single: false, budget, ..base("copies", 8, 230_000) }
 }
 
 /// The same with crashes, losses, and requests close to each other.
 pub(crate) fn lossy_copies() -> Config {
     let budget = Budget { proofs: 4, rekeys: 2, crashes: 1, ticks: 2, copies: 1, ..Budget::default() };
-    Config { whole: true, single: false, budget, ..base("copies, lossy", 6, 1_000) }
+    Config { whole: true, single: false, budget, ..base("copies, lossy", 6, 1_300_000) }
 }
 
 /// A copy where each key is an epoch of its own.
@@ -100,7 +100,7 @@ pub(crate) fn copies_with_max_uses() -> Config {
         whole: true,
         single: false,
         budget,
-        ..base("copies, max_uses 1", 12, 1_000)
+        ..base("copies, max_uses 1", 12, 20_000)
     }
 }
 
@@ -108,5 +108,5 @@ pub(crate) fn copies_with_max_uses() -> Config {
 pub(crate) fn restored() -> Config {
     let budget =
         Budget { asks: 4, proofs: 4, rekeys: 2, crashes: 1, ticks: 2, restores: 1, ..Budget::default() };
-    Config { period: 6, max_uses: 2, clocks: SKEWED, budget, ..base("restored image", 8, 1_000) }
+    Config { period: 6, max_uses: 2, clocks: SKEWED, budget, ..base("restored image", 8, 300_000) }
 }
