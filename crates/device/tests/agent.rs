@@ -1,4 +1,5 @@
 //! The agent over virtual time: hours and months pass while nobody waits.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Enrollment with an authority in the same process, cut off at every step.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod common;
 
@@ -30,8 +31,9 @@ async fn a_device_enrolls_once() {
 
 #[tokio::test]
 async fn enroll_again_is_safe_wherever_the_last_one_was_cut_off() {
-    // What is lost, and what the second run then says to the station.
-    let cases: [(&[Option<Fault>], bool, &[&str]); 4] = [
+    // What is lost, whether the state is saved then, and what the second run says to the station.
+    type Case<'a> = (&'a [Option<Fault>], bool, &'a [&'a str]);
+    let cases: [Case<'_>; 4] = [
         (&[Some(Fault::Lost)], false, &["enroll", "confirm"]),
         (&[Some(Fault::AnswerLost)], false, &["enroll", "confirm"]),
         (&[None, Some(Fault::Lost)], true, &["confirm"]),
@@ -108,14 +110,9 @@ async fn another_authority_or_another_tenant_is_not_believed() {
     let directory = wardein_device::Directory::create(&device.path()).unwrap();
     let mut entropy = wardein_crypto::SystemEntropy::default();
     let mut station = impostor.clone();
-    let refused = wardein_device::enroll(
-        &directory,
-        &pinned.config(),
-        device.root(),
-        false,
-        &mut station,
-        &mut entropy,
-    );
+    let config = pinned.config();
+    let refused =
+        wardein_device::enroll(&directory, &config, device.root(), false, &mut station, &mut entropy);
     let error = refused.await.unwrap_err();
     assert!(error.to_string().contains("pinned identity key"), "{error}");
     assert!(!device.path().join("state").exists());

@@ -1,4 +1,5 @@
 //! The binary, enrolled in lines of JSON by a station that this test plays.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod common;
 

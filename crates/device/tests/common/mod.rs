@@ -17,12 +17,12 @@ use wardein_device::{
 use wardein_domain::{Schedule, Serial, TenantId};
 use wardein_pki::{Csr, DeviceIdentity, IssuingCa, RootCa, Validity, pem};
 
-pub const START: u64 = 1_800_000_000;
-pub const VALIDITY: u64 = 36_000;
+pub(crate) const START: u64 = 1_800_000_000;
+pub(crate) const VALIDITY: u64 = 36_000;
 
 /// What goes wrong with one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The request is lost.
     Lost,
     /// The request is carried out, and its answer is lost.
@@ -33,19 +33,19 @@ pub enum Fault {
     Refused(&'static str),
 }
 
-pub struct World {
-    pub now: u64,
-    pub away: bool,
-    pub record: Option<Record>,
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) away: bool,
+    pub(crate) record: Option<Record>,
     /// Faults of the next calls of `prove` and of the station, in turn.
-    pub faults: VecDeque<Option<Fault>>,
-    pub calls: Vec<&'static str>,
+    pub(crate) faults: VecDeque<Option<Fault>>,
+    pub(crate) calls: Vec<&'static str>,
     /// Whom the certificates are for, where not for the device.
-    pub certify_as: Option<&'static str>,
-    pub tenant: TenantId,
-    pub schedule: Schedule,
-    pub root_pem: String,
-    pub identity: P256SigningKey,
+    pub(crate) certify_as: Option<&'static str>,
+    pub(crate) tenant: TenantId,
+    pub(crate) schedule: Schedule,
+    pub(crate) root_pem: String,
+    pub(crate) identity: P256SigningKey,
     issuing: IssuingCa,
     challenges: ChallengeKey,
     policy: Policy,
@@ -54,14 +54,14 @@ pub struct World {
 
 /// A handle on the one authority, which device, station and test share.
 #[derive(Clone)]
-pub struct Shared(pub Rc<RefCell<World>>);
+pub(crate) struct Shared(pub(crate) Rc<RefCell<World>>);
 
 fn key() -> P256SigningKey {
     P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap()
 }
 
 impl Shared {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let domain = "wardein.example".parse().unwrap();
         let years = Validity::new(START - 86_400, START + 10 * 366 * 86_400).unwrap();
         let root = RootCa::found(&domain, key(), Serial::from_random([1; 16]), years).unwrap();
@@ -85,7 +85,7 @@ impl Shared {
     }
 
     /// device.toml for one device of this authority.
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let world = self.0.borrow();
         let point: String =
             world.identity.verifying_key().0.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -98,15 +98,15 @@ impl Shared {
         Config::parse(&text).unwrap()
     }
 
-    pub fn calls(&self) -> Vec<&'static str> {
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.0.borrow_mut().calls)
     }
 
-    pub fn fault(&self, faults: &[Option<Fault>]) {
+    pub(crate) fn fault(&self, faults: &[Option<Fault>]) {
         self.0.borrow_mut().faults = faults.iter().copied().collect();
     }
 
-    pub fn at(&self, now: u64) {
+    pub(crate) fn at(&self, now: u64) {
         self.0.borrow_mut().now = now;
     }
 }
@@ -137,7 +137,7 @@ impl World {
         Recipe::new(vec!["tag".parse().unwrap(), "firmware".parse().unwrap()]).unwrap()
     }
 
-    pub fn answer(&mut self, request: &EnrollRequest) -> Result<EnrollReply, Refusal> {
+    pub(crate) fn answer(&mut self, request: &EnrollRequest) -> Result<EnrollReply, Refusal> {
         let schedule = Schedule { not_before: self.now, ..self.schedule };
         let terms = EnrollTerms { generation: 1, schedule, purposes: Purposes::ALL };
         let identity = &self.identity;
@@ -150,7 +150,7 @@ impl World {
         Ok(enrolled.reply)
     }
 
-    pub fn confirmed(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
+    pub(crate) fn confirmed(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
         let unknown = Refused { code: "device-unknown".into(), ..Refused::default() };
         let record = self.record.as_mut().ok_or(CallError::Refused(unknown))?;
         record.confirm(confirmation).map(|_| ()).map_err(|refusal| refused(&refusal))
@@ -247,34 +247,34 @@ impl Station for Shared {
 }
 
 /// A device with a disk of its own.
-pub struct Device {
-    pub home: tempfile::TempDir,
-    pub authority: Shared,
+pub(crate) struct Device {
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) authority: Shared,
 }
 
 impl Device {
-    pub fn new(authority: &Shared) -> Self {
+    pub(crate) fn new(authority: &Shared) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("firmware"), b"v1").unwrap();
         Self { home, authority: authority.clone() }
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.home.path().join("state")
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.home.path()
     }
 
-    pub async fn enroll(&self, anew: bool) -> Result<Enrolled, Error> {
+    pub(crate) async fn enroll(&self, anew: bool) -> Result<Enrolled, Error> {
         let directory = Directory::create(&self.path())?;
         let (config, mut station) = (self.authority.config(), self.authority.clone());
         enroll(&directory, &config, self.root(), anew, &mut station, &mut SystemEntropy::default()).await
     }
 
     /// A restart: everything is read from the disk again.
-    pub fn session(&self) -> Result<Session<Shared, SystemEntropy>, Error> {
+    pub(crate) fn session(&self) -> Result<Session<Shared, SystemEntropy>, Error> {
         let (directory, config) = (Directory::open(&self.path())?, self.authority.config());
         Session::new(directory, config, self.authority.clone(), SystemEntropy::default(), self.root().into())
     }
