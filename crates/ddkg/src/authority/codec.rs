@@ -1,7 +1,8 @@
 //! The record as bytes, versioned. The caller seals them; a seal also tells a changed byte, so there is no checksum.
 
 use super::record::{
-    ConfirmSecret, Enrollment, Generation, MAX_REPLACED, RETIRED_PROOFS, Record, Replaced, Retired, Tree,
+    ConfirmSecret, Enrollment, Generation, MAX_REPLACED, MAX_RETIRED, RETIRED_PROOFS, Record, Replaced,
+    Retired, Tree,
 };
 use crate::attribute::AttributeDigests;
 use crate::ledger::Ledger;
@@ -27,8 +28,7 @@ impl Record {
         if let Some(pending) = &self.pending {
             pending.put(&mut out);
         }
-        // A u16: retired generations live as long as the retention of what was sealed under them.
-        out.u16(u16::try_from(self.retired.len()).expect("settling drops retired generations long before"));
+        out.u16(self.retired.len() as u16);
         self.retired.iter().for_each(|retired| retired.put(&mut out));
         out.put(&[self.replaced.len() as u8]);
         for replaced in &self.replaced {
@@ -55,7 +55,12 @@ impl Record {
             _ => Some(Generation::read(&mut reader)?),
         };
         let mut retired = VecDeque::new();
-        for _ in 0..reader.u16("retired generations")? {
+        let count = reader.u16("retired generations")?;
+        if usize::from(count) > MAX_RETIRED {
+            let (value, min, max) = (count.into(), 0, MAX_RETIRED as u64);
+            return Err(Problem::Range { value, min, max }.of("retired generations"));
+        }
+        for _ in 0..count {
             retired.push_back(Retired::read(&mut reader)?);
         }
         if retired.iter().skip(RETIRED_PROOFS).any(|retired| retired.proof.is_some()) {

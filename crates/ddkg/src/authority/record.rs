@@ -86,6 +86,11 @@ pub(super) struct Replaced {
 /// How many retired generations' proof trees are kept (specification, section 5).
 pub(super) const RETIRED_PROOFS: usize = 4;
 
+/// How many retired generations a record may hold for what was sealed under them. Beside it a rekey is refused, so that a device
+/// that asks for one all the time cannot make its record grow without end. Where payloads are retained for long, rekeys are to
+/// be rarer.
+pub(super) const MAX_RETIRED: usize = 16;
+
 /// How many replaced generations' proof trees are kept (specification, section 6).
 pub(super) const MAX_REPLACED: usize = 8;
 

@@ -4,7 +4,6 @@ use crate::attribute::NotMeasured;
 use crate::ledger::CloneSign;
 use crate::suite::{AnswerError, ShareInvalid};
 use crate::tree::OutOfRange;
-use crate::wire::DecodeError;
 use wardein_crypto::{Digest, EntropyError, SigningError};
 use wardein_domain::{Audience, Purpose};
 
@@ -12,9 +11,6 @@ use wardein_domain::{Audience, Purpose};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The body is none of its action.
-    #[error("{0}")]
-    Malformed(DecodeError),
     /// The message is another device's.
     #[error("the message names another device than the record")]
     WrongDevice,
@@ -96,6 +92,12 @@ pub enum Refusal {
     /// The payload or its additional data were changed.
     #[error("the payload or its additional data were changed")]
     OpenFailed,
+    /// Too many retired generations are kept for what was sealed under them: a rekey would add another one.
+    #[error("{kept} retired generations are kept until their retention ends; rekey later")]
+    RetentionFull {
+        /// How many are kept.
+        kept: usize,
+    },
     /// A fault of the authority: its randomness or its signing key failed.
     #[error("the authority's randomness or signing key failed")]
     Fault,
@@ -126,7 +128,6 @@ impl Refusal {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Malformed(_) => "malformed",
             Self::WrongDevice => "wrong-device",
             Self::BodyWrong => "body-wrong",
             Self::Share(_) => "share-invalid",
@@ -146,6 +147,7 @@ impl Refusal {
             Self::CloneSuspected(_) => "clone-suspected",
             Self::AudienceWrong { .. } => "audience-wrong",
             Self::OpenFailed => "open-failed",
+            Self::RetentionFull { .. } => "retention-full",
             Self::Fault => "fault",
         }
     }

@@ -1,7 +1,7 @@
 //! The state as bytes: versioned, checksummed, at most [`DeviceState::MAX_LEN`].
 
 use super::error::DeviceError;
-use super::state::{DeviceState, Standing, Tree};
+use super::state::{Attempt, DeviceState, Standing, Tree};
 use crate::key::DeviceName;
 use crate::message::{put_device, put_schedule, read_device, read_generation, read_schedule};
 use crate::progress::{Numbers, ProofEpochs};
@@ -126,8 +126,8 @@ impl DeviceState {
             trees,
             writes,
             is_dirty: false,
-            rekey_attempt: 0,
-            challenge_ask: 0,
+            rekey_attempt: Attempt::new(),
+            challenge_ask: Attempt::new(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Enrollment and its confirmation, the device's part (specification, section 4).
 
 use super::error::DeviceError;
-use super::state::{DeviceState, Standing, Unsaved};
+use super::state::{Attempt, DeviceState, Standing, Unsaved};
 use crate::attribute::Attributes;
 use crate::derive::derive;
 use crate::key::{ConfirmKey, DeviceName};
@@ -64,8 +64,8 @@ impl Enrolling {
             proofs: ProofEpochs::new(0, 0),
             writes: 0,
             is_dirty: true,
-            rekey_attempt: 0,
-            challenge_ask: 0,
+            rekey_attempt: Attempt::new(),
+            challenge_ask: Attempt::new(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Proofs, acks and rekeys, the device's part (specification, sections 3.1, 5 and 6).
 
 use super::error::DeviceError;
-use super::state::{DeviceState, Standing, Unsaved};
+use super::state::{Attempt, DeviceState, Standing, Unsaved};
 use crate::attribute::AttributeDigests;
 use crate::authority::Refusal;
 use crate::key::{AckKey, EpochSecret};
@@ -25,7 +25,7 @@ pub struct InFlight {
 }
 
 struct RekeyInFlight {
-    attempt: u64,
+    attempt: Attempt,
     ask: RekeyAsk,
     ephemeral: DeviceEphemeral,
     epoch_secret: EpochSecret,
@@ -36,7 +36,7 @@ struct RekeyInFlight {
 /// Numbers must rise in the order in which challenges were issued, or an honest device could look like two. So there is
 /// one open question at a time: asking again, or answering, gives up the one before.
 #[derive(Debug)]
-pub struct ChallengeAsk(u64);
+pub struct ChallengeAsk(Attempt);
 
 /// A reply that the device may believe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Acknowledged {
 impl DeviceState {
     /// To be called right before a challenge is asked for. The reply to any earlier question can no longer be answered.
     pub fn ask_challenge(&mut self) -> ChallengeAsk {
-        self.challenge_ask += 1;
+        self.challenge_ask = Attempt::new();
         ChallengeAsk(self.challenge_ask)
     }
 
@@ -86,7 +86,7 @@ impl DeviceState {
         let action = Action::REKEY.parse().expect("the constant is an action");
         let (request, in_flight, epoch_secret) =
             self.proof(asked, offer, measured, action, &ask.encode(), entropy)?;
-        self.rekey_attempt += 1;
+        self.rekey_attempt = Attempt::new();
         let rekey = RekeyInFlight { attempt: self.rekey_attempt, ask: ask.clone(), ephemeral, epoch_secret };
         let in_flight = InFlight { rekey: Some(rekey), ..in_flight };
         Ok(self.unsaved((request, ask, in_flight)))
@@ -113,8 +113,6 @@ impl DeviceState {
         let number = tree.numbers.take().ok_or(DeviceError::Exhausted(Purpose::Proof))?;
         let must_save = tree.numbers.reserved() != reserved;
         self.is_dirty |= must_save;
-        // Answered: a second answer would need a second question.
-        self.challenge_ask += 1;
         let key = epoch_secret.key(number);
         let mut request = ProofRequest {
             device: self.device.clone(),

@@ -7,6 +7,7 @@ use crate::purposes::Purposes;
 use crate::suite::Suite;
 use crate::tree::{Cover, GenerationRoot};
 use alloc::collections::BTreeMap;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use wardein_crypto::{P256VerifyingKey, SecretBytes, Tag};
 use wardein_domain::{Purpose, Schedule};
 
@@ -30,10 +31,21 @@ pub struct DeviceState {
     pub(super) writes: u64,
     /// Whether the saved bytes are behind in a way that matters.
     pub(super) is_dirty: bool,
-    /// Which rekey was sent last. It lives as long as the process: a restart forgets the private share too.
-    pub(super) rekey_attempt: u64,
-    /// Which challenge was asked for last. It lives as long as the process, like every connection.
-    pub(super) challenge_ask: u64,
+    /// Which rekey was sent last. It is not stored: a restart forgets the private share too.
+    pub(super) rekey_attempt: Attempt,
+    /// Which challenge was asked for last. It is not stored: a restart forgets every connection too.
+    pub(super) challenge_ask: Attempt,
+}
+
+/// Tells one attempt of this process from every other, those of a state that was restored since included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attempt(usize);
+
+impl Attempt {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// How far the authority is known to know of this generation.

@@ -190,3 +190,18 @@ fn a_rekey_is_refused_while_sixteen_retired_generations_are_kept_and_no_longer()
     pair.prove();
     assert_eq!(pair.record.active_generation(), 18);
 }
+
+#[test]
+fn a_reply_that_is_kept_over_a_restore_in_one_process_is_overtaken_by_the_next_rekey() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let kept = pair.ask_rekey();
+    let accepted = pair.receive(&kept).unwrap();
+    let late = pair.answer_rekey(&kept, &accepted);
+    pair.restart();
+    let again = pair.ask_rekey();
+    let accepted = pair.receive(&again).unwrap();
+    let reply = pair.answer_rekey(&again, &accepted);
+    assert_eq!(pair.acknowledge(kept.in_flight, late).err(), Some(DeviceError::RekeyOvertaken));
+    pair.acknowledge(again.in_flight, reply).unwrap();
+    pair.prove();
+}

@@ -1,6 +1,5 @@
 //! Every refusal, by its exact value, and that it changed nothing.
 //!
-//! `Refusal::Malformed` is not among them: nothing in this crate gives it.
 
 mod challenges;
 mod decoding;
