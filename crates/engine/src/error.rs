@@ -130,11 +130,9 @@ impl From<ChallengeError> for Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let kind = match &refusal {
-            Refusal::Malformed(_)
-            | Refusal::WrongDevice
-            | Refusal::BodyWrong
-            | Refusal::Share(_)
-            | Refusal::NotMeasured(_) => Kind::Invalid,
+            Refusal::WrongDevice | Refusal::BodyWrong | Refusal::Share(_) | Refusal::NotMeasured(_) => {
+                Kind::Invalid
+            }
             Refusal::AlreadyEnrolled => Kind::Exists,
             Refusal::EnrollmentPending
             | Refusal::GenerationPending { .. }
@@ -142,6 +140,7 @@ impl From<Refusal> for Error {
             | Refusal::EpochAhead { .. }
             | Refusal::EpochGone(_)
             | Refusal::PurposeNotKept(_)
+            | Refusal::RetentionFull { .. }
             | Refusal::Replayed => Kind::Precondition,
             Refusal::ConfirmationWrong
             | Refusal::GenerationUnknown { .. }

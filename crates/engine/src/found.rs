@@ -98,7 +98,7 @@ pub async fn found(
 impl<S: Store, C: Clock> Engine<S, C> {
     /// A server's key and certificate for `names`, made anew; its serial is on record before it is used.
     pub async fn issue_server_identity(&self, names: &[ServerName]) -> Result<ServerIdentity, Error> {
-        let validity = Validity::starting(self.now(), SERVER_LIFETIME).map_err(Error::internal)?;
+        let validity = self.infrastructure_validity(SERVER_LIFETIME)?;
         let key = new_key()?;
         let csr = own_csr(&key)?;
         let leaf = self
@@ -121,6 +121,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
             .await?;
         let chain = vec![leaf, self.infrastructure_ca().to_vec()];
         Ok(ServerIdentity { chain, key, not_after: validity.not_after() })
+    }
+
+    /// From now for `lifetime` seconds, and no longer than the infrastructure CA is valid.
+    pub(crate) fn infrastructure_validity(&self, lifetime: u64) -> Result<Validity, Error> {
+        Validity::starting(self.now(), lifetime)
+            .and_then(|validity| validity.within(self.authority.infrastructure.certificate().validity()))
+            .map_err(Error::internal)
     }
 
     /// The infrastructure CA's certificate, DER: what operators' certificates are verified with.

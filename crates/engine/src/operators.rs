@@ -43,7 +43,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<(String, Operator), Error> {
         self.may_issue(caller, &order)?;
         let csr = Csr::parse(&order.csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
-        let validity = Validity::starting(self.now(), order.validity).map_err(Error::internal)?;
+        let validity = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
         let (pem, principal) = self
             .transact(|| {

@@ -1,0 +1,48 @@
+//! A crash before or after any commit of a device's first day: what was acknowledged is there, and what was not can be asked again.
+
+use crate::world::{TestDevice, World, csr};
+use wardein_domain::DeviceState;
+use wardein_testkit::CrashPoint;
+
+/// Enrolls, confirms, proves and certifies, asking again after each failure as a device and its station would.
+async fn first_day(world: &mut World) -> (TestDevice, u32) {
+    let mut device = TestDevice::begin(&world.engine, "pump-1");
+    let mut failures = 0;
+    let mut failed = |world: &mut World| {
+        failures += 1;
+        assert!(failures < 3, "one crash costs one failure");
+        world.restart();
+    };
+    let reply = loop {
+        match world.engine.enroll(&world.station, device.order()).await {
+            Ok(reply) => break reply,
+            Err(_) => failed(world),
+        }
+    };
+    let tag = device.finish(&reply);
+    while world.engine.confirm(&world.station, device.name.device.clone(), tag).await.is_err() {
+        failed(world);
+    }
+    while device.prove(&world.engine, "certificate", &csr()).await.is_err() {
+        failed(world);
+    }
+    (device, failures)
+}
+
+#[tokio::test]
+async fn no_crash_loses_or_repeats_anything() {
+    for nth in 0..3 {
+        for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+            let mut world = World::new().await;
+            world.store.crash_at(nth, point);
+            let (mut device, failures) = first_day(&mut world).await;
+            assert_eq!(failures, 1, "commit {nth}, {point:?}");
+            let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+            assert_eq!(record.state, DeviceState::Active);
+            device.prove(&world.engine, "authenticate", b"").await.unwrap();
+            let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+            let count = |event: &str| entries.iter().filter(|(_, entry)| entry.event == event).count();
+            assert_eq!((count("device.enroll"), count("device.confirm")), (1, 1), "each was done once");
+        }
+    }
+}

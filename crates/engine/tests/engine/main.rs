@@ -1,0 +1,9 @@
+//! The use cases over the fake store, a clock in hand, and devices that run the device's end of DDKG-1.
+#![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
+
+mod administration;
+mod crashes;
+mod enrollment;
+mod proofs;
+mod trust;
+mod world;

@@ -1,0 +1,138 @@
+//! Proofs over the engine: accepted once, durable before the reply, and refused without a trace for who cannot prove.
+
+use crate::world::{World, csr};
+use wardein_domain::{DeviceState, Event};
+use wardein_engine::{Kind, Page, Subject};
+
+#[tokio::test]
+async fn each_action_is_proved_and_safe_to_ask_twice() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    for _ in 0..2 {
+        assert_eq!(device.prove(&world.engine, "authenticate", b"").await.unwrap().body, b"");
+        let bundle = device.prove(&world.engine, "trust-bundle", b"").await.unwrap().body;
+        assert_eq!(bundle, world.engine.trust_bundle().pem.as_bytes());
+        let chain = device.prove(&world.engine, "certificate", &csr()).await.unwrap().body;
+        let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
+        let leaf = chain[4..4 + length].to_vec();
+        let answer = world.engine.check(&world.platform, Subject::Certificate(leaf)).unwrap();
+        assert_eq!(answer.device.unwrap(), device.name.device);
+    }
+    let all = Page { size: 10, after: None };
+    let issued = world.engine.list_certificates(&world.admin, world.tenant(), None, all).unwrap().items;
+    assert_eq!(issued.len(), 2);
+    assert_ne!(issued[0].serial, issued[1].serial);
+}
+
+#[tokio::test]
+async fn a_repeated_proof_is_refused_also_after_a_restart() {
+    let mut world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    let (request, _) = device.proof(&world.engine, "authenticate", b"");
+    world.engine.prove("1", request.clone(), vec![]).await.unwrap();
+    for _ in 0..2 {
+        let refused = world.engine.prove("2", request.clone(), vec![]).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Precondition, "replayed"));
+        world.restart();
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_prove_learns_nothing_and_changes_nothing() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let commits = world.store.commits();
+
+    let (mut request, _) = device.proof(&world.engine, "authenticate", b"");
+    request.mac.0[0] ^= 1;
+    let wrong = world.engine.prove("1", request, vec![]).await.unwrap_err();
+    assert_eq!((wrong.kind, wrong.code), (Kind::Unauthenticated, "mac-wrong"));
+
+    let (mut request, _) = device.proof(&world.engine, "authenticate", b"");
+    request.device.device = "unheard".parse().unwrap();
+    let foreign = world.engine.prove("2", request.clone(), vec![]).await.unwrap_err();
+    assert_eq!((foreign.kind, foreign.code), (Kind::Unauthenticated, "challenge-unknown"));
+    request.challenge = world.engine.challenge(&request.device).unwrap().challenge;
+    let absent = world.engine.prove("3", request, vec![]).await.unwrap_err();
+    assert_eq!((absent.code, absent.message), (wrong.code, wrong.message), "absent and wrong look alike");
+    assert_eq!(world.store.commits(), commits);
+}
+
+#[tokio::test]
+async fn a_challenge_expires_and_other_bodies_and_actions_are_refused() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    let (request, _) = device.proof(&world.engine, "authenticate", b"");
+    world.clock.pass(61);
+    let late = world.engine.prove("1", request, vec![]).await.unwrap_err();
+    assert_eq!((late.kind, late.code), (Kind::Unauthenticated, "challenge-expired"));
+
+    let (request, _) = device.proof(&world.engine, "authenticate", b"");
+    let body = world.engine.prove("1", request, vec![1]).await.unwrap_err();
+    assert_eq!((body.kind, body.code), (Kind::Invalid, "malformed"));
+
+    let (request, _) = device.proof(&world.engine, "certificate", &csr());
+    let other = world.engine.prove("1", request, csr()).await.unwrap_err();
+    assert_eq!((other.kind, other.code), (Kind::Invalid, "body-wrong"), "the request of another key");
+
+    let (request, _) = device.proof(&world.engine, "fly", b"");
+    let action = world.engine.prove("1", request, vec![]).await.unwrap_err();
+    assert_eq!((action.kind, action.code), (Kind::Invalid, "action-unknown"));
+}
+
+#[tokio::test]
+async fn a_device_that_is_not_active_is_refused_and_one_that_is_resumed_goes_on() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let set = async |state| {
+        let reason = "maintenance".parse().unwrap();
+        world.engine.set_device_state(&world.admin, device_name(&world), state, reason).await.unwrap();
+    };
+    set(DeviceState::Suspended).await;
+    let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+    assert_eq!((refused.kind, refused.code), (Kind::Denied, "suspended"));
+    set(DeviceState::Active).await;
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+}
+
+fn device_name(_: &World) -> wardein_ddkg::DeviceName {
+    crate::world::name("klinik", "pump-1")
+}
+
+#[tokio::test]
+async fn changed_hardware_cannot_prove() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    let mut changed = wardein_ddkg::Attributes::new();
+    changed.insert("firmware".parse().unwrap(), b"1.1").unwrap();
+    device.measured = changed.digests();
+    let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+    assert_eq!(refused.code, "mac-wrong");
+}
+
+#[tokio::test]
+async fn a_clone_is_quarantined_with_the_evidence_on_record() {
+    let mut world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let mut copy = device.copied();
+    world.clock.pass(10);
+    copy.prove(&world.engine, "authenticate", b"").await.expect("the copy speaks first");
+    world.clock.pass(10);
+    let alarm = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+    assert_eq!((alarm.kind, alarm.code), (Kind::Denied, "clone-suspected"));
+
+    for _ in 0..2 {
+        let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+        assert_eq!(record.state, DeviceState::Quarantined);
+        let refused = copy.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+        assert_eq!(refused.code, "quarantined");
+        world.restart();
+    }
+    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let alarm = entries.iter().find(|(_, entry)| entry.event == Event::CloneSuspected.code()).unwrap();
+    assert_eq!(alarm.1.target, "device/klinik/pump-1");
+    assert!(alarm.1.detail.contains("NumberTooLow"), "{}", alarm.1.detail);
+}

@@ -1,0 +1,182 @@
+//! A founded authority with a tenant and a station, and devices.
+
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
+use wardein_ddkg::device::{Acknowledged, DeviceState, Enrolling};
+use wardein_ddkg::message::{AckedReply, ChallengeOffer, EnrollReply, ProofRequest};
+use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
+use wardein_domain::{Principal, Role, TenantId};
+use wardein_engine::{Caller, Engine, EnrollOrder, Error, OperatorOrder, found};
+use wardein_pki::Csr;
+use wardein_testkit::{MemoryStore, TestClock};
+
+pub(crate) type TestEngine = Engine<MemoryStore, TestClock>;
+
+pub(crate) const START: u64 = 1_790_000_000;
+const ROOT_KEY: [u8; 32] = [7; 32];
+
+pub(crate) struct World {
+    pub(crate) store: MemoryStore,
+    pub(crate) clock: TestClock,
+    pub(crate) engine: TestEngine,
+    pub(crate) admin: Caller,
+    pub(crate) station: Caller,
+    pub(crate) platform: Caller,
+}
+
+pub(crate) fn caller(principal: Principal) -> Caller {
+    Caller { principal, request_id: "test".into() }
+}
+
+pub(crate) fn csr() -> Vec<u8> {
+    Csr::create(&P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap()).unwrap()
+}
+
+pub(crate) fn order(role: Role, tenant: Option<&str>, name: &str) -> OperatorOrder {
+    OperatorOrder {
+        role,
+        tenant: tenant.map(|tenant| tenant.parse().unwrap()),
+        name: name.parse().unwrap(),
+        csr: csr(),
+        validity: 30 * 86_400,
+        quota: if role == Role::Station { 100 } else { 0 },
+    }
+}
+
+pub(crate) fn name(tenant: &str, device: &str) -> DeviceName {
+    DeviceName { tenant: tenant.parse().unwrap(), device: device.parse().unwrap() }
+}
+
+impl World {
+    /// An authority with tenant `klinik`, a station and a platform in it.
+    pub(crate) async fn new() -> Self {
+        let (store, clock) = (MemoryStore::new(), TestClock::at(START));
+        let founded =
+            found(&store, &clock, Secret::copied_from(&ROOT_KEY), "wardein.example".parse().unwrap())
+                .await
+                .unwrap();
+        let engine = open(store.clone(), clock.clone());
+        let admin = caller(founded.admin.clone());
+        engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
+        let issue = async |role, name: &str| {
+            let (_, operator) =
+                engine.issue_operator(&admin, order(role, Some("klinik"), name)).await.unwrap();
+            caller(operator.principal)
+        };
+        let (station, platform) = (issue(Role::Station, "line-1").await, issue(Role::Platform, "iot").await);
+        Self { store, clock, engine, admin, station, platform }
+    }
+
+    /// The same authority after its process was started anew.
+    pub(crate) fn restart(&mut self) {
+        self.store = self.store.restart();
+        self.engine = open(self.store.clone(), self.clock.clone());
+    }
+
+    pub(crate) fn tenant(&self) -> TenantId {
+        "klinik".parse().unwrap()
+    }
+
+    /// A device that is enrolled and confirmed.
+    pub(crate) async fn device(&self, id: &str) -> TestDevice {
+        let mut device = TestDevice::begin(&self.engine, id);
+        let reply = self.engine.enroll(&self.station, device.order()).await.unwrap();
+        let tag = device.finish(&reply);
+        self.engine.confirm(&self.station, id.parse().unwrap(), tag).await.unwrap();
+        device
+    }
+}
+
+pub(crate) fn open(store: MemoryStore, clock: TestClock) -> TestEngine {
+    Engine::open(store, clock, Secret::copied_from(&ROOT_KEY)).unwrap()
+}
+
+/// A device in memory, with the attribute `firmware`.
+pub(crate) struct TestDevice {
+    pub(crate) name: DeviceName,
+    enrolling: Option<Enrolling>,
+    pub(crate) state: Option<DeviceState>,
+    pub(crate) measured: AttributeDigests,
+}
+
+impl TestDevice {
+    pub(crate) fn begin(engine: &TestEngine, id: &str) -> Self {
+        let mut attributes = Attributes::new();
+        attributes.insert("firmware".parse().unwrap(), b"1.0").unwrap();
+        let (name, measured) = (name("klinik", id), attributes.digests());
+        let identity = P256VerifyingKey(engine.trust_bundle().identity_key);
+        let enrolling =
+            Enrolling::begin(identity, Suite::P256, name.clone(), attributes, &mut SystemEntropy::default());
+        Self { name, enrolling: Some(enrolling.unwrap()), state: None, measured }
+    }
+
+    pub(crate) fn order(&self) -> EnrollOrder {
+        let request = self.enrolling.as_ref().unwrap().request();
+        EnrollOrder {
+            device: request.device.device.clone(),
+            suite: request.share.suite().number().into(),
+            nonce: request.nonce,
+            share: request.share.as_bytes().to_vec(),
+            attributes: request.attributes.clone(),
+            profile: "default".parse().unwrap(),
+            model: Some("pump".parse().unwrap()),
+            udi: None,
+        }
+    }
+
+    /// Takes in the reply; what is to be confirmed with.
+    pub(crate) fn finish(&mut self, reply: &EnrollReply) -> [u8; 32] {
+        let mut state = self.enrolling.take().unwrap().finish(reply, Purposes::ALL).unwrap();
+        let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        self.state = Some(state);
+        confirmation.tag.0
+    }
+
+    /// A proof of `action` for a fresh challenge, and what is needed to believe the reply.
+    pub(crate) fn proof(
+        &mut self,
+        engine: &TestEngine,
+        action: &str,
+        body: &[u8],
+    ) -> (ProofRequest, wardein_ddkg::device::InFlight) {
+        let state = self.state.as_mut().unwrap();
+        let ask = state.ask_challenge();
+        let offer: ChallengeOffer = engine.challenge(&self.name).unwrap();
+        let entropy = &mut SystemEntropy::default();
+        let proved =
+            state.prove(ask, &offer, &self.measured, action.parse().unwrap(), body, entropy).unwrap();
+        proved.save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
+    /// Proves, and believes the reply.
+    pub(crate) async fn prove(
+        &mut self,
+        engine: &TestEngine,
+        action: &str,
+        body: &[u8],
+    ) -> Result<Acknowledged, Error> {
+        let (request, in_flight) = self.proof(engine, action, body);
+        let reply: AckedReply = engine.prove("test", request, body.to_vec()).await?;
+        let state = self.state.as_mut().unwrap();
+        Ok(state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap())
+    }
+
+    /// A copy of the device's state, as a thief would have it.
+    pub(crate) fn copied(&mut self) -> Self {
+        let mut bytes = Vec::new();
+        let state = self.state.as_mut().unwrap();
+        // A number that was taken but not reserved would make the copy look older than it is.
+        let audience = "copy".parse().unwrap();
+        let clock = wardein_ddkg::device::Clock { elapsed: 0, wall: None };
+        while bytes.is_empty() {
+            let token = state.token(clock, std::clone::Clone::clone(&audience), b"").unwrap();
+            token
+                .save(|saved| {
+                    bytes = saved.expose().to_vec();
+                    Ok::<_, ()>(())
+                })
+                .unwrap();
+        }
+        let state = Some(DeviceState::restore(&bytes, 0).unwrap());
+        Self { name: self.name.clone(), enrolling: None, state, measured: self.measured.clone() }
+    }
+}
