@@ -1,5 +1,4 @@
 //! Every refusal, by its exact value, and that it changed nothing.
-//!
 
 mod challenges;
 mod decoding;
