@@ -103,8 +103,13 @@ impl ProofEpochs {
     /// the network, so an attempt always goes on by at least one epoch, and [`ProofEpochs::refused_as_ahead`] forgets it.
     ///
     /// Refused again after it took the advice, another holder of this state may be taking each epoch just before it does:
-    /// neither would ever be told from the other. So every further refusal doubles the lead, until they meet.
+    /// neither would ever be told from the other. So every further refusal of an attempt that took the advice doubles the
+    /// lead, until they meet. The same refusal again, or one of an earlier attempt, says nothing new.
     pub fn refused_as_spent(&mut self, epoch: u32, next: u32) {
+        if epoch < self.floor {
+            self.floor = self.floor.max(next);
+            return;
+        }
         self.floor = next.max(epoch.saturating_add(1)).saturating_add(self.stride);
         self.stride = (2 * self.stride + 1).min(MAX_STRIDE);
     }
@@ -195,8 +200,11 @@ mod tests {
     #[test]
     fn one_that_is_always_overtaken_takes_a_growing_lead() {
         let mut epochs = ProofEpochs::new(0, 0);
-        let leads = [1, 2, 3, 4, 5, 6, 7].map(|next| {
-            epochs.refused_as_spent(0, next);
+        let leads = [0; 7].map(|_| {
+            let (epoch, next) = (epochs.next(&PLAIN, 0), epochs.next(&PLAIN, 0) + 1);
+            epochs.refused_as_spent(epoch, next);
+            // What the network repeats takes no lead.
+            epochs.refused_as_spent(epoch, next);
             epochs.next(&PLAIN, 0) - next
         });
         assert_eq!(leads, [0, 1, 3, 7, 15, 31, 31]);
