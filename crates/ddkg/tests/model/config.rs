@@ -107,13 +107,13 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The authority's policy: the specification's, with bounds small enough to be reached.
+    /// The authority's policy: the specification's, with times short enough to be reached. Its lead is the specification's: it
+    /// must be above the lead of a device that is refused again and again.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             grace: TICK,
             skew_ms: if self.is(Mutant::NoSkew) { 0 } else { SKEW_MS },
             challenge_lifetime_ms: 4 * TICK * 1_000,
-            proof_lead: 4,
             ..Policy::default()
         }
     }

@@ -40,7 +40,7 @@ pub(crate) fn network() -> Config {
 pub(crate) fn spent_epochs() -> Config {
     let budget =
         Budget { asks: 4, proofs: 3, rekeys: 1, crashes: 1, ticks: 1, refusals: 1, ..Budget::default() };
-    Config { max_uses: 1, period: 3, budget, ..base("spent epochs", 10, 30_000) }
+    Config { max_uses: 1, period: 3, budget, ..base("spent epochs", 12, 40_000) }
 }
 
 /// Clocks ahead by a hundred epochs, behind, and standing still, and sweeps under them.
@@ -64,7 +64,7 @@ pub(crate) fn wild_clocks() -> Config {
     const SETTINGS: &[Clock] = &[Clock::Off(0), Clock::Off(1 << 40)];
     let budget =
         Budget { asks: 3, proofs: 3, rekeys: 1, crashes: 1, clocks: 2, sweeps: 1, ..Budget::default() };
-    Config { period: 3, max_uses: 1, settings: SETTINGS, budget, ..base("wild clocks", 9, 55_000) }
+    Config { period: 3, max_uses: 1, settings: SETTINGS, budget, ..base("wild clocks", 11, 100_000) }
 }
 
 /// Enrollment, its confirmation and the first proof.
@@ -76,7 +76,7 @@ pub(crate) fn enrollment() -> Config {
 /// Two nodes that load, decide and store by turns.
 pub(crate) fn interleaved() -> Config {
     let budget = Budget { asks: 3, proofs: 3, rekeys: 2, crashes: 1, ..Budget::default() };
-    Config { interleaved: true, budget, ..base("interleaved nodes", 11, 30_000) }
+    Config { interleaved: true, budget, ..base("interleaved nodes", 13, 60_000) }
 }
 
 /// A copy of the device's image or memory, both of which go on; time passes before every request.
