@@ -15,12 +15,18 @@ pub(crate) struct Buckets<K> {
     rate: Rate,
     start: Instant,
     hasher: RandomState,
-    shards: Vec<Mutex<HashMap<K, u64>>>,
+    shards: Vec<Mutex<Shard<K>>>,
+}
+
+/// A part of the peers: when each is due, in nanoseconds.
+struct Shard<K> {
+    due: HashMap<K, u64>,
+    swept: Option<u64>,
 }
 
 impl<K: Hash + Eq> Buckets<K> {
     pub(crate) fn new(rate: Rate) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard { due: HashMap::new(), swept: None })).collect();
         Self { rate, start: Instant::now(), hasher: RandomState::new(), shards }
     }
 
@@ -36,21 +42,29 @@ impl<K: Hash + Eq> Buckets<K> {
         let shard = self.hasher.hash_one(&peer) as usize % SHARDS;
         let Some(shard) = self.shards.get(shard) else { return false };
         // A poisoned map still has nothing but numbers in it.
-        let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_PEERS / SHARDS && !buckets.contains_key(&peer) {
-            // Whoever's due time is past has a full bucket, as if it had never called.
-            buckets.retain(|_, due| *due > now);
-            if buckets.len() >= MAX_PEERS / SHARDS {
-                return false;
-            }
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if shard.due.len() >= MAX_PEERS / SHARDS && !shard.due.contains_key(&peer) && !shard.sweep(now) {
+            return false;
         }
-        let due = buckets.entry(peer).or_insert(now);
+        let due = shard.due.entry(peer).or_insert(now);
         let from = (*due).max(now);
         let has_one = from - now <= tolerance;
         if has_one {
             *due = from + interval;
         }
         has_one
+    }
+}
+
+impl<K: Hash + Eq> Shard<K> {
+    /// Forgets who has a full bucket, as if it had never called; at most once a second, so that a flood of new peers does not turn each
+    /// of its calls into a walk over all. Whether there is room then.
+    fn sweep(&mut self, now: u64) -> bool {
+        if self.swept.is_none_or(|swept| now >= swept + SWEEP_INTERVAL) {
+            self.swept = Some(now);
+            self.due.retain(|_, due| *due > now);
+        }
+        self.due.len() < MAX_PEERS / SHARDS
     }
 }
 
@@ -63,6 +77,7 @@ pub(crate) fn address_key(address: IpAddr) -> IpAddr {
 }
 
 const SHARDS: usize = 16;
+const SWEEP_INTERVAL: u64 = 1_000_000_000;
 const MAX_PEERS: usize = 1 << 18;
 
 #[cfg(test)]

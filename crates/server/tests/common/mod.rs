@@ -1,0 +1,114 @@
+//! An authority in memory, served over real TLS on loopback.
+#![allow(dead_code, clippy::expect_used, reason = "each test takes what it needs")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
+use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
+use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
+use wardein_domain::Role;
+use wardein_engine::{Engine, Founded, found};
+use wardein_pki::{Csr, pem};
+use wardein_server::{Config, Limits, MeteredStore, Metrics, ServeError, Server};
+use wardein_testkit::{MemoryStore, TestClock};
+
+pub(crate) struct Served {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) founded: Founded,
+    pub(crate) clock: TestClock,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+impl Served {
+    pub(crate) async fn start() -> Self {
+        Self::with(Limits::default(), 0).await
+    }
+
+    /// An authority that was founded `age` seconds ago.
+    pub(crate) async fn with(limits: Limits, age: u64) -> Self {
+        let (clock, store) = (TestClock::at(now() - age), MemoryStore::new());
+        let key = || Secret::copied_from(&[7; 32]);
+        let founded = found(&store, &clock, key(), "wardein.test".parse().unwrap()).await.unwrap();
+        clock.pass(age);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let store = MeteredStore::new(store, metrics.clone());
+        let engine = Arc::new(Engine::open(store, clock.clone(), key()).unwrap());
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            http: "127.0.0.1:0".parse().unwrap(),
+            names: vec!["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()],
+            workers: 2,
+            store_name: "memory",
+            limits,
+        };
+        let server = Server::bind(config, engine, metrics).unwrap();
+        let (grpc, http) = (server.grpc_address().unwrap(), server.http_address().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || server.run(async { drop(stopped.await) }));
+        Self { grpc, http, founded, clock, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn settings(&self, identity: Option<Identity>) -> Settings {
+        let roots = self.founded.infrastructure_pem.clone().into_bytes();
+        let mut settings = Settings::new(format!("https://{}", self.grpc), roots);
+        settings.identity = identity;
+        settings.request_timeout = Duration::from_secs(10);
+        settings
+    }
+
+    pub(crate) async fn connect(&self, identity: Option<Identity>) -> Result<Connection, ConnectError> {
+        connect(&self.settings(identity)).await
+    }
+
+    pub(crate) fn admin(&self) -> Identity {
+        let key = pem::encode_private_key(self.founded.admin_key.expose()).unwrap();
+        Identity { certificates: self.founded.admin_certificate_pem.clone().into_bytes(), key }
+    }
+
+    /// A tenant `t`, and an operator of each role.
+    pub(crate) async fn operators(&self) -> Vec<(Role, Connection)> {
+        let admin = self.connect(Some(self.admin())).await.unwrap();
+        admin.admin().create_tenant(v1::CreateTenantRequest { tenant: "t".into() }).await.unwrap();
+        let mut operators = Vec::new();
+        for role in Role::ALL {
+            let identity = issue(&admin, role).await;
+            operators.push((role, self.connect(Some(identity)).await.unwrap()));
+        }
+        operators
+    }
+
+    pub(crate) fn stop(&mut self) -> Result<(), ServeError> {
+        drop(self.stop.take());
+        self.thread.take().expect("stopped once").join().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+    }
+}
+
+pub(crate) async fn issue(admin: &Connection, role: Role) -> Identity {
+    let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
+    let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
+    let order = v1::IssueOperatorRequest {
+        role: role.to_string(),
+        tenant: if role == Role::Admin { String::new() } else { "t".into() },
+        name: format!("test-{role}"),
+        csr,
+        validity: 3600,
+        quota: if role == Role::Station { 100 } else { 0 },
+    };
+    let issued = admin.admin().issue_operator(order).await.unwrap().into_inner();
+    let key: SecretBytes = pem::encode_private_key(pkcs8.expose()).unwrap();
+    Identity { certificates: issued.certificate_pem.into_bytes(), key }
+}

@@ -1,0 +1,155 @@
+//! Transport and limits, over real TLS.
+
+mod common;
+
+use common::Served;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, NamedGroup, RootCertStore, SupportedProtocolVersion};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::Code;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+use wardein_client::{ConnectError, Connection, Refusal, v1};
+use wardein_server::{Limits, Rate};
+
+async fn handshake(
+    served: &Served,
+    version: &'static SupportedProtocolVersion,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(served.founded.infrastructure_pem.as_bytes()) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    // A client that can do better is to say so first: a server takes what a client has sent a share for.
+    provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::X25519MLKEM768);
+    let provider = Arc::new(provider);
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    let mut configuration = builder.with_root_certificates(roots).with_no_client_auth();
+    configuration.alpn_protocols = vec![b"h2".to_vec()];
+    let socket = TcpStream::connect(served.grpc).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(configuration)).connect(name, socket).await
+}
+
+#[tokio::test]
+async fn tls_1_3_with_the_hybrid_group_and_nothing_older() {
+    let served = Served::start().await;
+    let stream = handshake(&served, &rustls::version::TLS13).await.unwrap();
+    let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap();
+    assert_eq!(group.name(), NamedGroup::X25519MLKEM768);
+    assert!(handshake(&served, &rustls::version::TLS12).await.is_err());
+}
+
+/// In TLS 1.3 a client learns with its first call, not at the handshake, that its certificate was refused.
+async fn is_refused(connected: Result<Connection, ConnectError>) -> bool {
+    let Ok(connection) = connected else { return true };
+    let answer = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
+    answer.is_err_and(|status| Refusal::from(status).code == Refusal::TRANSPORT)
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_gets_no_connection() {
+    let (served, other) = (Served::start().await, Served::start().await);
+    assert!(is_refused(served.connect(Some(other.admin())).await).await);
+    assert!(!is_refused(served.connect(Some(served.admin())).await).await);
+    assert!(!is_refused(served.connect(None).await).await);
+}
+
+#[tokio::test]
+async fn a_certificate_whose_time_is_over_gets_no_connection() {
+    let served = Served::with(Limits::default(), 400 * 86_400).await;
+    assert!(is_refused(served.connect(Some(served.admin())).await).await);
+    assert!(!is_refused(served.connect(None).await).await);
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_is_refused() {
+    let served = Served::with(Limits { message_bytes: 4096, ..Limits::default() }, 0).await;
+    let device = served.connect(None).await.unwrap();
+    let ask = |length| v1::GetChallengeRequest { tenant: "t".repeat(length), device_id: "d".into() };
+    let refusal: Refusal = device.device().get_challenge(ask(5000)).await.unwrap_err().into();
+    assert_eq!((refusal.status, refusal.code.as_str()), (Code::ResourceExhausted, "too-large"));
+    assert!(!refusal.may_retry() && refusal.request_id.is_some());
+    let refusal: Refusal = device.device().get_challenge(ask(64)).await.unwrap_err().into();
+    assert_eq!(refusal.message, "tenant: tenant has 64 bytes; it takes 1 to 63");
+}
+
+#[tokio::test]
+async fn a_peer_beyond_its_rate_is_refused_and_may_come_again() {
+    let open = Rate { per_second: 1, burst: 2 };
+    let served = Served::with(Limits { open, ..Limits::default() }, 0).await;
+    let device = served.connect(None).await.unwrap();
+    let mut bundle = device.certificates();
+    for _ in 0..2 {
+        bundle.get_trust_bundle(v1::GetTrustBundleRequest {}).await.unwrap();
+    }
+    let refusal: Refusal = bundle.get_trust_bundle(v1::GetTrustBundleRequest {}).await.unwrap_err().into();
+    assert_eq!((refusal.status, refusal.code.as_str()), (Code::ResourceExhausted, "rate-limited"));
+    assert!(refusal.may_retry());
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_let_go() {
+    let handshake_time = std::time::Duration::from_millis(100);
+    let served = Served::with(Limits { handshake_time, ..Limits::default() }, 0).await;
+    let mut socket = TcpStream::connect(served.grpc).await.unwrap();
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(5), socket.read(&mut [0; 1])).await;
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))));
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed() {
+    let served = Served::with(Limits { connections: 1, ..Limits::default() }, 0).await;
+    let _held = handshake(&served, &rustls::version::TLS13).await.unwrap();
+    assert!(handshake(&served, &rustls::version::TLS13).await.is_err());
+}
+
+#[tokio::test]
+async fn health_and_http_tell_how_it_goes() {
+    let served = Served::start().await;
+    let connection = served.connect(None).await.unwrap();
+    let mut health = HealthClient::new(connection.channel());
+    for service in ["", "wardein.v1.TrustService"] {
+        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+    }
+    for (path, status, text) in [
+        ("/healthz", "200", "ok"),
+        ("/readyz", "200", "ready"),
+        ("/trust-bundle", "200", served.founded.bundle_pem.lines().nth(1).unwrap()),
+        ("/metrics", "200", "wardein_requests_total{code=\"ok\",method=\"/grpc.health.v1.Health/Check\"} 2"),
+        ("/other", "404", "/metrics"),
+    ] {
+        let answer = get(&served, "GET", path).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(text),
+            "{path}: {answer}"
+        );
+    }
+    assert!(get(&served, "POST", "/metrics").await.starts_with("HTTP/1.1 405"));
+}
+
+async fn get(served: &Served, method: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(served.http).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_stop_ends_in_order_though_a_connection_is_open() {
+    let mut served = Served::start().await;
+    let connection = served.connect(Some(served.admin())).await.unwrap();
+    connection.admin().get_status(v1::GetStatusRequest {}).await.unwrap();
+    let address = served.grpc;
+    tokio::task::spawn_blocking(move || served.stop()).await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
