@@ -11,7 +11,8 @@ pub struct Policy {
     pub skew_ms: u64,
     /// Milliseconds for which a challenge is good. Default 60,000.
     pub challenge_lifetime_ms: u64,
-    /// Epochs by which a proof may run ahead of the due or the current one. Default 64. More while devices catch up with
+    /// Epochs by which a proof may run ahead of the due or the current one. Default 64, and at least 32, which a device that
+    /// was refused as `epoch-spent` again and again may go beyond the epoch named. More while devices catch up with
     /// an authority that was restored from a backup.
     pub proof_lead: u32,
     /// The same for tokens, which no ack counts. Default 65,536.
