@@ -11,9 +11,7 @@ use crate::open::OpenError;
 /// It is a file of its own beside the store: a lock on SQLite's file would be lost with SQLite's, as closing any descriptor
 /// of a file drops all POSIX locks that the process has on it (fcntl_locking(2)).
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
+pub(crate) struct Lock(File);
 
 impl Lock {
     /// Locks the store at `path`.
@@ -28,10 +26,18 @@ impl Lock {
             .open(PathBuf::from(name))
             .map_err(|error| OpenError::failed(path, format_args!("its lock cannot be made: {error}")))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(OpenError::failed(path, error)),
         }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not left to the closing of the file: a process that is being started elsewhere in this one holds a copy of its
+        // descriptor until it executes, and with that the lock (flock(2)).
+        let _ = self.0.unlock();
     }
 }
 
@@ -82,6 +88,17 @@ impl Reserve {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_whoever_has_copies_of_its_file() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("store");
+        let lock = Lock::acquire(&path).unwrap();
+        let _copy = lock.0.try_clone().unwrap();
+        assert!(matches!(Lock::acquire(&path), Err(OpenError::Locked(_))));
+        drop(lock);
+        Lock::acquire(&path).unwrap();
+    }
 
     #[test]
     fn the_reserve_is_told_with_what_is_free() {

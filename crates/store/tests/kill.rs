@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wardein_engine::port::{Change, Store, Table};
 use wardein_store::{AnyStore, Kind, Options};
@@ -33,6 +33,7 @@ fn sled_keeps_what_it_acknowledged() {
 fn victim() {
     let (Ok(path), Ok(kind)) = (std::env::var(PATH), std::env::var(KIND)) else { return };
     let kind = if kind == "sled" { Kind::Sled } else { Kind::Sqlite };
+    std::io::stdout().lock().write_all(b"opening\n").unwrap();
     let store = Arc::new(AnyStore::open(kind, Path::new(&path), &options()).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let tasks: Vec<_> = (0..TASKS)
@@ -86,15 +87,14 @@ fn kill_repeatedly(kind: Kind) {
     let mut acknowledged = HashMap::new();
     let mut total = 0;
     for round in 0..rounds {
-        if round % 10 == 0 {
-            // A new place now and then: creation is killed too.
+        if round % 4 == 0 {
+            // A new place: creation is killed, and then what it left is used.
             place = tempfile::tempdir().unwrap();
             acknowledged.clear();
         }
         let path = place.path().join(kind.file_name());
-        // One in four is killed while it opens.
-        let delay = Duration::from_micros(random.below(if round % 4 == 0 { 20_000 } else { 120_000 }));
-        let now = run_and_kill(kind, &path, delay, round % 4 != 0);
+        let (await_line, within) = if round % 2 == 0 { ("opening", 12_000) } else { ("ack", 120_000) };
+        let now = run_and_kill(kind, &path, await_line, Duration::from_micros(random.below(within)));
         total += now.len();
         for (task, n) in now {
             let last = acknowledged.entry(task).or_insert(0);
@@ -107,8 +107,8 @@ fn kill_repeatedly(kind: Kind) {
     assert!(total > rounds, "the victim came to write");
 }
 
-/// Runs the victim for `delay`, from its first acknowledgement on where `await_first`; what it acknowledged.
-fn run_and_kill(kind: Kind, path: &Path, delay: Duration, await_first: bool) -> Vec<(u8, u64)> {
+/// Runs the victim for `delay` from the first line on that begins with `await_line`; what it acknowledged.
+fn run_and_kill(kind: Kind, path: &Path, await_line: &str, delay: Duration) -> Vec<(u8, u64)> {
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
         .env(PATH, path)
@@ -117,30 +117,29 @@ fn run_and_kill(kind: Kind, path: &Path, delay: Duration, await_first: bool) -> 
         .spawn()
         .unwrap();
     let output = victim.stdout.take().unwrap();
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let lines = Arc::clone(&seen);
+    let (lines, seen) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(output).split(b'\n') {
-            let line = String::from_utf8(line.unwrap()).unwrap();
-            let Some((_, ack)) = line.split_once("ack ") else { continue };
-            let (task, n) = ack.split_once(' ').unwrap();
-            lines.lock().unwrap().push((task.parse().unwrap(), n.parse().unwrap()));
+            lines.send(String::from_utf8(line.unwrap()).unwrap()).unwrap();
         }
     });
-    let patience = Instant::now() + Duration::from_secs(60);
-    while await_first && seen.lock().unwrap().is_empty() {
-        assert!(
-            Instant::now() < patience && victim.try_wait().unwrap().is_none(),
-            "the victim does not write"
-        );
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    // The harness writes into the first line before it is done.
+    let first = loop {
+        let line = seen.recv_timeout(Duration::from_secs(60)).expect("the victim comes to write");
+        if line.contains(await_line) {
+            break line;
+        }
+    };
     std::thread::sleep(delay);
     assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
     victim.kill().unwrap();
     victim.wait().unwrap();
     reader.join().unwrap();
-    Arc::into_inner(seen).unwrap().into_inner().unwrap()
+    let acks = std::iter::once(first).chain(seen).filter_map(|line| {
+        let (task, n) = line.strip_prefix("ack ")?.split_once(' ')?;
+        Some((task.parse().unwrap(), n.parse().unwrap()))
+    });
+    acks.collect()
 }
 
 /// Everything acknowledged is there; what is there beyond is whole. `acknowledged` becomes what is there.

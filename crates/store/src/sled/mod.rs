@@ -11,6 +11,7 @@ mod writer;
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use ::sled::{Db, Tree};
 use wardein_engine::port::{Change, CommitError, Row, Store, StoreError, Table};
@@ -61,13 +62,7 @@ impl SledStore {
         let lock = Lock::acquire(path)?;
         make_directory(path).map_err(|error| failed(&error))?;
         remove_half_snapshots(path).map_err(|error| failed(&error))?;
-        let db = ::sled::Config::new()
-            .path(path)
-            .cache_capacity(options.cache)
-            // Flushes are ours, before each acknowledgement.
-            .flush_every_ms(None)
-            .open()
-            .map_err(|error| opening(path, error))?;
+        let db = open_database(path, options)?;
         let tree = layout::prepare(path, &db)?;
         let reserve = Reserve::new(path, options.reserve);
         let last = layout::last_audit(&tree).map_err(|error| failed(&error))?;
@@ -169,20 +164,60 @@ fn remove_half_snapshots(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn opening(path: &Path, error: ::sled::Error) -> OpenError {
-    match error {
-        ::sled::Error::Corruption { .. } => {
-            OpenError::Damaged { path: path.to_owned(), what: error.to_string() }
+fn open_database(path: &Path, options: &Options) -> Result<Db, OpenError> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let opened = ::sled::Config::new()
+            .path(path)
+            .cache_capacity(options.cache)
+            // Flushes are ours, before each acknowledgement.
+            .flush_every_ms(None)
+            .open();
+        match opened {
+            Ok(db) => return Ok(db),
+            // Our own lock is held, so no store has sled's; but sled leaves its own to the closing of its file, of which a
+            // process that is being started may have a copy for a moment.
+            Err(::sled::Error::Io(error)) if error.to_string().contains(SLED_LOCKED) => {
+                if Instant::now() > patience {
+                    return Err(OpenError::Locked(path.to_owned()));
+                }
+                std::thread::sleep(PATIENCE / 100);
+            }
+            Err(error @ ::sled::Error::Corruption { .. }) => {
+                return Err(OpenError::Damaged { path: path.to_owned(), what: error.to_string() });
+            }
+            Err(error) => return Err(OpenError::failed(path, error)),
         }
-        other => OpenError::failed(path, other),
     }
 }
+
+/// For how long sled's own lock is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What sled says when its file is locked (its `config.rs`, `try_lock`).
+const SLED_LOCKED: &str = "could not acquire lock";
 
 const PANICKED: &str = "the store's writer died; restart the service";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_lingers_on_sleds_file_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("store.sled");
+        drop(SledStore::open(&path).unwrap());
+        let file = std::fs::File::open(path.join("db")).unwrap();
+        file.lock().unwrap();
+        assert!(matches!(SledStore::open(&path), Err(OpenError::Locked(_))), "but not forever");
+        let released = std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE / 5);
+            drop(file);
+        });
+        SledStore::open(&path).unwrap();
+        released.join().unwrap();
+    }
 
     #[test]
     fn a_half_written_snapshot_does_not_stop_it_from_opening() {
