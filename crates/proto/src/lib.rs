@@ -7,6 +7,7 @@
 /// Package `wardein.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated; documented in proto/")]
 #[path = "gen/wardein.v1.rs"]
+#[rustfmt::skip]
 pub mod v1;
 
 /// The descriptors of all messages and services, a serialized `google.protobuf.FileDescriptorSet`.

@@ -19,7 +19,7 @@ use std::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
-use wardein_domain::{Access, Method, Serial};
+use wardein_domain::{Access, Method, Principal, Serial};
 use wardein_engine::port::{Clock, Store};
 use wardein_engine::{Caller, Engine, Error, Kind};
 
@@ -69,35 +69,37 @@ impl<S: Store, C: Clock> Shared<S, C> {
         Failed { error, is_recorded: true }
     }
 
-    /// Who calls, if they may.
-    fn admit(&self, route: Route, peer: &Peer) -> Result<Option<Caller>, (Option<Caller>, Error)> {
-        let caller = || match &peer.0.claim {
-            Claim::Operator(principal) => {
-                Some(Caller { principal: principal.clone(), request_id: self.ids.next() })
-            }
-            Claim::Nobody | Claim::Other => None,
-        };
+    /// Who calls, as far as the certificate says, and whether they may.
+    fn admit(&self, route: Route, peer: &Peer) -> (Option<Caller>, Result<(), Error>) {
         let method = match route {
             Route::Own(method) if method.access() != Access::Open => method,
             // An open method asks for nobody, so that a wrong certificate does not stand in the way of a right proof.
-            Route::Own(_) | Route::Public(_) => {
-                let has_one = self.open.take(address_key(peer.0.address.ip()));
-                return has_one.then_some(None).ok_or_else(|| (None, rate_limited()));
-            }
+            Route::Own(_) | Route::Public(_) => return (None, self.admit_anyone(peer)),
         };
-        let Some(caller) = caller() else { return Err((None, certificate_required())) };
-        if !self.operators.take(caller.principal.serial) {
-            return Err((Some(caller), rate_limited()));
+        let Claim::Operator(principal) = &peer.0.claim else {
+            // Counted by address, for there is nothing else to count by.
+            return (None, self.admit_anyone(peer).and(Err(certificate_required())));
+        };
+        let judged = self.admit_operator(principal, method);
+        (Some(Caller { principal: principal.clone(), request_id: self.ids.next() }), judged)
+    }
+
+    fn admit_anyone(&self, peer: &Peer) -> Result<(), Error> {
+        let has_one = self.open.take(address_key(peer.0.address.ip()));
+        has_one.then_some(()).ok_or_else(rate_limited)
+    }
+
+    fn admit_operator(&self, principal: &Principal, method: Method) -> Result<(), Error> {
+        if !self.operators.take(principal.serial) {
+            return Err(rate_limited());
         }
-        if let Err(error) = self.engine.authenticate(&caller.principal) {
-            return Err((Some(caller), error));
-        }
-        let role = caller.principal.role;
+        self.engine.authenticate(principal)?;
+        let role = principal.role;
         if !method.allows(Some(role)) {
             let message = format_args!("the role {role} may not call {}", method.path());
-            return Err((Some(caller), Error::new(Kind::Denied, "role-denied", message)));
+            return Err(Error::new(Kind::Denied, "role-denied", message));
         }
-        Ok(Some(caller))
+        Ok(())
     }
 
     async fn handle<I>(self: Arc<Self>, mut inner: I, mut request: Request<Body>) -> Response<Body>
@@ -110,21 +112,19 @@ impl<S: Store, C: Clock> Shared<S, C> {
         };
         let route = Route::of(request.uri().path());
         let _in_hand = InHand::enter(&self.calls);
-        let admitted = match route {
+        let (caller, admitted) = match route {
             _ if self.calls.load(Ordering::Relaxed) > self.limits.calls => {
-                Err((None, Error::new(Kind::Unavailable, "overloaded", "too many calls at one time")))
+                (None, Err(Error::new(Kind::Unavailable, "overloaded", "too many calls at one time")))
             }
             Some(route) => self.admit(route, &peer),
-            None if !self.open.take(address_key(peer.0.address.ip())) => Err((None, rate_limited())),
-            None => Err((None, Error::new(Kind::Invalid, UNKNOWN_METHOD, "there is no such method"))),
-        };
-        let (caller, admitted) = match admitted {
-            Ok(caller) => (caller, Ok(())),
-            Err((caller, error)) => (caller, Err(Failed::from(error))),
+            None => {
+                let unknown = || Error::new(Kind::Invalid, UNKNOWN_METHOD, "there is no such method");
+                (None, self.admit_anyone(&peer).and_then(|()| Err(unknown())))
+            }
         };
         let request_id = caller.as_ref().map_or_else(|| self.ids.next(), |caller| caller.request_id.clone());
         let result = match admitted {
-            Err(failed) => Err(failed),
+            Err(error) => Err(Failed::from(error)),
             Ok(()) => {
                 let context = ContextParts { request_id: request_id.clone(), caller: caller.clone() };
                 request.extensions_mut().insert(Context(Arc::new(context)));

@@ -294,9 +294,15 @@ pub struct GetStatusResponse {
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod admin_service_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Administration. Callers: role `admin` everywhere; `tenant-admin` within its tenant; `auditor` where it only reads.
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
@@ -317,18 +323,22 @@ pub mod admin_service_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> AdminServiceClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AdminServiceClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             AdminServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -367,160 +377,270 @@ pub mod admin_service_client {
         pub async fn create_tenant(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateTenantRequest>,
-        ) -> std::result::Result<tonic::Response<super::CreateTenantResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::CreateTenantResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/CreateTenant");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/CreateTenant",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "CreateTenant"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "CreateTenant"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_tenants(
             &mut self,
             request: impl tonic::IntoRequest<super::ListTenantsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListTenantsResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListTenantsResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/ListTenants");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/ListTenants",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "ListTenants"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "ListTenants"));
             self.inner.unary(req, path, codec).await
         }
         /// Certifies an operator's key. The key is made by the caller and never sent.
         pub async fn issue_operator(
             &mut self,
             request: impl tonic::IntoRequest<super::IssueOperatorRequest>,
-        ) -> std::result::Result<tonic::Response<super::IssueOperatorResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::IssueOperatorResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/IssueOperator");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/IssueOperator",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "IssueOperator"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "IssueOperator"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_operators(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOperatorsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListOperatorsResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListOperatorsResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/ListOperators");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/ListOperators",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "ListOperators"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "ListOperators"));
             self.inner.unary(req, path, codec).await
         }
         /// The operator is refused from the reply on.
         pub async fn revoke_operator(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeOperatorRequest>,
-        ) -> std::result::Result<tonic::Response<super::RevokeOperatorResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeOperatorResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/RevokeOperator");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/RevokeOperator",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "RevokeOperator"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "RevokeOperator"));
             self.inner.unary(req, path, codec).await
         }
         /// Creates or replaces a profile.
         pub async fn put_profile(
             &mut self,
             request: impl tonic::IntoRequest<super::PutProfileRequest>,
-        ) -> std::result::Result<tonic::Response<super::PutProfileResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::PutProfileResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/PutProfile");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/PutProfile",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "PutProfile"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "PutProfile"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_profiles(
             &mut self,
             request: impl tonic::IntoRequest<super::ListProfilesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListProfilesResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListProfilesResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/ListProfiles");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/ListProfiles",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "ListProfiles"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "ListProfiles"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn get_device(
             &mut self,
             request: impl tonic::IntoRequest<super::GetDeviceRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetDeviceResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeviceResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/GetDevice");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/GetDevice",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "GetDevice"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "GetDevice"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn list_devices(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDevicesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListDevicesResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/ListDevices");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/ListDevices",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "ListDevices"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "ListDevices"));
             self.inner.unary(req, path, codec).await
         }
         /// Suspends, resumes or revokes a device; the trust verdict follows at once. Asking twice is fine.
         pub async fn set_device_state(
             &mut self,
             request: impl tonic::IntoRequest<super::SetDeviceStateRequest>,
-        ) -> std::result::Result<tonic::Response<super::SetDeviceStateResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::SetDeviceStateResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/SetDeviceState");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/SetDeviceState",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "SetDeviceState"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "SetDeviceState"));
             self.inner.unary(req, path, codec).await
         }
         /// What the authority says of itself.
         pub async fn get_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetStatusRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetStatusResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::GetStatusResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AdminService/GetStatus");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/GetStatus",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AdminService", "GetStatus"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "GetStatus"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -528,7 +648,13 @@ pub mod admin_service_client {
 /// Generated server implementations.
 #[cfg(feature = "server")]
 pub mod admin_service_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with AdminServiceServer.
     #[async_trait]
@@ -537,52 +663,85 @@ pub mod admin_service_server {
         async fn create_tenant(
             &self,
             request: tonic::Request<super::CreateTenantRequest>,
-        ) -> std::result::Result<tonic::Response<super::CreateTenantResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::CreateTenantResponse>,
+            tonic::Status,
+        >;
         async fn list_tenants(
             &self,
             request: tonic::Request<super::ListTenantsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListTenantsResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListTenantsResponse>,
+            tonic::Status,
+        >;
         /// Certifies an operator's key. The key is made by the caller and never sent.
         async fn issue_operator(
             &self,
             request: tonic::Request<super::IssueOperatorRequest>,
-        ) -> std::result::Result<tonic::Response<super::IssueOperatorResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::IssueOperatorResponse>,
+            tonic::Status,
+        >;
         async fn list_operators(
             &self,
             request: tonic::Request<super::ListOperatorsRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListOperatorsResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListOperatorsResponse>,
+            tonic::Status,
+        >;
         /// The operator is refused from the reply on.
         async fn revoke_operator(
             &self,
             request: tonic::Request<super::RevokeOperatorRequest>,
-        ) -> std::result::Result<tonic::Response<super::RevokeOperatorResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeOperatorResponse>,
+            tonic::Status,
+        >;
         /// Creates or replaces a profile.
         async fn put_profile(
             &self,
             request: tonic::Request<super::PutProfileRequest>,
-        ) -> std::result::Result<tonic::Response<super::PutProfileResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::PutProfileResponse>,
+            tonic::Status,
+        >;
         async fn list_profiles(
             &self,
             request: tonic::Request<super::ListProfilesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListProfilesResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListProfilesResponse>,
+            tonic::Status,
+        >;
         async fn get_device(
             &self,
             request: tonic::Request<super::GetDeviceRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetDeviceResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeviceResponse>,
+            tonic::Status,
+        >;
         async fn list_devices(
             &self,
             request: tonic::Request<super::ListDevicesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListDevicesResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        >;
         /// Suspends, resumes or revokes a device; the trust verdict follows at once. Asking twice is fine.
         async fn set_device_state(
             &self,
             request: tonic::Request<super::SetDeviceStateRequest>,
-        ) -> std::result::Result<tonic::Response<super::SetDeviceStateResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::SetDeviceStateResponse>,
+            tonic::Status,
+        >;
         /// What the authority says of itself.
         async fn get_status(
             &self,
             request: tonic::Request<super::GetStatusRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetStatusResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::GetStatusResponse>,
+            tonic::Status,
+        >;
     }
     /// Administration. Callers: role `admin` everywhere; `tenant-admin` within its tenant; `auditor` where it only reads.
     #[derive(Debug)]
@@ -606,7 +765,10 @@ pub mod admin_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -650,7 +812,10 @@ pub mod admin_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -658,16 +823,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/CreateTenant" => {
                     #[allow(non_camel_case_types)]
                     struct CreateTenantSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::CreateTenantRequest> for CreateTenantSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::CreateTenantRequest>
+                    for CreateTenantSvc<T> {
                         type Response = super::CreateTenantResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::CreateTenantRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as AdminService>::create_tenant(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::create_tenant(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -696,15 +868,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/ListTenants" => {
                     #[allow(non_camel_case_types)]
                     struct ListTenantsSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::ListTenantsRequest> for ListTenantsSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListTenantsRequest>
+                    for ListTenantsSvc<T> {
                         type Response = super::ListTenantsResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListTenantsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as AdminService>::list_tenants(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::list_tenants(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -733,16 +913,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/IssueOperator" => {
                     #[allow(non_camel_case_types)]
                     struct IssueOperatorSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::IssueOperatorRequest> for IssueOperatorSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::IssueOperatorRequest>
+                    for IssueOperatorSvc<T> {
                         type Response = super::IssueOperatorResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::IssueOperatorRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as AdminService>::issue_operator(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::issue_operator(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -771,16 +958,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/ListOperators" => {
                     #[allow(non_camel_case_types)]
                     struct ListOperatorsSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::ListOperatorsRequest> for ListOperatorsSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListOperatorsRequest>
+                    for ListOperatorsSvc<T> {
                         type Response = super::ListOperatorsResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListOperatorsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as AdminService>::list_operators(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::list_operators(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -809,16 +1003,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/RevokeOperator" => {
                     #[allow(non_camel_case_types)]
                     struct RevokeOperatorSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::RevokeOperatorRequest> for RevokeOperatorSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RevokeOperatorRequest>
+                    for RevokeOperatorSvc<T> {
                         type Response = super::RevokeOperatorResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::RevokeOperatorRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as AdminService>::revoke_operator(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::revoke_operator(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -847,15 +1048,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/PutProfile" => {
                     #[allow(non_camel_case_types)]
                     struct PutProfileSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::PutProfileRequest> for PutProfileSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::PutProfileRequest>
+                    for PutProfileSvc<T> {
                         type Response = super::PutProfileResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::PutProfileRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as AdminService>::put_profile(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::put_profile(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -884,16 +1093,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/ListProfiles" => {
                     #[allow(non_camel_case_types)]
                     struct ListProfilesSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::ListProfilesRequest> for ListProfilesSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListProfilesRequest>
+                    for ListProfilesSvc<T> {
                         type Response = super::ListProfilesResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListProfilesRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as AdminService>::list_profiles(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::list_profiles(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -922,12 +1138,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/GetDevice" => {
                     #[allow(non_camel_case_types)]
                     struct GetDeviceSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::GetDeviceRequest> for GetDeviceSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetDeviceRequest>
+                    for GetDeviceSvc<T> {
                         type Response = super::GetDeviceResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::GetDeviceRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDeviceRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as AdminService>::get_device(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::get_device(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -956,15 +1183,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/ListDevices" => {
                     #[allow(non_camel_case_types)]
                     struct ListDevicesSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::ListDevicesRequest> for ListDevicesSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListDevicesRequest>
+                    for ListDevicesSvc<T> {
                         type Response = super::ListDevicesResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListDevicesRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as AdminService>::list_devices(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::list_devices(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -993,16 +1228,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/SetDeviceState" => {
                     #[allow(non_camel_case_types)]
                     struct SetDeviceStateSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::SetDeviceStateRequest> for SetDeviceStateSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SetDeviceStateRequest>
+                    for SetDeviceStateSvc<T> {
                         type Response = super::SetDeviceStateResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::SetDeviceStateRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as AdminService>::set_device_state(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::set_device_state(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1031,12 +1273,23 @@ pub mod admin_service_server {
                 "/wardein.v1.AdminService/GetStatus" => {
                     #[allow(non_camel_case_types)]
                     struct GetStatusSvc<T: AdminService>(pub Arc<T>);
-                    impl<T: AdminService> tonic::server::UnaryService<super::GetStatusRequest> for GetStatusSvc<T> {
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetStatusRequest>
+                    for GetStatusSvc<T> {
                         type Response = super::GetStatusResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::GetStatusRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetStatusRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as AdminService>::get_status(&inner, request).await };
+                            let fut = async move {
+                                <T as AdminService>::get_status(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1062,13 +1315,25 @@ pub mod admin_service_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -1149,9 +1414,15 @@ pub struct AuditEntry {
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod audit_service_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// The audit log. Callers: roles `admin`, `auditor`, and `tenant-admin` within its tenant.
     #[derive(Debug, Clone)]
     pub struct AuditServiceClient<T> {
@@ -1172,18 +1443,22 @@ pub mod audit_service_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> AuditServiceClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AuditServiceClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             AuditServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -1222,15 +1497,25 @@ pub mod audit_service_client {
         pub async fn list_entries(
             &mut self,
             request: impl tonic::IntoRequest<super::ListEntriesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListEntriesResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListEntriesResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.AuditService/ListEntries");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AuditService/ListEntries",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.AuditService", "ListEntries"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AuditService", "ListEntries"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -1238,7 +1523,13 @@ pub mod audit_service_client {
 /// Generated server implementations.
 #[cfg(feature = "server")]
 pub mod audit_service_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with AuditServiceServer.
     #[async_trait]
@@ -1247,7 +1538,10 @@ pub mod audit_service_server {
         async fn list_entries(
             &self,
             request: tonic::Request<super::ListEntriesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListEntriesResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListEntriesResponse>,
+            tonic::Status,
+        >;
     }
     /// The audit log. Callers: roles `admin`, `auditor`, and `tenant-admin` within its tenant.
     #[derive(Debug)]
@@ -1271,7 +1565,10 @@ pub mod audit_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -1315,7 +1612,10 @@ pub mod audit_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -1323,15 +1623,23 @@ pub mod audit_service_server {
                 "/wardein.v1.AuditService/ListEntries" => {
                     #[allow(non_camel_case_types)]
                     struct ListEntriesSvc<T: AuditService>(pub Arc<T>);
-                    impl<T: AuditService> tonic::server::UnaryService<super::ListEntriesRequest> for ListEntriesSvc<T> {
+                    impl<
+                        T: AuditService,
+                    > tonic::server::UnaryService<super::ListEntriesRequest>
+                    for ListEntriesSvc<T> {
                         type Response = super::ListEntriesResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListEntriesRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as AuditService>::list_entries(&inner, request).await };
+                            let fut = async move {
+                                <T as AuditService>::list_entries(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1357,13 +1665,25 @@ pub mod audit_service_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -1465,9 +1785,15 @@ pub struct GetTrustBundleResponse {
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod certificate_service_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// The certificates that were issued. Callers: roles `admin`, `tenant-admin`, `auditor`.
     #[derive(Debug, Clone)]
     pub struct CertificateServiceClient<T> {
@@ -1496,13 +1822,14 @@ pub mod certificate_service_client {
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             CertificateServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -1541,48 +1868,81 @@ pub mod certificate_service_client {
         pub async fn list_certificates(
             &mut self,
             request: impl tonic::IntoRequest<super::ListCertificatesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListCertificatesResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ListCertificatesResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path =
-                http::uri::PathAndQuery::from_static("/wardein.v1.CertificateService/ListCertificates");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/ListCertificates",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.CertificateService", "ListCertificates"));
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.CertificateService", "ListCertificates"),
+                );
             self.inner.unary(req, path, codec).await
         }
         /// Revokes one certificate; not for `auditor`.
         pub async fn revoke_certificate(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeCertificateRequest>,
-        ) -> std::result::Result<tonic::Response<super::RevokeCertificateResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeCertificateResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path =
-                http::uri::PathAndQuery::from_static("/wardein.v1.CertificateService/RevokeCertificate");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/RevokeCertificate",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("wardein.v1.CertificateService", "RevokeCertificate"));
+                .insert(
+                    GrpcMethod::new("wardein.v1.CertificateService", "RevokeCertificate"),
+                );
             self.inner.unary(req, path, codec).await
         }
         /// The certificates to trust, PEM: root and issuing. Any role, and devices.
         pub async fn get_trust_bundle(
             &mut self,
             request: impl tonic::IntoRequest<super::GetTrustBundleRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetTrustBundleResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::GetTrustBundleResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.CertificateService/GetTrustBundle");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/GetTrustBundle",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.CertificateService", "GetTrustBundle"));
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.CertificateService", "GetTrustBundle"),
+                );
             self.inner.unary(req, path, codec).await
         }
     }
@@ -1590,7 +1950,13 @@ pub mod certificate_service_client {
 /// Generated server implementations.
 #[cfg(feature = "server")]
 pub mod certificate_service_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with CertificateServiceServer.
     #[async_trait]
@@ -1599,17 +1965,26 @@ pub mod certificate_service_server {
         async fn list_certificates(
             &self,
             request: tonic::Request<super::ListCertificatesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ListCertificatesResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ListCertificatesResponse>,
+            tonic::Status,
+        >;
         /// Revokes one certificate; not for `auditor`.
         async fn revoke_certificate(
             &self,
             request: tonic::Request<super::RevokeCertificateRequest>,
-        ) -> std::result::Result<tonic::Response<super::RevokeCertificateResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeCertificateResponse>,
+            tonic::Status,
+        >;
         /// The certificates to trust, PEM: root and issuing. Any role, and devices.
         async fn get_trust_bundle(
             &self,
             request: tonic::Request<super::GetTrustBundleRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetTrustBundleResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::GetTrustBundleResponse>,
+            tonic::Status,
+        >;
     }
     /// The certificates that were issued. Callers: roles `admin`, `tenant-admin`, `auditor`.
     #[derive(Debug)]
@@ -1633,7 +2008,10 @@ pub mod certificate_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -1677,7 +2055,10 @@ pub mod certificate_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -1685,18 +2066,26 @@ pub mod certificate_service_server {
                 "/wardein.v1.CertificateService/ListCertificates" => {
                     #[allow(non_camel_case_types)]
                     struct ListCertificatesSvc<T: CertificateService>(pub Arc<T>);
-                    impl<T: CertificateService> tonic::server::UnaryService<super::ListCertificatesRequest>
-                        for ListCertificatesSvc<T>
-                    {
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::ListCertificatesRequest>
+                    for ListCertificatesSvc<T> {
                         type Response = super::ListCertificatesResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ListCertificatesRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as CertificateService>::list_certificates(&inner, request).await
+                                <T as CertificateService>::list_certificates(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
                             };
                             Box::pin(fut)
                         }
@@ -1726,18 +2115,26 @@ pub mod certificate_service_server {
                 "/wardein.v1.CertificateService/RevokeCertificate" => {
                     #[allow(non_camel_case_types)]
                     struct RevokeCertificateSvc<T: CertificateService>(pub Arc<T>);
-                    impl<T: CertificateService> tonic::server::UnaryService<super::RevokeCertificateRequest>
-                        for RevokeCertificateSvc<T>
-                    {
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::RevokeCertificateRequest>
+                    for RevokeCertificateSvc<T> {
                         type Response = super::RevokeCertificateResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::RevokeCertificateRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as CertificateService>::revoke_certificate(&inner, request).await
+                                <T as CertificateService>::revoke_certificate(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
                             };
                             Box::pin(fut)
                         }
@@ -1767,18 +2164,23 @@ pub mod certificate_service_server {
                 "/wardein.v1.CertificateService/GetTrustBundle" => {
                     #[allow(non_camel_case_types)]
                     struct GetTrustBundleSvc<T: CertificateService>(pub Arc<T>);
-                    impl<T: CertificateService> tonic::server::UnaryService<super::GetTrustBundleRequest>
-                        for GetTrustBundleSvc<T>
-                    {
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::GetTrustBundleRequest>
+                    for GetTrustBundleSvc<T> {
                         type Response = super::GetTrustBundleResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::GetTrustBundleRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as CertificateService>::get_trust_bundle(&inner, request).await
+                                <T as CertificateService>::get_trust_bundle(&inner, request)
+                                    .await
                             };
                             Box::pin(fut)
                         }
@@ -1805,13 +2207,25 @@ pub mod certificate_service_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -1915,9 +2329,15 @@ pub struct ConfirmEnrollmentResponse {}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod device_service_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// What devices call. They need no certificate: every request carries its own proof (DDKG-1 section 5).
     #[derive(Debug, Clone)]
     pub struct DeviceServiceClient<T> {
@@ -1938,18 +2358,22 @@ pub mod device_service_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> DeviceServiceClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> DeviceServiceClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             DeviceServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -1988,15 +2412,25 @@ pub mod device_service_client {
         pub async fn get_challenge(
             &mut self,
             request: impl tonic::IntoRequest<super::GetChallengeRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetChallengeResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::GetChallengeResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.DeviceService/GetChallenge");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.DeviceService/GetChallenge",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.DeviceService", "GetChallenge"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.DeviceService", "GetChallenge"));
             self.inner.unary(req, path, codec).await
         }
         /// A proved request. Every action is safe to ask twice.
@@ -2007,26 +2441,45 @@ pub mod device_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.DeviceService/Prove");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.DeviceService/Prove",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.DeviceService", "Prove"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.DeviceService", "Prove"));
             self.inner.unary(req, path, codec).await
         }
         /// The confirmation of an enrollment, again, from the device itself.
         pub async fn confirm_enrollment(
             &mut self,
             request: impl tonic::IntoRequest<super::ConfirmEnrollmentRequest>,
-        ) -> std::result::Result<tonic::Response<super::ConfirmEnrollmentResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmEnrollmentResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.DeviceService/ConfirmEnrollment");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.DeviceService/ConfirmEnrollment",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.DeviceService", "ConfirmEnrollment"));
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.DeviceService", "ConfirmEnrollment"),
+                );
             self.inner.unary(req, path, codec).await
         }
     }
@@ -2034,7 +2487,13 @@ pub mod device_service_client {
 /// Generated server implementations.
 #[cfg(feature = "server")]
 pub mod device_service_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with DeviceServiceServer.
     #[async_trait]
@@ -2043,7 +2502,10 @@ pub mod device_service_server {
         async fn get_challenge(
             &self,
             request: tonic::Request<super::GetChallengeRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetChallengeResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::GetChallengeResponse>,
+            tonic::Status,
+        >;
         /// A proved request. Every action is safe to ask twice.
         async fn prove(
             &self,
@@ -2053,7 +2515,10 @@ pub mod device_service_server {
         async fn confirm_enrollment(
             &self,
             request: tonic::Request<super::ConfirmEnrollmentRequest>,
-        ) -> std::result::Result<tonic::Response<super::ConfirmEnrollmentResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmEnrollmentResponse>,
+            tonic::Status,
+        >;
     }
     /// What devices call. They need no certificate: every request carries its own proof (DDKG-1 section 5).
     #[derive(Debug)]
@@ -2077,7 +2542,10 @@ pub mod device_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -2121,7 +2589,10 @@ pub mod device_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -2129,16 +2600,23 @@ pub mod device_service_server {
                 "/wardein.v1.DeviceService/GetChallenge" => {
                     #[allow(non_camel_case_types)]
                     struct GetChallengeSvc<T: DeviceService>(pub Arc<T>);
-                    impl<T: DeviceService> tonic::server::UnaryService<super::GetChallengeRequest> for GetChallengeSvc<T> {
+                    impl<
+                        T: DeviceService,
+                    > tonic::server::UnaryService<super::GetChallengeRequest>
+                    for GetChallengeSvc<T> {
                         type Response = super::GetChallengeResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::GetChallengeRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as DeviceService>::get_challenge(&inner, request).await };
+                            let fut = async move {
+                                <T as DeviceService>::get_challenge(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2167,12 +2645,22 @@ pub mod device_service_server {
                 "/wardein.v1.DeviceService/Prove" => {
                     #[allow(non_camel_case_types)]
                     struct ProveSvc<T: DeviceService>(pub Arc<T>);
-                    impl<T: DeviceService> tonic::server::UnaryService<super::ProveRequest> for ProveSvc<T> {
+                    impl<
+                        T: DeviceService,
+                    > tonic::server::UnaryService<super::ProveRequest> for ProveSvc<T> {
                         type Response = super::ProveResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ProveRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProveRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as DeviceService>::prove(&inner, request).await };
+                            let fut = async move {
+                                <T as DeviceService>::prove(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2201,18 +2689,23 @@ pub mod device_service_server {
                 "/wardein.v1.DeviceService/ConfirmEnrollment" => {
                     #[allow(non_camel_case_types)]
                     struct ConfirmEnrollmentSvc<T: DeviceService>(pub Arc<T>);
-                    impl<T: DeviceService> tonic::server::UnaryService<super::ConfirmEnrollmentRequest>
-                        for ConfirmEnrollmentSvc<T>
-                    {
+                    impl<
+                        T: DeviceService,
+                    > tonic::server::UnaryService<super::ConfirmEnrollmentRequest>
+                    for ConfirmEnrollmentSvc<T> {
                         type Response = super::ConfirmEnrollmentResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ConfirmEnrollmentRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as DeviceService>::confirm_enrollment(&inner, request).await
+                                <T as DeviceService>::confirm_enrollment(&inner, request)
+                                    .await
                             };
                             Box::pin(fut)
                         }
@@ -2239,13 +2732,25 @@ pub mod device_service_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -2410,9 +2915,15 @@ pub struct Failure {
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod provisioning_service_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Enrolling devices at the factory. Callers: role `station`, within its tenant, quota and validity. A station relays
     /// messages and learns no secret.
     #[derive(Debug, Clone)]
@@ -2442,13 +2953,14 @@ pub mod provisioning_service_client {
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             ProvisioningServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -2491,32 +3003,51 @@ pub mod provisioning_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.ProvisioningService/Enroll");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/Enroll",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.ProvisioningService", "Enroll"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ProvisioningService", "Enroll"));
             self.inner.unary(req, path, codec).await
         }
         /// Takes in a device's confirmation; the same one again is fine.
         pub async fn confirm(
             &mut self,
             request: impl tonic::IntoRequest<super::ConfirmRequest>,
-        ) -> std::result::Result<tonic::Response<super::ConfirmResponse>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.ProvisioningService/Confirm");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/Confirm",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.ProvisioningService", "Confirm"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ProvisioningService", "Confirm"));
             self.inner.unary(req, path, codec).await
         }
         /// Enrolls and confirms any number of devices. Each message has its own result, in any order; one that fails stops nothing.
         pub async fn enroll_stream(
             &mut self,
-            request: impl tonic::IntoStreamingRequest<Message = super::EnrollStreamRequest>,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::EnrollStreamRequest,
+            >,
         ) -> std::result::Result<
             tonic::Response<tonic::codec::Streaming<super::EnrollStreamResponse>>,
             tonic::Status,
@@ -2524,11 +3055,20 @@ pub mod provisioning_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.ProvisioningService/EnrollStream");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/EnrollStream",
+            );
             let mut req = request.into_streaming_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.ProvisioningService", "EnrollStream"));
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ProvisioningService", "EnrollStream"),
+                );
             self.inner.streaming(req, path, codec).await
         }
     }
@@ -2536,7 +3076,13 @@ pub mod provisioning_service_client {
 /// Generated server implementations.
 #[cfg(feature = "server")]
 pub mod provisioning_service_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with ProvisioningServiceServer.
     #[async_trait]
@@ -2554,13 +3100,17 @@ pub mod provisioning_service_server {
         /// Server streaming response type for the EnrollStream method.
         type EnrollStreamStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::EnrollStreamResponse, tonic::Status>,
-            > + std::marker::Send
+            >
+            + std::marker::Send
             + 'static;
         /// Enrolls and confirms any number of devices. Each message has its own result, in any order; one that fails stops nothing.
         async fn enroll_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::EnrollStreamRequest>>,
-        ) -> std::result::Result<tonic::Response<Self::EnrollStreamStream>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<Self::EnrollStreamStream>,
+            tonic::Status,
+        >;
     }
     /// Enrolling devices at the factory. Callers: role `station`, within its tenant, quota and validity. A station relays
     /// messages and learns no secret.
@@ -2585,7 +3135,10 @@ pub mod provisioning_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -2629,7 +3182,10 @@ pub mod provisioning_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -2637,13 +3193,23 @@ pub mod provisioning_service_server {
                 "/wardein.v1.ProvisioningService/Enroll" => {
                     #[allow(non_camel_case_types)]
                     struct EnrollSvc<T: ProvisioningService>(pub Arc<T>);
-                    impl<T: ProvisioningService> tonic::server::UnaryService<super::EnrollRequest> for EnrollSvc<T> {
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::EnrollRequest>
+                    for EnrollSvc<T> {
                         type Response = super::EnrollResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::EnrollRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnrollRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as ProvisioningService>::enroll(&inner, request).await };
+                            let fut = async move {
+                                <T as ProvisioningService>::enroll(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2672,13 +3238,23 @@ pub mod provisioning_service_server {
                 "/wardein.v1.ProvisioningService/Confirm" => {
                     #[allow(non_camel_case_types)]
                     struct ConfirmSvc<T: ProvisioningService>(pub Arc<T>);
-                    impl<T: ProvisioningService> tonic::server::UnaryService<super::ConfirmRequest> for ConfirmSvc<T> {
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::ConfirmRequest>
+                    for ConfirmSvc<T> {
                         type Response = super::ConfirmResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::ConfirmRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as ProvisioningService>::confirm(&inner, request).await };
+                            let fut = async move {
+                                <T as ProvisioningService>::confirm(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2707,19 +3283,26 @@ pub mod provisioning_service_server {
                 "/wardein.v1.ProvisioningService/EnrollStream" => {
                     #[allow(non_camel_case_types)]
                     struct EnrollStreamSvc<T: ProvisioningService>(pub Arc<T>);
-                    impl<T: ProvisioningService> tonic::server::StreamingService<super::EnrollStreamRequest>
-                        for EnrollStreamSvc<T>
-                    {
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::StreamingService<super::EnrollStreamRequest>
+                    for EnrollStreamSvc<T> {
                         type Response = super::EnrollStreamResponse;
                         type ResponseStream = T::EnrollStreamStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<tonic::Streaming<super::EnrollStreamRequest>>,
+                            request: tonic::Request<
+                                tonic::Streaming<super::EnrollStreamRequest>,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as ProvisioningService>::enroll_stream(&inner, request).await
+                                <T as ProvisioningService>::enroll_stream(&inner, request)
+                                    .await
                             };
                             Box::pin(fut)
                         }
@@ -2746,13 +3329,25 @@ pub mod provisioning_service_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
@@ -2849,9 +3444,15 @@ impl Verdict {
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod trust_service_client {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
-    use tonic::codegen::http::Uri;
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     /// Whom to trust. Callers: role `platform`, for devices of its tenant.
     #[derive(Debug, Clone)]
     pub struct TrustServiceClient<T> {
@@ -2872,18 +3473,22 @@ pub mod trust_service_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> TrustServiceClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> TrustServiceClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             TrustServiceClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -2926,11 +3531,18 @@ pub mod trust_service_client {
             self.inner
                 .ready()
                 .await
-                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/wardein.v1.TrustService/Check");
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/Check",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("wardein.v1.TrustService", "Check"));
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "Check"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -2938,7 +3550,13 @@ pub mod trust_service_client {
 /// Generated server implementations.
 #[cfg(feature = "server")]
 pub mod trust_service_server {
-    #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with TrustServiceServer.
     #[async_trait]
@@ -2971,7 +3589,10 @@ pub mod trust_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -3015,7 +3636,10 @@ pub mod trust_service_server {
         type Response = http::Response<tonic::body::Body>;
         type Error = std::convert::Infallible;
         type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
             Poll::Ready(Ok(()))
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
@@ -3023,12 +3647,22 @@ pub mod trust_service_server {
                 "/wardein.v1.TrustService/Check" => {
                     #[allow(non_camel_case_types)]
                     struct CheckSvc<T: TrustService>(pub Arc<T>);
-                    impl<T: TrustService> tonic::server::UnaryService<super::CheckRequest> for CheckSvc<T> {
+                    impl<
+                        T: TrustService,
+                    > tonic::server::UnaryService<super::CheckRequest> for CheckSvc<T> {
                         type Response = super::CheckResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(&mut self, request: tonic::Request<super::CheckRequest>) -> Self::Future {
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckRequest>,
+                        ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as TrustService>::check(&inner, request).await };
+                            let fut = async move {
+                                <T as TrustService>::check(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -3054,13 +3688,25 @@ pub mod trust_service_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
-                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }
