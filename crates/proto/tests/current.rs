@@ -1,4 +1,5 @@
 //! The committed code is what `proto/` generates. `WARDEIN_REGENERATE=1 cargo test -p wardein-proto` makes it so.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
 use std::path::Path;
 use std::{env, fs};

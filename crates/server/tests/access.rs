@@ -1,4 +1,5 @@
 //! Who may call what, over real TLS.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
 mod common;
 

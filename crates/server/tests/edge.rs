@@ -1,4 +1,5 @@
 //! Transport and limits, over real TLS.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Enrollment by stream, over real TLS, with devices that speak DDKG-1.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
 mod common;
 

@@ -1,6 +1,11 @@
 //! An authority in memory, served over real TLS on loopback.
 #![allow(dead_code, reason = "each test takes what it needs")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test states its expectations so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test states its expectations so"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
