@@ -40,9 +40,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.require_tenant(caller, &tenant)?;
         let revoked_at = self.now();
         self.transact(|| {
-            let (name, key, version, mut row) = self
+            let FoundCertificate { name, key, version, mut row } = self
                 .find_certificate(&serial)?
-                .filter(|(name, ..)| name.tenant == tenant)
+                .filter(|found| found.name.tenant == tenant)
                 .ok_or_else(|| {
                     let message = format_args!("there is no certificate {serial} in tenant {tenant}");
                     Error::new(Kind::NotFound, "certificate-unknown", message)
@@ -60,17 +60,22 @@ impl<S: Store, C: Clock> Engine<S, C> {
         .await
     }
 
-    /// A device's certificate by its serial: whose it is, its key, its version and its row.
-    pub(crate) fn find_certificate(
-        &self,
-        serial: &Serial,
-    ) -> Result<Option<(DeviceName, Vec<u8>, u64, CertificateRow)>, Error> {
+    /// A device's certificate by its serial.
+    pub(crate) fn find_certificate(&self, serial: &Serial) -> Result<Option<FoundCertificate>, Error> {
         let Some(found) = self.store.get(Table::Serial, serial.as_bytes())? else { return Ok(None) };
         // An operator's serial leads elsewhere.
         let Some((name, _)) = rows::parse_certificate_key(&found.value) else { return Ok(None) };
         let row = rows::load(&self.store, Table::Certificate, &found.value)?;
-        Ok(row.map(|(version, row)| (name, found.value, version, row)))
+        Ok(row.map(|(version, row)| FoundCertificate { name, key: found.value, version, row }))
     }
+}
+
+/// A certificate's row: whose it is, where it is, and what it says.
+pub(crate) struct FoundCertificate {
+    pub(crate) name: DeviceName,
+    key: Vec<u8>,
+    version: u64,
+    pub(crate) row: CertificateRow,
 }
 
 fn certificate(device: DeviceName, serial: Serial, row: CertificateRow) -> Result<Certificate, Error> {

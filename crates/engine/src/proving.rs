@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 use crate::operators::new_serial;
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
-use crate::rows::{self, CertificateRow, DeviceRow};
+use crate::rows::{self, CertificateRow, DeviceRow, Written};
 use crate::seal::Place;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
@@ -53,7 +53,12 @@ enum Ask<'a> {
 /// What came of a proof: the reply, or an alarm that had to be committed first.
 enum Proved {
     Accepted(AckedReply),
-    Clone(Refusal, Option<(u64, DeviceRow)>),
+    Alarm(Box<Alarm>),
+}
+
+struct Alarm {
+    refusal: Refusal,
+    written: Written,
 }
 
 impl<S: Store, C: Clock> Engine<S, C> {
@@ -97,11 +102,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         };
         match self.transact(|| self.decide_proof(request_id, &request, &body, ask)).await? {
             Proved::Accepted(reply) => Ok(reply),
-            Proved::Clone(refusal, written) => {
-                if let Some((version, row)) = written {
+            Proved::Alarm(alarm) => {
+                if let Some((version, row)) = alarm.written {
                     self.directory.put_device(&request.device, version, &row)?;
                 }
-                Err(refusal.into())
+                Err(alarm.refusal.into())
             }
         }
     }
@@ -200,7 +205,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let entry =
             AuditEntry::new(now_ms, &Actor::System, Event::CloneSuspected, target(name), outcome, request_id);
         change.record(&entry.in_tenant(&name.tenant).with(format_args!("{evidence:?}")))?;
-        Ok(Decision { change, answer: Proved::Clone(Refusal::CloneSuspected(evidence), written) })
+        let alarm = Alarm { refusal: Refusal::CloneSuspected(evidence), written };
+        Ok(Decision { change, answer: Proved::Alarm(Box::new(alarm)) })
     }
 
     fn recipe(&self, name: &DeviceName) -> std::sync::Arc<Recipe> {

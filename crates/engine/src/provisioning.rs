@@ -5,7 +5,7 @@ use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
 use crate::port::{Change, Clock, Expect, Row, Store, Table, Write};
 use crate::proving::{KeysRow, keys_place};
-use crate::rows::{self, DeviceRow};
+use crate::rows::{self, DeviceRow, Written};
 use wardein_crypto::{SystemEntropy, Tag};
 use wardein_ddkg::authority::{EnrollTerms, Record};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
@@ -69,7 +69,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         &self,
         caller: &Caller,
         enrollment: &Enrollment<'_>,
-    ) -> Result<Decision<(EnrollReply, Option<(u64, DeviceRow)>)>, Error> {
+    ) -> Result<Decision<(EnrollReply, Written)>, Error> {
         let Enrollment { order, request, profile } = enrollment;
         let key = rows::device_key(&request.device);
         let now = self.now();

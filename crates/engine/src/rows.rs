@@ -118,6 +118,9 @@ pub(crate) struct DeviceRow {
     pub(crate) attributes: Vec<String>,
 }
 
+/// A device's row as a decision wrote it, with its new version; none where it wrote none.
+pub(crate) type Written = Option<(u64, DeviceRow)>;
+
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CertificateRow {
     pub(crate) not_before: u64,

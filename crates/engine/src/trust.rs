@@ -37,13 +37,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
             // A certificate, and none of ours.
             Err(_) => None,
         };
-        let found = found.filter(|(name, _, _, row)| name.tenant == tenant && row.der == der);
-        let name = found.as_ref().map(|(name, ..)| name.clone());
+        let found = found.filter(|found| found.name.tenant == tenant && found.row.der == der);
+        let name = found.as_ref().map(|found| found.name.clone());
         let facts = name.as_ref().and_then(|name| self.facts(name));
-        let certificate = found.map(|(_, _, _, row)| CertificateFacts {
-            not_before: row.not_before,
-            not_after: row.not_after,
-            is_revoked: row.revoked.is_some(),
+        let certificate = found.map(|found| CertificateFacts {
+            not_before: found.row.not_before,
+            not_after: found.row.not_after,
+            is_revoked: found.row.revoked.is_some(),
         });
         let verdict = Verdict::on_certificate(facts, certificate, decided_at);
         Ok(answer(tenant, name, facts, verdict, decided_at))
