@@ -1,22 +1,282 @@
 #!/usr/bin/env bash
-# Shows what is there so far: a device's life with both ends of DDKG-1 in one process.
-# --once: leave nothing running. There is nothing to leave running yet.
+# The main job, for real: an authority is founded, a factory station enrolls a batch of devices, three of them prove themselves
+# and get certificates, and the platform is told whom to trust, before and after a suspension. Real binaries, real TLS, a real store.
+#
+# quickstart.sh          leaves the authority running, and says what to try next
+# quickstart.sh --once   ends it; exit code 0 only if every step held
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
 case ${1:-} in
-'' | --once) ;;
+'') once= ;;
+--once) once=1 ;;
 *)
 	echo "usage: quickstart.sh [--once]" >&2
 	exit 2
 	;;
 esac
-debian gcc libc6-dev
-cargo run --locked --quiet --release -p wardein-ddkg --features suite2 --example two_ends
-cat <<'T'
 
-What this showed, once for each key agreement: a device was enrolled and shares keys with the authority that were never
-sent. It proved its requests with keys that moved on by themselves, a request that was sent again was refused, both agreed
-on new keys, the device logged in with a token, and what it sealed was opened by the authority, and by a site that was
-lent a day's keys. After a restart it was heard again. Nothing was left running, and nothing was stored.
+# The house of this run. The one before is removed; an authority that it left running is stopped first.
+here=$PWD/target/quickstart
+authority=$here/authority
+log=$here/authority.log
+pid=
+doing=
+grpc=
+http=
+
+# part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
+part() {
+	local begin=$SECONDS
+	doing=$1
+	printf '\n== %s\n' "$1"
+	"$2"
+	printf '== %d s: %s\n' "$((SECONDS - begin))" "$1"
+}
+
+# Shows a command as one would type it.
+show() {
+	local word line=
+	for word in "${@//$PWD\//}"; do
+		if [[ $word == *' '* ]]; then word="'$word'"; fi
+		line+=" $word"
+	done
+	printf '\n$%s\n' "$line"
+}
+
+# Shows a command, and runs it.
+run() {
+	show "$@"
+	"$@"
+}
+
+# holds "what" command...: every step is asserted, not only looked at.
+holds() {
+	local what=$1
+	shift
+	if "$@" >/dev/null; then
+		printf '  ✓ %s\n' "$what"
+	else
+		fail "$what"
+	fi
+}
+
+fail() {
+	printf '\nquickstart.sh: this does not hold: %s\n' "$1" >&2
+	exit 1
+}
+
+# answers JQ-CONDITION FILE: whether a JSON answer is as it must be.
+answers() {
+	jq --exit-status "$1" "$2"
+}
+
+# code N command...: shows a command that must end with exit code N, and keeps what it said.
+code() {
+	local expected=$1 got=0
+	shift
+	show "$@"
+	"$@" >"$here/said" 2>&1 || got=$?
+	cat "$here/said"
+	((got == expected)) || fail "exit code $expected of: $* (it was $got)"
+}
+
+# Ends the authority that this script started, and no other: by its number, if that is still our binary.
+stop() {
+	local number=$1
+	if [[ $(readlink "/proc/$number/exe" 2>/dev/null) != "$PWD/target/release/wardein"* ]]; then return; fi
+	kill -TERM "$number"
+	while [[ -e /proc/$number/exe && $(readlink "/proc/$number/exe") == "$PWD/target/release/wardein"* ]]; do sleep 0.1; done
+}
+
+at_exit() {
+	local result=$?
+	if ((result != 0)); then
+		printf '== FAILED: %s\n' "$doing" >&2
+		if [[ -s $log ]]; then
+			echo "quickstart.sh: the end of the authority's log:" >&2
+			tail -n 20 "$log" >&2
+		fi
+		if [[ -n $pid ]]; then stop "$pid"; fi
+	fi
+}
+trap at_exit EXIT
+
+# A port of this machine that nobody listens on.
+free_port() {
+	local port
+	for port in "$@"; do
+		if ! (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+			echo "$port"
+			return
+		fi
+	done
+	fail "one of the ports $* is free"
+}
+
+prepare() {
+	# ring, aws-lc-rs and SQLite compile C.
+	debian ca-certificates gcc libc6-dev openssl jq
+	if ! command -v cargo >/dev/null; then
+		echo "Rust is missing; https://rustup.rs says how to install it, then run this again" >&2
+		exit 1
+	fi
+	echo "building; that takes some minutes the first time"
+	cargo build --locked --quiet --release -p wardein -p wardein-device
+	PATH=$PWD/target/release:$PATH
+	if [[ -s $here/pid ]]; then stop "$(<"$here/pid")"; fi
+	rm -rf "$here"
+	mkdir -p "$here"
+}
+
+found() {
+	grpc=$(free_port 7443 17443 27443 37443) http=$(free_port 7480 17480 27480 37480)
+	(umask 077 && openssl rand -hex 16 >"$here/passphrase")
+	run wardein init --dir "$authority" --trust-domain quickstart.example --passphrase-file "$here/passphrase" \
+		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http"
+	holds "the directory is its owner's alone" test "$(stat -c %a "$authority")" = 700
+	code 1 wardein init --dir "$authority" --trust-domain other.example --passphrase-file "$here/passphrase"
+	holds "nothing is founded over it" grep -q 'is an authority already' "$here/said"
+}
+
+serve() {
+	show wardein serve --config "$authority/wardein.toml" --passphrase-file "$here/passphrase" '&'
+	nohup wardein serve --config "$authority/wardein.toml" --passphrase-file "$here/passphrase" </dev/null >"$log" 2>&1 &
+	pid=$!
+	disown
+	echo "$pid" >"$here/pid"
+	local tries=0
+	until wardein tenant list >/dev/null 2>"$here/said"; do
+		if ((++tries == 100)) || [[ ! -e /proc/$pid ]]; then
+			cat "$here/said" >&2
+			fail "the authority answers within 10 seconds"
+		fi
+		sleep 0.1
+	done
+	local tls=(openssl s_client -connect "127.0.0.1:$grpc" -CAfile "$authority/root-ca.pem" -verify_return_error)
+	"${tls[@]}" -tls1_3 </dev/null >"$here/said" 2>&1 || fail "openssl accepts the server's certificate"
+	holds "it answers, and openssl accepts its certificate in TLS 1.3" grep -q 'TLSv1.3' "$here/said"
+	if "${tls[@]}" -tls1_2 </dev/null >"$here/said" 2>&1; then fail "nothing older than TLS 1.3 is spoken"; fi
+	holds "nothing older is spoken" grep -q 'protocol version' "$here/said"
+}
+
+administer() {
+	run wardein tenant create klinik-nord
+	run wardein operator issue --role station --tenant klinik-nord --name line-1 --validity 30d --quota 100 --out "$here/station"
+	run wardein operator issue --role platform --tenant klinik-nord --name iot --validity 90d --out "$here/platform"
+	run wardein operator list
+	wardein --json operator list >"$here/said"
+	holds "an administrator, a station and a platform are on record" \
+		answers '[.operators[].role] | sort == ["admin", "platform", "station"]' "$here/said"
+	code 3 wardein tenant create other --identity "$here/station"
+	holds "a station enrolls, and can do nothing else" grep -q 'request id' "$here/said"
+}
+
+batch() {
+	{
+		echo 'id,model,udi,profile,attr.firmware,attr.board'
+		local number
+		for number in $(seq -w 1 25); do
+			echo "pump-0$number,Infusion pump 3,(01)09506000134352(21)10$number,,3.1.4,rev-b"
+		done
+		# A space in the id; a wrong check digit.
+		echo 'pump 026,Infusion pump 3,(01)09506000134352(21)1026,,3.1.4,rev-b'
+		echo 'pump-027,Infusion pump 3,(01)09506000134353(21)1027,,3.1.4,rev-b'
+	} >"$here/batch.csv"
+	code 1 wardein device enroll --identity "$here/station" --csv "$here/batch.csv" --out "$here/devices"
+	holds "the two bad lines are told by number and reason" test "$(grep -cE '^line 2[78] was left out: (id|udi): ' "$here/said")" = 2
+	wardein --json device list --tenant klinik-nord >"$here/said"
+	holds "25 devices are on record" answers '.devices | length == 25' "$here/said"
+	holds "all of them are active" answers 'all(.devices[]; .state == "active")' "$here/said"
+}
+
+prove() {
+	local device
+	for device in pump-001 pump-002 pump-003; do
+		run wardein-device --dir "$here/devices/$device" authenticate
+		run wardein-device --dir "$here/devices/$device" certificate
+		holds "openssl accepts its chain for a TLS client" openssl verify -purpose sslclient -CAfile "$authority/root-ca.pem" \
+			-untrusted "$here/devices/$device/certificate.pem" "$here/devices/$device/certificate.pem"
+	done
+	run openssl verify -purpose sslclient -CAfile "$authority/root-ca.pem" \
+		-untrusted "$here/devices/pump-001/certificate.pem" "$here/devices/pump-001/certificate.pem"
+	run openssl x509 -noout -enddate -ext subjectAltName,extendedKeyUsage -in "$here/devices/pump-001/certificate.pem" |
+		tee "$here/said"
+	holds "the certificate names the device" grep -q 'URI:spiffe://quickstart.example/klinik-nord/pump-001' "$here/said"
+}
+
+trust() {
+	local ask=(wardein trust check --identity "$here/platform")
+	run "${ask[@]}" --device pump-001
+	"${ask[@]}" --json --device pump-001 >"$here/said"
+	holds "the platform is told to trust it" answers '.verdict == "trusted"' "$here/said"
+	"${ask[@]}" --json --certificate "$here/devices/pump-001/certificate.pem" >"$here/said"
+	holds "by its certificate as well" answers '.verdict == "trusted" and .device_id == "pump-001"' "$here/said"
+	"${ask[@]}" --json --device pump-999 >"$here/said"
+	holds "of a device that nobody enrolled nothing is known" answers '.verdict == "unknown"' "$here/said"
+
+	code 2 wardein device suspend pump-001 --tenant klinik-nord --reason 'reported lost' </dev/null
+	holds "without --yes and without a terminal nothing is suspended" grep -q 'nothing was done' "$here/said"
+	run wardein device suspend pump-001 --tenant klinik-nord --reason 'reported lost' --yes
+	run "${ask[@]}" --device pump-001
+	"${ask[@]}" --json --device pump-001 >"$here/said"
+	holds "the platform is told at once not to" answers '.verdict == "not-trusted" and .reasons == ["suspended"]' "$here/said"
+	"${ask[@]}" --json --certificate "$here/devices/pump-001/certificate.pem" >"$here/said"
+	holds "of its certificate as well" answers '.verdict == "not-trusted"' "$here/said"
+	code 3 wardein-device --dir "$here/devices/pump-001" authenticate
+	holds "and the device itself is refused" grep -qi 'suspended' "$here/said"
+	"${ask[@]}" --json --device pump-002 >"$here/said"
+	holds "its neighbor is trusted as before" answers '.verdict == "trusted"' "$here/said"
+}
+
+audit() {
+	run wardein device history pump-001 --tenant klinik-nord
+	wardein --json audit list >"$here/said"
+	holds "the numbers of the entries have no gaps" answers '[.entries[].sequence] == [range(1; (.entries | length) + 1)]' "$here/said"
+	holds "25 enrollments are in the log" answers '[.entries[] | select(.event == "device.enroll" and .outcome == "ok")] | length == 25' "$here/said"
+	holds "so is the suspension, with who did it" \
+		answers 'any(.entries[]; .event == "device.set-state" and .actor == "admin/admin" and .target == "device/klinik-nord/pump-001")' "$here/said"
+	holds "and the refusal of the station" answers 'any(.entries[]; .event == "call.refuse" and .actor == "station/klinik-nord/line-1")' "$here/said"
+	run wardein doctor
+}
+
+finish() {
+	stop "$pid"
+	holds "it stops when it is asked to" test ! -e "/proc/$pid"
+	holds "in order" grep -q 'stopped' "$log"
+	# What was acknowledged is there after a restart.
+	serve
+	wardein --json device show pump-001 --tenant klinik-nord >"$here/said"
+	holds "and knows the suspension after a restart" answers '.state == "suspended"' "$here/said"
+}
+
+part "what is needed" prepare
+export WARDEIN_DIR=$authority
+part "an authority is founded" found
+part "it is started" serve
+part "a tenant, a station, a platform" administer
+part "a factory's batch of 25 devices, with two bad lines" batch
+part "three devices prove themselves, and are certified" prove
+part "whom to trust, before and after a suspension" trust
+part "what the audit log says" audit
+part "it is stopped and started again" finish
+
+if [[ -n $once ]]; then
+	stop "$pid"
+	pid=
+	printf '\nEvery step held, in %d s. Nothing was left running.\n' "$SECONDS"
+	exit 0
+fi
+pid=
+cat <<T
+
+Every step held, in $SECONDS s. The authority is running (process $(<"$here/pid"), log ${log#"$PWD/"}). Try:
+
+  export PATH=$PWD/target/release:\$PATH WARDEIN_DIR=$authority
+  wardein device resume pump-001 --tenant klinik-nord --reason found
+  wardein trust check --identity $here/platform --device pump-001
+  wardein-device --dir $here/devices/pump-004 run       # stays certified by itself; end it with Ctrl-C
+  wardein audit list --follow
+  wardein doctor
+  kill $(<"$here/pid")                                             # ends it; everything else is in ${here#"$PWD/"}
 T

@@ -1,0 +1,107 @@
+//! Every command, as clap knows it.
+
+use crate::failure::EXIT_CODES;
+use crate::passphrase::PassphraseArgs;
+use crate::{
+    audit, cert, completions, config::StoreKind, connection::ConnectArgs, device, operator, profile, tenant,
+    trust,
+};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Wardein, a key authority for connected medical devices: registers devices at the factory, lets each prove itself with keys
+/// that are never sent, certifies them for hours, and tells the platform whom to trust.
+#[derive(Debug, Parser)]
+#[command(name = "wardein", version, after_help = EXIT_CODES, term_width = 110, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print one JSON document for scripts; field names are stable, times are Unix seconds
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Found an authority: its keys, its certificates, its first administrator
+    Init(InitArgs),
+    /// Run an authority that was founded
+    Serve(ServeArgs),
+    /// Owners of devices, separate from each other to the key
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Who may call the authority: administrators, stations, platforms, auditors
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
+    /// What holds for a group of devices
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
+    /// Devices: enrolling a batch, looking, suspending, revoking
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
+    /// Certificates that were issued to devices
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
+    /// The platform's question: is this device to be trusted?
+    #[command(subcommand)]
+    Trust(trust::TrustCommand),
+    /// Who did what on whom, with which result
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Look for what is wrong with an authority on this machine, and say what to do
+    Doctor(DoctorArgs),
+    /// Completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// `wardein init`.
+///
+/// Founding is made in DIR.founding beside DIR, which takes its name last: what a crash leaves is no authority, and the same
+/// command again starts over.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The directory to make; it must not exist, or be empty
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The name that stands in every certificate, such as devices.example.org; it cannot be changed later
+    #[arg(long, value_name = "NAME")]
+    pub trust_domain: String,
+    /// What the root key is under: a passphrase, which is asked for where neither file nor descriptor is given
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Put the root key under a key in this file, made anew, for starts without a person. Keep it on another disk than DIR
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    pub key_file: Option<PathBuf>,
+    /// Where records live
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub store: StoreKind,
+    /// Where gRPC is to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7443")]
+    pub listen: SocketAddr,
+    /// Where HTTP is to listen: health and metrics
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7480")]
+    pub http: SocketAddr,
+    /// A name or address for the server's certificate, besides localhost; may be repeated. Clients use the first one
+    #[arg(long = "server-name", value_name = "NAME")]
+    pub server_names: Vec<String>,
+}
+
+/// `wardein serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration, in the authority's directory
+    #[arg(long, value_name = "DIR/wardein.toml")]
+    pub config: PathBuf,
+    /// Where the passphrase comes from, if the root key is under one
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+}
+
+/// `wardein doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Where and as whom to ask the service; --dir is what is looked into
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}

@@ -1,0 +1,232 @@
+//! `wardein.toml`: what an authority is told of its surroundings. Its keys and secrets are not in it.
+
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Defines a section with what stands in the example above each key, so that one text documents both.
+macro_rules! section {
+    (
+        #[doc = $about:literal]
+        $name:ident { $( $(#[doc = $doc:literal])* $field:ident: $type:ty = $default:expr, )* }
+    ) => {
+        #[doc = $about]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $( $(#[doc = $doc])* pub $field: $type, )*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: $default, )* }
+            }
+        }
+
+        impl Documented for $name {
+            fn document(&self, out: &mut String) {
+                $(
+                    $( document_line(out, $doc); )*
+                    document_value(out, stringify!($field), &self.$field);
+                )*
+            }
+        }
+    };
+}
+
+section! {
+    /// What stands in no section.
+    Network {
+        /// Where gRPC listens, over TLS 1.3.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7443)),
+        /// Where HTTP listens, in the clear: health, metrics and the trust bundle. Nothing secret is behind it.
+        http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7480)),
+        /// The names and addresses in the server's certificate: what clients call it by.
+        server_names: Vec<String> = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
+        /// Where clients reach it. The command line uses it with --dir, and it is written into the identities of operators.
+        endpoint: String = "https://localhost:7443".to_owned(),
+    }
+}
+
+section! {
+    /// Where records live. It is chosen at founding and stays.
+    StoreSection {
+        /// "sqlite" or "sled".
+        kind: StoreKind = StoreKind::Sqlite,
+    }
+}
+
+section! {
+    /// What the root key is under. It is chosen at founding; this says where what opens it is found at the start.
+    CustodySection {
+        /// The key file, where the root key is under one. Empty: none. Keep it on another disk than this directory.
+        key_file: PathBuf = PathBuf::new(),
+        /// A file with the passphrase, where the root key is under one and no person is there at the start. Empty: none.
+        passphrase_file: PathBuf = PathBuf::new(),
+    }
+}
+
+section! {
+    /// What the service may take of the machine.
+    LimitsSection {
+        /// Threads that serve; 0 for one per core.
+        workers: usize = 0,
+        /// Connections at one time.
+        connections: usize = 8_192,
+        /// Those from one address.
+        connections_per_address: usize = 4_096,
+        /// Calls a second of those without a certificate, such as devices, from one address; 0 for no bound.
+        open_per_second: u32 = 1_000,
+        /// How many of them at once after a pause.
+        open_burst: u32 = 4_000,
+        /// Calls a second of one operator; 0 for no bound.
+        operator_per_second: u32 = 20_000,
+        /// How many of them at once after a pause.
+        operator_burst: u32 = 40_000,
+        /// Seconds that a call may take.
+        request_seconds: u64 = 20,
+        /// Seconds that a stop waits for calls in hand.
+        shutdown_seconds: u64 = 20,
+    }
+}
+
+section! {
+    /// What is written to standard error.
+    LogSection {
+        /// "text" for people, "json" for machines.
+        format: LogFormat = LogFormat::Text,
+        /// "error", "warn", "info", "debug" or "trace", or directives such as "info,wardein_server=debug".
+        level: String = "info".to_owned(),
+    }
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where it is reached.
+    pub network: Network,
+    /// Where records live.
+    pub store: StoreSection,
+    /// What opens the root key.
+    pub custody: CustodySection,
+    /// What it may take.
+    pub limits: LimitsSection,
+    /// What is logged.
+    pub log: LogSection,
+}
+
+/// Which embedded store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// SQLite: one file, looked into with any tool
+    Sqlite,
+    /// sled: a log-structured tree in Rust
+    Sled,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The file is no configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct ConfigError {
+    path: String,
+    reason: String,
+}
+
+impl Config {
+    /// The name of the file in an authority's directory.
+    pub const FILE: &'static str = "wardein.toml";
+
+    /// Reads a file; a key that is not known is refused, so that a mistyped one is not silently without effect.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let wrong = |reason: String| ConfigError { path: path.display().to_string(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        Self::parse(&text).map_err(wrong)
+    }
+
+    /// Reads a text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The file with these values, each key with what it means.
+    pub fn to_documented_toml(&self) -> String {
+        let mut out = String::from(
+            "# The configuration of a Wardein authority. Every key may be left out; unknown keys are refused.\n",
+        );
+        section("network", &self.network, &mut out);
+        section("store", &self.store, &mut out);
+        section("custody", &self.custody, &mut out);
+        section("limits", &self.limits, &mut out);
+        section("log", &self.log, &mut out);
+        out
+    }
+}
+
+trait Documented {
+    fn document(&self, out: &mut String);
+}
+
+fn section(name: &str, section: &impl Documented, out: &mut String) {
+    let _ = write!(out, "\n[{name}]\n");
+    section.document(out);
+}
+
+fn document_line(out: &mut String, line: &str) {
+    let _ = writeln!(out, "#{line}");
+}
+
+fn document_value(out: &mut String, key: &str, value: &impl Serialize) {
+    // None of the types above has a form that TOML cannot express.
+    let value = toml::Value::try_from(value).expect("a text, a list of texts or a number");
+    let _ = writeln!(out, "{key} = {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/wardein.example.toml");
+
+    /// Run with `WARDEIN_BLESS=1` to write it anew.
+    #[test]
+    fn the_example_is_current() {
+        let generated = Config::default().to_documented_toml();
+        if std::env::var_os("WARDEIN_BLESS").is_some() {
+            std::fs::write(EXAMPLE, &generated).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(EXAMPLE).unwrap(), generated);
+    }
+
+    #[test]
+    fn what_is_written_is_read_alike() {
+        let mut config = Config::default();
+        assert_eq!(Config::parse(&config.to_documented_toml()).unwrap(), config);
+        config.network.server_names = vec!["a \"quoted\" name".to_owned()];
+        config.store.kind = StoreKind::Sled;
+        config.log.format = LogFormat::Json;
+        assert_eq!(Config::parse(&config.to_documented_toml()).unwrap(), config);
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        for text in ["listen = \"127.0.0.1:1\"", "[network]\nlissten = \"127.0.0.1:1\"", "[stor]\n"] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.contains("unknown field"), "{error}");
+        }
+        assert!(Config::parse("[store]\nkind = \"postgres\"").is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! Where the authority is, and as whom it is called.
+
+use crate::config::Config;
+use crate::files;
+use crate::{Failure, identity::IdentityFiles};
+use clap::Args;
+use std::error::Error as _;
+use std::path::PathBuf;
+use wardein_client::{ConnectError, Connection, Identity, Refusal, Settings};
+
+/// Where the authority is, and as whom to call it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectArgs {
+    /// The directory of an authority on this machine: its administrator's identity and its endpoint
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// An identity instead: the directory that `wardein operator issue` made, or a certificate in PEM
+    #[arg(long, alias = "station-identity", value_name = "DIR|FILE")]
+    pub identity: Option<PathBuf>,
+    /// The key of an --identity that is a certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "identity")]
+    pub identity_key: Option<PathBuf>,
+    /// The certificates that the authority's server must lead to, in PEM, where they are not in the directory
+    #[arg(long, value_name = "FILE")]
+    pub roots: Option<PathBuf>,
+    /// Where the authority answers, where the directory does not say it
+    #[arg(long, value_name = "https://HOST:PORT")]
+    pub endpoint: Option<String>,
+}
+
+/// A connection with what is known of it.
+pub struct Session {
+    /// The connection.
+    pub connection: Connection,
+    /// Where it leads.
+    pub endpoint: String,
+    /// What the server's certificate must lead to, PEM.
+    pub roots: String,
+    /// The caller's own tenant, where its identity's directory says it.
+    pub tenant: Option<String>,
+}
+
+impl ConnectArgs {
+    /// Reaches the authority.
+    pub async fn open(&self) -> Result<Session, Failure> {
+        let IdentityFiles { certificate, key, roots, endpoint, tenant } = self.identity_files()?;
+        let identity = Identity {
+            certificates: files::read(&certificate)?.into_bytes(),
+            key: files::read_private(&key)?,
+        };
+        let roots = files::read(&roots)?;
+        let mut settings = Settings::new(endpoint.clone(), roots.clone().into_bytes());
+        settings.identity = Some(identity);
+        let connection = wardein_client::connect(&settings).await.map_err(unreached)?;
+        Ok(Session { connection, endpoint, roots, tenant })
+    }
+
+    fn identity_files(&self) -> Result<IdentityFiles, Failure> {
+        let found = match (&self.identity, &self.dir) {
+            (Some(identity), _) if identity.is_dir() => IdentityFiles::of_operator(identity)?,
+            (Some(certificate), _) => IdentityFiles {
+                certificate: certificate.clone(),
+                key: self.identity_key.clone().ok_or_else(|| missing("--identity-key"))?,
+                roots: self.roots.clone().ok_or_else(|| missing("--roots"))?,
+                endpoint: self.endpoint.clone().ok_or_else(|| missing("--endpoint"))?,
+                tenant: None,
+            },
+            (None, Some(dir)) => {
+                let config = Config::read(&dir.join(Config::FILE)).map_err(Failure::failed)?;
+                IdentityFiles::of_administrator(dir, config.network.endpoint)
+            }
+            (None, None) => {
+                let message =
+                    "give --dir (or WARDEIN_DIR) on the authority's machine, or --identity elsewhere";
+                return Err(Failure::Usage(message.to_owned()));
+            }
+        };
+        Ok(IdentityFiles {
+            roots: self.roots.clone().unwrap_or(found.roots),
+            endpoint: self.endpoint.clone().unwrap_or(found.endpoint),
+            ..found
+        })
+    }
+}
+
+impl Session {
+    /// The tenant that a command is about: the one that was named, or the caller's own.
+    pub(crate) fn tenant(&self, named: Option<String>) -> Result<String, Failure> {
+        named.or_else(|| self.tenant.clone()).ok_or_else(|| missing("--tenant"))
+    }
+}
+
+impl Failure {
+    /// What a failed call means.
+    pub fn of_call(status: impl Into<Refusal>) -> Self {
+        let refusal = status.into();
+        if refusal.code == Refusal::TRANSPORT {
+            return Self::Unreachable(refusal.message);
+        }
+        Self::Refused { code: refusal.code, reason: refusal.message, request_id: refusal.request_id }
+    }
+}
+
+fn missing(option: &str) -> Failure {
+    Failure::Usage(format!("{option} is needed as well"))
+}
+
+fn unreached(error: ConnectError) -> Failure {
+    let mut words = error.to_string();
+    let mut beneath = error.source();
+    while let Some(error) = beneath {
+        words = format!("{words}: {error}");
+        beneath = error.source();
+    }
+    match error {
+        ConnectError::Endpoint(_) => Failure::Usage(words),
+        ConnectError::Material(_) => Failure::Failed(words),
+        _ => Failure::Unreachable(format!("{words}. Is it running? Start it with: wardein serve")),
+    }
+}

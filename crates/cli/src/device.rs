@@ -1,0 +1,216 @@
+//! `wardein device`.
+
+mod batch;
+mod state;
+
+pub use batch::{BadLine, Batch, Line};
+
+use crate::connection::{ConnectArgs, Session};
+use crate::{Failure, Output, Record, audit, pages, time};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::path::PathBuf;
+use wardein_client::v1;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Enroll a batch of devices that this command plays, from a CSV file
+    Enroll(EnrollArgs),
+    /// List a tenant's devices
+    List(ListArgs),
+    /// Show one device
+    Show(OneArgs),
+    /// Take a device out of trust for a while
+    Suspend(state::SetArgs),
+    /// Bring a suspended device back into trust
+    Resume(state::ResumeArgs),
+    /// Take a device out of trust for good
+    Revoke(state::SetArgs),
+    /// What happened to a device, from the audit log
+    History(OneArgs),
+}
+
+/// `wardein device enroll`.
+///
+/// Columns: id (needed), model, udi, profile, and attr.NAME for attributes. Each good line becomes a device whose state is in
+/// OUT/ID, to go on with by `wardein-device --dir OUT/ID`; each bad line is told by its number and reason. The same file
+/// again goes on with what an earlier run left unfinished.
+#[derive(Debug, Args)]
+pub struct EnrollArgs {
+    /// The file, with a first line that names the columns
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// Where the devices' states go, a directory each
+    #[arg(long, value_name = "DIR", default_value = "devices")]
+    pub out: PathBuf,
+    /// How many are enrolled at the same time, on one connection
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub parallel: u16,
+    /// The station
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Those in one state
+    #[arg(long, value_parser = ["pending", "active", "suspended", "quarantined", "revoked"])]
+    state: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// The device's id
+    device: String,
+    /// The tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Device {
+    tenant: String,
+    device_id: String,
+    state: String,
+    state_reason: String,
+    profile: String,
+    model: String,
+    udi: String,
+    enrolled_at: u64,
+    enrolled_by: String,
+    generation: u64,
+    proof_epoch: u32,
+    suite: u32,
+    attributes: Vec<String>,
+    last_seen: u64,
+}
+
+impl From<v1::Device> for Device {
+    fn from(device: v1::Device) -> Self {
+        Self {
+            tenant: device.tenant,
+            device_id: device.device_id,
+            state: device.state,
+            state_reason: device.state_reason,
+            profile: device.profile,
+            model: device.model,
+            udi: device.udi,
+            enrolled_at: device.enrolled_at,
+            enrolled_by: device.enrolled_by,
+            generation: device.generation,
+            proof_epoch: device.proof_epoch,
+            suite: device.suite,
+            attributes: device.attributes,
+            last_seen: device.last_seen,
+        }
+    }
+}
+
+impl Record for Device {
+    const HEADS: &'static [&'static str] = &[
+        "device",
+        "tenant",
+        "state",
+        "because",
+        "model",
+        "udi",
+        "profile",
+        "enrolled",
+        "by",
+        "last proof",
+        "generation",
+        "epoch",
+        "suite",
+        "attributes",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.device_id.clone(),
+            self.tenant.clone(),
+            self.state.clone(),
+            self.state_reason.clone(),
+            self.model.clone(),
+            self.udi.clone(),
+            self.profile.clone(),
+            time::at(self.enrolled_at),
+            self.enrolled_by.clone(),
+            time::at(self.last_seen),
+            self.generation.to_string(),
+            self.proof_epoch.to_string(),
+            self.suite.to_string(),
+            self.attributes.join(", "),
+        ]
+    }
+}
+
+/// A device in a list, where there is no room for everything; in JSON it is the whole.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Row(Device);
+
+impl Record for Row {
+    const HEADS: &'static [&'static str] = &["device", "state", "model", "profile", "enrolled", "last proof"];
+
+    fn cells(&self) -> Vec<String> {
+        let Self(device) = self;
+        vec![
+            device.device_id.clone(),
+            device.state.clone(),
+            device.model.clone(),
+            device.profile.clone(),
+            time::at(device.enrolled_at),
+            time::at(device.last_seen),
+        ]
+    }
+}
+
+impl DeviceCommand {
+    pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
+        match self {
+            // Playing devices takes a device's inside; the binary does it.
+            Self::Enroll(_) => Err(Failure::failed("this build cannot play devices")),
+            Self::List(args) => list(args, out).await,
+            Self::Show(args) => show(args, out).await,
+            Self::Suspend(args) => state::suspend(args, out).await,
+            Self::Resume(args) => state::resume(args, out).await,
+            Self::Revoke(args) => state::revoke(args, out).await,
+            Self::History(args) => history(args, out).await,
+        }
+    }
+}
+
+async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    let tenant = session.tenant(args.tenant)?;
+    let state = args.state.unwrap_or_default();
+    let mut admin = session.connection.admin();
+    let devices = pages::all(async |page_token| {
+        let (tenant, state, page_size) = (tenant.clone(), state.clone(), pages::PAGE_SIZE);
+        let request = v1::ListDevicesRequest { tenant, state, page_size, page_token };
+        let page = admin.list_devices(request).await.map_err(Failure::of_call)?.into_inner();
+        Ok((page.devices, page.next_page_token))
+    });
+    let rows: Vec<_> = devices.await?.into_iter().map(|device| Row(device.into())).collect();
+    out.list("devices", &rows)
+}
+
+async fn show(args: OneArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    let request = v1::GetDeviceRequest { tenant: session.tenant(args.tenant)?, device_id: args.device };
+    let answer = session.connection.admin().get_device(request).await.map_err(Failure::of_call)?.into_inner();
+    out.one(&Device::from(answer.device.unwrap_or_default()))
+}
+
+async fn history(args: OneArgs, out: Output) -> Result<(), Failure> {
+    let session: Session = args.connect.open().await?;
+    let tenant = session.tenant(args.tenant)?;
+    audit::print(&session, tenant, args.device, 0, out).await
+}

@@ -1,0 +1,65 @@
+//! Files that are made once, durable and with their mode from the first moment.
+
+use crate::Failure;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use wardein_crypto::SecretBytes;
+
+/// The mode of what others may read.
+pub const PUBLIC: u32 = 0o644;
+
+/// The mode of what the owner alone may read.
+pub const PRIVATE: u32 = 0o600;
+
+/// Makes a directory that the owner alone may enter. It must not be there yet.
+pub fn make_private_directory(path: &Path) -> Result<(), Failure> {
+    DirBuilder::new().mode(0o700).create(path).map_err(|error| Failure::file("make", path, error))
+}
+
+/// Writes a file that must not be there yet, and syncs it.
+pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    file.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .map_err(|error| Failure::file("write", path, error))
+}
+
+/// Makes the names in a directory durable.
+pub fn sync_directory(path: &Path) -> Result<(), Failure> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| Failure::file("sync", path, error))
+}
+
+/// A text file.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))
+}
+
+/// A file that the owner alone may read; one that is open to others is refused, for whoever reads it is its owner.
+pub fn read_private(path: &Path) -> Result<SecretBytes, Failure> {
+    let metadata = std::fs::metadata(path).map_err(|error| Failure::file("read", path, error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let reason = format!("{} is open to others (mode {mode:o}); run: chmod 600 {0}", path.display());
+        return Err(Failure::Failed(reason));
+    }
+    std::fs::read(path).map(SecretBytes::from_vec).map_err(|error| Failure::file("read", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_once_and_a_private_one_is_read_only_while_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        write_new(&path, b"secret", PRIVATE).unwrap();
+        assert!(write_new(&path, b"other", PRIVATE).is_err());
+        assert_eq!(read_private(&path).unwrap().expose(), b"secret");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(read_private(&path).err().unwrap().to_string().contains("mode 640"));
+    }
+}

@@ -1,0 +1,82 @@
+//! An operator's identity as a directory, which can be carried to the machine that it is for.
+
+use crate::{Failure, files};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Where the parts of an identity are.
+#[derive(Debug)]
+pub(crate) struct IdentityFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) roots: PathBuf,
+    pub(crate) endpoint: String,
+    pub(crate) tenant: Option<String>,
+}
+
+/// What an identity's directory says of it, in `operator.json`. It holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// What it may be.
+    pub role: String,
+    /// Its tenant; none for those who see all.
+    pub tenant: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The serial of its certificate.
+    pub serial: String,
+    /// Unix seconds until which it is valid.
+    pub not_after: u64,
+    /// Where the authority answers.
+    pub endpoint: String,
+}
+
+/// The operator's certificate and its CA's, PEM.
+pub const CERTIFICATE: &str = "operator.pem";
+/// The operator's key, PKCS#8 in PEM.
+pub const KEY: &str = "operator.key";
+/// What is said of it.
+pub const DESCRIPTION: &str = "operator.json";
+/// Root and infrastructure CA, PEM: what the authority's server is verified with.
+pub const INFRASTRUCTURE: &str = "infrastructure.pem";
+/// Root and issuing CA, PEM: what devices' certificates are verified with.
+pub const TRUST: &str = "trust.pem";
+/// The identity key that devices pin, in hex.
+pub const IDENTITY_KEY: &str = "identity.pub";
+/// The first administrator's certificate, PEM.
+pub const ADMIN_CERTIFICATE: &str = "admin.pem";
+/// The first administrator's key, PKCS#8 in PEM.
+pub const ADMIN_KEY: &str = "admin.key";
+
+impl IdentityFiles {
+    /// The identity that `wardein operator issue` put into `directory`.
+    pub(crate) fn of_operator(directory: &Path) -> Result<Self, Failure> {
+        let path = directory.join(DESCRIPTION);
+        let description: Description = serde_json::from_str(&files::read(&path)?)
+            .map_err(|error| Failure::file("read", &path, error))?;
+        Ok(Self {
+            certificate: directory.join(CERTIFICATE),
+            key: directory.join(KEY),
+            roots: directory.join(INFRASTRUCTURE),
+            endpoint: description.endpoint,
+            tenant: description.tenant,
+        })
+    }
+
+    /// The first administrator's, in the authority's own directory.
+    pub(crate) fn of_administrator(directory: &Path, endpoint: String) -> Self {
+        Self {
+            certificate: directory.join(ADMIN_CERTIFICATE),
+            key: directory.join(ADMIN_KEY),
+            roots: directory.join(INFRASTRUCTURE),
+            endpoint,
+            tenant: None,
+        }
+    }
+}
+
+/// A public key as it stands in a file: lower-case hex and the end of the line.
+pub fn hex_line(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).chain(["\n".to_owned()]).collect()
+}

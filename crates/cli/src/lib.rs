@@ -1,0 +1,91 @@
+//! The command line of Wardein.
+//!
+//! What: the definition of every command, what it prints, and its exit code; administration speaks gRPC like any other client.
+//! Why a library: the binary adds only what needs the inside of an authority or of a device ([`Inside`]), so that each can be
+//! read alone. What it does not do: no store, no custody, no keys of the authority.
+
+mod args;
+mod audit;
+mod cert;
+mod completions;
+mod confirm;
+mod connection;
+mod device;
+mod failure;
+mod operator;
+mod output;
+mod pages;
+mod passphrase;
+mod profile;
+mod tenant;
+mod time;
+mod trust;
+
+pub mod config;
+pub mod files;
+pub mod identity;
+
+pub use args::{DoctorArgs, InitArgs, ServeArgs};
+pub use confirm::Confirm;
+pub use connection::{ConnectArgs, Session};
+pub use device::{BadLine, Batch, EnrollArgs, Line};
+pub use failure::Failure;
+pub use output::{Output, Record};
+pub use passphrase::PassphraseArgs;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use device::DeviceCommand;
+use std::process::ExitCode;
+
+/// What takes the inside of an authority or of a device, which this crate does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Inside {
+    /// Founds an authority.
+    pub init: fn(InitArgs, Output) -> Result<(), Failure>,
+    /// Runs one.
+    pub serve: fn(ServeArgs) -> Result<(), Failure>,
+    /// Plays a batch of devices at their factory.
+    pub enroll: fn(EnrollArgs, Output) -> Result<(), Failure>,
+    /// Looks into an authority's directory.
+    pub doctor: fn(DoctorArgs, Output) -> Result<(), Failure>,
+}
+
+/// Does what the arguments of the process ask for.
+pub fn run(inside: Inside) -> ExitCode {
+    let cli = Cli::parse();
+    let out = Output::new(cli.json);
+    match dispatch(cli.command, inside, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(out.is_json()),
+    }
+}
+
+/// The whole command line, for what documents it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => (inside.init)(args, out),
+        Command::Serve(args) => (inside.serve)(args),
+        Command::Device(DeviceCommand::Enroll(args)) => (inside.enroll)(args, out),
+        Command::Doctor(args) => (inside.doctor)(args, out),
+        Command::Completions(args) => args.run(out),
+        Command::Tenant(command) => block_on(command.run(out)),
+        Command::Operator(command) => block_on(command.run(out)),
+        Command::Profile(command) => block_on(command.run(out)),
+        Command::Device(command) => block_on(command.run(out)),
+        Command::Cert(command) => block_on(command.run(out)),
+        Command::Trust(command) => block_on(command.run(out)),
+        Command::Audit(command) => block_on(command.run(out)),
+    }
+}
+
+/// Runs one command to its end, on this thread.
+pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(command)
+}

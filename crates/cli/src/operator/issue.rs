@@ -1,0 +1,105 @@
+//! `wardein operator issue`: a key that never leaves, certified, in a directory of its own.
+
+use super::Operator;
+use crate::connection::{ConnectArgs, Session};
+use crate::identity::{self, Description};
+use crate::{Failure, Output, files, time};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use wardein_client::v1;
+use wardein_crypto::P256SigningKey;
+use wardein_pki::{Csr, pem};
+
+#[derive(Debug, Args)]
+pub(crate) struct IssueArgs {
+    /// What it may do
+    #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor"])]
+    role: String,
+    /// Its tenant; not for an admin, and not for an auditor of everything
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Its name: 1 to 64 of A-Z, a-z, 0-9 and '.', '_', '-'
+    #[arg(long)]
+    name: String,
+    /// For how long it is valid, such as 30d; at most 366d
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    validity: u64,
+    /// For a station: how many devices it may enroll
+    #[arg(
+        long,
+        value_name = "N",
+        required_if_eq("role", "station"),
+        default_value_if("role", "station", None)
+    )]
+    quota: Option<u64>,
+    /// The directory to make for the identity; it must not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    files::make_private_directory(&args.out)?;
+    let issued = issue(&args, &session).await;
+    if issued.is_err() {
+        // What is in it was made just now, and certified by nobody.
+        let _ = std::fs::remove_dir_all(&args.out);
+    }
+    let operator = issued?;
+    let words = format!(
+        "{} {} is certified until {}. Its key and certificate are in {}; use it with --identity.",
+        operator.role,
+        operator.name,
+        time::at(operator.not_after),
+        args.out.display()
+    );
+    out.say(&words, &operator)
+}
+
+async fn issue(args: &IssueArgs, session: &Session) -> Result<Operator, Failure> {
+    let pkcs8 =
+        P256SigningKey::generate_pkcs8().map_err(|_| Failure::failed("the source of randomness failed"))?;
+    let key = P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| Failure::failed("the new key is of no use"))?;
+    let request = v1::IssueOperatorRequest {
+        role: args.role.clone(),
+        tenant: args.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
+        name: args.name.clone(),
+        csr: Csr::create(&key).map_err(Failure::failed)?,
+        validity: args.validity,
+        quota: args.quota.unwrap_or_default(),
+    };
+    // The key is durable before anybody certifies it: a certificate without its key would only block the name.
+    let key_pem = pem::encode_private_key(pkcs8.expose()).map_err(Failure::failed)?;
+    files::write_new(&args.out.join(identity::KEY), key_pem.expose(), files::PRIVATE)?;
+    let answer =
+        session.connection.admin().issue_operator(request).await.map_err(Failure::of_call)?.into_inner();
+    let operator = Operator::from(answer.operator.unwrap_or_default());
+    let bundle = session.connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
+    let bundle = bundle.map_err(Failure::of_call)?.into_inner();
+    let description = Description {
+        role: operator.role.clone(),
+        tenant: Some(operator.tenant.clone()).filter(|tenant| !tenant.is_empty()),
+        name: operator.name.clone(),
+        serial: operator.serial.clone(),
+        not_after: operator.not_after,
+        endpoint: session.endpoint.clone(),
+    };
+    let description = serde_json::to_string_pretty(&description).map_err(Failure::failed)? + "\n";
+    let write =
+        |name: &str, text: &str| files::write_new(&args.out.join(name), text.as_bytes(), files::PUBLIC);
+    write(identity::CERTIFICATE, &answer.certificate_pem)?;
+    write(identity::INFRASTRUCTURE, &session.roots)?;
+    write(identity::TRUST, &bundle.pem)?;
+    write(identity::IDENTITY_KEY, &identity::hex_line(&bundle.identity_key))?;
+    write(identity::DESCRIPTION, &description)?;
+    files::sync_directory(&args.out)?;
+    files::sync_directory(parent(&args.out))?;
+    Ok(operator)
+}
+
+/// The directory that a path's last name stands in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

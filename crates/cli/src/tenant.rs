@@ -1,0 +1,76 @@
+//! `wardein tenant`.
+
+use crate::connection::{ConnectArgs, Session};
+use crate::{Failure, Output, Record, pages, time};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use wardein_client::v1;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Create a tenant, with the profile `default`
+    Create(CreateArgs),
+    /// List tenants
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// 1 to 63 of a-z, 0-9 and '-'
+    tenant: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Tenant {
+    tenant: String,
+    created_at: u64,
+}
+
+impl From<v1::Tenant> for Tenant {
+    fn from(v1::Tenant { tenant, created_at }: v1::Tenant) -> Self {
+        Self { tenant, created_at }
+    }
+}
+
+impl Record for Tenant {
+    const HEADS: &'static [&'static str] = &["tenant", "created"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.tenant.clone(), time::at(self.created_at)]
+    }
+}
+
+impl TenantCommand {
+    pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(args) => create(args.connect.open().await?, args.tenant, out).await,
+            Self::List(args) => list(args.connect.open().await?, out).await,
+        }
+    }
+}
+
+async fn create(session: Session, tenant: String, out: Output) -> Result<(), Failure> {
+    let request = v1::CreateTenantRequest { tenant };
+    let answer =
+        session.connection.admin().create_tenant(request).await.map_err(Failure::of_call)?.into_inner();
+    out.one(&Tenant::from(answer.tenant.unwrap_or_default()))
+}
+
+async fn list(session: Session, out: Output) -> Result<(), Failure> {
+    let mut admin = session.connection.admin();
+    let tenants = pages::all(async |page_token| {
+        let request = v1::ListTenantsRequest { page_size: pages::PAGE_SIZE, page_token };
+        let page = admin.list_tenants(request).await.map_err(Failure::of_call)?.into_inner();
+        Ok((page.tenants, page.next_page_token))
+    });
+    let tenants: Vec<_> = tenants.await?.into_iter().map(Tenant::from).collect();
+    out.list("tenants", &tenants)
+}

@@ -1,0 +1,53 @@
+//! Times and durations as people write and read them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Seconds of a text such as `30d`, `12h` or `1d 6h`.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30d, 12h or 90m"))?;
+    if duration.subsec_nanos() != 0 {
+        return Err("whole seconds are the least that counts".to_owned());
+    }
+    Ok(duration.as_secs())
+}
+
+/// A Unix second as RFC 3339 in UTC; nothing for 0, which stands for none.
+pub(crate) fn at(second: u64) -> String {
+    at_ms(second.saturating_mul(1000))
+}
+
+/// A Unix millisecond likewise, to the second.
+pub(crate) fn at_ms(millisecond: u64) -> String {
+    // humantime writes years up to 9999.
+    const LAST: u64 = 253_402_300_799_000;
+    match millisecond {
+        0 => String::new(),
+        _ => humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(millisecond.min(LAST)))
+            .to_string(),
+    }
+}
+
+/// Seconds as people say them, such as `1day`; `none` for 0.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0 => "none".to_owned(),
+        _ => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_times_at_their_bounds() {
+        assert_eq!(seconds("30d"), Ok(30 * 86_400));
+        assert!(seconds("30").is_err());
+        assert!(seconds("1500ms").is_err());
+        assert_eq!(at(0), "");
+        assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(at(u64::MAX), "9999-12-31T23:59:59Z");
+        assert_eq!(span(86_400), "1day");
+    }
+}

@@ -1,0 +1,233 @@
+//! `wardein doctor`: looks for what is wrong, and says what to do next.
+
+use crate::home::{Home, MARKER};
+use serde::Serialize;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use wardein_cli::config::Config;
+use wardein_cli::{DoctorArgs, Failure, Output, Record, identity};
+use wardein_client::v1;
+use wardein_custody::Kind;
+use wardein_engine::port::Store;
+use wardein_pki::{CaCertificate, Infrastructure, Issuing, Root, Validity, pem};
+
+/// What was looked at, and how it is.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    /// `ok`, `warning` or `bad`.
+    result: &'static str,
+    found: String,
+    next: &'static str,
+}
+
+impl Record for Finding {
+    const HEADS: &'static [&'static str] = &["check", "result", "found", "what to do"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.check.to_owned(), self.result.to_owned(), self.found.clone(), self.next.to_owned()]
+    }
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl ToString) -> Self {
+        Self { check, result: "ok", found: found.to_string(), next: "" }
+    }
+
+    fn warning(check: &'static str, found: impl ToString, next: &'static str) -> Self {
+        Self { check, result: "warning", found: found.to_string(), next }
+    }
+
+    fn bad(check: &'static str, found: impl ToString, next: &'static str) -> Self {
+        Self { check, result: BAD, found: found.to_string(), next }
+    }
+}
+
+pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
+    let directory = args.connect.dir.clone().ok_or_else(|| {
+        Failure::Usage("give --dir (or WARDEIN_DIR), the directory of the authority to look into".to_owned())
+    })?;
+    let mut findings = vec![directory_is_private(&directory)];
+    match Config::read(&directory.join(Config::FILE)) {
+        Err(error) => {
+            findings.push(Finding::bad("configuration", error, "correct it, or restore it from a backup"))
+        }
+        Ok(config) => {
+            findings.push(Finding::ok("configuration", "every key is known"));
+            let home = Home::new(directory.clone(), config);
+            findings.extend(secrets_are_private(&home));
+            findings.push(custody(&home));
+            findings.push(space(&directory));
+            findings.extend(service_or_store(&args, &home));
+            findings.extend(certificates(&home));
+        }
+    }
+    findings.push(clock());
+    out.list("findings", &findings)?;
+    match findings.iter().filter(|finding| finding.result == BAD).count() {
+        0 => Ok(()),
+        count => Err(Failure::Failed(format!("{count} of {} checks are bad", findings.len()))),
+    }
+}
+
+fn mode(path: &Path) -> Result<u32, std::io::Error> {
+    std::fs::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777)
+}
+
+fn directory_is_private(directory: &Path) -> Finding {
+    const CHECK: &str = "directory";
+    match mode(directory) {
+        Err(error) => Finding::bad(CHECK, error, "name the directory that `wardein init` made"),
+        Ok(_) if !directory.join(MARKER).exists() => {
+            Finding::bad(CHECK, "is not an authority's", "name the directory that `wardein init` made")
+        }
+        Ok(0o700) => Finding::ok(CHECK, "for its owner alone"),
+        Ok(mode) => Finding::bad(CHECK, format!("mode {mode:o}"), "chmod 700 it"),
+    }
+}
+
+fn secrets_are_private(home: &Home) -> Vec<Finding> {
+    let files = [("custody file", home.custody()), ("administrator's key", home.file(identity::ADMIN_KEY))];
+    let look = |(check, path): (&'static str, std::path::PathBuf)| match mode(&path) {
+        Ok(0o600 | 0o400) => Finding::ok(check, "for its owner alone"),
+        Ok(mode) => Finding::bad(check, format!("mode {mode:o}"), "chmod 600 it"),
+        Err(error) if check == "custody file" => {
+            Finding::bad(check, error, "restore it from a backup; without it the store opens nothing")
+        }
+        Err(_) => Finding::ok(check, "is kept elsewhere"),
+    };
+    files.into_iter().map(look).collect()
+}
+
+fn custody(home: &Home) -> Finding {
+    const CHECK: &str = "root key";
+    let key_file = &home.config.custody.key_file;
+    match wardein_custody::kind(&home.custody()) {
+        Err(error) => Finding::bad(CHECK, error, "restore custody.json from a backup"),
+        Ok(Kind::Passphrase) => Finding::ok(CHECK, "under a passphrase"),
+        Ok(Kind::KeyFile) => match mode(key_file) {
+            Ok(0o600 | 0o400) => Finding::ok(CHECK, format!("under key file {}", key_file.display())),
+            Ok(mode) => Finding::bad(CHECK, format!("its key file has mode {mode:o}"), "chmod 600 it"),
+            Err(error) => Finding::bad(
+                CHECK,
+                format!("{}: {error}", key_file.display()),
+                "mount its disk, or set custody.key_file",
+            ),
+        },
+    }
+}
+
+/// Free space, against what a store with its log needs to go on.
+fn space(directory: &Path) -> Finding {
+    const CHECK: &str = "free space";
+    const NEXT: &str = "make room; a full disk stops enrolling and proving, and loses nothing";
+    match rustix::fs::statvfs(directory) {
+        Err(error) => Finding::bad(CHECK, error, "see that the directory's disk is mounted"),
+        Ok(disk) => {
+            let mebibytes = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+            match mebibytes {
+                0..128 => Finding::bad(CHECK, format!("{mebibytes} MiB"), NEXT),
+                128..1024 => Finding::warning(CHECK, format!("{mebibytes} MiB"), NEXT),
+                _ => Finding::ok(CHECK, format!("{mebibytes} MiB")),
+            }
+        }
+    }
+}
+
+/// The service, where it runs; otherwise the store, which it alone may open while it does.
+fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
+    let asked = wardein_cli::block_on(async {
+        let session = args.connect.open().await?;
+        let status = session.connection.admin().get_status(v1::GetStatusRequest {}).await;
+        Ok(status.map_err(Failure::of_call)?.into_inner())
+    });
+    match asked {
+        Ok(status) => {
+            let difference = status.time.abs_diff(now());
+            let found = format!(
+                "version {}, {} store, {} audit entries",
+                status.version, status.store, status.audit_entries
+            );
+            let time = match difference {
+                0..=5 => Finding::ok("its clock", "as here"),
+                _ => {
+                    Finding::bad("its clock", format!("{difference} s from here"), "synchronize both by NTP")
+                }
+            };
+            vec![Finding::ok("service", found), time]
+        }
+        Err(Failure::Unreachable(_)) => {
+            let store = match home.open_store().map(|store| store.last_audit()) {
+                Ok(Ok(last)) => Finding::ok("store", format!("opens, {last} audit entries")),
+                Ok(Err(error)) => Finding::bad("store", error, "restore it from a backup"),
+                Err(error) => {
+                    Finding::bad("store", error, "see whether another process has it open, or restore it")
+                }
+            };
+            vec![Finding::warning("service", "does not answer", "start it: wardein serve"), store]
+        }
+        Err(error) => vec![Finding::bad("service", error, "see the identity and the service's log")],
+    }
+}
+
+/// The ends of the certificates that stand in the directory.
+fn certificates(home: &Home) -> Vec<Finding> {
+    let chain = |name| {
+        let text = wardein_cli::files::read(&home.file(name)).map_err(|error| error.to_string())?;
+        pem::decode_certificates(&text).map_err(|error| error.to_string())
+    };
+    let second = |chain: Vec<Vec<u8>>| chain.into_iter().nth(1).ok_or("has one certificate only".to_owned());
+    let root = chain(identity::TRUST).and_then(|chain| {
+        let root = chain.first().ok_or("is empty")?;
+        CaCertificate::<Root>::parse(root).map_err(|error| error.to_string())
+    });
+    let issuing = chain(identity::TRUST).and_then(second).and_then(|der| {
+        CaCertificate::<Issuing>::parse(&der).map(|ca| ca.validity()).map_err(|error| error.to_string())
+    });
+    let infrastructure = chain(identity::INFRASTRUCTURE).and_then(second).and_then(|der| {
+        CaCertificate::<Infrastructure>::parse(&der)
+            .map(|ca| ca.validity())
+            .map_err(|error| error.to_string())
+    });
+    const CA: &str = "found a new authority before it ends, and have devices enroll there";
+    let mut findings = vec![
+        end("root CA", root.as_ref().map(|ca| ca.validity()).map_err(String::clone), CA),
+        end("issuing CA", issuing, CA),
+        end("infrastructure CA", infrastructure, CA),
+    ];
+    // It is good practice to keep it elsewhere.
+    if let (Ok(root), Ok(chain)) = (root, chain(identity::ADMIN_CERTIFICATE)) {
+        let leaf = chain.first().ok_or("is empty".to_owned());
+        let validity = leaf.and_then(|leaf| {
+            let identity = wardein_pki::parse_operator(root.trust_domain(), leaf);
+            identity.map(|identity| identity.validity).map_err(|error| error.to_string())
+        });
+        findings.push(end("administrator", validity, "issue another: wardein operator issue --role admin"));
+    }
+    findings
+}
+
+fn end(check: &'static str, validity: Result<Validity, String>, next: &'static str) -> Finding {
+    match validity.map(|validity| validity.not_after().saturating_sub(now()) / 86_400) {
+        Err(error) => Finding::bad(check, error, "restore the file from a backup"),
+        Ok(0) => Finding::bad(check, "its certificate ended, or ends today", next),
+        Ok(days @ 1..30) => Finding::warning(check, format!("its certificate ends in {days} days"), next),
+        Ok(days) => Finding::ok(check, format!("its certificate ends in {days} days")),
+    }
+}
+
+fn clock() -> Finding {
+    // A clock before this program was written is wrong, whatever it shows.
+    const WRITTEN: u64 = 1_792_972_800;
+    match now() {
+        now if now < WRITTEN => Finding::bad("clock", "is behind this program", "synchronize it by NTP"),
+        _ => Finding::ok("clock", "is plausible"),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+const BAD: &str = "bad";

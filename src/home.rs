@@ -1,0 +1,99 @@
+//! An authority's directory: what is where, and how it is opened.
+
+use std::path::{Path, PathBuf};
+use wardein_cli::config::{Config, StoreKind};
+use wardein_cli::{Failure, PassphraseArgs};
+use wardein_crypto::Secret;
+use wardein_custody::{Kind, PassphraseSource, Protection};
+use wardein_store::{AnyStore, Options};
+
+/// The file that says that a directory is an authority's, or was to become one.
+pub(crate) const MARKER: &str = "wardein-authority";
+
+/// A directory with its configuration.
+pub(crate) struct Home {
+    directory: PathBuf,
+    pub(crate) config: Config,
+}
+
+impl Home {
+    /// The directory that the configuration stands in.
+    pub(crate) fn of_config(path: &Path) -> Result<Self, Failure> {
+        let config = Config::read(path).map_err(Failure::failed)?;
+        let directory =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(Self { directory: directory.to_owned(), config })
+    }
+
+    /// A directory that `config` belongs to.
+    pub(crate) fn new(directory: PathBuf, config: Config) -> Self {
+        Self { directory, config }
+    }
+
+    /// A file of it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// How the root key is wrapped.
+    pub(crate) fn custody(&self) -> PathBuf {
+        self.file("custody.json")
+    }
+
+    /// The store, made where there is none.
+    pub(crate) fn open_store(&self) -> Result<AnyStore, Failure> {
+        let kind = store_kind(&self.config);
+        let path = self.file(kind.file_name());
+        AnyStore::open(kind, &path, &Options::default()).map_err(|error| Failure::file("open", &path, error))
+    }
+
+    /// The root key. A passphrase comes from where the arguments say, or the configuration, or a person.
+    pub(crate) fn root_key(&self, passphrase: &PassphraseArgs) -> Result<Secret<32>, Failure> {
+        let custody = self.custody();
+        let protection = match wardein_custody::kind(&custody).map_err(failed)? {
+            Kind::KeyFile => Protection::KeyFile(self.directory.join(&self.config.custody.key_file)),
+            Kind::Passphrase => {
+                Protection::Passphrase(self.passphrase_source(passphrase).read().map_err(failed)?)
+            }
+        };
+        wardein_custody::open(&custody, &protection).map_err(failed)
+    }
+
+    fn passphrase_source(&self, args: &PassphraseArgs) -> PassphraseSource {
+        let configured = &self.config.custody.passphrase_file;
+        match source(args) {
+            PassphraseSource::Prompt if !configured.as_os_str().is_empty() => {
+                PassphraseSource::File(self.directory.join(configured))
+            }
+            source => source,
+        }
+    }
+}
+
+/// Which store is configured.
+pub(crate) fn store_kind(config: &Config) -> wardein_store::Kind {
+    match config.store.kind {
+        StoreKind::Sqlite => wardein_store::Kind::Sqlite,
+        StoreKind::Sled => wardein_store::Kind::Sled,
+    }
+}
+
+/// Where the arguments say that the passphrase comes from.
+pub(crate) fn source(args: &PassphraseArgs) -> PassphraseSource {
+    match (&args.passphrase_file, args.passphrase_fd) {
+        (Some(path), _) => PassphraseSource::File(path.clone()),
+        (None, Some(number)) => PassphraseSource::Descriptor(number),
+        (None, None) => PassphraseSource::Prompt,
+    }
+}
+
+/// An error with what is beneath it.
+pub(crate) fn failed(error: impl std::error::Error) -> Failure {
+    let mut words = error.to_string();
+    let mut beneath = error.source();
+    while let Some(error) = beneath {
+        words = format!("{words}: {error}");
+        beneath = error.source();
+    }
+    Failure::Failed(words)
+}

@@ -1,0 +1,101 @@
+//! `wardein serve`: custody gives the root key, the store and the key make an engine, the engine is served until a signal.
+
+use crate::home::{Home, failed, store_kind};
+use crate::logging;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use wardein_cli::config::Config;
+use wardein_cli::{Failure, ServeArgs};
+use wardein_domain::Event;
+use wardein_engine::Engine;
+use wardein_engine::port::SystemClock;
+use wardein_server::{Limits, MeteredStore, Metrics, Rate, Server};
+
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let home = Home::of_config(&args.config)?;
+    let server_config = server_config(&home.config)?;
+    logging::start(&home.config.log)?;
+    let root_key = home.root_key(&args.passphrase)?;
+    let metrics = Arc::new(Metrics::new().map_err(failed)?);
+    let store = MeteredStore::new(home.open_store()?, metrics.clone());
+    let engine = Arc::new(Engine::open(store, SystemClock, root_key).map_err(failed)?);
+    let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
+    let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
+
+    let version = env!("CARGO_PKG_VERSION");
+    wardein_cli::block_on(async { engine.record_system(Event::Started, version).await.map_err(failed) })?;
+    tracing::info!(version, %grpc, %http, "serving");
+    server.run(stop_signal()).map_err(failed)?;
+    wardein_cli::block_on(async { engine.record_system(Event::Stopped, version).await.map_err(failed) })?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What the file says, judged.
+fn server_config(config: &Config) -> Result<wardein_server::Config, Failure> {
+    let Config { network, limits, .. } = config;
+    let name = |name: &String| {
+        name.parse().map_err(|error| Failure::Failed(format!("network.server_names: {name}: {error}")))
+    };
+    if limits.connections == 0 || limits.connections_per_address == 0 {
+        return Err(Failure::failed("limits: connections and connections_per_address are at least 1"));
+    }
+    if limits.open_burst == 0 || limits.operator_burst == 0 {
+        return Err(Failure::failed("limits: open_burst and operator_burst are at least 1"));
+    }
+    if limits.request_seconds == 0 {
+        return Err(Failure::failed("limits: request_seconds is at least 1"));
+    }
+    Ok(wardein_server::Config {
+        listen: network.listen,
+        http: network.http,
+        names: network.server_names.iter().map(name).collect::<Result<_, _>>()?,
+        workers: limits.workers,
+        store_name: store_kind(config).name(),
+        limits: Limits {
+            connections: limits.connections,
+            connections_per_address: limits.connections_per_address,
+            request_time: Duration::from_secs(limits.request_seconds),
+            shutdown_time: Duration::from_secs(limits.shutdown_seconds),
+            open: Rate { per_second: limits.open_per_second, burst: limits.open_burst },
+            operator: Rate { per_second: limits.operator_per_second, burst: limits.operator_burst },
+            ..Limits::default()
+        },
+    })
+}
+
+/// Done when the system (SIGTERM) or a person (SIGINT) asks for the end.
+async fn stop_signal() {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM"),
+                _ = interrupt.recv() => tracing::info!("SIGINT"),
+            }
+        }
+        // Without signals the service would only end by force; it is better not to begin.
+        _ => tracing::error!("signals cannot be heard; stopping"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_servers_own() {
+        let made = server_config(&Config::default()).unwrap().limits;
+        assert_eq!(format!("{made:?}"), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn a_limit_that_would_stop_everything_is_refused() {
+        for text in ["connections = 0", "open_burst = 0", "request_seconds = 0"] {
+            let config = Config::parse(&format!("[limits]\n{text}")).unwrap();
+            assert!(server_config(&config).is_err(), "{text}");
+        }
+        let config = Config::parse("[network]\nserver_names = [\"a b\"]").unwrap();
+        assert!(server_config(&config).unwrap_err().to_string().contains("a b"));
+    }
+}
