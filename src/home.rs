@@ -72,7 +72,7 @@ impl Home {
 
 /// Which store is configured.
 pub(crate) fn store_kind(config: &Config) -> wardein_store::Kind {
-    match config.store.kind {
+    match config.store {
         StoreKind::Sqlite => wardein_store::Kind::Sqlite,
         StoreKind::Sled => wardein_store::Kind::Sled,
     }

@@ -71,7 +71,7 @@ fn configuration(args: &InitArgs) -> Result<Config, Failure> {
     let mut config = Config::default();
     config.network.listen = args.listen;
     config.network.http = args.http;
-    config.store.kind = args.store;
+    config.store = args.store;
     let mut names = args.server_names.clone();
     for name in config.network.server_names {
         if !names.contains(&name) {

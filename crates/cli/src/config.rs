@@ -36,7 +36,7 @@ macro_rules! section {
 }
 
 section! {
-    /// What stands in no section.
+    /// Where it is reached.
     Network {
         /// Where gRPC listens, over TLS 1.3.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7443)),
@@ -46,14 +46,6 @@ section! {
         server_names: Vec<String> = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
         /// Where clients reach it. The command line uses it with --dir, and it is written into the identities of operators.
         endpoint: String = "https://localhost:7443".to_owned(),
-    }
-}
-
-section! {
-    /// Where records live. It is chosen at founding and stays.
-    StoreSection {
-        /// "sqlite" or "sled".
-        kind: StoreKind = StoreKind::Sqlite,
     }
 }
 
@@ -105,10 +97,10 @@ section! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where records live. It is chosen at founding and stays.
+    pub store: StoreKind,
     /// Where it is reached.
     pub network: Network,
-    /// Where records live.
-    pub store: StoreSection,
     /// What opens the root key.
     pub custody: CustodySection,
     /// What it may take.
@@ -118,12 +110,13 @@ pub struct Config {
 }
 
 /// Which embedded store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreKind {
-    /// SQLite: one file, looked into with any tool
+    /// One SQLite file, looked into with any tool
+    #[default]
     Sqlite,
-    /// sled: a log-structured tree in Rust
+    /// A log-structured tree in Rust
     Sled,
 }
 
@@ -166,8 +159,13 @@ impl Config {
         let mut out = String::from(
             "# The configuration of a Wardein authority. Every key may be left out; unknown keys are refused.\n",
         );
+        document_line(&mut out, "");
+        document_line(
+            &mut out,
+            " Where records live: \"sqlite\" or \"sled\". It is chosen at founding and stays.",
+        );
+        document_value(&mut out, "store", &self.store);
         section("network", &self.network, &mut out);
-        section("store", &self.store, &mut out);
         section("custody", &self.custody, &mut out);
         section("limits", &self.limits, &mut out);
         section("log", &self.log, &mut out);
@@ -215,7 +213,7 @@ mod tests {
         let mut config = Config::default();
         assert_eq!(Config::parse(&config.to_documented_toml()).unwrap(), config);
         config.network.server_names = vec!["a \"quoted\" name".to_owned()];
-        config.store.kind = StoreKind::Sled;
+        config.store = StoreKind::Sled;
         config.log.format = LogFormat::Json;
         assert_eq!(Config::parse(&config.to_documented_toml()).unwrap(), config);
         assert_eq!(Config::parse("").unwrap(), Config::default());
@@ -227,6 +225,6 @@ mod tests {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains("unknown field"), "{error}");
         }
-        assert!(Config::parse("[store]\nkind = \"postgres\"").is_err());
+        assert!(Config::parse("store = \"postgres\"").is_err());
     }
 }

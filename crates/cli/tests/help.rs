@@ -1,7 +1,6 @@
 //! The help of every command, committed and proved current: what an administrator reads is reviewed like code.
 
 use clap::Command;
-use std::fmt::Write;
 
 const TRANSCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/help.txt");
 
@@ -21,7 +20,7 @@ fn the_help_of_every_command_is_current() {
 fn write_help(command: &Command, path: &str, out: &mut String) {
     let help = command.clone().render_long_help().to_string();
     let lines: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    writeln!(out, "$ {path} --help\n{lines}").unwrap();
+    out.push_str(&format!("$ {path} --help\n{lines}\n"));
     let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
     verbs.for_each(|verb| write_help(verb, &format!("{path} {}", verb.get_name()), out));
 }
