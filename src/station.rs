@@ -39,8 +39,10 @@ impl Stream {
                     Ok(Some(v1::EnrollStreamResponse { correlation, result: Some(result) })) => {
                         let mut waiters = waiters.lock().unwrap_or_else(PoisonError::into_inner);
                         let waiter = waiters.as_mut().ok().and_then(|waiters| waiters.remove(&correlation));
-                        // One that is not waited for any more has given up, and asks anew.
-                        drop(waiter.map(|waiter| waiter.send(result)));
+                        if let Some(waiter) = waiter {
+                            // One that is not waited for any more has given up, and asks anew.
+                            drop(waiter.send(result));
+                        }
                     }
                     Ok(Some(_)) => break "the authority sent an answer without a result".to_owned(),
                     Ok(None) => break "the authority ended the stream".to_owned(),
