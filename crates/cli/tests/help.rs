@@ -1,4 +1,5 @@
 //! The help of every command, committed and proved current: what an administrator reads is reviewed like code.
+#![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
 
 use clap::Command;
 
