@@ -7,6 +7,8 @@
     reason = "a test states its expectations so"
 )]
 
+pub(crate) mod device;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,6 +27,7 @@ pub(crate) struct Served {
     pub(crate) http: SocketAddr,
     pub(crate) founded: Founded,
     pub(crate) clock: TestClock,
+    pub(crate) store: MemoryStore,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
 }
@@ -45,8 +48,8 @@ impl Served {
         let founded = found(&store, &clock, key(), "wardein.test".parse().unwrap()).await.unwrap();
         clock.pass(age);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let store = MeteredStore::new(store, metrics.clone());
-        let engine = Arc::new(Engine::open(store, clock.clone(), key()).unwrap());
+        let metered = MeteredStore::new(store.clone(), metrics.clone());
+        let engine = Arc::new(Engine::open(metered, clock.clone(), key()).unwrap());
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: "127.0.0.1:0".parse().unwrap(),
@@ -59,7 +62,7 @@ impl Served {
         let (grpc, http) = (server.grpc_address().unwrap(), server.http_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || server.run(async { drop(stopped.await) }));
-        Self { grpc, http, founded, clock, stop: Some(stop), thread: Some(thread) }
+        Self { grpc, http, founded, clock, store, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn settings(&self, identity: Option<Identity>) -> Settings {
@@ -104,16 +107,22 @@ impl Drop for Served {
 }
 
 pub(crate) async fn issue(admin: &Connection, role: Role) -> Identity {
-    let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
-    let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
     let order = v1::IssueOperatorRequest {
         role: role.to_string(),
         tenant: if role == Role::Admin { String::new() } else { "t".into() },
         name: format!("test-{role}"),
-        csr,
+        csr: Vec::new(),
         validity: 3600,
         quota: if role == Role::Station { 100 } else { 0 },
     };
+    issue_as(admin, order).await
+}
+
+/// Has `order` issued, for a key that is made here.
+pub(crate) async fn issue_as(admin: &Connection, order: v1::IssueOperatorRequest) -> Identity {
+    let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
+    let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
+    let order = v1::IssueOperatorRequest { csr, ..order };
     let issued = admin.admin().issue_operator(order).await.unwrap().into_inner();
     let key: SecretBytes = pem::encode_private_key(pkcs8.expose()).unwrap();
     Identity { certificates: issued.certificate_pem.into_bytes(), key }

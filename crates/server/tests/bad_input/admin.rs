@@ -1,0 +1,368 @@
+//! `AdminService`.
+
+use crate::common::device::TestDevice;
+use crate::world::{NO_DEVICE, NO_SERIAL, NO_TENANT, VALIDITY, World, malformed, order};
+use tonic::Code;
+use wardein_client::v1;
+use wardein_crypto::P256SigningKey;
+use wardein_domain::{Method, Role};
+use wardein_pki::Csr;
+
+const LONG_TOKEN: usize = 513;
+
+#[tokio::test]
+async fn create_tenant() {
+    let world = World::new().await;
+    let (by, named) = (&world.admin, |tenant: &str| v1::CreateTenantRequest { tenant: tenant.into() });
+    let rows = [
+        ("no name", by, named(""), malformed("tenant")),
+        ("64 bytes", by, named(&"t".repeat(64)), malformed("tenant")),
+        ("a capital", by, named("Klinik"), malformed("tenant")),
+        ("a hyphen first", by, named("-t"), malformed("tenant")),
+        ("a separator of keys", by, named("t\0x"), malformed("tenant")),
+        ("a path", by, named("t/../other"), malformed("tenant")),
+        ("it is there", by, named("t"), (Code::AlreadyExists, "tenant-exists", "tenant t")),
+    ];
+    world.refuses(Method::CreateTenant, rows).await;
+}
+
+#[tokio::test]
+async fn list_tenants() {
+    let world = World::new().await;
+    let by = &world.auditor;
+    let page = |page_size, length| v1::ListTenantsRequest { page_size, page_token: vec![b't'; length] };
+    let rows = [
+        ("1001 a page", by, page(1001, 0), malformed("page_size")),
+        ("as many as there are numbers", by, page(u32::MAX, 0), malformed("page_size")),
+        ("a long token", by, page(1, LONG_TOKEN), malformed("page_token")),
+    ];
+    world.refuses(Method::ListTenants, rows).await;
+}
+
+#[tokio::test]
+async fn issue_operator() {
+    let world = World::new().await;
+    let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
+    let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
+    let good = |role, tenant| v1::IssueOperatorRequest { csr: csr.clone(), ..order(role, tenant, "two", 1) };
+    let platform = || good(Role::Platform, "t");
+    let mut forged = csr.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let trailing = [csr.as_slice(), b"x"].concat();
+    let (admin, own, foreign) = (&world.admin, &world.tenant_admin, &world.foreign);
+    let invalid = |code, word| (Code::InvalidArgument, code, word);
+    let denied = (Code::PermissionDenied, "role-insufficient", "without a tenant");
+    let rows = [
+        ("nothing", admin, v1::IssueOperatorRequest::default(), malformed("validity")),
+        ("no role", admin, v1::IssueOperatorRequest { role: String::new(), ..platform() }, malformed("role")),
+        (
+            "no such role",
+            admin,
+            v1::IssueOperatorRequest { role: "king".into(), ..platform() },
+            malformed("role"),
+        ),
+        ("no name", admin, v1::IssueOperatorRequest { name: String::new(), ..platform() }, malformed("name")),
+        (
+            "a long name",
+            admin,
+            v1::IssueOperatorRequest { name: "n".repeat(65), ..platform() },
+            malformed("name"),
+        ),
+        (
+            "a path for a name",
+            admin,
+            v1::IssueOperatorRequest { name: "a/b".into(), ..platform() },
+            malformed("name"),
+        ),
+        ("no tenant for a station", admin, good(Role::Station, ""), malformed("tenant")),
+        ("a tenant for an admin", admin, good(Role::Admin, "t"), malformed("tenant")),
+        ("no such tenant", admin, good(Role::Station, "nowhere"), NO_TENANT),
+        ("another's tenant", foreign, platform(), NO_TENANT),
+        ("an admin, by a tenant's", own, good(Role::Admin, ""), denied),
+        ("an auditor of all, by a tenant's", own, good(Role::Auditor, ""), denied),
+        ("no time", admin, v1::IssueOperatorRequest { validity: 0, ..platform() }, malformed("validity")),
+        ("59 seconds", admin, v1::IssueOperatorRequest { validity: 59, ..platform() }, malformed("validity")),
+        (
+            "367 days",
+            admin,
+            v1::IssueOperatorRequest { validity: 367 * 86_400, ..platform() },
+            malformed("validity"),
+        ),
+        (
+            "for good",
+            admin,
+            v1::IssueOperatorRequest { validity: u64::MAX, ..platform() },
+            malformed("validity"),
+        ),
+        (
+            "a quota for a platform",
+            admin,
+            v1::IssueOperatorRequest { quota: 1, ..platform() },
+            malformed("quota"),
+        ),
+        (
+            "no key",
+            admin,
+            v1::IssueOperatorRequest { csr: vec![], ..platform() },
+            invalid("csr-malformed", "request"),
+        ),
+        (
+            "4097 bytes",
+            admin,
+            v1::IssueOperatorRequest { csr: vec![0x30; 4097], ..platform() },
+            malformed("csr"),
+        ),
+        (
+            "no DER",
+            admin,
+            v1::IssueOperatorRequest { csr: vec![0x30, 0x80], ..platform() },
+            invalid("csr-malformed", "DER"),
+        ),
+        (
+            "bytes behind",
+            admin,
+            v1::IssueOperatorRequest { csr: trailing, ..platform() },
+            invalid("csr-trailing-bytes", "follow"),
+        ),
+        (
+            "a forged signature",
+            admin,
+            v1::IssueOperatorRequest { csr: forged, ..platform() },
+            invalid("csr-signature", "not signed"),
+        ),
+        (
+            "it is there",
+            own,
+            v1::IssueOperatorRequest { name: "one".into(), ..platform() },
+            (Code::AlreadyExists, "operator-exists", "revoke it first"),
+        ),
+    ];
+    world.refuses(Method::IssueOperator, rows).await;
+}
+
+#[tokio::test]
+async fn list_operators() {
+    let world = World::new().await;
+    let ask = |tenant: &str, page_size, length| v1::ListOperatorsRequest {
+        tenant: tenant.into(),
+        page_size,
+        page_token: vec![1; length],
+    };
+    let rows = [
+        ("no tenant's name", &world.admin, ask("T", 1, 0), malformed("tenant")),
+        ("no such tenant", &world.admin, ask("nowhere", 1, 0), NO_TENANT),
+        ("another's tenant", &world.foreign, ask("t", 1, 0), NO_TENANT),
+        ("another's tenant, by an auditor", &world.auditor, ask("other", 1, 0), NO_TENANT),
+        ("1001 a page", &world.admin, ask("t", 1001, 0), malformed("page_size")),
+        ("a long token", &world.admin, ask("t", 1, LONG_TOKEN), malformed("page_token")),
+    ];
+    world.refuses(Method::ListOperators, rows).await;
+}
+
+#[tokio::test]
+async fn revoke_operator() {
+    let world = World::new().await;
+    let ask = |serial: &str, reason: &str| v1::RevokeOperatorRequest {
+        serial: serial.into(),
+        reason: reason.into(),
+    };
+    let station = world.serial(Role::Station, "t", "one").await;
+    let root = world.served.founded.admin.serial.to_string();
+    let (by, unknown) = (&world.admin, (Code::NotFound, "operator-unknown", "no operator"));
+    let rows = [
+        ("no serial", by, ask("", "x"), malformed("serial")),
+        ("an odd digit", by, ask(&station[1..], "x"), malformed("serial")),
+        ("capitals", by, ask(&"4A".repeat(16), "x"), malformed("serial")),
+        ("a megabyte's beginning", by, ask(&"4".repeat(8192), "x"), malformed("serial")),
+        ("a serial that none has", by, ask(&"f".repeat(32), "x"), malformed("serial")),
+        ("no reason", by, ask(&station, ""), malformed("reason")),
+        ("a long reason", by, ask(&station, &"x".repeat(257)), malformed("reason")),
+        ("a reason of two lines", by, ask(&station, "a\nb"), malformed("reason")),
+        ("no such operator", by, ask(NO_SERIAL, "x"), unknown),
+        ("another's operator", &world.foreign, ask(&station, "x"), unknown),
+        ("the founder, by a tenant's", &world.tenant_admin, ask(&root, "x"), unknown),
+    ];
+    world.refuses(Method::RevokeOperator, rows).await;
+}
+
+#[tokio::test]
+async fn put_profile() {
+    let world = World::new().await;
+    let good = || v1::Profile {
+        tenant: "t".into(),
+        name: "p".into(),
+        certificate_validity: 600,
+        period: 60,
+        max_uses: 1,
+        suites: vec![1],
+        verdict_lifetime: 0,
+    };
+    let put = |profile| v1::PutProfileRequest { profile: Some(profile) };
+    let by = &world.admin;
+    let rows = [
+        ("nothing", by, v1::PutProfileRequest { profile: None }, malformed("profile")),
+        ("no tenant", by, put(v1::Profile { tenant: String::new(), ..good() }), malformed("profile.tenant")),
+        ("no name", by, put(v1::Profile { name: String::new(), ..good() }), malformed("profile.name")),
+        ("a long name", by, put(v1::Profile { name: "p".repeat(33), ..good() }), malformed("profile.name")),
+        (
+            "299 seconds",
+            by,
+            put(v1::Profile { certificate_validity: 299, ..good() }),
+            malformed("profile.certificate_validity"),
+        ),
+        (
+            "for good",
+            by,
+            put(v1::Profile { certificate_validity: u64::MAX, ..good() }),
+            malformed("profile.certificate_validity"),
+        ),
+        ("59 seconds", by, put(v1::Profile { period: 59, ..good() }), malformed("profile.period")),
+        ("an age", by, put(v1::Profile { period: u64::MAX, ..good() }), malformed("profile.period")),
+        ("no suite", by, put(v1::Profile { suites: vec![], ..good() }), malformed("profile.suites")),
+        ("no such suite", by, put(v1::Profile { suites: vec![1, 3], ..good() }), malformed("profile.suites")),
+        (
+            "too many suites",
+            by,
+            put(v1::Profile { suites: vec![1; 3000], ..good() }),
+            malformed("profile.suites"),
+        ),
+        (
+            "a day and a second",
+            by,
+            put(v1::Profile { verdict_lifetime: 86_401, ..good() }),
+            malformed("profile.verdict_lifetime"),
+        ),
+        ("no such tenant", by, put(v1::Profile { tenant: "nowhere".into(), ..good() }), NO_TENANT),
+        ("another's tenant", &world.foreign, put(good()), NO_TENANT),
+    ];
+    world.refuses(Method::PutProfile, rows).await;
+}
+
+#[tokio::test]
+async fn list_profiles() {
+    let world = World::new().await;
+    let ask = |tenant: &str| v1::ListProfilesRequest { tenant: tenant.into() };
+    let rows = [
+        ("no tenant", &world.admin, ask(""), malformed("tenant")),
+        ("64 bytes", &world.admin, ask(&"t".repeat(64)), malformed("tenant")),
+        ("no such tenant", &world.admin, ask("nowhere"), NO_TENANT),
+        ("another's tenant", &world.foreign, ask("t"), NO_TENANT),
+        ("another's tenant, by an auditor", &world.auditor, ask("other"), NO_TENANT),
+    ];
+    world.refuses(Method::ListProfiles, rows).await;
+}
+
+#[tokio::test]
+async fn get_device() {
+    let world = World::new().await;
+    TestDevice::enrolled(&world.station, "pump-1").await;
+    let ask = |tenant: &str, id: &str| v1::GetDeviceRequest { tenant: tenant.into(), device_id: id.into() };
+    let by = &world.admin;
+    let rows = [
+        ("no tenant", by, ask("", "pump-1"), malformed("tenant")),
+        ("no device", by, ask("t", ""), malformed("device_id")),
+        ("129 bytes", by, ask("t", &"d".repeat(129)), malformed("device_id")),
+        ("a separator of keys", by, ask("t", "pump\0-1"), malformed("device_id")),
+        ("a path", by, ask("t", "../other/pump-1"), malformed("device_id")),
+        ("no such device", by, ask("t", "pump-2"), NO_DEVICE),
+        ("no such tenant", by, ask("nowhere", "pump-1"), NO_TENANT),
+        ("a device of another tenant under its own", &world.foreign, ask("other", "pump-1"), NO_DEVICE),
+        ("another's tenant", &world.foreign, ask("t", "pump-1"), NO_TENANT),
+    ];
+    world.refuses(Method::GetDevice, rows).await;
+}
+
+#[tokio::test]
+async fn list_devices() {
+    let world = World::new().await;
+    let good = || v1::ListDevicesRequest { tenant: "t".into(), page_size: 1, ..Default::default() };
+    let by = &world.admin;
+    let foreign_token = b"other\0pump-1".to_vec();
+    let rows = [
+        ("no tenant", by, v1::ListDevicesRequest { tenant: String::new(), ..good() }, malformed("tenant")),
+        ("no such state", by, v1::ListDevicesRequest { state: "lost".into(), ..good() }, malformed("state")),
+        ("1001 a page", by, v1::ListDevicesRequest { page_size: 1001, ..good() }, malformed("page_size")),
+        (
+            "a long token",
+            by,
+            v1::ListDevicesRequest { page_token: vec![1; LONG_TOKEN], ..good() },
+            malformed("page_token"),
+        ),
+        (
+            "the token of another list",
+            by,
+            v1::ListDevicesRequest { page_token: foreign_token, ..good() },
+            malformed("page_token"),
+        ),
+        ("no such tenant", by, v1::ListDevicesRequest { tenant: "nowhere".into(), ..good() }, NO_TENANT),
+        ("another's tenant", &world.foreign, good(), NO_TENANT),
+    ];
+    world.refuses(Method::ListDevices, rows).await;
+}
+
+#[tokio::test]
+async fn set_device_state() {
+    let world = World::new().await;
+    for id in ["pump-1", "pump-2"] {
+        TestDevice::enrolled(&world.station, id).await;
+    }
+    TestDevice::pending(&world.station, "pump-3").await;
+    world.set_state("pump-2", "revoked").await;
+    let good = |device_id: &str, state: &str| v1::SetDeviceStateRequest {
+        tenant: "t".into(),
+        device_id: device_id.into(),
+        state: state.into(),
+        reason: "test".into(),
+    };
+    let revoke = || good("pump-1", "revoked");
+    let by = &world.admin;
+    let not_allowed = |word| (Code::FailedPrecondition, "transition-not-allowed", word);
+    let rows = [
+        (
+            "no tenant",
+            by,
+            v1::SetDeviceStateRequest { tenant: String::new(), ..revoke() },
+            malformed("tenant"),
+        ),
+        ("no device", by, good("", "revoked"), malformed("device_id")),
+        ("no state", by, good("pump-1", ""), malformed("state")),
+        ("a state that is nobody's to set", by, good("pump-1", "quarantined"), malformed("state")),
+        ("a state of the past", by, good("pump-1", "pending"), malformed("state")),
+        (
+            "no reason",
+            by,
+            v1::SetDeviceStateRequest { reason: String::new(), ..revoke() },
+            malformed("reason"),
+        ),
+        (
+            "a long reason",
+            by,
+            v1::SetDeviceStateRequest { reason: "x".repeat(257), ..revoke() },
+            malformed("reason"),
+        ),
+        ("no such device", by, good("pump-9", "revoked"), NO_DEVICE),
+        ("revoked is for good", by, good("pump-2", "active"), not_allowed("revoked")),
+        ("not confirmed", by, good("pump-3", "active"), not_allowed("pending")),
+        ("no such tenant", by, v1::SetDeviceStateRequest { tenant: "nowhere".into(), ..revoke() }, NO_TENANT),
+        ("another's tenant", &world.foreign, revoke(), NO_TENANT),
+        (
+            "a device of another tenant under its own",
+            &world.foreign,
+            v1::SetDeviceStateRequest { tenant: "other".into(), ..revoke() },
+            NO_DEVICE,
+        ),
+    ];
+    world.refuses(Method::SetDeviceState, rows).await;
+}
+
+/// It asks for nothing, so only its caller can be wrong; and time.
+#[tokio::test]
+async fn get_status() {
+    let world = World::new().await;
+    let empty = v1::GetStatusRequest {};
+    let denied = (Code::PermissionDenied, "role-denied", "GetStatus");
+    world.refuses(Method::GetStatus, [("a station", &world.station, empty, denied)]).await;
+    world.served.clock.pass(VALIDITY + 1);
+    let expired = (Code::Unauthenticated, "operator-expired", "expired");
+    world.refuses(Method::GetStatus, [("its time is over", &world.auditor, empty, expired)]).await;
+}

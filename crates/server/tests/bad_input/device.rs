@@ -1,0 +1,238 @@
+//! `DeviceService`: nobody is known before a proof holds, so a refusal leaves no entry.
+
+use crate::common::device::TestDevice;
+use crate::world::{Expected, NO_DEVICE, World, malformed};
+use tonic::Code;
+use wardein_client::{Connection, v1};
+use wardein_crypto::P256SigningKey;
+use wardein_domain::Method;
+use wardein_pki::Csr;
+
+const MAC_WRONG: Expected = (Code::Unauthenticated, "mac-wrong", "mac");
+const CHALLENGE_UNKNOWN: Expected = (Code::Unauthenticated, "challenge-unknown", "challenge");
+const CONFIRMATION_WRONG: Expected = (Code::Unauthenticated, "confirmation-wrong", "confirmation");
+
+#[tokio::test]
+async fn get_challenge() {
+    let world = World::new().await;
+    let ask =
+        |tenant: &str, id: &str| v1::GetChallengeRequest { tenant: tenant.into(), device_id: id.into() };
+    let by = &world.nobody;
+    let rows = [
+        ("nothing", by, ask("", ""), malformed("tenant")),
+        ("no device", by, ask("t", ""), malformed("device_id")),
+        ("64 bytes", by, ask(&"t".repeat(64), "pump-1"), malformed("tenant")),
+        ("129 bytes", by, ask("t", &"d".repeat(129)), malformed("device_id")),
+        ("8 KiB", by, ask("t", &"d".repeat(8192)), malformed("device_id")),
+        ("a separator of keys", by, ask("t", "a\0b"), malformed("device_id")),
+    ];
+    world.refuses(Method::GetChallenge, rows).await;
+    let before = world.rows();
+    for (tenant, device) in [("t", "pump-9"), ("nowhere", "pump-1")] {
+        let answer = by.device().get_challenge(ask(tenant, device)).await.expect("alike for any name");
+        assert!(!answer.into_inner().challenge.is_empty());
+    }
+    assert!(world.rows() == before);
+}
+
+#[tokio::test]
+async fn prove_what_is_malformed() {
+    let world = World::new().await;
+    let mut device = TestDevice::enrolled(&world.station, "pump-1").await;
+    let by = &world.nobody;
+    let (good, _) = device.proof(by, "authenticate", b"").await;
+    let with = |spoil: fn(&mut v1::ProveRequest)| {
+        let mut request = good.clone();
+        spoil(&mut request);
+        request
+    };
+    let invalid = |code, word| (Code::InvalidArgument, code, word);
+    let rows = [
+        ("nothing", by, v1::ProveRequest::default(), malformed("generation")),
+        ("no tenant", by, with(|request| request.tenant.clear()), malformed("tenant")),
+        ("no device", by, with(|request| request.device_id.clear()), malformed("device_id")),
+        ("a path", by, with(|request| request.device_id = "../pump".into()), malformed("device_id")),
+        ("256 bytes", by, with(|request| request.challenge = vec![0; 256]), malformed("challenge")),
+        ("no nonce", by, with(|request| request.device_nonce.clear()), malformed("device_nonce")),
+        ("33 bytes of nonce", by, with(|request| request.device_nonce.push(0)), malformed("device_nonce")),
+        ("no generation", by, with(|request| request.generation = 0), malformed("generation")),
+        ("no action", by, with(|request| request.action.clear()), malformed("action")),
+        ("33 bytes of action", by, with(|request| request.action = "a".repeat(33)), malformed("action")),
+        (
+            "an action unheard of",
+            by,
+            with(|request| request.action = "fly".into()),
+            invalid("action-unknown", "action"),
+        ),
+        ("no mac", by, with(|request| request.mac.clear()), malformed("mac")),
+        ("31 bytes of mac", by, with(|request| request.mac.truncate(31)), malformed("mac")),
+        ("a body where none is taken", by, with(|request| request.body = vec![1]), malformed("body")),
+        (
+            "another action, without its body",
+            by,
+            with(|request| request.action = "certificate".into()),
+            invalid("csr-malformed", "request"),
+        ),
+        (
+            "another action, with 4097 bytes",
+            by,
+            with(|request| (request.action, request.body) = ("certificate".into(), vec![0x30; 4097])),
+            invalid("csr-too-long", "4096"),
+        ),
+    ];
+    world.refuses(Method::Prove, rows).await;
+    by.device().prove(good).await.expect("what none of these did harm to");
+}
+
+#[tokio::test]
+async fn prove_what_does_not_hold() {
+    let world = World::new().await;
+    let by = &world.nobody;
+    let mut device = TestDevice::enrolled(&world.station, "pump-1").await;
+    TestDevice::enrolled(&world.station, "pump-2").await;
+    let (good, _) = device.proof(by, "authenticate", b"").await;
+    let challenge = async |id: &str| {
+        let asked = v1::GetChallengeRequest { tenant: "t".into(), device_id: id.into() };
+        by.device().get_challenge(asked).await.unwrap().into_inner().challenge
+    };
+    let (others, absent) = (challenge("pump-2").await, challenge("pump-9").await);
+    let with = |spoil: &dyn Fn(&mut v1::ProveRequest)| {
+        let mut request = good.clone();
+        spoil(&mut request);
+        request
+    };
+    let ahead = (Code::FailedPrecondition, "epoch-ahead", "too far ahead");
+    let generation = (Code::Unauthenticated, "generation-unknown", "generation 2");
+    let rows = [
+        ("the mac is changed", by, with(&|request| request.mac[0] ^= 1), MAC_WRONG),
+        ("the nonce is changed", by, with(&|request| request.device_nonce[31] ^= 1), MAC_WRONG),
+        ("the number is changed", by, with(&|request| request.number += 1), MAC_WRONG),
+        ("another action is claimed", by, with(&|request| request.action = "trust-bundle".into()), MAC_WRONG),
+        ("another generation is claimed", by, with(&|request| request.generation = 2), generation),
+        ("another epoch is claimed", by, with(&|request| request.epoch += 1), MAC_WRONG),
+        ("an epoch of the far future", by, with(&|request| request.epoch = u32::MAX), ahead),
+        ("no challenge", by, with(&|request| request.challenge.clear()), malformed("challenge")),
+        ("the challenge is changed", by, with(&|request| request.challenge[9] ^= 1), CHALLENGE_UNKNOWN),
+        (
+            "the challenge of another",
+            by,
+            with(&|request| request.challenge = others.clone()),
+            CHALLENGE_UNKNOWN,
+        ),
+        (
+            "another device is claimed",
+            by,
+            with(&|request| request.device_id = "pump-2".into()),
+            CHALLENGE_UNKNOWN,
+        ),
+        (
+            "another tenant is claimed",
+            by,
+            with(&|request| request.tenant = "other".into()),
+            CHALLENGE_UNKNOWN,
+        ),
+        (
+            "a device that is not there",
+            by,
+            with(&|request| (request.device_id, request.challenge) = ("pump-9".into(), absent.clone())),
+            MAC_WRONG,
+        ),
+        (
+            "another device, with a challenge of its own",
+            by,
+            with(&|request| (request.device_id, request.challenge) = ("pump-2".into(), others.clone())),
+            MAC_WRONG,
+        ),
+    ];
+    world.refuses(Method::Prove, rows).await;
+
+    by.device().prove(good.clone()).await.expect("what none of these did harm to");
+    let replayed = (Code::FailedPrecondition, "replayed", "challenge");
+    world.refuses(Method::Prove, [("replayed", by, good.clone(), replayed)]).await;
+    world.served.clock.pass(61);
+    let expired = (Code::Unauthenticated, "challenge-expired", "challenge");
+    let (late, _) = device.proof(by, "authenticate", b"").await;
+    world.served.clock.pass(61);
+    let rows = [("replayed, and late", by, good, expired), ("late", by, late, expired)];
+    world.refuses(Method::Prove, rows).await;
+    device.prove(by, "authenticate", b"").await.expect("a fresh challenge");
+}
+
+#[tokio::test]
+async fn prove_another_body() {
+    let world = World::new().await;
+    let by = &world.nobody;
+    let mut device = TestDevice::enrolled(&world.station, "pump-1").await;
+    let csr = || {
+        let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
+        Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap()
+    };
+    let (good, _) = device.proof(by, "certificate", &csr()).await;
+    let mut forged = good.clone();
+    *forged.body.last_mut().unwrap() ^= 1;
+    let trailing = v1::ProveRequest { body: [good.body.as_slice(), b"x"].concat(), ..good.clone() };
+    let other = v1::ProveRequest { body: csr(), ..good.clone() };
+    let invalid = |code, word| (Code::InvalidArgument, code, word);
+    let rows = [
+        // The body's digest is made of the body that came, so that a changed one breaks the proof.
+        ("the request of another key", by, other, MAC_WRONG),
+        ("a forged signature", by, forged, invalid("csr-signature", "not signed")),
+        ("bytes behind", by, trailing, invalid("csr-trailing-bytes", "follow")),
+    ];
+    world.refuses(Method::Prove, rows).await;
+    by.device().prove(good).await.unwrap();
+}
+
+#[tokio::test]
+async fn prove_as_a_device_that_is_not_active() {
+    let world = World::new().await;
+    let by = &world.nobody;
+    for (state, id) in [("suspended", "pump-1"), ("revoked", "pump-2")] {
+        let mut device = TestDevice::enrolled(&world.station, id).await;
+        world.set_state(id, state).await;
+        let (proof, _) = device.proof(by, "authenticate", b"").await;
+        let expected = (Code::PermissionDenied, state, state);
+        world.refuses(Method::Prove, [(state, by, proof, expected)]).await;
+    }
+    world.set_state("pump-1", "active").await;
+    let (mut device, _) = TestDevice::pending(&world.station, "pump-3").await;
+    let (proof, _) = device.proof(by, "authenticate", b"").await;
+    let expected = (Code::FailedPrecondition, "enrollment-pending", "confirm");
+    world.refuses(Method::Prove, [("pending", by, proof, expected)]).await;
+}
+
+#[tokio::test]
+async fn confirm_enrollment() {
+    let world = World::new().await;
+    TestDevice::enrolled(&world.station, "pump-1").await;
+    let (_, tag) = TestDevice::pending(&world.station, "pump-2").await;
+    let ask = |tenant: &str, id: &str, tag: &[u8]| v1::ConfirmEnrollmentRequest {
+        tenant: tenant.into(),
+        device_id: id.into(),
+        device_confirmation: tag.to_vec(),
+    };
+    let mut changed = tag.clone();
+    changed[0] ^= 1;
+    let by: &Connection = &world.nobody;
+    TestDevice::enrolled(&world.station, "pump-3").await.prove(by, "authenticate", b"").await.unwrap();
+    let done = (Code::AlreadyExists, "already-enrolled", "already");
+    let rows = [
+        ("nothing", by, v1::ConfirmEnrollmentRequest::default(), malformed("device_confirmation")),
+        ("no tenant", by, ask("", "pump-2", &tag), malformed("tenant")),
+        ("no device", by, ask("t", "", &tag), malformed("device_id")),
+        ("129 bytes", by, ask("t", &"d".repeat(129), &tag), malformed("device_id")),
+        ("31 bytes", by, ask("t", "pump-2", &tag[1..]), malformed("device_confirmation")),
+        ("8 KiB", by, ask("t", "pump-2", &[0; 8192]), malformed("device_confirmation")),
+        ("changed", by, ask("t", "pump-2", &changed), CONFIRMATION_WRONG),
+        ("that of another device", by, ask("t", "pump-1", &tag), CONFIRMATION_WRONG),
+        ("no such device", by, ask("t", "pump-9", &tag), NO_DEVICE),
+        ("another tenant", by, ask("other", "pump-2", &tag), NO_DEVICE),
+        ("no such tenant", by, ask("nowhere", "pump-2", &tag), NO_DEVICE),
+        ("a device that has proved", by, ask("t", "pump-3", &tag), done),
+    ];
+    world.refuses(Method::ConfirmEnrollment, rows).await;
+    for _ in 0..2 {
+        let confirm = ask("t", "pump-2", &tag);
+        by.device().confirm_enrollment(confirm).await.expect("after all that, and the same again");
+    }
+}

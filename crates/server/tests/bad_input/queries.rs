@@ -1,0 +1,217 @@
+//! `TrustService`, `CertificateService` and `AuditService`.
+
+use crate::common::device::TestDevice;
+use crate::world::{NO_SERIAL, NO_TENANT, World, malformed};
+use tonic::Code;
+use v1::check_request::Subject;
+use wardein_client::v1;
+use wardein_crypto::P256SigningKey;
+use wardein_domain::{Method, Role};
+use wardein_pki::{Csr, pem};
+
+/// A device `pump-1`, and its certificate with the serial.
+async fn certified(world: &World) -> (Vec<u8>, String) {
+    let mut device = TestDevice::enrolled(&world.station, "pump-1").await;
+    let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
+    let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
+    device.prove(&world.nobody, "certificate", &csr).await.unwrap();
+    let asked = v1::ListCertificatesRequest { tenant: "t".into(), ..Default::default() };
+    let listed = world.admin.certificates().list_certificates(asked).await.unwrap().into_inner().certificates;
+    (listed[0].der.clone(), listed[0].serial.clone())
+}
+
+#[tokio::test]
+async fn check() {
+    let world = World::new().await;
+    let (der, _) = certified(&world).await;
+    let (by, ask) = (&world.platform, |subject| v1::CheckRequest { subject: Some(subject) });
+    let device = |id: &str| ask(Subject::DeviceId(id.into()));
+    let certificate = |der: &[u8]| ask(Subject::Certificate(der.to_vec()));
+    let no_der = (Code::InvalidArgument, "certificate-malformed", "certificate");
+    let rows = [
+        ("nothing", by, v1::CheckRequest { subject: None }, malformed("subject")),
+        ("no device", by, device(""), malformed("device_id")),
+        ("129 bytes", by, device(&"d".repeat(129)), malformed("device_id")),
+        ("a path", by, device("../other/pump-1"), malformed("device_id")),
+        ("no certificate", by, certificate(b""), no_der),
+        ("no DER", by, certificate(&[0x30, 0x80]), no_der),
+        ("a certificate that is cut off", by, certificate(&der[..der.len() - 1]), no_der),
+        ("8193 bytes", by, certificate(&[0x30; 8193]), malformed("certificate")),
+    ];
+    world.refuses(Method::Check, rows).await;
+}
+
+/// Of what is another tenant's, and of what is not the authority's, a platform learns nothing: that is an answer, no refusal.
+#[tokio::test]
+async fn what_is_foreign_is_unknown() {
+    let world = World::new().await;
+    let (der, _) = certified(&world).await;
+    let foreign = {
+        let order = crate::world::order(Role::Platform, "other", "one", 0);
+        world.served.connect(Some(crate::common::issue_as(&world.admin, order).await)).await.unwrap()
+    };
+    let root = pem::decode_certificates(&world.served.founded.infrastructure_pem).unwrap().remove(0);
+    let mut forged = der.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let before = world.rows();
+    for (what, by, subject) in [
+        ("another tenant's device", &foreign, Subject::DeviceId("pump-1".into())),
+        ("another tenant's certificate", &foreign, Subject::Certificate(der)),
+        ("no device's certificate", &world.platform, Subject::Certificate(root)),
+        ("a forged certificate", &world.platform, Subject::Certificate(forged)),
+        ("no such device", &world.platform, Subject::DeviceId("pump-9".into())),
+    ] {
+        let request = v1::CheckRequest { subject: Some(subject) };
+        let answer = by.trust().check(request).await.expect(what).into_inner();
+        assert_eq!(answer.verdict(), v1::Verdict::Unknown, "{what}");
+        assert_eq!((answer.device_id.as_str(), answer.state.as_str()), ("", ""), "{what}");
+    }
+    assert!(world.rows() == before);
+}
+
+#[tokio::test]
+async fn list_certificates() {
+    let world = World::new().await;
+    certified(&world).await;
+    let good = || v1::ListCertificatesRequest { tenant: "t".into(), page_size: 1, ..Default::default() };
+    let by = &world.admin;
+    let rows = [
+        (
+            "no tenant",
+            by,
+            v1::ListCertificatesRequest { tenant: String::new(), ..good() },
+            malformed("tenant"),
+        ),
+        (
+            "no device's id",
+            by,
+            v1::ListCertificatesRequest { device_id: "a b".into(), ..good() },
+            malformed("device_id"),
+        ),
+        (
+            "1001 a page",
+            by,
+            v1::ListCertificatesRequest { page_size: 1001, ..good() },
+            malformed("page_size"),
+        ),
+        (
+            "a long token",
+            by,
+            v1::ListCertificatesRequest { page_token: vec![1; 513], ..good() },
+            malformed("page_token"),
+        ),
+        (
+            "the token of another tenant's list",
+            by,
+            v1::ListCertificatesRequest { page_token: b"other\0pump-1\0".to_vec(), ..good() },
+            malformed("page_token"),
+        ),
+        ("no such tenant", by, v1::ListCertificatesRequest { tenant: "nowhere".into(), ..good() }, NO_TENANT),
+        ("another's tenant", &world.foreign, good(), NO_TENANT),
+    ];
+    world.refuses(Method::ListCertificates, rows).await;
+}
+
+#[tokio::test]
+async fn revoke_certificate() {
+    let world = World::new().await;
+    let (_, serial) = certified(&world).await;
+    let operator = world.serial(Role::Station, "t", "one").await;
+    let good =
+        || v1::RevokeCertificateRequest { tenant: "t".into(), serial: serial.clone(), reason: "lost".into() };
+    let with = |serial: &str| v1::RevokeCertificateRequest { serial: serial.into(), ..good() };
+    let (by, unknown) = (&world.admin, (Code::NotFound, "certificate-unknown", "no certificate"));
+    let rows = [
+        (
+            "no tenant",
+            by,
+            v1::RevokeCertificateRequest { tenant: String::new(), ..good() },
+            malformed("tenant"),
+        ),
+        ("no serial", by, with(""), malformed("serial")),
+        ("a long serial", by, with(&"4".repeat(33)), malformed("serial")),
+        ("no digits", by, with(&"g".repeat(32)), malformed("serial")),
+        (
+            "no reason",
+            by,
+            v1::RevokeCertificateRequest { reason: String::new(), ..good() },
+            malformed("reason"),
+        ),
+        (
+            "a long reason",
+            by,
+            v1::RevokeCertificateRequest { reason: "x".repeat(257), ..good() },
+            malformed("reason"),
+        ),
+        ("no such certificate", by, with(NO_SERIAL), unknown),
+        ("an operator's", by, with(&operator), unknown),
+        ("another's tenant", &world.foreign, good(), NO_TENANT),
+        (
+            "another's certificate under its own tenant",
+            &world.foreign,
+            v1::RevokeCertificateRequest { tenant: "other".into(), ..good() },
+            unknown,
+        ),
+        (
+            "no such tenant",
+            by,
+            v1::RevokeCertificateRequest { tenant: "nowhere".into(), ..good() },
+            NO_TENANT,
+        ),
+        ("an auditor", &world.auditor, good(), (Code::PermissionDenied, "role-denied", "RevokeCertificate")),
+    ];
+    world.refuses(Method::RevokeCertificate, rows).await;
+}
+
+/// It asks for nothing of anybody: a request with fields that nobody knows is answered as any other, and changes nothing.
+#[tokio::test]
+async fn get_trust_bundle() {
+    let world = World::new().await;
+    let (before, last) = (world.rows(), world.entries(1).await.len());
+    let unheard = v1::CreateTenantRequest { tenant: "unheard".into() };
+    let message = prost::Message::encode_to_vec(&unheard);
+    crate::world::send(&world.nobody, Method::GetTrustBundle, Some(message)).await.unwrap();
+    assert!(world.rows() == before);
+    // That of the first reading.
+    assert_eq!(world.entries(1).await.len(), last + 1);
+}
+
+#[tokio::test]
+async fn list_entries() {
+    let world = World::new().await;
+    let good = || v1::ListEntriesRequest { tenant: "t".into(), page_size: 1, ..Default::default() };
+    let by = &world.admin;
+    let rows = [
+        (
+            "no tenant's name",
+            by,
+            v1::ListEntriesRequest { tenant: "T".into(), ..good() },
+            malformed("tenant"),
+        ),
+        (
+            "no device's id",
+            by,
+            v1::ListEntriesRequest { device_id: "a/b".into(), ..good() },
+            malformed("device_id"),
+        ),
+        (
+            "a device of no tenant",
+            by,
+            v1::ListEntriesRequest { tenant: String::new(), device_id: "pump-1".into(), ..good() },
+            malformed("tenant"),
+        ),
+        ("1001 a page", by, v1::ListEntriesRequest { page_size: 1001, ..good() }, malformed("page_size")),
+        ("no such tenant", by, v1::ListEntriesRequest { tenant: "nowhere".into(), ..good() }, NO_TENANT),
+        ("another's tenant", &world.foreign, good(), NO_TENANT),
+        (
+            "another's tenant, by an auditor",
+            &world.auditor,
+            v1::ListEntriesRequest { tenant: "other".into(), ..good() },
+            NO_TENANT,
+        ),
+    ];
+    world.refuses(Method::ListEntries, rows).await;
+    let beyond = v1::ListEntriesRequest { from: u64::MAX, ..good() };
+    let answer = world.admin.audit().list_entries(beyond).await.unwrap().into_inner();
+    assert!(answer.entries.is_empty() && answer.next == 0, "{answer:?}");
+}
