@@ -5,10 +5,18 @@ readonly tools=$PWD/target/tools
 
 # step "what it does" command...: says so, runs it, and says how long it took.
 step() {
-	local begin=$SECONDS what=$1
+	local begin=$SECONDS what=$1 status
 	shift
 	printf '\n== %s\n' "$what"
-	if ! "$@"; then
+	# Not `if ! "$@"`: within a tested function `set -e` is off, and only its last command would count.
+	set +e
+	(
+		set -e
+		"$@"
+	)
+	status=$?
+	set -e
+	if ((status != 0)); then
 		printf '== FAILED after %d s: %s\n' "$((SECONDS - begin))" "$what" >&2
 		exit 1
 	fi

@@ -50,10 +50,11 @@ enum Ask<'a> {
     TrustBundle,
 }
 
-/// What came of a proof: the reply, or an alarm that had to be committed first.
+/// What came of a proof: the reply, or an alarm or a refusal that had to be on record first.
 enum Proved {
     Accepted(AckedReply),
     Alarm(Box<Alarm>),
+    Refused(Error),
 }
 
 struct Alarm {
@@ -102,6 +103,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         };
         match self.transact(|| self.decide_proof(request_id, &request, &body, ask)).await? {
             Proved::Accepted(reply) => Ok(reply),
+            Proved::Refused(error) => Err(error),
             Proved::Alarm(alarm) => {
                 if let Some((version, row)) = alarm.written {
                     self.directory.put_device(&request.device, version, &row)?;
@@ -135,8 +137,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             Err(refusal) => return Err(refusal.into()),
         };
         if known.state != DeviceState::Active {
-            let message = format_args!("the device is {}; an administrator decides", known.state);
-            return Err(Error::new(Kind::Denied, known.state.as_str(), message));
+            return self.decide_refusal(request_id, name, now_ms, known.state);
         }
         let mut change = Change::default();
         let (event, detail, reply) = match ask {
@@ -180,6 +181,29 @@ impl<S: Store, C: Clock> Engine<S, C> {
         change.insert(Table::Certificate, key.clone(), rows::encode(&row)?);
         change.insert(Table::Serial, serial.as_bytes().to_vec(), key);
         Ok((format!("serial {serial}, until {not_after}"), self.authority.device_chain(issued.der())))
+    }
+
+    /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.
+    fn decide_refusal(
+        &self,
+        request_id: &str,
+        name: &DeviceName,
+        now_ms: u64,
+        state: DeviceState,
+    ) -> Result<Decision<Proved>, Error> {
+        let actor = Actor::Device(name.tenant.clone(), name.device.clone());
+        let outcome = Outcome::Refused(state.as_str());
+        let mut change = Change::default();
+        change.record(&AuditEntry::new(
+            now_ms,
+            &actor,
+            Event::CallRefused,
+            target(name),
+            outcome,
+            request_id,
+        ))?;
+        let message = format_args!("the device is {state}; an administrator decides");
+        Ok(Decision { change, answer: Proved::Refused(Error::new(Kind::Denied, state.as_str(), message)) })
     }
 
     /// A clone alarm: an entry with the evidence, and quarantine for a device that was trusted.

@@ -93,6 +93,9 @@ async fn a_device_that_is_not_active_is_refused_and_one_that_is_resumed_goes_on(
     set(DeviceState::Suspended).await;
     let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "suspended"));
+    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let entry = &entries.iter().find(|(_, entry)| entry.event == Event::CallRefused.code()).unwrap().1;
+    assert_eq!((entry.actor.as_str(), entry.outcome.as_str()), ("device/klinik/pump-1", "suspended"));
     set(DeviceState::Active).await;
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
 }
