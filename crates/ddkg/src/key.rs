@@ -84,11 +84,11 @@ fn decimal(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64, D
     (min..=max).contains(&value).then_some(value).ok_or_else(|| Problem::Range { value, min, max }.of(field))
 }
 
-/// ES[g,p,e]: the secret of one epoch of one purpose.
+/// `ES[g,p,e]`: the secret of one epoch of one purpose.
 pub struct EpochSecret(pub(crate) Secret<32>);
 
 impl EpochSecret {
-    /// K[g,p,e,n].
+    /// `K[g,p,e,n]`.
     pub fn key(&self, number: u64) -> NumberKey {
         NumberKey(derive(&self.0, "key", &number.to_be_bytes()))
     }
@@ -99,7 +99,7 @@ impl EpochSecret {
     }
 }
 
-/// K[g,p,e,n]: the secret of one number. It is turned into a key of its purpose, and used once.
+/// `K[g,p,e,n]`: the secret of one number. It is turned into a key of its purpose, and used once.
 pub struct NumberKey(Secret<32>);
 
 impl NumberKey {

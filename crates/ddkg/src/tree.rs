@@ -16,7 +16,7 @@ pub const MAX_COVER_NODES: usize = 62;
 /// Bytes of a node in the encoding of section 2.
 pub const NODE_LEN: usize = 1 + 4 + 32;
 
-/// What one key agreement gives, root[g]. Making the trees from it is all that it is for; it is wiped when dropped.
+/// What one key agreement gives, `root[g]`. Making the trees from it is all that it is for; it is wiped when dropped.
 pub struct GenerationRoot(pub(crate) Secret<32>);
 
 impl GenerationRoot {
