@@ -125,7 +125,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let recipe = self.recipe(name);
         let checked =
             self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
-        // To one who cannot prove to be a device, a device that is there and one that is not look alike.
+        // A device that is not there looks like one whose mac is wrong.
         let Some(known) = self.directory.device(name) else { return Err(Refusal::MacWrong.into()) };
         let Some((version, mut keys)) = self.load_keys(name)? else { return Err(Refusal::MacWrong.into()) };
         let now = now_ms / 1000;

@@ -124,7 +124,7 @@ pub struct ListOperatorsResponse {
 pub struct RevokeOperatorRequest {
     #[prost(string, tag = "1")]
     pub serial: ::prost::alloc::string::String,
-    /// Why, at most 256 bytes.
+    /// Why, 1 to 256 bytes.
     ///
     /// Next unused field number: 3.
     #[prost(string, tag = "2")]
@@ -1761,7 +1761,7 @@ pub struct RevokeCertificateRequest {
     /// Lower-case hex.
     #[prost(string, tag = "2")]
     pub serial: ::prost::alloc::string::String,
-    /// Why, at most 256 bytes.
+    /// Why, 1 to 256 bytes.
     ///
     /// Next unused field number: 4.
     #[prost(string, tag = "3")]
@@ -2408,7 +2408,7 @@ pub mod device_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// A challenge to prove the next request with. It changes nothing, and tells nothing of whether the device exists.
+        /// A challenge to prove the next request with. It changes nothing; a device that does not exist gets one all the same.
         pub async fn get_challenge(
             &mut self,
             request: impl tonic::IntoRequest<super::GetChallengeRequest>,
@@ -2498,7 +2498,7 @@ pub mod device_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with DeviceServiceServer.
     #[async_trait]
     pub trait DeviceService: std::marker::Send + std::marker::Sync + 'static {
-        /// A challenge to prove the next request with. It changes nothing, and tells nothing of whether the device exists.
+        /// A challenge to prove the next request with. It changes nothing; a device that does not exist gets one all the same.
         async fn get_challenge(
             &self,
             request: tonic::Request<super::GetChallengeRequest>,
