@@ -1,0 +1,138 @@
+//! The callers: a few connections on a few threads, and so many calls in flight on them.
+
+use crate::authority::Operator;
+use futures_util::future::join_all;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use wardein_client::{Connection, Settings, connect, v1};
+
+/// Connections, and calls in flight on each: 64 in all.
+pub(crate) const CONNECTIONS: usize = 4;
+pub(crate) const IN_FLIGHT: usize = 16;
+
+/// Connections of one operator to one server, spread over threads with a runtime each.
+pub(crate) struct Clients(Vec<(Runtime, Vec<Connection>)>);
+
+impl Clients {
+    /// Connects to each of `addresses` in turn.
+    pub(crate) fn connect(addresses: &[SocketAddr], roots: &[u8], operator: &Operator) -> Self {
+        let threads = cores().min(CONNECTIONS);
+        let mut clients: Vec<_> = (0..threads).map(|_| (runtime(), Vec::new())).collect();
+        for (number, address) in (0..CONNECTIONS).zip(addresses.iter().cycle()) {
+            let mut settings = Settings::new(format!("https://{address}"), roots.to_vec());
+            settings.identity = Some(operator.identity());
+            // Both connections of one thread must not fall to one runtime of the server.
+            let (runtime, connections) = &mut clients[number / CONNECTIONS.div_ceil(threads)];
+            connections.push(runtime.block_on(connect(&settings)).unwrap());
+        }
+        Self(clients)
+    }
+
+    /// Runs `lane` with its number, `lanes` times on each connection, all at one time; what came of each, and how long all took.
+    pub(crate) fn drive<T, F>(
+        &self,
+        lanes: usize,
+        lane: impl Fn(usize, Connection) -> F + Sync,
+    ) -> (Vec<T>, Duration)
+    where
+        T: Send,
+        F: Future<Output = T>,
+    {
+        let (lane, started) = (&lane, Instant::now());
+        let mut first = 0;
+        let results = thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (runtime, connections) in &self.0 {
+                let number = first;
+                first += lanes * connections.len();
+                threads.push(scope.spawn(move || {
+                    let connections = connections.iter().cycle().take(lanes * connections.len());
+                    let lanes = connections.enumerate().map(|(index, one)| lane(number + index, one.clone()));
+                    runtime.block_on(join_all(lanes))
+                }));
+            }
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        (results, started.elapsed())
+    }
+
+    /// Checks a second, for `time`, of devices that follow one another in no order of memory.
+    pub(crate) fn check(&self, requests: &[v1::CheckRequest], time: Duration) -> f64 {
+        let end = Instant::now() + time;
+        let (counts, took) = self.drive(IN_FLIGHT, |lane, connection| async move {
+            let mut client = connection.trust();
+            let (mut at, mut count) = (lane * FAR, 0_u64);
+            while Instant::now() < end {
+                at = (at + FAR) % requests.len();
+                let answer = client.check(requests[at].clone()).await.unwrap().into_inner();
+                assert_eq!(answer.verdict(), v1::Verdict::Trusted);
+                count += 1;
+            }
+            count
+        });
+        counts.iter().sum::<u64>() as f64 / took.as_secs_f64()
+    }
+
+    /// Sends each of `requests` `times` times; the last replies with the numbers of their requests, and proofs a second.
+    pub(crate) fn prove(
+        &self,
+        requests: &[v1::ProveRequest],
+        times: usize,
+    ) -> (Vec<(usize, v1::ProveResponse)>, f64) {
+        let (replies, took) = self.drive(IN_FLIGHT, |lane, connection| async move {
+            let mut client = connection.device();
+            let mut replies = Vec::with_capacity(requests.len() / IN_FLIGHT);
+            for _ in 0..times {
+                replies.clear();
+                for (index, request) in
+                    requests.iter().enumerate().skip(lane).step_by(IN_FLIGHT * CONNECTIONS)
+                {
+                    replies.push((index, client.prove(request.clone()).await.unwrap().into_inner()));
+                }
+            }
+            replies
+        });
+        let rate = (requests.len() * times) as f64 / took.as_secs_f64();
+        (replies.into_iter().flatten().collect(), rate)
+    }
+
+    /// Sends `requests` on one enrollment stream a connection; the answers, by their numbers, and how long it took.
+    pub(crate) fn stream(
+        &self,
+        requests: Vec<v1::enroll_stream_request::Step>,
+    ) -> (Vec<(usize, v1::enroll_stream_response::Result)>, Duration) {
+        let mut shares: Vec<Vec<_>> = vec![Vec::new(); CONNECTIONS];
+        for (index, step) in requests.into_iter().enumerate() {
+            let request = v1::EnrollStreamRequest { correlation: index as u64, step: Some(step) };
+            shares[index % CONNECTIONS].push(request);
+        }
+        let (answers, took) = self.drive(1, |lane, connection| {
+            let share = shares[lane].clone();
+            async move {
+                let mut answers = Vec::with_capacity(share.len());
+                let messages = tokio_stream::iter(share);
+                let mut stream =
+                    connection.provisioning().enroll_stream(messages).await.unwrap().into_inner();
+                while let Some(answer) = stream.message().await.unwrap() {
+                    answers.push((answer.correlation as usize, answer.result.unwrap()));
+                }
+                answers
+            }
+        });
+        (answers.into_iter().flatten().collect(), took)
+    }
+}
+
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A prime, so that every device's turn comes.
+const FAR: usize = 7_919;
