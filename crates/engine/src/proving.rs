@@ -11,7 +11,7 @@ use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest};
 use wardein_ddkg::{DeviceName, Recipe};
-use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Outcome, Profile, ProfileName};
+use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, Profile, ProfileName};
 use wardein_pki::{Csr, DeviceIdentity, Validity};
 
 /// The sealed row of a device's keys: when it was last seen, and its record.
@@ -198,7 +198,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             now_ms,
             &actor,
             Event::CallRefused,
-            target(name),
+            Method::Prove.path(),
             outcome,
             request_id,
         ))?;

@@ -1,7 +1,8 @@
-//! `DeviceService`: nobody is known before a proof holds, so a refusal leaves no entry.
+//! `DeviceService`: nobody is known before a proof holds, so a refusal before that leaves no entry.
 
 use crate::common::device::TestDevice;
 use crate::world::{Expected, NO_DEVICE, World, malformed};
+use prost::Message as _;
 use tonic::Code;
 use wardein_client::{Connection, v1};
 use wardein_crypto::P256SigningKey;
@@ -192,7 +193,8 @@ async fn prove_as_a_device_that_is_not_active() {
         world.set_state(id, state).await;
         let (proof, _) = device.proof(by, "authenticate", b"").await;
         let expected = (Code::PermissionDenied, state, state);
-        world.refuses(Method::Prove, [(state, by, proof, expected)]).await;
+        // Its mac is right, so it is known who asks.
+        world.refuses_bytes(Method::Prove, state, by, true, Some(proof.encode_to_vec()), expected).await;
     }
     world.set_state("pump-1", "active").await;
     let (mut device, _) = TestDevice::pending(&world.station, "pump-3").await;
