@@ -13,7 +13,7 @@ documents() {
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --workspace --no-deps --all-features
 }
 
-# Which crate may use which library, whose licences we take, and where from.
+# Whose licences we take, and where from.
 dependencies() {
 	tool cargo-deny 0.20.2
 	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph licenses bans sources
@@ -27,6 +27,7 @@ step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents
 step "tests with default features" cargo test --locked --quiet --workspace
 step "tests with all features" cargo test --locked --quiet --workspace --all-features
-step "licences, sources, and which crate may use which" dependencies
+step "licences and sources of what we use" dependencies
+step "floors: which crate may use which" deploy/floors.sh
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
 printf '\nAll passed, in %d s.\n' "$SECONDS"
