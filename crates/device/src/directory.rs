@@ -21,7 +21,7 @@ pub struct Files {
 /// A state directory that this process alone may change, for as long as the value lives.
 pub struct Directory {
     files: Files,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// The authority's last word, for people to see; nothing rests on it.
@@ -157,7 +157,7 @@ impl Directory {
             .open(&lock_path)
             .map_err(Error::file("open", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { files, _lock: lock }),
+            Ok(()) => Ok(Self { files, _lock: Lock(lock) }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked(path.into())),
             Err(TryLockError::Error(error)) => Err(Error::file("lock", lock_path)(error)),
         }
@@ -205,6 +205,17 @@ impl Directory {
     fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
         let path = self.files.path();
         durable::replace(path, name, bytes, mode).map_err(Error::file("write", path.join(name)))
+    }
+}
+
+/// The lock on a state directory. It is let go by name, not by closing the file: a child that is being forked at that moment
+/// has a copy of the file, and would hold the lock until it is another program.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where this fails, closing the file lets it go.
+        drop(self.0.unlock());
     }
 }
 
