@@ -147,6 +147,7 @@ impl From<Refusal> for Error {
             | Refusal::Retired { .. }
             | Refusal::MacWrong
             | Refusal::AudienceWrong { .. }
+            | Refusal::NonceWrong
             | Refusal::OpenFailed => Kind::Unauthenticated,
             Refusal::CloneSuspected(_) => Kind::Denied,
             Refusal::Fault => Kind::Internal,

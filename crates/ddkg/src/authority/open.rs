@@ -7,9 +7,10 @@ use crate::message::{FileStanza, SealedPayload, Token};
 use crate::policy::Policy;
 use crate::tree::{Cover, OutOfRange};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use wardein_crypto::{Secret, SecretBytes};
-use wardein_domain::{Audience, Purpose};
+use wardein_domain::{Audience, Purpose, Schedule};
 
 /// A key that is used up. The caller inserts its name, insert-only and in the same step as the record; a name that is
 /// there already means that the token, or the key, was spent before, and nothing may be answered.
@@ -52,23 +53,28 @@ impl Record {
             (due(now.saturating_sub(policy.grace)), due(now.saturating_add(policy.grace)));
         let tree =
             generation.trees.get_mut(&Purpose::Token).ok_or(Refusal::PurposeNotKept(Purpose::Token))?;
-        let reached = tree.highest.max(lowest);
-        let next = reached.saturating_sub(policy.token_retention).max(tree.cover.first());
+        let (reached, first) = (tree.highest.max(lowest), tree.cover.first());
+        let next = reached.saturating_sub(policy.token_retention);
         if token.epoch < next {
-            return Err(Refusal::EpochSpent { next });
+            return Err(Refusal::EpochSpent { next: next.max(first) });
         }
-        let highest = reached.max(tree.cover.first()).max(highest).saturating_add(policy.token_lead);
+        let highest = reached.max(first).max(highest).saturating_add(policy.token_lead);
         if token.epoch > highest {
             return Err(Refusal::EpochAhead { highest });
         }
-        let epoch_secret = tree.cover.epoch_secret(token.epoch).map_err(Refusal::EpochGone)?;
+        // The tree may have been moved further than the retention of today, by a policy or a clock that was another.
+        let epoch_secret =
+            tree.cover.epoch_secret(token.epoch).map_err(|_| Refusal::EpochSpent { next: first })?;
         epoch_secret
             .key(token.number)
             .token_mac()
             .verify(&token.transcript(), &token.mac)
             .map_err(|_| Refusal::MacWrong)?;
-        if token.audience != *expected.audience || token.platform_nonce != expected.platform_nonce {
+        if token.audience != *expected.audience {
             return Err(Refusal::AudienceWrong { found: token.audience.clone() });
+        }
+        if token.platform_nonce != expected.platform_nonce {
+            return Err(Refusal::NonceWrong);
         }
         tree.highest = tree.highest.max(token.epoch);
         self.settle(now, policy);
@@ -103,6 +109,8 @@ impl Record {
     }
 
     /// The key of a payload, for release to a platform that was granted it. The caller records [`Spend`].
+    ///
+    /// A name proves nothing, unlike a payload that opens: it moves no tree forward, and names no epoch that is not due yet.
     pub fn release_payload_key(
         &mut self,
         name: &KeyName,
@@ -112,12 +120,12 @@ impl Record {
         if name.purpose != Purpose::Data {
             return Err(Refusal::PurposeNotKept(name.purpose));
         }
-        let key = self.key(name, now, policy)?.payload();
-        self.opened(name);
+        let key = self.named_key(name, now, policy)?.payload();
         Ok((key, Spend(name.clone())))
     }
 
-    /// The wrapping key of a file, for release to a platform that was granted it. The caller records [`Spend`].
+    /// The wrapping key of a file, for release to a platform that was granted it; as with
+    /// [`Record::release_payload_key`].
     pub fn release_file_key(
         &mut self,
         name: &KeyName,
@@ -127,9 +135,24 @@ impl Record {
         if name.purpose != Purpose::File {
             return Err(Refusal::PurposeNotKept(name.purpose));
         }
-        let key = self.key(name, now, policy)?.file_wrap();
-        self.opened(name);
+        let key = self.named_key(name, now, policy)?.file_wrap();
         Ok((key, Spend(name.clone())))
+    }
+
+    /// Whether the key of that name can still be derived. Once it cannot, it never can again: whoever remembers that it was
+    /// spent may forget it.
+    pub fn yields(&self, name: &KeyName) -> bool {
+        let is_token = name.purpose == Purpose::Token;
+        let live = [Some(&self.active), self.pending.as_ref()].into_iter().flatten();
+        let live = live.map(|generation| (generation.number, &generation.trees));
+        // A retired generation's tokens are refused whatever their epoch.
+        let retired = self.retired.iter().filter(|_| !is_token);
+        let retired = retired.map(|retired| (retired.number, &retired.sealed));
+        let trees = live.chain(retired).find(|(number, _)| *number == name.generation);
+        name.owner == self.device
+            && trees
+                .and_then(|(_, trees)| trees.get(&name.purpose))
+                .is_some_and(|tree| tree.cover.first() <= name.epoch)
     }
 
     /// The keys of `purpose` in the active generation from epoch `first` to `last`, and no other, for a site that must work
@@ -141,13 +164,44 @@ impl Record {
         Ok(Delegation { owner: self.device.clone(), generation: self.active.number, purpose, cover })
     }
 
+    /// A `data` or `file` key of which nothing but its name is shown. Its epoch is due, or, with `max_uses`, is one that so many
+    /// numbers can have led to: otherwise keys could be had that the device has not used yet.
+    fn named_key(&self, name: &KeyName, now: u64, policy: &Policy) -> Result<NumberKey, Refusal> {
+        let key = self.key(name, now, policy)?;
+        let (schedule, _) = self.sealing_trees(name.generation, now)?;
+        let led_to = name.number.checked_div(schedule.max_uses).unwrap_or(0);
+        let due = schedule.due(now.saturating_add(policy.grace));
+        let highest = due.saturating_add(u32::try_from(led_to).unwrap_or(u32::MAX));
+        if name.epoch > highest {
+            return Err(Refusal::EpochAhead { highest });
+        }
+        Ok(key)
+    }
+
     /// A `data` or `file` key by its name. There is no upper bound on its epoch: the device's clock may have been ahead.
     fn key(&self, name: &KeyName, now: u64, policy: &Policy) -> Result<NumberKey, Refusal> {
         self.check_owner(&name.owner)?;
-        let (claimed, active) = (name.generation, self.active.number);
+        let (schedule, trees) = self.sealing_trees(name.generation, now)?;
+        let tree = trees.get(&name.purpose).ok_or(Refusal::PurposeNotKept(name.purpose))?;
+        // What retention has ended for is not opened, though the sweep may not have come by to erase it.
+        let retained =
+            schedule.due(now.saturating_sub(policy.grace)).saturating_sub(policy.retention(name.purpose));
+        if name.epoch < retained {
+            let (epoch, first, last) = (name.epoch, retained.max(tree.cover.first()), tree.cover.last());
+            return Err(Refusal::EpochGone(OutOfRange { epoch, first, last }));
+        }
+        let epoch_secret = tree.cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?;
+        Ok(epoch_secret.key(name.number))
+    }
+
+    /// The schedule and the trees of a generation that payloads and files are opened under.
+    fn sealing_trees(
+        &self,
+        claimed: u64,
+        now: u64,
+    ) -> Result<(&Schedule, &BTreeMap<Purpose, Tree>), Refusal> {
         let live = [Some(&self.active), self.pending.as_ref()];
-        let (schedule, trees) = live
-            .into_iter()
+        live.into_iter()
             .flatten()
             .find(|generation| generation.number == claimed)
             .map(|generation| (&generation.schedule, &generation.trees))
@@ -156,17 +210,7 @@ impl Record {
                 let is_over = retired.until.is_some_and(|until| until <= now);
                 (!is_over).then_some((&retired.schedule, &retired.sealed))
             })
-            .ok_or(Refusal::GenerationUnknown { claimed, active })?;
-        let tree = trees.get(&name.purpose).ok_or(Refusal::PurposeNotKept(name.purpose))?;
-        // What retention has ended for is not opened, though the sweep may not have come by to erase it.
-        let due = schedule.due(now.saturating_sub(policy.grace));
-        let first = due.saturating_sub(policy.retention(name.purpose)).max(tree.cover.first());
-        if name.epoch < first {
-            let (epoch, last) = (name.epoch, tree.cover.last());
-            return Err(Refusal::EpochGone(OutOfRange { epoch, first, last }));
-        }
-        let epoch_secret = tree.cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?;
-        Ok(epoch_secret.key(name.number))
+            .ok_or(Refusal::GenerationUnknown { claimed, active: self.active.number })
     }
 
     /// Remembers the highest epoch that was opened, by which trees without a period are moved forward.

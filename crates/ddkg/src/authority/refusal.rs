@@ -83,12 +83,15 @@ pub enum Refusal {
     /// A copy of the device's state exists, or an old image was restored.
     #[error("two holders of the device's state speak ({})", .0.sign.code())]
     CloneSuspected(CloneEvidence),
-    /// The token is for another platform, or shows another nonce.
-    #[error("the token is for {found} or shows another nonce")]
+    /// The token is for another platform.
+    #[error("the token is for {found}; have the device make one for you")]
     AudienceWrong {
         /// The audience in the token.
         found: Audience,
     },
+    /// The token does not show the nonce that the platform gave.
+    #[error("the token shows another nonce than the one given; have the device make one with that nonce")]
+    NonceWrong,
     /// The payload or its additional data were changed.
     #[error("the payload or its additional data were changed")]
     OpenFailed,
@@ -146,6 +149,7 @@ impl Refusal {
             Self::Replayed => "replayed",
             Self::CloneSuspected(_) => "clone-suspected",
             Self::AudienceWrong { .. } => "audience-wrong",
+            Self::NonceWrong => "nonce-wrong",
             Self::OpenFailed => "open-failed",
             Self::RetentionFull { .. } => "retention-full",
             Self::Fault => "fault",

@@ -1,11 +1,11 @@
 //! What the authority and a delegation refuse of tokens, payloads, files and keys.
 
-use crate::common::{HOURLY, NO_CLOCK, ONCE, Pair, Setup, audience, name, save};
+use crate::common::{HOURLY, NO_CLOCK, ONCE, Pair, Setup, TIMELESS, audience, name, save};
 use wardein_crypto::{Secret, Tag};
 use wardein_ddkg::authority::{Delegation, Expected, Refusal};
 use wardein_ddkg::message::Token;
 use wardein_ddkg::{KeyName, OutOfRange, Purposes};
-use wardein_domain::Purpose;
+use wardein_domain::{Purpose, Schedule};
 
 #[test]
 fn each_field_of_a_token_has_its_refusal() {
@@ -34,16 +34,18 @@ fn each_field_of_a_token_has_its_refusal() {
         assert_eq!((refused.code(), refused), (code, expected));
     }
     let (now, policy) = (pair.now(), pair.setup.policy.clone());
-    for (audience, platform_nonce) in [(audience("other.example"), &b"nonce"[..]), (found.clone(), b"other")]
-    {
-        let expected = Expected { audience: &audience, platform_nonce };
+    let other = audience("other.example");
+    for (audience, platform_nonce, refusal, code) in [
+        (&other, &b"nonce"[..], Refusal::AudienceWrong { found: found.clone() }, "audience-wrong"),
+        (&other, b"other", Refusal::AudienceWrong { found: found.clone() }, "audience-wrong"),
+        (&found, b"other", Refusal::NonceWrong, "nonce-wrong"),
+        (&found, b"", Refusal::NonceWrong, "nonce-wrong"),
+    ] {
+        let expected = Expected { audience, platform_nonce };
         let refused = pair.unchanged("a token for another", |pair| {
             pair.record.verify_token(&good, expected, now, &policy).unwrap_err()
         });
-        assert_eq!(
-            (refused.code(), refused),
-            ("audience-wrong", Refusal::AudienceWrong { found: found.clone() })
-        );
+        assert_eq!((refused.code(), refused), (code, refusal));
     }
     assert!(pair.verify_token(&good, b"nonce").is_ok());
     pair.prove();
@@ -59,6 +61,71 @@ fn a_token_behind_the_highest_by_more_than_its_retention_is_spent() {
     assert!(pair.verify_token(&tokens[2], b"").is_ok());
     let refused = pair.unchanged("a late token", |pair| pair.verify_token(&tokens[1], b"").unwrap_err());
     assert_eq!((refused.code(), refused), ("epoch-spent", Refusal::EpochSpent { next: 2 }));
+}
+
+#[test]
+fn an_epoch_that_the_token_tree_has_left_is_spent_whatever_the_retention_is_today() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let token = pair.token(b"");
+    pair.wait(5 * 3600 + 300);
+    pair.sweep();
+    pair.setup.policy.token_retention = 100;
+    let refused = pair.unchanged("a late token", |pair| pair.verify_token(&token, b"").unwrap_err());
+    assert_eq!((refused.code(), refused), ("epoch-spent", Refusal::EpochSpent { next: 4 }));
+}
+
+#[test]
+fn a_name_alone_brings_no_key_that_is_not_due_and_erases_nothing() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sealed = pair.seal(b"value");
+    let (now, policy) = (pair.now(), pair.setup.policy.clone());
+    let at = |epoch, number, purpose| KeyName { epoch, number, purpose, ..sealed.name().clone() };
+    for (purpose, number) in [(Purpose::Data, 0), (Purpose::Data, u64::MAX), (Purpose::File, 0)] {
+        let release = |pair: &mut Pair, epoch| match purpose {
+            Purpose::File => pair.record.release_file_key(&at(epoch, number, purpose), now, &policy).err(),
+            _ => pair.record.release_payload_key(&at(epoch, number, purpose), now, &policy).err(),
+        };
+        assert_eq!(release(&mut pair, 0), None);
+        let refused = pair.unchanged("a key that is not due", |pair| release(pair, 1).unwrap());
+        assert_eq!((refused.code(), refused), ("epoch-ahead", Refusal::EpochAhead { highest: 0 }));
+    }
+    // With a bound on uses, so many numbers have led to an epoch.
+    let mut pair = Pair::proven(Setup::new(Schedule { max_uses: 2, ..TIMELESS }));
+    let sealed: Vec<_> = (0..6).map(|n| pair.seal(&[n])).collect();
+    let (now, policy) = (pair.now(), pair.setup.policy.clone());
+    let last = sealed[5].name();
+    assert_eq!((last.epoch, last.number), (2, 5));
+    pair.unchanged("a release", |pair| pair.record.release_payload_key(last, now, &policy).err());
+    let later = KeyName { epoch: 3, ..last.clone() };
+    assert_eq!(
+        pair.record.release_payload_key(&later, now, &policy).err(),
+        Some(Refusal::EpochAhead { highest: 2 })
+    );
+    pair.sweep();
+    assert!(pair.record.release_payload_key(sealed[0].name(), now, &policy).is_ok(), "nothing was erased");
+}
+
+#[test]
+fn what_is_spent_may_be_forgotten_once_its_key_cannot_be_derived() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let (token, sealed) = (pair.token(b"").key_name(), pair.seal(b"").name().clone());
+    assert!(pair.record.yields(&token) && pair.record.yields(&sealed));
+    assert!(!pair.record.yields(&KeyName { owner: name("pump-0002"), ..token.clone() }));
+    assert!(!pair.record.yields(&KeyName { generation: 2, ..token.clone() }));
+    pair.wait(3600 + 300);
+    pair.sweep();
+    assert!(pair.record.yields(&token), "retained for an epoch");
+    assert!(!pair.record.yields(&sealed));
+    // The device learns the time.
+    pair.prove();
+    let sealed = pair.seal(b"").name().clone();
+    pair.rekey();
+    pair.prove();
+    assert!(!pair.record.yields(&token), "no token of a retired generation is accepted");
+    assert!(pair.record.yields(&sealed));
+    pair.wait(7200);
+    pair.sweep();
+    assert!(!pair.record.yields(&sealed));
 }
 
 #[test]
