@@ -4,6 +4,7 @@
 //! decision, its record and its audit entry come together, so that none is ever had without the others. What it does not
 //! do: no transport, no files, no SQL.
 
+mod alarm;
 mod api;
 mod audit;
 mod authority;

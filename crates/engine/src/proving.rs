@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 use crate::operators::new_serial;
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
-use crate::rows::{self, CertificateRow, DeviceRow, Written};
+use crate::rows::{self, CertificateRow, Written};
 use crate::seal::Place;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
@@ -206,7 +206,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(Decision { change, answer: Proved::Refused(Error::new(Kind::Denied, state.as_str(), message)) })
     }
 
-    /// A clone alarm: an entry with the evidence, and quarantine for a device that was trusted.
     fn decide_alarm(
         &self,
         request_id: &str,
@@ -214,21 +213,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         now_ms: u64,
         evidence: CloneEvidence,
     ) -> Result<Decision<Proved>, Error> {
-        let key = rows::device_key(name);
-        let (version, mut row): (u64, DeviceRow) =
-            rows::load(&self.store, Table::Device, &key)?.ok_or_else(|| Error::no_device(name))?;
-        let mut change = Change::default();
-        let mut written = None;
-        if row.state == DeviceState::Active.as_str() {
-            row.state = DeviceState::Quarantined.to_string();
-            row.state_reason = Some(format!("clone suspected: {}", evidence.sign.code()));
-            change.update(Table::Device, key, version, rows::encode(&row)?);
-            written = Some((version + 1, row));
-        }
-        let outcome = Outcome::Refused("clone-suspected");
-        let entry =
-            AuditEntry::new(now_ms, &Actor::System, Event::CloneSuspected, target(name), outcome, request_id);
-        change.record(&entry.in_tenant(&name.tenant).with(format_args!("{evidence:?}")))?;
+        let (change, written) =
+            self.clone_alarm(request_id, name, now_ms, evidence.sign.code(), format_args!("{evidence:?}"))?;
         let alarm = Alarm { refusal: Refusal::CloneSuspected(evidence), written };
         Ok(Decision { change, answer: Proved::Alarm(Box::new(alarm)) })
     }

@@ -1,0 +1,40 @@
+//! Clone alarms: whatever shows two holders of one device's state, it ends alike.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::port::{Change, Clock, Store, Table};
+use crate::provisioning::target;
+use crate::rows::{self, DeviceRow, Written};
+use std::fmt;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Outcome};
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// An entry with the evidence, and quarantine for a device that was trusted. The directory takes in what was written once it
+    /// is committed.
+    pub(crate) fn clone_alarm(
+        &self,
+        request_id: &str,
+        name: &DeviceName,
+        now_ms: u64,
+        sign: &'static str,
+        evidence: impl fmt::Display,
+    ) -> Result<(Change, Written), Error> {
+        let key = rows::device_key(name);
+        let (version, mut row): (u64, DeviceRow) =
+            rows::load(&self.store, Table::Device, &key)?.ok_or_else(|| Error::no_device(name))?;
+        let mut change = Change::default();
+        let mut written = None;
+        if row.state == DeviceState::Active.as_str() {
+            row.state = DeviceState::Quarantined.to_string();
+            row.state_reason = Some(format!("clone suspected: {sign}"));
+            change.update(Table::Device, key, version, rows::encode(&row)?);
+            written = Some((version + 1, row));
+        }
+        let outcome = Outcome::Refused("clone-suspected");
+        let entry =
+            AuditEntry::new(now_ms, &Actor::System, Event::CloneSuspected, target(name), outcome, request_id);
+        change.record(&entry.in_tenant(&name.tenant).with(evidence))?;
+        Ok((change, written))
+    }
+}
