@@ -7,6 +7,7 @@ use crate::home::{self, Home, MARKER, failed};
 use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use wardein_cli::config::Config;
 use wardein_cli::files::{PRIVATE, PUBLIC, make_private_directory, sync_directory, write_new};
@@ -141,7 +142,12 @@ impl Founding {
         let path = beside.join(MARKER);
         write_new(&path, b"1\n", PUBLIC)?;
         let marker = File::open(&path).map_err(|error| Failure::file("open", &path, error))?;
-        marker.lock().map_err(|error| Failure::file("lock", &path, error))?;
+        lock(&marker, &beside)?;
+        // Another founding may have taken the marker for a crash's before it was locked, and made its own.
+        let is_ours = |found: fs::Metadata| marker.metadata().is_ok_and(|ours| ours.ino() == found.ino());
+        if !fs::metadata(&path).is_ok_and(is_ours) {
+            return Err(at_work(&beside));
+        }
         Ok(Self { directory: directory.to_owned(), beside, _marker: marker })
     }
 
@@ -164,7 +170,11 @@ fn refuse_unless_free(directory: &Path) -> Result<(), Failure> {
         Ok(entries) => entries,
     };
     if directory.join(MARKER).exists() {
-        let words = format!("{} is an authority already, and is never founded again", directory.display());
+        let words = format!(
+            "{0} is an authority already, and is never founded again; start it: wardein serve --config {0}/{1}",
+            directory.display(),
+            Config::FILE
+        );
         return Err(Failure::Failed(words));
     }
     match entries.next() {
@@ -175,16 +185,26 @@ fn refuse_unless_free(directory: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Removes what an unfinished founding left, and nothing else.
+/// Removes what an unfinished founding left, and nothing else. The marker goes last, so that a crash in the middle of this leaves
+/// what the next founding knows for ours.
 fn clear(beside: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::file("remove what an unfinished founding left in", beside, error);
     match File::open(beside.join(MARKER)) {
-        Ok(marker) => match marker.try_lock() {
-            Ok(()) => fs::remove_dir_all(beside).map_err(|error| Failure::file("remove", beside, error)),
-            Err(TryLockError::WouldBlock) => {
-                Err(Failure::Failed(format!("another `wardein init` is at work in {}", beside.display())))
+        Ok(marker) => {
+            lock(&marker, beside)?;
+            for entry in fs::read_dir(beside).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let is_directory = entry.file_type().map_err(failed)?.is_dir();
+                match entry.file_name() == MARKER {
+                    true => Ok(()),
+                    false if is_directory => fs::remove_dir_all(entry.path()),
+                    false => fs::remove_file(entry.path()),
+                }
+                .map_err(failed)?;
             }
-            Err(TryLockError::Error(error)) => Err(Failure::file("lock", beside, error)),
-        },
+            sync_directory(beside)?;
+            fs::remove_file(beside.join(MARKER)).and_then(|()| fs::remove_dir(beside)).map_err(failed)
+        }
         // Without a marker it is ours only if it is empty: a crash came between the two.
         Err(error) if error.kind() == ErrorKind::NotFound => match fs::remove_dir(beside) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -194,6 +214,18 @@ fn clear(beside: &Path) -> Result<(), Failure> {
         },
         Err(error) => Err(Failure::file("look into", beside, error)),
     }
+}
+
+fn lock(marker: &File, beside: &Path) -> Result<(), Failure> {
+    marker.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => at_work(beside),
+        TryLockError::Error(error) => Failure::file("lock", beside, error),
+    })
+}
+
+fn at_work(beside: &Path) -> Failure {
+    let beside = beside.display();
+    Failure::Failed(format!("another `wardein init` is at work in {beside}; wait until it has ended"))
 }
 
 fn usage(error: impl std::fmt::Display) -> Failure {

@@ -70,7 +70,8 @@ pub struct InitArgs {
     /// What the root key is under: a passphrase, which is asked for where neither file nor descriptor is given
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
-    /// Put the root key under a key in this file, made anew, for starts without a person. Keep it on another disk than DIR
+    /// Put the root key under a key in this file, for starts without a person. It is made where there is none, and never
+    /// written over. Keep it on another disk than DIR
     #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     pub key_file: Option<PathBuf>,
     /// Where records live

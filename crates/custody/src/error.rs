@@ -86,6 +86,9 @@ pub enum CustodyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The key file that is to be used is another user's, who knows it.
+    #[error("{} belongs to another user; name a key file of your own, or a path where none is yet", .0.display())]
+    Owner(PathBuf),
     /// The key file is not a regular file of 32 bytes.
     #[error("{} is not a key file: a regular file of {} bytes", .0.display(), crate::key_file::LEN)]
     KeyFile(PathBuf),
@@ -113,6 +116,7 @@ impl CustodyError {
             Self::PassphraseLength { .. } => "custody-passphrase-length",
             Self::PassphraseMismatch => "custody-passphrase-mismatch",
             Self::Permissions { .. } => "custody-permissions",
+            Self::Owner(_) => "custody-owner",
             Self::KeyFile(_) => "custody-key-file",
             Self::Memory(_) => "custody-memory",
             Self::Entropy => "custody-entropy",

@@ -3,6 +3,7 @@
 use crate::CustodyError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use wardein_crypto::SecretBytes;
@@ -23,6 +24,24 @@ pub(crate) fn write_new(path: &Path, content: &[u8], unique: [u8; 8]) -> Result<
             .and_then(|()| sync_directory(path))
             .map_err(CustodyError::io("cannot finish writing", path)),
     }
+}
+
+/// Removes the temporary files that writings of `path` left which were cut short; each holds a secret, and nothing is under any of
+/// them. One that is at work meanwhile finds its file gone, and says so.
+pub(crate) fn remove_unfinished(path: &Path) -> Result<(), CustodyError> {
+    let prefix = [path.file_name().unwrap_or_default().as_bytes(), b"."].concat();
+    let is_temporary = |name: &[u8]| {
+        let middle = name.strip_prefix(&prefix[..]).and_then(|rest| rest.strip_suffix(b".tmp"));
+        middle.is_some_and(|middle| middle.len() == 16 && middle.iter().all(u8::is_ascii_hexdigit))
+    };
+    let failed = |error| CustodyError::io("cannot look for unfinished copies of", path)(error);
+    for entry in fs::read_dir(directory(path)).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if is_temporary(entry.file_name().as_bytes()) {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// At most `max` bytes of a file, in memory that is wiped; `None` if it is longer.

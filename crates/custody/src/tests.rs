@@ -119,13 +119,46 @@ fn nothing_is_ever_written_over() {
     bench.create(&protection).unwrap();
     let before = (fs::read(&bench.path).unwrap(), fs::read(bench.key_file()).unwrap());
     assert!(matches!(bench.create(&protection), Err(CustodyError::Exists(path)) if path == bench.path));
-    fs::rename(&bench.path, bench.directory.path().join("moved")).unwrap();
-    assert!(matches!(bench.create(&protection), Err(CustodyError::Exists(path)) if path == bench.key_file()));
-    assert_eq!(bench.names(), ["moved", "root.key"]);
+    let moved = bench.directory.path().join("moved");
+    fs::rename(&bench.path, &moved).unwrap();
+    // As after a crash between the two files: the key file is used, and what was under it before still is.
+    bench.create(&protection).unwrap();
+    assert_eq!(bench.names(), ["custody.json", "moved", "root.key"]);
     assert_eq!(fs::read(bench.key_file()).unwrap(), before.1);
+    assert!(open(&bench.path, &protection).is_ok() && open(&moved, &protection).is_ok());
+    fs::remove_file(&bench.path).unwrap();
     // A dangling link is a name that is taken, too.
     std::os::unix::fs::symlink("nowhere", &bench.path).unwrap();
     assert!(matches!(bench.create(&passphrase("correct horse")), Err(CustodyError::Exists(_))));
+}
+
+#[test]
+fn a_key_file_that_is_there_is_used_only_if_it_is_one_and_ours() {
+    let bench = Bench::new();
+    let protection = Protection::KeyFile(bench.key_file());
+    let put = |bytes: &[u8], mode| {
+        fs::write(bench.key_file(), bytes).unwrap();
+        fs::set_permissions(bench.key_file(), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    put(b"not a key", 0o600);
+    assert!(matches!(bench.create(&protection), Err(CustodyError::KeyFile(_))));
+    put(&[7; 32], 0o644);
+    assert!(matches!(bench.create(&protection), Err(CustodyError::Permissions { .. })));
+    assert_eq!(bench.names(), ["root.key"]);
+    fs::set_permissions(bench.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
+    // Only root can give a file away, and reads what is not its own.
+    if std::os::unix::fs::chown(bench.key_file(), Some(65_534), None).is_ok() {
+        assert!(matches!(bench.create(&protection), Err(CustodyError::Owner(_))));
+        std::os::unix::fs::chown(bench.key_file(), Some(rustix::process::geteuid().as_raw()), None).unwrap();
+    }
+    // What a write that was cut short left goes, and what only looks like it stays.
+    let unfinished = bench.directory.path().join("root.key.00000000deadbeef.tmp");
+    let other = bench.directory.path().join("root.key.mine.tmp");
+    fs::hard_link(bench.key_file(), &unfinished).unwrap();
+    fs::write(&other, "").unwrap();
+    bench.create(&protection).unwrap();
+    assert_eq!(bench.names(), ["custody.json", "root.key", "root.key.mine.tmp"]);
+    assert_eq!(fs::read(bench.key_file()).unwrap(), [7; 32]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use wardein_crypto::{AeadKey, Entropy, Prk, Secret};
 pub enum Protection {
     /// A passphrase.
     Passphrase(Passphrase),
-    /// A key file, which [`create`] makes and [`open`] reads.
+    /// A key file, which [`create`] makes where there is none, and [`open`] reads.
     KeyFile(PathBuf),
 }
 
@@ -77,15 +77,15 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Writes `path` with the root key under `protection`, durably, for its owner alone. A key file is made first, and neither file is ever
-/// written over another: after a crash in between there is a key file that nothing is under, and it must be removed.
+/// Writes `path` with the root key under `protection`, durably, for its owner alone, and never over another file. A key file is made
+/// first, where there is none; one that is there is used, so that after a crash in between the same call goes on with it.
 pub fn create(
     path: &Path,
     protection: &Protection,
     root_key: &Secret<32>,
     entropy: &mut impl Entropy,
 ) -> Result<(), CustodyError> {
-    // Refused before a key file is made that nothing would be under; the write refuses it again, without a gap.
+    // Refused before a key file is made that nothing is to be under; the write refuses it again, without a gap.
     if path.symlink_metadata().is_ok() {
         return Err(CustodyError::Exists(path.to_owned()));
     }
@@ -98,7 +98,7 @@ pub fn create(
             (record, prk)
         }
         Protection::KeyFile(key_path) => {
-            let key = key_file::create(key_path, entropy)?;
+            let key = key_file::read_or_create(key_path, entropy)?;
             let record = ProtectionRecord::KeyFile { salt };
             let prk = Prk::extract(record.salt(), key.expose());
             (record, prk)

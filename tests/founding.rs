@@ -1,0 +1,247 @@
+//! `wardein init` that is cut short at any step: run again it finishes, or refuses and says what to do; what stands there then
+//! serves. `WARDEIN_INIT_KILLS` sets how often the process is really killed.
+#![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+#[test]
+fn killed_at_any_time_it_is_finished_by_the_same_command() {
+    let kills: u32 = std::env::var("WARDEIN_INIT_KILLS").map_or(60, |kills| kills.parse().unwrap());
+    let whole = {
+        let place = Place::new();
+        let started = Instant::now();
+        assert!(place.init().output().unwrap().status.success());
+        started.elapsed()
+    };
+    let (mut cut_short, mut went_on_with_the_key, mut served) = (0, 0, 0);
+    for kill in 0..kills {
+        let place = Place::new();
+        let mut child = place.init().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(whole * kill / kills);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let key = fs::read(place.key_file()).ok();
+        if !place.home().exists() {
+            cut_short += 1;
+            went_on_with_the_key += u32::from(key.is_some());
+        }
+        place.finish(&format!("killed after {kill}/{kills} of {whole:?}"));
+        assert!(
+            key.is_none_or(|key| key == fs::read(place.key_file()).unwrap()),
+            "a key file was written over"
+        );
+        if kill % 10 == 0 {
+            place.serve();
+            served += 1;
+        }
+    }
+    println!(
+        "{kills} kills: {cut_short} foundings cut short, {went_on_with_the_key} of them after the key file was there; {served} served"
+    );
+    assert!(cut_short > kills / 4, "the kills came too late: {cut_short} of {kills}");
+}
+
+/// What is on the disk between any two steps, made from a whole founding: its files in the order in which they were begun, the last one
+/// half written; and what is left while the next founding clears them away, in any order but the marker last.
+#[test]
+fn every_state_between_two_steps_is_finished_by_the_same_command() {
+    let whole = Place::new();
+    assert!(whole.init().output().unwrap().status.success());
+    let files = whole.files();
+    let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names[0], MARKER, "{names:?}");
+    assert!(names.contains(&"custody.json") && names.last() == Some(&"wardein.toml"), "{names:?}");
+
+    let mut states = 0;
+    for begun in 0..=files.len() {
+        for (is_half, has_key) in [(false, false), (true, false), (false, true), (true, true)] {
+            // The key file is made behind the marker and before all else.
+            if (has_key && begun == 0) || (!has_key && begun > 1) || (is_half && begun == 0) {
+                continue;
+            }
+            let place = Place::new();
+            place.copy(&files[..begun], &whole);
+            if is_half {
+                place.halve(&files[begun - 1]);
+            }
+            if has_key {
+                place.copy_key(&whole);
+            }
+            place.finish(&format!(
+                "{begun} files begun of {names:?}, the last one half: {is_half}, key file: {has_key}"
+            ));
+            states += 1;
+        }
+    }
+    for removed in 1..files.len() {
+        let place = Place::new();
+        place.copy(&files[..1], &whole);
+        place.copy(&files[1 + removed..], &whole);
+        place.copy_key(&whole);
+        place.finish(&format!("cleared away up to {removed} files of {names:?}"));
+        states += 1;
+    }
+    // Between linking the key file and removing its temporary name.
+    let place = Place::new();
+    place.copy(&files[..1], &whole);
+    place.copy_key(&whole);
+    let temporary = place.key_file().with_file_name("root.key.0123456789abcdef.tmp");
+    fs::hard_link(place.key_file(), &temporary).unwrap();
+    place.finish("the key file has two names");
+    assert!(!temporary.exists(), "a second name of the key file is left");
+    place.serve();
+    println!("{states} states");
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    let place = Place::new();
+    let foreign = place.directory.path().join("authority.founding");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("thesis"), "mine").unwrap();
+    place.refused("cannot make way for");
+    fs::remove_dir_all(&foreign).unwrap();
+    fs::write(place.key_file(), "a note, and no key").unwrap();
+    fs::set_permissions(place.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
+    place.refused("is not a key file");
+    assert_eq!(fs::read(place.key_file()).unwrap(), b"a note, and no key");
+}
+
+const MARKER: &str = "wardein-authority";
+
+/// Where an authority is to be, with its key file beside it.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.directory.path().join("authority")
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.directory.path().join("root.key")
+    }
+
+    fn init(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wardein"));
+        command.args([
+            "init",
+            "--trust-domain",
+            "wardein.test",
+            "--listen",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+        ]);
+        command.arg("--dir").arg(self.home()).arg("--key-file").arg(self.key_file());
+        command
+    }
+
+    /// The same command again: it founds, or says that all is there already. Either way a third one says so.
+    fn finish(&self, after: &str) {
+        let was_there = self.home().exists();
+        let Output { status, stderr, .. } = self.init().output().unwrap();
+        let words = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.success(), !was_there, "{after}: {words}");
+        assert!(!was_there || words.contains("is an authority already"), "{after}: {words}");
+        assert!(!self.directory.path().join("authority.founding").exists(), "{after}");
+        self.refused("start it: wardein serve");
+        let opened = Command::new(env!("CARGO_BIN_EXE_wardein"))
+            .args(["--json", "doctor", "--dir"])
+            .arg(self.home())
+            .output()
+            .unwrap();
+        let findings: serde_json::Value = serde_json::from_slice(&opened.stdout).unwrap();
+        for (check, result) in
+            [("custody file", "ok"), ("root key", "ok"), ("store", "ok"), ("administrator", "ok")]
+        {
+            let found =
+                findings["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == check);
+            assert_eq!(found.unwrap()["result"], result, "{after}: {findings}");
+        }
+    }
+
+    fn refused(&self, why: &str) {
+        let Output { status, stderr, .. } = self.init().output().unwrap();
+        let words = String::from_utf8(stderr).unwrap();
+        assert!(status.code() == Some(1) && words.contains(why), "{words}");
+    }
+
+    /// `wardein serve` opens all of it and listens.
+    fn serve(&self) {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = self.home().join("wardein.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        let listening = text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+        assert_ne!(listening, text);
+        fs::write(&config, listening).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_wardein"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&config)
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = Ended(child.unwrap());
+        let came_up = (0..600).any(|_| {
+            sleep(Duration::from_millis(20));
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        assert!(came_up && child.0.try_wait().unwrap().is_none(), "the authority does not serve");
+    }
+
+    /// All files of the founding, below its directory, in the order in which they were begun.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        walk(&self.home(), &mut files);
+        files.sort_by_key(|path| fs::metadata(path).unwrap().created().unwrap());
+        files.iter().map(|path| path.strip_prefix(self.home()).unwrap().to_owned()).collect()
+    }
+
+    /// Puts `files` of a whole founding where an unfinished one has them.
+    fn copy(&self, files: &[PathBuf], whole: &Self) {
+        let beside = self.directory.path().join("authority.founding");
+        for file in files {
+            let to = beside.join(file);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(whole.home().join(file), to).unwrap();
+        }
+        fs::create_dir_all(beside).unwrap();
+    }
+
+    fn halve(&self, file: &Path) {
+        let path = self.directory.path().join("authority.founding").join(file);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+
+    fn copy_key(&self, whole: &Self) {
+        fs::copy(whole.key_file(), self.key_file()).unwrap();
+    }
+}
+
+fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { walk(&path, files) } else { files.push(path) }
+    }
+}
+
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
