@@ -8,6 +8,7 @@ mod enroll;
 mod home;
 mod init;
 mod logging;
+mod relay;
 mod serve;
 mod station;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         init: init::run,
         serve: serve::run,
         enroll: enroll::run,
+        relay: relay::run,
         doctor: doctor::run,
     })
 }

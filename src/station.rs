@@ -1,6 +1,6 @@
 //! The station's side of an enrollment stream: many devices, one stream, each answer to the one that asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -9,11 +9,9 @@ use wardein_cli::{Failure, Line, Session};
 use wardein_client::v1::enroll_stream_request::Step;
 use wardein_client::v1::enroll_stream_response::Result as Answer;
 use wardein_client::{Refusal, v1};
-use wardein_crypto::Tag;
-use wardein_ddkg::AuthorityShare;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_device::{CallError, Refused, Station};
-use wardein_domain::{AttributeName, Schedule, TenantId};
+use wardein_device::{CallError, Refused, Station, Vouched};
+use wardein_domain::TenantId;
 
 /// A stream to the authority, shared by the stations of all devices.
 pub(crate) struct Stream {
@@ -80,65 +78,28 @@ pub(crate) struct StreamStation<'a> {
 
 impl Station for StreamStation<'_> {
     async fn enroll(&mut self, request: &EnrollRequest) -> Result<(TenantId, EnrollReply), CallError> {
-        let Line { profile, model, udi, attributes, .. } = self.line;
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let answer = self.stream.ask(Step::Enroll(v1::EnrollRequest {
-            device_id: request.device.device.to_string(),
-            suite: request.share.suite().number().into(),
-            device_nonce: request.nonce.to_vec(),
-            device_share: request.share.as_bytes().to_vec(),
-            attributes: measured(attributes),
-            profile: text(profile.as_ref().map(|profile| profile.as_str())),
-            model: text(model.as_ref().map(|model| model.as_str())),
-            udi: text(udi.as_ref().map(|udi| udi.as_str())),
-        }));
-        match answer.await? {
-            Answer::Enrolled(reply) => judge(request, reply),
+        match self.stream.ask(Step::Enroll(vouched(self.line).enroll(request))).await? {
+            Answer::Enrolled(reply) => wardein_device::enrolled(request.share.suite(), reply),
             other => Err(unexpected(other)),
         }
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
-        let request = v1::ConfirmRequest {
-            device_id: confirmation.device.device.to_string(),
-            device_confirmation: confirmation.tag.0.to_vec(),
-        };
-        match self.stream.ask(Step::Confirm(request)).await? {
+        match self.stream.ask(Step::Confirm(wardein_device::confirm(confirmation))).await? {
             Answer::Confirmed(_) => Ok(()),
             other => Err(unexpected(other)),
         }
     }
 }
 
-fn measured(attributes: &BTreeMap<AttributeName, String>) -> Vec<v1::Attribute> {
-    let attribute = |(name, value): (&AttributeName, &String)| v1::Attribute {
-        name: name.to_string(),
-        value: value.clone().into_bytes(),
-    };
-    attributes.iter().map(attribute).collect()
-}
-
-fn judge(request: &EnrollRequest, reply: v1::EnrollResponse) -> Result<(TenantId, EnrollReply), CallError> {
-    let malformed =
-        |field: &str, why: &dyn std::fmt::Display| CallError::Malformed(format!("{field}: {why}"));
-    let schedule = reply.schedule.ok_or_else(|| malformed("schedule", &"is missing"))?;
-    let confirmation = reply.authority_confirmation.as_slice().try_into();
-    let parsed = EnrollReply {
-        share: AuthorityShare::new(request.share.suite(), &reply.authority_share)
-            .map_err(|error| malformed("authority_share", &error))?,
-        generation: reply.generation,
-        schedule: Schedule {
-            period: schedule.period,
-            max_uses: schedule.max_uses,
-            not_before: schedule.not_before,
-        },
-        signature: reply.signature,
-        confirmation: Tag(confirmation.map_err(|_| malformed("authority_confirmation", &"is not 32 bytes"))?),
-    };
-    let tenant = reply.tenant.parse().map_err(|error| malformed("tenant", &error))?;
-    // Through the message's own decoder, which knows every bound.
-    let parsed = EnrollReply::decode(&parsed.encode()).map_err(|error| malformed("reply", &error))?;
-    Ok((tenant, parsed))
+/// What a line of a batch says of its device.
+pub(crate) fn vouched(line: &Line) -> Vouched {
+    let Line { profile, model, udi, .. } = line;
+    Vouched {
+        profile: profile.as_ref().map(ToString::to_string),
+        model: model.as_ref().map(ToString::to_string),
+        udi: udi.as_ref().map(ToString::to_string),
+    }
 }
 
 fn unexpected(answer: Answer) -> CallError {

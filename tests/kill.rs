@@ -2,21 +2,20 @@
 //! done twice. `WARDEIN_KILLS` sets another number.
 #![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
 
+mod common;
+
+use common::Served;
 use futures_util::future::join_all;
 use std::cell::RefCell;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
-use wardein_client::{Connection, Identity, Settings, connect, v1};
-use wardein_crypto::{Entropy, P256SigningKey, P256VerifyingKey, SecretBytes, SystemEntropy};
+use tokio::time::timeout;
+use wardein_client::{Identity, v1};
+use wardein_crypto::{Entropy, P256VerifyingKey, SecretBytes, SystemEntropy};
 use wardein_ddkg::device::{DeviceState, Enrolling};
 use wardein_ddkg::message::{EnrollRequest, ProofRequest};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
 use wardein_device::{Authority, CallError, Remote, RemoteStation, Station, Vouched};
-use wardein_pki::{Csr, pem};
 
 const STREAMS: usize = 4;
 
@@ -42,7 +41,7 @@ fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
             enrolled += acknowledged.len();
             for device in acknowledged {
                 proved += device.acknowledged.len();
-                served.verify(device).await;
+                verify(&served, device).await;
             }
         }
         println!("{kills} kills; {enrolled} enrollments and {proved} proofs were acknowledged, and all of them are there");
@@ -121,138 +120,29 @@ fn copy(secret: &SecretBytes) -> SecretBytes {
     SecretBytes::from_vec(secret.expose().to_vec())
 }
 
-/// The real binary, with an authority of its own.
-struct Served {
-    directory: tempfile::TempDir,
-    endpoint: String,
-    identity_key: [u8; 65],
-    child: Option<Child>,
-}
-
-impl Served {
-    async fn found() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let [listen, http] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
-        let home = directory.path().join("authority");
-        let status = Command::new(env!("CARGO_BIN_EXE_wardein"))
-            .args(["init", "--trust-domain", "wardein.test", "--listen", &listen, "--http", &http])
-            .arg("--dir")
-            .arg(&home)
-            .arg("--key-file")
-            .arg(directory.path().join("root.key"))
-            .stdout(Stdio::null())
-            .status();
-        assert!(status.unwrap().success());
-        let hex = std::fs::read_to_string(home.join("identity.pub")).unwrap();
-        let mut identity_key = [0; 65];
-        for (byte, at) in identity_key.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        }
-        let mut served = Self { directory, endpoint: format!("https://{listen}"), identity_key, child: None };
-        served.start().await;
-        let tenant = v1::CreateTenantRequest { tenant: "klinik".into() };
-        served.admin().await.admin().create_tenant(tenant).await.unwrap();
-        served
-    }
-
-    fn home(&self) -> PathBuf {
-        self.directory.path().join("authority")
-    }
-
-    async fn start(&mut self) {
-        let child = Command::new(env!("CARGO_BIN_EXE_wardein"))
-            .arg("serve")
-            .arg("--config")
-            .arg(self.home().join("wardein.toml"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.unwrap());
-        for _ in 0..600 {
-            if connect(&self.settings()).await.is_ok() {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        unreachable!("the server did not come up in half a minute");
-    }
-
-    fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn roots(&self) -> String {
-        read(&self.home().join("infrastructure.pem"))
-    }
-
-    fn settings(&self) -> Settings {
-        Settings::new(self.endpoint.clone(), self.roots().into_bytes())
-    }
-
-    fn remote(&self) -> Remote {
-        Remote::new(&self.endpoint, &self.roots())
-    }
-
-    async fn admin(&self) -> Connection {
-        let (certificates, key) =
-            (read(&self.home().join("admin.pem")), read(&self.home().join("admin.key")));
-        let identity =
-            Identity { certificates: certificates.into_bytes(), key: SecretBytes::from_vec(key.into()) };
-        connect(&Settings { identity: Some(identity), ..self.settings() }).await.unwrap()
-    }
-
-    async fn issue(&self, role: &str, quota: u64) -> Identity {
-        let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
-        let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
-        let (role, tenant, name) = (role.to_owned(), "klinik".to_owned(), "line-1".to_owned());
-        let order = v1::IssueOperatorRequest { role, tenant, name, csr, validity: 86_400, quota };
-        let issued = self.admin().await.admin().issue_operator(order).await.unwrap().into_inner();
-        let key = pem::encode_private_key(pkcs8.expose()).unwrap();
-        Identity { certificates: issued.certificate_pem.into_bytes(), key }
-    }
-
-    /// What was acknowledged to `device` is there: it is active, each proof that was believed is spent, and it goes on.
-    async fn verify(&self, device: TestDevice) {
-        let name = v1::GetDeviceRequest {
-            tenant: device.name.tenant.to_string(),
-            device_id: device.name.device.to_string(),
+/// What was acknowledged to `device` is there: it is active, each proof that was believed is spent, and it goes on.
+async fn verify(served: &Served, device: TestDevice) {
+    let name = v1::GetDeviceRequest {
+        tenant: device.name.tenant.to_string(),
+        device_id: device.name.device.to_string(),
+    };
+    let found = served.admin().await.admin().get_device(name).await.unwrap().into_inner().device.unwrap();
+    assert_eq!(found.state, "active", "{}", found.device_id);
+    let mut authority = served.remote();
+    for spent in &device.acknowledged {
+        let Err(CallError::Refused(refused)) = authority.prove(spent, b"").await else {
+            unreachable!("a proof of {} was taken twice", found.device_id);
         };
-        let found = self.admin().await.admin().get_device(name).await.unwrap().into_inner().device.unwrap();
-        assert_eq!(found.state, "active", "{}", found.device_id);
-        let mut authority = self.remote();
-        for spent in &device.acknowledged {
-            let Err(CallError::Refused(refused)) = authority.prove(spent, b"").await else {
-                unreachable!("a proof of {} was taken twice", found.device_id);
-            };
-            assert_eq!(refused.code, "replayed", "{}", found.device_id);
-        }
-        // The process of the device may have died with the server's; what it saved carries on.
-        let mut state = match device.state {
-            Some(state) => state,
-            None => DeviceState::restore(&device.flash.borrow(), 0).unwrap(),
-        };
-        let mut tries = 0;
-        while let Err(error) = prove(&mut state, &device.flash, &mut authority).await {
-            tries += 1;
-            assert!(tries < 3, "{}: {error:?}", found.device_id);
-        }
+        assert_eq!(refused.code, "replayed", "{}", found.device_id);
     }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        if self.child.is_some() {
-            self.kill();
-        }
+    // The process of the device may have died with the server's; what it saved carries on.
+    let mut state = match device.state {
+        Some(state) => state,
+        None => DeviceState::restore(&device.flash.borrow(), 0).unwrap(),
+    };
+    let mut tries = 0;
+    while let Err(error) = prove(&mut state, &device.flash, &mut authority).await {
+        tries += 1;
+        assert!(tries < 3, "{}: {error:?}", found.device_id);
     }
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -11,11 +11,14 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 use wardein_client::v1;
+use wardein_domain::{ModelName, ProfileName};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
     /// Enroll a batch of devices that this command plays, from a CSV file
     Enroll(EnrollArgs),
+    /// Enroll real devices: carry what they say on a line to the authority, and its answers back
+    Relay(RelayArgs),
     /// List a tenant's devices
     List(ListArgs),
     /// Show one device
@@ -46,6 +49,32 @@ pub struct EnrollArgs {
     /// How many are enrolled at the same time, on one connection
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub parallel: u16,
+    /// The station
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+/// `wardein device relay`.
+///
+/// The device runs `wardein-device enroll --begin`, or speaks the same lines of JSON by itself (crates/device/README.md). A line may
+/// bring one device after the other. Asking again is safe: a device that was cut off begins anew. Set a serial line up before,
+/// such as with `stty -F /dev/ttyUSB0 115200 raw -echo`.
+#[derive(Debug, Args)]
+pub struct RelayArgs {
+    /// A line: a serial device, or what the device writes and what it reads, such as two named pipes. May be repeated.
+    /// Without one, standard input and output are the line, and what there is to tell goes to standard error
+    #[arg(long = "line", value_name = "PATH|IN,OUT")]
+    pub lines: Vec<String>,
+    /// The devices to expect, with what the factory vouches for; all others are refused. It has the columns of `device
+    /// enroll`, of which attributes are left to the device to measure. The command ends when all of them are enrolled
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "model"])]
+    pub csv: Option<PathBuf>,
+    /// The profile of every device
+    #[arg(long)]
+    pub profile: Option<ProfileName>,
+    /// The maker's name of the model of every device
+    #[arg(long)]
+    pub model: Option<ModelName>,
     /// The station
     #[command(flatten)]
     pub connect: ConnectArgs,
@@ -175,8 +204,8 @@ impl Record for Row {
 impl DeviceCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
-            // Playing devices takes a device's inside; the binary does it.
-            Self::Enroll(_) => Err(Failure::failed("this build cannot play devices")),
+            // These take a device's inside; the binary does it.
+            Self::Enroll(_) | Self::Relay(_) => Err(Failure::failed("this build cannot enroll devices")),
             Self::List(args) => list(args, out).await,
             Self::Show(args) => show(args, out).await,
             Self::Suspend(args) => state::suspend(args, out).await,

@@ -28,7 +28,7 @@ pub mod identity;
 pub use args::{DoctorArgs, InitArgs, ServeArgs};
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
-pub use device::{BadLine, Batch, EnrollArgs, Line};
+pub use device::{BadLine, Batch, EnrollArgs, Line, RelayArgs};
 pub use failure::Failure;
 pub use output::{Output, Record};
 pub use passphrase::PassphraseArgs;
@@ -47,6 +47,8 @@ pub struct Inside {
     pub serve: fn(ServeArgs) -> Result<(), Failure>,
     /// Plays a batch of devices at their factory.
     pub enroll: fn(EnrollArgs, Output) -> Result<(), Failure>,
+    /// Carries what real devices say to the authority.
+    pub relay: fn(RelayArgs, Output) -> Result<(), Failure>,
     /// Looks into an authority's directory.
     pub doctor: fn(DoctorArgs, Output) -> Result<(), Failure>,
 }
@@ -71,6 +73,7 @@ fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure
         Command::Init(args) => (inside.init)(args, out),
         Command::Serve(args) => (inside.serve)(args),
         Command::Device(DeviceCommand::Enroll(args)) => (inside.enroll)(args, out),
+        Command::Device(DeviceCommand::Relay(args)) => (inside.relay)(args, out),
         Command::Doctor(args) => (inside.doctor)(args, out),
         Command::Completions(args) => args.run(out),
         Command::Tenant(command) => block_on(command.run(out)),

@@ -3,13 +3,14 @@
 use crate::Failure;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 /// Where and how a command prints.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     is_json: bool,
     is_terminal: bool,
+    is_error: bool,
 }
 
 /// Something that has a line in a table and an object in JSON, whose field names are stable.
@@ -24,7 +25,12 @@ pub trait Record: Serialize {
 impl Output {
     /// Standard output; as JSON where that was asked for.
     pub fn new(is_json: bool) -> Self {
-        Self { is_json, is_terminal: stdout().is_terminal() }
+        Self { is_json, is_terminal: stdout().is_terminal(), is_error: false }
+    }
+
+    /// The same to standard error, where standard output is somebody else's.
+    pub fn on_standard_error(self) -> Self {
+        Self { is_terminal: stderr().is_terminal(), is_error: true, ..self }
     }
 
     /// Whether scripts read it.
@@ -66,8 +72,9 @@ impl Output {
 
     /// Prints text as it is.
     pub fn write(&self, text: &str) -> Result<(), Failure> {
-        let mut out = stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        let write = |out: &mut dyn Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = if self.is_error { write(&mut stderr().lock()) } else { write(&mut stdout().lock()) };
+        written.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::ReaderGone,
             _ => Failure::Failed(format!("cannot write the output: {error}")),
         })
@@ -90,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_table_for_a_pipe_has_no_lines() {
-        let piped = Output { is_json: false, is_terminal: false };
+        let piped = Output { is_json: false, is_terminal: false, is_error: false };
         let rows = [vec!["pump-1".to_owned(), "active".to_owned()]];
         let text = piped.table(&["device", "state"], rows.into_iter());
         assert_eq!(text, " device  state\n pump-1  active\n");

@@ -1,0 +1,231 @@
+//! The lines of JSON in which a device and its station speak, with both ends' conversions. The README has the format.
+
+use crate::authority::{CallError, Refused};
+use crate::frames;
+use crate::hex;
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, Read, Write};
+use wardein_crypto::Tag;
+use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
+use wardein_ddkg::{Attributes, AuthorityShare, DecodeError, DeviceName, DeviceShare, Suite};
+use wardein_domain::{Schedule, TenantId};
+
+/// What the device says.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum DeviceLine {
+    Request(RequestLine),
+    Confirmation { tenant: String, device_id: String, device_confirmation: String },
+    Done { generation: u64, confirmed: bool },
+    Error { message: String },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestLine {
+    version: u32,
+    tenant: String,
+    device_id: String,
+    suite: u16,
+    device_nonce: String,
+    device_share: String,
+    attributes: Vec<AttributeLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttributeLine {
+    name: String,
+    value: String,
+}
+
+/// What the station says.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum StationLine {
+    Reply(ReplyLine),
+    Confirmed {},
+    Refused { code: String, message: String },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplyLine {
+    tenant: String,
+    authority_share: String,
+    generation: u64,
+    schedule: ScheduleLine,
+    signature: String,
+    authority_confirmation: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScheduleLine {
+    period: u64,
+    max_uses: u64,
+    not_before: u64,
+}
+
+/// Why there is no line.
+pub(crate) enum LineError {
+    /// Reading failed.
+    Io(std::io::Error),
+    /// It ended within a line, or before one.
+    Closed,
+    /// It is longer than the reader takes; the rest of it was read over.
+    Long,
+}
+
+impl DeviceLine {
+    pub(crate) fn request(request: &EnrollRequest) -> Self {
+        let attribute = |(name, value): (String, Vec<u8>)| AttributeLine { name, value: hex::encode(&value) };
+        Self::Request(RequestLine {
+            version: VERSION,
+            tenant: request.device.tenant.to_string(),
+            device_id: request.device.device.to_string(),
+            suite: request.share.suite().number(),
+            device_nonce: hex::encode(&request.nonce),
+            device_share: hex::encode(request.share.as_bytes()),
+            attributes: frames::attributes(&request.attributes).into_iter().map(attribute).collect(),
+        })
+    }
+
+    pub(crate) fn confirmation(confirmation: &Confirmation) -> Self {
+        Self::Confirmation {
+            tenant: confirmation.device.tenant.to_string(),
+            device_id: confirmation.device.device.to_string(),
+            device_confirmation: hex::encode(&confirmation.tag.0),
+        }
+    }
+}
+
+impl RequestLine {
+    /// The request; an error names the field.
+    pub(crate) fn judge(&self) -> Result<EnrollRequest, String> {
+        if self.version != VERSION {
+            return Err(format!("version: is {}; this station speaks {VERSION}", self.version));
+        }
+        let suite = Suite::from_number(self.suite).map_err(|error| error.to_string())?;
+        let share = bytes("device_share", &self.device_share)?;
+        let mut attributes = Attributes::new();
+        for AttributeLine { name, value } in &self.attributes {
+            let name = name.parse().map_err(|error| format!("attributes: {error}"))?;
+            attributes.insert(name, &bytes("attributes", value)?).map_err(|error| error.to_string())?;
+        }
+        Ok(EnrollRequest {
+            device: device(&self.tenant, &self.device_id)?,
+            nonce: array("device_nonce", &self.device_nonce)?,
+            share: DeviceShare::new(suite, &share).map_err(|error| error.to_string())?,
+            attributes,
+        })
+    }
+}
+
+/// The confirmation; an error names the field.
+pub(crate) fn judge_confirmation(
+    tenant: &str,
+    device_id: &str,
+    device_confirmation: &str,
+) -> Result<Confirmation, String> {
+    let tag = Tag(array("device_confirmation", device_confirmation)?);
+    Ok(Confirmation { device: device(tenant, device_id)?, tag })
+}
+
+impl StationLine {
+    pub(crate) fn reply(tenant: &TenantId, reply: &EnrollReply) -> Self {
+        let Schedule { period, max_uses, not_before } = reply.schedule;
+        Self::Reply(ReplyLine {
+            tenant: tenant.to_string(),
+            authority_share: hex::encode(reply.share.as_bytes()),
+            generation: reply.generation,
+            schedule: ScheduleLine { period, max_uses, not_before },
+            signature: hex::encode(&reply.signature),
+            authority_confirmation: hex::encode(&reply.confirmation.0),
+        })
+    }
+
+    /// What a device is told of a failed call.
+    pub(crate) fn failed(error: &CallError) -> Self {
+        let (code, message) = match error {
+            CallError::Refused(refused) => (refused.code.as_str(), refused.message.clone()),
+            CallError::Unreachable(why) => (UNREACHABLE, why.clone()),
+            CallError::Malformed(why) => ("malformed", why.clone()),
+            CallError::Setting(field, why) => (UNREACHABLE, format!("the station: {field}: {why}")),
+        };
+        Self::Refused { code: code.to_owned(), message }
+    }
+
+    pub(crate) fn unexpected(self, expected: &'static str) -> CallError {
+        match self {
+            Self::Refused { code, message } if code == UNREACHABLE => CallError::Unreachable(message),
+            Self::Refused { code, message } => {
+                CallError::Refused(Refused { code, message, ..Refused::default() })
+            }
+            Self::Reply(_) => CallError::Malformed(format!("type: is reply, expected {expected}")),
+            Self::Confirmed {} => CallError::Malformed(format!("type: is confirmed, expected {expected}")),
+        }
+    }
+}
+
+impl ReplyLine {
+    pub(crate) fn judge(&self, suite: Suite) -> Result<(TenantId, EnrollReply), CallError> {
+        let wrong = |error: DecodeError| CallError::Malformed(error.to_string());
+        let share = bytes("authority_share", &self.authority_share).map_err(CallError::Malformed)?;
+        let ScheduleLine { period, max_uses, not_before } = self.schedule;
+        let reply = EnrollReply {
+            share: AuthorityShare::new(suite, &share).map_err(wrong)?,
+            generation: self.generation,
+            schedule: Schedule { period, max_uses, not_before },
+            signature: bytes("signature", &self.signature).map_err(CallError::Malformed)?,
+            confirmation: Tag(array("authority_confirmation", &self.authority_confirmation)
+                .map_err(CallError::Malformed)?),
+        };
+        let tenant = self.tenant.parse().map_err(|error| CallError::Malformed(format!("tenant: {error}")))?;
+        // Through the message's own decoder, which knows every bound.
+        Ok((tenant, EnrollReply::decode(&reply.encode()).map_err(wrong)?))
+    }
+}
+
+/// The next line, of at most `max` bytes.
+pub(crate) fn read(input: &mut impl BufRead, max: u64) -> Result<Vec<u8>, LineError> {
+    let mut line = Vec::new();
+    let count = input.take(max + 1).read_until(b'\n', &mut line).map_err(LineError::Io)?;
+    if line.last() == Some(&b'\n') {
+        return Ok(line);
+    }
+    if count as u64 <= max {
+        return Err(LineError::Closed);
+    }
+    // What is behind it can be read again.
+    input.skip_until(b'\n').map_err(LineError::Io)?;
+    Err(LineError::Long)
+}
+
+/// One write, so that a line is never mixed with another writer's.
+pub(crate) fn write(output: &mut impl Write, line: &impl Serialize) -> std::io::Result<()> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    output.write_all(&bytes)?;
+    output.flush()
+}
+
+fn device(tenant: &str, device_id: &str) -> Result<DeviceName, String> {
+    Ok(DeviceName {
+        tenant: tenant.parse().map_err(|error| format!("tenant: {error}"))?,
+        device: device_id.parse().map_err(|error| format!("device_id: {error}"))?,
+    })
+}
+
+fn bytes(field: &str, text: &str) -> Result<Vec<u8>, String> {
+    hex::decode(text).ok_or_else(|| format!("{field}: is not lower-case hex"))
+}
+
+fn array<const N: usize>(field: &str, text: &str) -> Result<[u8; N], String> {
+    hex::decode_array(text).ok_or_else(|| format!("{field}: is not {N} bytes in lower-case hex"))
+}
+
+const VERSION: u32 = 1;
+
+/// The code of a station that has no answer of the authority to give.
+const UNREACHABLE: &str = "unreachable";

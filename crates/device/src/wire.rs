@@ -1,0 +1,116 @@
+//! Enrollment between the messages of DDKG-1 and those of the gRPC API, for whoever is the station.
+
+use crate::authority::{CallError, Refused, Station};
+use crate::frames;
+use wardein_client::{Connection, Refusal, v1};
+use wardein_crypto::Tag;
+use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
+use wardein_ddkg::{AuthorityShare, DecodeError, Problem, Suite};
+use wardein_domain::{Schedule, TenantId};
+
+/// What the factory says of the device.
+#[derive(Debug, Clone, Default)]
+pub struct Vouched {
+    /// The profile; none for `default`.
+    pub profile: Option<String>,
+    /// The maker's name of the model.
+    pub model: Option<String>,
+    /// The unique device identifier, in GS1 form.
+    pub udi: Option<String>,
+}
+
+impl Vouched {
+    /// The call that asks for `request`.
+    pub fn enroll(self, request: &EnrollRequest) -> v1::EnrollRequest {
+        let attribute = |(name, value)| v1::Attribute { name, value };
+        v1::EnrollRequest {
+            device_id: request.device.device.to_string(),
+            suite: request.share.suite().number().into(),
+            device_nonce: request.nonce.to_vec(),
+            device_share: request.share.as_bytes().to_vec(),
+            attributes: frames::attributes(&request.attributes).into_iter().map(attribute).collect(),
+            profile: self.profile.unwrap_or_default(),
+            model: self.model.unwrap_or_default(),
+            udi: self.udi.unwrap_or_default(),
+        }
+    }
+}
+
+/// The call that brings `confirmation`.
+pub fn confirm(confirmation: &Confirmation) -> v1::ConfirmRequest {
+    v1::ConfirmRequest {
+        device_id: confirmation.device.device.to_string(),
+        device_confirmation: confirmation.tag.0.to_vec(),
+    }
+}
+
+/// The answer to a call of suite `suite`, judged, with the tenant that the station works for.
+pub fn enrolled(suite: Suite, answer: v1::EnrollResponse) -> Result<(TenantId, EnrollReply), CallError> {
+    let schedule = answer.schedule.ok_or_else(|| CallError::Malformed("schedule: is missing".into()))?;
+    let reply = EnrollReply {
+        share: AuthorityShare::new(suite, &answer.authority_share).map_err(malformed)?,
+        generation: answer.generation,
+        schedule: Schedule {
+            period: schedule.period,
+            max_uses: schedule.max_uses,
+            not_before: schedule.not_before,
+        },
+        signature: answer.signature,
+        confirmation: tag("authority_confirmation", &answer.authority_confirmation)?,
+    };
+    let tenant = answer.tenant.parse().map_err(|error| CallError::Malformed(format!("tenant: {error}")))?;
+    // Through the message's own decoder, which knows every bound.
+    Ok((tenant, EnrollReply::decode(&reply.encode()).map_err(malformed)?))
+}
+
+/// A station that calls over a connection that is there, one call for each question.
+pub struct ConnectedStation {
+    connection: Connection,
+    vouched: Vouched,
+}
+
+impl ConnectedStation {
+    /// A station for a device that the factory vouches for so.
+    pub fn new(connection: Connection, vouched: Vouched) -> Self {
+        Self { connection, vouched }
+    }
+}
+
+impl Station for ConnectedStation {
+    async fn enroll(&mut self, request: &EnrollRequest) -> Result<(TenantId, EnrollReply), CallError> {
+        let call = self.vouched.clone().enroll(request);
+        let answer = self.connection.provisioning().enroll(call).await;
+        enrolled(request.share.suite(), answer.map_err(failed)?.into_inner())
+    }
+
+    async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
+        self.connection.provisioning().confirm(confirm(confirmation)).await.map_err(failed)?;
+        Ok(())
+    }
+}
+
+pub(crate) fn tag(field: &'static str, bytes: &[u8]) -> Result<Tag, CallError> {
+    let (length, min, max) = (bytes.len(), 32, 32);
+    let fixed = bytes.try_into().map_err(|_| malformed(Problem::Length { length, min, max }.of(field)))?;
+    Ok(Tag(fixed))
+}
+
+pub(crate) fn malformed(error: DecodeError) -> CallError {
+    CallError::Malformed(error.to_string())
+}
+
+/// What a failed call means: an answer of the authority that asking later does not change is a refusal.
+pub(crate) fn failed(status: impl Into<Refusal>) -> CallError {
+    let refusal = status.into();
+    if refusal.code == Refusal::TRANSPORT || refusal.may_retry() {
+        return CallError::Unreachable(refusal.to_string());
+    }
+    let epoch = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
+    CallError::Refused(Refused {
+        next_epoch: epoch(refusal.next_epoch),
+        highest_epoch: epoch(refusal.highest_epoch),
+        code: refusal.code,
+        message: refusal.message,
+        request_id: refusal.request_id.unwrap_or_default(),
+    })
+}

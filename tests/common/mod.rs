@@ -1,0 +1,148 @@
+//! The real binary, serving an authority of its own.
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+use tokio::time::sleep;
+use wardein_client::{Connection, Identity, Settings, connect, v1};
+use wardein_crypto::{P256SigningKey, SecretBytes};
+use wardein_device::Remote;
+use wardein_pki::{Csr, pem};
+
+/// The real binary, with an authority of its own.
+pub(crate) struct Served {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) endpoint: String,
+    pub(crate) identity_key: [u8; 65],
+    child: Option<Child>,
+}
+
+impl Served {
+    pub(crate) async fn found() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let [listen, http] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+        let home = directory.path().join("authority");
+        let status = Command::new(env!("CARGO_BIN_EXE_wardein"))
+            .args(["init", "--trust-domain", "wardein.test", "--listen", &listen, "--http", &http])
+            .arg("--dir")
+            .arg(&home)
+            .arg("--key-file")
+            .arg(directory.path().join("root.key"))
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        let hex = std::fs::read_to_string(home.join("identity.pub")).unwrap();
+        let mut identity_key = [0; 65];
+        for (byte, at) in identity_key.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        }
+        let mut served = Self { directory, endpoint: format!("https://{listen}"), identity_key, child: None };
+        served.start().await;
+        let tenant = v1::CreateTenantRequest { tenant: "klinik".into() };
+        served.admin().await.admin().create_tenant(tenant).await.unwrap();
+        served
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.directory.path().join("authority")
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let child = Command::new(env!("CARGO_BIN_EXE_wardein"))
+            .arg("serve")
+            .arg("--config")
+            .arg(self.home().join("wardein.toml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(child.unwrap());
+        for _ in 0..600 {
+            if connect(&self.settings()).await.is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        unreachable!("the server did not come up in half a minute");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn roots(&self) -> String {
+        read(&self.home().join("infrastructure.pem"))
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::new(self.endpoint.clone(), self.roots().into_bytes())
+    }
+
+    pub(crate) fn remote(&self) -> Remote {
+        Remote::new(&self.endpoint, &self.roots())
+    }
+
+    pub(crate) async fn admin(&self) -> Connection {
+        let (certificates, key) =
+            (read(&self.home().join("admin.pem")), read(&self.home().join("admin.key")));
+        let identity =
+            Identity { certificates: certificates.into_bytes(), key: SecretBytes::from_vec(key.into()) };
+        connect(&Settings { identity: Some(identity), ..self.settings() }).await.unwrap()
+    }
+
+    pub(crate) async fn issue(&self, role: &str, quota: u64) -> Identity {
+        let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
+        let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
+        let (role, tenant, name) = (role.to_owned(), "klinik".to_owned(), "line-1".to_owned());
+        let order = v1::IssueOperatorRequest { role, tenant, name, csr, validity: 86_400, quota };
+        let issued = self.admin().await.admin().issue_operator(order).await.unwrap().into_inner();
+        let key = pem::encode_private_key(pkcs8.expose()).unwrap();
+        Identity { certificates: issued.certificate_pem.into_bytes(), key }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+pub(crate) fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// `wardein` with `args`, run to its end.
+pub(crate) fn wardein(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wardein")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The binary `wardein-device`, which is another package's; it is built where it is not there or not current.
+pub(crate) fn wardein_device() -> PathBuf {
+    let ours = Path::new(env!("CARGO_BIN_EXE_wardein"));
+    let mut build = Command::new(env!("CARGO"));
+    build.args([
+        "build",
+        "--locked",
+        "--offline",
+        "--quiet",
+        "-p",
+        "wardein-device",
+        "--bin",
+        "wardein-device",
+    ]);
+    build.arg("--target-dir").arg(ours.ancestors().nth(2).unwrap());
+    if ours.parent().unwrap().ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success());
+    ours.with_file_name("wardein-device")
+}
