@@ -1,7 +1,7 @@
 //! Secret types and the primitives that Wardein stands on, each behind one name.
 //!
-//! What: SHA-256, HMAC, HKDF, P-256 agreement and signatures, two AEADs, ML-KEM-768, all from maintained
-//! libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
+//! What: SHA-256, HMAC, HKDF, P-256 agreement and signatures, two AEADs, ML-KEM-768, and what TPM 2.0 evidence takes, all
+//! from maintained libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
 //! reviewer finds every use of a raw secret by searching for `expose`.
 //!
 //! What it does not do: no key storage, no protocol. What `ring` itself keeps on its stack (HMAC key schedules,
@@ -21,6 +21,8 @@ mod mac;
 mod ml_kem;
 mod secret;
 mod signature;
+#[cfg(feature = "tpm")]
+pub mod tpm;
 
 pub use aead::{AES_256_GCM_NONCE_LEN, AeadKey, OpenError, TAG_LEN};
 pub use agreement::{EphemeralKey, InvalidPoint, P256_POINT_LEN, P256_SHARED_LEN};
