@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod access;
+mod assurance;
 mod audit;
 mod device;
 mod name;
@@ -18,6 +19,7 @@ mod trust;
 mod udi;
 
 pub use access::{Access, Method};
+pub use assurance::Assurance;
 pub use audit::{Actor, AuditEntry, Event, Outcome};
 pub use device::{DeviceState, TransitionError};
 pub use name::{

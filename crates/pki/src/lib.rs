@@ -10,6 +10,8 @@
 mod build;
 mod ca;
 mod csr;
+#[cfg(feature = "endorsement")]
+mod endorsement;
 mod envelope;
 mod error;
 mod found;
@@ -28,6 +30,8 @@ pub use ca::{
     CaCertificate, CaKey, CaRole, Infrastructure, InfrastructureCa, Issuing, IssuingCa, Root, RootCa,
 };
 pub use csr::{Csr, CsrError};
+#[cfg(feature = "endorsement")]
+pub use endorsement::{EndorsementChain, EndorsementError, VendorRoots};
 pub use error::{CertificateError, PkiError};
 pub use issue::Issued;
 pub use key::PublicKey;

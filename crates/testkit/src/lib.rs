@@ -1,6 +1,6 @@
 //! Fakes and contract suites for Wardein's ports.
 //!
-//! What: one fake per port, and one suite that every adapter of a port must pass. Why here: adapters and engine test against the
+//! What: one fake per port, one suite that every adapter of a port must pass, and a TPM in software for what is about a real one. Why here: adapters and engine test against the
 //! same words, so that a fake cannot promise what a real store does not keep. What it does not do: nothing that ships
 //! depends on it.
 //!
@@ -10,6 +10,8 @@
 mod clock;
 mod memory;
 pub mod store_contract;
+mod swtpm;
 
 pub use clock::TestClock;
 pub use memory::{CrashPoint, MemoryStore};
+pub use swtpm::Swtpm;

@@ -1,0 +1,113 @@
+//! Platform configuration registers: which are quoted, their values, and what they must be.
+
+use crate::Refusal;
+use std::collections::BTreeMap;
+use wardein_crypto::tpm::{HashAlgorithm, HashValue};
+
+/// Registers of one bank, at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PcrSelection {
+    bank: HashAlgorithm,
+    /// Bit n is register n.
+    mask: u32,
+}
+
+impl PcrSelection {
+    /// The registers of these numbers, each below 32.
+    pub fn new(bank: HashAlgorithm, registers: &[u8]) -> Result<Self, InvalidSelection> {
+        let mut bits = registers.iter().map(|&register| 1_u32.checked_shl(u32::from(register)));
+        let mask = bits.try_fold(0, |mask, bit| Some(mask | bit?)).ok_or(InvalidSelection)?;
+        Self::from_mask(bank, mask)
+    }
+
+    pub(crate) fn from_mask(bank: HashAlgorithm, mask: u32) -> Result<Self, InvalidSelection> {
+        (mask != 0).then_some(Self { bank, mask }).ok_or(InvalidSelection)
+    }
+
+    /// The bank.
+    pub fn bank(&self) -> HashAlgorithm {
+        self.bank
+    }
+
+    /// Their numbers, in order.
+    pub fn registers(&self) -> impl Iterator<Item = u8> + use<> {
+        let mask = self.mask;
+        (0..32).filter(move |register| mask >> register & 1 == 1)
+    }
+}
+
+/// No register is selected, or one of number 32 and more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a selection has at least one register, each of a number below 32")]
+pub struct InvalidSelection;
+
+/// What a TPM said of its registers, with a nonce of ours: which, and the digest of their values. It is what an enrollment
+/// remembers, for [`PcrState::same_as`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PcrState {
+    pub(crate) selection: PcrSelection,
+    pub(crate) digest: HashValue,
+}
+
+impl PcrState {
+    /// A state that was quoted before and is on record. The caller vouches for it.
+    pub fn assertion(selection: PcrSelection, digest: HashValue) -> Self {
+        Self { selection, digest }
+    }
+
+    /// Which registers.
+    pub fn selection(&self) -> PcrSelection {
+        self.selection
+    }
+
+    /// The digest of their values, one after the other in order of number, by the hash of the attestation key's scheme.
+    pub fn digest(&self) -> HashValue {
+        self.digest
+    }
+
+    /// Whether nothing changed since `enrolled`.
+    pub fn same_as(&self, enrolled: &Self) -> Result<(), Refusal> {
+        ensure(self.selection == enrolled.selection, Refusal::PcrSelection)?;
+        ensure(self.digest == enrolled.digest, Refusal::PcrChanged)
+    }
+
+    /// The values behind the digest: one for each register, in order of number, as the device gives them.
+    pub fn values(&self, given: &[&[u8]]) -> Result<PcrValues, Refusal> {
+        ensure(given.len() == self.selection.registers().count(), Refusal::PcrDigest)?;
+        ensure(self.digest.algorithm().digest(given) == self.digest, Refusal::PcrDigest)?;
+        let bank = self.selection.bank;
+        let mut values = BTreeMap::new();
+        for (register, given) in self.selection.registers().zip(given) {
+            values.insert(register, HashValue::from_bytes(bank, given).ok_or(Refusal::PcrDigest)?);
+        }
+        Ok(PcrValues(values))
+    }
+}
+
+/// The values of registers, as a TPM has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PcrValues(BTreeMap<u8, HashValue>);
+
+/// The values that registers may have: for each one or several, such as those of the firmware before and after an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoldenPcrs(BTreeMap<u8, Vec<HashValue>>);
+
+impl GoldenPcrs {
+    /// What is allowed, by register.
+    pub fn new(allowed: BTreeMap<u8, Vec<HashValue>>) -> Self {
+        Self(allowed)
+    }
+
+    /// Whether the same registers are there and each has a value that it may have.
+    pub fn judge(&self, found: &PcrValues) -> Result<(), Refusal> {
+        ensure(self.0.keys().eq(found.0.keys()), Refusal::PcrSelection)?;
+        for ((&register, allowed), value) in self.0.iter().zip(found.0.values()) {
+            ensure(allowed.contains(value), Refusal::PcrValue { register })?;
+        }
+        Ok(())
+    }
+}
+
+fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
+    holds.then_some(()).ok_or(refusal)
+}
