@@ -131,7 +131,8 @@ fn key_bits<'a>(certificate: &X509Certificate<'a>) -> &'a [u8] {
     }
 }
 
-/// It says what for (§3.5.16), is no CA, and its key may do what a TPM does with such a key (§3.5.5): decrypt, or agree.
+/// It says what for (§3.5.16), and its key may do what a TPM does with such a key (§3.5.5): decrypt, or agree. That it is no CA is
+/// for the verifier to see.
 fn is_for_endorsement(certificate: &X509Certificate<'_>) -> bool {
     let mut says_so = false;
     for extension in certificate.extensions() {
@@ -142,7 +143,6 @@ fn is_for_endorsement(certificate: &X509Certificate<'_>) -> bool {
             ParsedExtension::KeyUsage(usage) if !(usage.key_encipherment() || usage.key_agreement()) => {
                 return false;
             }
-            ParsedExtension::BasicConstraints(constraints) if constraints.ca => return false,
             _ => {}
         }
     }

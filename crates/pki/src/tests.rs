@@ -1,6 +1,8 @@
 //! What the crate's tests stand on: an authority founded in memory.
 
 mod chain;
+#[cfg(feature = "endorsement")]
+mod endorsement;
 mod lint;
 mod load;
 mod recognize;
