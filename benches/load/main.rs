@@ -3,7 +3,7 @@
 //! `cargo bench --bench load`
 //!
 //! Server, echo and clients are threads of one process and share its cores; the clients speak mutual TLS over loopback, on 4
-//! connections with 64 calls in flight. The store is SQLite in a directory on disk, and the authority logs to a file as it does
+//! connections with 256 calls in flight. The store is SQLite in a directory on disk, and the authority logs to a file as it does
 //! by default. Rates alone say little on a machine that is shared, so each round measures the echo right beside what is compared
 //! with it, a ratio is that of its round, and medians are printed.
 //!

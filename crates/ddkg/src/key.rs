@@ -88,6 +88,10 @@ fn decimal(field: &'static str, text: &str, min: u64, max: u64) -> Result<u64, D
 pub struct EpochSecret(pub(crate) Secret<32>);
 
 impl EpochSecret {
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.duplicate())
+    }
+
     /// `K[g,p,e,n]`.
     pub fn key(&self, number: u64) -> NumberKey {
         NumberKey(derive(&self.0, "key", &number.to_be_bytes()))

@@ -28,7 +28,7 @@ impl GenerationRoot {
     /// The whole tree of `purpose`: the frontier of epoch 0.
     pub fn tree(&self, purpose: Purpose) -> Cover {
         let secret = derive(&self.0, "purpose", purpose.as_str().as_bytes());
-        Cover { nodes: VecDeque::from([Node { place: Place { depth: 0, index: 0 }, secret }]) }
+        Cover::of(VecDeque::from([Node { place: Place { depth: 0, index: 0 }, secret }]))
     }
 }
 
@@ -38,9 +38,16 @@ impl GenerationRoot {
 pub struct Cover {
     /// In the order of the epochs; they adjoin.
     nodes: VecDeque<Node>,
+    /// The epoch that was asked for last, so that the next number of it costs no walk down the tree. It is in memory only, and
+    /// only as long as the nodes yield it.
+    recent: Option<(u32, EpochSecret)>,
 }
 
 impl Cover {
+    fn of(nodes: VecDeque<Node>) -> Self {
+        Self { nodes, recent: None }
+    }
+
     /// The first epoch that can be derived.
     pub fn first(&self) -> u32 {
         self.nodes.front().map_or(0, |node| node.place.first())
@@ -68,6 +75,14 @@ impl Cover {
         Ok(EpochSecret(node.descend(Place { depth: DEPTH, index: epoch })))
     }
 
+    /// The same, remembered until the cover has left the epoch behind.
+    pub(crate) fn recall(&mut self, epoch: u32) -> Result<&EpochSecret, OutOfRange> {
+        if self.recent.as_ref().is_none_or(|(recent, _)| *recent != epoch) {
+            self.recent = Some((epoch, self.epoch_secret(epoch)?));
+        }
+        self.recent.as_ref().map(|(_, secret)| secret).ok_or_else(|| self.out_of_range(epoch))
+    }
+
     /// Erases whatever can yield an epoch below `epoch`. Two expansions on average for the next epoch, at most 64.
     ///
     /// An epoch before the first changes nothing; one behind the last is an error and changes nothing.
@@ -75,6 +90,7 @@ impl Cover {
         if epoch > self.last() {
             return Err(self.out_of_range(epoch));
         }
+        self.recent.take_if(|(recent, _)| *recent < epoch);
         while let Some(node) = self.nodes.pop_front() {
             if node.place.first() >= epoch {
                 self.nodes.push_front(node);
@@ -101,7 +117,7 @@ impl Cover {
             let node = self.nodes.iter().find(|node| node.place.contains(place.first()))?;
             Some(Node { place, secret: node.descend(place) })
         });
-        Ok(Self { nodes: nodes.collect() })
+        Ok(Self::of(nodes.collect()))
     }
 
     /// The encoding of section 2: for each node `u8(depth) ‖ u32(index) ‖ secret`.
@@ -134,7 +150,7 @@ impl Cover {
             nodes.push_back(Node { place, secret: reader.secret("node secret")? });
         }
         reader.finish("cover")?;
-        let cover = Self { nodes };
+        let cover = Self::of(nodes);
         let given = cover.nodes.iter().map(|node| node.place);
         if cover.first() > cover.last() || !given.eq(places(cover.first(), cover.last())) {
             return Err(Problem::NotCanonical("is not the least cover of its epochs, in order").of("cover"));
@@ -159,7 +175,7 @@ impl Cover {
             return Err(Problem::Range { value, min, max }.of("first epoch"));
         }
         let read = |place| Ok(Node { place, secret: reader.secret("node secret")? });
-        Ok(Self { nodes: places(first, last).map(read).collect::<Result<_, _>>()? })
+        Ok(Self::of(places(first, last).map(read).collect::<Result<_, _>>()?))
     }
 
     fn out_of_range(&self, epoch: u32) -> OutOfRange {
@@ -271,6 +287,19 @@ mod tests {
             stepped.advance(epoch).unwrap();
             assert_eq!(stepped.encode().expose(), whole().narrow(epoch, u32::MAX).unwrap().encode().expose());
         }
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_is_derived_and_goes_with_its_epoch() {
+        let mut cover = whole();
+        for epoch in [3, 3, 7, 3] {
+            let derived = *cover.epoch_secret(epoch).unwrap().expose();
+            assert_eq!(*cover.recall(epoch).unwrap().expose(), derived);
+        }
+        cover.advance(3).unwrap();
+        assert!(cover.recent.is_some());
+        cover.advance(4).unwrap();
+        assert!(cover.recent.is_none() && cover.recall(3).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::authority::Authority;
 use crate::directory::Directory;
 use crate::error::{Error, Kind};
 use crate::port::{Change, Clock, CommitError, Store};
+use crate::recent::RecentKeys;
 use crate::rows::{AUTHORITY, AuthorityRow};
 use crate::seal::SealingKey;
 use crate::{port::Table, rows};
@@ -18,6 +19,7 @@ pub struct Engine<S, C> {
     pub(crate) root: SealingKey,
     pub(crate) authority: Authority,
     pub(crate) directory: Directory,
+    pub(crate) recent: RecentKeys,
     pub(crate) policy: Policy,
     started_at: u64,
 }
@@ -46,7 +48,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let authority = Authority::open(&root, &row)?;
         let directory = Directory::load(&store, &root)?;
         let started_at = clock.now_ms() / 1000;
-        Ok(Self { store, clock, root, authority, directory, policy: Policy::default(), started_at })
+        let recent = RecentKeys::new();
+        Ok(Self { store, clock, root, authority, directory, recent, policy: Policy::default(), started_at })
     }
 
     /// What the authority says of itself.

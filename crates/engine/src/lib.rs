@@ -18,6 +18,7 @@ mod operators;
 pub mod port;
 mod proving;
 mod provisioning;
+mod recent;
 mod rows;
 mod seal;
 mod tenants;

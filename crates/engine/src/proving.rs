@@ -1,16 +1,19 @@
 //! Proofs: a challenge, then an action that is proved, committed, and only then answered.
 
+use crate::directory::KnownDevice;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
 use crate::operators::new_serial;
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
+use crate::recent::Held;
 use crate::rows::{self, CertificateRow, Written};
 use crate::seal::Place;
+use std::sync::Arc;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest};
-use wardein_ddkg::{DeviceName, Recipe};
+use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
 use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, Profile, ProfileName};
 use wardein_pki::{Csr, DeviceIdentity, Validity};
 
@@ -50,11 +53,22 @@ enum Ask<'a> {
     TrustBundle,
 }
 
-/// What came of a proof: the reply, or an alarm or a refusal that had to be on record first.
+/// What came of a proof: the reply and the keys as they are then, or an alarm or a refusal that had to be on record first.
 enum Proved {
-    Accepted(AckedReply),
+    Accepted(AckedReply, Held),
     Alarm(Box<Alarm>),
     Refused(Error),
+}
+
+/// A request with all that is known of it before its keys are looked at.
+struct Proof<'a> {
+    request_id: &'a str,
+    request: &'a ProofRequest,
+    body: &'a [u8],
+    ask: Ask<'a>,
+    checked: CheckedChallenge,
+    known: KnownDevice,
+    now_ms: u64,
 }
 
 struct Alarm {
@@ -102,7 +116,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
         };
         match self.transact(|| self.decide_proof(request_id, &request, &body, ask)).await? {
-            Proved::Accepted(reply) => Ok(reply),
+            Proved::Accepted(reply, held) => {
+                self.recent.put(request.device, held);
+                Ok(reply)
+            }
             Proved::Refused(error) => Err(error),
             Proved::Alarm(alarm) => {
                 if let Some((version, row)) = alarm.written {
@@ -122,14 +139,27 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<Decision<Proved>, Error> {
         let name = &request.device;
         let now_ms = self.clock.now_ms();
-        let recipe = self.recipe(name);
+        let known = self.directory.device(name);
+        let recipe = known.as_ref().map_or_else(Arc::default, |known| known.recipe.clone());
         let checked =
             self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
         // A device that is not there looks like one whose mac is wrong.
-        let Some(known) = self.directory.device(name) else { return Err(Refusal::MacWrong.into()) };
-        let Some((version, mut keys)) = self.load_keys(name)? else { return Err(Refusal::MacWrong.into()) };
-        let now = now_ms / 1000;
-        let accepted = match keys.record.verify(request, checked, &recipe, body, now, &self.policy) {
+        let known = known.ok_or(Refusal::MacWrong)?;
+        let proof = Proof { request_id, request, body, ask, checked, known, now_ms };
+        if let Some(held) = self.recent.take(name)
+            && let Ok(accepted @ Decision { answer: Proved::Accepted(..), .. }) = self.judge(&proof, held)
+        {
+            return Ok(accepted);
+        }
+        // What is in memory may be behind the store, so it refuses nobody.
+        let (version, keys) = self.load_keys(name)?.ok_or(Refusal::MacWrong)?;
+        self.judge(&proof, (version, Box::new(keys)))
+    }
+
+    fn judge(&self, proof: &Proof<'_>, (version, mut keys): Held) -> Result<Decision<Proved>, Error> {
+        let Proof { request_id, request, body, ask, checked, ref known, now_ms } = *proof;
+        let (name, now) = (&request.device, now_ms / 1000);
+        let accepted = match keys.record.verify(request, checked, &known.recipe, body, now, &self.policy) {
             Ok(accepted) => accepted,
             Err(Refusal::CloneSuspected(evidence)) => {
                 return self.decide_alarm(request_id, name, now_ms, evidence);
@@ -155,7 +185,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
         let entry = AuditEntry::new(now_ms, &actor, event, target(name), Outcome::Done, request_id);
         change.record(&entry.with(detail))?;
-        Ok(Decision { change, answer: Proved::Accepted(accepted.reply(now, reply)) })
+        let answer = Proved::Accepted(accepted.reply(now, reply), (version + 1, keys));
+        Ok(Decision { change, answer })
     }
 
     /// Builds, lints and signs a certificate; it is on record, with its serial, in the same change as the proof.
@@ -219,7 +250,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(Decision { change, answer: Proved::Alarm(Box::new(alarm)) })
     }
 
-    fn recipe(&self, name: &DeviceName) -> std::sync::Arc<Recipe> {
+    fn recipe(&self, name: &DeviceName) -> Arc<Recipe> {
         self.directory.device(name).map(|known| known.recipe).unwrap_or_default()
     }
 }

@@ -181,7 +181,8 @@ impl<S: Store, C: Clock> Shared<S, C> {
     }
 }
 
-/// One line a call. Those that come by the hundred thousand a second and change nothing are for debugging.
+/// One line a call. Those that come by the ten thousand a second and went well are for debugging: a proof stands in the audit log,
+/// with its request id, and the others change nothing.
 fn log(
     route: Option<Route>,
     peer: &Peer,
@@ -194,7 +195,7 @@ fn log(
     let (peer, duration_us) = (peer.0.address, took.as_micros() as u64);
     let caller = caller.map(|caller| tracing::field::display(&caller.principal));
     let is_frequent =
-        matches!(route, Some(Route::Own(Method::Check | Method::GetChallenge) | Route::Public(_)));
+        matches!(route, Some(Route::Own(Method::Check | Method::GetChallenge | Method::Prove) | Route::Public(_)));
     match error {
         None if is_frequent => {
             tracing::debug!(request_id, method, caller, %peer, code = "ok", duration_us, "call")

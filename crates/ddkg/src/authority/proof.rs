@@ -140,7 +140,7 @@ impl Record {
 
 impl Generation {
     fn judge(&mut self, proof: &Proof<'_>, now: u64, policy: &Policy) -> Result<Accepted, Refusal> {
-        let tree = self.trees.get(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
+        let tree = self.trees.get_mut(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
         let bounds = EpochBounds {
             derivable: tree.cover.first(),
             lowest: self.schedule.due(now.saturating_sub(policy.grace)),
@@ -148,7 +148,8 @@ impl Generation {
             lead: policy.proof_lead,
         };
         let place = self.ledger.place(&proof.claim, &self.schedule, &bounds, policy.skew_ms)?;
-        let (epoch_secret, key) = proof.key_in(&tree.cover).ok_or(Refusal::MacWrong)?;
+        let epoch_secret = tree.cover.recall(proof.claim.epoch).map_err(|_| Refusal::MacWrong)?;
+        let (epoch_secret, key) = proof.key_of(epoch_secret.duplicate()).ok_or(Refusal::MacWrong)?;
         match place {
             Place::Open => self.ledger.accept(&proof.claim),
             Place::Closed => {
@@ -194,7 +195,10 @@ impl<'a> Proof<'a> {
 
     /// The key that this proof was made with, if `cover` yields it and the mac is right.
     fn key_in(&self, cover: &Cover) -> Option<(EpochSecret, NumberKey)> {
-        let epoch_secret = cover.epoch_secret(self.request.epoch).ok()?;
+        self.key_of(cover.epoch_secret(self.request.epoch).ok()?)
+    }
+
+    fn key_of(&self, epoch_secret: EpochSecret) -> Option<(EpochSecret, NumberKey)> {
         let key = epoch_secret.key(self.request.number);
         key.device_mac(&self.binding).verify(&self.transcript, &self.request.mac).ok()?;
         Some((epoch_secret, key))
