@@ -111,17 +111,15 @@ impl<S: Store, C: Clock> Engine<S, C> {
 impl Change {
     /// Adds an audit entry.
     pub(crate) fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
-        let AuditEntry { time_ms, tenant, actor, event, target, outcome, detail, request_id } = entry.clone();
-        let tenant = tenant.map(|tenant| tenant.to_string());
         self.audit.push(rows::encode(&AuditRow {
-            time_ms,
-            tenant,
-            actor,
-            event,
-            target,
-            outcome,
-            detail,
-            request_id,
+            time_ms: entry.time_ms,
+            tenant: entry.tenant.as_ref().map(|tenant| tenant.as_str().into()),
+            actor: entry.actor.as_str().into(),
+            event: entry.event.as_str().into(),
+            target: entry.target.as_str().into(),
+            outcome: entry.outcome.as_str().into(),
+            detail: entry.detail.as_str().into(),
+            request_id: entry.request_id.as_str().into(),
         })?);
         Ok(())
     }
@@ -129,8 +127,15 @@ impl Change {
 
 fn decode(value: &[u8]) -> Result<AuditEntry, Error> {
     // Entries have no table of their own; the error names the nearest.
-    let AuditRow { time_ms, tenant, actor, event, target, outcome, detail, request_id } =
-        rows::decode(Table::Authority, value)?;
-    let tenant = tenant.map(|tenant| rows::word("tenant", &tenant)).transpose()?;
-    Ok(AuditEntry { time_ms, tenant, actor, event, target, outcome, detail, request_id })
+    let row: AuditRow<'_> = rows::decode(Table::Authority, value)?;
+    Ok(AuditEntry {
+        time_ms: row.time_ms,
+        tenant: row.tenant.map(|tenant| rows::word("tenant", &tenant)).transpose()?,
+        actor: row.actor.into_owned(),
+        event: row.event.into_owned(),
+        target: row.target.into_owned(),
+        outcome: row.outcome.into_owned(),
+        detail: row.detail.into_owned(),
+        request_id: row.request_id.into_owned(),
+    })
 }

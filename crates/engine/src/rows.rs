@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::port::{Row, Store, Table};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceId, OperatorName, ProfileName, Role, Serial, TenantId};
 
@@ -130,15 +131,15 @@ pub(crate) struct CertificateRow {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct AuditRow {
+pub(crate) struct AuditRow<'a> {
     pub(crate) time_ms: u64,
-    pub(crate) tenant: Option<String>,
-    pub(crate) actor: String,
-    pub(crate) event: String,
-    pub(crate) target: String,
-    pub(crate) outcome: String,
-    pub(crate) detail: String,
-    pub(crate) request_id: String,
+    pub(crate) tenant: Option<Cow<'a, str>>,
+    pub(crate) actor: Cow<'a, str>,
+    pub(crate) event: Cow<'a, str>,
+    pub(crate) target: Cow<'a, str>,
+    pub(crate) outcome: Cow<'a, str>,
+    pub(crate) detail: Cow<'a, str>,
+    pub(crate) request_id: Cow<'a, str>,
 }
 
 pub(crate) fn encode(row: &impl Serialize) -> Result<Vec<u8>, Error> {

@@ -194,8 +194,10 @@ fn log(
     let method = route.map_or("unknown", Route::path);
     let (peer, duration_us) = (peer.0.address, took.as_micros() as u64);
     let caller = caller.map(|caller| tracing::field::display(&caller.principal));
-    let is_frequent =
-        matches!(route, Some(Route::Own(Method::Check | Method::GetChallenge | Method::Prove) | Route::Public(_)));
+    let is_frequent = matches!(
+        route,
+        Some(Route::Own(Method::Check | Method::GetChallenge | Method::Prove) | Route::Public(_))
+    );
     match error {
         None if is_frequent => {
             tracing::debug!(request_id, method, caller, %peer, code = "ok", duration_us, "call")

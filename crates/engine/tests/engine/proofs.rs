@@ -1,6 +1,6 @@
 //! Proofs over the engine: accepted once, durable before the reply, and refused without a trace for who cannot prove.
 
-use crate::world::{World, csr};
+use crate::world::{World, csr, open};
 use wardein_domain::{DeviceState, Event};
 use wardein_engine::{Kind, Page, Subject};
 
@@ -138,4 +138,22 @@ async fn a_clone_is_quarantined_with_the_evidence_on_record() {
     let alarm = entries.iter().find(|(_, entry)| entry.event == Event::CloneSuspected.code()).unwrap();
     assert_eq!(alarm.1.target, "device/klinik/pump-1");
     assert!(alarm.1.detail.contains("NumberTooLow"), "{}", alarm.1.detail);
+}
+
+#[tokio::test]
+async fn keys_in_memory_that_are_behind_the_store_accept_nothing_twice_and_strand_nobody() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let other = open(world.store.clone(), world.clock.clone());
+
+    // What the other node accepted is not accepted again by this one, whose memory has not heard of it.
+    let (request, _) = device.proof(&world.engine, "authenticate", b"");
+    other.prove("1", request.clone(), vec![]).await.unwrap();
+    let refused = world.engine.prove("2", request, vec![]).await.unwrap_err();
+    assert_eq!(refused.code, "replayed");
+
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    device.prove(&other, "authenticate", b"").await.unwrap();
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
 }

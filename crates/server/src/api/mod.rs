@@ -7,6 +7,7 @@ mod device;
 mod health;
 mod provisioning;
 mod stream;
+mod to_the_end;
 mod trust;
 
 use crate::edge::Shared;
@@ -14,6 +15,7 @@ use crate::status::Failed;
 use health::Health;
 use std::future::Future;
 use std::sync::Arc;
+use to_the_end::ToTheEnd;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::{Response, Status};
 use wardein_domain::Method;
@@ -41,14 +43,14 @@ impl<S: Store, C: Clock> Api<S, C> {
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Failed> {
         let shared = self.shared.clone();
-        let task = self.shared.work.spawn(async move {
+        let work = self.shared.work.track_future(async move {
             match (work.await, caller) {
                 (Ok(done), _) => Ok(done),
                 (Err(error), Some((caller, method))) => Err(shared.record(&caller, method, error).await),
                 (Err(error), None) => Err(error.into()),
             }
         });
-        task.await.unwrap_or_else(|_| Err(Error::internal("a handler panicked").into()))
+        ToTheEnd(Some(Box::pin(work))).await
     }
 }
 
