@@ -25,6 +25,10 @@ pub struct Settings {
     pub roots: Vec<u8>,
     /// What to show; none for a device.
     pub identity: Option<Identity>,
+    /// Whether the system's clock is to be asked if the authority's certificate is valid now. A device says no: its clock may be wrong by
+    /// years, no error of it may lock the device out (DDKG-1 §3.1), and nothing rests on that question, since the pinned identity key and
+    /// the device's own keys authenticate every answer. Chain, name and usage are judged all the same.
+    pub has_clock: bool,
     /// The most time that reaching the authority may take, handshake included.
     pub connect_timeout: Duration,
     /// The most time that a call may take until its answer begins.
@@ -35,12 +39,13 @@ impl Settings {
     /// The authority's port where the endpoint names none.
     pub const DEFAULT_PORT: u16 = 7443;
 
-    /// Settings with 10 seconds to connect and 30 for a call, without an identity.
+    /// Settings with 10 seconds to connect and 30 for a call, with a clock and without an identity.
     pub fn new(endpoint: impl Into<String>, roots: Vec<u8>) -> Self {
         Self {
             endpoint: endpoint.into(),
             roots,
             identity: None,
+            has_clock: true,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
         }
@@ -92,7 +97,11 @@ pub async fn connect(settings: &Settings) -> Result<Connection, ConnectError> {
     // An IPv6 address stands in brackets in a URI, and without them everywhere else.
     let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
     let server = ServerName::try_from(name.clone()).map_err(|_| wrong())?;
-    let tls = TlsConnector::from(Arc::new(configuration(&settings.roots, settings.identity.as_ref())?));
+    let tls = TlsConnector::from(Arc::new(configuration(
+        &settings.roots,
+        settings.identity.as_ref(),
+        settings.has_clock,
+    )?));
 
     let endpoint = Endpoint::from(uri)
         .connect_timeout(settings.connect_timeout)

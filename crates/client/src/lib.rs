@@ -6,6 +6,7 @@
 
 mod connect;
 mod error;
+mod timeless;
 mod tls;
 
 pub use connect::{Connection, Settings, connect};

@@ -1,10 +1,15 @@
 //! What a caller shows and whom it believes: TLS 1.3 and nothing older.
 
+use crate::timeless::{Timeless, Uptime};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
+use std::time::Instant;
 use wardein_crypto::SecretBytes;
 
 /// An operator's certificate and key, PEM.
@@ -36,19 +41,31 @@ pub enum MaterialError {
     Provider(#[source] rustls::Error),
 }
 
-/// The configuration of a connection that believes `roots` only, and shows `identity` when it is asked.
+/// The configuration of a connection that believes `roots` only, and shows `identity` when it is asked. Without a clock, the times in the
+/// authority's certificate are not judged.
 pub(crate) fn configuration(
     roots: &[u8],
     identity: Option<&Identity>,
+    has_clock: bool,
 ) -> Result<ClientConfig, MaterialError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(roots).ok_or(MaterialError::Roots)? {
         store.add(certificate).map_err(|_| MaterialError::Roots)?;
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
+    let provider = Arc::new(provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone())
+        .build()
+        .map_err(|_| MaterialError::Roots)?;
+    let (time, verifier): (Arc<dyn TimeProvider>, Arc<dyn ServerCertVerifier>) = match has_clock {
+        true => (Arc::new(DefaultTimeProvider), verifier),
+        false => (Arc::new(Uptime(Instant::now())), Arc::new(Timeless(verifier))),
+    };
+    let builder = ClientConfig::builder_with_details(provider, time)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(MaterialError::Provider)?
-        .with_root_certificates(store);
+        // What rustls calls dangerous is a verifier of one's own; ours asks rustls's for all but the time.
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     let mut configuration = match identity {
         None => builder.with_no_client_auth(),
         Some(Identity { certificates: chain, key }) => {
@@ -101,10 +118,11 @@ mod tests {
     fn material_that_is_of_no_use_is_named() {
         let (pem, key) = material();
         let (_, foreign) = material();
-        let with =
-            |certificates, key| configuration(pem.as_bytes(), Some(&identity(certificates, key))).map(|_| ());
-        assert!(matches!(configuration(b"", None), Err(MaterialError::Roots)));
-        assert!(matches!(configuration(b"nonsense", None), Err(MaterialError::Roots)));
+        let with = |certificates, key| {
+            configuration(pem.as_bytes(), Some(&identity(certificates, key)), true).map(|_| ())
+        };
+        assert!(matches!(configuration(b"", None, true), Err(MaterialError::Roots)));
+        assert!(matches!(configuration(b"nonsense", None, false), Err(MaterialError::Roots)));
         assert!(matches!(with("", &key), Err(MaterialError::Certificates)));
         assert!(matches!(with(&pem, &pem), Err(MaterialError::Key)));
         assert!(matches!(with(&pem, &foreign), Err(MaterialError::Identity(_))));
@@ -114,8 +132,8 @@ mod tests {
     #[test]
     fn an_error_never_prints_the_key() {
         let (pem, key) = material();
-        let error =
-            configuration(pem.as_bytes(), Some(&identity(&pem, &key.replace("PRIVATE", "")))).unwrap_err();
+        let error = configuration(pem.as_bytes(), Some(&identity(&pem, &key.replace("PRIVATE", ""))), true)
+            .unwrap_err();
         let secret = key.lines().nth(1).unwrap();
         assert!(!format!("{error:?} {error}").contains(secret));
     }

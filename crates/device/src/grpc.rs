@@ -20,7 +20,9 @@ pub struct Remote {
 impl Remote {
     /// The authority at `endpoint`, whose certificate leads to one of `trust_roots` (PEM).
     pub fn new(endpoint: &str, trust_roots: &str) -> Self {
-        Self { settings: Settings::new(endpoint, trust_roots.as_bytes().to_vec()), connection: None }
+        let settings =
+            Settings { has_clock: false, ..Settings::new(endpoint, trust_roots.as_bytes().to_vec()) };
+        Self { settings, connection: None }
     }
 
     async fn reach(&mut self) -> Result<Connection, CallError> {

@@ -67,8 +67,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         &self.authority.bundle
     }
 
-    /// Unix seconds.
-    pub(crate) fn now(&self) -> u64 {
+    /// The authority's time, in Unix seconds.
+    pub fn now(&self) -> u64 {
         self.clock.now_ms() / 1000
     }
 

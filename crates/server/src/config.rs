@@ -46,6 +46,8 @@ pub struct Limits {
     pub stream_idle_time: Duration,
     /// The age at which a connection is asked to go, so that none holds its place for good. What it began is finished.
     pub connection_age: Duration,
+    /// How often the server looks whether its certificate is to be renewed.
+    pub renewal_check: Duration,
     /// The most time that a stop waits for what is in hand.
     pub shutdown_time: Duration,
     /// Calls of open methods, by the peer's address.
@@ -78,6 +80,7 @@ impl Default for Limits {
             request_time: Duration::from_secs(20),
             stream_idle_time: Duration::from_secs(300),
             connection_age: Duration::from_secs(3_600),
+            renewal_check: Duration::from_secs(600),
             shutdown_time: Duration::from_secs(20),
             // Behind one address may be a whole hospital that comes back from a power cut.
             open: Rate { per_second: 1_000, burst: 4_000 },

@@ -100,7 +100,7 @@ impl<S: Store, C: Clock> Server<S, C> {
         let Self { config, engine, metrics, grpc, http } = self;
         let identity = engine.issue_server_identity(&config.names).await?;
         let shown = Shown::new(&identity)?;
-        let tls = TlsAcceptor::from(Arc::new(configuration(shown.clone(), engine.infrastructure_ca())?));
+        let tls = TlsAcceptor::from(Arc::new(configuration(shown.clone(), &engine)?));
         let domain = Arc::new(engine.status()?.trust_domain);
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
         let services = services(&shared).await?;
@@ -207,20 +207,22 @@ pub(crate) async fn wait_for_stop(mut stopping: watch::Receiver<bool>) {
     drop(stopping.wait_for(|is_stopping| *is_stopping).await);
 }
 
-/// Has the server certified anew when two thirds of its certificate's time are over.
-async fn renew<S: Store, C: Clock>(
-    engine: &Engine<S, C>,
-    shown: &Shown,
-    config: &Config,
-    mut not_after: u64,
-) {
+/// Has the server certified anew when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
+/// not notice that the clock was set, or the machine asleep.
+async fn renew<S: Store, C: Clock>(engine: &Engine<S, C>, shown: &Shown, config: &Config, not_after: u64) {
+    let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
+    let mut due = renew_at(engine.now(), not_after);
     loop {
-        let now = engine.status().map_or(not_after, |status| status.time);
-        let wait = Duration::from_secs(not_after.saturating_sub(now) / 3 * 2).max(RENEW_AGAIN);
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(config.limits.renewal_check).await;
+        if engine.now() < due {
+            continue;
+        }
         match engine.issue_server_identity(&config.names).await {
             Ok(identity) => match shown.replace(&identity) {
-                Ok(()) => not_after = identity.not_after,
+                Ok(()) => {
+                    due = renew_at(engine.now(), identity.not_after);
+                    tracing::info!(until = identity.not_after, "the server has a new certificate");
+                }
                 Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
             },
             Err(error) => tracing::error!(%error, "the server could not be certified anew; trying again"),
@@ -235,4 +237,3 @@ fn runtime() -> io::Result<Runtime> {
 /// Connections that wait for a runtime or to be served by it.
 const BACKLOG: usize = 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const RENEW_AGAIN: Duration = Duration::from_secs(600);

@@ -2,13 +2,16 @@
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, kx_group, sign};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use wardein_engine::ServerIdentity;
+use std::time::Duration;
+use wardein_engine::port::{Clock, Store};
+use wardein_engine::{Engine, ServerIdentity};
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +63,21 @@ fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, TlsError> {
 
 /// The server's half of a handshake. A client certificate is not asked for in vain: without one only open methods answer, with one that
 /// the infrastructure CA did not issue, or whose time is over, there is no connection.
-pub(crate) fn configuration(shown: Arc<Shown>, infrastructure_ca: &[u8]) -> Result<ServerConfig, TlsError> {
+pub(crate) fn configuration<S: Store, C: Clock>(
+    shown: Arc<Shown>,
+    engine: &Arc<Engine<S, C>>,
+) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(provider());
     let mut trusted = RootCertStore::empty();
-    trusted.add(CertificateDer::from(infrastructure_ca.to_vec()))?;
+    trusted.add(CertificateDer::from(engine.infrastructure_ca().to_vec()))?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider.clone())
         .allow_unauthenticated()
         .build()?;
-    let mut configuration = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(verifier)
-        .with_cert_resolver(shown);
+    let mut configuration =
+        ServerConfig::builder_with_details(provider, Arc::new(EngineTime(engine.clone())))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(shown);
     configuration.alpn_protocols = vec![b"h2".to_vec()];
     // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is made anew every few hours. No early data: it
     // could be replayed. A certificate that ends or is revoked meanwhile is found at each call, by the engine.
@@ -78,6 +85,21 @@ pub(crate) fn configuration(shown: Arc<Shown>, infrastructure_ca: &[u8]) -> Resu
     configuration.send_tls13_tickets = 1;
     configuration.max_early_data_size = 0;
     Ok(configuration)
+}
+
+/// The authority has one clock: what judges certificates here is what issued them.
+struct EngineTime<S, C>(Arc<Engine<S, C>>);
+
+impl<S: Store, C: Clock> TimeProvider for EngineTime<S, C> {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.now())))
+    }
+}
+
+impl<S, C> fmt::Debug for EngineTime<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EngineTime")
+    }
 }
 
 /// The hybrid group first, against those who record today to decrypt in years.

@@ -1,8 +1,10 @@
 //! A store in memory, whose process can be made to die at a chosen commit.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use wardein_engine::port::{
     Change, CommitError, Expect, MAX_KEY, MAX_VALUE, Row, Store, StoreError, Table, Write,
@@ -57,6 +59,32 @@ impl MemoryStore {
         self.state().commits
     }
 
+    /// Lets commits wait, as for a disk that is slow, until [`MemoryStore::release`].
+    pub fn hold(&self) {
+        self.state().is_held = true;
+    }
+
+    /// Lets all commits go on that wait, and those to come.
+    pub fn release(&self) {
+        let mut state = self.state();
+        state.is_held = false;
+        state.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    /// How many commits have come to wait since the last release.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    fn poll_released(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if !state.is_held {
+            return Poll::Ready(());
+        }
+        state.waiting.push(cx.waker().clone());
+        Poll::Pending
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A test that panicked elsewhere has said what is wrong; this state is whole, as nothing below panics halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,6 +133,7 @@ impl Store for MemoryStore {
 
     async fn commit(&self, change: Change) -> Result<(), CommitError> {
         check(&change)?;
+        poll_fn(|cx| self.poll_released(cx)).await;
         let mut state = self.state();
         if state.crashed {
             return Err(CommitError::Unavailable(CRASHED.into()));
@@ -137,6 +166,8 @@ struct State {
     commits: u64,
     plan: Option<(u64, CrashPoint)>,
     crashed: bool,
+    is_held: bool,
+    waiting: Vec<Waker>,
 }
 
 impl State {

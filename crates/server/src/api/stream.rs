@@ -8,6 +8,8 @@ use crate::edge::rate_limited;
 use crate::status::{Failed, carried, code_of, status_of, words};
 use futures_util::{Stream, StreamExt, stream};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::{Status, Streaming};
 use wardein_domain::Method;
 use wardein_engine::port::{Clock, Store};
@@ -25,22 +27,39 @@ pub(super) fn answers<S: Store, C: Clock>(
     messages: Streaming<v1::EnrollStreamRequest>,
 ) -> Answers {
     let (in_flight, idle) = (api.shared.limits.stream_in_flight.max(1), api.shared.limits.stream_idle_time);
-    let messages = stream::unfold(Some(messages), move |messages| async move {
-        let mut messages = messages?;
-        match tokio::time::timeout(idle, messages.message()).await {
-            Ok(Ok(Some(message))) => Some((Ok(message), Some(messages))),
-            Ok(Ok(None)) => None,
-            Ok(Err(status)) => Some((Err(carried(&status).error), None)),
-            Err(_) => {
-                Some((Err(Error::new(Kind::Unavailable, "stream-idle", "nothing came for too long")), None))
+    let in_hand = Arc::new(AtomicUsize::new(0));
+    let counted = in_hand.clone();
+    let messages = stream::unfold(Some(messages), move |messages| {
+        let counted = counted.clone();
+        async move {
+            let mut messages = messages?;
+            loop {
+                return match tokio::time::timeout(idle, messages.message()).await {
+                    Ok(Ok(Some(message))) => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        Some((Ok(message), Some(messages)))
+                    }
+                    Ok(Ok(None)) => None,
+                    Ok(Err(status)) => Some((Err(carried(&status).error), None)),
+                    // It waits for us, and we do not wait for it.
+                    Err(_) if counted.load(Ordering::Relaxed) > 0 => continue,
+                    Err(_) => {
+                        let error = Error::new(Kind::Unavailable, "stream-idle", "nothing came for too long");
+                        Some((Err(error), None))
+                    }
+                };
             }
         }
     });
     let results = messages.map(move |message| {
-        let (api, caller) = (api.clone(), caller.clone());
+        let (api, caller, in_hand) = (api.clone(), caller.clone(), in_hand.clone());
         async move {
             match message {
-                Ok(message) => Ok(api.step(&caller, message).await),
+                Ok(message) => {
+                    let answer = api.step(&caller, message).await;
+                    in_hand.fetch_sub(1, Ordering::Relaxed);
+                    Ok(answer)
+                }
                 Err(error) => {
                     let request_id = caller.request_id.clone();
                     let refused = api.finish(Some((caller, METHOD)), async { Err::<(), _>(error) }).await;

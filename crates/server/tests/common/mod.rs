@@ -43,10 +43,15 @@ impl Served {
 
     /// An authority that was founded `age` seconds ago.
     pub(crate) async fn with(limits: Limits, age: u64) -> Self {
-        let (clock, store) = (TestClock::at(now() - age), MemoryStore::new());
+        Self::founded(limits, now() - age, age).await
+    }
+
+    /// An authority that is founded at `time`, and begins to serve `later`.
+    pub(crate) async fn founded(limits: Limits, time: u64, later: u64) -> Self {
+        let (clock, store) = (TestClock::at(time), MemoryStore::new());
         let key = || Secret::copied_from(&[7; 32]);
         let founded = found(&store, &clock, key(), "wardein.test".parse().unwrap()).await.unwrap();
-        clock.pass(age);
+        clock.pass(later);
         let metrics = Arc::new(Metrics::new().unwrap());
         let metered = MeteredStore::new(store.clone(), metrics.clone());
         let engine = Arc::new(Engine::open(metered, clock.clone(), key()).unwrap());
