@@ -1,28 +1,29 @@
 #!/usr/bin/env bash
-# Fuzzes every target of crates/ddkg for so many seconds each: fuzz.sh [seconds], 600 by default.
-# What it finds stands in crates/ddkg/fuzz/artifacts; move it to crates/ddkg/fuzz/regressions/<target> with the fix.
+# Fuzzes every target of crates/ddkg and crates/attest for so many seconds each: fuzz.sh [seconds], 600 by default.
+# What it finds stands in crates/<crate>/fuzz/artifacts; move it to crates/<crate>/fuzz/regressions/<target> with the fix.
 # New inputs stay in target/fuzz-corpus; `fuzz.sh --keep` then puts the smallest set that reaches as much into the repository.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
-readonly targets=(decode device_state record both_ends)
+readonly targets=(ddkg/decode ddkg/device_state ddkg/record ddkg/both_ends attest/public attest/statement attest/certificate)
 readonly found=$PWD/target/fuzz-corpus
 export PATH=$tools/bin:$PATH
 
-# The sanitizer stands in the way of nothing but speed; it watches ring's C and assembly as well.
+# The sanitizer stands in the way of nothing but speed; it watches the C and assembly of ring and AWS-LC as well.
 fuzz() {
-	local target=$1 seconds=$2
+	local crate=${1%/*} target=${1#*/} seconds=$2
 	mkdir -p "$found/$target"
-	(cd crates/ddkg && cargo +nightly fuzz run "$target" "$found/$target" "fuzz/corpus/$target" -- \
+	(cd "crates/$crate" && cargo +nightly fuzz run "$target" "$found/$target" "fuzz/corpus/$target" -- \
 		-max_total_time="$seconds" -max_len=8192 -timeout=20 -print_final_stats=1 2>&1 |
 		grep -E '^(Done|stat::|SUMMARY|thread|==.*ERROR)|DONE|panicked|Test unit')
 }
 
 # The smallest set found that runs every line that any input does; how often it runs them is left to the next run.
 keep() {
-	local target=$1 kept=crates/ddkg/fuzz/corpus/$1
+	local crate=${1%/*} target=${1#*/}
+	local kept=crates/$crate/fuzz/corpus/$target
 	mkdir -p "$found/$target" "$kept.new"
-	(cd crates/ddkg && cargo +nightly fuzz run "$target" "fuzz/corpus/$target.new" "$found/$target" "fuzz/corpus/$target" -- \
+	(cd "crates/$crate" && cargo +nightly fuzz run "$target" "fuzz/corpus/$target.new" "$found/$target" "fuzz/corpus/$target" -- \
 		-set_cover_merge=1 -use_counters=0 -max_len=8192)
 	rm -r "$kept"
 	mv "$kept.new" "$kept"

@@ -25,7 +25,7 @@ pub(crate) enum Claim<'a> {
 }
 
 impl<'a> Attested<'a> {
-    /// The most bytes of a TPMS_ATTEST that is looked at: a certify with names by SHA-512 has 299.
+    /// The most bytes of a TPMS_ATTEST that is looked at: a certify with names by SHA-512 has 303.
     pub const MAX_LEN: usize = 320;
 
     /// Reads a TPMS_ATTEST, without the two bytes of length of a TPM2B_ATTEST: what `tpm2_quote -m` and `tpm2_certify -o` write.

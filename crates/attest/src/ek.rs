@@ -5,7 +5,7 @@ use crate::public::{Attributes, Key, Public};
 use wardein_crypto::Digest;
 use wardein_crypto::tpm::{AesKeyLength, Curve, HashAlgorithm};
 
-/// An endorsement key made by one of the templates of the TCG EK Credential Profile (version 2.6, annex B): L-1 and H-1 (RSA-2048),
+/// An endorsement key made by one of the templates of the TCG EK Credential Profile for TPM Family 2.0 (annex B): L-1 and H-1 (RSA-2048),
 /// L-2 and H-2 (P-256), H-3 (P-384).
 ///
 /// A TPM makes another key from each template, so a key that is certified under one template cannot be used under another.
@@ -83,13 +83,13 @@ const LOW: Attributes = Attributes::FIXED_TPM
 /// Of the high range.
 const HIGH: Attributes = LOW.union(Attributes::USER_WITH_AUTH);
 
-/// PolicySecret of the endorsement hierarchy (annex B, table "PolicyA").
+/// PolicySecret of the endorsement hierarchy (annex B, "PolicyA").
 const POLICY_A_SHA256: [u8; 32] = [
     0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24, 0xfd,
     0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa,
 ];
 
-/// PolicyA, or what an index of the TPM names (table "PolicyB").
+/// PolicyA, or what an index of the TPM names ("PolicyB").
 const POLICY_B_SHA256: [u8; 32] = [
     0xca, 0x3d, 0x0a, 0x99, 0xa2, 0xb9, 0x39, 0x06, 0xf7, 0xa3, 0x34, 0x24, 0x14, 0xef, 0xcf, 0xb3, 0xa3,
     0x85, 0xd4, 0x4c, 0xd1, 0xfd, 0x45, 0x90, 0x89, 0xd1, 0x9b, 0x50, 0x71, 0xc0, 0xb7, 0xa0,

@@ -28,7 +28,7 @@ pub enum Key {
 }
 
 impl Public {
-    /// The most bytes of a TPM2B_PUBLIC that is looked at: RSA of 4096 bits with the longest policy needs 600.
+    /// The most bytes of a TPM2B_PUBLIC that is looked at: RSA of 4096 bits with the longest policy needs 606.
     pub const MAX_LEN: usize = 640;
 
     /// Reads a TPM2B_PUBLIC, with its two bytes of length: what `TPM2_ReadPublic` gives and `tpm2_readpublic -o` writes.
@@ -66,7 +66,7 @@ impl Public {
     }
 }
 
-/// The name of a key: the algorithm's number, and its digest of the TPMT_PUBLIC (part 1, §14).
+/// The name of a key: the algorithm's number, and its digest of the TPMT_PUBLIC (part 1, §16).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! Certificates of TPM endorsement keys, judged against the roots of TPM vendors (TCG EK Credential Profile 2.6, §3).
+//! Certificates of TPM endorsement keys, judged against the roots of TPM vendors (TCG EK Credential Profile for TPM Family 2.0).
 //!
 //! What: the chain, its times, and what the certificate is for. Why `webpki`: vendors sign with RSA and with curves that this
 //! authority never uses, through intermediates that differ from ours. What it does not do: no revocation (vendors' CRLs would have to be
@@ -131,22 +131,20 @@ fn key_bits<'a>(certificate: &X509Certificate<'a>) -> &'a [u8] {
     }
 }
 
-/// It says what for (§3.5.16), and its key may do what a TPM does with such a key (§3.5.5): decrypt, or agree. That it is no CA is
-/// for the verifier to see.
+/// It says what for, and its key may do what a TPM does with such a key: decrypt, or agree. That it says the right thing, and is no CA,
+/// is for the verifier to see, which would take a certificate that says nothing.
 fn is_for_endorsement(certificate: &X509Certificate<'_>) -> bool {
-    let mut says_so = false;
+    let mut says_what_for = false;
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
-            ParsedExtension::ExtendedKeyUsage(usage) => {
-                says_so = usage.other.iter().any(|oid| oid.as_bytes() == EK_CERTIFICATE);
-            }
+            ParsedExtension::ExtendedKeyUsage(_) => says_what_for = true,
             ParsedExtension::KeyUsage(usage) if !(usage.key_encipherment() || usage.key_agreement()) => {
                 return false;
             }
             _ => {}
         }
     }
-    says_so
+    says_what_for
 }
 
 fn explain(error: &Error) -> EndorsementError {

@@ -1,0 +1,43 @@
+//! Replays through the bodies of the fuzz targets, on a stable compiler, what fuzzing found worth keeping (`fuzz/corpus/`)
+//! and what once broke something (`fuzz/regressions/`); and each input again with one byte changed, at every place.
+
+#[path = "../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "it is a crate of its own for the fuzz targets")]
+mod fuzz;
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn public() {
+    replay("public", fuzz::public);
+}
+
+#[test]
+fn statement() {
+    replay("statement", fuzz::statement);
+}
+
+#[test]
+fn certificate() {
+    replay("certificate", fuzz::certificate);
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let inputs = |folder: &str| fs::read_dir(fuzz.join(folder).join(target)).into_iter().flatten();
+    assert!(inputs("corpus").next().is_some(), "the corpus of {target} is committed");
+    for entry in inputs("corpus").chain(inputs("regressions")) {
+        let path = entry.expect("it can be listed").path();
+        // Shown when the run below fails.
+        eprintln!("{}", path.display());
+        let mut bytes = fs::read(&path).expect("it can be read");
+        run(&bytes);
+        for index in 0..bytes.len() {
+            let before = bytes[index];
+            bytes[index] ^= 1 << (index % 8);
+            run(&bytes);
+            bytes[index] = before;
+        }
+    }
+}
