@@ -4,6 +4,7 @@
 //! It is sans-IO: a [`Record`] is loaded, decides with the time handed in, and changes only when it accepts. The caller
 //! stores the changed record, and what [`Spend`] names, durably and in one step before it answers.
 
+mod announce;
 mod codec;
 mod enroll;
 mod open;

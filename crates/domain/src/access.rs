@@ -64,6 +64,8 @@ methods! {
     GetDevice = "/wardein.v1.AdminService/GetDevice": Roles(&[Admin, TenantAdmin, Auditor]),
     ListDevices = "/wardein.v1.AdminService/ListDevices": Roles(&[Admin, TenantAdmin, Auditor]),
     SetDeviceState = "/wardein.v1.AdminService/SetDeviceState": Roles(&[Admin, TenantAdmin]),
+    RotateKeys = "/wardein.v1.AdminService/RotateKeys": Roles(&[Admin, TenantAdmin]),
+    GetKeyStatus = "/wardein.v1.AdminService/GetKeyStatus": Roles(&[Admin, TenantAdmin, Auditor]),
     GetStatus = "/wardein.v1.AdminService/GetStatus": Roles(&[Admin, TenantAdmin, Auditor]),
     ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
 }

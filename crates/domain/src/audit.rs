@@ -70,6 +70,14 @@ events! {
     DeviceAuthenticated = "device.authenticate",
     /// A device's state was set by hand.
     DeviceStateSet = "device.set-state",
+    /// A device that was quarantined came back into trust, or may enroll anew.
+    DeviceReadmitted = "device.readmit",
+    /// A device agreed on keys anew.
+    DeviceRekeyed = "device.rekey",
+    /// A device announced other attributes.
+    AttributesAnnounced = "device.attributes",
+    /// Keys were asked to be agreed anew.
+    KeysRotated = "key.rotate",
     /// A clone was suspected.
     CloneSuspected = "device.clone-suspected",
     /// A device took the trust bundle.

@@ -17,12 +17,14 @@ pub enum DeviceState {
     Quarantined,
     /// It is out of trust for good.
     Revoked,
+    /// Its service ended as planned; it is out of trust for good.
+    Retired,
 }
 
 impl DeviceState {
     /// All states.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Active, Self::Suspended, Self::Quarantined, Self::Revoked];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Active, Self::Suspended, Self::Quarantined, Self::Revoked, Self::Retired];
 
     /// The word for it, which is also the reason of a verdict against it.
     pub fn as_str(self) -> &'static str {
@@ -32,15 +34,32 @@ impl DeviceState {
             Self::Suspended => "suspended",
             Self::Quarantined => "quarantined",
             Self::Revoked => "revoked",
+            Self::Retired => "retired",
         }
     }
 
-    /// Whether an administrator may bring a device from here to `to`. Asking for the state that it is in is fine.
+    /// The code with which a device in this state is refused that has proved who it is. `retired` is already that of a
+    /// generation of keys (DDKG-1 §5).
+    pub fn refusal_code(self) -> &'static str {
+        match self {
+            Self::Retired => "device-retired",
+            state => state.as_str(),
+        }
+    }
+
+    /// Whether a device in this state can come into trust again.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Revoked | Self::Retired)
+    }
+
+    /// Whether an administrator may bring a device from here to `to`. Asking for the state that it is in is fine. What was
+    /// quarantined comes back by readmission alone, which takes more than this.
     pub fn may_be_set_to(self, to: Self) -> Result<(), TransitionError> {
         let is_allowed = match (self, to) {
             (from, to) if from == to => from != Self::Pending,
             (Self::Active, Self::Suspended) | (Self::Suspended, Self::Active) => true,
-            (Self::Pending | Self::Active | Self::Suspended | Self::Quarantined, Self::Revoked) => true,
+            (Self::Active | Self::Suspended, Self::Quarantined) => true,
+            (from, Self::Revoked | Self::Retired) => !from.is_final(),
             _ => false,
         };
         is_allowed.then_some(()).ok_or(TransitionError { from: self, to })
@@ -63,7 +82,7 @@ impl FromStr for DeviceState {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(NameError::Unknown {
             kind: "device state",
-            allowed: "pending, active, suspended, quarantined, revoked",
+            allowed: "pending, active, suspended, quarantined, revoked, retired",
         })
     }
 }
@@ -90,15 +109,22 @@ mod tests {
             allowed,
             [
                 (Pending, Revoked),
+                (Pending, Retired),
                 (Active, Active),
                 (Active, Suspended),
+                (Active, Quarantined),
                 (Active, Revoked),
+                (Active, Retired),
                 (Suspended, Active),
                 (Suspended, Suspended),
+                (Suspended, Quarantined),
                 (Suspended, Revoked),
+                (Suspended, Retired),
                 (Quarantined, Quarantined),
                 (Quarantined, Revoked),
+                (Quarantined, Retired),
                 (Revoked, Revoked),
+                (Retired, Retired),
             ]
         );
     }

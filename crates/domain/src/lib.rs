@@ -13,6 +13,7 @@ mod device;
 mod name;
 mod operator;
 mod profile;
+mod rotation;
 mod schedule;
 mod serial;
 mod trust;
@@ -27,7 +28,8 @@ pub use name::{
     Reason, TenantId, TrustDomain,
 };
 pub use operator::{Principal, Role};
-pub use profile::{Profile, ProfileError};
+pub use profile::{Profile, ProfileError, ProfileFields};
+pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};
 pub use trust::{CertificateFacts, DeviceFacts, Verdict, VerdictReason};

@@ -1,55 +1,115 @@
 //! What holds for a group of devices.
 
+use crate::name::Purpose;
 use crate::schedule::Schedule;
+use alloc::vec::Vec;
 
-/// The rules that a device follows by its profile.
+/// What is set for a profile. What is not set holds as it does in the tenant's profile `default`, and for that one as
+/// in [`Profile::DEFAULT`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileFields {
+    /// Seconds for which a certificate is valid: 300 to 864,000.
+    pub certificate_validity: Option<u64>,
+    /// Seconds in an epoch: 60 to ten years; 0 for none.
+    pub period: Option<u64>,
+    /// Keys in an epoch; 0 for no bound.
+    pub max_uses: Option<u64>,
+    /// The suites that are allowed: 1, 2, or both.
+    pub suites: Option<Vec<u32>>,
+    /// Seconds for which a trust verdict may be kept: at most 86,400.
+    pub verdict_lifetime: Option<u64>,
+    /// Seconds after which a device is to agree on keys anew: 3,600 to ten years; 0 for only when it is asked.
+    pub rekey_after: Option<u64>,
+    /// Whether a clone alarm takes the device out of trust until a human decides.
+    pub quarantine_on_clone: Option<bool>,
+    /// Epochs for which tokens are accepted after their own: at most 1,000.
+    pub token_retention: Option<u32>,
+    /// Epochs for which payloads can be opened after their own: at most 10,000,000.
+    pub data_retention: Option<u32>,
+    /// The same for files.
+    pub file_retention: Option<u32>,
+    /// Those of `data` and `file` whose keys may be released again.
+    pub archive: Option<Vec<Purpose>>,
+}
+
+/// The rules that a device follows by its profile, with what the profile inherits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
-    /// Seconds for which a certificate is valid.
     certificate_validity: u64,
-    /// Seconds in an epoch; 0 for none.
     period: u64,
-    /// Keys in an epoch; 0 for no bound.
     max_uses: u64,
     /// Bit n − 1: suite n is allowed.
     suites: u8,
-    /// Seconds for which a trust verdict may be kept.
     verdict_lifetime: u64,
+    rekey_after: u64,
+    quarantine_on_clone: bool,
+    token_retention: u32,
+    data_retention: u32,
+    file_retention: u32,
+    archives_data: bool,
+    archives_files: bool,
 }
 
 impl Profile {
-    /// Certificates for a day, keys for an hour, both suites, verdicts for five minutes.
+    /// Certificates for a day, epochs of an hour, both suites, verdicts for five minutes, new keys every 30 days, clones
+    /// quarantined; tokens for one epoch after their own, nothing else kept, nothing released twice.
     pub const DEFAULT: Self = Self {
         certificate_validity: 86_400,
         period: 3_600,
         max_uses: 0,
         suites: 0b11,
         verdict_lifetime: 300,
+        rekey_after: 30 * 86_400,
+        quarantine_on_clone: true,
+        token_retention: 1,
+        data_retention: 0,
+        file_retention: 0,
+        archives_data: false,
+        archives_files: false,
     };
 
-    /// A profile whose certificates are valid for 5 minutes to 10 days, with a period of 0 or at least 60 seconds, at least one
-    /// suite of 1 and 2, and verdicts that may be kept for at most a day.
-    pub fn new(
-        certificate_validity: u64,
-        period: u64,
-        max_uses: u64,
-        suites: &[u32],
-        verdict_lifetime: u64,
-    ) -> Result<Self, ProfileError> {
-        let range = |field, value, min, max| {
-            (min..=max).contains(&value).then_some(value).ok_or(ProfileError { field, value, min, max })
-        };
-        range("certificate_validity", certificate_validity, 300, 864_000)?;
-        if period != 0 {
-            range("period", period, 60, 10 * 366 * 86_400)?;
+    /// This profile with what `fields` sets in the place of its own. Whether they are within their bounds does not depend on
+    /// this profile.
+    pub fn with(self, fields: &ProfileFields) -> Result<Self, ProfileError> {
+        let given = self.replaced_by(fields)?;
+        let (day, years) = (86_400, 10 * 366 * 86_400);
+        range("certificate_validity", given.certificate_validity, 300, 10 * day)?;
+        if given.period != 0 {
+            range("period", given.period, 60, years)?;
         }
-        range("verdict_lifetime", verdict_lifetime, 0, 86_400)?;
-        range("suites", suites.len() as u64, 1, 2)?;
-        let mut bits = 0;
-        for suite in suites {
-            bits |= 1 << (range("suites", u64::from(*suite), 1, 2)? - 1);
+        range("verdict_lifetime", given.verdict_lifetime, 0, day)?;
+        range("token_retention", given.token_retention.into(), 0, 1_000)?;
+        range("data_retention", given.data_retention.into(), 0, 10_000_000)?;
+        range("file_retention", given.file_retention.into(), 0, 10_000_000)?;
+        if given.rekey_after != 0 {
+            range("rekey_after", given.rekey_after, 3_600, years)?;
         }
-        Ok(Self { certificate_validity, period, max_uses, suites: bits, verdict_lifetime })
+        Ok(given)
+    }
+
+    fn replaced_by(self, fields: &ProfileFields) -> Result<Self, ProfileError> {
+        let archives =
+            |purpose| fields.archive.as_ref().map(|purposes| purposes.iter().any(|one| *one == purpose));
+        if let Some(purposes) = &fields.archive {
+            range("archive", purposes.len() as u64, 0, 2)?;
+            for purpose in purposes {
+                range("archive", *purpose as u64, Purpose::Data as u64, Purpose::File as u64)?;
+            }
+        }
+        Ok(Self {
+            certificate_validity: fields.certificate_validity.unwrap_or(self.certificate_validity),
+            period: fields.period.unwrap_or(self.period),
+            max_uses: fields.max_uses.unwrap_or(self.max_uses),
+            suites: fields.suites.as_deref().map_or(Ok(self.suites), suites)?,
+            verdict_lifetime: fields.verdict_lifetime.unwrap_or(self.verdict_lifetime),
+            rekey_after: fields.rekey_after.unwrap_or(self.rekey_after),
+            quarantine_on_clone: fields.quarantine_on_clone.unwrap_or(self.quarantine_on_clone),
+            token_retention: fields.token_retention.unwrap_or(self.token_retention),
+            data_retention: fields.data_retention.unwrap_or(self.data_retention),
+            file_retention: fields.file_retention.unwrap_or(self.file_retention),
+            archives_data: archives(Purpose::Data).unwrap_or(self.archives_data),
+            archives_files: archives(Purpose::File).unwrap_or(self.archives_files),
+        })
     }
 
     /// Seconds for which a certificate is valid.
@@ -60,6 +120,40 @@ impl Profile {
     /// Seconds for which a trust verdict may be kept.
     pub fn verdict_lifetime(&self) -> u64 {
         self.verdict_lifetime
+    }
+
+    /// Seconds after which a device is to agree on keys anew; `None` where only a rotation asks for it.
+    ///
+    /// It is longer than what is set where the generations that are kept for what was sealed under them would fill a device's
+    /// record (DDKG-1 §6): time alone fills half of it, the other half is for rotations that are asked for.
+    pub fn rekey_after(&self) -> Option<u64> {
+        let kept = u64::from(self.data_retention.max(self.file_retention)).saturating_mul(self.period);
+        (self.rekey_after != 0).then(|| self.rekey_after.max(kept.div_ceil(FILLED_BY_TIME)))
+    }
+
+    /// Whether a clone alarm takes the device out of trust until a human decides.
+    pub fn quarantines_clones(&self) -> bool {
+        self.quarantine_on_clone
+    }
+
+    /// Epochs for which what was made with a key of `purpose` is taken after its own. Proofs have one, so that a late message
+    /// can be told from a clone (DDKG-1 §5).
+    pub fn retention(&self, purpose: Purpose) -> u32 {
+        match purpose {
+            Purpose::Proof => 1,
+            Purpose::Token => self.token_retention,
+            Purpose::Data => self.data_retention,
+            Purpose::File => self.file_retention,
+        }
+    }
+
+    /// Whether a key of `purpose` may be released again (DDKG-1 §7). Once is the rule; proofs and tokens know no other.
+    pub fn archives(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Proof | Purpose::Token => false,
+            Purpose::Data => self.archives_data,
+            Purpose::File => self.archives_files,
+        }
     }
 
     /// The schedule of a generation that starts at Unix second `now`.
@@ -76,6 +170,52 @@ impl Profile {
     pub fn suites(&self) -> impl Iterator<Item = u32> {
         (1..=2).filter(|number| self.allows_suite(*number)).map(u32::from)
     }
+
+    /// Every field as it holds.
+    pub fn fields(&self) -> ProfileFields {
+        let archived = [Purpose::Data, Purpose::File].into_iter().filter(|purpose| self.archives(*purpose));
+        ProfileFields {
+            certificate_validity: Some(self.certificate_validity),
+            period: Some(self.period),
+            max_uses: Some(self.max_uses),
+            suites: Some(self.suites().collect()),
+            verdict_lifetime: Some(self.verdict_lifetime),
+            rekey_after: Some(self.rekey_after),
+            quarantine_on_clone: Some(self.quarantine_on_clone),
+            token_retention: Some(self.token_retention),
+            data_retention: Some(self.data_retention),
+            file_retention: Some(self.file_retention),
+            archive: Some(archived.collect()),
+        }
+    }
+}
+
+impl ProfileFields {
+    /// These fields, with those of `before` where nothing is set.
+    pub fn or(self, before: Self) -> Self {
+        Self {
+            certificate_validity: self.certificate_validity.or(before.certificate_validity),
+            period: self.period.or(before.period),
+            max_uses: self.max_uses.or(before.max_uses),
+            suites: self.suites.or(before.suites),
+            verdict_lifetime: self.verdict_lifetime.or(before.verdict_lifetime),
+            rekey_after: self.rekey_after.or(before.rekey_after),
+            quarantine_on_clone: self.quarantine_on_clone.or(before.quarantine_on_clone),
+            token_retention: self.token_retention.or(before.token_retention),
+            data_retention: self.data_retention.or(before.data_retention),
+            file_retention: self.file_retention.or(before.file_retention),
+            archive: self.archive.or(before.archive),
+        }
+    }
+}
+
+fn suites(numbers: &[u32]) -> Result<u8, ProfileError> {
+    range("suites", numbers.len() as u64, 1, 2)?;
+    numbers.iter().try_fold(0, |bits, number| Ok(bits | 1 << (range("suites", (*number).into(), 1, 2)? - 1)))
+}
+
+fn range(field: &'static str, value: u64, min: u64, max: u64) -> Result<u64, ProfileError> {
+    (min..=max).contains(&value).then_some(value).ok_or(ProfileError { field, value, min, max })
 }
 
 /// A value of a profile is out of its range.
@@ -92,26 +232,87 @@ pub struct ProfileError {
     pub max: u64,
 }
 
+/// Of the 16 generations that a record keeps for what was sealed under them (DDKG-1 §6).
+const FILLED_BY_TIME: u64 = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
+
+    fn wrong(fields: &ProfileFields) -> &'static str {
+        Profile::DEFAULT.with(fields).unwrap_err().field
+    }
 
     #[test]
     fn each_field_at_its_bounds() {
-        assert!(Profile::new(300, 60, 0, &[1], 0).is_ok());
-        assert!(Profile::new(864_000, 0, 0, &[1, 2], 86_400).is_ok());
-        for (profile, field) in [
-            (Profile::new(299, 0, 0, &[1], 0), "certificate_validity"),
-            (Profile::new(864_001, 0, 0, &[1], 0), "certificate_validity"),
-            (Profile::new(300, 59, 0, &[1], 0), "period"),
-            (Profile::new(300, 0, 0, &[], 0), "suites"),
-            (Profile::new(300, 0, 0, &[3], 0), "suites"),
-            (Profile::new(300, 0, 0, &[0], 0), "suites"),
-            (Profile::new(300, 0, 0, &[1], 86_401), "verdict_lifetime"),
+        const YEARS: u64 = 10 * 366 * 86_400;
+        let none = ProfileFields::default;
+        for good in [
+            ProfileFields { certificate_validity: Some(300), period: Some(60), ..none() },
+            ProfileFields { certificate_validity: Some(864_000), period: Some(YEARS), ..none() },
+            ProfileFields { period: Some(0), max_uses: Some(u64::MAX), suites: Some(vec![1, 2]), ..none() },
+            ProfileFields { verdict_lifetime: Some(86_400), rekey_after: Some(3_600), ..none() },
+            ProfileFields { rekey_after: Some(YEARS), token_retention: Some(1_000), ..none() },
+            ProfileFields { rekey_after: Some(0), data_retention: Some(10_000_000), ..none() },
+            ProfileFields { archive: Some(vec![Purpose::File, Purpose::Data]), ..none() },
         ] {
-            assert_eq!(profile.unwrap_err().field, field);
+            assert!(Profile::DEFAULT.with(&good).is_ok(), "{good:?}");
         }
-        let only_2 = Profile::new(300, 0, 0, &[2], 0).unwrap();
+        for (bad, field) in [
+            (ProfileFields { certificate_validity: Some(299), ..none() }, "certificate_validity"),
+            (ProfileFields { certificate_validity: Some(864_001), ..none() }, "certificate_validity"),
+            (ProfileFields { period: Some(59), ..none() }, "period"),
+            (ProfileFields { period: Some(YEARS + 1), ..none() }, "period"),
+            (ProfileFields { suites: Some(vec![]), ..none() }, "suites"),
+            (ProfileFields { suites: Some(vec![3]), ..none() }, "suites"),
+            (ProfileFields { suites: Some(vec![0]), ..none() }, "suites"),
+            (ProfileFields { suites: Some(vec![1; 3]), ..none() }, "suites"),
+            (ProfileFields { verdict_lifetime: Some(86_401), ..none() }, "verdict_lifetime"),
+            (ProfileFields { rekey_after: Some(3_599), ..none() }, "rekey_after"),
+            (ProfileFields { rekey_after: Some(YEARS + 1), ..none() }, "rekey_after"),
+            (ProfileFields { token_retention: Some(1_001), ..none() }, "token_retention"),
+            (ProfileFields { data_retention: Some(10_000_001), ..none() }, "data_retention"),
+            (ProfileFields { file_retention: Some(10_000_001), ..none() }, "file_retention"),
+            (ProfileFields { archive: Some(vec![Purpose::Token]), ..none() }, "archive"),
+            (ProfileFields { archive: Some(vec![Purpose::Data; 3]), ..none() }, "archive"),
+        ] {
+            assert_eq!(wrong(&bad), field, "{bad:?}");
+        }
+        let only_2 = Profile::DEFAULT.with(&ProfileFields { suites: Some(vec![2]), ..none() }).unwrap();
         assert!(!only_2.allows_suite(1) && only_2.allows_suite(2) && !only_2.allows_suite(3));
+    }
+
+    #[test]
+    fn keys_are_not_agreed_so_often_that_a_record_is_filled() {
+        // A year of hours: 8,760 epochs. Eight generations must last as long.
+        let fields = |rekey_after| ProfileFields {
+            data_retention: Some(8_760),
+            rekey_after: Some(rekey_after),
+            ..ProfileFields::default()
+        };
+        let least = 8_760 * 3_600 / 8;
+        for (set, after) in [(3_600, Some(least)), (least + 1, Some(least + 1)), (0, None)] {
+            assert_eq!(Profile::DEFAULT.with(&fields(set)).unwrap().rekey_after(), after);
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_is_inherited() {
+        let fields = ProfileFields {
+            max_uses: Some(7),
+            quarantine_on_clone: Some(false),
+            archive: Some(vec![Purpose::Data]),
+            ..ProfileFields::default()
+        };
+        let own = Profile::DEFAULT.with(&fields).unwrap();
+        assert_eq!((own.schedule(9).max_uses, own.schedule(9).period), (7, 3_600));
+        assert!(!own.quarantines_clones() && own.archives(Purpose::Data) && !own.archives(Purpose::File));
+        let below = own.with(&ProfileFields { archive: Some(vec![]), ..ProfileFields::default() }).unwrap();
+        assert!(!below.archives(Purpose::Data) && !below.quarantines_clones());
+        assert_eq!(below.with(&ProfileFields::default()), Ok(below));
+        assert_eq!(Profile::DEFAULT.with(&own.fields()), Ok(own), "fields() leaves nothing out");
+        let merged = ProfileFields { max_uses: Some(8), ..ProfileFields::default() }.or(fields);
+        assert_eq!((merged.max_uses, merged.quarantine_on_clone), (Some(8), Some(false)));
     }
 }

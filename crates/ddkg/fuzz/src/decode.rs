@@ -139,7 +139,7 @@ fn challenge(data: &[u8]) {
 
 fn proof_request(request: &ProofRequest) {
     refused(|record| {
-        let (offer, checked) = world::offer(record, START, &mut Counter(5));
+        let (offer, checked) = world::offer(record, record.attributes().names(), START, &mut Counter(5));
         record.verify(request, checked, &offer.recipe, b"", START, &world::policy())
     });
 }
@@ -153,7 +153,7 @@ fn acked_reply(reply: AckedReply) {
 }
 
 fn ask_rekey(record: &Record, device: &mut DeviceState, suite: Suite) -> (ProofRequest, RekeyAsk, InFlight) {
-    let (offer, _) = world::offer(record, START, &mut Counter(6));
+    let (offer, _) = world::offer(record, record.attributes().names(), START, &mut Counter(6));
     let ask = device.ask_challenge();
     let measured = world::attributes().digests();
     let unsaved = device.rekey(ask, &offer, &measured, suite, &mut Counter(7)).expect("a good challenge");
@@ -163,7 +163,7 @@ fn ask_rekey(record: &Record, device: &mut DeviceState, suite: Suite) -> (ProofR
 /// A device proves a rekey, and the authority answers what it sent as body.
 fn rekey_ask(ask: &RekeyAsk) {
     let (mut record, mut device) = world::pair();
-    let (offer, checked) = world::offer(&record, START, &mut Counter(8));
+    let (offer, checked) = world::offer(&record, record.attributes().names(), START, &mut Counter(8));
     let (challenge_ask, measured) = (device.ask_challenge(), world::attributes().digests());
     let action = "rekey".parse().expect("an action");
     let body = ask.encode();
@@ -185,7 +185,7 @@ fn rekey_ask(ask: &RekeyAsk) {
 fn rekey_answer(suite: Suite, body: &[u8]) {
     let (mut record, mut device) = world::pair();
     let (request, ask, in_flight) = ask_rekey(&record, &mut device, suite);
-    let (offer, checked) = world::offer(&record, START, &mut Counter(6));
+    let (offer, checked) = world::offer(&record, record.attributes().names(), START, &mut Counter(6));
     let accepted = record
         .verify(&request, checked, &offer.recipe, &ask.encode(), START, &world::policy())
         .expect("an honest proof");

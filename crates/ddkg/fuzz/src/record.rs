@@ -1,12 +1,12 @@
 //! An authority's record. A twin of the device is made from its trees, so that macs are right and the fuzzer gets behind
-//! them.
+//! them. No challenge asks for an attribute: the digests of the record's cannot be turned into measurements.
 
 use super::device_state::with_checksum;
 use super::world::{self, Counter};
 use wardein_ddkg::authority::{Accepted, Expected, Record, Refusal};
 use wardein_ddkg::device::{Clock, DeviceState, InFlight};
 use wardein_ddkg::message::{ProofRequest, RekeyAsk};
-use wardein_ddkg::{AttributeDigests, Attributes, Cover, Policy};
+use wardein_ddkg::{Attributes, Cover, Policy, Recipe};
 use wardein_domain::Purpose;
 
 /// The first 8 bytes are the time in Unix seconds, the rest is the record.
@@ -16,8 +16,6 @@ pub fn record(data: &[u8]) {
     assert!(record.encode().expose() == bytes, "decoded from a second form");
     let (now, policy) = (u64::from_be_bytes(*now), world::policy());
 
-    // Bound to no attribute of the record: their digests cannot be turned into measurements.
-    record.set_attributes(AttributeDigests::default());
     if let Some(mut device) = twin(&record) {
         tokens_and_payloads(&mut record, &mut device, now, &policy);
         let first = prove(&mut record, &mut device, now, &policy);
@@ -94,7 +92,7 @@ fn prove(
     policy: &Policy,
 ) -> Option<(ProofRequest, Accepted)> {
     for attempt in 0..3 {
-        let (offer, checked) = world::offer(record, now, &mut Counter(attempt));
+        let (offer, checked) = world::offer(record, Recipe::default(), now, &mut Counter(attempt));
         let (ask, action) = (device.ask_challenge(), "authenticate".parse().expect("an action"));
         let measured = Attributes::new().digests();
         let unsaved = device.prove(ask, &offer, &measured, action, b"", &mut Counter(attempt)).ok()?;
@@ -121,7 +119,7 @@ fn acknowledge(device: &mut DeviceState, in_flight: InFlight, accepted: &Accepte
 }
 
 fn again_is_refused(record: &mut Record, request: &ProofRequest, now: u64, policy: &Policy) {
-    let (offer, checked) = world::offer(record, now, &mut Counter(3));
+    let (offer, checked) = world::offer(record, Recipe::default(), now, &mut Counter(3));
     let before = record.encode();
     let again = record.verify(request, checked, &offer.recipe, b"", now, policy);
     assert!(again.is_err(), "a proof was accepted twice");
@@ -129,7 +127,7 @@ fn again_is_refused(record: &mut Record, request: &ProofRequest, now: u64, polic
 }
 
 fn rekey(record: &mut Record, device: &mut DeviceState, now: u64, policy: &Policy) {
-    let (offer, checked) = world::offer(record, now, &mut Counter(4));
+    let (offer, checked) = world::offer(record, Recipe::default(), now, &mut Counter(4));
     let (ask, suite, measured) = (device.ask_challenge(), device.suite(), Attributes::new().digests());
     let Ok(unsaved) = device.rekey(ask, &offer, &measured, suite, &mut Counter(5)) else { return };
     let (request, rekey, in_flight): (_, RekeyAsk, _) = world::save(unsaved, &mut Vec::new());

@@ -6,7 +6,7 @@ use wardein_crypto::{Entropy, EntropyError, P256SigningKey, Secret};
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{DeviceState, Enrolling};
 use wardein_ddkg::message::{ChallengeOffer, EnrollReply};
-use wardein_ddkg::{Attributes, ChallengeKey, CheckedChallenge, DeviceName, Policy, Purposes, Suite};
+use wardein_ddkg::{Attributes, ChallengeKey, CheckedChallenge, DeviceName, Policy, Purposes, Recipe, Suite};
 use wardein_domain::Schedule;
 
 /// When everything begins, in Unix seconds.
@@ -118,9 +118,14 @@ pub fn save<M>(unsaved: wardein_ddkg::device::Unsaved<'_, M>, saved: &mut Vec<u8
     written.expect("writing to memory does not fail")
 }
 
-/// A challenge for all that the record expects, issued now, and the proof that it is good.
-pub fn offer(record: &Record, now: u64, entropy: &mut Counter) -> (ChallengeOffer, CheckedChallenge) {
-    let (key, recipe, now_ms) = (challenge_key(), record.attributes().names(), now.saturating_mul(1_000));
+/// A challenge for `recipe`, issued now, and the proof that it is good.
+pub fn offer(
+    record: &Record,
+    recipe: Recipe,
+    now: u64,
+    entropy: &mut Counter,
+) -> (ChallengeOffer, CheckedChallenge) {
+    let (key, now_ms) = (challenge_key(), now.saturating_mul(1_000));
     let challenge = key.issue(record.device(), &recipe, now_ms, entropy).expect("there is entropy");
     let checked = key.check(&challenge, record.device(), &recipe, now_ms, &policy()).expect("it is good now");
     (ChallengeOffer { challenge, server_time: now, recipe }, checked)

@@ -22,6 +22,10 @@ impl Record {
         out.put(&[FORMAT]);
         put_device(&mut out, &self.device);
         self.attributes.put(&mut out);
+        out.put(&[u8::from(self.announced.is_some())]);
+        if let Some(announced) = &self.announced {
+            announced.put(&mut out);
+        }
         self.enrollment.put(&mut out);
         self.active.put(&mut out);
         out.put(&[u8::from(self.pending.is_some())]);
@@ -48,6 +52,10 @@ impl Record {
         }
         let device = read_device(&mut reader)?;
         let attributes = AttributeDigests::read(&mut reader)?;
+        let announced = match reader.small("has announced attributes", 1)? {
+            0 => None,
+            _ => Some(AttributeDigests::read(&mut reader)?),
+        };
         let enrollment = Enrollment::read(&mut reader)?;
         let active = Generation::read(&mut reader)?;
         let pending = match reader.small("has pending", 1)? {
@@ -72,7 +80,7 @@ impl Record {
             replaced.push_back(Replaced { number, proof: Cover::read(&mut reader)? });
         }
         reader.finish("record")?;
-        Ok(Self { device, attributes, enrollment, active, pending, retired, replaced })
+        Ok(Self { device, attributes, announced, enrollment, active, pending, retired, replaced })
     }
 }
 

@@ -68,6 +68,7 @@ impl Record {
         let record = Self {
             device: request.device.clone(),
             attributes: request.attributes.digests(),
+            announced: None,
             enrollment: Enrollment::Pending { request: digest, reply: reply.clone(), confirm },
             active: Generation::new(terms.generation, suite, terms.schedule, 0, &root, terms.purposes),
             pending: None,

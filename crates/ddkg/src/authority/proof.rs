@@ -22,12 +22,18 @@ pub struct Accepted {
     ack: AckKey,
     is_rekey: bool,
     activated: bool,
+    shows_announced: bool,
 }
 
 impl Accepted {
     /// Whether this was the first proof of a generation that a rekey agreed on.
     pub fn has_activated(&self) -> bool {
         self.activated
+    }
+
+    /// Whether this was the first proof that shows the attributes that the device announced: they are on record now.
+    pub fn has_adopted_attributes(&self) -> bool {
+        self.shows_announced
     }
 
     /// Whether the action was `rekey`.
@@ -63,9 +69,10 @@ impl Record {
         if Digest::of(body) != request.body_digest {
             return Err(Refusal::BodyWrong);
         }
-        let binding =
-            self.attributes.binding(request.challenge.as_bytes(), recipe).map_err(Refusal::NotMeasured)?;
-        let proof = Proof::new(request, checked, binding);
+        let challenge = request.challenge.as_bytes();
+        let expected = self.attributes.binding(challenge, recipe).map_err(Refusal::NotMeasured)?;
+        let announced = self.announced.as_ref().and_then(|names| names.binding(challenge, recipe).ok());
+        let proof = Proof::new(request, checked, expected, announced);
         let is_pending = self.pending.as_ref().is_some_and(|pending| pending.number == request.generation);
         let judged = if is_pending || request.generation == self.active.number {
             let live = if is_pending { self.pending.as_mut() } else { Some(&mut self.active) };
@@ -77,6 +84,9 @@ impl Record {
         accepted.activated = is_pending;
         if is_pending {
             self.activate(now, policy);
+        }
+        if let Some(announced) = self.announced.take_if(|_| accepted.shows_announced) {
+            self.attributes = announced;
         }
         self.enrollment = Enrollment::Done;
         self.settle(now, policy);
@@ -149,7 +159,8 @@ impl Generation {
         };
         let place = self.ledger.place(&proof.claim, &self.schedule, &bounds, policy.skew_ms)?;
         let epoch_secret = tree.cover.recall(proof.claim.epoch).map_err(|_| Refusal::MacWrong)?;
-        let (epoch_secret, key) = proof.key_of(epoch_secret.duplicate()).ok_or(Refusal::MacWrong)?;
+        let proved = proof.made_in(epoch_secret.duplicate()).ok_or(Refusal::MacWrong)?;
+        let Proved { epoch_secret, key, binding } = proved;
         match place {
             Place::Open => self.ledger.accept(&proof.claim),
             Place::Closed => {
@@ -163,9 +174,10 @@ impl Generation {
             transcript: proof.transcript,
             generation: self.number,
             epoch_secret,
-            ack: key.ack(&proof.binding),
+            ack: key.ack(&binding),
             is_rekey: proof.claim.is_rekey,
             activated: false,
+            shows_announced: proof.announced == Some(binding),
         })
     }
 }
@@ -175,11 +187,26 @@ struct Proof<'a> {
     request: &'a ProofRequest,
     claim: Claim,
     transcript: Digest,
+    /// By the attributes on record.
+    expected: Binding,
+    /// By those that the device announced. Where they bring only new names, this is the same.
+    announced: Option<Binding>,
+}
+
+/// What a right mac shows: the key that it was made with, and what was measured.
+struct Proved {
+    epoch_secret: EpochSecret,
+    key: NumberKey,
     binding: Binding,
 }
 
 impl<'a> Proof<'a> {
-    fn new(request: &'a ProofRequest, checked: CheckedChallenge, binding: Binding) -> Self {
+    fn new(
+        request: &'a ProofRequest,
+        checked: CheckedChallenge,
+        expected: Binding,
+        announced: Option<Binding>,
+    ) -> Self {
         let transcript = request.transcript();
         let mut mark = [0; 8];
         mark.copy_from_slice(transcript.as_ref().split_at(8).0);
@@ -190,18 +217,20 @@ impl<'a> Proof<'a> {
             is_rekey: request.action.is_rekey(),
             mark,
         };
-        Self { request, claim, transcript, binding }
+        Self { request, claim, transcript, expected, announced }
     }
 
-    /// The key that this proof was made with, if `cover` yields it and the mac is right.
-    fn key_in(&self, cover: &Cover) -> Option<(EpochSecret, NumberKey)> {
-        self.key_of(cover.epoch_secret(self.request.epoch).ok()?)
+    /// What this proof shows, if `cover` yields its key and the mac is right.
+    fn key_in(&self, cover: &Cover) -> Option<Proved> {
+        self.made_in(cover.epoch_secret(self.request.epoch).ok()?)
     }
 
-    fn key_of(&self, epoch_secret: EpochSecret) -> Option<(EpochSecret, NumberKey)> {
+    fn made_in(&self, epoch_secret: EpochSecret) -> Option<Proved> {
         let key = epoch_secret.key(self.request.number);
-        key.device_mac(&self.binding).verify(&self.transcript, &self.request.mac).ok()?;
-        Some((epoch_secret, key))
+        let is_right =
+            |binding: &Binding| key.device_mac(binding).verify(&self.transcript, &self.request.mac).is_ok();
+        let binding = self.announced.into_iter().chain([self.expected]).find(is_right)?;
+        Some(Proved { epoch_secret, key, binding })
     }
 
     fn clone_suspected(&self, sign: CloneSign, judged_by: &Generation) -> Refusal {

@@ -17,6 +17,8 @@ use wardein_domain::{Purpose, Schedule};
 pub struct Record {
     pub(super) device: DeviceName,
     pub(super) attributes: AttributeDigests,
+    /// What the device said that it will measure; a proof that shows it makes it what is expected.
+    pub(super) announced: Option<AttributeDigests>,
     pub(super) enrollment: Enrollment,
     pub(super) active: Generation,
     /// Agreed by a rekey, not used yet.
@@ -114,11 +116,6 @@ impl Record {
         &self.attributes
     }
 
-    /// Takes over the attributes that an accepted proof of the action `attributes` brought.
-    pub fn set_attributes(&mut self, attributes: AttributeDigests) {
-        self.attributes = attributes;
-    }
-
     /// How far the enrollment has come.
     pub fn standing(&self) -> Standing {
         match self.enrollment {
@@ -145,6 +142,11 @@ impl Record {
     /// The schedule of the active generation.
     pub fn schedule(&self) -> &Schedule {
         &self.active.schedule
+    }
+
+    /// Whether another generation can be agreed on: not while as many as a record may hold are kept for what was sealed under them.
+    pub fn can_rekey(&self) -> bool {
+        self.retired.len() < MAX_RETIRED
     }
 
     /// The highest proof epoch accepted in the active generation.

@@ -5,7 +5,7 @@ use crate::ledger::CloneSign;
 use crate::suite::{AnswerError, ShareInvalid};
 use crate::tree::OutOfRange;
 use wardein_crypto::{Digest, EntropyError, SigningError};
-use wardein_domain::{Audience, Purpose};
+use wardein_domain::{AttributeName, Audience, Purpose};
 
 /// Why the authority refuses a message. The record is as it was before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum Refusal {
     /// The recipe asks for an attribute that the device was not enrolled with.
     #[error("recipe: {0}")]
     NotMeasured(NotMeasured),
+    /// What the device announces lacks an attribute that it is expected to measure.
+    #[error("attribute {0} is on record and was left out; only enrolling anew drops one")]
+    AttributeDropped(AttributeName),
     /// The generation is none that the authority knows.
     #[error("generation {claimed} is unknown; {active} is active")]
     GenerationUnknown {
@@ -138,6 +141,7 @@ impl Refusal {
             Self::EnrollmentPending => "enrollment-pending",
             Self::ConfirmationWrong => "confirmation-wrong",
             Self::NotMeasured(_) => "attribute-unknown",
+            Self::AttributeDropped(_) => "attribute-dropped",
             Self::GenerationUnknown { .. } => "generation-unknown",
             Self::GenerationPending { .. } => "generation-pending",
             Self::Retired { .. } => "retired",

@@ -1,7 +1,7 @@
 //! Rekey, the authority's part (specification, section 6).
 
 use super::proof::Accepted;
-use super::record::{Generation, MAX_REPLACED, MAX_RETIRED, Record, Replaced};
+use super::record::{Generation, MAX_REPLACED, Record, Replaced};
 use super::refusal::Refusal;
 use crate::message::{RekeyAnswer, RekeyAsk, rekey_transcript};
 use crate::rekey::next_root;
@@ -25,7 +25,7 @@ impl Record {
         if claimed != active || !accepted.is_rekey() {
             return Err(Refusal::GenerationUnknown { claimed, active });
         }
-        if self.retired.len() >= MAX_RETIRED {
+        if !self.can_rekey() {
             return Err(Refusal::RetentionFull { kept: self.retired.len() });
         }
         let (share, agreed) = answer(&ask.share, entropy)?;

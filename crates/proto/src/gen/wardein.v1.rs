@@ -132,6 +132,8 @@ pub struct RevokeOperatorRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeOperatorResponse {}
+/// What holds for a group of devices. What is not set is inherited from the tenant's profile `default`; what is not set there
+/// has the value that is named here.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Profile {
     #[prost(string, tag = "1")]
@@ -139,29 +141,59 @@ pub struct Profile {
     /// 1 to 32 bytes of `a-z 0-9 -`. `default` exists in every tenant.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// Seconds for which a device's certificate is valid: 300 to 864,000.
-    #[prost(uint64, tag = "3")]
-    pub certificate_validity: u64,
-    /// Seconds in an epoch; 0 for none.
-    #[prost(uint64, tag = "4")]
-    pub period: u64,
-    /// Keys in an epoch; 0 for no bound.
-    #[prost(uint64, tag = "5")]
-    pub max_uses: u64,
-    /// The suites that are allowed: 1, 2.
+    /// Seconds for which a device's certificate is valid: 300 to 864,000. 86,400.
+    #[prost(uint64, optional, tag = "3")]
+    pub certificate_validity: ::core::option::Option<u64>,
+    /// Seconds in an epoch: 60 to ten years; 0 for none. 3,600.
+    #[prost(uint64, optional, tag = "4")]
+    pub period: ::core::option::Option<u64>,
+    /// Keys in an epoch; 0 for no bound. 0.
+    #[prost(uint64, optional, tag = "5")]
+    pub max_uses: ::core::option::Option<u64>,
+    /// The suites that are allowed: 1, 2; empty where it is not set. Both.
     #[prost(uint32, repeated, tag = "6")]
     pub suites: ::prost::alloc::vec::Vec<u32>,
-    /// Seconds for which a trust verdict may be kept: 0 to 86,400.
+    /// Seconds for which a trust verdict may be kept: 0 to 86,400. 300.
+    #[prost(uint64, optional, tag = "7")]
+    pub verdict_lifetime: ::core::option::Option<u64>,
+    /// Seconds after which a device is to agree on keys anew: 3,600 to ten years; 0 for only when it is asked. 2,592,000.
+    #[prost(uint64, optional, tag = "8")]
+    pub rekey_after: ::core::option::Option<u64>,
+    /// Whether a clone alarm takes the device out of trust until a human decides. true.
+    #[prost(bool, optional, tag = "9")]
+    pub quarantine_on_clone: ::core::option::Option<bool>,
+    /// Epochs for which tokens are accepted after their own: 0 to 1,000. 1.
+    #[prost(uint32, optional, tag = "10")]
+    pub token_retention: ::core::option::Option<u32>,
+    /// Epochs for which payloads can be opened after their own: 0 to 10,000,000. 0.
+    #[prost(uint32, optional, tag = "11")]
+    pub data_retention: ::core::option::Option<u32>,
+    /// The same for files. 0.
+    #[prost(uint32, optional, tag = "12")]
+    pub file_retention: ::core::option::Option<u32>,
+    /// Whose keys may be released again. None.
     ///
-    /// Next unused field number: 8.
-    #[prost(uint64, tag = "7")]
-    pub verdict_lifetime: u64,
+    /// Next unused field number: 14.
+    #[prost(message, optional, tag = "13")]
+    pub archive: ::core::option::Option<Archive>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Archive {
+    /// `data`, `file`, or neither.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, repeated, tag = "1")]
+    pub purposes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutProfileRequest {
-    /// Next unused field number: 2.
     #[prost(message, optional, tag = "1")]
     pub profile: ::core::option::Option<Profile>,
+    /// What is not set stays as it is; otherwise it is inherited from then on.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bool, tag = "2")]
+    pub merge: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutProfileResponse {}
@@ -173,9 +205,113 @@ pub struct ListProfilesRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListProfilesResponse {
-    /// Next unused field number: 2.
+    /// What was set.
     #[prost(message, repeated, tag = "1")]
     pub profiles: ::prost::alloc::vec::Vec<Profile>,
+    /// What holds, in the same order: every field is set.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, repeated, tag = "2")]
+    pub effective: ::prost::alloc::vec::Vec<Profile>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateKeysRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The devices of this profile alone.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// This device alone. Not with `profile`.
+    #[prost(string, tag = "3")]
+    pub device_id: ::prost::alloc::string::String,
+    /// A device whose keys were agreed before may rekey, and nothing else, until it has; otherwise it may go on meanwhile.
+    #[prost(bool, tag = "4")]
+    pub required: bool,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateKeysResponse {
+    /// Unix seconds: keys that were agreed until then are to be agreed anew.
+    ///
+    /// Next unused field number: 2.
+    #[prost(uint64, tag = "1")]
+    pub rotated_at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKeyStatusRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile to tell of; empty for that of the device, or for `default`.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// The device to tell of; empty for none.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub device_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKeyStatusResponse {
+    #[prost(string, tag = "1")]
+    pub profile: ::prost::alloc::string::String,
+    /// Seconds in an epoch; 0 for none.
+    #[prost(uint64, tag = "2")]
+    pub period: u64,
+    /// Keys in an epoch; 0 for no bound.
+    #[prost(uint64, tag = "3")]
+    pub max_uses: u64,
+    /// Seconds after which devices are to agree on keys anew; 0 for only when they are asked. It is longer than what is set where
+    /// generations are kept so long for what was sealed under them that a device's record would be full.
+    #[prost(uint64, tag = "4")]
+    pub rekey_after: u64,
+    #[prost(uint32, repeated, tag = "5")]
+    pub suites: ::prost::alloc::vec::Vec<u32>,
+    /// Unix seconds: keys that were agreed until then are to be agreed anew, by the latest rotation of any level; 0 for none.
+    #[prost(uint64, tag = "6")]
+    pub rotated_at: u64,
+    /// Unix seconds: likewise by the latest rotation that was required.
+    #[prost(uint64, tag = "7")]
+    pub required_at: u64,
+    /// Of the device that was asked about.
+    ///
+    /// Next unused field number: 9.
+    #[prost(message, optional, tag = "8")]
+    pub device: ::core::option::Option<DeviceKeys>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceKeys {
+    /// The generation in use.
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// A generation that was agreed and not used yet; 0 for none.
+    #[prost(uint64, tag = "2")]
+    pub pending_generation: u64,
+    #[prost(uint32, tag = "3")]
+    pub suite: u32,
+    /// Unix seconds at which the generation in use was agreed.
+    #[prost(uint64, tag = "4")]
+    pub agreed_at: u64,
+    /// Unix seconds at which it is to be agreed anew by its age; 0 where only a rotation asks for it.
+    #[prost(uint64, tag = "5")]
+    pub due_at: u64,
+    /// `free`, `due` or `required`.
+    #[prost(string, tag = "6")]
+    pub rekey: ::prost::alloc::string::String,
+    /// The highest epoch of an accepted proof.
+    #[prost(uint32, tag = "7")]
+    pub proof_epoch: u32,
+    /// Seconds in an epoch of the generation in use; 0 for none.
+    #[prost(uint64, tag = "8")]
+    pub period: u64,
+    /// Keys in an epoch of the generation in use; 0 for no bound.
+    ///
+    /// Next unused field number: 10.
+    #[prost(uint64, tag = "9")]
+    pub max_uses: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Device {
@@ -496,7 +632,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "RevokeOperator"));
             self.inner.unary(req, path, codec).await
         }
-        /// Creates or replaces a profile.
+        /// Creates, replaces or changes a profile. Devices follow at once, but for their schedules, which change with their next generation.
         pub async fn put_profile(
             &mut self,
             request: impl tonic::IntoRequest<super::PutProfileRequest>,
@@ -618,6 +754,57 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "SetDeviceState"));
             self.inner.unary(req, path, codec).await
         }
+        /// Asks that keys be agreed anew: those of a device, of the devices of a profile, or of all devices of a tenant. It writes one
+        /// row, however many devices there are; each hears of it with its next proof. Asking twice is fine.
+        pub async fn rotate_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/RotateKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "RotateKeys"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// When keys change: by the profile, by the rotations that were asked for, and for a device by what it holds.
+        pub async fn get_key_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetKeyStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetKeyStatusResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/GetKeyStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "GetKeyStatus"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What the authority says of itself.
         pub async fn get_status(
             &mut self,
@@ -697,7 +884,7 @@ pub mod admin_service_server {
             tonic::Response<super::RevokeOperatorResponse>,
             tonic::Status,
         >;
-        /// Creates or replaces a profile.
+        /// Creates, replaces or changes a profile. Devices follow at once, but for their schedules, which change with their next generation.
         async fn put_profile(
             &self,
             request: tonic::Request<super::PutProfileRequest>,
@@ -732,6 +919,23 @@ pub mod admin_service_server {
             request: tonic::Request<super::SetDeviceStateRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SetDeviceStateResponse>,
+            tonic::Status,
+        >;
+        /// Asks that keys be agreed anew: those of a device, of the devices of a profile, or of all devices of a tenant. It writes one
+        /// row, however many devices there are; each hears of it with its next proof. Asking twice is fine.
+        async fn rotate_keys(
+            &self,
+            request: tonic::Request<super::RotateKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateKeysResponse>,
+            tonic::Status,
+        >;
+        /// When keys change: by the profile, by the rotations that were asked for, and for a device by what it holds.
+        async fn get_key_status(
+            &self,
+            request: tonic::Request<super::GetKeyStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetKeyStatusResponse>,
             tonic::Status,
         >;
         /// What the authority says of itself.
@@ -1255,6 +1459,96 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetDeviceStateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/RotateKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateKeysSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RotateKeysRequest>
+                    for RotateKeysSvc<T> {
+                        type Response = super::RotateKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::rotate_keys(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/GetKeyStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetKeyStatusSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetKeyStatusRequest>
+                    for GetKeyStatusSvc<T> {
+                        type Response = super::GetKeyStatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetKeyStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::get_key_status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetKeyStatusSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2286,7 +2580,7 @@ pub struct ProveRequest {
     pub epoch: u32,
     #[prost(uint64, tag = "7")]
     pub number: u64,
-    /// `authenticate`, `certificate` or `trust-bundle` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `rekey`, `attributes` or `trust-bundle` (DDKG-1 section 8).
     #[prost(string, tag = "8")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; its SHA-256 is what is proved.
@@ -2307,10 +2601,14 @@ pub struct ProveResponse {
     #[prost(bytes = "vec", tag = "2")]
     pub body: ::prost::alloc::vec::Vec<u8>,
     /// 32 bytes. The device believes no reply without it.
-    ///
-    /// Next unused field number: 4.
     #[prost(bytes = "vec", tag = "3")]
     pub ack: ::prost::alloc::vec::Vec<u8>,
+    /// The device is to rekey soon. The ack does not cover it, and need not: a false one costs one rekey; one that is held back
+    /// leaves the device to its own schedule, and the authority can require a rekey, from then on it accepts nothing else of the device.
+    ///
+    /// Next unused field number: 5.
+    #[prost(bool, tag = "4")]
+    pub rekey_due: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfirmEnrollmentRequest {

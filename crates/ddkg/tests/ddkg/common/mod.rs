@@ -173,7 +173,7 @@ impl Pair {
     }
 
     pub(crate) fn recipe(&self) -> Recipe {
-        attributes().digests().names()
+        self.record.attributes().names()
     }
 
     pub(crate) fn offer(&mut self) -> (ChallengeAsk, ChallengeOffer) {
@@ -185,10 +185,14 @@ impl Pair {
 
     /// The device asks for a challenge and proves an action.
     pub(crate) fn ask(&mut self, action: &str, body: &[u8]) -> Sent {
+        self.ask_showing(&attributes(), action, body)
+    }
+
+    /// The same from a device that measures other attributes.
+    pub(crate) fn ask_showing(&mut self, measured: &Attributes, action: &str, body: &[u8]) -> Sent {
         let (asked, offer) = self.offer();
         let action = action.parse().unwrap();
-        let proof =
-            self.device.prove(asked, &offer, &attributes().digests(), action, body, &mut self.entropy);
+        let proof = self.device.prove(asked, &offer, &measured.digests(), action, body, &mut self.entropy);
         let (request, in_flight) = save(proof.unwrap(), &mut self.flash, &mut self.saves);
         Sent { request, in_flight, recipe: offer.recipe, body: body.to_vec() }
     }

@@ -3,7 +3,7 @@
 use crate::common::{Counter, HOURLY, ONCE, Pair, Setup, TIMELESS, attributes, pinned, save, sign, suites};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::device::{Clock, DeviceState, Enrolling};
-use wardein_ddkg::{Attributes, DeviceName, OutOfRange, Purposes};
+use wardein_ddkg::{DeviceName, OutOfRange, Purposes};
 use wardein_domain::{Purpose, Schedule};
 
 /// The node that yields exactly epochs `first` to `last`, as it stands in any encoding.
@@ -105,7 +105,7 @@ fn longest_state(suite: wardein_ddkg::Suite) -> usize {
     let (setup, mut entropy) = (Setup { suite, ..Setup::new(HOURLY) }, Counter(0));
     let device =
         DeviceName { tenant: "t".repeat(63).parse().unwrap(), device: "d".repeat(128).parse().unwrap() };
-    let enrolling = Enrolling::begin(pinned(), suite, device, Attributes::new(), &mut entropy).unwrap();
+    let enrolling = Enrolling::begin(pinned(), suite, device, attributes(), &mut entropy).unwrap();
     let request = enrolling.request();
     let enrolled = Record::enroll(None, request, &setup.terms(), sign, &mut entropy).unwrap();
     let mut pair = Pair::new(setup);
@@ -113,7 +113,6 @@ fn longest_state(suite: wardein_ddkg::Suite) -> usize {
     pair.device = enrolling.finish(&enrolled.reply, Purposes::ALL).unwrap();
     let confirmation = save(pair.device.confirmation().unwrap(), &mut pair.flash, &mut pair.saves);
     pair.record.confirm(&confirmation).unwrap();
-    pair.record.set_attributes(attributes().digests());
     pair.wait(3600);
     assert_eq!(pair.prove().0, 1);
     let clock = Clock { elapsed: 0, wall: Some(pair.now()) };

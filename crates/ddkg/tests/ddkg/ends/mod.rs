@@ -1,5 +1,6 @@
 //! Both ends together: what is lost, repeated, late, copied or restored, and what is left of it.
 
+mod announcing;
 mod clones;
 mod enrolling;
 mod erasing;

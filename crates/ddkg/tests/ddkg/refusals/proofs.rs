@@ -61,13 +61,12 @@ fn each_field_that_is_wrong_has_its_refusal() {
 #[test]
 fn attributes_that_are_not_on_record_are_refused() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
-    let sent = pair.ask("authenticate", b"");
     let mut other = Attributes::new();
     other.insert("firmware".parse().unwrap(), b"sha256:0000").unwrap();
     other.insert("mac".parse().unwrap(), b"02:00:5e:10:00:01").unwrap();
-    pair.record.set_attributes(other.digests());
+    let sent = pair.ask_showing(&other, "authenticate", b"");
     assert_eq!(refused(&mut pair, &sent), Refusal::MacWrong);
-    pair.record.set_attributes(attributes().digests());
+    let sent = pair.ask("authenticate", b"");
     let checked = pair.check(&sent.request, &sent.recipe).unwrap();
     let asked: wardein_domain::AttributeName = "serial".parse().unwrap();
     let recipe = Recipe::new(vec![asked.clone()]).unwrap();

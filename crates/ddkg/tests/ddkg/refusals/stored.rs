@@ -125,7 +125,7 @@ fn a_record_cut_anywhere_names_the_field() {
         ["suite", "period", "max_uses", "not_before", "current epoch", "uses"],
         ["has a highest number", "highest number", "mark", "window", "latest challenge", "purposes"],
         ["highest epoch", "first epoch", "last epoch", "node secret", "has pending", "retired generations"],
-        ["has proof tree", "has end", "end", "replaced generations", "", ""],
+        ["has proof tree", "has end", "end", "replaced generations", "has announced attributes", ""],
     ]
     .concat();
     expected.retain(|field| !field.is_empty());
@@ -138,7 +138,8 @@ fn a_record_has_its_bounds() {
     let pair = Pair::proven(Setup::new(HOURLY));
     let bytes = pair.record.encode().expose().to_vec();
     let attributes = 1 + 4 + 11 + 4 + 9;
-    let enrollment = attributes + 1 + 4 + 8 + 32 + 4 + 3 + 32;
+    let announced = attributes + 1 + 4 + 8 + 32 + 4 + 3 + 32;
+    let enrollment = announced + 1;
     let generation = enrollment + 1;
     let ledger = generation + 8 + 2 + 24;
     let window = ledger + 4 + 8 + 1 + 8 + 8;
@@ -150,6 +151,7 @@ fn a_record_has_its_bounds() {
     for (at, value, error) in [
         (0, vec![2], range(2, 1, 1).of("format version")),
         (attributes, vec![65], range(65, 0, 64).of("attributes")),
+        (announced, vec![2], range(2, 0, 1).of("has announced attributes")),
         (enrollment, vec![3], range(3, 0, 2).of("enrollment")),
         (generation, vec![0; 8], range(0, 1, u64::MAX).of("generation")),
         (ledger + 12, vec![2], range(2, 0, 1).of("has a highest number")),

@@ -1,0 +1,22 @@
+//! The action `attributes`, the authority's part (specification, section 8.1).
+
+use super::proof::Accepted;
+use super::record::Record;
+use super::refusal::Refusal;
+use crate::attribute::AttributeDigests;
+
+impl Record {
+    /// Takes in what a proved `attributes` says that the device will measure. Proofs are accepted with these and with the
+    /// attributes on record, until one shows these: so neither a lost reply nor an update that comes late, or never, strands the
+    /// device. The attributes on record again call off what was announced.
+    ///
+    /// Attributes may be added and none left out: who has stolen the state must not be able to get rid of what it cannot measure.
+    pub fn announce(&mut self, _proved: &Accepted, attributes: AttributeDigests) -> Result<(), Refusal> {
+        let expected = self.attributes.names();
+        if let Some(name) = expected.names().iter().find(|name| attributes.get(name).is_none()) {
+            return Err(Refusal::AttributeDropped(name.clone()));
+        }
+        self.announced = (attributes != self.attributes).then_some(attributes);
+        Ok(())
+    }
+}
