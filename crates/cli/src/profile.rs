@@ -8,9 +8,9 @@ use wardein_client::v1;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
-    /// Create a profile, or replace it. What is left out has the value of a new tenant's `default`
+    /// Create a profile, or replace it. What is left out is inherited from the tenant's profile `default`
     Put(PutArgs),
-    /// List a tenant's profiles
+    /// List a tenant's profiles, with what they inherit
     List(ListArgs),
 }
 
@@ -21,21 +21,42 @@ pub(crate) struct PutArgs {
     /// The tenant
     #[arg(long)]
     tenant: Option<String>,
-    /// How long a device's certificate is valid: 5m to 10d
-    #[arg(long, default_value = "1d", value_name = "TIME", value_parser = time::seconds)]
-    certificate_validity: u64,
-    /// How long an epoch of keys is: 60s or more, 0s for none
-    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = time::seconds)]
-    period: u64,
-    /// How many keys an epoch has; 0 for no bound
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    max_uses: u64,
-    /// The key agreements that are allowed: 1 (P-256), 2 (P-256 and ML-KEM-768)
-    #[arg(long, default_value = "1,2", value_delimiter = ',', value_name = "N")]
+    /// Leave what is not given as it is
+    #[arg(long)]
+    merge: bool,
+    /// How long a device's certificate is valid: 5m to 10d [at first: 1d]
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    certificate_validity: Option<u64>,
+    /// How long an epoch of keys is: 60s or more, 0s for none [at first: 1h]
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    period: Option<u64>,
+    /// How many keys an epoch has; 0 for no bound [at first: 0]
+    #[arg(long, value_name = "N")]
+    max_uses: Option<u64>,
+    /// The key agreements that are allowed: 1 (P-256), 2 (P-256 and ML-KEM-768) [at first: both]
+    #[arg(long, value_delimiter = ',', value_name = "N")]
     suites: Vec<u32>,
-    /// How long a trust verdict may be kept: 0s to 1d
-    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = time::seconds)]
-    verdict_lifetime: u64,
+    /// How long a trust verdict may be kept: 0s to 1d [at first: 5m]
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    verdict_lifetime: Option<u64>,
+    /// After how long a device is to agree on keys anew: 1h or more, 0s for only when it is asked [at first: 30d]
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    rekey_after: Option<u64>,
+    /// Whether a clone alarm takes the device out of trust until a human decides [at first: true]
+    #[arg(long, value_name = "true|false")]
+    quarantine_on_clone: Option<bool>,
+    /// For how many epochs after their own tokens are accepted: 0 to 1000 [at first: 1]
+    #[arg(long, value_name = "EPOCHS")]
+    token_retention: Option<u32>,
+    /// For how many epochs after their own payloads can be opened: 0 to 10000000 [at first: 0]
+    #[arg(long, value_name = "EPOCHS")]
+    data_retention: Option<u32>,
+    /// The same for files [at first: 0]
+    #[arg(long, value_name = "EPOCHS")]
+    file_retention: Option<u32>,
+    /// Whose keys may be released again: data, file, both, or none [at first: none]
+    #[arg(long, value_delimiter = ',', value_name = "PURPOSE", value_parser = ["data", "file", "none"])]
+    archive: Vec<String>,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -49,6 +70,7 @@ pub(crate) struct ListArgs {
     connect: ConnectArgs,
 }
 
+/// A profile as it holds.
 #[derive(Debug, Serialize)]
 struct Profile {
     tenant: String,
@@ -58,19 +80,64 @@ struct Profile {
     max_uses: u64,
     suites: Vec<u32>,
     verdict_lifetime: u64,
+    rekey_after: u64,
+    quarantine_on_clone: bool,
+    token_retention: u32,
+    data_retention: u32,
+    file_retention: u32,
+    archive: Vec<String>,
+    /// The fields that it does not set itself.
+    inherits: Vec<&'static str>,
 }
 
-impl From<v1::Profile> for Profile {
-    fn from(profile: v1::Profile) -> Self {
-        let v1::Profile { tenant, name, certificate_validity, period, max_uses, suites, verdict_lifetime } =
-            profile;
-        Self { tenant, name, certificate_validity, period, max_uses, suites, verdict_lifetime }
+impl Profile {
+    fn new(set: &v1::Profile, effective: v1::Profile) -> Self {
+        let given = [
+            ("certificate_validity", set.certificate_validity.is_some()),
+            ("period", set.period.is_some()),
+            ("max_uses", set.max_uses.is_some()),
+            ("suites", !set.suites.is_empty()),
+            ("verdict_lifetime", set.verdict_lifetime.is_some()),
+            ("rekey_after", set.rekey_after.is_some()),
+            ("quarantine_on_clone", set.quarantine_on_clone.is_some()),
+            ("token_retention", set.token_retention.is_some()),
+            ("data_retention", set.data_retention.is_some()),
+            ("file_retention", set.file_retention.is_some()),
+            ("archive", set.archive.is_some()),
+        ];
+        Self {
+            certificate_validity: effective.certificate_validity(),
+            period: effective.period(),
+            max_uses: effective.max_uses(),
+            verdict_lifetime: effective.verdict_lifetime(),
+            rekey_after: effective.rekey_after(),
+            quarantine_on_clone: effective.quarantine_on_clone(),
+            token_retention: effective.token_retention(),
+            data_retention: effective.data_retention(),
+            file_retention: effective.file_retention(),
+            tenant: effective.tenant,
+            name: effective.name,
+            suites: effective.suites,
+            archive: effective.archive.map(|archive| archive.purposes).unwrap_or_default(),
+            inherits: given.into_iter().filter(|(_, is_given)| !is_given).map(|(field, _)| field).collect(),
+        }
     }
 }
 
 impl Record for Profile {
-    const HEADS: &'static [&'static str] =
-        &["tenant", "profile", "certificates for", "epochs of", "keys in an epoch", "suites", "verdicts for"];
+    const HEADS: &'static [&'static str] = &[
+        "tenant",
+        "profile",
+        "certificates for",
+        "epochs of",
+        "keys in an epoch",
+        "rekey after",
+        "suites",
+        "verdicts for",
+        "clones",
+        "tokens, data, files kept",
+        "archive",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let suites: Vec<_> = self.suites.iter().map(u32::to_string).collect();
@@ -80,8 +147,12 @@ impl Record for Profile {
             time::span(self.certificate_validity),
             time::span(self.period),
             if self.max_uses == 0 { "any".to_owned() } else { self.max_uses.to_string() },
+            if self.rekey_after == 0 { "asked".to_owned() } else { time::span(self.rekey_after) },
             suites.join(", "),
             time::span(self.verdict_lifetime),
+            if self.quarantine_on_clone { "quarantined" } else { "reported" }.to_owned(),
+            format!("{}, {}, {}", self.token_retention, self.data_retention, self.file_retention),
+            if self.archive.is_empty() { "none".to_owned() } else { self.archive.join(", ") },
         ]
     }
 }
@@ -96,19 +167,49 @@ impl ProfileCommand {
 }
 
 async fn put(session: Session, args: PutArgs, out: Output) -> Result<(), Failure> {
-    let PutArgs { name, tenant, certificate_validity, period, max_uses, suites, verdict_lifetime, .. } = args;
-    let tenant = session.tenant(tenant)?;
-    let profile =
-        v1::Profile { tenant, name, certificate_validity, period, max_uses, suites, verdict_lifetime };
-    let request = v1::PutProfileRequest { profile: Some(profile.clone()) };
+    let tenant = session.tenant(args.tenant)?;
+    let archive = match args.archive.as_slice() {
+        [] => None,
+        [none] if none == "none" => Some(v1::Archive::default()),
+        several if several.iter().any(|word| word == "none") => {
+            return Err(Failure::Usage("--archive: none goes alone".to_owned()));
+        }
+        _ => Some(v1::Archive { purposes: args.archive }),
+    };
+    let profile = v1::Profile {
+        tenant: tenant.clone(),
+        name: args.name.clone(),
+        certificate_validity: args.certificate_validity,
+        period: args.period,
+        max_uses: args.max_uses,
+        suites: args.suites,
+        verdict_lifetime: args.verdict_lifetime,
+        rekey_after: args.rekey_after,
+        quarantine_on_clone: args.quarantine_on_clone,
+        token_retention: args.token_retention,
+        data_retention: args.data_retention,
+        file_retention: args.file_retention,
+        archive,
+    };
+    let request = v1::PutProfileRequest { profile: Some(profile), merge: args.merge };
     session.connection.admin().put_profile(request).await.map_err(Failure::of_call)?;
-    out.one(&Profile::from(profile))
+    let now = profiles(&session, tenant).await?.into_iter().find(|profile| profile.name == args.name);
+    now.map_or_else(|| Err(Failure::failed("the profile is gone again")), |profile| out.one(&profile))
 }
 
 async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(), Failure> {
-    let request = v1::ListProfilesRequest { tenant: session.tenant(tenant)? };
+    let tenant = session.tenant(tenant)?;
+    out.list("profiles", &profiles(&session, tenant).await?)
+}
+
+async fn profiles(session: &Session, tenant: String) -> Result<Vec<Profile>, Failure> {
+    let request = v1::ListProfilesRequest { tenant };
     let answer =
         session.connection.admin().list_profiles(request).await.map_err(Failure::of_call)?.into_inner();
-    let profiles: Vec<_> = answer.profiles.into_iter().map(Profile::from).collect();
-    out.list("profiles", &profiles)
+    Ok(answer
+        .profiles
+        .iter()
+        .zip(answer.effective)
+        .map(|(set, effective)| Profile::new(set, effective))
+        .collect())
 }

@@ -4,13 +4,13 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
-use crate::rows::{self, DeviceRow, Written};
+use crate::rows::{self, Written};
 use std::fmt;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Outcome};
+use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Outcome, Profile};
 
 impl<S: Store, C: Clock> Engine<S, C> {
-    /// An entry with the evidence, and quarantine for a device that was trusted. The directory takes in what was written once it
+    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so. The directory takes in what was written once it
     /// is committed.
     pub(crate) fn clone_alarm(
         &self,
@@ -21,11 +21,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
         evidence: impl fmt::Display,
     ) -> Result<(Change, Written), Error> {
         let key = rows::device_key(name);
-        let (version, mut row): (u64, DeviceRow) =
-            rows::load(&self.store, Table::Device, &key)?.ok_or_else(|| Error::no_device(name))?;
+        let (version, mut row) = self.device_row(name)?;
+        let profile = self.directory.profile(&name.tenant, &rows::word("profile", &row.profile)?);
+        let quarantines = profile.unwrap_or(Profile::DEFAULT).quarantines_clones();
         let mut change = Change::default();
         let mut written = None;
-        if row.state == DeviceState::Active.as_str() {
+        if quarantines && row.state == DeviceState::Active.as_str() {
             row.state = DeviceState::Quarantined.to_string();
             row.state_reason = Some(format!("clone suspected: {sign}"));
             change.update(Table::Device, key, version, rows::encode(&row)?);

@@ -1,10 +1,11 @@
 //! What callers hand in and get back, in domain types.
 
+use wardein_ddkg::message::AckedReply;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::OperatorName;
 use wardein_domain::{
-    AttributeName, DeviceId, DeviceState, ModelName, Principal, ProfileName, Reason, Role, Serial, TenantId,
-    TrustDomain, Udi, Verdict, VerdictReason,
+    AttributeName, DeviceId, DeviceState, ModelName, OperatorName, Principal, Profile, ProfileFields,
+    ProfileName, Reason, RekeyGate, Role, Rotation, Schedule, Serial, TenantId, TrustDomain, Udi, Verdict,
+    VerdictReason,
 };
 
 /// An authenticated operator, and the request that it makes.
@@ -129,6 +130,71 @@ pub struct Operator {
     pub quota: u64,
     /// For stations: how many devices it enrolled.
     pub used: u64,
+}
+
+/// A profile on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedProfile {
+    /// Its name.
+    pub name: ProfileName,
+    /// What is set for it.
+    pub set: ProfileFields,
+    /// What holds, with what it inherits.
+    pub effective: Profile,
+}
+
+/// Whose keys are to be agreed anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RotationScope {
+    /// Those of all devices of the tenant.
+    Tenant,
+    /// Those of the devices of a profile.
+    Profile(ProfileName),
+    /// Those of a device.
+    Device(DeviceId),
+}
+
+/// When keys change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyStatus {
+    /// The profile that was asked about, or that of the device.
+    pub profile: ProfileName,
+    /// What holds by it.
+    pub effective: Profile,
+    /// The latest rotations of all levels.
+    pub rotation: Rotation,
+    /// Of the device that was asked about.
+    pub device: Option<DeviceKeys>,
+}
+
+/// Where a device's keys stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceKeys {
+    /// The active generation.
+    pub generation: u64,
+    /// One that was agreed and not used yet.
+    pub pending_generation: Option<u64>,
+    /// The suite of the active generation.
+    pub suite: u16,
+    /// Unix seconds at which the active generation was agreed.
+    pub agreed_at: u64,
+    /// Unix seconds at which it is to be agreed anew by its age.
+    pub due_at: Option<u64>,
+    /// What the device may ask for.
+    pub gate: RekeyGate,
+    /// The highest epoch of an accepted proof.
+    pub proof_epoch: u32,
+    /// The schedule of the active generation.
+    pub schedule: Schedule,
+}
+
+/// The answer to a proved request.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// What the device believes.
+    pub reply: AckedReply,
+    /// Whether it is to rekey soon.
+    pub rekey_due: bool,
 }
 
 /// A device on record.

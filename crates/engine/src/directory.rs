@@ -3,17 +3,18 @@
 use crate::error::Error;
 use crate::port::{Store, Table};
 use crate::rows::{self, DeviceRow, OperatorRow, ProfileRow, TenantRow};
+use crate::rules;
 use crate::seal::{Place, SealingKey};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wardein_crypto::Secret;
 use wardein_ddkg::{DeviceName, Recipe};
-use wardein_domain::{DeviceState, Principal, Profile, ProfileName, Serial, TenantId};
+use wardein_domain::{DeviceState, Principal, Profile, ProfileName, Rotation, Serial, TenantId};
 
 pub(crate) struct Directory {
     tenants: RwLock<HashMap<TenantId, Arc<SealingKey>>>,
-    profiles: RwLock<HashMap<(TenantId, ProfileName), Profile>>,
+    pub(crate) rules: rules::Tenants,
     operators: RwLock<HashMap<Serial, KnownOperator>>,
     devices: Devices,
 }
@@ -35,6 +36,8 @@ pub(crate) struct KnownDevice {
     pub(crate) state: DeviceState,
     pub(crate) profile: ProfileName,
     pub(crate) recipe: Arc<Recipe>,
+    /// Of its keys alone.
+    pub(crate) rotation: Rotation,
 }
 
 /// Devices in shards, so that readers of one do not wait for a writer of another.
@@ -54,7 +57,7 @@ impl Directory {
     pub(crate) fn load(store: &impl Store, root: &SealingKey) -> Result<Self, Error> {
         let directory = Self {
             tenants: RwLock::default(),
-            profiles: RwLock::default(),
+            rules: rules::Tenants::default(),
             operators: RwLock::default(),
             devices: Devices {
                 hasher: RandomState::new(),
@@ -62,16 +65,17 @@ impl Directory {
                 recipes: Mutex::default(),
             },
         };
-        for_each(store, Table::Tenant, |key, _, row: TenantRow| {
-            let tenant = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
+        for_each(store, Table::Tenant, |key, version, row: TenantRow| {
+            let tenant: TenantId = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
+            directory.rules.put_tenant(tenant.clone(), version, row.rotation.into());
             directory.put_tenant(tenant, open_tenant_key(root, key, &row)?);
             Ok(())
         })?;
-        for_each(store, Table::Profile, |key, _, row: ProfileRow| {
+        for_each(store, Table::Profile, |key, version, row: ProfileRow| {
             let text = std::str::from_utf8(key).unwrap_or_default();
             let (tenant, name) = text.split_once('\0').unwrap_or_default();
-            directory.put_profile(rows::word("tenant", tenant)?, rows::word("profile", name)?, row.parse()?);
-            Ok(())
+            let (tenant, name) = (rows::word("tenant", tenant)?, rows::word("profile", name)?);
+            directory.rules.put_profile(tenant, name, version, &row)
         })?;
         for_each(store, Table::Operator, |key, _, row: OperatorRow| {
             let serial = Serial::from_bytes(key).map_err(Error::internal)?;
@@ -105,11 +109,7 @@ impl Directory {
     }
 
     pub(crate) fn profile(&self, tenant: &TenantId, name: &ProfileName) -> Option<Profile> {
-        read(&self.profiles).get(&(tenant.clone(), name.clone())).copied()
-    }
-
-    pub(crate) fn put_profile(&self, tenant: TenantId, name: ProfileName, profile: Profile) {
-        write(&self.profiles).insert((tenant, name), profile);
+        self.rules.rules(tenant, name).map(|rules| rules.profile)
     }
 
     pub(crate) fn operator(&self, serial: &Serial) -> Option<KnownOperator> {
@@ -157,6 +157,7 @@ impl Directory {
             state: rows::word("device state", &row.state)?,
             profile: rows::word("profile", &row.profile)?,
             recipe: self.devices.recipe(&row.attributes)?,
+            rotation: row.rotation.into(),
         };
         let mut shard = write(self.devices.shard(name));
         if shard.get(name).is_none_or(|present| present.version < version) {

@@ -141,6 +141,7 @@ impl From<Refusal> for Error {
             | Refusal::EpochGone(_)
             | Refusal::PurposeNotKept(_)
             | Refusal::RetentionFull { .. }
+            | Refusal::AttributeDropped(_)
             | Refusal::Replayed => Kind::Precondition,
             Refusal::ConfirmationWrong
             | Refusal::GenerationUnknown { .. }

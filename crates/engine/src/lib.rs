@@ -4,6 +4,7 @@
 //! decision, its record and its audit entry come together, so that none is ever had without the others. What it does not
 //! do: no transport, no files, no SQL.
 
+mod actions;
 mod alarm;
 mod api;
 mod audit;
@@ -14,19 +15,22 @@ mod directory;
 mod engine;
 mod error;
 mod found;
+mod keys;
 mod operators;
 pub mod port;
+mod profiles;
 mod proving;
 mod provisioning;
 mod recent;
 mod rows;
+mod rules;
 mod seal;
 mod tenants;
 mod trust;
 
 pub use api::{
-    Answer, Caller, Certificate, Device, EnrollOrder, Operator, OperatorOrder, Page, Paged, Status, Subject,
-    Tenant, TrustBundle,
+    Answer, Caller, Certificate, Device, DeviceKeys, EnrollOrder, KeyStatus, ListedProfile, Operator,
+    OperatorOrder, Page, Paged, Proved, RotationScope, Status, Subject, Tenant, TrustBundle,
 };
 pub use authority::ServerIdentity;
 pub use engine::Engine;

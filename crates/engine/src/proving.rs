@@ -1,21 +1,22 @@
 //! Proofs: a challenge, then an action that is proved, committed, and only then answered.
 
+use crate::actions::{Ask, Performing};
+use crate::api::Proved;
 use crate::directory::KnownDevice;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
-use crate::operators::new_serial;
+use crate::keys::{gate, rekey_required};
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
 use crate::recent::Held;
-use crate::rows::{self, CertificateRow, Written};
+use crate::rows::{self, Written};
 use crate::seal::Place;
 use std::sync::Arc;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
-use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest};
+use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
-use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, Profile, ProfileName};
-use wardein_pki::{Csr, DeviceIdentity, Validity};
+use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, RekeyGate};
 
 /// The sealed row of a device's keys: when it was last seen, and its record.
 pub(crate) struct KeysRow {
@@ -45,17 +46,9 @@ pub(crate) fn keys_place(key: &[u8]) -> Place<'_> {
     Place { table: Table::DeviceKeys, key, column: "keys" }
 }
 
-/// What a device may ask for.
-#[derive(Clone, Copy)]
-enum Ask<'a> {
-    Authenticate,
-    Certificate(&'a Csr),
-    TrustBundle,
-}
-
-/// What came of a proof: the reply and the keys as they are then, or an alarm or a refusal that had to be on record first.
-enum Proved {
-    Accepted(AckedReply, Held),
+/// What came of a proof: the answer with the keys as they are then, or an alarm or a refusal that had to be on record first.
+enum Came {
+    Accepted(Proved, Held, Written),
     Alarm(Box<Alarm>),
     Refused(Error),
 }
@@ -65,7 +58,7 @@ struct Proof<'a> {
     request_id: &'a str,
     request: &'a ProofRequest,
     body: &'a [u8],
-    ask: Ask<'a>,
+    ask: &'a Ask,
     checked: CheckedChallenge,
     known: KnownDevice,
     now_ms: u64,
@@ -95,39 +88,25 @@ impl<S: Store, C: Clock> Engine<S, C> {
         request_id: &str,
         request: ProofRequest,
         body: Vec<u8>,
-    ) -> Result<AckedReply, Error> {
-        let csr;
-        let ask = match (request.action.as_str(), body.as_slice()) {
-            ("authenticate", b"") => Ask::Authenticate,
-            ("trust-bundle", b"") => Ask::TrustBundle,
-            ("authenticate" | "trust-bundle", _) => {
-                return Err(Error::invalid(format_args!("body: action {} takes none", request.action)));
-            }
-            ("certificate", der) => {
-                csr = Csr::parse(der).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
-                Ask::Certificate(&csr)
-            }
-            _ => {
-                let message = format_args!(
-                    "action: {} is none of authenticate, certificate, trust-bundle",
-                    request.action
-                );
-                return Err(Error::new(Kind::Invalid, "action-unknown", message));
-            }
-        };
-        match self.transact(|| self.decide_proof(request_id, &request, &body, ask)).await? {
-            Proved::Accepted(reply, held) => {
+    ) -> Result<Proved, Error> {
+        let ask = Ask::parse(&request, &body)?;
+        match self.transact(|| self.decide_proof(request_id, &request, &body, &ask)).await? {
+            Came::Accepted(proved, held, written) => {
+                self.take_in(&request.device, written)?;
                 self.recent.put(request.device, held);
-                Ok(reply)
+                Ok(proved)
             }
-            Proved::Refused(error) => Err(error),
-            Proved::Alarm(alarm) => {
-                if let Some((version, row)) = alarm.written {
-                    self.directory.put_device(&request.device, version, &row)?;
-                }
+            Came::Refused(error) => Err(error),
+            Came::Alarm(alarm) => {
+                self.take_in(&request.device, alarm.written)?;
                 Err(alarm.refusal.into())
             }
         }
+    }
+
+    /// Brings the memory that answers into step with a device's row that was written.
+    fn take_in(&self, name: &DeviceName, written: Written) -> Result<(), Error> {
+        written.map_or(Ok(()), |(version, row)| self.directory.put_device(name, version, &row))
     }
 
     fn decide_proof(
@@ -135,8 +114,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         request_id: &str,
         request: &ProofRequest,
         body: &[u8],
-        ask: Ask<'_>,
-    ) -> Result<Decision<Proved>, Error> {
+        ask: &Ask,
+    ) -> Result<Decision<Came>, Error> {
         let name = &request.device;
         let now_ms = self.clock.now_ms();
         let known = self.directory.device(name);
@@ -147,7 +126,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let known = known.ok_or(Refusal::MacWrong)?;
         let proof = Proof { request_id, request, body, ask, checked, known, now_ms };
         if let Some(held) = self.recent.take(name)
-            && let Ok(accepted @ Decision { answer: Proved::Accepted(..), .. }) = self.judge(&proof, held)
+            && let Ok(accepted @ Decision { answer: Came::Accepted(..), .. }) = self.judge(&proof, held)
         {
             return Ok(accepted);
         }
@@ -156,10 +135,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.judge(&proof, (version, Box::new(keys)))
     }
 
-    fn judge(&self, proof: &Proof<'_>, (version, mut keys): Held) -> Result<Decision<Proved>, Error> {
+    fn judge(&self, proof: &Proof<'_>, (version, mut keys): Held) -> Result<Decision<Came>, Error> {
         let Proof { request_id, request, body, ask, checked, ref known, now_ms } = *proof;
         let (name, now) = (&request.device, now_ms / 1000);
-        let accepted = match keys.record.verify(request, checked, &known.recipe, body, now, &self.policy) {
+        let rules = self.directory.rules.rules(&name.tenant, &known.profile).unwrap_or_default();
+        let policy = self.policy_of(&rules.profile);
+        let accepted = match keys.record.verify(request, checked, &known.recipe, body, now, &policy) {
             Ok(accepted) => accepted,
             Err(Refusal::CloneSuspected(evidence)) => {
                 return self.decide_alarm(request_id, name, now_ms, evidence);
@@ -167,51 +148,41 @@ impl<S: Store, C: Clock> Engine<S, C> {
             Err(refusal) => return Err(refusal.into()),
         };
         if known.state != DeviceState::Active {
-            return self.decide_refusal(request_id, name, now_ms, known.state);
+            let message = format_args!("the device is {}; an administrator decides", known.state);
+            let error = Error::new(Kind::Denied, known.state.refusal_code(), message);
+            return self.decide_refusal(request_id, name, now_ms, error);
+        }
+        let gate = gate(&keys.record, &rules.profile, rules.rotation.and(known.rotation), now);
+        if gate == RekeyGate::Required && !accepted.is_rekey() {
+            return self.decide_refusal(request_id, name, now_ms, rekey_required());
         }
         let mut change = Change::default();
-        let (event, detail, reply) = match ask {
-            Ask::Authenticate => (Event::DeviceAuthenticated, String::new(), Vec::new()),
-            Ask::TrustBundle => {
-                (Event::TrustBundleServed, String::new(), self.authority.bundle.pem.clone().into_bytes())
-            }
-            Ask::Certificate(csr) => {
-                let (detail, reply) = self.issue_certificate(name, &known.profile, csr, now, &mut change)?;
-                (Event::CertificateIssued, detail, reply)
-            }
+        let performing = Performing {
+            name,
+            rules: &rules,
+            now,
+            accepted: &accepted,
+            record: &mut keys.record,
+            change: &mut change,
+        };
+        let done = match self.perform(ask, performing) {
+            Ok(done) => done,
+            Err(fault) if fault.kind == Kind::Internal => return Err(fault),
+            Err(refused) => return self.decide_refusal(request_id, name, now_ms, refused),
+        };
+        let written = if accepted.has_adopted_attributes() {
+            self.adopt_attributes(name, &keys.record, &mut change)?
+        } else {
+            None
         };
         keys.last_seen = now;
         change.update(Table::DeviceKeys, rows::device_key(name), version, self.seal_keys(name, &keys)?);
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
-        let entry = AuditEntry::new(now_ms, &actor, event, target(name), Outcome::Done, request_id);
-        change.record(&entry.with(detail))?;
-        let answer = Proved::Accepted(accepted.reply(now, reply), (version + 1, keys));
-        Ok(Decision { change, answer })
-    }
-
-    /// Builds, lints and signs a certificate; it is on record, with its serial, in the same change as the proof.
-    fn issue_certificate(
-        &self,
-        name: &DeviceName,
-        profile: &ProfileName,
-        csr: &Csr,
-        now: u64,
-        change: &mut Change,
-    ) -> Result<(String, Vec<u8>), Error> {
-        let profile = self.directory.profile(&name.tenant, profile).unwrap_or(Profile::DEFAULT);
-        let serial = new_serial()?;
-        let validity = Validity::starting(now, profile.certificate_validity())
-            .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
-            .map_err(Error::internal)?;
-        let (not_before, not_after) = (validity.not_before(), validity.not_after());
-        let device =
-            DeviceIdentity { serial, tenant: name.tenant.clone(), device: name.device.clone(), validity };
-        let issued = self.authority.issuing.issue_device(csr, &device).map_err(Error::internal)?;
-        let row = CertificateRow { not_before, not_after, revoked: None, der: issued.der().to_vec() };
-        let key = rows::certificate_key(name, &serial);
-        change.insert(Table::Certificate, key.clone(), rows::encode(&row)?);
-        change.insert(Table::Serial, serial.as_bytes().to_vec(), key);
-        Ok((format!("serial {serial}, until {not_after}"), self.authority.device_chain(issued.der())))
+        let entry = AuditEntry::new(now_ms, &actor, done.event, target(name), Outcome::Done, request_id);
+        change.record(&entry.with(done.detail))?;
+        let rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
+        let proved = Proved { reply: accepted.reply(now, done.reply), rekey_due };
+        Ok(Decision { change, answer: Came::Accepted(proved, (version + 1, keys), written) })
     }
 
     /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.
@@ -220,21 +191,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
         request_id: &str,
         name: &DeviceName,
         now_ms: u64,
-        state: DeviceState,
-    ) -> Result<Decision<Proved>, Error> {
+        error: Error,
+    ) -> Result<Decision<Came>, Error> {
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
-        let outcome = Outcome::Refused(state.as_str());
+        let (method, outcome) = (Method::Prove.path(), Outcome::Refused(error.code));
         let mut change = Change::default();
-        change.record(&AuditEntry::new(
-            now_ms,
-            &actor,
-            Event::CallRefused,
-            Method::Prove.path(),
-            outcome,
-            request_id,
-        ))?;
-        let message = format_args!("the device is {state}; an administrator decides");
-        Ok(Decision { change, answer: Proved::Refused(Error::new(Kind::Denied, state.as_str(), message)) })
+        let entry = AuditEntry::new(now_ms, &actor, Event::CallRefused, method, outcome, request_id);
+        change.record(&entry.with(&error.message))?;
+        Ok(Decision { change, answer: Came::Refused(error) })
     }
 
     fn decide_alarm(
@@ -243,11 +207,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         name: &DeviceName,
         now_ms: u64,
         evidence: CloneEvidence,
-    ) -> Result<Decision<Proved>, Error> {
+    ) -> Result<Decision<Came>, Error> {
         let (change, written) =
             self.clone_alarm(request_id, name, now_ms, evidence.sign.code(), format_args!("{evidence:?}"))?;
         let alarm = Alarm { refusal: Refusal::CloneSuspected(evidence), written };
-        Ok(Decision { change, answer: Proved::Alarm(Box::new(alarm)) })
+        Ok(Decision { change, answer: Came::Alarm(Box::new(alarm)) })
     }
 
     fn recipe(&self, name: &DeviceName) -> Arc<Recipe> {

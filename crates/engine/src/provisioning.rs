@@ -17,10 +17,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// enrollment that was not confirmed.
     pub async fn enroll(&self, caller: &Caller, order: EnrollOrder) -> Result<EnrollReply, Error> {
         let tenant = self.stations_tenant(caller)?;
-        let profile = self.directory.profile(tenant, &order.profile).ok_or_else(|| {
-            let message = format_args!("profile: tenant {tenant} has no profile {}", order.profile);
-            Error::new(Kind::NotFound, "profile-unknown", message)
-        })?;
+        let profile = self.rules_of(tenant, &order.profile)?.profile;
         let request = enroll_request(tenant, &order, &profile)?;
         let enrollment = Enrollment { order: &order, request: &request, profile };
         let takes_quota = self.directory.device(&request.device).is_none();
@@ -102,7 +99,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             enrolled_by: caller.principal.to_string(),
             // A device that is enrolled again counts for the station that enrolled it first.
             station: row.as_ref().map_or(*caller.principal.serial.as_bytes(), |(_, row)| row.station),
-            attributes: record.attributes().names().names().iter().map(ToString::to_string).collect(),
+            attributes: rows::attribute_names(&record),
+            // Keys agreed now are newer than any rotation there was.
+            rotation: rows::RotationRow::default(),
         };
         let mut change = Change::default();
         let version = row.as_ref().map(|(version, _)| *version);

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceId, OperatorName, ProfileName, Role, Serial, TenantId};
+use wardein_ddkg::authority::Record;
+use wardein_domain::{DeviceId, OperatorName, ProfileName, Role, Rotation, Serial, TenantId};
 
 /// The row of what there is one of.
 pub(crate) const AUTHORITY: &[u8] = b"authority";
@@ -82,6 +83,24 @@ pub(crate) struct TenantRow {
     pub(crate) created_at: u64,
     /// The tenant's key, sealed under the root key.
     pub(crate) key: Vec<u8>,
+    /// The last rotation of all its devices' keys.
+    pub(crate) rotation: RotationRow,
+}
+
+/// A [`Rotation`]: when it was asked for and when it was required, in Unix seconds.
+#[derive(Serialize, Deserialize, Clone, Copy, Default)]
+pub(crate) struct RotationRow(u64, u64);
+
+impl From<RotationRow> for Rotation {
+    fn from(RotationRow(asked_at, required_at): RotationRow) -> Self {
+        Self { asked_at, required_at }
+    }
+}
+
+impl From<Rotation> for RotationRow {
+    fn from(Rotation { asked_at, required_at }: Rotation) -> Self {
+        Self(asked_at, required_at)
+    }
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -95,13 +114,21 @@ pub(crate) struct OperatorRow {
     pub(crate) quota: u64,
 }
 
+/// What is set for a profile, and the last rotation of its devices' keys.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ProfileRow {
-    pub(crate) certificate_validity: u64,
-    pub(crate) period: u64,
-    pub(crate) max_uses: u64,
-    pub(crate) suites: Vec<u32>,
-    pub(crate) verdict_lifetime: u64,
+    pub(crate) certificate_validity: Option<u64>,
+    pub(crate) period: Option<u64>,
+    pub(crate) max_uses: Option<u64>,
+    pub(crate) suites: Option<Vec<u32>>,
+    pub(crate) verdict_lifetime: Option<u64>,
+    pub(crate) rekey_after: Option<u64>,
+    pub(crate) quarantine_on_clone: Option<bool>,
+    pub(crate) token_retention: Option<u32>,
+    pub(crate) data_retention: Option<u32>,
+    pub(crate) file_retention: Option<u32>,
+    pub(crate) archive: Option<Vec<String>>,
+    pub(crate) rotation: RotationRow,
 }
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -117,6 +144,13 @@ pub(crate) struct DeviceRow {
     pub(crate) station: [u8; 16],
     /// The names of its attributes, in byte order: its recipe.
     pub(crate) attributes: Vec<String>,
+    /// The last rotation of its keys alone.
+    pub(crate) rotation: RotationRow,
+}
+
+/// What [`DeviceRow::attributes`] holds of a record.
+pub(crate) fn attribute_names(record: &Record) -> Vec<String> {
+    record.attributes().names().names().iter().map(ToString::to_string).collect()
 }
 
 /// A device's row as a decision wrote it, with its new version; none where it wrote none.

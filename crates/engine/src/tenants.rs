@@ -1,14 +1,15 @@
-//! Tenants and their profiles.
+//! Tenants, and pages of any list.
 
 use crate::api::{Caller, Page, Paged, Tenant};
 use crate::directory::tenant_key_place;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::port::{Change, Clock, Store, Table};
+use crate::profiles::default_profile;
 use crate::rows::{self, ProfileRow, TenantRow};
 use crate::seal::SealingKey;
 use wardein_crypto::{Entropy, SystemEntropy};
-use wardein_domain::{Event, Outcome, Profile, ProfileName, TenantId};
+use wardein_domain::{Event, Outcome, ProfileFields, Rotation, TenantId};
 
 /// How many rows are looked at for one page.
 const SCANNED: usize = 20_000;
@@ -20,6 +21,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let secret =
             SystemEntropy::default().secret().map_err(|_| Error::internal("no entropy for a key"))?;
         let key = tenant.as_str().as_bytes();
+        let profile = ProfileRow::from(&ProfileFields::default());
         self.transact(|| {
             if self.store.get(Table::Tenant, key)?.is_some() {
                 let message = format_args!("tenant {tenant} is there already");
@@ -27,17 +29,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
             let sealed = self.root.seal(tenant_key_place(key), secret.expose())?;
             let mut change = Change::default();
-            change.insert(Table::Tenant, key.to_vec(), rows::encode(&TenantRow { created_at, key: sealed })?);
-            let profile = default_profile();
-            let profile_key = rows::profile_key(&tenant, &profile);
-            change.insert(Table::Profile, profile_key, rows::encode(&ProfileRow::from(&Profile::DEFAULT))?);
+            let row = TenantRow { created_at, key: sealed, rotation: rows::RotationRow::default() };
+            change.insert(Table::Tenant, key.to_vec(), rows::encode(&row)?);
+            let profile_key = rows::profile_key(&tenant, &default_profile());
+            change.insert(Table::Profile, profile_key, rows::encode(&profile)?);
             let entry =
                 self.entry(caller, Event::TenantCreated, format_args!("tenant/{tenant}"), Outcome::Done);
             change.record(&entry.in_tenant(&tenant))?;
             Ok(Decision { change, answer: () })
         })
         .await?;
-        self.directory.put_profile(tenant.clone(), default_profile(), Profile::DEFAULT);
+        self.directory.rules.put_profile(tenant.clone(), default_profile(), 1, &profile)?;
+        self.directory.rules.put_tenant(tenant.clone(), 1, Rotation::default());
         self.directory.put_tenant(tenant.clone(), SealingKey::new(secret));
         Ok(Tenant { id: tenant, created_at })
     }
@@ -49,53 +52,6 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let id = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
             Ok(Some(Tenant { id, created_at: row.created_at }))
         })
-    }
-
-    /// Creates or replaces a profile. Schedules of devices that are enrolled change with their next generation.
-    pub async fn put_profile(
-        &self,
-        caller: &Caller,
-        tenant: TenantId,
-        name: ProfileName,
-        profile: Profile,
-    ) -> Result<(), Error> {
-        self.require_tenant(caller, &tenant)?;
-        let key = rows::profile_key(&tenant, &name);
-        self.transact(|| {
-            let present = self.store.get(Table::Profile, &key)?;
-            let expect = present.map_or(Expect::Absent, |row| Expect::Version(row.version));
-            let value = Some(rows::encode(&ProfileRow::from(&profile))?);
-            let mut change = Change::default();
-            change.writes.push(Write { table: Table::Profile, key: key.clone(), expect, value });
-            let target = format_args!("profile/{tenant}/{name}");
-            let entry = self.entry(caller, Event::ProfilePut, target, Outcome::Done);
-            change.record(&entry.in_tenant(&tenant).with(format_args!("{profile:?}")))?;
-            Ok(Decision { change, answer: () })
-        })
-        .await?;
-        self.directory.put_profile(tenant, name, profile);
-        Ok(())
-    }
-
-    /// The profiles of a tenant, in order of their names.
-    pub fn list_profiles(
-        &self,
-        caller: &Caller,
-        tenant: TenantId,
-    ) -> Result<Vec<(ProfileName, Profile)>, Error> {
-        self.require_tenant(caller, &tenant)?;
-        let prefix = rows::tenant_prefix(&tenant);
-        let rows = self.store.scan(Table::Profile, &prefix, None, Page::MAX)?;
-        rows.into_iter()
-            .map(|(key, row)| {
-                let name =
-                    std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default()).unwrap_or_default();
-                Ok((
-                    rows::word("profile", name)?,
-                    rows::decode::<ProfileRow>(Table::Profile, &row.value)?.parse()?,
-                ))
-            })
-            .collect()
     }
 
     /// A page of a table: what `parse` makes of each row, leaving out what it leaves out. A page may hold fewer items than were
@@ -129,35 +85,5 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 return Ok(Paged { items, next: None });
             }
         }
-    }
-}
-
-fn default_profile() -> ProfileName {
-    ProfileName::DEFAULT.parse().expect("the constant is a profile's name")
-}
-
-impl From<&Profile> for ProfileRow {
-    fn from(profile: &Profile) -> Self {
-        let schedule = profile.schedule(0);
-        Self {
-            certificate_validity: profile.certificate_validity(),
-            period: schedule.period,
-            max_uses: schedule.max_uses,
-            suites: profile.suites().collect(),
-            verdict_lifetime: profile.verdict_lifetime(),
-        }
-    }
-}
-
-impl ProfileRow {
-    pub(crate) fn parse(&self) -> Result<Profile, Error> {
-        Profile::new(
-            self.certificate_validity,
-            self.period,
-            self.max_uses,
-            &self.suites,
-            self.verdict_lifetime,
-        )
-        .map_err(Error::internal)
     }
 }

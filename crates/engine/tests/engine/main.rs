@@ -4,6 +4,7 @@
 mod administration;
 mod crashes;
 mod enrollment;
+mod keys;
 mod proofs;
 mod trust;
 mod world;

@@ -1,11 +1,11 @@
 //! A founded authority with a tenant and a station, and devices.
 
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
-use wardein_ddkg::device::{Acknowledged, DeviceState, Enrolling};
+use wardein_ddkg::device::{Acknowledged, DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, EnrollReply, ProofRequest};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
 use wardein_domain::{Principal, Role, TenantId};
-use wardein_engine::{Caller, Engine, EnrollOrder, Error, OperatorOrder, found};
+use wardein_engine::{Caller, Engine, EnrollOrder, Error, OperatorOrder, Proved, found};
 use wardein_pki::Csr;
 use wardein_testkit::{MemoryStore, TestClock};
 
@@ -137,7 +137,7 @@ impl TestDevice {
         engine: &TestEngine,
         action: &str,
         body: &[u8],
-    ) -> (ProofRequest, wardein_ddkg::device::InFlight) {
+    ) -> (ProofRequest, InFlight) {
         let state = self.state.as_mut().unwrap();
         let ask = state.ask_challenge();
         let offer: ChallengeOffer = engine.challenge(&self.name).unwrap();
@@ -154,10 +154,46 @@ impl TestDevice {
         action: &str,
         body: &[u8],
     ) -> Result<Acknowledged, Error> {
+        self.hear(engine, action, body).await.map(|(acknowledged, _)| acknowledged)
+    }
+
+    /// The same, with whether the device is to rekey.
+    pub(crate) async fn hear(
+        &mut self,
+        engine: &TestEngine,
+        action: &str,
+        body: &[u8],
+    ) -> Result<(Acknowledged, bool), Error> {
         let (request, in_flight) = self.proof(engine, action, body);
-        let reply: AckedReply = engine.prove("test", request, body.to_vec()).await?;
+        let Proved { reply, rekey_due } = engine.prove("test", request, body.to_vec()).await?;
+        Ok((self.acknowledge(in_flight, reply), rekey_due))
+    }
+
+    pub(crate) fn acknowledge(&mut self, in_flight: InFlight, reply: AckedReply) -> Acknowledged {
         let state = self.state.as_mut().unwrap();
-        Ok(state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap())
+        state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
+    /// A proof of `rekey` for a fresh challenge, with its body.
+    pub(crate) fn rekey_proof(
+        &mut self,
+        engine: &TestEngine,
+        suite: Suite,
+    ) -> (ProofRequest, Vec<u8>, InFlight) {
+        let state = self.state.as_mut().unwrap();
+        let ask = state.ask_challenge();
+        let offer = engine.challenge(&self.name).unwrap();
+        let proved = state.rekey(ask, &offer, &self.measured, suite, &mut SystemEntropy::default());
+        let (request, ask, in_flight) = proved.unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        (request, ask.encode(), in_flight)
+    }
+
+    /// Agrees on a generation and goes over to it.
+    pub(crate) async fn rekey(&mut self, engine: &TestEngine, suite: Suite) -> Result<(), Error> {
+        let (request, body, in_flight) = self.rekey_proof(engine, suite);
+        let proved = engine.prove("test", request, body).await?;
+        self.acknowledge(in_flight, proved.reply);
+        Ok(())
     }
 
     /// A copy of the device's state, as a thief would have it.

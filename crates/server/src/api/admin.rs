@@ -1,8 +1,9 @@
 //! `AdminService`.
 
 use super::{Api, reply};
-use crate::convert::admin::{device, operator, order, profile, profile_response, settable_state, tenant};
-use crate::convert::{device_name, page, parse, parse_optional};
+use crate::convert::admin::{device, operator, order, settable_state, tenant};
+use crate::convert::profiles::{profile, profile_response};
+use crate::convert::{device_name, keys, page, parse, parse_optional};
 use crate::request::Context;
 use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
@@ -99,9 +100,10 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
     ) -> Result<Response<v1::PutProfileResponse>, Status> {
         let put = async {
             let caller = Context::of(&request)?.caller()?.clone();
-            let (tenant, name, profile) = profile(request.get_ref().profile.as_ref())?;
+            let asked = request.into_inner();
+            let (tenant, name, fields) = profile(asked.profile)?;
             let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.put_profile(&by, tenant, name, profile).await };
+            let work = async move { engine.put_profile(&by, tenant, name, fields, asked.merge).await };
             self.finish(Some((caller, Method::PutProfile)), work).await?;
             Ok(v1::PutProfileResponse {})
         };
@@ -116,8 +118,11 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             let context = Context::of(&request)?;
             let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
             let found = self.shared.engine.list_profiles(context.caller()?, tenant.clone())?;
-            let profiles = found.iter().map(|(name, profile)| profile_response(&tenant, name, profile));
-            Ok(v1::ListProfilesResponse { profiles: profiles.collect() })
+            let effective =
+                found.iter().map(|one| profile_response(&tenant, &one.name, one.effective.fields()));
+            let effective = effective.collect();
+            let set = found.into_iter().map(|one| profile_response(&tenant, &one.name, one.set));
+            Ok(v1::ListProfilesResponse { profiles: set.collect(), effective })
         };
         reply(list())
     }
@@ -171,6 +176,39 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
         };
         reply(set.await)
+    }
+
+    async fn rotate_keys(
+        &self,
+        request: Request<v1::RotateKeysRequest>,
+    ) -> Result<Response<v1::RotateKeysResponse>, Status> {
+        let rotate = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.into_inner();
+            let tenant: TenantId = parse("tenant", &asked.tenant)?;
+            let scope = keys::scope(&asked.profile, &asked.device_id)?;
+            let reason = parse("reason", &asked.reason)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.rotate_keys(&by, tenant, scope, asked.required, reason).await };
+            let rotated_at = self.finish(Some((caller, Method::RotateKeys)), work).await?;
+            Ok(v1::RotateKeysResponse { rotated_at })
+        };
+        reply(rotate.await)
+    }
+
+    async fn get_key_status(
+        &self,
+        request: Request<v1::GetKeyStatusRequest>,
+    ) -> Result<Response<v1::GetKeyStatusResponse>, Status> {
+        let get = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let (profile, device) = keys::subject(asked)?;
+            let found = self.shared.engine.key_status(context.caller()?, tenant, profile, device)?;
+            Ok(keys::status(found))
+        };
+        reply(get())
     }
 
     async fn get_status(

@@ -1,7 +1,7 @@
-//! Tenants, operators, profiles and devices.
+//! Tenants, operators and devices.
 
 use super::{at_most, parse, parse_optional, text, wrong};
-use wardein_domain::{DeviceState, Profile, ProfileName, TenantId};
+use wardein_domain::DeviceState;
 use wardein_engine::{Device, Error, Operator, OperatorOrder, Tenant};
 use wardein_proto::v1;
 
@@ -38,38 +38,11 @@ pub(crate) fn operator(operator: Operator) -> v1::Operator {
     }
 }
 
-pub(crate) fn profile(given: Option<&v1::Profile>) -> Result<(TenantId, ProfileName, Profile), Error> {
-    let given = given.ok_or_else(|| wrong("profile", "is missing"))?;
-    let profile = Profile::new(
-        given.certificate_validity,
-        given.period,
-        given.max_uses,
-        &given.suites,
-        given.verdict_lifetime,
-    );
-    let profile = profile.map_err(|error| wrong(&format!("profile.{}", error.field), error))?;
-    Ok((parse("profile.tenant", &given.tenant)?, parse("profile.name", &given.name)?, profile))
-}
-
-pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, profile: &Profile) -> v1::Profile {
-    // What a schedule starts at is not the profile's.
-    let schedule = profile.schedule(0);
-    v1::Profile {
-        tenant: tenant.to_string(),
-        name: name.to_string(),
-        certificate_validity: profile.certificate_validity(),
-        period: schedule.period,
-        max_uses: schedule.max_uses,
-        suites: profile.suites().collect(),
-        verdict_lifetime: profile.verdict_lifetime(),
-    }
-}
-
 /// A state that an administrator may set.
 pub(crate) fn settable_state(given: &str) -> Result<DeviceState, Error> {
     match given.parse() {
         Ok(state @ (DeviceState::Active | DeviceState::Suspended | DeviceState::Revoked)) => Ok(state),
-        Ok(DeviceState::Pending | DeviceState::Quarantined) | Err(_) => {
+        Ok(DeviceState::Pending | DeviceState::Quarantined | DeviceState::Retired) | Err(_) => {
             Err(wrong("state", "takes active, suspended or revoked"))
         }
     }
@@ -124,27 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_comes_back_as_it_was_given() {
-        let given = v1::Profile {
-            tenant: "t".into(),
-            name: "p".into(),
-            certificate_validity: 600,
-            period: 60,
-            max_uses: 7,
-            suites: vec![2],
-            verdict_lifetime: 5,
-        };
-        let (tenant, name, parsed) = profile(Some(&given)).unwrap();
-        assert_eq!(profile_response(&tenant, &name, &parsed), given);
-        assert!(profile(None).unwrap_err().message.starts_with("profile: "));
-        let short = v1::Profile { certificate_validity: 1, ..given };
-        assert!(profile(Some(&short)).unwrap_err().message.starts_with("profile.certificate_validity: "));
-    }
-
-    #[test]
     fn pending_and_quarantined_are_nobodys_to_set() {
         for state in DeviceState::ALL {
-            let is_settable = !matches!(state, DeviceState::Pending | DeviceState::Quarantined);
+            let is_settable =
+                !matches!(state, DeviceState::Pending | DeviceState::Quarantined | DeviceState::Retired);
             assert_eq!(settable_state(state.as_str()).is_ok(), is_settable);
         }
     }

@@ -4,7 +4,7 @@ use super::{bytes32, device_name, parse, wrong};
 use wardein_crypto::{Digest, Tag};
 use wardein_ddkg::Challenge;
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, Confirmation, ProofRequest};
-use wardein_engine::Error;
+use wardein_engine::{Error, Proved};
 use wardein_proto::v1;
 
 /// The proof, and the body that it is about.
@@ -39,8 +39,9 @@ pub(crate) fn offer(offer: ChallengeOffer) -> v1::GetChallengeResponse {
     }
 }
 
-pub(crate) fn reply(reply: AckedReply) -> v1::ProveResponse {
-    v1::ProveResponse { server_time: reply.server_time, body: reply.body, ack: reply.ack.0.to_vec() }
+pub(crate) fn reply(proved: Proved) -> v1::ProveResponse {
+    let AckedReply { server_time, ack, body } = proved.reply;
+    v1::ProveResponse { server_time, body, ack: ack.0.to_vec(), rekey_due: proved.rekey_due }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod certificates;
 pub(crate) mod device;
+pub(crate) mod keys;
+pub(crate) mod profiles;
 pub(crate) mod provisioning;
 pub(crate) mod trust;
 

@@ -191,34 +191,35 @@ async fn put_profile() {
     let good = || v1::Profile {
         tenant: "t".into(),
         name: "p".into(),
-        certificate_validity: 600,
-        period: 60,
-        max_uses: 1,
+        certificate_validity: Some(600),
         suites: vec![1],
-        verdict_lifetime: 0,
+        ..Default::default()
     };
-    let put = |profile| v1::PutProfileRequest { profile: Some(profile) };
+    let put = |profile| v1::PutProfileRequest { profile: Some(profile), merge: false };
+    let archive = |purposes: &[&str]| {
+        let purposes = purposes.iter().map(ToString::to_string).collect();
+        Some(v1::Archive { purposes })
+    };
     let by = &world.admin;
     let rows = [
-        ("nothing", by, v1::PutProfileRequest { profile: None }, malformed("profile")),
+        ("nothing", by, v1::PutProfileRequest::default(), malformed("profile")),
         ("no tenant", by, put(v1::Profile { tenant: String::new(), ..good() }), malformed("profile.tenant")),
         ("no name", by, put(v1::Profile { name: String::new(), ..good() }), malformed("profile.name")),
         ("a long name", by, put(v1::Profile { name: "p".repeat(33), ..good() }), malformed("profile.name")),
         (
             "299 seconds",
             by,
-            put(v1::Profile { certificate_validity: 299, ..good() }),
+            put(v1::Profile { certificate_validity: Some(299), ..good() }),
             malformed("profile.certificate_validity"),
         ),
         (
             "for good",
             by,
-            put(v1::Profile { certificate_validity: u64::MAX, ..good() }),
+            put(v1::Profile { certificate_validity: Some(u64::MAX), ..good() }),
             malformed("profile.certificate_validity"),
         ),
-        ("59 seconds", by, put(v1::Profile { period: 59, ..good() }), malformed("profile.period")),
-        ("an age", by, put(v1::Profile { period: u64::MAX, ..good() }), malformed("profile.period")),
-        ("no suite", by, put(v1::Profile { suites: vec![], ..good() }), malformed("profile.suites")),
+        ("59 seconds", by, put(v1::Profile { period: Some(59), ..good() }), malformed("profile.period")),
+        ("an age", by, put(v1::Profile { period: Some(u64::MAX), ..good() }), malformed("profile.period")),
         ("no such suite", by, put(v1::Profile { suites: vec![1, 3], ..good() }), malformed("profile.suites")),
         (
             "too many suites",
@@ -229,8 +230,56 @@ async fn put_profile() {
         (
             "a day and a second",
             by,
-            put(v1::Profile { verdict_lifetime: 86_401, ..good() }),
+            put(v1::Profile { verdict_lifetime: Some(86_401), ..good() }),
             malformed("profile.verdict_lifetime"),
+        ),
+        (
+            "an hour but for a second",
+            by,
+            put(v1::Profile { rekey_after: Some(3_599), ..good() }),
+            malformed("profile.rekey_after"),
+        ),
+        (
+            "an age of keys",
+            by,
+            put(v1::Profile { rekey_after: Some(u64::MAX), ..good() }),
+            malformed("profile.rekey_after"),
+        ),
+        (
+            "tokens for ever",
+            by,
+            put(v1::Profile { token_retention: Some(1_001), ..good() }),
+            malformed("profile.token_retention"),
+        ),
+        (
+            "payloads for ever",
+            by,
+            put(v1::Profile { data_retention: Some(u32::MAX), ..good() }),
+            malformed("profile.data_retention"),
+        ),
+        (
+            "files for ever",
+            by,
+            put(v1::Profile { file_retention: Some(u32::MAX), ..good() }),
+            malformed("profile.file_retention"),
+        ),
+        (
+            "no such purpose",
+            by,
+            put(v1::Profile { archive: archive(&["everything"]), ..good() }),
+            malformed("profile.archive"),
+        ),
+        (
+            "tokens again",
+            by,
+            put(v1::Profile { archive: archive(&["token"]), ..good() }),
+            malformed("profile.archive"),
+        ),
+        (
+            "purposes without end",
+            by,
+            put(v1::Profile { archive: archive(&["data"; 1000]), ..good() }),
+            malformed("profile.archive"),
         ),
         ("no such tenant", by, put(v1::Profile { tenant: "nowhere".into(), ..good() }), NO_TENANT),
         ("another's tenant", &world.foreign, put(good()), NO_TENANT),

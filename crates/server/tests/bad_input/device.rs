@@ -80,6 +80,39 @@ async fn prove_what_is_malformed() {
             with(|request| (request.action, request.body) = ("certificate".into(), vec![0x30; 4097])),
             invalid("csr-too-long", "4096"),
         ),
+        (
+            "a rekey without its share",
+            by,
+            with(|request| request.action = "rekey".into()),
+            malformed("suite"),
+        ),
+        (
+            "a rekey of no suite",
+            by,
+            with(|request| (request.action, request.body) = ("rekey".into(), vec![0, 9])),
+            malformed("suite"),
+        ),
+        (
+            "a rekey with a share cut short",
+            by,
+            with(|request| (request.action, request.body) = ("rekey".into(), vec![0, 1, 0, 0, 0, 1, 4])),
+            malformed("share"),
+        ),
+        (
+            "attributes cut short",
+            by,
+            with(|request| (request.action, request.body) = ("attributes".into(), vec![0, 0, 0, 9])),
+            malformed("attribute"),
+        ),
+        (
+            "an attribute of 4097 bytes",
+            by,
+            with(|request| {
+                let value = [&[0, 0, 0, 1, b'a', 0, 0, 0x10, 1][..], &[0; 4097]].concat();
+                (request.action, request.body) = ("attributes".into(), value);
+            }),
+            malformed("attribute value"),
+        ),
     ];
     world.refuses(Method::Prove, rows).await;
     by.device().prove(good).await.expect("what none of these did harm to");

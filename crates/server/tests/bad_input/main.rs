@@ -12,6 +12,7 @@ mod admin;
 mod common;
 mod device;
 mod edge;
+mod keys;
 mod provisioning;
 mod queries;
 mod world;

@@ -23,11 +23,16 @@ async fn stocked() -> (World, Vec<u8>) {
         let profile = v1::Profile {
             tenant: tenant.into(),
             name: name.into(),
-            certificate_validity: 600,
+            certificate_validity: Some(600),
             suites: vec![suite],
             ..Default::default()
         };
-        world.admin.admin().put_profile(v1::PutProfileRequest { profile: Some(profile) }).await.unwrap();
+        world
+            .admin
+            .admin()
+            .put_profile(v1::PutProfileRequest { profile: Some(profile), merge: false })
+            .await
+            .unwrap();
     }
     (world, tag)
 }

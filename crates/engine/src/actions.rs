@@ -1,0 +1,85 @@
+//! What a device may ask for with a proof, beyond being there: one file for each action that does something.
+
+mod attributes;
+mod certificate;
+mod rekey;
+
+use crate::engine::Engine;
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Store};
+use crate::rules::Rules;
+use wardein_ddkg::authority::{Accepted, Record};
+use wardein_ddkg::message::{ProofRequest, RekeyAsk};
+use wardein_ddkg::{Attributes, DeviceName};
+use wardein_domain::Event;
+use wardein_pki::Csr;
+
+/// An action with its body, judged (DDKG-1 §8).
+pub(crate) enum Ask {
+    Authenticate,
+    Certificate(Csr),
+    Rekey(RekeyAsk),
+    Attributes(Attributes),
+    TrustBundle,
+}
+
+/// What an action works on: a proof that was accepted, and the change that its work goes into.
+pub(crate) struct Performing<'a> {
+    pub(crate) name: &'a DeviceName,
+    pub(crate) rules: &'a Rules,
+    /// Unix seconds.
+    pub(crate) now: u64,
+    pub(crate) accepted: &'a Accepted,
+    pub(crate) record: &'a mut Record,
+    pub(crate) change: &'a mut Change,
+}
+
+/// What an action came to.
+pub(crate) struct Done {
+    pub(crate) event: Event,
+    /// For the audit entry.
+    pub(crate) detail: String,
+    /// The reply body.
+    pub(crate) reply: Vec<u8>,
+}
+
+impl Ask {
+    pub(crate) fn parse(request: &ProofRequest, body: &[u8]) -> Result<Self, Error> {
+        match (request.action.as_str(), body) {
+            ("authenticate", b"") => Ok(Self::Authenticate),
+            ("trust-bundle", b"") => Ok(Self::TrustBundle),
+            ("authenticate" | "trust-bundle", _) => {
+                Err(Error::invalid(format_args!("body: action {} takes none", request.action)))
+            }
+            ("certificate", der) => match Csr::parse(der) {
+                Ok(csr) => Ok(Self::Certificate(csr)),
+                Err(error) => Err(Error::new(Kind::Invalid, error.code(), error)),
+            },
+            ("rekey", body) => Ok(Self::Rekey(RekeyAsk::decode(body)?)),
+            ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
+            _ => {
+                let message = format_args!(
+                    "action: {} is none of authenticate, certificate, rekey, attributes, trust-bundle",
+                    request.action
+                );
+                Err(Error::new(Kind::Invalid, "action-unknown", message))
+            }
+        }
+    }
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    pub(crate) fn perform(&self, ask: &Ask, performing: Performing<'_>) -> Result<Done, Error> {
+        let nothing = |event| Done { event, detail: String::new(), reply: Vec::new() };
+        match ask {
+            Ask::Authenticate => Ok(nothing(Event::DeviceAuthenticated)),
+            Ask::TrustBundle => {
+                let reply = self.authority.bundle.pem.clone().into_bytes();
+                Ok(Done { reply, ..nothing(Event::TrustBundleServed) })
+            }
+            Ask::Certificate(csr) => self.issue_certificate(csr, performing),
+            Ask::Rekey(ask) => rekey::rekey(ask, performing),
+            Ask::Attributes(attributes) => attributes::announce(attributes, performing),
+        }
+    }
+}

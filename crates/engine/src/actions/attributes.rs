@@ -1,0 +1,41 @@
+//! The action `attributes` (DDKG-1 §8.1). What is announced holds beside what is on record until a proof shows it.
+
+use super::{Done, Performing};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::port::{Change, Clock, Store, Table};
+use crate::rows::{self, Written};
+use wardein_ddkg::authority::Record;
+use wardein_ddkg::{Attributes, DeviceName};
+use wardein_domain::Event;
+
+pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> Result<Done, Error> {
+    let Performing { accepted, record, .. } = performing;
+    let announced = attributes.digests();
+    let is_other =
+        |name: &&wardein_domain::AttributeName| record.attributes().get(name) != announced.get(name);
+    let names = announced.names();
+    let others: Vec<_> = names.names().iter().filter(is_other).map(ToString::to_string).collect();
+    record.announce(accepted, announced)?;
+    let detail = if others.is_empty() { "none other than on record".into() } else { others.join(", ") };
+    Ok(Done { event: Event::AttributesAnnounced, detail, reply: Vec::new() })
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// After a proof that shows announced attributes: the device's recipe, which has their names.
+    pub(crate) fn adopt_attributes(
+        &self,
+        name: &DeviceName,
+        record: &Record,
+        change: &mut Change,
+    ) -> Result<Written, Error> {
+        let (version, mut row) = self.device_row(name)?;
+        let names = rows::attribute_names(record);
+        if row.attributes == names {
+            return Ok(None);
+        }
+        row.attributes = names;
+        change.update(Table::Device, rows::device_key(name), version, rows::encode(&row)?);
+        Ok(Some((version + 1, row)))
+    }
+}

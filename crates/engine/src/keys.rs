@@ -1,0 +1,165 @@
+//! When keys change: rotations, the gate that they put before a device, and what an administrator sees of it.
+
+use crate::api::{Caller, DeviceKeys, KeyStatus, RotationScope};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Store, Table};
+use crate::profiles::default_profile;
+use crate::provisioning::target;
+use crate::rows::{self, DeviceRow, ProfileRow, RotationRow, TenantRow};
+use crate::rules::Rules;
+use wardein_ddkg::authority::Record;
+use wardein_ddkg::{DeviceName, Policy};
+use wardein_domain::{
+    DeviceId, Event, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate, Rotation, TenantId,
+};
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Asks that keys be agreed anew, and tells since when. It writes one row, however many devices there are: a device's gate
+    /// is worked out from it when the device next proves a request.
+    pub async fn rotate_keys(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        scope: RotationScope,
+        is_required: bool,
+        reason: Reason,
+    ) -> Result<u64, Error> {
+        self.require_tenant(caller, &tenant)?;
+        let word = if is_required { "required" } else { "asked" };
+        let record = |change: &mut Change, target: String| {
+            let entry = self.entry(caller, Event::KeysRotated, target, Outcome::Done);
+            change.record(&entry.in_tenant(&tenant).with(format_args!("{word}: {reason}")))
+        };
+        match &scope {
+            RotationScope::Tenant => {
+                let key = tenant.as_str().as_bytes();
+                let no_tenant = || Error::no_tenant(&tenant);
+                let (now, version, rotation) = self
+                    .transact(|| {
+                        let (version, mut row): (u64, TenantRow) =
+                            rows::load(&self.store, Table::Tenant, key)?.ok_or_else(no_tenant)?;
+                        let (now, rotation) = self.ask(&mut row.rotation, is_required);
+                        let mut change = Change::default();
+                        change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
+                        record(&mut change, format!("tenant/{tenant}"))?;
+                        Ok(Decision { change, answer: (now, version + 1, rotation) })
+                    })
+                    .await?;
+                self.directory.rules.put_tenant(tenant.clone(), version, rotation);
+                Ok(now)
+            }
+            RotationScope::Profile(name) => {
+                let key = rows::profile_key(&tenant, name);
+                let no_profile = || Error::no_profile(&tenant, name);
+                let (now, version, row) = self
+                    .transact(|| {
+                        let (version, mut row): (u64, ProfileRow) =
+                            rows::load(&self.store, Table::Profile, &key)?.ok_or_else(no_profile)?;
+                        let (now, _) = self.ask(&mut row.rotation, is_required);
+                        let mut change = Change::default();
+                        change.update(Table::Profile, key.clone(), version, rows::encode(&row)?);
+                        record(&mut change, format!("profile/{tenant}/{name}"))?;
+                        Ok(Decision { change, answer: (now, version + 1, row) })
+                    })
+                    .await?;
+                self.directory.rules.put_profile(tenant.clone(), name.clone(), version, &row)?;
+                Ok(now)
+            }
+            RotationScope::Device(device) => {
+                let name = device_name(&tenant, device);
+                let key = rows::device_key(&name);
+                let (now, version, row) = self
+                    .transact(|| {
+                        let (version, mut row) = self.device_row(&name)?;
+                        let (now, _) = self.ask(&mut row.rotation, is_required);
+                        let mut change = Change::default();
+                        change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
+                        record(&mut change, target(&name))?;
+                        Ok(Decision { change, answer: (now, version + 1, row) })
+                    })
+                    .await?;
+                self.directory.put_device(&name, version, &row)?;
+                Ok(now)
+            }
+        }
+    }
+
+    /// When keys change: those of a device, or those of the devices of a profile.
+    pub fn key_status(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        profile: Option<ProfileName>,
+        device: Option<DeviceId>,
+    ) -> Result<KeyStatus, Error> {
+        self.require_tenant(caller, &tenant)?;
+        let Some(device) = device else {
+            let profile = profile.unwrap_or_else(default_profile);
+            let Rules { profile: effective, rotation } = self.rules_of(&tenant, &profile)?;
+            return Ok(KeyStatus { profile, effective, rotation, device: None });
+        };
+        let name = device_name(&tenant, &device);
+        let (_, row) = self.device_row(&name)?;
+        let profile = rows::word("profile", &row.profile)?;
+        let rules = self.rules_of(&tenant, &profile)?;
+        let rotation = rules.rotation.and(row.rotation.into());
+        let device = self.load_keys(&name)?.map(|(_, keys)| {
+            let (record, after) = (&keys.record, rules.profile.rekey_after());
+            let agreed_at = record.schedule().not_before;
+            DeviceKeys {
+                generation: record.active_generation(),
+                pending_generation: record.pending_generation(),
+                suite: record.suite().number(),
+                agreed_at,
+                due_at: after.map(|after| agreed_at.saturating_add(after)),
+                gate: gate(record, &rules.profile, rotation, self.now()),
+                proof_epoch: record.proof_epoch(),
+                schedule: *record.schedule(),
+            }
+        });
+        Ok(KeyStatus { profile, effective: rules.profile, rotation, device })
+    }
+
+    /// What DDKG-1 is to go by for the devices of a profile.
+    pub(crate) fn policy_of(&self, profile: &Profile) -> Policy {
+        Policy {
+            token_retention: profile.retention(Purpose::Token),
+            data_retention: profile.retention(Purpose::Data),
+            file_retention: profile.retention(Purpose::File),
+            ..self.policy.clone()
+        }
+    }
+
+    /// The row of a device that is there, with its version.
+    pub(crate) fn device_row(&self, name: &DeviceName) -> Result<(u64, DeviceRow), Error> {
+        rows::load(&self.store, Table::Device, &rows::device_key(name))?.ok_or_else(|| Error::no_device(name))
+    }
+
+    fn ask(&self, row: &mut RotationRow, is_required: bool) -> (u64, Rotation) {
+        let now = self.now();
+        let rotation = Rotation::from(*row).ask(now, is_required);
+        *row = rotation.into();
+        (now, rotation)
+    }
+}
+
+/// What the device of `record` may ask for at Unix second `now`. To be asked after a proof was verified, which may have made
+/// another generation the active one.
+///
+/// Where the record cannot take another generation (DDKG-1 §6), nothing is required: the device could do nothing until the
+/// retention of what it sealed ends.
+pub(crate) fn gate(record: &Record, profile: &Profile, rotation: Rotation, now: u64) -> RekeyGate {
+    let gate = RekeyGate::of(record.schedule().not_before, rotation, profile.rekey_after(), now);
+    if record.can_rekey() { gate } else { gate.min(RekeyGate::Due) }
+}
+
+/// The refusal of all but `rekey`.
+pub(crate) fn rekey_required() -> Error {
+    let message = "the device's keys are to be agreed anew before anything else; rekey";
+    Error::new(Kind::Precondition, "rekey-required", message)
+}
+
+fn device_name(tenant: &TenantId, device: &DeviceId) -> DeviceName {
+    DeviceName { tenant: tenant.clone(), device: device.clone() }
+}

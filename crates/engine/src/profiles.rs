@@ -1,0 +1,129 @@
+//! Profiles: what holds for groups of devices.
+
+use crate::api::{Caller, ListedProfile, Page};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::rows::{self, ProfileRow};
+use wardein_domain::{Event, Outcome, Profile, ProfileFields, ProfileName, TenantId};
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Creates or replaces a profile; with `merge`, what is not set stays as it is. Devices follow at once, but for their
+    /// schedules, which change with their next generation.
+    pub async fn put_profile(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        name: ProfileName,
+        fields: ProfileFields,
+        merge: bool,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, &tenant)?;
+        // The bounds do not depend on what is inherited.
+        Profile::DEFAULT
+            .with(&fields)
+            .map_err(|error| Error::invalid(format_args!("profile.{}: {error}", error.field)))?;
+        let key = rows::profile_key(&tenant, &name);
+        let (version, row) = self
+            .transact(|| {
+                let present: Option<(u64, ProfileRow)> = rows::load(&self.store, Table::Profile, &key)?;
+                let (version, before) = present.map_or((0, None), |(version, row)| (version, Some(row)));
+                let set = match &before {
+                    Some(before) if merge => fields.clone().or(before.fields()?),
+                    _ => fields.clone(),
+                };
+                let rotation = before.map(|before| before.rotation).unwrap_or_default();
+                let row = ProfileRow { rotation, ..ProfileRow::from(&set) };
+                let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
+                let value = Some(rows::encode(&row)?);
+                let mut change = Change::default();
+                change.writes.push(Write { table: Table::Profile, key: key.clone(), expect, value });
+                let target = format_args!("profile/{tenant}/{name}");
+                let entry = self.entry(caller, Event::ProfilePut, target, Outcome::Done);
+                change.record(&entry.in_tenant(&tenant).with(format_args!("{set:?}")))?;
+                Ok(Decision { change, answer: (version + 1, row) })
+            })
+            .await?;
+        self.directory.rules.put_profile(tenant, name, version, &row)
+    }
+
+    /// The profiles of a tenant, in order of their names.
+    pub fn list_profiles(&self, caller: &Caller, tenant: TenantId) -> Result<Vec<ListedProfile>, Error> {
+        self.require_tenant(caller, &tenant)?;
+        let prefix = rows::tenant_prefix(&tenant);
+        let rows = self.store.scan(Table::Profile, &prefix, None, Page::MAX)?;
+        rows.into_iter()
+            .map(|(key, row)| {
+                let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
+                let name: ProfileName = rows::word("profile", name.unwrap_or_default())?;
+                let set = rows::decode::<ProfileRow>(Table::Profile, &row.value)?.fields()?;
+                let effective = self.rules_of(&tenant, &name)?.profile;
+                Ok(ListedProfile { name, set, effective })
+            })
+            .collect()
+    }
+
+    /// What holds for the devices of a profile that is there.
+    pub(crate) fn rules_of(
+        &self,
+        tenant: &TenantId,
+        name: &ProfileName,
+    ) -> Result<crate::rules::Rules, Error> {
+        self.directory.rules.rules(tenant, name).ok_or_else(|| Error::no_profile(tenant, name))
+    }
+}
+
+/// The profile that every tenant has.
+pub(crate) fn default_profile() -> ProfileName {
+    ProfileName::DEFAULT.parse().expect("the constant is a profile's name")
+}
+
+impl Error {
+    pub(crate) fn no_profile(tenant: &TenantId, name: &ProfileName) -> Self {
+        let message = format_args!("profile: tenant {tenant} has no profile {name}");
+        Self::new(Kind::NotFound, "profile-unknown", message)
+    }
+}
+
+impl From<&ProfileFields> for ProfileRow {
+    fn from(fields: &ProfileFields) -> Self {
+        let archive = fields.archive.as_ref();
+        Self {
+            certificate_validity: fields.certificate_validity,
+            period: fields.period,
+            max_uses: fields.max_uses,
+            suites: fields.suites.clone(),
+            verdict_lifetime: fields.verdict_lifetime,
+            rekey_after: fields.rekey_after,
+            quarantine_on_clone: fields.quarantine_on_clone,
+            token_retention: fields.token_retention,
+            data_retention: fields.data_retention,
+            file_retention: fields.file_retention,
+            archive: archive.map(|purposes| purposes.iter().map(ToString::to_string).collect()),
+            rotation: rows::RotationRow::default(),
+        }
+    }
+}
+
+impl ProfileRow {
+    pub(crate) fn fields(&self) -> Result<ProfileFields, Error> {
+        let purpose = |text: &String| rows::word("purpose", text);
+        Ok(ProfileFields {
+            certificate_validity: self.certificate_validity,
+            period: self.period,
+            max_uses: self.max_uses,
+            suites: self.suites.clone(),
+            verdict_lifetime: self.verdict_lifetime,
+            rekey_after: self.rekey_after,
+            quarantine_on_clone: self.quarantine_on_clone,
+            token_retention: self.token_retention,
+            data_retention: self.data_retention,
+            file_retention: self.file_retention,
+            archive: self
+                .archive
+                .as_ref()
+                .map(|words| words.iter().map(purpose).collect::<Result<_, _>>())
+                .transpose()?,
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! What holds for devices by their tenant and profile, in memory: what profiles inherit, and which rotations were asked for.
+
+use crate::error::Error;
+use crate::rows::ProfileRow;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+use wardein_domain::{Profile, ProfileFields, ProfileName, Rotation, TenantId};
+
+/// The rules of all tenants.
+#[derive(Default)]
+pub(crate) struct Tenants(RwLock<HashMap<TenantId, OfTenant>>);
+
+/// What holds for the devices of a profile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// The profile with what it inherits.
+    pub(crate) profile: Profile,
+    /// The rotations of the tenant and of the profile, together.
+    pub(crate) rotation: Rotation,
+}
+
+impl Default for Rules {
+    /// What holds where no profile is.
+    fn default() -> Self {
+        Self { profile: Profile::DEFAULT, rotation: Rotation::default() }
+    }
+}
+
+#[derive(Default)]
+struct OfTenant {
+    /// The version of the tenant's row that this was read from, and its rotation.
+    version: u64,
+    rotation: Rotation,
+    profiles: HashMap<ProfileName, OfProfile>,
+}
+
+struct OfProfile {
+    version: u64,
+    fields: ProfileFields,
+    rotation: Rotation,
+    effective: Profile,
+}
+
+impl Tenants {
+    pub(crate) fn rules(&self, tenant: &TenantId, name: &ProfileName) -> Option<Rules> {
+        let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = tenants.get(tenant)?;
+        let of_profile = of_tenant.profiles.get(name)?;
+        Some(Rules { profile: of_profile.effective, rotation: of_tenant.rotation.and(of_profile.rotation) })
+    }
+
+    /// Takes in the rotation of a tenant's row, unless a later version was taken in already.
+    pub(crate) fn put_tenant(&self, tenant: TenantId, version: u64, rotation: Rotation) {
+        let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = tenants.entry(tenant).or_default();
+        if of_tenant.version < version {
+            (of_tenant.version, of_tenant.rotation) = (version, rotation);
+        }
+    }
+
+    /// Takes in a profile's row, unless a later version was taken in already.
+    pub(crate) fn put_profile(
+        &self,
+        tenant: TenantId,
+        name: ProfileName,
+        version: u64,
+        row: &ProfileRow,
+    ) -> Result<(), Error> {
+        let fields = row.fields()?;
+        let effective = Profile::DEFAULT.with(&fields).map_err(Error::internal)?;
+        let of_profile = OfProfile { version, fields, rotation: row.rotation.into(), effective };
+        let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let profiles = &mut tenants.entry(tenant).or_default().profiles;
+        if profiles.get(&name).is_none_or(|present| present.version < version) {
+            profiles.insert(name, of_profile);
+            inherit(profiles)?;
+        }
+        Ok(())
+    }
+}
+
+/// Works out anew what each profile of a tenant comes to.
+fn inherit(profiles: &mut HashMap<ProfileName, OfProfile>) -> Result<(), Error> {
+    let default = profiles.iter().find(|(name, _)| name.as_str() == ProfileName::DEFAULT);
+    let base = default.map_or(Ok(Profile::DEFAULT), |(_, default)| Profile::DEFAULT.with(&default.fields));
+    let base = base.map_err(Error::internal)?;
+    for profile in profiles.values_mut() {
+        profile.effective = base.with(&profile.fields).map_err(Error::internal)?;
+    }
+    Ok(())
+}
