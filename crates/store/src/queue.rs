@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::thread::JoinHandle;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use wardein_engine::port::{Change, CommitError};
 
@@ -52,7 +53,7 @@ impl Queue {
         let gone = || CommitError::Unavailable("its writer has stopped; restart the service".into());
         let (answer, outcome) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(Job { change, answer }).await.map_err(|_| gone())?;
+        jobs.send(Job { change, answer: Answer::new(answer) }).await.map_err(|_| gone())?;
         outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("its writer stopped halfway".into())))
     }
 
@@ -61,7 +62,7 @@ impl Queue {
         if let Some(jobs) = &self.jobs {
             let (answer, _) = oneshot::channel();
             // A full queue nudges by itself.
-            let _ = jobs.try_send(Job { change: Change::default(), answer });
+            let _ = jobs.try_send(Job { change: Change::default(), answer: Answer::new(answer) });
         }
     }
 }
@@ -79,7 +80,45 @@ impl Drop for Queue {
 #[derive(Debug)]
 struct Job {
     change: Change,
-    answer: oneshot::Sender<Result<(), CommitError>>,
+    answer: Answer,
+}
+
+type Outcome = Result<(), CommitError>;
+
+/// Where an outcome goes: to whom, and on which runtime that one waits.
+#[derive(Debug)]
+struct Answer {
+    to: oneshot::Sender<Outcome>,
+    runtime: Option<Handle>,
+}
+
+impl Answer {
+    fn new(to: oneshot::Sender<Outcome>) -> Self {
+        Self { to, runtime: Handle::try_current().ok() }
+    }
+}
+
+/// Tells all of a group. Those that wait on one runtime are told by one task there: woken one by one from here, each would cost a
+/// system call, and the replies, that then leave one by one too, another.
+fn tell(mut outcomes: Vec<(Answer, Outcome)>) {
+    while let Some((first, _)) = outcomes.first() {
+        let runtime = first.runtime.clone();
+        let id = runtime.as_ref().map(Handle::id);
+        let (here, others) =
+            outcomes.into_iter().partition(|(answer, _)| answer.runtime.as_ref().map(Handle::id) == id);
+        outcomes = others;
+        match runtime {
+            Some(runtime) => drop(runtime.spawn(async move { send(here) })),
+            None => send(here),
+        }
+    }
+}
+
+fn send(outcomes: Vec<(Answer, Outcome)>) {
+    for (answer, outcome) in outcomes {
+        // Whoever dropped the future does not want to know.
+        let _ = answer.to.send(outcome);
+    }
 }
 
 fn run(mut queue: mpsc::Receiver<Job>, mut writer: impl Writer) {
@@ -93,19 +132,11 @@ fn run(mut queue: mpsc::Receiver<Job>, mut writer: impl Writer) {
             answers.push(answer);
             next = if group.len() < GROUP && weight < GROUP_WEIGHT { queue.try_recv().ok() } else { None };
         }
-        match writer.write(&group) {
-            Ok(outcomes) => {
-                for (answer, outcome) in answers.drain(..).zip(outcomes) {
-                    // Whoever dropped the future does not want to know.
-                    let _ = answer.send(outcome);
-                }
-            }
-            Err(fault) => {
-                for answer in answers.drain(..) {
-                    let _ = answer.send(Err(fault.clone().into()));
-                }
-            }
-        }
+        let answers = answers.drain(..);
+        tell(match writer.write(&group) {
+            Ok(outcomes) => answers.zip(outcomes).collect(),
+            Err(fault) => answers.map(|answer| (answer, Err(fault.clone().into()))).collect(),
+        });
         group.clear();
         writer.rest();
     }
