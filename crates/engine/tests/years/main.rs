@@ -1,0 +1,30 @@
+//! Two years of a fleet whose days are bad: messages are lost, delayed and repeated, power is cut before and after every write at
+//! either end, devices lie switched off for months, their clocks are wrong by up to ten years, states are copied, and somebody
+//! rotates and changes schedules at every level all the time.
+//!
+//! What must hold: no honest device is ever locked out, no key is used twice, no honest device is taken for a clone, and every
+//! clone that speaks is found.
+//!
+//! `cargo test -p wardein-engine --test years` runs a small fleet. The whole one, with its figures:
+//! `WARDEIN_YEARS_DEVICES=10000 cargo test --release -p wardein-engine --test years -- --nocapture`
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests state expectations")]
+
+mod administration;
+mod authority;
+mod contact;
+mod device;
+mod figures;
+mod random;
+mod run;
+
+#[test]
+fn two_years_of_a_fleet() {
+    let devices = std::env::var("WARDEIN_YEARS_DEVICES").map_or(SMALL, |text| text.parse().unwrap());
+    let seed = std::env::var("WARDEIN_YEARS_SEED").map_or(1, |text| text.parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let figures = runtime.block_on(run::Run::new(devices, seed)).two_years(&runtime);
+    println!("{figures}");
+    figures.judge();
+}
+
+const SMALL: usize = 60;

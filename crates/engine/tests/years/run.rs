@@ -1,0 +1,204 @@
+//! The run: who speaks when.
+
+use crate::administration::meddle;
+use crate::authority::{Authority, PROFILES, START};
+use crate::contact::{Contact, Ended};
+use crate::device::Device;
+use crate::figures::Figures;
+use crate::random::Random;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::time::Instant;
+use tokio::runtime::Runtime;
+use wardein_engine::port::Clock;
+
+pub(crate) struct Run {
+    authority: Authority,
+    /// Each with the number of its device; copies follow the originals.
+    holders: Vec<Holder>,
+    /// By number: whether there is a copy, and whether that was found out or its keys are dead.
+    copies: Vec<Copied>,
+    next: BinaryHeap<Reverse<(u64, usize)>>,
+    accepted: HashSet<(usize, u64, u64)>,
+    figures: Figures,
+    random: Random,
+}
+
+struct Holder {
+    number: usize,
+    device: Device,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    No,
+    Yes,
+    Settled,
+}
+
+impl Run {
+    pub(crate) async fn new(devices: usize, seed: u64) -> Self {
+        let (authority, mut random) = (Authority::new(devices).await, Random::new(seed));
+        let (mut holders, mut next) = (Vec::new(), BinaryHeap::new());
+        for number in 0..devices {
+            let (profile, ..) = PROFILES[number % PROFILES.len()];
+            let device = Device::enrolled(&authority, number, profile, &mut random).await;
+            holders.push(Holder { number, device });
+            next.push(Reverse((START + random.wait(BETWEEN_CONTACTS), number)));
+        }
+        Self {
+            authority,
+            holders,
+            copies: vec![Copied::No; devices],
+            next,
+            accepted: HashSet::new(),
+            figures: Figures { devices, ..Figures::default() },
+            random,
+        }
+    }
+
+    pub(crate) fn two_years(mut self, runtime: &Runtime) -> Figures {
+        let started = Instant::now();
+        runtime.block_on(self.live());
+        runtime.block_on(self.settle());
+        self.figures.seconds = started.elapsed().as_secs_f64();
+        self.figures
+    }
+
+    fn now(&self) -> u64 {
+        self.authority.clock.now_ms() / 1000
+    }
+
+    async fn live(&mut self) {
+        let devices = self.copies.len() as u64;
+        let copies = (devices / 100).max(3);
+        let (mut next_copy, mut next_meddling) = (START, START);
+        while let Some(Reverse((at, index))) = self.next.pop() {
+            let now = self.now().max(at);
+            if now > START + TWO_YEARS {
+                break;
+            }
+            self.authority.clock.pass(now - self.now());
+            if now >= next_meddling {
+                next_meddling = now + self.random.wait(BETWEEN_MEDDLING);
+                meddle(&self.authority, devices as usize, &mut self.figures, &mut self.random).await;
+            }
+            if now >= next_copy && now < START + TWO_YEARS / 10 * 9 {
+                next_copy = now + self.random.wait(TWO_YEARS / copies);
+                self.copy_one();
+            }
+            self.meet(index).await;
+        }
+    }
+
+    /// Somebody copies the flash of a device, and speaks from then on.
+    fn copy_one(&mut self) {
+        let number = self.random.below(self.copies.len() as u64) as usize;
+        if self.copies[number] != Copied::No {
+            return;
+        }
+        self.copies[number] = Copied::Yes;
+        self.figures.clones_made += 1;
+        let device = self.holders[number].device.copied();
+        let at = self.now() + self.random.wait(BETWEEN_CONTACTS);
+        self.next.push(Reverse((at, self.holders.len())));
+        self.holders.push(Holder { number, device });
+    }
+
+    async fn meet(&mut self, index: usize) {
+        let number = self.holders[index].number;
+        if self.copies[number] == Copied::Settled {
+            return;
+        }
+        let is_calm = self.random.chance(500);
+        let ended = self.contact(index, is_calm).await;
+        let now = self.now();
+        let wait = match ended {
+            Ended::Done if self.random.chance(20) => {
+                self.figures.count("months switched off");
+                30 * 86_400 + self.random.below(210 * 86_400)
+            }
+            Ended::Done => self.random.wait(BETWEEN_CONTACTS),
+            Ended::Lost => self.random.wait(1_800),
+            Ended::Refused("overtaken") if !is_calm => self.random.wait(1_800),
+            Ended::Alarm => return self.alarm(number),
+            Ended::Refused(code) => {
+                self.refused(number, code, is_calm);
+                self.random.wait(BETWEEN_CONTACTS)
+            }
+        };
+        self.next.push(Reverse((now + wait, index)));
+    }
+
+    async fn contact(&mut self, index: usize, is_calm: bool) -> Ended {
+        let Self { authority, holders, accepted, figures, random, .. } = self;
+        let Holder { number, device } = &mut holders[index];
+        Contact { authority, figures, random, is_calm, accepted, number: *number }.run(device).await
+    }
+
+    fn alarm(&mut self, number: usize) {
+        match self.copies[number] {
+            Copied::Yes => {
+                self.figures.clones_found += 1;
+                self.copies[number] = Copied::Settled;
+            }
+            Copied::Settled => {}
+            Copied::No => {
+                self.figures.wrong(format!("pump-{number} is honest, and was taken for a clone"));
+                self.copies[number] = Copied::Settled;
+            }
+        }
+    }
+
+    /// A device that is refused for good while nothing comes between is locked out, unless it is one of two.
+    fn refused(&mut self, number: usize, code: &'static str, is_calm: bool) {
+        if self.copies[number] == Copied::No && is_calm {
+            let now = self.now() - START;
+            self.figures.wrong(format!("pump-{number} is locked out on day {}: {code}", now / 86_400));
+        }
+    }
+
+    /// At the end everybody comes once more, with nothing between, and whoever has a copy speaks in turn with it.
+    async fn settle(&mut self) {
+        for index in 0..self.copies.len() {
+            if self.copies[index] == Copied::No {
+                self.authority.clock.pass(1);
+                match self.contact(index, true).await {
+                    Ended::Done => self.figures.count("devices that are in good standing at the end"),
+                    ended => self.figures.wrong(format!("pump-{index} at the end: {ended:?}")),
+                }
+            }
+        }
+        for index in self.copies.len()..self.holders.len() {
+            let number = self.holders[index].number;
+            let mut refused = [0; 2];
+            for turn in 0..TURNS {
+                if self.copies[number] == Copied::Settled {
+                    break;
+                }
+                self.authority.clock.pass(60);
+                let speaker = if turn % 2 == 0 { number } else { index };
+                match self.contact(speaker, true).await {
+                    Ended::Alarm => self.alarm(number),
+                    Ended::Refused(_) => refused[turn % 2] += 1,
+                    Ended::Done | Ended::Lost => {}
+                }
+            }
+            if self.copies[number] == Copied::Settled {
+                continue;
+            }
+            // Where every word of one of the two is refused, its keys are dead: there are no two any more.
+            if refused.contains(&(TURNS / 2)) {
+                self.figures.clones_found += 1;
+                self.figures.count("clones whose keys had died before they spoke");
+            } else {
+                self.figures.wrong(format!("the clone of pump-{number} was not found"));
+            }
+        }
+    }
+}
+
+const TWO_YEARS: u64 = 2 * 365 * 86_400;
+const BETWEEN_CONTACTS: u64 = 4 * 86_400;
+const BETWEEN_MEDDLING: u64 = 86_400;
+const TURNS: usize = 40;
