@@ -190,7 +190,7 @@ impl Run {
             // Where every word of one of the two is refused, its keys are dead: there are no two any more.
             if refused.contains(&(TURNS / 2)) {
                 self.figures.clones_found += 1;
-                self.figures.count("clones whose keys had died before they spoke");
+                self.figures.count("clones whose keys had died");
             } else {
                 self.figures.wrong(format!("the clone of pump-{number} was not found"));
             }
