@@ -88,8 +88,7 @@ impl Profile {
     }
 
     fn replaced_by(self, fields: &ProfileFields) -> Result<Self, ProfileError> {
-        let archives =
-            |purpose| fields.archive.as_ref().map(|purposes| purposes.iter().any(|one| *one == purpose));
+        let archives = |purpose| fields.archive.as_ref().map(|purposes| purposes.contains(&purpose));
         if let Some(purposes) = &fields.archive {
             range("archive", purposes.len() as u64, 0, 2)?;
             for purpose in purposes {

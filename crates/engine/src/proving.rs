@@ -48,7 +48,7 @@ pub(crate) fn keys_place(key: &[u8]) -> Place<'_> {
 
 /// What came of a proof: the answer with the keys as they are then, or an alarm or a refusal that had to be on record first.
 enum Came {
-    Accepted(Proved, Held, Written),
+    Accepted(Box<Acceptance>),
     Alarm(Box<Alarm>),
     Refused(Error),
 }
@@ -62,6 +62,12 @@ struct Proof<'a> {
     checked: CheckedChallenge,
     known: KnownDevice,
     now_ms: u64,
+}
+
+struct Acceptance {
+    proved: Proved,
+    held: Held,
+    written: Written,
 }
 
 struct Alarm {
@@ -91,7 +97,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<Proved, Error> {
         let ask = Ask::parse(&request, &body)?;
         match self.transact(|| self.decide_proof(request_id, &request, &body, &ask)).await? {
-            Came::Accepted(proved, held, written) => {
+            Came::Accepted(acceptance) => {
+                let Acceptance { proved, held, written } = *acceptance;
                 self.take_in(&request.device, written)?;
                 self.recent.put(request.device, held);
                 Ok(proved)
@@ -182,7 +189,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         change.record(&entry.with(done.detail))?;
         let rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
         let proved = Proved { reply: accepted.reply(now, done.reply), rekey_due };
-        Ok(Decision { change, answer: Came::Accepted(proved, (version + 1, keys), written) })
+        let acceptance = Acceptance { proved, held: (version + 1, keys), written };
+        Ok(Decision { change, answer: Came::Accepted(Box::new(acceptance)) })
     }
 
     /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.
