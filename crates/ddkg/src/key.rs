@@ -192,6 +192,13 @@ impl PayloadKey {
     }
 }
 
+impl From<Secret<32>> for PayloadKey {
+    /// A key that was released to a platform.
+    fn from(released: Secret<32>) -> Self {
+        Self(released)
+    }
+}
+
 /// Wraps the key of one age file.
 pub struct FileWrapKey(Secret<32>);
 

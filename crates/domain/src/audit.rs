@@ -86,6 +86,16 @@ events! {
     CertificateIssued = "certificate.issue",
     /// A certificate was revoked.
     CertificateRevoked = "certificate.revoke",
+    /// A platform was granted a right.
+    GrantAdded = "grant.add",
+    /// A platform's right was taken back.
+    GrantRemoved = "grant.remove",
+    /// A token was verified for a platform, and spent.
+    TokenVerified = "token.verify",
+    /// A key was released to a platform.
+    KeyReleased = "key.release",
+    /// A payload was opened for a platform.
+    PayloadOpened = "payload.open",
     /// The audit log was read.
     AuditRead = "audit.read",
     /// A call of an authenticated caller was refused.

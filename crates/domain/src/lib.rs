@@ -10,6 +10,7 @@ mod access;
 mod assurance;
 mod audit;
 mod device;
+mod grant;
 mod name;
 mod operator;
 mod profile;
@@ -23,6 +24,7 @@ pub use access::{Access, Method};
 pub use assurance::Assurance;
 pub use audit::{Actor, AuditEntry, Event, Outcome};
 pub use device::{DeviceState, TransitionError};
+pub use grant::{Right, UserNameTemplate};
 pub use name::{
     Action, AttributeName, Audience, DeviceId, ModelName, NameError, OperatorName, ProfileName, Purpose,
     Reason, TenantId, TrustDomain,

@@ -51,11 +51,15 @@ pub enum Table {
     Serial = 8,
     /// Operators' serials by role, tenant and name.
     OperatorName = 9,
+    /// Keys that are spent, by tenant, device, generation, purpose, epoch and number. Insert-only.
+    Spent = 10,
+    /// What platforms are granted, by tenant, platform, right and profile.
+    Grant = 11,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -65,6 +69,8 @@ impl Table {
         Self::Certificate,
         Self::Serial,
         Self::OperatorName,
+        Self::Spent,
+        Self::Grant,
     ];
 }
 
@@ -118,6 +124,11 @@ impl Change {
     /// Adds a row that must not be there yet.
     pub fn insert(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
         self.writes.push(Write { table, key, expect: Expect::Absent, value: Some(value) });
+    }
+
+    /// Removes a row.
+    pub fn delete(&mut self, table: Table, key: Vec<u8>, version: u64) {
+        self.writes.push(Write { table, key, expect: Expect::Version(version), value: None });
     }
 
     /// Adds the next version of a row.

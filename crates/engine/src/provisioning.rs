@@ -77,12 +77,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 format_args!("the device was revoked: {}", row.state_reason.as_deref().unwrap_or("-"));
             return Err(Error::new(Kind::Precondition, "device-revoked", message));
         }
-        let terms = EnrollTerms {
-            generation: 1,
-            schedule: profile.schedule(now),
-            // Payloads and files have no service yet that opens them; their trees begin with it.
-            purposes: Purposes::ALL,
-        };
+        let terms = EnrollTerms { generation: 1, schedule: profile.schedule(now), purposes: Purposes::ALL };
         let previous = keys.as_ref().map(|(_, keys)| &keys.record);
         let sign = |transcript: &wardein_crypto::Digest| self.authority.identity.sign(transcript.as_ref());
         let enrolled = Record::enroll(previous, request, &terms, sign, &mut SystemEntropy::default())?;

@@ -17,12 +17,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         })?;
         let decided_at = self.now();
         match subject {
-            Subject::Device(device) => {
-                let name = DeviceName { tenant, device };
-                let facts = self.facts(&name);
-                let verdict = Verdict::on_device(facts, decided_at);
-                Ok(answer(name.tenant.clone(), Some(name), facts, verdict, decided_at))
-            }
+            Subject::Device(device) => Ok(self.answer_on(&DeviceName { tenant, device }, decided_at)),
             Subject::Certificate(der) => self.check_certificate(tenant, &der, decided_at),
         }
     }
@@ -47,6 +42,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
         });
         let verdict = Verdict::on_certificate(facts, certificate, decided_at);
         Ok(answer(tenant, name, facts, verdict, decided_at))
+    }
+
+    /// The verdict on a device at Unix second `now`.
+    pub(crate) fn answer_on(&self, name: &DeviceName, now: u64) -> Answer {
+        let facts = self.facts(name);
+        answer(name.tenant.clone(), Some(name.clone()), facts, Verdict::on_device(facts, now), now)
     }
 
     fn facts(&self, name: &DeviceName) -> Option<DeviceFacts> {

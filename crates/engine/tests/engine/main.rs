@@ -4,7 +4,10 @@
 mod administration;
 mod crashes;
 mod enrollment;
+mod grants;
 mod keys;
 mod proofs;
+mod release;
+mod tokens;
 mod trust;
 mod world;

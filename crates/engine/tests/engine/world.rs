@@ -1,11 +1,14 @@
 //! A founded authority with a tenant and a station, and devices.
 
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
-use wardein_ddkg::device::{Acknowledged, DeviceState, Enrolling, InFlight};
-use wardein_ddkg::message::{AckedReply, ChallengeOffer, EnrollReply, ProofRequest};
+use wardein_ddkg::device::{Acknowledged, Clock, DeviceState, Enrolling, InFlight};
+use wardein_ddkg::message::{
+    AckedReply, ChallengeOffer, EnrollReply, FileStanza, ProofRequest, SealedPayload, Token,
+};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{Principal, Role, TenantId};
-use wardein_engine::{Caller, Engine, EnrollOrder, Error, OperatorOrder, Proved, found};
+use wardein_domain::{AuditEntry, Event, Principal, Right, Role, TenantId};
+use wardein_engine::port::{Row, Store, Table};
+use wardein_engine::{Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Proved, found};
 use wardein_pki::Csr;
 use wardein_testkit::{MemoryStore, TestClock};
 
@@ -76,6 +79,32 @@ impl World {
         "klinik".parse().unwrap()
     }
 
+    /// Grants the platform `iot` a right over all devices.
+    pub(crate) async fn grant(&self, right: Right) {
+        self.engine.add_grant(&self.admin, grant(right, None), None).await.unwrap();
+    }
+
+    /// All that is stored, but for the audit log.
+    pub(crate) fn rows(&self) -> Vec<(Vec<u8>, Row)> {
+        Table::ALL
+            .into_iter()
+            .flat_map(|table| self.store.scan(table, b"", None, usize::MAX).unwrap())
+            .collect()
+    }
+
+    /// The entries of one event, oldest first.
+    pub(crate) async fn entries(&self, event: Event) -> Vec<AuditEntry> {
+        let (entries, _) = self.engine.list_audit(&self.admin, None, None, 1, 1000).await.unwrap();
+        entries.into_iter().map(|(_, entry)| entry).filter(|entry| entry.event == event.code()).collect()
+    }
+
+    /// A device that is enrolled and has proved itself.
+    pub(crate) async fn proven(&self, id: &str) -> TestDevice {
+        let mut device = self.device(id).await;
+        device.prove(&self.engine, "authenticate", b"").await.unwrap();
+        device
+    }
+
     /// A device that is enrolled and confirmed.
     pub(crate) async fn device(&self, id: &str) -> TestDevice {
         let mut device = TestDevice::begin(&self.engine, id);
@@ -88,6 +117,12 @@ impl World {
 
 pub(crate) fn open(store: MemoryStore, clock: TestClock) -> TestEngine {
     Engine::open(store, clock, Secret::copied_from(&ROOT_KEY)).unwrap()
+}
+
+/// The order of a grant to `iot`.
+pub(crate) fn grant(right: Right, profile: Option<&str>) -> GrantOrder {
+    let profile = profile.map(|profile| profile.parse().unwrap());
+    GrantOrder { tenant: "klinik".parse().unwrap(), platform: "iot".parse().unwrap(), right, profile }
 }
 
 /// A device in memory, with the attribute `firmware`.
@@ -196,13 +231,35 @@ impl TestDevice {
         Ok(())
     }
 
+    /// A token for `iot`, made when the device has counted `elapsed` seconds since its last ack.
+    pub(crate) fn token(&mut self, nonce: &[u8], elapsed: u64) -> Token {
+        let clock = Clock { elapsed, wall: None };
+        let token = self.state.as_mut().unwrap().token(clock, "iot".parse().unwrap(), nonce).unwrap();
+        token.save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
+    /// A payload under a key of its own, with the additional data `log`.
+    pub(crate) fn seal(&mut self, plaintext: &[u8], elapsed: u64) -> SealedPayload {
+        let (clock, entropy) = (Clock { elapsed, wall: None }, &mut SystemEntropy::default());
+        let sealed = self.state.as_mut().unwrap().seal(clock, b"log", plaintext, entropy).unwrap();
+        sealed.save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
+    /// The key of a file, wrapped.
+    pub(crate) fn wrap(&mut self, file_key: [u8; 16]) -> FileStanza {
+        let clock = Clock { elapsed: 0, wall: None };
+        let stanza =
+            self.state.as_mut().unwrap().wrap_file_key(clock, &Secret::copied_from(&file_key)).unwrap();
+        stanza.save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
     /// A copy of the device's state, as a thief would have it.
     pub(crate) fn copied(&mut self) -> Self {
         let mut bytes = Vec::new();
         let state = self.state.as_mut().unwrap();
         // A number that was taken but not reserved would make the copy look older than it is.
         let audience = "copy".parse().unwrap();
-        let clock = wardein_ddkg::device::Clock { elapsed: 0, wall: None };
+        let clock = Clock { elapsed: 0, wall: None };
         while bytes.is_empty() {
             let token = state.token(clock, std::clone::Clone::clone(&audience), b"").unwrap();
             token

@@ -407,6 +407,84 @@ pub struct SetDeviceStateResponse {
     #[prost(message, optional, tag = "1")]
     pub device: ::core::option::Option<Device>,
 }
+/// What a platform may have of the devices of its tenant, or of those of one profile. A grant belongs to the platform's name, so
+/// that another identity under that name, issued when the last one is revoked or has expired, has it too.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Grant {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The platform's operator name.
+    #[prost(string, tag = "2")]
+    pub platform: ::prost::alloc::string::String,
+    /// `token` (verify tokens), `open` (have small payloads opened), `data` (have payload keys) or `file` (have file keys).
+    #[prost(string, tag = "3")]
+    pub right: ::prost::alloc::string::String,
+    /// Empty for all devices of the tenant. A grant for a profile stands before one for all.
+    #[prost(string, tag = "4")]
+    pub profile: ::prost::alloc::string::String,
+    /// With `token`: as whom the platform knows a device. 1 to 128 bytes in which `{device}`, `{tenant}` and `{profile}` are
+    /// replaced; empty for `{device}`.
+    #[prost(string, tag = "5")]
+    pub user_name: ::prost::alloc::string::String,
+    /// Unix seconds.
+    #[prost(uint64, tag = "6")]
+    pub granted_at: u64,
+    /// Next unused field number: 8.
+    #[prost(string, tag = "7")]
+    pub granted_by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddGrantRequest {
+    /// Without `granted_at` and `granted_by`.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub grant: ::core::option::Option<Grant>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddGrantResponse {
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub grant: ::core::option::Option<Grant>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListGrantsRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// 1 to 1000; 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListGrantsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub grants: ::prost::alloc::vec::Vec<Grant>,
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveGrantRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub platform: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub right: ::prost::alloc::string::String,
+    /// Empty for the one for all devices of the tenant.
+    #[prost(string, tag = "4")]
+    pub profile: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveGrantResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -805,6 +883,80 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "GetKeyStatus"));
             self.inner.unary(req, path, codec).await
         }
+        /// Grants a platform a right; granting it again replaces the user name.
+        pub async fn add_grant(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddGrantRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddGrantResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/AddGrant",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "AddGrant"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_grants(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListGrantsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/ListGrants",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "ListGrants"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The platform is refused from the reply on.
+        pub async fn remove_grant(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveGrantRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveGrantResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/RemoveGrant",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "RemoveGrant"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What the authority says of itself.
         pub async fn get_status(
             &mut self,
@@ -936,6 +1088,29 @@ pub mod admin_service_server {
             request: tonic::Request<super::GetKeyStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetKeyStatusResponse>,
+            tonic::Status,
+        >;
+        /// Grants a platform a right; granting it again replaces the user name.
+        async fn add_grant(
+            &self,
+            request: tonic::Request<super::AddGrantRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddGrantResponse>,
+            tonic::Status,
+        >;
+        async fn list_grants(
+            &self,
+            request: tonic::Request<super::ListGrantsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListGrantsResponse>,
+            tonic::Status,
+        >;
+        /// The platform is refused from the reply on.
+        async fn remove_grant(
+            &self,
+            request: tonic::Request<super::RemoveGrantRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveGrantResponse>,
             tonic::Status,
         >;
         /// What the authority says of itself.
@@ -1549,6 +1724,141 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetKeyStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/AddGrant" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddGrantSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::AddGrantRequest>
+                    for AddGrantSvc<T> {
+                        type Response = super::AddGrantResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddGrantRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::add_grant(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddGrantSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/ListGrants" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListGrantsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListGrantsRequest>
+                    for ListGrantsSvc<T> {
+                        type Response = super::ListGrantsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListGrantsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_grants(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListGrantsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/RemoveGrant" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveGrantSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RemoveGrantRequest>
+                    for RemoveGrantSvc<T> {
+                        type Response = super::RemoveGrantResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveGrantRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::remove_grant(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveGrantSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3706,6 +4016,120 @@ pub struct CheckResponse {
     #[prost(string, tag = "7")]
     pub state: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyTokenRequest {
+    /// As ddkg-1 (section 11, kind 7) writes it, at most 1 KiB; what a person sees is its base64.
+    #[prost(bytes = "vec", tag = "1")]
+    pub token: ::prost::alloc::vec::Vec<u8>,
+    /// The nonce that the platform gave the device for this login, at most 64 bytes; empty if it gave none.
+    #[prost(bytes = "vec", tag = "2")]
+    pub platform_nonce: ::prost::alloc::vec::Vec<u8>,
+    /// 16 to 64 random bytes; see above.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub idempotency_key: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyTokenResponse {
+    /// The verdict on the device; TRUSTED, for every other one is a refusal.
+    #[prost(message, optional, tag = "1")]
+    pub trust: ::core::option::Option<CheckResponse>,
+    /// Whom the device is at the platform, by the grant's template.
+    #[prost(string, tag = "2")]
+    pub user_name: ::prost::alloc::string::String,
+    /// Unix seconds: when the device made the token, as far as it knows the time.
+    ///
+    /// Next unused field number: 4.
+    #[prost(uint64, tag = "3")]
+    pub issued_at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseKeyRequest {
+    /// Why, for the audit log; 1 to 256 bytes.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// 16 to 64 random bytes; see above.
+    ///
+    /// Next unused field number: 5.
+    #[prost(bytes = "vec", tag = "4")]
+    pub idempotency_key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(oneof = "release_key_request::Key", tags = "1, 2")]
+    pub key: ::core::option::Option<release_key_request::Key>,
+}
+/// Nested message and enum types in `ReleaseKeyRequest`.
+pub mod release_key_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Key {
+        /// The name of a `data` key, as the sealed payload tells it: `ddkg1:TENANT/DEVICE/G.data.E.N`. A name proves nothing, so its epoch
+        /// must be due (`epoch-ahead`).
+        #[prost(string, tag = "1")]
+        KeyName(::prost::alloc::string::String),
+        /// The stanza that wraps the key of a file.
+        #[prost(message, tag = "2")]
+        File(super::FileStanza),
+    }
+}
+/// A `ddkg1` stanza of an age file (C2SP age; ddkg-1, section 7).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileStanza {
+    /// `ddkg1 ddkg1:TENANT/DEVICE/G.file.E.N`.
+    #[prost(string, tag = "1")]
+    pub arguments: ::prost::alloc::string::String,
+    /// The 32 bytes of its body.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub body: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseKeyResponse {
+    /// Of a payload: the 32 bytes that it is sealed under. Of a file: its 16-byte age file key.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub sealed_by: ::core::option::Option<SealedBy>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenRequest {
+    /// As ddkg-1 (section 11, kind 8) writes it, with at most 8 KiB of plaintext.
+    #[prost(bytes = "vec", tag = "1")]
+    pub sealed: ::prost::alloc::vec::Vec<u8>,
+    /// What the device bound to it beside, at most 1 KiB.
+    #[prost(bytes = "vec", tag = "2")]
+    pub additional_data: ::prost::alloc::vec::Vec<u8>,
+    /// Why, for the audit log; 1 to 256 bytes.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// 16 to 64 random bytes; see above.
+    ///
+    /// Next unused field number: 5.
+    #[prost(bytes = "vec", tag = "4")]
+    pub idempotency_key: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub plaintext: ::prost::alloc::vec::Vec<u8>,
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub sealed_by: ::core::option::Option<SealedBy>,
+}
+/// Whose key it was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SealedBy {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The device's state now: anything but `active` means that what it sealed may not be its own word.
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+    /// Next unused field number: 5.
+    #[prost(string, tag = "4")]
+    pub key_name: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Verdict {
@@ -3751,7 +4175,14 @@ pub mod trust_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Whom to trust. Callers: role `platform`, for devices of its tenant.
+    /// Whom to trust, and what devices give a platform to read. Callers: role `platform`, for devices of its tenant.
+    ///
+    /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
+    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is spent already is refused as `token-spent` or
+    /// `key-spent`, with one exception, for replies that were lost: the caller that spent it (the same certificate), asking the same
+    /// with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a fresh
+    /// random key for each login and each release that it begins, uses it for the repetitions of that one alone, and tells it to
+    /// nobody: whoever brings a captured token to the platform begins another login, and is refused.
     #[derive(Debug, Clone)]
     pub struct TrustServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3843,6 +4274,80 @@ pub mod trust_service_client {
                 .insert(GrpcMethod::new("wardein.v1.TrustService", "Check"));
             self.inner.unary(req, path, codec).await
         }
+        /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of the
+        /// platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
+        pub async fn verify_token(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyTokenResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/VerifyToken",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "VerifyToken"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The key of a sealed payload (right: `data`) or of an age file (right: `file`). Also for a device that is out of trust: what it
+        /// sealed is its owner's; the reply says in which state the device is.
+        pub async fn release_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/ReleaseKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "ReleaseKey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Opens a small sealed payload without giving out its key. Right: `open`. As ReleaseKey for devices that are out of trust.
+        pub async fn open(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OpenRequest>,
+        ) -> std::result::Result<tonic::Response<super::OpenResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/Open",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "Open"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3864,8 +4369,38 @@ pub mod trust_service_server {
             &self,
             request: tonic::Request<super::CheckRequest>,
         ) -> std::result::Result<tonic::Response<super::CheckResponse>, tonic::Status>;
+        /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of the
+        /// platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
+        async fn verify_token(
+            &self,
+            request: tonic::Request<super::VerifyTokenRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyTokenResponse>,
+            tonic::Status,
+        >;
+        /// The key of a sealed payload (right: `data`) or of an age file (right: `file`). Also for a device that is out of trust: what it
+        /// sealed is its owner's; the reply says in which state the device is.
+        async fn release_key(
+            &self,
+            request: tonic::Request<super::ReleaseKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseKeyResponse>,
+            tonic::Status,
+        >;
+        /// Opens a small sealed payload without giving out its key. Right: `open`. As ReleaseKey for devices that are out of trust.
+        async fn open(
+            &self,
+            request: tonic::Request<super::OpenRequest>,
+        ) -> std::result::Result<tonic::Response<super::OpenResponse>, tonic::Status>;
     }
-    /// Whom to trust. Callers: role `platform`, for devices of its tenant.
+    /// Whom to trust, and what devices give a platform to read. Callers: role `platform`, for devices of its tenant.
+    ///
+    /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
+    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is spent already is refused as `token-spent` or
+    /// `key-spent`, with one exception, for replies that were lost: the caller that spent it (the same certificate), asking the same
+    /// with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a fresh
+    /// random key for each login and each release that it begins, uses it for the repetitions of that one alone, and tells it to
+    /// nobody: whoever brings a captured token to the platform begins another login, and is refused.
     #[derive(Debug)]
     pub struct TrustServiceServer<T> {
         inner: Arc<T>,
@@ -3971,6 +4506,139 @@ pub mod trust_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CheckSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustService/VerifyToken" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyTokenSvc<T: TrustService>(pub Arc<T>);
+                    impl<
+                        T: TrustService,
+                    > tonic::server::UnaryService<super::VerifyTokenRequest>
+                    for VerifyTokenSvc<T> {
+                        type Response = super::VerifyTokenResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyTokenRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustService>::verify_token(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyTokenSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustService/ReleaseKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseKeySvc<T: TrustService>(pub Arc<T>);
+                    impl<
+                        T: TrustService,
+                    > tonic::server::UnaryService<super::ReleaseKeyRequest>
+                    for ReleaseKeySvc<T> {
+                        type Response = super::ReleaseKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustService>::release_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustService/Open" => {
+                    #[allow(non_camel_case_types)]
+                    struct OpenSvc<T: TrustService>(pub Arc<T>);
+                    impl<T: TrustService> tonic::server::UnaryService<super::OpenRequest>
+                    for OpenSvc<T> {
+                        type Response = super::OpenResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OpenRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustService>::open(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OpenSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,6 +2,7 @@
 
 use super::{Api, reply};
 use crate::convert::admin::{device, operator, order, settable_state, tenant};
+use crate::convert::grants::{grant, grant_order, grant_to_remove};
 use crate::convert::profiles::{profile, profile_response};
 use crate::convert::{device_name, keys, page, parse, parse_optional};
 use crate::request::Context;
@@ -209,6 +210,54 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             Ok(keys::status(found))
         };
         reply(get())
+    }
+
+    async fn add_grant(
+        &self,
+        request: Request<v1::AddGrantRequest>,
+    ) -> Result<Response<v1::AddGrantResponse>, Status> {
+        let add = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (order, user_name) = grant_order(request.get_ref().grant.as_ref())?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.add_grant(&by, order, user_name).await };
+            let added = self.finish(Some((caller, Method::AddGrant)), work).await?;
+            Ok(v1::AddGrantResponse { grant: Some(grant(added)) })
+        };
+        reply(add.await)
+    }
+
+    async fn list_grants(
+        &self,
+        request: Request<v1::ListGrantsRequest>,
+    ) -> Result<Response<v1::ListGrantsResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_grants(context.caller()?, tenant, page)?;
+            Ok(v1::ListGrantsResponse {
+                grants: found.items.into_iter().map(grant).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list())
+    }
+
+    async fn remove_grant(
+        &self,
+        request: Request<v1::RemoveGrantRequest>,
+    ) -> Result<Response<v1::RemoveGrantResponse>, Status> {
+        let remove = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (order, reason) = grant_to_remove(request.get_ref())?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.remove_grant(&by, order, reason).await };
+            self.finish(Some((caller, Method::RemoveGrant)), work).await?;
+            Ok(v1::RemoveGrantResponse {})
+        };
+        reply(remove.await)
     }
 
     async fn get_status(

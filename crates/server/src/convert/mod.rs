@@ -4,9 +4,11 @@ pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod certificates;
 pub(crate) mod device;
+pub(crate) mod grants;
 pub(crate) mod keys;
 pub(crate) mod profiles;
 pub(crate) mod provisioning;
+pub(crate) mod release;
 pub(crate) mod trust;
 
 use std::fmt;

@@ -1,9 +1,9 @@
 //! A device that speaks DDKG-1 over gRPC.
 
 use wardein_client::{Connection, Refusal, v1};
-use wardein_crypto::{P256VerifyingKey, SystemEntropy, Tag};
-use wardein_ddkg::device::{Acknowledged, DeviceState, Enrolling, InFlight};
-use wardein_ddkg::message::{AckedReply, ChallengeOffer, EnrollReply};
+use wardein_crypto::{P256VerifyingKey, Secret, SystemEntropy, Tag};
+use wardein_ddkg::device::{Acknowledged, Clock, DeviceState, Enrolling, InFlight};
+use wardein_ddkg::message::{AckedReply, ChallengeOffer, EnrollReply, FileStanza, SealedPayload, Token};
 use wardein_ddkg::{
     AttributeDigests, Attributes, AuthorityShare, Challenge, DeviceName, Purposes, Recipe, Suite,
 };
@@ -111,6 +111,29 @@ impl TestDevice {
         (request, in_flight)
     }
 
+    /// A token for the platform `audience`.
+    #[allow(dead_code, reason = "not every test binary logs in")]
+    pub(crate) fn token(&mut self, audience: &str, nonce: &[u8]) -> Token {
+        let token = self.state.as_mut().unwrap().token(NO_TIME, audience.parse().unwrap(), nonce).unwrap();
+        token.save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
+    /// A payload under a key of its own.
+    #[allow(dead_code, reason = "not every test binary seals")]
+    pub(crate) fn seal(&mut self, plaintext: &[u8]) -> SealedPayload {
+        let entropy = &mut SystemEntropy::default();
+        let sealed = self.state.as_mut().unwrap().seal(NO_TIME, b"", plaintext, entropy).unwrap();
+        sealed.save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
+    /// The key of a file, wrapped.
+    #[allow(dead_code, reason = "not every test binary wraps")]
+    pub(crate) fn wrap(&mut self, file_key: [u8; 16]) -> FileStanza {
+        let file_key = Secret::copied_from(&file_key);
+        let stanza = self.state.as_mut().unwrap().wrap_file_key(NO_TIME, &file_key).unwrap();
+        stanza.save(|_| Ok::<_, ()>(())).unwrap()
+    }
+
     /// Proves, and believes the reply.
     pub(crate) async fn prove(
         &mut self,
@@ -126,3 +149,5 @@ impl TestDevice {
         Ok(state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap())
     }
 }
+
+const NO_TIME: Clock = Clock { elapsed: 0, wall: None };

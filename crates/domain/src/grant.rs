@@ -1,0 +1,169 @@
+//! What platforms are granted.
+
+use crate::name::{DeviceId, NameError, ProfileName, Purpose, TenantId};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+/// What a platform may be granted. None of them comes with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Right {
+    /// Have tokens verified.
+    Token,
+    /// Have small payloads opened, without their keys.
+    Open,
+    /// Have the keys of payloads.
+    Data,
+    /// Have the keys of files.
+    File,
+}
+
+impl Right {
+    /// All rights.
+    pub const ALL: [Self; 4] = [Self::Token, Self::Open, Self::Data, Self::File];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Open => "open",
+            Self::Data => "data",
+            Self::File => "file",
+        }
+    }
+
+    /// The purpose of the keys that it uses up.
+    pub fn purpose(self) -> Purpose {
+        match self {
+            Self::Token => Purpose::Token,
+            Self::Open | Self::Data => Purpose::Data,
+            Self::File => Purpose::File,
+        }
+    }
+}
+
+impl FromStr for Right {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::ALL
+            .into_iter()
+            .find(|right| right.as_str() == text)
+            .ok_or(NameError::Unknown { kind: "right", allowed: "token, open, data, file" })
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// As whom a platform knows a device: text in which `{device}`, `{tenant}` and `{profile}` are replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserNameTemplate(String);
+
+impl UserNameTemplate {
+    /// The most bytes of a template.
+    pub const MAX_LEN: usize = 128;
+
+    /// The template as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The user name of one device.
+    pub fn user_name(&self, tenant: &TenantId, device: &DeviceId, profile: &ProfileName) -> String {
+        let values = [tenant.as_str(), device.as_str(), profile.as_str()];
+        // No name of these has a brace, so that what was put in is never replaced.
+        let put = |text: String, (place, value): (&str, &str)| text.replace(place, value);
+        PLACES.into_iter().zip(values).fold(self.0.clone(), put)
+    }
+}
+
+impl Default for UserNameTemplate {
+    /// The device's id alone.
+    fn default() -> Self {
+        Self("{device}".to_owned())
+    }
+}
+
+impl FromStr for UserNameTemplate {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (kind, length, min, max) = ("user name", text.len(), 1, Self::MAX_LEN);
+        if !(min..=max).contains(&length) {
+            return Err(NameError::Length { kind, length, min, max });
+        }
+        let mut position = 0;
+        while let Some(c) = text.get(position..).and_then(|rest| rest.chars().next()) {
+            let place = PLACES.into_iter().find(|place| text[position..].starts_with(place));
+            if place.is_none() && (c.is_control() || matches!(c, '{' | '}')) {
+                let allowed = "text without control characters, with {device}, {tenant} and {profile}";
+                return Err(NameError::Character { kind, position, allowed });
+            }
+            position += place.map_or(c.len_utf8(), str::len);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for UserNameTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+const PLACES: [&str; 3] = ["{tenant}", "{device}", "{profile}"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name_by(template: &str) -> String {
+        let (tenant, device, profile) = ("klinik", "pump:1", "default");
+        let template: UserNameTemplate = template.parse().unwrap();
+        template.user_name(&tenant.parse().unwrap(), &device.parse().unwrap(), &profile.parse().unwrap())
+    }
+
+    #[test]
+    fn a_template_puts_in_what_it_names() {
+        assert_eq!(name_by("edge"), "edge");
+        assert_eq!(name_by("{tenant}/{profile}/Gerät {device}"), "klinik/default/Gerät pump:1");
+        assert_eq!(name_by("{device}{device}"), "pump:1pump:1");
+        assert_eq!(name_by(UserNameTemplate::default().as_str()), "pump:1");
+    }
+
+    #[test]
+    fn a_template_has_its_bounds_and_no_place_that_is_unknown() {
+        assert!("u".repeat(128).parse::<UserNameTemplate>().is_ok());
+        for (bad, at) in [
+            ("{serial}", 0),
+            ("a{", 1),
+            ("a}", 1),
+            ("{device", 0),
+            ("{{device}}", 0),
+            ("{device}}", 8),
+            ("ä\n", 2),
+        ] {
+            let error = bad.parse::<UserNameTemplate>().unwrap_err();
+            assert!(
+                matches!(error, NameError::Character { position, .. } if position == at),
+                "{bad}: {error}"
+            );
+        }
+        for bad in [String::new(), "u".repeat(129)] {
+            assert!(matches!(bad.parse::<UserNameTemplate>(), Err(NameError::Length { .. })));
+        }
+    }
+
+    #[test]
+    fn each_right_has_its_word() {
+        for right in Right::ALL {
+            assert_eq!(right.as_str().parse(), Ok(right));
+        }
+        assert!("proof".parse::<Right>().is_err());
+    }
+}

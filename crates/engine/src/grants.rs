@@ -1,0 +1,195 @@
+//! Grants: what a platform may have of its tenant's devices. They are read from the store at each use, so that one that is taken
+//! back is gone with the answer.
+
+use crate::api::{Caller, Page, Paged};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Store, Table};
+use crate::rows;
+use serde::{Deserialize, Serialize};
+use wardein_domain::{
+    Event, OperatorName, Outcome, ProfileName, Reason, Right, Role, TenantId, UserNameTemplate,
+};
+
+/// A right to be granted, or taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantOrder {
+    /// The tenant of platform and devices.
+    pub tenant: TenantId,
+    /// The platform's name. Whoever has that name has the grant.
+    pub platform: OperatorName,
+    /// What it may.
+    pub right: Right,
+    /// The profile whose devices it is about; none for all devices of the tenant.
+    pub profile: Option<ProfileName>,
+}
+
+/// A grant on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// What was granted to whom.
+    pub order: GrantOrder,
+    /// As whom the platform knows a device; for [`Right::Token`].
+    pub user_name: Option<UserNameTemplate>,
+    /// Unix seconds.
+    pub granted_at: u64,
+    /// Who granted it.
+    pub granted_by: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GrantRow {
+    user_name: Option<String>,
+    granted_at: u64,
+    granted_by: String,
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Grants a right. Granting it again replaces the user name; the very same again changes nothing.
+    pub async fn add_grant(
+        &self,
+        caller: &Caller,
+        order: GrantOrder,
+        user_name: Option<UserNameTemplate>,
+    ) -> Result<Grant, Error> {
+        self.require_tenant(caller, &order.tenant)?;
+        if user_name.is_some() && order.right != Right::Token {
+            return Err(Error::invalid(format_args!("user_name: right {} has none", order.right)));
+        }
+        if let Some(profile) = &order.profile
+            && self.directory.profile(&order.tenant, profile).is_none()
+        {
+            let message = format_args!("there is no profile {profile} in tenant {}", order.tenant);
+            return Err(Error::new(Kind::NotFound, "profile-unknown", message));
+        }
+        let holder = rows::operator_name_key(Role::Platform, Some(&order.tenant), &order.platform);
+        if self.store.get(Table::OperatorName, &holder)?.is_none() {
+            let message =
+                format_args!("there was never a platform {}; issue its identity first", order.platform);
+            return Err(Error::new(Kind::NotFound, "operator-unknown", message));
+        }
+        let key = key(&order);
+        let (granted_at, granted_by) = (self.now(), caller.principal.to_string());
+        self.transact(|| {
+            let present: Option<(u64, GrantRow)> = rows::load(&self.store, Table::Grant, &key)?;
+            let mut change = Change::default();
+            if let Some((_, row)) = &present
+                && row.user_name.as_deref() == user_name.as_ref().map(UserNameTemplate::as_str)
+            {
+                return Ok(Decision { change, answer: row.parse(order.clone())? });
+            }
+            let row = GrantRow {
+                user_name: user_name.as_ref().map(ToString::to_string),
+                granted_at,
+                granted_by: granted_by.clone(),
+            };
+            let value = rows::encode(&row)?;
+            match present {
+                Some((version, _)) => change.update(Table::Grant, key.clone(), version, value),
+                None => change.insert(Table::Grant, key.clone(), value),
+            }
+            let entry = self.entry(caller, Event::GrantAdded, target(&order), Outcome::Done);
+            let entry = entry.in_tenant(&order.tenant).with(detail(&order, user_name.as_ref()));
+            change.record(&entry)?;
+            Ok(Decision { change, answer: row.parse(order.clone())? })
+        })
+        .await
+    }
+
+    /// The grants of a tenant, by platform, right and profile.
+    pub fn list_grants(&self, caller: &Caller, tenant: TenantId, page: Page) -> Result<Paged<Grant>, Error> {
+        self.require_tenant(caller, &tenant)?;
+        self.page(Table::Grant, &rows::tenant_prefix(&tenant), &page, |key, value| {
+            rows::decode::<GrantRow>(Table::Grant, value)?.parse(parse_key(key)?).map(Some)
+        })
+    }
+
+    /// Takes a right back: the platform is refused from the answer on.
+    pub async fn remove_grant(
+        &self,
+        caller: &Caller,
+        order: GrantOrder,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, &order.tenant)?;
+        let key = key(&order);
+        self.transact(|| {
+            let present: Option<(u64, GrantRow)> = rows::load(&self.store, Table::Grant, &key)?;
+            let Some((version, _)) = present else {
+                let message = format_args!("{} has no such grant: {}", order.platform, detail(&order, None));
+                return Err(Error::new(Kind::NotFound, "grant-unknown", message));
+            };
+            let mut change = Change::default();
+            change.delete(Table::Grant, key.clone(), version);
+            let entry = self.entry(caller, Event::GrantRemoved, target(&order), Outcome::Done);
+            let detail = format!("{}: {reason}", detail(&order, None));
+            change.record(&entry.in_tenant(&order.tenant).with(detail))?;
+            Ok(Decision { change, answer: () })
+        })
+        .await
+    }
+
+    /// The caller's grant of `right` for devices of `profile`: one for that profile stands before one for all.
+    pub(crate) fn require_grant(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        right: Right,
+        profile: &ProfileName,
+    ) -> Result<Grant, Error> {
+        let platform = &caller.principal.name;
+        // Roles have names of their own: a station with a platform's name has nothing of it.
+        let candidates = (caller.principal.role == Role::Platform)
+            .then(|| [Some(profile.clone()), None])
+            .into_iter()
+            .flatten();
+        for profile in candidates {
+            let order = GrantOrder { tenant: tenant.clone(), platform: platform.clone(), right, profile };
+            if let Some((_, row)) = rows::load::<GrantRow>(&self.store, Table::Grant, &key(&order))? {
+                return row.parse(order);
+            }
+        }
+        let message = format_args!(
+            "{platform} was not granted `{right}` for devices of profile {profile}; an administrator may: wardein grant add"
+        );
+        Err(Error::new(Kind::Denied, "grant-missing", message))
+    }
+}
+
+impl GrantRow {
+    fn parse(&self, order: GrantOrder) -> Result<Grant, Error> {
+        let user_name = self.user_name.as_deref().map(|text| rows::word("user name", text)).transpose()?;
+        Ok(Grant { order, user_name, granted_at: self.granted_at, granted_by: self.granted_by.clone() })
+    }
+}
+
+/// `tenant ‖ 0 ‖ platform ‖ 0 ‖ right ‖ 0 ‖ profile`, the last empty for all devices.
+fn key(order: &GrantOrder) -> Vec<u8> {
+    let GrantOrder { tenant, platform, right, profile } = order;
+    let profile = profile.as_ref().map_or("", ProfileName::as_str);
+    [tenant.as_str(), platform.as_str(), right.as_str(), profile].join("\0").into_bytes()
+}
+
+fn parse_key(key: &[u8]) -> Result<GrantOrder, Error> {
+    let text = std::str::from_utf8(key).unwrap_or_default();
+    let [tenant, platform, right, profile] = text.split('\0').collect::<Vec<_>>()[..] else {
+        return Err(Error::internal("a grant's key is damaged"));
+    };
+    Ok(GrantOrder {
+        tenant: rows::word("tenant", tenant)?,
+        platform: rows::word("operator name", platform)?,
+        right: rows::word("right", right)?,
+        profile: (!profile.is_empty()).then(|| rows::word("profile", profile)).transpose()?,
+    })
+}
+
+fn target(order: &GrantOrder) -> String {
+    format!("platform/{}/{}", order.tenant, order.platform)
+}
+
+fn detail(order: &GrantOrder, user_name: Option<&UserNameTemplate>) -> String {
+    let devices =
+        order.profile.as_ref().map_or_else(|| "all devices".to_owned(), |it| format!("profile {it}"));
+    let user_name = user_name.map(|template| format!(", as {template}")).unwrap_or_default();
+    format!("{} of {devices}{user_name}", order.right)
+}

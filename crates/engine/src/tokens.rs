@@ -1,0 +1,106 @@
+//! Logins: a platform has a device's token verified, which spends it.
+
+use crate::api::{Answer, Caller};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::keys::{gate, rekey_required};
+use crate::port::{Change, Clock, Store, Table};
+use crate::provisioning::target;
+use crate::release::{of_platform, spent_error};
+use crate::rows::{self, Written};
+use crate::spent::{Spending, Standing};
+use wardein_crypto::Digest;
+use wardein_ddkg::authority::{Expected, Refusal};
+use wardein_ddkg::message::Token;
+use wardein_domain::{Audience, DeviceState, Event, Outcome, RekeyGate, Right};
+
+/// A token that a device logs in with.
+#[derive(Debug, Clone)]
+pub struct TokenAsk {
+    /// The token.
+    pub token: Token,
+    /// The nonce that the platform gave for this login, or nothing.
+    pub platform_nonce: Vec<u8>,
+    /// The SHA-256 of what tells this login from every other.
+    pub idempotency: Digest,
+}
+
+/// A login that the platform may let pass.
+#[derive(Debug, Clone)]
+pub struct LoggedIn {
+    /// The verdict, and on whom.
+    pub answer: Answer,
+    /// Whom the device is at the platform.
+    pub user_name: String,
+    /// Unix seconds: when the device made the token, as far as it knows the time.
+    pub issued_at: u64,
+}
+
+/// What came of a request that uses up a key: the answer, or a refusal that had to be on record first.
+pub(crate) enum Used<T> {
+    Done(T),
+    Alarm(Written),
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Verifies a token and spends it. Its audience is the caller's name; the device is active.
+    pub async fn verify_token(&self, caller: &Caller, ask: TokenAsk) -> Result<LoggedIn, Error> {
+        let name = ask.token.device.clone();
+        self.require_tenant(caller, &name.tenant)?;
+        match self.transact(|| self.decide_token(caller, &ask)).await? {
+            Used::Done(logged_in) => Ok(logged_in),
+            Used::Alarm(written) => Err(self.alarmed(&name, written)?),
+        }
+    }
+
+    fn decide_token(&self, caller: &Caller, ask: &TokenAsk) -> Result<Decision<Used<LoggedIn>>, Error> {
+        let TokenAsk { token, platform_nonce, idempotency } = ask;
+        let (name, key_name) = (&token.device, token.key_name());
+        let now_ms = self.clock.now_ms();
+        let now = now_ms / 1000;
+        let known = self.directory.device(name).ok_or_else(|| Error::no_device(name))?;
+        let rules = self.directory.rules.rules(&name.tenant, &known.profile).unwrap_or_default();
+        let grant = self.require_grant(caller, &name.tenant, Right::Token, &known.profile)?;
+        let message = Digest::of(&token.encode());
+        let spending = Spending { caller, idempotency: *idempotency, message: Some(message) };
+        let present = self.spent(&key_name)?;
+        let standing = spending.standing(present.as_ref().map(|(_, row)| row), now);
+        let (version, mut keys) = self.load_keys(name)?.ok_or_else(|| Error::no_keys(name))?;
+        let mut change = Change::default();
+        // What is on record was verified; that it is for this platform is in its mac, that it answers this nonce is not.
+        if standing == Standing::Repeated && token.platform_nonce != *platform_nonce {
+            return Err(of_platform(Refusal::NonceWrong));
+        }
+        if matches!(standing, Standing::First | Standing::OtherMessage) {
+            let audience: Audience = rows::word("audience", caller.principal.name.as_str())?;
+            let (expected, policy) =
+                (Expected { audience: &audience, platform_nonce }, self.policy_of(&rules.profile));
+            let spend = keys.record.verify_token(token, expected, now, &policy).map_err(of_platform)?;
+            if standing == Standing::OtherMessage {
+                return self.decide_key_twice(caller, &spend.0, now_ms);
+            }
+            change.spend(&spend.0, &spending.row(now))?;
+            change.update(Table::DeviceKeys, rows::device_key(name), version, self.seal_keys(name, &keys)?);
+        }
+        // Judged now, also for who asks again: a login that was lost is none.
+        if known.state != DeviceState::Active {
+            let message = format_args!("the device is {}; an administrator decides", known.state);
+            return Err(Error::new(Kind::Denied, known.state.refusal_code(), message));
+        }
+        if gate(&keys.record, &rules.profile, rules.rotation.and(known.rotation), now) == RekeyGate::Required
+        {
+            return Err(rekey_required());
+        }
+        if standing == Standing::Spent {
+            return Err(spent_error(&key_name));
+        }
+        let template = grant.user_name.unwrap_or_default();
+        let user_name = template.user_name(&name.tenant, &name.device, &known.profile);
+        let again = if standing == Standing::Repeated { ", again" } else { "" };
+        let entry = self.entry(caller, Event::TokenVerified, target(name), Outcome::Done);
+        change.record(&entry.with(format_args!("{key_name} as {user_name}{again}")))?;
+        let answer = self.answer_on(name, now);
+        let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
+        Ok(Decision { change, answer: Used::Done(logged_in) })
+    }
+}

@@ -1,0 +1,109 @@
+//! Grants: added, listed, taken back; and who has them.
+
+use crate::world::{World, caller, grant, order};
+use wardein_domain::{Event, ProfileFields, Reason, Right, Role};
+use wardein_engine::{GrantOrder, Kind, Page};
+
+fn reason() -> Reason {
+    "moved".parse().unwrap()
+}
+
+const ALL: Page = Page { size: 1000, after: None };
+
+#[tokio::test]
+async fn a_grant_is_on_record_until_it_is_taken_back() {
+    let mut world = World::new().await;
+    let engine = &world.engine;
+    let template = "pump-{device}".parse().ok();
+    for user_name in [None, template.clone(), template.clone()] {
+        let granted =
+            engine.add_grant(&world.admin, grant(Right::Token, None), user_name.clone()).await.unwrap();
+        assert_eq!((granted.user_name, granted.granted_by.as_str()), (user_name, "admin/admin"));
+    }
+    assert_eq!(world.entries(Event::GrantAdded).await.len(), 2, "the very same again changes nothing");
+    world.grant(Right::Data).await;
+    world.restart();
+    let engine = &world.engine;
+    let listed = engine.list_grants(&world.admin, world.tenant(), ALL).unwrap().items;
+    let listed: Vec<_> = listed.into_iter().map(|grant| (grant.order.right, grant.user_name)).collect();
+    assert_eq!(listed, [(Right::Data, None), (Right::Token, template)]);
+
+    engine.remove_grant(&world.admin, grant(Right::Token, None), reason()).await.unwrap();
+    let again = engine.remove_grant(&world.admin, grant(Right::Token, None), reason()).await.unwrap_err();
+    assert_eq!((again.kind, again.code), (Kind::NotFound, "grant-unknown"));
+    assert_eq!(engine.list_grants(&world.admin, world.tenant(), ALL).unwrap().items.len(), 1);
+    let removed = world.entries(Event::GrantRemoved).await;
+    assert_eq!((removed.len(), removed[0].target.as_str()), (1, "platform/klinik/iot"));
+    assert_eq!(removed[0].detail, "token of all devices: moved");
+}
+
+#[tokio::test]
+async fn what_cannot_be_granted_is_refused_by_name() {
+    let world = World::new().await;
+    let before = world.rows();
+    let unheard = GrantOrder { platform: "unheard".parse().unwrap(), ..grant(Right::Token, None) };
+    let station = GrantOrder { platform: "line-1".parse().unwrap(), ..grant(Right::Token, None) };
+    let foreign = GrantOrder { tenant: "nowhere".parse().unwrap(), ..grant(Right::Token, None) };
+    for (order, user_name, code) in [
+        (unheard, None, "operator-unknown"),
+        (station, None, "operator-unknown"),
+        (foreign.clone(), None, "tenant-unknown"),
+        (grant(Right::Token, Some("unheard")), None, "profile-unknown"),
+        (grant(Right::Data, None), Some("{device}"), "malformed"),
+    ] {
+        let user_name = user_name.map(|text| text.parse().unwrap());
+        let refused = world.engine.add_grant(&world.admin, order, user_name).await.unwrap_err();
+        assert_eq!(refused.code, code, "{refused}");
+    }
+    assert_eq!(
+        world.engine.list_grants(&world.admin, foreign.tenant.clone(), ALL).unwrap_err().code,
+        "tenant-unknown"
+    );
+    let refused = world.engine.remove_grant(&world.admin, foreign, reason()).await.unwrap_err();
+    assert_eq!(refused.code, "tenant-unknown");
+    assert!(world.rows() == before);
+}
+
+#[tokio::test]
+async fn a_tenants_administrator_grants_within_its_tenant() {
+    let world = World::new().await;
+    world.engine.create_tenant(&world.admin, "other".parse().unwrap()).await.unwrap();
+    let issued =
+        world.engine.issue_operator(&world.admin, order(Role::TenantAdmin, Some("other"), "anna")).await;
+    let anna = caller(issued.unwrap().1.principal);
+    let refused = [
+        world.engine.add_grant(&anna, grant(Right::Token, None), None).await.err(),
+        world.engine.list_grants(&anna, world.tenant(), ALL).err(),
+        world.engine.remove_grant(&anna, grant(Right::Token, None), reason()).await.err(),
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap().code, "tenant-unknown");
+    }
+}
+
+#[tokio::test]
+async fn pages_follow_each_other() {
+    let world = World::new().await;
+    let profile = "pumps".parse().unwrap();
+    world
+        .engine
+        .put_profile(&world.admin, world.tenant(), profile, ProfileFields::default(), false)
+        .await
+        .unwrap();
+    for right in Right::ALL {
+        world.grant(right).await;
+        world.engine.add_grant(&world.admin, grant(right, Some("pumps")), None).await.unwrap();
+    }
+    let (mut after, mut all) = (None, Vec::new());
+    loop {
+        let page = Page { size: 3, after };
+        let page = world.engine.list_grants(&world.admin, world.tenant(), page).unwrap();
+        all.extend(page.items.into_iter().map(|grant| (grant.order.right.as_str(), grant.order.profile)));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(all.len(), 8);
+    assert!(all.is_sorted());
+}

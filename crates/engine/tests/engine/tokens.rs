@@ -1,0 +1,264 @@
+//! Logins: a token is good once, whoever asks, whatever is lost.
+
+use crate::world::{TestDevice, World, caller, csr, grant, name, order};
+use wardein_crypto::Digest;
+use wardein_ddkg::message::Token;
+use wardein_domain::{DeviceState, Event, ProfileFields, Right, Role, Verdict};
+use wardein_engine::{Error, Kind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
+use wardein_testkit::CrashPoint;
+
+impl World {
+    async fn login(&self, token: &Token, nonce: &[u8], attempt: &[u8]) -> Result<LoggedIn, Error> {
+        let ask = TokenAsk {
+            token: token.clone(),
+            platform_nonce: nonce.to_vec(),
+            idempotency: Digest::of(attempt),
+        };
+        self.engine.verify_token(&self.platform, ask).await
+    }
+
+    /// A device, and the right to verify its tokens.
+    async fn with_tokens() -> (Self, TestDevice) {
+        let world = Self::new().await;
+        world.grant(Right::Token).await;
+        let device = world.proven("pump-1").await;
+        (world, device)
+    }
+}
+
+#[tokio::test]
+async fn a_token_logs_in_once() {
+    let (mut world, mut device) = World::with_tokens().await;
+    let token = device.token(b"nonce", 0);
+    let logged_in = world.login(&token, b"nonce", b"login 1").await.unwrap();
+    assert_eq!((logged_in.user_name.as_str(), logged_in.issued_at), ("pump-1", token.issued_at));
+    let answer = logged_in.answer;
+    assert_eq!((answer.verdict, answer.device.unwrap()), (Verdict::Trusted, device.name.device.clone()));
+    for _ in 0..2 {
+        let spent = world.login(&token, b"nonce", b"login 2").await.unwrap_err();
+        assert_eq!((spent.kind, spent.code), (Kind::Precondition, "token-spent"));
+        world.restart();
+    }
+    world.login(&device.token(b"", 0), b"", b"login 3").await.unwrap();
+    let entries = world.entries(Event::TokenVerified).await;
+    assert_eq!((entries.len(), entries[0].actor.as_str()), (2, "platform/klinik/iot"));
+    assert_eq!(entries[0].detail, "ddkg1:klinik/pump-1/1.token.0.0 as pump-1");
+    assert_eq!(entries[0].target, "device/klinik/pump-1");
+}
+
+#[tokio::test]
+async fn of_two_that_ask_at_once_one_is_answered() {
+    let (world, mut device) = World::with_tokens().await;
+    for round in 0..8 {
+        let token = device.token(b"", 0);
+        let (one, two) = tokio::join!(world.login(&token, b"", b"1"), world.login(&token, b"", b"2"));
+        assert_eq!(one.is_ok(), two.is_err(), "round {round}");
+        assert_eq!(one.err().or(two.err()).unwrap().code, "token-spent");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
+    let (world, mut device) = World::with_tokens().await;
+    let token = device.token(b"nonce", 0);
+    world.login(&token, b"nonce", b"login").await.unwrap();
+    let again = world.login(&token, b"nonce", b"login").await.unwrap();
+    assert_eq!(again.user_name, "pump-1");
+    let entries = world.entries(Event::TokenVerified).await;
+    assert!(entries[1].detail.ends_with(", again"), "{}", entries[1].detail);
+
+    let wrong = world.login(&token, b"other", b"login").await.unwrap_err();
+    assert_eq!((wrong.kind, wrong.code), (Kind::Invalid, "nonce-wrong"));
+    // Another holder of the platform's name: the same audience, another certificate.
+    let serial = world.platform.principal.serial;
+    world.engine.revoke_operator(&world.admin, serial, "renewed".parse().unwrap()).await.unwrap();
+    let renewed =
+        world.engine.issue_operator(&world.admin, order(Role::Platform, Some("klinik"), "iot")).await;
+    let renewed = caller(renewed.unwrap().1.principal);
+    let ask =
+        TokenAsk { token: token.clone(), platform_nonce: b"nonce".into(), idempotency: Digest::of(b"login") };
+    assert_eq!(world.engine.verify_token(&renewed, ask).await.unwrap_err().code, "token-spent");
+
+    world.clock.pass(REPEAT_WINDOW);
+    world.login(&token, b"nonce", b"login").await.unwrap();
+    world.clock.pass(1);
+    assert_eq!(world.login(&token, b"nonce", b"login").await.unwrap_err().code, "token-spent");
+}
+
+#[tokio::test]
+async fn a_login_is_not_given_again_for_a_device_that_was_suspended_since() {
+    let (world, mut device) = World::with_tokens().await;
+    let token = device.token(b"", 0);
+    world.login(&token, b"", b"login").await.unwrap();
+    let (name, reason) = (device.name.clone(), "lost".parse().unwrap());
+    world.engine.set_device_state(&world.admin, name, DeviceState::Suspended, reason).await.unwrap();
+    assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code, "suspended");
+}
+
+#[tokio::test]
+async fn a_device_that_must_rekey_does_not_log_in() {
+    let (world, mut device) = World::with_tokens().await;
+    let (token, used) = (device.token(b"", 0), device.token(b"", 0));
+    world.login(&used, b"", b"used").await.unwrap();
+    for is_required in [false, true] {
+        let (scope, reason) = (RotationScope::Tenant, "drill".parse().unwrap());
+        world.engine.rotate_keys(&world.admin, world.tenant(), scope, is_required, reason).await.unwrap();
+        assert_eq!(world.login(&used, b"", b"used").await.is_err(), is_required, "asked again");
+    }
+    let before = world.rows();
+    let refused = world.login(&token, b"", b"login").await.unwrap_err();
+    assert_eq!((refused.kind, refused.code), (Kind::Precondition, "rekey-required"));
+    assert!(world.rows() == before);
+    world.clock.pass(1);
+    device.rekey(&world.engine, wardein_ddkg::Suite::P256).await.unwrap();
+    let early = device.state.as_mut().unwrap().token(
+        wardein_ddkg::device::Clock { elapsed: 0, wall: None },
+        "iot".parse().unwrap(),
+        b"",
+    );
+    assert!(early.is_err(), "a proof comes first");
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code, "retired");
+    world.login(&device.token(b"", 0), b"", b"new").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crash_loses_no_token_and_spends_none_twice() {
+    for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+        let (mut world, mut device) = World::with_tokens().await;
+        let token = device.token(b"", 0);
+        world.store.crash_at(0, point);
+        assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code, "store-unavailable");
+        world.restart();
+        world.login(&token, b"", b"login").await.unwrap();
+        assert_eq!(world.login(&token, b"", b"other").await.unwrap_err().code, "token-spent", "{point:?}");
+    }
+}
+
+/// Each refusal has its code and spends nothing: the token is good afterwards.
+#[tokio::test]
+async fn what_is_refused_is_not_spent() {
+    let (world, mut device) = World::with_tokens().await;
+    let mut unheard = device.token(b"n", 0);
+    unheard.device = name("klinik", "unheard");
+    let mut foreign = device.token(b"n", 0);
+    foreign.device = name("nowhere", "pump-1");
+    let mut forged = device.token(b"n", 0);
+    forged.mac.0[0] ^= 1;
+    let mut generation = device.token(b"n", 0);
+    generation.generation = 7;
+    let mut ahead = device.token(b"n", 0);
+    ahead.epoch = 65_537;
+    let clock = wardein_ddkg::device::Clock { elapsed: 0, wall: None };
+    let other = device.state.as_mut().unwrap().token(clock, "scada".parse().unwrap(), b"n").unwrap();
+    let other = other.save(|_| Ok::<_, ()>(())).unwrap();
+    let good = device.token(b"n", 0);
+    let before = world.rows();
+    for (what, token, nonce, kind, code) in [
+        ("another's device", &foreign, &b"n"[..], Kind::NotFound, "tenant-unknown"),
+        ("no device", &unheard, b"n", Kind::NotFound, "device-unknown"),
+        ("a forged one", &forged, b"n", Kind::Invalid, "mac-wrong"),
+        ("no generation", &generation, b"n", Kind::Invalid, "generation-unknown"),
+        ("the future", &ahead, b"n", Kind::Precondition, "epoch-ahead"),
+        ("another audience", &other, b"n", Kind::Invalid, "audience-wrong"),
+        ("another nonce", &good, b"m", Kind::Invalid, "nonce-wrong"),
+        ("no nonce", &good, b"", Kind::Invalid, "nonce-wrong"),
+    ] {
+        let refused = world.login(token, nonce, b"login").await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (kind, code), "{what}: {refused}");
+    }
+    assert!(world.rows() == before);
+    for (state, code) in [(DeviceState::Suspended, "suspended"), (DeviceState::Active, "")] {
+        let (name, reason) = (device.name.clone(), "test".parse().unwrap());
+        world.engine.set_device_state(&world.admin, name, state, reason).await.unwrap();
+        let before = world.rows();
+        let result = world.login(&good, b"n", b"login").await;
+        assert_eq!(result.as_ref().err().map_or("", |error| error.code), code);
+        assert_eq!(world.rows() == before, result.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
+    let world = World::new().await;
+    let mut device = world.proven("pump-1").await;
+    let token = device.token(b"", 0);
+    let pumps = "pumps".parse().unwrap();
+    let fields = ProfileFields::default();
+    world.engine.put_profile(&world.admin, world.tenant(), pumps, fields, false).await.unwrap();
+    for right in [Right::Open, Right::Data, Right::File] {
+        world.grant(right).await;
+    }
+    world.engine.add_grant(&world.admin, grant(Right::Token, Some("pumps")), None).await.unwrap();
+    let before = world.rows();
+    let refused = world.login(&token, b"", b"login").await.unwrap_err();
+    assert_eq!((refused.kind, refused.code), (Kind::Denied, "grant-missing"));
+    let ask =
+        TokenAsk { token: token.clone(), platform_nonce: Vec::new(), idempotency: Digest::of(b"login") };
+    assert_eq!(world.engine.verify_token(&world.station, ask).await.unwrap_err().code, "grant-missing");
+    assert!(world.rows() == before);
+
+    let template = |text: &str| Some(text.parse().unwrap());
+    world.engine.add_grant(&world.admin, grant(Right::Token, None), template("any")).await.unwrap();
+    let own = grant(Right::Token, Some("default"));
+    world.engine.add_grant(&world.admin, own.clone(), template("{tenant}-{device}")).await.unwrap();
+    assert_eq!(
+        world.login(&token, b"", b"login").await.unwrap().user_name,
+        "klinik-pump-1",
+        "the nearer one"
+    );
+    world.engine.remove_grant(&world.admin, own, "test".parse().unwrap()).await.unwrap();
+    assert_eq!(world.login(&token, b"", b"login").await.unwrap().user_name, "any");
+}
+
+#[tokio::test]
+async fn a_token_is_over_after_its_epochs_and_what_was_spent_may_be_forgotten_then() {
+    let (world, mut device) = World::with_tokens().await;
+    let (used, late) = (device.token(b"", 0), device.token(b"", 0));
+    world.login(&used, b"", b"1").await.unwrap();
+    assert_eq!(world.engine.forget_spent(&device.name).await.unwrap(), 0);
+    world.clock.pass(3 * 3_600);
+    let refused = world.login(&late, b"", b"2").await.unwrap_err();
+    assert_eq!((refused.kind, refused.code), (Kind::Precondition, "epoch-spent"));
+
+    assert_eq!(world.engine.forget_spent(&device.name).await.unwrap(), 0, "the record yields it still");
+    // The record is moved forward by the next login.
+    let next = device.token(b"", 3 * 3_600);
+    world.login(&next, b"", b"3").await.unwrap();
+    assert_eq!(world.engine.forget_spent(&device.name).await.unwrap(), 1);
+    assert_eq!(world.login(&used, b"", b"1").await.unwrap_err().code, "epoch-spent");
+    assert_eq!(world.login(&next, b"", b"4").await.unwrap_err().code, "token-spent");
+}
+
+#[tokio::test]
+async fn two_tokens_of_one_number_are_two_holders() {
+    let (mut world, mut device) = World::with_tokens().await;
+    let mut copy = device.copied();
+    let copied = copy.token(b"", 0);
+    let own = loop {
+        let token = device.token(b"", 1);
+        if token.number == copied.number {
+            break token;
+        }
+    };
+    assert_eq!(own.key_name(), copied.key_name());
+    // Another message with a wrong mac is no evidence of anything.
+    world.login(&copied, b"", b"1").await.unwrap();
+    let mut forged = own.clone();
+    forged.mac.0[0] ^= 1;
+    assert_eq!(world.login(&forged, b"", b"2").await.unwrap_err().code, "mac-wrong");
+
+    let alarm = world.login(&own, b"", b"3").await.unwrap_err();
+    assert_eq!((alarm.kind, alarm.code), (Kind::Denied, "clone-suspected"));
+    let entries = world.entries(Event::CloneSuspected).await;
+    assert!(entries[0].detail.contains(&own.key_name().to_string()), "{}", entries[0].detail);
+    for _ in 0..2 {
+        let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+        assert_eq!(record.state, DeviceState::Quarantined);
+        assert_eq!(record.state_reason.unwrap().as_str(), "clone suspected: key-twice");
+        let refused = world.login(&device.token(b"", 0), b"", b"4").await.unwrap_err();
+        assert_eq!(refused.code, "quarantined");
+        world.restart();
+    }
+    assert!(device.prove(&world.engine, "certificate", &csr()).await.is_err());
+}
