@@ -20,6 +20,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("prost", "proto")
 		only("tonic", "proto server client")
 		only("axum", "server")
+		only("base64ct", "ddkg")
 		only("rcgen x509-parser rustls-webpki", "pki")
 		# Only the store knows which database there is.
 		only("rusqlite sled", "store")

@@ -3,6 +3,7 @@
 mod enroll;
 mod proof;
 mod sealed;
+mod text;
 mod token;
 
 pub use enroll::{Confirmation, EnrollReply, EnrollRequest};
@@ -11,6 +12,7 @@ pub use proof::{
     AckedReply, ChallengeOffer, MAX_BODY, ProofRequest, RekeyAnswer, RekeyAsk, SignatureClaim, ack_transcript,
 };
 pub use sealed::{FileStanza, MAX_PLAINTEXT, SealedPayload};
+pub use text::{from_text, to_text};
 pub use token::{MAX_PLATFORM_NONCE, Token};
 
 use crate::key::DeviceName;

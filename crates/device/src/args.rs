@@ -2,7 +2,8 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
-use wardein_device::Given;
+use wardein_device::{Given, Nonce};
+use wardein_domain::Audience;
 
 /// The device's side of Wardein: enrolls, proves, and keeps the device certified.
 #[derive(Debug, Parser)]
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     Authenticate(Json),
     /// Get a new certificate for the device's own key, once.
     Certificate(Json),
+    /// Print a token for logging in to a platform once, in base64. It is a credential until it is used.
+    Token(Token),
+    /// Seal a payload under a key that is used for nothing else, for a platform to have opened; prints it in base64, and asks nobody.
+    Seal(Seal),
     /// Tell what the device knows of itself; asks nobody.
     Status(Json),
     /// Keep the device certified until SIGTERM.
@@ -41,6 +46,32 @@ pub(crate) struct Json {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Token {
+    /// The platform's name at the authority.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) audience: Audience,
+    /// The nonce that the platform gave for this login, in hex: at most 64 bytes.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) nonce: Option<Nonce>,
+    /// Do not ask the authority for the time first. After a long silence the token is then refused.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) output: Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Seal {
+    /// The file to seal, at most 16 MiB; standard input where none is given.
+    pub(crate) file: Option<PathBuf>,
+    /// What is bound to it and told to whoever opens it by other ways.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) additional_data: String,
+    #[command(flatten)]
+    pub(crate) output: Json,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,14 +1,15 @@
 //! One function for each command.
 
-use crate::args::{Args, Command, Enroll};
+use crate::args::{Args, Command, Enroll, Seal, Token};
 use std::io::{Read, stdin, stdout};
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use wardein_client::Identity;
 use wardein_crypto::{SecretBytes, SystemEntropy};
+use wardein_ddkg::message::{MAX_PLAINTEXT, to_text};
 use wardein_device::{
-    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Remote, RemoteStation, Session,
-    Status, Vouched, enroll, utc,
+    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Remote, RemoteStation,
+    Session, Status, Vouched, enroll, utc,
 };
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
@@ -36,6 +37,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             });
             Ok(())
         }
+        Command::Token(order) => token(path, order).await,
+        Command::Seal(order) => seal(path, order),
         Command::Status(output) => {
             let status = Status::read(&Files::open(path)?)?;
             print(output.json, &status, || status.to_string());
@@ -55,7 +58,8 @@ async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
     };
     let directory = Directory::create(path)?;
     let config = Given::from(order.settings).settle(&directory)?;
-    let identity = Identity { certificates: read(&chain)?.expose().to_vec(), key: read(&key)? };
+    let identity =
+        Identity { certificates: read(&chain, MAX_FILE)?.expose().to_vec(), key: read(&key, MAX_FILE)? };
     let vouched = Vouched { profile: order.profile, model: order.model, udi: order.udi };
     let remote = Remote::new(&config.endpoint, &config.trust_roots);
     let mut station = RemoteStation::new(remote, identity, vouched);
@@ -82,6 +86,31 @@ fn note(done: Enrolled) -> Result<(), Error> {
     if !done.is_confirmed {
         tracing::warn!("the confirmation was not acknowledged; the device will send it again by itself");
     }
+    Ok(())
+}
+
+async fn token(path: &Path, order: Token) -> Result<(), Error> {
+    let Token { audience, nonce, offline, output } = order;
+    let Nonce(nonce) = nonce.unwrap_or_default();
+    let token = session(path)?.token(audience, &nonce, offline).await?;
+    let text = to_text(&token.encode());
+    let shown = serde_json::json!({ "token": text, "key_name": token.key_name().to_string(), "audience": token.audience.as_str() });
+    print(output.json, &shown, || text.clone());
+    Ok(())
+}
+
+fn seal(path: &Path, order: Seal) -> Result<(), Error> {
+    let plaintext = match &order.file {
+        Some(file) => read(file, MAX_PLAINTEXT)?,
+        None => bounded(stdin().lock(), MAX_PLAINTEXT).map_err(|source| {
+            let path = "standard input".into();
+            Error::File { doing: "read", path, source }
+        })?,
+    };
+    let sealed = session(path)?.seal(order.additional_data.as_bytes(), plaintext.expose())?;
+    let text = to_text(&sealed.encode());
+    let shown = serde_json::json!({ "sealed": text, "key_name": sealed.name().to_string() });
+    print(order.output.json, &shown, || text.clone());
     Ok(())
 }
 
@@ -114,15 +143,27 @@ fn session(path: &Path) -> Result<Session<Remote, SystemEntropy>, Error> {
     Session::new(directory, config, remote, SystemEntropy::default(), PathBuf::from(ROOT))
 }
 
-/// A file that may be secret, at most [`MAX_FILE`] bytes of it.
-fn read(path: &Path) -> Result<SecretBytes, Error> {
+/// A file that may be secret, with at most `max` bytes.
+fn read(path: &Path, max: usize) -> Result<SecretBytes, Error> {
     let failed = |doing| move |source| Error::File { doing, path: path.into(), source };
     let file = std::fs::File::open(path).map_err(failed("open"))?;
-    let mut bytes = Vec::with_capacity(MAX_FILE + 2);
-    let read = file.take(MAX_FILE as u64).read_to_end(&mut bytes);
-    let bytes = SecretBytes::from_vec(bytes);
-    read.map_err(failed("read"))?;
-    Ok(bytes)
+    bounded(file, max).map_err(failed("read"))
+}
+
+/// All that `input` has, which may be secret: nothing of it is left behind where a buffer grows.
+fn bounded(mut input: impl Read, max: usize) -> std::io::Result<SecretBytes> {
+    let mut bytes = SecretBytes::with_capacity(CHUNK);
+    loop {
+        match SecretBytes::try_filled(CHUNK, |chunk| input.read(chunk)) {
+            Ok(chunk) if chunk.expose().is_empty() => return Ok(bytes),
+            Ok(chunk) => bytes.extend(chunk.expose()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if bytes.expose().len() > max {
+            return Err(std::io::Error::other(format!("it has more than {max} bytes")));
+        }
+    }
 }
 
 fn print(as_json: bool, json: &impl serde::Serialize, text: impl FnOnce() -> String) {
@@ -134,3 +175,4 @@ fn print(as_json: bool, json: &impl serde::Serialize, text: impl FnOnce() -> Str
 
 const ROOT: &str = "/";
 const MAX_FILE: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;

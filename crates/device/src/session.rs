@@ -7,10 +7,10 @@ use crate::config::Config;
 use crate::directory::{Contact, Directory};
 use crate::error::Error;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
-use wardein_ddkg::device::{Acknowledged, DeviceError, DeviceState};
+use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
 use wardein_domain::Action;
 use wardein_pki::Csr;
 
@@ -72,6 +72,19 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     pub fn known_time(&self) -> u64 {
         let elapsed = self.contact.map_or(0, |contact| contact.elapsed().as_secs());
         self.state.known_time().saturating_add(elapsed)
+    }
+
+    /// What keys are taken with: where they are saved first, whence they come, what the clocks say, and randomness.
+    pub(crate) fn keys(&mut self) -> (&Directory, &mut DeviceState, Clock, &mut E) {
+        let elapsed = self.contact.map_or(0, |contact| contact.elapsed().as_secs());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let clock = Clock { elapsed, wall: since.ok().map(|since| since.as_secs()) };
+        (&self.directory, &mut self.state, clock, &mut self.entropy)
+    }
+
+    /// Whether the authority told this process the time.
+    pub(crate) fn knows_the_time(&self) -> bool {
+        self.contact.is_some()
     }
 
     /// What device.toml says.
