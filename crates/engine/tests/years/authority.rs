@@ -1,8 +1,9 @@
 //! The authority, whose process dies now and then, with the operators that act on it.
 
+use crate::platform::PLATFORM;
 use wardein_crypto::{P256SigningKey, Secret};
-use wardein_domain::{Principal, ProfileFields, ProfileName, Role, TenantId};
-use wardein_engine::{Caller, Engine, OperatorOrder, found};
+use wardein_domain::{Principal, ProfileFields, ProfileName, Right, Role, TenantId};
+use wardein_engine::{Caller, Engine, GrantOrder, OperatorOrder, found};
 use wardein_pki::Csr;
 use wardein_testkit::{CrashPoint, MemoryStore, TestClock};
 
@@ -14,6 +15,7 @@ pub(crate) struct Authority {
     pub(crate) engine: TestEngine,
     pub(crate) admin: Caller,
     pub(crate) station: Caller,
+    pub(crate) platform: Caller,
 }
 
 impl Authority {
@@ -29,17 +31,27 @@ impl Authority {
                 ProfileFields { period: Some(period), max_uses: Some(max_uses), ..ProfileFields::default() };
             engine.put_profile(&admin, tenant(), profile(name), fields, true).await.unwrap();
         }
-        let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
-        let order = OperatorOrder {
-            role: Role::Station,
-            tenant: Some(tenant()),
-            name: "line-1".parse().unwrap(),
-            csr: Csr::create(&key).unwrap(),
-            validity: 86_400,
-            quota: devices as u64,
+        let issue = async |role, name: &str| {
+            let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
+            let order = OperatorOrder {
+                role,
+                tenant: Some(tenant()),
+                name: name.parse().unwrap(),
+                csr: Csr::create(&key).unwrap(),
+                validity: 86_400,
+                quota: if role == Role::Station { devices as u64 } else { 0 },
+            };
+            let (_, operator) = engine.issue_operator(&admin, order).await.unwrap();
+            caller(operator.principal)
         };
-        let (_, station) = engine.issue_operator(&admin, order).await.unwrap();
-        Self { store, clock, engine, admin, station: caller(station.principal) }
+        let (station, platform) =
+            (issue(Role::Station, "line-1").await, issue(Role::Platform, PLATFORM).await);
+        for right in [Right::Token, Right::Open] {
+            let (tenant, platform) = (tenant(), PLATFORM.parse().unwrap());
+            let order = GrantOrder { tenant, platform, right, profile: None };
+            engine.add_grant(&admin, order, None).await.unwrap();
+        }
+        Self { store, clock, engine, admin, station, platform }
     }
 
     /// Lets the process die at the next commit.

@@ -57,7 +57,7 @@ impl fmt::Display for Figures {
 }
 
 /// Without these the run would prove nothing.
-const MUST_COME: [&str; 12] = [
+const MUST_COME: [&str; 14] = [
     "proofs accepted",
     "requests lost",
     "replies lost",
@@ -70,4 +70,6 @@ const MUST_COME: [&str; 12] = [
     "rotations of a profile",
     "rotations of a tenant",
     "schedules changed",
+    "logins",
+    "payloads opened",
 ];

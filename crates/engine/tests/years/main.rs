@@ -14,6 +14,7 @@ mod authority;
 mod contact;
 mod device;
 mod figures;
+mod platform;
 mod random;
 mod run;
 

@@ -5,6 +5,7 @@ use crate::authority::{Authority, PROFILES, START};
 use crate::contact::{Contact, Ended};
 use crate::device::Device;
 use crate::figures::Figures;
+use crate::platform::visit;
 use crate::random::Random;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -113,6 +114,13 @@ impl Run {
         let is_calm = self.random.chance(500);
         let ended = self.contact(index, is_calm).await;
         let now = self.now();
+        if ended == Ended::Done && self.copies[number] == Copied::No && self.random.chance(200) {
+            let Self { authority, holders, figures, random, .. } = self;
+            let device = &mut holders[index].device;
+            if visit(authority, device, now, figures, random).await.is_err() {
+                self.figures.count("power cuts at a device");
+            }
+        }
         let wait = match ended {
             Ended::Done if self.random.chance(20) => {
                 self.figures.count("months switched off");

@@ -1,0 +1,67 @@
+//! The platform: devices log in to it, and it has their payloads opened, each once.
+
+use crate::authority::Authority;
+use crate::device::{Cut, Device, PowerCut};
+use crate::figures::Figures;
+use crate::random::Random;
+use wardein_crypto::{Digest, SystemEntropy};
+use wardein_ddkg::device::Clock;
+use wardein_engine::{Error, OpenAsk, TokenAsk};
+
+/// A device that was just acknowledged logs in and hands over a payload, sealed by its wrong clock. Nobody may use either again.
+pub(crate) async fn visit(
+    authority: &Authority,
+    device: &mut Device,
+    now: u64,
+    figures: &mut Figures,
+    random: &mut Random,
+) -> Result<(), PowerCut> {
+    let (engine, platform) = (&authority.engine, &authority.platform);
+    let clock = Clock { elapsed: 0, wall: now.checked_add_signed(device.clock_error) };
+    let nonce = random.next().to_be_bytes();
+    let made = device.step(Cut::Never, |state, _| state.token(clock, PLATFORM.parse().unwrap(), &nonce))?;
+    let Ok(token) = made else { return Ok(()) };
+    let ask = |attempt| TokenAsk {
+        token: token.clone(),
+        platform_nonce: nonce.to_vec(),
+        idempotency: Digest::of(attempt),
+    };
+    let first = engine.verify_token(platform, ask(b"first")).await;
+    let second = engine.verify_token(platform, ask(b"second")).await;
+    judge(&device.name.device, "logins", first, second, figures);
+
+    let mut entropy = SystemEntropy::default();
+    let made =
+        device.step(Cut::Never, |state, _| state.seal(clock, b"log", b"pump is well", &mut entropy))?;
+    let sealed = made.unwrap();
+    let ask = |attempt| OpenAsk {
+        sealed: sealed.clone(),
+        additional: b"log".to_vec(),
+        reason: "support".parse().unwrap(),
+        idempotency: Digest::of(attempt),
+    };
+    let first = engine.open_payload(platform, ask(b"first")).await;
+    let second = engine.open_payload(platform, ask(b"second")).await;
+    judge(&device.name.device, "payloads opened", first, second, figures);
+    Ok(())
+}
+
+fn judge<T>(
+    device: &impl std::fmt::Display,
+    what: &'static str,
+    first: Result<T, Error>,
+    second: Result<T, Error>,
+    figures: &mut Figures,
+) {
+    match first {
+        Ok(_) => figures.count(what),
+        // Somebody rotated since the device was acknowledged.
+        Err(error) if error.code == "rekey-required" => figures.refused(error.code),
+        Err(error) => figures.wrong(format!("{device}: {what}: {error}")),
+    }
+    if second.is_ok() {
+        figures.wrong(format!("{device}: {what}: a key was used twice"));
+    }
+}
+
+pub(crate) const PLATFORM: &str = "iot";
