@@ -3,8 +3,8 @@
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
-    audit, cert, completions, config::StoreKind, connection::ConnectArgs, device, operator, profile, tenant,
-    trust,
+    audit, cert, completions, config::StoreKind, connection::ConnectArgs, device, grant, operator, profile,
+    tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -43,7 +43,10 @@ pub(crate) enum Command {
     /// Certificates that were issued to devices
     #[command(subcommand)]
     Cert(cert::CertCommand),
-    /// The platform's question: is this device to be trusted?
+    /// What platforms may have of devices: logins, payloads, keys
+    #[command(subcommand)]
+    Grant(grant::GrantCommand),
+    /// The platform's questions: is this device to be trusted, is its token good, what did it seal?
     #[command(subcommand)]
     Trust(trust::TrustCommand),
     /// Who did what on whom, with which result

@@ -4,7 +4,7 @@ use crate::Failure;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wardein_crypto::SecretBytes;
 
 /// The mode of what others may read.
@@ -23,6 +23,39 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> 
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
         .map_err(|error| Failure::file("write", path, error))
+}
+
+/// A new file that its owner alone may read, made before that is had which goes into it. Unless it is filled, it is removed again.
+pub(crate) struct Reserved {
+    path: Option<PathBuf>,
+    file: File,
+}
+
+impl Reserved {
+    /// Makes the file; it must not be there yet.
+    pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path);
+        let file = file.map_err(|error| Failure::file("write", path, error))?;
+        Ok(Self { path: Some(path.to_owned()), file })
+    }
+
+    /// Writes and syncs it.
+    pub(crate) fn fill(mut self, secret: &SecretBytes) -> Result<(), Failure> {
+        let path = self.path.take().unwrap_or_default();
+        self.file
+            .write_all(secret.expose())
+            .and_then(|()| self.file.sync_all())
+            .map_err(|error| Failure::file("write", &path, error))
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // It is empty; where it stays, the next attempt says so.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Makes the names in a directory durable.
@@ -61,5 +94,17 @@ mod tests {
         assert_eq!(read_private(&path).unwrap().expose(), b"secret");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(read_private(&path).err().unwrap().to_string().contains("mode 640"));
+    }
+
+    #[test]
+    fn what_was_reserved_and_not_filled_is_gone_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        drop(Reserved::new(&path).unwrap());
+        assert!(!path.exists());
+        Reserved::new(&path).unwrap().fill(&SecretBytes::from_vec(b"key".to_vec())).unwrap();
+        assert_eq!(read_private(&path).unwrap().expose(), b"key");
+        assert!(Reserved::new(&path).is_err(), "nothing is written over");
+        assert!(path.exists());
     }
 }

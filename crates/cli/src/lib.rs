@@ -12,6 +12,7 @@ mod confirm;
 mod connection;
 mod device;
 mod failure;
+mod grant;
 mod operator;
 mod output;
 mod pages;
@@ -80,6 +81,7 @@ fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure
         Command::Operator(command) => block_on(command.run(out)),
         Command::Profile(command) => block_on(command.run(out)),
         Command::Device(command) => block_on(command.run(out)),
+        Command::Grant(command) => block_on(command.run(out)),
         Command::Cert(command) => block_on(command.run(out)),
         Command::Trust(command) => block_on(command.run(out)),
         Command::Audit(command) => block_on(command.run(out)),

@@ -1,17 +1,30 @@
 //! `wardein trust`.
 
+mod keys;
+mod login;
+
 use crate::connection::ConnectArgs;
 use crate::{Failure, Output, Record, files, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read, stdin};
+use std::path::{Path, PathBuf};
 use wardein_client::v1;
+use wardein_crypto::{Entropy, SystemEntropy};
+use wardein_ddkg::message::from_text;
 use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
     /// Ask whether a device, or a certificate that it showed, is to be trusted; as a platform
     Check(CheckArgs),
+    /// Verify the token that a device logs in with; it is good once. As a platform with the right `token`
+    VerifyToken(login::VerifyArgs),
+    /// Have the key of a sealed payload or a file, once. As a platform with the right `data` or `file`
+    ReleaseKey(keys::ReleaseArgs),
+    /// Have a small payload opened, once, without its key. As a platform with the right `open`
+    Open(keys::OpenArgs),
 }
 
 #[derive(Debug, Args)]
@@ -49,12 +62,7 @@ struct Answer {
 
 impl From<v1::CheckResponse> for Answer {
     fn from(answer: v1::CheckResponse) -> Self {
-        let verdict = match answer.verdict() {
-            v1::Verdict::Trusted => TRUSTED,
-            v1::Verdict::NotTrusted => "not-trusted",
-            // An answer that says nothing is no reason to trust.
-            v1::Verdict::Unknown | v1::Verdict::Unspecified => "unknown",
-        };
+        let verdict = word(answer.verdict());
         let v1::CheckResponse { reasons, keep_until, decided_at, tenant, device_id, state, .. } = answer;
         Self { verdict, reasons, keep_until, decided_at, tenant, device_id, state }
     }
@@ -76,11 +84,31 @@ impl Record for Answer {
     }
 }
 
+fn word(verdict: v1::Verdict) -> &'static str {
+    match verdict {
+        v1::Verdict::Trusted => TRUSTED,
+        v1::Verdict::NotTrusted => "not-trusted",
+        // An answer that says nothing is no reason to trust.
+        v1::Verdict::Unknown | v1::Verdict::Unspecified => "unknown",
+    }
+}
+
 const TRUSTED: &str = "trusted";
 
 impl TrustCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
-        let Self::Check(CheckArgs { subject, require_trusted, connect }) = self;
+        match self {
+            Self::Check(args) => args.run(out).await,
+            Self::VerifyToken(args) => args.run(out).await,
+            Self::ReleaseKey(args) => args.run(out).await,
+            Self::Open(args) => args.run(out).await,
+        }
+    }
+}
+
+impl CheckArgs {
+    async fn run(self, out: Output) -> Result<(), Failure> {
+        let Self { subject, require_trusted, connect } = self;
         let subject = match (subject.device, subject.certificate) {
             (Some(device), _) => v1::check_request::Subject::DeviceId(device),
             (None, Some(path)) => {
@@ -99,5 +127,64 @@ impl TrustCommand {
             return Err(Failure::Failed(format!("the verdict is {}", answer.verdict)));
         }
         Ok(())
+    }
+}
+
+/// Asks up to three times for what uses up a key, with the same idempotency key: where only the reply was lost, it is given again.
+async fn until_answered<T>(mut ask: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    for _ in 0..2 {
+        match ask().await {
+            Err(Failure::Unreachable(_)) => {}
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
+/// Fresh for each login and each release that begins.
+fn idempotency_key() -> Result<Vec<u8>, Failure> {
+    let random: [u8; 16] =
+        SystemEntropy::default().array().map_err(|_| Failure::failed("the source of randomness failed"))?;
+    Ok(random.to_vec())
+}
+
+/// A message in base64 from a file, or from standard input.
+fn message(path: Option<&Path>, max: usize) -> Result<Vec<u8>, Failure> {
+    let mut text = String::new();
+    // Base64, and white space around it.
+    let limit = 2 * max as u64;
+    let named = path.unwrap_or(Path::new("standard input"));
+    let failed = |error| Failure::file("read", named, error);
+    match path {
+        Some(path) => File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text)),
+        None => stdin().lock().take(limit).read_to_string(&mut text),
+    }
+    .map_err(failed)?;
+    from_text(text.trim(), max).map_err(|error| Failure::Failed(format!("{}: {error}", named.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often it is asked, and whether it is answered, when so many answers are lost.
+    async fn asked(lost: u32, end: fn() -> Result<(), Failure>) -> (bool, u32) {
+        let mut count = 0;
+        let result = until_answered(async || {
+            count += 1;
+            if count <= lost { Err(Failure::Unreachable(String::new())) } else { end() }
+        });
+        (result.await.is_ok(), count)
+    }
+
+    #[test]
+    fn what_was_not_answered_is_asked_again_and_what_was_refused_is_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(asked(0, || Ok(())).await, (true, 1));
+            assert_eq!(asked(2, || Ok(())).await, (true, 3));
+            assert_eq!(asked(9, || Ok(())).await, (false, 3));
+            assert_eq!(asked(0, || Err(Failure::failed("refused"))).await, (false, 1));
+        });
     }
 }

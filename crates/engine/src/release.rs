@@ -119,7 +119,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.require_tenant(used.spending.caller, &owner.tenant)?;
         match self.transact(|| self.decide_use(&used, &take)).await? {
             Used::Done(unsealed) => Ok(unsealed),
-            Used::Alarm(written) => Err(self.alarmed(owner, written)?),
+            Used::Alarm(written) => Err(self.alarmed(owner, *written)?),
         }
     }
 
@@ -179,7 +179,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             format_args!("{key_name} was used for two messages; the second came by {}", caller.principal);
         let (change, written) =
             self.clone_alarm(&caller.request_id, &key_name.owner, now_ms, "key-twice", evidence)?;
-        Ok(Decision { change, answer: Used::Alarm(written) })
+        Ok(Decision { change, answer: Used::Alarm(Box::new(written)) })
     }
 
     /// Takes in what an alarm wrote; the refusal.

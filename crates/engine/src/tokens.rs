@@ -39,7 +39,7 @@ pub struct LoggedIn {
 /// What came of a request that uses up a key: the answer, or a refusal that had to be on record first.
 pub(crate) enum Used<T> {
     Done(T),
-    Alarm(Written),
+    Alarm(Box<Written>),
 }
 
 impl<S: Store, C: Clock> Engine<S, C> {
@@ -49,7 +49,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.require_tenant(caller, &name.tenant)?;
         match self.transact(|| self.decide_token(caller, &ask)).await? {
             Used::Done(logged_in) => Ok(logged_in),
-            Used::Alarm(written) => Err(self.alarmed(&name, written)?),
+            Used::Alarm(written) => Err(self.alarmed(&name, *written)?),
         }
     }
 

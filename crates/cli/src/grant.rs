@@ -1,0 +1,159 @@
+//! `wardein grant`.
+
+use crate::connection::{ConnectArgs, Session};
+use crate::{Confirm, Failure, Output, Record, pages, time};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use wardein_client::v1;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantCommand {
+    /// Grant a platform a right; granting it again replaces the user name
+    Add(AddArgs),
+    /// List a tenant's grants
+    List(ListArgs),
+    /// Take a right back: the platform is refused from now on
+    Remove(RemoveArgs),
+}
+
+#[derive(Debug, Args)]
+struct GrantArgs {
+    /// The platform's operator name. Another identity under that name has the grant too
+    platform: String,
+    /// token: verify logins; open: have small payloads opened; data: have payload keys; file: have file keys
+    #[arg(value_parser = ["token", "open", "data", "file"])]
+    right: String,
+    /// For devices of that profile alone; otherwise for all devices of the tenant
+    #[arg(long)]
+    profile: Option<String>,
+    /// The tenant
+    #[arg(long)]
+    tenant: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    grant: GrantArgs,
+    /// With `token`: as whom the platform knows a device, with {device}, {tenant} and {profile} for its own. Without it, the
+    /// device's id: give one with a prefix where the platform has users beside devices
+    #[arg(long, value_name = "TEMPLATE")]
+    user_name: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    grant: GrantArgs,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    confirm: Confirm,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Grant {
+    tenant: String,
+    platform: String,
+    right: String,
+    profile: String,
+    user_name: String,
+    granted_at: u64,
+    granted_by: String,
+}
+
+impl From<v1::Grant> for Grant {
+    fn from(grant: v1::Grant) -> Self {
+        let v1::Grant { tenant, platform, right, profile, user_name, granted_at, granted_by } = grant;
+        Self { tenant, platform, right, profile, user_name, granted_at, granted_by }
+    }
+}
+
+impl Record for Grant {
+    const HEADS: &'static [&'static str] =
+        &["tenant", "platform", "right", "profile", "user name", "granted", "by"];
+
+    fn cells(&self) -> Vec<String> {
+        let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
+        let user_name = if self.right == "token" { or(&self.user_name, "{device}") } else { String::new() };
+        vec![
+            self.tenant.clone(),
+            self.platform.clone(),
+            self.right.clone(),
+            or(&self.profile, "any"),
+            user_name,
+            time::at(self.granted_at),
+            self.granted_by.clone(),
+        ]
+    }
+}
+
+impl GrantCommand {
+    pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
+        match self {
+            Self::Add(args) => add(args, out).await,
+            Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
+            Self::Remove(args) => remove(args, out).await,
+        }
+    }
+}
+
+async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
+    let AddArgs { grant: GrantArgs { platform, right, profile, tenant }, user_name, connect } = args;
+    let session = connect.open().await?;
+    let grant = v1::Grant {
+        tenant: session.tenant(tenant)?,
+        platform,
+        right,
+        profile: profile.unwrap_or_default(),
+        user_name: user_name.unwrap_or_default(),
+        ..Default::default()
+    };
+    let request = v1::AddGrantRequest { grant: Some(grant) };
+    let answer = session.connection.admin().add_grant(request).await.map_err(Failure::of_call)?.into_inner();
+    out.one(&Grant::from(answer.grant.unwrap_or_default()))
+}
+
+async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(), Failure> {
+    let tenant = session.tenant(tenant)?;
+    let mut admin = session.connection.admin();
+    let grants = pages::all(async |page_token| {
+        let request =
+            v1::ListGrantsRequest { tenant: tenant.clone(), page_size: pages::PAGE_SIZE, page_token };
+        let page = admin.list_grants(request).await.map_err(Failure::of_call)?.into_inner();
+        Ok((page.grants, page.next_page_token))
+    });
+    let grants: Vec<_> = grants.await?.into_iter().map(Grant::from).collect();
+    out.list("grants", &grants)
+}
+
+async fn remove(args: RemoveArgs, out: Output) -> Result<(), Failure> {
+    let RemoveArgs { grant: GrantArgs { platform, right, profile, tenant }, reason, confirm, connect } = args;
+    let devices = profile.as_ref().map_or("all devices".to_owned(), |profile| format!("profile {profile}"));
+    confirm.ask(&format!("take {right} of {devices} from {platform}"))?;
+    let session = connect.open().await?;
+    let request = v1::RemoveGrantRequest {
+        tenant: session.tenant(tenant)?,
+        platform: platform.clone(),
+        right: right.clone(),
+        profile: profile.unwrap_or_default(),
+        reason,
+    };
+    session.connection.admin().remove_grant(request).await.map_err(Failure::of_call)?;
+    let document = serde_json::json!({ "removed": right, "platform": platform });
+    out.say(&format!("{platform} has {right} of {devices} no more"), &document)
+}

@@ -1,0 +1,100 @@
+//! `wardein trust verify-token`.
+
+use super::{idempotency_key, message, until_answered, word};
+use crate::connection::ConnectArgs;
+use crate::{Failure, Output, Record, time};
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+use wardein_client::v1;
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A file with the token in base64; standard input where none is given. It is a credential, and so no argument
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The nonce that the device was given for this login, in hex
+    #[arg(long, value_name = "HEX", value_parser = nonce)]
+    nonce: Option<Nonce>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Nonce(Vec<u8>);
+
+#[derive(Debug, Serialize)]
+struct Login {
+    verdict: &'static str,
+    user_name: String,
+    tenant: String,
+    device_id: String,
+    issued_at: u64,
+    decided_at: u64,
+    keep_until: u64,
+}
+
+impl Record for Login {
+    const HEADS: &'static [&'static str] =
+        &["verdict", "user name", "tenant", "device", "token made", "decided", "keep until"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.verdict.to_owned(),
+            self.user_name.clone(),
+            self.tenant.clone(),
+            self.device_id.clone(),
+            time::at(self.issued_at),
+            time::at(self.decided_at),
+            time::at(self.keep_until),
+        ]
+    }
+}
+
+impl VerifyArgs {
+    pub(super) async fn run(self, out: Output) -> Result<(), Failure> {
+        let token = message(self.token_file.as_deref(), MAX_TOKEN)?;
+        let session = self.connect.open().await?;
+        let Nonce(platform_nonce) = self.nonce.unwrap_or_default();
+        let request = v1::VerifyTokenRequest { token, platform_nonce, idempotency_key: idempotency_key()? };
+        let mut trust = session.connection.trust();
+        let answer = until_answered(async || {
+            Ok(trust.verify_token(request.clone()).await.map_err(Failure::of_call)?.into_inner())
+        })
+        .await?;
+        let given = answer.trust.unwrap_or_default();
+        out.one(&Login {
+            verdict: word(given.verdict()),
+            user_name: answer.user_name,
+            tenant: given.tenant,
+            device_id: given.device_id,
+            issued_at: answer.issued_at,
+            decided_at: given.decided_at,
+            keep_until: given.keep_until,
+        })
+    }
+}
+
+fn nonce(text: &str) -> Result<Nonce, &'static str> {
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(pair).collect::<Option<_>>().map(Nonce).ok_or("is no hex")
+}
+
+/// What the authority takes.
+const MAX_TOKEN: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_hex() {
+        assert_eq!(nonce("00fFa0").unwrap().0, [0, 0xff, 0xa0]);
+        assert!(nonce("").unwrap().0.is_empty());
+        assert!(nonce("0").is_err() && nonce("0g").is_err() && nonce("ä").is_err());
+    }
+}
