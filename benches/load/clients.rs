@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use wardein_client::{Connection, Settings, connect, v1};
 
-/// Connections, and calls in flight on each: 256 in all, so that those that wait for the disk do not leave the processors idle.
+/// Connections, and calls in flight on each: 512 in all, so that those that wait for the disk do not leave the processors idle.
 pub(crate) const CONNECTIONS: usize = 4;
-pub(crate) const IN_FLIGHT: usize = 64;
+pub(crate) const IN_FLIGHT: usize = 128;
 
 /// Connections of one operator to one server, spread over threads with a runtime each.
 pub(crate) struct Clients(Vec<(Runtime, Vec<Connection>)>);
