@@ -37,6 +37,24 @@ impl TrustService for Echo {
     async fn check(&self, _: Request<v1::CheckRequest>) -> Result<Response<v1::CheckResponse>, Status> {
         Ok(Response::new(self.checked.clone()))
     }
+
+    async fn verify_token(
+        &self,
+        _: Request<v1::VerifyTokenRequest>,
+    ) -> Result<Response<v1::VerifyTokenResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn release_key(
+        &self,
+        _: Request<v1::ReleaseKeyRequest>,
+    ) -> Result<Response<v1::ReleaseKeyResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn open(&self, _: Request<v1::OpenRequest>) -> Result<Response<v1::OpenResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
 }
 
 #[async_trait]
