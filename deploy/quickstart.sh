@@ -229,6 +229,26 @@ trust() {
 	holds "its neighbor is trusted as before" answers '.verdict == "trusted"' "$here/said"
 }
 
+keys() {
+	local ask=(wardein trust verify-token --identity "$here/platform" --token-file "$here/token")
+	wardein-device --dir "$here/devices/pump-002" token --audience iot --nonce 00ff >"$here/token"
+	code 3 "${ask[@]}" --nonce 00ff
+	holds "a platform without a grant verifies no token" grep -q 'grant-missing' "$here/said"
+	run wardein grant add iot token --tenant klinik-nord --user-name 'pump:{device}'
+	run wardein grant add iot open --tenant klinik-nord
+	run "${ask[@]}" --nonce 00ff | tee "$here/said"
+	holds "the device logs in under its user name" grep -q 'pump:pump-002' "$here/said"
+	code 3 "${ask[@]}" --nonce 00ff
+	holds "its token is good once" grep -q 'token-spent' "$here/said"
+
+	printf 'Puls 72/min' | wardein-device --dir "$here/devices/pump-002" seal >"$here/sealed"
+	ask=(wardein trust open --identity "$here/platform" --sealed "$here/sealed" --reason 'alarm 7')
+	run "${ask[@]}" --out "$here/opened"
+	holds "what it sealed is opened" grep -qx 'Puls 72/min' "$here/opened"
+	code 3 "${ask[@]}" --out "$here/opened-again"
+	holds "once, and nothing is left of a second attempt" test ! -e "$here/opened-again"
+}
+
 audit() {
 	run wardein device history pump-001 --tenant klinik-nord
 	wardein --json audit list >"$here/said"
@@ -257,6 +277,7 @@ part "it is started" serve
 part "a tenant, a station, a platform" administer
 part "a factory's batch of 25 devices, with two bad lines" batch
 part "three devices prove themselves, and are certified" prove
+part "a device logs in at the platform, and seals a value for it" keys
 part "whom to trust, before and after a suspension" trust
 part "what the audit log says" audit
 part "it is stopped and started again" finish
