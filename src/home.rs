@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, PassphraseArgs};
-use wardein_crypto::Secret;
-use wardein_custody::{Kind, PassphraseSource, Protection};
+use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
 use wardein_store::{AnyStore, Options};
 
 /// The file that says that a directory is an authority's, or was to become one.
@@ -47,8 +46,14 @@ impl Home {
         AnyStore::open(kind, &path, &Options::default()).map_err(|error| Failure::file("open", &path, error))
     }
 
-    /// The root key. A passphrase comes from where the arguments say, or the configuration, or a person.
-    pub(crate) fn root_key(&self, passphrase: &PassphraseArgs) -> Result<Secret<32>, Failure> {
+    /// The key file, where one is configured.
+    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+        let configured = &self.config.custody.key_file;
+        (!configured.as_os_str().is_empty()).then(|| self.directory.join(configured))
+    }
+
+    /// The root key, out of custody. A passphrase comes from where the arguments say, or the configuration, or a person.
+    pub(crate) fn open_custody(&self, passphrase: &PassphraseArgs) -> Result<Opened, Failure> {
         let custody = self.custody();
         let protection = match wardein_custody::kind(&custody).map_err(failed)? {
             Kind::KeyFile => Protection::KeyFile(self.directory.join(&self.config.custody.key_file)),

@@ -3,6 +3,7 @@
 //! What: configuration, composition and shutdown; the command line itself is `wardein-cli`. Why here: this is the one place that
 //! knows every part, so that no part need know another.
 
+mod custody;
 mod doctor;
 mod enroll;
 mod home;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         serve: serve::run,
         enroll: enroll::run,
         relay: relay::run,
+        custody: custody::run,
         doctor: doctor::run,
     })
 }

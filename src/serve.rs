@@ -1,5 +1,6 @@
 //! `wardein serve`: custody gives the root key, the store and the key make an engine, the engine is served until a signal.
 
+use crate::custody::Custodian;
 use crate::home::{Home, failed, store_kind};
 use crate::logging;
 use std::sync::Arc;
@@ -16,10 +17,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let home = Home::of_config(&args.config)?;
     let server_config = server_config(&home.config)?;
     logging::start(&home.config.log)?;
-    let root_key = home.root_key(&args.passphrase)?;
+    let custodian = Custodian(home.open_custody(&args.passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
     let store = MeteredStore::new(home.open_store()?, metrics.clone());
-    let engine = Arc::new(Engine::open(store, SystemClock, root_key).map_err(failed)?);
+    let engine = Engine::open_under(store, SystemClock, custodian.root_keys()).map_err(failed)?;
+    let engine = Arc::new(engine.with_custody(custodian));
+    wardein_cli::block_on(async { engine.resume().await.map_err(failed) })?;
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
 

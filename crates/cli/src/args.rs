@@ -3,8 +3,8 @@
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
-    audit, cert, completions, config::StoreKind, connection::ConnectArgs, device, grant, operator, profile,
-    tenant, trust,
+    audit, cert, completions, config::StoreKind, connection::ConnectArgs, custody, device, grant, key,
+    operator, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -40,6 +40,12 @@ pub(crate) enum Command {
     /// Devices: enrolling a batch, looking, suspending, revoking
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// The keys that records are sealed under
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// What the root key is under: a passphrase or a key file
+    #[command(subcommand)]
+    Custody(custody::CustodyCommand),
     /// Certificates that were issued to devices
     #[command(subcommand)]
     Cert(cert::CertCommand),

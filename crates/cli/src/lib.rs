@@ -10,9 +10,11 @@ mod cert;
 mod completions;
 mod confirm;
 mod connection;
+mod custody;
 mod device;
 mod failure;
 mod grant;
+mod key;
 mod operator;
 mod output;
 mod pages;
@@ -29,6 +31,7 @@ pub mod identity;
 pub use args::{DoctorArgs, InitArgs, ServeArgs};
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
+pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyStatusArgs, ProtectionKind};
 pub use device::{BadLine, Batch, EnrollArgs, Line, RelayArgs};
 pub use failure::Failure;
 pub use output::{Output, Record};
@@ -50,6 +53,8 @@ pub struct Inside {
     pub enroll: fn(EnrollArgs, Output) -> Result<(), Failure>,
     /// Carries what real devices say to the authority.
     pub relay: fn(RelayArgs, Output) -> Result<(), Failure>,
+    /// Tells and changes what an authority's root key is under.
+    pub custody: fn(CustodyCommand, Output) -> Result<(), Failure>,
     /// Looks into an authority's directory.
     pub doctor: fn(DoctorArgs, Output) -> Result<(), Failure>,
 }
@@ -75,6 +80,8 @@ fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure
         Command::Serve(args) => (inside.serve)(args),
         Command::Device(DeviceCommand::Enroll(args)) => (inside.enroll)(args, out),
         Command::Device(DeviceCommand::Relay(args)) => (inside.relay)(args, out),
+        Command::Custody(command) => (inside.custody)(command, out),
+        Command::Key(command) => block_on(command.run(out)),
         Command::Doctor(args) => (inside.doctor)(args, out),
         Command::Completions(args) => args.run(out),
         Command::Tenant(command) => block_on(command.run(out)),

@@ -7,6 +7,7 @@ use crate::v1::audit_service_client::AuditServiceClient;
 use crate::v1::certificate_service_client::CertificateServiceClient;
 use crate::v1::device_service_client::DeviceServiceClient;
 use crate::v1::provisioning_service_client::ProvisioningServiceClient;
+use crate::v1::storage_service_client::StorageServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -84,6 +85,8 @@ services! {
     certificates: CertificateServiceClient,
     /// Administration.
     admin: AdminServiceClient,
+    /// The keys that records are sealed under, and what is stored.
+    storage: StorageServiceClient,
     /// The audit log.
     audit: AuditServiceClient,
 }

@@ -12,5 +12,7 @@ mod tls;
 pub use connect::{Connection, Settings, connect};
 pub use error::{ConnectError, Refusal};
 pub use tls::{Identity, MaterialError};
+/// What a client of a service speaks through.
+pub use tonic::transport::Channel;
 /// The messages and clients that the calls are made with.
 pub use wardein_proto::v1;

@@ -86,6 +86,17 @@ pub enum CustodyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The custody file is not the one that was opened: the protection was changed since.
+    #[error("{} was put under another protection since it was opened; start the service anew with that", .0.display())]
+    Replaced(PathBuf),
+    /// The root key is being changed, and its protection stays as it is meanwhile.
+    #[error(
+        "the root key is being changed; let `wardein key rotate --root` end, or start the service, which ends it"
+    )]
+    Changing,
+    /// A version of the root key does not fit those that are kept.
+    #[error("version {0} of the root key does not fit those that are kept")]
+    Versions(u32),
     /// The key file that is to be used is another user's, who knows it.
     #[error("{} belongs to another user; name a key file of your own, or a path where none is yet", .0.display())]
     Owner(PathBuf),
@@ -116,6 +127,9 @@ impl CustodyError {
             Self::PassphraseLength { .. } => "custody-passphrase-length",
             Self::PassphraseMismatch => "custody-passphrase-mismatch",
             Self::Permissions { .. } => "custody-permissions",
+            Self::Replaced(_) => "custody-replaced",
+            Self::Changing => "custody-changing",
+            Self::Versions(_) => "custody-versions",
             Self::Owner(_) => "custody-owner",
             Self::KeyFile(_) => "custody-key-file",
             Self::Memory(_) => "custody-memory",

@@ -26,6 +26,28 @@ pub(crate) fn write_new(path: &Path, content: &[u8], unique: [u8; 8]) -> Result<
     }
 }
 
+/// Writes a file of mode 0600 over another, in one step: a crash leaves the one or the other, whole.
+pub(crate) fn replace(path: &Path, content: &[u8], unique: [u8; 8]) -> Result<(), CustodyError> {
+    remove_unfinished(path)?;
+    let temporary = temporary_name(path, unique);
+    let written = write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // It is of no use, and where it cannot be removed the next write removes it.
+        drop(fs::remove_file(&temporary));
+    }
+    written.and_then(|()| sync_directory(path)).map_err(CustodyError::io("cannot write", path))
+}
+
+/// Waits until nobody else rewrites the file, and keeps others from it for as long as the value lives. The lock is on the directory:
+/// the file itself is replaced.
+pub(crate) fn lock(path: &Path) -> Result<File, CustodyError> {
+    let locked = File::open(directory(path)).and_then(|directory| {
+        directory.lock()?;
+        Ok(directory)
+    });
+    locked.map_err(CustodyError::io("cannot lock the directory of", path))
+}
+
 /// Removes the temporary files that writings of `path` left which were cut short; each holds a secret, and nothing is under any of
 /// them. One that is at work meanwhile finds its file gone, and says so.
 pub(crate) fn remove_unfinished(path: &Path) -> Result<(), CustodyError> {
@@ -64,12 +86,16 @@ pub(crate) fn read_bounded(reader: &mut impl Read, max: usize) -> io::Result<Opt
 }
 
 fn write_and_link(path: &Path, temporary: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
+    write(temporary, content)?;
     // link(2) refuses an existing name, where rename(2) would replace it: the file appears whole, and never over another.
     fs::hard_link(temporary, path)?;
     sync_directory(path)
+}
+
+fn write(temporary: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {

@@ -8,6 +8,9 @@ use std::path::Path;
 /// The version that is written and read.
 pub(crate) const VERSION: u32 = 1;
 
+/// The most versions of the root key at one time.
+pub(crate) const MAX_KEYS: usize = 2;
+
 /// The most bytes of a custody file.
 pub(crate) const MAX_LEN: usize = 4 * 1024;
 
@@ -19,6 +22,15 @@ pub(crate) struct CustodyFile {
     pub(crate) protection: ProtectionRecord,
     /// Tells a wrong secret from a damaged file: see [`crate::wrap`].
     pub(crate) check: Hex<16>,
+    /// The root key; in two versions while it is being changed.
+    pub(crate) keys: Vec<WrappedKey>,
+}
+
+/// A version of the root key.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrappedKey {
+    pub(crate) version: u32,
     pub(crate) nonce: Hex<12>,
     pub(crate) wrapped: Hex<48>,
 }
@@ -49,6 +61,11 @@ impl CustodyFile {
             return Err(CustodyError::Version { path: path.to_owned(), found: version });
         }
         let file: Self = serde_json::from_slice(text).map_err(damaged)?;
+        let are_rising = file.keys.windows(2).all(|pair| pair[0].version < pair[1].version);
+        if !are_rising || !(1..=MAX_KEYS).contains(&file.keys.len()) || file.keys[0].version == 0 {
+            let reason = format!("keys: takes 1 to {MAX_KEYS} versions, which rise from 1 on");
+            return Err(CustodyError::Damaged { path: path.to_owned(), reason });
+        }
         // A hostile file must not choose how much memory and time we spend.
         if let Some(cost) = file.protection.cost() {
             cost.check()?;
@@ -86,15 +103,15 @@ impl ProtectionRecord {
         }
     }
 
-    /// Version, kind and parameters in one unambiguous row of fixed width: the additional data of the wrap.
-    pub(crate) fn additional(&self) -> Vec<u8> {
+    /// Versions, kind and parameters in one unambiguous row of fixed width: the additional data of the wrap.
+    pub(crate) fn additional(&self, key_version: u32) -> Vec<u8> {
         let cost = self.cost().unwrap_or(Argon2Cost { memory_kib: 0, passes: 0, lanes: 0 });
         let kind = match self.kind() {
             Kind::Passphrase => 1u32,
             Kind::KeyFile => 2,
         };
         let mut row = b"wardein custody".to_vec();
-        for number in [VERSION, kind, cost.memory_kib, cost.passes, cost.lanes] {
+        for number in [VERSION, key_version, kind, cost.memory_kib, cost.passes, cost.lanes] {
             row.extend(number.to_be_bytes());
         }
         row.extend(self.salt());

@@ -1,6 +1,6 @@
 //! Custody of the root key: the 32 bytes that open everything else, wrapped under a passphrase or under a key file.
 //!
-//! What: `custody.json`, one small file that holds the wrapped root key and how it was wrapped. Why: the store alone, a backup of it
+//! What: `custody.json`, one small file that holds the wrapped root key and how it was wrapped; in two versions while it is changed. Why: the store alone, a backup of it
 //! or a stolen disk opens nothing. What it does not do: no key is ever made weaker or guessed; a lost passphrase is lost for good.
 //!
 //! The wrap is AES-256-GCM under a key-encryption key, with the file's version, kind and parameters as additional data, so that no
@@ -19,4 +19,4 @@ mod tests;
 
 pub use error::CustodyError;
 pub use passphrase::{Passphrase, PassphraseSource};
-pub use wrap::{Argon2Cost, Kind, Protection, create, kind, open};
+pub use wrap::{Argon2Cost, Kind, Opened, Protection, Status, create, kind, open, status};

@@ -27,6 +27,12 @@ impl Bench {
         create(&self.path, protection, &root_key(), &mut SystemEntropy::default())
     }
 
+    /// The root key that is kept, in its versions.
+    fn keys(&self, protection: &Protection) -> Result<Vec<(u32, [u8; 32])>, CustodyError> {
+        let opened = open(&self.path, protection)?;
+        Ok(opened.keys().map(|(version, key)| (version, *key.expose())).collect())
+    }
+
     /// What `open` says with `text` in the file.
     fn open_as(&self, text: &str, protection: &Protection) -> Result<(), CustodyError> {
         fs::write(&self.path, text).unwrap();
@@ -59,8 +65,7 @@ fn a_passphrase_gives_the_root_key_back_and_another_does_not() {
     let bench = Bench::new();
     bench.create(&passphrase("correct horse")).unwrap();
     assert_eq!(kind(&bench.path).unwrap(), Kind::Passphrase);
-    let opened = open(&bench.path, &passphrase("correct horse")).unwrap();
-    assert_eq!(opened.expose(), root_key().expose());
+    assert_eq!(bench.keys(&passphrase("correct horse")).unwrap(), [(1, *root_key().expose())]);
     let wrong = open(&bench.path, &passphrase("correct horsf")).err().unwrap();
     assert!(matches!(wrong, CustodyError::WrongPassphrase));
     let other = open(&bench.path, &Protection::KeyFile(bench.key_file())).err().unwrap();
@@ -82,7 +87,7 @@ fn a_key_file_is_made_for_its_owner_alone_and_gives_the_root_key_back() {
     let protection = Protection::KeyFile(bench.key_file());
     bench.create(&protection).unwrap();
     assert_eq!((mode(&bench.key_file()), fs::read(bench.key_file()).unwrap().len()), (0o600, 32));
-    assert_eq!(open(&bench.path, &protection).unwrap().expose(), root_key().expose());
+    assert_eq!(bench.keys(&protection).unwrap(), [(1, *root_key().expose())]);
     for bits in [0o640, 0o604, 0o620, 0o601] {
         fs::set_permissions(bench.key_file(), fs::Permissions::from_mode(bits)).unwrap();
         let refused = open(&bench.path, &protection).err().unwrap();
@@ -217,7 +222,11 @@ fn the_parameters_are_bound_by_the_wrap_itself() {
         lanes: 4,
         salt: format::Hex([1; 16]),
     };
-    let rows = [record([1; 16]), record([2; 16]), costly(3), costly(4)].map(|record| record.additional());
+    let rows = [record([1; 16]), record([2; 16]), costly(3), costly(4)]
+        .map(|record| record.additional(1))
+        .into_iter()
+        .chain([record([1; 16]).additional(2)])
+        .collect::<Vec<_>>();
     for (i, row) in rows.iter().enumerate() {
         assert!(rows.iter().skip(i + 1).all(|other| row != other));
     }
@@ -278,6 +287,80 @@ fn a_failed_write_leaves_no_file_under_its_name() {
     fs::write(bench.directory.path().join("custody.json.0000000000000000.tmp"), "{\"vers").unwrap();
     bench.create(&passphrase("correct horse")).unwrap();
     assert!(open(&bench.path, &passphrase("correct horse")).is_ok());
+}
+
+#[test]
+fn the_root_key_is_kept_in_two_versions_while_it_is_changed() {
+    let bench = Bench::new();
+    let (protection, entropy) = (Protection::KeyFile(bench.key_file()), &mut SystemEntropy::default());
+    bench.create(&protection).unwrap();
+    let opened = open(&bench.path, &protection).unwrap();
+    let next = Secret::copied_from(&[0xb6; 32]);
+    opened.keep(2, &next, entropy).unwrap();
+    assert_eq!(bench.keys(&protection).unwrap(), [(1, [0xa5; 32]), (2, [0xb6; 32])]);
+    assert_eq!(status(&bench.path).unwrap().versions, [1, 2]);
+    for version in [1, 2, 3] {
+        assert!(matches!(opened.keep(version, &next, entropy), Err(CustodyError::Versions(_))), "{version}");
+    }
+    assert!(matches!(opened.keep_only(3, entropy), Err(CustodyError::Versions(3))));
+    opened.keep_only(2, entropy).unwrap();
+    opened.keep_only(2, entropy).unwrap();
+    assert_eq!(bench.keys(&protection).unwrap(), [(2, [0xb6; 32])]);
+    // A wrap is good for its number only.
+    let text = fs::read_to_string(&bench.path).unwrap();
+    let renumbered = text.replace("\"version\": 2", "\"version\": 3");
+    assert!(matches!(bench.open_as(&renumbered, &protection), Err(CustodyError::Wrapped)));
+    for versions in [&[][..], &[0], &[2, 1], &[1, 1], &[1, 2, 3]] {
+        let keys: Vec<_> = versions
+            .iter()
+            .map(|version| {
+                let (nonce, wrapped) = ("00".repeat(12), "00".repeat(48));
+                format!("{{\"version\": {version}, \"nonce\": \"{nonce}\", \"wrapped\": \"{wrapped}\"}}")
+            })
+            .collect();
+        let start = text.find("\"keys\"").unwrap();
+        let other = format!("{}\"keys\": [{}]\n}}\n", &text[..start], keys.join(", "));
+        assert!(
+            matches!(bench.open_as(&other, &protection), Err(CustodyError::Damaged { .. })),
+            "{versions:?}"
+        );
+    }
+}
+
+#[test]
+fn the_protection_is_changed_in_one_step_and_both_ways() {
+    let bench = Bench::new();
+    let (first, second, entropy) =
+        (passphrase("correct horse"), passphrase("battery staple"), &mut SystemEntropy::default());
+    bench.create(&first).unwrap();
+    let serving = open(&bench.path, &first).unwrap();
+    open(&bench.path, &first).unwrap().change(&second, entropy).unwrap();
+    assert!(matches!(bench.keys(&first), Err(CustodyError::WrongPassphrase)));
+    assert_eq!(bench.keys(&second).unwrap(), [(1, [0xa5; 32])]);
+    assert_eq!((mode(&bench.path), bench.names()), (0o600, vec!["custody.json".to_owned()]));
+    // A service that opened it before must not bring the old passphrase back.
+    let next = Secret::copied_from(&[0xb6; 32]);
+    assert!(matches!(serving.keep(2, &next, entropy), Err(CustodyError::Replaced(_))));
+
+    let file = Protection::KeyFile(bench.key_file());
+    open(&bench.path, &second).unwrap().change(&file, entropy).unwrap();
+    assert_eq!(
+        (kind(&bench.path).unwrap(), bench.keys(&file).unwrap()),
+        (Kind::KeyFile, vec![(1, [0xa5; 32])])
+    );
+    open(&bench.path, &file).unwrap().change(&first, entropy).unwrap();
+    assert_eq!(bench.keys(&first).unwrap(), [(1, [0xa5; 32])]);
+    assert!(bench.key_file().exists(), "another authority may be under it");
+
+    // Not while the root key is changed.
+    let serving = open(&bench.path, &first).unwrap();
+    let before = open(&bench.path, &first).unwrap();
+    serving.keep(2, &next, entropy).unwrap();
+    assert!(matches!(before.change(&second, entropy), Err(CustodyError::Changing)));
+    assert!(matches!(
+        open(&bench.path, &first).unwrap().change(&second, entropy),
+        Err(CustodyError::Changing)
+    ));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! check value of 16 bytes that the file holds. The check value tells a wrong passphrase (it does not fit) from a damaged wrap (it fits, and
 //! the AEAD refuses). It gives an attacker nothing: who has the file can try passphrases by the AEAD's tag as well, at the same cost.
 
-use crate::format::{CustodyFile, Hex, MAX_LEN, ProtectionRecord, VERSION};
+use crate::format::{CustodyFile, Hex, MAX_KEYS, MAX_LEN, ProtectionRecord, VERSION, WrappedKey};
 use crate::{CustodyError, Passphrase, file, key_file};
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::fmt;
@@ -77,8 +77,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Writes `path` with the root key under `protection`, durably, for its owner alone, and never over another file. A key file is made
-/// first, where there is none; one that is there is used, so that after a crash in between the same call goes on with it.
+/// Writes `path` with version 1 of the root key under `protection`, durably, for its owner alone, and never over another file. A key
+/// file is made first, where there is none; one that is there is used, so that after a crash in between the same call goes on with it.
 pub fn create(
     path: &Path,
     protection: &Protection,
@@ -89,6 +89,154 @@ pub fn create(
     if path.symlink_metadata().is_ok() {
         return Err(CustodyError::Exists(path.to_owned()));
     }
+    let custody = protect(protection, [(1, root_key)], entropy)?;
+    file::write_new(path, &text(path, &custody)?, entropy.array()?)
+}
+
+/// What a custody file says to everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// What the root key is under.
+    pub kind: Kind,
+    /// What a guess of the passphrase costs, where it is under one.
+    pub cost: Option<Argon2Cost>,
+    /// The versions of the root key; two while it is being changed.
+    pub versions: Vec<u32>,
+}
+
+/// What the custody file `path` says to everybody.
+pub fn status(path: &Path) -> Result<Status, CustodyError> {
+    let custody = load(path)?;
+    let versions = custody.keys.iter().map(|key| key.version).collect();
+    Ok(Status { kind: custody.protection.kind(), cost: custody.protection.cost(), versions })
+}
+
+/// What the root key in the custody file `path` is under, so that a human can be asked for it.
+pub fn kind(path: &Path) -> Result<Kind, CustodyError> {
+    Ok(load(path)?.protection.kind())
+}
+
+/// A custody file that was opened: the versions of the root key, and what they are wrapped with.
+pub struct Opened {
+    path: PathBuf,
+    prk: Prk,
+    check: [u8; 16],
+    keys: Vec<(u32, Secret<32>)>,
+}
+
+/// Opens the custody file `path`.
+pub fn open(path: &Path, protection: &Protection) -> Result<Opened, CustodyError> {
+    let custody = load(path)?;
+    let record = &custody.protection;
+    let (prk, wrong) = match (record, protection) {
+        (ProtectionRecord::Passphrase { .. }, Protection::Passphrase(passphrase)) => {
+            (stretch(passphrase, record)?, CustodyError::WrongPassphrase)
+        }
+        (ProtectionRecord::KeyFile { salt }, Protection::KeyFile(key_path)) => {
+            let key = key_file::read(key_path)?;
+            (Prk::extract(&salt.0, key.expose()), CustodyError::WrongKeyFile)
+        }
+        (record, given) => return Err(CustodyError::Kind { expected: record.kind(), given: given.kind() }),
+    };
+    // The check value is in the file for all to see; only whether it fits is told.
+    let check = check_value(&prk);
+    if check != custody.check.0 {
+        return Err(wrong);
+    }
+    let keys = custody.keys.iter().map(|key| Ok((key.version, unwrap_root_key(record, key, &prk)?)));
+    Ok(Opened { path: path.to_owned(), check, keys: keys.collect::<Result<_, CustodyError>>()?, prk })
+}
+
+impl Opened {
+    /// The versions of the root key, with their numbers, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = (u32, &Secret<32>)> {
+        self.keys.iter().map(|(version, key)| (*version, key))
+    }
+
+    /// Keeps a further version of the root key beside the one that is kept, under the same protection, durably.
+    pub fn keep(
+        &self,
+        version: u32,
+        key: &Secret<32>,
+        entropy: &mut impl Entropy,
+    ) -> Result<(), CustodyError> {
+        let nonce = entropy.array()?;
+        self.rewrite(entropy, |custody| {
+            if custody.keys.iter().any(|kept| kept.version >= version) || custody.keys.len() >= MAX_KEYS {
+                return Err(CustodyError::Versions(version));
+            }
+            custody.keys.push(wrap(&custody.protection, &self.prk, version, key, nonce)?);
+            Ok(())
+        })
+    }
+
+    /// Keeps that version alone, durably.
+    pub fn keep_only(&self, version: u32, entropy: &mut impl Entropy) -> Result<(), CustodyError> {
+        self.rewrite(entropy, |custody| {
+            custody.keys.retain(|kept| kept.version == version);
+            if custody.keys.is_empty() { Err(CustodyError::Versions(version)) } else { Ok(()) }
+        })
+    }
+
+    /// Puts the root key under another protection, without a change of what lies below it.
+    pub fn change(self, protection: &Protection, entropy: &mut impl Entropy) -> Result<(), CustodyError> {
+        let mut keys = self.keys.iter().map(|(version, key)| (*version, key));
+        let anew = match (keys.next(), keys.next()) {
+            (Some(only), None) => protect(protection, [only], entropy)?,
+            // The service that is changing it holds what these are wrapped with.
+            _ => return Err(CustodyError::Changing),
+        };
+        self.rewrite(entropy, |custody| {
+            // Looked at again: a change of the root key may have begun since it was opened.
+            if custody.keys.iter().map(|kept| kept.version).ne(self.keys.iter().map(|(version, _)| *version))
+            {
+                return Err(CustodyError::Changing);
+            }
+            *custody = anew;
+            Ok(())
+        })
+    }
+
+    /// Writes the file anew in one step, while nobody else does. It must be the one that was opened: under another protection,
+    /// what we wrap could not be opened by who has the new passphrase.
+    fn rewrite(
+        &self,
+        entropy: &mut impl Entropy,
+        alter: impl FnOnce(&mut CustodyFile) -> Result<(), CustodyError>,
+    ) -> Result<(), CustodyError> {
+        let _lock = file::lock(&self.path)?;
+        let mut custody = load(&self.path)?;
+        if custody.check.0 != self.check {
+            return Err(CustodyError::Replaced(self.path.clone()));
+        }
+        alter(&mut custody)?;
+        file::replace(&self.path, &text(&self.path, &custody)?, entropy.array()?)
+    }
+}
+
+fn text(path: &Path, custody: &CustodyFile) -> Result<Vec<u8>, CustodyError> {
+    custody.to_json().map_err(|error| CustodyError::Damaged {
+        path: path.to_owned(),
+        reason: format!("cannot be written: {error}"),
+    })
+}
+
+fn load(path: &Path) -> Result<CustodyFile, CustodyError> {
+    let mut opened = File::open(path).map_err(CustodyError::io("cannot read", path))?;
+    let text = file::read_bounded(&mut opened, MAX_LEN).map_err(CustodyError::io("cannot read", path))?;
+    let text = text.ok_or_else(|| CustodyError::Damaged {
+        path: path.to_owned(),
+        reason: format!("it has more than {MAX_LEN} bytes"),
+    })?;
+    CustodyFile::parse(path, text.expose())
+}
+
+/// Keys under a protection of today's cost, with a salt of their own.
+fn protect<'a>(
+    protection: &Protection,
+    keys: impl IntoIterator<Item = (u32, &'a Secret<32>)>,
+    entropy: &mut impl Entropy,
+) -> Result<CustodyFile, CustodyError> {
     let salt = Hex(entropy.array()?);
     let Argon2Cost { memory_kib, passes, lanes } = Argon2Cost::RECOMMENDED;
     let (record, prk) = match protection {
@@ -104,48 +252,9 @@ pub fn create(
             (record, prk)
         }
     };
-    let custody = wrap(record, &prk, root_key, entropy.array()?)?;
-    let text = custody.to_json().map_err(|error| CustodyError::Damaged {
-        path: path.to_owned(),
-        reason: format!("cannot be written: {error}"),
-    })?;
-    file::write_new(path, &text, entropy.array()?)
-}
-
-/// What the root key in the custody file `path` is under, so that a human can be asked for it.
-pub fn kind(path: &Path) -> Result<Kind, CustodyError> {
-    Ok(load(path)?.protection.kind())
-}
-
-/// The root key in the custody file `path`.
-pub fn open(path: &Path, protection: &Protection) -> Result<Secret<32>, CustodyError> {
-    let custody = load(path)?;
-    let record = &custody.protection;
-    let (prk, wrong) = match (record, protection) {
-        (ProtectionRecord::Passphrase { .. }, Protection::Passphrase(passphrase)) => {
-            (stretch(passphrase, record)?, CustodyError::WrongPassphrase)
-        }
-        (ProtectionRecord::KeyFile { salt }, Protection::KeyFile(key_path)) => {
-            let key = key_file::read(key_path)?;
-            (Prk::extract(&salt.0, key.expose()), CustodyError::WrongKeyFile)
-        }
-        (record, given) => return Err(CustodyError::Kind { expected: record.kind(), given: given.kind() }),
-    };
-    // The check value is in the file for all to see; only whether it fits is told.
-    if check_value(&prk) != custody.check.0 {
-        return Err(wrong);
-    }
-    unwrap_root_key(&custody, &prk)
-}
-
-fn load(path: &Path) -> Result<CustodyFile, CustodyError> {
-    let mut opened = File::open(path).map_err(CustodyError::io("cannot read", path))?;
-    let text = file::read_bounded(&mut opened, MAX_LEN).map_err(CustodyError::io("cannot read", path))?;
-    let text = text.ok_or_else(|| CustodyError::Damaged {
-        path: path.to_owned(),
-        reason: format!("it has more than {MAX_LEN} bytes"),
-    })?;
-    CustodyFile::parse(path, text.expose())
+    let keys = keys.into_iter().map(|(version, key)| wrap(&record, &prk, version, key, entropy.array()?));
+    let keys = keys.collect::<Result<_, _>>()?;
+    Ok(CustodyFile { version: VERSION, check: Hex(check_value(&prk)), protection: record, keys })
 }
 
 /// Argon2id, version 1.3 (RFC 9106). It takes the time and memory that it is for; call it off an async runtime.
@@ -162,25 +271,30 @@ fn stretch(passphrase: &Passphrase, record: &ProtectionRecord) -> Result<Prk, Cu
 }
 
 fn wrap(
-    protection: ProtectionRecord,
+    protection: &ProtectionRecord,
     prk: &Prk,
+    version: u32,
     root_key: &Secret<32>,
     nonce: [u8; 12],
-) -> Result<CustodyFile, CustodyError> {
+) -> Result<WrappedKey, CustodyError> {
     // Room for the tag, so that the plaintext is not left behind by a Vec that grows.
     let mut buffer = Vec::with_capacity(32 + wardein_crypto::TAG_LEN);
     buffer.extend_from_slice(root_key.expose());
     key_encryption_key(prk)?
-        .seal(&nonce, &protection.additional(), &mut buffer)
+        .seal(&nonce, &protection.additional(version), &mut buffer)
         .map_err(|_| CustodyError::Wrapped)?;
     let wrapped = Hex(buffer[..].try_into().map_err(|_| CustodyError::Wrapped)?);
-    Ok(CustodyFile { version: VERSION, protection, check: Hex(check_value(prk)), nonce: Hex(nonce), wrapped })
+    Ok(WrappedKey { version, nonce: Hex(nonce), wrapped })
 }
 
-fn unwrap_root_key(custody: &CustodyFile, prk: &Prk) -> Result<Secret<32>, CustodyError> {
-    let mut buffer = custody.wrapped.0.to_vec();
+fn unwrap_root_key(
+    protection: &ProtectionRecord,
+    key: &WrappedKey,
+    prk: &Prk,
+) -> Result<Secret<32>, CustodyError> {
+    let mut buffer = key.wrapped.0.to_vec();
     key_encryption_key(prk)?
-        .open(&custody.nonce.0, &custody.protection.additional(), &mut buffer)
+        .open(&key.nonce.0, &protection.additional(key.version), &mut buffer)
         .map_err(|_| CustodyError::Wrapped)?;
     let plain = wardein_crypto::SecretBytes::from_vec(buffer);
     plain.expose().try_into().map(Secret::copied_from).map_err(|_| CustodyError::Wrapped)

@@ -73,6 +73,8 @@ methods! {
     ListGrants = "/wardein.v1.AdminService/ListGrants": Roles(&[Admin, TenantAdmin, Auditor]),
     RemoveGrant = "/wardein.v1.AdminService/RemoveGrant": Roles(&[Admin, TenantAdmin]),
     GetStatus = "/wardein.v1.AdminService/GetStatus": Roles(&[Admin, TenantAdmin, Auditor]),
+    RotateStorageKey = "/wardein.v1.StorageService/RotateStorageKey": Roles(&[Admin]),
+    Sweep = "/wardein.v1.StorageService/Sweep": Roles(&[Admin]),
     ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
 }
 

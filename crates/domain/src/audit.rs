@@ -96,6 +96,12 @@ events! {
     KeyReleased = "key.release",
     /// A payload was opened for a platform.
     PayloadOpened = "payload.open",
+    /// A key that seals rows was changed: the root key, or a tenant's.
+    StorageKeyRotated = "key.rotate-storage",
+    /// Versions of a tenant's key that nothing was under were dropped.
+    StorageKeyDropped = "key.drop-storage",
+    /// All devices' keys were gone over.
+    Swept = "key.sweep",
     /// The audit log was read.
     AuditRead = "audit.read",
     /// A call of an authenticated caller was refused.

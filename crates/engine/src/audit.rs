@@ -98,7 +98,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         is_seen.then_some(()).ok_or_else(|| Error::no_tenant(tenant))
     }
 
-    async fn record(&self, entry: AuditEntry) -> Result<(), Error> {
+    pub(crate) async fn record(&self, entry: AuditEntry) -> Result<(), Error> {
         self.transact(|| {
             let mut change = Change::default();
             change.record(&entry)?;
@@ -123,6 +123,11 @@ impl Change {
         })?);
         Ok(())
     }
+}
+
+/// Unix milliseconds of a stored entry.
+pub(crate) fn time_of(value: &[u8]) -> Result<u64, Error> {
+    Ok(decode(value)?.time_ms)
 }
 
 fn decode(value: &[u8]) -> Result<AuditEntry, Error> {

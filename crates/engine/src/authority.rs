@@ -4,7 +4,7 @@ use crate::api::TrustBundle;
 use crate::error::Error;
 use crate::port::Table;
 use crate::rows::{self, AUTHORITY, AuthorityRow};
-use crate::seal::{Place, SealingKey};
+use crate::seal::{Keyring, Place};
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::ChallengeKey;
 use wardein_domain::TrustDomain;
@@ -33,7 +33,7 @@ pub struct ServerIdentity {
 }
 
 impl Authority {
-    pub(crate) fn open(root: &SealingKey, row: &AuthorityRow) -> Result<Self, Error> {
+    pub(crate) fn open(root: &Keyring, row: &AuthorityRow) -> Result<Self, Error> {
         let key = |column, sealed: &[u8]| {
             let pkcs8 = root.open(place(column), sealed)?;
             P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| damaged())

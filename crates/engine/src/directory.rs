@@ -4,16 +4,16 @@ use crate::error::Error;
 use crate::port::{Store, Table};
 use crate::rows::{self, DeviceRow, OperatorRow, ProfileRow, TenantRow};
 use crate::rules;
-use crate::seal::{Place, SealingKey};
+use crate::seal::Keyring;
+use crate::tenant_keys::open_tenant_keys;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use wardein_crypto::Secret;
 use wardein_ddkg::{DeviceName, Recipe};
 use wardein_domain::{DeviceState, Principal, Profile, ProfileName, Rotation, Serial, TenantId};
 
 pub(crate) struct Directory {
-    tenants: RwLock<HashMap<TenantId, Arc<SealingKey>>>,
+    tenants: RwLock<HashMap<TenantId, Arc<Keyring>>>,
     pub(crate) rules: rules::Tenants,
     operators: RwLock<HashMap<Serial, KnownOperator>>,
     devices: Devices,
@@ -54,7 +54,7 @@ const SHARDS: usize = 64;
 const LOAD_PAGE: usize = 1_000;
 
 impl Directory {
-    pub(crate) fn load(store: &impl Store, root: &SealingKey) -> Result<Self, Error> {
+    pub(crate) fn load(store: &impl Store, root: &Keyring) -> Result<Self, Error> {
         let directory = Self {
             tenants: RwLock::default(),
             rules: rules::Tenants::default(),
@@ -68,7 +68,7 @@ impl Directory {
         for_each(store, Table::Tenant, |key, version, row: TenantRow| {
             let tenant: TenantId = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
             directory.rules.put_tenant(tenant.clone(), version, row.rotation.into());
-            directory.put_tenant(tenant, open_tenant_key(root, key, &row)?);
+            directory.put_tenant(tenant, open_tenant_keys(root, key, &row)?);
             Ok(())
         })?;
         for_each(store, Table::Profile, |key, version, row: ProfileRow| {
@@ -96,7 +96,7 @@ impl Directory {
         Ok(directory)
     }
 
-    pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<SealingKey>, Error> {
+    pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {
         read(&self.tenants).get(tenant).cloned().ok_or_else(|| Error::no_tenant(tenant))
     }
 
@@ -104,8 +104,18 @@ impl Directory {
         read(&self.tenants).contains_key(tenant)
     }
 
-    pub(crate) fn put_tenant(&self, tenant: TenantId, key: SealingKey) {
-        write(&self.tenants).insert(tenant, Arc::new(key));
+    /// Takes in a tenant's key, unless a newer version was taken in already.
+    pub(crate) fn put_tenant(&self, tenant: TenantId, ring: Keyring) {
+        let mut tenants = write(&self.tenants);
+        if tenants.get(&tenant).is_none_or(|present| present.newest() <= ring.newest()) {
+            tenants.insert(tenant, Arc::new(ring));
+        }
+    }
+
+    pub(crate) fn tenants(&self) -> Vec<TenantId> {
+        let mut tenants: Vec<_> = read(&self.tenants).keys().cloned().collect();
+        tenants.sort();
+        tenants
     }
 
     pub(crate) fn profile(&self, tenant: &TenantId, name: &ProfileName) -> Option<Profile> {
@@ -183,18 +193,6 @@ impl Devices {
         recipes.insert(names.to_vec(), recipe.clone());
         Ok(recipe)
     }
-}
-
-/// The key of a tenant, out of its row.
-pub(crate) fn open_tenant_key(root: &SealingKey, key: &[u8], row: &TenantRow) -> Result<SealingKey, Error> {
-    let opened = root.open(tenant_key_place(key), &row.key)?;
-    let secret: &[u8; 32] =
-        opened.expose().try_into().map_err(|_| Error::internal("a tenant's key has not 32 bytes"))?;
-    Ok(SealingKey::new(Secret::copied_from(secret)))
-}
-
-pub(crate) fn tenant_key_place(key: &[u8]) -> Place<'_> {
-    Place { table: Table::Tenant, key, column: "key" }
 }
 
 fn for_each<T: serde::de::DeserializeOwned>(

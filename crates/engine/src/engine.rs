@@ -3,12 +3,14 @@
 use crate::api::{Page, Status, TrustBundle};
 use crate::authority::Authority;
 use crate::directory::Directory;
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, CommitError, Store};
+use crate::error::Error;
+use crate::port::{Change, Clock, CommitError, Custody, RootKey, Store};
 use crate::recent::RecentKeys;
 use crate::rows::{AUTHORITY, AuthorityRow};
-use crate::seal::SealingKey;
+use crate::seal::Keyring;
+use crate::upkeep::Upkeep;
 use crate::{port::Table, rows};
+use std::sync::{Arc, PoisonError, RwLock};
 use wardein_crypto::Secret;
 use wardein_ddkg::Policy;
 
@@ -16,7 +18,9 @@ use wardein_ddkg::Policy;
 pub struct Engine<S, C> {
     pub(crate) store: S,
     pub(crate) clock: C,
-    pub(crate) root: SealingKey,
+    root: RwLock<Arc<Keyring>>,
+    pub(crate) custody: Option<Box<dyn Custody>>,
+    pub(crate) upkeep: Upkeep,
     pub(crate) authority: Authority,
     pub(crate) directory: Directory,
     pub(crate) recent: RecentKeys,
@@ -34,22 +38,41 @@ pub(crate) struct Decision<T> {
 const ATTEMPTS: usize = 16;
 
 impl<S: Store, C: Clock> Engine<S, C> {
-    /// Opens a founded authority. `root_key` comes from custody; a wrong one is told by the first value that does not open.
+    /// Opens an authority that was founded, whose root key was never changed. A wrong one is told by the first value that does not
+    /// open.
     pub fn open(store: S, clock: C, root_key: Secret<32>) -> Result<Self, Error> {
-        let root = SealingKey::new(root_key);
+        Self::open_under(store, clock, [RootKey { version: 1, secret: root_key }])
+    }
+
+    /// The same under the versions of the root key that custody keeps.
+    pub fn open_under(
+        store: S,
+        clock: C,
+        root_keys: impl IntoIterator<Item = RootKey>,
+    ) -> Result<Self, Error> {
+        let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
         let (_, row): (_, AuthorityRow) =
-            rows::load(&store, Table::Authority, AUTHORITY)?.ok_or_else(|| {
-                Error::new(
-                    Kind::Precondition,
-                    "not-founded",
-                    "the store holds no authority; run `wardein init` first",
-                )
-            })?;
+            rows::load(&store, Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
         let authority = Authority::open(&root, &row)?;
         let directory = Directory::load(&store, &root)?;
         let started_at = clock.now_ms() / 1000;
         let recent = RecentKeys::new();
-        Ok(Self { store, clock, root, authority, directory, recent, policy: Policy::default(), started_at })
+        let root = RwLock::new(Arc::new(root));
+        let (custody, upkeep, policy) = (None, Upkeep::default(), Policy::default());
+        Ok(Self { store, clock, root, custody, upkeep, authority, directory, recent, policy, started_at })
+    }
+
+    /// The same with the custody that its root key is from, so that the root key can be changed.
+    pub fn with_custody(self, custody: impl Custody) -> Self {
+        Self { custody: Some(Box::new(custody)), ..self }
+    }
+
+    pub(crate) fn root(&self) -> Arc<Keyring> {
+        self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_root(&self, ring: Keyring) {
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
     }
 
     /// What the authority says of itself.

@@ -53,6 +53,12 @@ impl Error {
         Self::new(Kind::Invalid, "malformed", message)
     }
 
+    /// There is no authority in the store.
+    pub(crate) fn not_founded() -> Self {
+        let message = "the store holds no authority; run `wardein init` first";
+        Self::new(Kind::Precondition, "not-founded", message)
+    }
+
     /// The tenant is not there, or not the caller's to see: the two look alike.
     pub(crate) fn no_tenant(tenant: &TenantId) -> Self {
         Self::new(

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind};
 use crate::operators::{MAX_VALIDITY, new_serial};
 use crate::port::{Change, Clock, CommitError, Store, Table};
 use crate::rows::{self, AUTHORITY, AuthorityRow, OperatorRow};
-use crate::seal::SealingKey;
+use crate::seal::Keyring;
 use wardein_crypto::{Entropy, P256SigningKey, Secret, SecretBytes, SystemEntropy};
 use wardein_domain::{Actor, AuditEntry, Event, OperatorName, Outcome, Principal, Role, TrustDomain};
 use wardein_pki::{
@@ -35,7 +35,7 @@ pub struct Founded {
 /// Seconds for which a server's certificate is valid: 30 days. It is made anew at each start.
 const SERVER_LIFETIME: u64 = 30 * 86_400;
 
-/// Founds an authority in an empty store, under a root key that custody keeps.
+/// Founds an authority in an empty store, under version 1 of a root key that custody keeps.
 pub async fn found(
     store: &impl Store,
     clock: &impl Clock,
@@ -63,7 +63,7 @@ pub async fn found(
     let validity = valid(MAX_VALIDITY)?;
     let admin_der = first_administrator(&infrastructure, &keys.admin, &admin, validity)?;
 
-    let sealed = keys.seal(&SealingKey::new(root_key), now, &trust_domain, ders)?;
+    let sealed = keys.seal(&Keyring::new(1, root_key), now, &trust_domain, ders)?;
     let mut change = Change::default();
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
     let serial = admin.serial.as_bytes().to_vec();
@@ -160,7 +160,7 @@ impl NewKeys {
 
     fn seal(
         &self,
-        sealing: &SealingKey,
+        sealing: &Keyring,
         founded_at: u64,
         trust_domain: &TrustDomain,
         [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],

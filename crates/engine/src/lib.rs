@@ -24,13 +24,17 @@ mod proving;
 mod provisioning;
 mod recent;
 mod release;
+mod root_key;
 mod rows;
 mod rules;
 mod seal;
 mod spent;
+mod sweep;
+mod tenant_keys;
 mod tenants;
 mod tokens;
 mod trust;
+mod upkeep;
 
 pub use api::{
     Answer, Caller, Certificate, Device, DeviceKeys, EnrollOrder, KeyStatus, ListedProfile, Operator,
@@ -43,4 +47,5 @@ pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
 pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use spent::REPEAT_WINDOW;
+pub use sweep::{Sweep, SweepProgress};
 pub use tokens::{LoggedIn, TokenAsk};

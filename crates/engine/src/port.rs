@@ -1,6 +1,7 @@
 //! The ports: what the engine needs of the outside.
 
 use std::future::Future;
+use wardein_crypto::Secret;
 
 /// Where records live: versioned rows in tables, and the audit log.
 ///
@@ -92,10 +93,23 @@ pub const MAX_VALUE: usize = 64 * 1024;
 /// Everything that one decision alters. It is applied whole or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
+    /// Rows that the decision rested on and does not write: the change is refused where one has another version by now.
+    pub checks: Vec<Check>,
     /// The rows to write, each key at most once.
     pub writes: Vec<Write>,
     /// Audit entries; the store numbers them in the order in which changes are applied.
     pub audit: Vec<Vec<u8>>,
+}
+
+/// A row that must have the version that it was read with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The table.
+    pub table: Table,
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its version.
+    pub version: u64,
 }
 
 /// One row to write.
@@ -121,6 +135,11 @@ pub enum Expect {
 }
 
 impl Change {
+    /// Adds a row that must not have changed since it was read.
+    pub fn check(&mut self, table: Table, key: Vec<u8>, version: u64) {
+        self.checks.push(Check { table, key, version });
+    }
+
     /// Adds a row that must not be there yet.
     pub fn insert(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
         self.writes.push(Write { table, key, expect: Expect::Absent, value: Some(value) });
@@ -163,6 +182,28 @@ pub enum CommitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the store cannot read: {0}")]
 pub struct StoreError(pub String);
+
+/// A version of the root key. Numbers start at 1 and rise.
+pub struct RootKey {
+    /// Its number.
+    pub version: u32,
+    /// The key.
+    pub secret: Secret<32>,
+}
+
+/// Where the root key is kept, apart from the store.
+pub trait Custody: Send + Sync + 'static {
+    /// Keeps a further version beside those that are kept. It is durable when this returns.
+    fn keep(&self, key: &RootKey) -> Result<(), CustodyError>;
+
+    /// Keeps that version alone. It is durable when this returns; the same again is fine.
+    fn keep_only(&self, version: u32) -> Result<(), CustodyError>;
+}
+
+/// Custody could not keep a key; what it kept before, it keeps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CustodyError(pub String);
 
 /// What time it is.
 pub trait Clock: Send + Sync + 'static {

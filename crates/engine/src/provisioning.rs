@@ -101,7 +101,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let mut change = Change::default();
         let version = row.as_ref().map(|(version, _)| *version);
         change.writes.push(put(Table::Device, &key, version, rows::encode(&written)?));
-        let sealed = self.seal_keys(&request.device, &KeysRow { last_seen: 0, record })?;
+        // What is new is seen by no sweep that has passed its place: it must be under the newest version of its tenant's key.
+        let ring = self.newest_tenant_keys(&request.device.tenant, &mut change)?;
+        let sealed = ring.seal(keys_place(&key), KeysRow { last_seen: 0, record }.encode().expose())?;
         change.writes.push(put(Table::DeviceKeys, &key, keys.map(|(version, _)| version), sealed));
         let target = target(&request.device);
         change.record(&self.entry(caller, Event::DeviceEnrolled, target, Outcome::Done))?;

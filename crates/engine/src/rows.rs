@@ -78,11 +78,24 @@ pub(crate) struct AuthorityRow {
     pub(crate) challenge_key: Vec<u8>,
 }
 
+impl AuthorityRow {
+    /// What is sealed under the root key, by column.
+    pub(crate) fn sealed_columns(&mut self) -> [(&'static str, &mut Vec<u8>); 5] {
+        [
+            ("root", &mut self.root_key),
+            ("issuing", &mut self.issuing_key),
+            ("infrastructure", &mut self.infrastructure_key),
+            ("identity", &mut self.identity_key),
+            ("challenge", &mut self.challenge_key),
+        ]
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(crate) struct TenantRow {
     pub(crate) created_at: u64,
-    /// The tenant's key, sealed under the root key.
-    pub(crate) key: Vec<u8>,
+    /// The versions of the tenant's key, newest first: each its number and the key, sealed under the root key.
+    pub(crate) keys: Vec<Vec<u8>>,
     /// The last rotation of all its devices' keys.
     pub(crate) rotation: RotationRow,
 }

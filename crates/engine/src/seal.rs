@@ -1,11 +1,21 @@
-//! Values under keys: sealed so that no ciphertext can be moved to another place.
+//! Values under keys: sealed so that no ciphertext can be moved to another place, and none is tied to a key for good.
 
 use crate::error::Error;
-use crate::port::Table;
+use crate::port::{RootKey, Table};
+use std::sync::Arc;
 use wardein_crypto::{AES_256_GCM_NONCE_LEN, AeadKey, Entropy, Prk, Secret, SecretBytes, SystemEntropy};
 
-/// A key that seals rows: the root key, or a tenant's.
-pub(crate) struct SealingKey(Secret<32>);
+/// One version of a key that seals rows: of the root key, or of a tenant's.
+struct SealingKey {
+    version: u32,
+    secret: Secret<32>,
+}
+
+/// A key in its versions. What is written is sealed under the newest; what is read opens under the one that sealed it.
+pub(crate) struct Keyring {
+    /// Newest first, and never none.
+    versions: Vec<Arc<SealingKey>>,
+}
 
 /// Where a sealed value belongs.
 #[derive(Clone, Copy)]
@@ -15,24 +25,59 @@ pub(crate) struct Place<'a> {
     pub(crate) column: &'static str,
 }
 
-impl SealingKey {
-    pub(crate) fn new(secret: Secret<32>) -> Self {
-        Self(secret)
+impl Keyring {
+    pub(crate) fn new(version: u32, secret: Secret<32>) -> Self {
+        Self { versions: vec![Arc::new(SealingKey { version, secret })] }
     }
 
-    /// `u8(1) ‖ nonce ‖ ciphertext ‖ tag`: AES-256-GCM under a key derived for the place, so that no key ever comes near the 2³²
-    /// random nonces that one key bears (NIST SP 800-38D §8.3), with the place as additional data.
+    /// A ring of those versions; none where there are none, or one comes twice.
+    pub(crate) fn of(keys: impl IntoIterator<Item = RootKey>) -> Option<Self> {
+        let sealing = |RootKey { version, secret }| Arc::new(SealingKey { version, secret });
+        let mut versions: Vec<_> = keys.into_iter().map(sealing).collect();
+        versions.sort_by_key(|key| std::cmp::Reverse(key.version));
+        let is_strict = versions.windows(2).all(|pair| pair[0].version != pair[1].version);
+        (is_strict && !versions.is_empty()).then_some(Self { versions })
+    }
+
+    /// The same with a newer version.
+    pub(crate) fn with(&self, version: u32, secret: Secret<32>) -> Self {
+        debug_assert!(version > self.newest(), "versions rise");
+        let mut versions = vec![Arc::new(SealingKey { version, secret })];
+        versions.extend(self.versions.iter().cloned());
+        Self { versions }
+    }
+
+    /// The same without what is older than `version`, but never without the newest.
+    pub(crate) fn since(&self, version: u32) -> Self {
+        let oldest = version.min(self.newest());
+        Self { versions: self.versions.iter().filter(|key| key.version >= oldest).cloned().collect() }
+    }
+
+    pub(crate) fn newest(&self) -> u32 {
+        self.versions.first().map_or(0, |key| key.version)
+    }
+
+    /// How many versions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.versions.len()
+    }
+
+    /// `u8(1) ‖ u32(version) ‖ nonce ‖ ciphertext ‖ tag`: AES-256-GCM under a key derived for the place, so that no key ever comes
+    /// near the 2³² random nonces that one key bears (NIST SP 800-38D §8.3), with the place as additional data.
     pub(crate) fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
         let fault = |_| Error::internal("no entropy to seal with");
+        let newest = self.versions.first().ok_or_else(|| Error::internal("a ring without keys"))?;
         let nonce: [u8; AES_256_GCM_NONCE_LEN] = SystemEntropy::default().array().map_err(fault)?;
         let additional = place.encode();
         let mut buffer = Vec::with_capacity(plaintext.len() + 16);
         buffer.extend_from_slice(plaintext);
-        self.key(&additional)
+        newest
+            .key(&additional)
             .seal(&nonce, &additional, &mut buffer)
             .map_err(|_| Error::internal("a value is too long to seal"))?;
         let mut out = Vec::with_capacity(HEADER + buffer.len());
         out.push(FORMAT);
+        out.extend_from_slice(&newest.version.to_be_bytes());
         out.extend_from_slice(&nonce);
         out.append(&mut buffer);
         Ok(out)
@@ -41,23 +86,44 @@ impl SealingKey {
     /// The plaintext of a value that was sealed for this very place.
     pub(crate) fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<SecretBytes, Error> {
         let damaged = || Error::internal(format_args!("a sealed value of {:?} does not open", place.table));
-        let (header, ciphertext) = sealed.split_at_checked(HEADER).ok_or_else(damaged)?;
-        let (format, nonce) = header.split_first().ok_or_else(damaged)?;
-        if *format != FORMAT {
-            return Err(Error::internal(format_args!(
-                "a sealed value has format {format}; {FORMAT} is known"
-            )));
-        }
-        let nonce = nonce.try_into().map_err(|_| damaged())?;
+        let (version, rest) = split_version(sealed)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<AES_256_GCM_NONCE_LEN>().ok_or_else(damaged)?;
+        let key = self.versions.iter().find(|key| key.version == version).ok_or_else(|| {
+            let table = place.table;
+            Error::internal(format_args!(
+                "a sealed value of {table:?} is under version {version}, which is gone"
+            ))
+        })?;
         let additional = place.encode();
         let mut buffer = ciphertext.to_vec();
-        self.key(&additional).open(nonce, &additional, &mut buffer).map_err(|_| damaged())?;
+        key.key(&additional).open(nonce, &additional, &mut buffer).map_err(|_| damaged())?;
         Ok(SecretBytes::from_vec(buffer))
     }
 
+    /// The value under the newest version; none where it is already.
+    pub(crate) fn renew(&self, place: Place<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        if split_version(sealed)?.0 == self.newest() {
+            return Ok(None);
+        }
+        self.seal(place, self.open(place, sealed)?.expose()).map(Some)
+    }
+}
+
+/// The version of the key that a value is sealed under, and what follows.
+fn split_version(sealed: &[u8]) -> Result<(u32, &[u8]), Error> {
+    let cut = || Error::internal("a sealed value is cut off");
+    let (format, rest) = sealed.split_first().ok_or_else(cut)?;
+    if *format != FORMAT {
+        return Err(Error::internal(format_args!("a sealed value has format {format}; {FORMAT} is known")));
+    }
+    let (version, rest) = rest.split_first_chunk().ok_or_else(cut)?;
+    Ok((u32::from_be_bytes(*version), rest))
+}
+
+impl SealingKey {
     fn key(&self, place: &[u8]) -> AeadKey {
         let key = Secret::filled(|out| {
-            Prk::uniform(&self.0)
+            Prk::uniform(&self.secret)
                 .expand_into(&[b"wardein row ", place], out)
                 .expect("32 bytes are within any bound of HKDF");
         });
@@ -78,7 +144,7 @@ impl Place<'_> {
 }
 
 const FORMAT: u8 = 1;
-const HEADER: usize = 1 + AES_256_GCM_NONCE_LEN;
+const HEADER: usize = 1 + 4 + AES_256_GCM_NONCE_LEN;
 
 #[cfg(test)]
 mod tests {
@@ -86,8 +152,31 @@ mod tests {
 
     const PLACE: Place<'static> = Place { table: Table::DeviceKeys, key: b"t\0d", column: "record" };
 
-    fn key(byte: u8) -> SealingKey {
-        SealingKey::new(Secret::copied_from(&[byte; 32]))
+    fn secret(byte: u8) -> Secret<32> {
+        Secret::copied_from(&[byte; 32])
+    }
+
+    fn key(byte: u8) -> Keyring {
+        Keyring::new(1, secret(byte))
+    }
+
+    #[test]
+    fn what_an_older_version_sealed_opens_until_that_version_is_dropped() {
+        let (first, second) = (key(1), key(1).with(2, secret(2)));
+        let old = first.seal(PLACE, b"secret").unwrap();
+        assert_eq!(second.open(PLACE, &old).unwrap().expose(), b"secret");
+        let renewed = second.renew(PLACE, &old).unwrap().unwrap();
+        assert!(second.renew(PLACE, &renewed).unwrap().is_none(), "it is under the newest");
+        assert!(first.open(PLACE, &renewed).is_err());
+        let dropped = second.since(2);
+        assert_eq!((dropped.newest(), dropped.len(), second.since(9).len()), (2, 1, 1));
+        assert_eq!(dropped.open(PLACE, &renewed).unwrap().expose(), b"secret");
+        assert!(dropped.open(PLACE, &old).is_err() && dropped.renew(PLACE, &old).is_err());
+        let ring = |versions: &[u32]| {
+            Keyring::of(versions.iter().map(|version| RootKey { version: *version, secret: secret(1) }))
+        };
+        assert_eq!(ring(&[1, 3, 2]).unwrap().newest(), 3);
+        assert!(ring(&[]).is_none() && ring(&[1, 1]).is_none());
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Tenants, and pages of any list.
 
 use crate::api::{Caller, Page, Paged, Tenant};
-use crate::directory::tenant_key_place;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
 use crate::port::{Change, Clock, Store, Table};
 use crate::profiles::default_profile;
-use crate::rows::{self, ProfileRow, TenantRow};
-use crate::seal::SealingKey;
+use crate::rows::{self, AUTHORITY, ProfileRow, TenantRow};
+use crate::seal::Keyring;
+use crate::tenant_keys::seal_tenant_key;
 use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_domain::{Event, Outcome, ProfileFields, Rotation, TenantId};
 
@@ -27,9 +27,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let message = format_args!("tenant {tenant} is there already");
                 return Err(Error::new(Kind::Exists, "tenant-exists", message));
             }
-            let sealed = self.root.seal(tenant_key_place(key), secret.expose())?;
             let mut change = Change::default();
-            let row = TenantRow { created_at, key: sealed, rotation: rows::RotationRow::default() };
+            // A root key that is being changed must not miss this tenant: what it is sealed under is judged with the authority's row.
+            let authority = self.store.get(Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
+            change.check(Table::Authority, AUTHORITY.to_vec(), authority.version);
+            let keys = vec![seal_tenant_key(&self.root(), key, 1, &secret)?];
+            let row = TenantRow { created_at, keys, rotation: rows::RotationRow::default() };
             change.insert(Table::Tenant, key.to_vec(), rows::encode(&row)?);
             let profile_key = rows::profile_key(&tenant, &default_profile());
             change.insert(Table::Profile, profile_key, rows::encode(&profile)?);
@@ -41,7 +44,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         .await?;
         self.directory.rules.put_profile(tenant.clone(), default_profile(), 1, &profile)?;
         self.directory.rules.put_tenant(tenant.clone(), 1, Rotation::default());
-        self.directory.put_tenant(tenant.clone(), SealingKey::new(secret));
+        self.directory.put_tenant(tenant.clone(), Keyring::new(1, secret));
         Ok(Tenant { id: tenant, created_at })
     }
 

@@ -46,6 +46,10 @@ pub struct Limits {
     pub stream_idle_time: Duration,
     /// The age at which a connection is asked to go, so that none holds its place for good. What it began is finished.
     pub connection_age: Duration,
+    /// The time between two sweeps that the server does by itself.
+    pub sweep_every: Duration,
+    /// How many devices a second such a sweep looks at; at least 1.
+    pub sweep_per_second: u32,
     /// How often the server looks whether its certificate is to be renewed.
     pub renewal_check: Duration,
     /// The most time that a stop waits for what is in hand.
@@ -80,6 +84,9 @@ impl Default for Limits {
             request_time: Duration::from_secs(20),
             stream_idle_time: Duration::from_secs(300),
             connection_age: Duration::from_secs(3_600),
+            sweep_every: Duration::from_secs(86_400),
+            // A million devices in less than three hours.
+            sweep_per_second: 100,
             renewal_check: Duration::from_secs(600),
             shutdown_time: Duration::from_secs(20),
             // Behind one address may be a whole hospital that comes back from a power cut.

@@ -19,6 +19,7 @@ mod route;
 mod serve;
 mod status;
 mod tls;
+mod upkeep;
 
 pub use config::{Config, Limits, Rate};
 pub use metered::MeteredStore;

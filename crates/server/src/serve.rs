@@ -7,6 +7,7 @@ use crate::edge::{EdgeLayer, Shared};
 use crate::http_port;
 use crate::metrics::Metrics;
 use crate::tls::{Shown, TlsError, configuration};
+use crate::upkeep::sweep_by_itself;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -140,10 +141,12 @@ impl<S: Store, C: Clock> Server<S, C> {
         ));
         let taking = take(TcpListener::from_std(grpc)?, slots, doors);
         let renewing = renew(&engine, &shown, &config, identity.not_after);
+        let sweeping = sweep_by_itself(&engine, &config.limits);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
             () = renewing => Ok(()),
+            () = sweeping => Ok(()),
             // No worker sends; the channel ends with the last of them.
             _ = any_ended.recv() => Err(ServeError::Ended),
         };

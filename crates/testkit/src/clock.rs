@@ -14,6 +14,11 @@ impl TestClock {
         Self(Arc::new(AtomicU64::new(now * 1000)))
     }
 
+    /// Sets it to Unix second `now`.
+    pub fn set(&self, now: u64) {
+        self.0.store(now * 1000, Ordering::SeqCst);
+    }
+
     /// Lets `seconds` pass.
     pub fn pass(&self, seconds: u64) {
         self.0.fetch_add(seconds * 1000, Ordering::SeqCst);

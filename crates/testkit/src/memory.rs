@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use wardein_engine::port::{
-    Change, CommitError, Expect, MAX_KEY, MAX_VALUE, Row, Store, StoreError, Table, Write,
+    Change, Check, CommitError, Expect, MAX_KEY, MAX_VALUE, Row, Store, StoreError, Table, Write,
 };
 
 use crate::store_contract::Fixture;
@@ -172,6 +172,11 @@ struct State {
 
 impl State {
     fn apply(&mut self, change: Change) -> Result<(), CommitError> {
+        for Check { table, key, version } in &change.checks {
+            if self.rows.get(&(*table, key.clone())).map(|row| row.version) != Some(*version) {
+                return Err(CommitError::Conflict { table: *table, key: key.clone() });
+            }
+        }
         for Write { table, key, expect, .. } in &change.writes {
             let found = self.rows.get(&(*table, key.clone())).map(|row| row.version);
             let expected = match expect {

@@ -8,6 +8,7 @@ mod grants;
 mod keys;
 mod proofs;
 mod release;
+mod storage_keys;
 mod tokens;
 mod trust;
 mod world;

@@ -6,6 +6,7 @@ mod certificates;
 mod device;
 mod health;
 mod provisioning;
+mod storage;
 mod stream;
 mod to_the_end;
 mod trust;
@@ -94,6 +95,7 @@ impl<S: Store, C: Clock> Services<S, C> {
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
             provisioning_service_server::ProvisioningServiceServer,
+            storage_service_server::StorageServiceServer,
             trust_service_server::TrustServiceServer,
         );
         self.health.add_to(&mut routes);

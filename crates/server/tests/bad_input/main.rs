@@ -17,4 +17,5 @@ mod keys;
 mod provisioning;
 mod queries;
 mod release;
+mod storage;
 mod world;

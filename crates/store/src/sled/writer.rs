@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::sled::Batch;
-use wardein_engine::port::{Change, CommitError, Expect, StoreError, Write};
+use wardein_engine::port::{Change, Check, CommitError, Expect, StoreError, Write};
 
 use super::layout::{self, Space};
 use super::{PANICKED, Shared, State};
@@ -90,13 +90,16 @@ struct Plan<'a> {
 impl Plan<'_> {
     /// Adds a change, or nothing of it where a row is not as expected.
     fn add(&mut self, change: &Change) -> Result<Result<(), CommitError>, StoreError> {
+        for Check { table, key, version } in &change.checks {
+            let head = self.head(&Space::Rows(*table).key(key))?;
+            if head.is_none_or(|(found, _)| found != *version) {
+                return Ok(Err(CommitError::Conflict { table: *table, key: key.clone() }));
+            }
+        }
         let mut found = Vec::with_capacity(change.writes.len());
         for write in &change.writes {
             let key = Space::Rows(write.table).key(&write.key);
-            let head = match self.heads.get(&key) {
-                Some(head) => *head,
-                None => layout::head(&self.shared.tree, &key)?,
-            };
+            let head = self.head(&key)?;
             let holds = match write.expect {
                 Expect::Absent => head.is_none(),
                 Expect::Version(version) => head.is_some_and(|(found, _)| found == version),
@@ -126,5 +129,13 @@ impl Plan<'_> {
             layout::put(&mut self.batch, &key, 1, entry, 0);
         }
         Ok(Ok(()))
+    }
+
+    /// Version and length of a row, as the group so far has made it.
+    fn head(&self, key: &[u8]) -> Result<Option<(u64, usize)>, StoreError> {
+        match self.heads.get(key) {
+            Some(head) => Ok(*head),
+            None => layout::head(&self.shared.tree, key),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
-use wardein_engine::port::{Change, CommitError, Expect, Write};
+use wardein_engine::port::{Change, Check, CommitError, Expect, Table, Write};
 
 use super::{Down, schema};
 use crate::open::{OpenError, Options};
@@ -163,11 +163,16 @@ fn apply(
 ) -> rusqlite::Result<Result<(), CommitError>> {
     let conflict =
         |write: &Write| Ok(Err(CommitError::Conflict { table: write.table, key: write.key.clone() }));
+    for Check { table, key, version } in &change.checks {
+        if !holds(connection, *table, key, Expect::Version(*version))? {
+            return Ok(Err(CommitError::Conflict { table: *table, key: key.clone() }));
+        }
+    }
     // Look before writing, so that nothing has to be taken back: a savepoint would copy every page. A row that stands
     // alone is looked at by its own statement.
     if change.writes.len() > 1 {
         for write in &change.writes {
-            if !holds(connection, write)? {
+            if !holds(connection, write.table, &write.key, write.expect)? {
                 return conflict(write);
             }
         }
@@ -188,12 +193,12 @@ fn apply(
     Ok(Ok(()))
 }
 
-/// Whether the row is as the write expects.
-fn holds(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
+/// Whether the row is as it is expected to be.
+fn holds(connection: &Connection, table: Table, key: &[u8], expect: Expect) -> rusqlite::Result<bool> {
     let mut version = connection.prepare_cached("SELECT version FROM rows WHERE tbl = ?1 AND key = ?2")?;
     let found: Option<i64> =
-        version.query_row(params![write.table as u8, write.key], |record| record.get(0)).optional()?;
-    Ok(match write.expect {
+        version.query_row(params![table as u8, key], |record| record.get(0)).optional()?;
+    Ok(match expect {
         Expect::Absent => found.is_none(),
         Expect::Version(version) => found.map(i64::cast_unsigned) == Some(version),
     })
@@ -202,9 +207,9 @@ fn holds(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
 /// Writes the row if it is as the write expects; tells whether it was.
 fn put(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
     let Write { table, key, expect, value } = write;
-    let table = *table as u8;
+    let (of, table) = (*table, *table as u8);
     let changed = match (expect, value) {
-        (Expect::Absent, None) => return holds(connection, write),
+        (Expect::Absent, None) => return holds(connection, of, key, *expect),
         (Expect::Absent, Some(value)) => connection
             .prepare_cached(
                 "INSERT INTO rows (version, tbl, key, value) VALUES (1, ?1, ?2, ?3) ON CONFLICT (tbl, key) DO NOTHING",

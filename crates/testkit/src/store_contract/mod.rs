@@ -32,7 +32,8 @@ pub trait Fixture {
 macro_rules! store_contract_tests {
     ($fixture:expr) => {
         $crate::store_contract_tests! { @each $fixture,
-            an_empty_store, insert_only, versions_rise_by_one, deletes, absence_can_be_asserted, tables_are_apart,
+            an_empty_store, insert_only, versions_rise_by_one, deletes, checks, absence_can_be_asserted,
+            tables_are_apart,
             a_conflict_refuses_the_whole_change, a_conflict_refuses_only_its_change, scans_in_byte_order,
             scans_by_prefix, scans_page_by_page, audit_has_no_gaps, audit_has_no_gaps_across_groups, bounds,
             a_key_twice_in_a_change, large_values, everything_survives_reopening, no_increment_is_lost,
@@ -64,12 +65,12 @@ fn put(
     value: &[u8],
 ) -> Result<(), CommitError> {
     let write = Write { table, key: key.to_vec(), expect, value: Some(value.to_vec()) };
-    block_on(store.commit(Change { writes: vec![write], audit: vec![] }))
+    block_on(store.commit(Change { writes: vec![write], ..Change::default() }))
 }
 
 fn delete(store: &impl Store, key: &[u8], expect: Expect) -> Result<(), CommitError> {
     let write = Write { table: T, key: key.to_vec(), expect, value: None };
-    block_on(store.commit(Change { writes: vec![write], audit: vec![] }))
+    block_on(store.commit(Change { writes: vec![write], ..Change::default() }))
 }
 
 fn row(version: u64, value: &[u8]) -> Result<Option<Row>, StoreError> {

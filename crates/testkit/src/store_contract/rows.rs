@@ -42,6 +42,35 @@ pub fn versions_rise_by_one(fixture: &impl Fixture) {
     }
 }
 
+/// A change that rests on a row is refused where that has changed, and leaves the row alone; within a group as well.
+pub fn checks(fixture: &impl Fixture) {
+    let store = fixture.open();
+    put(&store, T, b"rests-on", Expect::Absent, b"v").unwrap();
+    let rests = |key: &[u8], version| {
+        let mut change = Change::default();
+        change.check(T, key.to_vec(), version);
+        change.insert(T, format!("made-{}-{version}", key.len()).into_bytes(), b"made".to_vec());
+        change.audit.push(b"made".to_vec());
+        change
+    };
+    assert_eq!(block_on(store.commit(rests(b"missing", 1))), conflict(T, b"missing"));
+    for wrong in [0, 2, u64::MAX] {
+        assert_eq!(block_on(store.commit(rests(b"rests-on", wrong))), conflict(T, b"rests-on"));
+    }
+    assert_eq!((store.last_audit(), keys(&store, b"made", None, 10).len()), (Ok(0), 0));
+    assert_eq!(block_on(store.commit(rests(b"rests-on", 1))), Ok(()));
+    assert_eq!(store.get(T, b"rests-on"), row(1, b"v"), "it is not written");
+    assert_eq!((store.last_audit(), keys(&store, b"made", None, 10).len()), (Ok(1), 1));
+    // The two may come into one group, in this order.
+    let (first, second) = block_on(async {
+        let mut change = Change::default();
+        change.update(T, b"rests-on".to_vec(), 1, b"w".to_vec());
+        let (first, second) = (store.commit(change), store.commit(rests(b"rests-on", 2)));
+        (first.await, second.await)
+    });
+    assert_eq!((first, second), (Ok(()), Ok(())));
+}
+
 /// A row is deleted at its version, and can then be inserted anew.
 pub fn deletes(fixture: &impl Fixture) {
     let store = fixture.open();

@@ -1,0 +1,57 @@
+//! `wardein custody`: what the root key is under. It works on the authority's directory, and speaks to no service.
+
+use crate::{Confirm, PassphraseArgs};
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// `wardein custody`.
+#[derive(Debug, Subcommand)]
+pub enum CustodyCommand {
+    /// Tell what the root key is under
+    Status(CustodyStatusArgs),
+    /// Put the root key under another passphrase, or under a key file, or back; what lies below it stays as it is
+    Change(CustodyChangeArgs),
+}
+
+/// `wardein custody status`.
+#[derive(Debug, Args)]
+pub struct CustodyStatusArgs {
+    /// The authority's directory
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// `wardein custody change`.
+///
+/// It takes effect with the next start. A service that runs goes on, but can change the root key only after it was started anew. The old
+/// passphrase or key file still opens backups that were taken before.
+#[derive(Debug, Args)]
+pub struct CustodyChangeArgs {
+    /// The authority's directory
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What it is to be under
+    #[arg(long, value_enum)]
+    pub to: ProtectionKind,
+    /// Where the passphrase of now comes from, if it is under one
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Read the new passphrase from this file
+    #[arg(long, value_name = "FILE", group = "new")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// Read the new passphrase from this open file descriptor
+    #[arg(long, value_name = "N", group = "new")]
+    pub new_passphrase_fd: Option<u32>,
+    /// Whether to go ahead
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+/// What the root key can be under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProtectionKind {
+    /// A passphrase, which is asked for where neither file nor descriptor is given
+    Passphrase,
+    /// The key file that `custody.key_file` in wardein.toml names; it is made where there is none
+    KeyFile,
+}

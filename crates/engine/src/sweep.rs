@@ -1,0 +1,269 @@
+//! The sweep: goes over the keys of all devices, and does what otherwise waits until a device speaks. Trees are moved forward and what is
+//! out of retention is erased; what is sealed under an older version of its tenant's key is sealed under the newest, and the older
+//! ones, under which nothing is left then, are dropped.
+//!
+//! It goes step by step, so that whoever drives it decides how fast; one that is cut short is begun anew, and finds little to do.
+
+use crate::api::Caller;
+use crate::engine::{Decision, Engine};
+use crate::error::Error;
+use crate::port::{Change, Clock, CommitError, Store, Table};
+use crate::proving::{KeysRow, keys_place};
+use crate::rows::{self, AUTHORITY, AuthorityRow, TenantRow};
+use crate::tenant_keys::open_tenant_keys;
+use crate::upkeep::Busy;
+use serde::{Deserialize, Serialize};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Actor, AuditEntry, Event, Outcome, Profile, TenantId};
+
+/// A sweep under way.
+pub struct Sweep {
+    tenants: Vec<TenantId>,
+    /// Where it is: the tenant's number in the list, the version of its key at the beginning, the last row that was looked at.
+    at: usize,
+    newest: u32,
+    after: Option<Vec<u8>>,
+    actor: Actor,
+    request_id: String,
+    progress: SweepProgress,
+    _busy: Busy,
+}
+
+/// What a sweep has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepProgress {
+    /// Devices looked at.
+    pub devices: u64,
+    /// Devices of which something was erased.
+    pub erased: u64,
+    /// Devices whose keys were sealed under a newer version.
+    pub renewed: u64,
+    /// Versions of tenants' keys that were dropped.
+    pub dropped: u64,
+    /// Whether the clock was believed: otherwise nothing is erased, because what is erased under a wrong clock is gone.
+    pub has_clock: bool,
+    /// Whether all was done.
+    pub is_done: bool,
+}
+
+/// When the last sweep ended.
+#[derive(Serialize, Deserialize)]
+struct SweepRow {
+    ended_at: u64,
+}
+
+/// What became of a device's keys.
+#[derive(Clone, Copy, Default)]
+struct Swept {
+    is_erased: bool,
+    is_renewed: bool,
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Begins a sweep of one tenant, or of all. The clock is believed where it shows a time since the last sweep, or since the founding,
+    /// that is neither negative nor longer than [`Sweep::TRUSTED`]; or where somebody says so.
+    pub fn begin_sweep(
+        &self,
+        caller: Option<&Caller>,
+        tenant: Option<TenantId>,
+        clock_is_right: bool,
+    ) -> Result<Sweep, Error> {
+        if let (Some(caller), Some(tenant)) = (caller, &tenant) {
+            self.require_tenant(caller, tenant)?;
+        }
+        let busy = Busy::take(&self.upkeep.sweep, "a sweep")?;
+        let has_clock = clock_is_right || self.is_clock_plausible()?;
+        Ok(Sweep {
+            tenants: tenant.map_or_else(|| self.directory.tenants(), |tenant| vec![tenant]),
+            at: 0,
+            newest: 0,
+            after: None,
+            actor: caller.map_or(Actor::System, |caller| Actor::Operator(caller.principal.clone())),
+            request_id: caller.map_or_else(String::new, |caller| caller.request_id.clone()),
+            progress: SweepProgress { has_clock, ..SweepProgress::default() },
+            _busy: busy,
+        })
+    }
+
+    /// Looks at up to `limit` more devices.
+    pub async fn sweep_some(&self, sweep: &mut Sweep, limit: usize) -> Result<SweepProgress, Error> {
+        let Some(tenant) = sweep.tenants.get(sweep.at).cloned() else {
+            return self.end_sweep(sweep).await;
+        };
+        let prefix = rows::tenant_prefix(&tenant);
+        if sweep.after.is_none() {
+            sweep.newest = self.directory.tenant_key(&tenant)?.newest();
+        }
+        let page = self.store.scan(Table::DeviceKeys, &prefix, sweep.after.as_deref(), limit.max(1))?;
+        let Some((last, _)) = page.last() else {
+            sweep.progress.dropped += self.drop_versions(&tenant, sweep).await?;
+            (sweep.at, sweep.after) = (sweep.at + 1, None);
+            return Ok(sweep.progress);
+        };
+        sweep.after = Some(last.clone());
+        for group in page.chunks(GROUP) {
+            let keys: Vec<_> = group.iter().map(|(key, _)| key.as_slice()).collect();
+            let swept = match self.sweep_rows(&keys, sweep.progress.has_clock).await? {
+                Some(swept) => swept,
+                // A device spoke meanwhile: each by itself.
+                None => {
+                    let mut swept = Vec::new();
+                    for key in keys {
+                        swept.extend(
+                            self.transact(|| self.decide_sweep(&[key], sweep.progress.has_clock)).await?,
+                        );
+                    }
+                    swept
+                }
+            };
+            let SweepProgress { devices, erased, renewed, .. } = &mut sweep.progress;
+            *devices += group.len() as u64;
+            for Swept { is_erased, is_renewed } in swept {
+                *erased += u64::from(is_erased);
+                *renewed += u64::from(is_renewed);
+            }
+        }
+        Ok(sweep.progress)
+    }
+
+    /// One change for several rows; none where one of them has changed meanwhile.
+    async fn sweep_rows(&self, keys: &[&[u8]], has_clock: bool) -> Result<Option<Vec<Swept>>, Error> {
+        let Decision { change, answer } = self.decide_sweep(keys, has_clock)?;
+        if change == Change::default() {
+            return Ok(Some(answer));
+        }
+        match self.store.commit(change).await {
+            Ok(()) => Ok(Some(answer)),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn decide_sweep(&self, keys: &[&[u8]], has_clock: bool) -> Result<Decision<Vec<Swept>>, Error> {
+        let mut change = Change::default();
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            // One that was erased meanwhile is no concern of ours any more.
+            let Some(row) = self.store.get(Table::DeviceKeys, key)? else { continue };
+            let name = device_of(key)?;
+            let ring = self.directory.tenant_key(&name.tenant)?;
+            let mut keys = KeysRow::decode(ring.open(keys_place(key), &row.value)?.expose())?;
+            let profile = self
+                .directory
+                .device(&name)
+                .and_then(|known| self.directory.profile(&name.tenant, &known.profile));
+            let policy = self.policy_of(&profile.unwrap_or(Profile::DEFAULT));
+            let is_erased = has_clock && keys.record.sweep(self.now(), &policy);
+            let renewed = match is_erased {
+                true => Some(ring.seal(keys_place(key), keys.encode().expose())?),
+                false => ring.renew(keys_place(key), &row.value)?,
+            };
+            all.push(Swept { is_erased, is_renewed: !is_erased && renewed.is_some() });
+            if let Some(value) = renewed {
+                change.update(Table::DeviceKeys, key.to_vec(), row.version, value);
+            }
+        }
+        Ok(Decision { change, answer: all })
+    }
+
+    /// Drops the versions of a tenant's key that were old when the sweep of its rows began. Nothing is under them: each row was sealed
+    /// anew by the sweep or by who wrote it, and a new one comes under the newest or not at all.
+    async fn drop_versions(&self, tenant: &TenantId, sweep: &Sweep) -> Result<u64, Error> {
+        let key = tenant.as_str().as_bytes();
+        let (ring, dropped) = self
+            .transact(|| {
+                let (version, mut row): (u64, TenantRow) =
+                    rows::load(&self.store, Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(tenant))?;
+                let ring = open_tenant_keys(&self.root(), key, &row)?;
+                let kept = ring.since(sweep.newest);
+                let dropped = ring.len() - kept.len();
+                let mut change = Change::default();
+                if dropped > 0 {
+                    row.keys.truncate(kept.len());
+                    change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
+                    let entry = sweep.entry(
+                        self.clock.now_ms(),
+                        Event::StorageKeyDropped,
+                        format!("tenant/{tenant}"),
+                    );
+                    change.record(
+                        &entry.in_tenant(tenant).with(format_args!("versions before {}", sweep.newest)),
+                    )?;
+                }
+                Ok(Decision { change, answer: (kept, dropped as u64) })
+            })
+            .await?;
+        if dropped > 0 {
+            self.directory.put_tenant(tenant.clone(), ring);
+        }
+        Ok(dropped)
+    }
+
+    async fn end_sweep(&self, sweep: &mut Sweep) -> Result<SweepProgress, Error> {
+        if sweep.progress.is_done {
+            return Ok(sweep.progress);
+        }
+        let ended_at = self.now();
+        let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
+        self.transact(|| {
+            let mut change = Change::default();
+            if has_clock {
+                let value = rows::encode(&SweepRow { ended_at })?;
+                match self.store.get(Table::Authority, SWEEP)? {
+                    Some(row) => change.update(Table::Authority, SWEEP.to_vec(), row.version, value),
+                    None => change.insert(Table::Authority, SWEEP.to_vec(), value),
+                }
+            }
+            let doubt = if has_clock { "" } else { "; the clock was not believed, and nothing was erased" };
+            let words = format_args!(
+                "{devices} devices: of {erased} something was erased, {renewed} were sealed anew; {dropped} old keys dropped{doubt}"
+            );
+            change.record(&sweep.entry(self.clock.now_ms(), Event::Swept, "authority".to_owned()).with(words))?;
+            Ok(Decision { change, answer: () })
+        })
+        .await?;
+        sweep.progress.is_done = true;
+        Ok(sweep.progress)
+    }
+
+    fn is_clock_plausible(&self) -> Result<bool, Error> {
+        let swept: Option<(u64, SweepRow)> = rows::load(&self.store, Table::Authority, SWEEP)?;
+        let since = match swept {
+            Some((_, row)) => row.ended_at,
+            None => {
+                let (_, row): (_, AuthorityRow) =
+                    rows::load(&self.store, Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
+                row.founded_at
+            }
+        };
+        // Behind the last entry of the log it is wrong now, or was then.
+        let last = self.store.last_audit()?;
+        let last_ms =
+            self.store.audit(last, 1)?.first().map_or(Ok(0), |(_, entry)| crate::audit::time_of(entry))?;
+        let now_ms = self.clock.now_ms();
+        let is_behind = now_ms.saturating_add(TOLERANCE_MS) < last_ms;
+        Ok(!is_behind && (since..=since.saturating_add(Sweep::TRUSTED)).contains(&(now_ms / 1000)))
+    }
+}
+
+impl Sweep {
+    /// Seconds since the last sweep for which the clock is believed: 40 days.
+    pub const TRUSTED: u64 = 40 * 86_400;
+
+    fn entry(&self, now_ms: u64, event: Event, target: String) -> AuditEntry {
+        AuditEntry::new(now_ms, &self.actor, event, target, Outcome::Done, &self.request_id)
+    }
+}
+
+fn device_of(key: &[u8]) -> Result<DeviceName, Error> {
+    rows::parse_device_key(key).ok_or_else(|| Error::internal("a device's key is damaged"))
+}
+
+/// The row of the last sweep.
+const SWEEP: &[u8] = b"sweep";
+
+/// Rows of one change.
+const GROUP: usize = 32;
+
+/// What two clocks of one authority may differ by.
+const TOLERANCE_MS: u64 = 60_000;

@@ -1,0 +1,331 @@
+//! Keys that seal rows: changed while the authority works, whatever crashes between; and the sweep that goes over the rows.
+
+use crate::world::{TestDevice, TestEngine, World, csr};
+use std::sync::{Arc, Mutex};
+use wardein_crypto::Secret;
+use wardein_engine::port::{Custody, CustodyError, RootKey, Store, Table};
+use wardein_engine::{Engine, Sweep, SweepProgress};
+use wardein_testkit::CrashPoint;
+
+/// Custody in memory, whose process can be made to die at a chosen call.
+#[derive(Clone, Default)]
+struct TestCustody(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    keys: Vec<(u32, [u8; 32])>,
+    calls: u32,
+    plan: Option<(u32, CrashPoint)>,
+}
+
+impl TestCustody {
+    /// What `World` founds with.
+    fn new() -> Self {
+        let custody = Self::default();
+        custody.0.lock().unwrap().keys.push((1, [7; 32]));
+        custody
+    }
+
+    fn crash_at(&self, call: u32, point: CrashPoint) {
+        self.0.lock().unwrap().plan = Some((call, point));
+    }
+
+    fn versions(&self) -> Vec<u32> {
+        self.0.lock().unwrap().keys.iter().map(|(version, _)| *version).collect()
+    }
+
+    fn root_keys(&self) -> Vec<RootKey> {
+        let kept = self.0.lock().unwrap();
+        kept.keys
+            .iter()
+            .map(|(version, key)| RootKey { version: *version, secret: Secret::copied_from(key) })
+            .collect()
+    }
+
+    fn call(&self, apply: impl FnOnce(&mut Vec<(u32, [u8; 32])>)) -> Result<(), CustodyError> {
+        let mut kept = self.0.lock().unwrap();
+        let now = kept.plan.filter(|(call, _)| *call == kept.calls).map(|(_, point)| point);
+        kept.calls += 1;
+        let died = || Err(CustodyError("died".into()));
+        if now == Some(CrashPoint::BeforeApply) {
+            return died();
+        }
+        apply(&mut kept.keys);
+        if now == Some(CrashPoint::AfterApply) { died() } else { Ok(()) }
+    }
+}
+
+impl Custody for TestCustody {
+    fn keep(&self, key: &RootKey) -> Result<(), CustodyError> {
+        self.call(|keys| keys.push((key.version, *key.secret.expose())))
+    }
+
+    fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
+        self.call(|keys| keys.retain(|(kept, _)| *kept == version))
+    }
+}
+
+/// The process begins anew with what custody keeps, and finishes what was begun.
+async fn restart(world: &mut World, custody: &TestCustody) {
+    world.store = world.store.restart();
+    custody.0.lock().unwrap().plan = None;
+    let engine = Engine::open_under(world.store.clone(), world.clock.clone(), custody.root_keys()).unwrap();
+    world.engine = engine.with_custody(custody.clone());
+    world.engine.resume().await.unwrap();
+}
+
+/// The versions that the rows of a table are under.
+fn versions(world: &World, table: Table) -> Vec<u32> {
+    let rows = world.store.scan(table, b"", None, 1_000).unwrap();
+    let sealed = |value: &[u8]| u32::from_be_bytes(value[1..5].try_into().unwrap());
+    let mut versions: Vec<_> = rows.iter().map(|(_, row)| sealed(&row.value)).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+async fn sweep(engine: &TestEngine) -> SweepProgress {
+    let mut sweep: Sweep = engine.begin_sweep(None, None, false).unwrap();
+    loop {
+        let progress = engine.sweep_some(&mut sweep, 3).await.unwrap();
+        if progress.is_done {
+            return progress;
+        }
+    }
+}
+
+async fn devices(world: &World, count: usize) -> Vec<TestDevice> {
+    let mut devices = Vec::new();
+    for number in 0..count {
+        devices.push(world.device(&format!("pump-{number}")).await);
+    }
+    devices
+}
+
+#[tokio::test]
+async fn the_root_key_is_changed_and_nothing_below_it() {
+    let (mut world, custody) = (World::new().await, TestCustody::new());
+    restart(&mut world, &custody).await;
+    let mut devices = devices(&world, 3).await;
+    let below = world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap();
+    assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 2);
+    assert_eq!(custody.versions(), [2]);
+    assert_eq!(world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap(), below);
+    world.engine.create_tenant(&world.admin, "nord".parse().unwrap()).await.unwrap();
+    assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 3);
+    restart(&mut world, &custody).await;
+    for device in &mut devices {
+        device.prove(&world.engine, "certificate", &csr()).await.unwrap();
+    }
+    // The key of before opens nothing any more.
+    let old = Engine::open(world.store.clone(), world.clock.clone(), Secret::copied_from(&[7; 32]));
+    assert!(old.is_err());
+}
+
+#[tokio::test]
+async fn without_custody_the_root_key_stays_as_it_is() {
+    let world = World::new().await;
+    let refused = world.engine.rotate_root_key(&world.admin).await.unwrap_err();
+    assert_eq!(refused.code, "custody-fixed");
+}
+
+#[tokio::test]
+async fn no_crash_while_the_root_key_is_changed_loses_anything() {
+    let (mut in_custody, mut in_store) = (0, 0);
+    for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+        for nth in 0..10 {
+            for of_custody in [true, false] {
+                let (mut world, custody) = (World::new().await, TestCustody::new());
+                restart(&mut world, &custody).await;
+                for tenant in ["nord", "sued"] {
+                    world.engine.create_tenant(&world.admin, tenant.parse().unwrap()).await.unwrap();
+                }
+                let mut device = world.device("pump-1").await;
+                if of_custody {
+                    custody.crash_at(nth as u32, point);
+                } else {
+                    world.store.crash_at(nth, point);
+                }
+                let outcome = world.engine.rotate_root_key(&world.admin).await;
+                if outcome.is_ok() {
+                    continue;
+                }
+                *(if of_custody { &mut in_custody } else { &mut in_store }) += 1;
+                restart(&mut world, &custody).await;
+                assert_eq!(custody.versions().len(), 1, "one is left: crash {nth}, {point:?}, {of_custody}");
+                device.prove(&world.engine, "certificate", &csr()).await.unwrap();
+                world.engine.create_tenant(&world.admin, "west".parse().unwrap()).await.unwrap();
+                world.engine.rotate_root_key(&world.admin).await.unwrap();
+                restart(&mut world, &custody).await;
+                device.prove(&world.engine, "authenticate", b"").await.unwrap();
+            }
+        }
+    }
+    // Keeping and dropping; the first entry, three tenants and the authority.
+    assert_eq!((in_custody, in_store), (2 * 2, 2 * 5));
+}
+
+#[tokio::test]
+async fn custody_that_fails_is_told_and_the_old_key_serves_on() {
+    let (mut world, custody) = (World::new().await, TestCustody::new());
+    restart(&mut world, &custody).await;
+    let mut device = world.device("pump-1").await;
+    custody.crash_at(0, CrashPoint::BeforeApply);
+    let refused = world.engine.rotate_root_key(&world.admin).await.unwrap_err();
+    assert_eq!(refused.code, "custody-unavailable");
+    device.prove(&world.engine, "certificate", &csr()).await.unwrap();
+    assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 2);
+    assert_eq!(custody.versions(), [2]);
+}
+
+#[tokio::test]
+async fn a_tenants_key_is_changed_by_one_row_and_the_sweep_does_the_rest() {
+    let mut world = World::new().await;
+    let mut devices = devices(&world, 8).await;
+    let (before, commits) =
+        (world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap(), world.store.commits());
+    assert_eq!(world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap(), 2);
+    assert_eq!(world.store.commits() - commits, 1);
+    assert_eq!(world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap(), before, "no device is written");
+    // One that speaks is under the new version from then on; both open, after a restart as well.
+    devices[0].prove(&world.engine, "certificate", &csr()).await.unwrap();
+    assert_eq!(versions(&world, Table::DeviceKeys), [1, 2]);
+    world.restart();
+    devices[1].prove(&world.engine, "authenticate", b"").await.unwrap();
+
+    let swept = sweep(&world.engine).await;
+    assert_eq!((swept.devices, swept.renewed, swept.dropped, swept.has_clock), (8, 6, 1, true));
+    assert_eq!(versions(&world, Table::DeviceKeys), [2]);
+    world.restart();
+    for device in &mut devices {
+        device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    }
+    let again = sweep(&world.engine).await;
+    assert_eq!((again.devices, again.renewed, again.dropped), (8, 0, 0));
+}
+
+#[tokio::test]
+async fn versions_are_bounded_until_a_sweep_drops_them() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    for version in 2..=8 {
+        assert_eq!(world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap(), version);
+    }
+    let refused = world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap_err();
+    assert_eq!(refused.code, "sweep-first");
+    assert_eq!(sweep(&world.engine).await.dropped, 7);
+    assert_eq!(world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap(), 9);
+    device.prove(&world.engine, "certificate", &csr()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_enrolls_while_its_tenants_key_is_changed_is_under_a_key_that_stays() {
+    let world = World::new().await;
+    let mut device = TestDevice::begin(&world.engine, "pump-1");
+    let order = device.order();
+    let mut enrolling = std::pin::pin!(world.engine.enroll(&world.station, order));
+    // It is decided, and comes to the store only behind the rotation and the whole of a sweep.
+    world.store.hold();
+    tokio::select! {
+        biased;
+        _ = &mut enrolling => unreachable!("the store is held"),
+        () = std::future::ready(()) => {}
+    }
+    world.store.release();
+    world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap();
+    assert_eq!(sweep(&world.engine).await.dropped, 1);
+    let tag = device.finish(&enrolling.await.unwrap());
+    world.engine.confirm(&world.station, device.name.device.clone(), tag).await.unwrap();
+    device.prove(&world.engine, "certificate", &csr()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_created_while_the_root_key_is_changed_is_under_the_new_one() {
+    let (mut world, custody) = (World::new().await, TestCustody::new());
+    restart(&mut world, &custody).await;
+    {
+        let mut creating = std::pin::pin!(world.engine.create_tenant(&world.admin, "nord".parse().unwrap()));
+        world.store.hold();
+        tokio::select! {
+            biased;
+            _ = &mut creating => unreachable!("the store is held"),
+            () = std::future::ready(()) => {}
+        }
+        world.store.release();
+        world.engine.rotate_root_key(&world.admin).await.unwrap();
+        creating.await.unwrap();
+    }
+    // All tenants' keys are opened at the start.
+    restart(&mut world, &custody).await;
+}
+
+#[tokio::test]
+async fn no_crash_in_a_sweep_loses_anything() {
+    for nth in 0.. {
+        let mut finished = 0;
+        for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+            let mut world = World::new().await;
+            let mut devices = devices(&world, 7).await;
+            world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap();
+            world.store.crash_at(nth, point);
+            let mut swept = world.engine.begin_sweep(None, None, false).unwrap();
+            let outcome = loop {
+                match world.engine.sweep_some(&mut swept, 3).await {
+                    Ok(progress) if progress.is_done => break Ok(()),
+                    Ok(_) => (),
+                    Err(error) => break Err(error),
+                }
+            };
+            finished += u32::from(outcome.is_ok());
+            drop(swept);
+            world.restart();
+            devices[3].prove(&world.engine, "certificate", &csr()).await.unwrap();
+            sweep(&world.engine).await;
+            assert_eq!(versions(&world, Table::DeviceKeys), [2]);
+            for device in &mut devices {
+                device.prove(&world.engine, "authenticate", b"").await.unwrap();
+            }
+        }
+        if finished == 2 {
+            // Three groups of rows, the tenant's, and the end.
+            assert_eq!(nth, 5);
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_sweep_at_a_time() {
+    let world = World::new().await;
+    let first = world.engine.begin_sweep(None, None, false).unwrap();
+    assert_eq!(world.engine.begin_sweep(None, None, false).err().unwrap().code, "under-way");
+    drop(first);
+    sweep(&world.engine).await;
+}
+
+#[tokio::test]
+async fn what_is_out_of_retention_is_erased_while_the_clock_is_believed() {
+    const DAY: u64 = 86_400;
+    let world = World::new().await;
+    let _silent = devices(&world, 4).await;
+    assert_eq!(sweep(&world.engine).await.erased, 0, "all of it is new");
+    world.clock.pass(20 * DAY);
+    let swept = sweep(&world.engine).await;
+    assert!(swept.has_clock && swept.erased == 4, "{swept:?}");
+    // A clock that jumps is not believed, forward or backward; a person may know better.
+    world.clock.pass(41 * DAY);
+    let doubted = sweep(&world.engine).await;
+    assert!(!doubted.has_clock && doubted.erased == 0, "{doubted:?}");
+    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    let last = entries.iter().rfind(|(_, entry)| entry.event == "key.sweep").unwrap();
+    assert!(last.1.detail.contains("the clock was not believed"), "{}", last.1.detail);
+    let mut sure = world.engine.begin_sweep(None, None, true).unwrap();
+    let mut progress = SweepProgress::default();
+    while !progress.is_done {
+        progress = world.engine.sweep_some(&mut sure, 100).await.unwrap();
+    }
+    assert_eq!(progress.erased, 4);
+    drop(sure);
+    world.clock.set(crate::world::START + 60 * DAY);
+    assert!(!sweep(&world.engine).await.has_clock, "it was set back behind the last sweep");
+}

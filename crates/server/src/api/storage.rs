@@ -1,0 +1,92 @@
+//! `StorageService`.
+
+use super::{Api, reply};
+use crate::convert::parse_optional;
+use crate::request::Context;
+use crate::status::{Failed, status_of};
+use crate::upkeep::pace;
+use futures_util::{Stream, stream};
+use std::pin::Pin;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_domain::{Method, TenantId};
+use wardein_engine::port::{Clock, Store};
+use wardein_engine::{Error, Sweep, SweepProgress};
+use wardein_proto::v1;
+
+type Progress = Pin<Box<dyn Stream<Item = Result<v1::SweepResponse, Status>> + Send>>;
+
+#[async_trait]
+impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C> {
+    async fn rotate_storage_key(
+        &self,
+        request: Request<v1::RotateStorageKeyRequest>,
+    ) -> Result<Response<v1::RotateStorageKeyResponse>, Status> {
+        let rotate = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let tenant: Option<TenantId> = parse_optional("tenant", &request.get_ref().tenant)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move {
+                match tenant {
+                    Some(tenant) => engine.rotate_tenant_key(&by, tenant).await,
+                    None => engine.rotate_root_key(&by).await,
+                }
+            };
+            let version = self.finish(Some((caller, Method::RotateStorageKey)), work).await?;
+            Ok(v1::RotateStorageKeyResponse { version })
+        };
+        reply(rotate.await)
+    }
+
+    type SweepStream = Progress;
+
+    async fn sweep(&self, request: Request<v1::SweepRequest>) -> Result<Response<Progress>, Status> {
+        let begin = || -> Result<Progress, Failed> {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let v1::SweepRequest { tenant, per_second, clock_is_right } = request.get_ref();
+            let per_second = match per_second {
+                0 => DEFAULT_RATE,
+                rate @ 1..=MAX_RATE => *rate,
+                rate => {
+                    return Err(Error::invalid(format_args!(
+                        "per_second: is {rate}; it takes 0 to {MAX_RATE}"
+                    ))
+                    .into());
+                }
+            };
+            let tenant = parse_optional("tenant", tenant)?;
+            let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right)?;
+            Ok(self.clone().swept(sweep, per_second, caller.request_id.clone()))
+        };
+        reply(begin())
+    }
+}
+
+impl<S: Store, C: Clock> Api<S, C> {
+    /// One message a step, until all is done or nobody listens.
+    fn swept(self, sweep: Sweep, per_second: u32, request_id: String) -> Progress {
+        let (step, pause) = pace(per_second);
+        Box::pin(stream::unfold(Some((self, sweep)), move |state| {
+            let request_id = request_id.clone();
+            async move {
+                let (api, mut sweep) = state?;
+                tokio::time::sleep(pause).await;
+                match api.shared.engine.sweep_some(&mut sweep, step).await {
+                    Ok(progress) => {
+                        let next = (!progress.is_done).then_some((api, sweep));
+                        Some((Ok(response(progress)), next))
+                    }
+                    Err(error) => Some((Err(status_of(&error, &request_id)), None)),
+                }
+            }
+        }))
+    }
+}
+
+fn response(progress: SweepProgress) -> v1::SweepResponse {
+    let SweepProgress { devices, erased, renewed, dropped, has_clock, is_done } = progress;
+    v1::SweepResponse { devices, erased, renewed, dropped, has_clock, is_done }
+}
+
+const DEFAULT_RATE: u32 = 1_000;
+const MAX_RATE: u32 = 100_000;

@@ -1,0 +1,78 @@
+//! `StorageService`.
+
+use crate::common::Served;
+use crate::world::{World, malformed};
+use tonic::Code;
+use wardein_client::v1;
+use wardein_domain::Method;
+use wardein_server::Limits;
+
+#[tokio::test]
+async fn rotate_storage_key() {
+    let world = World::new().await;
+    let (by, of) = (&world.admin, |tenant: &str| v1::RotateStorageKeyRequest { tenant: tenant.into() });
+    let fixed = (Code::FailedPrecondition, "custody-fixed", "cannot be changed");
+    let denied = (Code::PermissionDenied, "role-denied", "may not call");
+    let rows = [
+        ("a malformed tenant", by, of("T"), malformed("tenant")),
+        ("a long tenant", by, of(&"t".repeat(64)), malformed("tenant")),
+        ("a tenant that is not there", by, of("nowhere"), (Code::NotFound, "tenant-unknown", "nowhere")),
+        ("a root key that is kept elsewhere", by, of(""), fixed),
+        ("a tenant's administrator", &world.tenant_admin, of("t"), denied),
+        ("a station", &world.station, of("t"), denied),
+        ("an auditor", &world.auditor, of("t"), denied),
+    ];
+    world.refuses(Method::RotateStorageKey, rows).await;
+}
+
+#[tokio::test]
+async fn sweep() {
+    let world = World::new().await;
+    let by = &world.admin;
+    let of = |tenant: &str, per_second| v1::SweepRequest {
+        tenant: tenant.into(),
+        per_second,
+        clock_is_right: false,
+    };
+    let denied = (Code::PermissionDenied, "role-denied", "may not call");
+    let rows = [
+        ("a malformed tenant", by, of("t/..", 0), malformed("tenant")),
+        ("a tenant that is not there", by, of("nowhere", 0), (Code::NotFound, "tenant-unknown", "nowhere")),
+        ("a rate beyond the bound", by, of("t", 100_001), malformed("per_second")),
+        ("as fast as there are numbers", by, of("", u32::MAX), malformed("per_second")),
+        ("a platform", &world.platform, of("t", 0), denied),
+        ("a tenant's administrator", &world.tenant_admin, of("t", 0), denied),
+    ];
+    world.refuses(Method::Sweep, rows).await;
+    // A second one beside the first is refused, and the first has left no mark.
+    let mut first = by.storage().sweep(of("", 1)).await.unwrap().into_inner();
+    let busy = (Code::Unavailable, "under-way", "a sweep");
+    let second = by.storage().sweep(of("", 1)).await.unwrap_err();
+    let refusal = wardein_client::Refusal::from(second);
+    assert_eq!((refusal.status, refusal.code.as_str()), (busy.0, busy.1));
+    while first.message().await.unwrap().is_some_and(|step| !step.is_done) {}
+    drop(first);
+    let mut again = by.storage().sweep(of("t", 0)).await.unwrap().into_inner();
+    assert!(again.message().await.unwrap().is_some());
+}
+
+/// The server sweeps by itself, whoever asks for it or not.
+#[tokio::test]
+async fn by_itself() {
+    let sweep_every = std::time::Duration::from_millis(50);
+    let served = Served::with(Limits { sweep_every, ..Limits::default() }, 0).await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    admin.admin().create_tenant(v1::CreateTenantRequest { tenant: "t".into() }).await.unwrap();
+    admin.storage().rotate_storage_key(v1::RotateStorageKeyRequest { tenant: "t".into() }).await.unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        let asked = v1::ListEntriesRequest { page_size: 1000, ..Default::default() };
+        let entries = admin.audit().list_entries(asked).await.unwrap().into_inner().entries;
+        if let Some(dropped) = entries.iter().find(|entry| entry.event == "key.drop-storage") {
+            assert_eq!((dropped.actor.as_str(), dropped.target.as_str()), ("system", "tenant/t"));
+            return;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "it does not sweep by itself");
+        tokio::time::sleep(sweep_every).await;
+    }
+}

@@ -1,0 +1,109 @@
+//! `wardein custody`, and custody as the engine has it.
+
+use crate::home::{self, Home, failed};
+use serde::Serialize;
+use wardein_cli::config::Config;
+use wardein_cli::{
+    CustodyChangeArgs, CustodyCommand, CustodyStatusArgs, Failure, Output, PassphraseArgs, ProtectionKind,
+    Record,
+};
+use wardein_crypto::{Secret, SystemEntropy};
+use wardein_custody::{Opened, Protection};
+use wardein_engine::port::{Custody, CustodyError, RootKey};
+
+/// The custody file, opened, while the authority serves.
+pub(crate) struct Custodian(pub(crate) Opened);
+
+impl Custodian {
+    /// The versions of the root key.
+    pub(crate) fn root_keys(&self) -> Vec<RootKey> {
+        let copied = |(version, secret): (u32, &Secret<32>)| RootKey { version, secret: secret.duplicate() };
+        self.0.keys().map(copied).collect()
+    }
+}
+
+impl Custody for Custodian {
+    fn keep(&self, key: &RootKey) -> Result<(), CustodyError> {
+        self.0.keep(key.version, &key.secret, &mut SystemEntropy::default()).map_err(|error| words(&error))
+    }
+
+    fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
+        self.0.keep_only(version, &mut SystemEntropy::default()).map_err(|error| words(&error))
+    }
+}
+
+fn words(error: &wardein_custody::CustodyError) -> CustodyError {
+    let beneath = std::error::Error::source(error).map(|source| format!(": {source}"));
+    CustodyError(format!("{error}{}", beneath.unwrap_or_default()))
+}
+
+#[derive(Serialize)]
+struct Shown {
+    protection: String,
+    /// What a guess of the passphrase costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    argon2: Option<String>,
+    root_key_versions: Vec<u32>,
+}
+
+impl Record for Shown {
+    const HEADS: &'static [&'static str] = &["root key under", "a guess costs", "versions"];
+
+    fn cells(&self) -> Vec<String> {
+        let versions: Vec<_> = self.root_key_versions.iter().map(u32::to_string).collect();
+        let unfinished =
+            if versions.len() > 1 { " (a change is under way; a start finishes it)" } else { "" };
+        vec![
+            self.protection.clone(),
+            self.argon2.clone().unwrap_or_default(),
+            format!("{}{unfinished}", versions.join(", ")),
+        ]
+    }
+}
+
+pub(crate) fn run(command: CustodyCommand, out: Output) -> Result<(), Failure> {
+    match command {
+        CustodyCommand::Status(CustodyStatusArgs { dir }) => show(&home_of(&dir)?, out),
+        CustodyCommand::Change(args) => change(args, out),
+    }
+}
+
+fn home_of(directory: &std::path::Path) -> Result<Home, Failure> {
+    Home::of_config(&directory.join(Config::FILE))
+}
+
+fn show(home: &Home, out: Output) -> Result<(), Failure> {
+    let status = wardein_custody::status(&home.custody()).map_err(failed)?;
+    let argon2 = status.cost.map(|cost| {
+        format!("Argon2id, {} MiB, {} passes, {} lanes", cost.memory_kib / 1024, cost.passes, cost.lanes)
+    });
+    out.one(&Shown { protection: status.kind.to_string(), argon2, root_key_versions: status.versions })
+}
+
+fn change(args: CustodyChangeArgs, out: Output) -> Result<(), Failure> {
+    let home = home_of(&args.dir)?;
+    let to = match args.to {
+        ProtectionKind::Passphrase => "a new passphrase".to_owned(),
+        ProtectionKind::KeyFile => match home.key_file() {
+            Some(path) => format!("key file {}", path.display()),
+            None => {
+                let words = "--to key-file: first set custody.key_file in wardein.toml, on another disk than the directory";
+                return Err(Failure::Usage(words.to_owned()));
+            }
+        },
+    };
+    args.confirm.ask(&format!("put the root key under {to}"))?;
+    let opened = home.open_custody(&args.passphrase)?;
+    let protection = match (args.to, home.key_file()) {
+        (ProtectionKind::KeyFile, Some(path)) => Protection::KeyFile(path),
+        _ => {
+            let new = PassphraseArgs {
+                passphrase_file: args.new_passphrase_file,
+                passphrase_fd: args.new_passphrase_fd,
+            };
+            Protection::Passphrase(home::source(&new).read_new().map_err(failed)?)
+        }
+    };
+    opened.change(&protection, &mut SystemEntropy::default()).map_err(failed)?;
+    show(&home, out)
+}
