@@ -132,6 +132,6 @@ impl From<CustodyError> for Error {
     fn from(error: CustodyError) -> Self {
         // Whoever may change the root key is told why it cannot be kept: a disk that is full, a file that was replaced.
         let message = format_args!("custody: {error}; mend that, and ask again");
-        Self::new(Kind::Unavailable, "custody-unavailable", message)
+        Self::new(Kind::Precondition, "custody-unavailable", message)
     }
 }
