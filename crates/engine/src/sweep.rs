@@ -1,5 +1,5 @@
 //! The sweep: goes over the keys of all devices, and does what otherwise waits until a device speaks. Trees are moved forward and what is
-//! out of retention is erased; what is sealed under an older version of its tenant's key is sealed under the newest, and the older
+//! out of retention is erased, spent keys that cannot be derived any more are forgotten; what is sealed under an older version of its tenant's key is sealed under the newest, and the older
 //! ones, under which nothing is left then, are dropped.
 //!
 //! It goes step by step, so that whoever drives it decides how fast; one that is cut short is begun anew, and finds little to do.
@@ -116,6 +116,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
                     swept
                 }
             };
+            // What is spent is forgotten where it can be derived no more, which the clock alone decides.
+            if sweep.progress.has_clock {
+                for (key, _) in group {
+                    self.forget_spent(&device_of(key)?).await?;
+                }
+            }
             let SweepProgress { devices, erased, renewed, .. } = &mut sweep.progress;
             *devices += group.len() as u64;
             for Swept { is_erased, is_renewed } in swept {

@@ -329,3 +329,17 @@ async fn what_is_out_of_retention_is_erased_while_the_clock_is_believed() {
     world.clock.set(crate::world::START + 60 * DAY);
     assert!(!sweep(&world.engine).await.has_clock, "it was set back behind the last sweep");
 }
+
+#[tokio::test]
+async fn spent_keys_that_cannot_be_derived_any_more_are_forgotten() {
+    let (world, mut device) = World::with_tokens().await;
+    let token = device.token(b"", 0);
+    world.login(&token, b"", b"1").await.unwrap();
+    let spent = || world.store.scan(Table::Spent, b"", None, 10).unwrap().len();
+    sweep(&world.engine).await;
+    assert_eq!(spent(), 1, "the token could still be shown");
+    world.clock.pass(3 * 3_600);
+    sweep(&world.engine).await;
+    assert_eq!(spent(), 0);
+    assert!(world.login(&token, b"", b"2").await.is_err());
+}
