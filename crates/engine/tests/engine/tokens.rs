@@ -8,7 +8,7 @@ use wardein_engine::{Error, Kind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenA
 use wardein_testkit::CrashPoint;
 
 impl World {
-    async fn login(&self, token: &Token, nonce: &[u8], attempt: &[u8]) -> Result<LoggedIn, Error> {
+    pub(crate) async fn login(&self, token: &Token, nonce: &[u8], attempt: &[u8]) -> Result<LoggedIn, Error> {
         let ask = TokenAsk {
             token: token.clone(),
             platform_nonce: nonce.to_vec(),
@@ -18,7 +18,7 @@ impl World {
     }
 
     /// A device, and the right to verify its tokens.
-    async fn with_tokens() -> (Self, TestDevice) {
+    pub(crate) async fn with_tokens() -> (Self, TestDevice) {
         let world = Self::new().await;
         world.grant(Right::Token).await;
         let device = world.proven("pump-1").await;
