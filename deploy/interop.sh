@@ -91,10 +91,13 @@ print(*(each.getsockname()[1] for each in held))')
 	done
 	wardein tenant create klinik >"$house/said"
 	wardein operator issue --role station --tenant klinik --name line-1 --validity 1d --quota 10 --out "$house/station" >"$house/said"
+	wardein operator issue --role platform --tenant klinik --name iot --validity 1d --out "$house/platform" >"$house/said"
+	wardein grant add iot token --tenant klinik --user-name 'edge:{device}' >"$house/said"
+	wardein grant add iot open --tenant klinik >"$house/said"
 }
 
 client() {
-	PYTHONPATH=$made/stubs "$python" tests/interop/client.py --station "$house/station" --root-ca "$house/a/root-ca.pem" \
+	PYTHONPATH=$made/stubs "$python" tests/interop/client.py --station "$house/station" --platform "$house/platform" --root-ca "$house/a/root-ca.pem" \
 		--trust-domain "$trust_domain"
 }
 

@@ -11,16 +11,18 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
-from wardein.v1 import device_pb2, device_pb2_grpc, provisioning_pb2, provisioning_pb2_grpc
+from wardein.v1 import device_pb2, device_pb2_grpc, provisioning_pb2, provisioning_pb2_grpc, trust_pb2, trust_pb2_grpc
 
 SERVICES = {
     "wardein.v1.AdminService",
@@ -57,7 +59,7 @@ def frame(data):
 
 
 def unframe_all(data):
-    """The framed fields that `data` is made of, up to its very end."""
+    """The framed fields that `data` is made of, up to its end."""
     fields = []
     while data:
         length = int.from_bytes(data[:4], "big")
@@ -167,8 +169,8 @@ class Device:
         assert hmac.compare_digest(reply.authority_confirmation, expected), "the authority's confirmation is right"
         shown("the authority's confirmation is right: both ends derived one root")
 
-        # Section 2: the only purpose that this device uses.
-        self.tree = expand(root, "purpose", b"proof")
+        # Section 2: the purposes that this device uses.
+        self.tree, self.token_tree, self.data_tree = (expand(root, "purpose", p) for p in (b"proof", b"token", b"data"))
         confirmation = mac(expand(root, "confirm device", t), t)
         station.Confirm(
             provisioning_pb2.ConfirmRequest(device_id=self.id, device_confirmation=confirmation), timeout=PATIENCE
@@ -226,17 +228,37 @@ class Device:
         request, check = self.proof(action, body)
         return check(self.service.Prove(request, timeout=PATIENCE))
 
+    def token(self, audience, nonce, now):
+        """Sections 7 and 11, kind 7; number 0, for this device makes one token alone."""
+        epoch = self.due_epoch(now)
+        fields = (self.tenant, self.id, self.generation, epoch, 0, audience, nonce, now)
+        tag = mac(expand(key(self.token_tree, epoch, 0), "token"), transcript("token", *fields))
+        tenant, device = frame(self.tenant.encode()), frame(self.id.encode())
+        place = u64(self.generation) + epoch.to_bytes(4, "big") + u64(0)
+        return b"\x07" + tenant + device + place + frame(audience.encode()) + frame(nonce) + u64(now) + tag
+
+    def seal(self, plaintext, additional, now):
+        """Sections 7 and 11, kind 8; number 0, for this device seals once."""
+        epoch, nonce = self.due_epoch(now), os.urandom(12)
+        name = frame(f"ddkg1:{self.tenant}/{self.id}/{self.generation}.data.{epoch}.0".encode())
+        ciphertext = AESGCM(key(self.data_tree, epoch, 0)).encrypt(nonce, plaintext, name + frame(additional))
+        return b"\x08" + name + nonce + frame(ciphertext)
+
     def refusal(self, request):
         """The stable code with which a request is refused."""
-        try:
-            self.service.Prove(request, timeout=PATIENCE)
-        except grpc.RpcError as error:
-            return dict(error.trailing_metadata()).get("wardein-code")
-        raise AssertionError("the request is refused")
+        return code_of(self.service.Prove, request)
+
+
+def code_of(method, request):
+    """The stable code with which a request is refused."""
+    try:
+        method(request, timeout=PATIENCE)
+    except grpc.RpcError as error:
+        return dict(error.trailing_metadata()).get("wardein-code")
+    raise AssertionError("the request is refused")
 
 
 # --- What is shown ---
-
 
 def shown(what):
     print(f"  ✓ {what}", flush=True)
@@ -307,9 +329,29 @@ def show_certificate(device, trust_domain, root_ca):
     shown("openssl verify -purpose sslclient accepts the chain")
 
 
+def show_platform(device, platform, name):
+    """Section 7: a login and a sealed payload, each good once."""
+    now, nonce, trust = int(time.time()), os.urandom(16), trust_pb2_grpc.TrustServiceStub(platform)
+    token = device.token(name, nonce, now)
+    login = trust_pb2.VerifyTokenRequest(token=token, platform_nonce=nonce, idempotency_key=os.urandom(16))
+    answers = [trust.VerifyToken(login, timeout=PATIENCE) for _ in range(2)]
+    assert [answer.user_name for answer in answers] == [f"edge:{device.id}"] * 2, "asked again with the same key"
+    login.idempotency_key = os.urandom(16)
+    assert code_of(trust.VerifyToken, login) == "token-spent"
+    shown(f"the device's token logs it in once, as edge:{device.id}")
+
+    sealed = device.seal(b"Puls 72/min", b"log", now)
+    ask = trust_pb2.OpenRequest(sealed=sealed, additional_data=b"log", reason="interop", idempotency_key=os.urandom(16))
+    assert trust.Open(ask, timeout=PATIENCE).plaintext == b"Puls 72/min"
+    ask.idempotency_key = os.urandom(16)
+    assert code_of(trust.Open, ask) == "key-spent"
+    shown("what the device sealed is opened once")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--station", type=Path, required=True, help="directory of a station's identity")
+    parser.add_argument("--platform", type=Path, required=True, help="directory of a platform's identity")
     parser.add_argument("--root-ca", type=Path, required=True, help="the authority's root certificate, PEM")
     parser.add_argument("--trust-domain", required=True)
     parser.add_argument("--device", default="interop-1")
@@ -322,14 +364,18 @@ def main():
     identity_key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), identity_point)
 
     # The station has a certificate; a device needs none, for every request carries its own proof.
-    for_station = grpc.ssl_channel_credentials(
-        infrastructure, (options.station / "operator.key").read_bytes(), (options.station / "operator.pem").read_bytes()
+    for_station, for_platform = (
+        grpc.ssl_channel_credentials(
+            infrastructure, (identity / "operator.key").read_bytes(), (identity / "operator.pem").read_bytes()
+        )
+        for identity in (options.station, options.platform)
     )
     for_device = grpc.ssl_channel_credentials(infrastructure)
     # The authority is on this machine: no proxy.
     direct = [("grpc.enable_http_proxy", 0)]
     with (
         grpc.secure_channel(target, for_station, direct) as station,
+        grpc.secure_channel(target, for_platform, direct) as platform,
         grpc.secure_channel(target, for_device, direct) as open_channel,
     ):
         grpc.channel_ready_future(open_channel).result(timeout=PATIENCE)
@@ -339,6 +385,7 @@ def main():
         device.enroll(provisioning_pb2_grpc.ProvisioningServiceStub(station))
         assert device.prove("authenticate") == b"", "section 8: the reply to authenticate is empty"
         shown("authenticate: proved, and the ack is right")
+        show_platform(device, platform, json.loads((options.platform / "operator.json").read_text())["name"])
         # Section 3: a holder may run ahead of the due epoch. In epoch 0 every turn in the tree is to the left.
         device.epoch = 0b101101
         assert device.prove("authenticate") == b""

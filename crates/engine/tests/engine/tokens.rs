@@ -195,7 +195,10 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "grant-missing"));
     let ask =
         TokenAsk { token: token.clone(), platform_nonce: Vec::new(), idempotency: Digest::of(b"login") };
-    assert_eq!(world.engine.verify_token(&world.station, ask).await.unwrap_err().code, "grant-missing");
+    assert_eq!(
+        world.engine.verify_token(&world.station, ask.clone()).await.unwrap_err().code,
+        "grant-missing"
+    );
     assert!(world.rows() == before);
 
     let template = |text: &str| Some(text.parse().unwrap());
@@ -209,6 +212,10 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
     );
     world.engine.remove_grant(&world.admin, own, "test".parse().unwrap()).await.unwrap();
     assert_eq!(world.login(&token, b"", b"login").await.unwrap().user_name, "any");
+    // A station of that name, were it let in here, has nothing of it.
+    let issued = world.engine.issue_operator(&world.admin, order(Role::Station, Some("klinik"), "iot")).await;
+    let station = caller(issued.unwrap().1.principal);
+    assert_eq!(world.engine.verify_token(&station, ask).await.unwrap_err().code, "grant-missing");
 }
 
 #[tokio::test]
