@@ -334,8 +334,8 @@ def show_platform(device, platform, name):
     now, nonce, trust = int(time.time()), os.urandom(16), trust_pb2_grpc.TrustServiceStub(platform)
     token = device.token(name, nonce, now)
     login = trust_pb2.VerifyTokenRequest(token=token, platform_nonce=nonce, idempotency_key=os.urandom(16))
-    answers = [trust.VerifyToken(login, timeout=PATIENCE) for _ in range(2)]
-    assert [answer.user_name for answer in answers] == [f"edge:{device.id}"] * 2, "asked again with the same key"
+    names = [trust.VerifyToken(login, timeout=PATIENCE).user_name for _ in range(2)]
+    assert names == [f"edge:{device.id}"] * 2, "asked again with the same key"
     login.idempotency_key = os.urandom(16)
     assert code_of(trust.VerifyToken, login) == "token-spent"
     shown(f"the device's token logs it in once, as edge:{device.id}")
@@ -356,7 +356,6 @@ def main():
     parser.add_argument("--trust-domain", required=True)
     parser.add_argument("--device", default="interop-1")
     options = parser.parse_args()
-
     operator = json.loads((options.station / "operator.json").read_text())
     target = operator["endpoint"].removeprefix("https://")
     infrastructure = (options.station / "infrastructure.pem").read_bytes()
