@@ -70,6 +70,13 @@ impl DeviceService for Echo {
         Ok(Response::new(self.proved.clone()))
     }
 
+    async fn prove_by_signature(
+        &self,
+        _: Request<v1::ProveBySignatureRequest>,
+    ) -> Result<Response<v1::ProveBySignatureResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
     async fn confirm_enrollment(
         &self,
         _: Request<v1::ConfirmEnrollmentRequest>,

@@ -2,6 +2,8 @@
 
 use crate::Refusal;
 use crate::public::{Attributes, Key, Public};
+use core::fmt;
+use core::str::FromStr;
 use wardein_crypto::Digest;
 use wardein_crypto::tpm::{AesKeyLength, Curve, HashAlgorithm};
 
@@ -19,6 +21,35 @@ pub struct EkPublic {
 /// of endorsement keys has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EkDigest(pub Digest);
+
+impl fmt::Display for EkDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for EkDigest {
+    type Err = InvalidDigest;
+
+    /// 64 hexadecimal digits, of either case.
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() {
+            return Err(InvalidDigest);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let [high, low] = pair else { return Err(InvalidDigest) };
+            *byte = digit(*high).ok_or(InvalidDigest)? << 4 | digit(*low).ok_or(InvalidDigest)?;
+        }
+        Ok(Self(Digest(bytes)))
+    }
+}
+
+/// The text is no digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest of an endorsement key is 64 hexadecimal digits")]
+pub struct InvalidDigest;
 
 impl EkPublic {
     /// Reads a TPM2B_PUBLIC, and compares it with its template.
@@ -104,4 +135,20 @@ const POLICY_B_SHA384: [u8; 48] = [
 
 fn ensure(holds: bool, part: &'static str) -> Result<(), Refusal> {
     holds.then_some(()).ok_or(Refusal::EkTemplate(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written_and_nothing_else_is_one() {
+        let digest = EkDigest(Digest::of(b"key"));
+        let text = digest.to_string();
+        assert_eq!(text.parse(), Ok(digest));
+        assert_eq!(text.to_uppercase().parse(), Ok(digest));
+        for wrong in ["", &text[1..], &format!("{text}0"), &format!("+{}", &text[1..]), &"é".repeat(32)] {
+            assert_eq!(wrong.parse::<EkDigest>(), Err(InvalidDigest), "{wrong}");
+        }
+    }
 }

@@ -40,7 +40,7 @@ pub use algorithm::Scheme;
 pub use attested::Attested;
 pub use credential::{Credential, make_credential};
 pub use device_key::DeviceKey;
-pub use ek::{EkDigest, EkPublic};
+pub use ek::{EkDigest, EkPublic, InvalidDigest};
 pub use pcr::{GoldenPcrs, InvalidSelection, PcrSelection, PcrState, PcrValues};
 pub use public::{Attributes, Key, Name, Public};
 pub use refusal::Refusal;

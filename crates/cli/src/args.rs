@@ -3,8 +3,8 @@
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
-    audit, cert, completions, config::StoreKind, connection::ConnectArgs, custody, device, grant, key,
-    operator, profile, tenant, trust,
+    attestation, audit, cert, completions, config::StoreKind, connection::ConnectArgs, custody, device,
+    grant, key, operator, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -55,6 +55,12 @@ pub(crate) enum Command {
     /// The platform's questions: is this device to be trusted, is its token good, what did it seal?
     #[command(subcommand)]
     Trust(trust::TrustCommand),
+    /// What may keep the keys that devices sign with: TPMs of which vendors, and what else
+    #[command(subcommand)]
+    Attestation(attestation::AttestationCommand),
+    /// The TPMs that a tenant trusts by a factory's list
+    #[command(subcommand)]
+    EndorsementKey(attestation::EndorsementKeyCommand),
     /// Who did what on whom, with which result
     #[command(subcommand)]
     Audit(audit::AuditCommand),

@@ -5,6 +5,7 @@
 //! read alone. What it does not do: no store, no custody, no keys of the authority.
 
 mod args;
+mod attestation;
 mod audit;
 mod cert;
 mod completions;
@@ -91,6 +92,8 @@ fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure
         Command::Grant(command) => block_on(command.run(out)),
         Command::Cert(command) => block_on(command.run(out)),
         Command::Trust(command) => block_on(command.run(out)),
+        Command::Attestation(command) => block_on(command.run(out)),
+        Command::EndorsementKey(command) => block_on(command.run(out)),
         Command::Audit(command) => block_on(command.run(out)),
     }
 }

@@ -58,19 +58,22 @@ struct Answer {
     tenant: String,
     device_id: String,
     state: String,
+    assurance: String,
 }
 
 impl From<v1::CheckResponse> for Answer {
     fn from(answer: v1::CheckResponse) -> Self {
         let verdict = word(answer.verdict());
-        let v1::CheckResponse { reasons, keep_until, decided_at, tenant, device_id, state, .. } = answer;
-        Self { verdict, reasons, keep_until, decided_at, tenant, device_id, state }
+        let v1::CheckResponse {
+            reasons, keep_until, decided_at, tenant, device_id, state, assurance, ..
+        } = answer;
+        Self { verdict, reasons, keep_until, decided_at, tenant, device_id, state, assurance }
     }
 }
 
 impl Record for Answer {
     const HEADS: &'static [&'static str] =
-        &["verdict", "because", "device", "state", "decided", "keep until"];
+        &["verdict", "because", "device", "state", "key held", "decided", "keep until"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -78,6 +81,7 @@ impl Record for Answer {
             self.reasons.join(", "),
             self.device_id.clone(),
             self.state.clone(),
+            self.assurance.clone(),
             time::at(self.decided_at),
             time::at(self.keep_until),
         ]

@@ -3,6 +3,7 @@
 use crate::error::ConnectError;
 use crate::tls::{Identity, configuration};
 use crate::v1::admin_service_client::AdminServiceClient;
+use crate::v1::attestation_service_client::AttestationServiceClient;
 use crate::v1::audit_service_client::AuditServiceClient;
 use crate::v1::certificate_service_client::CertificateServiceClient;
 use crate::v1::device_service_client::DeviceServiceClient;
@@ -87,6 +88,8 @@ services! {
     admin: AdminServiceClient,
     /// The keys that records are sealed under, and what is stored.
     storage: StorageServiceClient,
+    /// Which keys devices may sign with.
+    attestation: AttestationServiceClient,
     /// The audit log.
     audit: AuditServiceClient,
 }

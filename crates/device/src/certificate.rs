@@ -96,7 +96,7 @@ fn recognize(
     if certified.verifying_key() != key {
         return Err(CertificateError::OtherKey);
     }
-    let DeviceIdentity { serial, tenant, device, validity } = identity;
+    let DeviceIdentity { serial, tenant, device, validity, assurance: _ } = identity;
     if tenant != config.device.tenant || device != config.device.device {
         return Err(CertificateError::OtherDevice(format!("{tenant}/{device}")));
     }

@@ -66,6 +66,14 @@ events! {
     DeviceEnrolled = "device.enroll",
     /// A device's enrollment was confirmed.
     DeviceConfirmed = "device.confirm",
+    /// A device was enrolled by the key that it signs with.
+    KeyEnrolled = "device.enroll-key",
+    /// Which keys devices may sign with was set.
+    KeyPolicyPut = "key-policy.put",
+    /// Endorsement keys were put on a tenant's list.
+    EndorsementKeysAdded = "endorsement-key.add",
+    /// Endorsement keys were taken off a tenant's list.
+    EndorsementKeysRemoved = "endorsement-key.remove",
     /// A device proved itself.
     DeviceAuthenticated = "device.authenticate",
     /// A device's state was set by hand.

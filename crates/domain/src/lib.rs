@@ -21,7 +21,7 @@ mod trust;
 mod udi;
 
 pub use access::{Access, Method};
-pub use assurance::Assurance;
+pub use assurance::{Assurance, KeyKeeper};
 pub use audit::{Actor, AuditEntry, Event, Outcome};
 pub use device::{DeviceState, TransitionError};
 pub use grant::{Right, UserNameTemplate};

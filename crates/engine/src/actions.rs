@@ -4,14 +4,16 @@ mod attributes;
 mod certificate;
 mod rekey;
 
+pub(crate) use certificate::Certifying;
+
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::port::{Change, Clock, Store};
 use crate::rules::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
-use wardein_ddkg::message::{ProofRequest, RekeyAsk};
+use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::Event;
+use wardein_domain::{Action, Event};
 use wardein_pki::Csr;
 
 /// An action with its body, judged (DDKG-1 §8).
@@ -44,12 +46,12 @@ pub(crate) struct Done {
 }
 
 impl Ask {
-    pub(crate) fn parse(request: &ProofRequest, body: &[u8]) -> Result<Self, Error> {
-        match (request.action.as_str(), body) {
+    pub(crate) fn parse(action: &Action, body: &[u8]) -> Result<Self, Error> {
+        match (action.as_str(), body) {
             ("authenticate", b"") => Ok(Self::Authenticate),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
             ("authenticate" | "trust-bundle", _) => {
-                Err(Error::invalid(format_args!("body: action {} takes none", request.action)))
+                Err(Error::invalid(format_args!("body: action {action} takes none")))
             }
             ("certificate", der) => match Csr::parse(der) {
                 Ok(csr) => Ok(Self::Certificate(csr)),
@@ -59,8 +61,7 @@ impl Ask {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {} is none of authenticate, certificate, rekey, attributes, trust-bundle",
-                    request.action
+                    "action: {action} is none of authenticate, certificate, rekey, attributes, trust-bundle"
                 );
                 Err(Error::new(Kind::Invalid, "action-unknown", message))
             }
@@ -77,7 +78,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let reply = self.authority.bundle.pem.clone().into_bytes();
                 Ok(Done { reply, ..nothing(Event::TrustBundleServed) })
             }
-            Ask::Certificate(csr) => self.issue_certificate(csr, performing),
+            Ask::Certificate(csr) => {
+                let Performing { name, rules, now, change, .. } = performing;
+                self.issue_certificate(csr, Certifying { name, rules, now, assurance: None, change })
+            }
             Ask::Rekey(ask) => rekey::rekey(ask, performing),
             Ask::Attributes(attributes) => attributes::announce(attributes, performing),
         }

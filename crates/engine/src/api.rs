@@ -3,9 +3,9 @@
 use wardein_ddkg::message::AckedReply;
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{
-    AttributeName, DeviceId, DeviceState, ModelName, OperatorName, Principal, Profile, ProfileFields,
-    ProfileName, Reason, RekeyGate, Role, Rotation, Schedule, Serial, TenantId, TrustDomain, Udi, Verdict,
-    VerdictReason,
+    Assurance, AttributeName, DeviceId, DeviceState, ModelName, OperatorName, Principal, Profile,
+    ProfileFields, ProfileName, Reason, RekeyGate, Role, Rotation, Schedule, Serial, TenantId, TrustDomain,
+    Udi, Verdict, VerdictReason,
 };
 
 /// An authenticated operator, and the request that it makes.
@@ -81,6 +81,8 @@ pub struct Answer {
     pub device: Option<DeviceId>,
     /// Its state on record.
     pub state: Option<DeviceState>,
+    /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
+    pub assurance: Option<Assurance>,
 }
 
 /// A part of a long list.

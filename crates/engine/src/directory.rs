@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wardein_ddkg::{DeviceName, Recipe};
-use wardein_domain::{DeviceState, Principal, Profile, ProfileName, Rotation, Serial, TenantId};
+use wardein_domain::{Assurance, DeviceState, Principal, Profile, ProfileName, Rotation, Serial, TenantId};
 
 pub(crate) struct Directory {
     tenants: RwLock<HashMap<TenantId, Arc<Keyring>>>,
@@ -38,6 +38,8 @@ pub(crate) struct KnownDevice {
     pub(crate) recipe: Arc<Recipe>,
     /// Of its keys alone.
     pub(crate) rotation: Rotation,
+    /// Of the key that it signs with, if it has one.
+    pub(crate) assurance: Option<Assurance>,
 }
 
 /// Devices in shards, so that readers of one do not wait for a writer of another.
@@ -168,6 +170,11 @@ impl Directory {
             profile: rows::word("profile", &row.profile)?,
             recipe: self.devices.recipe(&row.attributes)?,
             rotation: row.rotation.into(),
+            assurance: row
+                .assurance
+                .as_deref()
+                .map(|level| rows::word("assurance level", level))
+                .transpose()?,
         };
         let mut shard = write(self.devices.shard(name));
         if shard.get(name).is_none_or(|present| present.version < version) {

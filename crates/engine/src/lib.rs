@@ -28,6 +28,7 @@ mod root_key;
 mod rows;
 mod rules;
 mod seal;
+mod signing;
 mod spent;
 mod sweep;
 mod tenant_keys;
@@ -46,6 +47,10 @@ pub use error::{Error, Kind};
 pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
 pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
+pub use signing::{
+    EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, SignedReply, SignedRequest, TpmActivation,
+    TpmChallenge, TpmEvidence,
+};
 pub use spent::REPEAT_WINDOW;
 pub use sweep::{Sweep, SweepProgress};
 pub use tokens::{LoggedIn, TokenAsk};

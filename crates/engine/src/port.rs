@@ -56,11 +56,17 @@ pub enum Table {
     Spent = 10,
     /// What platforms are granted, by tenant, platform, right and profile.
     Grant = 11,
+    /// The keys that devices sign with, by tenant and id.
+    SignatureKey = 16,
+    /// Which keys the devices of tenants may sign with, by tenant.
+    KeyPolicy = 17,
+    /// The endorsement keys that tenants list, by tenant and digest.
+    EndorsementKey = 18,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -72,6 +78,9 @@ impl Table {
         Self::OperatorName,
         Self::Spent,
         Self::Grant,
+        Self::SignatureKey,
+        Self::KeyPolicy,
+        Self::EndorsementKey,
     ];
 }
 

@@ -95,7 +95,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         request: ProofRequest,
         body: Vec<u8>,
     ) -> Result<Proved, Error> {
-        let ask = Ask::parse(&request, &body)?;
+        let ask = Ask::parse(&request.action, &body)?;
         match self.transact(|| self.decide_proof(request_id, &request, &body, &ask)).await? {
             Came::Accepted(acceptance) => {
                 let Acceptance { proved, held, written } = *acceptance;

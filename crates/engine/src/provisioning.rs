@@ -55,7 +55,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.take_confirmation(Actor::Device(tenant, device), request_id, &confirmation).await
     }
 
-    fn stations_tenant<'a>(&self, caller: &'a Caller) -> Result<&'a TenantId, Error> {
+    pub(crate) fn stations_tenant<'a>(&self, caller: &'a Caller) -> Result<&'a TenantId, Error> {
         match &caller.principal.tenant {
             Some(tenant) if caller.principal.role == Role::Station => Ok(tenant),
             _ => Err(Error::new(Kind::Denied, "role-insufficient", "only a station enrolls devices")),
@@ -77,6 +77,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 format_args!("the device was revoked: {}", row.state_reason.as_deref().unwrap_or("-"));
             return Err(Error::new(Kind::Precondition, "device-revoked", message));
         }
+        if self.signature_key(&request.device)?.is_some() {
+            let message =
+                "the device is enrolled already, by a key that it signs with; enroll another device";
+            return Err(Error::new(Kind::Exists, "already-enrolled", message));
+        }
         let terms = EnrollTerms { generation: 1, schedule: profile.schedule(now), purposes: Purposes::ALL };
         let previous = keys.as_ref().map(|(_, keys)| &keys.record);
         let sign = |transcript: &wardein_crypto::Digest| self.authority.identity.sign(transcript.as_ref());
@@ -97,6 +102,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             attributes: rows::attribute_names(&record),
             // Keys agreed now are newer than any rotation there was.
             rotation: rows::RotationRow::default(),
+            assurance: None,
         };
         let mut change = Change::default();
         let version = row.as_ref().map(|(version, _)| *version);
@@ -170,9 +176,7 @@ struct Enrollment<'a> {
 }
 
 fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> Result<EnrollRequest, Error> {
-    if matches!(order.device.as_str(), "." | "..") {
-        return Err(Error::invalid("device_id: is '.' or '..', which cannot be part of a SPIFFE id"));
-    }
+    check_device_id(&order.device)?;
     let number = u16::try_from(order.suite).unwrap_or(u16::MAX);
     let suite = Suite::from_number(number)?;
     if !profile.allows_suite(number) {
@@ -187,7 +191,15 @@ fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> 
     })
 }
 
-fn put(table: Table, key: &[u8], version: Option<u64>, value: Vec<u8>) -> Write {
+/// Whether a device of this id can be certified.
+pub(crate) fn check_device_id(device: &DeviceId) -> Result<(), Error> {
+    if matches!(device.as_str(), "." | "..") {
+        return Err(Error::invalid("device_id: is '.' or '..', which cannot be part of a SPIFFE id"));
+    }
+    Ok(())
+}
+
+pub(crate) fn put(table: Table, key: &[u8], version: Option<u64>, value: Vec<u8>) -> Write {
     let expect = version.map_or(Expect::Absent, Expect::Version);
     Write { table, key: key.to_vec(), expect, value: Some(value) }
 }

@@ -159,6 +159,8 @@ pub(crate) struct DeviceRow {
     pub(crate) attributes: Vec<String>,
     /// The last rotation of its keys alone.
     pub(crate) rotation: RotationRow,
+    /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
+    pub(crate) assurance: Option<String>,
 }
 
 /// What [`DeviceRow::attributes`] holds of a record.

@@ -41,13 +41,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
             is_revoked: found.row.revoked.is_some(),
         });
         let verdict = Verdict::on_certificate(facts, certificate, decided_at);
-        Ok(answer(tenant, name, facts, verdict, decided_at))
+        Ok(self.answer(tenant, name, facts, verdict, decided_at))
     }
 
     /// The verdict on a device at Unix second `now`.
     pub(crate) fn answer_on(&self, name: &DeviceName, now: u64) -> Answer {
         let facts = self.facts(name);
-        answer(name.tenant.clone(), Some(name.clone()), facts, Verdict::on_device(facts, now), now)
+        self.answer(name.tenant.clone(), Some(name.clone()), facts, Verdict::on_device(facts, now), now)
     }
 
     fn facts(&self, name: &DeviceName) -> Option<DeviceFacts> {
@@ -55,22 +55,25 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let profile = self.directory.profile(&name.tenant, &known.profile).unwrap_or(Profile::DEFAULT);
         Some(DeviceFacts { state: known.state, verdict_lifetime: profile.verdict_lifetime() })
     }
-}
 
-fn answer(
-    tenant: TenantId,
-    name: Option<DeviceName>,
-    facts: Option<DeviceFacts>,
-    (verdict, reasons, keep_until): (Verdict, Vec<wardein_domain::VerdictReason>, u64),
-    decided_at: u64,
-) -> Answer {
-    Answer {
-        verdict,
-        reasons,
-        keep_until,
-        decided_at,
-        tenant,
-        device: facts.and(name).map(|name| name.device),
-        state: facts.map(|facts| facts.state),
+    fn answer(
+        &self,
+        tenant: TenantId,
+        name: Option<DeviceName>,
+        facts: Option<DeviceFacts>,
+        (verdict, reasons, keep_until): (Verdict, Vec<wardein_domain::VerdictReason>, u64),
+        decided_at: u64,
+    ) -> Answer {
+        let known = name.as_ref().and_then(|name| self.directory.device(name));
+        Answer {
+            verdict,
+            reasons,
+            keep_until,
+            decided_at,
+            tenant,
+            device: facts.and(name).map(|name| name.device),
+            state: facts.map(|facts| facts.state),
+            assurance: known.and_then(|known| known.assurance),
+        }
     }
 }

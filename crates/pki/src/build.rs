@@ -2,12 +2,12 @@
 
 use crate::key::{KeyId, PublicKey};
 use crate::server_name::ServerName;
-use crate::{PkiError, Validity};
+use crate::{PkiError, Validity, policy};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
-use wardein_domain::Serial;
+use wardein_domain::{Assurance, Serial};
 use x509_parser::time::ASN1Time;
 
 /// What a certificate is to say. The writer is told so by [`Order::params`]; the lint compares what was written with it.
@@ -20,6 +20,8 @@ pub(crate) struct Order<'a> {
     pub(crate) kind: Kind,
     pub(crate) purposes: Purposes,
     pub(crate) names: Vec<AltName>,
+    /// What its policy says of where the key is.
+    pub(crate) assurance: Option<Assurance>,
 }
 
 /// Whether it certifies others.
@@ -78,6 +80,10 @@ impl Order<'_> {
             purposes.into_iter().filter_map(|(is_for, name)| is_for.then_some(name)).collect();
         params.use_authority_key_identifier_extension = true;
         params.key_identifier_method = KeyIdMethod::PreSpecified(self.key.id().to_vec());
+        if let Some(assurance) = self.assurance {
+            let content = policy::content(assurance);
+            params.custom_extensions.push(CustomExtension::from_oid_content(policy::EXTENSION, content));
+        }
         Ok(params)
     }
 }

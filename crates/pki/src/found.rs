@@ -72,5 +72,6 @@ fn order<'a, R: CaRole>(
         purposes: R::PURPOSES,
         // SPIFFE X509-SVID §3.1: a signing certificate carries the trust domain's id, without a path.
         names: vec![AltName::Uri(spiffe::authority_uri(domain))],
+        assurance: None,
     }
 }

@@ -37,7 +37,8 @@ impl Issued {
 }
 
 impl IssuingCa {
-    /// A device's certificate: its SPIFFE id as the only name, for the client end of TLS.
+    /// A device's certificate: its SPIFFE id as the only name, for the client end of TLS, and where a key was enrolled, the policy that
+    /// says how surely it is where it is said to be.
     pub fn issue_device(&self, csr: &Csr, device: &DeviceIdentity) -> Result<Issued, PkiError> {
         let domain = self.certificate().trust_domain();
         let uri = spiffe::device_uri(domain, &device.tenant, &device.device).map_err(PkiError::Uri)?;
@@ -49,6 +50,7 @@ impl IssuingCa {
             kind: Kind::Leaf,
             purposes: Purposes { client: true, server: false },
             names: vec![AltName::Uri(uri)],
+            assurance: device.assurance,
         })
     }
 }
@@ -71,6 +73,7 @@ impl InfrastructureCa {
             kind: Kind::Leaf,
             purposes: Purposes { client: true, server: false },
             names: vec![AltName::Uri(uri)],
+            assurance: None,
         })
     }
 
@@ -87,6 +90,7 @@ impl InfrastructureCa {
             kind: Kind::Leaf,
             purposes: Purposes { client: false, server: true },
             names: server.names.iter().cloned().map(AltName::Server).collect(),
+            assurance: None,
         })
     }
 }

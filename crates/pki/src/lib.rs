@@ -19,6 +19,7 @@ mod issue;
 mod key;
 mod lint;
 pub mod pem;
+mod policy;
 mod recognize;
 mod server_name;
 pub mod spiffe;

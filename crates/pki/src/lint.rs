@@ -4,6 +4,7 @@
 //! and extension must be as ordered, and there may be no other.
 
 use crate::build::{AltName, Issuer, Kind, Order};
+use crate::policy;
 use crate::server_name::ServerName;
 use std::net::IpAddr;
 use x509_parser::certificate::TbsCertificate;
@@ -70,6 +71,9 @@ pub enum LintError {
     /// subjectKeyIdentifier is not that of the key.
     #[error("subjectKeyIdentifier is not that of the key")]
     SubjectKeyId,
+    /// certificatePolicies is not exactly what was ordered, or critical.
+    #[error("certificatePolicies is not as ordered, or critical")]
+    Policy,
     /// There is an extension that this authority does not write.
     #[error("unknown extension")]
     UnknownExtension,
@@ -97,6 +101,7 @@ impl LintError {
             Self::SubjectAltName => "lint-subject-alt-name",
             Self::AuthorityKeyId => "lint-authority-key-id",
             Self::SubjectKeyId => "lint-subject-key-id",
+            Self::Policy => "lint-policy",
             Self::UnknownExtension => "lint-unknown-extension",
             Self::RepeatedExtension => "lint-repeated-extension",
         }
@@ -161,6 +166,7 @@ fn check_extensions(
         (!order.names.is_empty(), LintError::SubjectAltName),
         (true, LintError::AuthorityKeyId),
         (true, LintError::SubjectKeyId),
+        (order.assurance.is_some(), LintError::Policy),
     ];
     let mut seen = Vec::new();
     for extension in tbs.extensions() {
@@ -226,6 +232,10 @@ fn judge(
         ParsedExtension::SubjectKeyIdentifier(found) => {
             (!critical && found.0 == order.key.id(), LintError::SubjectKeyId)
         }
+        ParsedExtension::CertificatePolicies(found) => (
+            !critical && policy::read(found) == order.assurance && order.assurance.is_some(),
+            LintError::Policy,
+        ),
         _ => (false, LintError::UnknownExtension),
     }
 }

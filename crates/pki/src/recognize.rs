@@ -5,8 +5,8 @@ use crate::ca::{CaCertificate, CaRole, Issuing, Root};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::{KeyId, PublicKey};
 use crate::lint::is_ecdsa_with_sha256;
-use crate::{CertificateError, IssuingCa, Validity, spiffe};
-use wardein_domain::{DeviceId, Principal, Serial, TenantId, TrustDomain};
+use crate::{CertificateError, IssuingCa, Validity, policy, spiffe};
+use wardein_domain::{Assurance, DeviceId, Principal, Serial, TenantId, TrustDomain};
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
@@ -23,6 +23,8 @@ pub struct DeviceIdentity {
     pub device: DeviceId,
     /// When it is valid.
     pub validity: Validity,
+    /// How surely its key is where it is said to be; none where nothing is said, as of a device that derives its keys.
+    pub assurance: Option<Assurance>,
 }
 
 /// What an operator's certificate says.
@@ -49,7 +51,8 @@ impl CaCertificate<Issuing> {
         let (domain, tenant, device) =
             spiffe::parse_device(parsed.client_uri()?).map_err(|_| CertificateError::Uri)?;
         ensure(domain == *self.trust_domain(), CertificateError::TrustDomain)?;
-        Ok(DeviceIdentity { serial: parsed.serial()?, tenant, device, validity: parsed.validity()? })
+        let (serial, validity, assurance) = (parsed.serial()?, parsed.validity()?, parsed.assurance()?);
+        Ok(DeviceIdentity { serial, tenant, device, validity, assurance })
     }
 }
 
@@ -162,6 +165,15 @@ impl<'a> Parsed<'a> {
         };
         (!found.any && found.other.is_empty())
             .then_some(Purposes { client: found.client_auth, server: found.server_auth })
+    }
+
+    /// What its policy says, which must be one of ours where there is one.
+    fn assurance(&self) -> Result<Option<Assurance>, CertificateError> {
+        let policies = self.extensions().find_map(|extension| match extension {
+            ParsedExtension::CertificatePolicies(found) => Some(found),
+            _ => None,
+        });
+        policies.map(|found| policy::read(found).ok_or(CertificateError::Use)).transpose()
     }
 
     /// The URI that is the only alternative name.

@@ -66,6 +66,7 @@ pub(crate) fn device() -> DeviceIdentity {
         tenant: "klinik-nord".parse().unwrap(),
         device: "pump-0001".parse().unwrap(),
         validity: Validity::starting(NOW, 86_400).unwrap(),
+        assurance: Some(wardein_domain::Assurance::TpmListed),
     }
 }
 

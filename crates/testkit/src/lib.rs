@@ -9,9 +9,11 @@
 
 mod clock;
 mod memory;
+mod soft_tpm;
 pub mod store_contract;
 mod swtpm;
 
 pub use clock::TestClock;
 pub use memory::{CrashPoint, MemoryStore};
+pub use soft_tpm::SoftTpm;
 pub use swtpm::Swtpm;

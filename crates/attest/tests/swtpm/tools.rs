@@ -205,7 +205,7 @@ impl Tpm {
         }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.0.folder().join(name)
     }
 
@@ -214,7 +214,7 @@ impl Tpm {
         self.run("tpm2_flushcontext", &["-t"]);
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let output = self.try_run(program, arguments);
         assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
         output

@@ -163,6 +163,7 @@ impl World {
             tenant: device.tenant.clone(),
             device: self.certify_as.map_or_else(|| device.device.clone(), |name| name.parse().unwrap()),
             validity: Validity::new(self.now, self.now + VALIDITY).unwrap(),
+            assurance: None,
         };
         let leaf = self.issuing.issue_device(&Csr::parse(csr).unwrap(), &identity).unwrap();
         let mut body = Vec::new();

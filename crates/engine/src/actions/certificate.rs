@@ -1,25 +1,38 @@
 //! The action `certificate`.
 
-use super::{Done, Performing};
+use super::Done;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::operators::new_serial;
-use crate::port::{Clock, Store, Table};
+use crate::port::{Change, Clock, Store, Table};
 use crate::rows::{self, CertificateRow};
-use wardein_domain::Event;
+use crate::rules::Rules;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Assurance, Event};
 use wardein_pki::{Csr, DeviceIdentity, Validity};
+
+/// What a certificate is issued by, and the change that it goes into.
+pub(crate) struct Certifying<'a> {
+    pub(crate) name: &'a DeviceName,
+    pub(crate) rules: &'a Rules,
+    /// Unix seconds.
+    pub(crate) now: u64,
+    /// How surely the key is where it is said to be, where that is known.
+    pub(crate) assurance: Option<Assurance>,
+    pub(crate) change: &'a mut Change,
+}
 
 impl<S: Store, C: Clock> Engine<S, C> {
     /// Builds, lints and signs a certificate; it is on record, with its serial, in the same change as the proof.
-    pub(super) fn issue_certificate(&self, csr: &Csr, performing: Performing<'_>) -> Result<Done, Error> {
-        let Performing { name, rules, now, change, .. } = performing;
+    pub(crate) fn issue_certificate(&self, csr: &Csr, certifying: Certifying<'_>) -> Result<Done, Error> {
+        let Certifying { name, rules, now, assurance, change } = certifying;
         let serial = new_serial()?;
         let validity = Validity::starting(now, rules.profile.certificate_validity())
             .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
             .map_err(Error::internal)?;
         let (not_before, not_after) = (validity.not_before(), validity.not_after());
-        let device =
-            DeviceIdentity { serial, tenant: name.tenant.clone(), device: name.device.clone(), validity };
+        let (tenant, device) = (name.tenant.clone(), name.device.clone());
+        let device = DeviceIdentity { serial, tenant, device, validity, assurance };
         let issued = self.authority.issuing.issue_device(csr, &device).map_err(Error::internal)?;
         let row = CertificateRow { not_before, not_after, revoked: None, der: issued.der().to_vec() };
         let key = rows::certificate_key(name, &serial);

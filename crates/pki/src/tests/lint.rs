@@ -4,9 +4,10 @@ use super::*;
 use crate::build::{AltName, Issuer, Kind, Order, Purposes};
 use crate::key::PublicKey;
 use crate::lint::check;
-use crate::{LintError, PkiError, issue};
+use crate::{LintError, PkiError, issue, policy};
 use rcgen::*;
 use std::cell::RefCell;
+use wardein_domain::Assurance;
 
 /// Captures what it is given to sign.
 struct Capture {
@@ -57,6 +58,7 @@ fn order(key: &PublicKey) -> Order<'_> {
         kind: Kind::Leaf,
         purposes: Purposes { client: true, server: false },
         names: vec![AltName::Uri(URI.to_owned())],
+        assurance: Some(Assurance::TpmVendor),
     }
 }
 
@@ -264,7 +266,7 @@ fn subject_key_identifier_is_the_keys() {
 
 #[test]
 fn other_extensions() {
-    for oid in [&[1, 2, 3][..], &[2, 5, 29, 18], &[2, 5, 29, 32], &[2, 5, 29, 30]] {
+    for oid in [&[1, 2, 3][..], &[2, 5, 29, 18], &[2, 5, 29, 30]] {
         let with = |params: &mut CertificateParams| params.custom_extensions.push(extension(oid, &[5, 0]));
         assert!(matches!(lint(with), Err(LintError::UnknownExtension | LintError::Malformed)), "{oid:?}");
     }
@@ -274,6 +276,34 @@ fn other_extensions() {
         bench.params.custom_extensions.push(extension(&[2, 5, 29, 14], &content));
     };
     assert_eq!(lint_after(again, |_| ()), Err(LintError::RepeatedExtension));
+}
+
+#[test]
+fn the_policy_is_that_of_the_level_ordered_and_no_other() {
+    let with = |content: Vec<u8>| {
+        move |params: &mut CertificateParams| {
+            params.custom_extensions = vec![extension(policy::EXTENSION, &content)];
+        }
+    };
+    assert_eq!(lint(with(policy::content(Assurance::TpmVendor))), Ok(()));
+    for level in Assurance::ALL.into_iter().skip(1) {
+        assert_eq!(lint(with(policy::content(level))), Err(LintError::Policy), "{level}");
+    }
+    // anyPolicy (RFC 5280 §4.2.1.4).
+    assert_eq!(lint(with(vec![0x30, 8, 0x30, 6, 6, 4, 0x55, 0x1d, 0x20, 0])), Err(LintError::Policy));
+    assert_eq!(lint(|params| params.custom_extensions.clear()), Err(LintError::Policy));
+    let critical = |params: &mut CertificateParams| params.custom_extensions[0].set_criticality(true);
+    assert_eq!(lint(critical), Err(LintError::Policy));
+    // One where none was ordered.
+    let (authority, csr) = (Authority::found(), csr());
+    let order = order(csr.public_key());
+    let issuer = authority.issuing.certificate().issuer();
+    let key = PublicKey::from(*authority.issuing.key().verifying_key());
+    let signer = Capture { key, algorithm: &PKCS_ECDSA_P256_SHA256, tbs: RefCell::default() };
+    let (params, issuer_params) = (order.params().unwrap(), issuer.params());
+    params.signed_by(csr.public_key(), &rcgen::Issuer::from_params(&issuer_params, &signer)).unwrap();
+    let without = Order { assurance: None, ..order };
+    assert_eq!(check(&signer.tbs.take(), &without, &issuer).err(), Some(LintError::Policy));
 }
 
 #[test]

@@ -1960,6 +1960,754 @@ pub mod admin_service_server {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyPolicy {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 16, of 48 KiB in DER together. Empty for none.
+    #[prost(string, tag = "2")]
+    pub vendor_roots: ::prost::alloc::string::String,
+    /// Whether a TPM that is not listed and shows no certificate is trusted on first use. Any program can then claim to be a TPM;
+    /// the level `tpm-first-use` says so.
+    #[prost(bool, tag = "3")]
+    pub first_use: bool,
+    /// What else may keep a key, by the station's word: `secure-element`, `pkcs11`, `software`.
+    ///
+    /// Next unused field number: 5.
+    #[prost(string, repeated, tag = "4")]
+    pub keepers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutKeyPolicyRequest {
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<KeyPolicy>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutKeyPolicyResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKeyPolicyRequest {
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetKeyPolicyResponse {
+    /// Where none was set: one that trusts nothing but the list.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<KeyPolicy>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddEndorsementKeysRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// 1 to 500; each the SHA-256 of a key's DER SubjectPublicKeyInfo, 32 bytes.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub digests: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddEndorsementKeysResponse {
+    /// How many of them were not on the list before.
+    ///
+    /// Next unused field number: 2.
+    #[prost(uint32, tag = "1")]
+    pub added: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveEndorsementKeysRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// 1 to 500, as they were added.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub digests: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveEndorsementKeysResponse {
+    /// How many of them were on the list.
+    ///
+    /// Next unused field number: 2.
+    #[prost(uint32, tag = "1")]
+    pub removed: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEndorsementKeysRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// 1 to 1000; 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// From the previous page; empty for the first.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEndorsementKeysResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<EndorsementKey>,
+    /// Empty on the last page.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndorsementKey {
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// Unix seconds.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint64, tag = "2")]
+    pub added_at: u64,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod attestation_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Which keys the devices of a tenant may sign with (DDKG-1 section 5.1). Callers: role `admin` everywhere, `tenant-admin` within
+    /// its tenant; `auditor` where it only reads. What is set holds for enrollments from then on; keys that were enrolled stay.
+    #[derive(Debug, Clone)]
+    pub struct AttestationServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> AttestationServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AttestationServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            AttestationServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Sets the policy of a tenant, whole. Asking twice is fine.
+        pub async fn put_key_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutKeyPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutKeyPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/PutKeyPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.AttestationService", "PutKeyPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_key_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetKeyPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetKeyPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/GetKeyPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.AttestationService", "GetKeyPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts endorsement keys on the tenant's list, so that their TPMs are trusted. One that is on it stays as it is.
+        pub async fn add_endorsement_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddEndorsementKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddEndorsementKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/AddEndorsementKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.AttestationService",
+                        "AddEndorsementKeys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes them off again. One that is not on it is no error.
+        pub async fn remove_endorsement_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveEndorsementKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveEndorsementKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/RemoveEndorsementKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.AttestationService",
+                        "RemoveEndorsementKeys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The list, in order of the digests.
+        pub async fn list_endorsement_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListEndorsementKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEndorsementKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/ListEndorsementKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.AttestationService",
+                        "ListEndorsementKeys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod attestation_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with AttestationServiceServer.
+    #[async_trait]
+    pub trait AttestationService: std::marker::Send + std::marker::Sync + 'static {
+        /// Sets the policy of a tenant, whole. Asking twice is fine.
+        async fn put_key_policy(
+            &self,
+            request: tonic::Request<super::PutKeyPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutKeyPolicyResponse>,
+            tonic::Status,
+        >;
+        async fn get_key_policy(
+            &self,
+            request: tonic::Request<super::GetKeyPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetKeyPolicyResponse>,
+            tonic::Status,
+        >;
+        /// Puts endorsement keys on the tenant's list, so that their TPMs are trusted. One that is on it stays as it is.
+        async fn add_endorsement_keys(
+            &self,
+            request: tonic::Request<super::AddEndorsementKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddEndorsementKeysResponse>,
+            tonic::Status,
+        >;
+        /// Takes them off again. One that is not on it is no error.
+        async fn remove_endorsement_keys(
+            &self,
+            request: tonic::Request<super::RemoveEndorsementKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveEndorsementKeysResponse>,
+            tonic::Status,
+        >;
+        /// The list, in order of the digests.
+        async fn list_endorsement_keys(
+            &self,
+            request: tonic::Request<super::ListEndorsementKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEndorsementKeysResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Which keys the devices of a tenant may sign with (DDKG-1 section 5.1). Callers: role `admin` everywhere, `tenant-admin` within
+    /// its tenant; `auditor` where it only reads. What is set holds for enrollments from then on; keys that were enrolled stay.
+    #[derive(Debug)]
+    pub struct AttestationServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> AttestationServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for AttestationServiceServer<T>
+    where
+        T: AttestationService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.AttestationService/PutKeyPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutKeyPolicySvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::PutKeyPolicyRequest>
+                    for PutKeyPolicySvc<T> {
+                        type Response = super::PutKeyPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutKeyPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::put_key_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutKeyPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AttestationService/GetKeyPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetKeyPolicySvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::GetKeyPolicyRequest>
+                    for GetKeyPolicySvc<T> {
+                        type Response = super::GetKeyPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetKeyPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::get_key_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetKeyPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AttestationService/AddEndorsementKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddEndorsementKeysSvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::AddEndorsementKeysRequest>
+                    for AddEndorsementKeysSvc<T> {
+                        type Response = super::AddEndorsementKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddEndorsementKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::add_endorsement_keys(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddEndorsementKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AttestationService/RemoveEndorsementKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveEndorsementKeysSvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::RemoveEndorsementKeysRequest>
+                    for RemoveEndorsementKeysSvc<T> {
+                        type Response = super::RemoveEndorsementKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveEndorsementKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::remove_endorsement_keys(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveEndorsementKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AttestationService/ListEndorsementKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEndorsementKeysSvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::ListEndorsementKeysRequest>
+                    for ListEndorsementKeysSvc<T> {
+                        type Response = super::ListEndorsementKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListEndorsementKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::list_endorsement_keys(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEndorsementKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for AttestationServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.AttestationService";
+    impl<T> tonic::server::NamedService for AttestationServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEntriesRequest {
     /// Empty for all that the caller may see.
     #[prost(string, tag = "1")]
@@ -2921,6 +3669,43 @@ pub struct ProveResponse {
     pub rekey_due: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProveBySignatureRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "3")]
+    pub challenge: ::prost::alloc::vec::Vec<u8>,
+    /// 32 random bytes of the device.
+    #[prost(bytes = "vec", tag = "4")]
+    pub device_nonce: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "5")]
+    pub action: ::prost::alloc::string::String,
+    /// The action's body; its SHA-256 is what is signed.
+    #[prost(bytes = "vec", tag = "6")]
+    pub body: ::prost::alloc::vec::Vec<u8>,
+    /// ECDSA P-256 with SHA-256 over the 32 bytes of the transcript, DER, at most 72 bytes.
+    ///
+    /// Next unused field number: 8.
+    #[prost(bytes = "vec", tag = "7")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProveBySignatureResponse {
+    /// Unix seconds.
+    #[prost(uint64, tag = "1")]
+    pub server_time: u64,
+    /// The action's reply body.
+    #[prost(bytes = "vec", tag = "2")]
+    pub body: ::prost::alloc::vec::Vec<u8>,
+    /// By the authority's identity key over transcript("ack", ...), ECDSA P-256 with SHA-256, DER. The device believes no reply
+    /// without it.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfirmEnrollmentRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
@@ -3063,6 +3848,32 @@ pub mod device_service_client {
                 .insert(GrpcMethod::new("wardein.v1.DeviceService", "Prove"));
             self.inner.unary(req, path, codec).await
         }
+        /// The same of a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
+        /// `trust-bundle`. A challenge is good for one signature.
+        pub async fn prove_by_signature(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ProveBySignatureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProveBySignatureResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.DeviceService/ProveBySignature",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.DeviceService", "ProveBySignature"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The confirmation of an enrollment, again, from the device itself.
         pub async fn confirm_enrollment(
             &mut self,
@@ -3119,6 +3930,15 @@ pub mod device_service_server {
             &self,
             request: tonic::Request<super::ProveRequest>,
         ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status>;
+        /// The same of a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
+        /// `trust-bundle`. A challenge is good for one signature.
+        async fn prove_by_signature(
+            &self,
+            request: tonic::Request<super::ProveBySignatureRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProveBySignatureResponse>,
+            tonic::Status,
+        >;
         /// The confirmation of an enrollment, again, from the device itself.
         async fn confirm_enrollment(
             &self,
@@ -3279,6 +4099,52 @@ pub mod device_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ProveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.DeviceService/ProveBySignature" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProveBySignatureSvc<T: DeviceService>(pub Arc<T>);
+                    impl<
+                        T: DeviceService,
+                    > tonic::server::UnaryService<super::ProveBySignatureRequest>
+                    for ProveBySignatureSvc<T> {
+                        type Response = super::ProveBySignatureResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProveBySignatureRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeviceService>::prove_by_signature(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProveBySignatureSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3520,6 +4386,109 @@ pub struct Failure {
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
 }
+/// Structures are as TPM 2.0 marshals them; TPM2B ones begin with their length of two bytes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginTpmEnrollmentRequest {
+    /// What EnrollRequest says of these four.
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub udi: ::prost::alloc::string::String,
+    /// TPM2B_PUBLIC of the endorsement key: one of the TCG's templates for RSA-2048, P-256 or P-384; at most 640 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub ek_public: ::prost::alloc::vec::Vec<u8>,
+    /// Its certificate, DER, and behind it the CAs between it and a vendor's root: at most 5 of 4 KiB each. None for a key that is
+    /// listed, or is trusted on first use.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub ek_certificates: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// TPM2B_PUBLIC of the attestation key: restricted, bound to its TPM, only for signing; at most 640 bytes.
+    ///
+    /// Next unused field number: 8.
+    #[prost(bytes = "vec", tag = "7")]
+    pub ak_public: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginTpmEnrollmentResponse {
+    /// For the second step, which needs it as it is: opaque, sealed, at most 2 KiB.
+    #[prost(bytes = "vec", tag = "1")]
+    pub ticket: ::prost::alloc::vec::Vec<u8>,
+    /// For TPM2_ActivateCredential: contents of the TPM2B_ID_OBJECT, without its length.
+    #[prost(bytes = "vec", tag = "2")]
+    pub id_object: ::prost::alloc::vec::Vec<u8>,
+    /// For TPM2_ActivateCredential: contents of the TPM2B_ENCRYPTED_SECRET, without its length.
+    #[prost(bytes = "vec", tag = "3")]
+    pub encrypted_secret: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes: the qualifying data of TPM2_Certify.
+    #[prost(bytes = "vec", tag = "4")]
+    pub nonce: ::prost::alloc::vec::Vec<u8>,
+    /// Unix seconds: until when the second step is taken.
+    ///
+    /// Next unused field number: 6.
+    #[prost(uint64, tag = "5")]
+    pub expires_at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FinishTpmEnrollmentRequest {
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub ticket: ::prost::alloc::vec::Vec<u8>,
+    /// The 32 bytes that TPM2_ActivateCredential gave.
+    #[prost(bytes = "vec", tag = "3")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+    /// TPM2B_PUBLIC of the device's key: P-256, bound to its TPM, only for signing, not restricted; at most 640 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub device_key: ::prost::alloc::vec::Vec<u8>,
+    /// TPMS_ATTEST of TPM2_Certify of that key by the attestation key, without a length before it; at most 320 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub attested: ::prost::alloc::vec::Vec<u8>,
+    /// TPMT_SIGNATURE of it.
+    ///
+    /// Next unused field number: 7.
+    #[prost(bytes = "vec", tag = "6")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrollKeyRequest {
+    /// What EnrollRequest says of these four.
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub udi: ::prost::alloc::string::String,
+    /// `secure-element`, `pkcs11` or `software`.
+    #[prost(string, tag = "5")]
+    pub keeper: ::prost::alloc::string::String,
+    /// A PKCS#10 request, DER, at most 4 KiB, whose signature shows that somebody has the key, which is on P-256. Nothing else is
+    /// taken from it.
+    ///
+    /// Next unused field number: 7.
+    #[prost(bytes = "vec", tag = "6")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+}
+/// A device that is enrolled by the key that it signs with (DDKG-1 section 5.1). It is active at once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrolledKey {
+    /// The tenant, which enters every transcript.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// SHA-256 of the key's DER SubjectPublicKeyInfo.
+    #[prost(bytes = "vec", tag = "2")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+    /// How surely the key is where it is said to be: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
+    /// `stated-pkcs11` or `software`.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub assurance: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod provisioning_service_client {
@@ -3679,6 +4648,88 @@ pub mod provisioning_service_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
+        /// First step for a device whose key is in a TPM 2.0: judges its endorsement key by the tenant's policy, and gives a credential
+        /// that only this TPM opens. It stores nothing; the same again begins anew.
+        pub async fn begin_tpm_enrollment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginTpmEnrollmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginTpmEnrollmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/BeginTpmEnrollment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ProvisioningService",
+                        "BeginTpmEnrollment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Second step: what was in the credential, and what TPM2_Certify says of the device's key. The same again, after a lost reply,
+        /// is answered alike.
+        pub async fn finish_tpm_enrollment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FinishTpmEnrollmentRequest>,
+        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/FinishTpmEnrollment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.ProvisioningService",
+                        "FinishTpmEnrollment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Enrolls a device by a key of which nothing shows where it is, if the tenant's policy allows it. The level says so wherever it
+        /// is told. The same again is answered alike.
+        pub async fn enroll_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnrollKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/EnrollKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ProvisioningService", "EnrollKey"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3719,6 +4770,27 @@ pub mod provisioning_service_server {
             tonic::Response<Self::EnrollStreamStream>,
             tonic::Status,
         >;
+        /// First step for a device whose key is in a TPM 2.0: judges its endorsement key by the tenant's policy, and gives a credential
+        /// that only this TPM opens. It stores nothing; the same again begins anew.
+        async fn begin_tpm_enrollment(
+            &self,
+            request: tonic::Request<super::BeginTpmEnrollmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginTpmEnrollmentResponse>,
+            tonic::Status,
+        >;
+        /// Second step: what was in the credential, and what TPM2_Certify says of the device's key. The same again, after a lost reply,
+        /// is answered alike.
+        async fn finish_tpm_enrollment(
+            &self,
+            request: tonic::Request<super::FinishTpmEnrollmentRequest>,
+        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status>;
+        /// Enrolls a device by a key of which nothing shows where it is, if the tenant's policy allows it. The level says so wherever it
+        /// is told. The same again is answered alike.
+        async fn enroll_key(
+            &self,
+            request: tonic::Request<super::EnrollKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status>;
     }
     /// Enrolling devices at the factory. Callers: role `station`, within its tenant, quota and validity. A station relays
     /// messages and learns no secret.
@@ -3933,6 +5005,150 @@ pub mod provisioning_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ProvisioningService/BeginTpmEnrollment" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginTpmEnrollmentSvc<T: ProvisioningService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::BeginTpmEnrollmentRequest>
+                    for BeginTpmEnrollmentSvc<T> {
+                        type Response = super::BeginTpmEnrollmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginTpmEnrollmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningService>::begin_tpm_enrollment(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginTpmEnrollmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ProvisioningService/FinishTpmEnrollment" => {
+                    #[allow(non_camel_case_types)]
+                    struct FinishTpmEnrollmentSvc<T: ProvisioningService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::FinishTpmEnrollmentRequest>
+                    for FinishTpmEnrollmentSvc<T> {
+                        type Response = super::EnrolledKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FinishTpmEnrollmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningService>::finish_tpm_enrollment(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FinishTpmEnrollmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ProvisioningService/EnrollKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnrollKeySvc<T: ProvisioningService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::EnrollKeyRequest>
+                    for EnrollKeySvc<T> {
+                        type Response = super::EnrolledKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnrollKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningService>::enroll_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnrollKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -4447,10 +5663,14 @@ pub struct CheckResponse {
     #[prost(string, tag = "6")]
     pub device_id: ::prost::alloc::string::String,
     /// The lifecycle state on record.
-    ///
-    /// Next unused field number: 8.
     #[prost(string, tag = "7")]
     pub state: ::prost::alloc::string::String,
+    /// How surely the key that the device signs with is where it is said to be, as EnrolledKey says it; empty for a device that
+    /// derives its keys.
+    ///
+    /// Next unused field number: 9.
+    #[prost(string, tag = "8")]
+    pub assurance: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {

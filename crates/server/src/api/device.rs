@@ -2,7 +2,7 @@
 
 use super::{Api, reply};
 use crate::convert::device::{confirmation, offer, proof, reply as proved};
-use crate::convert::device_name;
+use crate::convert::{device_name, signing};
 use crate::request::Context;
 use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
@@ -33,6 +33,23 @@ impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> 
             let answer = self.finish(None, work).await?;
             self.shared.metrics.proved(is_certificate);
             Ok(proved(answer))
+        };
+        reply(prove.await)
+    }
+
+    async fn prove_by_signature(
+        &self,
+        request: Request<v1::ProveBySignatureRequest>,
+    ) -> Result<Response<v1::ProveBySignatureResponse>, Status> {
+        let prove = async {
+            let context = Context::of(&request)?;
+            let (signed, body) = signing::signed(request.into_inner())?;
+            let is_certificate = signed.action.as_str() == CERTIFICATE;
+            let engine = self.shared.engine.clone();
+            let work = async move { engine.prove_by_signature(context.request_id(), &signed, &body).await };
+            let answer = self.finish(None, work).await?;
+            self.shared.metrics.proved(is_certificate);
+            Ok(signing::reply(answer))
         };
         reply(prove.await)
     }

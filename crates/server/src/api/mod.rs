@@ -1,6 +1,7 @@
 //! The handlers: what they are handed becomes domain types, the engine decides, its answer becomes wire types.
 
 mod admin;
+mod attestation;
 mod audit;
 mod certificates;
 mod device;
@@ -91,6 +92,7 @@ impl<S: Store, C: Clock> Services<S, C> {
         let (services, limit) = (self, self.api.shared.limits.message_bytes);
         add!(routes, services, limit:
             admin_service_server::AdminServiceServer,
+            attestation_service_server::AttestationServiceServer,
             audit_service_server::AuditServiceServer,
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,

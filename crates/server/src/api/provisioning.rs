@@ -3,6 +3,7 @@
 use super::stream::{Answers, answers};
 use super::{Api, reply};
 use crate::convert::provisioning::{confirmation, order, reply as enrolled};
+use crate::convert::signing;
 use crate::request::Context;
 use crate::status::Failed;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -64,6 +65,50 @@ impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService fo
             self.confirm_one(context.caller()?, Method::Confirm, request.into_inner()).await
         };
         reply(confirm.await)
+    }
+
+    async fn begin_tpm_enrollment(
+        &self,
+        request: Request<v1::BeginTpmEnrollmentRequest>,
+    ) -> Result<Response<v1::BeginTpmEnrollmentResponse>, Status> {
+        let begin = || -> Result<_, Failed> {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let evidence = signing::evidence(request.into_inner())?;
+            Ok(signing::challenge(self.shared.engine.begin_tpm_enrollment(&caller, &evidence)?))
+        };
+        reply(begin())
+    }
+
+    async fn finish_tpm_enrollment(
+        &self,
+        request: Request<v1::FinishTpmEnrollmentRequest>,
+    ) -> Result<Response<v1::EnrolledKey>, Status> {
+        let finish = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let activation = signing::activation(request.into_inner())?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.finish_tpm_enrollment(&by, activation).await };
+            let enrolled = self.finish(Some((caller, Method::FinishTpmEnrollment)), work).await?;
+            self.shared.metrics.enrolled();
+            Ok(signing::enrolled(&enrolled))
+        };
+        reply(finish.await)
+    }
+
+    async fn enroll_key(
+        &self,
+        request: Request<v1::EnrollKeyRequest>,
+    ) -> Result<Response<v1::EnrolledKey>, Status> {
+        let enroll = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (order, keeper, csr) = signing::key(request.into_inner())?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.enroll_key(&by, &order, keeper, &csr).await };
+            let enrolled = self.finish(Some((caller, Method::EnrollKey)), work).await?;
+            self.shared.metrics.enrolled();
+            Ok(signing::enrolled(&enrolled))
+        };
+        reply(enroll.await)
     }
 
     async fn enroll_stream(

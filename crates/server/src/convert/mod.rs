@@ -1,6 +1,7 @@
 //! Wire types to domain types and back. Each field from outside becomes a domain type here, once, or is refused by its name and bound.
 
 pub(crate) mod admin;
+pub(crate) mod attestation;
 pub(crate) mod audit;
 pub(crate) mod certificates;
 pub(crate) mod device;
@@ -9,6 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod profiles;
 pub(crate) mod provisioning;
 pub(crate) mod release;
+pub(crate) mod signing;
 pub(crate) mod trust;
 
 use std::fmt;

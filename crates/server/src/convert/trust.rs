@@ -30,6 +30,7 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         tenant: answer.tenant.to_string(),
         device_id: text(answer.device.as_ref()),
         state: text(answer.state.as_ref()),
+        assurance: text(answer.assurance.as_ref()),
     }
 }
 

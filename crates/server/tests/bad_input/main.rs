@@ -17,5 +17,6 @@ mod keys;
 mod provisioning;
 mod queries;
 mod release;
+mod signing;
 mod storage;
 mod world;

@@ -1,0 +1,159 @@
+//! Enrolling a device by the key that it signs with.
+
+use super::key::{SeenChallenges, SignatureKeyRow, key_id};
+use crate::api::Caller;
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Store, Table};
+use crate::provisioning::{check_device_id, put, target};
+use crate::rows::{self, DeviceRow, Written};
+use wardein_attest::EkDigest;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{
+    Assurance, DeviceId, DeviceState, Event, KeyKeeper, ModelName, Outcome, ProfileName, TenantId, Udi,
+};
+use wardein_pki::{Csr, PublicKey};
+
+/// A device that is to be enrolled by a key, with what the factory vouches for. The tenant is the station's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyOrder {
+    /// The device.
+    pub device: DeviceId,
+    /// The profile that it is to follow.
+    pub profile: ProfileName,
+    /// Its model.
+    pub model: Option<ModelName>,
+    /// Its unique device identifier.
+    pub udi: Option<Udi>,
+}
+
+/// A device that is enrolled by a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledKey {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// SHA-256 of the key's SubjectPublicKeyInfo.
+    pub key_id: [u8; 32],
+    /// How surely it is where it is said to be.
+    pub assurance: Assurance,
+}
+
+/// A key that was judged.
+pub(super) struct NewKey {
+    pub(super) key: PublicKey,
+    pub(super) assurance: Assurance,
+    pub(super) ek: Option<EkDigest>,
+    pub(super) ak: Option<Vec<u8>>,
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Enrolls a device by the key of a PKCS#10 request. Where the key is, only the station says.
+    pub async fn enroll_key(
+        &self,
+        caller: &Caller,
+        order: &KeyOrder,
+        keeper: KeyKeeper,
+        csr: &[u8],
+    ) -> Result<EnrolledKey, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        if !self.key_policy(tenant)?.policy.keepers.contains(&keeper) {
+            let message = format_args!("keeper: the tenant's policy for keys takes none in {keeper}");
+            return Err(Error::new(Kind::Denied, "keeper-not-allowed", message));
+        }
+        let csr = Csr::parse(csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+        let new = NewKey { key: *csr.public_key(), assurance: keeper.assurance(), ek: None, ak: None };
+        self.put_key(caller, order, &new).await
+    }
+
+    /// Puts a device on record with its key, active at once. The same key again is answered by what is on record.
+    pub(super) async fn put_key(
+        &self,
+        caller: &Caller,
+        order: &KeyOrder,
+        new: &NewKey,
+    ) -> Result<EnrolledKey, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        check_device_id(&order.device)?;
+        self.rules_of(tenant, &order.profile)?;
+        let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
+        let takes_quota = self.directory.device(&name).is_none();
+        if takes_quota {
+            self.directory.take_quota(&caller.principal.serial)?;
+        }
+        let outcome = self.transact(|| self.decide_key(caller, &name, order, new)).await;
+        let is_new = matches!(&outcome, Ok((_, Some((1, _)))));
+        if takes_quota && !is_new {
+            self.directory.release_quota(&caller.principal.serial);
+        }
+        let (enrolled, written) = outcome?;
+        if let Some((version, row)) = &written {
+            self.directory.put_device(&name, *version, row)?;
+        }
+        Ok(enrolled)
+    }
+
+    fn decide_key(
+        &self,
+        caller: &Caller,
+        name: &DeviceName,
+        order: &KeyOrder,
+        new: &NewKey,
+    ) -> Result<Decision<(EnrolledKey, Written)>, Error> {
+        let key = rows::device_key(name);
+        let row: Option<(u64, DeviceRow)> = rows::load(&self.store, Table::Device, &key)?;
+        let present = self.signature_key(name)?;
+        let state = row.as_ref().map(|(_, row)| rows::word("device state", &row.state)).transpose()?;
+        if let Some(state) = state.filter(|state: &DeviceState| state.is_final()) {
+            let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
+            return Err(Error::new(Kind::Precondition, code, format_args!("the device was {state}")));
+        }
+        let key_id = key_id(&new.key).0;
+        let answer = |assurance| EnrolledKey { tenant: name.tenant.clone(), key_id, assurance };
+        let is_anew = state == Some(DeviceState::Pending);
+        if let Some((_, present)) = &present
+            && !is_anew
+            && present.key()? == new.key
+        {
+            return Ok(Decision { change: Change::default(), answer: (answer(present.assurance()?), None) });
+        }
+        // An administrator let it enroll anew: only then is a device pending that signs.
+        if row.is_some() && !(is_anew && present.is_some()) {
+            let message =
+                "the device is enrolled already, with another key; revoke it, or enroll another device";
+            return Err(Error::new(Kind::Exists, "already-enrolled", message));
+        }
+        let station = row.as_ref().map_or(*caller.principal.serial.as_bytes(), |(_, row)| row.station);
+        let written = DeviceRow {
+            state: DeviceState::Active.to_string(),
+            state_reason: None,
+            profile: order.profile.to_string(),
+            model: order.model.as_ref().map(ToString::to_string),
+            udi: order.udi.as_ref().map(ToString::to_string),
+            enrolled_at: self.now(),
+            enrolled_by: caller.principal.to_string(),
+            station,
+            attributes: Vec::new(),
+            rotation: rows::RotationRow::default(),
+            assurance: Some(new.assurance.to_string()),
+        };
+        let signing = SignatureKeyRow {
+            point: new.key.verifying_key().0.to_vec(),
+            assurance: new.assurance.to_string(),
+            ek: new.ek.map(|ek| ek.0.0),
+            ak: new.ak.clone(),
+            last_seen: 0,
+            seen: present.as_ref().map_or_else(SeenChallenges::default, |(_, row)| row.seen.clone()),
+        };
+        let mut change = Change::default();
+        let version = row.map(|(version, _)| version);
+        change.writes.push(put(Table::Device, &key, version, rows::encode(&written)?));
+        let signing_version = present.map(|(version, _)| version);
+        change.writes.push(put(Table::SignatureKey, &key, signing_version, rows::encode(&signing)?));
+        let entry = self.entry(caller, Event::KeyEnrolled, target(name), Outcome::Done);
+        let ek = new.ek.map_or_else(String::new, |ek| format!(", endorsement key {ek}"));
+        let detail = format!("{}, key {}{ek}", new.assurance, EkDigest(wardein_crypto::Digest(key_id)));
+        change.record(&entry.with(detail))?;
+        let written = Some((version.unwrap_or(0) + 1, written));
+        Ok(Decision { change, answer: (answer(new.assurance), written) })
+    }
+}

@@ -1,0 +1,117 @@
+//! Which keys the devices of a tenant may sign with.
+
+use crate::api::Caller;
+use crate::engine::{Decision, Engine};
+use crate::error::Error;
+use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::rows;
+use serde::{Deserialize, Serialize};
+use wardein_domain::{Event, KeyKeeper, Outcome, TenantId};
+use wardein_pki::VendorRoots;
+
+/// What a tenant trusts to keep a key, besides the TPMs on its list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyPolicy {
+    /// The certificates of TPM vendors, DER.
+    pub vendor_roots: Vec<Vec<u8>>,
+    /// Whether what shows no certificate and is not listed is taken for a TPM.
+    pub first_use: bool,
+    /// What else may keep a key, by the station's word.
+    pub keepers: Vec<KeyKeeper>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyPolicyRow {
+    vendor_roots: Vec<Vec<u8>>,
+    first_use: bool,
+    keepers: Vec<String>,
+}
+
+/// A policy as it is on record: 0 is the version of one that was never set.
+pub(super) struct StoredPolicy {
+    pub(super) version: u64,
+    pub(super) policy: KeyPolicy,
+}
+
+impl KeyPolicy {
+    /// The most vendor roots.
+    pub const MAX_ROOTS: usize = 16;
+
+    /// The most bytes of all of them together.
+    pub const MAX_ROOTS_LEN: usize = 48 * 1024;
+
+    pub(super) fn roots(&self) -> Result<VendorRoots, Error> {
+        let ders: Vec<&[u8]> = self.vendor_roots.iter().map(Vec::as_slice).collect();
+        VendorRoots::new(&ders).map_err(|error| Error::invalid(format_args!("policy.vendor_roots: {error}")))
+    }
+
+    fn judge(&self) -> Result<(), Error> {
+        let length: usize = self.vendor_roots.iter().map(Vec::len).sum();
+        if self.vendor_roots.len() > Self::MAX_ROOTS || length > Self::MAX_ROOTS_LEN {
+            return Err(Error::invalid(format_args!(
+                "policy.vendor_roots: are {} certificates of {length} bytes; it takes at most {} of {} together",
+                self.vendor_roots.len(),
+                Self::MAX_ROOTS,
+                Self::MAX_ROOTS_LEN
+            )));
+        }
+        self.roots().map(|_| ())
+    }
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Sets the policy of a tenant, whole. What is set already is fine.
+    pub async fn put_key_policy(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        mut policy: KeyPolicy,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, &tenant)?;
+        policy.judge()?;
+        policy.keepers.sort_by_key(|keeper| keeper.as_str());
+        policy.keepers.dedup();
+        self.transact(|| {
+            let StoredPolicy { version, policy: before } = self.key_policy(&tenant)?;
+            let mut change = Change::default();
+            if version != 0 && before == policy {
+                return Ok(Decision { change, answer: () });
+            }
+            let row = KeyPolicyRow {
+                vendor_roots: policy.vendor_roots.clone(),
+                first_use: policy.first_use,
+                keepers: policy.keepers.iter().map(ToString::to_string).collect(),
+            };
+            let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
+            let (key, value) = (tenant.as_str().as_bytes().to_vec(), Some(rows::encode(&row)?));
+            change.writes.push(Write { table: Table::KeyPolicy, key, expect, value });
+            let target = format_args!("tenant/{tenant}");
+            let entry = self.entry(caller, Event::KeyPolicyPut, target, Outcome::Done).in_tenant(&tenant);
+            let (roots, first_use) = (policy.vendor_roots.len(), policy.first_use);
+            let keepers = row.keepers.join(", ");
+            change.record(&entry.with(format_args!(
+                "{roots} vendor roots, first use {first_use}, keepers by word: {keepers}"
+            )))?;
+            Ok(Decision { change, answer: () })
+        })
+        .await
+    }
+
+    /// The policy of a tenant; where none was set, one that trusts its list alone.
+    pub fn get_key_policy(&self, caller: &Caller, tenant: &TenantId) -> Result<KeyPolicy, Error> {
+        self.require_tenant(caller, tenant)?;
+        Ok(self.key_policy(tenant)?.policy)
+    }
+
+    pub(super) fn key_policy(&self, tenant: &TenantId) -> Result<StoredPolicy, Error> {
+        let row: Option<(u64, KeyPolicyRow)> =
+            rows::load(&self.store, Table::KeyPolicy, tenant.as_str().as_bytes())?;
+        let Some((version, row)) = row else {
+            return Ok(StoredPolicy { version: 0, policy: KeyPolicy::default() });
+        };
+        let keeper = |word: &String| rows::word("keeper", word);
+        let keepers = row.keepers.iter().map(keeper).collect::<Result<_, _>>()?;
+        let policy = KeyPolicy { vendor_roots: row.vendor_roots, first_use: row.first_use, keepers };
+        Ok(StoredPolicy { version, policy })
+    }
+}

@@ -1,0 +1,163 @@
+//! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
+
+use super::key::{SignatureKeyRow, key_id};
+use crate::actions::{Ask, Certifying};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Store, Table};
+use crate::provisioning::target;
+use crate::rows;
+use std::sync::Arc;
+use wardein_crypto::Digest;
+use wardein_ddkg::message::{SignatureClaim, ack_transcript};
+use wardein_ddkg::{Challenge, DeviceName};
+use wardein_domain::{Action, Actor, AuditEntry, DeviceState, Event, Method, Outcome};
+
+/// A request that a device signed. Its body travels beside it.
+#[derive(Debug, Clone)]
+pub struct SignedRequest {
+    /// Who asks.
+    pub device: DeviceName,
+    /// The challenge that it answers.
+    pub challenge: Challenge,
+    /// 32 random bytes of the device.
+    pub nonce: [u8; 32],
+    /// What is asked for.
+    pub action: Action,
+    /// Of the transcript, DER.
+    pub signature: Vec<u8>,
+}
+
+/// The answer to a signed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedReply {
+    /// Unix seconds.
+    pub server_time: u64,
+    /// The action's reply body.
+    pub body: Vec<u8>,
+    /// By the identity key, DER.
+    pub signature: Vec<u8>,
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Verifies a signed request, does what it asks, and answers when all of it is durable.
+    pub async fn prove_by_signature(
+        &self,
+        request_id: &str,
+        request: &SignedRequest,
+        body: &[u8],
+    ) -> Result<SignedReply, Error> {
+        if matches!(request.action.as_str(), "rekey" | "attributes") {
+            let message = format_args!("action: {} is for devices that derive their keys", request.action);
+            return Err(Error::new(Kind::Invalid, "action-needs-derived-keys", message));
+        }
+        let ask = Ask::parse(&request.action, body)?;
+        self.transact(|| self.decide_signed(request_id, request, body, &ask)).await?
+    }
+
+    /// The inner error is of a device that is known, and had to be on record first.
+    fn decide_signed(
+        &self,
+        request_id: &str,
+        request: &SignedRequest,
+        body: &[u8],
+        ask: &Ask,
+    ) -> Result<Decision<Result<SignedReply, Error>>, Error> {
+        let name = &request.device;
+        let now_ms = self.clock.now_ms();
+        let now = now_ms / 1000;
+        let known = self.directory.device(name);
+        let recipe = known.as_ref().map_or_else(Arc::default, |known| known.recipe.clone());
+        let checked =
+            self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
+        // A device that is not there, or has no such key, looks like one whose signature is wrong.
+        let (Some(known), Some((version, mut row))) = (known, self.signature_key(name)?) else {
+            return Err(signature_wrong());
+        };
+        let transcript = verify(request, body, &row)?;
+        row.seen.spend(&request.challenge, &checked, now_ms, self.policy.challenge_lifetime_ms)?;
+
+        let mut change = Change::default();
+        let done = match known.state {
+            DeviceState::Active => self.act(ask, name, &known.profile, now, &row, &mut change),
+            state => {
+                let message = format_args!("the device is {state}; an administrator decides");
+                Err(Error::new(Kind::Denied, state.refusal_code(), message))
+            }
+        };
+        let actor = Actor::Device(name.tenant.clone(), name.device.clone());
+        let (entry, answer) = match done {
+            Ok((event, detail, body)) => {
+                let ack = ack_transcript(&transcript, now, &body);
+                let signature = self.authority.identity.sign(ack.as_ref());
+                let signature = signature.map_err(|_| Error::internal("a reply could not be signed"))?;
+                row.last_seen = now;
+                let entry = AuditEntry::new(now_ms, &actor, event, target(name), Outcome::Done, request_id);
+                (entry.with(detail), Ok(SignedReply { server_time: now, body, signature }))
+            }
+            Err(fault) if fault.kind == Kind::Internal => return Err(fault),
+            // It proved who it is, and may not. Its challenge is spent all the same.
+            Err(error) => {
+                let (method, outcome) = (Method::ProveBySignature.path(), Outcome::Refused(error.code));
+                change = Change::default();
+                let entry = AuditEntry::new(now_ms, &actor, Event::CallRefused, method, outcome, request_id);
+                (entry.with(&error.message), Err(error))
+            }
+        };
+        change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
+        change.record(&entry)?;
+        Ok(Decision { change, answer })
+    }
+
+    /// Event, detail and reply body of what is asked.
+    fn act(
+        &self,
+        ask: &Ask,
+        name: &DeviceName,
+        profile: &wardein_domain::ProfileName,
+        now: u64,
+        row: &SignatureKeyRow,
+        change: &mut Change,
+    ) -> Result<(Event, String, Vec<u8>), Error> {
+        match ask {
+            Ask::Authenticate => Ok((Event::DeviceAuthenticated, String::new(), Vec::new())),
+            Ask::TrustBundle => {
+                let pem = self.authority.bundle.pem.clone().into_bytes();
+                Ok((Event::TrustBundleServed, String::new(), pem))
+            }
+            Ask::Certificate(csr) if *csr.public_key() != row.key()? => {
+                let message = "body: asks for a certificate of another key than the one that is enrolled";
+                Err(Error::new(Kind::Invalid, "csr-key-of-another", message))
+            }
+            Ask::Certificate(csr) => {
+                let rules = self.directory.rules.rules(&name.tenant, profile).unwrap_or_default();
+                let assurance = Some(row.assurance()?);
+                let done =
+                    self.issue_certificate(csr, Certifying { name, rules: &rules, now, assurance, change })?;
+                Ok((done.event, done.detail, done.reply))
+            }
+            Ask::Rekey(_) | Ask::Attributes(_) => Err(Error::internal("an action was not refused before")),
+        }
+    }
+}
+
+/// The transcript that was signed.
+fn verify(request: &SignedRequest, body: &[u8], row: &SignatureKeyRow) -> Result<Digest, Error> {
+    let key = row.key()?;
+    let claim = SignatureClaim {
+        device: request.device.clone(),
+        challenge: request.challenge.clone(),
+        nonce: request.nonce,
+        key_id: key_id(&key),
+        action: request.action.clone(),
+        body_digest: Digest::of(body),
+    };
+    let transcript = claim.transcript();
+    key.verifying_key().verify(transcript.as_ref(), &request.signature).map_err(|_| signature_wrong())?;
+    Ok(transcript)
+}
+
+fn signature_wrong() -> Error {
+    let message = "the signature is not one of this request by the key that the device was enrolled with";
+    Error::new(Kind::Unauthenticated, "signature-wrong", message)
+}

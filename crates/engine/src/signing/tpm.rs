@@ -1,0 +1,142 @@
+//! Enrolling a device whose key is in a TPM 2.0, in two steps: evidence against a credential, and what came of it.
+
+use super::enroll::NewKey;
+use super::policy::StoredPolicy;
+use super::ticket::{Facts, Ticket};
+use crate::api::Caller;
+use crate::engine::Engine;
+use crate::error::{Error, Kind};
+use crate::port::{Clock, Store};
+use crate::provisioning::check_device_id;
+use crate::signing::{EnrolledKey, KeyOrder};
+use wardein_attest::{AkPublic, EkDigest, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
+use wardein_crypto::{Digest, Entropy, SecretBytes, SystemEntropy};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Assurance, DeviceId};
+use wardein_pki::EndorsementError;
+
+/// What a device shows of its TPM.
+#[derive(Debug, Clone)]
+pub struct TpmEvidence {
+    /// Who it is, with what the factory vouches for.
+    pub order: KeyOrder,
+    /// TPM2B_PUBLIC of its endorsement key.
+    pub ek_public: Vec<u8>,
+    /// The certificate of that key, DER, with the CAs above it; perhaps none.
+    pub ek_certificates: Vec<Vec<u8>>,
+    /// TPM2B_PUBLIC of its attestation key.
+    pub ak_public: Vec<u8>,
+}
+
+/// What the TPM is to answer.
+#[derive(Debug, Clone)]
+pub struct TpmChallenge {
+    /// For the second step.
+    pub ticket: Vec<u8>,
+    /// For TPM2_ActivateCredential: the contents of a TPM2B_ID_OBJECT.
+    pub id_object: Vec<u8>,
+    /// For TPM2_ActivateCredential: the contents of a TPM2B_ENCRYPTED_SECRET.
+    pub encrypted_secret: Vec<u8>,
+    /// The qualifying data of TPM2_Certify.
+    pub nonce: [u8; 32],
+    /// Unix seconds at which the second step is no longer taken.
+    pub expires_at: u64,
+}
+
+/// What the TPM answered.
+pub struct TpmActivation {
+    /// The device.
+    pub device: DeviceId,
+    /// From the first step.
+    pub ticket: Vec<u8>,
+    /// What TPM2_ActivateCredential gave.
+    pub secret: SecretBytes,
+    /// TPM2B_PUBLIC of the device's key.
+    pub device_key: Vec<u8>,
+    /// TPMS_ATTEST of TPM2_Certify of that key.
+    pub attested: Vec<u8>,
+    /// TPMT_SIGNATURE of it.
+    pub signature: Vec<u8>,
+}
+
+/// Seconds between the two steps: a slow TPM needs a few, a person at a station more.
+const LIFETIME: u64 = 600;
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Judges a TPM by its endorsement key, and makes a credential that only it opens. Nothing is stored.
+    pub fn begin_tpm_enrollment(
+        &self,
+        caller: &Caller,
+        evidence: &TpmEvidence,
+    ) -> Result<TpmChallenge, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        let TpmEvidence { order, ek_public, ek_certificates, ak_public } = evidence;
+        check_device_id(&order.device)?;
+        self.rules_of(tenant, &order.profile)?;
+        let StoredPolicy { version, policy } = self.key_policy(tenant)?;
+        let (ek, ak) = (EkPublic::parse(ek_public)?, AkPublic::parse(ak_public)?);
+        let digest = ek.digest();
+        let chain: Vec<&[u8]> = ek_certificates.iter().map(Vec::as_slice).collect();
+        let trust = EkTrust::new(policy.roots()?, policy.first_use);
+        let endorsed = trust.judge(ek, &chain, self.is_listed(tenant, &digest)?, self.now())?;
+
+        let mut entropy = SystemEntropy::default();
+        let no_entropy = |_| Error::internal("no entropy for a credential");
+        let (secret, nonce) = (entropy.secret().map_err(no_entropy)?, entropy.array().map_err(no_entropy)?);
+        let credential = make_credential(&endorsed, &ak, &secret, &mut entropy)?;
+        let expires_at = self.now().saturating_add(LIFETIME);
+        let keys = (digest.0.0, ak_public.as_slice());
+        let facts = Facts::new(order, endorsed.assurance(), keys, (nonce, expires_at, version));
+        let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
+        let ticket = Ticket { secret, facts }.seal(&self.directory, &name)?;
+        let (id_object, encrypted_secret) = (credential.id_object, credential.encrypted_secret);
+        Ok(TpmChallenge { ticket, id_object, encrypted_secret, nonce, expires_at })
+    }
+
+    /// Enrolls a device by the key of which its TPM says that it is in it. The same again is answered alike.
+    pub async fn finish_tpm_enrollment(
+        &self,
+        caller: &Caller,
+        activation: TpmActivation,
+    ) -> Result<EnrolledKey, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        let TpmActivation { device, ticket, secret, device_key, attested, signature } = activation;
+        let name = DeviceName { tenant: tenant.clone(), device };
+        let Ticket { secret: expected, facts } = Ticket::open(&self.directory, &name, &ticket, self.now())?;
+        let (assurance, ek) = (facts.assurance()?, EkDigest(Digest(facts.ek)));
+        // What was trusted in the first step may no longer be.
+        let is_listed = assurance != Assurance::TpmListed || self.is_listed(tenant, &ek)?;
+        if self.key_policy(tenant)?.version != facts.policy || !is_listed {
+            let message = "the tenant's policy for keys has changed since the first step; begin again";
+            return Err(Error::new(Kind::Precondition, "key-policy-changed", message));
+        }
+        let ak = TrustedAk::activated(AkPublic::parse(&facts.ak)?, &expected, secret.expose())?;
+        let evidence = Evidence { attested: &attested, signature: &signature };
+        let certified = ak.certified(evidence, &facts.nonce, &device_key)?;
+        let order = facts.order(name.device)?;
+        let key = *certified.public_key();
+        self.put_key(caller, &order, &NewKey { key, assurance, ek: Some(ek), ak: Some(facts.ak) }).await
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        use EndorsementError::{Malformed, TooLong};
+        let kind = match refusal {
+            Refusal::Fault => Kind::Internal,
+            // What the device sent is not what it must be, whoever made it.
+            Refusal::Structure(_)
+            | Refusal::EkTemplate(_)
+            | Refusal::EkCertificate(Malformed | TooLong)
+            | Refusal::AkAttributes
+            | Refusal::AkScheme
+            | Refusal::AttestScheme
+            | Refusal::AttestType
+            | Refusal::DeviceKeyAttributes
+            | Refusal::DeviceKeyKind => Kind::Invalid,
+            // It shows no TPM that is trusted, or not that the key is in it.
+            _ => Kind::Denied,
+        };
+        Self::new(kind, refusal.code(), refusal)
+    }
+}

@@ -1,0 +1,116 @@
+//! A device whose key is in a real TPM 2.0 (`swtpm`, driven by `tpm2-tools`) is enrolled, signs, and is certified.
+//!
+//! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`.
+#![allow(clippy::unwrap_used, reason = "a test states its expectations so")]
+
+#[allow(dead_code, reason = "what the other test of the same tools uses")]
+#[path = "../../attest/tests/swtpm/tools.rs"]
+mod tools;
+#[allow(dead_code, reason = "what the other tests of the same world use")]
+#[path = "engine/world.rs"]
+mod world;
+
+use tools::{Ek, Tpm};
+use wardein_attest::Credential;
+use wardein_crypto::{Digest, SecretBytes};
+use wardein_ddkg::message::SignatureClaim;
+use wardein_domain::Assurance;
+use wardein_engine::{
+    EnrolledKey, Error, KeyOrder, KeyPolicy, SignedReply, SignedRequest, Subject, TpmActivation, TpmEvidence,
+};
+use world::{World, csr, name};
+
+#[tokio::test]
+async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
+    let Some(tpm) = Tpm::start() else { return };
+    let world = World::new().await;
+    let [root, issuer] = tpm.vendor();
+    let policy = KeyPolicy { vendor_roots: vec![root], ..KeyPolicy::default() };
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    // Its certificates are made just now, and one of them a little later.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    world.clock.pass(now.saturating_sub(world::START) + 60);
+    tpm.make_device_key();
+    tpm.make_ak("ecc256:ecdsa-sha256:null", "sha256");
+    for (ek, id) in Ek::ALL.into_iter().zip(["pump-1", "pump-2", "pump-3"]) {
+        let (ek_public, certificate) = tpm.ek(ek);
+        let evidence = TpmEvidence {
+            order: KeyOrder {
+                device: id.parse().unwrap(),
+                profile: "default".parse().unwrap(),
+                model: None,
+                udi: None,
+            },
+            ek_public,
+            ek_certificates: vec![certificate, issuer.clone()],
+            ak_public: tpm.read("ak.pub"),
+        };
+        let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence).unwrap();
+        let (id_object, encrypted_secret) = (challenge.id_object, challenge.encrypted_secret);
+        let secret = tpm.activate(ek, &Credential { id_object, encrypted_secret }).unwrap();
+        let (attested, signature) = tpm.certify(&challenge.nonce);
+        let activation = TpmActivation {
+            device: id.parse().unwrap(),
+            ticket: challenge.ticket,
+            secret: SecretBytes::from_vec(secret),
+            device_key: tpm.read("device.pub"),
+            attested,
+            signature,
+        };
+        let enrolled = world.engine.finish_tpm_enrollment(&world.station, activation).await.unwrap();
+        let EnrolledKey { key_id, assurance, .. } = enrolled;
+        assert_eq!((key_id, assurance), (Digest::of(&tpm.device_spki()).0, Assurance::TpmVendor));
+        assert_eq!(ask(&world, &tpm, id, "authenticate", b"").await.unwrap().body, b"");
+    }
+
+    let chain = ask(&world, &tpm, "pump-1", "certificate", &certificate_request(&tpm)).await.unwrap().body;
+    let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
+    let answer = world.engine.check(&world.platform, Subject::Certificate(chain[4..4 + length].to_vec()));
+    assert_eq!(answer.unwrap().assurance, Some(Assurance::TpmVendor));
+    let of_another = ask(&world, &tpm, "pump-1", "certificate", &csr()).await.unwrap_err();
+    assert_eq!(of_another.code, "csr-key-of-another");
+}
+
+/// Asks for `action` with a signature that the TPM makes.
+async fn ask(world: &World, tpm: &Tpm, id: &str, action: &str, body: &[u8]) -> Result<SignedReply, Error> {
+    let device = name("klinik", id);
+    let claim = SignatureClaim {
+        challenge: world.engine.challenge(&device).unwrap().challenge,
+        device,
+        nonce: [7; 32],
+        key_id: Digest::of(&tpm.device_spki()),
+        action: action.parse().unwrap(),
+        body_digest: Digest::of(body),
+    };
+    let signature = sign(tpm, claim.transcript().as_ref());
+    let SignatureClaim { device, challenge, nonce, action, .. } = claim;
+    let request = SignedRequest { device, challenge, nonce, action, signature };
+    world.engine.prove_by_signature("test", &request, body).await
+}
+
+/// TPM2_Sign by the device's key: ECDSA with SHA-256, DER.
+fn sign(tpm: &Tpm, message: &[u8]) -> Vec<u8> {
+    std::fs::write(tpm.path("message"), message).unwrap();
+    tpm.run("tpm2_sign", &["-c", "0x81000011", "-g", "sha256", "-f", "plain", "-o", "signed", "message"]);
+    tpm.read("signed")
+}
+
+/// A PKCS#10 request for the TPM's key: that of another key, with the point changed and signed anew.
+fn certificate_request(tpm: &Tpm) -> Vec<u8> {
+    let other = csr();
+    let start = usize::from(other[1] & 0x7f) + 2;
+    let info = &other[start..];
+    let header = if info[1] < 0x80 { 2 } else { 2 + usize::from(info[1] & 0x7f) };
+    let length = info[2..header].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let length = if header == 2 { usize::from(info[1]) } else { length };
+    let mut info = info[..header + length].to_vec();
+    let spki = tpm.device_spki();
+    let place = info.windows(26).position(|window| window == &spki[..26]).unwrap();
+    info[place..place + spki.len()].copy_from_slice(&spki);
+    let signature = sign(tpm, &info);
+    let algorithm = [0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let bits = [&[3, signature.len() as u8 + 1, 0], &signature[..]].concat();
+    let request = [&info[..], &algorithm, &bits].concat();
+    // A request for such a key has between 128 and 255 bytes, so its length is one byte behind 0x81.
+    [&[0x30, 0x81, u8::try_from(request.len()).unwrap()], &request[..]].concat()
+}

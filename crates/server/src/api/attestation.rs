@@ -1,0 +1,92 @@
+//! `AttestationService`.
+
+use super::{Api, reply};
+use crate::convert::attestation::{digests, endorsement_key, policy, policy_response};
+use crate::convert::{page, parse};
+use crate::request::Context;
+use crate::status::Failed;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_domain::{Method, TenantId};
+use wardein_engine::port::{Clock, Store};
+use wardein_proto::v1;
+
+#[async_trait]
+impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for Api<S, C> {
+    async fn put_key_policy(
+        &self,
+        request: Request<v1::PutKeyPolicyRequest>,
+    ) -> Result<Response<v1::PutKeyPolicyResponse>, Status> {
+        let put = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (tenant, policy) = policy(request.into_inner().policy)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.put_key_policy(&by, tenant, policy).await };
+            self.finish(Some((caller, Method::PutKeyPolicy)), work).await?;
+            Ok(v1::PutKeyPolicyResponse {})
+        };
+        reply(put.await)
+    }
+
+    async fn get_key_policy(
+        &self,
+        request: Request<v1::GetKeyPolicyRequest>,
+    ) -> Result<Response<v1::GetKeyPolicyResponse>, Status> {
+        let get = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
+            let policy = self.shared.engine.get_key_policy(context.caller()?, &tenant)?;
+            Ok(v1::GetKeyPolicyResponse { policy: Some(policy_response(&tenant, &policy)?) })
+        };
+        reply(get())
+    }
+
+    async fn add_endorsement_keys(
+        &self,
+        request: Request<v1::AddEndorsementKeysRequest>,
+    ) -> Result<Response<v1::AddEndorsementKeysResponse>, Status> {
+        let add = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.get_ref();
+            let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.add_endorsement_keys(&by, &tenant, &digests).await };
+            let added = self.finish(Some((caller, Method::AddEndorsementKeys)), work).await?;
+            Ok(v1::AddEndorsementKeysResponse { added: u32::try_from(added).unwrap_or(u32::MAX) })
+        };
+        reply(add.await)
+    }
+
+    async fn remove_endorsement_keys(
+        &self,
+        request: Request<v1::RemoveEndorsementKeysRequest>,
+    ) -> Result<Response<v1::RemoveEndorsementKeysResponse>, Status> {
+        let remove = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.get_ref();
+            let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.remove_endorsement_keys(&by, &tenant, &digests).await };
+            let removed = self.finish(Some((caller, Method::RemoveEndorsementKeys)), work).await?;
+            Ok(v1::RemoveEndorsementKeysResponse { removed: u32::try_from(removed).unwrap_or(u32::MAX) })
+        };
+        reply(remove.await)
+    }
+
+    async fn list_endorsement_keys(
+        &self,
+        request: Request<v1::ListEndorsementKeysRequest>,
+    ) -> Result<Response<v1::ListEndorsementKeysResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_endorsement_keys(context.caller()?, &tenant, &page)?;
+            Ok(v1::ListEndorsementKeysResponse {
+                keys: found.items.into_iter().map(endorsement_key).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list())
+    }
+}
