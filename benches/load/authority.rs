@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use wardein_client::{Connection, Identity, v1};
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SecretBytes};
 use wardein_domain::{Role, TenantId};
-use wardein_engine::port::SystemClock;
+use wardein_engine::port::{Custody, CustodyError, RootKey, SystemClock};
 use wardein_engine::{Engine, Founded, ServerIdentity, found};
 use wardein_pki::{Csr, pem};
 use wardein_server::{Config, Limits, MeteredStore, Metrics, Rate, ServeError, Server};
@@ -54,7 +54,7 @@ impl Authority {
         let founded = found(&store, &SystemClock, key(), "load.test".parse().unwrap()).await.unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         let store = MeteredStore::new(store, metrics.clone());
-        let engine = Arc::new(Engine::open(store, SystemClock, key()).unwrap());
+        let engine = Arc::new(Engine::open(store, SystemClock, key()).unwrap().with_custody(Unkept));
         let names = vec!["127.0.0.1".parse().unwrap()];
         let twin = engine.issue_server_identity(&names).await.unwrap();
         let infrastructure_ca = engine.infrastructure_ca().to_vec();
@@ -99,6 +99,19 @@ impl Authority {
         if let Some(Err(error)) = self.thread.take().map(|thread| thread.join().unwrap()) {
             println!("the authority did not stop in order: {error}");
         }
+    }
+}
+
+/// Custody of a root key that ends with the process.
+struct Unkept;
+
+impl Custody for Unkept {
+    fn keep(&self, _: &RootKey) -> Result<(), CustodyError> {
+        Ok(())
+    }
+
+    fn keep_only(&self, _: u32) -> Result<(), CustodyError> {
+        Ok(())
     }
 }
 
