@@ -1,4 +1,4 @@
-//! The agent: renews the certificate by itself, gives a sign of life, and waits longer the longer nobody answers.
+//! The agent: renews the certificate and the keys by itself, gives a sign of life, and waits longer the longer nobody answers.
 
 use crate::authority::Authority;
 use crate::backoff;
@@ -14,6 +14,8 @@ pub enum Round {
     Authenticated,
     /// It renewed the certificate, which is a sign of life too.
     Renewed,
+    /// It agreed on new keys, and did what else was due.
+    Rekeyed,
 }
 
 /// When the certificate is to be renewed.
@@ -77,6 +79,30 @@ impl<A: Authority, E: Entropy> Agent<A, E> {
 
     /// Does what is due, once.
     pub async fn round(&mut self) -> Result<Round, Error> {
+        let done = match self.certified().await {
+            // Nothing else is taken before that.
+            Err(Error::Refused(refused)) if refused.code == "rekey-required" => {
+                self.session.rekey().await?;
+                self.certified().await?;
+                return Ok(Round::Rekeyed);
+            }
+            done => done?,
+        };
+        if !self.session.is_rekey_due() {
+            return Ok(done);
+        }
+        match self.session.rekey().await {
+            Ok(_) => Ok(Round::Rekeyed),
+            // The device is in service with the keys that it has, which a failed round would say it is not.
+            Err(error) => {
+                tracing::warn!(%error, "no new keys; the next round tries again");
+                Ok(done)
+            }
+        }
+    }
+
+    /// Gives a sign of life, or renews the certificate, which is one.
+    async fn certified(&mut self) -> Result<Round, Error> {
         if !self.is_renewal_due() {
             self.session.authenticate().await?;
             // The ack told the time: what seemed to have time may be late.

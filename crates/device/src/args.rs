@@ -31,9 +31,13 @@ pub(crate) enum Command {
     Token(Token),
     /// Seal a payload under a key that is used for nothing else, for a platform to have opened; prints it in base64, and asks nobody.
     Seal(Seal),
+    /// Agree with the authority on new keys, once, and go over to them.
+    Rekey(Json),
+    /// Announce what the device measures, or will measure, where that differs from what the authority expects.
+    Attributes(Box<Announce>),
     /// Tell what the device knows of itself; asks nobody.
     Status(Json),
-    /// Keep the device certified until SIGTERM.
+    /// Keep the device certified and its keys new until SIGTERM.
     Run {
         /// Do what is due, then end.
         #[arg(long)]
@@ -46,6 +50,20 @@ pub(crate) struct Json {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Every attribute of device.toml is announced. The authority takes the former values and the announced ones, until a proof
+/// shows the announced ones; so it may be asked again, and an update may come late or never.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Announce {
+    /// Before an update: where the coming value is, such as firmware=file:/boot/next. May be repeated.
+    #[arg(long, value_name = "NAME=SOURCE", value_parser = attribute)]
+    pub(crate) will_be: Vec<(String, String)>,
+    /// After an update: where the former value still is, such as firmware=file:/boot/previous, to prove with. May be repeated.
+    #[arg(long, value_name = "NAME=SOURCE", value_parser = attribute)]
+    pub(crate) was: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) json: Json,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -126,6 +144,9 @@ pub(crate) struct Settings {
     /// Seconds between two signs of life.
     #[arg(long, value_name = "SECONDS")]
     authenticate_every: Option<u64>,
+    /// Seconds after which the device rekeys by itself; 0 for only when the authority asks.
+    #[arg(long, value_name = "SECONDS")]
+    rekey_after: Option<u64>,
     /// An attribute to measure: file:/PATH, machine-id, mac:INTERFACE, dmi:FIELD or text:CONSTANT. May be repeated.
     #[arg(long = "attribute", value_name = "NAME=SOURCE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
@@ -141,9 +162,20 @@ impl From<Settings> for Given {
             trust_roots,
             suite,
             authenticate_every,
+            rekey_after,
             attributes,
         } = settings;
-        Self { tenant, device_id, endpoint, identity_key, trust_roots, suite, authenticate_every, attributes }
+        Self {
+            tenant,
+            device_id,
+            endpoint,
+            identity_key,
+            trust_roots,
+            suite,
+            authenticate_every,
+            rekey_after,
+            attributes,
+        }
     }
 }
 

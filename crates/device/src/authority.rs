@@ -15,9 +15,18 @@ pub trait Authority {
     /// A challenge for `device`.
     async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError>;
     /// A proved request with its body.
-    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<AckedReply, CallError>;
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError>;
     /// The confirmation of an enrollment, from the device itself.
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError>;
+}
+
+/// The reply to a proved request, with what its ack does not cover.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// What the device believes, once it has checked the ack.
+    pub acked: AckedReply,
+    /// The authority says that keys are to be agreed anew soon. Where somebody between said so, it costs one rekey.
+    pub rekey_due: bool,
 }
 
 /// What a device asks of the station that relays its enrollment.

@@ -1,6 +1,7 @@
 //! One function for each command.
 
 use crate::args::{Args, Command, Enroll, Seal, Token};
+use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,9 +9,10 @@ use wardein_client::Identity;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::message::{MAX_PLAINTEXT, to_text};
 use wardein_device::{
-    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Remote, RemoteStation,
-    Session, Status, Vouched, enroll, utc,
+    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Rekeyed, Remote,
+    RemoteStation, Session, Source, Status, Vouched, enroll, utc,
 };
+use wardein_domain::{AttributeName, NameError};
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let path = args.dir.as_path();
@@ -39,6 +41,23 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         }
         Command::Token(order) => token(path, order).await,
         Command::Seal(order) => seal(path, order),
+        Command::Rekey(output) => {
+            let Rekeyed { generation, suite, is_in_use } = session(path)?.rekey().await?;
+            let shown = serde_json::json!({ "generation": generation, "suite": suite, "in_use": is_in_use });
+            print(output.json, &shown, || {
+                let more = if is_in_use { "" } else { "; the next request puts it into use" };
+                format!("generation {generation}, suite {suite}{more}")
+            });
+            Ok(())
+        }
+        Command::Attributes(order) => {
+            let (will_be, was) = (sources(order.will_be)?, sources(order.was)?);
+            let announced = session(path)?.announce(&will_be, &was).await?;
+            let names: Vec<_> = announced.iter().map(ToString::to_string).collect();
+            let shown = serde_json::json!({ "announced": names });
+            print(order.json.json, &shown, || format!("announced {}", names.join(", ")));
+            Ok(())
+        }
         Command::Status(output) => {
             let status = Status::read(&Files::open(path)?)?;
             print(output.json, &status, || status.to_string());
@@ -46,6 +65,15 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         }
         Command::Run { once } => keep(path, once).await,
     }
+}
+
+fn sources(given: Vec<(String, String)>) -> Result<BTreeMap<AttributeName, Source>, Error> {
+    let parse = |(name, source): (String, String)| {
+        let wrong = |why: String| Error::Config { field: "attributes", why: format!("{name}: {why}") };
+        let parsed = name.parse().map_err(|error: NameError| wrong(error.to_string()))?;
+        Ok((parsed, source.parse().map_err(|why: &str| wrong(why.to_owned()))?))
+    };
+    given.into_iter().map(parse).collect()
 }
 
 async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {

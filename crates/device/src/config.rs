@@ -21,12 +21,17 @@ pub struct Config {
     pub identity_key: P256VerifyingKey,
     /// The certificates that the authority's server and this device's own certificate must lead to, PEM.
     pub trust_roots: String,
-    /// The suite to enroll with.
+    /// The suite to agree on keys with, at enrollment and at each rekey.
     pub suite: Suite,
     /// The purposes for which the device keeps keys.
     pub purposes: Purposes,
     /// Seconds between two signs of life.
     pub authenticate_every: u64,
+    /// Seconds after which the device agrees on keys anew by itself; 0 for only when the authority asks.
+    ///
+    /// The device's own setting, not the authority's: it holds even where nothing that the authority says comes through unspoiled.
+    /// The authority keeps a time of its own, and asks in its replies when that is shorter.
+    pub rekey_after: u64,
     /// What is measured, and where.
     pub attributes: BTreeMap<AttributeName, Source>,
 }
@@ -45,6 +50,8 @@ pub(crate) struct Fields {
     pub(crate) purposes: Vec<String>,
     #[serde(default = "default_interval")]
     pub(crate) authenticate_every: u64,
+    #[serde(default = "default_rekey_after")]
+    pub(crate) rekey_after: u64,
     pub(crate) trust_roots: String,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
@@ -75,6 +82,13 @@ impl Config {
             );
             return Err(wrong("authenticate_every", why));
         }
+        if fields.rekey_after != 0 && !(MIN_REKEY..=MAX_REKEY).contains(&fields.rekey_after) {
+            let why = format_args!(
+                "is {}; it takes {MIN_REKEY} to {MAX_REKEY} seconds, or 0 for only when the authority asks",
+                fields.rekey_after
+            );
+            return Err(wrong("rekey_after", why));
+        }
         if !fields.trust_roots.contains("-----BEGIN CERTIFICATE-----") {
             return Err(wrong("trust_roots", "has no certificate in PEM"));
         }
@@ -104,6 +118,7 @@ impl Config {
             suite: Suite::from_number(fields.suite).map_err(|error| wrong("suite", error.problem))?,
             purposes: Purposes::of(purposes?),
             authenticate_every: fields.authenticate_every,
+            rekey_after: fields.rekey_after,
             attributes: fields.attributes.iter().map(attribute).collect::<Result<_, Error>>()?,
         })
     }
@@ -123,6 +138,7 @@ impl Config {
             suite: self.suite.number(),
             purposes: self.purposes.iter().map(|purpose| purpose.to_string()).collect(),
             authenticate_every: self.authenticate_every,
+            rekey_after: self.rekey_after,
             trust_roots: self.trust_roots.clone(),
             attributes: self
                 .attributes
@@ -143,6 +159,7 @@ impl Config {
             ("suite", self.suite == other.suite),
             ("purposes", self.purposes == other.purposes),
             ("authenticate_every", self.authenticate_every == other.authenticate_every),
+            ("rekey_after", self.rekey_after == other.rekey_after),
             ("attributes", self.attributes == other.attributes),
         ]
         .into_iter()
@@ -166,9 +183,16 @@ pub(crate) fn default_interval() -> u64 {
     3600
 }
 
+/// 30 days.
+pub(crate) fn default_rekey_after() -> u64 {
+    30 * 86_400
+}
+
 const MAX_HOST: usize = 261;
 const MIN_INTERVAL: u64 = 10;
 const MAX_INTERVAL: u64 = 30 * 86_400;
+const MIN_REKEY: u64 = 3_600;
+const MAX_REKEY: u64 = 10 * 366 * 86_400;
 const HEADER: &str = "\
 # Who this device is, whom it trusts, and what it measures of itself. Unknown fields are refused.
 # attributes: NAME = \"SOURCE\", a source being file:/PATH (its SHA-256), machine-id, mac:INTERFACE, dmi:FIELD or text:CONSTANT.
@@ -191,8 +215,8 @@ mod tests {
     fn defaults_are_filled_in_and_what_is_written_is_read_back() {
         let config = Config::parse(&text()).unwrap();
         assert_eq!(
-            (config.suite, config.purposes, config.authenticate_every),
-            (Suite::P256, Purposes::ALL, 3600)
+            (config.suite, config.purposes, config.authenticate_every, config.rekey_after),
+            (Suite::P256, Purposes::ALL, 3600, 2_592_000)
         );
         assert_eq!(config.attributes.len(), 2);
         let again = Config::parse(&config.to_text().unwrap()).unwrap();
@@ -211,6 +235,7 @@ mod tests {
             ("CERTIFICATE", "NOTHING", "trust_roots"),
             ("tenant =", "suite = 9\ntenant =", "suite"),
             ("tenant =", "authenticate_every = 9\ntenant =", "authenticate_every"),
+            ("tenant =", "rekey_after = 3599\ntenant =", "rekey_after"),
             ("tenant =", "purposes = [\"log\"]\ntenant =", "purposes"),
             ("tenant =", "tenants = \"x\"\ntenant =", "syntax"),
             ("file:/boot/image", "tpm:ek", "attributes"),

@@ -1,6 +1,6 @@
 //! Settings given as options: what device.toml is made of where there is none, and what it must agree with where there is.
 
-use crate::config::{Config, Fields, default_interval, default_purposes};
+use crate::config::{Config, Fields, default_interval, default_purposes, default_rekey_after};
 use crate::directory::Directory;
 use crate::error::Error;
 use std::io::Read;
@@ -23,6 +23,8 @@ pub struct Given {
     pub suite: Option<u16>,
     /// Seconds between two signs of life.
     pub authenticate_every: Option<u64>,
+    /// Seconds after which the device rekeys by itself.
+    pub rekey_after: Option<u64>,
     /// Names and sources.
     pub attributes: Vec<(String, String)>,
 }
@@ -36,7 +38,15 @@ impl Given {
             return Ok(config);
         }
         let Self {
-            tenant, device_id, endpoint, identity_key, trust_roots, suite, authenticate_every, ..
+            tenant,
+            device_id,
+            endpoint,
+            identity_key,
+            trust_roots,
+            suite,
+            authenticate_every,
+            rekey_after,
+            attributes: given,
         } = self;
         let (Some(tenant), Some(device_id), Some(endpoint), Some(identity_key), Some(trust_roots)) =
             (tenant, device_id, endpoint, identity_key, trust_roots)
@@ -44,7 +54,7 @@ impl Given {
             return Err(directory.files().not_configured());
         };
         let mut attributes = std::collections::BTreeMap::new();
-        for (name, source) in self.attributes {
+        for (name, source) in given {
             if attributes.insert(name.clone(), source).is_some() {
                 return Err(Error::Config { field: "attributes", why: format!("{name} is given twice") });
             }
@@ -57,6 +67,7 @@ impl Given {
             suite: suite.unwrap_or(1),
             purposes: default_purposes(),
             authenticate_every: authenticate_every.unwrap_or_else(default_interval),
+            rekey_after: rekey_after.unwrap_or_else(default_rekey_after),
             trust_roots: read(&trust_roots)?,
             attributes,
         })?;
@@ -79,6 +90,7 @@ impl Given {
         }
         fields.suite = self.suite.unwrap_or(fields.suite);
         fields.authenticate_every = self.authenticate_every.unwrap_or(fields.authenticate_every);
+        fields.rekey_after = self.rekey_after.unwrap_or(fields.rekey_after);
         if !self.attributes.is_empty() {
             fields.attributes = self.attributes.into_iter().collect();
         }

@@ -1,6 +1,6 @@
 //! The authority and the station over gRPC.
 
-use crate::authority::{Authority, CallError, Station};
+use crate::authority::{Authority, CallError, Reply, Station};
 use crate::error::Error;
 use crate::wire::{ConnectedStation, Vouched, failed, malformed, tag};
 use std::error::Error as _;
@@ -56,7 +56,7 @@ impl Authority for Remote {
         })
     }
 
-    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<AckedReply, CallError> {
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
         let request = v1::ProveRequest {
             tenant: request.device.tenant.to_string(),
             device_id: request.device.device.to_string(),
@@ -74,7 +74,9 @@ impl Authority for Remote {
         if length > max {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));
         }
-        Ok(AckedReply { server_time: answer.server_time, ack: tag("ack", &answer.ack)?, body: answer.body })
+        let ack = tag("ack", &answer.ack)?;
+        let acked = AckedReply { server_time: answer.server_time, ack, body: answer.body };
+        Ok(Reply { acked, rekey_due: answer.rekey_due })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {

@@ -29,7 +29,7 @@ mod wire;
 
 pub use agent::{Agent, Round, When};
 pub use attribute::{Source, SourceError, measure};
-pub use authority::{Authority, CallError, Refused, Station};
+pub use authority::{Authority, CallError, Refused, Reply, Station};
 pub use certificate::{Certificate, CertificateError};
 pub use config::Config;
 pub use directory::{Contact, Directory, Files};
@@ -40,6 +40,6 @@ pub use grpc::{Remote, RemoteStation};
 pub use keys::Nonce;
 pub use lines::LineStation;
 pub use relay::{End, Relay, Relayed};
-pub use session::Session;
+pub use session::{Rekeyed, Session};
 pub use status::{Status, utc};
 pub use wire::{ConnectedStation, Vouched, confirm, enrolled};

@@ -1,17 +1,20 @@
 //! Proved requests: challenge, measurement, proof, ack; and what a refusal asks for.
 
-use crate::attribute::measure;
-use crate::authority::{Authority, CallError, Refused};
+use crate::attribute::{Source, measure};
+use crate::authority::{Authority, CallError, Refused, Reply};
 use crate::certificate::{self, Certificate};
 use crate::config::Config;
 use crate::directory::{Contact, Directory};
 use crate::error::Error;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
+use wardein_ddkg::Suite;
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
-use wardein_domain::Action;
+use wardein_domain::{Action, AttributeName};
 use wardein_pki::Csr;
 
 /// An enrolled device that can ask for things, one at a time.
@@ -24,6 +27,34 @@ pub struct Session<A, E> {
     root: PathBuf,
     /// When the last ack of this process came.
     contact: Option<Instant>,
+    /// Whether the last reply said that keys are to be agreed anew.
+    is_rekey_asked: bool,
+}
+
+/// Keys that were agreed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// The new generation.
+    pub generation: u64,
+    /// The number of its suite.
+    pub suite: u16,
+    /// Whether a proof under it was acknowledged, from which on the authority takes no other.
+    pub is_in_use: bool,
+}
+
+/// What is asked for.
+enum Asking<'a> {
+    Action(&'static str, &'a [u8]),
+    Rekey(Suite),
+}
+
+impl Asking<'_> {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Action(action, _) => action,
+            Self::Rekey(_) => Action::REKEY,
+        }
+    }
 }
 
 /// How one attempt ended.
@@ -43,19 +74,74 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         root: PathBuf,
     ) -> Result<Self, Error> {
         let state = directory.files().state(&config)?.ok_or_else(|| directory.files().not_enrolled())?;
-        Ok(Self { directory, config, state, authority, entropy, root, contact: None })
+        Ok(Self { directory, config, state, authority, entropy, root, contact: None, is_rekey_asked: false })
     }
 
     /// Shows that the device is there, and learns the time, which it gives in Unix seconds.
     pub async fn authenticate(&mut self) -> Result<u64, Error> {
-        Ok(self.request("authenticate", b"").await?.server_time)
+        Ok(self.request(&Asking::Action("authenticate", b"")).await?.server_time)
+    }
+
+    /// Agrees on new keys and goes over to them. The new ones are on flash, and the former ones gone, before they are used; when
+    /// it fails anywhere, or its reply is lost, the device goes on with the former ones and may ask anew (DDKG-1 §6).
+    ///
+    /// Where the authority does not allow suite 1, suite 2 is taken, if it is built in; never the other way round, for nothing but
+    /// the channel vouches for a refusal.
+    pub async fn rekey(&mut self) -> Result<Rekeyed, Error> {
+        let suite = self.config.suite;
+        match (self.request(&Asking::Rekey(suite)).await, Suite::from_number(2)) {
+            (Err(Error::Refused(refused)), Ok(hybrid))
+                if refused.code == "suite-not-allowed" && suite != hybrid =>
+            {
+                tracing::warn!("suite 1 is not allowed any more; suite 2 is agreed on");
+                self.request(&Asking::Rekey(hybrid)).await?
+            }
+            (done, _) => done?,
+        };
+        let is_in_use = match self.authenticate().await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(%error, "the new keys are not in use yet; the next request tries again");
+                false
+            }
+        };
+        Ok(Rekeyed { generation: self.state.generation(), suite: self.state.suite().number(), is_in_use })
+    }
+
+    /// Whether keys are to be agreed anew: by the device's own schedule, or because the last reply said so.
+    pub fn is_rekey_due(&self) -> bool {
+        let (agreed_at, after) = (self.state.schedule().not_before, self.config.rekey_after);
+        self.is_rekey_asked || (after != 0 && agreed_at.saturating_add(after) <= self.known_time())
+    }
+
+    /// Announces what the device measures (DDKG-1 §8.1): all attributes of device.toml, those in `will_be` from there. It is proved
+    /// with what is measured now, those in `was` from there.
+    pub async fn announce(
+        &mut self,
+        will_be: &BTreeMap<AttributeName, Source>,
+        was: &BTreeMap<AttributeName, Source>,
+    ) -> Result<Vec<AttributeName>, Error> {
+        let known = &self.config.attributes;
+        if let Some(name) = will_be.keys().chain(was.keys()).find(|name| !known.contains_key(*name)) {
+            let why = format!("{name} is not among those of device.toml; add it there first");
+            return Err(Error::Config { field: "attributes", why });
+        }
+        let with = |others: &BTreeMap<AttributeName, Source>| {
+            let mut sources = known.clone();
+            sources.extend(others.clone());
+            sources
+        };
+        let (coming, former) = (with(will_be), with(was));
+        let announced = measure(&coming, &self.root, |_| true)?;
+        self.request_measuring(&former, &Asking::Action("attributes", &announced.encode())).await?;
+        Ok(coming.into_keys().collect())
     }
 
     /// A new certificate for the device's own key, checked and stored.
     pub async fn certificate(&mut self) -> Result<Certificate, Error> {
         let key = self.directory.key_or_new()?;
         let csr = Csr::create(&key).map_err(|_| Error::Fault("signing with device.key"))?;
-        let acknowledged = self.request("certificate", &csr).await?;
+        let acknowledged = self.request(&Asking::Action("certificate", &csr)).await?;
         let chain = certificate::split(&acknowledged.body)?;
         let certificate =
             certificate::check(&chain, key.verifying_key(), &self.config, acknowledged.server_time)?;
@@ -92,22 +178,31 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         &self.config
     }
 
-    /// Asks for `action` until it is acknowledged, or refused for a reason that asking anew does not mend.
-    async fn request(&mut self, action: &'static str, body: &[u8]) -> Result<Acknowledged, Error> {
-        let parsed: Action = action.parse().expect("the constant is an action");
+    async fn request(&mut self, asking: &Asking<'_>) -> Result<Acknowledged, Error> {
+        let sources = self.config.attributes.clone();
+        self.request_measuring(&sources, asking).await
+    }
+
+    /// Asks until it is acknowledged, or refused for a reason that asking anew does not mend.
+    async fn request_measuring(
+        &mut self,
+        sources: &BTreeMap<AttributeName, Source>,
+        asking: &Asking<'_>,
+    ) -> Result<Acknowledged, Error> {
         let mut last = Error::Fault("asking");
         for _ in 0..ATTEMPTS {
-            match self.attempt(&parsed, body).await? {
+            match self.attempt(sources, asking).await? {
                 Attempt::Acknowledged(acknowledged) => {
                     self.contact = Some(Instant::now());
-                    let contact = Contact { server_time: acknowledged.server_time, action: action.into() };
+                    let action = asking.action().to_owned();
+                    let contact = Contact { server_time: acknowledged.server_time, action };
                     if let Err(error) = self.directory.save_contact(&contact) {
                         tracing::warn!(%error, "the last contact is not noted");
                     }
                     return Ok(acknowledged);
                 }
                 Attempt::Again(error) => {
-                    tracing::debug!(%error, action, "asking anew");
+                    tracing::debug!(%error, action = asking.action(), "asking anew");
                     last = error;
                 }
             }
@@ -115,14 +210,29 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         Err(last)
     }
 
-    async fn attempt(&mut self, action: &Action, body: &[u8]) -> Result<Attempt, Error> {
+    async fn attempt(
+        &mut self,
+        sources: &BTreeMap<AttributeName, Source>,
+        asking: &Asking<'_>,
+    ) -> Result<Attempt, Error> {
         let ask = self.state.ask_challenge();
         let offer = in_time(self.authority.challenge(&self.config.device)).await?;
         let recipe = offer.recipe.names();
-        let measured = measure(&self.config.attributes, &self.root, |name| recipe.contains(name))?.digests();
-        let proof = self.state.prove(ask, &offer, &measured, action.clone(), body, &mut self.entropy)?;
-        let (request, in_flight) = self.directory.save(proof)?;
-        let reply = match in_time(self.authority.prove(&request, body)).await {
+        let measured = measure(sources, &self.root, |name| recipe.contains(name))?.digests();
+        let (request, body, in_flight) = match asking {
+            Asking::Action(action, body) => {
+                let action = action.parse().expect("the constant is an action");
+                let proof = self.state.prove(ask, &offer, &measured, action, body, &mut self.entropy)?;
+                let (request, in_flight) = self.directory.save(proof)?;
+                (request, Cow::Borrowed(*body), in_flight)
+            }
+            Asking::Rekey(suite) => {
+                let proof = self.state.rekey(ask, &offer, &measured, *suite, &mut self.entropy)?;
+                let (request, ask, in_flight) = self.directory.save(proof)?;
+                (request, Cow::Owned(ask.encode()), in_flight)
+            }
+        };
+        let Reply { acked, rekey_due } = match in_time(self.authority.prove(&request, &body)).await {
             Ok(reply) => reply,
             Err(CallError::Refused(refused)) => {
                 let is_taught = refused.teach(&mut self.state, &request);
@@ -130,8 +240,12 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             }
             Err(other) => return Err(other.into()),
         };
-        match self.state.acknowledge(in_flight, reply) {
-            Ok(acknowledged) => Ok(Attempt::Acknowledged(self.directory.save(acknowledged)?)),
+        match self.state.acknowledge(in_flight, acked) {
+            Ok(acknowledged) => {
+                let acknowledged = self.directory.save(acknowledged)?;
+                self.is_rekey_asked = rekey_due;
+                Ok(Attempt::Acknowledged(acknowledged))
+            }
             // Somebody between changed the reply: it is not believed, and asking anew is safe.
             Err(error @ DeviceError::AckWrong) => Ok(Attempt::Again(error.into())),
             Err(error) => Err(error.into()),

@@ -34,6 +34,10 @@ struct Enrollment {
     confirmed: bool,
     period: u64,
     max_uses: u64,
+    /// When the generation was agreed, in Unix seconds.
+    agreed_at: u64,
+    /// When it is agreed anew by the device's own schedule, in Unix seconds.
+    rekey_at: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +74,9 @@ impl Status {
                 epoch: state.proof_epoch(),
                 period: state.schedule().period,
                 max_uses: state.schedule().max_uses,
+                agreed_at: state.schedule().not_before,
+                rekey_at: (config.rekey_after != 0)
+                    .then(|| state.schedule().not_before.saturating_add(config.rekey_after)),
                 confirmed: state.confirmation().is_none(),
             }),
             certificate: certificate.map(|certificate| CertificateStatus {
@@ -97,6 +104,9 @@ impl fmt::Display for Status {
                 let standing = if enrollment.confirmed { "yes" } else { "yes, no proof acknowledged yet" };
                 writeln!(f, "enrolled      {standing}")?;
                 writeln!(f, "generation    {} (suite {})", enrollment.generation, enrollment.suite)?;
+                writeln!(f, "agreed        {}", utc(enrollment.agreed_at))?;
+                let anew = enrollment.rekey_at.map_or_else(|| "when the authority asks".into(), utc);
+                writeln!(f, "rekeys        {anew}")?;
                 writeln!(f, "epoch         {}", enrollment.epoch)?;
             }
         }

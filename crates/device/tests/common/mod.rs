@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use wardein_crypto::{P256SigningKey, Secret, SystemEntropy};
-use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
+use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal};
 use wardein_ddkg::message::{
-    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest,
+    ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
 };
-use wardein_ddkg::{ChallengeKey, DeviceName, Policy, Purposes, Recipe};
+use wardein_ddkg::{Attributes, ChallengeKey, DeviceName, Policy, Purposes, Recipe};
 use wardein_device::{
-    Authority, CallError, Config, Directory, Enrolled, Error, Refused, Session, Station, enroll,
+    Authority, CallError, Config, Directory, Enrolled, Error, Refused, Reply, Session, Station, enroll,
 };
 use wardein_domain::{Schedule, Serial, TenantId};
 use wardein_pki::{Csr, DeviceIdentity, IssuingCa, RootCa, Validity, pem};
@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     AnswerChanged,
     /// Refused with this code, before it is looked at.
     Refused(&'static str),
+    /// The answer comes, and the device's disk takes nothing any more.
+    DiskFails,
 }
 
 pub(crate) struct World {
@@ -44,6 +46,12 @@ pub(crate) struct World {
     pub(crate) certify_as: Option<&'static str>,
     pub(crate) tenant: TenantId,
     pub(crate) schedule: Schedule,
+    pub(crate) is_rekey_due: bool,
+    pub(crate) is_rekey_required: bool,
+    /// The one suite that a rekey may have, where not every one may.
+    pub(crate) only_suite: Option<u16>,
+    /// The state directory of the device, for [`Fault::DiskFails`].
+    pub(crate) disk: PathBuf,
     pub(crate) root_pem: String,
     pub(crate) identity: P256SigningKey,
     issuing: IssuingCa,
@@ -75,6 +83,10 @@ impl Shared {
             certify_as: None,
             tenant: "clinic".parse().unwrap(),
             schedule: Schedule { period: 3600, max_uses: 0, not_before: START },
+            is_rekey_due: false,
+            is_rekey_required: false,
+            only_suite: None,
+            disk: PathBuf::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             identity: key(),
             issuing,
@@ -156,6 +168,31 @@ impl World {
         record.confirm(confirmation).map(|_| ()).map_err(|refusal| refused(&refusal))
     }
 
+    fn perform(
+        &mut self,
+        request: &ProofRequest,
+        accepted: &Accepted,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let schedule = Schedule { not_before: self.now, ..self.schedule };
+        let record = self.record.as_mut().unwrap();
+        match request.action.as_str() {
+            "certificate" => Ok(self.certify(&request.device, body)),
+            "rekey" => {
+                let ask = RekeyAsk::decode(body).unwrap();
+                (self.is_rekey_due, self.is_rekey_required) = (false, false);
+                record
+                    .rekey(accepted, &ask, schedule, &mut SystemEntropy::default())
+                    .map(|answer| answer.encode())
+            }
+            "attributes" => {
+                record.announce(accepted, Attributes::decode(body).unwrap().digests())?;
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     fn certify(&mut self, device: &DeviceName, csr: &[u8]) -> Vec<u8> {
         self.serials += 1;
         let identity = DeviceIdentity {
@@ -198,9 +235,14 @@ impl Authority for Shared {
         Ok(ChallengeOffer { challenge, server_time: world.now, recipe })
     }
 
-    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<AckedReply, CallError> {
+    async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
         let mut world = self.0.borrow_mut();
         let fault = world.enter("prove")?;
+        let suite = body.first_chunk().map(|number| u16::from_be_bytes(*number));
+        if request.action.is_rekey() && world.only_suite.is_some_and(|only| Some(only) != suite) {
+            let code = "suite-not-allowed".into();
+            return Err(CallError::Refused(Refused { code, ..Refused::default() }));
+        }
         let (now, policy, recipe) = (world.now, world.policy.clone(), world.recipe());
         let checked = world
             .challenges
@@ -212,15 +254,21 @@ impl Authority for Shared {
         let accepted = record
             .verify(request, checked, &recipe, body, now, &policy)
             .map_err(|refusal| refused(&refusal))?;
-        let body = match request.action.as_str() {
-            "certificate" => world.certify(&request.device, body),
-            _ => Vec::new(),
-        };
-        let mut reply = accepted.reply(now, body);
-        if fault == Some(Fault::AnswerChanged) {
-            reply.server_time += 1;
+        let is_rekey = accepted.is_rekey();
+        if world.is_rekey_required && !is_rekey {
+            let code = "rekey-required".into();
+            return Err(CallError::Refused(Refused { code, ..Refused::default() }));
         }
-        World::leave(fault, reply)
+        let body = world.perform(request, &accepted, body).map_err(|refusal| refused(&refusal))?;
+        let mut acked = accepted.reply(now, body);
+        match fault {
+            Some(Fault::AnswerChanged) => acked.server_time += 1,
+            // In the way of every write of the state: a power cut after the authority's commit and before the device's.
+            Some(Fault::DiskFails) => std::fs::create_dir(world.disk.join("state.new")).unwrap(),
+            _ => {}
+        }
+        let rekey_due = world.is_rekey_due && !is_rekey;
+        World::leave(fault, Reply { acked, rekey_due })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
