@@ -107,7 +107,7 @@ async fn prove(
     let proof = state.prove(ask, &offer, &none, action, b"", entropy).unwrap();
     let (request, in_flight) = proof.save(|bytes| keep(flash, bytes)).unwrap();
     let reply = authority.prove(&request, b"").await?;
-    state.acknowledge(in_flight, reply).unwrap().save(|bytes| keep(flash, bytes)).unwrap();
+    state.acknowledge(in_flight, reply.acked).unwrap().save(|bytes| keep(flash, bytes)).unwrap();
     Ok(request)
 }
 

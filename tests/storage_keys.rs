@@ -49,7 +49,7 @@ impl TestDevice {
             self.state.prove(ask, &offer, &none, "authenticate".parse().unwrap(), b"", entropy).unwrap();
         let (request, in_flight) = proof.save(|_| Ok::<_, ()>(())).unwrap();
         let reply = self.authority.prove(&request, b"").await.unwrap();
-        self.state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        self.state.acknowledge(in_flight, reply.acked).unwrap().save(|_| Ok::<_, ()>(())).unwrap();
     }
 }
 

@@ -37,12 +37,12 @@ pub(crate) enum Command {
     /// What holds for a group of devices
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
+    /// Devices' keys, and those that records are sealed under: schedules, rotations, the sweep
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Devices: enrolling a batch, looking, suspending, revoking
     #[command(subcommand)]
     Device(device::DeviceCommand),
-    /// The keys that records are sealed under
-    #[command(subcommand)]
-    Key(key::KeyCommand),
     /// What the root key is under: a passphrase or a key file
     #[command(subcommand)]
     Custody(custody::CustodyCommand),

@@ -68,6 +68,35 @@ impl Record for Entry {
     }
 }
 
+/// An entry of a device's history, whose number in the log is not told.
+#[derive(Debug, Serialize)]
+pub(crate) struct Event {
+    time_ms: u64,
+    tenant: String,
+    actor: String,
+    event: String,
+    target: String,
+    outcome: String,
+    detail: String,
+    request_id: String,
+}
+
+impl From<v1::AuditEntry> for Event {
+    fn from(entry: v1::AuditEntry) -> Self {
+        let Entry { time_ms, tenant, actor, event, target, outcome, detail, request_id, .. } = entry.into();
+        Self { time_ms, tenant, actor, event, target, outcome, detail, request_id }
+    }
+}
+
+impl Record for Event {
+    const HEADS: &'static [&'static str] = &["time", "who", "what", "result", "more"];
+
+    fn cells(&self) -> Vec<String> {
+        let (who, what) = (self.actor.clone(), self.event.clone());
+        vec![time::at_ms(self.time_ms), who, what, self.outcome.clone(), self.detail.clone()]
+    }
+}
+
 impl AuditCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         let Self::List(args) = self;

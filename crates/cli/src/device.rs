@@ -29,8 +29,14 @@ pub(crate) enum DeviceCommand {
     Resume(state::ResumeArgs),
     /// Take a device out of trust for good
     Revoke(state::SetArgs),
-    /// What happened to a device, from the audit log
-    History(OneArgs),
+    /// Take a device out of trust until a human decides
+    Quarantine(state::SetArgs),
+    /// Bring a quarantined device back, or let a station enroll a device anew
+    Readmit(state::ReadmitArgs),
+    /// End a device's service as planned; it is out of trust for good
+    Retire(state::SetArgs),
+    /// What happened to a device, without its signs of life
+    History(HistoryArgs),
 }
 
 /// `wardein device enroll`.
@@ -86,10 +92,35 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     tenant: Option<String>,
     /// Those in one state
-    #[arg(long, value_parser = ["pending", "active", "suspended", "quarantined", "revoked"])]
+    #[arg(long, value_parser = ["pending", "active", "suspended", "quarantined", "revoked", "retired"])]
     state: Option<String>,
+    /// Those of one profile
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Those of one model
+    #[arg(long)]
+    model: Option<String>,
+    /// Those whose last proof is longer ago than this, or that never proved anything
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    silent_for: Option<u64>,
+    /// Those whose last proof is not longer ago than this
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    seen_within: Option<u64>,
+    /// Those whose keys are to be agreed anew
+    #[arg(long)]
+    rekey_due: bool,
+    #[command(flatten)]
+    part: pages::Part,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    part: pages::Part,
+    #[command(flatten)]
+    one: OneArgs,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +150,8 @@ struct Device {
     suite: u32,
     attributes: Vec<String>,
     last_seen: u64,
+    agreed_at: u64,
+    rekey: String,
 }
 
 impl From<v1::Device> for Device {
@@ -138,6 +171,8 @@ impl From<v1::Device> for Device {
             suite: device.suite,
             attributes: device.attributes,
             last_seen: device.last_seen,
+            agreed_at: device.agreed_at,
+            rekey: device.rekey,
         }
     }
 }
@@ -155,6 +190,8 @@ impl Record for Device {
         "by",
         "last proof",
         "generation",
+        "agreed",
+        "rekey",
         "epoch",
         "suite",
         "attributes",
@@ -173,6 +210,8 @@ impl Record for Device {
             self.enrolled_by.clone(),
             time::at(self.last_seen),
             self.generation.to_string(),
+            time::at(self.agreed_at),
+            self.rekey.clone(),
             self.proof_epoch.to_string(),
             self.suite.to_string(),
             self.attributes.join(", "),
@@ -186,7 +225,8 @@ impl Record for Device {
 struct Row(Device);
 
 impl Record for Row {
-    const HEADS: &'static [&'static str] = &["device", "state", "model", "profile", "enrolled", "last proof"];
+    const HEADS: &'static [&'static str] =
+        &["device", "state", "model", "profile", "enrolled", "last proof", "rekey"];
 
     fn cells(&self) -> Vec<String> {
         let Self(device) = self;
@@ -197,6 +237,7 @@ impl Record for Row {
             device.profile.clone(),
             time::at(device.enrolled_at),
             time::at(device.last_seen),
+            device.rekey.clone(),
         ]
     }
 }
@@ -211,6 +252,9 @@ impl DeviceCommand {
             Self::Suspend(args) => state::suspend(args, out).await,
             Self::Resume(args) => state::resume(args, out).await,
             Self::Revoke(args) => state::revoke(args, out).await,
+            Self::Quarantine(args) => state::quarantine(args, out).await,
+            Self::Readmit(args) => state::readmit(args, out).await,
+            Self::Retire(args) => state::retire(args, out).await,
             Self::History(args) => history(args, out).await,
         }
     }
@@ -218,17 +262,32 @@ impl DeviceCommand {
 
 async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
-    let tenant = session.tenant(args.tenant)?;
-    let state = args.state.unwrap_or_default();
     let mut admin = session.connection.admin();
-    let devices = pages::all(async |page_token| {
-        let (tenant, state, page_size) = (tenant.clone(), state.clone(), pages::PAGE_SIZE);
-        let request = v1::ListDevicesRequest { tenant, state, page_size, page_token };
+    let now = match (args.silent_for, args.seen_within) {
+        (None, None) => 0,
+        // The authority's time, by which it judged when each device was seen.
+        _ => admin.get_status(v1::GetStatusRequest {}).await.map_err(Failure::of_call)?.into_inner().time,
+    };
+    let ago = |seconds: Option<u64>| seconds.map_or(0, |seconds| now.saturating_sub(seconds).max(1));
+    let request = v1::ListDevicesRequest {
+        tenant: session.tenant(args.tenant)?,
+        state: args.state.unwrap_or_default(),
+        profile: args.profile.unwrap_or_default(),
+        model: args.model.unwrap_or_default(),
+        seen_before: ago(args.silent_for),
+        seen_after: ago(args.seen_within),
+        rekey_due: args.rekey_due,
+        page_size: 0,
+        page_token: Vec::new(),
+    };
+    let found = args.part.of(async |page_size, page_token| {
+        let request = v1::ListDevicesRequest { page_size, page_token, ..request.clone() };
         let page = admin.list_devices(request).await.map_err(Failure::of_call)?.into_inner();
         Ok((page.devices, page.next_page_token))
     });
-    let rows: Vec<_> = devices.await?.into_iter().map(|device| Row(device.into())).collect();
-    out.list("devices", &rows)
+    let (devices, next) = found.await?;
+    let rows: Vec<_> = devices.into_iter().map(|device| Row(device.into())).collect();
+    out.list_part("devices", &rows, &next)
 }
 
 async fn show(args: OneArgs, out: Output) -> Result<(), Failure> {
@@ -238,8 +297,18 @@ async fn show(args: OneArgs, out: Output) -> Result<(), Failure> {
     out.one(&Device::from(answer.device.unwrap_or_default()))
 }
 
-async fn history(args: OneArgs, out: Output) -> Result<(), Failure> {
-    let session: Session = args.connect.open().await?;
-    let tenant = session.tenant(args.tenant)?;
-    audit::print(&session, tenant, args.device, 0, out).await
+async fn history(args: HistoryArgs, out: Output) -> Result<(), Failure> {
+    let HistoryArgs { part, one } = args;
+    let session: Session = one.connect.open().await?;
+    let tenant = session.tenant(one.tenant)?;
+    let mut admin = session.connection.admin();
+    let found = part.of(async |page_size, page_token| {
+        let (tenant, device_id) = (tenant.clone(), one.device.clone());
+        let request = v1::ListDeviceHistoryRequest { tenant, device_id, page_size, page_token };
+        let page = admin.list_device_history(request).await.map_err(Failure::of_call)?.into_inner();
+        Ok((page.entries, page.next_page_token))
+    });
+    let (entries, next) = found.await?;
+    let rows: Vec<_> = entries.into_iter().map(audit::Event::from).collect();
+    out.list_part("entries", &rows, &next)
 }

@@ -1,33 +1,57 @@
-//! `wardein key`: the keys that records are sealed under.
+//! `wardein key`: devices' keys, and those that records are sealed under.
+
+mod devices;
+mod storage;
 
 use crate::connection::ConnectArgs;
-use crate::{Confirm, Failure, Output, Record};
+use crate::{Confirm, Failure, Output};
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
-use wardein_client::v1;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Change the root key, or a tenant's, while the authority serves
+    /// When devices' keys change: those of a device, or by a profile
+    Status(devices::StatusArgs),
+    /// Have devices agree on new keys; or change the root key, or a tenant's, while the authority serves
     Rotate(RotateArgs),
+    /// Change when devices' keys change by themselves, for a whole tenant or a profile
+    Schedule(devices::ScheduleArgs),
     /// Go over the keys of all devices: erase what is out of retention, seal anew what is under an old key, drop old keys
-    Sweep(SweepArgs),
+    Sweep(storage::SweepArgs),
 }
 
 /// `wardein key rotate`.
 ///
-/// Nothing that devices hold is changed. The root key: the authority's own keys and those of tenants are sealed anew at once. A tenant's: its
-/// records are sealed anew when they are next written, and by the sweep, which this command goes on to do.
+/// --device, --profile and --devices ask devices for new keys: each hears of it with its next request and rekeys by itself, one that was
+/// away when it is back; nothing is written for each device, however many there are.
+///
+/// --root, and --tenant alone, change a key that records are sealed under, and nothing that devices hold. The root key: the authority's own
+/// keys and those of tenants are sealed anew at once. A tenant's: its records are sealed anew when they are next written, and by the sweep,
+/// which this command goes on to do.
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
+    /// This device's keys
+    #[arg(long, value_name = "ID", requires = "reason")]
+    device: Option<String>,
+    /// The keys of the devices of this profile
+    #[arg(long, value_name = "NAME", requires = "reason", conflicts_with = "device")]
+    profile: Option<String>,
+    /// The keys of all devices of the tenant
+    #[arg(long, requires = "reason", conflicts_with_all = ["device", "profile"])]
+    devices: bool,
     /// The root key
-    #[arg(long, required_unless_present = "tenant", conflicts_with = "tenant")]
+    #[arg(long, conflicts_with_all = ["tenant", "device", "profile", "devices"])]
+    #[arg(required_unless_present_any = ["tenant", "device", "profile", "devices"])]
     root: bool,
-    /// The key of this tenant
+    /// The tenant of the devices; alone: the key that its records are sealed under
     #[arg(long)]
     tenant: Option<String>,
-    /// Devices a second of the sweep, 1 to 100000
+    /// Take nothing else of a device until it has rekeyed, as after a leak; otherwise it goes on meanwhile
+    #[arg(long, conflicts_with = "root")]
+    required: bool,
+    /// With devices: why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// With --tenant alone: devices a second of the sweep, 1 to 100000
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     per_second: u32,
     #[command(flatten)]
@@ -36,123 +60,24 @@ pub(crate) struct RotateArgs {
     connect: ConnectArgs,
 }
 
-/// `wardein key sweep`.
-///
-/// The authority does it by itself once a day, slowly. One that is interrupted is begun anew, and finds little to do.
-#[derive(Debug, Args)]
-pub(crate) struct SweepArgs {
-    /// One tenant only
-    #[arg(long)]
-    tenant: Option<String>,
-    /// Devices a second, 1 to 100000
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    per_second: u32,
-    /// The authority's clock was looked at and is right, though it jumped since the last sweep; what is erased under a wrong
-    /// clock is gone
-    #[arg(long)]
-    clock_is_right: bool,
-    #[command(flatten)]
-    connect: ConnectArgs,
-}
-
-#[derive(Debug, Serialize)]
-struct Rotated {
-    key: String,
-    version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sweep: Option<Swept>,
-}
-
-impl Record for Rotated {
-    const HEADS: &'static [&'static str] = &["key", "version", "sealed anew", "old keys dropped"];
-
-    fn cells(&self) -> Vec<String> {
-        let swept = |number: fn(&Swept) -> u64| {
-            self.sweep.as_ref().map_or_else(String::new, |swept| number(swept).to_string())
-        };
-        vec![
-            self.key.clone(),
-            self.version.to_string(),
-            swept(|swept| swept.renewed),
-            swept(|swept| swept.dropped),
-        ]
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Swept {
-    devices: u64,
-    erased: u64,
-    renewed: u64,
-    dropped: u64,
-    clock_believed: bool,
-}
-
-impl Record for Swept {
-    const HEADS: &'static [&'static str] =
-        &["devices", "something erased", "sealed anew", "old keys dropped", "clock believed"];
-
-    fn cells(&self) -> Vec<String> {
-        let clock = if self.clock_believed { "yes" } else { "no: look at it, then add --clock-is-right" };
-        let numbers =
-            [self.devices, self.erased, self.renewed, self.dropped].map(|number| number.to_string());
-        numbers.into_iter().chain([clock.to_owned()]).collect()
-    }
-}
-
 impl KeyCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
-            Self::Rotate(args) => rotate(args, out).await,
-            Self::Sweep(SweepArgs { tenant, per_second, clock_is_right, connect }) => {
-                let session = connect.open().await?;
-                let tenant = tenant.unwrap_or_default();
-                out.one(
-                    &sweep(
-                        session.connection.storage(),
-                        v1::SweepRequest { tenant, per_second, clock_is_right },
-                    )
-                    .await?,
-                )
-            }
+            Self::Status(args) => devices::show(args, out).await,
+            Self::Rotate(args) if args.is_of_devices() => devices::rotate(args, out).await,
+            Self::Rotate(args) if args.required || args.reason.is_some() => Err(Failure::Usage(
+                "--required and --reason are for devices' keys; add --devices, --profile or --device"
+                    .to_owned(),
+            )),
+            Self::Rotate(args) => storage::rotate(args, out).await,
+            Self::Schedule(args) => devices::schedule(args, out).await,
+            Self::Sweep(args) => storage::go_over(args, out).await,
         }
     }
 }
 
-async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure> {
-    let key = args.tenant.as_ref().map_or_else(|| "root".to_owned(), |tenant| format!("tenant/{tenant}"));
-    args.confirm.ask(&format!("change the key {key}"))?;
-    let session = args.connect.open().await?;
-    let mut storage = session.connection.storage();
-    let tenant = args.tenant.unwrap_or_default();
-    let request = v1::RotateStorageKeyRequest { tenant: tenant.clone() };
-    let answer = storage.rotate_storage_key(request).await.map_err(Failure::of_call)?.into_inner();
-    let swept = match args.root {
-        true => None,
-        false => {
-            let request = v1::SweepRequest { tenant, per_second: args.per_second, clock_is_right: false };
-            Some(sweep(storage, request).await?)
-        }
-    };
-    out.one(&Rotated { key, version: answer.version, sweep: swept })
-}
-
-type Storage = v1::storage_service_client::StorageServiceClient<wardein_client::Channel>;
-
-async fn sweep(mut storage: Storage, request: v1::SweepRequest) -> Result<Swept, Failure> {
-    let mut steps = storage.sweep(request).await.map_err(Failure::of_call)?.into_inner();
-    let progress = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} devices, {per_sec}; {msg}") {
-        progress.set_style(style);
+impl RotateArgs {
+    fn is_of_devices(&self) -> bool {
+        self.devices || self.profile.is_some() || self.device.is_some()
     }
-    while let Some(step) = steps.message().await.map_err(Failure::of_call)? {
-        progress.set_position(step.devices);
-        progress.set_message(format!("{} sealed anew", step.renewed));
-        if step.is_done {
-            progress.finish_and_clear();
-            let v1::SweepResponse { devices, erased, renewed, dropped, has_clock, .. } = step;
-            return Ok(Swept { devices, erased, renewed, dropped, clock_believed: has_clock });
-        }
-    }
-    Err(Failure::Unreachable("the sweep was cut short; the same command begins it anew".to_owned()))
 }

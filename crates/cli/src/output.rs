@@ -1,6 +1,6 @@
 //! What a command prints: tables for people, one JSON document for scripts.
 
-use crate::Failure;
+use crate::{Failure, pages};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
@@ -47,6 +47,24 @@ impl Output {
             return self.write(&format!("no {plural}\n"));
         }
         self.write(&self.table(T::HEADS, records.iter().map(T::cells)))
+    }
+
+    /// Prints a part of a list, and where it goes on: on standard error for people, as `next` (null at the end) for scripts.
+    pub(crate) fn list_part<T: Record>(
+        &self,
+        plural: &str,
+        records: &[T],
+        next: &[u8],
+    ) -> Result<(), Failure> {
+        let next = (!next.is_empty()).then(|| pages::written(next));
+        if self.is_json {
+            return self.json(&serde_json::json!({ plural: records, "next": next }));
+        }
+        self.list(plural, records)?;
+        if let Some(next) = next {
+            eprintln!("there are more; go on with --after {next}");
+        }
+        Ok(())
     }
 
     /// Prints one record: head and value on a line each, or an object.

@@ -71,6 +71,8 @@ methods! {
     GetDevice = "/wardein.v1.AdminService/GetDevice": Roles(&[Admin, TenantAdmin, Auditor]),
     ListDevices = "/wardein.v1.AdminService/ListDevices": Roles(&[Admin, TenantAdmin, Auditor]),
     SetDeviceState = "/wardein.v1.AdminService/SetDeviceState": Roles(&[Admin, TenantAdmin]),
+    ReadmitDevice = "/wardein.v1.AdminService/ReadmitDevice": Roles(&[Admin, TenantAdmin]),
+    ListDeviceHistory = "/wardein.v1.AdminService/ListDeviceHistory": Roles(&[Admin, TenantAdmin, Auditor]),
     RotateKeys = "/wardein.v1.AdminService/RotateKeys": Roles(&[Admin, TenantAdmin]),
     GetKeyStatus = "/wardein.v1.AdminService/GetKeyStatus": Roles(&[Admin, TenantAdmin, Auditor]),
     AddGrant = "/wardein.v1.AdminService/AddGrant": Roles(&[Admin, TenantAdmin]),

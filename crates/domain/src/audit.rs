@@ -116,6 +116,13 @@ events! {
     CallRefused = "call.refuse",
 }
 
+impl Event {
+    /// Whether it only says that a device is there: too frequent, and too alike, for its history.
+    pub fn is_sign_of_life(self) -> bool {
+        matches!(self, Self::DeviceAuthenticated | Self::TrustBundleServed)
+    }
+}
+
 /// How it ended: done, or refused with a stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -35,7 +35,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let outcome = Outcome::Refused("clone-suspected");
         let entry =
             AuditEntry::new(now_ms, &Actor::System, Event::CloneSuspected, target(name), outcome, request_id);
-        change.record(&entry.in_tenant(&name.tenant).with(evidence))?;
+        change.record_on(name, &entry.in_tenant(&name.tenant).with(evidence))?;
         Ok((change, written))
     }
 }

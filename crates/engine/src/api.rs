@@ -228,6 +228,27 @@ pub struct Device {
     pub attributes: Vec<AttributeName>,
     /// Unix seconds of the last accepted proof.
     pub last_seen: Option<u64>,
+    /// Unix seconds at which the active generation was agreed.
+    pub agreed_at: u64,
+    /// Whether its keys are to be agreed anew.
+    pub gate: RekeyGate,
+}
+
+/// Which devices to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeviceFilter {
+    /// Those in this state.
+    pub state: Option<DeviceState>,
+    /// Those of this profile.
+    pub profile: Option<ProfileName>,
+    /// Those of this model.
+    pub model: Option<ModelName>,
+    /// Those whose last proof was before this Unix second, or that never proved anything.
+    pub seen_before: Option<u64>,
+    /// Those whose last proof was at this Unix second or later.
+    pub seen_after: Option<u64>,
+    /// Those whose keys are to be agreed anew.
+    pub rekey_due: bool,
 }
 
 /// A certificate on record.

@@ -111,18 +111,22 @@ impl<S: Store, C: Clock> Engine<S, C> {
 impl Change {
     /// Adds an audit entry.
     pub(crate) fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
-        self.audit.push(rows::encode(&AuditRow {
-            time_ms: entry.time_ms,
-            tenant: entry.tenant.as_ref().map(|tenant| tenant.as_str().into()),
-            actor: entry.actor.as_str().into(),
-            event: entry.event.as_str().into(),
-            target: entry.target.as_str().into(),
-            outcome: entry.outcome.as_str().into(),
-            detail: entry.detail.as_str().into(),
-            request_id: entry.request_id.as_str().into(),
-        })?);
+        self.audit.push(encode(entry)?);
         Ok(())
     }
+}
+
+pub(crate) fn encode(entry: &AuditEntry) -> Result<Vec<u8>, Error> {
+    rows::encode(&AuditRow {
+        time_ms: entry.time_ms,
+        tenant: entry.tenant.as_ref().map(|tenant| tenant.as_str().into()),
+        actor: entry.actor.as_str().into(),
+        event: entry.event.as_str().into(),
+        target: entry.target.as_str().into(),
+        outcome: entry.outcome.as_str().into(),
+        detail: entry.detail.as_str().into(),
+        request_id: entry.request_id.as_str().into(),
+    })
 }
 
 /// Unix milliseconds of a stored entry.
@@ -130,7 +134,7 @@ pub(crate) fn time_of(value: &[u8]) -> Result<u64, Error> {
     Ok(decode(value)?.time_ms)
 }
 
-fn decode(value: &[u8]) -> Result<AuditEntry, Error> {
+pub(crate) fn decode(value: &[u8]) -> Result<AuditEntry, Error> {
     // Entries have no table of their own; the error names the nearest.
     let row: AuditRow<'_> = rows::decode(Table::Authority, value)?;
     Ok(AuditEntry {

@@ -53,7 +53,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 change.update(Table::Certificate, key, version, rows::encode(&row)?);
                 let target = crate::provisioning::target(&name);
                 let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
-                change.record(&entry.in_tenant(&tenant).with(format_args!("serial {serial}: {reason}")))?;
+                let entry = entry.in_tenant(&tenant).with(format_args!("serial {serial}: {reason}"));
+                change.record_on(&name, &entry)?;
             }
             Ok(Decision { change, answer: () })
         })

@@ -1,13 +1,15 @@
 //! Devices as administrators see and set them.
 
-use crate::api::{Caller, Device, Page, Paged};
+use crate::api::{Caller, Device, DeviceFilter, Page, Paged};
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
+use crate::keys::gate;
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
 use crate::rows::{self, DeviceRow};
+use crate::tenants::SCANNED;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceState, Event, Outcome, Reason, TenantId};
+use wardein_domain::{DeviceState, Event, Outcome, Reason, RekeyGate, TenantId};
 
 impl<S: Store, C: Clock> Engine<S, C> {
     /// One device of a tenant that the caller may see.
@@ -19,27 +21,29 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.device(name, row)
     }
 
-    /// The devices of a tenant in order of their ids, optionally those in one state.
+    /// The devices of a tenant in order of their ids, those that `filter` lets through. A page looks at a bounded number of devices:
+    /// it may hold fewer than were asked for and still name a next one.
     pub fn list_devices(
         &self,
         caller: &Caller,
         tenant: TenantId,
-        state: Option<DeviceState>,
+        filter: &DeviceFilter,
         page: Page,
     ) -> Result<Paged<Device>, Error> {
         self.require_tenant(caller, &tenant)?;
-        self.page(Table::Device, &rows::tenant_prefix(&tenant), &page, |key, value| {
+        let most = if filter.opens_keys() { OPENED } else { SCANNED };
+        self.page_within(most, Table::Device, &rows::tenant_prefix(&tenant), &page, |key, value| {
             let row: DeviceRow = rows::decode(Table::Device, value)?;
-            if state.is_some_and(|state| row.state != state.as_str()) {
+            if !filter.lets_row_through(&row) {
                 return Ok(None);
             }
             let name =
                 rows::parse_device_key(key).ok_or_else(|| Error::internal("a device's key is damaged"))?;
-            self.device(name, row).map(Some)
+            Ok(Some(self.device(name, row)?).filter(|device| filter.lets_through(device)))
         })
     }
 
-    /// Suspends, resumes or revokes a device; trust follows at once. Asking for the state that it is in is fine.
+    /// Suspends, resumes, quarantines, retires or revokes a device; trust follows at once. Asking for the state that it is in is fine.
     pub async fn set_device_state(
         &self,
         caller: &Caller,
@@ -64,9 +68,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 row.state_reason = Some(reason.to_string());
                 change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
                 let entry = self.entry(caller, Event::DeviceStateSet, target(&name), Outcome::Done);
-                change.record(
-                    &entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}")),
-                )?;
+                let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}"));
+                change.record_on(&name, &entry)?;
                 Ok(Decision { change, answer: (version + 1, row) })
             })
             .await?;
@@ -74,9 +77,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.device(name, row)
     }
 
-    fn device(&self, name: DeviceName, row: DeviceRow) -> Result<Device, Error> {
+    pub(crate) fn device(&self, name: DeviceName, row: DeviceRow) -> Result<Device, Error> {
         let keys = self.load_keys(&name)?;
         let record = keys.as_ref().map(|(_, keys)| &keys.record);
+        let profile = rows::word("profile", &row.profile)?;
+        let rules = self.directory.rules.rules(&name.tenant, &profile).unwrap_or_default();
+        let rotation = rules.rotation.and(row.rotation.into());
         let parse = |text: &Option<String>| text.clone();
         Ok(Device {
             state: rows::word("device state", &row.state)?,
@@ -85,7 +91,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 .as_deref()
                 .map(|reason| rows::word("reason", reason))
                 .transpose()?,
-            profile: rows::word("profile", &row.profile)?,
+            agreed_at: record.map_or(0, |record| record.schedule().not_before),
+            gate: record.map_or(RekeyGate::Free, |record| gate(record, &rules.profile, rotation, self.now())),
+            profile,
             model: parse(&row.model).map(|model| rows::word("model", &model)).transpose()?,
             udi: parse(&row.udi).map(|udi| rows::word("UDI", &udi)).transpose()?,
             enrolled_at: row.enrolled_at,
@@ -103,3 +111,26 @@ impl<S: Store, C: Clock> Engine<S, C> {
         })
     }
 }
+
+impl DeviceFilter {
+    /// Whether a device's keys must be opened to judge it.
+    fn opens_keys(&self) -> bool {
+        self.seen_before.is_some() || self.seen_after.is_some() || self.rekey_due
+    }
+
+    fn lets_row_through(&self, row: &DeviceRow) -> bool {
+        self.state.is_none_or(|state| row.state == state.as_str())
+            && self.profile.as_ref().is_none_or(|profile| row.profile == profile.as_str())
+            && self.model.as_ref().is_none_or(|model| row.model.as_deref() == Some(model.as_str()))
+    }
+
+    fn lets_through(&self, device: &Device) -> bool {
+        let seen = device.last_seen.unwrap_or(0);
+        self.seen_before.is_none_or(|before| seen < before)
+            && self.seen_after.is_none_or(|after| seen >= after)
+            && (!self.rekey_due || device.gate != RekeyGate::Free)
+    }
+}
+
+/// How many devices are looked at for one page where their keys must be opened, which takes longer than all else.
+const OPENED: usize = 2_000;

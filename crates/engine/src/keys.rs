@@ -29,7 +29,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let word = if is_required { "required" } else { "asked" };
         let record = |change: &mut Change, target: String| {
             let entry = self.entry(caller, Event::KeysRotated, target, Outcome::Done);
-            change.record(&entry.in_tenant(&tenant).with(format_args!("{word}: {reason}")))
+            let entry = entry.in_tenant(&tenant).with(format_args!("{word}: {reason}"));
+            match &scope {
+                RotationScope::Device(device) => change.record_on(&device_name(&tenant, device), &entry),
+                RotationScope::Tenant | RotationScope::Profile(_) => change.record(&entry),
+            }
         };
         match &scope {
             RotationScope::Tenant => {

@@ -16,12 +16,14 @@ mod engine;
 mod error;
 mod found;
 mod grants;
+mod history;
 mod keys;
 mod operators;
 pub mod port;
 mod profiles;
 mod proving;
 mod provisioning;
+mod readmission;
 mod recent;
 mod release;
 mod root_key;
@@ -38,8 +40,8 @@ mod trust;
 mod upkeep;
 
 pub use api::{
-    Answer, Caller, Certificate, Device, DeviceKeys, EnrollOrder, KeyStatus, ListedProfile, Operator,
-    OperatorOrder, Page, Paged, Proved, RotationScope, Status, Subject, Tenant, TrustBundle,
+    Answer, Caller, Certificate, Device, DeviceFilter, DeviceKeys, EnrollOrder, KeyStatus, ListedProfile,
+    Operator, OperatorOrder, Page, Paged, Proved, RotationScope, Status, Subject, Tenant, TrustBundle,
 };
 pub use authority::ServerIdentity;
 pub use engine::Engine;

@@ -56,6 +56,8 @@ pub enum Table {
     Spent = 10,
     /// What platforms are granted, by tenant, platform, right and profile.
     Grant = 11,
+    /// What happened to devices, by tenant, id and time: their audit entries but for signs of life.
+    History = 12,
     /// The keys that devices sign with, by tenant and id.
     SignatureKey = 16,
     /// Which keys the devices of tenants may sign with, by tenant.
@@ -66,7 +68,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -78,6 +80,7 @@ impl Table {
         Self::OperatorName,
         Self::Spent,
         Self::Grant,
+        Self::History,
         Self::SignatureKey,
         Self::KeyPolicy,
         Self::EndorsementKey,

@@ -155,7 +155,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
             Err(refusal) => return Err(refusal.into()),
         };
         if known.state != DeviceState::Active {
-            let message = format_args!("the device is {}; an administrator decides", known.state);
+            let next = match known.state {
+                DeviceState::Pending => "an administrator let it enroll anew; enroll it at a station",
+                _ => "an administrator decides",
+            };
+            let message = format_args!("the device is {}; {next}", known.state);
             let error = Error::new(Kind::Denied, known.state.refusal_code(), message);
             return self.decide_refusal(request_id, name, now_ms, error);
         }
@@ -186,7 +190,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         change.update(Table::DeviceKeys, rows::device_key(name), version, self.seal_keys(name, &keys)?);
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
         let entry = AuditEntry::new(now_ms, &actor, done.event, target(name), Outcome::Done, request_id);
-        change.record(&entry.with(done.detail))?;
+        if done.event.is_sign_of_life() {
+            change.record(&entry)?;
+        } else {
+            change.record_on(name, &entry.with(done.detail))?;
+        }
         let rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
         let proved = Proved { reply: accepted.reply(now, done.reply), rekey_due };
         let acceptance = Acceptance { proved, held: (version + 1, keys), written };
@@ -205,7 +213,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let (method, outcome) = (Method::Prove.path(), Outcome::Refused(error.code));
         let mut change = Change::default();
         let entry = AuditEntry::new(now_ms, &actor, Event::CallRefused, method, outcome, request_id);
-        change.record(&entry.with(&error.message))?;
+        change.record_on(name, &entry.with(&error.message))?;
         Ok(Decision { change, answer: Came::Refused(error) })
     }
 

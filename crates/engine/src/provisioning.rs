@@ -7,7 +7,7 @@ use crate::port::{Change, Clock, Expect, Row, Store, Table, Write};
 use crate::proving::{KeysRow, keys_place};
 use crate::rows::{self, DeviceRow, Written};
 use wardein_crypto::{SystemEntropy, Tag};
-use wardein_ddkg::authority::{EnrollTerms, Record};
+use wardein_ddkg::authority::{EnrollTerms, Record, Standing};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{DeviceName, DeviceShare, Purposes, Suite};
 use wardein_domain::{Actor, AuditEntry, DeviceId, DeviceState, Event, Outcome, Profile, Role, TenantId};
@@ -72,18 +72,32 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let now = self.now();
         let row: Option<(u64, DeviceRow)> = rows::load(&self.store, Table::Device, &key)?;
         let keys = self.load_keys(&request.device)?;
-        if let Some((_, row)) = row.as_ref().filter(|(_, row)| row.state == DeviceState::Revoked.as_str()) {
-            let message =
-                format_args!("the device was revoked: {}", row.state_reason.as_deref().unwrap_or("-"));
-            return Err(Error::new(Kind::Precondition, "device-revoked", message));
+        let state = row.as_ref().map(|(_, row)| rows::word("device state", &row.state)).transpose()?;
+        if let Some((_, row)) = row.as_ref().filter(|_| state.is_some_and(DeviceState::is_final)) {
+            let (state, reason) = (&row.state, row.state_reason.as_deref().unwrap_or("-"));
+            let code =
+                if state == DeviceState::Retired.as_str() { "device-retired" } else { "device-revoked" };
+            return Err(Error::new(
+                Kind::Precondition,
+                code,
+                format_args!("the device was {state}: {reason}"),
+            ));
         }
         if self.signature_key(&request.device)?.is_some() {
             let message =
                 "the device is enrolled already, by a key that it signs with; enroll another device";
             return Err(Error::new(Kind::Exists, "already-enrolled", message));
         }
-        let terms = EnrollTerms { generation: 1, schedule: profile.schedule(now), purposes: Purposes::ALL };
-        let previous = keys.as_ref().map(|(_, keys)| &keys.record);
+        let known = keys.as_ref().map(|(_, keys)| &keys.record);
+        // An administrator let it enroll anew: only then is a device pending whose enrollment was confirmed.
+        let is_anew = state == Some(DeviceState::Pending)
+            && known.is_some_and(|record| record.standing() == Standing::Enrolled);
+        let terms = EnrollTerms {
+            generation: known.map_or(1, Record::generation_for_enrollment),
+            schedule: profile.schedule(now),
+            purposes: Purposes::ALL,
+        };
+        let previous = known.filter(|_| !is_anew);
         let sign = |transcript: &wardein_crypto::Digest| self.authority.identity.sign(transcript.as_ref());
         let enrolled = Record::enroll(previous, request, &terms, sign, &mut SystemEntropy::default())?;
         let Some(record) = enrolled.record else {
@@ -112,7 +126,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let sealed = ring.seal(keys_place(&key), KeysRow { last_seen: 0, record }.encode().expose())?;
         change.writes.push(put(Table::DeviceKeys, &key, keys.map(|(version, _)| version), sealed));
         let target = target(&request.device);
-        change.record(&self.entry(caller, Event::DeviceEnrolled, target, Outcome::Done))?;
+        let entry = self.entry(caller, Event::DeviceEnrolled, target, Outcome::Done);
+        change.record_on(&request.device, &entry.with(format_args!("generation {}", terms.generation)))?;
         Ok(Decision { change, answer: (enrolled.reply, Some((version.unwrap_or(0) + 1, written))) })
     }
 
@@ -145,7 +160,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let now = self.clock.now_ms();
                 let event = Event::DeviceConfirmed;
                 let entry = AuditEntry::new(now, &actor, event, target(name), Outcome::Done, request_id);
-                change.record(&entry.in_tenant(&name.tenant))?;
+                change.record_on(name, &entry.in_tenant(&name.tenant))?;
                 Ok(Decision { change, answer: Some((version + 1, row)) })
             })
             .await?;

@@ -163,7 +163,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             (Standing::Spent, _) => "from the archive, ",
         };
         let entry = self.entry(caller, *event, target(owner), Outcome::Done);
-        change.record(&entry.with(format_args!("{again}{spend}: {reason}")))?;
+        change.record_on(owner, &entry.with(format_args!("{again}{spend}: {reason}")))?;
         let unsealed = Unsealed { secret, key_name: spend, state: known.state };
         Ok(Decision { change, answer: Used::Done(unsealed) })
     }

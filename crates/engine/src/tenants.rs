@@ -12,7 +12,7 @@ use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_domain::{Event, Outcome, ProfileFields, Rotation, TenantId};
 
 /// How many rows are looked at for one page.
-const SCANNED: usize = 20_000;
+pub(crate) const SCANNED: usize = 20_000;
 
 impl<S: Store, C: Clock> Engine<S, C> {
     /// Creates a tenant with a key of its own and the default profile.
@@ -64,6 +64,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
         table: Table,
         prefix: &[u8],
         page: &Page,
+        parse: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, Error>,
+    ) -> Result<Paged<T>, Error> {
+        self.page_within(SCANNED, table, prefix, page, parse)
+    }
+
+    /// The same, looking at no more than `most` rows.
+    pub(crate) fn page_within<T>(
+        &self,
+        most: usize,
+        table: Table,
+        prefix: &[u8],
+        page: &Page,
         mut parse: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, Error>,
     ) -> Result<Paged<T>, Error> {
         let limit = page.limit()?;
@@ -75,7 +87,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let rows = self.store.scan(table, prefix, after.as_deref(), Page::MAX)?;
             let is_last = rows.len() < Page::MAX;
             for (key, row) in rows {
-                if items.len() == limit || scanned == SCANNED {
+                if items.len() == limit || scanned == most {
                     return Ok(Paged { items, next: after });
                 }
                 scanned += 1;

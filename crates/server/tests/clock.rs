@@ -36,6 +36,7 @@ async fn a_device_works_at(authority_time: u64) {
         suite: Suite::P256,
         purposes: Purposes::ALL,
         authenticate_every: 3600,
+        rekey_after: 0,
         attributes: Default::default(),
     };
     let directory = Directory::create(&path).unwrap();

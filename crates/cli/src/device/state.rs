@@ -1,4 +1,4 @@
-//! Suspending, resuming and revoking a device.
+//! Bringing a device from one state to another.
 
 use super::Device;
 use crate::connection::ConnectArgs;
@@ -12,6 +12,20 @@ pub(crate) struct SetArgs {
     confirm: Confirm,
     #[command(flatten)]
     target: ResumeArgs,
+}
+
+/// `wardein device readmit`.
+///
+/// Without --enroll-anew the device goes on with the keys that it has, and must rekey before anything else; whoever else holds its
+/// state is shut out by that. If the copy was ahead of the device, the alarm comes again: then, and where the state is lost,
+/// --enroll-anew. What was sealed under the former keys cannot be opened after the new enrollment.
+#[derive(Debug, Args)]
+pub(crate) struct ReadmitArgs {
+    /// Let a station enroll the device again, under the next generation
+    #[arg(long)]
+    enroll_anew: bool,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 #[derive(Debug, Args)]
@@ -37,6 +51,33 @@ pub(super) async fn resume(args: ResumeArgs, out: Output) -> Result<(), Failure>
     set(args, "active", out).await
 }
 
+pub(super) async fn quarantine(args: SetArgs, out: Output) -> Result<(), Failure> {
+    args.confirm.ask(&format!("quarantine device {}", args.target.device))?;
+    set(args.target, "quarantined", out).await
+}
+
+pub(super) async fn retire(args: SetArgs, out: Output) -> Result<(), Failure> {
+    args.confirm.ask(&format!("retire device {} for good", args.target.device))?;
+    set(args.target, "retired", out).await
+}
+
+pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failure> {
+    let ReadmitArgs { enroll_anew, set } = args;
+    let SetArgs { confirm, target } = set;
+    let how = if enroll_anew { "let a station enroll it anew" } else { "trust it after a rekey" };
+    confirm.ask(&format!("readmit device {} and {how}", target.device))?;
+    let session = target.connect.open().await?;
+    let request = v1::ReadmitDeviceRequest {
+        tenant: session.tenant(target.tenant)?,
+        device_id: target.device,
+        enroll_anew,
+        reason: target.reason,
+    };
+    let answer =
+        session.connection.admin().readmit_device(request).await.map_err(Failure::of_call)?.into_inner();
+    tell(answer.device, out)
+}
+
 pub(super) async fn revoke(args: SetArgs, out: Output) -> Result<(), Failure> {
     args.confirm.ask(&format!("revoke device {} for good", args.target.device))?;
     set(args.target, "revoked", out).await
@@ -52,6 +93,10 @@ async fn set(args: ResumeArgs, state: &str, out: Output) -> Result<(), Failure> 
     };
     let answer =
         session.connection.admin().set_device_state(request).await.map_err(Failure::of_call)?.into_inner();
-    let device = Device::from(answer.device.unwrap_or_default());
+    tell(answer.device, out)
+}
+
+fn tell(device: Option<v1::Device>, out: Output) -> Result<(), Failure> {
+    let device = Device::from(device.unwrap_or_default());
     out.say(&format!("device {} is {}", device.device_id, device.state), &device)
 }

@@ -134,6 +134,15 @@ impl Record {
         self.pending.as_ref().map(|pending| pending.number)
     }
 
+    /// The generation that an enrollment of this device gets: that of a pending one again, or one more than the last of all, so
+    /// that no key name ever stands for two keys.
+    pub fn generation_for_enrollment(&self) -> u64 {
+        match self.standing() {
+            Standing::Pending => self.active.number,
+            Standing::Enrolled => self.pending_generation().unwrap_or(self.active.number).saturating_add(1),
+        }
+    }
+
     /// The suite of the active generation.
     pub fn suite(&self) -> Suite {
         self.active.suite

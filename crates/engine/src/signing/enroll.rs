@@ -152,7 +152,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let entry = self.entry(caller, Event::KeyEnrolled, target(name), Outcome::Done);
         let ek = new.ek.map_or_else(String::new, |ek| format!(", endorsement key {ek}"));
         let detail = format!("{}, key {}{ek}", new.assurance, EkDigest(wardein_crypto::Digest(key_id)));
-        change.record(&entry.with(detail))?;
+        change.record_on(name, &entry.with(detail))?;
         let written = Some((version.unwrap_or(0) + 1, written));
         Ok(Decision { change, answer: (answer(new.assurance), written) })
     }

@@ -86,6 +86,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
         };
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
+        let is_sign_of_life = done.as_ref().is_ok_and(|(event, ..)| event.is_sign_of_life());
         let (entry, answer) = match done {
             Ok((event, detail, body)) => {
                 let ack = ack_transcript(&transcript, now, &body);
@@ -105,7 +106,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
         };
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
-        change.record(&entry)?;
+        if is_sign_of_life {
+            change.record(&entry)?;
+        } else {
+            change.record_on(name, &entry)?;
+        }
         Ok(Decision { change, answer })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::world::{World, caller, name, order};
 use wardein_domain::{Method, Role, TenantId};
-use wardein_engine::{Error, Kind, Page};
+use wardein_engine::{DeviceFilter, Error, Kind, Page};
 
 const ALL: Page = Page { size: 1000, after: None };
 
@@ -57,7 +57,7 @@ async fn a_tenants_administrator_ends_at_its_tenant() {
                 .err(),
             world.engine.list_operators(&anna, Some(tenant.clone()), ALL).err(),
             world.engine.list_profiles(&anna, tenant.clone()).err(),
-            world.engine.list_devices(&anna, tenant.clone(), None, ALL).err(),
+            world.engine.list_devices(&anna, tenant.clone(), &DeviceFilter::default(), ALL).err(),
             world.engine.list_certificates(&anna, tenant.clone(), None, ALL).err(),
             world.engine.get_device(&anna, name(tenant.as_str(), "pump")).err(),
             world.engine.list_audit(&anna, Some(tenant.clone()), None, 1, 10).await.err(),
@@ -144,7 +144,8 @@ async fn pages_hold_what_was_asked_for_and_follow_each_other() {
         world.device(id).await;
     }
     let list = |after| {
-        world.engine.list_devices(&world.admin, world.tenant(), None, Page { size: 2, after }).unwrap()
+        let page = Page { size: 2, after };
+        world.engine.list_devices(&world.admin, world.tenant(), &DeviceFilter::default(), page).unwrap()
     };
     let first = list(None);
     let second = list(first.next.clone());
@@ -158,7 +159,8 @@ async fn pages_hold_what_was_asked_for_and_follow_each_other() {
         assert_eq!(world.engine.list_tenants(&world.admin, page).unwrap_err().kind, Kind::Invalid);
     }
     let token = Page { size: 1, after: Some(b"other\0x".to_vec()) };
-    let refused = world.engine.list_devices(&world.admin, world.tenant(), None, token).unwrap_err();
+    let refused =
+        world.engine.list_devices(&world.admin, world.tenant(), &DeviceFilter::default(), token).unwrap_err();
     assert!(refused.message.starts_with("page_token"), "{refused}");
 }
 

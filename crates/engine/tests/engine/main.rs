@@ -3,6 +3,7 @@
 
 mod administration;
 mod crashes;
+mod devices;
 mod enrollment;
 mod grants;
 mod keys;

@@ -1,7 +1,8 @@
 //! `AdminService`.
 
 use super::{Api, reply};
-use crate::convert::admin::{device, operator, order, settable_state, tenant};
+use crate::convert::admin::{device, filter, operator, order, settable_state, tenant};
+use crate::convert::audit::entry;
 use crate::convert::grants::{grant, grant_order, grant_to_remove};
 use crate::convert::profiles::{profile, profile_response};
 use crate::convert::{device_name, keys, page, parse, parse_optional};
@@ -149,10 +150,8 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         let list = || -> Result<_, Failed> {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
-            let tenant = parse("tenant", &asked.tenant)?;
-            let state = parse_optional("state", &asked.state)?;
-            let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_devices(context.caller()?, tenant, state, page)?;
+            let (tenant, filter, page) = filter(asked)?;
+            let found = self.shared.engine.list_devices(context.caller()?, tenant, &filter, page)?;
             Ok(v1::ListDevicesResponse {
                 devices: found.items.into_iter().map(device).collect(),
                 next_page_token: found.next.unwrap_or_default(),
@@ -177,6 +176,43 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
         };
         reply(set.await)
+    }
+
+    async fn readmit_device(
+        &self,
+        request: Request<v1::ReadmitDeviceRequest>,
+    ) -> Result<Response<v1::ReadmitDeviceResponse>, Status> {
+        let readmit = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.into_inner();
+            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let reason = parse("reason", &asked.reason)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.readmit_device(&by, name, asked.enroll_anew, reason).await };
+            let readmitted = self.finish(Some((caller, Method::ReadmitDevice)), work).await?;
+            Ok(v1::ReadmitDeviceResponse { device: Some(device(readmitted)) })
+        };
+        reply(readmit.await)
+    }
+
+    async fn list_device_history(
+        &self,
+        request: Request<v1::ListDeviceHistoryRequest>,
+    ) -> Result<Response<v1::ListDeviceHistoryResponse>, Status> {
+        let list = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.into_inner();
+            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.device_history(&by, &name, page).await };
+            let found = self.finish(Some((caller, Method::ListDeviceHistory)), work).await?;
+            Ok(v1::ListDeviceHistoryResponse {
+                entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
     }
 
     async fn rotate_keys(

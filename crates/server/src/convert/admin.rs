@@ -1,8 +1,8 @@
 //! Tenants, operators and devices.
 
-use super::{at_most, parse, parse_optional, text, wrong};
-use wardein_domain::DeviceState;
-use wardein_engine::{Device, Error, Operator, OperatorOrder, Tenant};
+use super::{at_most, page, parse, parse_optional, text, wrong};
+use wardein_domain::{DeviceState, TenantId};
+use wardein_engine::{Device, DeviceFilter, Error, Operator, OperatorOrder, Page, Tenant};
 use wardein_proto::v1;
 
 pub(crate) fn tenant(tenant: Tenant) -> v1::Tenant {
@@ -41,11 +41,24 @@ pub(crate) fn operator(operator: Operator) -> v1::Operator {
 /// A state that an administrator may set.
 pub(crate) fn settable_state(given: &str) -> Result<DeviceState, Error> {
     match given.parse() {
-        Ok(state @ (DeviceState::Active | DeviceState::Suspended | DeviceState::Revoked)) => Ok(state),
-        Ok(DeviceState::Pending | DeviceState::Quarantined | DeviceState::Retired) | Err(_) => {
-            Err(wrong("state", "takes active, suspended or revoked"))
+        Ok(DeviceState::Pending) | Err(_) => {
+            Err(wrong("state", "takes active, suspended, quarantined, retired or revoked"))
         }
+        Ok(state) => Ok(state),
     }
+}
+
+/// Which devices, and which page of them.
+pub(crate) fn filter(asked: v1::ListDevicesRequest) -> Result<(TenantId, DeviceFilter, Page), Error> {
+    let filter = DeviceFilter {
+        state: parse_optional("state", &asked.state)?,
+        profile: parse_optional("profile", &asked.profile)?,
+        model: parse_optional("model", &asked.model)?,
+        seen_before: (asked.seen_before != 0).then_some(asked.seen_before),
+        seen_after: (asked.seen_after != 0).then_some(asked.seen_after),
+        rekey_due: asked.rekey_due,
+    };
+    Ok((parse("tenant", &asked.tenant)?, filter, page(asked.page_size, asked.page_token)?))
 }
 
 pub(crate) fn device(device: Device) -> v1::Device {
@@ -64,6 +77,8 @@ pub(crate) fn device(device: Device) -> v1::Device {
         attributes: device.attributes.iter().map(ToString::to_string).collect(),
         last_seen: device.last_seen.unwrap_or(0),
         state_reason: text(device.state_reason.as_ref()),
+        agreed_at: device.agreed_at,
+        rekey: device.gate.as_str().to_owned(),
     }
 }
 
@@ -97,11 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn pending_and_quarantined_are_nobodys_to_set() {
+    fn pending_is_nobodys_to_set() {
         for state in DeviceState::ALL {
-            let is_settable =
-                !matches!(state, DeviceState::Pending | DeviceState::Quarantined | DeviceState::Retired);
-            assert_eq!(settable_state(state.as_str()).is_ok(), is_settable);
+            assert_eq!(settable_state(state.as_str()).is_ok(), state != DeviceState::Pending);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `AdminService`, where it is about keys.
+//! `AdminService`, where it is about keys, and about devices that come back.
 
 use crate::common::device::TestDevice;
 use crate::world::{Expected, NO_DEVICE, NO_TENANT, World, malformed};
@@ -77,4 +77,98 @@ async fn get_key_status() {
         ),
     ];
     world.refuses(Method::GetKeyStatus, rows).await;
+}
+
+#[tokio::test]
+async fn readmit_device() {
+    let world = World::new().await;
+    for id in ["pump-1", "pump-2", "pump-3"] {
+        TestDevice::enrolled(&world.station, id).await;
+    }
+    world.set_state("pump-1", "quarantined").await;
+    world.set_state("pump-3", "retired").await;
+    let good = |device: &str| v1::ReadmitDeviceRequest {
+        tenant: "t".into(),
+        device_id: device.into(),
+        enroll_anew: false,
+        reason: "looked at".into(),
+    };
+    let by = &world.admin;
+    let not_allowed = (Code::FailedPrecondition, "transition-not-allowed", "retired");
+    let denied = (Code::PermissionDenied, "role-denied", "ReadmitDevice");
+    let rows = [
+        ("nothing", by, v1::ReadmitDeviceRequest::default(), malformed("tenant")),
+        ("no device", by, good(""), malformed("device_id")),
+        ("a path", by, good("../pump-1"), malformed("device_id")),
+        (
+            "no reason",
+            by,
+            v1::ReadmitDeviceRequest { reason: String::new(), ..good("pump-1") },
+            malformed("reason"),
+        ),
+        (
+            "a reason of two lines",
+            by,
+            v1::ReadmitDeviceRequest { reason: "a\nb".into(), ..good("pump-1") },
+            malformed("reason"),
+        ),
+        ("no such device", by, good("pump-9"), NO_DEVICE),
+        ("retired is for good", by, good("pump-3"), not_allowed),
+        (
+            "retired is for good, anew too",
+            by,
+            v1::ReadmitDeviceRequest { enroll_anew: true, ..good("pump-3") },
+            not_allowed,
+        ),
+        ("another's tenant", &world.foreign, good("pump-1"), NO_TENANT),
+        ("an auditor", &world.auditor, good("pump-1"), denied),
+        ("a station", &world.station, good("pump-1"), denied),
+    ];
+    world.refuses(Method::ReadmitDevice, rows).await;
+}
+
+#[tokio::test]
+async fn list_device_history() {
+    let world = World::new().await;
+    for id in ["pump-1", "pump-2"] {
+        TestDevice::enrolled(&world.station, id).await;
+    }
+    let good = |device: &str| v1::ListDeviceHistoryRequest {
+        tenant: "t".into(),
+        device_id: device.into(),
+        ..Default::default()
+    };
+    let by = &world.auditor;
+    let foreign_token = b"t\0pump-2\0".to_vec();
+    let rows = [
+        ("nothing", by, v1::ListDeviceHistoryRequest::default(), malformed("tenant")),
+        ("no device", by, good(""), malformed("device_id")),
+        (
+            "1001 a page",
+            by,
+            v1::ListDeviceHistoryRequest { page_size: 1001, ..good("pump-1") },
+            malformed("page_size"),
+        ),
+        (
+            "a long token",
+            by,
+            v1::ListDeviceHistoryRequest { page_token: vec![1; 513], ..good("pump-1") },
+            malformed("page_token"),
+        ),
+        ("no such device", by, good("pump-9"), NO_DEVICE),
+        ("another's tenant", &world.foreign, good("pump-1"), NO_TENANT),
+        (
+            "a platform",
+            &world.platform,
+            good("pump-1"),
+            (Code::PermissionDenied, "role-denied", "ListDeviceHistory"),
+        ),
+    ];
+    world.refuses(Method::ListDeviceHistory, rows).await;
+    // It is read before it is refused: the reading is on record, and the rows are as they were.
+    let before = world.rows();
+    let stray = v1::ListDeviceHistoryRequest { page_token: foreign_token, ..good("pump-1") };
+    let refused = by.admin().list_device_history(stray).await.unwrap_err();
+    assert!(refused.message().starts_with("page_token"), "{refused}");
+    assert!(world.rows() == before);
 }

@@ -1,0 +1,234 @@
+//! When devices' keys change.
+
+use super::RotateArgs;
+use crate::connection::{ConnectArgs, Session};
+use crate::{Confirm, Failure, Output, Record, time};
+use clap::Args;
+use serde::Serialize;
+use wardein_client::v1;
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// The devices of this profile
+    #[arg(long, value_name = "NAME", conflicts_with = "device")]
+    profile: Option<String>,
+    /// This device
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// `wardein key schedule`.
+///
+/// What is not given stays as it is. Period and number of uses hold for keys that are agreed from then on: `wardein key rotate` brings
+/// them to the devices at once.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArgs {
+    /// The tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// The devices of this profile alone; otherwise all that have no schedule of their own
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// How long an epoch of keys is: 60s or more, 0s for none
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    period: Option<u64>,
+    /// How many keys an epoch has; 0 for no bound
+    #[arg(long, value_name = "N")]
+    max_uses: Option<u64>,
+    /// After how long a device is to agree on keys anew: 1h or more, 0s for only when it is asked
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    rekey_after: Option<u64>,
+    #[command(flatten)]
+    confirm: Confirm,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    tenant: String,
+    profile: String,
+    period: u64,
+    max_uses: u64,
+    rekey_after: u64,
+    suites: Vec<u32>,
+    rotated_at: u64,
+    required_at: u64,
+    device: Option<DeviceKeys>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceKeys {
+    device_id: String,
+    generation: u64,
+    pending_generation: u64,
+    suite: u32,
+    agreed_at: u64,
+    due_at: u64,
+    rekey: String,
+    proof_epoch: u32,
+    period: u64,
+    max_uses: u64,
+}
+
+impl Record for Status {
+    const HEADS: &'static [&'static str] = &[
+        "tenant",
+        "profile",
+        "epochs of",
+        "keys in an epoch",
+        "rekey after",
+        "suites",
+        "rotated",
+        "required",
+        "device",
+        "generation",
+        "agreed",
+        "due",
+        "rekey",
+        "suite",
+        "epoch",
+        "its epochs of",
+        "its keys in an epoch",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let suites: Vec<_> = self.suites.iter().map(u32::to_string).collect();
+        let mut cells = vec![
+            self.tenant.clone(),
+            self.profile.clone(),
+            time::span(self.period),
+            uses(self.max_uses),
+            if self.rekey_after == 0 { "asked".to_owned() } else { time::span(self.rekey_after) },
+            suites.join(", "),
+            time::at(self.rotated_at),
+            time::at(self.required_at),
+        ];
+        if let Some(keys) = &self.device {
+            let pending = match keys.pending_generation {
+                0 => keys.generation.to_string(),
+                pending => format!("{} ({pending} is agreed, and not used yet)", keys.generation),
+            };
+            cells.extend([
+                keys.device_id.clone(),
+                pending,
+                time::at(keys.agreed_at),
+                time::at(keys.due_at),
+                keys.rekey.clone(),
+                keys.suite.to_string(),
+                keys.proof_epoch.to_string(),
+                time::span(keys.period),
+                uses(keys.max_uses),
+            ]);
+        }
+        cells
+    }
+}
+
+fn uses(max_uses: u64) -> String {
+    if max_uses == 0 { "any".to_owned() } else { max_uses.to_string() }
+}
+
+pub(super) async fn show(args: StatusArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    out.one(&status(&session, session.tenant(args.tenant)?, args.profile, args.device).await?)
+}
+
+async fn status(
+    session: &Session,
+    tenant: String,
+    profile: Option<String>,
+    device: Option<String>,
+) -> Result<Status, Failure> {
+    let device_id = device.unwrap_or_default();
+    let request = v1::GetKeyStatusRequest {
+        tenant: tenant.clone(),
+        profile: profile.unwrap_or_default(),
+        device_id: device_id.clone(),
+    };
+    let answer =
+        session.connection.admin().get_key_status(request).await.map_err(Failure::of_call)?.into_inner();
+    Ok(Status {
+        tenant,
+        profile: answer.profile,
+        period: answer.period,
+        max_uses: answer.max_uses,
+        rekey_after: answer.rekey_after,
+        suites: answer.suites,
+        rotated_at: answer.rotated_at,
+        required_at: answer.required_at,
+        device: answer.device.map(|keys| DeviceKeys {
+            device_id,
+            generation: keys.generation,
+            pending_generation: keys.pending_generation,
+            suite: keys.suite,
+            agreed_at: keys.agreed_at,
+            due_at: keys.due_at,
+            rekey: keys.rekey,
+            proof_epoch: keys.proof_epoch,
+            period: keys.period,
+            max_uses: keys.max_uses,
+        }),
+    })
+}
+
+pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure> {
+    let RotateArgs { tenant, profile, device, required, reason, confirm, connect, .. } = args;
+    let session = connect.open().await?;
+    let tenant = session.tenant(tenant)?;
+    let whose = match (&profile, &device) {
+        (Some(profile), _) => format!("of the devices of profile {profile} of tenant {tenant}"),
+        (None, Some(device)) => format!("of device {device} of tenant {tenant}"),
+        (None, None) => format!("of all devices of tenant {tenant}"),
+    };
+    let how = if required { "require new keys, before anything else," } else { "ask for new keys" };
+    confirm.ask(&format!("{how} {whose}"))?;
+    let request = v1::RotateKeysRequest {
+        tenant,
+        profile: profile.unwrap_or_default(),
+        device_id: device.unwrap_or_default(),
+        required,
+        reason: reason.unwrap_or_default(),
+    };
+    let answer =
+        session.connection.admin().rotate_keys(request).await.map_err(Failure::of_call)?.into_inner();
+    let words = format!("new keys {whose} since {}", time::at(answer.rotated_at));
+    out.say(&words, &serde_json::json!({ "rotated_at": answer.rotated_at, "required": required }))
+}
+
+pub(super) async fn schedule(args: ScheduleArgs, out: Output) -> Result<(), Failure> {
+    let ScheduleArgs { tenant, profile, period, max_uses, rekey_after, confirm, connect } = args;
+    if (period, max_uses, rekey_after) == (None, None, None) {
+        return Err(Failure::Usage("give --period, --max-uses or --rekey-after".to_owned()));
+    }
+    let session = connect.open().await?;
+    let tenant = session.tenant(tenant)?;
+    let name = profile.unwrap_or_else(|| "default".to_owned());
+    let before = status(&session, tenant.clone(), Some(name.clone()), None).await?;
+    let changes: Vec<_> = [
+        period.map(|new| format!("epochs of {} to {}", time::span(before.period), time::span(new))),
+        max_uses.map(|new| format!("keys in an epoch {} to {}", uses(before.max_uses), uses(new))),
+        rekey_after
+            .map(|new| format!("rekey after {} to {}", time::span(before.rekey_after), time::span(new))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    confirm.ask(&format!("change profile {name} of tenant {tenant}: {}", changes.join(", ")))?;
+    let profile = v1::Profile {
+        tenant: tenant.clone(),
+        name: name.clone(),
+        period,
+        max_uses,
+        rekey_after,
+        ..Default::default()
+    };
+    let request = v1::PutProfileRequest { profile: Some(profile), merge: true };
+    session.connection.admin().put_profile(request).await.map_err(Failure::of_call)?;
+    out.one(&status(&session, tenant, Some(name), None).await?)
+}

@@ -1,0 +1,118 @@
+//! The keys that records are sealed under.
+
+use super::RotateArgs;
+use crate::connection::ConnectArgs;
+use crate::{Failure, Output, Record};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use wardein_client::v1;
+
+/// `wardein key sweep`.
+///
+/// The authority does it by itself once a day, slowly. One that is interrupted is begun anew, and finds little to do.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// One tenant only
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Devices a second, 1 to 100000
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    per_second: u32,
+    /// The authority's clock was looked at and is right, though it jumped since the last sweep; what is erased under a wrong
+    /// clock is gone
+    #[arg(long)]
+    clock_is_right: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Rotated {
+    key: String,
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sweep: Option<Swept>,
+}
+
+impl Record for Rotated {
+    const HEADS: &'static [&'static str] = &["key", "version", "sealed anew", "old keys dropped"];
+
+    fn cells(&self) -> Vec<String> {
+        let swept = |number: fn(&Swept) -> u64| {
+            self.sweep.as_ref().map_or_else(String::new, |swept| number(swept).to_string())
+        };
+        vec![
+            self.key.clone(),
+            self.version.to_string(),
+            swept(|swept| swept.renewed),
+            swept(|swept| swept.dropped),
+        ]
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Swept {
+    devices: u64,
+    erased: u64,
+    renewed: u64,
+    dropped: u64,
+    clock_believed: bool,
+}
+
+impl Record for Swept {
+    const HEADS: &'static [&'static str] =
+        &["devices", "something erased", "sealed anew", "old keys dropped", "clock believed"];
+
+    fn cells(&self) -> Vec<String> {
+        let clock = if self.clock_believed { "yes" } else { "no: look at it, then add --clock-is-right" };
+        let numbers =
+            [self.devices, self.erased, self.renewed, self.dropped].map(|number| number.to_string());
+        numbers.into_iter().chain([clock.to_owned()]).collect()
+    }
+}
+
+pub(super) async fn go_over(args: SweepArgs, out: Output) -> Result<(), Failure> {
+    let SweepArgs { tenant, per_second, clock_is_right, connect } = args;
+    let session = connect.open().await?;
+    let request = v1::SweepRequest { tenant: tenant.unwrap_or_default(), per_second, clock_is_right };
+    out.one(&sweep(session.connection.storage(), request).await?)
+}
+
+pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure> {
+    let key = args.tenant.as_ref().map_or_else(|| "root".to_owned(), |tenant| format!("tenant/{tenant}"));
+    args.confirm.ask(&format!("change the key {key}"))?;
+    let session = args.connect.open().await?;
+    let mut storage = session.connection.storage();
+    let tenant = args.tenant.unwrap_or_default();
+    let request = v1::RotateStorageKeyRequest { tenant: tenant.clone() };
+    let answer = storage.rotate_storage_key(request).await.map_err(Failure::of_call)?.into_inner();
+    let swept = match args.root {
+        true => None,
+        false => {
+            let request = v1::SweepRequest { tenant, per_second: args.per_second, clock_is_right: false };
+            Some(sweep(storage, request).await?)
+        }
+    };
+    out.one(&Rotated { key, version: answer.version, sweep: swept })
+}
+
+type Storage = v1::storage_service_client::StorageServiceClient<wardein_client::Channel>;
+
+async fn sweep(mut storage: Storage, request: v1::SweepRequest) -> Result<Swept, Failure> {
+    let mut steps = storage.sweep(request).await.map_err(Failure::of_call)?.into_inner();
+    let progress = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} devices, {per_sec}; {msg}") {
+        progress.set_style(style);
+    }
+    while let Some(step) = steps.message().await.map_err(Failure::of_call)? {
+        progress.set_position(step.devices);
+        progress.set_message(format!("{} sealed anew", step.renewed));
+        if step.is_done {
+            progress.finish_and_clear();
+            let v1::SweepResponse { devices, erased, renewed, dropped, has_clock, .. } = step;
+            return Ok(Swept { devices, erased, renewed, dropped, clock_believed: has_clock });
+        }
+    }
+    Err(Failure::Unreachable("the sweep was cut short; the same command begins it anew".to_owned()))
+}

@@ -1,0 +1,251 @@
+//! Devices as administrators find, readmit and retire them, and what their histories say.
+
+use crate::world::{TestDevice, World, csr};
+use wardein_ddkg::Suite;
+use wardein_domain::{DeviceState, Reason, Verdict};
+use wardein_engine::{Device, DeviceFilter, Error, Kind, Page, RotationScope, Subject};
+
+const ALL: Page = Page { size: 1000, after: None };
+
+fn reason() -> Reason {
+    "looked at".parse().unwrap()
+}
+
+impl World {
+    async fn readmit(&self, device: &TestDevice, enroll_anew: bool) -> Result<Device, Error> {
+        self.engine.readmit_device(&self.admin, device.name.clone(), enroll_anew, reason()).await
+    }
+
+    async fn set(&self, device: &TestDevice, state: DeviceState) -> Result<Device, Error> {
+        self.engine.set_device_state(&self.admin, device.name.clone(), state, reason()).await
+    }
+
+    async fn history(&self, device: &TestDevice) -> Vec<(String, String)> {
+        let history = self.engine.device_history(&self.admin, &device.name, ALL).await.unwrap();
+        history.items.into_iter().map(|entry| (entry.event, entry.outcome)).collect()
+    }
+
+    fn found(&self, filter: &DeviceFilter) -> Vec<String> {
+        let found = self.engine.list_devices(&self.admin, self.tenant(), filter, ALL).unwrap().items;
+        found.iter().map(|device| device.name.device.to_string()).collect()
+    }
+
+    /// Enrolls the device again, as after its state was lost.
+    async fn enroll_again(&self, id: &str) -> Result<TestDevice, Error> {
+        let mut device = TestDevice::begin(&self.engine, id);
+        let reply = self.engine.enroll(&self.station, device.order()).await?;
+        let again = self.engine.enroll(&self.station, device.order()).await.unwrap();
+        assert_eq!(again.encode(), reply.encode(), "asked twice, answered alike");
+        let tag = device.finish(&reply);
+        for _ in 0..2 {
+            self.engine.confirm(&self.station, id.parse().unwrap(), tag).await.unwrap();
+        }
+        Ok(device)
+    }
+
+    /// A device and a copy of its state, which has spoken; the device is quarantined.
+    async fn cloned(&self) -> (TestDevice, TestDevice) {
+        let mut device = self.device("pump-1").await;
+        device.prove(&self.engine, "authenticate", b"").await.unwrap();
+        let mut copy = device.copied();
+        self.clock.pass(10);
+        copy.prove(&self.engine, "authenticate", b"").await.unwrap();
+        self.clock.pass(10);
+        assert_eq!(
+            device.prove(&self.engine, "authenticate", b"").await.unwrap_err().code,
+            "clone-suspected"
+        );
+        (device, copy)
+    }
+}
+
+#[tokio::test]
+async fn a_readmitted_device_must_rekey_and_shuts_the_other_holder_out() {
+    let mut world = World::new().await;
+    let (mut other, mut first) = world.cloned().await;
+    for _ in 0..2 {
+        let device = world.readmit(&first, false).await.unwrap();
+        assert_eq!(device.state, DeviceState::Active);
+        world.restart();
+    }
+    world.clock.pass(10);
+    let refused = first.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+    assert_eq!(refused.code, "rekey-required");
+    first.rekey(&world.engine, Suite::P256).await.unwrap();
+    first.prove(&world.engine, "authenticate", b"").await.unwrap();
+    // The other one is found out by the generation that has retired.
+    world.clock.pass(10);
+    let again = other.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+    assert_eq!(again.code, "clone-suspected");
+    let mut events: Vec<_> = world.history(&first).await.into_iter().map(|(event, _)| event).collect();
+    // Within one millisecond there is no order.
+    events.sort_unstable();
+    assert_eq!(
+        events,
+        [
+            "call.refuse",
+            "device.clone-suspected",
+            "device.clone-suspected",
+            "device.confirm",
+            "device.enroll",
+            "device.readmit",
+            "device.rekey",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_before_that() {
+    let mut world = World::new().await;
+    let (mut device, mut copy) = world.cloned().await;
+    let early = world.enroll_again("pump-1").await.err().unwrap();
+    assert_eq!(early.code, "already-enrolled", "nobody has let it");
+    for _ in 0..2 {
+        assert_eq!(world.readmit(&device, true).await.unwrap().state, DeviceState::Pending);
+        world.restart();
+    }
+    let verdict = world.engine.check(&world.platform, Subject::Device(device.name.device.clone())).unwrap();
+    assert_eq!(verdict.verdict, Verdict::NotTrusted);
+    world.clock.pass(10);
+    assert_eq!(copy.prove(&world.engine, "authenticate", b"").await.unwrap_err().code, "pending");
+    // Asked for, and lost before it was confirmed: the generation is that of the one that replaces it.
+    let lost = TestDevice::begin(&world.engine, "pump-1");
+    assert_eq!(world.engine.enroll(&world.station, lost.order()).await.unwrap().generation, 2);
+    world.clock.pass(10);
+    let mut anew = world.enroll_again("pump-1").await.unwrap();
+    assert_eq!(anew.state.as_ref().unwrap().generation(), 2);
+    for _ in 0..2 {
+        anew.prove(&world.engine, "authenticate", b"").await.unwrap();
+        for former in [&mut device, &mut copy] {
+            let refused = former.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+            assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "generation-unknown"));
+        }
+        world.restart();
+    }
+    anew.rekey(&world.engine, Suite::P256).await.unwrap();
+    world.readmit(&anew, true).await.unwrap();
+    let last = world.enroll_again("pump-1").await.unwrap();
+    assert_eq!(last.state.unwrap().generation(), 4, "one more than that which was agreed and never used");
+}
+
+#[tokio::test]
+async fn who_may_not_be_readmitted() {
+    let world = World::new().await;
+    let device = world.device("pump-1").await;
+    let refused =
+        |error: Error| assert_eq!((error.kind, error.code), (Kind::Precondition, "transition-not-allowed"));
+    world.set(&device, DeviceState::Suspended).await.unwrap();
+    refused(world.readmit(&device, false).await.unwrap_err());
+    world.set(&device, DeviceState::Quarantined).await.unwrap();
+    refused(world.set(&device, DeviceState::Active).await.unwrap_err());
+    for _ in 0..2 {
+        world.set(&device, DeviceState::Retired).await.unwrap();
+    }
+    for enroll_anew in [false, true] {
+        refused(world.readmit(&device, enroll_anew).await.unwrap_err());
+    }
+    refused(world.set(&device, DeviceState::Active).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_retired_device_is_refused_for_good_and_cannot_enroll() {
+    let mut world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    world.set(&device, DeviceState::Retired).await.unwrap();
+    for _ in 0..2 {
+        let refused = device.prove(&world.engine, "certificate", &csr()).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Denied, "device-retired"));
+        let again = TestDevice::begin(&world.engine, "pump-1");
+        let refused = world.engine.enroll(&world.station, again.order()).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Precondition, "device-retired"));
+        world.restart();
+    }
+    let answer = world.engine.check(&world.platform, Subject::Device(device.name.device.clone())).unwrap();
+    assert_eq!(answer.reasons[0].code(), "retired");
+}
+
+#[tokio::test]
+async fn a_history_has_no_signs_of_life_and_comes_in_pages() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    world.device("pump-10").await;
+    for _ in 0..3 {
+        device.prove(&world.engine, "authenticate", b"").await.unwrap();
+        device.prove(&world.engine, "trust-bundle", b"").await.unwrap();
+    }
+    device.prove(&world.engine, "certificate", &csr()).await.unwrap();
+    world.clock.pass(1);
+    let scope = RotationScope::Device(device.name.device.clone());
+    world.engine.rotate_keys(&world.admin, world.tenant(), scope, false, reason()).await.unwrap();
+    world.set(&device, DeviceState::Suspended).await.unwrap();
+    device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
+    let (mut after, mut events) = (None, Vec::new());
+    loop {
+        let page = Page { size: 2, after };
+        let page = world.engine.device_history(&world.admin, &device.name, page).await.unwrap();
+        assert!(page.items.len() <= 2);
+        events.extend(page.items.into_iter().map(|entry| (entry.time_ms, entry.event, entry.outcome)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert!(events.is_sorted_by_key(|(time, _, _)| *time));
+    let mut said: Vec<_> =
+        events.iter().map(|(_, event, outcome)| (event.as_str(), outcome.as_str())).collect();
+    // Within one millisecond there is no order.
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            ("call.refuse", "suspended"),
+            ("certificate.issue", "ok"),
+            ("device.confirm", "ok"),
+            ("device.enroll", "ok"),
+            ("device.set-state", "ok"),
+            ("key.rotate", "ok"),
+        ]
+    );
+    let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
+    assert!(
+        entries.iter().any(|(_, entry)| entry.target == "audit/device/klinik/pump-1"),
+        "reading is recorded"
+    );
+    let absent = crate::world::name("klinik", "pump-2");
+    assert_eq!(
+        world.engine.device_history(&world.admin, &absent, ALL).await.unwrap_err().code,
+        "device-unknown"
+    );
+}
+
+#[tokio::test]
+async fn devices_are_found_by_each_filter() {
+    let world = World::new().await;
+    let mut early = world.device("pump-1").await;
+    early.prove(&world.engine, "authenticate", b"").await.unwrap();
+    world.clock.pass(1_000);
+    let mut late = world.device("pump-2").await;
+    late.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let silent = world.device("pump-3").await;
+    world.set(&silent, DeviceState::Suspended).await.unwrap();
+    let scope = RotationScope::Device("pump-2".parse().unwrap());
+    world.engine.rotate_keys(&world.admin, world.tenant(), scope, false, reason()).await.unwrap();
+    let now = crate::world::START + 1_000;
+    let all = DeviceFilter::default;
+    for (filter, expected) in [
+        (all(), vec!["pump-1", "pump-2", "pump-3"]),
+        (DeviceFilter { state: Some(DeviceState::Suspended), ..all() }, vec!["pump-3"]),
+        (
+            DeviceFilter { profile: Some("default".parse().unwrap()), ..all() },
+            vec!["pump-1", "pump-2", "pump-3"],
+        ),
+        (DeviceFilter { profile: Some("other".parse().unwrap()), ..all() }, vec![]),
+        (DeviceFilter { model: Some("pump".parse().unwrap()), ..all() }, vec!["pump-1", "pump-2", "pump-3"]),
+        (DeviceFilter { model: Some("scale".parse().unwrap()), ..all() }, vec![]),
+        (DeviceFilter { seen_before: Some(now), ..all() }, vec!["pump-1", "pump-3"]),
+        (DeviceFilter { seen_after: Some(now), ..all() }, vec!["pump-2"]),
+        (DeviceFilter { rekey_due: true, ..all() }, vec!["pump-2"]),
+    ] {
+        assert_eq!(world.found(&filter), expected, "{filter:?}");
+    }
+}
