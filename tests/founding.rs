@@ -2,6 +2,7 @@
 //! serves. `WARDEIN_INIT_KILLS` sets how often the process is really killed.
 #![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -54,9 +55,7 @@ fn every_state_between_two_steps_is_finished_by_the_same_command() {
     let whole = Place::new();
     assert!(whole.init().output().unwrap().status.success());
     let files = whole.files();
-    let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names[0], MARKER, "{names:?}");
-    assert!(names.contains(&"custody.json") && names.last() == Some(&"wardein.toml"), "{names:?}");
+    let names = BEGUN;
 
     let mut states = 0;
     for begun in 0..=files.len() {
@@ -113,7 +112,22 @@ fn what_is_not_ours_is_left_alone() {
     assert_eq!(fs::read(place.key_file()).unwrap(), b"a note, and no key");
 }
 
-const MARKER: &str = "wardein-authority";
+/// The files of a founding, in the order in which it begins them: its marker, what the root key needs, the store, what is read by people.
+const BEGUN: [&str; 13] = [
+    "wardein-authority",
+    "custody.json",
+    "store.db.lock",
+    "store.db",
+    "store.db-wal",
+    "store.db-shm",
+    "root-ca.pem",
+    "trust.pem",
+    "infrastructure.pem",
+    "identity.pub",
+    "admin.pem",
+    "admin.key",
+    "wardein.toml",
+];
 
 /// Where an authority is to be, with its key file beside it.
 struct Place {
@@ -200,12 +214,16 @@ impl Place {
         assert!(came_up && child.0.try_wait().unwrap().is_none(), "the authority does not serve");
     }
 
-    /// All files of the founding, below its directory, in the order in which they were begun.
+    /// [`BEGUN`], which are all that there is, and in this order by the file system's clock. It ticks every few milliseconds only: files
+    /// of one tick are equal to it.
     fn files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        walk(&self.home(), &mut files);
-        files.sort_by_key(|path| fs::metadata(path).unwrap().created().unwrap());
-        files.iter().map(|path| path.strip_prefix(self.home()).unwrap().to_owned()).collect()
+        let mut there = Vec::new();
+        walk(&self.home(), &mut there);
+        let begun = BEGUN.map(|name| self.home().join(name));
+        assert_eq!(BTreeSet::from_iter(&there), BTreeSet::from_iter(&begun));
+        let times = begun.each_ref().map(|path| fs::metadata(path).unwrap().created().unwrap());
+        assert!(times.is_sorted(), "begun in another order: {times:?}");
+        BEGUN.map(PathBuf::from).to_vec()
     }
 
     /// Puts `files` of a whole founding where an unfinished one has them.
