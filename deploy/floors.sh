@@ -9,7 +9,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 	BEGIN {
 		# Lowest first.
 		floor("crypto proto domain", 0)
-		floor("ddkg pki audit client", 1)
+		floor("ddkg pki audit client tpm", 1)
 		floor("attest", 2)
 		floor("engine", 3)
 		floor("store custody server device cli testkit", 4)
@@ -25,7 +25,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		# Only the store knows which database there is.
 		only("rusqlite sled", "store")
 		only("argon2", "custody")
-		only("tss-esapi", "custody device")
+		only("tss-esapi", "tpm")
 		only("clap", "cli device")
 	}
 	function floor(names, at,   list, i) {

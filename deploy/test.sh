@@ -19,8 +19,8 @@ dependencies() {
 	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph licenses bans sources
 }
 
-# ring compiles C and assembly.
-step "the Debian packages that the build needs" debian gcc libc6-dev
+# ring compiles C and assembly; the features that use a TPM link libtss2.
+step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev pkg-config
 # Evidence of TPMs is tested with one in software; without it these tests fail here instead of being left out.
 step "the Debian packages that the tests need" debian swtpm swtpm-tools tpm2-tools
 export WARDEIN_SWTPM=required

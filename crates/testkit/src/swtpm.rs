@@ -40,11 +40,25 @@ impl Swtpm {
     /// One of `tpm2-tools` for this TPM, to be run in its folder.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
+        command.current_dir(self.folder()).env("TPM2TOOLS_TCTI", self.tcti()).env("TSS2_LOG", "all+none");
         command
-            .current_dir(self.folder())
-            .env("TPM2TOOLS_TCTI", format!("swtpm:host=127.0.0.1,port={}", self.port))
-            .env("TSS2_LOG", "all+none");
-        command
+    }
+
+    /// Where it is, as libtss2 takes it.
+    pub fn tcti(&self) -> String {
+        format!("swtpm:host=127.0.0.1,port={}", self.port)
+    }
+
+    /// Its power goes, without TPM2_Shutdown, and comes back. Where it is may be another place then.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start again.
+    pub fn cut_power(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let again = (0..ATTEMPTS).find_map(|_| run(self.folder.path()));
+        (self.process, self.port) = again.expect("swtpm starts");
     }
 
     /// Where its files are: `ca/` with the vendor's certificates, `localca.conf` and `localca.options` for `swtpm_localca`.
