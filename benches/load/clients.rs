@@ -4,6 +4,7 @@ use crate::authority::Operator;
 use futures_util::future::join_all;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -82,18 +83,21 @@ impl Clients {
         requests: &[v1::ProveRequest],
         times: usize,
     ) -> (Vec<(usize, v1::ProveResponse)>, f64) {
-        let (replies, took) = self.drive(IN_FLIGHT, |lane, connection| async move {
-            let mut client = connection.device();
-            let mut replies = Vec::with_capacity(requests.len() / IN_FLIGHT);
-            for _ in 0..times {
-                replies.clear();
-                for (index, request) in
-                    requests.iter().enumerate().skip(lane).step_by(IN_FLIGHT * CONNECTIONS)
-                {
-                    replies.push((index, client.prove(request.clone()).await.unwrap().into_inner()));
+        // Whoever is free takes the next one, so that no lane is left with work when the others are done.
+        let next = &AtomicUsize::new(0);
+        let (replies, took) = self.drive(IN_FLIGHT, |_, connection| async move {
+            let (mut client, mut replies) = (connection.device(), Vec::new());
+            loop {
+                let turn = next.fetch_add(1, Ordering::Relaxed);
+                let index = turn % requests.len();
+                if turn >= requests.len() * times {
+                    return replies;
+                }
+                let reply = client.prove(requests[index].clone()).await.unwrap().into_inner();
+                if turn >= requests.len() * (times - 1) {
+                    replies.push((index, reply));
                 }
             }
-            replies
         });
         let rate = (requests.len() * times) as f64 / took.as_secs_f64();
         (replies.into_iter().flatten().collect(), rate)

@@ -1,6 +1,6 @@
 //! Authenticated encryption, in place.
 
-use crate::{Secret, TooLong};
+use crate::{Secret, SecretBytes, TooLong};
 use alloc::vec::Vec;
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
@@ -29,6 +29,25 @@ impl AeadKey {
         self.0
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(*nonce), Aad::from(additional), buffer)
             .map_err(|_| TooLong)
+    }
+
+    /// Turns what stands in `bytes` behind its first `header` bytes into ciphertext, adds the tag, and gives all of it: what was secret
+    /// is so no more, and no copy of it was made. [`TooLong`] where the AEAD has its bound.
+    ///
+    /// Panics where `bytes` is shorter than `header`.
+    pub fn seal_behind(
+        &self,
+        nonce: &[u8; 12],
+        additional: &[u8],
+        header: usize,
+        bytes: SecretBytes,
+    ) -> Result<Vec<u8>, TooLong> {
+        bytes.sealed(|bytes| {
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            self.0
+                .seal_in_place_separate_tag(nonce, Aad::from(additional), &mut bytes[header..])
+                .map_err(|_| TooLong)
+        })
     }
 
     /// Turns `buffer` from ciphertext and tag into plaintext, its tag cut off; after an error it holds nothing of use.

@@ -92,6 +92,17 @@ impl SecretBytes {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
+
+    /// Gives the bytes out with a tag behind them, once `seal` has made ciphertext of them; when it fails they are wiped.
+    pub(crate) fn sealed<T: AsRef<[u8]>, E>(
+        mut self,
+        seal: impl FnOnce(&mut [u8]) -> Result<T, E>,
+    ) -> Result<Vec<u8>, E> {
+        let tag = seal(&mut self.0)?;
+        let mut sealed = core::mem::take(&mut self.0);
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
+    }
 }
 
 impl Drop for SecretBytes {

@@ -10,9 +10,9 @@ use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
 use crate::recent::Held;
 use crate::rows::{self, Written};
-use crate::seal::Place;
+use crate::seal::{Keyring, Place};
 use std::sync::Arc;
-use wardein_crypto::{SecretBytes, SystemEntropy};
+use wardein_crypto::SystemEntropy;
 use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
 use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
@@ -26,12 +26,12 @@ pub(crate) struct KeysRow {
 }
 
 impl KeysRow {
-    pub(crate) fn encode(&self) -> SecretBytes {
-        let record = self.record.encode();
-        let mut out = SecretBytes::with_capacity(8 + record.expose().len());
-        out.extend(&self.last_seen.to_be_bytes());
-        out.extend(record.expose());
-        out
+    /// The row under the newest version of its tenant's key.
+    pub(crate) fn seal(&self, ring: &Keyring, key: &[u8]) -> Result<Vec<u8>, Error> {
+        ring.seal_with(keys_place(key), |out| {
+            out.extend(&self.last_seen.to_be_bytes());
+            self.record.encode_to(out);
+        })
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {

@@ -123,7 +123,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         change.writes.push(put(Table::Device, &key, version, rows::encode(&written)?));
         // What is new is seen by no sweep that has passed its place: it must be under the newest version of its tenant's key.
         let ring = self.newest_tenant_keys(&request.device.tenant, &mut change)?;
-        let sealed = ring.seal(keys_place(&key), KeysRow { last_seen: 0, record }.encode().expose())?;
+        let sealed = KeysRow { last_seen: 0, record }.seal(&ring, &key)?;
         change.writes.push(put(Table::DeviceKeys, &key, keys.map(|(version, _)| version), sealed));
         let target = target(&request.device);
         let entry = self.entry(caller, Event::DeviceEnrolled, target, Outcome::Done);
@@ -180,7 +180,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     pub(crate) fn seal_keys(&self, name: &DeviceName, keys: &KeysRow) -> Result<Vec<u8>, Error> {
         let key = rows::device_key(name);
-        self.directory.tenant_key(&name.tenant)?.seal(keys_place(&key), keys.encode().expose())
+        keys.seal(&*self.directory.tenant_key(&name.tenant)?, &key)
     }
 }
 

@@ -161,7 +161,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let policy = self.policy_of(&profile.unwrap_or(Profile::DEFAULT));
             let is_erased = has_clock && keys.record.sweep(self.now(), &policy);
             let renewed = match is_erased {
-                true => Some(ring.seal(keys_place(key), keys.encode().expose())?),
+                true => Some(keys.seal(&ring, key)?),
                 false => ring.renew(keys_place(key), &row.value)?,
             };
             all.push(Swept { is_erased, is_renewed: !is_erased && renewed.is_some() });

@@ -169,7 +169,9 @@ impl<S: Store, C: Clock> Shared<S, C> {
         log(route, peer, &request_id, caller.as_ref(), result.as_ref().err(), took);
         match result {
             Ok(mut response) => {
-                if let Ok(id) = HeaderValue::try_from(request_id) {
+                if let Ok(mut id) = HeaderValue::try_from(request_id) {
+                    // No other response has it: it has no place in the tables of header compression (RFC 7541 §6.2.3).
+                    id.set_sensitive(true);
                     response.headers_mut().insert(REQUEST_ID, id);
                 }
                 response.headers_mut().insert(CODE, HeaderValue::from_static("ok"));

@@ -19,27 +19,32 @@ impl Record {
     /// The record as secret bytes.
     pub fn encode(&self) -> SecretBytes {
         let mut out = SecretBytes::with_capacity(2048);
+        self.encode_to(&mut out);
+        out
+    }
+
+    /// The same, behind what is in `out`.
+    pub fn encode_to(&self, out: &mut SecretBytes) {
         out.put(&[FORMAT]);
-        put_device(&mut out, &self.device);
-        self.attributes.put(&mut out);
+        put_device(out, &self.device);
+        self.attributes.put(out);
         out.put(&[u8::from(self.announced.is_some())]);
         if let Some(announced) = &self.announced {
-            announced.put(&mut out);
+            announced.put(out);
         }
-        self.enrollment.put(&mut out);
-        self.active.put(&mut out);
+        self.enrollment.put(out);
+        self.active.put(out);
         out.put(&[u8::from(self.pending.is_some())]);
         if let Some(pending) = &self.pending {
-            pending.put(&mut out);
+            pending.put(out);
         }
         out.u16(self.retired.len() as u16);
-        self.retired.iter().for_each(|retired| retired.put(&mut out));
+        self.retired.iter().for_each(|retired| retired.put(out));
         out.put(&[self.replaced.len() as u8]);
         for replaced in &self.replaced {
             out.u64(replaced.number);
-            replaced.proof.put(&mut out);
+            replaced.proof.put(out);
         }
-        out
     }
 
     /// The inverse of [`Record::encode`].

@@ -234,5 +234,5 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 /// Between two attempts at recovery.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The pages of the log, 16 MiB, at which it is copied into the file.
-const LOG_PAGES: i32 = 4096;
+/// The pages of the log, 64 MiB, at which it is copied into the file. A page that was written often by then is copied once.
+const LOG_PAGES: i32 = 16_384;
