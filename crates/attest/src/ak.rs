@@ -7,7 +7,7 @@ use crate::public::{Attributes, Name, Public};
 use crate::signature::Signature;
 use crate::{DeviceKey, Refusal};
 use wardein_crypto::Secret;
-use wardein_crypto::tpm::HashValue;
+use wardein_crypto::tpm::{HashAlgorithm, HashValue};
 
 /// A key that could be an attestation key, by its public area. Whether it is in a TPM is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,11 @@ impl AkPublic {
         ensure(public.symmetric.is_none(), Refusal::AkScheme)?;
         let scheme = public.scheme.ok_or(Refusal::AkScheme)?;
         Ok(Self { public, scheme })
+    }
+
+    /// The hash of what it signs: that of the digest in a quote.
+    pub fn hash(&self) -> HashAlgorithm {
+        self.scheme.hash()
     }
 
     /// Its name, which a credential is made for.

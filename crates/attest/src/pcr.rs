@@ -2,6 +2,7 @@
 
 use crate::Refusal;
 use std::collections::BTreeMap;
+use std::fmt;
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
 
 /// Registers of one bank, at least one.
@@ -33,6 +34,17 @@ impl PcrSelection {
     pub fn registers(&self) -> impl Iterator<Item = u8> + use<> {
         let mask = self.mask;
         (0..32).filter(move |register| mask >> register & 1 == 1)
+    }
+}
+
+impl fmt::Display for PcrSelection {
+    /// As `tpm2-tools` write it: `sha256:0,7,16`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.bank.name())?;
+        for (register, before) in self.registers().zip(std::iter::once(':').chain(std::iter::repeat(','))) {
+            write!(f, "{before}{register}")?;
+        }
+        Ok(())
     }
 }
 
@@ -88,24 +100,72 @@ impl PcrState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PcrValues(BTreeMap<u8, HashValue>);
 
-/// The values that registers may have: for each one or several, such as those of the firmware before and after an update.
+/// The values that registers of one bank may have: for each one or several, such as those of the firmware before and after an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoldenPcrs(BTreeMap<u8, Vec<HashValue>>);
+pub struct GoldenPcrs {
+    selection: PcrSelection,
+    allowed: BTreeMap<u8, Vec<HashValue>>,
+}
 
 impl GoldenPcrs {
+    /// The most values of a register.
+    pub const MAX_VALUES: usize = 16;
+
+    /// What is allowed, by register: of each 1 to [`GoldenPcrs::MAX_VALUES`] values.
+    pub fn new(bank: HashAlgorithm, allowed: BTreeMap<u8, Vec<HashValue>>) -> Result<Self, InvalidGolden> {
+        let registers: Vec<u8> = allowed.keys().copied().collect();
+        let selection = PcrSelection::new(bank, &registers)?;
+        for (&register, values) in &allowed {
+            if !(1..=Self::MAX_VALUES).contains(&values.len()) {
+                return Err(InvalidGolden::Count { register, count: values.len() });
+            }
+            if values.iter().any(|value| value.algorithm() != bank) {
+                return Err(InvalidGolden::Bank { register });
+            }
+        }
+        Ok(Self { selection, allowed })
+    }
+
+    /// Which registers they are of.
+    pub fn selection(&self) -> PcrSelection {
+        self.selection
+    }
+
     /// What is allowed, by register.
-    pub fn new(allowed: BTreeMap<u8, Vec<HashValue>>) -> Self {
-        Self(allowed)
+    pub fn allowed(&self) -> &BTreeMap<u8, Vec<HashValue>> {
+        &self.allowed
     }
 
     /// Whether the same registers are there and each has a value that it may have.
     pub fn judge(&self, found: &PcrValues) -> Result<(), Refusal> {
-        ensure(self.0.keys().eq(found.0.keys()), Refusal::PcrSelection)?;
-        for ((&register, allowed), value) in self.0.iter().zip(found.0.values()) {
+        ensure(self.allowed.keys().eq(found.0.keys()), Refusal::PcrSelection)?;
+        for ((&register, allowed), value) in self.allowed.iter().zip(found.0.values()) {
             ensure(allowed.contains(value), Refusal::PcrValue { register })?;
         }
         Ok(())
     }
+}
+
+/// Why values are none that registers could be judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidGolden {
+    /// There is none, or one has a number that no register has.
+    #[error(transparent)]
+    Selection(#[from] InvalidSelection),
+    /// A register has no value, or too many.
+    #[error("PCR {register} has {count} values; it takes 1 to {}", GoldenPcrs::MAX_VALUES)]
+    Count {
+        /// Its number.
+        register: u8,
+        /// How many.
+        count: usize,
+    },
+    /// A value is not of the length that the bank has.
+    #[error("PCR {register} has a value of another bank")]
+    Bank {
+        /// Its number.
+        register: u8,
+    },
 }
 
 fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {

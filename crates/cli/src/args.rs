@@ -4,7 +4,7 @@ use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
     attestation, audit, cert, completions, config::StoreKind, connection::ConnectArgs, custody, device,
-    grant, key, operator, profile, tenant, trust,
+    grant, key, operator, pcr_policy, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// The TPMs that a tenant trusts by a factory's list
     #[command(subcommand)]
     EndorsementKey(attestation::EndorsementKeyCommand),
+    /// In which state of their TPM's registers devices are certified: as they booted when they were made, or as is listed
+    #[command(subcommand)]
+    PcrPolicy(pcr_policy::PcrPolicyCommand),
     /// Who did what on whom, with which result
     #[command(subcommand)]
     Audit(audit::AuditCommand),

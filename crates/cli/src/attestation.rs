@@ -1,7 +1,7 @@
 //! `wardein attestation` and `wardein endorsement-key`: which keys devices may sign with.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, files, pages, time};
+use crate::{Failure, Output, Record, files, pages, pcr_policy, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -16,6 +16,29 @@ pub(crate) enum AttestationCommand {
     Set(SetArgs),
     /// Show a tenant's policy
     Show(TenantArgs),
+    /// Approve the state of a device's registers, after an update of its firmware
+    Approve(ApproveArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The device's id
+    device: String,
+    /// The digest of its registers, in hex: `wardein device history` names it where a quote was refused. Compare it with what the
+    /// update is to give. What was on record is taken no more
+    #[arg(long, value_name = "HEX", value_parser = digest)]
+    digest: Digest48,
+    #[command(flatten)]
+    at: TenantArgs,
+}
+
+/// The bytes of a digest of registers.
+#[derive(Debug, Clone)]
+struct Digest48(Vec<u8>);
+
+fn digest(text: &str) -> Result<Digest48, String> {
+    let bytes = pcr_policy::unhex(text).filter(|bytes| matches!(bytes.len(), 32 | 48));
+    bytes.map(Digest48).ok_or_else(|| "it takes 64 or 96 digits in hex".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +126,7 @@ impl AttestationCommand {
                 let tenant = session.tenant(args.tenant)?;
                 show(&session, tenant, out).await
             }
+            Self::Approve(args) => approve(args, out).await,
         }
     }
 }
@@ -165,6 +189,17 @@ async fn show(session: &Session, tenant: String, out: Output) -> Result<(), Fail
     let v1::KeyPolicy { tenant, vendor_roots, first_use, keepers } =
         answer.into_inner().policy.unwrap_or_default();
     out.one(&Policy { tenant, vendor_roots, first_use, keepers })
+}
+
+async fn approve(args: ApproveArgs, out: Output) -> Result<(), Failure> {
+    let session = args.at.connect.open().await?;
+    let (tenant, device_id, Digest48(digest)) = (session.tenant(args.at.tenant)?, args.device, args.digest);
+    let words =
+        format!("{device_id} is certified with the registers of {} from now on", pcr_policy::hex(&digest));
+    let value = serde_json::json!({ "device_id": &device_id, "digest": pcr_policy::hex(&digest) });
+    let request = v1::ApprovePcrsRequest { tenant, device_id, digest };
+    session.connection.attestation().approve_pcrs(request).await.map_err(Failure::of_call)?;
+    out.say(&words, &value)
 }
 
 async fn list(args: TenantArgs, out: Output) -> Result<(), Failure> {

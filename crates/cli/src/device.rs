@@ -6,7 +6,7 @@ mod state;
 pub use batch::{BadLine, Batch, Line};
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, audit, pages, time};
+use crate::{Failure, Output, Record, audit, pages, pcr_policy, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -152,6 +152,11 @@ struct Device {
     last_seen: u64,
     agreed_at: u64,
     rekey: String,
+    /// Lower-case hex; empty for a device that derives its keys.
+    key_id: String,
+    assurance: String,
+    pcrs: String,
+    quoted_at: u64,
 }
 
 impl From<v1::Device> for Device {
@@ -173,6 +178,10 @@ impl From<v1::Device> for Device {
             last_seen: device.last_seen,
             agreed_at: device.agreed_at,
             rekey: device.rekey,
+            key_id: pcr_policy::hex(&device.key_id),
+            assurance: device.assurance,
+            pcrs: device.pcrs,
+            quoted_at: device.quoted_at,
         }
     }
 }
@@ -195,6 +204,10 @@ impl Record for Device {
         "epoch",
         "suite",
         "attributes",
+        "key",
+        "key held",
+        "registers",
+        "quoted",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -215,6 +228,10 @@ impl Record for Device {
             self.proof_epoch.to_string(),
             self.suite.to_string(),
             self.attributes.join(", "),
+            self.key_id.clone(),
+            self.assurance.clone(),
+            self.pcrs.clone(),
+            time::at(self.quoted_at),
         ]
     }
 }
@@ -226,7 +243,7 @@ struct Row(Device);
 
 impl Record for Row {
     const HEADS: &'static [&'static str] =
-        &["device", "state", "model", "profile", "enrolled", "last proof", "rekey"];
+        &["device", "state", "model", "profile", "enrolled", "last proof", "rekey", "key held"];
 
     fn cells(&self) -> Vec<String> {
         let Self(device) = self;
@@ -238,6 +255,7 @@ impl Record for Row {
             time::at(device.enrolled_at),
             time::at(device.last_seen),
             device.rekey.clone(),
+            device.assurance.clone(),
         ]
     }
 }

@@ -20,6 +20,7 @@ mod operator;
 mod output;
 mod pages;
 mod passphrase;
+mod pcr_policy;
 mod profile;
 mod tenant;
 mod time;
@@ -94,6 +95,7 @@ fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure
         Command::Trust(command) => block_on(command.run(out)),
         Command::Attestation(command) => block_on(command.run(out)),
         Command::EndorsementKey(command) => block_on(command.run(out)),
+        Command::PcrPolicy(command) => block_on(command.run(out)),
         Command::Audit(command) => block_on(command.run(out)),
     }
 }

@@ -59,21 +59,52 @@ struct Answer {
     device_id: String,
     state: String,
     assurance: String,
+    pcrs: String,
+    quoted_at: u64,
 }
 
 impl From<v1::CheckResponse> for Answer {
     fn from(answer: v1::CheckResponse) -> Self {
         let verdict = word(answer.verdict());
         let v1::CheckResponse {
-            reasons, keep_until, decided_at, tenant, device_id, state, assurance, ..
+            reasons,
+            keep_until,
+            decided_at,
+            tenant,
+            device_id,
+            state,
+            assurance,
+            pcrs,
+            quoted_at,
+            ..
         } = answer;
-        Self { verdict, reasons, keep_until, decided_at, tenant, device_id, state, assurance }
+        Self {
+            verdict,
+            reasons,
+            keep_until,
+            decided_at,
+            tenant,
+            device_id,
+            state,
+            assurance,
+            pcrs,
+            quoted_at,
+        }
     }
 }
 
 impl Record for Answer {
-    const HEADS: &'static [&'static str] =
-        &["verdict", "because", "device", "state", "key held", "decided", "keep until"];
+    const HEADS: &'static [&'static str] = &[
+        "verdict",
+        "because",
+        "device",
+        "state",
+        "key held",
+        "registers",
+        "quoted",
+        "decided",
+        "keep until",
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -82,6 +113,8 @@ impl Record for Answer {
             self.device_id.clone(),
             self.state.clone(),
             self.assurance.clone(),
+            self.pcrs.clone(),
+            time::at(self.quoted_at),
             time::at(self.decided_at),
             time::at(self.keep_until),
         ]

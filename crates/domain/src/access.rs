@@ -86,6 +86,9 @@ methods! {
     AddEndorsementKeys = "/wardein.v1.AttestationService/AddEndorsementKeys": Roles(&[Admin, TenantAdmin]),
     RemoveEndorsementKeys = "/wardein.v1.AttestationService/RemoveEndorsementKeys": Roles(&[Admin, TenantAdmin]),
     ListEndorsementKeys = "/wardein.v1.AttestationService/ListEndorsementKeys": Roles(&[Admin, TenantAdmin, Auditor]),
+    PutPcrPolicy = "/wardein.v1.AttestationService/PutPcrPolicy": Roles(&[Admin, TenantAdmin]),
+    ListPcrPolicies = "/wardein.v1.AttestationService/ListPcrPolicies": Roles(&[Admin, TenantAdmin, Auditor]),
+    ApprovePcrs = "/wardein.v1.AttestationService/ApprovePcrs": Roles(&[Admin, TenantAdmin]),
     ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
 }
 

@@ -44,6 +44,14 @@ impl Assurance {
         }
     }
 
+    /// Whether it is of a TPM that showed, or at least said, what it is: only such a one can be asked for a quote.
+    pub fn is_tpm(self) -> bool {
+        match self {
+            Self::TpmVendor | Self::TpmListed | Self::TpmFirstUse => true,
+            Self::StatedSecureElement | Self::StatedPkcs11 | Self::Software => false,
+        }
+    }
+
     /// Its number in the policy that certificates carry: from 1, and never given to another level.
     pub fn number(self) -> u8 {
         match self {
@@ -134,6 +142,7 @@ mod tests {
         for (i, level) in Assurance::ALL.into_iter().enumerate() {
             assert_eq!(level.code().parse(), Ok(level));
             assert_eq!(usize::from(level.number()), i + 1);
+            assert_eq!(level.is_tpm(), level.code().starts_with("tpm-"));
         }
         for keeper in KeyKeeper::ALL {
             assert_eq!(keeper.as_str().parse(), Ok(keeper));

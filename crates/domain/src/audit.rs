@@ -70,6 +70,10 @@ events! {
     KeyEnrolled = "device.enroll-key",
     /// Which keys devices may sign with was set.
     KeyPolicyPut = "key-policy.put",
+    /// What is asked of the registers of devices' TPMs was set.
+    PcrPolicyPut = "pcr-policy.put",
+    /// The state of a device's registers was approved.
+    PcrsApproved = "device.approve-pcrs",
     /// Endorsement keys were put on a tenant's list.
     EndorsementKeysAdded = "endorsement-key.add",
     /// Endorsement keys were taken off a tenant's list.

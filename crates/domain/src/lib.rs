@@ -14,6 +14,7 @@ mod grant;
 mod name;
 mod operator;
 mod profile;
+mod registers;
 mod rotation;
 mod schedule;
 mod serial;
@@ -31,6 +32,7 @@ pub use name::{
 };
 pub use operator::{Principal, Role};
 pub use profile::{Profile, ProfileError, ProfileFields};
+pub use registers::PcrStanding;
 pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};

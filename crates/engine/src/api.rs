@@ -3,9 +3,9 @@
 use wardein_ddkg::message::AckedReply;
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{
-    Assurance, AttributeName, DeviceId, DeviceState, ModelName, OperatorName, Principal, Profile,
-    ProfileFields, ProfileName, Reason, RekeyGate, Role, Rotation, Schedule, Serial, TenantId, TrustDomain,
-    Udi, Verdict, VerdictReason,
+    Assurance, AttributeName, DeviceId, DeviceState, ModelName, OperatorName, PcrStanding, Principal,
+    Profile, ProfileFields, ProfileName, Reason, RekeyGate, Role, Rotation, Schedule, Serial, TenantId,
+    TrustDomain, Udi, Verdict, VerdictReason,
 };
 
 /// An authenticated operator, and the request that it makes.
@@ -83,6 +83,8 @@ pub struct Answer {
     pub state: Option<DeviceState>,
     /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
     pub assurance: Option<Assurance>,
+    /// The last quote of its TPM's registers that was taken: by what it was found good, and when in Unix seconds.
+    pub last_quote: Option<(PcrStanding, u64)>,
 }
 
 /// A part of a long list.
@@ -232,6 +234,19 @@ pub struct Device {
     pub agreed_at: u64,
     /// Whether its keys are to be agreed anew.
     pub gate: RekeyGate,
+    /// The key that it signs with, where it does not derive its keys.
+    pub signing: Option<SigningKey>,
+}
+
+/// The key that a device signs with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SigningKey {
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub id: [u8; 32],
+    /// How surely it is where it is said to be.
+    pub assurance: Assurance,
+    /// The last quote of its TPM's registers that was taken: by what it was found good, and when in Unix seconds.
+    pub last_quote: Option<(PcrStanding, u64)>,
 }
 
 /// Which devices to list.

@@ -84,6 +84,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let rules = self.directory.rules.rules(&name.tenant, &profile).unwrap_or_default();
         let rotation = rules.rotation.and(row.rotation.into());
         let parse = |text: &Option<String>| text.clone();
+        let signing = self.signature_key(&name)?.map(|(_, row)| row);
+        let seen = signing.as_ref().map(|row| row.last_seen);
         Ok(Device {
             state: rows::word("device state", &row.state)?,
             state_reason: row
@@ -106,7 +108,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 .iter()
                 .map(|name| rows::word("attribute name", name))
                 .collect::<Result<_, _>>()?,
-            last_seen: keys.as_ref().map(|(_, keys)| keys.last_seen).filter(|seen| *seen != 0),
+            last_seen: keys.as_ref().map(|(_, keys)| keys.last_seen).or(seen).filter(|seen| *seen != 0),
+            signing: signing.map(|row| row.signing_key()).transpose()?,
             name,
         })
     }

@@ -41,7 +41,8 @@ mod upkeep;
 
 pub use api::{
     Answer, Caller, Certificate, Device, DeviceFilter, DeviceKeys, EnrollOrder, KeyStatus, ListedProfile,
-    Operator, OperatorOrder, Page, Paged, Proved, RotationScope, Status, Subject, Tenant, TrustBundle,
+    Operator, OperatorOrder, Page, Paged, Proved, RotationScope, SigningKey, Status, Subject, Tenant,
+    TrustBundle,
 };
 pub use authority::ServerIdentity;
 pub use engine::Engine;
@@ -50,8 +51,8 @@ pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
 pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use signing::{
-    EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, SignedReply, SignedRequest, TpmActivation,
-    TpmChallenge, TpmEvidence,
+    EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply,
+    SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
 };
 pub use spent::REPEAT_WINDOW;
 pub use sweep::{Sweep, SweepProgress};

@@ -64,11 +64,13 @@ pub enum Table {
     KeyPolicy = 17,
     /// The endorsement keys that tenants list, by tenant and digest.
     EndorsementKey = 18,
+    /// What is asked of the registers of devices' TPMs, by tenant and profile.
+    PcrPolicy = 19,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -84,6 +86,7 @@ impl Table {
         Self::SignatureKey,
         Self::KeyPolicy,
         Self::EndorsementKey,
+        Self::PcrPolicy,
     ];
 }
 

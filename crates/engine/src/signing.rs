@@ -1,16 +1,21 @@
 //! Devices that sign instead of deriving (DDKG-1 §5.1): which keys a tenant takes, how they are enrolled, and what is asked with
 //! them.
 
+mod approve;
 mod endorsement_keys;
 mod enroll;
 mod key;
+mod pcr_policy;
 mod policy;
 mod prove;
+mod quote;
 mod ticket;
 mod tpm;
 
 pub use endorsement_keys::EndorsementKey;
 pub use enroll::{EnrolledKey, KeyOrder};
+pub use pcr_policy::{PcrPolicy, SetPcrPolicy};
 pub use policy::KeyPolicy;
 pub use prove::{SignedReply, SignedRequest};
+pub use quote::Quote;
 pub use tpm::{TpmActivation, TpmChallenge, TpmEvidence};

@@ -99,7 +99,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let again = if standing == Standing::Repeated { ", again" } else { "" };
         let entry = self.entry(caller, Event::TokenVerified, target(name), Outcome::Done);
         change.record_on(name, &entry.with(format_args!("{key_name} as {user_name}{again}")))?;
-        let answer = self.answer_on(name, now);
+        let answer = self.answer_on(name, now)?;
         let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
         Ok(Decision { change, answer: Used::Done(logged_in) })
     }

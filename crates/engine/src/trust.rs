@@ -9,15 +9,15 @@ use wardein_domain::{CertificateFacts, DeviceFacts, Profile, TenantId, Verdict};
 use wardein_pki::CertificateError;
 
 impl<S: Store, C: Clock> Engine<S, C> {
-    /// Whether to trust a device of the caller's tenant, or one that shows a certificate. By device id it touches memory only;
-    /// it never waits for a write.
+    /// Whether to trust a device of the caller's tenant, or one that shows a certificate. By device id it touches memory only,
+    /// and one row where the device's key is in a TPM; it never waits for a write.
     pub fn check(&self, caller: &Caller, subject: Subject) -> Result<Answer, Error> {
         let tenant = caller.principal.tenant.clone().ok_or_else(|| {
             Error::new(Kind::Denied, "role-insufficient", "only an operator of a tenant asks whom to trust")
         })?;
         let decided_at = self.now();
         match subject {
-            Subject::Device(device) => Ok(self.answer_on(&DeviceName { tenant, device }, decided_at)),
+            Subject::Device(device) => self.answer_on(&DeviceName { tenant, device }, decided_at),
             Subject::Certificate(der) => self.check_certificate(tenant, &der, decided_at),
         }
     }
@@ -41,11 +41,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
             is_revoked: found.row.revoked.is_some(),
         });
         let verdict = Verdict::on_certificate(facts, certificate, decided_at);
-        Ok(self.answer(tenant, name, facts, verdict, decided_at))
+        self.answer(tenant, name, facts, verdict, decided_at)
     }
 
     /// The verdict on a device at Unix second `now`.
-    pub(crate) fn answer_on(&self, name: &DeviceName, now: u64) -> Answer {
+    pub(crate) fn answer_on(&self, name: &DeviceName, now: u64) -> Result<Answer, Error> {
         let facts = self.facts(name);
         self.answer(name.tenant.clone(), Some(name.clone()), facts, Verdict::on_device(facts, now), now)
     }
@@ -63,9 +63,16 @@ impl<S: Store, C: Clock> Engine<S, C> {
         facts: Option<DeviceFacts>,
         (verdict, reasons, keep_until): (Verdict, Vec<wardein_domain::VerdictReason>, u64),
         decided_at: u64,
-    ) -> Answer {
+    ) -> Result<Answer, Error> {
         let known = name.as_ref().and_then(|name| self.directory.device(name));
-        Answer {
+        let assurance = known.and_then(|known| known.assurance);
+        let last_quote = match &name {
+            Some(name) if assurance.is_some_and(|level| level.is_tpm()) => {
+                self.signature_key(name)?.map(|(_, row)| row.last_quote()).transpose()?.flatten()
+            }
+            _ => None,
+        };
+        Ok(Answer {
             verdict,
             reasons,
             keep_until,
@@ -73,7 +80,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             tenant,
             device: facts.and(name).map(|name| name.device),
             state: facts.map(|facts| facts.state),
-            assurance: known.and_then(|known| known.assurance),
-        }
+            assurance,
+            last_quote,
+        })
     }
 }

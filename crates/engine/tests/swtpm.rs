@@ -11,12 +11,14 @@ mod tools;
 mod world;
 
 use tools::{Ek, Tpm};
-use wardein_attest::Credential;
+use wardein_attest::{Credential, PcrSelection};
+use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::Assurance;
+use wardein_domain::{Assurance, PcrStanding};
 use wardein_engine::{
-    EnrolledKey, Error, KeyOrder, KeyPolicy, SignedReply, SignedRequest, Subject, TpmActivation, TpmEvidence,
+    EnrolledKey, Error, KeyOrder, KeyPolicy, PcrPolicy, Quote, SignedReply, SignedRequest, Subject,
+    TpmActivation, TpmEvidence,
 };
 use world::{World, csr, name};
 
@@ -27,11 +29,14 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     let [root, issuer] = tpm.vendor();
     let policy = KeyPolicy { vendor_roots: vec![root], ..KeyPolicy::default() };
     world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    let registers = PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).unwrap();
+    let (default, policy) = ("default".parse().unwrap(), Some(PcrPolicy::AsEnrolled(registers)));
+    world.engine.put_pcr_policy(&world.admin, &world.tenant(), &default, policy).await.unwrap();
     // Its certificates are made just now, and one of them a little later.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     world.clock.pass(now.saturating_sub(world::START) + 60);
     tpm.make_device_key();
-    tpm.make_ak("ecc256:ecdsa-sha256:null", "sha256");
+    tpm.make_ak(AK, "sha256");
     for (ek, id) in Ek::ALL.into_iter().zip(["pump-1", "pump-2", "pump-3"]) {
         let (ek_public, certificate) = tpm.ek(ek);
         let evidence = TpmEvidence {
@@ -48,6 +53,7 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
         let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence).unwrap();
         let (id_object, encrypted_secret) = (challenge.id_object, challenge.encrypted_secret);
         let secret = tpm.activate(ek, &Credential { id_object, encrypted_secret }).unwrap();
+        assert_eq!(challenge.quote, Some(registers));
         let (attested, signature) = tpm.certify(&challenge.nonce);
         let activation = TpmActivation {
             device: id.parse().unwrap(),
@@ -56,23 +62,56 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
             device_key: tpm.read("device.pub"),
             attested,
             signature,
+            quote: Some(quote(&tpm, &challenge.nonce)),
         };
         let enrolled = world.engine.finish_tpm_enrollment(&world.station, activation).await.unwrap();
         let EnrolledKey { key_id, assurance, .. } = enrolled;
         assert_eq!((key_id, assurance), (Digest::of(&tpm.device_spki()).0, Assurance::TpmVendor));
-        assert_eq!(ask(&world, &tpm, id, "authenticate", b"").await.unwrap().body, b"");
+        assert_eq!(ask(&world, &tpm, id, "authenticate", b"", false).await.unwrap().body, b"");
     }
 
-    let chain = ask(&world, &tpm, "pump-1", "certificate", &certificate_request(&tpm)).await.unwrap().body;
+    let request = certificate_request(&tpm);
+    let chain = ask(&world, &tpm, "pump-1", "certificate", &request, true).await.unwrap().body;
     let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
     let answer = world.engine.check(&world.platform, Subject::Certificate(chain[4..4 + length].to_vec()));
-    assert_eq!(answer.unwrap().assurance, Some(Assurance::TpmVendor));
-    let of_another = ask(&world, &tpm, "pump-1", "certificate", &csr()).await.unwrap_err();
+    let answer = answer.unwrap();
+    assert_eq!(answer.assurance, Some(Assurance::TpmVendor));
+    assert_eq!(answer.last_quote.map(|(standing, _)| standing), Some(PcrStanding::AsEnrolled));
+    let of_another = ask(&world, &tpm, "pump-1", "certificate", &csr(), true).await.unwrap_err();
     assert_eq!(of_another.code, "csr-key-of-another");
+
+    // It boots something else, which an administrator approves.
+    let without = ask(&world, &tpm, "pump-1", "certificate", &request, false).await.unwrap_err();
+    assert_eq!(without.code, "quote-missing");
+    tpm.extend(16);
+    let changed = ask(&world, &tpm, "pump-1", "certificate", &request, true).await.unwrap_err();
+    assert_eq!(changed.code, "pcr-changed");
+    let digest = Digest::of(&tpm.registers()).0;
+    world.engine.approve_pcrs(&world.admin, name("klinik", "pump-1"), &digest).await.unwrap();
+    ask(&world, &tpm, "pump-1", "certificate", &request, true).await.unwrap();
+    let answer = world.engine.check(&world.platform, Subject::Device("pump-1".parse().unwrap())).unwrap();
+    assert_eq!(answer.last_quote.map(|(standing, _)| standing), Some(PcrStanding::AsApproved));
+    let other = ask(&world, &tpm, "pump-2", "certificate", &request, true).await.unwrap_err();
+    assert_eq!(other.code, "pcr-changed", "another device's approval is its own");
 }
 
-/// Asks for `action` with a signature that the TPM makes.
-async fn ask(world: &World, tpm: &Tpm, id: &str, action: &str, body: &[u8]) -> Result<SignedReply, Error> {
+/// TPM2_Quote of the registers that the policy asks for, with their values.
+fn quote(tpm: &Tpm, nonce: &[u8; 32]) -> Quote {
+    let (attested, signature) = tpm.quote(AK, nonce);
+    Quote { attested, signature, values: tpm.registers().chunks(32).map(<[u8]>::to_vec).collect() }
+}
+
+const AK: &str = "ecc256:ecdsa-sha256:null";
+
+/// Asks for `action` with a signature that the TPM makes, and perhaps a quote.
+async fn ask(
+    world: &World,
+    tpm: &Tpm,
+    id: &str,
+    action: &str,
+    body: &[u8],
+    quotes: bool,
+) -> Result<SignedReply, Error> {
     let device = name("klinik", id);
     let claim = SignatureClaim {
         challenge: world.engine.challenge(&device).unwrap().challenge,
@@ -82,9 +121,11 @@ async fn ask(world: &World, tpm: &Tpm, id: &str, action: &str, body: &[u8]) -> R
         action: action.parse().unwrap(),
         body_digest: Digest::of(body),
     };
-    let signature = sign(tpm, claim.transcript().as_ref());
+    let transcript = claim.transcript();
+    let signature = sign(tpm, transcript.as_ref());
+    let quote = quotes.then(|| quote(tpm, &transcript.0));
     let SignatureClaim { device, challenge, nonce, action, .. } = claim;
-    let request = SignedRequest { device, challenge, nonce, action, signature };
+    let request = SignedRequest { device, challenge, nonce, action, signature, quote };
     world.engine.prove_by_signature("test", &request, body).await
 }
 

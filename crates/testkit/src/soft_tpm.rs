@@ -75,9 +75,21 @@ impl SoftTpm {
     /// TPM2_Certify of the device's key by the attestation key: TPMS_ATTEST and TPMT_SIGNATURE.
     pub fn certify(&self, nonce: &[u8; 32]) -> (Vec<u8>, Vec<u8>) {
         let name = [&[0, 0x0b], &Digest::of(&self.device_public()[2..]).0[..]].concat();
-        let claim = [sized(&name), sized(&[0; 34])].concat();
-        let head = [&[0xff, 0x54, 0x43, 0x47, 0x80, 0x17][..], &sized(&[7; 34]), &sized(nonce)].concat();
-        let attested = [&head[..], &[0; 16], &[1], &[0; 8], &claim].concat();
+        self.say(0x17, nonce, &[sized(&name), sized(&[0; 34])].concat())
+    }
+
+    /// TPM2_Quote of these registers of the bank for SHA-256, with the values that are given for them: TPMS_ATTEST and TPMT_SIGNATURE.
+    pub fn quote(&self, nonce: &[u8; 32], registers: &[(u8, [u8; 32])]) -> (Vec<u8>, Vec<u8>) {
+        let mask = registers.iter().fold(0_u32, |mask, (register, _)| mask | 1 << register).to_le_bytes();
+        let values = registers.iter().flat_map(|(_, value)| *value).collect::<Vec<u8>>();
+        let digest = sized(&Digest::of(&values).0);
+        self.say(0x18, nonce, &[&[0, 0, 0, 1, 0, 0x0b, 3][..], &mask[..3], &digest].concat())
+    }
+
+    /// TPMS_ATTEST with this claim, and the attestation key's signature.
+    fn say(&self, kind: u8, nonce: &[u8; 32], claim: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let head = [&[0xff, 0x54, 0x43, 0x47, 0x80, kind][..], &sized(&[7; 34]), &sized(nonce)].concat();
+        let attested = [&head[..], &[0; 16], &[1], &[0; 8], claim].concat();
         let der = self.attestation.sign(&attested).unwrap();
         // SEQUENCE { INTEGER r, INTEGER s }, each perhaps with a zero byte before it.
         let (r, rest) = integer(&der[2..]);

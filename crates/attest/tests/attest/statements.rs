@@ -3,7 +3,9 @@
 
 use crate::forge::{Forger, NONCE, Statement, sized};
 use std::collections::BTreeMap;
-use wardein_attest::{Evidence, GoldenPcrs, PcrSelection, PcrState, Refusal};
+use wardein_attest::{
+    Evidence, GoldenPcrs, InvalidGolden, InvalidSelection, PcrSelection, PcrState, Refusal,
+};
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
 
 const VALUES: [&[u8]; 2] = [&[1; 32], &[2; 32]];
@@ -144,15 +146,34 @@ fn each_register_has_one_of_its_golden_values() {
     let judge = |allowed: &[(u8, &[u8])]| {
         let allowed =
             allowed.iter().map(|(register, bytes)| (*register, bytes.iter().copied().map(value).collect()));
-        GoldenPcrs::new(allowed.collect::<BTreeMap<_, Vec<_>>>()).judge(&values)
+        GoldenPcrs::new(HashAlgorithm::Sha256, allowed.collect::<BTreeMap<_, Vec<_>>>())
+            .unwrap()
+            .judge(&values)
     };
     assert_eq!(judge(&[(0, &[1]), (7, &[2])]), Ok(()));
     assert_eq!(judge(&[(0, &[9, 1]), (7, &[2, 9])]), Ok(()));
     assert_eq!(judge(&[(0, &[1]), (7, &[1])]), Err(Refusal::PcrValue { register: 7 }));
-    assert_eq!(judge(&[(0, &[]), (7, &[2])]), Err(Refusal::PcrValue { register: 0 }));
     assert_eq!(judge(&[(0, &[1])]), Err(Refusal::PcrSelection));
     assert_eq!(judge(&[(0, &[1]), (7, &[2]), (8, &[3])]), Err(Refusal::PcrSelection));
     assert_eq!(judge(&[(0, &[1]), (8, &[2])]), Err(Refusal::PcrSelection));
+}
+
+#[test]
+fn golden_values_are_some_and_of_their_bank() {
+    let golden = |bank, register, values: &[HashValue]| {
+        GoldenPcrs::new(bank, BTreeMap::from([(register, values.to_vec())])).map(|_| ())
+    };
+    let (small, long) = (value(1), HashValue::from_bytes(HashAlgorithm::Sha384, &[1; 48]).unwrap());
+    assert_eq!(golden(HashAlgorithm::Sha256, 0, &[small; 16]), Ok(()));
+    let count = |count| Err(InvalidGolden::Count { register: 0, count });
+    assert_eq!(golden(HashAlgorithm::Sha256, 0, &[]), count(0));
+    assert_eq!(golden(HashAlgorithm::Sha256, 0, &[small; 17]), count(17));
+    assert_eq!(golden(HashAlgorithm::Sha256, 7, &[small, long]), Err(InvalidGolden::Bank { register: 7 }));
+    let none = GoldenPcrs::new(HashAlgorithm::Sha256, BTreeMap::new()).map(|_| ());
+    for invalid in [none, golden(HashAlgorithm::Sha256, 32, &[small])] {
+        assert_eq!(invalid, Err(InvalidGolden::Selection(InvalidSelection)));
+    }
+    assert_eq!(selection(&[16, 0, 7]).to_string(), "sha256:0,7,16");
 }
 
 #[test]

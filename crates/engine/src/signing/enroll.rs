@@ -1,6 +1,7 @@
 //! Enrolling a device by the key that it signs with.
 
 use super::key::{SeenChallenges, SignatureKeyRow, key_id};
+use super::quote::{BaselineRow, EnrolledState, Hex, no_tpm};
 use crate::api::Caller;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
@@ -44,6 +45,7 @@ pub(super) struct NewKey {
     pub(super) assurance: Assurance,
     pub(super) ek: Option<EkDigest>,
     pub(super) ak: Option<Vec<u8>>,
+    pub(super) quoted: Option<EnrolledState>,
 }
 
 impl<S: Store, C: Clock> Engine<S, C> {
@@ -60,8 +62,17 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let message = format_args!("keeper: the tenant's policy for keys takes none in {keeper}");
             return Err(Error::new(Kind::Denied, "keeper-not-allowed", message));
         }
+        if self.pcr_policy(tenant, &order.profile)?.selection().is_some() {
+            return Err(no_tpm());
+        }
         let csr = Csr::parse(csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
-        let new = NewKey { key: *csr.public_key(), assurance: keeper.assurance(), ek: None, ak: None };
+        let new = NewKey {
+            key: *csr.public_key(),
+            assurance: keeper.assurance(),
+            ek: None,
+            ak: None,
+            quoted: None,
+        };
         self.put_key(caller, order, &new).await
     }
 
@@ -141,6 +152,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             assurance: new.assurance.to_string(),
             ek: new.ek.map(|ek| ek.0.0),
             ak: new.ak.clone(),
+            baseline: new.quoted.as_ref().map(|quoted| BaselineRow::new(&quoted.state, false)),
+            quoted: new.quoted.as_ref().map(|quoted| (self.now(), quoted.standing.to_string())),
             last_seen: 0,
             seen: present.as_ref().map_or_else(SeenChallenges::default, |(_, row)| row.seen.clone()),
         };
@@ -151,7 +164,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         change.writes.push(put(Table::SignatureKey, &key, signing_version, rows::encode(&signing)?));
         let entry = self.entry(caller, Event::KeyEnrolled, target(name), Outcome::Done);
         let ek = new.ek.map_or_else(String::new, |ek| format!(", endorsement key {ek}"));
-        let detail = format!("{}, key {}{ek}", new.assurance, EkDigest(wardein_crypto::Digest(key_id)));
+        let pcrs = new.quoted.as_ref().map_or_else(String::new, |EnrolledState { state, standing }| {
+            format!(", PCRs {} {} {standing}", state.selection(), Hex(state.digest()))
+        });
+        let key = EkDigest(wardein_crypto::Digest(key_id));
+        let detail = format!("{}, key {key}{ek}{pcrs}", new.assurance);
         change.record_on(name, &entry.with(detail))?;
         let written = Some((version.unwrap_or(0) + 1, written));
         Ok(Decision { change, answer: (answer(new.assurance), written) })

@@ -1,13 +1,16 @@
 //! The row of a key that a device signs with. Nothing in it is secret.
 
+use crate::api::SigningKey;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::port::{Clock, Store, Table};
 use crate::rows;
+use crate::signing::quote::BaselineRow;
 use serde::{Deserialize, Serialize};
+use wardein_attest::AkPublic;
 use wardein_crypto::{Digest, P256VerifyingKey};
 use wardein_ddkg::{Challenge, CheckedChallenge, DeviceName};
-use wardein_domain::Assurance;
+use wardein_domain::{Assurance, PcrStanding};
 use wardein_pki::PublicKey;
 
 #[derive(Serialize, Deserialize)]
@@ -19,6 +22,10 @@ pub(crate) struct SignatureKeyRow {
     pub(crate) ek: Option<[u8; 32]>,
     /// TPM2B_PUBLIC of the attestation key that certified it.
     pub(crate) ak: Option<Vec<u8>>,
+    /// What the registers of its TPM are compared with, if a quote was asked for or a state was approved.
+    pub(crate) baseline: Option<BaselineRow>,
+    /// When, in Unix seconds, the last quote was taken, and by which [`PcrStanding`].
+    pub(crate) quoted: Option<(u64, String)>,
     /// Unix seconds of the last accepted signature; 0 for none.
     pub(crate) last_seen: u64,
     pub(crate) seen: SeenChallenges,
@@ -33,6 +40,22 @@ impl SignatureKeyRow {
 
     pub(crate) fn assurance(&self) -> Result<Assurance, Error> {
         rows::word("assurance level", &self.assurance)
+    }
+
+    pub(crate) fn ak(&self) -> Result<Option<AkPublic>, Error> {
+        let parse = |ak: &Vec<u8>| AkPublic::parse(ak).map_err(Error::internal);
+        self.ak.as_ref().map(parse).transpose()
+    }
+
+    pub(crate) fn signing_key(&self) -> Result<SigningKey, Error> {
+        let (id, assurance) = (key_id(&self.key()?).0, self.assurance()?);
+        Ok(SigningKey { id, assurance, last_quote: self.last_quote()? })
+    }
+
+    /// The last quote that was taken: by what it was found good, and when.
+    pub(crate) fn last_quote(&self) -> Result<Option<(PcrStanding, u64)>, Error> {
+        let parse = |(at, word): &(u64, String)| Ok((rows::word("standing of registers", word)?, *at));
+        self.quoted.as_ref().map(parse).transpose()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
 
 use super::key::{SignatureKeyRow, key_id};
+use super::quote::Quote;
 use crate::actions::{Ask, Certifying};
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
@@ -26,6 +27,8 @@ pub struct SignedRequest {
     pub action: Action,
     /// Of the transcript, DER.
     pub signature: Vec<u8>,
+    /// What its TPM says of its registers, the transcript being its qualifying data: it is of this request and no other.
+    pub quote: Option<Quote>,
 }
 
 /// The answer to a signed request.
@@ -79,7 +82,15 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
         let mut change = Change::default();
         let done = match known.state {
-            DeviceState::Active => self.act(ask, name, &known.profile, now, &row, &mut change),
+            DeviceState::Active => self
+                .judge_quote((name, &known.profile), (ask, request.quote.as_ref()), &row, &transcript)
+                .and_then(|quoted| {
+                    let done = self.act(ask, name, &known.profile, now, &row, &mut change)?;
+                    if let Some(standing) = quoted {
+                        row.quoted = Some((now, standing.to_string()));
+                    }
+                    Ok(done)
+                }),
             state => {
                 let message = format_args!("the device is {state}; an administrator decides");
                 Err(Error::new(Kind::Denied, state.refusal_code(), message))

@@ -2,6 +2,7 @@
 
 use super::enroll::NewKey;
 use super::policy::StoredPolicy;
+use super::quote::Quote;
 use super::ticket::{Facts, Ticket};
 use crate::api::Caller;
 use crate::engine::Engine;
@@ -9,7 +10,9 @@ use crate::error::{Error, Kind};
 use crate::port::{Clock, Store};
 use crate::provisioning::check_device_id;
 use crate::signing::{EnrolledKey, KeyOrder};
-use wardein_attest::{AkPublic, EkDigest, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
+use wardein_attest::{
+    AkPublic, EkDigest, EkPublic, EkTrust, Evidence, PcrSelection, Refusal, TrustedAk, make_credential,
+};
 use wardein_crypto::{Digest, Entropy, SecretBytes, SystemEntropy};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Assurance, DeviceId};
@@ -37,10 +40,12 @@ pub struct TpmChallenge {
     pub id_object: Vec<u8>,
     /// For TPM2_ActivateCredential: the contents of a TPM2B_ENCRYPTED_SECRET.
     pub encrypted_secret: Vec<u8>,
-    /// The qualifying data of TPM2_Certify.
+    /// The qualifying data of TPM2_Certify, and of TPM2_Quote.
     pub nonce: [u8; 32],
     /// Unix seconds at which the second step is no longer taken.
     pub expires_at: u64,
+    /// The registers to quote with that nonce, if the profile asks for it.
+    pub quote: Option<PcrSelection>,
 }
 
 /// What the TPM answered.
@@ -57,6 +62,8 @@ pub struct TpmActivation {
     pub attested: Vec<u8>,
     /// TPMT_SIGNATURE of it.
     pub signature: Vec<u8>,
+    /// TPM2_Quote of the registers that were asked for.
+    pub quote: Option<Quote>,
 }
 
 /// Seconds between the two steps: a slow TPM needs a few, a person at a station more.
@@ -90,7 +97,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
         let ticket = Ticket { secret, facts }.seal(&self.directory, &name)?;
         let (id_object, encrypted_secret) = (credential.id_object, credential.encrypted_secret);
-        Ok(TpmChallenge { ticket, id_object, encrypted_secret, nonce, expires_at })
+        let quote = self.pcr_policy(tenant, &order.profile)?.selection();
+        Ok(TpmChallenge { ticket, id_object, encrypted_secret, nonce, expires_at, quote })
     }
 
     /// Enrolls a device by the key of which its TPM says that it is in it. The same again is answered alike.
@@ -100,7 +108,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         activation: TpmActivation,
     ) -> Result<EnrolledKey, Error> {
         let tenant = self.stations_tenant(caller)?;
-        let TpmActivation { device, ticket, secret, device_key, attested, signature } = activation;
+        let TpmActivation { device, ticket, secret, device_key, attested, signature, quote } = activation;
         let name = DeviceName { tenant: tenant.clone(), device };
         let Ticket { secret: expected, facts } = Ticket::open(&self.directory, &name, &ticket, self.now())?;
         let (assurance, ek) = (facts.assurance()?, EkDigest(Digest(facts.ek)));
@@ -114,8 +122,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let evidence = Evidence { attested: &attested, signature: &signature };
         let certified = ak.certified(evidence, &facts.nonce, &device_key)?;
         let order = facts.order(name.device)?;
+        let pcr_policy = self.pcr_policy(tenant, &order.profile)?;
+        let quoted = pcr_policy.enroll(&ak, quote.as_ref(), &facts.nonce)?;
         let key = *certified.public_key();
-        self.put_key(caller, &order, &NewKey { key, assurance, ek: Some(ek), ak: Some(facts.ak) }).await
+        let new = NewKey { key, assurance, ek: Some(ek), ak: Some(facts.ak), quoted };
+        self.put_key(caller, &order, &new).await
     }
 }
 

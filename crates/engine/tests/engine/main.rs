@@ -8,6 +8,7 @@ mod enrollment;
 mod grants;
 mod keys;
 mod proofs;
+mod quotes;
 mod release;
 mod signing;
 mod storage_keys;

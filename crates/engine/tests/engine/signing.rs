@@ -45,7 +45,7 @@ impl Signer {
         let transcript = claim.transcript();
         let signature = self.key.sign(transcript.as_ref()).unwrap();
         let SignatureClaim { device, challenge, nonce, action, .. } = claim;
-        (SignedRequest { device, challenge, nonce, action, signature }, transcript)
+        (SignedRequest { device, challenge, nonce, action, signature, quote: None }, transcript)
     }
 
     /// Asks, and believes the reply.

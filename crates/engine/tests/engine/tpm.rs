@@ -16,13 +16,13 @@ pub(crate) fn key_order(id: &str) -> KeyOrder {
     KeyOrder { device, profile, model: Some("pump".parse().unwrap()), udi: None }
 }
 
-fn evidence(tpm: &SoftTpm, id: &str) -> TpmEvidence {
+pub(crate) fn evidence(tpm: &SoftTpm, id: &str) -> TpmEvidence {
     let (ek_public, ak_public) = (tpm.ek_public(), tpm.ak_public());
     TpmEvidence { order: key_order(id), ek_public, ek_certificates: Vec::new(), ak_public }
 }
 
 /// What an honest device answers.
-fn answer(tpm: &mut SoftTpm, id: &str, challenge: &TpmChallenge) -> TpmActivation {
+pub(crate) fn answer(tpm: &mut SoftTpm, id: &str, challenge: &TpmChallenge) -> TpmActivation {
     let secret = tpm.activate(&challenge.id_object, &challenge.encrypted_secret).unwrap();
     let (attested, signature) = tpm.certify(&challenge.nonce);
     TpmActivation {
@@ -32,11 +32,12 @@ fn answer(tpm: &mut SoftTpm, id: &str, challenge: &TpmChallenge) -> TpmActivatio
         device_key: tpm.device_public(),
         attested,
         signature,
+        quote: None,
     }
 }
 
 /// The same once more, as a station sends it after a lost reply.
-fn again(activation: &TpmActivation) -> TpmActivation {
+pub(crate) fn again(activation: &TpmActivation) -> TpmActivation {
     TpmActivation {
         device: activation.device.clone(),
         ticket: activation.ticket.clone(),
@@ -44,6 +45,7 @@ fn again(activation: &TpmActivation) -> TpmActivation {
         device_key: activation.device_key.clone(),
         attested: activation.attested.clone(),
         signature: activation.signature.clone(),
+        quote: activation.quote.clone(),
     }
 }
 

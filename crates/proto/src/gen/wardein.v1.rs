@@ -702,10 +702,20 @@ pub struct Device {
     #[prost(uint64, tag = "15")]
     pub agreed_at: u64,
     /// Whether its keys are to be agreed anew: `free`, `due` or `required`.
-    ///
-    /// Next unused field number: 17.
     #[prost(string, tag = "16")]
     pub rekey: ::prost::alloc::string::String,
+    /// Of a device that signs: the SHA-256 of its key's DER SubjectPublicKeyInfo, and how surely it is where it is said to be, as
+    /// EnrolledKey says it. Empty for one that derives its keys.
+    #[prost(bytes = "vec", tag = "17")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "18")]
+    pub assurance: ::prost::alloc::string::String,
+    /// As CheckResponse says them.
+    #[prost(string, tag = "19")]
+    pub pcrs: ::prost::alloc::string::String,
+    /// Next unused field number: 21.
+    #[prost(uint64, tag = "20")]
+    pub quoted_at: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDeviceRequest {
@@ -2647,6 +2657,72 @@ pub struct EndorsementKey {
     #[prost(uint64, tag = "2")]
     pub added_at: u64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PcrPolicy {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// `any`: no quote is asked for. `golden`: each register has one of the values that are listed. `as-enrolled`: they are as they were
+    /// at the device's enrollment, or as was approved since. `inherited`: as is set for the tenant's profile `default`; `any` where
+    /// nothing is. The last is never listed.
+    #[prost(string, tag = "3")]
+    pub rule: ::prost::alloc::string::String,
+    /// Of `golden` and `as-enrolled`: `sha256` or `sha384`.
+    #[prost(string, tag = "4")]
+    pub bank: ::prost::alloc::string::String,
+    /// Of `golden` and `as-enrolled`: at least one, each number once.
+    ///
+    /// Next unused field number: 6.
+    #[prost(message, repeated, tag = "5")]
+    pub registers: ::prost::alloc::vec::Vec<PcrRegister>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PcrRegister {
+    /// 0 to 31.
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    /// Of `golden`: 1 to 16 values of 32 bytes (`sha256`) or 48 (`sha384`). Of `as-enrolled`: none.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub allowed: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PutPcrPolicyRequest {
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<PcrPolicy>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutPcrPolicyResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPcrPoliciesRequest {
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPcrPoliciesResponse {
+    /// Next unused field number: 2.
+    #[prost(message, repeated, tag = "1")]
+    pub policies: ::prost::alloc::vec::Vec<PcrPolicy>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovePcrsRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The digest of the registers' values, one after the other in order of number, by the hash of the device's attestation key: 32 or
+    /// 48 bytes. The refusal of a quote (`pcr-changed`, `pcr-unknown`) names it, and with it the device's history.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApprovePcrsResponse {}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod attestation_service_client {
@@ -2873,6 +2949,86 @@ pub mod attestation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Sets what is asked of the registers (PCRs) of the TPMs in which the devices of a profile have their keys. It holds from their next
+        /// certificate on. Asking twice is fine.
+        pub async fn put_pcr_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutPcrPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutPcrPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/PutPcrPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.AttestationService", "PutPcrPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What is set, in order of the profiles' names.
+        pub async fn list_pcr_policies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPcrPoliciesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPcrPoliciesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/ListPcrPolicies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.AttestationService", "ListPcrPolicies"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Approves the state of a device's registers: from now on they are compared with it, and with nothing before. Asking twice is fine.
+        pub async fn approve_pcrs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApprovePcrsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovePcrsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AttestationService/ApprovePcrs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AttestationService", "ApprovePcrs"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2926,6 +3082,31 @@ pub mod attestation_service_server {
             request: tonic::Request<super::ListEndorsementKeysRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListEndorsementKeysResponse>,
+            tonic::Status,
+        >;
+        /// Sets what is asked of the registers (PCRs) of the TPMs in which the devices of a profile have their keys. It holds from their next
+        /// certificate on. Asking twice is fine.
+        async fn put_pcr_policy(
+            &self,
+            request: tonic::Request<super::PutPcrPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutPcrPolicyResponse>,
+            tonic::Status,
+        >;
+        /// What is set, in order of the profiles' names.
+        async fn list_pcr_policies(
+            &self,
+            request: tonic::Request<super::ListPcrPoliciesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPcrPoliciesResponse>,
+            tonic::Status,
+        >;
+        /// Approves the state of a device's registers: from now on they are compared with it, and with nothing before. Asking twice is fine.
+        async fn approve_pcrs(
+            &self,
+            request: tonic::Request<super::ApprovePcrsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApprovePcrsResponse>,
             tonic::Status,
         >;
     }
@@ -3231,6 +3412,147 @@ pub mod attestation_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListEndorsementKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AttestationService/PutPcrPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutPcrPolicySvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::PutPcrPolicyRequest>
+                    for PutPcrPolicySvc<T> {
+                        type Response = super::PutPcrPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutPcrPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::put_pcr_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutPcrPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AttestationService/ListPcrPolicies" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPcrPoliciesSvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::ListPcrPoliciesRequest>
+                    for ListPcrPoliciesSvc<T> {
+                        type Response = super::ListPcrPoliciesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPcrPoliciesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::list_pcr_policies(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPcrPoliciesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AttestationService/ApprovePcrs" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApprovePcrsSvc<T: AttestationService>(pub Arc<T>);
+                    impl<
+                        T: AttestationService,
+                    > tonic::server::UnaryService<super::ApprovePcrsRequest>
+                    for ApprovePcrsSvc<T> {
+                        type Response = super::ApprovePcrsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApprovePcrsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AttestationService>::approve_pcrs(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApprovePcrsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3845,10 +4167,43 @@ pub struct GetChallengeResponse {
     #[prost(uint64, tag = "2")]
     pub server_time: u64,
     /// The names of the attributes to measure, in order.
-    ///
-    /// Next unused field number: 4.
     #[prost(string, repeated, tag = "3")]
     pub recipe: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The registers to quote with the action `certificate`, where the profile of a device with a TPM asks for it; absent elsewhere.
+    ///
+    /// Next unused field number: 5.
+    #[prost(message, optional, tag = "4")]
+    pub quote: ::core::option::Option<PcrSelection>,
+}
+/// Registers (PCRs) of a TPM.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PcrSelection {
+    /// `sha256` or `sha384`.
+    #[prost(string, tag = "1")]
+    pub bank: ::prost::alloc::string::String,
+    /// Their numbers, in order.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint32, repeated, tag = "2")]
+    pub registers: ::prost::alloc::vec::Vec<u32>,
+}
+/// TPM2_Quote by the attestation key that the device was enrolled with, of exactly the registers that were asked for, with the scheme
+/// of that key. Its qualifying data are 32 bytes: at an enrollment the nonce of BeginTpmEnrollmentResponse, with a signed request T
+/// of DDKG-1 section 5.1, the very bytes that the device's key signs. So it is of this challenge, action and body, and of no other.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Quote {
+    /// TPMS_ATTEST, without a length before it; at most 320 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub attested: ::prost::alloc::vec::Vec<u8>,
+    /// TPMT_SIGNATURE of it.
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// The values of the registers, in order of their numbers, 32 or 48 bytes each by their bank. They must give the digest that is
+    /// quoted: a device whose registers change between reading and quoting them does both again.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProveRequest {
@@ -3914,10 +4269,15 @@ pub struct ProveBySignatureRequest {
     #[prost(bytes = "vec", tag = "6")]
     pub body: ::prost::alloc::vec::Vec<u8>,
     /// ECDSA P-256 with SHA-256 over the 32 bytes of the transcript, DER, at most 72 bytes.
-    ///
-    /// Next unused field number: 8.
     #[prost(bytes = "vec", tag = "7")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// Needed with `certificate` where GetChallengeResponse names registers (`quote-missing`); judged with every action that it comes with.
+    /// The reply to a request that is refused for it says by a code why: `attest-nonce` (of another request), `attest-signature` (of
+    /// another key), `pcr-selection`, `pcr-digest`, `pcr-value`, `pcr-changed`, `pcr-unknown`, or what is malformed. Its challenge is spent.
+    ///
+    /// Next unused field number: 9.
+    #[prost(message, optional, tag = "8")]
+    pub quote: ::core::option::Option<Quote>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProveBySignatureResponse {
@@ -4651,14 +5011,17 @@ pub struct BeginTpmEnrollmentResponse {
     /// For TPM2_ActivateCredential: contents of the TPM2B_ENCRYPTED_SECRET, without its length.
     #[prost(bytes = "vec", tag = "3")]
     pub encrypted_secret: ::prost::alloc::vec::Vec<u8>,
-    /// 32 bytes: the qualifying data of TPM2_Certify.
+    /// 32 bytes: the qualifying data of TPM2_Certify, and of TPM2_Quote.
     #[prost(bytes = "vec", tag = "4")]
     pub nonce: ::prost::alloc::vec::Vec<u8>,
     /// Unix seconds: until when the second step is taken.
-    ///
-    /// Next unused field number: 6.
     #[prost(uint64, tag = "5")]
     pub expires_at: u64,
+    /// The registers to quote, where the profile asks for it; absent elsewhere.
+    ///
+    /// Next unused field number: 7.
+    #[prost(message, optional, tag = "6")]
+    pub quote: ::core::option::Option<PcrSelection>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FinishTpmEnrollmentRequest {
@@ -4676,10 +5039,13 @@ pub struct FinishTpmEnrollmentRequest {
     #[prost(bytes = "vec", tag = "5")]
     pub attested: ::prost::alloc::vec::Vec<u8>,
     /// TPMT_SIGNATURE of it.
-    ///
-    /// Next unused field number: 7.
     #[prost(bytes = "vec", tag = "6")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
+    /// Needed where the first step names registers; its qualifying data is the same nonce.
+    ///
+    /// Next unused field number: 8.
+    #[prost(message, optional, tag = "7")]
+    pub quote: ::core::option::Option<Quote>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnrollKeyRequest {
@@ -5896,10 +6262,18 @@ pub struct CheckResponse {
     pub state: ::prost::alloc::string::String,
     /// How surely the key that the device signs with is where it is said to be, as EnrolledKey says it; empty for a device that
     /// derives its keys.
-    ///
-    /// Next unused field number: 9.
     #[prost(string, tag = "8")]
     pub assurance: ::prost::alloc::string::String,
+    /// By what the registers (PCRs) of the device's TPM were found good at the last quote that was taken: `golden`, `as-enrolled` or
+    /// `as-approved`; empty where none was. A quote that was refused changes neither this nor the verdict: the device gets no
+    /// certificate, and those that it has end.
+    #[prost(string, tag = "9")]
+    pub pcrs: ::prost::alloc::string::String,
+    /// Unix seconds: when that was; 0 where none was.
+    ///
+    /// Next unused field number: 11.
+    #[prost(uint64, tag = "10")]
+    pub quoted_at: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {

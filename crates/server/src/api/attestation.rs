@@ -2,7 +2,7 @@
 
 use super::{Api, reply};
 use crate::convert::attestation::{digests, endorsement_key, policy, policy_response};
-use crate::convert::{page, parse};
+use crate::convert::{at_most, device_name, page, parse, pcrs};
 use crate::request::Context;
 use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
@@ -88,5 +88,51 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
             })
         };
         reply(list())
+    }
+
+    async fn put_pcr_policy(
+        &self,
+        request: Request<v1::PutPcrPolicyRequest>,
+    ) -> Result<Response<v1::PutPcrPolicyResponse>, Status> {
+        let put = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (tenant, profile, policy) = pcrs::policy(request.into_inner().policy)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.put_pcr_policy(&by, &tenant, &profile, policy).await };
+            self.finish(Some((caller, Method::PutPcrPolicy)), work).await?;
+            Ok(v1::PutPcrPolicyResponse {})
+        };
+        reply(put.await)
+    }
+
+    async fn list_pcr_policies(
+        &self,
+        request: Request<v1::ListPcrPoliciesRequest>,
+    ) -> Result<Response<v1::ListPcrPoliciesResponse>, Status> {
+        let list = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
+            let found = self.shared.engine.list_pcr_policies(context.caller()?, &tenant)?;
+            let policies = found.into_iter().map(|set| pcrs::set_policy(&tenant, set)).collect();
+            Ok(v1::ListPcrPoliciesResponse { policies })
+        };
+        reply(list())
+    }
+
+    async fn approve_pcrs(
+        &self,
+        request: Request<v1::ApprovePcrsRequest>,
+    ) -> Result<Response<v1::ApprovePcrsResponse>, Status> {
+        let approve = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let v1::ApprovePcrsRequest { tenant, device_id, digest } = request.into_inner();
+            let name = device_name(&tenant, &device_id)?;
+            let digest = at_most("digest", digest, pcrs::MAX_DIGEST)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.approve_pcrs(&by, name, &digest).await };
+            self.finish(Some((caller, Method::ApprovePcrs)), work).await?;
+            Ok(v1::ApprovePcrsResponse {})
+        };
+        reply(approve.await)
     }
 }

@@ -18,7 +18,8 @@ impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> 
         let challenge = || -> Result<_, Failed> {
             let asked = request.get_ref();
             let device = device_name(&asked.tenant, &asked.device_id)?;
-            Ok(offer(self.shared.engine.challenge(&device)?))
+            let engine = &self.shared.engine;
+            Ok(offer(engine.challenge(&device)?, engine.quote_asked(&device)?))
         };
         reply(challenge())
     }

@@ -62,6 +62,7 @@ pub(crate) fn filter(asked: v1::ListDevicesRequest) -> Result<(TenantId, DeviceF
 }
 
 pub(crate) fn device(device: Device) -> v1::Device {
+    let quoted = device.signing.and_then(|key| key.last_quote);
     v1::Device {
         tenant: device.name.tenant.to_string(),
         device_id: device.name.device.to_string(),
@@ -79,6 +80,10 @@ pub(crate) fn device(device: Device) -> v1::Device {
         state_reason: text(device.state_reason.as_ref()),
         agreed_at: device.agreed_at,
         rekey: device.gate.as_str().to_owned(),
+        key_id: device.signing.map(|key| key.id.to_vec()).unwrap_or_default(),
+        assurance: text(device.signing.map(|key| key.assurance).as_ref()),
+        pcrs: text(quoted.map(|(standing, _)| standing).as_ref()),
+        quoted_at: quoted.map_or(0, |(_, at)| at),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What devices say and hear.
 
+use super::signing::selection;
 use super::{bytes32, device_name, parse, wrong};
+use wardein_attest::PcrSelection;
 use wardein_crypto::{Digest, Tag};
 use wardein_ddkg::Challenge;
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, Confirmation, ProofRequest};
@@ -31,8 +33,9 @@ pub(crate) fn confirmation(request: &v1::ConfirmEnrollmentRequest) -> Result<Con
     Ok(Confirmation { device: device_name(&request.tenant, &request.device_id)?, tag })
 }
 
-pub(crate) fn offer(offer: ChallengeOffer) -> v1::GetChallengeResponse {
+pub(crate) fn offer(offer: ChallengeOffer, quote: Option<PcrSelection>) -> v1::GetChallengeResponse {
     v1::GetChallengeResponse {
+        quote: quote.map(selection),
         challenge: offer.challenge.as_bytes().to_vec(),
         server_time: offer.server_time,
         recipe: offer.recipe.names().iter().map(ToString::to_string).collect(),

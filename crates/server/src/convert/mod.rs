@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub(crate) mod device;
 pub(crate) mod grants;
 pub(crate) mod keys;
+pub(crate) mod pcrs;
 pub(crate) mod profiles;
 pub(crate) mod provisioning;
 pub(crate) mod release;
@@ -45,7 +46,7 @@ pub(crate) fn bytes32(field: &str, bytes: &[u8]) -> Result<[u8; 32], Error> {
     bytes.try_into().map_err(|_| wrong(field, format_args!("has {} bytes; it takes 32", bytes.len())))
 }
 
-fn at_most(field: &str, bytes: Vec<u8>, max: usize) -> Result<Vec<u8>, Error> {
+pub(crate) fn at_most(field: &str, bytes: Vec<u8>, max: usize) -> Result<Vec<u8>, Error> {
     match bytes.len() {
         length if length > max => {
             Err(wrong(field, format_args!("has {length} bytes; it takes at most {max}")))

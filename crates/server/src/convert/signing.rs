@@ -1,11 +1,12 @@
 //! Keys that devices sign with: enrolling them, and what is asked with them.
 
 use super::{at_most, bytes32, device_name, parse, parse_optional, wrong};
+use wardein_attest::PcrSelection;
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::Challenge;
 use wardein_domain::{KeyKeeper, ProfileName};
 use wardein_engine::{
-    EnrolledKey, Error, KeyOrder, SignedReply, SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
+    EnrolledKey, Error, KeyOrder, Quote, SignedReply, SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
 };
 use wardein_proto::v1;
 
@@ -45,6 +46,7 @@ pub(crate) fn challenge(challenge: TpmChallenge) -> v1::BeginTpmEnrollmentRespon
         encrypted_secret: challenge.encrypted_secret,
         nonce: challenge.nonce.to_vec(),
         expires_at: challenge.expires_at,
+        quote: challenge.quote.map(selection),
     }
 }
 
@@ -61,7 +63,27 @@ pub(crate) fn activation(request: v1::FinishTpmEnrollmentRequest) -> Result<TpmA
         device_key: at_most("device_key", request.device_key, MAX_PUBLIC)?,
         attested: at_most("attested", request.attested, MAX_ATTESTED)?,
         signature: at_most("signature", request.signature, MAX_PUBLIC)?,
+        quote: request.quote.map(quote).transpose()?,
     })
+}
+
+fn quote(given: v1::Quote) -> Result<Quote, Error> {
+    if given.values.len() > MAX_REGISTERS {
+        let count = given.values.len();
+        return Err(wrong("quote.values", format_args!("are {count}; it takes at most {MAX_REGISTERS}")));
+    }
+    let values = given.values.into_iter().enumerate();
+    let values = values.map(|(i, value)| at_most(&format!("quote.values[{i}]"), value, MAX_VALUE));
+    Ok(Quote {
+        attested: at_most("quote.attested", given.attested, MAX_ATTESTED)?,
+        signature: at_most("quote.signature", given.signature, MAX_PUBLIC)?,
+        values: values.collect::<Result<_, _>>()?,
+    })
+}
+
+pub(crate) fn selection(selection: PcrSelection) -> v1::PcrSelection {
+    let registers = selection.registers().map(u32::from).collect();
+    v1::PcrSelection { bank: selection.bank().name().to_owned(), registers }
 }
 
 /// The order, what keeps the key, and the request for it.
@@ -86,6 +108,7 @@ pub(crate) fn signed(request: v1::ProveBySignatureRequest) -> Result<(SignedRequ
         nonce: bytes32("device_nonce", &request.device_nonce)?,
         action: parse("action", &request.action)?,
         signature: at_most("signature", request.signature, MAX_SIGNATURE)?,
+        quote: request.quote.map(quote).transpose()?,
     };
     Ok((signed, request.body))
 }
@@ -101,6 +124,9 @@ const MAX_CERTIFICATE: usize = 4 * 1024;
 const MAX_PUBLIC: usize = 640;
 const MAX_ATTESTED: usize = 320;
 const MAX_CSR: usize = 4 * 1024;
+// A TPM has 24 registers, and none more than 32; a value of the largest bank that is taken has 48 bytes.
+pub(super) const MAX_REGISTERS: usize = 32;
+const MAX_VALUE: usize = 48;
 // A ticket has some 200 bytes beside an attestation key of at most 640, a model and a UDI.
 const MAX_TICKET: usize = 2 * 1024;
 const MAX_SIGNATURE: usize = wardein_crypto::P256_SIGNATURE_MAX;

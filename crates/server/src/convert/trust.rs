@@ -31,6 +31,8 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         device_id: text(answer.device.as_ref()),
         state: text(answer.state.as_ref()),
         assurance: text(answer.assurance.as_ref()),
+        pcrs: text(answer.last_quote.map(|(standing, _)| standing).as_ref()),
+        quoted_at: answer.last_quote.map_or(0, |(_, at)| at),
     }
 }
 

@@ -16,6 +16,7 @@ mod grants;
 mod keys;
 mod provisioning;
 mod queries;
+mod quotes;
 mod release;
 mod signing;
 mod storage;

@@ -188,6 +188,7 @@ async fn tpm_enrollment() {
         device_key: tpm.device_public(),
         attested,
         signature,
+        quote: None,
     };
     let with = |spoil: &dyn Fn(&mut v1::FinishTpmEnrollmentRequest)| {
         let mut request = good.clone();
@@ -324,6 +325,7 @@ async fn prove_by_signature() {
             action: action.into(),
             body: Vec::new(),
             signature: key.sign(claim.transcript().as_ref()).unwrap(),
+            quote: None,
         }
     };
     let good = signed("authenticate").await;

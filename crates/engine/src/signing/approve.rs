@@ -1,0 +1,63 @@
+//! An administrator approves the state of a device's registers, after an update of its firmware.
+
+use super::pcr_policy::PcrPolicy;
+use super::quote::{BaselineRow, Hex};
+use crate::api::{Caller, Device};
+use crate::engine::{Decision, Engine};
+use crate::error::{Error, Kind};
+use crate::port::{Change, Clock, Store, Table};
+use crate::provisioning::target;
+use crate::rows;
+use wardein_attest::PcrState;
+use wardein_crypto::tpm::HashValue;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Event, Outcome};
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// From now on a device's registers are compared with `digest`, by the hash of its attestation key, and with nothing before. It
+    /// stands in the refusal of the quote, which is in the device's history. Asking twice is fine.
+    pub async fn approve_pcrs(
+        &self,
+        caller: &Caller,
+        name: DeviceName,
+        digest: &[u8],
+    ) -> Result<Device, Error> {
+        self.require_tenant(caller, &name.tenant)?;
+        self.transact(|| self.decide_approval(caller, &name, digest)).await?;
+        self.get_device(caller, name)
+    }
+
+    fn decide_approval(
+        &self,
+        caller: &Caller,
+        name: &DeviceName,
+        digest: &[u8],
+    ) -> Result<Decision<()>, Error> {
+        let (_, device) = self.device_row(name)?;
+        let no_tpm = || Error::new(Kind::Precondition, "quote-without-tpm", "the device's key is in no TPM");
+        let (version, mut row) = self.signature_key(name)?.ok_or_else(no_tpm)?;
+        let ak = row.ak()?.ok_or_else(no_tpm)?;
+        let profile = rows::word("profile", &device.profile)?;
+        let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(&name.tenant, &profile)? else {
+            let message = "the policy of the device's profile compares its registers with nothing of its own";
+            return Err(Error::new(Kind::Precondition, "pcr-policy-other", message));
+        };
+        let digest = HashValue::from_bytes(ak.hash(), digest).ok_or_else(|| {
+            let (length, takes) = (digest.len(), ak.hash().len());
+            Error::invalid(format_args!("digest: has {length} bytes; this device's have {takes}"))
+        })?;
+        let state = PcrState::assertion(selection, digest);
+        let mut change = Change::default();
+        if let Some(baseline) = &row.baseline
+            && baseline.state(&ak)? == state
+        {
+            return Ok(Decision { change, answer: () });
+        }
+        row.baseline = Some(BaselineRow::new(&state, true));
+        change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
+        let entry = self.entry(caller, Event::PcrsApproved, target(name), Outcome::Done);
+        let entry = entry.in_tenant(&name.tenant).with(format_args!("{selection} {}", Hex(digest)));
+        change.record_on(name, &entry)?;
+        Ok(Decision { change, answer: () })
+    }
+}

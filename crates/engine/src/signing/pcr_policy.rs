@@ -1,0 +1,179 @@
+//! In which state of their TPM's registers (PCRs) the devices of a profile may be.
+
+use crate::api::{Caller, Page};
+use crate::engine::{Decision, Engine};
+use crate::error::Error;
+use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::profiles::default_profile;
+use crate::rows;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use wardein_attest::{GoldenPcrs, PcrSelection};
+use wardein_crypto::tpm::{HashAlgorithm, HashValue};
+use wardein_domain::{Event, Outcome, ProfileName, TenantId};
+
+/// What is asked of the registers of a device whose key is in a TPM. It is asked at enrollment and with each certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PcrPolicy {
+    /// Nothing: no quote is asked for.
+    Any,
+    /// Each has a value that is listed.
+    Golden(GoldenPcrs),
+    /// They are as they were at the device's enrollment, or as an administrator approved since.
+    AsEnrolled(PcrSelection),
+}
+
+/// The policy that is set for a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetPcrPolicy {
+    /// The profile.
+    pub profile: ProfileName,
+    /// What is set for it.
+    pub policy: PcrPolicy,
+}
+
+#[derive(Serialize, Deserialize)]
+enum PcrPolicyRow {
+    Any,
+    Golden { bank: String, allowed: Vec<(u8, Vec<Vec<u8>>)> },
+    AsEnrolled(SelectionRow),
+}
+
+/// A [`PcrSelection`]: its bank by name, and its registers.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SelectionRow(String, Vec<u8>);
+
+impl PcrPolicy {
+    /// Which registers are to be quoted; none where nothing is asked of them.
+    pub fn selection(&self) -> Option<PcrSelection> {
+        match self {
+            Self::Any => None,
+            Self::Golden(golden) => Some(golden.selection()),
+            Self::AsEnrolled(selection) => Some(*selection),
+        }
+    }
+}
+
+impl fmt::Display for PcrPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Golden(golden) => write!(f, "golden values of {}", golden.selection()),
+            Self::AsEnrolled(selection) => write!(f, "{selection} as enrolled"),
+        }
+    }
+}
+
+impl<S: Store, C: Clock> Engine<S, C> {
+    /// Sets what is asked of the devices of a profile; with `None`, what is set for the tenant's profile `default` holds for it. It
+    /// holds from their next certificate on. What is set already is fine.
+    pub async fn put_pcr_policy(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        profile: &ProfileName,
+        policy: Option<PcrPolicy>,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, tenant)?;
+        self.rules_of(tenant, profile)?;
+        let key = rows::profile_key(tenant, profile);
+        let value = policy.as_ref().map(|policy| rows::encode(&PcrPolicyRow::from(policy))).transpose()?;
+        self.transact(|| {
+            let before = self.store.get(Table::PcrPolicy, &key)?;
+            let mut change = Change::default();
+            if before.as_ref().map(|row| &row.value) == value.as_ref() {
+                return Ok(Decision { change, answer: () });
+            }
+            let expect = before.map_or(Expect::Absent, |row| Expect::Version(row.version));
+            let (key, value) = (key.clone(), value.clone());
+            change.writes.push(Write { table: Table::PcrPolicy, key, expect, value });
+            let entry = self.entry(
+                caller,
+                Event::PcrPolicyPut,
+                format_args!("profile/{tenant}/{profile}"),
+                Outcome::Done,
+            );
+            let words = policy.as_ref().map_or_else(|| "inherited".to_owned(), ToString::to_string);
+            change.record(&entry.in_tenant(tenant).with(words))?;
+            Ok(Decision { change, answer: () })
+        })
+        .await
+    }
+
+    /// What is set for the profiles of a tenant, in order of their names.
+    pub fn list_pcr_policies(&self, caller: &Caller, tenant: &TenantId) -> Result<Vec<SetPcrPolicy>, Error> {
+        self.require_tenant(caller, tenant)?;
+        let prefix = rows::tenant_prefix(tenant);
+        let rows = self.store.scan(Table::PcrPolicy, &prefix, None, Page::MAX)?;
+        rows.into_iter()
+            .map(|(key, row)| {
+                let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
+                let profile = rows::word("profile", name.unwrap_or_default())?;
+                let policy = rows::decode::<PcrPolicyRow>(Table::PcrPolicy, &row.value)?.parse()?;
+                Ok(SetPcrPolicy { profile, policy })
+            })
+            .collect()
+    }
+
+    /// What holds for the devices of a profile: its own, or that of the tenant's profile `default`.
+    pub(super) fn pcr_policy(&self, tenant: &TenantId, profile: &ProfileName) -> Result<PcrPolicy, Error> {
+        for profile in [profile, &default_profile()] {
+            let key = rows::profile_key(tenant, profile);
+            let row: Option<(u64, PcrPolicyRow)> = rows::load(&self.store, Table::PcrPolicy, &key)?;
+            if let Some((_, row)) = row {
+                return row.parse();
+            }
+        }
+        Ok(PcrPolicy::Any)
+    }
+}
+
+impl From<&PcrPolicy> for PcrPolicyRow {
+    fn from(policy: &PcrPolicy) -> Self {
+        match policy {
+            PcrPolicy::Any => Self::Any,
+            PcrPolicy::Golden(golden) => {
+                let bytes =
+                    |values: &Vec<HashValue>| values.iter().map(|value| value.as_ref().to_vec()).collect();
+                let allowed = golden.allowed().iter().map(|(register, values)| (*register, bytes(values)));
+                Self::Golden { bank: golden.selection().bank().name().to_owned(), allowed: allowed.collect() }
+            }
+            PcrPolicy::AsEnrolled(selection) => Self::AsEnrolled((*selection).into()),
+        }
+    }
+}
+
+impl PcrPolicyRow {
+    fn parse(self) -> Result<PcrPolicy, Error> {
+        match self {
+            Self::Any => Ok(PcrPolicy::Any),
+            Self::Golden { bank, allowed } => {
+                let bank = parse_bank(&bank)?;
+                let value = |bytes: Vec<u8>| HashValue::from_bytes(bank, &bytes);
+                let values = |values: Vec<Vec<u8>>| values.into_iter().map(value).collect::<Option<_>>();
+                let allowed = allowed.into_iter().map(|(register, given)| Some((register, values(given)?)));
+                let allowed: Option<BTreeMap<u8, Vec<HashValue>>> = allowed.collect();
+                let allowed = allowed.ok_or_else(|| Error::internal("a golden value is damaged"))?;
+                Ok(PcrPolicy::Golden(GoldenPcrs::new(bank, allowed).map_err(Error::internal)?))
+            }
+            Self::AsEnrolled(selection) => Ok(PcrPolicy::AsEnrolled(selection.parse()?)),
+        }
+    }
+}
+
+impl From<PcrSelection> for SelectionRow {
+    fn from(selection: PcrSelection) -> Self {
+        Self(selection.bank().name().to_owned(), selection.registers().collect())
+    }
+}
+
+impl SelectionRow {
+    pub(super) fn parse(&self) -> Result<PcrSelection, Error> {
+        PcrSelection::new(parse_bank(&self.0)?, &self.1).map_err(Error::internal)
+    }
+}
+
+fn parse_bank(name: &str) -> Result<HashAlgorithm, Error> {
+    HashAlgorithm::from_name(name).ok_or_else(|| Error::internal("a row holds a bank that is none"))
+}
