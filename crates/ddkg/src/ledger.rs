@@ -13,8 +13,8 @@ pub struct Claim {
     pub number: u64,
     /// When its challenge was issued, in Unix milliseconds.
     pub issued_ms: u64,
-    /// Whether its action is `rekey`, which is never accepted late.
-    pub is_rekey: bool,
+    /// Whether its action is never accepted late.
+    pub is_ordered: bool,
     /// The first 8 bytes of its transcript.
     pub mark: [u8; 8],
 }
@@ -170,7 +170,7 @@ impl Ledger {
     /// Whether a number below the highest was overtaken on the way and is still welcome.
     fn may_fill(&self, claim: &Claim, skew_ms: u64) -> bool {
         self.bit(claim.number).is_some_and(|bit| self.window & bit == 0)
-            && !claim.is_rekey
+            && !claim.is_ordered
             && claim.issued_ms <= self.latest_ms.saturating_add(skew_ms)
     }
 
@@ -250,7 +250,7 @@ mod tests {
     const PLAIN: Schedule = Schedule { period: 0, max_uses: 0, not_before: 0 };
 
     fn claim(epoch: u32, number: u64, issued_ms: u64) -> Claim {
-        Claim { epoch, number, issued_ms, is_rekey: false, mark: [number as u8; 8] }
+        Claim { epoch, number, issued_ms, is_ordered: false, mark: [number as u8; 8] }
     }
 
     fn ledger(accepted: &[(u32, u64, u64)]) -> Ledger {
@@ -281,12 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn a_late_number_is_welcome_only_for_an_early_challenge_and_never_for_a_rekey() {
+    fn a_late_number_is_welcome_only_for_an_early_challenge_and_never_where_order_matters() {
         let ledger = ledger(&[(0, 5, 10_000)]);
         assert_eq!(place(&ledger, claim(0, 4, 12_000)), Ok(Place::Open));
         assert_eq!(place(&ledger, claim(0, 4, 12_001)), Ok(Place::Closed));
-        assert_eq!(place(&ledger, Claim { is_rekey: true, ..claim(0, 4, 10_000) }), Ok(Place::Closed));
-        assert_eq!(place(&ledger, Claim { is_rekey: true, ..claim(0, 6, 10_000) }), Ok(Place::Open));
+        assert_eq!(place(&ledger, Claim { is_ordered: true, ..claim(0, 4, 10_000) }), Ok(Place::Closed));
+        assert_eq!(place(&ledger, Claim { is_ordered: true, ..claim(0, 6, 10_000) }), Ok(Place::Open));
     }
 
     #[test]

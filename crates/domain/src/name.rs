@@ -161,9 +161,18 @@ impl Action {
     /// The action that agrees on a new generation (DDKG-1 §6).
     pub const REKEY: &'static str = "rekey";
 
+    /// The action that announces other attributes (DDKG-1 §8.1).
+    pub const ATTRIBUTES: &'static str = "attributes";
+
     /// Whether this is [`Action::REKEY`].
     pub fn is_rekey(&self) -> bool {
         self.0 == Self::REKEY
+    }
+
+    /// Whether a later one takes the place of an earlier one, so that one that was overtaken on the way must not count any more
+    /// (DDKG-1 §5).
+    pub fn is_ordered(&self) -> bool {
+        self.is_rekey() || self.0 == Self::ATTRIBUTES
     }
 }
 

@@ -175,7 +175,7 @@ impl Generation {
             generation: self.number,
             epoch_secret,
             ack: key.ack(&binding),
-            is_rekey: proof.claim.is_rekey,
+            is_rekey: proof.request.action.is_rekey(),
             activated: false,
             shows_announced: proof.announced == Some(binding),
         })
@@ -214,7 +214,7 @@ impl<'a> Proof<'a> {
             epoch: request.epoch,
             number: request.number,
             issued_ms: checked.issued_ms(),
-            is_rekey: request.action.is_rekey(),
+            is_ordered: request.action.is_ordered(),
             mark,
         };
         Self { request, claim, transcript, expected, announced }

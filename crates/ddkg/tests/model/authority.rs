@@ -182,8 +182,10 @@ impl Generation {
             highest: self.schedule.due(now.saturating_add(policy.grace)),
             lead: policy.proof_lead,
         };
-        let claim =
-            Claim { is_rekey: proof.claim.is_rekey && !config.is(Mutant::RekeyAcceptedLate), ..proof.claim };
+        let claim = Claim {
+            is_ordered: proof.claim.is_ordered && !config.is(Mutant::RekeyAcceptedLate),
+            ..proof.claim
+        };
         let place = self.ledger.place(&claim, &self.schedule, &bounds, policy.skew_ms)?;
         if proof.key != Some(self.key) && !config.is(Mutant::MacUnchecked) {
             return Err(Refusal::MacWrong);

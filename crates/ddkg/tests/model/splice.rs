@@ -33,7 +33,7 @@ fn splices(one: &Proof, other: &Proof) -> Vec<Proof> {
         Proof { claim: wardein_ddkg::model::Claim { number: b.number, ..a }, ..*one },
         Proof { claim: wardein_ddkg::model::Claim { number: a.number + 1, ..a }, ..*one },
         Proof { claim: wardein_ddkg::model::Claim { issued_ms: b.issued_ms, ..a }, ..*one },
-        Proof { claim: wardein_ddkg::model::Claim { is_rekey: !a.is_rekey, ..a }, ..*one },
+        Proof { claim: wardein_ddkg::model::Claim { is_ordered: !a.is_ordered, ..a }, ..*one },
         Proof { claim: wardein_ddkg::model::Claim { mark: b.mark, ..a }, ..*one },
     ];
     changed.map(|proof| Proof { key: None, ..proof }).into()

@@ -153,7 +153,7 @@ impl World {
                 epoch: request.epoch,
                 number: request.number,
                 issued_ms: request.issued_ms,
-                is_rekey: request.is_rekey,
+                is_ordered: request.is_rekey,
                 mark: (id as u64 + 1).to_be_bytes(),
             },
             key: Some(request.key),
@@ -179,7 +179,7 @@ impl World {
         }
         let activated = record.verify(&proof, now, config)?;
         let mut next = None;
-        if proof.claim.is_rekey {
+        if proof.claim.is_ordered {
             let key = self.agree(record.active.number + 1, now, config);
             let schedule = self.agreements[usize::from(key)].schedule;
             next = record.rekey(proof.generation, key, schedule, config).then_some(key);

@@ -56,6 +56,19 @@ fn the_last_announcement_counts_and_can_be_called_off() {
 }
 
 #[test]
+fn an_announcement_that_was_overtaken_does_not_take_the_place_of_a_later_one() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let (old, second, third) = (attributes(), updated(b"2.0", None), updated(b"3.0", None));
+    let late = pair.ask_showing(&old, "attributes", &second.encode());
+    announce(&mut pair, &old, &third).unwrap();
+    assert_eq!(pair.receive(&late).map(drop), Err(Refusal::Replayed));
+    assert_eq!(shows(&mut pair, &third), Ok(true), "the device has the last one that was acknowledged");
+    let late = pair.ask_showing(&third, "authenticate", b"");
+    announce(&mut pair, &third, &old).unwrap();
+    assert!(pair.receive(&late).is_ok(), "what has no order may come late");
+}
+
+#[test]
 fn names_may_be_added_and_none_left_out() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
     let mut fewer = Attributes::new();
