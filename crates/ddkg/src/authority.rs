@@ -13,6 +13,7 @@ mod record;
 mod refusal;
 mod rekey;
 mod settle;
+mod size;
 
 pub use enroll::{EnrollTerms, Enrolled};
 pub use open::{Delegation, Expected, Spend};

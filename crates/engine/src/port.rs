@@ -102,8 +102,9 @@ pub struct Row {
 /// The most bytes of a key.
 pub const MAX_KEY: usize = 512;
 
-/// The most bytes of a value.
-pub const MAX_VALUE: usize = 64 * 1024;
+/// The most bytes of a value, or of an audit entry. The longest are the keys of a device that rekeyed all the time while its payloads
+/// are retained, some 68 KB.
+pub const MAX_VALUE: usize = 128 * 1024;
 
 /// Everything that one decision alters. It is applied whole or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

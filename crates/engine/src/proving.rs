@@ -6,11 +6,11 @@ use crate::directory::KnownDevice;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
 use crate::keys::{gate, rekey_required};
-use crate::port::{Change, Clock, Store, Table};
+use crate::port::{Change, Clock, MAX_VALUE, Store, Table};
 use crate::provisioning::target;
 use crate::recent::Held;
 use crate::rows::{self, Written};
-use crate::seal::{Keyring, Place};
+use crate::seal::{self, Keyring, Place};
 use std::sync::Arc;
 use wardein_crypto::SystemEntropy;
 use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
@@ -41,6 +41,9 @@ impl KeysRow {
         Ok(Self { last_seen: u64::from_be_bytes(*last_seen), record })
     }
 }
+
+// A device whose keys could not be stored would be locked out.
+const _: () = assert!(8 + Record::MAX_LEN + seal::OVERHEAD <= MAX_VALUE);
 
 pub(crate) fn keys_place(key: &[u8]) -> Place<'_> {
     Place { table: Table::DeviceKeys, key, column: "keys" }

@@ -174,6 +174,9 @@ const ROOM: usize = 2048;
 const FORMAT: u8 = 1;
 const HEADER: usize = 1 + 4 + AES_256_GCM_NONCE_LEN;
 
+/// By how many bytes a sealed value is longer than what is in it: the header and the tag.
+pub(crate) const OVERHEAD: usize = HEADER + 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +222,15 @@ mod tests {
             assert!(key(1).open(moved, &sealed).is_err());
         }
         assert!(key(2).open(PLACE, &sealed).is_err(), "another tenant's key");
+    }
+
+    #[test]
+    fn the_longest_keys_of_a_device_fit_into_a_value() {
+        let longest = vec![7; 8 + wardein_ddkg::authority::Record::MAX_LEN];
+        let sealed = key(1).seal(PLACE, &longest).unwrap();
+        assert_eq!(sealed.len(), longest.len() + OVERHEAD);
+        assert!(sealed.len() <= crate::port::MAX_VALUE);
+        assert_eq!(key(1).open(PLACE, &sealed).unwrap().expose(), longest);
     }
 
     #[test]

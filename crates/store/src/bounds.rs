@@ -11,11 +11,11 @@ pub(crate) fn check(change: &Change) -> Result<(), CommitError> {
             return Err(CommitError::TooLarge("a key has 1 to 512 bytes"));
         }
         if write.value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
-            return Err(CommitError::TooLarge("a value has at most 65536 bytes"));
+            return Err(CommitError::TooLarge("a value has at most 131072 bytes"));
         }
     }
     if change.audit.iter().any(|entry| entry.len() > MAX_VALUE) {
-        return Err(CommitError::TooLarge("an audit entry has at most 65536 bytes"));
+        return Err(CommitError::TooLarge("an audit entry has at most 131072 bytes"));
     }
     if has_duplicates(change) {
         return Err(CommitError::TooLarge("a key is written twice"));
@@ -48,4 +48,4 @@ fn has_duplicates(change: &Change) -> bool {
 const FEW: usize = 16;
 
 // The messages above state these numbers.
-const _: () = assert!(MAX_KEY == 512 && MAX_VALUE == 65536);
+const _: () = assert!(MAX_KEY == 512 && MAX_VALUE == 131_072);

@@ -124,7 +124,9 @@ impl Store for MemoryStore {
 
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         let state = self.alive()?;
-        Ok((1..).zip(state.audit.iter().cloned()).skip_while(|(n, _)| *n < from).take(limit).collect())
+        let before = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        let entries = state.audit.iter().skip(before).take(limit);
+        Ok((from.max(1)..).zip(entries.cloned()).collect())
     }
 
     fn last_audit(&self) -> Result<u64, StoreError> {
@@ -220,11 +222,11 @@ fn check(change: &Change) -> Result<(), CommitError> {
             return Err(CommitError::TooLarge("a key has 1 to 512 bytes"));
         }
         if write.value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
-            return Err(CommitError::TooLarge("a value has at most 65536 bytes"));
+            return Err(CommitError::TooLarge("a value has at most 131072 bytes"));
         }
     }
     if change.audit.iter().any(|entry| entry.len() > MAX_VALUE) {
-        return Err(CommitError::TooLarge("an audit entry has at most 65536 bytes"));
+        return Err(CommitError::TooLarge("an audit entry has at most 131072 bytes"));
     }
     Ok(())
 }
