@@ -7,12 +7,11 @@ use wardein_domain::ProfileFields;
 use wardein_engine::RotationScope;
 
 pub(crate) async fn meddle(
-    authority: &Authority,
+    authority: &mut Authority,
     devices: usize,
     figures: &mut Figures,
     random: &mut Random,
 ) {
-    let (engine, admin) = (&authority.engine, &authority.admin);
     let (name, ..) = PROFILES[random.below(PROFILES.len() as u64) as usize];
     let scope = match random.below(100) {
         0..50 => {
@@ -36,10 +35,18 @@ pub(crate) async fn meddle(
                 rekey_after: Some([0, 86_400, 30 * 86_400][random.below(3) as usize]),
                 ..ProfileFields::default()
             };
-            engine.put_profile(admin, tenant(), profile(name), fields, true).await.unwrap();
+            let put = async |authority: &Authority| {
+                let Authority { engine, admin, .. } = authority;
+                engine.put_profile(admin, tenant(), profile(name), fields.clone(), true).await
+            };
+            authority.insist(put).await.unwrap();
             return;
         }
     };
     let is_required = random.chance(300);
-    engine.rotate_keys(admin, tenant(), scope, is_required, "drill".parse().unwrap()).await.unwrap();
+    let rotate = async |authority: &Authority| {
+        let Authority { engine, admin, .. } = authority;
+        engine.rotate_keys(admin, tenant(), scope.clone(), is_required, "drill".parse().unwrap()).await
+    };
+    authority.insist(rotate).await.unwrap();
 }

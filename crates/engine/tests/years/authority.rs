@@ -1,21 +1,28 @@
 //! The authority, whose process dies now and then, with the operators that act on it.
 
+use crate::custody::TestCustody;
 use crate::platform::PLATFORM;
+use crate::random::Random;
 use wardein_crypto::{P256SigningKey, Secret};
 use wardein_domain::{Principal, ProfileFields, ProfileName, Right, Role, TenantId};
-use wardein_engine::{Caller, Engine, GrantOrder, OperatorOrder, found};
+use wardein_engine::{Caller, Engine, Error, GrantOrder, OperatorOrder, found};
 use wardein_pki::Csr;
 use wardein_testkit::{CrashPoint, MemoryStore, TestClock};
 
 pub(crate) type TestEngine = Engine<MemoryStore, TestClock>;
 
 pub(crate) struct Authority {
-    store: MemoryStore,
+    pub(crate) store: MemoryStore,
+    pub(crate) custody: TestCustody,
     pub(crate) clock: TestClock,
     pub(crate) engine: TestEngine,
     pub(crate) admin: Caller,
     pub(crate) station: Caller,
     pub(crate) platform: Caller,
+    /// How often its process died.
+    pub(crate) crashes: u64,
+    /// Where the process that comes after the next crash dies too.
+    crash_again: Option<(u64, CrashPoint)>,
 }
 
 impl Authority {
@@ -24,7 +31,8 @@ impl Authority {
         let founded =
             found(&store, &clock, Secret::copied_from(&ROOT_KEY), "wardein.example".parse().unwrap());
         let admin = caller(founded.await.unwrap().admin);
-        let engine = open(store.clone(), clock.clone());
+        let custody = TestCustody::of(ROOT_KEY);
+        let engine = open(store.clone(), clock.clone(), &custody);
         engine.create_tenant(&admin, tenant()).await.unwrap();
         for (name, period, max_uses) in PROFILES {
             let fields =
@@ -51,23 +59,53 @@ impl Authority {
             let order = GrantOrder { tenant, platform, right, profile: None };
             engine.add_grant(&admin, order, None).await.unwrap();
         }
-        Self { store, clock, engine, admin, station, platform }
+        let (crashes, crash_again) = (0, None);
+        Self { store, custody, clock, engine, admin, station, platform, crashes, crash_again }
     }
 
-    /// Lets the process die at the next commit.
-    pub(crate) fn crash_at_next_commit(&self, is_applied: bool) {
-        let point = if is_applied { CrashPoint::AfterApply } else { CrashPoint::BeforeApply };
-        self.store.crash_at(0, point);
+    /// Lets the process die at one of its next `commits` commits, before or after it is applied, and now and then the next one too.
+    pub(crate) fn crash_soon(&mut self, commits: u64, random: &mut Random) {
+        let mut at = || (random.below(commits), point(random));
+        let ((nth, point), again) = (at(), at());
+        self.store.crash_at(nth, point);
+        self.crash_again = random.chance(200).then_some(again);
     }
 
-    /// Starts the process anew if it died; whether it had.
-    pub(crate) fn revive(&mut self) -> bool {
-        let has_crashed = self.store.crashed();
-        self.store = self.store.restart();
-        if has_crashed {
-            self.engine = open(self.store.clone(), self.clock.clone());
+    /// Calls off a crash that has not come.
+    pub(crate) fn live_on(&mut self) {
+        self.store.restart();
+        self.crash_again = None;
+    }
+
+    /// Starts the process anew if it died, which finishes what was begun; whether it had.
+    pub(crate) async fn revive(&mut self) -> bool {
+        let mut has_crashed = false;
+        while self.store.crashed() || self.custody.has_died() {
+            has_crashed = true;
+            self.crashes += 1;
+            self.store = self.store.restart();
+            self.custody.restart();
+            if let Some((nth, point)) = self.crash_again.take() {
+                self.store.crash_at(nth, point);
+            }
+            self.engine = open(self.store.clone(), self.clock.clone(), &self.custody);
+            let resumed = self.engine.resume().await;
+            assert!(resumed.is_ok() || self.store.crashed(), "{resumed:?}");
         }
         has_crashed
+    }
+
+    /// Asks again and again until no process dies over it: asking twice is safe.
+    pub(crate) async fn insist<T>(
+        &mut self,
+        ask: impl AsyncFn(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        loop {
+            let answer = ask(self).await;
+            if !self.revive().await {
+                return answer;
+            }
+        }
     }
 }
 
@@ -79,8 +117,12 @@ pub(crate) fn profile(name: &str) -> ProfileName {
     name.parse().unwrap()
 }
 
-fn open(store: MemoryStore, clock: TestClock) -> TestEngine {
-    Engine::open(store, clock, Secret::copied_from(&ROOT_KEY)).unwrap()
+pub(crate) fn point(random: &mut Random) -> CrashPoint {
+    if random.chance(500) { CrashPoint::AfterApply } else { CrashPoint::BeforeApply }
+}
+
+fn open(store: MemoryStore, clock: TestClock, custody: &TestCustody) -> TestEngine {
+    Engine::open_under(store, clock, custody.root_keys()).unwrap().with_custody(custody.clone())
 }
 
 fn caller(principal: Principal) -> Caller {

@@ -115,9 +115,6 @@ impl Contact<'_> {
             *delayed = Some((request, body));
             return Ok(Ended::Refused("overtaken"));
         }
-        if self.happens(20) {
-            self.authority.crash_at_next_commit(self.random.chance(500));
-        }
         let answer = self.deliver(&request, &body).await;
         if self.happens(100) {
             self.figures.count("requests repeated by the network");
@@ -132,7 +129,11 @@ impl Contact<'_> {
         }
         let Proved { reply, rekey_due } = match answer {
             Ok(proved) => proved,
-            Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Internal) => return Ok(Ended::Lost),
+            Err(error) if error.kind == Kind::Unavailable => return Ok(Ended::Lost),
+            Err(error) if error.kind == Kind::Internal => {
+                self.figures.wrong(format!("{}: {error}", device.name.device));
+                return Ok(Ended::Lost);
+            }
             Err(error) => {
                 self.figures.refused(error.code);
                 teach(device, &request, &error);
@@ -168,9 +169,7 @@ impl Contact<'_> {
     /// Hands a request to the authority, whose process may die over it.
     async fn deliver(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Proved, Error> {
         let answer = self.authority.engine.prove("years", request.clone(), body.to_vec()).await;
-        if self.authority.revive() {
-            self.figures.count("crashes of the authority");
-        }
+        self.authority.revive().await;
         if answer.is_ok() {
             self.figures.count("proofs accepted");
             if !self.accepted.insert((self.number, request.generation, request.number)) {

@@ -17,7 +17,11 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
+        self.add(what, 1);
+    }
+
+    pub(crate) fn add(&mut self, what: &'static str, many: u64) {
+        *self.counts.entry(what).or_default() += many;
     }
 
     pub(crate) fn refused(&mut self, code: &'static str) {
@@ -57,7 +61,7 @@ impl fmt::Display for Figures {
 }
 
 /// Without these the run would prove nothing.
-const MUST_COME: [&str; 14] = [
+const MUST_COME: [&str; 17] = [
     "proofs accepted",
     "requests lost",
     "replies lost",
@@ -69,6 +73,9 @@ const MUST_COME: [&str; 14] = [
     "rotations of a device",
     "rotations of a profile",
     "rotations of a tenant",
+    "rotations of the root key",
+    "rotations of the tenant's key",
+    "sweeps",
     "schedules changed",
     "logins",
     "payloads opened",

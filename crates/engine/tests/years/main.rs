@@ -12,11 +12,13 @@
 mod administration;
 mod authority;
 mod contact;
+mod custody;
 mod device;
 mod figures;
 mod platform;
 mod random;
 mod run;
+mod upkeep;
 
 #[test]
 fn two_years_of_a_fleet() {

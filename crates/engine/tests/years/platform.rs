@@ -10,38 +10,44 @@ use wardein_engine::{Error, OpenAsk, TokenAsk};
 
 /// A device that was just acknowledged logs in and hands over a payload, sealed by its wrong clock. Nobody may use either again.
 pub(crate) async fn visit(
-    authority: &Authority,
+    authority: &mut Authority,
     device: &mut Device,
     now: u64,
     figures: &mut Figures,
     random: &mut Random,
 ) -> Result<(), PowerCut> {
-    let (engine, platform) = (&authority.engine, &authority.platform);
     let clock = Clock { elapsed: 0, wall: now.checked_add_signed(device.clock_error) };
     let nonce = random.next().to_be_bytes();
     let made = device.step(Cut::Never, |state, _| state.token(clock, PLATFORM.parse().unwrap(), &nonce))?;
     let Ok(token) = made else { return Ok(()) };
-    let ask = |attempt| TokenAsk {
+    let ask = |attempt: &[u8]| TokenAsk {
         token: token.clone(),
         platform_nonce: nonce.to_vec(),
         idempotency: Digest::of(attempt),
     };
-    let first = engine.verify_token(platform, ask(b"first")).await;
-    let second = engine.verify_token(platform, ask(b"second")).await;
+    // A platform whose reply was lost asks the same again.
+    let verify = async |authority: &Authority, attempt: &[u8]| {
+        authority.engine.verify_token(&authority.platform, ask(attempt)).await
+    };
+    let first = authority.insist(async |authority| verify(authority, b"first").await).await;
+    let second = authority.insist(async |authority| verify(authority, b"second").await).await;
     judge(&device.name.device, "logins", first, second, figures);
 
     let mut entropy = SystemEntropy::default();
     let made =
         device.step(Cut::Never, |state, _| state.seal(clock, b"log", b"pump is well", &mut entropy))?;
     let sealed = made.unwrap();
-    let ask = |attempt| OpenAsk {
+    let ask = |attempt: &[u8]| OpenAsk {
         sealed: sealed.clone(),
         additional: b"log".to_vec(),
         reason: "support".parse().unwrap(),
         idempotency: Digest::of(attempt),
     };
-    let first = engine.open_payload(platform, ask(b"first")).await;
-    let second = engine.open_payload(platform, ask(b"second")).await;
+    let open = async |authority: &Authority, attempt: &[u8]| {
+        authority.engine.open_payload(&authority.platform, ask(attempt)).await
+    };
+    let first = authority.insist(async |authority| open(authority, b"first").await).await;
+    let second = authority.insist(async |authority| open(authority, b"second").await).await;
     judge(&device.name.device, "payloads opened", first, second, figures);
     Ok(())
 }

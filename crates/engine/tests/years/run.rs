@@ -7,6 +7,7 @@ use crate::device::Device;
 use crate::figures::Figures;
 use crate::platform::visit;
 use crate::random::Random;
+use crate::upkeep::tend;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::time::Instant;
@@ -61,7 +62,9 @@ impl Run {
     pub(crate) fn two_years(mut self, runtime: &Runtime) -> Figures {
         let started = Instant::now();
         runtime.block_on(self.live());
+        self.authority.live_on();
         runtime.block_on(self.settle());
+        self.figures.add("crashes of the authority", self.authority.crashes);
         self.figures.seconds = started.elapsed().as_secs_f64();
         self.figures
     }
@@ -72,8 +75,9 @@ impl Run {
 
     async fn live(&mut self) {
         let devices = self.copies.len() as u64;
-        let copies = (devices / 100).max(3);
+        let copies = (devices / 100).max(5);
         let (mut next_copy, mut next_meddling) = (START, START);
+        let (mut next_crash, mut next_upkeep) = (START, START);
         while let Some(Reverse((at, index))) = self.next.pop() {
             let now = self.now().max(at);
             if now > START + TWO_YEARS {
@@ -82,7 +86,16 @@ impl Run {
             self.authority.clock.pass(now - self.now());
             if now >= next_meddling {
                 next_meddling = now + self.random.wait(BETWEEN_MEDDLING);
-                meddle(&self.authority, devices as usize, &mut self.figures, &mut self.random).await;
+                meddle(&mut self.authority, devices as usize, &mut self.figures, &mut self.random).await;
+            }
+            if now >= next_upkeep {
+                next_upkeep = now + self.random.wait(BETWEEN_UPKEEP);
+                tend(&mut self.authority, &mut self.figures, &mut self.random).await;
+            }
+            // However large the fleet is: a process that dies loads all of it anew.
+            if now >= next_crash {
+                next_crash = now + self.random.wait(ONE_YEAR / CRASHES_A_YEAR);
+                self.authority.crash_soon(4, &mut self.random);
             }
             if now >= next_copy && now < START + TWO_YEARS / 10 * 9 {
                 next_copy = now + self.random.wait(TWO_YEARS / copies);
@@ -206,7 +219,10 @@ impl Run {
     }
 }
 
-const TWO_YEARS: u64 = 2 * 365 * 86_400;
+const ONE_YEAR: u64 = 365 * 86_400;
+const TWO_YEARS: u64 = 2 * ONE_YEAR;
 const BETWEEN_CONTACTS: u64 = 4 * 86_400;
 const BETWEEN_MEDDLING: u64 = 86_400;
+const BETWEEN_UPKEEP: u64 = 5 * 86_400;
+const CRASHES_A_YEAR: u64 = 250;
 const TURNS: usize = 40;

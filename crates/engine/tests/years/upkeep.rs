@@ -1,0 +1,70 @@
+//! The keys at rest: the root key and the tenant's key are changed, the sweep goes over all devices, and the process dies in between.
+
+use crate::authority::{Authority, point, tenant};
+use crate::figures::Figures;
+use crate::random::Random;
+use wardein_engine::port::{Store, Table};
+use wardein_engine::{Error, SweepProgress};
+
+pub(crate) async fn tend(authority: &mut Authority, figures: &mut Figures, random: &mut Random) {
+    if random.chance(500) {
+        authority.crash_soon(8, random);
+    } else if random.chance(300) {
+        authority.custody.crash_at_next_call(point(random));
+    }
+    match random.below(3) {
+        0 => {
+            figures.count("rotations of the root key");
+            let rotated =
+                async |authority: &Authority| authority.engine.rotate_root_key(&authority.admin).await;
+            let version = authority.insist(rotated).await.unwrap();
+            if authority.custody.versions() != [version] {
+                figures.wrong(format!(
+                    "custody keeps versions {:?} of the root key",
+                    authority.custody.versions()
+                ));
+            }
+        }
+        1 => {
+            let rotated = async |authority: &Authority| {
+                authority.engine.rotate_tenant_key(&authority.admin, tenant()).await
+            };
+            match authority.insist(rotated).await {
+                Ok(_) => figures.count("rotations of the tenant's key"),
+                Err(error) if error.code == "sweep-first" => sweep(authority, figures).await,
+                Err(error) => figures.wrong(format!("the tenant's key: {error}")),
+            }
+        }
+        _ => sweep(authority, figures).await,
+    }
+    // What did not come in this is not to come at another custody's call.
+    authority.custody.restart();
+}
+
+/// A sweep to its end, begun anew whenever the process dies over it.
+async fn sweep(authority: &mut Authority, figures: &mut Figures) {
+    figures.count("sweeps");
+    let mut progress = authority.insist(async |authority| sweep_once(authority, false).await).await.unwrap();
+    if !progress.has_clock {
+        figures.count("sweeps whose clock somebody had to vouch for");
+        progress = authority.insist(async |authority| sweep_once(authority, true).await).await.unwrap();
+    }
+    figures.add("records that a sweep erased something of", progress.erased);
+    figures.add("records that a sweep sealed under a newer key", progress.renewed);
+    let rows = authority.store.scan(Table::DeviceKeys, b"", None, usize::MAX).unwrap();
+    let mut versions: Vec<_> = rows.iter().map(|(_, row)| row.value[1..5].to_vec()).collect();
+    versions.dedup();
+    if versions.len() != 1 {
+        figures.wrong(format!("after a sweep records are under versions {versions:?}"));
+    }
+}
+
+async fn sweep_once(authority: &Authority, clock_is_right: bool) -> Result<SweepProgress, Error> {
+    let mut sweep = authority.engine.begin_sweep(None, None, clock_is_right)?;
+    loop {
+        let progress = authority.engine.sweep_some(&mut sweep, 1_000).await?;
+        if progress.is_done {
+            return Ok(progress);
+        }
+    }
+}
