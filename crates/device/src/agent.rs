@@ -64,6 +64,8 @@ impl<A: Authority, E: Entropy> Agent<A, E> {
         // A hospital that gets its power back is not to call all at once.
         let mut wait = backoff::after(1, random(&mut self.session.entropy)?);
         loop {
+            // Others may use the device's keys while this waits.
+            self.session.rest();
             tokio::time::sleep(wait).await;
             let done = self.round().await;
             wait = self.wait_after(&done)?;
@@ -77,8 +79,9 @@ impl<A: Authority, E: Entropy> Agent<A, E> {
         }
     }
 
-    /// Does what is due, once.
+    /// Does what is due, once, and has the state directory to itself meanwhile.
     pub async fn round(&mut self) -> Result<Round, Error> {
+        self.session.wake().await?;
         let done = match self.certified().await {
             // Nothing else is taken before that.
             Err(Error::Refused(refused)) if refused.code == "rekey-required" => {

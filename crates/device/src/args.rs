@@ -9,7 +9,7 @@ use wardein_domain::Audience;
 #[derive(Debug, Parser)]
 #[command(name = "wardein-device", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// The state directory; only one process runs it at a time.
+    /// The state directory. One process at a time works in it; others wait up to a minute for it.
     #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/wardein-device")]
     pub(crate) dir: PathBuf,
     /// Log more, to standard error.

@@ -19,13 +19,13 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     match args.command {
         Command::Enroll(order) => enroll_with(path, *order).await,
         Command::Authenticate(output) => {
-            let time = session(path)?.authenticate().await?;
+            let time = session(path).await?.authenticate().await?;
             let shown = serde_json::json!({ "server_time": time });
             print(output.json, &shown, || format!("acknowledged at {}", utc(time)));
             Ok(())
         }
         Command::Certificate(output) => {
-            let certificate = session(path)?.certificate().await?;
+            let certificate = session(path).await?.certificate().await?;
             let shown = serde_json::json!({
                 "serial": certificate.serial.to_string(),
                 "not_before": certificate.not_before,
@@ -40,9 +40,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             Ok(())
         }
         Command::Token(order) => token(path, order).await,
-        Command::Seal(order) => seal(path, order),
+        Command::Seal(order) => seal(path, order).await,
         Command::Rekey(output) => {
-            let Rekeyed { generation, suite, is_in_use } = session(path)?.rekey().await?;
+            let Rekeyed { generation, suite, is_in_use } = session(path).await?.rekey().await?;
             let shown = serde_json::json!({ "generation": generation, "suite": suite, "in_use": is_in_use });
             print(output.json, &shown, || {
                 let more = if is_in_use { "" } else { "; the next request puts it into use" };
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         }
         Command::Attributes(order) => {
             let (will_be, was) = (sources(order.will_be)?, sources(order.was)?);
-            let announced = session(path)?.announce(&will_be, &was).await?;
+            let announced = session(path).await?.announce(&will_be, &was).await?;
             let names: Vec<_> = announced.iter().map(ToString::to_string).collect();
             let shown = serde_json::json!({ "announced": names });
             print(order.json.json, &shown, || format!("announced {}", names.join(", ")));
@@ -120,14 +120,14 @@ fn note(done: Enrolled) -> Result<(), Error> {
 async fn token(path: &Path, order: Token) -> Result<(), Error> {
     let Token { audience, nonce, offline, output } = order;
     let Nonce(nonce) = nonce.unwrap_or_default();
-    let token = session(path)?.token(audience, &nonce, offline).await?;
+    let token = session(path).await?.token(audience, &nonce, offline).await?;
     let text = to_text(&token.encode());
     let shown = serde_json::json!({ "token": text, "key_name": token.key_name().to_string(), "audience": token.audience.as_str() });
     print(output.json, &shown, || text.clone());
     Ok(())
 }
 
-fn seal(path: &Path, order: Seal) -> Result<(), Error> {
+async fn seal(path: &Path, order: Seal) -> Result<(), Error> {
     let plaintext = match &order.file {
         Some(file) => read(file, MAX_PLAINTEXT)?,
         None => bounded(stdin().lock(), MAX_PLAINTEXT).map_err(|source| {
@@ -135,7 +135,7 @@ fn seal(path: &Path, order: Seal) -> Result<(), Error> {
             Error::File { doing: "read", path, source }
         })?,
     };
-    let sealed = session(path)?.seal(order.additional_data.as_bytes(), plaintext.expose())?;
+    let sealed = session(path).await?.seal(order.additional_data.as_bytes(), plaintext.expose())?;
     let text = to_text(&sealed.encode());
     let shown = serde_json::json!({ "sealed": text, "key_name": sealed.name().to_string() });
     print(order.output.json, &shown, || text.clone());
@@ -147,7 +147,7 @@ async fn keep(path: &Path, once: bool) -> Result<(), Error> {
     let fault = |_| Error::Fault("listening for signals");
     let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
-    let mut agent = Agent::new(session(path)?)?;
+    let mut agent = Agent::new(session(path).await?)?;
     if once {
         let round = agent.round().await?;
         tracing::info!(?round, "done");
@@ -164,8 +164,8 @@ async fn keep(path: &Path, once: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn session(path: &Path) -> Result<Session<Remote, SystemEntropy>, Error> {
-    let directory = Directory::open(path)?;
+async fn session(path: &Path) -> Result<Session<Remote, SystemEntropy>, Error> {
+    let directory = Directory::open_when_free(path).await?;
     let config: Config = directory.files().config()?.ok_or_else(|| directory.files().not_configured())?;
     let remote = Remote::new(&config.endpoint, &config.trust_roots);
     Session::new(directory, config, remote, SystemEntropy::default(), PathBuf::from(ROOT))

@@ -3,12 +3,13 @@
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
+use crate::lock::Lock;
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use wardein_crypto::{P256SigningKey, SecretBytes};
+use wardein_crypto::{Digest, P256SigningKey, SecretBytes};
 use wardein_ddkg::device::{DeviceState, Unsaved};
 use wardein_pki::pem;
 
@@ -18,10 +19,12 @@ pub struct Files {
     path: PathBuf,
 }
 
-/// A state directory that this process alone may change, for as long as the value lives.
+/// A state directory that this process alone may change: for as long as the value lives, but for when it rests.
 pub struct Directory {
     files: Files,
-    _lock: Lock,
+    lock: Option<Lock>,
+    /// The digest of the state as it was left, while this rests.
+    left: Option<Digest>,
 }
 
 /// The authority's last word, for people to see; nothing rests on it.
@@ -69,6 +72,12 @@ impl Files {
             return Err(self.damaged(STATE, found, "put device.toml or the state back that belongs here"));
         }
         Ok(Some(state))
+    }
+
+    /// What tells this state from every other; `None` where there is none, or it cannot be read.
+    fn state_digest(&self) -> Option<Digest> {
+        let bytes = self.read(STATE, DeviceState::MAX_LEN).ok()??;
+        Some(Digest::of(bytes.expose()))
     }
 
     /// The key that the certificate is for; `None` where none was made yet.
@@ -145,22 +154,38 @@ impl Directory {
         Self::open(path)
     }
 
-    /// Opens the directory, for this process alone.
+    /// Opens the directory, for this process alone; an error where another is at work in it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let files = Files::open(path)?;
-        let lock_path = path.join(LOCK);
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path)
-            .map_err(Error::file("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { files, _lock: Lock(lock) }),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked(path.into())),
-            Err(TryLockError::Error(error)) => Err(Error::file("lock", lock_path)(error)),
+        let lock = Lock::take(path)?.ok_or_else(|| Error::Locked(path.into()))?;
+        Ok(Self { files, lock: Some(lock), left: None })
+    }
+
+    /// The same, waiting up to [`PATIENCE`](crate::PATIENCE) for another process to leave it.
+    pub async fn open_when_free(path: &Path) -> Result<Self, Error> {
+        let files = Files::open(path)?;
+        let lock = Some(Lock::wait(path).await?);
+        Ok(Self { files, lock, left: None })
+    }
+
+    /// Lets other processes work in the directory. Nothing can be saved until [`Directory::wake`].
+    pub fn rest(&mut self) {
+        if self.lock.is_some() {
+            self.left = self.files.state_digest();
+            self.lock = None;
         }
+    }
+
+    /// Takes the directory for this process again, and tells whether the state must be read anew, because it is not as it was left.
+    /// It waits up to [`PATIENCE`](crate::PATIENCE). Where it does not rest, it does nothing.
+    pub async fn wake(&mut self) -> Result<bool, Error> {
+        if self.lock.is_some() {
+            return Ok(false);
+        }
+        // As others may have changed it since.
+        self.files = Files::open(self.files.path())?;
+        self.lock = Some(Lock::wait(self.files.path()).await?);
+        Ok(self.left.is_none() || self.left != self.files.state_digest())
     }
 
     /// Its files.
@@ -203,23 +228,14 @@ impl Directory {
     }
 
     fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
+        if self.lock.is_none() {
+            return Err(Error::Fault("having the directory to itself"));
+        }
         let path = self.files.path();
         durable::replace(path, name, bytes, mode).map_err(Error::file("write", path.join(name)))
     }
 }
 
-/// The lock on a state directory. It is let go by name, not by closing the file: a child that is being forked at that moment
-/// has a copy of the file, and would hold the lock until it is another program.
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Where this fails, closing the file lets it go.
-        drop(self.0.unlock());
-    }
-}
-
-const LOCK: &str = "lock";
 const STATE: &str = "state";
 const CONFIG: &str = "device.toml";
 const KEY: &str = "device.key";
@@ -257,6 +273,29 @@ mod tests {
         drop(first);
         set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
         assert!(matches!(Directory::open(&path), Err(Error::Open { mode: 0o750, .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_directory_that_rests_is_free_for_others_and_takes_nothing() {
+        let (_parent, path) = directory();
+        let mut first = Directory::create(&path).unwrap();
+        let contact = Contact { server_time: 5, action: "authenticate".into() };
+        first.rest();
+        assert!(matches!(first.save_contact(&contact), Err(Error::Fault(_))));
+        let mut second = Directory::open(&path).unwrap();
+        assert!(matches!(first.wake().await, Err(Error::Locked(_))), "after a while");
+        second.write(STATE, b"one", 0o600).unwrap();
+        second.rest();
+        assert!(first.wake().await.unwrap(), "there is a state now");
+        first.save_contact(&contact).unwrap();
+        first.rest();
+        assert!(!second.wake().await.unwrap(), "it is as it was left");
+        second.rest();
+        first.wake().await.unwrap();
+        first.write(STATE, b"two", 0o600).unwrap();
+        first.rest();
+        assert!(second.wake().await.unwrap());
+        assert!(!second.wake().await.unwrap(), "it was not asleep");
     }
 
     #[test]

@@ -28,8 +28,11 @@ pub enum Error {
         /// Its mode.
         mode: u32,
     },
-    /// Another process runs this state.
-    #[error("another wardein-device runs with {}; two of them would look like a clone", .0.display())]
+    /// Another process has been at work in the directory for too long.
+    #[error(
+        "another wardein-device is at work in {}, and two at a time would look like a clone; try again when it has ended",
+        .0.display()
+    )]
     Locked(PathBuf),
     /// A file is damaged.
     #[error("{} is damaged: {why}; {next}", .path.display())]

@@ -77,6 +77,28 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         Ok(Self { directory, config, state, authority, entropy, root, contact: None, is_rekey_asked: false })
     }
 
+    /// Lets other processes work in the state directory until [`Session::wake`], without which nothing can be asked.
+    pub fn rest(&mut self) {
+        self.directory.rest();
+    }
+
+    /// Goes on where the state is now: others may have changed it meanwhile. It waits for those who are at work in it.
+    pub async fn wake(&mut self) -> Result<(), Error> {
+        if self.directory.wake().await? {
+            let files = self.directory.files();
+            let state = files.state(&self.config)?.ok_or_else(|| files.not_enrolled())?;
+            // What was counted since our last ack says nothing of a time that another process was told.
+            if state.known_time() != self.state.known_time() {
+                self.contact = Some(Instant::now());
+            }
+            if state.generation() != self.state.generation() {
+                self.is_rekey_asked = false;
+            }
+            self.state = state;
+        }
+        Ok(())
+    }
+
     /// Shows that the device is there, and learns the time, which it gives in Unix seconds.
     pub async fn authenticate(&mut self) -> Result<u64, Error> {
         Ok(self.request(&Asking::Action("authenticate", b"")).await?.server_time)

@@ -42,6 +42,10 @@ pub(crate) struct World {
     /// Faults of the next calls of `prove` and of the station, in turn.
     pub(crate) faults: VecDeque<Option<Fault>>,
     pub(crate) calls: Vec<&'static str>,
+    /// The codes of proofs that the record refused.
+    pub(crate) refusals: Vec<String>,
+    /// How long the next proof is on its way.
+    pub(crate) slow: Option<std::time::Duration>,
     /// Whom the certificates are for, where not for the device.
     pub(crate) certify_as: Option<&'static str>,
     pub(crate) tenant: TenantId,
@@ -80,6 +84,8 @@ impl Shared {
             record: None,
             faults: VecDeque::new(),
             calls: Vec::new(),
+            refusals: Vec::new(),
+            slow: None,
             certify_as: None,
             tenant: "clinic".parse().unwrap(),
             schedule: Schedule { period: 3600, max_uses: 0, not_before: START },
@@ -236,6 +242,10 @@ impl Authority for Shared {
     }
 
     async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
+        let slow = self.0.borrow_mut().slow.take();
+        if let Some(slow) = slow {
+            tokio::time::sleep(slow).await;
+        }
         let mut world = self.0.borrow_mut();
         let fault = world.enter("prove")?;
         let suite = body.first_chunk().map(|number| u16::from_be_bytes(*number));
@@ -251,9 +261,13 @@ impl Authority for Shared {
         let Some(record) = world.record.as_mut() else {
             return Err(CallError::Refused(Refused { code: "proof-wrong".into(), ..Refused::default() }));
         };
-        let accepted = record
-            .verify(request, checked, &recipe, body, now, &policy)
-            .map_err(|refusal| refused(&refusal))?;
+        let accepted = match record.verify(request, checked, &recipe, body, now, &policy) {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                world.refusals.push(refusal.code().into());
+                return Err(refused(&refusal));
+            }
+        };
         let is_rekey = accepted.is_rekey();
         if world.is_rekey_required && !is_rekey {
             let code = "rekey-required".into();
@@ -320,6 +334,12 @@ impl Device {
         let directory = Directory::create(&self.path())?;
         let (config, mut station) = (self.authority.config(), self.authority.clone());
         enroll(&directory, &config, self.root(), anew, &mut station, &mut SystemEntropy::default()).await
+    }
+
+    /// Another process beside those that are there.
+    pub(crate) async fn beside(&self) -> Result<Session<Shared, SystemEntropy>, Error> {
+        let (directory, config) = (Directory::open_when_free(&self.path()).await?, self.authority.config());
+        Session::new(directory, config, self.authority.clone(), SystemEntropy::default(), self.root().into())
     }
 
     /// A restart: everything is read from the disk again.
