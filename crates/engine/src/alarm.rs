@@ -26,7 +26,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let quarantines = profile.unwrap_or(Profile::DEFAULT).quarantines_clones();
         let mut change = Change::default();
         let mut written = None;
-        if quarantines && row.state == DeviceState::Active.as_str() {
+        let is_trusted = row.state == DeviceState::Active.as_str();
+        if quarantines && is_trusted {
             row.state = DeviceState::Quarantined.to_string();
             row.state_reason = Some(format!("clone suspected: {sign}"));
             change.update(Table::Device, key, version, rows::encode(&row)?);
@@ -35,7 +36,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let outcome = Outcome::Refused("clone-suspected");
         let entry =
             AuditEntry::new(now_ms, &Actor::System, Event::CloneSuspected, target(name), outcome, request_id);
-        change.record_on(name, &entry.in_tenant(&name.tenant).with(evidence))?;
+        let entry = entry.in_tenant(&name.tenant).with(evidence);
+        // Once it is out of trust, a further alarm changes nothing, and is in the log alone: its history is not to grow without end.
+        if is_trusted {
+            change.record_on(name, &entry)?
+        } else {
+            change.record(&entry)?
+        }
         Ok((change, written))
     }
 }

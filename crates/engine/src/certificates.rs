@@ -25,7 +25,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.page(Table::Certificate, &prefix, &page, |key, value| {
             let (device, serial) = rows::parse_certificate_key(key)
                 .ok_or_else(|| Error::internal("a certificate's key is damaged"))?;
-            certificate(device, serial, rows::decode(Table::Certificate, value)?).map(Some)
+            let mut row: CertificateRow = rows::decode(Table::Certificate, value)?;
+            row.revoked = self.revocation(&device, row.issued_at, row.revoked);
+            certificate(device, serial, row).map(Some)
         })
     }
 
@@ -61,6 +63,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
         .await
     }
 
+    /// When and why a certificate of `device` was revoked: by itself, or because the device was readmitted since it was issued.
+    pub(crate) fn revocation(
+        &self,
+        device: &DeviceName,
+        issued_at: u64,
+        revoked: Option<(u64, String)>,
+    ) -> Option<(u64, String)> {
+        let readmitted_at = self.directory.device(device).map_or(0, |known| known.readmitted_at);
+        let is_before = readmitted_at != 0 && issued_at <= readmitted_at;
+        revoked.or_else(|| is_before.then(|| (readmitted_at, "the device was readmitted".to_owned())))
+    }
+
     /// A device's certificate by its serial.
     pub(crate) fn find_certificate(&self, serial: &Serial) -> Result<Option<FoundCertificate>, Error> {
         let Some(found) = self.store.get(Table::Serial, serial.as_bytes())? else { return Ok(None) };
@@ -80,7 +94,7 @@ pub(crate) struct FoundCertificate {
 }
 
 fn certificate(device: DeviceName, serial: Serial, row: CertificateRow) -> Result<Certificate, Error> {
-    let CertificateRow { not_before, not_after, revoked, der } = row;
+    let CertificateRow { not_before, not_after, revoked, der, .. } = row;
     let revoked =
         revoked.map(|(at, reason)| Ok::<_, Error>((at, rows::word("reason", &reason)?))).transpose()?;
     Ok(Certificate { serial, device, not_before, not_after, revoked, der })

@@ -38,6 +38,8 @@ pub(crate) struct KnownDevice {
     pub(crate) recipe: Arc<Recipe>,
     /// Of its keys alone.
     pub(crate) rotation: Rotation,
+    /// Unix second; what was certified until then counts as revoked.
+    pub(crate) readmitted_at: u64,
     /// Of the key that it signs with, if it has one.
     pub(crate) assurance: Option<Assurance>,
 }
@@ -170,6 +172,7 @@ impl Directory {
             profile: rows::word("profile", &row.profile)?,
             recipe: self.devices.recipe(&row.attributes)?,
             rotation: row.rotation.into(),
+            readmitted_at: row.readmitted_at,
             assurance: row
                 .assurance
                 .as_deref()

@@ -1,6 +1,7 @@
 //! What happened to one device. The audit log is in the order of time alone, and a device's few entries are spread over millions of
 //! others; so each is written a second time under its device, in the same change. Signs of life are left out: they are nearly all of
-//! the log, and the time of the last one stands in the device's keys.
+//! the log, and the time of the last one stands in the device's keys. So are refusals, and alarms on a device that is out of trust already:
+//! they change nothing, and whoever holds its keys could make its history grow without end.
 
 use crate::api::{Caller, Page, Paged};
 use crate::audit::{decode, encode};

@@ -216,7 +216,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let (method, outcome) = (Method::Prove.path(), Outcome::Refused(error.code));
         let mut change = Change::default();
         let entry = AuditEntry::new(now_ms, &actor, Event::CallRefused, method, outcome, request_id);
-        change.record_on(name, &entry.with(&error.message))?;
+        // In the log alone: whoever asks again and again must not make the device's history grow without end.
+        change.record(&entry.with(&error.message))?;
         Ok(Decision { change, answer: Came::Refused(error) })
     }
 

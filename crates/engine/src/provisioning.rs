@@ -116,6 +116,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             attributes: rows::attribute_names(&record),
             // Keys agreed now are newer than any rotation there was.
             rotation: rows::RotationRow::default(),
+            readmitted_at: row.as_ref().map_or(0, |(_, row)| row.readmitted_at),
             assurance: None,
         };
         let mut change = Change::default();

@@ -11,7 +11,7 @@ use wardein_domain::{DeviceState, Event, Outcome, Reason, Rotation};
 
 impl<S: Store, C: Clock> Engine<S, C> {
     /// Brings a quarantined device back into trust with the keys that it has; it must rekey first, which shuts out whoever else
-    /// holds its state. With `enroll_anew`, a station may enroll it again, and until then nothing is taken of it. Asking twice is
+    /// holds its state, and its certificates count as revoked, which a copy may hold too. With `enroll_anew`, a station may enroll it again, and until then nothing is taken of it. Asking twice is
     /// fine.
     pub async fn readmit_device(
         &self,
@@ -41,6 +41,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 row.state = to.to_string();
                 row.state_reason = Some(reason.to_string());
                 row.rotation = RotationRow::from(Rotation::from(row.rotation).ask(self.now(), true));
+                row.readmitted_at = self.now();
                 let mut change = Change::default();
                 change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
                 let entry = self.entry(caller, Event::DeviceReadmitted, target(&name), Outcome::Done);

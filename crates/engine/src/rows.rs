@@ -159,6 +159,8 @@ pub(crate) struct DeviceRow {
     pub(crate) attributes: Vec<String>,
     /// The last rotation of its keys alone.
     pub(crate) rotation: RotationRow,
+    /// Unix second at which it was last readmitted; 0 for never. What was certified until then counts as revoked.
+    pub(crate) readmitted_at: u64,
     /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
     pub(crate) assurance: Option<String>,
 }
@@ -173,6 +175,8 @@ pub(crate) type Written = Option<(u64, DeviceRow)>;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CertificateRow {
+    /// Unix second; `not_before` is earlier, for clocks that are behind.
+    pub(crate) issued_at: u64,
     pub(crate) not_before: u64,
     pub(crate) not_after: u64,
     pub(crate) revoked: Option<(u64, String)>,

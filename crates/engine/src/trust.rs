@@ -38,7 +38,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let certificate = found.map(|found| CertificateFacts {
             not_before: found.row.not_before,
             not_after: found.row.not_after,
-            is_revoked: found.row.revoked.is_some(),
+            is_revoked: self.revocation(&found.name, found.row.issued_at, found.row.revoked).is_some(),
         });
         let verdict = Verdict::on_certificate(facts, certificate, decided_at);
         self.answer(tenant, name, facts, verdict, decided_at)

@@ -34,7 +34,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let (tenant, device) = (name.tenant.clone(), name.device.clone());
         let device = DeviceIdentity { serial, tenant, device, validity, assurance };
         let issued = self.authority.issuing.issue_device(csr, &device).map_err(Error::internal)?;
-        let row = CertificateRow { not_before, not_after, revoked: None, der: issued.der().to_vec() };
+        let row = CertificateRow {
+            issued_at: now,
+            not_before,
+            not_after,
+            revoked: None,
+            der: issued.der().to_vec(),
+        };
         let key = rows::certificate_key(name, &serial);
         change.insert(Table::Certificate, key.clone(), rows::encode(&row)?);
         change.insert(Table::Serial, serial.as_bytes().to_vec(), key);

@@ -145,6 +145,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             station,
             attributes: Vec::new(),
             rotation: rows::RotationRow::default(),
+            readmitted_at: row.as_ref().map_or(0, |(_, row)| row.readmitted_at),
             assurance: Some(new.assurance.to_string()),
         };
         let signing = SignatureKeyRow {

@@ -117,7 +117,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
         };
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
-        if is_sign_of_life {
+        if is_sign_of_life || answer.is_err() {
             change.record(&entry)?;
         } else {
             change.record_on(name, &entry)?;

@@ -30,4 +30,4 @@ fn two_years_of_a_fleet() {
     figures.judge();
 }
 
-const SMALL: usize = 60;
+const SMALL: usize = 40;
