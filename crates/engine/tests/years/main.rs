@@ -1,6 +1,7 @@
 //! Two years of a fleet whose days are bad: messages are lost, delayed and repeated, power is cut before and after every write at
 //! either end, devices lie switched off for months, their clocks are wrong by up to ten years, states are copied, and somebody
-//! rotates and changes schedules at every level all the time.
+//! rotates and changes schedules at every level all the time, the root key and the tenant's among them. The authority's process dies some
+//! 250 times a year, however many devices there are, and more often while its own keys are changed.
 //!
 //! What must hold: no honest device is ever locked out, no key is used twice, no honest device is taken for a clone, and every
 //! clone that speaks is found.
