@@ -30,6 +30,10 @@ impl Custody for Custodian {
     fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
         self.0.keep_only(version, &mut SystemEntropy::default()).map_err(|error| words(&error))
     }
+
+    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
+        wardein_custody::copy(self.0.path()).map_err(|error| words(&error))
+    }
 }
 
 fn words(error: &wardein_custody::CustodyError) -> CustodyError {

@@ -6,10 +6,12 @@
 mod custody;
 mod doctor;
 mod enroll;
+mod founding;
 mod home;
 mod init;
 mod logging;
 mod relay;
+mod restore;
 mod serve;
 mod station;
 
@@ -22,6 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     wardein_cli::run(wardein_cli::Inside {
         init: init::run,
+        restore: restore::run,
         serve: serve::run,
         enroll: enroll::run,
         relay: relay::run,

@@ -113,6 +113,10 @@ impl Custody for Unkept {
     fn keep_only(&self, _: u32) -> Result<(), CustodyError> {
         Ok(())
     }
+
+    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Logs as the binary does by default: what a call's log line costs belongs to the call.

@@ -14,6 +14,7 @@ use wardein_pki::{Csr, pem};
 /// The real binary, with an authority of its own.
 pub(crate) struct Served {
     pub(crate) directory: tempfile::TempDir,
+    pub(crate) home: PathBuf,
     pub(crate) endpoint: String,
     pub(crate) identity_key: [u8; 65],
     child: Option<Child>,
@@ -21,6 +22,11 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn found() -> Self {
+        Self::found_with(&[]).await
+    }
+
+    /// With more options for `wardein init`.
+    pub(crate) async fn found_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let [listen, http] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
         let home = directory.path().join("authority");
@@ -30,6 +36,7 @@ impl Served {
             .arg(&home)
             .arg("--key-file")
             .arg(directory.path().join("root.key"))
+            .args(options)
             .stdout(Stdio::null())
             .status();
         assert!(status.unwrap().success());
@@ -38,7 +45,8 @@ impl Served {
         for (byte, at) in identity_key.iter_mut().zip((0..).step_by(2)) {
             *byte = u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
         }
-        let mut served = Self { directory, endpoint: format!("https://{listen}"), identity_key, child: None };
+        let endpoint = format!("https://{listen}");
+        let mut served = Self { directory, home, endpoint, identity_key, child: None };
         served.start().await;
         let tenant = v1::CreateTenantRequest { tenant: "klinik".into() };
         served.admin().await.admin().create_tenant(tenant).await.unwrap();
@@ -46,7 +54,7 @@ impl Served {
     }
 
     pub(crate) fn home(&self) -> PathBuf {
-        self.directory.path().join("authority")
+        self.home.clone()
     }
 
     pub(crate) async fn start(&mut self) {

@@ -3,8 +3,8 @@
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
-    attestation, audit, cert, completions, config::StoreKind, connection::ConnectArgs, custody, device,
-    grant, key, operator, pcr_policy, profile, tenant, trust,
+    attestation, audit, backup, cert, completions, config::StoreKind, connection::ConnectArgs, custody,
+    device, grant, key, operator, pcr_policy, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -28,6 +28,10 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Run an authority that was founded
     Serve(ServeArgs),
+    /// Take a consistent, sealed copy of all that is stored, while the authority serves
+    Backup(backup::BackupArgs),
+    /// Make an authority of a backup
+    Restore(backup::RestoreArgs),
     /// Owners of devices, separate from each other to the key
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -92,6 +96,14 @@ pub struct InitArgs {
     /// written over. Keep it on another disk than DIR
     #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     pub key_file: Option<PathBuf>,
+    /// Where it is to be found
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// What `wardein.toml` is to say at first.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
     /// Where records live
     #[arg(long, value_enum, default_value = "sqlite")]
     pub store: StoreKind,

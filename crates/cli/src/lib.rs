@@ -7,6 +7,7 @@
 mod args;
 mod attestation;
 mod audit;
+mod backup;
 mod cert;
 mod completions;
 mod confirm;
@@ -30,7 +31,8 @@ pub mod config;
 pub mod files;
 pub mod identity;
 
-pub use args::{DoctorArgs, InitArgs, ServeArgs};
+pub use args::{DoctorArgs, InitArgs, PlaceArgs, ServeArgs};
+pub use backup::RestoreArgs;
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyStatusArgs, ProtectionKind};
@@ -49,6 +51,8 @@ use std::process::ExitCode;
 pub struct Inside {
     /// Founds an authority.
     pub init: fn(InitArgs, Output) -> Result<(), Failure>,
+    /// Makes one of a backup.
+    pub restore: fn(RestoreArgs, Output) -> Result<(), Failure>,
     /// Runs one.
     pub serve: fn(ServeArgs) -> Result<(), Failure>,
     /// Plays a batch of devices at their factory.
@@ -79,6 +83,8 @@ pub fn command() -> clap::Command {
 fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure> {
     match command {
         Command::Init(args) => (inside.init)(args, out),
+        Command::Backup(args) => block_on(args.run(out)),
+        Command::Restore(args) => (inside.restore)(args, out),
         Command::Serve(args) => (inside.serve)(args),
         Command::Device(DeviceCommand::Enroll(args)) => (inside.enroll)(args, out),
         Command::Device(DeviceCommand::Relay(args)) => (inside.relay)(args, out),

@@ -19,4 +19,4 @@ mod tests;
 
 pub use error::CustodyError;
 pub use passphrase::{Passphrase, PassphraseSource};
-pub use wrap::{Argon2Cost, Kind, Opened, Protection, Status, create, kind, open, status};
+pub use wrap::{Argon2Cost, Kind, Opened, Protection, Status, copy, create, kind, open, put, status};

@@ -116,6 +116,22 @@ pub fn kind(path: &Path) -> Result<Kind, CustodyError> {
     Ok(load(path)?.protection.kind())
 }
 
+/// What is in the custody file `path`, which stands in a backup so that the passphrase or key file opens it. Nothing in it is secret
+/// without them.
+pub fn copy(path: &Path) -> Result<Vec<u8>, CustodyError> {
+    text(path, &load(path)?)
+}
+
+/// Writes a custody file that was copied, durably, for its owner alone, and never over another file.
+pub fn put(path: &Path, copied: &[u8], entropy: &mut impl Entropy) -> Result<(), CustodyError> {
+    if copied.len() > MAX_LEN {
+        let reason = format!("it has more than {MAX_LEN} bytes");
+        return Err(CustodyError::Damaged { path: path.to_owned(), reason });
+    }
+    let custody = CustodyFile::parse(path, copied)?;
+    file::write_new(path, &text(path, &custody)?, entropy.array()?)
+}
+
 /// A custody file that was opened: the versions of the root key, and what they are wrapped with.
 pub struct Opened {
     path: PathBuf,
@@ -151,6 +167,11 @@ impl Opened {
     /// The versions of the root key, with their numbers, oldest first.
     pub fn keys(&self) -> impl Iterator<Item = (u32, &Secret<32>)> {
         self.keys.iter().map(|(version, key)| (*version, key))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Keeps a further version of the root key beside the one that is kept, under the same protection, durably.

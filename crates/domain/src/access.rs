@@ -81,6 +81,7 @@ methods! {
     GetStatus = "/wardein.v1.AdminService/GetStatus": Roles(&[Admin, TenantAdmin, Auditor]),
     RotateStorageKey = "/wardein.v1.StorageService/RotateStorageKey": Roles(&[Admin]),
     Sweep = "/wardein.v1.StorageService/Sweep": Roles(&[Admin]),
+    Backup = "/wardein.v1.StorageService/Backup": Roles(&[Admin]),
     PutKeyPolicy = "/wardein.v1.AttestationService/PutKeyPolicy": Roles(&[Admin, TenantAdmin]),
     GetKeyPolicy = "/wardein.v1.AttestationService/GetKeyPolicy": Roles(&[Admin, TenantAdmin, Auditor]),
     AddEndorsementKeys = "/wardein.v1.AttestationService/AddEndorsementKeys": Roles(&[Admin, TenantAdmin]),

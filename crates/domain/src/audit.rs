@@ -114,6 +114,10 @@ events! {
     StorageKeyDropped = "key.drop-storage",
     /// All devices' keys were gone over.
     Swept = "key.sweep",
+    /// A backup was begun, or is complete.
+    BackedUp = "authority.backup",
+    /// The authority was restored from a backup.
+    Restored = "authority.restore",
     /// The audit log was read.
     AuditRead = "audit.read",
     /// A call of an authenticated caller was refused.

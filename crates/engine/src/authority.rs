@@ -19,6 +19,8 @@ pub(crate) struct Authority {
     /// Signs enrollments; devices pin it.
     pub(crate) identity: P256SigningKey,
     pub(crate) challenges: ChallengeKey,
+    /// As in its row.
+    pub(crate) restored_at: u64,
     pub(crate) bundle: TrustBundle,
 }
 
@@ -54,6 +56,7 @@ impl Authority {
             },
             identity,
             challenges: ChallengeKey::new(Secret::copied_from(challenge)),
+            restored_at: row.restored_at,
         })
     }
 

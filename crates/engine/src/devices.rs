@@ -3,7 +3,6 @@
 use crate::api::{Caller, Device, DeviceFilter, Page, Paged};
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
-use crate::keys::gate;
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
 use crate::rows::{self, DeviceRow};
@@ -94,7 +93,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 .map(|reason| rows::word("reason", reason))
                 .transpose()?,
             agreed_at: record.map_or(0, |record| record.schedule().not_before),
-            gate: record.map_or(RekeyGate::Free, |record| gate(record, &rules.profile, rotation, self.now())),
+            gate: keys
+                .as_ref()
+                .map_or(RekeyGate::Free, |(_, keys)| self.gate(keys, &rules.profile, rotation, self.now())),
             profile,
             model: parse(&row.model).map(|model| rows::word("model", &model)).transpose()?,
             udi: parse(&row.udi).map(|udi| rows::word("UDI", &udi)).transpose()?,

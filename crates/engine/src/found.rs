@@ -58,21 +58,14 @@ pub async fn found(
         .map_err(Error::internal)?;
     let ders = [root.certificate().der(), issuing.certificate().der(), infrastructure.certificate().der()];
 
-    let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
-    let admin = Principal { role: Role::Admin, tenant: None, name, serial: new_serial()? };
-    let validity = valid(MAX_VALIDITY)?;
-    let admin_der = first_administrator(&infrastructure, &keys.admin, &admin, validity)?;
-
     let sealed = keys.seal(&Keyring::new(1, root_key), now, &trust_domain, ders)?;
     let mut change = Change::default();
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
-    let serial = admin.serial.as_bytes().to_vec();
-    let operator = OperatorRow::new(&admin, validity, 0);
-    change.insert(Table::Operator, serial.clone(), rows::encode(&operator)?);
-    let name_key = rows::operator_name_key(admin.role, None, &admin.name);
-    change.insert(Table::OperatorName, name_key.clone(), serial.clone());
-    change.insert(Table::Serial, serial, name_key);
-    let detail = format_args!("trust domain {trust_domain}, first administrator {}", admin.serial);
+    let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
+    let administrator = NewAdministrator::certify(&infrastructure, name, now, below, &mut change)?;
+    let identity_key = signing_key(&keys.identity)?.verifying_key().0;
+    let founded = Founded::new(ders, identity_key, administrator)?;
+    let detail = format_args!("trust domain {trust_domain}, first administrator {}", founded.admin.serial);
     let entry =
         AuditEntry::new(clock.now_ms(), &Actor::System, Event::Founded, "authority", Outcome::Done, "");
     change.record(&entry.with(detail))?;
@@ -83,16 +76,26 @@ pub async fn found(
         error => error.into(),
     })?;
 
-    let [root_der, issuing_der, infrastructure_der] = ders;
-    Ok(Founded {
-        root_pem: pem_of([root_der])?,
-        infrastructure_pem: pem_of([root_der, infrastructure_der])?,
-        bundle_pem: pem_of([root_der, issuing_der])?,
-        identity_key: signing_key(&keys.identity)?.verifying_key().0,
-        admin_certificate_pem: pem_of([&admin_der, infrastructure_der])?,
-        admin_key: keys.admin,
-        admin,
-    })
+    Ok(founded)
+}
+
+impl Founded {
+    /// Of the certificates of root, issuing and infrastructure CA.
+    pub(crate) fn new(
+        [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],
+        identity_key: [u8; 65],
+        NewAdministrator { principal, key, der }: NewAdministrator,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            root_pem: pem_of([root_der])?,
+            infrastructure_pem: pem_of([root_der, infrastructure_der])?,
+            bundle_pem: pem_of([root_der, issuing_der])?,
+            identity_key,
+            admin_certificate_pem: pem_of([&der, infrastructure_der])?,
+            admin_key: key,
+            admin: principal,
+        })
+    }
 }
 
 impl<S: Store, C: Clock> Engine<S, C> {
@@ -142,7 +145,6 @@ struct NewKeys {
     issuing: SecretBytes,
     infrastructure: SecretBytes,
     identity: SecretBytes,
-    admin: SecretBytes,
     challenge: Secret<32>,
 }
 
@@ -153,7 +155,6 @@ impl NewKeys {
             issuing: new_key()?,
             infrastructure: new_key()?,
             identity: new_key()?,
-            admin: new_key()?,
             challenge: SystemEntropy::default().secret().map_err(|_| no_entropy())?,
         })
     }
@@ -169,6 +170,7 @@ impl NewKeys {
         Ok(AuthorityRow {
             trust_domain: trust_domain.to_string(),
             founded_at,
+            restored_at: 0,
             root_der: root_der.to_vec(),
             issuing_der: issuing_der.to_vec(),
             infrastructure_der: infrastructure_der.to_vec(),
@@ -181,15 +183,43 @@ impl NewKeys {
     }
 }
 
-fn first_administrator(
-    infrastructure: &InfrastructureCa,
-    key: &SecretBytes,
-    admin: &Principal,
-    validity: Validity,
-) -> Result<Vec<u8>, Error> {
-    let operator = OperatorIdentity { principal: admin.clone(), validity };
-    let issued = infrastructure.issue_operator(&own_csr(key)?, &operator).map_err(Error::internal)?;
-    Ok(issued.into_der())
+/// An administrator whom nobody issued.
+pub(crate) struct NewAdministrator {
+    principal: Principal,
+    key: SecretBytes,
+    /// The certificate.
+    der: Vec<u8>,
+}
+
+impl NewAdministrator {
+    /// Makes a key and certifies it from Unix second `now` on, for as long as is allowed and within the CA's validity; `change` puts the
+    /// administrator on record.
+    pub(crate) fn certify(
+        infrastructure: &InfrastructureCa,
+        name: OperatorName,
+        now: u64,
+        ca: Validity,
+        change: &mut Change,
+    ) -> Result<Self, Error> {
+        let validity = Validity::starting(now, MAX_VALIDITY).and_then(|validity| validity.within(ca));
+        let validity = validity.map_err(|_| {
+            let message = format_args!(
+                "the clock says Unix second {now}, at which the authority's CA is not valid; set it right"
+            );
+            Error::new(Kind::Precondition, "clock-wrong", message)
+        })?;
+        let principal = Principal { role: Role::Admin, tenant: None, name, serial: new_serial()? };
+        let key = new_key()?;
+        let identity = OperatorIdentity { principal: principal.clone(), validity };
+        let issued = infrastructure.issue_operator(&own_csr(&key)?, &identity).map_err(Error::internal)?;
+        let serial = principal.serial.as_bytes().to_vec();
+        let row = OperatorRow::new(&principal, validity, 0);
+        change.insert(Table::Operator, serial.clone(), rows::encode(&row)?);
+        let name_key = rows::operator_name_key(principal.role, None, &principal.name);
+        change.insert(Table::OperatorName, name_key.clone(), serial.clone());
+        change.insert(Table::Serial, serial, name_key);
+        Ok(Self { principal, key, der: issued.into_der() })
+    }
 }
 
 /// A request for a key of our own; it goes the same way as any other.

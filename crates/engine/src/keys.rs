@@ -3,12 +3,12 @@
 use crate::api::{Caller, DeviceKeys, KeyStatus, RotationScope};
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
+use crate::keys_row::KeysRow;
 use crate::port::{Change, Clock, Store, Table};
 use crate::profiles::default_profile;
 use crate::provisioning::target;
 use crate::rows::{self, DeviceRow, ProfileRow, RotationRow, TenantRow};
 use crate::rules::Rules;
-use wardein_ddkg::authority::Record;
 use wardein_ddkg::{DeviceName, Policy};
 use wardein_domain::{
     DeviceId, Event, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate, Rotation, TenantId,
@@ -117,7 +117,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 suite: record.suite().number(),
                 agreed_at,
                 due_at: after.map(|after| agreed_at.saturating_add(after)),
-                gate: gate(record, &rules.profile, rotation, self.now()),
+                gate: self.gate(&keys, &rules.profile, rotation, self.now()),
                 proof_epoch: record.proof_epoch(),
                 schedule: *record.schedule(),
             }
@@ -140,22 +140,26 @@ impl<S: Store, C: Clock> Engine<S, C> {
         rows::load(&self.store, Table::Device, &rows::device_key(name))?.ok_or_else(|| Error::no_device(name))
     }
 
+    /// What the device of these keys may ask for at Unix second `now`. To be asked after a proof was verified, which may have made
+    /// another generation the active one.
+    ///
+    /// Where the record cannot take another generation (DDKG-1 §6), no rotation is required: the device could do nothing until the
+    /// retention of what it sealed ends. Keys from before the authority was restored are good for nothing else all the same.
+    pub(crate) fn gate(&self, keys: &KeysRow, profile: &Profile, rotation: Rotation, now: u64) -> RekeyGate {
+        let record = &keys.record;
+        if keys.is_stale(record.active_generation(), self.authority.restored_at) {
+            return RekeyGate::Required;
+        }
+        let gate = RekeyGate::of(record.schedule().not_before, rotation, profile.rekey_after(), now);
+        if record.can_rekey() { gate } else { gate.min(RekeyGate::Due) }
+    }
+
     fn ask(&self, row: &mut RotationRow, is_required: bool) -> (u64, Rotation) {
         let now = self.now();
         let rotation = Rotation::from(*row).ask(now, is_required);
         *row = rotation.into();
         (now, rotation)
     }
-}
-
-/// What the device of `record` may ask for at Unix second `now`. To be asked after a proof was verified, which may have made
-/// another generation the active one.
-///
-/// Where the record cannot take another generation (DDKG-1 §6), nothing is required: the device could do nothing until the
-/// retention of what it sealed ends.
-pub(crate) fn gate(record: &Record, profile: &Profile, rotation: Rotation, now: u64) -> RekeyGate {
-    let gate = RekeyGate::of(record.schedule().not_before, rotation, profile.rekey_after(), now);
-    if record.can_rekey() { gate } else { gate.min(RekeyGate::Due) }
 }
 
 /// The refusal of all but `rekey`.

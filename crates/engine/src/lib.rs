@@ -9,6 +9,7 @@ mod alarm;
 mod api;
 mod audit;
 mod authority;
+mod backup;
 mod certificates;
 mod devices;
 mod directory;
@@ -18,6 +19,7 @@ mod found;
 mod grants;
 mod history;
 mod keys;
+mod keys_row;
 mod operators;
 pub mod port;
 mod profiles;
@@ -26,6 +28,8 @@ mod provisioning;
 mod readmission;
 mod recent;
 mod release;
+mod restore;
+mod restored;
 mod root_key;
 mod rows;
 mod rules;
@@ -45,11 +49,13 @@ pub use api::{
     TrustBundle,
 };
 pub use authority::ServerIdentity;
+pub use backup::{Backup, BackupPart};
 pub use engine::Engine;
 pub use error::{Error, Kind};
 pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
 pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
+pub use restore::{Restored, Restoring};
 pub use signing::{
     EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply,
     SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,

@@ -25,9 +25,30 @@ pub trait Store: Send + Sync + 'static {
     /// The number of the last audit entry; 0 where there is none.
     fn last_audit(&self) -> Result<u64, StoreError>;
 
+    /// All that is stored, as of the last commit that was acknowledged or a later one, whatever is committed meanwhile, which goes on; none
+    /// where the store cannot hold a moment while it is written to.
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError>;
+
     /// Applies `change` whole or not at all. The future resolves after the change is durable: it survives kill -9 and power
     /// loss from then on. A change whose future was dropped may be applied or not.
     fn commit(&self, change: Change) -> impl Future<Output = Result<(), CommitError>> + Send;
+}
+
+/// What a store held at one moment.
+pub trait Snapshot: Send + 'static {
+    /// At most `limit` rows in byte order, behind `after` where that is given.
+    fn scan(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError>;
+
+    /// At most `limit` audit entries from sequence number `from` on.
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
+
+    /// Bytes that came since and that the store cannot clear away before this is dropped, roughly.
+    fn held(&self) -> u64;
 }
 
 /// The tables. Numbers are stored, and never used again.
@@ -214,6 +235,9 @@ pub trait Custody: Send + Sync + 'static {
 
     /// Keeps that version alone. It is durable when this returns; the same again is fine.
     fn keep_only(&self, version: u32) -> Result<(), CustodyError>;
+
+    /// The versions that are kept, wrapped: what a backup is opened with, beside the passphrase or key file.
+    fn wrapped(&self) -> Result<Vec<u8>, CustodyError>;
 }
 
 /// Custody could not keep a key; what it kept before, it keeps.

@@ -5,49 +5,17 @@ use crate::api::Proved;
 use crate::directory::KnownDevice;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
-use crate::keys::{gate, rekey_required};
-use crate::port::{Change, Clock, MAX_VALUE, Store, Table};
+use crate::keys::rekey_required;
+use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
 use crate::recent::Held;
 use crate::rows::{self, Written};
-use crate::seal::{self, Keyring, Place};
 use std::sync::Arc;
 use wardein_crypto::SystemEntropy;
-use wardein_ddkg::authority::{CloneEvidence, Record, Refusal};
+use wardein_ddkg::authority::{CloneEvidence, Refusal};
 use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
 use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, RekeyGate};
-
-/// The sealed row of a device's keys: when it was last seen, and its record.
-pub(crate) struct KeysRow {
-    /// Unix seconds of the last accepted proof; 0 for none.
-    pub(crate) last_seen: u64,
-    pub(crate) record: Record,
-}
-
-impl KeysRow {
-    /// The row under the newest version of its tenant's key.
-    pub(crate) fn seal(&self, ring: &Keyring, key: &[u8]) -> Result<Vec<u8>, Error> {
-        ring.seal_with(keys_place(key), |out| {
-            out.extend(&self.last_seen.to_be_bytes());
-            self.record.encode_to(out);
-        })
-    }
-
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let (last_seen, record) =
-            bytes.split_first_chunk().ok_or_else(|| Error::internal("a device's keys are cut off"))?;
-        let record = Record::decode(record).map_err(Error::internal)?;
-        Ok(Self { last_seen: u64::from_be_bytes(*last_seen), record })
-    }
-}
-
-// A device whose keys could not be stored would be locked out.
-const _: () = assert!(8 + Record::MAX_LEN + seal::OVERHEAD <= MAX_VALUE);
-
-pub(crate) fn keys_place(key: &[u8]) -> Place<'_> {
-    Place { table: Table::DeviceKeys, key, column: "keys" }
-}
 
 /// What came of a proof: the answer with the keys as they are then, or an alarm or a refusal that had to be on record first.
 enum Came {
@@ -149,13 +117,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let Proof { request_id, request, body, ask, checked, ref known, now_ms } = *proof;
         let (name, now) = (&request.device, now_ms / 1000);
         let rules = self.directory.rules.rules(&name.tenant, &known.profile).unwrap_or_default();
-        let policy = self.policy_of(&rules.profile);
+        let policy = self.policy_towards(&keys, self.policy_of(&rules.profile));
         let accepted = match keys.record.verify(request, checked, &known.recipe, body, now, &policy) {
             Ok(accepted) => accepted,
             Err(Refusal::CloneSuspected(evidence)) => {
                 return self.decide_alarm(request_id, name, now_ms, evidence);
             }
-            Err(refusal) => return Err(refusal.into()),
+            Err(refusal) => return Err(self.refusal(refusal, &keys, request.generation)),
         };
         if known.state != DeviceState::Active {
             let next = match known.state {
@@ -166,7 +134,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let error = Error::new(Kind::Denied, known.state.refusal_code(), message);
             return self.decide_refusal(request_id, name, now_ms, error);
         }
-        let gate = gate(&keys.record, &rules.profile, rules.rotation.and(known.rotation), now);
+        let gate = self.gate(&keys, &rules.profile, rules.rotation.and(known.rotation), now);
         if gate == RekeyGate::Required && !accepted.is_rekey() {
             return self.decide_refusal(request_id, name, now_ms, rekey_required());
         }
@@ -189,6 +157,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         } else {
             None
         };
+        if accepted.is_rekey() {
+            keys.agreed_anew(self.authority.restored_at);
+        }
         keys.last_seen = now;
         change.update(Table::DeviceKeys, rows::device_key(name), version, self.seal_keys(name, &keys)?);
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());

@@ -3,8 +3,8 @@
 use crate::api::{Caller, EnrollOrder};
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
+use crate::keys_row::{KeysRow, keys_place};
 use crate::port::{Change, Clock, Expect, Row, Store, Table, Write};
-use crate::proving::{KeysRow, keys_place};
 use crate::rows::{self, DeviceRow, Written};
 use wardein_crypto::{SystemEntropy, Tag};
 use wardein_ddkg::authority::{EnrollTerms, Record, Standing};
@@ -93,7 +93,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let is_anew = state == Some(DeviceState::Pending)
             && known.is_some_and(|record| record.standing() == Standing::Enrolled);
         let terms = EnrollTerms {
-            generation: known.map_or(1, Record::generation_for_enrollment),
+            generation: known.map_or(1, Record::generation_for_enrollment).max(self.first_generation()),
             schedule: profile.schedule(now),
             purposes: Purposes::ALL,
         };
@@ -124,7 +124,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         change.writes.push(put(Table::Device, &key, version, rows::encode(&written)?));
         // What is new is seen by no sweep that has passed its place: it must be under the newest version of its tenant's key.
         let ring = self.newest_tenant_keys(&request.device.tenant, &mut change)?;
-        let sealed = KeysRow { last_seen: 0, record }.seal(&ring, &key)?;
+        let sealed = KeysRow::new(record, self.authority.restored_at).seal(&ring, &key)?;
         change.writes.push(put(Table::DeviceKeys, &key, keys.map(|(version, _)| version), sealed));
         let target = target(&request.device);
         let entry = self.entry(caller, Event::DeviceEnrolled, target, Outcome::Done);

@@ -3,7 +3,7 @@
 //! What is here may be behind the store: others write the rows too. So an acceptance that rests on it is committed under the
 //! version that it came with, and a refusal that rests on it counts for nothing until the stored row says the same.
 
-use crate::proving::KeysRow;
+use crate::keys_row::KeysRow;
 use hashlink::LruCache;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};

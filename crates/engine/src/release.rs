@@ -144,7 +144,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
         // Whatever the device's state: what it sealed is its owner's, who is told the state.
         let (version, mut keys) = self.load_keys(owner)?.ok_or_else(|| Error::no_keys(owner))?;
         let policy = self.policy_of(&rules.profile);
-        let (secret, spend) = take(&mut keys.record, now, &policy).map_err(of_platform)?;
+        if keys.is_stale(key_name.generation, self.authority.restored_at) {
+            self.judge_stale(&keys, key_name, is_archived)?;
+        }
+        let taken = take(&mut keys.record, now, &policy);
+        let (secret, spend) =
+            taken.map_err(|refusal| of_platform(self.refusal(refusal, &keys, key_name.generation)))?;
         let mut change = Change::default();
         let again = match (standing, present) {
             (Standing::OtherMessage, _) => return self.decide_key_twice(caller, &spend, now_ms),
@@ -216,8 +221,7 @@ pub(crate) fn spent_error(name: &KeyName) -> Error {
 }
 
 /// A refusal of what a platform shows. It is not the platform that fails to authenticate: its certificate is good.
-pub(crate) fn of_platform(refusal: Refusal) -> Error {
-    let error = Error::from(refusal);
+pub(crate) fn of_platform(error: Error) -> Error {
     match error.kind {
         Kind::Unauthenticated => Error { kind: Kind::Invalid, ..error },
         _ => error,

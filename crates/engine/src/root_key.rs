@@ -51,7 +51,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(())
     }
 
-    fn custody(&self) -> Result<&dyn Custody, Error> {
+    pub(crate) fn custody(&self) -> Result<&dyn Custody, Error> {
         self.custody.as_deref().ok_or_else(|| {
             let message = "this authority keeps its root key where it cannot be changed";
             Error::new(Kind::Precondition, "custody-fixed", message)

@@ -67,6 +67,8 @@ pub(crate) fn parse_certificate_key(key: &[u8]) -> Option<(DeviceName, Serial)> 
 pub(crate) struct AuthorityRow {
     pub(crate) trust_domain: String,
     pub(crate) founded_at: u64,
+    /// Unix second of the last restoring from a backup, made to rise from one to the next; 0 for none.
+    pub(crate) restored_at: u64,
     pub(crate) root_der: Vec<u8>,
     pub(crate) issuing_der: Vec<u8>,
     pub(crate) infrastructure_der: Vec<u8>,

@@ -108,6 +108,16 @@ impl Keyring {
         Ok(SecretBytes::from_vec(buffer))
     }
 
+    /// A key of its own for `purpose`, out of that version; none where the ring has it not.
+    pub(crate) fn derived(&self, version: u32, purpose: &[&[u8]]) -> Option<Secret<32>> {
+        let key = self.versions.iter().find(|key| key.version == version)?;
+        Some(Secret::filled(|out| {
+            Prk::uniform(&key.secret)
+                .expand_into(purpose, out)
+                .expect("32 bytes are within any bound of HKDF");
+        }))
+    }
+
     /// The value under the newest version; none where it is already.
     pub(crate) fn renew(&self, place: Place<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         if split_version(sealed)?.0 == self.newest() {

@@ -7,8 +7,8 @@
 use crate::api::Caller;
 use crate::engine::{Decision, Engine};
 use crate::error::Error;
+use crate::keys_row::{KeysRow, keys_place};
 use crate::port::{Change, Clock, CommitError, Store, Table};
-use crate::proving::{KeysRow, keys_place};
 use crate::rows::{self, AUTHORITY, AuthorityRow, TenantRow};
 use crate::tenant_keys::open_tenant_keys;
 use crate::upkeep::Busy;

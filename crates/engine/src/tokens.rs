@@ -3,7 +3,7 @@
 use crate::api::{Answer, Caller};
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
-use crate::keys::{gate, rekey_required};
+use crate::keys::rekey_required;
 use crate::port::{Change, Clock, Store, Table};
 use crate::provisioning::target;
 use crate::release::{of_platform, spent_error};
@@ -69,13 +69,15 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let mut change = Change::default();
         // What is on record was verified; that it is for this platform is in its mac, that it answers this nonce is not.
         if standing == Standing::Repeated && token.platform_nonce != *platform_nonce {
-            return Err(of_platform(Refusal::NonceWrong));
+            return Err(of_platform(Refusal::NonceWrong.into()));
         }
         if matches!(standing, Standing::First | Standing::OtherMessage) {
             let audience: Audience = rows::word("audience", caller.principal.name.as_str())?;
             let (expected, policy) =
                 (Expected { audience: &audience, platform_nonce }, self.policy_of(&rules.profile));
-            let spend = keys.record.verify_token(token, expected, now, &policy).map_err(of_platform)?;
+            let verified = keys.record.verify_token(token, expected, now, &policy);
+            let spend =
+                verified.map_err(|refusal| of_platform(self.refusal(refusal, &keys, token.generation)))?;
             if standing == Standing::OtherMessage {
                 return self.decide_key_twice(caller, &spend.0, now_ms);
             }
@@ -87,8 +89,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let message = format_args!("the device is {}; an administrator decides", known.state);
             return Err(Error::new(Kind::Denied, known.state.refusal_code(), message));
         }
-        if gate(&keys.record, &rules.profile, rules.rotation.and(known.rotation), now) == RekeyGate::Required
-        {
+        let rotation = rules.rotation.and(known.rotation);
+        if self.gate(&keys, &rules.profile, rotation, now) == RekeyGate::Required {
             return Err(rekey_required());
         }
         if standing == Standing::Spent {

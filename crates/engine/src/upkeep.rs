@@ -4,11 +4,12 @@ use crate::error::{Error, Kind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the root key is being changed, and whether a sweep is under way.
+/// Whether the root key is being changed, whether a sweep is under way, and whether a backup is.
 #[derive(Default)]
 pub(crate) struct Upkeep {
     pub(crate) root: Arc<AtomicBool>,
     pub(crate) sweep: Arc<AtomicBool>,
+    pub(crate) backup: Arc<AtomicBool>,
 }
 
 /// The place of the one who does it; free again when this is dropped.

@@ -50,6 +50,8 @@ pub struct Limits {
     pub sweep_every: Duration,
     /// How many devices a second such a sweep looks at; at least 1.
     pub sweep_per_second: u32,
+    /// Bytes that the store may have to keep for the sake of a backup that is under way before that is given up: they fill the disk.
+    pub backup_held: u64,
     /// How often the server looks whether its certificate is to be renewed.
     pub renewal_check: Duration,
     /// The most time that a stop waits for what is in hand.
@@ -87,6 +89,7 @@ impl Default for Limits {
             sweep_every: Duration::from_secs(86_400),
             // A million devices in less than three hours.
             sweep_per_second: 100,
+            backup_held: 1 << 30,
             renewal_check: Duration::from_secs(600),
             shutdown_time: Duration::from_secs(20),
             // Behind one address may be a whole hospital that comes back from a power cut.

@@ -3,7 +3,7 @@
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Instant;
-use wardein_engine::port::{Change, CommitError, Row, Store, StoreError, Table};
+use wardein_engine::port::{Change, CommitError, Row, Snapshot, Store, StoreError, Table};
 
 /// A store that tells [`Metrics`] how long its commits take.
 pub struct MeteredStore<S> {
@@ -39,6 +39,10 @@ impl<S: Store> Store for MeteredStore<S> {
 
     fn last_audit(&self) -> Result<u64, StoreError> {
         self.store.last_audit()
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
+        self.store.snapshot()
     }
 
     async fn commit(&self, change: Change) -> Result<(), CommitError> {

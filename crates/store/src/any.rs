@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 
-use wardein_engine::port::{Change, CommitError, Row, Store, StoreError, Table};
+use wardein_engine::port::{Change, CommitError, Row, Snapshot, Store, StoreError, Table};
 
 use crate::open::{OpenError, Options};
 use crate::sled::SledStore;
@@ -112,6 +112,13 @@ impl Store for AnyStore {
         match self {
             Self::Sqlite(store) => store.last_audit(),
             Self::Sled(store) => store.last_audit(),
+        }
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
+        match self {
+            Self::Sqlite(store) => store.snapshot(),
+            Self::Sled(store) => store.snapshot(),
         }
     }
 

@@ -6,6 +6,7 @@
 )]
 
 use tempfile::TempDir;
+use wardein_engine::port::Store;
 use wardein_store::{AnyStore, Kind, Options};
 use wardein_testkit::store_contract::Fixture;
 
@@ -27,6 +28,13 @@ impl Fixture for Place {
         // A small cache, so that groups spill.
         let options = Options { cache: 1 << 20, ..Options::default() };
         AnyStore::open(self.kind, &self.directory.path().join(self.kind.file_name()), &options).unwrap()
+    }
+}
+
+#[test]
+fn sqlite_holds_a_moment_and_sled_says_that_it_cannot() {
+    for (kind, has_one) in [(Kind::Sqlite, true), (Kind::Sled, false)] {
+        assert_eq!(Place::new(kind).open().snapshot().unwrap().is_some(), has_one);
     }
 }
 

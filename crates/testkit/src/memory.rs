@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use wardein_engine::port::{
-    Change, Check, CommitError, Expect, MAX_KEY, MAX_VALUE, Row, Store, StoreError, Table, Write,
+    Change, Check, CommitError, Expect, MAX_KEY, MAX_VALUE, Row, Snapshot, Store, StoreError, Table, Write,
 };
 
 use crate::store_contract::Fixture;
@@ -98,7 +98,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        Ok(self.alive()?.rows.get(&(table, key.to_vec())).cloned())
+        Ok(self.alive()?.held.rows.get(&(table, key.to_vec())).cloned())
     }
 
     fn scan(
@@ -108,29 +108,21 @@ impl Store for MemoryStore {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-        let state = self.alive()?;
-        let behind = match after {
-            Some(after) if after >= prefix => Bound::Excluded((table, after.to_vec())),
-            _ => Bound::Included((table, prefix.to_vec())),
-        };
-        Ok(state
-            .rows
-            .range((behind, Bound::Unbounded))
-            .take_while(|((of, key), _)| *of == table && key.starts_with(prefix))
-            .take(limit)
-            .map(|((_, key), row)| (key.clone(), row.clone()))
-            .collect())
+        Ok(self.alive()?.held.scan(table, prefix, after, limit))
     }
 
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        Ok(self.alive()?.held.entries(from, limit))
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
         let state = self.alive()?;
-        let before = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        let entries = state.audit.iter().skip(before).take(limit);
-        Ok((from.max(1)..).zip(entries.cloned()).collect())
+        let (held, at) = (state.held.clone(), state.written);
+        Ok(Some(Box::new(Moment { held, at, store: self.clone() })))
     }
 
     fn last_audit(&self) -> Result<u64, StoreError> {
-        Ok(self.alive()?.audit.len() as u64)
+        Ok(self.alive()?.held.audit.len() as u64)
     }
 
     async fn commit(&self, change: Change) -> Result<(), CommitError> {
@@ -161,11 +153,67 @@ impl Fixture for MemoryStore {
     }
 }
 
-#[derive(Debug, Default)]
-struct State {
+/// A copy of everything.
+struct Moment {
+    held: Held,
+    at: u64,
+    store: MemoryStore,
+}
+
+impl Snapshot for Moment {
+    fn scan(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        drop(self.store.alive()?);
+        Ok(self.held.scan(table, b"", after, limit))
+    }
+
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        drop(self.store.alive()?);
+        Ok(self.held.entries(from, limit))
+    }
+
+    fn held(&self) -> u64 {
+        self.store.state().written - self.at
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Held {
     rows: BTreeMap<(Table, Vec<u8>), Row>,
     audit: Vec<Vec<u8>>,
+}
+
+impl Held {
+    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Row)> {
+        let behind = match after {
+            Some(after) if after >= prefix => Bound::Excluded((table, after.to_vec())),
+            _ => Bound::Included((table, prefix.to_vec())),
+        };
+        self.rows
+            .range((behind, Bound::Unbounded))
+            .take_while(|((of, key), _)| *of == table && key.starts_with(prefix))
+            .take(limit)
+            .map(|((_, key), row)| (key.clone(), row.clone()))
+            .collect()
+    }
+
+    fn entries(&self, from: u64, limit: usize) -> Vec<(u64, Vec<u8>)> {
+        let before = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        let entries = self.audit.iter().skip(before).take(limit);
+        (from.max(1)..).zip(entries.cloned()).collect()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: Held,
     commits: u64,
+    /// Bytes that were written, ever.
+    written: u64,
     plan: Option<(u64, CrashPoint)>,
     crashed: bool,
     is_held: bool,
@@ -175,12 +223,12 @@ struct State {
 impl State {
     fn apply(&mut self, change: Change) -> Result<(), CommitError> {
         for Check { table, key, version } in &change.checks {
-            if self.rows.get(&(*table, key.clone())).map(|row| row.version) != Some(*version) {
+            if self.held.rows.get(&(*table, key.clone())).map(|row| row.version) != Some(*version) {
                 return Err(CommitError::Conflict { table: *table, key: key.clone() });
             }
         }
         for Write { table, key, expect, .. } in &change.writes {
-            let found = self.rows.get(&(*table, key.clone())).map(|row| row.version);
+            let found = self.held.rows.get(&(*table, key.clone())).map(|row| row.version);
             let expected = match expect {
                 Expect::Absent => None,
                 Expect::Version(version) => Some(*version),
@@ -189,19 +237,21 @@ impl State {
                 return Err(CommitError::Conflict { table: *table, key: key.clone() });
             }
         }
+        let writes = change.writes.iter().filter_map(|write| write.value.as_ref());
+        self.written += writes.chain(&change.audit).map(|value| value.len() as u64).sum::<u64>();
         for Write { table, key, value, .. } in change.writes {
             let at = (table, key);
             match value {
                 Some(value) => {
-                    let version = self.rows.get(&at).map_or(0, |row| row.version) + 1;
-                    self.rows.insert(at, Row { version, value });
+                    let version = self.held.rows.get(&at).map_or(0, |row| row.version) + 1;
+                    self.held.rows.insert(at, Row { version, value });
                 }
                 None => {
-                    self.rows.remove(&at);
+                    self.held.rows.remove(&at);
                 }
             }
         }
-        self.audit.extend(change.audit);
+        self.held.audit.extend(change.audit);
         Ok(())
     }
 

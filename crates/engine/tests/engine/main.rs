@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
 
 mod administration;
+mod backup;
 mod crashes;
 mod devices;
 mod enrollment;
@@ -10,6 +11,7 @@ mod keys;
 mod proofs;
 mod quotes;
 mod release;
+mod restored;
 mod signing;
 mod storage_keys;
 mod tokens;

@@ -9,13 +9,13 @@ use wardein_engine::{Error, KeyPolicy, Kind, SignedReply, SignedRequest, Subject
 use wardein_pki::{Csr, PublicKey};
 
 /// A device whose key is in this process, and says so.
-struct Signer {
+pub(crate) struct Signer {
     id: &'static str,
     key: P256SigningKey,
 }
 
 impl Signer {
-    async fn enrolled(world: &World, id: &'static str) -> Self {
+    pub(crate) async fn enrolled(world: &World, id: &'static str) -> Self {
         let keepers = vec![KeyKeeper::Software];
         let policy = KeyPolicy { keepers, ..KeyPolicy::default() };
         world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
@@ -32,7 +32,7 @@ impl Signer {
     }
 
     /// A request for a fresh challenge, and what is signed by it.
-    fn request(&self, world: &World, action: &str, body: &[u8]) -> (SignedRequest, Digest) {
+    pub(crate) fn request(&self, world: &World, action: &str, body: &[u8]) -> (SignedRequest, Digest) {
         let device = name("klinik", self.id);
         let claim = SignatureClaim {
             challenge: world.engine.challenge(&device).unwrap().challenge,
@@ -49,7 +49,7 @@ impl Signer {
     }
 
     /// Asks, and believes the reply.
-    async fn ask(&self, world: &World, action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn ask(&self, world: &World, action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
         let (request, transcript) = self.request(world, action, body);
         let SignedReply { server_time, body, signature } =
             world.engine.prove_by_signature("test", &request, body).await?;

@@ -9,7 +9,7 @@ use wardein_testkit::CrashPoint;
 
 /// Custody in memory, whose process can be made to die at a chosen call.
 #[derive(Clone, Default)]
-struct TestCustody(Arc<Mutex<Kept>>);
+pub(crate) struct TestCustody(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
@@ -20,7 +20,7 @@ struct Kept {
 
 impl TestCustody {
     /// What `World` founds with.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let custody = Self::default();
         custody.0.lock().unwrap().keys.push((1, [7; 32]));
         custody
@@ -34,7 +34,7 @@ impl TestCustody {
         self.0.lock().unwrap().keys.iter().map(|(version, _)| *version).collect()
     }
 
-    fn root_keys(&self) -> Vec<RootKey> {
+    pub(crate) fn root_keys(&self) -> Vec<RootKey> {
         let kept = self.0.lock().unwrap();
         kept.keys
             .iter()
@@ -63,10 +63,14 @@ impl Custody for TestCustody {
     fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
         self.call(|keys| keys.retain(|(kept, _)| *kept == version))
     }
+
+    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
+        Ok(b"as it is wrapped".to_vec())
+    }
 }
 
 /// The process begins anew with what custody keeps, and finishes what was begun.
-async fn restart(world: &mut World, custody: &TestCustody) {
+pub(crate) async fn restart(world: &mut World, custody: &TestCustody) {
     world.store = world.store.restart();
     custody.0.lock().unwrap().plan = None;
     let engine = Engine::open_under(world.store.clone(), world.clock.clone(), custody.root_keys()).unwrap();

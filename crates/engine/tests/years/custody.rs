@@ -63,4 +63,8 @@ impl Custody for TestCustody {
     fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
         self.call(|keys| keys.retain(|(kept, _)| *kept == version))
     }
+
+    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
+        Ok(Vec::new())
+    }
 }

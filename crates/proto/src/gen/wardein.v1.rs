@@ -5819,6 +5819,27 @@ pub struct SweepRequest {
     #[prost(bool, tag = "3")]
     pub clock_is_right: bool,
 }
+/// Next unused field number: 1.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupRequest {}
+/// A part of a backup, and how far it has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupResponse {
+    /// At most 5 MiB.
+    #[prost(bytes = "vec", tag = "1")]
+    pub part: ::prost::alloc::vec::Vec<u8>,
+    /// Rows so far.
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
+    /// Audit entries so far.
+    #[prost(uint64, tag = "3")]
+    pub audit_entries: u64,
+    /// The backup is complete with this part, and not before.
+    ///
+    /// Next unused field number: 5.
+    #[prost(bool, tag = "4")]
+    pub is_last: bool,
+}
 /// How far a sweep has come; the last one says so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SweepResponse {
@@ -5977,6 +5998,33 @@ pub mod storage_service_client {
                 .insert(GrpcMethod::new("wardein.v1.StorageService", "Sweep"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Takes a backup: all that is stored at one moment, sealed, with the custody file, so that the passphrase or key file opens it. The
+        /// parts, one behind the other, are the file for `wardein restore`. Other calls go on meanwhile. One that is not complete is of no use: it
+        /// is begun anew. One at a time; who takes its parts too slowly is refused (`backup-too-slow`, `backup-stalled`).
+        pub async fn backup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BackupResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.StorageService/Backup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.StorageService", "Backup"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -6014,6 +6062,19 @@ pub mod storage_service_server {
             &self,
             request: tonic::Request<super::SweepRequest>,
         ) -> std::result::Result<tonic::Response<Self::SweepStream>, tonic::Status>;
+        /// Server streaming response type for the Backup method.
+        type BackupStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BackupResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Takes a backup: all that is stored at one moment, sealed, with the custody file, so that the passphrase or key file opens it. The
+        /// parts, one behind the other, are the file for `wardein restore`. Other calls go on meanwhile. One that is not complete is of no use: it
+        /// is begun anew. One at a time; who takes its parts too slowly is refused (`backup-too-slow`, `backup-stalled`).
+        async fn backup(
+            &self,
+            request: tonic::Request<super::BackupRequest>,
+        ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
     }
     /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone.
     #[derive(Debug)]
@@ -6169,6 +6230,52 @@ pub mod storage_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SweepSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.StorageService/Backup" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackupSvc<T: StorageService>(pub Arc<T>);
+                    impl<
+                        T: StorageService,
+                    > tonic::server::ServerStreamingService<super::BackupRequest>
+                    for BackupSvc<T> {
+                        type Response = super::BackupResponse;
+                        type ResponseStream = T::BackupStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BackupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as StorageService>::backup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackupSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

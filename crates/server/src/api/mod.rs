@@ -3,6 +3,7 @@
 mod admin;
 mod attestation;
 mod audit;
+mod backup;
 mod certificates;
 mod device;
 mod health;

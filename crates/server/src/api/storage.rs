@@ -1,5 +1,6 @@
 //! `StorageService`.
 
+use super::backup::{Parts, parts};
 use super::{Api, reply};
 use crate::convert::parse_optional;
 use crate::request::Context;
@@ -59,6 +60,20 @@ impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C
             Ok(self.clone().swept(sweep, per_second, caller.request_id.clone()))
         };
         reply(begin())
+    }
+
+    type BackupStream = Parts;
+
+    async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<Parts>, Status> {
+        let begin = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (engine, by, held) =
+                (self.shared.engine.clone(), caller.clone(), self.shared.limits.backup_held);
+            let work = async move { engine.begin_backup(&by, held).await };
+            let backup = self.finish(Some((caller.clone(), Method::Backup)), work).await?;
+            Ok(parts(self.clone(), caller, backup))
+        };
+        reply(begin.await)
     }
 }
 

@@ -56,6 +56,24 @@ async fn sweep() {
     assert!(again.message().await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn backup() {
+    let world = World::new().await;
+    let ask = v1::BackupRequest::default;
+    let fixed = (Code::FailedPrecondition, "custody-fixed", "cannot be changed");
+    let denied = (Code::PermissionDenied, "role-denied", "may not call");
+    let rows = [
+        ("a root key that is kept elsewhere", &world.admin, ask(), fixed),
+        ("a tenant's administrator", &world.tenant_admin, ask(), denied),
+        ("a station", &world.station, ask(), denied),
+        ("a platform", &world.platform, ask(), denied),
+        ("an auditor", &world.auditor, ask(), denied),
+    ];
+    world.refuses(Method::Backup, rows).await;
+    // What was refused keeps the next from nothing.
+    world.refuses(Method::Backup, [("again", &world.admin, ask(), fixed)]).await;
+}
+
 /// The server sweeps by itself, whoever asks for it or not.
 #[tokio::test]
 async fn by_itself() {

@@ -14,7 +14,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use ::sled::{Db, Tree};
-use wardein_engine::port::{Change, CommitError, Row, Store, StoreError, Table};
+use wardein_engine::port::{Change, CommitError, Row, Snapshot, Store, StoreError, Table};
 
 use crate::open::{OpenError, Options};
 use crate::place::{self, Lock, Reserve};
@@ -137,6 +137,11 @@ impl Store for SledStore {
 
     fn last_audit(&self) -> Result<u64, StoreError> {
         Ok(self.shared.read()?.as_ref().map_or(0, |state| state.last))
+    }
+
+    /// sled has no snapshots: one moment could only be held by making all commits wait.
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
+        Ok(None)
     }
 
     fn commit(&self, change: Change) -> impl Future<Output = Result<(), CommitError>> + Send {

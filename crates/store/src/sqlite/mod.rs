@@ -3,16 +3,18 @@
 //! What: one writing connection in a thread of its own, reading connections for everybody else; WAL lets neither wait for the
 //! other. What it does not do: no memory-mapped reads, as a failing disk would then be a signal instead of an error.
 
+mod read;
 mod readers;
 mod schema;
+mod snapshot;
 mod writer;
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{OptionalExtension, Row as Record, params};
-use wardein_engine::port::{Change, CommitError, Row, Store, StoreError, Table};
+use wardein_engine::port::{Change, CommitError, Row, Snapshot, Store, StoreError, Table};
 
 use crate::open::{OpenError, Options};
 use crate::place::{Lock, Reserve};
@@ -29,6 +31,8 @@ pub struct SqliteStore {
     readers: Readers,
     down: Arc<Down>,
     reserve: Reserve,
+    /// How many pages the write-ahead log has.
+    log: Arc<AtomicI32>,
     _lock: Lock,
 }
 
@@ -45,9 +49,10 @@ impl SqliteStore {
         schema::prepare(path)?;
         let down = Arc::new(Down::default());
         let reserve = Reserve::new(path, options.reserve);
-        let writer = SqliteWriter::open(path, options, reserve.clone(), Arc::clone(&down))?;
+        let log = Arc::default();
+        let writer = SqliteWriter::open(path, options, reserve.clone(), Arc::clone(&down), Arc::clone(&log))?;
         let readers = Readers::open(path, options)?;
-        Ok(Self { queue: Queue::start(path, writer)?, readers, down, reserve, _lock: lock })
+        Ok(Self { queue: Queue::start(path, writer)?, readers, down, reserve, log, _lock: lock })
     }
 
     /// Whether it would take a change now, and if not, why and what to do: for readiness. A writer that failed is made to
@@ -83,11 +88,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        self.readers.read(|reader| {
-            let mut get =
-                reader.prepare_cached("SELECT version, value FROM rows WHERE tbl = ?1 AND key = ?2")?;
-            get.query_row(params![table as u8, key], |record| row(record, 0)).optional()
-        })
+        self.readers.read(|reader| read::get(reader, table, key))
     }
 
     fn scan(
@@ -101,39 +102,20 @@ impl Store for SqliteStore {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let keyed = |record: &Record<'_>| Ok((record.get(0)?, row(record, 1)?));
-        self.readers.read(|reader| match &range.high {
-            Some(high) => reader
-                .prepare_cached(
-                    "SELECT key, version, value FROM rows WHERE tbl = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?4",
-                )?
-                .query_map(params![table as u8, range.low, high, limit], keyed)?
-                .collect(),
-            None => reader
-                .prepare_cached(
-                    "SELECT key, version, value FROM rows WHERE tbl = ?1 AND key >= ?2 ORDER BY key LIMIT ?3",
-                )?
-                .query_map(params![table as u8, range.low, limit], keyed)?
-                .collect(),
-        })
+        self.readers.read(|reader| read::scan(reader, table, &range, limit))
     }
 
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.readers.read(|reader| {
-            reader
-                .prepare_cached("SELECT seq, entry FROM audit WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?
-                .query_map([from, limit], |record| {
-                    Ok((record.get::<_, i64>(0)?.cast_unsigned(), record.get(1)?))
-                })?
-                .collect()
-        })
+        self.readers.read(|reader| read::audit(reader, from, limit))
     }
 
     fn last_audit(&self) -> Result<u64, StoreError> {
-        self.readers.read(schema::last_audit)
+        self.readers.read(read::last_audit)
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
+        let snapshot = self.readers.snapshot(Arc::clone(&self.log))?;
+        Ok(Some(Box::new(snapshot)))
     }
 
     fn commit(&self, change: Change) -> impl Future<Output = Result<(), CommitError>> + Send {
@@ -158,10 +140,6 @@ impl Down {
         // What it holds is whole whoever panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn row(record: &Record<'_>, at: usize) -> rusqlite::Result<Row> {
-    Ok(Row { version: record.get::<_, i64>(at)?.cast_unsigned(), value: record.get(at + 1)? })
 }
 
 pub(crate) const AUDIT_GAP: &str = "the audit log has gaps";

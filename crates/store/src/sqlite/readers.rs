@@ -1,12 +1,14 @@
 //! Connections that read.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicI32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use wardein_engine::port::StoreError;
 
 use super::schema;
+use super::snapshot::SqliteSnapshot;
 use crate::open::{OpenError, Options};
 
 /// As many reading connections as there were readers at once, up to [`KEPT`] of them kept.
@@ -45,6 +47,13 @@ impl Readers {
         // One that failed is closed instead.
         self.keep(connection);
         Ok(found)
+    }
+
+    /// One moment, on a connection of its own; `log` counts the pages of the write-ahead log.
+    pub(super) fn snapshot(&self, log: Arc<AtomicI32>) -> Result<SqliteSnapshot, StoreError> {
+        let told = |error: rusqlite::Error| StoreError(format!("{}: {error}", self.path.display()));
+        let connection = schema::reader(&self.path, self.cache).map_err(told)?;
+        SqliteSnapshot::begin(self.path.clone(), connection, log)
     }
 
     fn keep(&self, connection: Connection) {

@@ -38,18 +38,14 @@ pub(super) fn writer(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache)?;
     // The log is synced at each commit (sqlite.org/pragma.html#pragma_synchronous): what was acknowledged survives power loss.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What the log grew to while a backup was taken is given back when it begins anew.
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     Ok(connection)
 }
 
 /// A connection that reads.
 pub(super) fn reader(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, cache)
-}
-
-/// The number of the last audit entry, 0 where there is none.
-pub(super) fn last_audit(connection: &Connection) -> rusqlite::Result<u64> {
-    let mut last = connection.prepare_cached("SELECT max(seq) FROM audit")?;
-    Ok(last.query_row((), |record| record.get::<_, Option<i64>>(0))?.unwrap_or(0).cast_unsigned())
 }
 
 #[derive(PartialEq, Eq)]
@@ -157,5 +153,8 @@ const APPLICATION: i32 = 0x5741_5244;
 /// The format of the tables. A release reads all formats up to its own.
 const FORMAT: u32 = 1;
 
+/// What stays of the write-ahead log's file, however long it was: twice what it comes to before it is copied.
+const LOG_BYTES: u32 = 128 << 20;
+
 /// A row of 2.5 KB dirties one page, and that is what is logged; pages of 8 KiB took 30 µs a commit instead of 25.
-const PAGE: u32 = 4096;
+pub(super) const PAGE: u32 = 4096;

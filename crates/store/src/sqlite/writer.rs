@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use wardein_engine::port::{Change, Check, CommitError, Expect, Table, Write};
 
-use super::{Down, schema};
+use super::{Down, read, schema};
 use crate::open::{OpenError, Options};
 use crate::place::Reserve;
 use crate::queue::{Fault, Writer};
@@ -34,6 +34,7 @@ impl SqliteWriter {
         options: &Options,
         reserve: Reserve,
         down: Arc<Down>,
+        log: Arc<AtomicI32>,
     ) -> Result<Self, OpenError> {
         let mut writer = Self {
             path: path.to_owned(),
@@ -43,7 +44,7 @@ impl SqliteWriter {
             down,
             tried: Instant::now(),
             last: 0,
-            log: Arc::default(),
+            log,
         };
         writer.connect().map_err(|error| OpenError::failed(path, error))?;
         Ok(writer)
@@ -57,7 +58,7 @@ impl SqliteWriter {
             log.store(pages, Ordering::Relaxed);
             Ok(())
         }))?;
-        self.last = schema::last_audit(&connection)?;
+        self.last = read::last_audit(&connection)?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -135,13 +136,18 @@ impl Writer for SqliteWriter {
             return;
         }
         let Some(connection) = &self.connection else { return };
-        let done = connection
-            .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
-            .and_then(|mut checkpoint| checkpoint.query_row((), |_| Ok(())));
-        self.log.store(0, Ordering::Relaxed);
-        if let Err(error) = done {
-            // Nothing is lost, the log has it all; but what else would fail is better found out before the next group.
-            self.fail(&error, false);
+        let done = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)").and_then(|mut checkpoint| {
+            checkpoint.query_row((), |record| Ok((record.get::<_, i32>(1)?, record.get::<_, i32>(2)?)))
+        });
+        match done {
+            // A snapshot is held: the log goes on from here.
+            Ok((pages, copied)) if copied < pages => self.log.store(pages, Ordering::Relaxed),
+            Ok(_) => self.log.store(0, Ordering::Relaxed),
+            Err(error) => {
+                self.log.store(0, Ordering::Relaxed);
+                // Nothing is lost, the log has it all; but what else would fail is better found out before the next group.
+                self.fail(&error, false);
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ macro_rules! store_contract_tests {
             scans_by_prefix, scans_page_by_page, audit_has_no_gaps, audit_has_no_gaps_across_groups, bounds,
             a_key_twice_in_a_change, large_values, everything_survives_reopening, no_increment_is_lost,
             one_wins_an_insert, dropped_futures_harm_nothing, reads_while_writing_see_whole_changes,
-            many_writes_in_a_change,
+            many_writes_in_a_change, a_snapshot_is_of_one_moment,
         }
     };
     (@each $fixture:expr, $($case:ident,)*) => {$(

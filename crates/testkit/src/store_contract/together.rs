@@ -149,3 +149,54 @@ pub fn reads_while_writing_see_whole_changes(fixture: &impl Fixture) {
     done.store(true, Ordering::Release);
     readers.into_iter().for_each(|reader| reader.join().unwrap());
 }
+
+/// A snapshot shows what was there when it was taken, all of it and nothing else, and no commit waits for it. A store that has none
+/// says so each time.
+pub fn a_snapshot_is_of_one_moment(fixture: &impl Fixture) {
+    let store = fixture.open();
+    let mut change = Change::default();
+    for n in 0..100_u8 {
+        change.insert(T, vec![n], vec![n; 3000]);
+        change.audit.push(vec![n]);
+    }
+    change.insert(Table::Tenant, b"t".to_vec(), b"one".to_vec());
+    block_on(store.commit(change)).unwrap();
+    let Some(snapshot) = store.snapshot().unwrap() else {
+        assert!(store.snapshot().unwrap().is_none());
+        return;
+    };
+    for round in 0..3_u8 {
+        let mut change = Change::default();
+        for n in 0..50_u8 {
+            match round {
+                0 => change.update(T, vec![n], 1, b"later".to_vec()),
+                1 => change.delete(T, vec![n], 2),
+                _ => change.insert(T, vec![n, n], b"new".to_vec()),
+            }
+            change.audit.push(b"later".to_vec());
+        }
+        block_on(store.commit(change)).unwrap();
+    }
+    assert!(snapshot.held() > 0, "what came since is told");
+    let (mut seen, mut after) = (0_u8, None::<Vec<u8>>);
+    loop {
+        let page = snapshot.scan(T, after.as_deref(), 7).unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for (key, row) in page {
+            assert_eq!((key, row.version, row.value), (vec![seen], 1, vec![seen; 3000]));
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 100);
+    assert_eq!(snapshot.scan(Table::Tenant, None, 9).unwrap()[0].1.value, b"one");
+    let entries = snapshot.audit(1, 1000).unwrap();
+    assert_eq!((entries.len(), entries[99].clone()), (100, (100, vec![99])));
+    assert_eq!(snapshot.audit(99, 1).unwrap(), [(99, vec![98])]);
+    assert_eq!(store.last_audit(), Ok(250));
+    let second = store.snapshot().unwrap().unwrap();
+    assert_eq!(second.scan(T, None, 1000).unwrap().len(), 100);
+    assert_eq!(second.audit(1, 1000).unwrap().len(), 250);
+    drop((snapshot, second));
+    put(&store, Table::Tenant, b"u", Expect::Absent, b"").unwrap();
+}

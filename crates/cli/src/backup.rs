@@ -1,0 +1,183 @@
+//! `wardein backup` and the arguments of `wardein restore`.
+
+use crate::args::PlaceArgs;
+use crate::connection::ConnectArgs;
+use crate::files::{PRIVATE, sync_directory};
+use crate::{Failure, Output, PassphraseArgs, Record};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use wardein_client::v1;
+
+/// `wardein backup`.
+///
+/// It is of one moment, sealed under the root key, and has the custody file in it: `wardein restore` opens it with the passphrase or key file
+/// of now, and with nothing else. Neither a key file, nor wardein.toml, nor operators' keys are in it.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to make, for its owner alone; it must not be there yet. Until it is complete it is called FILE.partial
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// `wardein restore`.
+///
+/// It works without a service. The authority that comes of it knows nothing of what was done after the backup; it takes nothing of keys that
+/// devices agreed on before but a rekey, which they do by themselves. It has an administrator of its own, whose key is admin.key.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The file that `wardein backup` wrote
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+    /// The directory to make; it must not exist, or be empty
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The passphrase that the root key was under when the backup was taken, which is asked for where neither file nor descriptor is given
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// The key file that the root key was under when the backup was taken
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    pub key_file: Option<PathBuf>,
+    /// Where it is to be found
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Taken {
+    file: PathBuf,
+    bytes: u64,
+    rows: u64,
+    audit_entries: u64,
+}
+
+impl Record for Taken {
+    const HEADS: &'static [&'static str] = &["file", "bytes", "rows", "audit entries"];
+
+    fn cells(&self) -> Vec<String> {
+        let numbers = [self.bytes, self.rows, self.audit_entries].map(|number| number.to_string());
+        std::iter::once(self.file.display().to_string()).chain(numbers).collect()
+    }
+}
+
+impl BackupArgs {
+    pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
+        let mut file = Partial::new(&self.out)?;
+        let session = self.connect.open().await?;
+        let asked = session.connection.storage().backup(v1::BackupRequest {}).await;
+        let mut parts = asked.map_err(Failure::of_call)?.into_inner();
+        let progress = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec}; {msg}") {
+            progress.set_style(style);
+        }
+        while let Some(answer) = parts.message().await.map_err(Failure::of_call)? {
+            let v1::BackupResponse { part, rows, audit_entries, is_last } = answer;
+            file.write(&part)?;
+            progress.set_position(file.bytes);
+            progress.set_message(format!("{rows} rows, {audit_entries} audit entries"));
+            if is_last {
+                progress.finish_and_clear();
+                let bytes = file.finish()?;
+                return out.one(&Taken { file: self.out, bytes, rows, audit_entries });
+            }
+        }
+        Err(Failure::Unreachable(
+            "the backup was cut short, and nothing is left of it; begin it anew".to_owned(),
+        ))
+    }
+}
+
+/// A file that takes its name when it is complete, and is removed where it never is.
+struct Partial {
+    path: PathBuf,
+    partial: PathBuf,
+    file: File,
+    bytes: u64,
+    is_done: bool,
+}
+
+impl Partial {
+    fn new(path: &Path) -> Result<Self, Failure> {
+        refuse_if_there(path)?;
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(&partial);
+        let file = file.map_err(|error| Failure::file("write", &partial, error))?;
+        // What a crash left is written over, and what another process is writing is not.
+        file.try_lock().map_err(|_| {
+            Failure::Failed(format!("another backup is being written to {}", partial.display()))
+        })?;
+        file.set_len(0).map_err(|error| Failure::file("write", &partial, error))?;
+        Ok(Self { path: path.to_owned(), partial, file, bytes: 0, is_done: false })
+    }
+
+    fn write(&mut self, part: &[u8]) -> Result<(), Failure> {
+        self.file.write_all(part).map_err(|error| Failure::file("write", &self.partial, error))?;
+        self.bytes += part.len() as u64;
+        Ok(())
+    }
+
+    /// Syncs it and gives it its name; its bytes.
+    fn finish(mut self) -> Result<u64, Failure> {
+        self.file.sync_all().map_err(|error| Failure::file("write", &self.partial, error))?;
+        refuse_if_there(&self.path)?;
+        fs::rename(&self.partial, &self.path)
+            .map_err(|error| Failure::file("give its name to", &self.partial, error))?;
+        self.is_done = true;
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_directory(parent.unwrap_or(Path::new(".")))?;
+        Ok(self.bytes)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_done {
+            // Half a backup opens nothing; where it cannot be removed the next one writes over it.
+            drop(fs::remove_file(&self.partial));
+        }
+    }
+}
+
+fn refuse_if_there(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Failure::Failed(format!("{} is there already; name another file", path.display()))),
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_complete_and_leaves_nothing_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, partial) = (directory.path().join("b"), directory.path().join("b.partial"));
+        fs::write(&partial, b"what a crash left, which is longer").unwrap();
+        let mut file = Partial::new(&path).unwrap();
+        file.write(b"half").unwrap();
+        assert!(Partial::new(&path).is_err(), "another is at work");
+        drop(file);
+        assert!(!partial.exists() && !path.exists());
+
+        let mut file = Partial::new(&path).unwrap();
+        file.write(b"who").unwrap();
+        file.write(b"le").unwrap();
+        assert!(!path.exists());
+        assert_eq!(file.finish().unwrap(), 5);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!partial.exists());
+        assert!(Partial::new(&path).is_err(), "nothing is written over");
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+}

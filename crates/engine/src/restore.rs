@@ -1,0 +1,158 @@
+//! Restoring from a backup: all of it into an empty store, as an authority that takes nothing of keys from before but a `rekey`.
+
+use crate::audit;
+use crate::authority::{Authority, place};
+use crate::backup::form::{Head, Item, Opener, damaged};
+use crate::error::{Error, Kind};
+use crate::found::{Founded, NewAdministrator};
+use crate::port::{Change, Clock, RootKey, Store, Table};
+use crate::rows::{self, AUTHORITY, AuthorityRow};
+use crate::seal::Keyring;
+use std::io::Read;
+use wardein_crypto::{Entropy, Secret, SystemEntropy};
+use wardein_domain::{Actor, AuditEntry, Event, Outcome};
+
+/// A backup whose front was read.
+pub struct Restoring<R> {
+    head: Head,
+    from: R,
+}
+
+/// What restoring leaves outside of the store.
+pub struct Restored {
+    /// What founding once left, but for the administrator, who is a new one.
+    pub founded: Founded,
+    /// Rows of the backup.
+    pub rows: u64,
+    /// Audit entries of the backup.
+    pub audit_entries: u64,
+}
+
+impl<R: Read> Restoring<R> {
+    /// Reads what stands in front.
+    pub fn begin(mut from: R) -> Result<Self, Error> {
+        Ok(Self { head: Head::read(&mut from)?, from })
+    }
+
+    /// The custody file that was wrapped for the passphrase or key file of then.
+    pub fn custody(&self) -> &[u8] {
+        &self.head.custody
+    }
+
+    /// When the backup was taken, in Unix milliseconds. It is sure only when all was applied.
+    pub fn taken_ms(&self) -> u64 {
+        self.head.taken_ms
+    }
+
+    /// Applies all of it to a store that is empty. The authority's own row comes last: before it, the store holds no authority.
+    /// `progress` hears of rows and audit entries so far.
+    pub async fn apply(
+        self,
+        store: &impl Store,
+        clock: &impl Clock,
+        root_keys: impl IntoIterator<Item = RootKey>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Restored, Error> {
+        if store.get(Table::Authority, AUTHORITY)?.is_some() || store.last_audit()? != 0 {
+            return Err(Error::new(Kind::Exists, "founded-already", "the store is not empty"));
+        }
+        let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
+        let Self { head, from } = self;
+        let mut opener = Opener::new(&root, &head, from)?;
+        let mut applied = Applied::default();
+        while let Some(plain) = opener.next()? {
+            let mut rest = &plain[..];
+            while !rest.is_empty() {
+                let (item, behind) = Item::take(rest)?;
+                applied.add(item)?;
+                rest = behind;
+                if applied.weight >= FULL {
+                    store.commit(std::mem::take(&mut applied.change)).await?;
+                    applied.weight = 0;
+                    progress(applied.rows, applied.entries);
+                }
+            }
+        }
+        store.commit(std::mem::take(&mut applied.change)).await?;
+        progress(applied.rows, applied.entries);
+        applied.end(store, clock, &root, head.taken_ms).await
+    }
+}
+
+/// What was applied so far.
+#[derive(Default)]
+struct Applied {
+    change: Change,
+    weight: usize,
+    rows: u64,
+    entries: u64,
+    /// The latest time in the audit log, in Unix seconds.
+    latest: u64,
+    authority: Option<AuthorityRow>,
+}
+
+impl Applied {
+    fn add(&mut self, item: Item<'_>) -> Result<(), Error> {
+        match item {
+            Item::Row { table, key, value } => {
+                let table = Item::table(table)?;
+                self.rows += 1;
+                self.weight += ROW + key.len() + value.len();
+                if (table, key) == (Table::Authority, AUTHORITY) {
+                    self.authority = Some(rows::decode(table, value)?);
+                } else {
+                    self.change.insert(table, key.to_vec(), value.to_vec());
+                }
+            }
+            Item::Entry(entry) => {
+                self.entries += 1;
+                self.weight += ROW + entry.len();
+                self.latest = self.latest.max(audit::time_of(entry)? / 1000);
+                self.change.audit.push(entry.to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an authority of it: with another challenge key, so that no request that was recorded counts, with the mark that all keys
+    /// from before are stale, and with an administrator, whose key can be in no backup.
+    async fn end(
+        self,
+        store: &impl Store,
+        clock: &impl Clock,
+        root: &Keyring,
+        taken_ms: u64,
+    ) -> Result<Restored, Error> {
+        let Self { authority, rows: count, entries: audit_entries, latest, .. } = self;
+        let mut row = authority.ok_or_else(|| damaged("it holds no authority"))?;
+        let now_ms = clock.now_ms();
+        // Above what it was, and above every second in which a key was agreed, whatever the clock says now.
+        row.restored_at = (now_ms / 1000).max(latest).max(row.restored_at.saturating_add(1));
+        let challenge: Secret<32> =
+            SystemEntropy::default().secret().map_err(|_| Error::internal("no entropy for keys"))?;
+        row.challenge_key = root.seal(place("challenge"), challenge.expose())?;
+        let authority = Authority::open(root, &row)?;
+
+        let mut change = Change::default();
+        let name = format!("restored-{}", row.restored_at).parse().map_err(Error::internal)?;
+        let ca = authority.infrastructure.certificate().validity();
+        let administrator =
+            NewAdministrator::certify(&authority.infrastructure, name, now_ms / 1000, ca, &mut change)?;
+        let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
+        let founded = Founded::new(ders, authority.bundle.identity_key, administrator)?;
+        change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&row)?);
+        let entry = AuditEntry::new(now_ms, &Actor::System, Event::Restored, "authority", Outcome::Done, "");
+        change.record(&entry.with(format_args!(
+            "from a backup of Unix ms {taken_ms}: {count} rows, {audit_entries} audit entries; new administrator {}",
+            founded.admin.serial
+        )))?;
+        store.commit(change).await?;
+        Ok(Restored { founded, rows: count, audit_entries })
+    }
+}
+
+/// Bytes with which a change is full.
+const FULL: usize = 2 << 20;
+
+/// What a row weighs beside its bytes, so that a change has at most some ten thousand.
+const ROW: usize = 128;

@@ -1,0 +1,102 @@
+//! `wardein restore`: makes an authority of a backup, whole or not at all, as [`Founding`] says.
+
+use crate::custody::Custodian;
+use crate::founding::{Founding, usage};
+use crate::home::{self, Home, failed};
+use crate::init::{configuration, write_files};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use wardein_cli::config::Config;
+use wardein_cli::{Failure, Output, RestoreArgs};
+use wardein_crypto::SystemEntropy;
+use wardein_custody::{Kind, Opened, Protection};
+use wardein_engine::port::SystemClock;
+use wardein_engine::{Engine, Restored, Restoring};
+
+/// What a script learns of it.
+#[derive(Serialize)]
+struct Made<'a> {
+    directory: &'a Path,
+    endpoint: &'a str,
+    taken_at: u64,
+    rows: u64,
+    audit_entries: u64,
+    administrator_serial: String,
+}
+
+pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
+    let file = File::open(&args.from).map_err(|error| Failure::file("read", &args.from, error))?;
+    let told = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", args.from.display()));
+    let restoring = Restoring::begin(BufReader::new(file)).map_err(|error| told(&error))?;
+    let founding = Founding::begin(&args.dir)?;
+    let config = configuration(&args.place, args.key_file.as_deref())?;
+    let home = Home::new(founding.beside().to_owned(), config);
+    let custody = home.custody();
+    wardein_custody::put(&custody, restoring.custody(), &mut SystemEntropy::default()).map_err(failed)?;
+    let custodian = Custodian(open(&custody, &args)?);
+    let taken_at = restoring.taken_ms() / 1000;
+    let restored = apply(&home, restoring, custodian).map_err(|error| told(&error))?;
+    write_files(&home, &restored.founded)?;
+    founding.finish()?;
+
+    let Restored { founded, rows, audit_entries } = restored;
+    let (directory, config) = (args.dir.display(), Config::FILE);
+    let serial = founded.admin.serial;
+    let made = Made {
+        directory: &args.dir,
+        endpoint: &home.config.network.endpoint,
+        taken_at,
+        rows,
+        audit_entries,
+        administrator_serial: serial.to_string(),
+    };
+    let words = format!(
+        "Restored the authority in {directory} from a backup of Unix second {taken_at}: {rows} rows, {audit_entries} audit entries.\n\
+         \n\
+         It knows nothing of what was done since: revoke and suspend again what was revoked and suspended after that.\n\
+         Devices rekey by themselves when they next call; those that rekeyed since are told `keys-after-backup`.\n\
+         Administrator {name} ({serial}) is new: admin.pem and admin.key.\n\
+         \n\
+         Next: look over {directory}/{config}, then start it, and see that the authority that this was a copy of never runs again:\n\
+         \x20 wardein serve --config {directory}/{config}",
+        name = founded.admin.name,
+    );
+    out.say(&words, &made)
+}
+
+fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
+    let protection = match (wardein_custody::kind(custody).map_err(failed)?, &args.key_file) {
+        (Kind::KeyFile, Some(path)) => Protection::KeyFile(PathBuf::from(path)),
+        (Kind::KeyFile, None) => {
+            return Err(usage("the root key of this backup is under a key file; name it: --key-file"));
+        }
+        (Kind::Passphrase, None) => {
+            Protection::Passphrase(home::source(&args.passphrase).read().map_err(failed)?)
+        }
+        (Kind::Passphrase, Some(_)) => {
+            return Err(usage("--key-file: the root key of this backup is under a passphrase"));
+        }
+    };
+    wardein_custody::open(custody, &protection).map_err(failed)
+}
+
+/// Fills the store and looks whether it opens. When this returns, it is closed and durable.
+fn apply(home: &Home, restoring: Restoring<impl Read>, custodian: Custodian) -> Result<Restored, Failure> {
+    let store = home.open_store()?;
+    let progress = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}; {msg}") {
+        progress.set_style(style);
+    }
+    let tell = |rows, entries| {
+        progress.set_position(rows);
+        progress.set_message(format!("{entries} audit entries"));
+    };
+    let applied = restoring.apply(&store, &SystemClock, custodian.root_keys(), tell);
+    let restored = wardein_cli::block_on(async { applied.await.map_err(failed) })?;
+    progress.finish_and_clear();
+    drop(Engine::open_under(store, SystemClock, custodian.root_keys()).map_err(failed)?);
+    Ok(restored)
+}
