@@ -110,6 +110,35 @@ fn the_reserve_refuses_writes_and_not_reads() {
     }
 }
 
+/// SQLite's log is copied into the file beside the commits, and begins anew though they never pause.
+#[test]
+fn the_log_does_not_grow_with_what_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("store");
+    let store = open(Kind::Sqlite, &path).unwrap();
+    const VALUE: usize = 64 << 10;
+    let (mut written, mut longest) = (0, 0);
+    for version in 0..4_u64 {
+        for key in 0..800_u64 {
+            let (key, value) = (key.to_be_bytes().to_vec(), vec![version as u8; VALUE]);
+            let mut change = Change::default();
+            match version {
+                0 => change.insert(Table::Device, key, value),
+                version => change.update(Table::Device, key, version, value),
+            }
+            block_on(store.commit(change)).unwrap();
+            written += VALUE as u64;
+            longest = longest.max(std::fs::metadata(place.path().join("store-wal")).unwrap().len());
+        }
+    }
+    // It is full at 64 MiB, and grows a little while it is copied.
+    assert!(longest > 64 << 20 && longest < written * 3 / 4, "{longest} of {written}");
+    drop(store);
+    let store = open(Kind::Sqlite, &path).unwrap();
+    store.verify().unwrap();
+    assert_eq!(store.get(Table::Device, &7_u64.to_be_bytes()).unwrap().unwrap().value, vec![3; VALUE]);
+}
+
 /// The disk fills up to its last byte, as no reserve is kept: nothing that was acknowledged is lost, and SQLite goes on in
 /// place once there is room, sled after it was opened again.
 #[test]

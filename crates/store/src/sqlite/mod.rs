@@ -3,6 +3,7 @@
 //! What: one writing connection in a thread of its own, reading connections for everybody else; WAL lets neither wait for the
 //! other. What it does not do: no memory-mapped reads, as a failing disk would then be a signal instead of an error.
 
+mod copier;
 mod read;
 mod readers;
 mod schema;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use wardein_engine::port::{Change, Check, CommitError, Expect, Table, Write};
 
+use super::copier::{self, Bulk, Copier};
 use super::{Down, read, schema};
 use crate::open::{OpenError, Options};
 use crate::place::Reserve;
@@ -26,6 +27,9 @@ pub(super) struct SqliteWriter {
     last: u64,
     /// How many pages the write-ahead log has.
     log: Arc<AtomicI32>,
+    /// At how many it is copied into the file.
+    full: i32,
+    copier: Copier,
 }
 
 impl SqliteWriter {
@@ -45,6 +49,8 @@ impl SqliteWriter {
             tried: Instant::now(),
             last: 0,
             log,
+            full: LOG_PAGES,
+            copier: Copier::new(path),
         };
         writer.connect().map_err(|error| OpenError::failed(path, error))?;
         Ok(writer)
@@ -132,16 +138,17 @@ impl Writer for SqliteWriter {
     }
 
     fn rest(&mut self) {
-        if self.log.load(Ordering::Relaxed) < LOG_PAGES {
+        if self.log.load(Ordering::Relaxed) < self.full || self.copier.poll() == Bulk::UnderWay {
             return;
         }
         let Some(connection) = &self.connection else { return };
-        let done = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)").and_then(|mut checkpoint| {
-            checkpoint.query_row((), |record| Ok((record.get::<_, i32>(1)?, record.get::<_, i32>(2)?)))
-        });
-        match done {
+        self.full = LOG_PAGES;
+        match copier::checkpoint(connection) {
             // A snapshot is held: the log goes on from here.
-            Ok((pages, copied)) if copied < pages => self.log.store(pages, Ordering::Relaxed),
+            Ok((pages, copied)) if copied < pages => {
+                self.log.store(pages, Ordering::Relaxed);
+                self.full = pages.saturating_add(LOG_PAGES);
+            }
             Ok(_) => self.log.store(0, Ordering::Relaxed),
             Err(error) => {
                 self.log.store(0, Ordering::Relaxed);

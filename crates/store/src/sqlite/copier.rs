@@ -1,0 +1,72 @@
+//! The bulk of the write-ahead log, copied into the file beside the commits.
+//!
+//! Copying a whole log takes the writer tens of milliseconds, in which nobody is answered. So another connection copies what was
+//! logged so far (sqlite.org/c3ref/wal_checkpoint_v2.html, "PASSIVE": nobody waits for it), and leaves to the writer what came in meanwhile:
+//! the log begins anew only where a commit finds all of it copied.
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use super::schema;
+
+/// At most one copying at a time. Dropping it waits for the end, so that nobody has the file open any more.
+pub(super) struct Copier {
+    path: PathBuf,
+    copying: Option<JoinHandle<()>>,
+}
+
+/// How far the copying is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bulk {
+    /// It goes on beside.
+    UnderWay,
+    /// It is over, or could not begin; what is left is the writer's.
+    Over,
+}
+
+impl Copier {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), copying: None }
+    }
+
+    /// Begins, or tells whether what was begun is over.
+    pub(super) fn poll(&mut self) -> Bulk {
+        match self.copying.take() {
+            Some(copying) if copying.is_finished() => Bulk::Over,
+            Some(copying) => {
+                self.copying = Some(copying);
+                Bulk::UnderWay
+            }
+            None => {
+                let path = self.path.clone();
+                let copying = std::thread::Builder::new().name("store-copier".into()).spawn(move || {
+                    // What fails here fails for the writer too, who copies the rest and says so.
+                    let _ = schema::writer(&path, CACHE).and_then(|connection| checkpoint(&connection));
+                });
+                self.copying = copying.ok();
+                if self.copying.is_some() { Bulk::UnderWay } else { Bulk::Over }
+            }
+        }
+    }
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        if let Some(copying) = self.copying.take() {
+            // It has nothing to say.
+            let _ = copying.join();
+        }
+    }
+}
+
+/// Copies what nobody reads from the log any more; how many pages the log has, and how many of them are copied.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+    connection
+        .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
+        .query_row((), |record| Ok((record.get(1)?, record.get(2)?)))
+}
+
+/// A checkpoint reads the log, and keeps no page.
+const CACHE: u64 = 1 << 20;
