@@ -249,6 +249,40 @@ keys() {
 	holds "once, and nothing is left of a second attempt" test ! -e "$here/opened-again"
 }
 
+change_keys() {
+	local device=(wardein-device --dir "$here/devices/pump-003")
+	code 2 wardein key rotate --device pump-003 --tenant klinik-nord --reason drill </dev/null
+	holds "without --yes and without a terminal no keys are changed" grep -q 'nothing was done' "$here/said"
+	run wardein key rotate --device pump-003 --tenant klinik-nord --required --reason 'a drill' --yes
+	wardein --json key status --tenant klinik-nord --device pump-003 >"$here/said"
+	holds "the device may rekey, and nothing else" answers '.device.rekey == "required" and .device.generation == 1' "$here/said"
+	# Keys that are agreed in the very second of a rotation count as older.
+	sleep 1
+	run "${device[@]}" run --once
+	run wardein key status --tenant klinik-nord --device pump-003
+	wardein --json key status --tenant klinik-nord --device pump-003 >"$here/said"
+	holds "it did with its next request" answers '.device.rekey == "free" and .device.generation == 2' "$here/said"
+
+	# Beside an agent at work, as on a device in service.
+	"${device[@]}" run >"$here/agent.log" 2>&1 &
+	local agent=$! got=0
+	"${device[@]}" token --audience iot --nonce 00ff >"$here/token" || got=$?
+	kill -TERM "$agent"
+	wait "$agent" || true
+	((got == 0)) || fail "a token is made beside the agent"
+	run wardein trust verify-token --identity "$here/platform" --token-file "$here/token" --nonce 00ff | tee "$here/said"
+	holds "it logs in with its new keys, beside its agent" grep -q 'pump:pump-003' "$here/said"
+
+	run wardein key rotate --root --yes
+	show wardein key rotate --tenant klinik-nord --yes
+	wardein --json key rotate --tenant klinik-nord --yes >"$here/said"
+	holds "the root key is changed, and the tenant's, under which 25 devices are sealed anew" \
+		answers '.version == 2 and .sweep.renewed == 25 and .sweep.dropped == 1' "$here/said"
+	wardein --json key sweep --tenant klinik-nord >"$here/said"
+	holds "a sweep finds nothing left to do" answers '.devices == 25 and .renewed == 0 and .dropped == 0' "$here/said"
+	run "${device[@]}" authenticate
+}
+
 audit() {
 	run wardein device history pump-001 --tenant klinik-nord
 	wardein --json audit list >"$here/said"
@@ -278,6 +312,7 @@ part "a tenant, a station, a platform" administer
 part "a factory's batch of 25 devices, with two bad lines" batch
 part "three devices prove themselves, and are certified" prove
 part "a device logs in at the platform, and seals a value for it" keys
+part "keys are changed at every level while it serves" change_keys
 part "whom to trust, before and after a suspension" trust
 part "what the audit log says" audit
 part "it is stopped and started again" finish
