@@ -2,7 +2,7 @@
 
 use crate::world::{World, caller, name, order};
 use wardein_domain::{Method, Role, TenantId};
-use wardein_engine::{DeviceFilter, Error, Kind, Page};
+use wardein_engine::{DeviceFilter, Error, Kind, Page, RotationScope};
 
 const ALL: Page = Page { size: 1000, after: None };
 
@@ -61,6 +61,17 @@ async fn a_tenants_administrator_ends_at_its_tenant() {
             world.engine.list_certificates(&anna, tenant.clone(), None, ALL).err(),
             world.engine.get_device(&anna, name(tenant.as_str(), "pump")).err(),
             world.engine.list_audit(&anna, Some(tenant.clone()), None, 1, 10).await.err(),
+            world.engine.key_status(&anna, tenant.clone(), None, None).err(),
+            world
+                .engine
+                .rotate_keys(&anna, tenant.clone(), RotationScope::Tenant, false, "coup".parse().unwrap())
+                .await
+                .err(),
+            world
+                .engine
+                .readmit_device(&anna, name(tenant.as_str(), "pump"), false, "coup".parse().unwrap())
+                .await
+                .err(),
         ];
         for refusal in refusals {
             let refusal = refusal.unwrap();
