@@ -34,7 +34,7 @@ pub(crate) enum DeviceCommand {
     /// Bring a quarantined device back, or let a station enroll a device anew
     Readmit(state::ReadmitArgs),
     /// End a device's service as planned; it is out of trust for good
-    Retire(state::SetArgs),
+    Retire(state::RetireArgs),
     /// What happened to a device, without its signs of life
     History(HistoryArgs),
 }

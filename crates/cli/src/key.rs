@@ -3,6 +3,8 @@
 mod devices;
 mod storage;
 
+pub(crate) use storage::renew;
+
 use crate::connection::ConnectArgs;
 use crate::{Confirm, Failure, Output};
 use clap::{Args, Subcommand};

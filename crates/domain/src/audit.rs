@@ -82,6 +82,8 @@ events! {
     DeviceAuthenticated = "device.authenticate",
     /// A device's state was set by hand.
     DeviceStateSet = "device.set-state",
+    /// A device's keys were erased for good.
+    DeviceShredded = "device.shred",
     /// A device that was quarantined came back into trust, or may enroll anew.
     DeviceReadmitted = "device.readmit",
     /// A device agreed on keys anew.

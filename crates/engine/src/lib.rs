@@ -34,6 +34,7 @@ mod root_key;
 mod rows;
 mod rules;
 mod seal;
+mod shred;
 mod signing;
 mod spent;
 mod sweep;
@@ -56,6 +57,7 @@ pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
 pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use restore::{Restored, Restoring};
+pub use shred::Shredded;
 pub use signing::{
     EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply,
     SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,

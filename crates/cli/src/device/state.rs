@@ -2,8 +2,10 @@
 
 use super::Device;
 use crate::connection::ConnectArgs;
+use crate::key::renew;
 use crate::{Confirm, Failure, Output};
 use clap::Args;
+use serde::Serialize;
 use wardein_client::v1;
 
 #[derive(Debug, Args)]
@@ -26,6 +28,31 @@ pub(crate) struct ReadmitArgs {
     enroll_anew: bool,
     #[command(flatten)]
     set: SetArgs,
+}
+
+/// `wardein device retire`.
+///
+/// With --shred the device's keys are erased for good: its record is deleted, and then the key of its tenant and the root key are changed, so
+/// that nothing is left that opens what the disk may still have of it. Backups that were taken before keep what they have. It takes an
+/// administrator of the authority, and as long as a sweep of the tenant; where it is cut short, the same command goes on.
+#[derive(Debug, Args)]
+pub(crate) struct RetireArgs {
+    /// Erase its keys, too. What it sealed can be opened by nobody any more
+    #[arg(long)]
+    shred: bool,
+    /// With --shred: devices a second of the sweep, 1 to 100000
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    per_second: u32,
+    #[command(flatten)]
+    set: SetArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Shredded {
+    device_id: String,
+    state: String,
+    tenant_key: u32,
+    root_key: u32,
 }
 
 #[derive(Debug, Args)]
@@ -56,9 +83,29 @@ pub(super) async fn quarantine(args: SetArgs, out: Output) -> Result<(), Failure
     set(args.target, "quarantined", out).await
 }
 
-pub(super) async fn retire(args: SetArgs, out: Output) -> Result<(), Failure> {
-    args.confirm.ask(&format!("retire device {} for good", args.target.device))?;
-    set(args.target, "retired", out).await
+pub(super) async fn retire(args: RetireArgs, out: Output) -> Result<(), Failure> {
+    let RetireArgs { shred, per_second, set: SetArgs { confirm, target } } = args;
+    let device = &target.device;
+    if shred {
+        confirm.ask(&format!("retire device {device} for good and erase its keys"))?;
+        return erase(target, per_second, out).await;
+    }
+    confirm.ask(&format!("retire device {device} for good"))?;
+    set(target, "retired", out).await
+}
+
+async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), Failure> {
+    let ResumeArgs { device: device_id, tenant, reason, connect } = target;
+    let session = connect.open().await?;
+    let tenant = session.tenant(tenant)?;
+    let mut storage = session.connection.storage();
+    let request = v1::ShredDeviceRequest { tenant: tenant.clone(), device_id: device_id.clone(), reason };
+    let state = storage.shred_device(request).await.map_err(Failure::of_call)?.into_inner().state;
+    let (tenant_key, root_key) = renew(storage, tenant, per_second).await?;
+    let words = format!(
+        "device {device_id} is {state}; its keys are erased, and nothing is left that opens what the disk may still have of them"
+    );
+    out.say(&words, &Shredded { device_id, state, tenant_key, root_key })
 }
 
 pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failure> {

@@ -85,8 +85,7 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
     let session = args.connect.open().await?;
     let mut storage = session.connection.storage();
     let tenant = args.tenant.unwrap_or_default();
-    let request = v1::RotateStorageKeyRequest { tenant: tenant.clone() };
-    let answer = storage.rotate_storage_key(request).await.map_err(Failure::of_call)?.into_inner();
+    let version = change(&mut storage, &tenant).await?;
     let swept = match args.root {
         true => None,
         false => {
@@ -94,7 +93,27 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
             Some(sweep(storage, request).await?)
         }
     };
-    out.one(&Rotated { key, version: answer.version, sweep: swept })
+    out.one(&Rotated { key, version, sweep: swept })
+}
+
+/// Changes the key of a tenant, sweeps its rows, and changes the root key, so that nothing opens what was sealed before and is not
+/// stored any more. The numbers of the new versions.
+pub(crate) async fn renew(
+    mut storage: Storage,
+    tenant: String,
+    per_second: u32,
+) -> Result<(u32, u32), Failure> {
+    let tenant_key = change(&mut storage, &tenant).await?;
+    let request = v1::SweepRequest { tenant, per_second, clock_is_right: false };
+    sweep(storage.clone(), request).await?;
+    Ok((tenant_key, change(&mut storage, "").await?))
+}
+
+/// Changes the key of a tenant, or the root key where none is named; the number of the new version.
+async fn change(storage: &mut Storage, tenant: &str) -> Result<u32, Failure> {
+    let request = v1::RotateStorageKeyRequest { tenant: tenant.to_owned() };
+    let answer = storage.rotate_storage_key(request).await.map_err(Failure::of_call)?;
+    Ok(answer.into_inner().version)
 }
 
 type Storage = v1::storage_service_client::StorageServiceClient<wardein_client::Channel>;

@@ -12,6 +12,7 @@ mod proofs;
 mod quotes;
 mod release;
 mod restored;
+mod shred;
 mod signing;
 mod storage_keys;
 mod tokens;

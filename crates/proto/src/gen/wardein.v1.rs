@@ -5822,6 +5822,29 @@ pub struct SweepRequest {
 /// Next unused field number: 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShredDeviceRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShredDeviceResponse {
+    /// The state that it is in: `retired` or `revoked`.
+    #[prost(string, tag = "1")]
+    pub state: ::prost::alloc::string::String,
+    /// Whether there were keys of it.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bool, tag = "2")]
+    pub had_keys: bool,
+}
 /// A part of a backup, and how far it has come.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupResponse {
@@ -6025,6 +6048,34 @@ pub mod storage_service_client {
                 .insert(GrpcMethod::new("wardein.v1.StorageService", "Backup"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the answer on nothing of it is
+        /// verified, opened or released. What the disk still has of its record is under the key of its tenant, and that under the root key: change
+        /// both (RotateStorageKey of the tenant, Sweep of the tenant, RotateStorageKey of the root key), and nothing can read it. Asking twice is
+        /// fine.
+        pub async fn shred_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ShredDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ShredDeviceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.StorageService/ShredDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.StorageService", "ShredDevice"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -6075,6 +6126,17 @@ pub mod storage_service_server {
             &self,
             request: tonic::Request<super::BackupRequest>,
         ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
+        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the answer on nothing of it is
+        /// verified, opened or released. What the disk still has of its record is under the key of its tenant, and that under the root key: change
+        /// both (RotateStorageKey of the tenant, Sweep of the tenant, RotateStorageKey of the root key), and nothing can read it. Asking twice is
+        /// fine.
+        async fn shred_device(
+            &self,
+            request: tonic::Request<super::ShredDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ShredDeviceResponse>,
+            tonic::Status,
+        >;
     }
     /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone.
     #[derive(Debug)]
@@ -6287,6 +6349,51 @@ pub mod storage_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.StorageService/ShredDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShredDeviceSvc<T: StorageService>(pub Arc<T>);
+                    impl<
+                        T: StorageService,
+                    > tonic::server::UnaryService<super::ShredDeviceRequest>
+                    for ShredDeviceSvc<T> {
+                        type Response = super::ShredDeviceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ShredDeviceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as StorageService>::shred_device(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShredDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -2,16 +2,17 @@
 
 use super::backup::{Parts, parts};
 use super::{Api, reply};
-use crate::convert::parse_optional;
+use crate::convert::{parse, parse_optional};
 use crate::request::Context;
 use crate::status::{Failed, status_of};
 use crate::upkeep::pace;
 use futures_util::{Stream, stream};
 use std::pin::Pin;
 use tonic::{Request, Response, Status, async_trait};
+use wardein_ddkg::DeviceName;
 use wardein_domain::{Method, TenantId};
 use wardein_engine::port::{Clock, Store};
-use wardein_engine::{Error, Sweep, SweepProgress};
+use wardein_engine::{Error, Shredded, Sweep, SweepProgress};
 use wardein_proto::v1;
 
 type Progress = Pin<Box<dyn Stream<Item = Result<v1::SweepResponse, Status>> + Send>>;
@@ -60,6 +61,24 @@ impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C
             Ok(self.clone().swept(sweep, per_second, caller.request_id.clone()))
         };
         reply(begin())
+    }
+
+    async fn shred_device(
+        &self,
+        request: Request<v1::ShredDeviceRequest>,
+    ) -> Result<Response<v1::ShredDeviceResponse>, Status> {
+        let shred = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let v1::ShredDeviceRequest { tenant, device_id, reason } = request.get_ref();
+            let name =
+                DeviceName { tenant: parse("tenant", tenant)?, device: parse("device_id", device_id)? };
+            let reason = parse("reason", reason)?;
+            let (engine, by) = (self.shared.engine.clone(), caller.clone());
+            let work = async move { engine.shred_device(&by, &name, reason).await };
+            let Shredded { state, had_keys } = self.finish(Some((caller, Method::ShredDevice)), work).await?;
+            Ok(v1::ShredDeviceResponse { state: state.to_string(), had_keys })
+        };
+        reply(shred.await)
     }
 
     type BackupStream = Parts;

@@ -1,7 +1,8 @@
 //! `StorageService`.
 
 use crate::common::Served;
-use crate::world::{World, malformed};
+use crate::common::device::TestDevice;
+use crate::world::{NO_DEVICE, NO_TENANT, World, malformed};
 use tonic::Code;
 use wardein_client::v1;
 use wardein_domain::Method;
@@ -54,6 +55,39 @@ async fn sweep() {
     drop(first);
     let mut again = by.storage().sweep(of("t", 0)).await.unwrap().into_inner();
     assert!(again.message().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn shred_device() {
+    let world = World::new().await;
+    TestDevice::enrolled(&world.station, "pump-1").await;
+    let of = |tenant: &str, device_id: &str, reason: &str| v1::ShredDeviceRequest {
+        tenant: tenant.into(),
+        device_id: device_id.into(),
+        reason: reason.into(),
+    };
+    let (by, good) = (&world.admin, || of("t", "pump-1", "test"));
+    let denied = (Code::PermissionDenied, "role-denied", "may not call");
+    let rows = [
+        ("no tenant", by, of("", "pump-1", "test"), malformed("tenant")),
+        ("no device", by, of("t", "", "test"), malformed("device_id")),
+        ("a malformed device", by, of("t", "pump 1", "test"), malformed("device_id")),
+        ("a long device", by, of("t", &"p".repeat(129), "test"), malformed("device_id")),
+        ("no reason", by, of("t", "pump-1", ""), malformed("reason")),
+        ("a long reason", by, of("t", "pump-1", &"x".repeat(257)), malformed("reason")),
+        ("no such device", by, of("t", "pump-9", "test"), NO_DEVICE),
+        ("no such tenant", by, of("nowhere", "pump-1", "test"), NO_TENANT),
+        ("another tenant's device", by, of("other", "pump-1", "test"), NO_DEVICE),
+        ("a tenant's administrator", &world.tenant_admin, good(), denied),
+        ("a station", &world.station, good(), denied),
+        ("a platform", &world.platform, good(), denied),
+        ("an auditor", &world.auditor, good(), denied),
+    ];
+    world.refuses(Method::ShredDevice, rows).await;
+    for had_keys in [true, false] {
+        let done = by.storage().shred_device(good()).await.unwrap().into_inner();
+        assert_eq!((done.state.as_str(), done.had_keys), ("retired", had_keys));
+    }
 }
 
 #[tokio::test]

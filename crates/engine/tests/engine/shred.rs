@@ -1,0 +1,65 @@
+//! Keys that are erased for good.
+
+use crate::world::{START, World};
+use wardein_crypto::Digest;
+use wardein_domain::{DeviceState, Event, Right};
+use wardein_engine::port::{Store, Table};
+use wardein_engine::{Kind, OpenAsk, Shredded};
+
+#[tokio::test]
+async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
+    let mut world = World::new().await;
+    for right in [Right::Token, Right::Open] {
+        world.grant(right).await;
+    }
+    let (mut device, mut other) = (world.proven("pump-1").await, world.proven("pump-2").await);
+    let (token, spent, payload) = (device.token(b"", 0), device.token(b"", 0), device.seal(b"Puls", 0));
+    world.login(&spent, b"", b"0").await.unwrap();
+    let (request, _) = device.proof(&world.engine, "authenticate", b"");
+    let reason = || "sold".parse().unwrap();
+    for had_keys in [true, false, false] {
+        let done = world.engine.shred_device(&world.admin, &device.name, reason()).await.unwrap();
+        assert_eq!(done, Shredded { state: DeviceState::Retired, had_keys });
+        let keys = world.store.scan(Table::DeviceKeys, b"", None, 9).unwrap();
+        assert_eq!(keys.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [b"klinik\0pump-2"]);
+        // Nothing of it is taken, neither from memory nor from the store.
+        let refused = world.engine.prove("test", request.clone(), Vec::new()).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "mac-wrong"));
+        assert_eq!(world.login(&token, b"", b"1").await.unwrap_err().code, "keys-gone");
+        let ask = OpenAsk {
+            sealed: payload.clone(),
+            additional: b"log".to_vec(),
+            reason: reason(),
+            idempotency: Digest::of(b"1"),
+        };
+        assert_eq!(world.engine.open_payload(&world.platform, ask).await.err().unwrap().code, "keys-gone");
+        world.restart();
+    }
+    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    assert_eq!((record.state, record.generation), (DeviceState::Retired, 0));
+    let entries = world.entries(Event::DeviceShredded).await;
+    assert_eq!((entries.len(), entries[0].detail.as_str()), (1, "active to retired: sold"));
+    other.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let again = world.device_order("pump-1").await;
+    assert_eq!(again.unwrap_err().code, "device-retired");
+    assert!(record.enrolled_at == START);
+}
+
+#[tokio::test]
+async fn one_that_was_revoked_stays_so() {
+    let world = World::new().await;
+    let device = world.proven("pump-1").await;
+    let (name, reason) = (device.name.clone(), "stolen".parse().unwrap());
+    world.engine.set_device_state(&world.admin, name, DeviceState::Revoked, reason).await.unwrap();
+    let done = world.engine.shred_device(&world.admin, &device.name, "sure".parse().unwrap()).await.unwrap();
+    assert_eq!(done, Shredded { state: DeviceState::Revoked, had_keys: true });
+    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    assert_eq!(record.state_reason.unwrap().as_str(), "stolen");
+}
+
+impl World {
+    async fn device_order(&self, id: &str) -> Result<(), wardein_engine::Error> {
+        let device = crate::world::TestDevice::begin(&self.engine, id);
+        self.engine.enroll(&self.station, device.order()).await.map(|_| ())
+    }
+}
