@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job, for real: an authority is founded, a factory station enrolls a batch of devices, three of them prove themselves
-# and get certificates, and the platform is told whom to trust, before and after a suspension. Real binaries, real TLS, a real store.
+# and get certificates, so does a fourth whose key is in a TPM (in software, where that can be installed), and the platform is told whom to trust, before and after a suspension. Real binaries, real TLS, a real store.
 #
 # quickstart.sh          leaves the authority running, and says what to try next
 # quickstart.sh --once   ends it; exit code 0 only if every step held
@@ -24,6 +24,8 @@ pid=
 doing=
 grpc=
 http=
+tpm=
+tpm_pid=
 
 # part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
 part() {
@@ -99,6 +101,7 @@ at_exit() {
 		fi
 		if [[ -n $pid ]]; then stop "$pid"; fi
 	fi
+	if [[ -n $tpm_pid ]]; then kill "$tpm_pid"; fi
 }
 trap at_exit EXIT
 
@@ -121,8 +124,15 @@ prepare() {
 		echo "Rust is missing; https://rustup.rs says how to install it, then run this again" >&2
 		exit 1
 	fi
+	local features=()
+	# The rest needs none of it.
+	if (debian swtpm swtpm-tools libtss2-dev pkg-config); then
+		tpm=1 features=(--features wardein-device/tpm)
+	else
+		echo "no TPM in software can be installed here: the fourth device, whose key is in a TPM, is left out"
+	fi
 	echo "building; that takes some minutes the first time"
-	cargo build --locked --quiet --release -p wardein -p wardein-device
+	cargo build --locked --quiet --release -p wardein -p wardein-device "${features[@]}"
 	PATH=$PWD/target/release:$PATH
 	if [[ -s $here/pid ]]; then stop "$(<"$here/pid")"; fi
 	rm -rf "$here"
@@ -203,6 +213,69 @@ prove() {
 	run openssl x509 -noout -enddate -ext subjectAltName,extendedKeyUsage -in "$here/devices/pump-001/certificate.pem" |
 		tee "$here/said"
 	holds "the certificate names the device" grep -q 'URI:spiffe://quickstart.example/klinik-nord/pump-001' "$here/said"
+}
+
+# A TPM in software that its vendor certified, and where it is.
+manufacture() {
+	local at=$here/tpm tries=0 port control
+	mkdir -p "$at/state" "$at/ca"
+	cat >"$at/localca.conf" <<C
+statedir = $at/ca
+signingkey = $at/ca/signkey.pem
+issuercert = $at/ca/issuercert.pem
+certserial = $at/ca/certserial
+C
+	printf -- '--platform-manufacturer Quickstart\n--platform-version 1\n--platform-model Pump\n' >"$at/localca.options"
+	cat >"$at/setup.conf" <<C
+create_certs_tool = /usr/bin/swtpm_localca
+create_certs_tool_config = $at/localca.conf
+create_certs_tool_options = $at/localca.options
+active_pcr_banks = sha256
+C
+	swtpm_setup --tpm2 --create-ek-cert --lock-nvram --tpm-state "dir://$at/state" --config "$at/setup.conf" >"$here/said" ||
+		fail "a TPM in software is manufactured"
+	port=$(free_port 7490 17490 27490 37490) control=$((port + 1))
+	swtpm socket --tpm2 --flags not-need-init,startup-clear --tpmstate "dir=$at/state" \
+		--server "type=tcp,port=$port,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$control,bindaddr=127.0.0.1" &
+	tpm_pid=$!
+	tcti=swtpm:host=127.0.0.1,port=$port
+	until (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+		((++tries < 100)) || fail "the TPM in software answers"
+		sleep 0.1
+	done
+}
+
+attested() {
+	local relay device=$here/devices/pump-tpm tcti enroll
+	manufacture
+	# libtss2 says each error of the TPM on standard error besides.
+	export TSS2_LOG=all+none
+	run wardein attestation set --tenant klinik-nord --vendor-roots "$here/tpm/ca/issuercert.pem"
+	printf 'id,model\npump-tpm,Infusion pump 4\n' >"$here/tpm.csv"
+	mkfifo "$here/from-device" "$here/to-device"
+	show wardein device relay --identity "$here/station" --csv "$here/tpm.csv" --line "$here/from-device,$here/to-device" '&'
+	wardein device relay --identity "$here/station" --csv "$here/tpm.csv" --line "$here/from-device,$here/to-device" >"$here/relayed" &
+	relay=$!
+	enroll=(wardein-device --dir "$device" enroll --begin --signs-with "$tcti" --tenant klinik-nord --device-id pump-tpm
+		--endpoint "https://127.0.0.1:$grpc" --identity-key "$authority/identity.pub" --trust-roots "$authority/root-ca.pem")
+	show "${enroll[@]}" '<to-device' '>from-device'
+	"${enroll[@]}" <"$here/to-device" >"$here/from-device" 2>"$here/said" || fail "a device is enrolled by its TPM: $(<"$here/said")"
+	wait "$relay" || fail "the station enrolls it: $(<"$here/relayed")"
+	cat "$here/relayed"
+	run wardein-device --dir "$device" certificate
+	run wardein-device --dir "$device" run --once
+	run wardein-device --dir "$device" status
+	holds "no key of it is in a file" test ! -e "$device/device.key"
+	holds "openssl accepts its chain for a TLS client" openssl verify -purpose sslclient -CAfile "$authority/root-ca.pem" \
+		-untrusted "$device/certificate.pem" "$device/certificate.pem"
+	wardein trust check --identity "$here/platform" --json --device pump-tpm >"$here/said"
+	holds "the platform is told that its key is in a TPM that the vendor certified" \
+		answers '.verdict == "trusted" and .assurance == "tpm-vendor"' "$here/said"
+	kill "$tpm_pid"
+	wait "$tpm_pid" 2>/dev/null || true
+	tpm_pid=
+	code 1 wardein-device --dir "$device" authenticate
+	holds "without its TPM it is nobody" grep -q 'tpm-unavailable' "$here/said"
 }
 
 trust() {
@@ -311,6 +384,7 @@ part "it is started" serve
 part "a tenant, a station, a platform" administer
 part "a factory's batch of 25 devices, with two bad lines" batch
 part "three devices prove themselves, and are certified" prove
+if [[ -n $tpm ]]; then part "a fourth, whose key is in a TPM (in software)" attested; fi
 part "a device logs in at the platform, and seals a value for it" keys
 part "keys are changed at every level while it serves" change_keys
 part "whom to trust, before and after a suspension" trust

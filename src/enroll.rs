@@ -143,6 +143,7 @@ async fn try_enroll(line: &Line, common: &Common, stream: &Stream) -> Result<boo
         purposes: Purposes::ALL,
         authenticate_every: 3600,
         rekey_after: 30 * 86_400,
+        signs_with: None,
         attributes: attributes.map(|(name, value)| (name.clone(), Source::Text(value.clone()))).collect(),
     };
     match directory.files().config()?.map(|existing| existing.difference(&config)) {

@@ -18,7 +18,10 @@ use wardein_cli::{BadLine, Batch, Failure, Output, Record, RelayArgs, Session};
 use wardein_client::Connection;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_device::{CallError, ConnectedStation, End, Refused, Relay, Relayed, Station, Vouched};
+use wardein_device::{
+    CallError, ConnectedStation, End, EnrolledKey, Refused, Relay, Relayed, Station, TpmActivation,
+    TpmChallenge, TpmEvidence, TpmStation, Vouched,
+};
 use wardein_domain::{DeviceId, TenantId};
 
 /// How it went with one device.
@@ -29,16 +32,19 @@ struct Fate {
     /// `enrolled`, `unconfirmed` or `failed`.
     result: &'static str,
     generation: u64,
+    /// How surely the key of a device that signs is in its TPM; empty for one that derives keys.
+    assurance: String,
     /// The stable code of a failure.
     code: String,
     message: String,
 }
 
 impl Record for Fate {
-    const HEADS: &'static [&'static str] = &["line", "device", "result", "why"];
+    const HEADS: &'static [&'static str] = &["line", "device", "result", "assurance", "why"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.line.clone(), self.device_id.clone(), self.result.to_owned(), self.message.clone()]
+        let Self { line, device_id, result, assurance, message, .. } = self;
+        vec![line.clone(), device_id.clone(), (*result).to_owned(), assurance.clone(), message.clone()]
     }
 }
 
@@ -123,6 +129,7 @@ fn attend(name: &str, factory: &Factory, ended: &mpsc::UnboundedSender<Fate>) {
             device_id: String::new(),
             result: FAILED,
             generation: 0,
+            assurance: String::new(),
             code,
             message,
         }));
@@ -144,6 +151,7 @@ fn open(name: &str) -> std::io::Result<(Box<dyn BufRead>, Box<dyn Write>)> {
 }
 
 fn fate(line: &str, Relayed { device, end }: Relayed) -> Fate {
+    let mut of_key = String::new();
     let (result, generation, code, message) = match end {
         End::Done { generation, is_confirmed: true } => {
             ("enrolled", generation, String::new(), String::new())
@@ -152,10 +160,14 @@ fn fate(line: &str, Relayed { device, end }: Relayed) -> Fate {
             let message = "the device sends its confirmation again by itself".to_owned();
             ("unconfirmed", generation, String::new(), message)
         }
+        End::Signs { assurance } => {
+            of_key = assurance.to_string();
+            ("enrolled", 0, String::new(), String::new())
+        }
         End::Failed { code, message } => (FAILED, 0, code, message),
     };
     let device_id = device.map_or_else(String::new, |name| name.device.to_string());
-    Fate { line: line.to_owned(), device_id, result, generation, code, message }
+    Fate { line: line.to_owned(), device_id, result, generation, assurance: of_key, code, message }
 }
 
 /// What all lines share.
@@ -215,6 +227,18 @@ impl Station for &Factory {
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
         let mut station = self.station(&confirmation.device)?;
         patiently(async || station.confirm(confirmation).await).await
+    }
+}
+
+impl TpmStation for &Factory {
+    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
+        let mut station = self.station(&evidence.device)?;
+        patiently(async || station.begin(evidence).await).await
+    }
+
+    async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
+        let mut station = self.station(&activation.device)?;
+        patiently(async || station.finish(activation).await).await
     }
 }
 

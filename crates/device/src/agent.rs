@@ -1,11 +1,10 @@
 //! The agent: renews the certificate and the keys by itself, gives a sign of life, and waits longer the longer nobody answers.
 
-use crate::authority::Authority;
 use crate::backoff;
+use crate::certificate::Certificate;
+use crate::config::Config;
 use crate::error::Error;
-use crate::session::Session;
 use std::time::Duration;
-use wardein_crypto::Entropy;
 
 /// What a round did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +26,41 @@ pub enum When {
     At(u64),
 }
 
+/// A device that can prove who it is: by keys that it derives, or by signatures.
+#[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
+pub trait Prover {
+    /// Shows that the device is there, and learns the time, which it gives in Unix seconds.
+    async fn authenticate(&mut self) -> Result<u64, Error>;
+    /// A new certificate for the device's own key, checked and stored.
+    async fn certificate(&mut self) -> Result<Certificate, Error>;
+    /// Agrees on new keys and goes over to them.
+    async fn rekey(&mut self) -> Result<(), Error>;
+    /// Whether keys are to be agreed anew.
+    fn is_rekey_due(&self) -> bool;
+    /// The certificate that is stored, if it is for the device's key and can be read.
+    fn stored_certificate(&self) -> Result<Option<Certificate>, Error>;
+    /// The last time that the authority told, and what the monotonic clock has counted since, in Unix seconds.
+    fn known_time(&self) -> u64;
+    /// What device.toml says.
+    fn config(&self) -> &Config;
+    /// Lets other processes work in the state directory until [`Prover::wake`], without which nothing can be asked.
+    fn rest(&mut self);
+    /// Goes on where the state is now: others may have changed it meanwhile. It waits for those who are at work in it.
+    async fn wake(&mut self) -> Result<(), Error>;
+    /// 64 random bits.
+    fn random(&mut self) -> Result<u64, Error>;
+}
+
 /// A session with a will of its own.
-pub struct Agent<A, E> {
-    session: Session<A, E>,
+pub struct Agent<P> {
+    session: P,
     renew: When,
     failures: u32,
 }
 
-impl<A: Authority, E: Entropy> Agent<A, E> {
+impl<P: Prover> Agent<P> {
     /// An agent over `session`; the certificate that is stored tells it when to renew.
-    pub fn new(mut session: Session<A, E>) -> Result<Self, Error> {
+    pub fn new(mut session: P) -> Result<Self, Error> {
         let stored = session.stored_certificate().unwrap_or_else(|error| {
             tracing::warn!(%error, "a new certificate is asked for");
             None
@@ -44,7 +68,7 @@ impl<A: Authority, E: Entropy> Agent<A, E> {
         let renew = match stored {
             None => When::Now,
             Some(stored) => {
-                let random = random(&mut session.entropy)?;
+                let random = session.random()?;
                 When::At(backoff::renew_at(stored.not_before, stored.not_after, random))
             }
         };
@@ -62,7 +86,7 @@ impl<A: Authority, E: Entropy> Agent<A, E> {
     /// Ends only when there is no randomness, without which nothing may be asked.
     async fn forever(&mut self) -> Result<(), Error> {
         // A hospital that gets its power back is not to call all at once.
-        let mut wait = backoff::after(1, random(&mut self.session.entropy)?);
+        let mut wait = backoff::after(1, self.session.random()?);
         loop {
             // Others may use the device's keys while this waits.
             self.session.rest();
@@ -114,14 +138,14 @@ impl<A: Authority, E: Entropy> Agent<A, E> {
             }
         }
         let renewed = self.session.certificate().await?;
-        let random = random(&mut self.session.entropy)?;
+        let random = self.session.random()?;
         self.renew = When::At(backoff::renew_at(renewed.not_before, renewed.not_after, random));
         Ok(Round::Renewed)
     }
 
     /// How long to wait after a round that ended so.
     fn wait_after(&mut self, done: &Result<Round, Error>) -> Result<Duration, Error> {
-        let random = random(&mut self.session.entropy)?;
+        let random = self.session.random()?;
         if done.is_err() {
             self.failures = self.failures.saturating_add(1);
             return Ok(backoff::after(self.failures, random));
@@ -141,10 +165,6 @@ impl<A: Authority, E: Entropy> Agent<A, E> {
             When::At(time) => time <= self.session.known_time(),
         }
     }
-}
-
-fn random(entropy: &mut impl Entropy) -> Result<u64, Error> {
-    entropy.array().map(u64::from_be_bytes).map_err(|_| Error::Fault("the source of randomness"))
 }
 
 const SHORTEST: Duration = Duration::from_secs(1);

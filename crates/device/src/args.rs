@@ -147,6 +147,13 @@ pub(crate) struct Settings {
     /// Seconds after which the device rekeys by itself; 0 for only when the authority asks.
     #[arg(long, value_name = "SECONDS")]
     rekey_after: Option<u64>,
+    /// The TPM whose key is to sign the device's requests, in place of keys that the device derives: device:/dev/tpmrm0, or
+    /// swtpm:host=HOST,port=PORT.
+    #[arg(long, value_name = "TCTI")]
+    signs_with: Option<String>,
+    /// The endorsement key that it shows: rsa2048, p256 or p384. Without one, that which the TPM's vendor certified.
+    #[arg(long, value_name = "KIND")]
+    endorsement_key: Option<String>,
     /// An attribute to measure: file:/PATH, machine-id, mac:INTERFACE, dmi:FIELD or text:CONSTANT. May be repeated.
     #[arg(long = "attribute", value_name = "NAME=SOURCE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
@@ -163,6 +170,8 @@ impl From<Settings> for Given {
             suite,
             authenticate_every,
             rekey_after,
+            signs_with,
+            endorsement_key,
             attributes,
         } = settings;
         Self {
@@ -174,6 +183,8 @@ impl From<Settings> for Given {
             suite,
             authenticate_every,
             rekey_after,
+            signs_with,
+            endorsement_key,
             attributes,
         }
     }

@@ -5,7 +5,7 @@ use wardein_ddkg::DeviceName;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::device::DeviceState;
 use wardein_ddkg::message::{
-    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest,
+    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, SignatureClaim,
 };
 use wardein_domain::TenantId;
 
@@ -18,6 +18,37 @@ pub trait Authority {
     async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError>;
     /// The confirmation of an enrollment, from the device itself.
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError>;
+}
+
+/// What a device that signs asks of the authority besides (DDKG-1 §5.1).
+#[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
+pub trait SigningAuthority: Authority {
+    /// A signed request with its body.
+    async fn prove_by_signature(
+        &mut self,
+        request: &SignedRequest,
+        body: &[u8],
+    ) -> Result<SignedReply, CallError>;
+}
+
+/// A request that is signed.
+#[derive(Debug, Clone)]
+pub struct SignedRequest {
+    /// What is signed; its body travels beside it.
+    pub claim: SignatureClaim,
+    /// ECDSA with SHA-256 over the transcript, DER.
+    pub signature: Vec<u8>,
+}
+
+/// The reply to a signed request.
+#[derive(Debug, Clone)]
+pub struct SignedReply {
+    /// Unix seconds.
+    pub server_time: u64,
+    /// The action's reply body.
+    pub body: Vec<u8>,
+    /// By the authority's identity key, DER. The device believes nothing without it.
+    pub signature: Vec<u8>,
 }
 
 /// The reply to a proved request, with what its ack does not cover.

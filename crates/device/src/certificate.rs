@@ -77,12 +77,16 @@ pub(crate) fn to_pem(chain: &[&[u8]]) -> Result<String, Error> {
     pem::encode_certificates(chain.iter().copied()).map_err(|_| Error::Fault("writing certificates as PEM"))
 }
 
-/// The certificate that is stored; `None` where there is none, or no key that it could be for.
-pub(crate) fn stored(files: &Files, config: &Config) -> Result<Option<Certificate>, Error> {
-    let (Some(text), Some(key)) = (files.certificate()?, files.key()?) else { return Ok(None) };
+/// The certificate that is stored, which must be for `key`; `None` where there is none.
+pub(crate) fn stored(
+    files: &Files,
+    config: &Config,
+    key: &P256VerifyingKey,
+) -> Result<Option<Certificate>, Error> {
+    let Some(text) = files.certificate()? else { return Ok(None) };
     let chain = pem::decode_certificates(&text).map_err(|error| files.certificate_damaged(error))?;
     let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
-    recognize(&chain, key.verifying_key(), config).map(Some).map_err(|error| files.certificate_damaged(error))
+    recognize(&chain, key, config).map(Some).map_err(|error| files.certificate_damaged(error))
 }
 
 fn recognize(

@@ -1,16 +1,17 @@
 //! One function for each command.
 
 use crate::args::{Args, Command, Enroll, Seal, Token};
+use crate::prover::{self, prover, session};
 use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use wardein_client::Identity;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::message::{MAX_PLAINTEXT, to_text};
 use wardein_device::{
-    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Rekeyed, Remote,
-    RemoteStation, Session, Source, Status, Vouched, enroll, utc,
+    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Prover, Rekeyed, Remote,
+    RemoteStation, Source, Status, Vouched, enroll, utc,
 };
 use wardein_domain::{AttributeName, NameError};
 
@@ -19,13 +20,13 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     match args.command {
         Command::Enroll(order) => enroll_with(path, *order).await,
         Command::Authenticate(output) => {
-            let time = session(path).await?.authenticate().await?;
+            let time = prover(path).await?.authenticate().await?;
             let shown = serde_json::json!({ "server_time": time });
             print(output.json, &shown, || format!("acknowledged at {}", utc(time)));
             Ok(())
         }
         Command::Certificate(output) => {
-            let certificate = session(path).await?.certificate().await?;
+            let certificate = prover(path).await?.certificate().await?;
             let shown = serde_json::json!({
                 "serial": certificate.serial.to_string(),
                 "not_before": certificate.not_before,
@@ -42,7 +43,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         Command::Token(order) => token(path, order).await,
         Command::Seal(order) => seal(path, order).await,
         Command::Rekey(output) => {
-            let Rekeyed { generation, suite, is_in_use } = session(path).await?.rekey().await?;
+            let Rekeyed { generation, suite, is_in_use } = session(path, "rekey").await?.rekey().await?;
             let shown = serde_json::json!({ "generation": generation, "suite": suite, "in_use": is_in_use });
             print(output.json, &shown, || {
                 let more = if is_in_use { "" } else { "; the next request puts it into use" };
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         }
         Command::Attributes(order) => {
             let (will_be, was) = (sources(order.will_be)?, sources(order.was)?);
-            let announced = session(path).await?.announce(&will_be, &was).await?;
+            let announced = session(path, "attributes").await?.announce(&will_be, &was).await?;
             let names: Vec<_> = announced.iter().map(ToString::to_string).collect();
             let shown = serde_json::json!({ "announced": names });
             print(order.json.json, &shown, || format!("announced {}", names.join(", ")));
@@ -78,19 +79,19 @@ fn sources(given: Vec<(String, String)>) -> Result<BTreeMap<AttributeName, Sourc
 
 async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
     let Some((chain, key)) = order.station_cert.zip(order.station_key) else {
-        let mut station = LineStation::new(stdin().lock(), stdout().lock());
-        let done = begin(path, order.settings.into(), order.anew, &mut station).await;
-        // Whether the station hears the end changes nothing: the state is saved, or is not.
-        let _unheard = station.end(&done);
-        return note(done?);
+        return enroll_over_line(path, order.settings.into(), order.anew).await;
     };
-    let directory = Directory::create(path)?;
-    let config = Given::from(order.settings).settle(&directory)?;
+    let (directory, config) = settle(path, order.settings.into())?;
     let identity =
         Identity { certificates: read(&chain, MAX_FILE)?.expose().to_vec(), key: read(&key, MAX_FILE)? };
     let vouched = Vouched { profile: order.profile, model: order.model, udi: order.udi };
     let remote = Remote::new(&config.endpoint, &config.trust_roots);
     let mut station = RemoteStation::new(remote, identity, vouched);
+    if let Some(tpm) = &config.signs_with {
+        let enrolled = prover::enroll_signing(&directory, &config, tpm, &mut station).await?;
+        println!("enrolled {}/{}, {}", config.device.tenant, config.device.device, enrolled.assurance);
+        return Ok(());
+    }
     let root = Path::new(ROOT);
     let done =
         enroll(&directory, &config, root, order.anew, &mut station, &mut SystemEntropy::default()).await?;
@@ -98,15 +99,31 @@ async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
     note(done)
 }
 
-async fn begin(
-    path: &Path,
-    given: Given,
-    anew: bool,
-    station: &mut LineStation<impl std::io::BufRead, impl std::io::Write>,
-) -> Result<Enrolled, Error> {
+async fn enroll_over_line(path: &Path, given: Given, anew: bool) -> Result<(), Error> {
+    let mut station = LineStation::new(stdin().lock(), stdout().lock());
+    // Whether the station hears the end changes nothing: the state is saved, or is not.
+    let done = match settle(path, given) {
+        Ok((directory, config)) => match &config.signs_with {
+            Some(tpm) => {
+                let done = prover::enroll_signing(&directory, &config, tpm, &mut station).await;
+                let _unheard = station.end_signing(&done);
+                return done.map(|_| ());
+            }
+            None => {
+                let (root, mut entropy) = (Path::new(ROOT), SystemEntropy::default());
+                enroll(&directory, &config, root, anew, &mut station, &mut entropy).await
+            }
+        },
+        Err(error) => Err(error),
+    };
+    let _unheard = station.end(&done);
+    note(done?)
+}
+
+fn settle(path: &Path, given: Given) -> Result<(Directory, Config), Error> {
     let directory = Directory::create(path)?;
     let config = given.settle(&directory)?;
-    enroll(&directory, &config, Path::new(ROOT), anew, station, &mut SystemEntropy::default()).await
+    Ok((directory, config))
 }
 
 /// Says on standard error what a person at the station should know.
@@ -120,7 +137,7 @@ fn note(done: Enrolled) -> Result<(), Error> {
 async fn token(path: &Path, order: Token) -> Result<(), Error> {
     let Token { audience, nonce, offline, output } = order;
     let Nonce(nonce) = nonce.unwrap_or_default();
-    let token = session(path).await?.token(audience, &nonce, offline).await?;
+    let token = session(path, "token").await?.token(audience, &nonce, offline).await?;
     let text = to_text(&token.encode());
     let shown = serde_json::json!({ "token": text, "key_name": token.key_name().to_string(), "audience": token.audience.as_str() });
     print(output.json, &shown, || text.clone());
@@ -135,7 +152,7 @@ async fn seal(path: &Path, order: Seal) -> Result<(), Error> {
             Error::File { doing: "read", path, source }
         })?,
     };
-    let sealed = session(path).await?.seal(order.additional_data.as_bytes(), plaintext.expose())?;
+    let sealed = session(path, "seal").await?.seal(order.additional_data.as_bytes(), plaintext.expose())?;
     let text = to_text(&sealed.encode());
     let shown = serde_json::json!({ "sealed": text, "key_name": sealed.name().to_string() });
     print(order.output.json, &shown, || text.clone());
@@ -147,7 +164,7 @@ async fn keep(path: &Path, once: bool) -> Result<(), Error> {
     let fault = |_| Error::Fault("listening for signals");
     let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
-    let mut agent = Agent::new(session(path).await?)?;
+    let mut agent = Agent::new(prover(path).await?)?;
     if once {
         let round = agent.round().await?;
         tracing::info!(?round, "done");
@@ -162,13 +179,6 @@ async fn keep(path: &Path, once: bool) -> Result<(), Error> {
     agent.run(stop).await?;
     tracing::info!("ended by a signal");
     Ok(())
-}
-
-async fn session(path: &Path) -> Result<Session<Remote, SystemEntropy>, Error> {
-    let directory = Directory::open_when_free(path).await?;
-    let config: Config = directory.files().config()?.ok_or_else(|| directory.files().not_configured())?;
-    let remote = Remote::new(&config.endpoint, &config.trust_roots);
-    Session::new(directory, config, remote, SystemEntropy::default(), PathBuf::from(ROOT))
 }
 
 /// A file that may be secret, with at most `max` bytes.
@@ -201,6 +211,6 @@ fn print(as_json: bool, json: &impl serde::Serialize, text: impl FnOnce() -> Str
     }
 }
 
-const ROOT: &str = "/";
+pub(crate) const ROOT: &str = "/";
 const MAX_FILE: usize = 64 << 10;
 const CHUNK: usize = 64 << 10;

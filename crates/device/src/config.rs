@@ -3,6 +3,7 @@
 use crate::attribute::Source;
 use crate::error::Error;
 use crate::hex;
+use crate::signing::TpmSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +33,8 @@ pub struct Config {
     /// The device's own setting, not the authority's: it holds even where nothing that the authority says comes through unspoiled.
     /// The authority keeps a time of its own, and asks in its replies when that is shorter.
     pub rekey_after: u64,
+    /// The TPM whose key signs the device's requests; without one, they are proved by keys that the device derives.
+    pub signs_with: Option<TpmSettings>,
     /// What is measured, and where.
     pub attributes: BTreeMap<AttributeName, Source>,
 }
@@ -53,6 +56,10 @@ pub(crate) struct Fields {
     #[serde(default = "default_rekey_after")]
     pub(crate) rekey_after: u64,
     pub(crate) trust_roots: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signs_with: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) endorsement_key: Option<String>,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
 }
@@ -119,6 +126,7 @@ impl Config {
             purposes: Purposes::of(purposes?),
             authenticate_every: fields.authenticate_every,
             rekey_after: fields.rekey_after,
+            signs_with: TpmSettings::judge(fields.signs_with.as_deref(), fields.endorsement_key.as_deref())?,
             attributes: fields.attributes.iter().map(attribute).collect::<Result<_, Error>>()?,
         })
     }
@@ -140,6 +148,8 @@ impl Config {
             authenticate_every: self.authenticate_every,
             rekey_after: self.rekey_after,
             trust_roots: self.trust_roots.clone(),
+            signs_with: self.signs_with.as_ref().map(|tpm| tpm.tcti.clone()),
+            endorsement_key: self.signs_with.as_ref().and_then(|tpm| tpm.endorsement_key.clone()),
             attributes: self
                 .attributes
                 .iter()
@@ -160,6 +170,7 @@ impl Config {
             ("purposes", self.purposes == other.purposes),
             ("authenticate_every", self.authenticate_every == other.authenticate_every),
             ("rekey_after", self.rekey_after == other.rekey_after),
+            ("signs_with or endorsement_key", self.signs_with == other.signs_with),
             ("attributes", self.attributes == other.attributes),
         ]
         .into_iter()
@@ -239,6 +250,8 @@ mod tests {
             ("tenant =", "purposes = [\"log\"]\ntenant =", "purposes"),
             ("tenant =", "tenants = \"x\"\ntenant =", "syntax"),
             ("file:/boot/image", "tpm:ek", "attributes"),
+            ("tenant =", "signs_with = \"device\"\ntenant =", "signs_with"),
+            ("tenant =", "endorsement_key = \"p256\"\ntenant =", "endorsement_key"),
         ];
         for (from, to, expected) in cases {
             let changed = text().replace(from, to);

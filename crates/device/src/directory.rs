@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
 use crate::lock::Lock;
+use crate::signing::SigningKey;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read};
@@ -88,6 +89,19 @@ impl Files {
         P256SigningKey::from_pkcs8(&der)
             .map(Some)
             .map_err(|_| self.damaged(KEY, "it holds no P-256 key", KEY_DAMAGED))
+    }
+
+    /// The key in the TPM that the device was enrolled with; `None` where it is not.
+    pub fn signing_key(&self) -> Result<Option<SigningKey>, Error> {
+        let Some(text) = self.read(SIGNING, MAX_SIGNING)? else { return Ok(None) };
+        SigningKey::parse(text.expose())
+            .map(Some)
+            .map_err(|error| self.damaged(SIGNING, error, "remove it and run: wardein-device enroll"))
+    }
+
+    /// The error of a command that needs one where there is none.
+    pub(crate) fn no_signing_key(&self) -> Error {
+        Error::NotEnrolled(self.path.join(SIGNING))
     }
 
     /// The certificates, PEM, leaf first; `None` where there are none yet.
@@ -216,6 +230,11 @@ impl Directory {
         Ok(key)
     }
 
+    /// Stores what is known of the key in the TPM, with which the device is enrolled.
+    pub fn save_signing_key(&self, key: &SigningKey) -> Result<(), Error> {
+        self.write(SIGNING, key.to_text().as_bytes(), 0o600)
+    }
+
     /// Stores the certificates, PEM, leaf first.
     pub fn save_certificate(&self, pem: &str) -> Result<(), Error> {
         self.write(CERTIFICATE, pem.as_bytes(), 0o644)
@@ -239,10 +258,12 @@ impl Directory {
 const STATE: &str = "state";
 const CONFIG: &str = "device.toml";
 const KEY: &str = "device.key";
+const SIGNING: &str = "signing.json";
 const CERTIFICATE: &str = "certificate.pem";
 const CONTACT: &str = "contact.json";
 const MAX_CONFIG: usize = 256 << 10;
 const MAX_KEY: usize = 4 << 10;
+const MAX_SIGNING: usize = 4 << 10;
 const MAX_CERTIFICATE: usize = pem::MAX_LEN;
 const MAX_CONTACT: usize = 4 << 10;
 const STATE_DAMAGED: &str = "do not restore an old copy, it would look like a clone; have an administrator let the device \

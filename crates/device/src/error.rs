@@ -92,6 +92,15 @@ pub enum Error {
     /// Nobody answers.
     #[error("the authority cannot be reached: {0}")]
     Unreachable(String),
+    /// The TPM did not do it.
+    #[cfg(feature = "tpm")]
+    #[error("{0} ({code})", code = .0.code())]
+    Tpm(wardein_tpm::TpmError),
+    /// What only a device that derives keys can do was asked of one that signs.
+    #[error(
+        "{0} is for devices that derive keys; this one signs with the TPM that device.toml names in signs_with"
+    )]
+    Signs(&'static str),
     /// The source of randomness, or the device's own key, failed.
     #[error("{0} failed")]
     Fault(&'static str),
@@ -102,7 +111,9 @@ impl Error {
     /// cannot be reached.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) => 2,
+            Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) | Self::Signs(_) => 2,
+            #[cfg(feature = "tpm")]
+            Self::Tpm(_) => 1,
             Self::Refused(_) => 3,
             Self::Unreachable(_) => 4,
             Self::File { .. }
@@ -124,6 +135,19 @@ impl Error {
     pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { doing, path, source }
+    }
+}
+
+#[cfg(feature = "tpm")]
+impl From<wardein_tpm::TpmError> for Error {
+    fn from(error: wardein_tpm::TpmError) -> Self {
+        Self::Tpm(error)
+    }
+}
+
+impl From<wardein_pki::PkiError> for Error {
+    fn from(_: wardein_pki::PkiError) -> Self {
+        Self::Fault("writing the certificate request")
     }
 }
 

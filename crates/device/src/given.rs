@@ -25,6 +25,10 @@ pub struct Given {
     pub authenticate_every: Option<u64>,
     /// Seconds after which the device rekeys by itself.
     pub rekey_after: Option<u64>,
+    /// The TPM whose key is to sign.
+    pub signs_with: Option<String>,
+    /// Which endorsement key of it.
+    pub endorsement_key: Option<String>,
     /// Names and sources.
     pub attributes: Vec<(String, String)>,
 }
@@ -46,6 +50,8 @@ impl Given {
             suite,
             authenticate_every,
             rekey_after,
+            signs_with,
+            endorsement_key,
             attributes: given,
         } = self;
         let (Some(tenant), Some(device_id), Some(endpoint), Some(identity_key), Some(trust_roots)) =
@@ -69,6 +75,8 @@ impl Given {
             authenticate_every: authenticate_every.unwrap_or_else(default_interval),
             rekey_after: rekey_after.unwrap_or_else(default_rekey_after),
             trust_roots: read(&trust_roots)?,
+            signs_with,
+            endorsement_key,
             attributes,
         })?;
         directory.save_config(&config)?;
@@ -91,6 +99,8 @@ impl Given {
         fields.suite = self.suite.unwrap_or(fields.suite);
         fields.authenticate_every = self.authenticate_every.unwrap_or(fields.authenticate_every);
         fields.rekey_after = self.rekey_after.unwrap_or(fields.rekey_after);
+        fields.signs_with = self.signs_with.or(fields.signs_with);
+        fields.endorsement_key = self.endorsement_key.or(fields.endorsement_key);
         if !self.attributes.is_empty() {
             fields.attributes = self.attributes.into_iter().collect();
         }

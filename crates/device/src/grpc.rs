@@ -1,7 +1,8 @@
 //! The authority and the station over gRPC.
 
-use crate::authority::{Authority, CallError, Reply, Station};
+use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, SigningAuthority, Station};
 use crate::error::Error;
+use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 use crate::wire::{ConnectedStation, Vouched, failed, malformed, tag};
 use std::error::Error as _;
 use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
@@ -90,6 +91,33 @@ impl Authority for Remote {
     }
 }
 
+impl SigningAuthority for Remote {
+    async fn prove_by_signature(
+        &mut self,
+        request: &SignedRequest,
+        body: &[u8],
+    ) -> Result<SignedReply, CallError> {
+        let SignedRequest { claim, signature } = request;
+        let request = v1::ProveBySignatureRequest {
+            tenant: claim.device.tenant.to_string(),
+            device_id: claim.device.device.to_string(),
+            challenge: claim.challenge.as_bytes().to_vec(),
+            device_nonce: claim.nonce.to_vec(),
+            action: claim.action.to_string(),
+            body: body.to_vec(),
+            signature: signature.clone(),
+            quote: None,
+        };
+        let answer = self.reach().await?.device().prove_by_signature(request).await.map_err(failed)?;
+        let v1::ProveBySignatureResponse { server_time, body, signature } = answer.into_inner();
+        let (length, min, max) = (body.len(), 0, MAX_BODY);
+        if length > max {
+            return Err(malformed(Problem::Length { length, min, max }.of("body")));
+        }
+        Ok(SignedReply { server_time, body, signature })
+    }
+}
+
 /// A station that this process itself is: for tests, and for makers who have no other.
 pub struct RemoteStation {
     remote: Remote,
@@ -115,6 +143,16 @@ impl Station for RemoteStation {
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
         self.connected().await?.confirm(confirmation).await
+    }
+}
+
+impl TpmStation for RemoteStation {
+    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
+        self.connected().await?.begin(evidence).await
+    }
+
+    async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
+        self.connected().await?.finish(activation).await
     }
 }
 

@@ -25,12 +25,15 @@ mod lines;
 mod lock;
 mod relay;
 mod session;
+mod signing;
 mod status;
 mod wire;
 
-pub use agent::{Agent, Round, When};
+pub use agent::{Agent, Prover, Round, When};
 pub use attribute::{Source, SourceError, measure};
-pub use authority::{Authority, CallError, Refused, Reply, Station};
+pub use authority::{
+    Authority, CallError, Refused, Reply, SignedReply, SignedRequest, SigningAuthority, Station,
+};
 pub use certificate::{Certificate, CertificateError};
 pub use config::Config;
 pub use directory::{Contact, Directory, Files};
@@ -43,5 +46,11 @@ pub use lines::LineStation;
 pub use lock::PATIENCE;
 pub use relay::{End, Relay, Relayed};
 pub use session::{Rekeyed, Session};
+pub use signing::{
+    EnrolledKey, Signer, SigningKey, SigningSession, TpmActivation, TpmChallenge, TpmEvidence, TpmSettings,
+    TpmStation,
+};
+#[cfg(feature = "tpm")]
+pub use signing::{TpmSigner, enroll_tpm, open_tpm};
 pub use status::{Status, utc};
 pub use wire::{ConnectedStation, Vouched, confirm, enrolled};

@@ -3,6 +3,7 @@
 use crate::authority::{CallError, Refused};
 use crate::frames;
 use crate::hex;
+use crate::signing::line::{ActivationLine, ChallengeLine, EnrolledLine, EvidenceLine};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Read, Write};
 use wardein_crypto::Tag;
@@ -17,6 +18,9 @@ pub(crate) enum DeviceLine {
     Request(RequestLine),
     Confirmation { tenant: String, device_id: String, device_confirmation: String },
     Done { generation: u64, confirmed: bool },
+    TpmEvidence(EvidenceLine),
+    TpmActivation(ActivationLine),
+    Signs { assurance: String },
     Error { message: String },
 }
 
@@ -45,6 +49,8 @@ struct AttributeLine {
 pub(crate) enum StationLine {
     Reply(ReplyLine),
     Confirmed {},
+    TpmChallenge(ChallengeLine),
+    KeyEnrolled(EnrolledLine),
     Refused { code: String, message: String },
 }
 
@@ -162,10 +168,16 @@ impl StationLine {
             Self::Refused { code, message } => {
                 CallError::Refused(Refused { code, message, ..Refused::default() })
             }
-            Self::Reply(_) => CallError::Malformed(format!("type: is reply, expected {expected}")),
-            Self::Confirmed {} => CallError::Malformed(format!("type: is confirmed, expected {expected}")),
+            Self::Reply(_) => wrong_type("reply", expected),
+            Self::Confirmed {} => wrong_type("confirmed", expected),
+            Self::TpmChallenge(_) => wrong_type("tpm_challenge", expected),
+            Self::KeyEnrolled(_) => wrong_type("key_enrolled", expected),
         }
     }
+}
+
+fn wrong_type(found: &str, expected: &str) -> CallError {
+    CallError::Malformed(format!("type: is {found}, expected {expected}"))
 }
 
 impl ReplyLine {
@@ -210,22 +222,22 @@ pub(crate) fn write(output: &mut impl Write, line: &impl Serialize) -> std::io::
     output.flush()
 }
 
-fn device(tenant: &str, device_id: &str) -> Result<DeviceName, String> {
+pub(crate) fn device(tenant: &str, device_id: &str) -> Result<DeviceName, String> {
     Ok(DeviceName {
         tenant: tenant.parse().map_err(|error| format!("tenant: {error}"))?,
         device: device_id.parse().map_err(|error| format!("device_id: {error}"))?,
     })
 }
 
-fn bytes(field: &str, text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn bytes(field: &str, text: &str) -> Result<Vec<u8>, String> {
     hex::decode(text).ok_or_else(|| format!("{field}: is not lower-case hex"))
 }
 
-fn array<const N: usize>(field: &str, text: &str) -> Result<[u8; N], String> {
+pub(crate) fn array<const N: usize>(field: &str, text: &str) -> Result<[u8; N], String> {
     hex::decode_array(text).ok_or_else(|| format!("{field}: is not {N} bytes in lower-case hex"))
 }
 
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The code of a station that has no answer of the authority to give.
 const UNREACHABLE: &str = "unreachable";

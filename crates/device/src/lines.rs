@@ -4,6 +4,7 @@ use crate::authority::{CallError, Station};
 use crate::enroll::Enrolled;
 use crate::error::Error;
 use crate::line::{self, DeviceLine, LineError, StationLine};
+use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 use std::io::{BufRead, Write};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_domain::TenantId;
@@ -26,6 +27,14 @@ impl<R: BufRead, W: Write> LineStation<R, W> {
             Ok(enrolled) => {
                 DeviceLine::Done { generation: enrolled.generation, confirmed: enrolled.is_confirmed }
             }
+            Err(error) => DeviceLine::Error { message: error.to_string() },
+        })
+    }
+
+    /// The last line of an enrollment of a device that signs.
+    pub fn end_signing(&mut self, result: &Result<EnrolledKey, Error>) -> Result<(), CallError> {
+        self.write(&match result {
+            Ok(enrolled) => DeviceLine::Signs { assurance: enrolled.assurance.to_string() },
             Err(error) => DeviceLine::Error { message: error.to_string() },
         })
     }
@@ -58,6 +67,24 @@ impl<R: BufRead, W: Write> Station for LineStation<R, W> {
         match self.read()? {
             StationLine::Confirmed {} => Ok(()),
             other => Err(other.unexpected("confirmed")),
+        }
+    }
+}
+
+impl<R: BufRead, W: Write> TpmStation for LineStation<R, W> {
+    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
+        self.write(&DeviceLine::TpmEvidence(evidence.into()))?;
+        match self.read()? {
+            StationLine::TpmChallenge(challenge) => challenge.judge().map_err(CallError::Malformed),
+            other => Err(other.unexpected("tpm_challenge")),
+        }
+    }
+
+    async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
+        self.write(&DeviceLine::TpmActivation(activation.into()))?;
+        match self.read()? {
+            StationLine::KeyEnrolled(enrolled) => enrolled.judge().map_err(CallError::Malformed),
+            other => Err(other.unexpected("key_enrolled")),
         }
     }
 }

@@ -5,8 +5,10 @@
 
 use crate::authority::Station;
 use crate::line::{self, DeviceLine, LineError, StationLine};
+use crate::signing::TpmStation;
 use std::io::{BufRead, Write};
 use wardein_ddkg::DeviceName;
+use wardein_domain::Assurance;
 
 /// The station's end of a line to devices.
 pub struct Relay<R, W> {
@@ -36,6 +38,11 @@ pub enum End {
         /// Whether the authority has the confirmation; otherwise the device sends it again by itself.
         is_confirmed: bool,
     },
+    /// The device signs with a key in its TPM.
+    Signs {
+        /// How surely the key is there.
+        assurance: Assurance,
+    },
     /// It has not.
     Failed {
         /// The stable code of a refusal, `malformed`, `device-gone` or `device-failed`.
@@ -52,7 +59,10 @@ impl<R: BufRead, W: Write> Relay<R, W> {
     }
 
     /// Relays until it has ended with a device, one way or the other; `None` once the line is closed.
-    pub async fn next(&mut self, station: &mut impl Station) -> Result<Option<Relayed>, std::io::Error> {
+    pub async fn next(
+        &mut self,
+        station: &mut (impl Station + TpmStation),
+    ) -> Result<Option<Relayed>, std::io::Error> {
         loop {
             let line = match line::read(&mut self.input, MAX_LINE) {
                 Ok(line) => line,
@@ -71,6 +81,12 @@ impl<R: BufRead, W: Write> Relay<R, W> {
                 Ok(DeviceLine::Done { generation, confirmed }) => {
                     return Ok(Some(self.ended(End::Done { generation, is_confirmed: confirmed })));
                 }
+                Ok(DeviceLine::Signs { assurance }) => match assurance.parse() {
+                    Ok(assurance) => return Ok(Some(self.ended(End::Signs { assurance }))),
+                    Err(_) => {
+                        return self.not_understood(format!("assurance: {assurance:?} is none")).map(Some);
+                    }
+                },
                 Ok(DeviceLine::Error { message }) => return Ok(Some(self.failed("device-failed", &message))),
                 Ok(DeviceLine::Request(request)) => match request.judge() {
                     Err(why) => return self.not_understood(why).map(Some),
@@ -89,11 +105,30 @@ impl<R: BufRead, W: Write> Relay<R, W> {
                         }
                     }
                 }
+                Ok(DeviceLine::TpmEvidence(evidence)) => match evidence.judge() {
+                    Err(why) => return self.not_understood(why).map(Some),
+                    Ok(evidence) => {
+                        self.device = Some(evidence.device.clone());
+                        let challenge = station.begin(&evidence).await;
+                        challenge.map(|challenge| StationLine::TpmChallenge((&challenge).into()))
+                    }
+                },
+                Ok(DeviceLine::TpmActivation(activation)) => match activation.judge() {
+                    Err(why) => return self.not_understood(why).map(Some),
+                    Ok(activation) => {
+                        self.device = Some(activation.device.clone());
+                        let enrolled = station.finish(&activation).await;
+                        enrolled.map(|enrolled| StationLine::KeyEnrolled((&enrolled).into()))
+                    }
+                },
             };
             let answer = answer.unwrap_or_else(|error| StationLine::failed(&error));
             self.refusal = match &answer {
                 StationLine::Refused { code, message } => Some((code.clone(), message.clone())),
-                StationLine::Reply(_) | StationLine::Confirmed {} => None,
+                StationLine::Reply(_)
+                | StationLine::Confirmed {}
+                | StationLine::TpmChallenge(_)
+                | StationLine::KeyEnrolled(_) => None,
             };
             line::write(&mut self.output, &answer)?;
         }

@@ -1,5 +1,6 @@
 //! Proved requests: challenge, measurement, proof, ack; and what a refusal asks for.
 
+use crate::agent::Prover;
 use crate::attribute::{Source, measure};
 use crate::authority::{Authority, CallError, Refused, Reply};
 use crate::certificate::{self, Certificate};
@@ -23,7 +24,7 @@ pub struct Session<A, E> {
     config: Config,
     state: DeviceState,
     authority: A,
-    pub(crate) entropy: E,
+    entropy: E,
     root: PathBuf,
     /// When the last ack of this process came.
     contact: Option<Instant>,
@@ -173,7 +174,11 @@ impl<A: Authority, E: Entropy> Session<A, E> {
 
     /// The certificate that is stored, if it is for the device's key and can be read.
     pub fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
-        certificate::stored(self.directory.files(), &self.config)
+        let files = self.directory.files();
+        match files.key()? {
+            None => Ok(None),
+            Some(key) => certificate::stored(files, &self.config, key.verifying_key()),
+        }
     }
 
     /// The last time that the authority told, and what the monotonic clock has counted since (DDKG-1 §3.1).
@@ -294,7 +299,49 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     }
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+impl<A: Authority, E: Entropy> Prover for Session<A, E> {
+    async fn authenticate(&mut self) -> Result<u64, Error> {
+        Self::authenticate(self).await
+    }
+
+    async fn certificate(&mut self) -> Result<Certificate, Error> {
+        Self::certificate(self).await
+    }
+
+    async fn rekey(&mut self) -> Result<(), Error> {
+        Self::rekey(self).await.map(|_| ())
+    }
+
+    fn is_rekey_due(&self) -> bool {
+        Self::is_rekey_due(self)
+    }
+
+    fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
+        Self::stored_certificate(self)
+    }
+
+    fn known_time(&self) -> u64 {
+        Self::known_time(self)
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn rest(&mut self) {
+        Self::rest(self);
+    }
+
+    async fn wake(&mut self) -> Result<(), Error> {
+        Self::wake(self).await
+    }
+
+    fn random(&mut self) -> Result<u64, Error> {
+        self.entropy.array().map(u64::from_be_bytes).map_err(|_| Error::Fault("the source of randomness"))
+    }
+}
+
+pub(crate) async fn in_time<T>(call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
     timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| {
         Err(CallError::Unreachable(format!("no answer within {} seconds", CALL_TIMEOUT.as_secs())))
     })

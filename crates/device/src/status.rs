@@ -1,10 +1,16 @@
 //! What the device knows of itself, for people and for scripts.
 
-use crate::certificate;
+use crate::certificate::{self, Certificate};
+use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
+use crate::hex;
+use crate::signing::SigningKey;
 use serde::Serialize;
 use std::fmt;
+use wardein_crypto::Digest;
+use wardein_ddkg::device::DeviceState;
+use wardein_pki::PublicKey;
 
 /// The answer of `wardein-device status`. It is read without the lock, and changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,6 +20,8 @@ pub struct Status {
     endpoint: String,
     /// What the device holds of an enrollment; `None` before it.
     enrollment: Option<Enrollment>,
+    /// The key in a TPM that the device was enrolled with, if it signs.
+    signing: Option<SigningStatus>,
     certificate: Option<CertificateStatus>,
     /// Why the certificate that is stored cannot be used.
     certificate_damaged: Option<String>,
@@ -41,6 +49,16 @@ struct Enrollment {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct SigningStatus {
+    /// SHA-256 of the key's SubjectPublicKeyInfo, in hex.
+    key_id: String,
+    /// How surely the authority takes it to be in the TPM.
+    assurance: String,
+    /// Where the TPM is.
+    tpm: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct CertificateStatus {
     serial: String,
     not_before: u64,
@@ -55,12 +73,18 @@ impl Status {
         let config = files.config()?.ok_or_else(|| files.not_configured())?;
         let state = files.state(&config)?;
         let contact = files.contact();
-        let known_time = match (&state, &contact) {
-            (Some(state), Some(contact)) => Some(state.known_time().max(contact.server_time)),
-            (Some(state), None) => Some(state.known_time()),
-            (None, _) => None,
+        let signing = match &config.signs_with {
+            Some(_) => files.signing_key()?,
+            None => None,
         };
-        let (certificate, certificate_damaged) = match certificate::stored(files, &config) {
+        let of_state = state.as_ref().map(DeviceState::known_time);
+        let of_contact = contact.as_ref().map(|contact| contact.server_time);
+        let known_time = match (of_state, &signing) {
+            (Some(of_state), _) => Some(of_state.max(of_contact.unwrap_or_default())),
+            (None, Some(_)) => of_contact,
+            (None, None) => None,
+        };
+        let (certificate, certificate_damaged) = match stored(files, &config, signing.as_ref()) {
             Ok(certificate) => (certificate, None),
             Err(error) => (None, Some(error.to_string())),
         };
@@ -78,6 +102,11 @@ impl Status {
                 rekey_at: (config.rekey_after != 0)
                     .then(|| state.schedule().not_before.saturating_add(config.rekey_after)),
                 confirmed: state.confirmation().is_none(),
+            }),
+            signing: signing.zip(config.signs_with).map(|(enrolled, tpm)| SigningStatus {
+                key_id: hex::encode(&Digest::of(&PublicKey::from(enrolled.key).spki()).0),
+                assurance: enrolled.assurance.to_string(),
+                tpm: tpm.tcti,
             }),
             certificate: certificate.map(|certificate| CertificateStatus {
                 serial: certificate.serial.to_string(),
@@ -98,9 +127,14 @@ impl fmt::Display for Status {
         let time = |time: Option<u64>| time.map_or_else(|| "never".into(), utc);
         writeln!(f, "device        {}/{}", self.tenant, self.device_id)?;
         writeln!(f, "authority     {}", self.endpoint)?;
-        match &self.enrollment {
-            None => writeln!(f, "enrolled      no; run: wardein-device enroll")?,
-            Some(enrollment) => {
+        match (&self.enrollment, &self.signing) {
+            (None, Some(signing)) => {
+                writeln!(f, "enrolled      yes, by a key in the TPM at {}", signing.tpm)?;
+                writeln!(f, "key           {}", signing.key_id)?;
+                writeln!(f, "assurance     {}", signing.assurance)?;
+            }
+            (None, None) => writeln!(f, "enrolled      no; run: wardein-device enroll")?,
+            (Some(enrollment), _) => {
                 let standing = if enrollment.confirmed { "yes" } else { "yes, no proof acknowledged yet" };
                 writeln!(f, "enrolled      {standing}")?;
                 writeln!(f, "generation    {} (suite {})", enrollment.generation, enrollment.suite)?;
@@ -123,6 +157,18 @@ impl fmt::Display for Status {
         writeln!(f, "last contact  {}{action}", time(self.last_contact))?;
         write!(f, "known time    {}", time(self.known_time))
     }
+}
+
+fn stored(
+    files: &Files,
+    config: &Config,
+    signing: Option<&SigningKey>,
+) -> Result<Option<Certificate>, Error> {
+    let key = match signing {
+        Some(signing) => Some(signing.key),
+        None => files.key()?.map(|key| *key.verifying_key()),
+    };
+    key.map_or(Ok(None), |key| certificate::stored(files, config, &key))
 }
 
 /// A Unix second as RFC 3339, by the civil calendar counted in eras of 400 years that begin on 1 March.

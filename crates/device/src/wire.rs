@@ -2,6 +2,7 @@
 
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
+use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 use wardein_client::{Connection, Refusal, v1};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
@@ -86,6 +87,46 @@ impl Station for ConnectedStation {
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
         self.connection.provisioning().confirm(confirm(confirmation)).await.map_err(failed)?;
         Ok(())
+    }
+}
+
+impl TpmStation for ConnectedStation {
+    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
+        let Vouched { profile, model, udi } = self.vouched.clone();
+        let call = v1::BeginTpmEnrollmentRequest {
+            device_id: evidence.device.device.to_string(),
+            profile: profile.unwrap_or_default(),
+            model: model.unwrap_or_default(),
+            udi: udi.unwrap_or_default(),
+            ek_public: evidence.ek_public.clone(),
+            ek_certificates: evidence.ek_certificates.clone(),
+            ak_public: evidence.ak_public.clone(),
+        };
+        let answer = self.connection.provisioning().begin_tpm_enrollment(call).await.map_err(failed)?;
+        let answer = answer.into_inner();
+        let (length, min, max) = (answer.nonce.len(), 32, 32);
+        let nonce = answer.nonce.try_into();
+        Ok(TpmChallenge {
+            ticket: answer.ticket,
+            id_object: answer.id_object,
+            encrypted_secret: answer.encrypted_secret,
+            nonce: nonce.map_err(|_| malformed(Problem::Length { length, min, max }.of("nonce")))?,
+        })
+    }
+
+    async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
+        let call = v1::FinishTpmEnrollmentRequest {
+            device_id: activation.device.device.to_string(),
+            ticket: activation.ticket.clone(),
+            secret: activation.secret.clone(),
+            device_key: activation.device_key.clone(),
+            attested: activation.attested.clone(),
+            signature: activation.signature.clone(),
+            quote: None,
+        };
+        let answer = self.connection.provisioning().finish_tpm_enrollment(call).await.map_err(failed)?;
+        let v1::EnrolledKey { tenant, key_id, assurance } = answer.into_inner();
+        EnrolledKey::judge(&tenant, &key_id, &assurance).map_err(CallError::Malformed)
     }
 }
 

@@ -4,7 +4,8 @@ use crate::PkiError;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::PublicKey;
 use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SignatureAlgorithm, SigningKey};
-use wardein_crypto::P256SigningKey;
+use std::cell::RefCell;
+use wardein_crypto::{P256SigningKey, P256VerifyingKey};
 use x509_parser::certification_request::X509CertificationRequestInfo;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
@@ -38,10 +39,22 @@ impl Csr {
 
     /// A request for a certificate of `key`, DER, with an empty subject and no extension.
     pub fn create(key: &P256SigningKey) -> Result<Vec<u8>, PkiError> {
+        Self::create_by(key.verifying_key(), |message| key.sign(message).map_err(|_| PkiError::Encoding))
+    }
+
+    /// The same for a key that is elsewhere, such as in a TPM: `sign` makes its ECDSA signature with SHA-256, DER.
+    pub fn create_by<E: From<PkiError>>(
+        key: &P256VerifyingKey,
+        sign: impl FnMut(&[u8]) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        let signer = Requester { public: PublicKey::from(*key.verifying_key()), key };
-        Ok(params.serialize_request(&signer).map_err(|_| PkiError::Encoding)?.der().to_vec())
+        let requester =
+            Requester { public: PublicKey::from(*key), sign: RefCell::new(sign), error: RefCell::new(None) };
+        match params.serialize_request(&requester) {
+            Ok(request) => Ok(request.der().to_vec()),
+            Err(_) => Err(requester.error.into_inner().unwrap_or_else(|| PkiError::Encoding.into())),
+        }
     }
 
     /// The key that is to be certified.
@@ -102,12 +115,14 @@ impl From<EnvelopeError> for CsrError {
     }
 }
 
-struct Requester<'a> {
+struct Requester<S, E> {
     public: PublicKey,
-    key: &'a P256SigningKey,
+    sign: RefCell<S>,
+    /// Why it could not be signed, for which the library's error has no room.
+    error: RefCell<Option<E>>,
 }
 
-impl PublicKeyData for Requester<'_> {
+impl<S, E> PublicKeyData for Requester<S, E> {
     fn der_bytes(&self) -> &[u8] {
         self.public.der_bytes()
     }
@@ -117,8 +132,11 @@ impl PublicKeyData for Requester<'_> {
     }
 }
 
-impl SigningKey for Requester<'_> {
+impl<S: FnMut(&[u8]) -> Result<Vec<u8>, E>, E> SigningKey for Requester<S, E> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.key.sign(message).map_err(|_| rcgen::Error::RemoteKeyError)
+        (self.sign.borrow_mut())(message).map_err(|error| {
+            self.error.replace(Some(error));
+            rcgen::Error::RemoteKeyError
+        })
     }
 }

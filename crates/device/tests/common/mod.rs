@@ -1,11 +1,13 @@
 //! An authority in the test's own process: a DDKG record, an issuing CA, a clock that the test sets, and faults on demand.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod signing;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use wardein_crypto::{P256SigningKey, Secret, SystemEntropy};
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal};
 use wardein_ddkg::message::{
     ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
@@ -57,6 +59,8 @@ pub(crate) struct World {
     /// The state directory of the device, for [`Fault::DiskFails`].
     pub(crate) disk: PathBuf,
     pub(crate) root_pem: String,
+    /// The key of a device that signs.
+    pub(crate) signs_with: Option<P256VerifyingKey>,
     pub(crate) identity: P256SigningKey,
     issuing: IssuingCa,
     challenges: ChallengeKey,
@@ -94,6 +98,7 @@ impl Shared {
             only_suite: None,
             disk: PathBuf::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
+            signs_with: None,
             identity: key(),
             issuing,
             challenges: ChallengeKey::new(Secret::filled(|bytes| bytes.fill(9))),

@@ -1,0 +1,150 @@
+//! How the device of a state directory proves who it is: by keys that it derives, or by a key in its TPM.
+
+use crate::commands::ROOT;
+use std::path::{Path, PathBuf};
+use wardein_crypto::SystemEntropy;
+use wardein_device::{
+    Certificate, Config, Directory, EnrolledKey, Error, Prover, Remote, Session, SigningSession, TpmSettings,
+    TpmStation,
+};
+
+type Derives = Session<Remote, SystemEntropy>;
+type Signs = SigningSession<Remote, SystemEntropy>;
+
+/// One or the other, as device.toml says.
+pub(crate) enum Either {
+    Derives(Box<Derives>),
+    Signs(Box<Signs>),
+}
+
+/// The device of `path`.
+pub(crate) async fn prover(path: &Path) -> Result<Either, Error> {
+    let directory = Directory::open_when_free(path).await?;
+    let config = directory.files().config()?.ok_or_else(|| directory.files().not_configured())?;
+    let remote = Remote::new(&config.endpoint, &config.trust_roots);
+    let entropy = SystemEntropy::default();
+    let Some(tpm) = config.signs_with.clone() else {
+        let session = Session::new(directory, config, remote, entropy, PathBuf::from(ROOT))?;
+        return Ok(Either::Derives(Box::new(session)));
+    };
+    Ok(Either::Signs(Box::new(signing(directory, config, &tpm, remote, entropy)?)))
+}
+
+/// A session of a device that derives keys, which `action` is only for.
+pub(crate) async fn session(path: &Path, action: &'static str) -> Result<Derives, Error> {
+    match prover(path).await? {
+        Either::Derives(session) => Ok(*session),
+        Either::Signs(_) => Err(Error::Signs(action)),
+    }
+}
+
+#[cfg(feature = "tpm")]
+fn signing(
+    directory: Directory,
+    config: Config,
+    tpm: &TpmSettings,
+    remote: Remote,
+    entropy: SystemEntropy,
+) -> Result<Signs, Error> {
+    let signer = Box::new(wardein_device::open_tpm(tpm)?);
+    SigningSession::new(directory, config, signer, remote, entropy)
+}
+
+#[cfg(feature = "tpm")]
+pub(crate) async fn enroll_signing(
+    directory: &Directory,
+    config: &Config,
+    tpm: &TpmSettings,
+    station: &mut impl TpmStation,
+) -> Result<EnrolledKey, Error> {
+    let mut signer = wardein_device::open_tpm(tpm)?;
+    wardein_device::enroll_tpm(directory, config, &mut signer, station).await
+}
+
+/// `device.toml` names no TPM in a build that has none: it is refused when it is read.
+#[cfg(not(feature = "tpm"))]
+fn signing(_: Directory, _: Config, _: &TpmSettings, _: Remote, _: SystemEntropy) -> Result<Signs, Error> {
+    Err(Error::Fault("using a TPM that this build has not"))
+}
+
+#[cfg(not(feature = "tpm"))]
+pub(crate) async fn enroll_signing(
+    _: &Directory,
+    _: &Config,
+    _: &TpmSettings,
+    _: &mut impl TpmStation,
+) -> Result<EnrolledKey, Error> {
+    Err(Error::Fault("using a TPM that this build has not"))
+}
+
+impl Prover for Either {
+    async fn authenticate(&mut self) -> Result<u64, Error> {
+        match self {
+            Self::Derives(session) => session.authenticate().await,
+            Self::Signs(session) => session.authenticate().await,
+        }
+    }
+
+    async fn certificate(&mut self) -> Result<Certificate, Error> {
+        match self {
+            Self::Derives(session) => session.certificate().await,
+            Self::Signs(session) => session.certificate().await,
+        }
+    }
+
+    async fn rekey(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Derives(session) => session.rekey().await.map(|_| ()),
+            Self::Signs(session) => session.rekey().await,
+        }
+    }
+
+    fn is_rekey_due(&self) -> bool {
+        match self {
+            Self::Derives(session) => session.is_rekey_due(),
+            Self::Signs(session) => session.is_rekey_due(),
+        }
+    }
+
+    fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
+        match self {
+            Self::Derives(session) => session.stored_certificate(),
+            Self::Signs(session) => session.stored_certificate(),
+        }
+    }
+
+    fn known_time(&self) -> u64 {
+        match self {
+            Self::Derives(session) => session.known_time(),
+            Self::Signs(session) => session.known_time(),
+        }
+    }
+
+    fn config(&self) -> &Config {
+        match self {
+            Self::Derives(session) => session.config(),
+            Self::Signs(session) => session.config(),
+        }
+    }
+
+    fn rest(&mut self) {
+        match self {
+            Self::Derives(session) => session.rest(),
+            Self::Signs(session) => session.rest(),
+        }
+    }
+
+    async fn wake(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Derives(session) => session.wake().await,
+            Self::Signs(session) => session.wake().await,
+        }
+    }
+
+    fn random(&mut self) -> Result<u64, Error> {
+        match self {
+            Self::Derives(session) => session.random(),
+            Self::Signs(session) => session.random(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The same two steps as lines of JSON. The README has the format.
+
+use super::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence};
+use crate::hex;
+use crate::line::{VERSION, array, bytes, device};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvidenceLine {
+    version: u32,
+    tenant: String,
+    device_id: String,
+    ek_public: String,
+    ek_certificates: Vec<String>,
+    ak_public: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChallengeLine {
+    ticket: String,
+    id_object: String,
+    encrypted_secret: String,
+    nonce: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActivationLine {
+    tenant: String,
+    device_id: String,
+    ticket: String,
+    secret: String,
+    device_key: String,
+    attested: String,
+    signature: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnrolledLine {
+    tenant: String,
+    key_id: String,
+    assurance: String,
+}
+
+impl From<&TpmEvidence> for EvidenceLine {
+    fn from(evidence: &TpmEvidence) -> Self {
+        Self {
+            version: VERSION,
+            tenant: evidence.device.tenant.to_string(),
+            device_id: evidence.device.device.to_string(),
+            ek_public: hex::encode(&evidence.ek_public),
+            ek_certificates: evidence.ek_certificates.iter().map(|bytes| hex::encode(bytes)).collect(),
+            ak_public: hex::encode(&evidence.ak_public),
+        }
+    }
+}
+
+impl EvidenceLine {
+    /// The evidence; an error names the field.
+    pub(crate) fn judge(&self) -> Result<TpmEvidence, String> {
+        if self.version != VERSION {
+            return Err(format!("version: is {}; this station speaks {VERSION}", self.version));
+        }
+        let certificates = self.ek_certificates.iter().map(|text| bytes("ek_certificates", text));
+        Ok(TpmEvidence {
+            device: device(&self.tenant, &self.device_id)?,
+            ek_public: bytes("ek_public", &self.ek_public)?,
+            ek_certificates: certificates.collect::<Result<_, _>>()?,
+            ak_public: bytes("ak_public", &self.ak_public)?,
+        })
+    }
+}
+
+impl From<&TpmChallenge> for ChallengeLine {
+    fn from(challenge: &TpmChallenge) -> Self {
+        Self {
+            ticket: hex::encode(&challenge.ticket),
+            id_object: hex::encode(&challenge.id_object),
+            encrypted_secret: hex::encode(&challenge.encrypted_secret),
+            nonce: hex::encode(&challenge.nonce),
+        }
+    }
+}
+
+impl ChallengeLine {
+    pub(crate) fn judge(&self) -> Result<TpmChallenge, String> {
+        Ok(TpmChallenge {
+            ticket: bytes("ticket", &self.ticket)?,
+            id_object: bytes("id_object", &self.id_object)?,
+            encrypted_secret: bytes("encrypted_secret", &self.encrypted_secret)?,
+            nonce: array("nonce", &self.nonce)?,
+        })
+    }
+}
+
+impl From<&TpmActivation> for ActivationLine {
+    fn from(activation: &TpmActivation) -> Self {
+        Self {
+            tenant: activation.device.tenant.to_string(),
+            device_id: activation.device.device.to_string(),
+            ticket: hex::encode(&activation.ticket),
+            secret: hex::encode(&activation.secret),
+            device_key: hex::encode(&activation.device_key),
+            attested: hex::encode(&activation.attested),
+            signature: hex::encode(&activation.signature),
+        }
+    }
+}
+
+impl ActivationLine {
+    /// The answer; an error names the field.
+    pub(crate) fn judge(&self) -> Result<TpmActivation, String> {
+        Ok(TpmActivation {
+            device: device(&self.tenant, &self.device_id)?,
+            ticket: bytes("ticket", &self.ticket)?,
+            secret: bytes("secret", &self.secret)?,
+            device_key: bytes("device_key", &self.device_key)?,
+            attested: bytes("attested", &self.attested)?,
+            signature: bytes("signature", &self.signature)?,
+        })
+    }
+}
+
+impl From<&EnrolledKey> for EnrolledLine {
+    fn from(enrolled: &EnrolledKey) -> Self {
+        Self {
+            tenant: enrolled.tenant.to_string(),
+            key_id: hex::encode(&enrolled.key_id),
+            assurance: enrolled.assurance.to_string(),
+        }
+    }
+}
+
+impl EnrolledLine {
+    pub(crate) fn judge(&self) -> Result<EnrolledKey, String> {
+        EnrolledKey::judge(&self.tenant, &bytes("key_id", &self.key_id)?, &self.assurance)
+    }
+}

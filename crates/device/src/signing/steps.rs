@@ -1,0 +1,81 @@
+//! The two steps by which a device with a TPM is enrolled. Structures are as TPM 2.0 marshals them; the station reads none of them.
+
+use crate::authority::CallError;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Assurance, TenantId};
+
+/// What the TPM shows of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TpmEvidence {
+    /// Whose it is.
+    pub device: DeviceName,
+    /// TPM2B_PUBLIC of its endorsement key.
+    pub ek_public: Vec<u8>,
+    /// The certificate of that key, DER, with the CAs above it; perhaps none.
+    pub ek_certificates: Vec<Vec<u8>>,
+    /// TPM2B_PUBLIC of its attestation key.
+    pub ak_public: Vec<u8>,
+}
+
+/// What the authority asks of the TPM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TpmChallenge {
+    /// For the second step, as it is.
+    pub ticket: Vec<u8>,
+    /// The contents of a TPM2B_ID_OBJECT.
+    pub id_object: Vec<u8>,
+    /// The contents of a TPM2B_ENCRYPTED_SECRET.
+    pub encrypted_secret: Vec<u8>,
+    /// The qualifying data of TPM2_Certify.
+    pub nonce: [u8; 32],
+}
+
+/// What the TPM answers. The secret is the station's and the authority's to see: it shows once that the TPM could open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TpmActivation {
+    /// Whose it is.
+    pub device: DeviceName,
+    /// From the first step.
+    pub ticket: Vec<u8>,
+    /// What TPM2_ActivateCredential gave.
+    pub secret: Vec<u8>,
+    /// TPM2B_PUBLIC of the device's key.
+    pub device_key: Vec<u8>,
+    /// TPMS_ATTEST of TPM2_Certify of that key.
+    pub attested: Vec<u8>,
+    /// TPMT_SIGNATURE of it.
+    pub signature: Vec<u8>,
+}
+
+/// What the authority has on record then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledKey {
+    /// The tenant that the station works for.
+    pub tenant: TenantId,
+    /// SHA-256 of the key's SubjectPublicKeyInfo.
+    pub key_id: [u8; 32],
+    /// How surely the key is where it is said to be.
+    pub assurance: Assurance,
+}
+
+impl EnrolledKey {
+    pub(crate) fn judge(tenant: &str, key_id: &[u8], assurance: &str) -> Result<Self, String> {
+        Ok(Self {
+            tenant: tenant.parse().map_err(|error| format!("tenant: {error}"))?,
+            key_id: key_id.try_into().map_err(|_| "key_id: has not 32 bytes".to_owned())?,
+            assurance: assurance.parse().map_err(|_| format!("assurance: {assurance:?} is no level"))?,
+        })
+    }
+}
+
+/// What a device with a TPM asks of the station that relays its enrollment.
+#[allow(
+    async_fn_in_trait,
+    reason = "an enrollment runs on one thread; no caller needs the futures to be Send"
+)]
+pub trait TpmStation {
+    /// Relays the first step.
+    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError>;
+    /// Relays the second.
+    async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError>;
+}

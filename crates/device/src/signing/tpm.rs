@@ -1,0 +1,96 @@
+//! A TPM as what signs, and its enrollment.
+
+use super::{EnrolledKey, Signer, SigningKey, TpmActivation, TpmEvidence, TpmSettings, TpmStation};
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::error::Error;
+use wardein_crypto::{Digest, P256VerifyingKey};
+use wardein_pki::PublicKey;
+use wardein_tpm::{EkKind, Tcti, Tpm};
+
+/// The TPM of `settings`.
+pub fn open_tpm(settings: &TpmSettings) -> Result<TpmSigner, Error> {
+    let wrong = |why: String| Error::Config { field: "signs_with", why };
+    let tcti: Tcti = settings.tcti.parse().map_err(|error| wrong(format!("{error}")))?;
+    let kind = settings.endorsement_key.as_deref().map(str::parse::<EkKind>).transpose();
+    let kind = kind.map_err(|error| wrong(format!("{error}")))?;
+    // The kernel ends the use of the TPM that it drives; nobody does for another.
+    let is_ended_by_us = !settings.tcti.starts_with("device:");
+    Ok(TpmSigner { tpm: Some(Tpm::open(&tcti)?), kind, is_ended_by_us })
+}
+
+/// A TPM that signs with the device's key. When this is dropped, its power may go.
+pub struct TpmSigner {
+    /// `None` only while it is dropped.
+    tpm: Option<Tpm>,
+    kind: Option<EkKind>,
+    is_ended_by_us: bool,
+}
+
+impl TpmSigner {
+    fn tpm(&mut self) -> Result<&mut Tpm, Error> {
+        self.tpm.as_mut().ok_or(Error::Fault("using the TPM after its end"))
+    }
+}
+
+impl Signer for TpmSigner {
+    fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(self.tpm()?.sign(&Digest::of(message).0)?)
+    }
+}
+
+impl Drop for TpmSigner {
+    fn drop(&mut self) {
+        if let Some(tpm) = self.tpm.take().filter(|_| self.is_ended_by_us)
+            && let Err(error) = tpm.shutdown()
+        {
+            tracing::warn!(%error, "the TPM did not hear that its power may go");
+        }
+    }
+}
+
+/// Enrolls the device of `config` by the key in its TPM. Asking again is safe: the same key is answered by what is on record.
+pub async fn enroll_tpm(
+    directory: &Directory,
+    config: &Config,
+    signer: &mut TpmSigner,
+    station: &mut impl TpmStation,
+) -> Result<EnrolledKey, Error> {
+    let given = signer.kind;
+    let tpm = signer.tpm()?;
+    let kind = match given {
+        Some(kind) => kind,
+        // Where the vendor certified none, the factory's list may have any.
+        None => tpm.certified_kind()?.unwrap_or(EkKind::P256),
+    };
+    let endorsement = tpm.endorsement_key(kind)?;
+    let device_key = tpm.device_key()?;
+    let evidence = TpmEvidence {
+        device: config.device.clone(),
+        ek_public: endorsement.public,
+        ek_certificates: endorsement.certificate.into_iter().collect(),
+        ak_public: tpm.attestation_key()?,
+    };
+    let challenge = station.begin(&evidence).await?;
+    let secret = tpm.activate(kind, &challenge.id_object, &challenge.encrypted_secret)?;
+    let statement = tpm.certify(&challenge.nonce)?;
+    let activation = TpmActivation {
+        device: config.device.clone(),
+        ticket: challenge.ticket,
+        secret: secret.expose().to_vec(),
+        device_key: device_key.public,
+        attested: statement.attested,
+        signature: statement.signature,
+    };
+    let enrolled = station.finish(&activation).await?;
+    if enrolled.tenant != config.device.tenant {
+        let (found, expected) = (enrolled.tenant.to_string(), config.device.tenant.to_string());
+        return Err(Error::OtherTenant { found, expected });
+    }
+    let key = P256VerifyingKey(device_key.point);
+    if enrolled.key_id != Digest::of(&PublicKey::from(key).spki()).0 {
+        return Err(Error::Answer("key_id: is of another key than the one in the TPM".into()));
+    }
+    directory.save_signing_key(&SigningKey { key, assurance: enrolled.assurance })?;
+    Ok(enrolled)
+}

@@ -1,0 +1,75 @@
+//! The authority's side of devices that sign, and a key in this process in the place of one in a TPM.
+
+use super::{Device, Fault, Shared, World, key};
+use wardein_crypto::{Digest, P256SigningKey, SystemEntropy};
+use wardein_ddkg::message::ack_transcript;
+use wardein_device::{
+    CallError, Directory, Error, Refused, SignedReply, SignedRequest, Signer, SigningAuthority, SigningKey,
+    SigningSession,
+};
+use wardein_domain::Assurance;
+use wardein_pki::PublicKey;
+
+pub(crate) struct SoftKey(P256SigningKey);
+
+impl SoftKey {
+    pub(crate) fn new() -> Self {
+        Self(key())
+    }
+}
+
+impl Signer for SoftKey {
+    fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(self.0.sign(message).unwrap())
+    }
+}
+
+impl SigningAuthority for Shared {
+    async fn prove_by_signature(
+        &mut self,
+        request: &SignedRequest,
+        body: &[u8],
+    ) -> Result<SignedReply, CallError> {
+        let mut world = self.0.borrow_mut();
+        let fault = world.enter("prove by signature")?;
+        let SignedRequest { claim, signature } = request;
+        let (now, policy, recipe) = (world.now, world.policy.clone(), world.recipe());
+        world
+            .challenges
+            .check(&claim.challenge, &claim.device, &recipe, now * 1000, &policy)
+            .expect("the challenge is fresh");
+        let (transcript, known) = (claim.transcript(), world.signs_with.unwrap());
+        assert_eq!(claim.body_digest, Digest::of(body));
+        assert_eq!(claim.key_id, Digest::of(&PublicKey::from(known).spki()));
+        known.verify(transcript.as_ref(), signature).map_err(|_| {
+            CallError::Refused(Refused { code: "signature-wrong".into(), ..Refused::default() })
+        })?;
+        let body = match claim.action.as_str() {
+            "certificate" => world.certify(&claim.device, body),
+            _ => Vec::new(),
+        };
+        let signature = world.identity.sign(ack_transcript(&transcript, now, &body).as_ref()).unwrap();
+        let server_time = if fault == Some(Fault::AnswerChanged) { now + 1 } else { now };
+        World::leave(fault, SignedReply { server_time, body, signature })
+    }
+}
+
+impl Device {
+    /// Enrolled by `key`, as the authority has it on record.
+    pub(crate) fn enroll_key(&self, key: &SoftKey) {
+        let key = *key.0.verifying_key();
+        let signing = SigningKey { key, assurance: Assurance::TpmListed };
+        Directory::create(&self.path()).unwrap().save_signing_key(&signing).unwrap();
+        self.authority.0.borrow_mut().signs_with = Some(key);
+    }
+
+    /// A restart: everything is read from the disk again.
+    pub(crate) fn signing_session(
+        &self,
+        signer: impl Signer + 'static,
+    ) -> Result<SigningSession<Shared, SystemEntropy>, Error> {
+        let (directory, config) = (Directory::open(&self.path())?, self.authority.config());
+        let (authority, entropy) = (self.authority.clone(), SystemEntropy::default());
+        SigningSession::new(directory, config, Box::new(signer), authority, entropy)
+    }
+}
