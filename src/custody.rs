@@ -4,11 +4,11 @@ use crate::home::{self, Home, failed};
 use serde::Serialize;
 use wardein_cli::config::Config;
 use wardein_cli::{
-    CustodyChangeArgs, CustodyCommand, CustodyStatusArgs, Failure, Output, PassphraseArgs, ProtectionKind,
-    Record,
+    CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, Failure, Output, PassphraseArgs,
+    ProtectionKind, Record,
 };
 use wardein_crypto::{Secret, SystemEntropy};
-use wardein_custody::{Opened, Protection};
+use wardein_custody::{Kind, Opened, Passphrase, Protection, TpmProtection, TpmTarget, open_by_tpm};
 use wardein_engine::port::{Custody, CustodyError, RootKey};
 
 /// The custody file, opened, while the authority serves.
@@ -47,11 +47,18 @@ struct Shown {
     /// What a guess of the passphrase costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     argon2: Option<String>,
+    /// The registers to whose state a TPM sealed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registers: Option<String>,
+    /// Whether the TPM gives it now: `yes`, or why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tpm_opens: Option<String>,
     root_key_versions: Vec<u32>,
 }
 
 impl Record for Shown {
-    const HEADS: &'static [&'static str] = &["root key under", "a guess costs", "versions"];
+    const HEADS: &'static [&'static str] =
+        &["root key under", "a guess costs", "registers", "TPM gives it now", "versions"];
 
     fn cells(&self) -> Vec<String> {
         let versions: Vec<_> = self.root_key_versions.iter().map(u32::to_string).collect();
@@ -60,6 +67,8 @@ impl Record for Shown {
         vec![
             self.protection.clone(),
             self.argon2.clone().unwrap_or_default(),
+            self.registers.clone().unwrap_or_default(),
+            self.tpm_opens.clone().unwrap_or_default(),
             format!("{}{unfinished}", versions.join(", ")),
         ]
     }
@@ -69,6 +78,7 @@ pub(crate) fn run(command: CustodyCommand, out: Output) -> Result<(), Failure> {
     match command {
         CustodyCommand::Status(CustodyStatusArgs { dir }) => show(&home_of(&dir)?, out),
         CustodyCommand::Change(args) => change(args, out),
+        CustodyCommand::Reseal(args) => reseal(args, out),
     }
 }
 
@@ -81,13 +91,24 @@ fn show(home: &Home, out: Output) -> Result<(), Failure> {
     let argon2 = status.cost.map(|cost| {
         format!("Argon2id, {} MiB, {} passes, {} lanes", cost.memory_kib / 1024, cost.passes, cost.lanes)
     });
-    out.one(&Shown { protection: status.kind.to_string(), argon2, root_key_versions: status.versions })
+    let opens = || match home.tpm().and_then(|tpm| open_by_tpm(&home.custody(), tpm).map_err(failed)) {
+        Ok(_) => "yes".to_owned(),
+        Err(error) => format!("no: {error}"),
+    };
+    out.one(&Shown {
+        protection: status.kind.to_string(),
+        argon2,
+        tpm_opens: (status.kind == Kind::Tpm).then(opens),
+        registers: status.registers,
+        root_key_versions: status.versions,
+    })
 }
 
 fn change(args: CustodyChangeArgs, out: Output) -> Result<(), Failure> {
     let home = home_of(&args.dir)?;
     let to = match args.to {
         ProtectionKind::Passphrase => "a new passphrase".to_owned(),
+        ProtectionKind::Tpm => TpmTarget::parse(home.tpm()?, &args.pcrs).map_err(failed)?.to_string(),
         ProtectionKind::KeyFile => match home.key_file() {
             Some(path) => format!("key file {}", path.display()),
             None => {
@@ -100,14 +121,42 @@ fn change(args: CustodyChangeArgs, out: Output) -> Result<(), Failure> {
     let opened = home.open_custody(&args.passphrase)?;
     let protection = match (args.to, home.key_file()) {
         (ProtectionKind::KeyFile, Some(path)) => Protection::KeyFile(path),
-        _ => {
+        (to, _) => {
             let new = PassphraseArgs {
                 passphrase_file: args.new_passphrase_file,
                 passphrase_fd: args.new_passphrase_fd,
             };
-            Protection::Passphrase(home::source(&new).read_new().map_err(failed)?)
+            let passphrase = home::source(&new).read_new().map_err(failed)?;
+            match to {
+                ProtectionKind::Tpm => {
+                    let target = TpmTarget::parse(home.tpm()?, &args.pcrs).map_err(failed)?;
+                    Protection::Tpm(TpmProtection { target, recovery: passphrase })
+                }
+                ProtectionKind::Passphrase | ProtectionKind::KeyFile => Protection::Passphrase(passphrase),
+            }
         }
     };
     opened.change(&protection, &mut SystemEntropy::default()).map_err(failed)?;
+    show(&home, out)
+}
+
+fn reseal(args: CustodyResealArgs, out: Output) -> Result<(), Failure> {
+    let home = home_of(&args.dir)?;
+    let status = wardein_custody::status(&home.custody()).map_err(failed)?;
+    let Some(registers) = args.pcrs.or(status.registers) else {
+        let words = format!(
+            "the root key is under a {}; wardein custody change --to tpm puts it under a TPM",
+            status.kind
+        );
+        return Err(Failure::Usage(words));
+    };
+    let target = TpmTarget::parse(home.tpm()?, &registers).map_err(failed)?;
+    let recovery: Passphrase = home::source(&args.passphrase).read().map_err(failed)?;
+    let recovery = Protection::Passphrase(recovery);
+    let opened = wardein_custody::open(&home.custody(), &recovery).map_err(failed)?;
+    if let Protection::Passphrase(recovery) = recovery {
+        let anew = Protection::Tpm(TpmProtection { target, recovery });
+        opened.change(&anew, &mut SystemEntropy::default()).map_err(failed)?;
+    }
     show(&home, out)
 }

@@ -1,6 +1,6 @@
 //! `wardein doctor`: looks for what is wrong, and says what to do next.
 
-use crate::home::{Home, MARKER};
+use crate::home::{Home, MARKER, failed};
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -105,6 +105,17 @@ fn custody(home: &Home) -> Finding {
     let key_file = &home.config.custody.key_file;
     match wardein_custody::kind(&home.custody()) {
         Err(error) => Finding::bad(CHECK, error, "restore custody.json from a backup"),
+        Ok(Kind::Tpm) => match home
+            .tpm()
+            .and_then(|tpm| wardein_custody::open_by_tpm(&home.custody(), tpm).map_err(failed))
+        {
+            Ok(_) => Finding::ok(CHECK, "under a TPM, which gives it"),
+            Err(error) => Finding::bad(
+                CHECK,
+                error,
+                "start with the recovery passphrase; if the machine is as it should be: wardein custody reseal",
+            ),
+        },
         Ok(Kind::Passphrase) => Finding::ok(CHECK, "under a passphrase"),
         Ok(Kind::KeyFile) => match mode(key_file) {
             Ok(0o600 | 0o400) => Finding::ok(CHECK, format!("under key file {}", key_file.display())),

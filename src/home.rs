@@ -53,15 +53,34 @@ impl Home {
     }
 
     /// The root key, out of custody. A passphrase comes from where the arguments say, or the configuration, or a person.
+    /// Of a root key under a TPM, a passphrase that the arguments name is the recovery passphrase, and the TPM is not asked.
     pub(crate) fn open_custody(&self, passphrase: &PassphraseArgs) -> Result<Opened, Failure> {
         let custody = self.custody();
         let protection = match wardein_custody::kind(&custody).map_err(failed)? {
             Kind::KeyFile => Protection::KeyFile(self.directory.join(&self.config.custody.key_file)),
+            Kind::Tpm => match source(passphrase) {
+                PassphraseSource::Prompt => {
+                    return wardein_custody::open_by_tpm(&custody, self.tpm()?).map_err(failed);
+                }
+                recovery => Protection::Passphrase(recovery.read().map_err(failed)?),
+            },
             Kind::Passphrase => {
                 Protection::Passphrase(self.passphrase_source(passphrase).read().map_err(failed)?)
             }
         };
         wardein_custody::open(&custody, &protection).map_err(failed)
+    }
+
+    /// The TPM that is configured.
+    pub(crate) fn tpm(&self) -> Result<&str, Failure> {
+        match self.config.custody.tpm.as_str() {
+            "" => {
+                let words =
+                    "first set custody.tpm in wardein.toml to where the TPM is, such as device:/dev/tpmrm0";
+                Err(Failure::Usage(words.to_owned()))
+            }
+            tpm => Ok(tpm),
+        }
     }
 
     fn passphrase_source(&self, args: &PassphraseArgs) -> PassphraseSource {

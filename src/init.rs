@@ -10,7 +10,7 @@ use wardein_cli::config::Config;
 use wardein_cli::files::{PRIVATE, PUBLIC, write_new};
 use wardein_cli::{Failure, InitArgs, Output, PlaceArgs, identity};
 use wardein_crypto::{Entropy, SystemEntropy};
-use wardein_custody::Protection;
+use wardein_custody::{Protection, TpmProtection, TpmTarget};
 use wardein_domain::TrustDomain;
 use wardein_engine::Founded;
 use wardein_engine::port::SystemClock;
@@ -27,7 +27,8 @@ struct Made<'a> {
 
 pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     let trust_domain: TrustDomain = args.trust_domain.parse().map_err(usage)?;
-    let config = configuration(&args.place, args.key_file.as_deref())?;
+    let mut config = configuration(&args.place, args.key_file.as_deref())?;
+    config.custody.tpm = args.tpm.clone().unwrap_or_default();
     let founding = Founding::begin(&args.dir)?;
     let protection = protection(&args)?;
     let home = Home::new(founding.beside().to_owned(), config);
@@ -57,6 +58,7 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
         protected = match protection {
             Protection::Passphrase(_) => "passphrase",
             Protection::KeyFile(_) => "key file",
+            Protection::Tpm(_) => "TPM, or its recovery passphrase,",
         },
         store = home::store_kind(&home.config).file_name(),
         file = Config::FILE,
@@ -91,10 +93,17 @@ pub(crate) fn configuration(place: &PlaceArgs, key_file: Option<&Path>) -> Resul
 }
 
 fn protection(args: &InitArgs) -> Result<Protection, Failure> {
-    match &args.key_file {
-        Some(path) => Ok(Protection::KeyFile(path.clone())),
-        None => home::source(&args.passphrase).read_new().map(Protection::Passphrase).map_err(failed),
+    if let Some(path) = &args.key_file {
+        return Ok(Protection::KeyFile(path.clone()));
     }
+    // Whether the TPM can be had is told before a person is asked for anything.
+    let target =
+        args.tpm.as_ref().map(|tpm| TpmTarget::parse(tpm, &args.pcrs)).transpose().map_err(failed)?;
+    let passphrase = home::source(&args.passphrase).read_new().map_err(failed)?;
+    Ok(match target {
+        Some(target) => Protection::Tpm(TpmProtection { target, recovery: passphrase }),
+        None => Protection::Passphrase(passphrase),
+    })
 }
 
 /// Makes keys and records. When this returns, the store is closed and durable.

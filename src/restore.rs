@@ -73,11 +73,14 @@ fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
         (Kind::KeyFile, None) => {
             return Err(usage("the root key of this backup is under a key file; name it: --key-file"));
         }
-        (Kind::Passphrase, None) => {
+        // Of another machine's TPM only the recovery passphrase is left; `wardein custody reseal` puts the root key under this one's.
+        (Kind::Passphrase | Kind::Tpm, None) => {
             Protection::Passphrase(home::source(&args.passphrase).read().map_err(failed)?)
         }
-        (Kind::Passphrase, Some(_)) => {
-            return Err(usage("--key-file: the root key of this backup is under a passphrase"));
+        (Kind::Passphrase | Kind::Tpm, Some(_)) => {
+            return Err(usage(
+                "--key-file: the root key of this backup is under a passphrase, if only for recovery",
+            ));
         }
     };
     wardein_custody::open(custody, &protection).map_err(failed)

@@ -96,6 +96,13 @@ pub struct InitArgs {
     /// written over. Keep it on another disk than DIR
     #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
     pub key_file: Option<PathBuf>,
+    /// Put the root key under the TPM of this machine, for starts without a person. The passphrase is then for the day on which
+    /// the TPM does not give the key, as after an update of the firmware: lock it away
+    #[arg(long, value_name = "TCTI", conflicts_with = "key_file")]
+    pub tpm: Option<String>,
+    /// The TPM gives the key while these registers are as they are now
+    #[arg(long, value_name = "N,N", default_value = DEFAULT_PCRS, requires = "tpm")]
+    pub pcrs: String,
     /// Where it is to be found
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -118,13 +125,17 @@ pub struct PlaceArgs {
     pub server_names: Vec<String>,
 }
 
+/// Firmware, its extensions, the boot loader, and the state of Secure Boot (TCG PC Client Platform Firmware Profile, §3.3.4).
+pub(crate) const DEFAULT_PCRS: &str = "0,2,4,7";
+
 /// `wardein serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// The configuration, in the authority's directory
     #[arg(long, value_name = "DIR/wardein.toml")]
     pub config: PathBuf,
-    /// Where the passphrase comes from, if the root key is under one
+    /// Where the passphrase comes from, if the root key is under one. Of a root key under a TPM it is the recovery passphrase, and
+    /// the TPM is then not asked
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
 }

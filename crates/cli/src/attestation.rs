@@ -24,7 +24,7 @@ pub(crate) enum AttestationCommand {
 pub(crate) struct ApproveArgs {
     /// The device's id
     device: String,
-    /// The digest of its registers, in hex: `wardein device history` names it where a quote was refused. Compare it with what the
+    /// The digest of its registers, in hex: `wardein audit list --device` names it where a quote was refused. Compare it with what the
     /// update is to give. What was on record is taken no more
     #[arg(long, value_name = "HEX", value_parser = digest)]
     digest: Digest48,

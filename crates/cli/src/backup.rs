@@ -38,7 +38,8 @@ pub struct RestoreArgs {
     /// The directory to make; it must not exist, or be empty
     #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
     pub dir: PathBuf,
-    /// The passphrase that the root key was under when the backup was taken, which is asked for where neither file nor descriptor is given
+    /// The passphrase that the root key was under when the backup was taken, or the recovery passphrase beside its TPM; it is asked for
+    /// where neither file nor descriptor is given
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
     /// The key file that the root key was under when the backup was taken

@@ -56,6 +56,8 @@ section! {
         key_file: PathBuf = PathBuf::new(),
         /// A file with the passphrase, where the root key is under one and no person is there at the start. Empty: none.
         passphrase_file: PathBuf = PathBuf::new(),
+        /// Where the TPM is, where the root key is under one, such as "device:/dev/tpmrm0". Empty: none.
+        tpm: String = String::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `wardein custody`: what the root key is under. It works on the authority's directory, and speaks to no service.
 
+use crate::args::DEFAULT_PCRS;
 use crate::{Confirm, PassphraseArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -9,8 +10,27 @@ use std::path::PathBuf;
 pub enum CustodyCommand {
     /// Tell what the root key is under
     Status(CustodyStatusArgs),
-    /// Put the root key under another passphrase, or under a key file, or back; what lies below it stays as it is
+    /// Put the root key under another passphrase, a key file, a TPM, or back; what lies below it stays as it is
     Change(CustodyChangeArgs),
+    /// Seal the root key to the TPM anew, in the state that the machine is in now; after an update of its firmware
+    Reseal(CustodyResealArgs),
+}
+
+/// `wardein custody reseal`.
+///
+/// It takes the recovery passphrase, which stays as it is: whoever can have a machine measured as they like must not be able to have the key
+/// sealed to it.
+#[derive(Debug, Args)]
+pub struct CustodyResealArgs {
+    /// The authority's directory
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The TPM gives the key while these registers are as they are now; those of before where none are named
+    #[arg(long, value_name = "N,N")]
+    pub pcrs: Option<String>,
+    /// Where the recovery passphrase comes from
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
 }
 
 /// `wardein custody status`.
@@ -33,10 +53,13 @@ pub struct CustodyChangeArgs {
     /// What it is to be under
     #[arg(long, value_enum)]
     pub to: ProtectionKind,
-    /// Where the passphrase of now comes from, if it is under one
+    /// Where the passphrase of now comes from, if it is under one, or the recovery passphrase, if its TPM is not to be asked
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
-    /// Read the new passphrase from this file
+    /// The TPM gives the key while these registers are as they are now
+    #[arg(long, value_name = "N,N", default_value = DEFAULT_PCRS)]
+    pub pcrs: String,
+    /// Read the new passphrase, or the recovery passphrase beside a TPM, from this file
     #[arg(long, value_name = "FILE", group = "new")]
     pub new_passphrase_file: Option<PathBuf>,
     /// Read the new passphrase from this open file descriptor
@@ -54,4 +77,6 @@ pub enum ProtectionKind {
     Passphrase,
     /// The key file that `custody.key_file` in wardein.toml names; it is made where there is none
     KeyFile,
+    /// The TPM that `custody.tpm` in wardein.toml names, with a passphrase for when it does not give the key
+    Tpm,
 }

@@ -35,7 +35,7 @@ pub use args::{DoctorArgs, InitArgs, PlaceArgs, ServeArgs};
 pub use backup::RestoreArgs;
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
-pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyStatusArgs, ProtectionKind};
+pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
 pub use device::{BadLine, Batch, EnrollArgs, Line, RelayArgs};
 pub use failure::Failure;
 pub use output::{Output, Record};

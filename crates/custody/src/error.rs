@@ -106,6 +106,31 @@ pub enum CustodyError {
     /// There is not enough memory for the Argon2 cost.
     #[error("Argon2 could not run: {0} KiB of memory are needed")]
     Memory(u32),
+    /// The TPM does not give the key.
+    #[error(
+        "{reason}. The recovery passphrase opens the root key: give it with --passphrase-file or --passphrase-fd; once the machine is as it \
+         should be, `wardein custody reseal` seals it anew"
+    )]
+    Tpm {
+        /// The code of the TPM's own error.
+        code: &'static str,
+        /// What the TPM said.
+        reason: String,
+    },
+    /// This build cannot speak to a TPM.
+    #[error(
+        "this program was built without its feature `tpm`; the recovery passphrase opens what is under a TPM: give it with \
+         --passphrase-file or --passphrase-fd"
+    )]
+    NoTpm,
+    /// The text says not where a TPM is.
+    #[error("{0:?} is no place of a TPM; write device:/dev/tpmrm0, or swtpm:host=HOST,port=PORT")]
+    Tcti(String),
+    /// The text names no registers.
+    #[error(
+        "{0:?} are no registers of a TPM; write numbers from 0 to 23 such as 0,2,4,7, for another bank sha384:0,2,4,7"
+    )]
+    Registers(String),
     /// The source of random bytes failed.
     #[error("the operating system gave no random bytes")]
     Entropy,
@@ -133,6 +158,10 @@ impl CustodyError {
             Self::Owner(_) => "custody-owner",
             Self::KeyFile(_) => "custody-key-file",
             Self::Memory(_) => "custody-memory",
+            Self::Tpm { code, .. } => code,
+            Self::NoTpm => "custody-no-tpm",
+            Self::Tcti(_) => "custody-tcti",
+            Self::Registers(_) => "custody-registers",
             Self::Entropy => "custody-entropy",
         }
     }

@@ -12,7 +12,7 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const MAX_KEYS: usize = 2;
 
 /// The most bytes of a custody file.
-pub(crate) const MAX_LEN: usize = 4 * 1024;
+pub(crate) const MAX_LEN: usize = 8 * 1024;
 
 /// The file, field by field. Numbers are decimal, bytes are lower-case hexadecimal.
 #[derive(Serialize, Deserialize)]
@@ -43,6 +43,27 @@ pub(crate) enum ProtectionRecord {
     Passphrase { memory_kib: u32, passes: u32, lanes: u32, salt: Hex<16> },
     /// HKDF-SHA-256 of a key file, with this salt.
     KeyFile { salt: Hex<16> },
+    /// HKDF-SHA-256, with this salt, of a random key: sealed by a TPM to the state of these registers, and beside it under a
+    /// passphrase.
+    Tpm { registers: String, salt: Hex<16>, sealed: HexText, recovery: Recovery },
+}
+
+/// The key that a TPM seals, under Argon2id of a passphrase.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recovery {
+    pub(crate) memory_kib: u32,
+    pub(crate) passes: u32,
+    pub(crate) lanes: u32,
+    pub(crate) salt: Hex<16>,
+    pub(crate) nonce: Hex<12>,
+    pub(crate) wrapped: Hex<48>,
+}
+
+impl Recovery {
+    pub(crate) fn cost(&self) -> Argon2Cost {
+        Argon2Cost { memory_kib: self.memory_kib, passes: self.passes, lanes: self.lanes }
+    }
 }
 
 impl CustodyFile {
@@ -85,36 +106,43 @@ impl ProtectionRecord {
         match self {
             Self::Passphrase { .. } => Kind::Passphrase,
             Self::KeyFile { .. } => Kind::KeyFile,
+            Self::Tpm { .. } => Kind::Tpm,
         }
     }
 
     pub(crate) fn cost(&self) -> Option<Argon2Cost> {
-        match *self {
-            Self::Passphrase { memory_kib, passes, lanes, .. } => {
+        match self {
+            &Self::Passphrase { memory_kib, passes, lanes, .. } => {
                 Some(Argon2Cost { memory_kib, passes, lanes })
             }
             Self::KeyFile { .. } => None,
+            Self::Tpm { recovery, .. } => Some(recovery.cost()),
         }
     }
 
     pub(crate) fn salt(&self) -> &[u8; 16] {
         match self {
-            Self::Passphrase { salt, .. } | Self::KeyFile { salt } => &salt.0,
+            Self::Passphrase { salt, .. } | Self::KeyFile { salt } | Self::Tpm { salt, .. } => &salt.0,
         }
     }
 
-    /// Versions, kind and parameters in one unambiguous row of fixed width: the additional data of the wrap.
+    /// Versions, kind and parameters in one unambiguous row, the one field without a fixed width last: the additional data of the wrap. What a
+    /// TPM sealed is not in it: the TPM knows its own.
     pub(crate) fn additional(&self, key_version: u32) -> Vec<u8> {
         let cost = self.cost().unwrap_or(Argon2Cost { memory_kib: 0, passes: 0, lanes: 0 });
         let kind = match self.kind() {
             Kind::Passphrase => 1u32,
             Kind::KeyFile => 2,
+            Kind::Tpm => 3,
         };
         let mut row = b"wardein custody".to_vec();
         for number in [VERSION, key_version, kind, cost.memory_kib, cost.passes, cost.lanes] {
             row.extend(number.to_be_bytes());
         }
         row.extend(self.salt());
+        if let Self::Tpm { registers, .. } = self {
+            row.extend(registers.as_bytes());
+        }
         row
     }
 }
@@ -134,27 +162,49 @@ pub(crate) struct Hex<const N: usize>(pub(crate) [u8; N]);
 
 impl<const N: usize> Serialize for Hex<N> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        serializer.serialize_str(&text)
+        write_hex(&self.0, serializer)
     }
 }
 
 impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let refused = || serde::de::Error::custom("hexadecimal digits of another number or spelling");
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Ok(byte - b'0'),
-            b'a'..=b'f' => Ok(byte - b'a' + 10),
-            _ => Err(refused()),
-        };
-        if text.len() != 2 * N {
-            return Err(refused());
-        }
-        let mut bytes = [0; N];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = pair.iter().try_fold(0, |value, hex| Ok(value << 4 | digit(*hex)?))?;
-        }
-        Ok(Self(bytes))
+        read_hex::<D>(deserializer)?.try_into().map(Self).map_err(|_| serde::de::Error::custom(NOT_HEX))
     }
 }
+
+/// The same of any number of bytes, as many as the file has room for.
+pub(crate) struct HexText(pub(crate) Vec<u8>);
+
+impl Serialize for HexText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write_hex(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HexText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_hex::<D>(deserializer).map(Self)
+    }
+}
+
+fn write_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    serializer.serialize_str(&text)
+}
+
+fn read_hex<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let refused = || serde::de::Error::custom(NOT_HEX);
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Ok(byte - b'0'),
+        b'a'..=b'f' => Ok(byte - b'a' + 10),
+        _ => Err(refused()),
+    };
+    if text.len() % 2 != 0 {
+        return Err(refused());
+    }
+    let byte = |pair: &[u8]| pair.iter().try_fold(0, |value, hex| Ok(value << 4 | digit(*hex)?));
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
+const NOT_HEX: &str = "hexadecimal digits of another number or spelling";

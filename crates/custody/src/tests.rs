@@ -1,5 +1,7 @@
 //! What is kept is given back, to the right secret only, and no byte of it can be changed.
 
+mod recovery;
+
 use super::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -250,7 +252,7 @@ fn a_hostile_file_spends_none_of_our_memory() {
         let refused = bench.open_as(&text.replace(from, to), &right);
         assert!(matches!(refused, Err(CustodyError::Bounds { .. })), "{to}");
     }
-    let long = text.replace("\n}", &format!("{}\n}}", " ".repeat(4096)));
+    let long = text.replace("\n}", &format!("{}\n}}", " ".repeat(format::MAX_LEN)));
     assert!(matches!(bench.open_as(&long, &right), Err(CustodyError::Damaged { .. })));
     let extra = text.replacen('{', "{\"hint\": \"horse\",", 1);
     assert!(matches!(bench.open_as(&extra, &right), Err(CustodyError::Damaged { .. })));

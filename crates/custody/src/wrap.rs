@@ -4,8 +4,9 @@
 //! check value of 16 bytes that the file holds. The check value tells a wrong passphrase (it does not fit) from a damaged wrap (it fits, and
 //! the AEAD refuses). It gives an attacker nothing: who has the file can try passphrases by the AEAD's tag as well, at the same cost.
 
-use crate::format::{CustodyFile, Hex, MAX_KEYS, MAX_LEN, ProtectionRecord, VERSION, WrappedKey};
-use crate::{CustodyError, Passphrase, file, key_file};
+use crate::format::{CustodyFile, Hex, HexText, MAX_KEYS, MAX_LEN, ProtectionRecord, VERSION, WrappedKey};
+use crate::tpm::{TpmProtection, unseal};
+use crate::{CustodyError, Passphrase, file, key_file, recovery};
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::fmt;
 use std::fs::File;
@@ -18,6 +19,8 @@ pub enum Protection {
     Passphrase(Passphrase),
     /// A key file, which [`create`] makes where there is none, and [`open`] reads.
     KeyFile(PathBuf),
+    /// A TPM, with a passphrase for where it does not give the key.
+    Tpm(TpmProtection),
 }
 
 /// Which protection it is.
@@ -27,6 +30,8 @@ pub enum Kind {
     Passphrase,
     /// A key file.
     KeyFile,
+    /// A TPM.
+    Tpm,
 }
 
 /// What a guess of the passphrase costs.
@@ -64,6 +69,7 @@ impl Protection {
         match self {
             Self::Passphrase(_) => Kind::Passphrase,
             Self::KeyFile(_) => Kind::KeyFile,
+            Self::Tpm(_) => Kind::Tpm,
         }
     }
 }
@@ -73,6 +79,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Passphrase => "passphrase",
             Self::KeyFile => "key file",
+            Self::Tpm => "TPM",
         })
     }
 }
@@ -98,8 +105,10 @@ pub fn create(
 pub struct Status {
     /// What the root key is under.
     pub kind: Kind,
-    /// What a guess of the passphrase costs, where it is under one.
+    /// What a guess of the passphrase costs, where one opens it.
     pub cost: Option<Argon2Cost>,
+    /// The registers to whose state a TPM sealed it.
+    pub registers: Option<String>,
     /// The versions of the root key; two while it is being changed.
     pub versions: Vec<u32>,
 }
@@ -108,7 +117,12 @@ pub struct Status {
 pub fn status(path: &Path) -> Result<Status, CustodyError> {
     let custody = load(path)?;
     let versions = custody.keys.iter().map(|key| key.version).collect();
-    Ok(Status { kind: custody.protection.kind(), cost: custody.protection.cost(), versions })
+    let (kind, cost) = (custody.protection.kind(), custody.protection.cost());
+    let registers = match custody.protection {
+        ProtectionRecord::Tpm { registers, .. } => Some(registers),
+        ProtectionRecord::Passphrase { .. } | ProtectionRecord::KeyFile { .. } => None,
+    };
+    Ok(Status { kind, cost, registers, versions })
 }
 
 /// What the root key in the custody file `path` is under, so that a human can be asked for it.
@@ -140,27 +154,54 @@ pub struct Opened {
     keys: Vec<(u32, Secret<32>)>,
 }
 
-/// Opens the custody file `path`.
+/// Opens the custody file `path` by the TPM at `tcti`.
+///
+/// # Errors
+///
+/// [`CustodyError::Tpm`] where the TPM does not give the key, as after an update of the firmware: the recovery passphrase then opens
+/// the file by [`open`].
+pub fn open_by_tpm(path: &Path, tcti: &str) -> Result<Opened, CustodyError> {
+    let custody = load(path)?;
+    let ProtectionRecord::Tpm { salt, sealed, .. } = &custody.protection else {
+        return Err(CustodyError::Kind { expected: custody.protection.kind(), given: Kind::Tpm });
+    };
+    // What the TPM gives is authentic; if it does not fit, the rest of the file is another's.
+    let prk = Prk::extract(&salt.0, unseal(tcti, &sealed.0)?.expose());
+    opened(path, &custody, prk, CustodyError::Wrapped)
+}
+
+/// Opens the custody file `path`. What is under a TPM is opened by its recovery passphrase, given as a passphrase.
 pub fn open(path: &Path, protection: &Protection) -> Result<Opened, CustodyError> {
     let custody = load(path)?;
     let record = &custody.protection;
     let (prk, wrong) = match (record, protection) {
         (ProtectionRecord::Passphrase { .. }, Protection::Passphrase(passphrase)) => {
-            (stretch(passphrase, record)?, CustodyError::WrongPassphrase)
+            let cost = record.cost().unwrap_or(Argon2Cost::RECOMMENDED);
+            (stretch(passphrase, cost, record.salt())?, CustodyError::WrongPassphrase)
         }
         (ProtectionRecord::KeyFile { salt }, Protection::KeyFile(key_path)) => {
             let key = key_file::read(key_path)?;
             (Prk::extract(&salt.0, key.expose()), CustodyError::WrongKeyFile)
         }
+        (ProtectionRecord::Tpm { salt, recovery, .. }, Protection::Passphrase(passphrase)) => {
+            let key = recovery::unwrap(passphrase, recovery)?;
+            (Prk::extract(&salt.0, key.expose()), CustodyError::Wrapped)
+        }
         (record, given) => return Err(CustodyError::Kind { expected: record.kind(), given: given.kind() }),
     };
+    opened(path, &custody, prk, wrong)
+}
+
+/// What `prk` opens; `wrong` if it does not fit.
+fn opened(path: &Path, custody: &CustodyFile, prk: Prk, wrong: CustodyError) -> Result<Opened, CustodyError> {
     // The check value is in the file for all to see; only whether it fits is told.
     let check = check_value(&prk);
     if check != custody.check.0 {
         return Err(wrong);
     }
-    let keys = custody.keys.iter().map(|key| Ok((key.version, unwrap_root_key(record, key, &prk)?)));
-    Ok(Opened { path: path.to_owned(), check, keys: keys.collect::<Result<_, CustodyError>>()?, prk })
+    let unwrap = |key: &WrappedKey| Ok((key.version, unwrap_root_key(&custody.protection, key, &prk)?));
+    let keys = custody.keys.iter().map(unwrap).collect::<Result<_, CustodyError>>()?;
+    Ok(Opened { path: path.to_owned(), check, keys, prk })
 }
 
 impl Opened {
@@ -263,7 +304,7 @@ fn protect<'a>(
     let (record, prk) = match protection {
         Protection::Passphrase(passphrase) => {
             let record = ProtectionRecord::Passphrase { memory_kib, passes, lanes, salt };
-            let prk = stretch(passphrase, &record)?;
+            let prk = stretch(passphrase, Argon2Cost::RECOMMENDED, record.salt())?;
             (record, prk)
         }
         Protection::KeyFile(key_path) => {
@@ -272,21 +313,41 @@ fn protect<'a>(
             let prk = Prk::extract(record.salt(), key.expose());
             (record, prk)
         }
+        Protection::Tpm(TpmProtection { target, recovery: passphrase }) => {
+            let key = entropy.secret()?;
+            let (sealed, registers) = (HexText(target.seal(&key)?), target.registers());
+            let recovery = recovery::wrap(passphrase, &key, entropy)?;
+            let prk = Prk::extract(&salt.0, key.expose());
+            (ProtectionRecord::Tpm { registers, salt, sealed, recovery }, prk)
+        }
     };
-    let keys = keys.into_iter().map(|(version, key)| wrap(&record, &prk, version, key, entropy.array()?));
+    under(record, &prk, keys, entropy)
+}
+
+/// Keys wrapped with `prk`, which comes of what `protection` records.
+pub(crate) fn under<'a>(
+    protection: ProtectionRecord,
+    prk: &Prk,
+    keys: impl IntoIterator<Item = (u32, &'a Secret<32>)>,
+    entropy: &mut impl Entropy,
+) -> Result<CustodyFile, CustodyError> {
+    let keys = keys.into_iter().map(|(version, key)| wrap(&protection, prk, version, key, entropy.array()?));
     let keys = keys.collect::<Result<_, _>>()?;
-    Ok(CustodyFile { version: VERSION, check: Hex(check_value(&prk)), protection: record, keys })
+    Ok(CustodyFile { version: VERSION, check: Hex(check_value(prk)), protection, keys })
 }
 
 /// Argon2id, version 1.3 (RFC 9106). It takes the time and memory that it is for; call it off an async runtime.
-fn stretch(passphrase: &Passphrase, record: &ProtectionRecord) -> Result<Prk, CustodyError> {
-    let cost = record.cost().unwrap_or(Argon2Cost::RECOMMENDED);
+pub(crate) fn stretch(
+    passphrase: &Passphrase,
+    cost: Argon2Cost,
+    salt: &[u8; 16],
+) -> Result<Prk, CustodyError> {
     cost.check()?;
     let refused = |_| CustodyError::Memory(cost.memory_kib);
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(refused)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let stretched = Secret::try_filled(|out: &mut [u8; 32]| {
-        argon2.hash_password_into(passphrase.expose(), record.salt(), out).map_err(refused)
+        argon2.hash_password_into(passphrase.expose(), salt, out).map_err(refused)
     })?;
     Ok(Prk::uniform(&stretched))
 }
@@ -321,7 +382,7 @@ fn unwrap_root_key(
     plain.expose().try_into().map(Secret::copied_from).map_err(|_| CustodyError::Wrapped)
 }
 
-fn key_encryption_key(prk: &Prk) -> Result<AeadKey, CustodyError> {
+pub(crate) fn key_encryption_key(prk: &Prk) -> Result<AeadKey, CustodyError> {
     let expanded =
         Secret::try_filled(|out: &mut [u8; 32]| prk.expand_into(&[b"wardein custody 1 wrap"], out));
     expanded.map(|key| AeadKey::aes_256_gcm(&key)).map_err(|_| CustodyError::Wrapped)

@@ -34,7 +34,7 @@ async fn main() {
     for quotes in [false, true] {
         let policy = if quotes { PcrPolicy::AsEnrolled(selection()) } else { PcrPolicy::Any };
         world.ask(policy).await;
-        let with = if quotes { "with a quote" } else { "without" };
+        let with = if quotes { "with a quote" } else { "without a quote" };
         let mut tpms: Vec<SoftTpm> = (0..devices).map(|_| SoftTpm::new()).collect();
         let keys = tpms.iter().map(|tpm| EkDigest(Digest(tpm.ek_digest()))).collect::<Vec<_>>();
         for keys in keys.chunks(500) {
@@ -45,7 +45,7 @@ async fn main() {
         let count = u32::try_from(devices).unwrap();
         let rate = f64::from(count) / (first + second).as_secs_f64();
         println!(
-            "enrollment {with:<12}: first step {:>8.1?}, second step {:>8.1?}: {rate:>6.0} a second and core",
+            "enrollment {with:<15}: first step {:>8.1?}, second step {:>8.1?}: {rate:>6.0} a second and core",
             first / count,
             second / count
         );
@@ -54,7 +54,7 @@ async fn main() {
                 continue;
             }
             let took = world.request(&tpms, action, quotes).await;
-            println!("{action:<12} {with:<12}: {:>8.1?} a request", took / count);
+            println!("{action:<12} {with:<15}: {:>8.1?} a request", took / count);
         }
     }
 }

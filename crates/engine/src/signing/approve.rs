@@ -15,7 +15,7 @@ use wardein_domain::{Event, Outcome};
 
 impl<S: Store, C: Clock> Engine<S, C> {
     /// From now on a device's registers are compared with `digest`, by the hash of its attestation key, and with nothing before. It
-    /// stands in the refusal of the quote, which is in the device's history. Asking twice is fine.
+    /// stands in the refusal of the quote, which is in the audit log. Asking twice is fine.
     pub async fn approve_pcrs(
         &self,
         caller: &Caller,

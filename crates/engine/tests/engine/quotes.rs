@@ -157,7 +157,7 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     let refusals = world.entries(Event::CallRefused).await;
     let last = refusals.last().unwrap();
     assert_eq!((last.actor.as_str(), last.outcome.as_str()), ("device/klinik/pump-1", "pcr-changed"));
-    assert!(last.detail.contains(&hex), "the history tells it");
+    assert!(last.detail.contains(&hex), "the audit log tells it");
     // What asks for no certificate takes no quote.
     let (request, _) = device.request(&world, "authenticate", b"");
     world.engine.prove_by_signature("test", &request, b"").await.unwrap();
@@ -289,8 +289,7 @@ async fn an_enrollment_is_refused_without_the_quote_that_is_asked_for_and_stores
     let refused = world.engine.finish_tpm_enrollment(&world.station, updated).await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-value"));
     assert!(refused.message.starts_with("PCR 7 "), "{}", refused.message);
-    let csr = csr();
-    let order = key_order("pump-3");
+    let (csr, order) = (csr(), key_order("pump-3"));
     let by_word =
         world.engine.enroll_key(&world.station, &order, KeyKeeper::Software, &csr).await.unwrap_err();
     assert_eq!((by_word.kind, by_word.code), (Kind::Denied, "quote-without-tpm"));

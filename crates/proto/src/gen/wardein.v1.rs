@@ -2715,7 +2715,7 @@ pub struct ApprovePcrsRequest {
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
     /// The digest of the registers' values, one after the other in order of number, by the hash of the device's attestation key: 32 or
-    /// 48 bytes. The refusal of a quote (`pcr-changed`, `pcr-unknown`) names it, and with it the device's history.
+    /// 48 bytes. The refusal of a quote (`pcr-changed`, `pcr-unknown`) names it, and with it the audit log.
     ///
     /// Next unused field number: 4.
     #[prost(bytes = "vec", tag = "3")]
