@@ -3,6 +3,7 @@
 use crate::custody::TestCustody;
 use crate::platform::PLATFORM;
 use crate::random::Random;
+use crate::restore::Spent;
 use wardein_crypto::{P256SigningKey, Secret};
 use wardein_domain::{Principal, ProfileFields, ProfileName, Right, Role, TenantId};
 use wardein_engine::{Caller, Engine, Error, GrantOrder, OperatorOrder, found};
@@ -21,6 +22,8 @@ pub(crate) struct Authority {
     pub(crate) platform: Caller,
     /// How often its process died.
     pub(crate) crashes: u64,
+    /// What was spent since the last backup.
+    pub(crate) spent: Vec<Spent>,
     /// Where the process that comes after the next crash dies too.
     crash_again: Option<(u64, CrashPoint)>,
 }
@@ -59,8 +62,8 @@ impl Authority {
             let order = GrantOrder { tenant, platform, right, profile: None };
             engine.add_grant(&admin, order, None).await.unwrap();
         }
-        let (crashes, crash_again) = (0, None);
-        Self { store, custody, clock, engine, admin, station, platform, crashes, crash_again }
+        let (crashes, crash_again, spent) = (0, None, Vec::new());
+        Self { store, custody, clock, engine, admin, station, platform, crashes, spent, crash_again }
     }
 
     /// Lets the process die at one of its next `commits` commits, before or after it is applied, and now and then the next one too.
@@ -121,11 +124,11 @@ pub(crate) fn point(random: &mut Random) -> CrashPoint {
     if random.chance(500) { CrashPoint::AfterApply } else { CrashPoint::BeforeApply }
 }
 
-fn open(store: MemoryStore, clock: TestClock, custody: &TestCustody) -> TestEngine {
+pub(crate) fn open(store: MemoryStore, clock: TestClock, custody: &TestCustody) -> TestEngine {
     Engine::open_under(store, clock, custody.root_keys()).unwrap().with_custody(custody.clone())
 }
 
-fn caller(principal: Principal) -> Caller {
+pub(crate) fn caller(principal: Principal) -> Caller {
     Caller { principal, request_id: "years".into() }
 }
 

@@ -160,6 +160,7 @@ impl Contact<'_> {
         if let Some(next) = next_firmware {
             // The new firmware starts only after it was announced.
             device.measured = next.digests();
+            device.has_changed = true;
             self.figures.count("attributes changed");
         }
         self.figures.count("contacts acknowledged");

@@ -21,6 +21,12 @@ impl TestCustody {
         Self(Arc::new(Mutex::new(Kept { keys: vec![(1, key)], plan: None, has_died: false })))
     }
 
+    /// Custody of the same keys elsewhere.
+    pub(crate) fn copied(&self) -> Self {
+        let keys = self.0.lock().unwrap().keys.clone();
+        Self(Arc::new(Mutex::new(Kept { keys, plan: None, has_died: false })))
+    }
+
     pub(crate) fn crash_at_next_call(&self, point: CrashPoint) {
         self.0.lock().unwrap().plan = Some(point);
     }

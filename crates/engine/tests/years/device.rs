@@ -27,6 +27,10 @@ pub(crate) struct Device {
     pub(crate) clock_error: i64,
     /// What the last reply said.
     pub(crate) is_rekey_due: bool,
+    /// Whether its attributes changed since the authority was last copied.
+    pub(crate) has_changed: bool,
+    /// Whether they changed between the copy and the restore, so that the authority knows the former ones.
+    pub(crate) is_ahead: bool,
 }
 
 impl Device {
@@ -65,7 +69,16 @@ impl Device {
         let tag = confirmation.tag.0;
         engine.confirm(&authority.station, name.device.clone(), tag).await.unwrap();
         let clock_error = random.below(2 * TEN_YEARS) as i64 - TEN_YEARS as i64;
-        Self { name, state, flash, measured, clock_error, is_rekey_due: false }
+        Self {
+            name,
+            state,
+            flash,
+            measured,
+            clock_error,
+            is_rekey_due: false,
+            has_changed: false,
+            is_ahead: false,
+        }
     }
 
     /// Another holder of what the flash holds now, numbers that were reserved there included.
@@ -77,6 +90,8 @@ impl Device {
             measured: self.measured.clone(),
             clock_error: self.clock_error,
             is_rekey_due: self.is_rekey_due,
+            has_changed: self.has_changed,
+            is_ahead: self.is_ahead,
         }
     }
 

@@ -18,8 +18,28 @@ mod device;
 mod figures;
 mod platform;
 mod random;
+mod restore;
 mod run;
 mod upkeep;
+
+/// The same where the authority is lost every few months, and goes on from a copy that is some days old. Devices that had agreed on keys
+/// since are told so, and enroll anew; nobody else loses anything.
+#[test]
+fn two_years_of_a_fleet_whose_authority_is_restored() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut run = runtime.block_on(run::Run::new(SMALL / 2, 2));
+    run.is_restored = true;
+    let figures = run.two_years(&runtime);
+    println!("{figures}");
+    figures.judge();
+    for must in [
+        "restores from an old copy",
+        "spent keys shown again to a restored authority",
+        "devices enrolled anew",
+    ] {
+        assert!(figures.counts.contains_key(must), "there was no {must}");
+    }
+}
 
 #[test]
 fn two_years_of_a_fleet() {

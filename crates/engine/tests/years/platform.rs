@@ -4,6 +4,7 @@ use crate::authority::Authority;
 use crate::device::{Cut, Device, PowerCut};
 use crate::figures::Figures;
 use crate::random::Random;
+use crate::restore::Spent;
 use wardein_crypto::{Digest, SystemEntropy};
 use wardein_ddkg::device::Clock;
 use wardein_engine::{Error, OpenAsk, TokenAsk};
@@ -20,14 +21,14 @@ pub(crate) async fn visit(
     let nonce = random.next().to_be_bytes();
     let made = device.step(Cut::Never, |state, _| state.token(clock, PLATFORM.parse().unwrap(), &nonce))?;
     let Ok(token) = made else { return Ok(()) };
-    let ask = |attempt: &[u8]| TokenAsk {
+    let token_ask = |attempt: &[u8]| TokenAsk {
         token: token.clone(),
         platform_nonce: nonce.to_vec(),
         idempotency: Digest::of(attempt),
     };
     // A platform whose reply was lost asks the same again.
     let verify = async |authority: &Authority, attempt: &[u8]| {
-        authority.engine.verify_token(&authority.platform, ask(attempt)).await
+        authority.engine.verify_token(&authority.platform, token_ask(attempt)).await
     };
     let first = authority.insist(async |authority| verify(authority, b"first").await).await;
     let second = authority.insist(async |authority| verify(authority, b"second").await).await;
@@ -48,7 +49,11 @@ pub(crate) async fn visit(
     };
     let first = authority.insist(async |authority| open(authority, b"first").await).await;
     let second = authority.insist(async |authority| open(authority, b"second").await).await;
+    let is_spent = first.is_ok();
     judge(&device.name.device, "payloads opened", first, second, figures);
+    if is_spent {
+        authority.spent.push(Spent(token_ask(b"first"), ask(b"first")));
+    }
     Ok(())
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Run {
     accepted: HashSet<(usize, u64, u64)>,
     figures: Figures,
     random: Random,
+    /// Whether the authority is lost now and then, and goes on from an older copy.
+    pub(crate) is_restored: bool,
 }
 
 struct Holder {
@@ -56,6 +58,7 @@ impl Run {
             accepted: HashSet::new(),
             figures: Figures { devices, ..Figures::default() },
             random,
+            is_restored: false,
         }
     }
 
@@ -78,6 +81,7 @@ impl Run {
         let copies = (devices / 100).max(5);
         let (mut next_copy, mut next_meddling) = (START, START);
         let (mut next_crash, mut next_upkeep) = (START, START);
+        let (mut next_backup, mut old, mut next_loss) = (START + BETWEEN_BACKUPS, None, 0);
         while let Some(Reverse((at, index))) = self.next.pop() {
             let now = self.now().max(at);
             if now > START + TWO_YEARS {
@@ -91,6 +95,20 @@ impl Run {
             if now >= next_upkeep {
                 next_upkeep = now + self.random.wait(BETWEEN_UPKEEP);
                 tend(&mut self.authority, &mut self.figures, &mut self.random).await;
+            }
+            if self.is_restored && now >= next_backup {
+                next_backup = now + BETWEEN_BACKUPS;
+                next_loss = now + self.random.wait(DAYS_LOST);
+                old = Some(self.authority.back_up().await);
+                self.holders.iter_mut().for_each(|holder| holder.device.has_changed = false);
+            }
+            if now >= next_loss
+                && let Some(old) = old.take()
+            {
+                self.authority.restore(old, &mut self.figures).await;
+                for Holder { device, .. } in &mut self.holders {
+                    device.is_ahead |= std::mem::take(&mut device.has_changed);
+                }
             }
             // However large the fleet is: a process that dies loads all of it anew.
             if now >= next_crash {
@@ -151,7 +169,29 @@ impl Run {
         self.next.push(Reverse((now + wait, index)));
     }
 
+    /// A contact, and another one where it takes enrolling anew.
     async fn contact(&mut self, index: usize, is_calm: bool) -> Ended {
+        let ended = self.contact_once(index, is_calm).await;
+        let must_enroll = match ended {
+            Ended::Refused("keys-after-backup") => true,
+            // The authority expects what it measured before an update that came after the copy.
+            Ended::Refused("mac-wrong") => self.holders[index].device.is_ahead,
+            _ => false,
+        };
+        if !must_enroll || index >= self.copies.len() {
+            return ended;
+        }
+        self.figures.count("devices enrolled anew");
+        let Self { authority, holders, random, .. } = self;
+        authority.live_on();
+        let (name, reason) = (holders[index].device.name.clone(), "restored".parse().unwrap());
+        authority.engine.readmit_device(&authority.admin, name, true, reason).await.unwrap();
+        let (profile, ..) = PROFILES[index % PROFILES.len()];
+        holders[index].device = Device::enrolled(authority, index, profile, random).await;
+        self.contact_once(index, is_calm).await
+    }
+
+    async fn contact_once(&mut self, index: usize, is_calm: bool) -> Ended {
         let Self { authority, holders, accepted, figures, random, .. } = self;
         let Holder { number, device } = &mut holders[index];
         Contact { authority, figures, random, is_calm, accepted, number: *number }.run(device).await
@@ -224,5 +264,7 @@ const TWO_YEARS: u64 = 2 * ONE_YEAR;
 const BETWEEN_CONTACTS: u64 = 4 * 86_400;
 const BETWEEN_MEDDLING: u64 = 86_400;
 const BETWEEN_UPKEEP: u64 = 5 * 86_400;
+const BETWEEN_BACKUPS: u64 = 60 * 86_400;
+const DAYS_LOST: u64 = 3 * 86_400;
 const CRASHES_A_YEAR: u64 = 250;
 const TURNS: usize = 40;

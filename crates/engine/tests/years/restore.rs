@@ -1,0 +1,55 @@
+//! Copies of the authority, and what becomes of the fleet when it goes on from one that is days old.
+
+use crate::authority::{Authority, caller, open};
+use crate::custody::TestCustody;
+use crate::figures::Figures;
+use wardein_engine::{OpenAsk, Restoring, TokenAsk};
+use wardein_testkit::MemoryStore;
+
+/// A backup, with the root key of then, and what was spent since.
+pub(crate) struct OldCopy {
+    bytes: Vec<u8>,
+    custody: TestCustody,
+}
+
+impl Authority {
+    pub(crate) async fn back_up(&mut self) -> OldCopy {
+        self.live_on();
+        self.spent.clear();
+        let mut backup = self.engine.begin_backup(&self.admin, u64::MAX).await.unwrap();
+        let mut bytes = Vec::new();
+        loop {
+            let part = backup.next_part().unwrap();
+            bytes.extend_from_slice(&part.bytes);
+            if part.is_last {
+                self.engine.end_backup(&self.admin, &part).await.unwrap();
+                return OldCopy { bytes, custody: self.custody.copied() };
+            }
+        }
+    }
+
+    /// Goes on from the copy. Nothing that was spent since is taken again, whoever asks.
+    pub(crate) async fn restore(&mut self, old: OldCopy, figures: &mut Figures) {
+        self.live_on();
+        let store = MemoryStore::new();
+        let restoring = Restoring::begin(&old.bytes[..]).unwrap();
+        let restored =
+            restoring.apply(&store, &self.clock, old.custody.root_keys(), |_, _| {}).await.unwrap();
+        self.admin = caller(restored.founded.admin);
+        self.engine = open(store.clone(), self.clock.clone(), &old.custody);
+        (self.store, self.custody) = (store, old.custody);
+        figures.count("restores from an old copy");
+        for Spent(token, open) in std::mem::take(&mut self.spent) {
+            figures.count("spent keys shown again to a restored authority");
+            if self.engine.verify_token(&self.platform, token).await.is_ok() {
+                figures.wrong("a token was taken again after a restore".into());
+            }
+            if self.engine.open_payload(&self.platform, open).await.is_ok() {
+                figures.wrong("a payload was opened again after a restore".into());
+            }
+        }
+    }
+}
+
+/// What a platform used up.
+pub(crate) struct Spent(pub(crate) TokenAsk, pub(crate) OpenAsk);
