@@ -1,5 +1,6 @@
 //! The seam between what the device decides and how it calls: the authority, and the station at the factory.
 
+use crate::signing::{Quote, Registers};
 use std::fmt;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::authority::Refusal;
@@ -23,6 +24,11 @@ pub trait Authority {
 /// What a device that signs asks of the authority besides (DDKG-1 §5.1).
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
 pub trait SigningAuthority: Authority {
+    /// A challenge for `device`, and the registers that its TPM is to quote with the action `certificate`, if any.
+    async fn challenge_to_sign(
+        &mut self,
+        device: &DeviceName,
+    ) -> Result<(ChallengeOffer, Option<Registers>), CallError>;
     /// A signed request with its body.
     async fn prove_by_signature(
         &mut self,
@@ -38,6 +44,8 @@ pub struct SignedRequest {
     pub claim: SignatureClaim,
     /// ECDSA with SHA-256 over the transcript, DER.
     pub signature: Vec<u8>,
+    /// What was to be quoted; its qualifying data is the transcript.
+    pub quote: Option<Quote>,
 }
 
 /// The reply to a signed request.

@@ -2,8 +2,8 @@
 
 use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, SigningAuthority, Station};
 use crate::error::Error;
-use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
-use crate::wire::{ConnectedStation, Vouched, failed, malformed, tag};
+use crate::signing::{EnrolledKey, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, registers, tag};
 use std::error::Error as _;
 use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
 use wardein_ddkg::message::{
@@ -41,20 +41,7 @@ impl Remote {
 
 impl Authority for Remote {
     async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
-        let request = v1::GetChallengeRequest {
-            tenant: device.tenant.to_string(),
-            device_id: device.device.to_string(),
-        };
-        let answer = self.reach().await?.device().get_challenge(request).await.map_err(failed)?.into_inner();
-        let names = answer
-            .recipe
-            .iter()
-            .map(|name| name.parse().map_err(|error| CallError::Malformed(format!("recipe: {error}"))));
-        Ok(ChallengeOffer {
-            challenge: Challenge::new(&answer.challenge).map_err(malformed)?,
-            server_time: answer.server_time,
-            recipe: Recipe::new(names.collect::<Result<_, _>>()?).map_err(malformed)?,
-        })
+        Ok(self.challenge_to_sign(device).await?.0)
     }
 
     async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
@@ -92,12 +79,33 @@ impl Authority for Remote {
 }
 
 impl SigningAuthority for Remote {
+    async fn challenge_to_sign(
+        &mut self,
+        device: &DeviceName,
+    ) -> Result<(ChallengeOffer, Option<Registers>), CallError> {
+        let request = v1::GetChallengeRequest {
+            tenant: device.tenant.to_string(),
+            device_id: device.device.to_string(),
+        };
+        let answer = self.reach().await?.device().get_challenge(request).await.map_err(failed)?.into_inner();
+        let names = answer
+            .recipe
+            .iter()
+            .map(|name| name.parse().map_err(|error| CallError::Malformed(format!("recipe: {error}"))));
+        let offer = ChallengeOffer {
+            challenge: Challenge::new(&answer.challenge).map_err(malformed)?,
+            server_time: answer.server_time,
+            recipe: Recipe::new(names.collect::<Result<_, _>>()?).map_err(malformed)?,
+        };
+        Ok((offer, answer.quote.map(registers)))
+    }
+
     async fn prove_by_signature(
         &mut self,
         request: &SignedRequest,
         body: &[u8],
     ) -> Result<SignedReply, CallError> {
-        let SignedRequest { claim, signature } = request;
+        let SignedRequest { claim, signature, quote: quoted } = request;
         let request = v1::ProveBySignatureRequest {
             tenant: claim.device.tenant.to_string(),
             device_id: claim.device.device.to_string(),
@@ -106,7 +114,7 @@ impl SigningAuthority for Remote {
             action: claim.action.to_string(),
             body: body.to_vec(),
             signature: signature.clone(),
-            quote: None,
+            quote: quoted.as_ref().map(quote),
         };
         let answer = self.reach().await?.device().prove_by_signature(request).await.map_err(failed)?;
         let v1::ProveBySignatureResponse { server_time, body, signature } = answer.into_inner();

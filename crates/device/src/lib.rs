@@ -47,8 +47,8 @@ pub use lock::PATIENCE;
 pub use relay::{End, Relay, Relayed};
 pub use session::{Rekeyed, Session};
 pub use signing::{
-    EnrolledKey, Signer, SigningKey, SigningSession, TpmActivation, TpmChallenge, TpmEvidence, TpmSettings,
-    TpmStation,
+    EnrolledKey, Quote, Registers, Signer, SigningKey, SigningSession, TpmActivation, TpmChallenge,
+    TpmEvidence, TpmSettings, TpmStation,
 };
 #[cfg(feature = "tpm")]
 pub use signing::{TpmSigner, enroll_tpm, open_tpm};

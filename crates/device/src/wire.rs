@@ -2,7 +2,7 @@
 
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
-use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+use crate::signing::{EnrolledKey, Quote, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 use wardein_client::{Connection, Refusal, v1};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
@@ -111,6 +111,7 @@ impl TpmStation for ConnectedStation {
             id_object: answer.id_object,
             encrypted_secret: answer.encrypted_secret,
             nonce: nonce.map_err(|_| malformed(Problem::Length { length, min, max }.of("nonce")))?,
+            quote: answer.quote.map(registers),
         })
     }
 
@@ -122,12 +123,21 @@ impl TpmStation for ConnectedStation {
             device_key: activation.device_key.clone(),
             attested: activation.attested.clone(),
             signature: activation.signature.clone(),
-            quote: None,
+            quote: activation.quote.as_ref().map(quote),
         };
         let answer = self.connection.provisioning().finish_tpm_enrollment(call).await.map_err(failed)?;
         let v1::EnrolledKey { tenant, key_id, assurance } = answer.into_inner();
         EnrolledKey::judge(&tenant, &key_id, &assurance).map_err(CallError::Malformed)
     }
+}
+
+pub(crate) fn registers(selection: v1::PcrSelection) -> Registers {
+    Registers { bank: selection.bank, numbers: selection.registers }
+}
+
+pub(crate) fn quote(quote: &Quote) -> v1::Quote {
+    let Quote { attested, signature, values } = quote.clone();
+    v1::Quote { attested, signature, values }
 }
 
 pub(crate) fn tag(field: &'static str, bytes: &[u8]) -> Result<Tag, CallError> {

@@ -10,11 +10,12 @@ use common::{Device, Shared};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, TrustedAk, make_credential};
+use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, PcrSelection, TrustedAk, make_credential};
+use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{Digest, Secret, SystemEntropy};
 use wardein_device::{
-    Agent, CallError, Directory, EnrolledKey, Error, Prover, Refused, Round, TpmActivation, TpmChallenge,
-    TpmEvidence, TpmSettings, TpmStation, enroll_tpm, open_tpm,
+    Agent, CallError, Directory, EnrolledKey, Error, Prover, Refused, Registers, Round, TpmActivation,
+    TpmChallenge, TpmEvidence, TpmSettings, TpmStation, enroll_tpm, open_tpm,
 };
 use wardein_domain::Assurance;
 use wardein_pki::VendorRoots;
@@ -56,7 +57,8 @@ impl TpmStation for Factory {
         let secret = Secret::copied_from(&SECRET);
         let made = make_credential(&endorsed, ak, &secret, &mut SystemEntropy::default()).unwrap();
         let (id_object, encrypted_secret) = (made.id_object, made.encrypted_secret);
-        Ok(TpmChallenge { ticket: b"ticket".to_vec(), id_object, encrypted_secret, nonce: NONCE })
+        let quote = self.authority.0.borrow().registers.clone();
+        Ok(TpmChallenge { ticket: b"ticket".to_vec(), id_object, encrypted_secret, nonce: NONCE, quote })
     }
 
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
@@ -66,7 +68,10 @@ impl TpmStation for Factory {
             TrustedAk::activated(ak, &Secret::copied_from(&SECRET), &activation.secret).map_err(refused)?;
         let evidence = Evidence { attested: &activation.attested, signature: &activation.signature };
         let key = ak.certified(evidence, &NONCE, &activation.device_key).map_err(refused)?;
-        self.authority.0.borrow_mut().signs_with = Some(*key.public_key().verifying_key());
+        let mut world = self.authority.0.borrow_mut();
+        assert_eq!(activation.quote.is_some(), world.registers.is_some());
+        world.quoted = activation.quote.clone().map(|quote| (NONCE, quote));
+        world.signs_with = Some(*key.public_key().verifying_key());
         let key_id = Digest::of(&key.public_key().spki()).0;
         Ok(EnrolledKey { tenant: self.tenant.parse().unwrap(), key_id, assurance: Assurance::TpmVendor })
     }
@@ -117,6 +122,50 @@ async fn it_is_enrolled_by_its_tpm_and_certified_after_a_power_cut() {
     let mut copied = device.signing_session(open_tpm(&settings(&other, None)).unwrap()).unwrap();
     let error = copied.authenticate().await.unwrap_err();
     assert!(matches!(&error, Error::Refused(refused) if refused.code == "signature-wrong"), "{error}");
+}
+
+#[tokio::test]
+async fn it_quotes_its_registers_where_it_is_asked_to() {
+    let Some(swtpm) = Swtpm::start() else { return };
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    let registers = Registers { bank: "sha256".into(), numbers: vec![0, 7, 16] };
+    authority.0.borrow_mut().registers = Some(registers);
+    let mut factory = Factory::new(&swtpm, &authority);
+    let directory = Directory::create(&device.path()).unwrap();
+    let mut tpm = open_tpm(&settings(&swtpm, None)).unwrap();
+    enroll_tpm(&directory, &authority.config(), &mut tpm, &mut factory).await.unwrap();
+    drop((directory, tpm));
+    let ak = Swtpm::command(&swtpm, "tpm2_readpublic").args(["-c", "0x81000010", "-o", "ak.pub"]).output();
+    assert!(ak.unwrap().status.success());
+    let ak = AkPublic::parse(&std::fs::read(swtpm.folder().join("ak.pub")).unwrap()).unwrap();
+    let (ak, selection) =
+        (TrustedAk::assertion(ak), PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).unwrap());
+    let judge = || {
+        let (nonce, quote) = authority.0.borrow_mut().quoted.take().unwrap();
+        let evidence = Evidence { attested: &quote.attested, signature: &quote.signature };
+        let state = ak.quoted(evidence, &nonce, selection).unwrap();
+        let values: Vec<&[u8]> = quote.values.iter().map(Vec::as_slice).collect();
+        assert!(state.values(&values).is_ok());
+        state
+    };
+    let enrolled = judge();
+
+    let mut session = device.signing_session(open_tpm(&settings(&swtpm, None)).unwrap()).unwrap();
+    session.authenticate().await.unwrap();
+    assert!(authority.0.borrow().quoted.is_none(), "only with a certificate");
+    session.certificate().await.unwrap();
+    assert!(judge().same_as(&enrolled).is_ok());
+    let extend = format!("16:sha256={}", "5a".repeat(32));
+    assert!(swtpm.command("tpm2_pcrextend").arg(extend).status().unwrap().success());
+    session.certificate().await.unwrap();
+    assert!(judge().same_as(&enrolled).is_err());
+    for (bank, numbers) in
+        [("sha1", vec![7]), ("sha256", vec![]), ("sha256", vec![24]), ("sha256", vec![263])]
+    {
+        authority.0.borrow_mut().registers = Some(Registers { bank: bank.into(), numbers });
+        assert!(matches!(session.certificate().await, Err(Error::Answer(_))));
+    }
 }
 
 #[tokio::test]
@@ -183,6 +232,7 @@ async fn the_binary_speaks_with_its_station_in_lines() {
         device_key: bytes(&line["device_key"]),
         attested: bytes(&line["attested"]),
         signature: bytes(&line["signature"]),
+        quote: None,
     };
     let enrolled = factory.finish(&activation).await.unwrap();
     writeln!(

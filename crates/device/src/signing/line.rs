@@ -1,6 +1,6 @@
 //! The same two steps as lines of JSON. The README has the format.
 
-use super::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence};
+use super::{EnrolledKey, Quote, Registers, TpmActivation, TpmChallenge, TpmEvidence};
 use crate::hex;
 use crate::line::{VERSION, array, bytes, device};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,23 @@ pub(crate) struct ChallengeLine {
     id_object: String,
     encrypted_secret: String,
     nonce: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quote: Option<RegistersLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegistersLine {
+    bank: String,
+    registers: Vec<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuoteLine {
+    attested: String,
+    signature: String,
+    values: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +52,8 @@ pub(crate) struct ActivationLine {
     device_key: String,
     attested: String,
     signature: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quote: Option<QuoteLine>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +100,10 @@ impl From<&TpmChallenge> for ChallengeLine {
             id_object: hex::encode(&challenge.id_object),
             encrypted_secret: hex::encode(&challenge.encrypted_secret),
             nonce: hex::encode(&challenge.nonce),
+            quote: challenge.quote.as_ref().map(|Registers { bank, numbers }| RegistersLine {
+                bank: bank.clone(),
+                registers: numbers.clone(),
+            }),
         }
     }
 }
@@ -92,6 +115,10 @@ impl ChallengeLine {
             id_object: bytes("id_object", &self.id_object)?,
             encrypted_secret: bytes("encrypted_secret", &self.encrypted_secret)?,
             nonce: array("nonce", &self.nonce)?,
+            quote: self.quote.as_ref().map(|RegistersLine { bank, registers }| Registers {
+                bank: bank.clone(),
+                numbers: registers.clone(),
+            }),
         })
     }
 }
@@ -106,6 +133,11 @@ impl From<&TpmActivation> for ActivationLine {
             device_key: hex::encode(&activation.device_key),
             attested: hex::encode(&activation.attested),
             signature: hex::encode(&activation.signature),
+            quote: activation.quote.as_ref().map(|quote| QuoteLine {
+                attested: hex::encode(&quote.attested),
+                signature: hex::encode(&quote.signature),
+                values: quote.values.iter().map(|value| hex::encode(value)).collect(),
+            }),
         }
     }
 }
@@ -120,6 +152,18 @@ impl ActivationLine {
             device_key: bytes("device_key", &self.device_key)?,
             attested: bytes("attested", &self.attested)?,
             signature: bytes("signature", &self.signature)?,
+            quote: self.quote.as_ref().map(QuoteLine::judge).transpose()?,
+        })
+    }
+}
+
+impl QuoteLine {
+    fn judge(&self) -> Result<Quote, String> {
+        let values = self.values.iter().map(|value| bytes("quote.values", value));
+        Ok(Quote {
+            attested: bytes("quote.attested", &self.attested)?,
+            signature: bytes("quote.signature", &self.signature)?,
+            values: values.collect::<Result<_, _>>()?,
         })
     }
 }

@@ -11,6 +11,6 @@ mod tpm;
 pub use enrolled::SigningKey;
 pub use session::{Signer, SigningSession};
 pub use settings::TpmSettings;
-pub use steps::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+pub use steps::{EnrolledKey, Quote, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 #[cfg(feature = "tpm")]
 pub use tpm::{TpmSigner, enroll_tpm, open_tpm};

@@ -1,6 +1,6 @@
 //! Signed requests: challenge, signature, and a reply that the authority signed.
 
-use super::SigningKey;
+use super::{Quote, Registers, SigningKey};
 use crate::agent::Prover;
 use crate::authority::{CallError, SignedReply, SignedRequest, SigningAuthority};
 use crate::certificate::{self, Certificate};
@@ -18,6 +18,8 @@ use wardein_pki::{Csr, PublicKey};
 pub trait Signer {
     /// An ECDSA signature with SHA-256 on P-256 of `message`, DER.
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, Error>;
+    /// What the TPM says of its registers, with `nonce` as qualifying data.
+    fn quote(&mut self, nonce: &[u8; 32], registers: &Registers) -> Result<Quote, Error>;
 }
 
 /// A device that signs, and can ask for things, one at a time.
@@ -80,7 +82,7 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
     }
 
     async fn attempt(&mut self, action: &'static str, body: &[u8]) -> Result<Acknowledged, Error> {
-        let offer = in_time(self.authority.challenge(&self.config.device)).await?;
+        let (offer, registers) = in_time(self.authority.challenge_to_sign(&self.config.device)).await?;
         let claim = SignatureClaim {
             device: self.config.device.clone(),
             challenge: offer.challenge,
@@ -91,7 +93,9 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
         };
         let transcript = claim.transcript();
         let signature = self.signer.sign(transcript.as_ref())?;
-        let request = SignedRequest { claim, signature };
+        let registers = registers.filter(|_| action == "certificate");
+        let quote = registers.map(|registers| self.signer.quote(&transcript.0, &registers)).transpose()?;
+        let request = SignedRequest { claim, signature, quote };
         let reply: Result<SignedReply, CallError> =
             in_time(self.authority.prove_by_signature(&request, body)).await;
         let SignedReply { server_time, body, signature } = reply?;

@@ -28,6 +28,28 @@ pub struct TpmChallenge {
     pub encrypted_secret: Vec<u8>,
     /// The qualifying data of TPM2_Certify.
     pub nonce: [u8; 32],
+    /// What is to be quoted with the same nonce, if the profile asks for it.
+    pub quote: Option<Registers>,
+}
+
+/// Registers (PCRs) of a TPM, as the authority names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registers {
+    /// `sha256` or `sha384`.
+    pub bank: String,
+    /// Their numbers, in order.
+    pub numbers: Vec<u32>,
+}
+
+/// What the TPM says of its registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// TPMS_ATTEST of TPM2_Quote.
+    pub attested: Vec<u8>,
+    /// TPMT_SIGNATURE of it by the attestation key.
+    pub signature: Vec<u8>,
+    /// The values of the registers, in order of their numbers.
+    pub values: Vec<Vec<u8>>,
 }
 
 /// What the TPM answers. The secret is the station's and the authority's to see: it shows once that the TPM could open it.
@@ -45,6 +67,8 @@ pub struct TpmActivation {
     pub attested: Vec<u8>,
     /// TPMT_SIGNATURE of it.
     pub signature: Vec<u8>,
+    /// What was to be quoted.
+    pub quote: Option<Quote>,
 }
 
 /// What the authority has on record then.

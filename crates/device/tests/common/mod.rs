@@ -61,6 +61,9 @@ pub(crate) struct World {
     pub(crate) root_pem: String,
     /// The key of a device that signs.
     pub(crate) signs_with: Option<P256VerifyingKey>,
+    /// What its TPM is to quote, and the transcript and quote that came last.
+    pub(crate) registers: Option<wardein_device::Registers>,
+    pub(crate) quoted: Option<([u8; 32], wardein_device::Quote)>,
     pub(crate) identity: P256SigningKey,
     issuing: IssuingCa,
     challenges: ChallengeKey,
@@ -99,6 +102,8 @@ impl Shared {
             disk: PathBuf::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             signs_with: None,
+            registers: None,
+            quoted: None,
             identity: key(),
             issuing,
             challenges: ChallengeKey::new(Secret::filled(|bytes| bytes.fill(9))),

@@ -2,10 +2,11 @@
 
 use super::{Device, Fault, Shared, World, key};
 use wardein_crypto::{Digest, P256SigningKey, SystemEntropy};
-use wardein_ddkg::message::ack_transcript;
+use wardein_ddkg::DeviceName;
+use wardein_ddkg::message::{ChallengeOffer, ack_transcript};
 use wardein_device::{
-    CallError, Directory, Error, Refused, SignedReply, SignedRequest, Signer, SigningAuthority, SigningKey,
-    SigningSession,
+    Authority, CallError, Directory, Error, Quote, Refused, Registers, SignedReply, SignedRequest, Signer,
+    SigningAuthority, SigningKey, SigningSession,
 };
 use wardein_domain::Assurance;
 use wardein_pki::PublicKey;
@@ -22,9 +23,21 @@ impl Signer for SoftKey {
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
         Ok(self.0.sign(message).unwrap())
     }
+
+    fn quote(&mut self, nonce: &[u8; 32], _: &Registers) -> Result<Quote, Error> {
+        Ok(Quote { attested: nonce.to_vec(), signature: Vec::new(), values: Vec::new() })
+    }
 }
 
 impl SigningAuthority for Shared {
+    async fn challenge_to_sign(
+        &mut self,
+        device: &DeviceName,
+    ) -> Result<(ChallengeOffer, Option<Registers>), CallError> {
+        let offer = self.challenge(device).await?;
+        Ok((offer, self.0.borrow().registers.clone()))
+    }
+
     async fn prove_by_signature(
         &mut self,
         request: &SignedRequest,
@@ -32,7 +45,7 @@ impl SigningAuthority for Shared {
     ) -> Result<SignedReply, CallError> {
         let mut world = self.0.borrow_mut();
         let fault = world.enter("prove by signature")?;
-        let SignedRequest { claim, signature } = request;
+        let SignedRequest { claim, signature, quote } = request;
         let (now, policy, recipe) = (world.now, world.policy.clone(), world.recipe());
         world
             .challenges
@@ -44,6 +57,11 @@ impl SigningAuthority for Shared {
         known.verify(transcript.as_ref(), signature).map_err(|_| {
             CallError::Refused(Refused { code: "signature-wrong".into(), ..Refused::default() })
         })?;
+        let is_asked = world.registers.is_some() && claim.action.as_str() == "certificate";
+        assert_eq!(quote.is_some(), is_asked);
+        if let Some(quote) = quote {
+            world.quoted = Some((transcript.0, quote.clone()));
+        }
         let body = match claim.action.as_str() {
             "certificate" => world.certify(&claim.device, body),
             _ => Vec::new(),
