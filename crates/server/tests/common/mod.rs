@@ -22,6 +22,8 @@ use wardein_pki::{Csr, pem};
 use wardein_server::{Config, Limits, MeteredStore, Metrics, ServeError, Server};
 use wardein_testkit::{MemoryStore, TestClock};
 
+pub(crate) type TestEngine = Engine<MeteredStore<MemoryStore>, TestClock>;
+
 pub(crate) struct Served {
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
@@ -48,13 +50,23 @@ impl Served {
 
     /// An authority that is founded at `time`, and begins to serve `later`.
     pub(crate) async fn founded(limits: Limits, time: u64, later: u64) -> Self {
+        Self::serve(limits, time, later, |engine| engine).await
+    }
+
+    /// The same, after `with` had the engine.
+    pub(crate) async fn serve(
+        limits: Limits,
+        time: u64,
+        later: u64,
+        with: impl FnOnce(TestEngine) -> TestEngine,
+    ) -> Self {
         let (clock, store) = (TestClock::at(time), MemoryStore::new());
         let key = || Secret::copied_from(&[7; 32]);
         let founded = found(&store, &clock, key(), "wardein.test".parse().unwrap()).await.unwrap();
         clock.pass(later);
         let metrics = Arc::new(Metrics::new().unwrap());
         let metered = MeteredStore::new(store.clone(), metrics.clone());
-        let engine = Arc::new(Engine::open(metered, clock.clone(), key()).unwrap());
+        let engine = Arc::new(with(Engine::open(metered, clock.clone(), key()).unwrap()));
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: "127.0.0.1:0".parse().unwrap(),
