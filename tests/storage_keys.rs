@@ -6,7 +6,7 @@ mod common;
 
 use common::{Served, wardein};
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::cell::Cell;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -101,6 +101,9 @@ fn keys_are_changed_under_load_without_a_failed_call() {
         assert!(proofs.get() > DEVICES as u64);
         let status = told(&served, &["custody", "status"]).await;
         assert_eq!(status["root_key_versions"], Value::from(vec![rotations + 1]));
+        let one = json!({ "version": rotations + 1, "older": 0 });
+        assert_eq!(told(&served, &["key", "status", "--root"]).await["root_key"], one);
+        assert_eq!(told(&served, &["key", "status", "--tenant", "klinik"]).await["storage_key"], one);
         served.kill();
         served.start().await;
         for device in &mut devices {

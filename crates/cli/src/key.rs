@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// When devices' keys change: those of a device, or by a profile
+    /// When devices' keys change, of a device or by a profile; and which key records are sealed under
     Status(devices::StatusArgs),
     /// Have devices agree on new keys; or change the root key, or a tenant's, while the authority serves
     Rotate(RotateArgs),

@@ -169,6 +169,17 @@ pub struct KeyStatus {
     pub rotation: Rotation,
     /// Of the device that was asked about.
     pub device: Option<DeviceKeys>,
+    /// What the tenant's records are sealed under.
+    pub storage: StorageKey,
+}
+
+/// A key that what is stored is sealed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageKey {
+    /// The version that is sealed under now, from 1.
+    pub version: u32,
+    /// How many older versions are kept, because something may be under them still.
+    pub older: u32,
 }
 
 /// Where a device's keys stand.
@@ -294,6 +305,8 @@ pub struct Status {
     pub started_at: u64,
     /// How many audit entries there are.
     pub audit_entries: u64,
+    /// The root key.
+    pub root_key: StorageKey,
 }
 
 /// What devices and platforms verify with.

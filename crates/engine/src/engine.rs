@@ -82,6 +82,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             time: self.now(),
             started_at: self.started_at,
             audit_entries: self.store.last_audit()?,
+            root_key: self.root().standing(),
         })
     }
 

@@ -98,10 +98,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         device: Option<DeviceId>,
     ) -> Result<KeyStatus, Error> {
         self.require_tenant(caller, &tenant)?;
+        let storage = self.directory.tenant_key(&tenant)?.standing();
         let Some(device) = device else {
             let profile = profile.unwrap_or_else(default_profile);
             let Rules { profile: effective, rotation } = self.rules_of(&tenant, &profile)?;
-            return Ok(KeyStatus { profile, effective, rotation, device: None });
+            return Ok(KeyStatus { profile, effective, rotation, device: None, storage });
         };
         let name = device_name(&tenant, &device);
         let (_, row) = self.device_row(&name)?;
@@ -122,7 +123,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 schedule: *record.schedule(),
             }
         });
-        Ok(KeyStatus { profile, effective: rules.profile, rotation, device })
+        Ok(KeyStatus { profile, effective: rules.profile, rotation, device, storage })
     }
 
     /// What DDKG-1 is to go by for the devices of a profile.

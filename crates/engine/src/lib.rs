@@ -46,8 +46,8 @@ mod upkeep;
 
 pub use api::{
     Answer, Caller, Certificate, Device, DeviceFilter, DeviceKeys, EnrollOrder, KeyStatus, ListedProfile,
-    Operator, OperatorOrder, Page, Paged, Proved, RotationScope, SigningKey, Status, Subject, Tenant,
-    TrustBundle,
+    Operator, OperatorOrder, Page, Paged, Proved, RotationScope, SigningKey, Status, StorageKey, Subject,
+    Tenant, TrustBundle,
 };
 pub use authority::ServerIdentity;
 pub use backup::{Backup, BackupPart};

@@ -1,5 +1,6 @@
 //! Values under keys: sealed so that no ciphertext can be moved to another place, and none is tied to a key for good.
 
+use crate::api::StorageKey;
 use crate::error::Error;
 use crate::port::{RootKey, Table};
 use std::cell::RefCell;
@@ -58,6 +59,11 @@ impl Keyring {
 
     pub(crate) fn newest(&self) -> u32 {
         self.versions.first().map_or(0, |key| key.version)
+    }
+
+    /// Its newest version, and how many older ones there are.
+    pub(crate) fn standing(&self) -> StorageKey {
+        StorageKey { version: self.newest(), older: self.len().saturating_sub(1) as u32 }
     }
 
     /// How many versions there are.

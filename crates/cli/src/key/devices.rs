@@ -1,14 +1,19 @@
 //! When devices' keys change.
 
 use super::RotateArgs;
+use super::storage::{self, StorageKey};
 use crate::connection::{ConnectArgs, Session};
 use crate::{Confirm, Failure, Output, Record, time};
 use clap::Args;
 use serde::Serialize;
 use wardein_client::v1;
 
+/// `wardein key status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// The root key, and nothing of devices
+    #[arg(long, conflicts_with_all = ["tenant", "profile", "device"])]
+    root: bool,
     /// The tenant
     #[arg(long)]
     tenant: Option<String>,
@@ -59,6 +64,7 @@ struct Status {
     suites: Vec<u32>,
     rotated_at: u64,
     required_at: u64,
+    storage_key: StorageKey,
     device: Option<DeviceKeys>,
 }
 
@@ -86,6 +92,7 @@ impl Record for Status {
         "suites",
         "rotated",
         "required",
+        "records under",
         "device",
         "generation",
         "agreed",
@@ -108,6 +115,7 @@ impl Record for Status {
             suites.join(", "),
             time::at(self.rotated_at),
             time::at(self.required_at),
+            self.storage_key.words(),
         ];
         if let Some(keys) = &self.device {
             let pending = match keys.pending_generation {
@@ -136,6 +144,9 @@ fn uses(max_uses: u64) -> String {
 
 pub(super) async fn show(args: StatusArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
+    if args.root {
+        return storage::show_root(&session, out).await;
+    }
     out.one(&status(&session, session.tenant(args.tenant)?, args.profile, args.device).await?)
 }
 
@@ -162,6 +173,7 @@ async fn status(
         suites: answer.suites,
         rotated_at: answer.rotated_at,
         required_at: answer.required_at,
+        storage_key: answer.storage_key.into(),
         device: answer.device.map(|keys| DeviceKeys {
             device_id,
             generation: keys.generation,

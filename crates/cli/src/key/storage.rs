@@ -1,7 +1,7 @@
 //! The keys that records are sealed under.
 
 use super::RotateArgs;
-use crate::connection::ConnectArgs;
+use crate::connection::{ConnectArgs, Session};
 use crate::{Failure, Output, Record};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,6 +25,48 @@ pub(crate) struct SweepArgs {
     clock_is_right: bool,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// The version that is sealed under, and how many older ones are kept until nothing is under them any more.
+#[derive(Debug, Serialize)]
+pub(super) struct StorageKey {
+    version: u32,
+    older: u32,
+}
+
+impl StorageKey {
+    pub(super) fn words(&self) -> String {
+        match self.older {
+            0 => format!("version {}", self.version),
+            older => format!("version {}, and {older} older", self.version),
+        }
+    }
+}
+
+impl From<Option<v1::StorageKey>> for StorageKey {
+    fn from(key: Option<v1::StorageKey>) -> Self {
+        let v1::StorageKey { version, older } = key.unwrap_or_default();
+        Self { version, older }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct RootKey {
+    root_key: StorageKey,
+}
+
+impl Record for RootKey {
+    const HEADS: &'static [&'static str] = &["root key"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.root_key.words()]
+    }
+}
+
+pub(super) async fn show_root(session: &Session, out: Output) -> Result<(), Failure> {
+    let answer = session.connection.admin().get_status(v1::GetStatusRequest {}).await;
+    let status = answer.map_err(Failure::of_call)?.into_inner();
+    out.one(&RootKey { root_key: status.root_key.into() })
 }
 
 #[derive(Debug, Serialize)]

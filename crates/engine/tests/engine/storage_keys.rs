@@ -118,6 +118,8 @@ async fn the_root_key_is_changed_and_nothing_below_it() {
     world.engine.create_tenant(&world.admin, "nord".parse().unwrap()).await.unwrap();
     assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 3);
     restart(&mut world, &custody).await;
+    let standing = world.engine.status().unwrap().root_key;
+    assert_eq!((standing.version, standing.older), (3, 0));
     for device in &mut devices {
         device.prove(&world.engine, "certificate", &csr()).await.unwrap();
     }
@@ -191,6 +193,11 @@ async fn a_tenants_key_is_changed_by_one_row_and_the_sweep_does_the_rest() {
     assert_eq!(world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap(), 2);
     assert_eq!(world.store.commits() - commits, 1);
     assert_eq!(world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap(), before, "no device is written");
+    let standing = |world: &World| {
+        let status = world.engine.key_status(&world.admin, world.tenant(), None, None).unwrap();
+        (status.storage.version, status.storage.older)
+    };
+    assert_eq!(standing(&world), (2, 1));
     // One that speaks is under the new version from then on; both open, after a restart as well.
     devices[0].prove(&world.engine, "certificate", &csr()).await.unwrap();
     assert_eq!(versions(&world, Table::DeviceKeys), [1, 2]);
@@ -200,6 +207,7 @@ async fn a_tenants_key_is_changed_by_one_row_and_the_sweep_does_the_rest() {
     let swept = sweep(&world.engine).await;
     assert_eq!((swept.devices, swept.renewed, swept.dropped, swept.has_clock), (8, 6, 1, true));
     assert_eq!(versions(&world, Table::DeviceKeys), [2]);
+    assert_eq!(standing(&world), (2, 0));
     world.restart();
     for device in &mut devices {
         device.prove(&world.engine, "authenticate", b"").await.unwrap();

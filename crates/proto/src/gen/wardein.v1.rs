@@ -627,10 +627,26 @@ pub struct GetKeyStatusResponse {
     #[prost(uint64, tag = "7")]
     pub required_at: u64,
     /// Of the device that was asked about.
-    ///
-    /// Next unused field number: 9.
     #[prost(message, optional, tag = "8")]
     pub device: ::core::option::Option<DeviceKeys>,
+    /// The key that the tenant's records are sealed under.
+    ///
+    /// Next unused field number: 10.
+    #[prost(message, optional, tag = "9")]
+    pub storage_key: ::core::option::Option<StorageKey>,
+}
+/// A key that what is stored is sealed under.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StorageKey {
+    /// The version that is sealed under now, from 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// How many older versions are kept, because something may be under them still: a tenant's until the sweep has gone over all its
+    /// devices, the root key's while it is changed.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint32, tag = "2")]
+    pub older: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeviceKeys {
@@ -931,9 +947,11 @@ pub struct GetStatusResponse {
     /// Unix seconds at which the service started.
     #[prost(uint64, tag = "5")]
     pub started_at: u64,
-    /// Next unused field number: 7.
     #[prost(uint64, tag = "6")]
     pub audit_entries: u64,
+    /// Next unused field number: 8.
+    #[prost(message, optional, tag = "7")]
+    pub root_key: ::core::option::Option<StorageKey>,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]

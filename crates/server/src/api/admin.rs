@@ -309,6 +309,7 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
                 time: status.time,
                 started_at: status.started_at,
                 audit_entries: status.audit_entries,
+                root_key: Some(keys::storage_key(status.root_key)),
             })
         };
         reply(status())

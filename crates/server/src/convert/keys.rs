@@ -2,7 +2,7 @@
 
 use super::{parse_optional, wrong};
 use wardein_domain::{DeviceId, ProfileName};
-use wardein_engine::{DeviceKeys, Error, KeyStatus, RotationScope};
+use wardein_engine::{DeviceKeys, Error, KeyStatus, RotationScope, StorageKey};
 use wardein_proto::v1;
 
 /// Whose keys, by the names that are given.
@@ -38,7 +38,12 @@ pub(crate) fn status(status: KeyStatus) -> v1::GetKeyStatusResponse {
         rotated_at: status.rotation.asked_at,
         required_at: status.rotation.required_at,
         device: status.device.map(device_keys),
+        storage_key: Some(storage_key(status.storage)),
     }
+}
+
+pub(crate) fn storage_key(StorageKey { version, older }: StorageKey) -> v1::StorageKey {
+    v1::StorageKey { version, older }
 }
 
 fn device_keys(keys: DeviceKeys) -> v1::DeviceKeys {
