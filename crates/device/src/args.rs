@@ -154,6 +154,10 @@ pub(crate) struct Settings {
     /// The endorsement key that it shows: rsa2048, p256 or p384. Without one, that which the TPM's vendor certified.
     #[arg(long, value_name = "KIND")]
     endorsement_key: Option<String>,
+    /// The TPM that is to seal the keys that the device derives, where they are stored: device:/dev/tpmrm0, or
+    /// swtpm:host=HOST,port=PORT.
+    #[arg(long, value_name = "TCTI", conflicts_with = "signs_with")]
+    sealed_by: Option<String>,
     /// An attribute to measure: file:/PATH, machine-id, mac:INTERFACE, dmi:FIELD or text:CONSTANT. May be repeated.
     #[arg(long = "attribute", value_name = "NAME=SOURCE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
@@ -172,6 +176,7 @@ impl From<Settings> for Given {
             rekey_after,
             signs_with,
             endorsement_key,
+            sealed_by,
             attributes,
         } = settings;
         Self {
@@ -185,6 +190,7 @@ impl From<Settings> for Given {
             rekey_after,
             signs_with,
             endorsement_key,
+            sealed_by,
             attributes,
         }
     }

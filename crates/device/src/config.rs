@@ -3,7 +3,7 @@
 use crate::attribute::Source;
 use crate::error::Error;
 use crate::hex;
-use crate::signing::TpmSettings;
+use crate::signing::{TpmSettings, check_tcti};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +35,8 @@ pub struct Config {
     pub rekey_after: u64,
     /// The TPM whose key signs the device's requests; without one, they are proved by keys that the device derives.
     pub signs_with: Option<TpmSettings>,
+    /// The TPM that seals the DDKG state, as a TCTI; without one, it is stored in the clear.
+    pub sealed_by: Option<String>,
     /// What is measured, and where.
     pub attributes: BTreeMap<AttributeName, Source>,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Fields {
     pub(crate) signs_with: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) endorsement_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed_by: Option<String>,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
 }
@@ -114,6 +118,16 @@ impl Config {
             .iter()
             .map(|purpose| purpose.parse().map_err(|error| wrong("purposes", error)))
             .collect();
+        let signs_with = TpmSettings::judge(fields.signs_with.as_deref(), fields.endorsement_key.as_deref())?;
+        if let Some(tcti) = &fields.sealed_by {
+            if signs_with.is_some() {
+                return Err(wrong(
+                    "sealed_by",
+                    "a device with signs_with derives no keys; leave one of them out",
+                ));
+            }
+            check_tcti("sealed_by", tcti)?;
+        }
         Ok(Self {
             device: DeviceName {
                 tenant: fields.tenant.parse().map_err(|error| wrong("tenant", error))?,
@@ -126,7 +140,8 @@ impl Config {
             purposes: Purposes::of(purposes?),
             authenticate_every: fields.authenticate_every,
             rekey_after: fields.rekey_after,
-            signs_with: TpmSettings::judge(fields.signs_with.as_deref(), fields.endorsement_key.as_deref())?,
+            signs_with,
+            sealed_by: fields.sealed_by.clone(),
             attributes: fields.attributes.iter().map(attribute).collect::<Result<_, Error>>()?,
         })
     }
@@ -150,6 +165,7 @@ impl Config {
             trust_roots: self.trust_roots.clone(),
             signs_with: self.signs_with.as_ref().map(|tpm| tpm.tcti.clone()),
             endorsement_key: self.signs_with.as_ref().and_then(|tpm| tpm.endorsement_key.clone()),
+            sealed_by: self.sealed_by.clone(),
             attributes: self
                 .attributes
                 .iter()
@@ -171,6 +187,7 @@ impl Config {
             ("authenticate_every", self.authenticate_every == other.authenticate_every),
             ("rekey_after", self.rekey_after == other.rekey_after),
             ("signs_with or endorsement_key", self.signs_with == other.signs_with),
+            ("sealed_by", self.sealed_by == other.sealed_by),
             ("attributes", self.attributes == other.attributes),
         ]
         .into_iter()
@@ -251,6 +268,7 @@ mod tests {
             ("tenant =", "tenants = \"x\"\ntenant =", "syntax"),
             ("file:/boot/image", "tpm:ek", "attributes"),
             ("tenant =", "signs_with = \"device\"\ntenant =", "signs_with"),
+            ("tenant =", "sealed_by = \"device\"\ntenant =", "sealed_by"),
             ("tenant =", "endorsement_key = \"p256\"\ntenant =", "endorsement_key"),
         ];
         for (from, to, expected) in cases {
@@ -260,6 +278,16 @@ mod tests {
                 Err(Error::Config { field, .. }) => assert_eq!(field, expected),
                 other => panic!("{expected}: {other:?}"),
             }
+        }
+    }
+
+    #[cfg(not(feature = "tpm"))]
+    #[test]
+    fn a_build_without_a_tpm_says_so() {
+        for field in ["signs_with", "sealed_by"] {
+            let text = text().replace("tenant =", &format!("{field} = \"device:/dev/tpmrm0\"\ntenant ="));
+            let refused = Config::parse(&text).unwrap_err().to_string();
+            assert!(refused.contains(field) && refused.contains("--features tpm"), "{refused}");
         }
     }
 

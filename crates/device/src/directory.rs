@@ -1,5 +1,8 @@
 //! The state directory: who may enter it, which files it has, and what to do when one is damaged.
 
+mod state;
+
+use crate::at_rest::StateKey;
 use crate::config::Config;
 use crate::durable;
 use crate::error::Error;
@@ -10,14 +13,15 @@ use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use wardein_crypto::{Digest, P256SigningKey, SecretBytes};
-use wardein_ddkg::device::{DeviceState, Unsaved};
 use wardein_pki::pem;
 
 /// The files of a state directory, for reading. Every file is replaced whole, so that reading needs no lock.
-#[derive(Debug, Clone)]
 pub struct Files {
     path: PathBuf,
+    /// What the TPM opened, where the state is sealed, so that it is asked once.
+    state_key: OnceLock<StateKey>,
 }
 
 /// A state directory that this process alone may change: for as long as the value lives, but for when it rests.
@@ -46,7 +50,7 @@ impl Files {
         if mode & 0o077 != 0 {
             return Err(Error::Open { path: path.into(), mode });
         }
-        Ok(Self { path: path.into() })
+        Ok(Self { path: path.into(), state_key: OnceLock::new() })
     }
 
     /// The directory.
@@ -60,25 +64,6 @@ impl Files {
         let text = std::str::from_utf8(bytes.expose())
             .map_err(|error| Error::Config { field: "syntax", why: error.to_string() })?;
         Config::parse(text).map(Some)
-    }
-
-    /// The DDKG state of `config`'s device; `None` where it is not enrolled.
-    pub fn state(&self, config: &Config) -> Result<Option<DeviceState>, Error> {
-        let Some(bytes) = self.read(STATE, DeviceState::MAX_LEN)? else { return Ok(None) };
-        // There is no rollback counter on this hardware that we know of, hence 0: the authority tells an old image (DDKG-1 §5).
-        let state = DeviceState::restore(bytes.expose(), 0)
-            .map_err(|error| self.damaged(STATE, error, STATE_DAMAGED))?;
-        if *state.device() != config.device {
-            let found = format!("it is of {}/{}", state.device().tenant, state.device().device);
-            return Err(self.damaged(STATE, found, "put device.toml or the state back that belongs here"));
-        }
-        Ok(Some(state))
-    }
-
-    /// What tells this state from every other; `None` where there is none, or it cannot be read.
-    fn state_digest(&self) -> Option<Digest> {
-        let bytes = self.read(STATE, DeviceState::MAX_LEN).ok()??;
-        Some(Digest::of(bytes.expose()))
     }
 
     /// The key that the certificate is for; `None` where none was made yet.
@@ -197,19 +182,19 @@ impl Directory {
             return Ok(false);
         }
         // As others may have changed it since.
-        self.files = Files::open(self.files.path())?;
-        self.lock = Some(Lock::wait(self.files.path()).await?);
-        Ok(self.left.is_none() || self.left != self.files.state_digest())
+        let files = Files::open(self.files.path())?;
+        self.lock = Some(Lock::wait(files.path()).await?);
+        let is_other = self.left.is_none() || self.left != files.state_digest();
+        if is_other {
+            // With it goes the key, which another enrollment may have replaced.
+            self.files = files;
+        }
+        Ok(is_other)
     }
 
     /// Its files.
     pub fn files(&self) -> &Files {
         &self.files
-    }
-
-    /// Saves the state that a message rests on where it must be saved, and gives the message.
-    pub fn save<M>(&self, unsaved: Unsaved<'_, M>) -> Result<M, Error> {
-        unsaved.save(|bytes| self.write(STATE, bytes.expose(), 0o600))
     }
 
     /// Stores the configuration.
@@ -266,8 +251,6 @@ const MAX_KEY: usize = 4 << 10;
 const MAX_SIGNING: usize = 4 << 10;
 const MAX_CERTIFICATE: usize = pem::MAX_LEN;
 const MAX_CONTACT: usize = 4 << 10;
-const STATE_DAMAGED: &str = "do not restore an old copy, it would look like a clone; have an administrator let the device \
-                             enroll anew, remove the file and run: wardein-device enroll";
 const KEY_DAMAGED: &str =
     "remove it and certificate.pem, and run: wardein-device certificate; a new key is made";
 const CERTIFICATE_DAMAGED: &str = "remove it and run: wardein-device certificate";

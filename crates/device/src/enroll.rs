@@ -32,11 +32,13 @@ pub async fn enroll(
     let saved = if anew { None } else { directory.files().state(config)? };
     if let Some(mut state) = saved {
         // An earlier run saved this and may not have been heard. A new request would be refused where it was.
-        match confirm(directory, &mut state, station).await {
+        match confirm(directory, config, &mut state, station).await {
             Err(Error::Refused(refused)) if NOT_THE_LAST.contains(&refused.code.as_str()) => {}
             done => return done,
         }
     }
+    // Before the authority is asked: what it agrees to must find a place.
+    directory.state_key_or_new(config)?;
     let attributes = measure(&config.attributes, root, |_| true)?;
     let enrolling =
         Enrolling::begin(config.identity_key, config.suite, config.device.clone(), attributes, entropy)?;
@@ -46,18 +48,19 @@ pub async fn enroll(
         return Err(Error::OtherTenant { found, expected });
     }
     let mut state = enrolling.finish(&reply, config.purposes)?;
-    confirm(directory, &mut state, station).await
+    confirm(directory, config, &mut state, station).await
 }
 
 /// Saves the state, then sends its confirmation.
 async fn confirm(
     directory: &Directory,
+    config: &Config,
     state: &mut DeviceState,
     station: &mut impl Station,
 ) -> Result<Enrolled, Error> {
     let generation = state.generation();
     let Some(unsaved) = state.confirmation() else { return Err(Error::AlreadyEnrolled) };
-    let confirmation: Confirmation = directory.save(unsaved)?;
+    let confirmation: Confirmation = directory.save(config, unsaved)?;
     let is_confirmed = match station.confirm(&confirmation).await {
         Ok(()) => true,
         // A proof of this device was accepted since, which takes a confirmation before it.

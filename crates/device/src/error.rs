@@ -96,6 +96,14 @@ pub enum Error {
     #[cfg(feature = "tpm")]
     #[error("{0} ({code})", code = .0.code())]
     Tpm(wardein_tpm::TpmError),
+    /// The key of the state is not this TPM's to open.
+    #[cfg(feature = "tpm")]
+    #[error(
+        "the TPM does not open {}: another TPM sealed it, or this one before it was cleared, or it is damaged; put the directory back \
+         on its device, or have an administrator let the device enroll anew, remove state and state.key, and run: wardein-device \
+         enroll (tpm-sealed-elsewhere)", .0.display()
+    )]
+    SealedElsewhere(PathBuf),
     /// What only a device that derives keys can do was asked of one that signs.
     #[error(
         "{0} is for devices that derive keys; this one signs with the TPM that device.toml names in signs_with"
@@ -113,7 +121,7 @@ impl Error {
         match self {
             Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) | Self::Signs(_) => 2,
             #[cfg(feature = "tpm")]
-            Self::Tpm(_) => 1,
+            Self::Tpm(_) | Self::SealedElsewhere(_) => 1,
             Self::Refused(_) => 3,
             Self::Unreachable(_) => 4,
             Self::File { .. }

@@ -29,6 +29,8 @@ pub struct Given {
     pub signs_with: Option<String>,
     /// Which endorsement key of it.
     pub endorsement_key: Option<String>,
+    /// The TPM that is to seal the DDKG state.
+    pub sealed_by: Option<String>,
     /// Names and sources.
     pub attributes: Vec<(String, String)>,
 }
@@ -52,6 +54,7 @@ impl Given {
             rekey_after,
             signs_with,
             endorsement_key,
+            sealed_by,
             attributes: given,
         } = self;
         let (Some(tenant), Some(device_id), Some(endpoint), Some(identity_key), Some(trust_roots)) =
@@ -77,6 +80,7 @@ impl Given {
             trust_roots: read(&trust_roots)?,
             signs_with,
             endorsement_key,
+            sealed_by,
             attributes,
         })?;
         directory.save_config(&config)?;
@@ -101,6 +105,7 @@ impl Given {
         fields.rekey_after = self.rekey_after.unwrap_or(fields.rekey_after);
         fields.signs_with = self.signs_with.or(fields.signs_with);
         fields.endorsement_key = self.endorsement_key.or(fields.endorsement_key);
+        fields.sealed_by = self.sealed_by.or(fields.sealed_by);
         if !self.attributes.is_empty() {
             fields.attributes = self.attributes.into_iter().collect();
         }

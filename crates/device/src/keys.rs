@@ -34,15 +34,15 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         if !offline && !self.knows_the_time() {
             self.authenticate().await?;
         }
-        let (directory, state, clock, _) = self.keys();
-        directory.save(state.token(clock, audience, nonce)?)
+        let (directory, config, state, clock, _) = self.keys();
+        directory.save(config, state.token(clock, audience, nonce)?)
     }
 
     /// Seals `plaintext`, at most 16 MiB, for the authority to open; `additional` is bound to it and travels by other ways. It asks
     /// nobody.
     pub fn seal(&mut self, additional: &[u8], plaintext: &[u8]) -> Result<SealedPayload, Error> {
-        let (directory, state, clock, entropy) = self.keys();
-        directory.save(state.seal(clock, additional, plaintext, entropy)?)
+        let (directory, config, state, clock, entropy) = self.keys();
+        directory.save(config, state.seal(clock, additional, plaintext, entropy)?)
     }
 }
 

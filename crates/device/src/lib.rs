@@ -6,6 +6,7 @@
 //! (`wardein-client`).
 
 mod agent;
+mod at_rest;
 mod attribute;
 mod authority;
 mod backoff;

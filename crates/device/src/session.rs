@@ -188,11 +188,11 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     }
 
     /// What keys are taken with: where they are saved first, whence they come, what the clocks say, and randomness.
-    pub(crate) fn keys(&mut self) -> (&Directory, &mut DeviceState, Clock, &mut E) {
+    pub(crate) fn keys(&mut self) -> (&Directory, &Config, &mut DeviceState, Clock, &mut E) {
         let elapsed = self.contact.map_or(0, |contact| contact.elapsed().as_secs());
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let clock = Clock { elapsed, wall: since.ok().map(|since| since.as_secs()) };
-        (&self.directory, &mut self.state, clock, &mut self.entropy)
+        (&self.directory, &self.config, &mut self.state, clock, &mut self.entropy)
     }
 
     /// Whether the authority told this process the time.
@@ -250,12 +250,12 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             Asking::Action(action, body) => {
                 let action = action.parse().expect("the constant is an action");
                 let proof = self.state.prove(ask, &offer, &measured, action, body, &mut self.entropy)?;
-                let (request, in_flight) = self.directory.save(proof)?;
+                let (request, in_flight) = self.directory.save(&self.config, proof)?;
                 (request, Cow::Borrowed(*body), in_flight)
             }
             Asking::Rekey(suite) => {
                 let proof = self.state.rekey(ask, &offer, &measured, *suite, &mut self.entropy)?;
-                let (request, ask, in_flight) = self.directory.save(proof)?;
+                let (request, ask, in_flight) = self.directory.save(&self.config, proof)?;
                 (request, Cow::Owned(ask.encode()), in_flight)
             }
         };
@@ -269,7 +269,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         };
         match self.state.acknowledge(in_flight, acked) {
             Ok(acknowledged) => {
-                let acknowledged = self.directory.save(acknowledged)?;
+                let acknowledged = self.directory.save(&self.config, acknowledged)?;
                 self.is_rekey_asked = rekey_due;
                 Ok(Attempt::Acknowledged(acknowledged))
             }
@@ -288,7 +288,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         }
         // After a first ack there is nothing to confirm: the authority has lost what it knew, and a person must look.
         let Some(unsaved) = self.state.confirmation() else { return Err(Error::Refused(refused)) };
-        let confirmation = self.directory.save(unsaved)?;
+        let confirmation = self.directory.save(&self.config, unsaved)?;
         match in_time(self.authority.confirm(&confirmation)).await {
             Err(CallError::Refused(refused)) if refused.code != "already-enrolled" => {
                 Err(Error::Refused(refused))

@@ -44,6 +44,8 @@ struct Enrollment {
     max_uses: u64,
     /// When the generation was agreed, in Unix seconds.
     agreed_at: u64,
+    /// The TPM that sealed the state, and opened it for this answer; `None` where it lies in the clear.
+    sealed_by: Option<String>,
     /// When it is agreed anew by the device's own schedule, in Unix seconds.
     rekey_at: Option<u64>,
 }
@@ -102,6 +104,7 @@ impl Status {
                 rekey_at: (config.rekey_after != 0)
                     .then(|| state.schedule().not_before.saturating_add(config.rekey_after)),
                 confirmed: state.confirmation().is_none(),
+                sealed_by: config.sealed_by,
             }),
             signing: signing.zip(config.signs_with).map(|(enrolled, tpm)| SigningStatus {
                 key_id: hex::encode(&Digest::of(&PublicKey::from(enrolled.key).spki()).0),
@@ -142,6 +145,10 @@ impl fmt::Display for Status {
                 let anew = enrollment.rekey_at.map_or_else(|| "when the authority asks".into(), utc);
                 writeln!(f, "rekeys        {anew}")?;
                 writeln!(f, "epoch         {}", enrollment.epoch)?;
+                match &enrollment.sealed_by {
+                    Some(tpm) => writeln!(f, "state         sealed by the TPM at {tpm}")?,
+                    None => writeln!(f, "state         not sealed")?,
+                }
             }
         }
         match (&self.certificate, &self.certificate_damaged) {

@@ -30,7 +30,7 @@ pub struct TpmSigner {
 }
 
 impl TpmSigner {
-    fn tpm(&mut self) -> Result<&mut Tpm, Error> {
+    pub(crate) fn tpm(&mut self) -> Result<&mut Tpm, Error> {
         self.tpm.as_mut().ok_or(Error::Fault("using the TPM after its end"))
     }
 }

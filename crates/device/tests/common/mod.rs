@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) root_pem: String,
     /// The key of a device that signs.
     pub(crate) signs_with: Option<P256VerifyingKey>,
+    /// The TPM that seals the device's state.
+    pub(crate) sealed_by: Option<String>,
     /// What its TPM is to quote, and the transcript and quote that came last.
     pub(crate) registers: Option<wardein_device::Registers>,
     pub(crate) quoted: Option<([u8; 32], wardein_device::Quote)>,
@@ -102,6 +104,7 @@ impl Shared {
             disk: PathBuf::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
             signs_with: None,
+            sealed_by: None,
             registers: None,
             quoted: None,
             identity: key(),
@@ -123,7 +126,7 @@ impl Shared {
              firmware = \"file:/firmware\"\ntag = \"text:x\"\n",
             world.root_pem
         );
-        Config::parse(&text).unwrap()
+        Config { sealed_by: world.sealed_by.clone(), ..Config::parse(&text).unwrap() }
     }
 
     pub(crate) fn calls(&self) -> Vec<&'static str> {
