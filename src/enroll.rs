@@ -144,6 +144,7 @@ async fn try_enroll(line: &Line, common: &Common, stream: &Stream) -> Result<boo
         authenticate_every: 3600,
         rekey_after: 30 * 86_400,
         signs_with: None,
+        sealed_by: None,
         attributes: attributes.map(|(name, value)| (name.clone(), Source::Text(value.clone()))).collect(),
     };
     match directory.files().config()?.map(|existing| existing.difference(&config)) {
