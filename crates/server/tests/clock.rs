@@ -38,6 +38,7 @@ async fn a_device_works_at(authority_time: u64) {
         authenticate_every: 3600,
         rekey_after: 0,
         signs_with: None,
+        sealed_by: None,
         attributes: Default::default(),
     };
     let directory = Directory::create(&path).unwrap();
