@@ -10,11 +10,13 @@ pub struct Options {
     pub reserve: u64,
     /// Memory for cached pages, in bytes, of the writer; readers have a part of it each.
     pub cache: u64,
+    /// Bytes of SQLite's write-ahead log at which it is copied into the file. A page that was written often by then is copied once.
+    pub log: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { reserve: 64 * MIB, cache: 64 * MIB }
+        Self { reserve: 64 * MIB, cache: 64 * MIB, log: 256 * MIB }
     }
 }
 

@@ -174,7 +174,8 @@ fn verify(kind: Kind, path: &Path, acknowledged: &mut HashMap<u8, u64>) {
 }
 
 fn options() -> Options {
-    Options { cache: 1 << 20, ..Options::default() }
+    // A short log, so that some of the kills come while it is copied into the file.
+    Options { cache: 1 << 20, log: 1 << 20, ..Options::default() }
 }
 
 /// xorshift64: moments need no better randomness.

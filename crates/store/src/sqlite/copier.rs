@@ -43,7 +43,7 @@ impl Copier {
                 let path = self.path.clone();
                 let copying = std::thread::Builder::new().name("store-copier".into()).spawn(move || {
                     // What fails here fails for the writer too, who copies the rest and says so.
-                    let _ = schema::writer(&path, CACHE).and_then(|connection| checkpoint(&connection));
+                    let _ = schema::writer(&path, CACHE).and_then(|connection| copy(&connection));
                 });
                 self.copying = copying.ok();
                 if self.copying.is_some() { Bulk::UnderWay } else { Bulk::Over }
@@ -61,12 +61,31 @@ impl Drop for Copier {
     }
 }
 
+/// Copies until little is left, for the writer does the last part while its callers wait.
+fn copy(connection: &Connection) -> rusqlite::Result<()> {
+    let mut copied = 0;
+    for _ in 0..PASSES {
+        let (_, now) = checkpoint(connection)?;
+        if now - copied < LITTLE {
+            break;
+        }
+        copied = now;
+    }
+    Ok(())
+}
+
 /// Copies what nobody reads from the log any more; how many pages the log has, and how many of them are copied.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
     connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
         .query_row((), |record| Ok((record.get(1)?, record.get(2)?)))
 }
+
+/// How often the log is looked at for what came in while it was copied: each time it is a small part of what came in before.
+const PASSES: u32 = 4;
+
+/// Pages that a pass copies in the time of some commits.
+const LITTLE: i32 = 256;
 
 /// A checkpoint reads the log, and keeps no page.
 const CACHE: u64 = 1 << 20;

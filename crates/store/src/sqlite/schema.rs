@@ -153,8 +153,8 @@ const APPLICATION: i32 = 0x5741_5244;
 /// The format of the tables. A release reads all formats up to its own.
 const FORMAT: u32 = 1;
 
-/// What stays of the write-ahead log's file, however long it was: twice what it comes to before it is copied.
-const LOG_BYTES: u32 = 128 << 20;
+/// What stays of the write-ahead log's file, however long it was: twice what it comes to by default before it is copied.
+const LOG_BYTES: u32 = 512 << 20;
 
 /// A row of 2.5 KB dirties one page, and that is what is logged; pages of 8 KiB took 30 µs a commit instead of 25.
 pub(super) const PAGE: u32 = 4096;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
 use wardein_engine::port::{Change, Check, CommitError, Expect, Table, Write};
 
 use super::copier::{self, Bulk, Copier};
@@ -28,6 +28,8 @@ pub(super) struct SqliteWriter {
     /// How many pages the write-ahead log has.
     log: Arc<AtomicI32>,
     /// At how many it is copied into the file.
+    limit: i32,
+    /// The same, as far as a snapshot that is held allows.
     full: i32,
     copier: Copier,
 }
@@ -40,6 +42,7 @@ impl SqliteWriter {
         down: Arc<Down>,
         log: Arc<AtomicI32>,
     ) -> Result<Self, OpenError> {
+        let limit = i32::try_from(options.log / u64::from(schema::PAGE)).unwrap_or(i32::MAX);
         let mut writer = Self {
             path: path.to_owned(),
             cache: options.cache,
@@ -49,7 +52,8 @@ impl SqliteWriter {
             tried: Instant::now(),
             last: 0,
             log,
-            full: LOG_PAGES,
+            limit,
+            full: limit,
             copier: Copier::new(path),
         };
         writer.connect().map_err(|error| OpenError::failed(path, error))?;
@@ -142,12 +146,12 @@ impl Writer for SqliteWriter {
             return;
         }
         let Some(connection) = &self.connection else { return };
-        self.full = LOG_PAGES;
+        self.full = self.limit;
         match copier::checkpoint(connection) {
             // A snapshot is held: the log goes on from here.
             Ok((pages, copied)) if copied < pages => {
                 self.log.store(pages, Ordering::Relaxed);
-                self.full = pages.saturating_add(LOG_PAGES);
+                self.full = pages.saturating_add(self.limit);
             }
             Ok(_) => self.log.store(0, Ordering::Relaxed),
             Err(error) => {
@@ -165,79 +169,93 @@ fn apply_group(
     last: &mut u64,
 ) -> rusqlite::Result<Vec<Result<(), CommitError>>> {
     run(connection, "BEGIN IMMEDIATE")?;
-    group.iter().map(|change| apply(connection, change, last)).collect()
+    let mut statements = Statements::prepared(connection)?;
+    group.iter().map(|change| statements.apply(change, last)).collect()
 }
 
-/// Applies one change, or nothing of it where a row is not as expected. What was applied before it in the group counts.
-fn apply(
-    connection: &Connection,
-    change: &Change,
-    last: &mut u64,
-) -> rusqlite::Result<Result<(), CommitError>> {
-    let conflict =
-        |write: &Write| Ok(Err(CommitError::Conflict { table: write.table, key: write.key.clone() }));
-    for Check { table, key, version } in &change.checks {
-        if !holds(connection, *table, key, Expect::Version(*version))? {
-            return Ok(Err(CommitError::Conflict { table: *table, key: key.clone() }));
-        }
-    }
-    // Look before writing, so that nothing has to be taken back: a savepoint would copy every page. A row that stands
-    // alone is looked at by its own statement.
-    if change.writes.len() > 1 {
-        for write in &change.writes {
-            if !holds(connection, write.table, &write.key, write.expect)? {
-                return conflict(write);
-            }
-        }
-    }
-    for write in &change.writes {
-        if !put(connection, write)? {
-            if change.writes.len() == 1 {
-                return conflict(write);
-            }
-            return Err(rusqlite::Error::StatementChangedRows(0));
-        }
-    }
-    for entry in &change.audit {
-        let mut insert = connection.prepare_cached("INSERT INTO audit (seq, entry) VALUES (?1, ?2)")?;
-        insert.execute(params![(*last + 1).cast_signed(), entry])?;
-        *last += 1;
-    }
-    Ok(Ok(()))
+/// What a group is written with; looked up once for all of its changes.
+struct Statements<'c> {
+    version: CachedStatement<'c>,
+    insert: CachedStatement<'c>,
+    update: CachedStatement<'c>,
+    delete: CachedStatement<'c>,
+    audit: CachedStatement<'c>,
 }
 
-/// Whether the row is as it is expected to be.
-fn holds(connection: &Connection, table: Table, key: &[u8], expect: Expect) -> rusqlite::Result<bool> {
-    let mut version = connection.prepare_cached("SELECT version FROM rows WHERE tbl = ?1 AND key = ?2")?;
-    let found: Option<i64> =
-        version.query_row(params![table as u8, key], |record| record.get(0)).optional()?;
-    Ok(match expect {
-        Expect::Absent => found.is_none(),
-        Expect::Version(version) => found.map(i64::cast_unsigned) == Some(version),
-    })
-}
-
-/// Writes the row if it is as the write expects; tells whether it was.
-fn put(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
-    let Write { table, key, expect, value } = write;
-    let (of, table) = (*table, *table as u8);
-    let changed = match (expect, value) {
-        (Expect::Absent, None) => return holds(connection, of, key, *expect),
-        (Expect::Absent, Some(value)) => connection
-            .prepare_cached(
+impl<'c> Statements<'c> {
+    fn prepared(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            version: connection.prepare_cached("SELECT version FROM rows WHERE tbl = ?1 AND key = ?2")?,
+            insert: connection.prepare_cached(
                 "INSERT INTO rows (version, tbl, key, value) VALUES (1, ?1, ?2, ?3) ON CONFLICT (tbl, key) DO NOTHING",
-            )?
-            .execute(params![table, key, value])?,
-        (Expect::Version(version), Some(value)) => connection
-            .prepare_cached(
+            )?,
+            update: connection.prepare_cached(
                 "UPDATE rows SET version = version + 1, value = ?4 WHERE tbl = ?1 AND key = ?2 AND version = ?3",
-            )?
-            .execute(params![table, key, version.cast_signed(), value])?,
-        (Expect::Version(version), None) => connection
-            .prepare_cached("DELETE FROM rows WHERE tbl = ?1 AND key = ?2 AND version = ?3")?
-            .execute(params![table, key, version.cast_signed()])?,
-    };
-    Ok(changed == 1)
+            )?,
+            delete: connection.prepare_cached("DELETE FROM rows WHERE tbl = ?1 AND key = ?2 AND version = ?3")?,
+            audit: connection.prepare_cached("INSERT INTO audit (seq, entry) VALUES (?1, ?2)")?,
+        })
+    }
+
+    /// Applies one change, or nothing of it where a row is not as expected. What was applied before it in the group counts.
+    fn apply(&mut self, change: &Change, last: &mut u64) -> rusqlite::Result<Result<(), CommitError>> {
+        let conflict =
+            |write: &Write| Ok(Err(CommitError::Conflict { table: write.table, key: write.key.clone() }));
+        for Check { table, key, version } in &change.checks {
+            if !self.holds(*table, key, Expect::Version(*version))? {
+                return Ok(Err(CommitError::Conflict { table: *table, key: key.clone() }));
+            }
+        }
+        // Look before writing, so that nothing has to be taken back: a savepoint would copy every page. A row that stands
+        // alone is looked at by its own statement.
+        if change.writes.len() > 1 {
+            for write in &change.writes {
+                if !self.holds(write.table, &write.key, write.expect)? {
+                    return conflict(write);
+                }
+            }
+        }
+        for write in &change.writes {
+            if !self.put(write)? {
+                if change.writes.len() == 1 {
+                    return conflict(write);
+                }
+                return Err(rusqlite::Error::StatementChangedRows(0));
+            }
+        }
+        for entry in &change.audit {
+            self.audit.execute(params![(*last + 1).cast_signed(), entry])?;
+            *last += 1;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether the row is as it is expected to be.
+    fn holds(&mut self, table: Table, key: &[u8], expect: Expect) -> rusqlite::Result<bool> {
+        let found: Option<i64> =
+            self.version.query_row(params![table as u8, key], |record| record.get(0)).optional()?;
+        Ok(match expect {
+            Expect::Absent => found.is_none(),
+            Expect::Version(version) => found.map(i64::cast_unsigned) == Some(version),
+        })
+    }
+
+    /// Writes the row if it is as the write expects; tells whether it was.
+    fn put(&mut self, write: &Write) -> rusqlite::Result<bool> {
+        let Write { table, key, expect, value } = write;
+        let (of, table) = (*table, *table as u8);
+        let changed = match (expect, value) {
+            (Expect::Absent, None) => return self.holds(of, key, *expect),
+            (Expect::Absent, Some(value)) => self.insert.execute(params![table, key, value])?,
+            (Expect::Version(version), Some(value)) => {
+                self.update.execute(params![table, key, version.cast_signed(), value])?
+            }
+            (Expect::Version(version), None) => {
+                self.delete.execute(params![table, key, version.cast_signed()])?
+            }
+        };
+        Ok(changed == 1)
+    }
 }
 
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
@@ -246,6 +264,3 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 /// Between two attempts at recovery.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// The pages of the log, 64 MiB, at which it is copied into the file. A page that was written often by then is copied once.
-const LOG_PAGES: i32 = 16_384;
