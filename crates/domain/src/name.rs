@@ -1,9 +1,8 @@
 //! Names from outside, judged once (DDKG-1 §1).
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
+use smol_str::SmolStr;
 
 /// Why a text is no name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +44,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal..=$max:literal, $allowed:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The fewest bytes of such a name.
@@ -70,7 +69,7 @@ macro_rules! name {
                 let allowed: fn(&str, usize, char) -> bool = $check;
                 match text.char_indices().find(|&(position, c)| !allowed(text, position, c)) {
                     Some((position, _)) => Err(NameError::Character { kind: $kind, position, allowed: $allowed }),
-                    None => Ok(Self(text.to_owned())),
+                    None => Ok(Self(SmolStr::new(text))),
                 }
             }
         }
