@@ -6,10 +6,10 @@ use crate::directory::KnownDevice;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
 use crate::keys::rekey_required;
-use crate::port::{Change, Clock, Store, Table};
+use crate::port::{Change, Clock, Store};
 use crate::provisioning::target;
 use crate::recent::Held;
-use crate::rows::{self, Written};
+use crate::rows::Written;
 use std::sync::Arc;
 use wardein_crypto::SystemEntropy;
 use wardein_ddkg::authority::{CloneEvidence, Refusal};
@@ -161,7 +161,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             keys.agreed_anew(self.authority.restored_at);
         }
         keys.last_seen = now;
-        change.update(Table::DeviceKeys, rows::device_key(name), version, self.seal_keys(name, &keys)?);
+        self.put_keys(&mut change, name, version, &keys)?;
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
         let entry = AuditEntry::new(now_ms, &actor, done.event, target(name), Outcome::Done, request_id);
         if done.event.is_sign_of_life() {

@@ -157,7 +157,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                     row.state = DeviceState::Active.to_string();
                 }
                 change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
-                change.update(Table::DeviceKeys, key.clone(), keys_version, self.seal_keys(name, &keys)?);
+                self.put_keys(&mut change, name, keys_version, &keys)?;
                 let now = self.clock.now_ms();
                 let event = Event::DeviceConfirmed;
                 let entry = AuditEntry::new(now, &actor, event, target(name), Outcome::Done, request_id);
@@ -179,9 +179,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
         Ok(Some((version, KeysRow::decode(opened.expose())?)))
     }
 
-    pub(crate) fn seal_keys(&self, name: &DeviceName, keys: &KeysRow) -> Result<Vec<u8>, Error> {
+    /// Adds the next version of a device's keys to `change`.
+    pub(crate) fn put_keys(
+        &self,
+        change: &mut Change,
+        name: &DeviceName,
+        version: u64,
+        keys: &KeysRow,
+    ) -> Result<(), Error> {
         let key = rows::device_key(name);
-        keys.seal(&*self.directory.tenant_key(&name.tenant)?, &key)
+        let sealed = keys.seal(&*self.directory.tenant_key(&name.tenant)?, &key)?;
+        change.update(Table::DeviceKeys, key, version, sealed);
+        Ok(())
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::api::Caller;
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::port::{Change, Clock, Store};
 use crate::provisioning::target;
-use crate::rows::{self, Written};
+use crate::rows::Written;
 use crate::spent::{Spending, Standing};
 use crate::tokens::Used;
 use wardein_crypto::{Digest, SecretBytes};
@@ -156,8 +156,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             (Standing::First, _) => {
                 change.spend(&spend, &spending.row(now))?;
                 keys.record.sweep(now, &policy);
-                let key = rows::device_key(owner);
-                change.update(Table::DeviceKeys, key, version, self.seal_keys(owner, &keys)?);
+                self.put_keys(&mut change, owner, version, &keys)?;
                 ""
             }
             (Standing::Repeated, _) => "again, ",

@@ -14,7 +14,8 @@ pub(crate) const AUTHORITY: &[u8] = b"authority";
 
 /// `tenant ‖ 0`, behind which all that is a tenant's is found.
 pub(crate) fn tenant_prefix(tenant: &TenantId) -> Vec<u8> {
-    let mut key = tenant.as_str().as_bytes().to_vec();
+    let mut key = Vec::with_capacity(64);
+    key.extend_from_slice(tenant.as_str().as_bytes());
     key.push(0);
     key
 }
@@ -198,7 +199,9 @@ pub(crate) struct AuditRow<'a> {
 }
 
 pub(crate) fn encode(row: &impl Serialize) -> Result<Vec<u8>, Error> {
-    postcard::to_extend(row, vec![FORMAT])
+    let mut value = Vec::with_capacity(256);
+    value.push(FORMAT);
+    postcard::to_extend(row, value)
         .map_err(|error| Error::internal(format_args!("a row does not encode: {error}")))
 }
 

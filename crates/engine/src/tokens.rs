@@ -4,7 +4,7 @@ use crate::api::{Answer, Caller};
 use crate::engine::{Decision, Engine};
 use crate::error::{Error, Kind};
 use crate::keys::rekey_required;
-use crate::port::{Change, Clock, Store, Table};
+use crate::port::{Change, Clock, Store};
 use crate::provisioning::target;
 use crate::release::{of_platform, spent_error};
 use crate::rows::{self, Written};
@@ -82,7 +82,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 return self.decide_key_twice(caller, &spend.0, now_ms);
             }
             change.spend(&spend.0, &spending.row(now))?;
-            change.update(Table::DeviceKeys, rows::device_key(name), version, self.seal_keys(name, &keys)?);
+            self.put_keys(&mut change, name, version, &keys)?;
         }
         // Judged now, also for who asks again: a login that was lost is none.
         if known.state != DeviceState::Active {
