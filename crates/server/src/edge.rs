@@ -1,7 +1,7 @@
 //! The layer before every handler: who calls, may they, how often; and after it: what leaves, the log line, the count.
 
 use crate::config::{Config, Limits};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, OK};
 use crate::peer::{Claim, Peer};
 use crate::rate::{Buckets, address_key};
 use crate::request::{Context, ContextParts, RequestIds, certificate_required};
@@ -123,11 +123,11 @@ impl<S: Store, C: Clock> Shared<S, C> {
             }
         };
         let request_id = caller.as_ref().map_or_else(|| self.ids.next(), |caller| caller.request_id.clone());
+        let context = Context(Arc::new(ContextParts { request_id, caller }));
         let result = match admitted {
             Err(error) => Err(Failed::from(error)),
             Ok(()) => {
-                let context = ContextParts { request_id: request_id.clone(), caller: caller.clone() };
-                request.extensions_mut().insert(Context(Arc::new(context)));
+                request.extensions_mut().insert(context.clone());
                 match tokio::time::timeout(self.limits.request_time, inner.call(request)).await {
                     Err(_) => {
                         Err(Error::new(Kind::Unavailable, "request-timeout", "no answer in time").into())
@@ -140,45 +140,50 @@ impl<S: Store, C: Clock> Shared<S, C> {
                 }
             }
         };
-        self.leave(started, route, &peer, request_id, caller, result).await
+        let result = match result {
+            Ok(response) => Ok(response),
+            Err(failed) => Err(self.recorded(route, &context, failed).await),
+        };
+        self.leave(started, route, &peer, &context, result)
     }
 
-    async fn leave(
-        self: &Arc<Self>,
+    /// What a call failed with, once that is on record where it is to be.
+    async fn recorded(self: &Arc<Self>, route: Option<Route>, context: &Context, failed: Failed) -> Error {
+        let Failed { error, is_recorded } = failed;
+        let (false, Some(Route::Own(method)), Some(caller)) = (is_recorded, route, &context.0.caller) else {
+            return error;
+        };
+        let (shared, caller) = (self.clone(), caller.clone());
+        // A task of its own: whoever hangs up is recorded all the same.
+        let recorded = self.work.spawn(async move { shared.record(&caller, method, error).await }).await;
+        recorded.map_or_else(|_| Error::internal("recording a refusal panicked"), |failed| failed.error)
+    }
+
+    fn leave(
+        &self,
         started: Instant,
         route: Option<Route>,
         peer: &Peer,
-        request_id: String,
-        caller: Option<Caller>,
-        result: Result<Response<Body>, Failed>,
+        context: &Context,
+        result: Result<Response<Body>, Error>,
     ) -> Response<Body> {
-        let result = match (result, route, &caller) {
-            (Err(Failed { error, is_recorded: false }), Some(Route::Own(method)), Some(caller)) => {
-                let (shared, caller) = (self.clone(), caller.clone());
-                // A task of its own: whoever hangs up is recorded all the same.
-                let recorded =
-                    self.work.spawn(async move { shared.record(&caller, method, error).await }).await;
-                Err(recorded
-                    .map_or_else(|_| Error::internal("recording a refusal panicked"), |failed| failed.error))
-            }
-            (result, ..) => result.map_err(|failed| failed.error),
-        };
-        let (path, took) = (route.map_or("unknown", Route::path), started.elapsed());
-        let code = result.as_ref().err().map_or("ok", |error| error.code);
-        self.metrics.called(path, code, took);
-        log(route, peer, &request_id, caller.as_ref(), result.as_ref().err(), took);
+        let ContextParts { request_id, caller } = &*context.0;
+        let took = started.elapsed();
+        let code = result.as_ref().err().map_or(OK, |error| error.code);
+        self.metrics.called(route, code, took);
+        log(route, peer, request_id, caller.as_ref(), result.as_ref().err(), took);
         match result {
             Ok(mut response) => {
-                if let Ok(mut id) = HeaderValue::try_from(request_id) {
+                if let Ok(mut id) = HeaderValue::from_str(request_id) {
                     // No other response has it: it has no place in the tables of header compression (RFC 7541 §6.2.3).
                     id.set_sensitive(true);
                     response.headers_mut().insert(REQUEST_ID, id);
                 }
-                response.headers_mut().insert(CODE, HeaderValue::from_static("ok"));
+                response.headers_mut().insert(CODE, HeaderValue::from_static(OK));
                 response
             }
-            Err(error) if error.code == UNKNOWN_METHOD => unknown_method(&error, &request_id).into_http(),
-            Err(error) => status_of(&error, &request_id).into_http(),
+            Err(error) if error.code == UNKNOWN_METHOD => unknown_method(&error, request_id).into_http(),
+            Err(error) => status_of(&error, request_id).into_http(),
         }
     }
 }
@@ -202,9 +207,9 @@ fn log(
     );
     match error {
         None if is_frequent => {
-            tracing::debug!(request_id, method, caller, %peer, code = "ok", duration_us, "call")
+            tracing::debug!(request_id, method, caller, %peer, code = OK, duration_us, "call")
         }
-        None => tracing::info!(request_id, method, caller, %peer, code = "ok", duration_us, "call"),
+        None => tracing::info!(request_id, method, caller, %peer, code = OK, duration_us, "call"),
         Some(Error { kind: Kind::Internal | Kind::Unavailable, code, message, .. }) => {
             tracing::error!(request_id, method, caller, %peer, code, duration_us, error = message, "call failed");
         }

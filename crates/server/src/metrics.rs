@@ -4,13 +4,19 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
+use std::sync::OnceLock;
 use std::time::Duration;
+use wardein_domain::Method;
+
+use crate::route::Route;
 
 /// All that is counted.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     latency: HistogramVec,
+    /// Those two of each method's calls in which nothing was wrong, so that they need not be looked up by their labels.
+    good: Vec<OnceLock<(IntCounter, Histogram)>>,
     commits: Histogram,
     commits_failed: IntCounter,
     enrolled: IntCounter,
@@ -38,6 +44,7 @@ impl Metrics {
                     .buckets(REQUEST_BUCKETS.to_vec()),
                 &["method"],
             )?,
+            good: Method::ALL.iter().map(|_| OnceLock::new()).collect(),
             commits: Histogram::with_opts(
                 HistogramOpts::new("wardein_store_commit_seconds", "Time until a change was durable")
                     .buckets(REQUEST_BUCKETS.to_vec()),
@@ -71,9 +78,22 @@ impl Metrics {
         Ok(out)
     }
 
-    pub(crate) fn called(&self, method: &str, code: &str, took: Duration) {
-        self.requests.with_label_values(&[method, code]).inc();
-        self.latency.with_label_values(&[method]).observe(took.as_secs_f64());
+    pub(crate) fn called(&self, route: Option<Route>, code: &str, took: Duration) {
+        let path = route.map_or("unknown", Route::path);
+        let found =
+            || (self.requests.with_label_values(&[path, code]), self.latency.with_label_values(&[path]));
+        let good = match route {
+            Some(Route::Own(method)) if code == OK => self.good.get(method as usize),
+            _ => None,
+        };
+        let count = |(requests, latency): &(IntCounter, Histogram)| {
+            requests.inc();
+            latency.observe(took.as_secs_f64());
+        };
+        match good {
+            Some(good) => count(good.get_or_init(found)),
+            None => count(&found()),
+        }
     }
 
     pub(crate) fn committed(&self, took: Duration, is_applied: bool) {
@@ -107,6 +127,9 @@ impl Metrics {
     }
 }
 
+/// The code of a call in which nothing was wrong.
+pub(crate) const OK: &str = "ok";
+
 // From a lookup in memory to a disk in trouble.
 const REQUEST_BUCKETS: [f64; 12] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
@@ -118,13 +141,16 @@ mod tests {
     #[test]
     fn what_was_counted_is_rendered() {
         let metrics = Metrics::new().unwrap();
-        metrics.called("/a/B", "ok", Duration::from_micros(70));
+        metrics.called(Some(Route::Own(Method::Prove)), OK, Duration::from_micros(70));
+        metrics.called(Some(Route::Own(Method::Prove)), OK, Duration::from_micros(70));
+        metrics.called(None, "method-unknown", Duration::from_micros(70));
         metrics.proved(true);
         metrics.committed(Duration::from_millis(1), false);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         for line in [
-            "wardein_requests_total{code=\"ok\",method=\"/a/B\"} 1",
-            "wardein_request_seconds_bucket{method=\"/a/B\",le=\"0.0001\"} 1",
+            "wardein_requests_total{code=\"ok\",method=\"/wardein.v1.DeviceService/Prove\"} 2",
+            "wardein_requests_total{code=\"method-unknown\",method=\"unknown\"} 1",
+            "wardein_request_seconds_bucket{method=\"/wardein.v1.DeviceService/Prove\",le=\"0.0001\"} 2",
             "wardein_proofs_total 1",
             "wardein_certificates_total 1",
             "wardein_devices_enrolled_total 0",

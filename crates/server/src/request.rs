@@ -1,5 +1,6 @@
 //! What is known of a request beside its message: its id, and who makes it.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tonic::Request;
@@ -52,6 +53,9 @@ impl RequestIds {
     }
 
     pub(crate) fn next(&self) -> String {
-        format!("{:016x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+        let mut id = String::with_capacity(16 + 1 + 16);
+        // A String takes whatever it is given.
+        let _ = write!(id, "{:016x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
+        id
     }
 }

@@ -25,13 +25,18 @@ impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> 
     }
 
     async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<v1::ProveResponse>, Status> {
-        let prove = async {
+        // Not within the async block, whose state would keep all that passes through here.
+        let begin = || -> Result<_, Failed> {
             let context = Context::of(&request)?;
             let (proof, body) = proof(request.into_inner())?;
             let is_certificate = proof.action.as_str() == CERTIFICATE;
             let engine = self.shared.engine.clone();
             let work = async move { engine.prove(context.request_id(), proof, body).await };
-            let answer = self.finish(None, work).await?;
+            Ok((self.finish(None, work), is_certificate))
+        };
+        let prove = async {
+            let (work, is_certificate) = begin()?;
+            let answer = work.await?;
             self.shared.metrics.proved(is_certificate);
             Ok(proved(answer))
         };

@@ -40,20 +40,21 @@ impl<S, C> Clone for Api<S, C> {
 impl<S: Store, C: Clock> Api<S, C> {
     /// Does `work` to its end, whether or not its caller waits for it: a decision that is on its way to the disk must reach the
     /// memory that answers from it, and a refusal must reach the audit log.
-    async fn finish<T: Send + 'static>(
+    ///
+    /// It is no `async fn`: each would keep `work` in its own state and in that of whoever waits for it, for hundreds of calls at a time.
+    fn finish<T: Send + 'static>(
         &self,
         caller: Option<(Caller, Method)>,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Failed> {
+    ) -> ToTheEnd<Result<T, Failed>> {
         let shared = self.shared.clone();
-        let work = self.shared.work.track_future(async move {
+        ToTheEnd(Some(Box::pin(self.shared.work.track_future(async move {
             match (work.await, caller) {
                 (Ok(done), _) => Ok(done),
                 (Err(error), Some((caller, method))) => Err(shared.record(&caller, method, error).await),
                 (Err(error), None) => Err(error.into()),
             }
-        });
-        ToTheEnd(Some(Box::pin(work))).await
+        }))))
     }
 }
 
