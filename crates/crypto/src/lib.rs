@@ -34,7 +34,7 @@ pub use mac::{MacKey, MacMismatch, Tag};
 pub use ml_kem::{
     InvalidEncapsulationKey, ML_KEM_768_CIPHERTEXT_LEN, ML_KEM_768_KEY_LEN, MlKemSeed, ml_kem_encapsulate,
 };
-pub use secret::{Secret, SecretBytes};
+pub use secret::{Secret, SecretBytes, SecretStack};
 pub use signature::{InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError};
 
 /// More bytes were asked of a primitive than it can give or take.

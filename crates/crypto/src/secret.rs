@@ -111,6 +111,59 @@ impl Drop for SecretBytes {
     }
 }
 
+/// Secrets of `N` bytes each, in one place; they are added and taken away at the end. They are wiped when dropped, when taken away,
+/// and whenever they move to a larger place.
+pub struct SecretStack<const N: usize>(Vec<[u8; N]>);
+
+impl<const N: usize> SecretStack<N> {
+    /// None yet, with room for `capacity`.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// Adds a copy of `secret`. The caller wipes its own.
+    pub fn push(&mut self, secret: &[u8; N]) {
+        if self.0.len() == self.0.capacity() {
+            // A Vec that grows by itself would free its old place with the secrets still in it.
+            let mut larger = Vec::with_capacity(2 * self.0.len() + 1);
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = larger;
+        }
+        self.0.push(*secret);
+    }
+
+    /// Takes the last one away.
+    pub fn pop(&mut self) -> Option<Secret<N>> {
+        let last = self.0.last_mut()?;
+        let secret = Secret::copied_from(last);
+        last.zeroize();
+        self.0.truncate(self.0.len() - 1);
+        Some(secret)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes of each, in the order in which they were added.
+    pub fn expose(&self) -> &[[u8; N]] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Drop for SecretStack<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +186,18 @@ mod tests {
         });
         assert_eq!(bytes.map(|bytes| bytes.expose().len()), Ok(3));
         assert!(SecretBytes::try_filled(4, |_| Err("refused")).is_err());
+    }
+
+    #[test]
+    fn a_stack_gives_back_what_was_added_last() {
+        let mut stack = SecretStack::with_capacity(1);
+        assert!(stack.is_empty() && stack.pop().is_none());
+        for byte in 0..5 {
+            stack.push(&[byte; 4]);
+        }
+        assert_eq!(stack.expose(), [[0; 4], [1; 4], [2; 4], [3; 4], [4; 4]]);
+        assert_eq!(stack.pop().map(|secret| *secret.expose()), Some([4; 4]));
+        assert_eq!((stack.len(), stack.expose().last()), (4, Some(&[3; 4])));
     }
 
     #[test]

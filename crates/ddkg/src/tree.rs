@@ -3,8 +3,8 @@
 use crate::derive::derive;
 use crate::key::EpochSecret;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
-use alloc::collections::VecDeque;
-use wardein_crypto::{Secret, SecretBytes};
+use alloc::vec::Vec;
+use wardein_crypto::{Secret, SecretBytes, SecretStack};
 use wardein_domain::Purpose;
 
 /// The depth of the leaves.
@@ -27,8 +27,9 @@ impl GenerationRoot {
 
     /// The whole tree of `purpose`: the frontier of epoch 0.
     pub fn tree(&self, purpose: Purpose) -> Cover {
-        let secret = derive(&self.0, "purpose", purpose.as_str().as_bytes());
-        Cover::of(VecDeque::from([Node { place: Place { depth: 0, index: 0 }, secret }]))
+        let mut secrets = SecretStack::with_capacity(1);
+        secrets.push(derive(&self.0, "purpose", purpose.as_str().as_bytes()).expose());
+        Cover { first: 0, last: u32::MAX, secrets, recent: None }
     }
 }
 
@@ -36,43 +37,50 @@ impl GenerationRoot {
 ///
 /// A *frontier* is the cover up to the last epoch. A cover holds at least one epoch.
 pub struct Cover {
-    /// In the order of the epochs; they adjoin.
-    nodes: VecDeque<Node>,
+    first: u32,
+    last: u32,
+    /// Those of the nodes, whose places follow from the range; the first epoch's node comes last, where nodes are taken away.
+    secrets: SecretStack<32>,
     /// The epoch that was asked for last, so that the next number of it costs no walk down the tree. It is in memory only, and
     /// only as long as the nodes yield it.
     recent: Option<(u32, EpochSecret)>,
 }
 
 impl Cover {
-    fn of(nodes: VecDeque<Node>) -> Self {
-        Self { nodes, recent: None }
-    }
-
     /// The first epoch that can be derived.
     pub fn first(&self) -> u32 {
-        self.nodes.front().map_or(0, |node| node.place.first())
+        self.first
     }
 
     /// The last epoch that can be derived.
     pub fn last(&self) -> u32 {
-        self.nodes.back().map_or(0, |node| node.place.last())
+        self.last
     }
 
     /// How many nodes there are: 1 to [`MAX_COVER_NODES`], in a frontier at most 32.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.secrets.len()
     }
 
     /// Never: a cover holds at least one epoch.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.secrets.is_empty()
+    }
+
+    /// Its nodes in the order of the epochs.
+    fn nodes(&self) -> impl Iterator<Item = (Place, &[u8; 32])> {
+        places(self.first, self.last).zip(self.secrets.expose().iter().rev())
+    }
+
+    /// The secret at `place`; none where no node is at it or above it.
+    fn secret(&self, place: Place) -> Option<Secret<32>> {
+        let (node, secret) = self.nodes().find(|(node, _)| node.contains(place.first()))?;
+        Some(node.descend(Secret::copied_from(secret), place))
     }
 
     /// The secret of `epoch`, at the cost of at most 32 expansions; nothing is erased.
     pub fn epoch_secret(&self, epoch: u32) -> Result<EpochSecret, OutOfRange> {
-        let node =
-            self.nodes.iter().find(|node| node.place.contains(epoch)).ok_or(self.out_of_range(epoch))?;
-        Ok(EpochSecret(node.descend(Place { depth: DEPTH, index: epoch })))
+        self.secret(Place { depth: DEPTH, index: epoch }).map(EpochSecret).ok_or(self.out_of_range(epoch))
     }
 
     /// The same, remembered until the cover has left the epoch behind.
@@ -91,42 +99,49 @@ impl Cover {
             return Err(self.out_of_range(epoch));
         }
         self.recent.take_if(|(recent, _)| *recent < epoch);
-        while let Some(node) = self.nodes.pop_front() {
-            if node.place.first() >= epoch {
-                self.nodes.push_front(node);
-                break;
-            }
-            if node.place.last() < epoch {
+        while self.first < epoch
+            && let (Some(mut place), Some(mut secret)) =
+                (places(self.first, self.last).next(), self.secrets.pop())
+        {
+            if place.last() < epoch {
+                self.first = place.last() + 1;
                 continue;
             }
-            let (left, right) = node.place.children();
-            self.nodes.push_front(Node { place: right, secret: derive(&node.secret, "right", b"") });
-            if left.last() >= epoch {
-                self.nodes.push_front(Node { place: left, secret: derive(&node.secret, "left", b"") });
+            while place.first() < epoch {
+                let (left, right) = place.children();
+                (place, secret) = if left.last() < epoch {
+                    (right, derive(&secret, "right", b""))
+                } else {
+                    self.secrets.push(derive(&secret, "right", b"").expose());
+                    (left, derive(&secret, "left", b""))
+                };
             }
+            self.secrets.push(secret.expose());
+            self.first = epoch;
         }
         Ok(())
     }
 
     /// The cover of `first` to `last`, which must lie within this one; this one stays as it is.
     pub fn narrow(&self, first: u32, last: u32) -> Result<Self, OutOfRange> {
-        if first > last || first < self.first() || last > self.last() {
-            return Err(self.out_of_range(if first < self.first() { first } else { last }));
+        if first > last || first < self.first || last > self.last {
+            return Err(self.out_of_range(if first < self.first { first } else { last }));
         }
-        let nodes = places(first, last).filter_map(|place| {
-            let node = self.nodes.iter().find(|node| node.place.contains(place.first()))?;
-            Some(Node { place, secret: node.descend(place) })
-        });
-        Ok(Self::of(nodes.collect()))
+        let mut secrets = SecretStack::with_capacity(places(first, last).count());
+        let places: Vec<_> = places(first, last).collect();
+        for place in places.into_iter().rev() {
+            secrets.push(self.secret(place).ok_or(self.out_of_range(first))?.expose());
+        }
+        Ok(Self { first, last, secrets, recent: None })
     }
 
     /// The encoding of section 2: for each node `u8(depth) ‖ u32(index) ‖ secret`.
     pub fn encode(&self) -> SecretBytes {
         let mut out = SecretBytes::with_capacity(self.len() * NODE_LEN);
-        for node in &self.nodes {
-            out.put(&[node.place.depth]);
-            out.u32(node.place.index);
-            out.put(node.secret.expose());
+        for (place, secret) in self.nodes() {
+            out.put(&[place.depth]);
+            out.u32(place.index);
+            out.put(secret);
         }
         out
     }
@@ -139,7 +154,7 @@ impl Cover {
             return Err(Problem::Length { length: bytes.len(), min, max }.of("cover"));
         }
         let mut reader = Reader::new(bytes);
-        let mut nodes = VecDeque::with_capacity(count);
+        let mut nodes = Vec::with_capacity(count);
         for _ in 0..count {
             let depth = reader.small("node depth", DEPTH)?;
             let place = Place { depth, index: reader.u32("node index")? };
@@ -147,24 +162,24 @@ impl Cover {
             if u64::from(place.index) > max {
                 return Err(Problem::Range { value: place.index.into(), min: 0, max }.of("node index"));
             }
-            nodes.push_back(Node { place, secret: reader.secret("node secret")? });
+            nodes.push((place, reader.chunk("node secret")?));
         }
         reader.finish("cover")?;
-        let cover = Self::of(nodes);
-        let given = cover.nodes.iter().map(|node| node.place);
-        if cover.first() > cover.last() || !given.eq(places(cover.first(), cover.last())) {
+        let first = nodes.first().map_or(0, |(place, _)| place.first());
+        let last = nodes.last().map_or(0, |(place, _)| place.last());
+        if first > last || !nodes.iter().map(|(place, _)| *place).eq(places(first, last)) {
             return Err(Problem::NotCanonical("is not the least cover of its epochs, in order").of("cover"));
         }
-        Ok(cover)
+        let mut secrets = SecretStack::with_capacity(count);
+        nodes.into_iter().rev().for_each(|(_, secret)| secrets.push(secret));
+        Ok(Self { first, last, secrets, recent: None })
     }
 
     /// The form in records: the range and the secrets, since the places follow from the range.
     pub(crate) fn put(&self, out: &mut SecretBytes) {
-        out.u32(self.first());
-        out.u32(self.last());
-        for node in &self.nodes {
-            out.put(node.secret.expose());
-        }
+        out.u32(self.first);
+        out.u32(self.last);
+        self.secrets.expose().iter().rev().for_each(|secret| out.put(secret));
     }
 
     /// The inverse of [`Cover::put`].
@@ -174,12 +189,15 @@ impl Cover {
             let (value, min, max) = (first.into(), 0, last.into());
             return Err(Problem::Range { value, min, max }.of("first epoch"));
         }
-        let read = |place| Ok(Node { place, secret: reader.secret("node secret")? });
-        Ok(Self::of(places(first, last).map(read).collect::<Result<_, _>>()?))
+        let count = places(first, last).count();
+        let (nodes, _) = reader.take("node secret", count * 32)?.as_chunks();
+        let mut secrets = SecretStack::with_capacity(count);
+        nodes.iter().rev().for_each(|secret| secrets.push(secret));
+        Ok(Self { first, last, secrets, recent: None })
     }
 
     fn out_of_range(&self, epoch: u32) -> OutOfRange {
-        OutOfRange { epoch, first: self.first(), last: self.last() }
+        OutOfRange { epoch, first: self.first, last: self.last }
     }
 }
 
@@ -193,22 +211,6 @@ pub struct OutOfRange {
     pub first: u32,
     /// The last that can be derived.
     pub last: u32,
-}
-
-struct Node {
-    place: Place,
-    secret: Secret<32>,
-}
-
-impl Node {
-    /// The secret at `place`, which lies at or below this node. What is passed on the way is wiped.
-    fn descend(&self, place: Place) -> Secret<32> {
-        let below = place.depth - self.place.depth;
-        (0..below).rev().fold(self.secret.duplicate(), |secret, level| {
-            let label = if place.index >> level & 1 == 0 { "left" } else { "right" };
-            derive(&secret, label, b"")
-        })
-    }
 }
 
 /// Where a node stands. `index < 2^depth`, `depth ≤ 32`.
@@ -235,6 +237,15 @@ impl Place {
 
     fn contains(self, epoch: u32) -> bool {
         (self.first()..=self.last()).contains(&epoch)
+    }
+
+    /// The secret at `place`, which lies at or below this one, whose secret is `secret`. What is passed on the way is wiped.
+    fn descend(self, secret: Secret<32>, place: Self) -> Secret<32> {
+        let below = place.depth - self.depth;
+        (0..below).rev().fold(secret, |secret, level| {
+            let label = if place.index >> level & 1 == 0 { "left" } else { "right" };
+            derive(&secret, label, b"")
+        })
     }
 
     fn children(self) -> (Self, Self) {

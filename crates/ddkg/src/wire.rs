@@ -94,6 +94,12 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
+    /// `N` bytes where they stand, so that no copy of a secret is made.
+    pub(crate) fn chunk<const N: usize>(&mut self, field: &'static str) -> Result<&'a [u8; N], DecodeError> {
+        let bytes = self.take(field, N)?;
+        bytes.first_chunk().ok_or(Problem::Length { length: bytes.len(), min: N, max: N }.of(field))
+    }
+
     pub(crate) fn secret<const N: usize>(&mut self, field: &'static str) -> Result<Secret<N>, DecodeError> {
         let bytes = self.take(field, N)?;
         Ok(Secret::filled(|out| out.copy_from_slice(bytes)))
