@@ -1,7 +1,10 @@
-//! kill -9 at random moments: everything that was acknowledged is there, and every change is there whole or not at all.
+//! kill -9 and power cuts at random moments: everything that was acknowledged is there, and every change is there whole or not at all.
 //!
 //! The test starts itself as the victim: a process that writes through the port from several tasks, and prints each
 //! acknowledgement as it comes. `WARDEIN_KILL_ROUNDS` asks for more rounds than the usual 30 of each store.
+//!
+//! The power is cut by shutting a file system down beneath the victim: what it had not put on its disk is gone, as is its journal's tail,
+//! and nothing reaches the disk any more. What a disk does with what it had in hand is not simulated.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,22 +31,32 @@ fn sled_keeps_what_it_acknowledged() {
     kill_repeatedly(Kind::Sled);
 }
 
+#[test]
+fn sqlite_keeps_what_it_acknowledged_when_the_power_is_cut() {
+    cut_repeatedly(Kind::Sqlite);
+}
+
+#[test]
+fn sled_keeps_what_it_acknowledged_when_the_power_is_cut() {
+    cut_repeatedly(Kind::Sled);
+}
+
 /// Not a test: what is killed. Without its variables it does nothing.
 #[test]
 fn victim() {
     let (Ok(path), Ok(kind)) = (std::env::var(PATH), std::env::var(KIND)) else { return };
     let kind = if kind == "sled" { Kind::Sled } else { Kind::Sqlite };
     std::io::stdout().lock().write_all(b"opening\n").unwrap();
-    let store = Arc::new(AnyStore::open(kind, Path::new(&path), &options()).unwrap());
+    let store = Arc::new(told(AnyStore::open(kind, Path::new(&path), &options())));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let store = Arc::clone(&store);
             runtime.spawn(async move {
                 for _ in 0..u64::MAX {
-                    let counter = store.get(Table::Device, &[task]).unwrap();
+                    let counter = told(store.get(Table::Device, &[task]));
                     let n = counter.map_or(0, |row| row.version) + 1;
-                    store.commit(change(task, n)).await.unwrap();
+                    told(store.commit(change(task, n)).await);
                     // One write each, so that a line is whole or not there. Not println, which the harness keeps.
                     let line = format!("ack {task} {n}\n");
                     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
@@ -51,10 +64,18 @@ fn victim() {
             })
         })
         .collect();
-    // None of them ends; one that fails ends the process.
+    // None of them ends.
     for task in tasks {
         runtime.block_on(task).unwrap();
     }
+}
+
+/// What came of it; a failure is told in a line and ends the process.
+fn told<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+    result.unwrap_or_else(|error| {
+        std::io::stdout().lock().write_all(format!("failed: {error}\n").as_bytes()).unwrap();
+        std::process::exit(1)
+    })
 }
 
 /// The change number `n` of a task: its counter's next version, a row of its own of a size that varies from nothing to several
@@ -79,8 +100,12 @@ fn value(task: u8, n: u64) -> Vec<u8> {
     (0..size).map(|at| (at * 31 + n * 7 + u64::from(task)) as u8).collect()
 }
 
+fn rounds(usual: usize) -> usize {
+    std::env::var("WARDEIN_KILL_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
+}
+
 fn kill_repeatedly(kind: Kind) {
-    let rounds = std::env::var("WARDEIN_KILL_ROUNDS").map_or(30, |rounds| rounds.parse().unwrap());
+    let rounds = rounds(30);
     let mut place = tempfile::tempdir().unwrap();
     let mut random = Random(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1);
     println!("{kind:?}: seed {:#x}", random.0);
@@ -94,21 +119,112 @@ fn kill_repeatedly(kind: Kind) {
         }
         let path = place.path().join(kind.file_name());
         let (await_line, within) = if round % 2 == 0 { ("opening", 12_000) } else { ("ack", 120_000) };
-        let now = run_and_kill(kind, &path, await_line, Duration::from_micros(random.below(within)));
+        let now = run_and_end(kind, &path, await_line, Duration::from_micros(random.below(within)), || {});
         total += now.len();
-        for (task, n) in now {
-            let last = acknowledged.entry(task).or_insert(0);
-            assert_eq!(n, *last + 1, "round {round}: a version was given twice or skipped");
-            *last = n;
-        }
+        count(now, &mut acknowledged);
         verify(kind, &path, &mut acknowledged);
     }
     println!("{kind:?}: {rounds} kills, {total} acknowledged, none lost");
     assert!(total > rounds, "the victim came to write");
 }
 
-/// Runs the victim for `delay` from the first line on that begins with `await_line`; what it acknowledged.
-fn run_and_kill(kind: Kind, path: &Path, await_line: &str, delay: Duration) -> Vec<(u8, u64)> {
+fn cut_repeatedly(kind: Kind) {
+    let rounds = rounds(10);
+    let place = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::format(place.path()) else {
+        eprintln!("SKIPPED: cutting the power needs to mount a loop device, which is refused here");
+        return;
+    };
+    let mut random = Random(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1);
+    println!("{kind:?}: seed {:#x}", random.0);
+    let (mut acknowledged, mut total) = (HashMap::new(), 0);
+    for round in 0..rounds {
+        let mounted = disk.mount().unwrap();
+        let path = disk.at.join(kind.file_name());
+        let (await_line, within) = if round % 2 == 0 { ("opening", 12_000) } else { ("ack", 120_000) };
+        let delay = Duration::from_micros(random.below(within));
+        let now = run_and_end(kind, &path, await_line, delay, || mounted.cut());
+        total += now.len();
+        count(now, &mut acknowledged);
+        drop(mounted);
+        // Mounted anew, the file system knows what is on its disk and nothing else.
+        let mounted = disk.mount().unwrap();
+        verify(kind, &path, &mut acknowledged);
+        drop(mounted);
+    }
+    println!("{kind:?}: {rounds} power cuts, {total} acknowledged, none lost");
+    assert!(total > rounds, "the victim came to write");
+}
+
+/// Takes in what was acknowledged, in its order.
+fn count(now: Vec<(u8, u64)>, acknowledged: &mut HashMap<u8, u64>) {
+    for (task, n) in now {
+        let last = acknowledged.entry(task).or_insert(0);
+        assert_eq!(n, *last + 1, "a version was given twice or skipped");
+        *last = n;
+    }
+}
+
+/// A file system in a file.
+struct Disk {
+    image: PathBuf,
+    at: PathBuf,
+}
+
+/// It is unmounted when this is dropped.
+struct Mounted<'a>(&'a Disk);
+
+impl Disk {
+    /// Makes one within `place`; none where that, or mounting it, is refused.
+    fn format(place: &Path) -> Option<Self> {
+        let disk = Self { image: place.join("image"), at: place.join("disk") };
+        std::fs::create_dir(&disk.at).unwrap();
+        std::fs::File::create(&disk.image).unwrap().set_len(256 << 20).unwrap();
+        let is_formatted = is_done(Command::new("mkfs.ext4").arg("-q").arg(&disk.image));
+        (is_formatted && disk.mount().is_some()).then_some(disk)
+    }
+
+    fn mount(&self) -> Option<Mounted<'_>> {
+        // Whoever else takes the same free loop device at the same moment may get it.
+        (0..20).find_map(|_| {
+            let is_mounted =
+                is_done(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.at));
+            if !is_mounted {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            is_mounted.then_some(Mounted(self))
+        })
+    }
+}
+
+impl Mounted<'_> {
+    /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH` (linux/ext4.h); Perl makes the call, as it needs unsafe code here.
+    fn cut(&self) {
+        const CUT: &str = "open(my $root, '<', $ARGV[0]) or die $!; my $how = pack('L', 2); \
+                           ioctl($root, 0x8004587d, $how) or die $!";
+        assert!(is_done(Command::new("perl").args(["-e", CUT]).arg(&self.0.at)), "the file system goes down");
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        // The victim is gone, and its files with it.
+        is_done(Command::new("umount").arg(&self.0.at));
+    }
+}
+
+fn is_done(command: &mut Command) -> bool {
+    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Runs the victim for `delay` from the first line on that begins with `await_line`, and kills it after `end`; what it acknowledged.
+fn run_and_end(
+    kind: Kind,
+    path: &Path,
+    await_line: &str,
+    delay: Duration,
+    end: impl FnOnce(),
+) -> Vec<(u8, u64)> {
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
         .env(PATH, path)
@@ -131,7 +247,9 @@ fn run_and_kill(kind: Kind, path: &Path, await_line: &str, delay: Duration) -> V
         }
     };
     std::thread::sleep(delay);
-    assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
+    let has_ended = victim.try_wait().unwrap().is_some();
+    assert!(!has_ended, "the victim ended by itself: {:?}", seen.try_iter().last());
+    end();
     victim.kill().unwrap();
     victim.wait().unwrap();
     reader.join().unwrap();
