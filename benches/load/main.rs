@@ -27,8 +27,9 @@ use wardein_domain::TenantId;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ROUNDS: usize = 5;
-/// Devices that are enrolled in a round: 30,000 in all, whose keys the authority keeps at hand.
+const ROUNDS: usize = 9;
+/// Devices are enrolled in so many batches of so many: 30,000 in all, whose keys the authority keeps at hand.
+const BATCHES: usize = 5;
 const BATCH: usize = 6_000;
 const PROOFS: usize = 30_000;
 /// The echo is too quick for one pass over the proofs to be a measurement.
@@ -54,7 +55,7 @@ fn main() {
     let platforms = Clients::connect(&[authority.address], &authority.roots(), &platform);
 
     let mut fleet = Fleet::new(tenant, authority.identity_key());
-    let enrolled: Vec<f64> = (0..ROUNDS).map(|_| fleet.enroll(&stations, BATCH)).collect();
+    let enrolled: Vec<f64> = (0..BATCHES).map(|_| fleet.enroll(&stations, BATCH)).collect();
     drop(stations);
     let checks = fleet.checks();
 
