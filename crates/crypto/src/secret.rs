@@ -130,7 +130,8 @@ impl<const N: usize> SecretStack<N> {
             self.0.zeroize();
             self.0 = larger;
         }
-        self.0.push(*secret);
+        // From place to place: as a value it could leave a copy on the way.
+        self.0.extend_from_slice(core::slice::from_ref(secret));
     }
 
     /// Takes the last one away.

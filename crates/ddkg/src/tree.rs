@@ -127,8 +127,8 @@ impl Cover {
         if first > last || first < self.first || last > self.last {
             return Err(self.out_of_range(if first < self.first { first } else { last }));
         }
-        let mut secrets = SecretStack::with_capacity(places(first, last).count());
         let places: Vec<_> = places(first, last).collect();
+        let mut secrets = SecretStack::with_capacity(places.len());
         for place in places.into_iter().rev() {
             secrets.push(self.secret(place).ok_or(self.out_of_range(first))?.expose());
         }

@@ -1,5 +1,6 @@
 //! What is counted, in Prometheus's words. No label holds a tenant, a device or an operator: their number has no bound.
 
+use crate::route::Route;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
@@ -7,8 +8,6 @@ use prometheus::{
 use std::sync::OnceLock;
 use std::time::Duration;
 use wardein_domain::Method;
-
-use crate::route::Route;
 
 /// All that is counted.
 pub struct Metrics {

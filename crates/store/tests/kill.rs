@@ -1,7 +1,8 @@
 //! kill -9 and power cuts at random moments: everything that was acknowledged is there, and every change is there whole or not at all.
 //!
 //! The test starts itself as the victim: a process that writes through the port from several tasks, and prints each
-//! acknowledgement as it comes. `WARDEIN_KILL_ROUNDS` asks for more rounds than the usual 30 of each store.
+//! acknowledgement as it comes. `WARDEIN_KILL_ROUNDS` asks for more rounds than the usual 30 kills
+//! and 10 cuts of each store.
 //!
 //! The power is cut by shutting a file system down beneath the victim: what it had not put on its disk is gone, as is its journal's tail,
 //! and nothing reaches the disk any more. What a disk does with what it had in hand is not simulated.
