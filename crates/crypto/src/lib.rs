@@ -1,7 +1,7 @@
 //! Secret types and the primitives that Wardein stands on, each behind one name.
 //!
-//! What: SHA-256, HMAC, HKDF, P-256 agreement and signatures, two AEADs, ML-KEM-768, and what TPM 2.0 evidence takes, all
-//! from maintained libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
+//! What: SHA-256, HMAC, HKDF, P-256 agreement, signatures by ECDSA and RSA, two AEADs, ML-KEM-768, and what TPM 2.0 evidence takes,
+//! all from maintained libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
 //! reviewer finds every use of a raw secret by searching for `expose`.
 //!
 //! What it does not do: no key storage, no protocol. What `ring` itself keeps on its stack (HMAC key schedules,
@@ -35,7 +35,12 @@ pub use ml_kem::{
     InvalidEncapsulationKey, ML_KEM_768_CIPHERTEXT_LEN, ML_KEM_768_KEY_LEN, MlKemSeed, ml_kem_encapsulate,
 };
 pub use secret::{Secret, SecretBytes, SecretStack};
-pub use signature::{InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError};
+pub use signature::{
+    InvalidModulus, InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, P384_POINT_LEN,
+    P384VerifyingKey, RsaVerifyingKey, SignatureAlgorithm, Signer, SigningError, VerifyingKey,
+};
+#[cfg(feature = "authority")]
+pub use signature::{KeyAlgorithm, SigningKey};
 
 /// More bytes were asked of a primitive than it can give or take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,69 +1,98 @@
-//! ECDSA on P-256 with SHA-256 (FIPS 186-5), signatures in ASN.1 DER.
+//! Signatures: the port that CA keys stand behind, the algorithms as values, and the keys of each.
+//!
+//! A device signs with P-256 alone, and verifies what any CA signs. The private keys of the other algorithms are the authority's
+//! (feature `authority`).
 
-use crate::{EntropyError, SecretBytes};
+#[cfg(feature = "authority")]
+mod in_process;
+mod p256;
+mod p384;
+mod rsa;
+mod verifying;
+
+#[cfg(feature = "authority")]
+pub use in_process::{KeyAlgorithm, SigningKey};
+pub use p256::{P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey};
+pub use p384::{P384_POINT_LEN, P384VerifyingKey};
+pub use rsa::{InvalidModulus, RsaVerifyingKey};
+pub use verifying::VerifyingKey;
+
+#[cfg(feature = "tpm")]
+pub(crate) use rsa::is_modulus;
+
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
-use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
-};
 
-/// The longest DER encoding of a P-256 signature, in bytes.
-pub const P256_SIGNATURE_MAX: usize = 72;
-
-/// A key that signs with P-256.
-pub struct P256SigningKey {
-    pair: EcdsaKeyPair,
-    public: P256VerifyingKey,
-}
-
-impl P256SigningKey {
-    /// A fresh key, as PKCS#8 DER for its keeper to seal.
-    pub fn generate_pkcs8() -> Result<SecretBytes, EntropyError> {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
-        Ok(SecretBytes::from_vec(document.map_err(|_| EntropyError)?.as_ref().to_vec()))
-    }
-
-    /// The key in a PKCS#8 document (RFC 5958).
-    pub fn from_pkcs8(document: &SecretBytes) -> Result<Self, SigningError> {
-        let pair = EcdsaKeyPair::from_pkcs8(
-            &ECDSA_P256_SHA256_ASN1_SIGNING,
-            document.expose(),
-            &SystemRandom::new(),
-        )
-        .map_err(|_| SigningError)?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| SigningError)?;
-        Ok(Self { pair, public: P256VerifyingKey(public) })
-    }
-
+/// A private key that signs, wherever it is.
+pub trait Signer: Send + Sync {
     /// The public half.
-    pub fn verifying_key(&self) -> &P256VerifyingKey {
-        &self.public
+    fn verifying_key(&self) -> VerifyingKey;
+
+    /// How [`Signer::sign`] signs. An RSA key has a choice; unless its signer makes another, it is with SHA-256.
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.verifying_key().algorithm()
     }
 
-    /// A signature of `message`, DER, at most [`P256_SIGNATURE_MAX`] bytes.
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let signature = self.pair.sign(&SystemRandom::new(), message).map_err(|_| SigningError)?;
-        Ok(signature.as_ref().to_vec())
-    }
-}
+    /// A signature of `message` by [`Signer::algorithm`]: of ECDSA in DER (RFC 3279 §2.2.3), of RSA as long as the modulus.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError>;
 
-/// A public key that verifies with P-256: an uncompressed point, which is checked to be on the curve at each use.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct P256VerifyingKey(pub [u8; crate::P256_POINT_LEN]);
-
-impl P256VerifyingKey {
-    /// Whether `signature` (DER) is one of `message` by the owner of this key.
-    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.0)
-            .verify(message, signature)
-            .map_err(|_| InvalidSignature)
+    /// Whether the key is in another process (PKCS#11, a key management service). A crash can separate what such a signer signed from
+    /// its record, so it may sign only what is recorded already.
+    fn is_external(&self) -> bool {
+        false
     }
 }
 
-impl fmt::Debug for P256VerifyingKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+impl<S: Signer + ?Sized> Signer for Arc<S> {
+    fn verifying_key(&self) -> VerifyingKey {
+        (**self).verifying_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        (**self).algorithm()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        (**self).sign(message)
+    }
+
+    fn is_external(&self) -> bool {
+        (**self).is_external()
+    }
+}
+
+/// How a message is hashed and signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum SignatureAlgorithm {
+    /// ECDSA on P-256 with SHA-256 (FIPS 186-5).
+    #[default]
+    EcdsaP256Sha256,
+    /// ECDSA on P-384 with SHA-384.
+    EcdsaP384Sha384,
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) with SHA-256.
+    RsaPkcs1Sha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RsaPkcs1Sha384,
+}
+
+impl SignatureAlgorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::EcdsaP256Sha256, Self::EcdsaP384Sha384, Self::RsaPkcs1Sha256, Self::RsaPkcs1Sha384];
+
+    /// The stable name, for configuration and storage.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256Sha256 => "ecdsa-p256-sha256",
+            Self::EcdsaP384Sha384 => "ecdsa-p384-sha384",
+            Self::RsaPkcs1Sha256 => "rsa-pkcs1-sha256",
+            Self::RsaPkcs1Sha384 => "rsa-pkcs1-sha384",
+        }
+    }
+
+    /// The algorithm that [`SignatureAlgorithm::name`] is the name of.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 }
 
@@ -71,6 +100,20 @@ impl fmt::Debug for P256VerifyingKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidSignature;
 
-/// The document holds no P-256 key, or the operating system gave no random bytes.
+/// The document holds no key of its algorithm, or the key could not sign: no random bytes, or a signer elsewhere that did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SigningError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_comes_back() {
+        for algorithm in SignatureAlgorithm::ALL {
+            assert_eq!(SignatureAlgorithm::from_name(algorithm.name()), Some(algorithm));
+        }
+        assert_eq!(SignatureAlgorithm::from_name("rsa-pkcs1-sha1"), None);
+        assert_eq!(SignatureAlgorithm::default(), SignatureAlgorithm::EcdsaP256Sha256);
+    }
+}

@@ -9,11 +9,12 @@ mod hash;
 mod kdf;
 mod rsa;
 
+pub use crate::InvalidModulus;
 pub use cfb::{AesKeyLength, cfb_encrypt};
 pub use ec::{Curve, EcPublicKey, MAX_COORDINATE};
 pub use hash::{HashAlgorithm, HashValue, hmac};
 pub use kdf::{kdfa, kdfe};
-pub use rsa::{InvalidModulus, RsaPublicKey, RsaScheme};
+pub use rsa::{RsaPublicKey, RsaScheme};
 
 use crate::Secret;
 

@@ -1,22 +1,24 @@
 //! What is to be certified, and how the writer is told so.
 
-use crate::key::{KeyId, PublicKey};
+use crate::key::KeyId;
 use crate::server_name::ServerName;
+use crate::subject_key::SubjectKey;
 use crate::{PkiError, Validity, policy};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
+use wardein_crypto::SignatureAlgorithm;
 use wardein_domain::{Assurance, Serial};
 use x509_parser::time::ASN1Time;
 
 /// What a certificate is to say. The writer is told so by [`Order::params`]; the lint compares what was written with it.
-pub(crate) struct Order<'a> {
+pub(crate) struct Order {
     pub(crate) serial: Serial,
     /// The subject's common name; without one the subject is empty.
     pub(crate) common_name: Option<String>,
     pub(crate) validity: Validity,
-    pub(crate) key: &'a PublicKey,
+    pub(crate) key: SubjectKey,
     pub(crate) kind: Kind,
     pub(crate) purposes: Purposes,
     pub(crate) names: Vec<AltName>,
@@ -54,9 +56,11 @@ pub(crate) struct Issuer<'a> {
     pub(crate) key_id: KeyId,
     /// When it is valid itself; none when it issues its own certificate.
     pub(crate) validity: Option<Validity>,
+    /// How it signs.
+    pub(crate) algorithm: SignatureAlgorithm,
 }
 
-impl Order<'_> {
+impl Order {
     pub(crate) fn params(&self) -> Result<CertificateParams, PkiError> {
         let mut params = CertificateParams::default();
         params.serial_number = Some(SerialNumber::from_slice(self.serial.as_bytes()));

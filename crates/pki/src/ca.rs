@@ -1,12 +1,14 @@
 //! The three CAs, each a type of its own, so that none can do another's work.
 
 use crate::build::{Issuer, Kind, Purposes};
-use crate::key::{KeyId, PublicKey};
+use crate::key::KeyId;
 use crate::recognize::Parsed;
+use crate::subject_key::SubjectKey;
 use crate::{CertificateError, PkiError, Validity, spiffe};
 use std::fmt;
 use std::marker::PhantomData;
-use wardein_crypto::P256SigningKey;
+use std::sync::Arc;
+use wardein_crypto::{Digest, SignatureAlgorithm, Signer, VerifyingKey};
 use wardein_domain::TrustDomain;
 
 /// What a CA is for. Implemented by [`Root`], [`Issuing`] and [`Infrastructure`] only.
@@ -35,18 +37,28 @@ pub type IssuingCa = CaKey<Issuing>;
 /// The infrastructure CA's key with its certificate.
 pub type InfrastructureCa = CaKey<Infrastructure>;
 
-/// A CA's private key with its certificate. The key signs what passed the lint; its bytes do not come out again.
+/// The signer of a CA's private key, wherever that is, with the CA's certificate. It signs what passed the lint.
 pub struct CaKey<R> {
-    key: P256SigningKey,
+    signer: Arc<dyn Signer>,
+    /// How it signs. It is asked once: what was linted must be what is signed.
+    algorithm: SignatureAlgorithm,
     certificate: CaCertificate<R>,
+    fingerprint: Digest,
 }
 
 impl<R: CaRole> CaKey<R> {
-    /// The CA of `certificate` (DER), which must be one of this role and carry the public half of `key`.
-    pub fn load(key: P256SigningKey, certificate: &[u8]) -> Result<Self, PkiError> {
+    /// The CA of `certificate` (DER), which must be one of this role and carry the public half of `signer`'s key.
+    pub fn load(signer: impl Signer + 'static, certificate: &[u8]) -> Result<Self, PkiError> {
+        let fingerprint = Digest::of(certificate);
         let certificate = CaCertificate::parse(certificate).map_err(PkiError::CaCertificate)?;
-        let is_pair = key.verifying_key() == certificate.key.verifying_key();
-        is_pair.then_some(Self { key, certificate }).ok_or(PkiError::CaKey)
+        let (key, algorithm) = (certificate.key.verifying_key(), signer.algorithm());
+        if signer.verifying_key() != *key {
+            return Err(PkiError::CaKey);
+        }
+        if !key.takes(algorithm) {
+            return Err(PkiError::CaAlgorithm);
+        }
+        Ok(Self { signer: Arc::new(signer), algorithm, certificate, fingerprint })
     }
 
     /// Its certificate.
@@ -54,8 +66,27 @@ impl<R: CaRole> CaKey<R> {
         &self.certificate
     }
 
-    pub(crate) fn key(&self) -> &P256SigningKey {
-        &self.key
+    /// How it signs.
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// Whether its key is in another process: then it signs only what is recorded. See [`crate::Recorded`].
+    pub fn is_external(&self) -> bool {
+        self.signer.is_external()
+    }
+
+    pub(crate) fn signer(&self) -> &dyn Signer {
+        &*self.signer
+    }
+
+    /// Tells it from every other CA: the SHA-256 of its certificate.
+    pub(crate) fn fingerprint(&self) -> Digest {
+        self.fingerprint
+    }
+
+    pub(crate) fn issuer(&self) -> Issuer<'_> {
+        self.certificate.issuer(self.algorithm)
     }
 }
 
@@ -71,7 +102,7 @@ pub struct CaCertificate<R> {
     der: Vec<u8>,
     name: Vec<u8>,
     common_name: String,
-    pub(crate) key: PublicKey,
+    pub(crate) key: SubjectKey,
     key_id: KeyId,
     validity: Validity,
     domain: TrustDomain,
@@ -86,7 +117,7 @@ impl<R: CaRole> CaCertificate<R> {
         let is_role = parsed.kind() == Some(Kind::Ca { path_len: R::PATH_LEN })
             && parsed.purposes() == Some(R::PURPOSES)
             && common_name.ends_with(R::SUFFIX);
-        let key = parsed.key()?;
+        let key = parsed.ca_key()?;
         let key_id = parsed.key_id().filter(|id| *id == key.id());
         let (Some(key_id), true) = (key_id, is_role) else { return Err(CertificateError::Use) };
         let domain = spiffe::parse_authority(parsed.uri()?).map_err(|_| CertificateError::Uri)?;
@@ -109,17 +140,23 @@ impl<R: CaRole> CaCertificate<R> {
         &self.domain
     }
 
+    /// Its public key.
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        self.key.verifying_key()
+    }
+
     /// The DER of its subject.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }
 
-    pub(crate) fn issuer(&self) -> Issuer<'_> {
+    fn issuer(&self, algorithm: SignatureAlgorithm) -> Issuer<'_> {
         Issuer {
             common_name: &self.common_name,
             name: Some(&self.name),
             key_id: self.key_id,
             validity: Some(self.validity),
+            algorithm,
         }
     }
 }

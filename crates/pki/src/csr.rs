@@ -5,7 +5,7 @@ use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::PublicKey;
 use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SignatureAlgorithm, SigningKey};
 use std::cell::RefCell;
-use wardein_crypto::{P256SigningKey, P256VerifyingKey};
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, SignatureAlgorithm as Algorithm};
 use x509_parser::certification_request::X509CertificationRequestInfo;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
@@ -27,6 +27,9 @@ impl Csr {
             return Err(CsrError::TooLong);
         }
         let envelope = Envelope::open(der)?;
+        if envelope.algorithm != Algorithm::EcdsaP256Sha256 {
+            return Err(CsrError::SignatureAlgorithm);
+        }
         let (_, info) =
             X509CertificationRequestInfo::from_der(envelope.signed).map_err(|_| CsrError::Malformed)?;
         if info.version != X509Version::V1 {

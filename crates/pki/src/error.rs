@@ -25,6 +25,15 @@ pub enum PkiError {
     /// The private key is not that of the CA's certificate.
     #[error("the private key is not that of the CA's certificate")]
     CaKey,
+    /// A CA's key is of another algorithm than a CA has, or its signer signs by one that is not the key's.
+    #[error("a CA's key is P-256, P-384 or RSA of 3072 or 4096 bits, and signs by its own algorithm")]
+    CaAlgorithm,
+    /// It was prepared for another CA, or for this one with another signature algorithm. Prepare it again.
+    #[error("the certificate was prepared for another CA or algorithm; prepare it again")]
+    OtherCa,
+    /// The CA's key is in another process, and what it is to sign is not on record.
+    #[error("a signer in another process signs only what is recorded")]
+    NotRecorded,
     /// What was about to be signed breaks a rule. Nothing was signed.
     #[error("the certificate was not signed, because it breaks a rule")]
     Lint(#[source] LintError),
@@ -34,9 +43,12 @@ pub enum PkiError {
     /// The values cannot be written as X.509.
     #[error("the values cannot be written as X.509")]
     Encoding,
-    /// The key could not sign: no random bytes.
+    /// The key could not sign: no random bytes, or a signer elsewhere that did not answer.
     #[error("the key could not sign")]
     Signing,
+    /// The signature of a signer elsewhere is not one of these bytes by the CA's key. It is thrown away.
+    #[error("the signer's signature does not verify with the CA's key; look at its configuration")]
+    Signature,
 }
 
 impl PkiError {
@@ -49,10 +61,14 @@ impl PkiError {
             Self::ServerNames => "pki-server-names",
             Self::CaCertificate(_) => "pki-ca-certificate",
             Self::CaKey => "pki-ca-key",
+            Self::CaAlgorithm => "pki-ca-algorithm",
+            Self::OtherCa => "pki-other-ca",
+            Self::NotRecorded => "pki-not-recorded",
             Self::Lint(error) => error.code(),
             Self::Altered => "pki-altered",
             Self::Encoding => "pki-encoding",
             Self::Signing => "pki-signing",
+            Self::Signature => "pki-signature",
         }
     }
 }
@@ -67,11 +83,11 @@ pub enum CertificateError {
     /// It is no DER of an X.509 certificate of version 3, or bytes follow it.
     #[error("the certificate is not one X.509 certificate of version 3 in DER")]
     Malformed,
-    /// Its key is not P-256.
-    #[error("the certificate's key is not P-256 with an uncompressed point")]
+    /// Its key is not P-256 or, in a CA's certificate, P-384 or RSA of 3072 or 4096 bits.
+    #[error("the certificate's key is not of an algorithm that this use takes")]
     Key,
-    /// It is signed by another algorithm than ECDSA with SHA-256.
-    #[error("the certificate is not signed by ECDSA with SHA-256")]
+    /// It is signed by another algorithm than its issuer's.
+    #[error("the certificate is not signed by an algorithm of its issuer")]
     SignatureAlgorithm,
     /// It names another issuer.
     #[error("the certificate names another issuer")]

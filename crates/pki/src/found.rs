@@ -1,77 +1,135 @@
-//! Founding: the root and the two CAs under it.
+//! Founding: the root and the two CAs under it, each with a key of its own algorithm.
 
 use crate::build::{AltName, Issuer, Kind, Order};
 use crate::ca::{CaKey, CaRole, common_name};
-use crate::issue::issue;
-use crate::key::PublicKey;
-use crate::{InfrastructureCa, IssuingCa, PkiError, RootCa, Validity, spiffe};
-use wardein_crypto::P256SigningKey;
+use crate::prepare::{By, CertificateOrder, Recorded, ToBeSigned};
+use crate::subject_key::SubjectKey;
+use crate::{
+    Infrastructure, InfrastructureCa, Issued, Issuing, IssuingCa, PkiError, Root, RootCa, Validity, spiffe,
+};
+use wardein_crypto::{Digest, Signer, VerifyingKey};
 use wardein_domain::{Serial, TrustDomain};
 
 impl RootCa {
     /// A root for `domain`, signed by itself. See [`crate::ROOT_LIFETIME`].
     pub fn found(
         domain: &TrustDomain,
-        key: P256SigningKey,
+        signer: impl Signer + 'static,
         serial: Serial,
         validity: Validity,
     ) -> Result<Self, PkiError> {
-        let public = PublicKey::from(*key.verifying_key());
-        let order = order::<crate::Root>(domain, &public, serial, validity);
-        let own_name = common_name::<crate::Root>(domain);
-        let issuer = Issuer { common_name: &own_name, name: None, key_id: public.id(), validity: None };
-        let certificate = issue(&key, &order, &issuer)?;
-        Self::load(key, certificate.der())
+        let certificate = Self::prepare_itself(domain, &signer, serial, validity)?.sign_itself(&signer)?;
+        Self::load(signer, certificate.der())
+    }
+
+    /// A root's own certificate, for a signer that signs only what is recorded: [`Recorded::sign_itself`] completes it, and
+    /// [`CaKey::load`] makes a root of it.
+    pub fn prepare_itself(
+        domain: &TrustDomain,
+        signer: &dyn Signer,
+        serial: Serial,
+        validity: Validity,
+    ) -> Result<ToBeSigned<Root>, PkiError> {
+        let (key, algorithm) = (signer.verifying_key(), signer.algorithm());
+        if !key.takes(algorithm) {
+            return Err(PkiError::CaAlgorithm);
+        }
+        let order = order::<Root>(domain, &key, serial, validity)?;
+        let common_name = &common_name::<Root>(domain);
+        let issuer = Issuer { common_name, name: None, key_id: order.key.id(), validity: None, algorithm };
+        ToBeSigned::new(&order, &issuer, Digest::of(&order.key.spki()))
     }
 
     /// An issuing CA under this root. See [`crate::INTERMEDIATE_LIFETIME`].
     pub fn found_issuing(
         &self,
-        key: P256SigningKey,
+        signer: impl Signer + 'static,
         serial: Serial,
         validity: Validity,
     ) -> Result<IssuingCa, PkiError> {
-        self.found_under(key, serial, validity)
+        let order = self.issuing_order(&signer.verifying_key(), serial, validity)?;
+        CaKey::load(signer, self.issue(&order)?.der())
+    }
+
+    /// What [`RootCa::found_issuing`] has signed, as an order: the root's key signs, that of the CA is only certified.
+    pub fn issuing_order(
+        &self,
+        key: &VerifyingKey,
+        serial: Serial,
+        validity: Validity,
+    ) -> Result<CertificateOrder<Root>, PkiError> {
+        self.order::<Issuing>(key, serial, validity)
     }
 
     /// An infrastructure CA under this root. See [`crate::INTERMEDIATE_LIFETIME`].
     pub fn found_infrastructure(
         &self,
-        key: P256SigningKey,
+        signer: impl Signer + 'static,
         serial: Serial,
         validity: Validity,
     ) -> Result<InfrastructureCa, PkiError> {
-        self.found_under(key, serial, validity)
+        let order = self.infrastructure_order(&signer.verifying_key(), serial, validity)?;
+        CaKey::load(signer, self.issue(&order)?.der())
     }
 
-    fn found_under<R: CaRole>(
+    /// What [`RootCa::found_infrastructure`] has signed, as an order.
+    pub fn infrastructure_order(
         &self,
-        key: P256SigningKey,
+        key: &VerifyingKey,
         serial: Serial,
         validity: Validity,
-    ) -> Result<CaKey<R>, PkiError> {
-        let public = PublicKey::from(*key.verifying_key());
-        let certificate =
-            self.issue(&order::<R>(self.certificate().trust_domain(), &public, serial, validity))?;
-        CaKey::load(key, certificate.der())
+    ) -> Result<CertificateOrder<Root>, PkiError> {
+        self.order::<Infrastructure>(key, serial, validity)
+    }
+
+    fn order<R: CaRole>(
+        &self,
+        key: &VerifyingKey,
+        serial: Serial,
+        validity: Validity,
+    ) -> Result<CertificateOrder<Root>, PkiError> {
+        order::<R>(self.certificate().trust_domain(), key, serial, validity).map(CertificateOrder::new)
     }
 }
 
-fn order<'a, R: CaRole>(
+impl ToBeSigned<Root> {
+    /// Signs a root's own certificate with its key, which is in this process.
+    pub fn sign_itself(self, signer: &dyn Signer) -> Result<Issued, PkiError> {
+        by_itself(signer, |by| self.sign_by(by))
+    }
+}
+
+impl Recorded<Root> {
+    /// Signs a root's own certificate with its key, wherever that is.
+    pub fn sign_itself(self, signer: &dyn Signer) -> Result<Issued, PkiError> {
+        by_itself(signer, |by| self.sign_by(by))
+    }
+}
+
+fn by_itself(
+    signer: &dyn Signer,
+    sign: impl FnOnce(&By<'_>) -> Result<Issued, PkiError>,
+) -> Result<Issued, PkiError> {
+    let key = SubjectKey::from(signer.verifying_key());
+    let (algorithm, id) = (signer.algorithm(), Digest::of(&key.spki()));
+    sign(&By { signer, algorithm, key: key.verifying_key(), id })
+}
+
+fn order<R: CaRole>(
     domain: &TrustDomain,
-    key: &'a PublicKey,
+    key: &VerifyingKey,
     serial: Serial,
     validity: Validity,
-) -> Order<'a> {
-    Order {
+) -> Result<Order, PkiError> {
+    Ok(Order {
         serial,
         common_name: Some(common_name::<R>(domain)),
         validity,
-        key,
+        key: SubjectKey::of_ca(key.clone())?,
         kind: Kind::Ca { path_len: R::PATH_LEN },
         purposes: R::PURPOSES,
         // SPIFFE X509-SVID §3.1: a signing certificate carries the trust domain's id, without a path.
         names: vec![AltName::Uri(spiffe::authority_uri(domain))],
         assurance: None,
-    }
+    })
 }

@@ -1,7 +1,7 @@
-//! Public keys: P-256, uncompressed, and nothing else.
+//! Public keys of devices, operators and servers: P-256, uncompressed, and nothing else.
 
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
-use wardein_crypto::{Digest, P256_POINT_LEN, P256VerifyingKey};
+use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 
 /// A P-256 public key as certificates carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +31,6 @@ impl PublicKey {
     /// The key that verifies.
     pub fn verifying_key(&self) -> &P256VerifyingKey {
         &self.0
-    }
-
-    /// The key identifier: the leftmost 160 bits of the SHA-256 of the point (RFC 7093 §2, method 1).
-    pub(crate) fn id(&self) -> KeyId {
-        let mut id = [0; 20];
-        id.copy_from_slice(&Digest::of(&self.0.0).0[..20]);
-        id
     }
 }
 

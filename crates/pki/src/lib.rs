@@ -2,14 +2,17 @@
 //!
 //! What: PKCS#10 in ([`Csr`]), X.509 out ([`CaKey`]). Every certificate takes one path: built, linted as the very bytes that are to
 //! be signed, and only then signed; `lint::Linted` is what the signing key demands, and only the lint can make one. Writer
-//! (rcgen) and reader (x509-parser) are different implementations on purpose.
+//! (rcgen) and reader (x509-parser) are different implementations on purpose. A CA's key is behind a signer, in this process or in
+//! another; one in another signs only what is [`Recorded`].
 //!
 //! What it does not do: no storage, no clock, no revocation, no chain building; serials, times and who may have what are decided
 //! above.
 
+mod algorithm;
 mod build;
 mod ca;
 mod csr;
+mod der;
 #[cfg(feature = "endorsement")]
 mod endorsement;
 mod envelope;
@@ -20,9 +23,11 @@ mod key;
 mod lint;
 pub mod pem;
 mod policy;
+mod prepare;
 mod recognize;
 mod server_name;
 pub mod spiffe;
+mod subject_key;
 #[cfg(test)]
 mod tests;
 mod validity;
@@ -37,6 +42,8 @@ pub use error::{CertificateError, PkiError};
 pub use issue::Issued;
 pub use key::PublicKey;
 pub use lint::LintError;
+pub use prepare::{CertificateOrder, Recorded, ToBeSigned};
 pub use recognize::{DeviceIdentity, OperatorIdentity, parse_operator, verify_device_chain};
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};
+pub use subject_key::SubjectKey;
 pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

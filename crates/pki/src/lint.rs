@@ -4,20 +4,24 @@
 //! and extension must be as ordered, and there may be no other.
 
 use crate::build::{AltName, Issuer, Kind, Order};
-use crate::policy;
 use crate::server_name::ServerName;
+use crate::{algorithm, policy};
 use std::net::IpAddr;
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::oid_registry::OID_SIG_ECDSA_WITH_SHA256;
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::{AlgorithmIdentifier, X509Version};
+use x509_parser::x509::X509Version;
 
 /// Bytes that passed the lint. Its one origin is [`check`]; the signing key takes it by move.
-pub(crate) struct Linted<'a>(&'a [u8]);
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Linted(Vec<u8>);
 
-impl<'a> Linted<'a> {
-    pub(crate) fn into_bytes(self) -> &'a [u8] {
+impl Linted {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 }
@@ -35,8 +39,8 @@ pub enum LintError {
     /// The serial is not the one ordered, in 16 bytes and positive.
     #[error("serial is not the one ordered")]
     Serial,
-    /// The signature algorithm is not ECDSA with SHA-256.
-    #[error("signature algorithm is not ECDSA with SHA-256")]
+    /// The signature algorithm is not the CA's.
+    #[error("signature algorithm is not the CA's")]
     SignatureAlgorithm,
     /// The issuer is not the CA's subject, byte for byte.
     #[error("issuer is not the CA's subject")]
@@ -109,12 +113,8 @@ impl LintError {
 }
 
 /// Whether `tbs` says what was ordered of this issuer, and nothing else.
-pub(crate) fn check<'a>(
-    tbs: &'a [u8],
-    order: &Order<'_>,
-    issuer: &Issuer<'_>,
-) -> Result<Linted<'a>, LintError> {
-    let (rest, parsed) = TbsCertificate::from_der(tbs).map_err(|_| LintError::Malformed)?;
+pub(crate) fn check(tbs: Vec<u8>, order: &Order, issuer: &Issuer<'_>) -> Result<Linted, LintError> {
+    let (rest, parsed) = TbsCertificate::from_der(&tbs).map_err(|_| LintError::Malformed)?;
     if !rest.is_empty() {
         return Err(LintError::Malformed);
     }
@@ -123,15 +123,10 @@ pub(crate) fn check<'a>(
     Ok(Linted(tbs))
 }
 
-/// Whether the algorithm is ecdsa-with-SHA256, without parameters (RFC 5758 §3.2).
-pub(crate) fn is_ecdsa_with_sha256(algorithm: &AlgorithmIdentifier<'_>) -> bool {
-    algorithm.algorithm == OID_SIG_ECDSA_WITH_SHA256 && algorithm.parameters.is_none()
-}
-
-fn check_fields(tbs: &TbsCertificate<'_>, order: &Order<'_>, issuer: &Issuer<'_>) -> Result<(), LintError> {
+fn check_fields(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>) -> Result<(), LintError> {
     ensure(tbs.version == X509Version::V3, LintError::Version)?;
     ensure(tbs.raw_serial() == order.serial.as_bytes(), LintError::Serial)?;
-    ensure(is_ecdsa_with_sha256(&tbs.signature), LintError::SignatureAlgorithm)?;
+    ensure(algorithm::is(&tbs.signature, issuer.algorithm), LintError::SignatureAlgorithm)?;
     let name = issuer.name.unwrap_or(tbs.subject.as_raw());
     ensure(tbs.issuer.as_raw() == name, LintError::Issuer)?;
     let is_at = |time: i64, second: u64| u64::try_from(time) == Ok(second);
@@ -153,11 +148,7 @@ fn check_fields(tbs: &TbsCertificate<'_>, order: &Order<'_>, issuer: &Issuer<'_>
     ensure(tbs.issuer_uid.is_none() && tbs.subject_uid.is_none(), LintError::UniqueId)
 }
 
-fn check_extensions(
-    tbs: &TbsCertificate<'_>,
-    order: &Order<'_>,
-    issuer: &Issuer<'_>,
-) -> Result<(), LintError> {
+fn check_extensions(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>) -> Result<(), LintError> {
     // What must be there, in the order of `extension`'s answers.
     let wanted = [
         (true, LintError::BasicConstraints),
@@ -182,7 +173,7 @@ fn check_extensions(
 fn judge(
     extension: &ParsedExtension<'_>,
     critical: bool,
-    order: &Order<'_>,
+    order: &Order,
     issuer: &Issuer<'_>,
 ) -> (bool, LintError) {
     match extension {

@@ -4,8 +4,8 @@ use crate::build::{Kind, Purposes};
 use crate::ca::{CaCertificate, CaRole, Issuing, Root};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::{KeyId, PublicKey};
-use crate::lint::is_ecdsa_with_sha256;
-use crate::{CertificateError, IssuingCa, Validity, policy, spiffe};
+use crate::subject_key::SubjectKey;
+use crate::{CertificateError, IssuingCa, Validity, algorithm, policy, spiffe};
 use wardein_domain::{Assurance, DeviceId, Principal, Serial, TenantId, TrustDomain};
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -88,7 +88,7 @@ pub fn verify_device_chain(
     Ok((identity, Parsed::new(leaf)?.key()?))
 }
 
-/// A certificate of version 3 of bounded length, alone in its bytes, signed by ECDSA with SHA-256. By whom is not known yet.
+/// A certificate of version 3 of bounded length, alone in its bytes, signed by an algorithm of ours. By whom is not known yet.
 pub(crate) struct Parsed<'a> {
     tbs: TbsCertificate<'a>,
     envelope: Envelope<'a>,
@@ -101,14 +101,16 @@ impl<'a> Parsed<'a> {
         let (_, tbs) = TbsCertificate::from_der(envelope.signed).map_err(|_| CertificateError::Malformed)?;
         ensure(tbs.version == X509Version::V3, CertificateError::Malformed)?;
         // RFC 5280 §4.1.2.3: the algorithm within what is signed is the one outside of it.
-        ensure(is_ecdsa_with_sha256(&tbs.signature), CertificateError::SignatureAlgorithm)?;
+        ensure(algorithm::is(&tbs.signature, envelope.algorithm), CertificateError::SignatureAlgorithm)?;
         Ok(Self { tbs, envelope })
     }
 
     pub(crate) fn verify<R: CaRole>(&self, issuer: &CaCertificate<R>) -> Result<(), CertificateError> {
         ensure(self.tbs.issuer.as_raw() == issuer.name(), CertificateError::Issuer)?;
-        let Envelope { signed, signature } = self.envelope;
-        issuer.key.verifying_key().verify(signed, signature).map_err(|_| CertificateError::Signature)
+        let Envelope { signed, algorithm, signature } = self.envelope;
+        let key = issuer.key.verifying_key();
+        ensure(key.takes(algorithm), CertificateError::SignatureAlgorithm)?;
+        key.verify(algorithm, signed, signature).map_err(|_| CertificateError::Signature)
     }
 
     pub(crate) fn serial(&self) -> Result<Serial, CertificateError> {
@@ -122,8 +124,15 @@ impl<'a> Parsed<'a> {
             .map_err(|_| CertificateError::Validity)
     }
 
+    /// The key of a leaf.
     pub(crate) fn key(&self) -> Result<PublicKey, CertificateError> {
         PublicKey::from_spki(self.tbs.subject_pki.raw).ok_or(CertificateError::Key)
+    }
+
+    /// The key of a CA.
+    pub(crate) fn ca_key(&self) -> Result<SubjectKey, CertificateError> {
+        let key = SubjectKey::from_spki(self.tbs.subject_pki.raw).ok_or(CertificateError::Key)?;
+        SubjectKey::of_ca(key.verifying_key().clone()).map_err(|_| CertificateError::Key)
     }
 
     /// The DER of the subject.

@@ -1,5 +1,6 @@
 //! What the crate's tests stand on: an authority founded in memory.
 
+mod algorithms;
 mod chain;
 #[cfg(feature = "endorsement")]
 mod endorsement;
@@ -7,12 +8,15 @@ mod lint;
 mod load;
 mod recognize;
 mod request;
+mod signers;
+mod subject_key;
+mod two_steps;
 
 use crate::{
     Csr, DeviceIdentity, InfrastructureCa, IssuingCa, OperatorIdentity, RootCa, ServerIdentity, Validity,
 };
 use crate::{INTERMEDIATE_LIFETIME, ROOT_LIFETIME};
-use wardein_crypto::P256SigningKey;
+use wardein_crypto::{P256SigningKey, Signer};
 use wardein_domain::{Principal, Role, Serial};
 
 /// 2026-11-22, when the test authority is founded.
@@ -26,12 +30,20 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn found() -> Self {
+        Self::found_with(key(), key(), key())
+    }
+
+    pub(crate) fn found_with(
+        root: impl Signer + 'static,
+        issuing: impl Signer + 'static,
+        infrastructure: impl Signer + 'static,
+    ) -> Self {
         let domain = "wardein.example".parse().unwrap();
         let validity = |lifetime| Validity::starting(NOW, lifetime).unwrap();
-        let root = RootCa::found(&domain, key(), serial(1), validity(ROOT_LIFETIME)).unwrap();
-        let issuing = root.found_issuing(key(), serial(2), validity(INTERMEDIATE_LIFETIME)).unwrap();
+        let root = RootCa::found(&domain, root, serial(1), validity(ROOT_LIFETIME)).unwrap();
+        let issuing = root.found_issuing(issuing, serial(2), validity(INTERMEDIATE_LIFETIME)).unwrap();
         let infrastructure =
-            root.found_infrastructure(key(), serial(3), validity(INTERMEDIATE_LIFETIME)).unwrap();
+            root.found_infrastructure(infrastructure, serial(3), validity(INTERMEDIATE_LIFETIME)).unwrap();
         Self { root, issuing, infrastructure }
     }
 

@@ -1,7 +1,8 @@
 //! RSA with exponent 65537, the public half: verifying (RFC 8017 §8) and encrypting (§7.1).
 
 use super::HashAlgorithm;
-use crate::{EntropyError, InvalidSignature, SecretBytes};
+use crate::signature::is_modulus;
+use crate::{EntropyError, InvalidModulus, InvalidSignature, SecretBytes};
 use alloc::vec;
 use alloc::vec::Vec;
 use aws_lc_rs::rsa::{
@@ -30,10 +31,7 @@ pub enum RsaScheme {
 impl RsaPublicKey {
     /// The key of this modulus, big endian.
     pub fn new(modulus: &[u8]) -> Result<Self, InvalidModulus> {
-        let (Some(first), Some(last)) = (modulus.first(), modulus.last()) else { return Err(InvalidModulus) };
-        // Exactly that many bits, and odd, as the product of two large primes is.
-        let is_whole = matches!(modulus.len(), 256 | 384 | 512) && first >> 7 == 1 && last & 1 == 1;
-        is_whole.then(|| Self { modulus: modulus.to_vec() }).ok_or(InvalidModulus)
+        is_modulus(modulus).then(|| Self { modulus: modulus.to_vec() }).ok_or(InvalidModulus)
     }
 
     /// The modulus, big endian, its highest bit set.
@@ -85,10 +83,6 @@ impl RsaPublicKey {
         RsaPublicKeyComponents { n: &self.modulus, e: &EXPONENT }
     }
 }
-
-/// The bytes are no odd number of 2048, 3072 or 4096 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidModulus;
 
 /// 65537, big endian.
 const EXPONENT: [u8; 3] = [1, 0, 1];

@@ -18,7 +18,13 @@ fn webpki_verifies(root: &[u8], intermediate: &[u8], leaf: &[u8], now: u64, usag
 }
 
 /// Whether `openssl verify` takes it. `None`, with a warning, where there is no openssl.
-fn openssl_verifies(root: &[u8], intermediate: &[u8], leaf: &[u8], now: u64, more: &[&str]) -> Option<bool> {
+pub(super) fn openssl_verifies(
+    root: &[u8],
+    intermediate: &[u8],
+    leaf: &[u8],
+    now: u64,
+    more: &[&str],
+) -> Option<bool> {
     let directory =
         std::env::temp_dir().join(format!("wardein-pki-{}-{:p}", std::process::id(), &raw const root));
     std::fs::create_dir_all(&directory).unwrap();

@@ -4,14 +4,15 @@ use super::*;
 use crate::build::{AltName, Issuer, Kind, Order, Purposes};
 use crate::key::PublicKey;
 use crate::lint::check;
-use crate::{LintError, PkiError, issue, policy};
+use crate::{Issued, Issuing, LintError, PkiError, SubjectKey, ToBeSigned, policy};
 use rcgen::*;
 use std::cell::RefCell;
+use wardein_crypto::Digest;
 use wardein_domain::Assurance;
 
 /// Captures what it is given to sign.
 struct Capture {
-    key: PublicKey,
+    key: SubjectKey,
     algorithm: &'static SignatureAlgorithm,
     tbs: RefCell<Vec<u8>>,
 }
@@ -35,7 +36,7 @@ impl SigningKey for Capture {
 
 /// Everything that a device's certificate is made of, for a test to spoil.
 struct Bench {
-    key: PublicKey,
+    key: SubjectKey,
     signer: Capture,
     issuer_params: CertificateParams,
     params: CertificateParams,
@@ -49,12 +50,12 @@ impl Bench {
     }
 }
 
-fn order(key: &PublicKey) -> Order<'_> {
+fn order(key: &PublicKey) -> Order {
     Order {
         serial: serial(9),
         common_name: None,
         validity: Validity::starting(NOW, 86_400).unwrap(),
-        key,
+        key: key.into(),
         kind: Kind::Leaf,
         purposes: Purposes { client: true, server: false },
         names: vec![AltName::Uri(URI.to_owned())],
@@ -67,11 +68,11 @@ fn lint_after(spoil: impl FnOnce(&mut Bench), patch: impl FnOnce(&mut Vec<u8>)) 
     let authority = Authority::found();
     let csr = csr();
     let order = order(csr.public_key());
-    let issuer = authority.issuing.certificate().issuer();
+    let issuer = authority.issuing.issuer();
     let mut bench = Bench {
-        key: *csr.public_key(),
+        key: csr.public_key().into(),
         signer: Capture {
-            key: PublicKey::from(*authority.issuing.key().verifying_key()),
+            key: ca_key(&authority),
             algorithm: &PKCS_ECDSA_P256_SHA256,
             tbs: RefCell::default(),
         },
@@ -81,7 +82,11 @@ fn lint_after(spoil: impl FnOnce(&mut Bench), patch: impl FnOnce(&mut Vec<u8>)) 
     spoil(&mut bench);
     let mut tbs = bench.tbs();
     patch(&mut tbs);
-    check(&tbs, &order, &issuer).map(|_| ())
+    check(tbs, &order, &issuer).map(|_| ())
+}
+
+fn ca_key(authority: &Authority) -> SubjectKey {
+    authority.issuing.certificate().verifying_key().clone().into()
 }
 
 fn lint(spoil: impl FnOnce(&mut CertificateParams)) -> Result<(), LintError> {
@@ -182,7 +187,7 @@ fn subject() {
 
 #[test]
 fn key_is_that_of_the_request() {
-    let other = PublicKey::from(*key().verifying_key());
+    let other = SubjectKey::from(&PublicKey::from(*key().verifying_key()));
     assert_eq!(lint_after(|bench| bench.key = other, |_| ()), Err(LintError::Key));
 }
 
@@ -297,13 +302,13 @@ fn the_policy_is_that_of_the_level_ordered_and_no_other() {
     // One where none was ordered.
     let (authority, csr) = (Authority::found(), csr());
     let order = order(csr.public_key());
-    let issuer = authority.issuing.certificate().issuer();
-    let key = PublicKey::from(*authority.issuing.key().verifying_key());
+    let issuer = authority.issuing.issuer();
+    let key = ca_key(&authority);
     let signer = Capture { key, algorithm: &PKCS_ECDSA_P256_SHA256, tbs: RefCell::default() };
     let (params, issuer_params) = (order.params().unwrap(), issuer.params());
-    params.signed_by(csr.public_key(), &rcgen::Issuer::from_params(&issuer_params, &signer)).unwrap();
+    params.signed_by(&order.key, &rcgen::Issuer::from_params(&issuer_params, &signer)).unwrap();
     let without = Order { assurance: None, ..order };
-    assert_eq!(check(&signer.tbs.take(), &without, &issuer).err(), Some(LintError::Policy));
+    assert_eq!(check(signer.tbs.take(), &without, &issuer).err(), Some(LintError::Policy));
 }
 
 #[test]
@@ -311,9 +316,9 @@ fn nothing_is_signed_that_breaks_a_rule() {
     // The order says a name that the issuer's facts contradict: here, a CA that is no longer valid.
     let authority = Authority::found();
     let csr = csr();
-    let facts = authority.issuing.certificate().issuer();
+    let facts = authority.issuing.issuer();
     let expired = Issuer { validity: Some(Validity::new(1, 2).unwrap()), ..facts };
-    let refused = issue::issue(authority.issuing.key(), &order(csr.public_key()), &expired);
+    let refused = ToBeSigned::<Issuing>::new(&order(csr.public_key()), &expired, Digest([0; 32]));
     assert_eq!(refused, Err(PkiError::Lint(LintError::Validity)));
 }
 
@@ -322,8 +327,8 @@ fn a_certificate_with_other_bytes_than_those_linted_does_not_leave() {
     let authority = Authority::found();
     let (one, other) = (authority.device(), authority.operator());
     let tbs = |der: &[u8]| crate::envelope::Envelope::open(der).unwrap().signed.to_vec();
-    assert!(issue::Issued::assembled(one.clone(), &tbs(&one)).is_ok());
-    assert_eq!(issue::Issued::assembled(one, &tbs(&other)), Err(PkiError::Altered));
+    assert!(Issued::assembled(one.clone(), &tbs(&one)).is_ok());
+    assert_eq!(Issued::assembled(one, &tbs(&other)), Err(PkiError::Altered));
 }
 
 const URI: &str = "spiffe://wardein.example/klinik-nord/pump-0001";

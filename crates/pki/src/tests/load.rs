@@ -66,7 +66,19 @@ fn what_an_order_cannot_say() {
 
 #[test]
 fn every_code_is_of_its_own() {
-    let codes = [PkiError::Validity, PkiError::Role, PkiError::CaKey, PkiError::Altered, PkiError::Encoding];
-    let codes: std::collections::BTreeSet<_> = codes.iter().map(|error| error.code()).collect();
-    assert_eq!(codes.len(), 5);
+    let errors = [
+        PkiError::Validity,
+        PkiError::Role,
+        PkiError::ServerNames,
+        PkiError::CaKey,
+        PkiError::CaAlgorithm,
+        PkiError::OtherCa,
+        PkiError::NotRecorded,
+        PkiError::Altered,
+        PkiError::Encoding,
+        PkiError::Signing,
+        PkiError::Signature,
+    ];
+    let codes: std::collections::BTreeSet<_> = errors.iter().map(|error| error.code()).collect();
+    assert_eq!(codes.len(), errors.len());
 }

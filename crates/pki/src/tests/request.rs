@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::CsrError;
-use crate::envelope::ECDSA_WITH_SHA256;
 use crate::key::PublicKey;
 use crate::pem::{decode_private_key, encode_private_key};
 use std::process::Command;
@@ -22,6 +21,7 @@ fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
     [&header[..], content].concat()
 }
 
+const ECDSA_WITH_SHA256: [u8; 12] = [0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 const ECDSA_WITH_SHA384: [u8; 12] = [0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
 
 /// A request made by hand, signed by `key` whatever it says.

@@ -1,0 +1,107 @@
+//! Public keys of any algorithm that a CA may have, as certificates carry them.
+
+use crate::der::{BIT_STRING, SEQUENCE, element, write};
+use crate::key::{KeyId, PublicKey};
+use crate::{PkiError, algorithm};
+use rcgen::PublicKeyData;
+use wardein_crypto::{Digest, P256VerifyingKey, P384VerifyingKey, RsaVerifyingKey, VerifyingKey};
+
+/// The public key of a certificate: P-256, P-384 or RSA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectKey(VerifyingKey);
+
+impl SubjectKey {
+    /// The key in a SubjectPublicKeyInfo, DER: a named curve with an uncompressed point (RFC 5480 §2), or RSA of 2048, 3072 or 4096 bits
+    /// with exponent 65537 (RFC 3279 §2.3.1). `None` for any other. Whether a point is on its curve shows when it verifies.
+    pub fn from_spki(spki: &[u8]) -> Option<Self> {
+        let (content, after) = element(spki, SEQUENCE)?;
+        let (_, rest) = element(content, SEQUENCE)?;
+        let algorithm = &content[..content.len() - rest.len()];
+        let (bits, end) = element(rest, BIT_STRING)?;
+        let [0, key @ ..] = bits else { return None };
+        (after.is_empty() && end.is_empty()).then_some(())?;
+        let is_uncompressed = key.first() == Some(&UNCOMPRESSED);
+        let key = match algorithm {
+            _ if algorithm == P256 && is_uncompressed => P256VerifyingKey(key.try_into().ok()?).into(),
+            _ if algorithm == P384 && is_uncompressed => P384VerifyingKey(key.try_into().ok()?).into(),
+            _ if algorithm == RSA => RsaVerifyingKey::from_der(key).ok()?.into(),
+            _ => return None,
+        };
+        Some(Self(key))
+    }
+
+    /// The SubjectPublicKeyInfo, DER.
+    pub fn spki(&self) -> Vec<u8> {
+        let algorithm: &[u8] = match &self.0 {
+            VerifyingKey::P256(_) => &P256,
+            VerifyingKey::P384(_) => &P384,
+            VerifyingKey::Rsa(_) => &RSA,
+        };
+        let bits = write(BIT_STRING, &[&[0], self.0.as_bytes()]);
+        let spki = bits.and_then(|bits| write(SEQUENCE, &[algorithm, &bits]));
+        spki.expect("the longest key, RSA of 4096 bits, has 526 bytes")
+    }
+
+    /// The key that verifies.
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        &self.0
+    }
+
+    /// The key of a CA, which is valid for ten years and more: RSA of 2048 bits is too short for that (SP 800-57 part 1, table 4).
+    pub(crate) fn of_ca(key: VerifyingKey) -> Result<Self, PkiError> {
+        match key {
+            VerifyingKey::Rsa(rsa) if rsa.bits() < MIN_CA_RSA_BITS => Err(PkiError::CaAlgorithm),
+            key => Ok(Self(key)),
+        }
+    }
+
+    /// The key identifier: the leftmost 160 bits of the SHA-256 of the key (RFC 7093 §2, method 1).
+    pub(crate) fn id(&self) -> KeyId {
+        let mut id = [0; 20];
+        id.copy_from_slice(&Digest::of(self.0.as_bytes()).0[..20]);
+        id
+    }
+}
+
+impl From<VerifyingKey> for SubjectKey {
+    fn from(key: VerifyingKey) -> Self {
+        Self(key)
+    }
+}
+
+impl From<&PublicKey> for SubjectKey {
+    fn from(key: &PublicKey) -> Self {
+        Self(VerifyingKey::P256(*key.verifying_key()))
+    }
+}
+
+impl PublicKeyData for SubjectKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        algorithm::writer(self.0.algorithm())
+    }
+}
+
+const MIN_CA_RSA_BITS: usize = 3072;
+
+/// The first byte of an uncompressed point (SEC 1 §2.3.3).
+const UNCOMPRESSED: u8 = 4;
+
+/// `SEQUENCE { id-ecPublicKey, prime256v1 }`.
+const P256: [u8; 21] = [
+    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07,
+];
+
+/// `SEQUENCE { id-ecPublicKey, secp384r1 }`.
+const P384: [u8; 18] = [
+    0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00,
+    0x22,
+];
+
+/// `SEQUENCE { rsaEncryption, NULL }`.
+const RSA: [u8; 15] =
+    [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
