@@ -2,6 +2,7 @@
 
 use crate::home::{self, Home, failed};
 use serde::Serialize;
+use std::sync::Arc;
 use wardein_cli::config::Config;
 use wardein_cli::{
     CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, Failure, Output, PassphraseArgs,
@@ -9,30 +10,47 @@ use wardein_cli::{
 };
 use wardein_crypto::{Secret, SystemEntropy};
 use wardein_custody::{Kind, Opened, Passphrase, Protection, TpmProtection, TpmTarget, open_by_tpm};
-use wardein_engine::port::{Custody, CustodyError, RootKey};
+use wardein_port::{Custody, CustodyError, Pending, RootKey};
 
 /// The custody file, opened, while the authority serves.
-pub(crate) struct Custodian(pub(crate) Opened);
+#[derive(Clone)]
+pub(crate) struct Custodian(Arc<Opened>);
 
 impl Custodian {
+    pub(crate) fn new(opened: Opened) -> Self {
+        Self(Arc::new(opened))
+    }
+
     /// The versions of the root key.
     pub(crate) fn root_keys(&self) -> Vec<RootKey> {
         let copied = |(version, secret): (u32, &Secret<32>)| RootKey { version, secret: secret.duplicate() };
         self.0.keys().map(copied).collect()
     }
+
+    /// Does it on a thread that serves nobody: file locks and syncs take their time, and a TPM more.
+    fn apart<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Opened) -> Result<T, wardein_custody::CustodyError> + Send + 'static,
+    ) -> Pending<'static, Result<T, CustodyError>> {
+        let opened = self.0.clone();
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || act(&opened).map_err(|error| words(&error))).await;
+            done.unwrap_or_else(|_| Err(CustodyError("custody panicked".to_owned())))
+        })
+    }
 }
 
 impl Custody for Custodian {
-    fn keep(&self, key: &RootKey) -> Result<(), CustodyError> {
-        self.0.keep(key.version, &key.secret, &mut SystemEntropy::default()).map_err(|error| words(&error))
+    fn keep(&self, key: RootKey) -> Pending<'_, Result<(), CustodyError>> {
+        self.apart(move |opened| opened.keep(key.version, &key.secret, &mut SystemEntropy::default()))
     }
 
-    fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
-        self.0.keep_only(version, &mut SystemEntropy::default()).map_err(|error| words(&error))
+    fn keep_only(&self, version: u32) -> Pending<'_, Result<(), CustodyError>> {
+        self.apart(move |opened| opened.keep_only(version, &mut SystemEntropy::default()))
     }
 
-    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
-        wardein_custody::copy(self.0.path()).map_err(|error| words(&error))
+    fn wrapped(&self) -> Pending<'_, Result<Vec<u8>, CustodyError>> {
+        self.apart(|opened| wardein_custody::copy(opened.path()))
     }
 }
 

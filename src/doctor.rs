@@ -9,7 +9,6 @@ use wardein_cli::config::Config;
 use wardein_cli::{DoctorArgs, Failure, Output, Record, identity};
 use wardein_client::v1;
 use wardein_custody::Kind;
-use wardein_engine::port::Store;
 use wardein_pki::{CaCertificate, Infrastructure, Issuing, Root, Validity, pem};
 
 /// What was looked at, and how it is.
@@ -169,8 +168,11 @@ fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
             vec![Finding::ok("service", found), time]
         }
         Err(Failure::Unreachable(_)) => {
-            let store = match home.open_store().map(|store| store.last_audit()) {
-                Ok(Ok(last)) => Finding::ok("store", format!("opens, {last} audit entries")),
+            let head = home
+                .open_store()
+                .map(|store| wardein_cli::block_on(async { store.head().await.map_err(failed) }));
+            let store = match head {
+                Ok(Ok(head)) => Finding::ok("store", format!("opens, {} audit entries", head.last_audit)),
                 Ok(Err(error)) => Finding::bad("store", error, "restore it from a backup"),
                 Err(error) => {
                     Finding::bad("store", error, "see whether another process has it open, or restore it")

@@ -1,10 +1,12 @@
 //! An authority's directory: what is where, and how it is opened.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, PassphraseArgs};
 use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
-use wardein_store::{AnyStore, Options};
+use wardein_port::Store;
+use wardein_store::Options;
 
 /// The file that says that a directory is an authority's, or was to become one.
 pub(crate) const MARKER: &str = "wardein-authority";
@@ -40,10 +42,11 @@ impl Home {
     }
 
     /// The store, made where there is none.
-    pub(crate) fn open_store(&self) -> Result<AnyStore, Failure> {
+    pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
         let kind = store_kind(&self.config);
         let path = self.file(kind.file_name());
-        AnyStore::open(kind, &path, &Options::default()).map_err(|error| Failure::file("open", &path, error))
+        wardein_store::open(kind, &path, &Options::default())
+            .map_err(|error| Failure::file("open", &path, error))
     }
 
     /// The key file, where one is configured.

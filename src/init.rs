@@ -12,9 +12,9 @@ use wardein_cli::{Failure, InitArgs, Output, PlaceArgs, identity};
 use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_custody::{Protection, TpmProtection, TpmTarget};
 use wardein_domain::TrustDomain;
-use wardein_engine::Founded;
-use wardein_engine::port::SystemClock;
+use wardein_engine::{Founded, Ports};
 use wardein_pki::{ServerName, pem};
+use wardein_port::SystemClock;
 
 /// What a script learns of a founding.
 #[derive(Serialize)]
@@ -112,9 +112,10 @@ fn found(home: &Home, protection: &Protection, trust_domain: TrustDomain) -> Res
     let no_entropy = |_| Failure::failed("the operating system gave no random bytes");
     let root_key = entropy.secret().map_err(no_entropy)?;
     wardein_custody::create(&home.custody(), protection, &root_key, &mut entropy).map_err(failed)?;
-    let store = home.open_store()?;
-    let founded = wardein_engine::found(&store, &SystemClock, root_key, trust_domain);
-    wardein_cli::block_on(async { founded.await.map_err(failed) })
+    let ports = Ports::new(home.open_store()?, SystemClock);
+    wardein_cli::block_on(async {
+        wardein_engine::found(&ports, root_key, trust_domain).await.map_err(failed)
+    })
 }
 
 /// What stands in the directory beside custody and store.

@@ -13,8 +13,8 @@ use wardein_cli::config::Config;
 use wardein_cli::{Failure, Output, RestoreArgs};
 use wardein_crypto::SystemEntropy;
 use wardein_custody::{Kind, Opened, Protection};
-use wardein_engine::port::SystemClock;
-use wardein_engine::{Engine, Restored, Restoring};
+use wardein_engine::{Engine, Ports, Restored, Restoring};
+use wardein_port::SystemClock;
 
 /// What a script learns of it.
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
     let home = Home::new(founding.beside().to_owned(), config);
     let custody = home.custody();
     wardein_custody::put(&custody, restoring.custody(), &mut SystemEntropy::default()).map_err(failed)?;
-    let custodian = Custodian(open(&custody, &args)?);
+    let custodian = Custodian::new(open(&custody, &args)?);
     let taken_at = restoring.taken_ms() / 1000;
     let restored = apply(&home, restoring, custodian).map_err(|error| told(&error))?;
     write_files(&home, &restored.founded)?;
@@ -88,7 +88,7 @@ fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
 
 /// Fills the store and looks whether it opens. When this returns, it is closed and durable.
 fn apply(home: &Home, restoring: Restoring<impl Read>, custodian: Custodian) -> Result<Restored, Failure> {
-    let store = home.open_store()?;
+    let ports = Ports::new(home.open_store()?, SystemClock);
     let progress = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}; {msg}") {
         progress.set_style(style);
@@ -97,9 +97,11 @@ fn apply(home: &Home, restoring: Restoring<impl Read>, custodian: Custodian) -> 
         progress.set_position(rows);
         progress.set_message(format!("{entries} audit entries"));
     };
-    let applied = restoring.apply(&store, &SystemClock, custodian.root_keys(), tell);
-    let restored = wardein_cli::block_on(async { applied.await.map_err(failed) })?;
-    progress.finish_and_clear();
-    drop(Engine::open_under(store, SystemClock, custodian.root_keys()).map_err(failed)?);
-    Ok(restored)
+    wardein_cli::block_on(async {
+        let applied = restoring.apply(&ports, custodian.root_keys(), tell).await;
+        let restored = applied.map_err(failed)?;
+        progress.finish_and_clear();
+        drop(Engine::open(ports, custodian.root_keys()).await.map_err(failed)?);
+        Ok(restored)
+    })
 }

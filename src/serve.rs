@@ -9,20 +9,27 @@ use tokio::signal::unix::{SignalKind, signal};
 use wardein_cli::config::Config;
 use wardein_cli::{Failure, ServeArgs};
 use wardein_domain::Event;
-use wardein_engine::Engine;
-use wardein_engine::port::SystemClock;
-use wardein_server::{Limits, MeteredStore, Metrics, Rate, Server};
+use wardein_engine::{Engine, Ports};
+use wardein_port::SystemClock;
+use wardein_server::{Limits, Metrics, Rate, Server};
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let home = Home::of_config(&args.config)?;
     let server_config = server_config(&home.config)?;
     logging::start(&home.config.log)?;
-    let custodian = Custodian(home.open_custody(&args.passphrase)?);
+    let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
-    let store = MeteredStore::new(home.open_store()?, metrics.clone());
-    let engine = Engine::open_under(store, SystemClock, custodian.root_keys()).map_err(failed)?;
-    let engine = Arc::new(engine.with_custody(custodian));
-    wardein_cli::block_on(async { engine.resume().await.map_err(failed) })?;
+    let (metered, root_keys) = (metrics.clone(), custodian.root_keys());
+    let ports = Ports {
+        custody: Some(Arc::new(custodian)),
+        meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
+        ..Ports::new(home.open_store()?, SystemClock)
+    };
+    let engine = wardein_cli::block_on(async {
+        let engine = Engine::open(ports, root_keys).await.map_err(failed)?;
+        engine.resume().await.map_err(failed)?;
+        Ok::<_, Failure>(Arc::new(engine))
+    })?;
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
 

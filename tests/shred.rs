@@ -10,8 +10,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use wardein_crypto::{AeadKey, Prk, Secret};
 use wardein_custody::Protection;
-use wardein_engine::port::{Store, Table};
-use wardein_store::{AnyStore, Kind, Options};
+use wardein_port::{Store, Table};
+use wardein_store::{Kind, Options, open};
+use wardein_testkit::{block_on, get};
 
 /// What a sealed value is, as `crates/engine/src/seal.rs` says: format and version, nonce, ciphertext.
 fn opened(key: &Secret<32>, table: Table, row: &[u8], column: &str, sealed: &[u8]) -> Option<Vec<u8>> {
@@ -66,9 +67,9 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-fn row_of(store: &AnyStore, device: &str) -> Option<Vec<u8>> {
+fn row_of(store: &dyn Store, device: &str) -> Option<Vec<u8>> {
     let key = format!("klinik\0{device}");
-    store.get(Table::DeviceKeys, key.as_bytes()).unwrap().map(|row| row.value)
+    block_on(get(store, Table::DeviceKeys, key.as_bytes())).unwrap().map(|row| row.value)
 }
 
 /// How many of the sealed records of a device open.
@@ -119,8 +120,8 @@ fn shred(kind: Kind, name: &str) {
     for _ in 0..3 {
         assert!(proves("pump-1") && proves("pump-2"));
         served.kill();
-        let store = AnyStore::open(kind, &home.join(kind.file_name()), &Options::default()).unwrap();
-        sealed.extend(row_of(&store, "pump-1"));
+        let store = open(kind, &home.join(kind.file_name()), &Options::default()).unwrap();
+        sealed.extend(row_of(&*store, "pump-1"));
         drop(store);
         runtime.block_on(served.start());
     }
@@ -144,9 +145,9 @@ fn shred(kind: Kind, name: &str) {
     }
 
     served.kill();
-    let store = AnyStore::open(kind, &home.join(kind.file_name()), &Options::default()).unwrap();
-    assert!(row_of(&store, "pump-1").is_none());
-    let neighbor = [row_of(&store, "pump-2").unwrap()];
+    let store = open(kind, &home.join(kind.file_name()), &Options::default()).unwrap();
+    assert!(row_of(&*store, "pump-1").is_none());
+    let neighbor = [row_of(&*store, "pump-2").unwrap()];
     drop(store);
     let keys = tenant_keys(&home, &key_file);
     assert_eq!(opening(&keys, "pump-2", &neighbor), 1, "what is read here is what there is to read");

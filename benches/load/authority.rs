@@ -10,11 +10,12 @@ use tokio::sync::oneshot;
 use wardein_client::{Connection, Identity, v1};
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SecretBytes};
 use wardein_domain::{Role, TenantId};
-use wardein_engine::port::{Custody, CustodyError, RootKey, SystemClock};
-use wardein_engine::{Engine, Founded, ServerIdentity, found};
+use wardein_engine::{Engine, Founded, Ports, ServerIdentity, found};
 use wardein_pki::{Csr, pem};
-use wardein_server::{Config, Limits, MeteredStore, Metrics, Rate, ServeError, Server};
-use wardein_store::{AnyStore, Kind, Options};
+use wardein_port::SystemClock;
+use wardein_server::{Config, Limits, Metrics, Rate, ServeError, Server};
+use wardein_store::{Kind, Options};
+use wardein_testkit::MemoryCustody;
 
 /// A running authority in a directory of its own.
 pub(crate) struct Authority {
@@ -49,12 +50,18 @@ impl Authority {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         log_into(directory.path());
         let path = directory.path().join(Kind::Sqlite.file_name());
-        let store = AnyStore::open(Kind::Sqlite, &path, &Options::default()).unwrap();
-        let key = || Secret::copied_from(&[7; 32]);
-        let founded = found(&store, &SystemClock, key(), "load.test".parse().unwrap()).await.unwrap();
+        let store = wardein_store::open(Kind::Sqlite, &path, &Options::default()).unwrap();
+        let custody = MemoryCustody::of(ROOT_KEY);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let store = MeteredStore::new(store, metrics.clone());
-        let engine = Arc::new(Engine::open(store, SystemClock, key()).unwrap().with_custody(Unkept));
+        let metered = metrics.clone();
+        let ports = Ports {
+            custody: Some(Arc::new(custody.clone())),
+            meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
+            ..Ports::new(store, SystemClock)
+        };
+        let key = Secret::copied_from(&ROOT_KEY);
+        let founded = found(&ports, key, "load.test".parse().unwrap()).await.unwrap();
+        let engine = Arc::new(Engine::open(ports, custody.root_keys()).await.unwrap());
         let names = vec!["127.0.0.1".parse().unwrap()];
         let twin = engine.issue_server_identity(&names).await.unwrap();
         let infrastructure_ca = engine.infrastructure_ca().to_vec();
@@ -102,23 +109,6 @@ impl Authority {
     }
 }
 
-/// Custody of a root key that ends with the process.
-struct Unkept;
-
-impl Custody for Unkept {
-    fn keep(&self, _: &RootKey) -> Result<(), CustodyError> {
-        Ok(())
-    }
-
-    fn keep_only(&self, _: u32) -> Result<(), CustodyError> {
-        Ok(())
-    }
-
-    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
-        Ok(Vec::new())
-    }
-}
-
 /// Logs as the binary does by default: what a call's log line costs belongs to the call.
 fn log_into(directory: &Path) {
     let file = File::create(directory.join("log")).unwrap();
@@ -126,11 +116,19 @@ fn log_into(directory: &Path) {
     tracing_subscriber::fmt().with_env_filter(level).with_ansi(false).with_writer(Mutex::new(file)).init();
 }
 
-/// A tenant, with the platform and the station that put the load on.
+/// A tenant, with the platform and the station that put the load on; the platform may have payloads opened.
 pub(crate) async fn operators(admin: &Connection, tenant: &TenantId) -> [Operator; 2] {
     let request = v1::CreateTenantRequest { tenant: tenant.to_string() };
     admin.admin().create_tenant(request).await.unwrap();
-    [issue(admin, tenant, Role::Platform).await, issue(admin, tenant, Role::Station).await]
+    let operators = [issue(admin, tenant, Role::Platform).await, issue(admin, tenant, Role::Station).await];
+    let grant = v1::Grant {
+        tenant: tenant.to_string(),
+        platform: format!("load-{}", Role::Platform),
+        right: "open".to_owned(),
+        ..v1::Grant::default()
+    };
+    admin.admin().add_grant(v1::AddGrantRequest { grant: Some(grant) }).await.unwrap();
+    operators
 }
 
 async fn issue(admin: &Connection, tenant: &TenantId, role: Role) -> Operator {
@@ -148,3 +146,5 @@ async fn issue(admin: &Connection, tenant: &TenantId, role: Role) -> Operator {
     let key = pem::encode_private_key(pkcs8.expose()).unwrap();
     Operator { certificates: issued.certificate_pem.into_bytes(), key }
 }
+
+const ROOT_KEY: [u8; 32] = [7; 32];

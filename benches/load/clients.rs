@@ -60,6 +60,12 @@ impl Clients {
         (results, started.elapsed())
     }
 
+    /// Runs `work` on one connection; what came of it.
+    pub(crate) fn alone<T, F: Future<Output = T>>(&self, work: impl FnOnce(Connection) -> F) -> T {
+        let (runtime, connections) = &self.0[0];
+        runtime.block_on(work(connections[0].clone()))
+    }
+
     /// Checks a second, for `time`, of devices that follow one another in no order of memory.
     pub(crate) fn check(&self, requests: &[v1::CheckRequest], time: Duration) -> f64 {
         let end = Instant::now() + time;

@@ -25,11 +25,12 @@ use wardein_proto::v1;
 use wardein_proto::v1::device_service_server::{DeviceService, DeviceServiceServer};
 use wardein_proto::v1::trust_service_server::{TrustService, TrustServiceServer};
 
-/// What it answers, whatever is asked.
+/// What it answers, to everyone alike.
 #[derive(Clone)]
 pub(crate) struct Echo {
     pub(crate) checked: v1::CheckResponse,
     pub(crate) proved: v1::ProveResponse,
+    pub(crate) certified: v1::ProveResponse,
 }
 
 #[async_trait]
@@ -66,8 +67,10 @@ impl DeviceService for Echo {
         Err(Status::unimplemented("not measured"))
     }
 
-    async fn prove(&self, _: Request<v1::ProveRequest>) -> Result<Response<v1::ProveResponse>, Status> {
-        Ok(Response::new(self.proved.clone()))
+    async fn prove(&self, asked: Request<v1::ProveRequest>) -> Result<Response<v1::ProveResponse>, Status> {
+        let is_certificate = asked.get_ref().action == "certificate";
+        let reply = if is_certificate { &self.certified } else { &self.proved };
+        Ok(Response::new(reply.clone()))
     }
 
     async fn prove_by_signature(

@@ -3,14 +3,18 @@
 use crate::clients::{Clients, IN_FLIGHT, cores};
 use std::convert::Infallible;
 use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wardein_client::v1;
 use wardein_client::v1::enroll_stream_request::Step;
 use wardein_client::v1::enroll_stream_response::Result as Answer;
-use wardein_crypto::{P256VerifyingKey, SystemEntropy, Tag};
-use wardein_ddkg::device::{DeviceState, Enrolling, InFlight};
+use wardein_crypto::{Entropy, P256SigningKey, P256VerifyingKey, SystemEntropy, Tag};
+use wardein_ddkg::device::{ChallengeAsk, Clock, DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, EnrollReply};
-use wardein_ddkg::{Attributes, AuthorityShare, Challenge, DeviceName, Purposes, Recipe, Suite};
+use wardein_ddkg::{
+    AttributeDigests, Attributes, AuthorityShare, Challenge, DeviceName, Purposes, Recipe, Suite,
+};
 use wardein_domain::{Action, Purpose, Schedule, TenantId};
+use wardein_pki::Csr;
 
 /// All devices that are enrolled.
 pub(crate) struct Fleet {
@@ -27,6 +31,12 @@ pub(crate) struct Proofs {
     in_flight: Vec<InFlight>,
     /// Challenges a second while they were taken.
     pub(crate) challenges: f64,
+}
+
+/// What devices ask for by their proofs.
+pub(crate) struct Asked {
+    action: Action,
+    body: Vec<u8>,
 }
 
 impl Fleet {
@@ -86,7 +96,7 @@ impl Fleet {
     }
 
     /// One proof of each of `count` devices from the `first` on, under challenges that are taken here.
-    pub(crate) fn prepare(&mut self, clients: &Clients, first: usize, count: usize) -> Proofs {
+    pub(crate) fn prepare(&mut self, clients: &Clients, first: usize, count: usize, asked: &Asked) -> Proofs {
         let devices = &mut self.devices[first..first + count];
         let asks: Vec<_> = devices.iter_mut().map(DeviceState::ask_challenge).collect();
         let names: Vec<_> = devices.iter().map(|device| device.device().clone()).collect();
@@ -105,26 +115,8 @@ impl Fleet {
         let challenges = count as f64 / took.as_secs_f64();
         let offers = in_order(offers.into_iter().flatten().collect());
         let measured = self.attributes.digests();
-        let action: Action = "authenticate".parse().unwrap();
         let work = devices.iter_mut().zip(asks).zip(offers).collect();
-        let proofs = parallel(work, |((device, ask), offer): ((&mut DeviceState, _), _)| {
-            let (entropy, offer) = (&mut SystemEntropy::default(), offered(offer));
-            let proof = device.prove(ask, &offer, &measured, action.clone(), b"", entropy).unwrap();
-            let (request, in_flight) = proof.save(|_| Ok::<_, Infallible>(())).unwrap();
-            let request = v1::ProveRequest {
-                tenant: request.device.tenant.to_string(),
-                device_id: request.device.device.to_string(),
-                challenge: request.challenge.as_bytes().to_vec(),
-                device_nonce: request.nonce.to_vec(),
-                generation: request.generation,
-                epoch: request.epoch,
-                number: request.number,
-                action: request.action.to_string(),
-                body: Vec::new(),
-                mac: request.mac.0.to_vec(),
-            };
-            (request, in_flight)
-        });
+        let proofs = parallel(work, |((device, ask), offer)| asked.prove(device, ask, offer, &measured));
         let (requests, in_flight) = proofs.into_iter().unzip();
         Proofs { first, requests, in_flight, challenges }
     }
@@ -135,11 +127,101 @@ impl Fleet {
         let replies = in_order(replies);
         assert_eq!(replies.len(), proofs.in_flight.len());
         for ((device, in_flight), reply) in devices.zip(proofs.in_flight).zip(replies) {
-            let ack = Tag(reply.ack.try_into().unwrap());
-            let reply = AckedReply { server_time: reply.server_time, ack, body: reply.body };
-            device.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, Infallible>(())).unwrap();
+            believe(device, in_flight, reply);
         }
     }
+
+    /// `count` proofs of the one device `number`, in the order of their challenges, which are taken here.
+    pub(crate) fn prepare_alone(&mut self, clients: &Clients, number: usize, count: usize) -> Proofs {
+        let (device, measured) = (&mut self.devices[number], self.attributes.digests());
+        let (asked, started) = (Asked::authenticate(), Instant::now());
+        let proofs = clients.alone(|connection| async move {
+            let (mut client, mut proofs) = (connection.device(), Vec::with_capacity(count));
+            let (tenant, device_id) =
+                (device.device().tenant.to_string(), device.device().device.to_string());
+            let request = v1::GetChallengeRequest { tenant, device_id };
+            for _ in 0..count {
+                let ask = device.ask_challenge();
+                let offer = client.get_challenge(request.clone()).await.unwrap().into_inner();
+                proofs.push(asked.prove(device, ask, offer, &measured));
+            }
+            proofs
+        });
+        let (requests, in_flight) = proofs.into_iter().unzip();
+        let challenges = count as f64 / started.elapsed().as_secs_f64();
+        Proofs { first: number, requests, in_flight, challenges }
+    }
+
+    /// The one device checks the replies that there are, as it would.
+    pub(crate) fn acknowledge_alone(&mut self, proofs: Proofs, replies: Vec<(usize, v1::ProveResponse)>) {
+        let device = &mut self.devices[proofs.first];
+        let mut in_flight: Vec<_> = proofs.in_flight.into_iter().map(Some).collect();
+        for (index, reply) in replies {
+            believe(device, in_flight[index].take().unwrap(), reply);
+        }
+    }
+
+    /// `count` payloads that the device `number` seals, to be opened.
+    pub(crate) fn seal_alone(&mut self, number: usize, count: usize) -> Vec<v1::OpenRequest> {
+        let (device, entropy) = (&mut self.devices[number], &mut SystemEntropy::default());
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut seal = || {
+            let clock = Clock { elapsed: 0, wall: Some(wall) };
+            let sealed = device.seal(clock, b"load", &[7; PAYLOAD], entropy).unwrap();
+            let sealed = sealed.save(|_| Ok::<_, Infallible>(())).unwrap();
+            v1::OpenRequest {
+                sealed: sealed.encode(),
+                additional_data: b"load".to_vec(),
+                reason: "load".to_owned(),
+                idempotency_key: entropy.array::<16>().unwrap().to_vec(),
+            }
+        };
+        (0..count).map(|_| seal()).collect()
+    }
+}
+
+impl Asked {
+    pub(crate) fn authenticate() -> Self {
+        Self { action: "authenticate".parse().unwrap(), body: Vec::new() }
+    }
+
+    /// A certificate, by one request for all devices: what their keys cost them is no matter of the authority.
+    pub(crate) fn certificate() -> Self {
+        let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
+        let body = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
+        Self { action: "certificate".parse().unwrap(), body }
+    }
+
+    fn prove(
+        &self,
+        device: &mut DeviceState,
+        ask: ChallengeAsk,
+        offer: v1::GetChallengeResponse,
+        measured: &AttributeDigests,
+    ) -> (v1::ProveRequest, InFlight) {
+        let (entropy, offer) = (&mut SystemEntropy::default(), offered(offer));
+        let proof = device.prove(ask, &offer, measured, self.action.clone(), &self.body, entropy).unwrap();
+        let (request, in_flight) = proof.save(|_| Ok::<_, Infallible>(())).unwrap();
+        let request = v1::ProveRequest {
+            tenant: request.device.tenant.to_string(),
+            device_id: request.device.device.to_string(),
+            challenge: request.challenge.as_bytes().to_vec(),
+            device_nonce: request.nonce.to_vec(),
+            generation: request.generation,
+            epoch: request.epoch,
+            number: request.number,
+            action: request.action.to_string(),
+            body: self.body.clone(),
+            mac: request.mac.0.to_vec(),
+        };
+        (request, in_flight)
+    }
+}
+
+fn believe(device: &mut DeviceState, in_flight: InFlight, reply: v1::ProveResponse) {
+    let ack = Tag(reply.ack.try_into().unwrap());
+    let reply = AckedReply { server_time: reply.server_time, ack, body: reply.body };
+    device.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, Infallible>(())).unwrap();
 }
 
 fn finish(begun: Enrolling, answer: Answer) -> (DeviceState, Step) {
@@ -156,7 +238,7 @@ fn finish(begun: Enrolling, answer: Answer) -> (DeviceState, Step) {
         signature: reply.signature,
         confirmation: Tag(reply.authority_confirmation.try_into().unwrap()),
     };
-    let mut device = begun.finish(&reply, Purposes::of([Purpose::Proof])).unwrap();
+    let mut device = begun.finish(&reply, Purposes::of([Purpose::Proof, Purpose::Data])).unwrap();
     let confirmation = device.confirmation().unwrap().save(|_| Ok::<_, Infallible>(())).unwrap();
     let step = Step::Confirm(v1::ConfirmRequest {
         device_id: confirmation.device.device.to_string(),
@@ -195,3 +277,6 @@ fn parallel<T: Send, R: Send>(work: Vec<T>, map: impl Fn(T) -> R + Sync) -> Vec<
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
 }
+
+/// Bytes of a payload that is sealed: a reading with its units.
+const PAYLOAD: usize = 64;

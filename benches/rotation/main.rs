@@ -15,7 +15,7 @@ mod fleet;
 
 use authority::{Authority, operators};
 use clients::{CONNECTIONS, Clients, cores, runtime};
-use fleet::Fleet;
+use fleet::{Asked, Fleet};
 use std::time::{Duration, Instant};
 use wardein_client::{Settings, connect, v1};
 use wardein_domain::TenantId;
@@ -105,7 +105,7 @@ impl Load {
         let done = std::thread::scope(|scope| {
             let worker = scope.spawn(work);
             while !worker.is_finished() {
-                let requests = self.fleet.prepare(&self.platforms, self.next, PROOFS);
+                let requests = self.fleet.prepare(&self.platforms, self.next, PROOFS, &Asked::authenticate());
                 let began = Instant::now();
                 let (replies, _) = self.platforms.prove(&requests.requests, 1);
                 spent += began.elapsed();

@@ -9,6 +9,7 @@
     reason = "it measures, states its expectations so, and prints"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wardein_attest::{EkDigest, PcrSelection};
 use wardein_crypto::tpm::HashAlgorithm;
@@ -17,11 +18,11 @@ use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::SignatureClaim;
 use wardein_domain::Role;
 use wardein_engine::{
-    Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Quote, SignedRequest, TpmActivation, TpmEvidence,
-    found,
+    Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Ports, Quote, SignedRequest, TpmActivation,
+    TpmEvidence, found,
 };
 use wardein_pki::{Csr, PublicKey};
-use wardein_testkit::{MemoryStore, SoftTpm, TestClock};
+use wardein_testkit::{MemoryCustody, MemoryStore, SoftTpm, TestClock};
 
 const STATE: [(u8, [u8; 32]); 4] = [(0, [1; 32]), (2, [2; 32]), (4, [3; 32]), (7, [4; 32])];
 
@@ -60,18 +61,18 @@ async fn main() {
 }
 
 struct World {
-    engine: Engine<MemoryStore, TestClock>,
+    engine: Engine,
     admin: Caller,
     station: Caller,
 }
 
 impl World {
     async fn found(devices: usize) -> Self {
-        let (store, clock) = (MemoryStore::new(), TestClock::at(1_790_000_000));
-        let key = || Secret::copied_from(&[7; 32]);
-        let founded = found(&store, &clock, key(), "wardein.example".parse().unwrap()).await.unwrap();
+        let ports = Ports::new(Arc::new(MemoryStore::new()), TestClock::at(1_790_000_000));
+        let key = Secret::copied_from(&[7; 32]);
+        let founded = found(&ports, key, "wardein.example".parse().unwrap()).await.unwrap();
         let admin = Caller { principal: founded.admin.clone(), request_id: "bench".into() };
-        let engine = Engine::open(store, clock, key()).unwrap();
+        let engine = Engine::open(ports, MemoryCustody::of([7; 32]).root_keys()).await.unwrap();
         engine.create_tenant(&admin, tenant()).await.unwrap();
         let own = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
         let order = OperatorOrder {
@@ -110,10 +111,10 @@ impl World {
             })
             .collect();
         let begun = Instant::now();
-        let challenges: Vec<_> = evidence
-            .iter()
-            .map(|one| self.engine.begin_tpm_enrollment(&self.station, one).unwrap())
-            .collect();
+        let mut challenges = Vec::new();
+        for one in &evidence {
+            challenges.push(self.engine.begin_tpm_enrollment(&self.station, one).await.unwrap());
+        }
         let first = begun.elapsed();
         let answers: Vec<_> = tpms
             .iter_mut()

@@ -6,15 +6,14 @@ mod rekey;
 
 pub(crate) use certificate::Certifying;
 
-use crate::engine::Engine;
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store};
-use crate::rules::Rules;
+use crate::kernel::{Engine, Error, Kind, Stop, Tx};
+use crate::project::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{Action, Event};
 use wardein_pki::Csr;
+use wardein_port::Change;
 
 /// An action with its body, judged (DDKG-1 §8).
 pub(crate) enum Ask {
@@ -69,8 +68,13 @@ impl Ask {
     }
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
-    pub(crate) fn perform(&self, ask: &Ask, performing: Performing<'_>) -> Result<Done, Error> {
+impl Engine {
+    pub(crate) fn perform(
+        &self,
+        tx: &mut Tx<'_>,
+        ask: &Ask,
+        performing: Performing<'_>,
+    ) -> Result<Done, Stop> {
         let nothing = |event| Done { event, detail: String::new(), reply: Vec::new() };
         match ask {
             Ask::Authenticate => Ok(nothing(Event::DeviceAuthenticated)),
@@ -80,10 +84,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
             Ask::Certificate(csr) => {
                 let Performing { name, rules, now, change, .. } = performing;
-                self.issue_certificate(csr, Certifying { name, rules, now, assurance: None, change })
+                Ok(self.issue_certificate(
+                    tx,
+                    csr,
+                    Certifying { name, rules, now, assurance: None, change },
+                )?)
             }
-            Ask::Rekey(ask) => rekey::rekey(ask, performing),
-            Ask::Attributes(attributes) => attributes::announce(attributes, performing),
+            Ask::Rekey(ask) => Ok(rekey::rekey(tx, ask, performing)?),
+            Ask::Attributes(attributes) => Ok(attributes::announce(attributes, performing)?),
         }
     }
 }

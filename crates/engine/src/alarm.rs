@@ -1,37 +1,36 @@
 //! Clone alarms: whatever shows two holders of one device's state, it ends alike.
 
-use crate::engine::Engine;
-use crate::error::Error;
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::Recording;
+use crate::kernel::{Engine, Stop, Tx};
 use crate::provisioning::target;
-use crate::rows::{self, Written};
+use crate::rows;
 use std::fmt;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Outcome, Profile};
+use wardein_port::{Change, Table};
 
-impl<S: Store, C: Clock> Engine<S, C> {
-    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so. The directory takes in what was written once it
-    /// is committed.
+impl Engine {
+    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so.
     pub(crate) fn clone_alarm(
         &self,
+        tx: &mut Tx<'_>,
         request_id: &str,
         name: &DeviceName,
         now_ms: u64,
         sign: &'static str,
         evidence: impl fmt::Display,
-    ) -> Result<(Change, Written), Error> {
+    ) -> Result<Change, Stop> {
         let key = rows::device_key(name);
-        let (version, mut row) = self.device_row(name)?;
-        let profile = self.directory.profile(&name.tenant, &rows::word("profile", &row.profile)?);
+        let (version, mut row) = self.device_row(tx, name)?;
+        let profile = self.memory.profile(&name.tenant, &rows::word("profile", &row.profile)?);
         let quarantines = profile.unwrap_or(Profile::DEFAULT).quarantines_clones();
         let mut change = Change::default();
-        let mut written = None;
         let is_trusted = row.state == DeviceState::Active.as_str();
         if quarantines && is_trusted {
             row.state = DeviceState::Quarantined.to_string();
             row.state_reason = Some(format!("clone suspected: {sign}"));
             change.update(Table::Device, key, version, rows::encode(&row)?);
-            written = Some((version + 1, row));
+            self.touch_keys(tx, &mut change, name)?;
         }
         let outcome = Outcome::Refused("clone-suspected");
         let entry =
@@ -39,10 +38,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let entry = entry.in_tenant(&name.tenant).with(evidence);
         // Once it is out of trust, a further alarm changes nothing, and is in the log alone: its history is not to grow without end.
         if is_trusted {
-            change.record_on(name, &entry)?
+            change.record_on(tx.draw(), name, &entry)?
         } else {
             change.record(&entry)?
         }
-        Ok((change, written))
+        Ok(change)
     }
 }

@@ -1,16 +1,17 @@
 //! The audit log: entries in every change, refusals of authenticated callers, and reading it.
 
 use crate::api::{Caller, Page};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::history;
+use crate::kernel::{Decision, Draw, Engine, Error, Kind};
 use crate::rows::{self, AuditRow};
+use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, AuditEntry, DeviceId, Event, Method, Outcome, TenantId};
+use wardein_port::{Change, Table};
 
 /// How many entries are looked at for one page, so that a search for a rare device ends.
 const SCANNED: usize = 10_000;
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Records that a call of an authenticated caller was refused. A failure to record it is returned: the edge then answers
     /// that it is unavailable, since no refusal may go unseen.
     pub async fn record_refusal(&self, caller: &Caller, method: Method, error: &Error) -> Result<(), Error> {
@@ -47,7 +48,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let (mut next, mut scanned) = (from.max(1), 0);
         let mut entries = Vec::new();
         while scanned < SCANNED {
-            let page = self.store.audit(next, Page::MAX)?;
+            let page = self.store.audit(next, Page::MAX).await?;
             if page.is_empty() {
                 return Ok((entries, 0));
             }
@@ -94,24 +95,49 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     /// Refuses a tenant that is not there, or not the caller's to see: the two look alike.
     pub(crate) fn require_tenant(&self, caller: &Caller, tenant: &TenantId) -> Result<(), Error> {
-        let is_seen = caller.principal.may_see(tenant) && self.directory.has_tenant(tenant);
+        let is_seen = caller.principal.may_see(tenant) && self.memory.has_tenant(tenant);
         is_seen.then_some(()).ok_or_else(|| Error::no_tenant(tenant))
     }
 
     pub(crate) async fn record(&self, entry: AuditEntry) -> Result<(), Error> {
-        self.transact(|| {
+        self.transact(|_| {
             let mut change = Change::default();
             change.record(&entry)?;
-            Ok(Decision { change, answer: () })
+            Ok(Decision::new(change, ()))
         })
         .await
     }
 }
 
-impl Change {
+/// What puts a decision on record.
+pub(crate) trait Recording {
     /// Adds an audit entry.
-    pub(crate) fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
+    fn record(&mut self, entry: &AuditEntry) -> Result<(), Error>;
+
+    /// Adds an audit entry about a device, to the log and to the device's history.
+    fn record_on(
+        &mut self,
+        draw: &mut Draw<'_>,
+        device: &DeviceName,
+        entry: &AuditEntry,
+    ) -> Result<(), Error>;
+}
+
+impl Recording for Change {
+    fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
         self.audit.push(encode(entry)?);
+        Ok(())
+    }
+
+    fn record_on(
+        &mut self,
+        draw: &mut Draw<'_>,
+        device: &DeviceName,
+        entry: &AuditEntry,
+    ) -> Result<(), Error> {
+        let value = encode(entry)?;
+        self.insert(Table::History, history::key(draw, device, entry)?, value.clone());
+        self.audit.push(value);
         Ok(())
     }
 }

@@ -1,14 +1,14 @@
 //! The authority's own keys, opened: the CAs that it issues with, the identity key, the challenge key.
 
 use crate::api::TrustBundle;
-use crate::error::Error;
-use crate::port::Table;
+use crate::kernel::Error;
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use crate::seal::{Keyring, Place};
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::ChallengeKey;
 use wardein_domain::TrustDomain;
 use wardein_pki::{InfrastructureCa, IssuingCa, pem};
+use wardein_port::Table;
 
 pub(crate) struct Authority {
     pub(crate) trust_domain: TrustDomain,

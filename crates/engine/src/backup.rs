@@ -6,13 +6,11 @@
 pub(crate) mod form;
 
 use crate::api::Caller;
-use crate::engine::Engine;
-use crate::error::{Error, Kind};
-use crate::port::{Clock, MAX_KEY, MAX_VALUE, Snapshot, Store, Table};
+use crate::kernel::{Draw, Engine, Error, Kind};
 use crate::upkeep::Busy;
 use form::{Head, Item, Sealer};
-use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_domain::{Event, Outcome};
+use wardein_port::{MAX_KEY, MAX_VALUE, Snapshot, Table};
 
 /// A backup under way. Where it is dropped, it is given up.
 pub struct Backup {
@@ -49,7 +47,7 @@ pub struct BackupPart {
     pub is_last: bool,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Begins a backup, which is on record before anything of it leaves. It is given up with `backup-too-slow` when the store had to
     /// keep more than `most_held` bytes for its sake.
     pub async fn begin_backup(&self, caller: &Caller, most_held: u64) -> Result<Backup, Error> {
@@ -63,9 +61,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
                     "this store cannot hold a moment while it is written to; stop the service and copy its directory whole";
                 Error::new(Kind::Precondition, "store-without-snapshots", message)
             })?;
-            let custody = self.custody()?.wrapped()?;
-            let (ring, no_entropy) = (self.root(), |_| Error::internal("no entropy for a backup"));
-            let id = SystemEntropy::default().array().map_err(no_entropy)?;
+            let custody = self.custody()?.wrapped().await?;
+            let ring = self.root.ring();
+            let id = Draw::new(&*self.entropy).public()?;
             let head = Head { root_version: ring.newest(), taken_ms, id, custody }.encode()?;
             let sealer = Sealer::new(&ring, ring.newest(), &head)?;
             (snapshot, sealer, head)

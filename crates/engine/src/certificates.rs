@@ -1,16 +1,16 @@
 //! Certificates on record.
 
 use crate::api::{Caller, Certificate, Page, Paged};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::rows::{self, CertificateRow};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceId, Event, Outcome, Reason, Serial, TenantId};
+use wardein_port::{Change, Table};
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// The certificates of a tenant, optionally of one device.
-    pub fn list_certificates(
+    pub async fn list_certificates(
         &self,
         caller: &Caller,
         tenant: TenantId,
@@ -29,6 +29,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             row.revoked = self.revocation(&device, row.issued_at, row.revoked);
             certificate(device, serial, row).map(Some)
         })
+        .await
     }
 
     /// Revokes one certificate: trust queries by it are answered accordingly at once. Revoking twice is fine.
@@ -41,9 +42,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<(), Error> {
         self.require_tenant(caller, &tenant)?;
         let revoked_at = self.now();
-        self.transact(|| {
+        self.transact(|tx| {
             let FoundCertificate { name, key, version, mut row } = self
-                .find_certificate(&serial)?
+                .find_certificate(tx, &serial)?
                 .filter(|found| found.name.tenant == tenant)
                 .ok_or_else(|| {
                     let message = format_args!("there is no certificate {serial} in tenant {tenant}");
@@ -56,9 +57,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let target = crate::provisioning::target(&name);
                 let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
                 let entry = entry.in_tenant(&tenant).with(format_args!("serial {serial}: {reason}"));
-                change.record_on(&name, &entry)?;
+                change.record_on(tx.draw(), &name, &entry)?;
             }
-            Ok(Decision { change, answer: () })
+            Ok(Decision::new(change, ()))
         })
         .await
     }
@@ -70,17 +71,21 @@ impl<S: Store, C: Clock> Engine<S, C> {
         issued_at: u64,
         revoked: Option<(u64, String)>,
     ) -> Option<(u64, String)> {
-        let readmitted_at = self.directory.device(device).map_or(0, |known| known.readmitted_at);
+        let readmitted_at = self.memory.device(device).map_or(0, |known| known.readmitted_at);
         let is_before = readmitted_at != 0 && issued_at <= readmitted_at;
         revoked.or_else(|| is_before.then(|| (readmitted_at, "the device was readmitted".to_owned())))
     }
 
     /// A device's certificate by its serial.
-    pub(crate) fn find_certificate(&self, serial: &Serial) -> Result<Option<FoundCertificate>, Error> {
-        let Some(found) = self.store.get(Table::Serial, serial.as_bytes())? else { return Ok(None) };
+    pub(crate) fn find_certificate(
+        &self,
+        tx: &Tx<'_>,
+        serial: &Serial,
+    ) -> Result<Option<FoundCertificate>, Stop> {
+        let Some(found) = tx.get(Table::Serial, serial.as_bytes())? else { return Ok(None) };
         // An operator's serial leads elsewhere.
         let Some((name, _)) = rows::parse_certificate_key(&found.value) else { return Ok(None) };
-        let row = rows::load(&self.store, Table::Certificate, &found.value)?;
+        let row = tx.row(Table::Certificate, &found.value)?;
         Ok(row.map(|(version, row)| FoundCertificate { name, key: found.value, version, row }))
     }
 }

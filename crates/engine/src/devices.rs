@@ -1,28 +1,29 @@
 //! Devices as administrators see and set them.
 
 use crate::api::{Caller, Device, DeviceFilter, Page, Paged};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::Recording;
+use crate::kernel::SCANNED;
+use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
 use crate::rows::{self, DeviceRow};
-use crate::tenants::SCANNED;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceState, Event, Outcome, Reason, RekeyGate, TenantId};
+use wardein_port::{Change, Table};
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// One device of a tenant that the caller may see.
-    pub fn get_device(&self, caller: &Caller, name: DeviceName) -> Result<Device, Error> {
+    pub async fn get_device(&self, caller: &Caller, name: DeviceName) -> Result<Device, Error> {
         self.require_tenant(caller, &name.tenant)?;
-        let key = rows::device_key(&name);
-        let (_, row): (u64, DeviceRow) =
-            rows::load(&self.store, Table::Device, &key)?.ok_or_else(|| Error::no_device(&name))?;
-        self.device(name, row)
+        self.look(|tx| {
+            let (_, row) = self.device_row(tx, &name)?;
+            self.device(tx, name.clone(), row)
+        })
+        .await
     }
 
     /// The devices of a tenant in order of their ids, those that `filter` lets through. A page looks at a bounded number of devices:
     /// it may hold fewer than were asked for and still name a next one.
-    pub fn list_devices(
+    pub async fn list_devices(
         &self,
         caller: &Caller,
         tenant: TenantId,
@@ -31,18 +32,22 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<Paged<Device>, Error> {
         self.require_tenant(caller, &tenant)?;
         let most = if filter.opens_keys() { OPENED } else { SCANNED };
-        self.page_within(most, Table::Device, &rows::tenant_prefix(&tenant), &page, |key, value| {
-            let row: DeviceRow = rows::decode(Table::Device, value)?;
+        let prefix = rows::tenant_prefix(&tenant);
+        let mut pager = self.pager(Table::Device, &prefix, &page, most)?;
+        while let Some((key, row)) = pager.next().await? {
+            let row: DeviceRow = rows::decode(Table::Device, &row.value)?;
             if !filter.lets_row_through(&row) {
-                return Ok(None);
+                continue;
             }
             let name =
-                rows::parse_device_key(key).ok_or_else(|| Error::internal("a device's key is damaged"))?;
-            Ok(Some(self.device(name, row)?).filter(|device| filter.lets_through(device)))
-        })
+                rows::parse_device_key(&key).ok_or_else(|| Error::internal("a device's key is damaged"))?;
+            let device = self.look(|tx| self.device(tx, name.clone(), row.clone())).await?;
+            pager.keep(Some(device).filter(|device| filter.lets_through(device)));
+        }
+        Ok(pager.done())
     }
 
-    /// Suspends, resumes, quarantines, retires or revokes a device; trust follows at once. Asking for the state that it is in is fine.
+    /// Suspends, resumes, quarantines, retires or revokes a device; trust follows at once. Asking for its present state changes nothing.
     pub async fn set_device_state(
         &self,
         caller: &Caller,
@@ -51,39 +56,35 @@ impl<S: Store, C: Clock> Engine<S, C> {
         reason: Reason,
     ) -> Result<Device, Error> {
         self.require_tenant(caller, &name.tenant)?;
-        let key = rows::device_key(&name);
-        let (version, row) = self
-            .transact(|| {
-                let (version, mut row): (u64, DeviceRow) =
-                    rows::load(&self.store, Table::Device, &key)?.ok_or_else(|| Error::no_device(&name))?;
-                let from: DeviceState = rows::word("device state", &row.state)?;
-                from.may_be_set_to(state)
-                    .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
-                let mut change = Change::default();
-                if from == state {
-                    return Ok(Decision { change, answer: (version, row) });
-                }
-                row.state = state.to_string();
-                row.state_reason = Some(reason.to_string());
-                change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
-                let entry = self.entry(caller, Event::DeviceStateSet, target(&name), Outcome::Done);
-                let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}"));
-                change.record_on(&name, &entry)?;
-                Ok(Decision { change, answer: (version + 1, row) })
-            })
-            .await?;
-        self.directory.put_device(&name, version, &row)?;
-        self.device(name, row)
+        let decide = |tx: &mut Tx<'_>| {
+            let (version, mut row) = self.device_row(tx, &name)?;
+            let from: DeviceState = rows::word("device state", &row.state)?;
+            from.may_be_set_to(state)
+                .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
+            if from == state {
+                return Ok(Decision::unchanged(self.device(tx, name.clone(), row)?));
+            }
+            row.state = state.to_string();
+            row.state_reason = Some(reason.to_string());
+            let mut change = Change::default();
+            change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
+            self.touch_keys(tx, &mut change, &name)?;
+            let entry = self.entry(caller, Event::DeviceStateSet, target(&name), Outcome::Done);
+            let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}"));
+            change.record_on(tx.draw(), &name, &entry)?;
+            Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
+        };
+        self.transact_on(&name, |_| Ok(()), decide).await
     }
 
-    pub(crate) fn device(&self, name: DeviceName, row: DeviceRow) -> Result<Device, Error> {
-        let keys = self.load_keys(&name)?;
-        let record = keys.as_ref().map(|(_, keys)| &keys.record);
+    pub(crate) fn device(&self, tx: &mut Tx<'_>, name: DeviceName, row: DeviceRow) -> Result<Device, Stop> {
+        let keys = self.load_keys(tx, &name)?.map(|held| held.keys);
+        let record = keys.as_ref().map(|keys| &keys.record);
         let profile = rows::word("profile", &row.profile)?;
-        let rules = self.directory.rules.rules(&name.tenant, &profile).unwrap_or_default();
+        let rules = self.memory.rules(&name.tenant, &profile).unwrap_or_default();
         let rotation = rules.rotation.and(row.rotation.into());
         let parse = |text: &Option<String>| text.clone();
-        let signing = self.signature_key(&name)?.map(|(_, row)| row);
+        let signing = self.signature_key(tx, &name)?.map(|(_, row)| row);
         let seen = signing.as_ref().map(|row| row.last_seen);
         Ok(Device {
             state: rows::word("device state", &row.state)?,
@@ -95,7 +96,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             agreed_at: record.map_or(0, |record| record.schedule().not_before),
             gate: keys
                 .as_ref()
-                .map_or(RekeyGate::Free, |(_, keys)| self.gate(keys, &rules.profile, rotation, self.now())),
+                .map_or(RekeyGate::Free, |keys| self.gate(keys, &rules.profile, rotation, self.now())),
             profile,
             model: parse(&row.model).map(|model| rows::word("model", &model)).transpose()?,
             udi: parse(&row.udi).map(|udi| rows::word("UDI", &udi)).transpose()?,
@@ -109,7 +110,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 .iter()
                 .map(|name| rows::word("attribute name", name))
                 .collect::<Result<_, _>>()?,
-            last_seen: keys.as_ref().map(|(_, keys)| keys.last_seen).or(seen).filter(|seen| *seen != 0),
+            last_seen: keys.as_ref().map(|keys| keys.last_seen).or(seen).filter(|seen| *seen != 0),
             signing: signing.map(|row| row.signing_key()).transpose()?,
             name,
         })

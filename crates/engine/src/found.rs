@@ -1,18 +1,19 @@
 //! Founding: everything that an authority starts with, in one change.
 
+use crate::audit::Recording;
 use crate::authority::{ServerIdentity, pem_of, place};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
+use crate::kernel::{Decision, Draw, Engine, Error, Kind, Ports};
 use crate::operators::{MAX_VALIDITY, new_serial};
-use crate::port::{Change, Clock, CommitError, Store, Table};
 use crate::rows::{self, AUTHORITY, AuthorityRow, OperatorRow};
 use crate::seal::Keyring;
-use wardein_crypto::{Entropy, P256SigningKey, Secret, SecretBytes, SystemEntropy};
+use tokio::sync::oneshot;
+use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_domain::{Actor, AuditEntry, Event, OperatorName, Outcome, Principal, Role, TrustDomain};
 use wardein_pki::{
     Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, OperatorIdentity, ROOT_LIFETIME, RootCa, ServerName,
     Validity,
 };
+use wardein_port::{Change, CommitError, Store, Table};
 
 /// What founding leaves outside of the store.
 pub struct Founded {
@@ -36,40 +37,38 @@ pub struct Founded {
 const SERVER_LIFETIME: u64 = 30 * 86_400;
 
 /// Founds an authority in an empty store, under version 1 of a root key that custody keeps.
-pub async fn found(
-    store: &impl Store,
-    clock: &impl Clock,
-    root_key: Secret<32>,
-    trust_domain: TrustDomain,
-) -> Result<Founded, Error> {
-    if store.get(Table::Authority, AUTHORITY)?.is_some() {
+pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomain) -> Result<Founded, Error> {
+    let store = &*ports.store;
+    if rows::load::<AuthorityRow>(store, Table::Authority, AUTHORITY).await?.is_some() {
         return Err(Error::new(Kind::Exists, "founded-already", "the store holds an authority already"));
     }
-    let now = clock.now_ms() / 1000;
-    let keys = NewKeys::generate()?;
+    let (now_ms, mut draw) = (ports.clock.now_ms(), Draw::new(&*ports.entropy));
+    let now = now_ms / 1000;
+    let keys = NewKeys::generate(&mut draw)?;
     let valid = |lifetime| Validity::starting(now, lifetime).map_err(Error::internal);
-    let root = RootCa::found(&trust_domain, signing_key(&keys.root)?, new_serial()?, valid(ROOT_LIFETIME)?)
-        .map_err(Error::internal)?;
+    let root =
+        RootCa::found(&trust_domain, signing_key(&keys.root)?, new_serial(&mut draw)?, valid(ROOT_LIFETIME)?)
+            .map_err(Error::internal)?;
     let below = valid(INTERMEDIATE_LIFETIME)?;
-    let issuing =
-        root.found_issuing(signing_key(&keys.issuing)?, new_serial()?, below).map_err(Error::internal)?;
+    let issuing = root
+        .found_issuing(signing_key(&keys.issuing)?, new_serial(&mut draw)?, below)
+        .map_err(Error::internal)?;
     let infrastructure = root
-        .found_infrastructure(signing_key(&keys.infrastructure)?, new_serial()?, below)
+        .found_infrastructure(signing_key(&keys.infrastructure)?, new_serial(&mut draw)?, below)
         .map_err(Error::internal)?;
     let ders = [root.certificate().der(), issuing.certificate().der(), infrastructure.certificate().der()];
 
-    let sealed = keys.seal(&Keyring::new(1, root_key), now, &trust_domain, ders)?;
+    let sealed = keys.seal(&draw, &Keyring::new(1, root_key), now, &trust_domain, ders)?;
     let mut change = Change::default();
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
     let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
-    let administrator = NewAdministrator::certify(&infrastructure, name, now, below, &mut change)?;
+    let administrator = NewAdministrator::certify(&infrastructure, name, now, below, &mut draw, &mut change)?;
     let identity_key = signing_key(&keys.identity)?.verifying_key().0;
     let founded = Founded::new(ders, identity_key, administrator)?;
     let detail = format_args!("trust domain {trust_domain}, first administrator {}", founded.admin.serial);
-    let entry =
-        AuditEntry::new(clock.now_ms(), &Actor::System, Event::Founded, "authority", Outcome::Done, "");
+    let entry = AuditEntry::new(now_ms, &Actor::System, Event::Founded, "authority", Outcome::Done, "");
     change.record(&entry.with(detail))?;
-    store.commit(change).await.map_err(|error| match error {
+    commit(store, change).await.map_err(|error| match error {
         CommitError::Conflict { .. } => {
             Error::new(Kind::Exists, "founded-already", "another process founds an authority in this store")
         }
@@ -98,15 +97,15 @@ impl Founded {
     }
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// A server's key and certificate for `names`, made anew; its serial is on record before it is used.
     pub async fn issue_server_identity(&self, names: &[ServerName]) -> Result<ServerIdentity, Error> {
         let validity = self.infrastructure_validity(SERVER_LIFETIME)?;
         let key = new_key()?;
         let csr = own_csr(&key)?;
         let leaf = self
-            .transact(|| {
-                let serial = new_serial()?;
+            .transact(|tx| {
+                let serial = new_serial(tx.draw())?;
                 let server = wardein_pki::ServerIdentity { serial, names: names.to_vec(), validity };
                 let issued = self
                     .authority
@@ -119,7 +118,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let entry = AuditEntry::new(now_ms, &Actor::System, event, "authority", Outcome::Done, "");
                 change
                     .record(&entry.with(format_args!("serial {serial}, until {}", validity.not_after())))?;
-                Ok(Decision { change, answer: issued.into_der() })
+                Ok(Decision::new(change, issued.into_der()))
             })
             .await?;
         let chain = vec![leaf, self.infrastructure_ca().to_vec()];
@@ -149,24 +148,25 @@ struct NewKeys {
 }
 
 impl NewKeys {
-    fn generate() -> Result<Self, Error> {
+    fn generate(draw: &mut Draw<'_>) -> Result<Self, Error> {
         Ok(Self {
             root: new_key()?,
             issuing: new_key()?,
             infrastructure: new_key()?,
             identity: new_key()?,
-            challenge: SystemEntropy::default().secret().map_err(|_| no_entropy())?,
+            challenge: draw.hidden()?,
         })
     }
 
     fn seal(
         &self,
+        draw: &Draw<'_>,
         sealing: &Keyring,
         founded_at: u64,
         trust_domain: &TrustDomain,
         [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],
     ) -> Result<AuthorityRow, Error> {
-        let seal = |column, key: &[u8]| sealing.seal(place(column), key);
+        let seal = |column, key: &[u8]| sealing.seal(draw.nonce()?, place(column), key);
         Ok(AuthorityRow {
             trust_domain: trust_domain.to_string(),
             founded_at,
@@ -199,6 +199,7 @@ impl NewAdministrator {
         name: OperatorName,
         now: u64,
         ca: Validity,
+        draw: &mut Draw<'_>,
         change: &mut Change,
     ) -> Result<Self, Error> {
         let validity = Validity::starting(now, MAX_VALIDITY).and_then(|validity| validity.within(ca));
@@ -208,7 +209,7 @@ impl NewAdministrator {
             );
             Error::new(Kind::Precondition, "clock-wrong", message)
         })?;
-        let principal = Principal { role: Role::Admin, tenant: None, name, serial: new_serial()? };
+        let principal = Principal { role: Role::Admin, tenant: None, name, serial: new_serial(draw)? };
         let key = new_key()?;
         let identity = OperatorIdentity { principal: principal.clone(), validity };
         let issued = infrastructure.issue_operator(&own_csr(&key)?, &identity).map_err(Error::internal)?;
@@ -220,6 +221,20 @@ impl NewAdministrator {
         change.insert(Table::Serial, serial, name_key);
         Ok(Self { principal, key, der: issued.into_der() })
     }
+}
+
+/// Commits a change in a store that no engine serves.
+pub(crate) async fn commit(store: &dyn Store, change: Change) -> Result<u64, CommitError> {
+    let (tell, told) = oneshot::channel();
+    store.commit(
+        change,
+        Box::new(move |outcome| {
+            // The caller may be gone.
+            let _ = tell.send(outcome);
+        }),
+    );
+    let unknown = |_| Err(CommitError::Unknown("the store ended without an answer".into()));
+    told.await.unwrap_or_else(unknown)
 }
 
 /// A request for a key of our own; it goes the same way as any other.

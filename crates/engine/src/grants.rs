@@ -2,14 +2,14 @@
 //! back is gone with the answer.
 
 use crate::api::{Caller, Page, Paged};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::rows;
 use serde::{Deserialize, Serialize};
 use wardein_domain::{
     Event, OperatorName, Outcome, ProfileName, Reason, Right, Role, TenantId, UserNameTemplate,
 };
+use wardein_port::{Change, Table};
 
 /// A right to be granted, or taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ struct GrantRow {
     granted_by: String,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Grants a right. Granting it again replaces the user name; the very same again changes nothing.
     pub async fn add_grant(
         &self,
@@ -57,26 +57,26 @@ impl<S: Store, C: Clock> Engine<S, C> {
             return Err(Error::invalid(format_args!("user_name: right {} has none", order.right)));
         }
         if let Some(profile) = &order.profile
-            && self.directory.profile(&order.tenant, profile).is_none()
+            && self.memory.profile(&order.tenant, profile).is_none()
         {
             let message = format_args!("there is no profile {profile} in tenant {}", order.tenant);
             return Err(Error::new(Kind::NotFound, "profile-unknown", message));
         }
         let holder = rows::operator_name_key(Role::Platform, Some(&order.tenant), &order.platform);
-        if self.store.get(Table::OperatorName, &holder)?.is_none() {
+        if self.look(|tx| tx.get(Table::OperatorName, &holder)).await?.is_none() {
             let message =
                 format_args!("there was never a platform {}; issue its identity first", order.platform);
             return Err(Error::new(Kind::NotFound, "operator-unknown", message));
         }
         let key = key(&order);
         let (granted_at, granted_by) = (self.now(), caller.principal.to_string());
-        self.transact(|| {
-            let present: Option<(u64, GrantRow)> = rows::load(&self.store, Table::Grant, &key)?;
+        self.transact(|tx| {
+            let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let mut change = Change::default();
             if let Some((_, row)) = &present
                 && row.user_name.as_deref() == user_name.as_ref().map(UserNameTemplate::as_str)
             {
-                return Ok(Decision { change, answer: row.parse(order.clone())? });
+                return Ok(Decision::new(change, row.parse(order.clone())?));
             }
             let row = GrantRow {
                 user_name: user_name.as_ref().map(ToString::to_string),
@@ -84,24 +84,27 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 granted_by: granted_by.clone(),
             };
             let value = rows::encode(&row)?;
-            match present {
-                Some((version, _)) => change.update(Table::Grant, key.clone(), version, value),
-                None => change.insert(Table::Grant, key.clone(), value),
-            }
+            change.put(Table::Grant, key.clone(), present.map(|(version, _)| version), value);
             let entry = self.entry(caller, Event::GrantAdded, target(&order), Outcome::Done);
             let entry = entry.in_tenant(&order.tenant).with(detail(&order, user_name.as_ref()));
             change.record(&entry)?;
-            Ok(Decision { change, answer: row.parse(order.clone())? })
+            Ok(Decision::new(change, row.parse(order.clone())?))
         })
         .await
     }
 
     /// The grants of a tenant, by platform, right and profile.
-    pub fn list_grants(&self, caller: &Caller, tenant: TenantId, page: Page) -> Result<Paged<Grant>, Error> {
+    pub async fn list_grants(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        page: Page,
+    ) -> Result<Paged<Grant>, Error> {
         self.require_tenant(caller, &tenant)?;
         self.page(Table::Grant, &rows::tenant_prefix(&tenant), &page, |key, value| {
             rows::decode::<GrantRow>(Table::Grant, value)?.parse(parse_key(key)?).map(Some)
         })
+        .await
     }
 
     /// Takes a right back: the platform is refused from the answer on.
@@ -113,18 +116,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<(), Error> {
         self.require_tenant(caller, &order.tenant)?;
         let key = key(&order);
-        self.transact(|| {
-            let present: Option<(u64, GrantRow)> = rows::load(&self.store, Table::Grant, &key)?;
+        self.transact(|tx| {
+            let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let Some((version, _)) = present else {
                 let message = format_args!("{} has no such grant: {}", order.platform, detail(&order, None));
-                return Err(Error::new(Kind::NotFound, "grant-unknown", message));
+                return Err(Error::new(Kind::NotFound, "grant-unknown", message).into());
             };
             let mut change = Change::default();
             change.delete(Table::Grant, key.clone(), version);
             let entry = self.entry(caller, Event::GrantRemoved, target(&order), Outcome::Done);
             let detail = format!("{}: {reason}", detail(&order, None));
             change.record(&entry.in_tenant(&order.tenant).with(detail))?;
-            Ok(Decision { change, answer: () })
+            Ok(Decision::new(change, ()))
         })
         .await
     }
@@ -132,11 +135,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// The caller's grant of `right` for devices of `profile`: one for that profile stands before one for all.
     pub(crate) fn require_grant(
         &self,
+        tx: &Tx<'_>,
         caller: &Caller,
         tenant: &TenantId,
         right: Right,
         profile: &ProfileName,
-    ) -> Result<Grant, Error> {
+    ) -> Result<Grant, Stop> {
         let platform = &caller.principal.name;
         // Roles have names of their own: a station with a platform's name has nothing of it.
         let candidates = (caller.principal.role == Role::Platform)
@@ -145,14 +149,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
             .flatten();
         for profile in candidates {
             let order = GrantOrder { tenant: tenant.clone(), platform: platform.clone(), right, profile };
-            if let Some((_, row)) = rows::load::<GrantRow>(&self.store, Table::Grant, &key(&order))? {
-                return row.parse(order);
+            if let Some((_, row)) = tx.row::<GrantRow>(Table::Grant, &key(&order))? {
+                return Ok(row.parse(order)?);
             }
         }
         let message = format_args!(
             "{platform} was not granted `{right}` for devices of profile {profile}; an administrator may: wardein grant add"
         );
-        Err(Error::new(Kind::Denied, "grant-missing", message))
+        Err(Error::new(Kind::Denied, "grant-missing", message).into())
     }
 }
 

@@ -4,17 +4,15 @@
 //! they change nothing, and whoever holds its keys could make its history grow without end.
 
 use crate::api::{Caller, Page, Paged};
-use crate::audit::{decode, encode};
-use crate::engine::Engine;
-use crate::error::Error;
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::decode;
+use crate::kernel::{Draw, Engine, Error};
 use crate::provisioning::target;
 use crate::rows;
-use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{AuditEntry, Event, Outcome};
+use wardein_port::Table;
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// A page of a device's history, oldest first. Reading is recorded first.
     pub async fn device_history(
         &self,
@@ -24,27 +22,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<Paged<AuditEntry>, Error> {
         page.limit()?;
         self.require_tenant(caller, &name.tenant)?;
-        self.device_row(name)?;
+        self.look(|tx| self.device_row(tx, name)).await?;
         let entry =
             self.entry(caller, Event::AuditRead, format_args!("audit/{}", target(name)), Outcome::Done);
         self.record(entry.in_tenant(&name.tenant)).await?;
         let prefix = rows::certificate_prefix(&name.tenant, &name.device);
-        self.page(Table::History, &prefix, &page, |_, value| decode(value).map(Some))
+        self.page(Table::History, &prefix, &page, |_, value| decode(value).map(Some)).await
     }
 }
 
-impl Change {
-    /// Adds an audit entry about a device, to the log and to the device's history.
-    pub(crate) fn record_on(&mut self, name: &DeviceName, entry: &AuditEntry) -> Result<(), Error> {
-        // Several may come in one millisecond.
-        let tie: [u8; 8] =
-            SystemEntropy::default().array().map_err(|_| Error::internal("no entropy for a key"))?;
-        let mut key = rows::certificate_prefix(&name.tenant, &name.device);
-        key.extend_from_slice(&entry.time_ms.to_be_bytes());
-        key.extend_from_slice(&tie);
-        let value = encode(entry)?;
-        self.insert(Table::History, key, value.clone());
-        self.audit.push(value);
-        Ok(())
-    }
+/// `tenant ‖ 0 ‖ device ‖ 0 ‖ u64(Unix ms) ‖ 8 random bytes`: several may come in one millisecond.
+pub(crate) fn key(draw: &mut Draw<'_>, name: &DeviceName, entry: &AuditEntry) -> Result<Vec<u8>, Error> {
+    let tie: [u8; 8] = draw.public()?;
+    let mut key = rows::certificate_prefix(&name.tenant, &name.device);
+    key.extend_from_slice(&entry.time_ms.to_be_bytes());
+    key.extend_from_slice(&tie);
+    Ok(key)
 }

@@ -1,20 +1,20 @@
 //! When keys change: rotations, the gate that they put before a device, and what an administrator sees of it.
 
 use crate::api::{Caller, DeviceKeys, KeyStatus, RotationScope};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
 use crate::keys_row::KeysRow;
-use crate::port::{Change, Clock, Store, Table};
 use crate::profiles::default_profile;
+use crate::project::Rules;
 use crate::provisioning::target;
 use crate::rows::{self, DeviceRow, ProfileRow, RotationRow, TenantRow};
-use crate::rules::Rules;
 use wardein_ddkg::{DeviceName, Policy};
 use wardein_domain::{
     DeviceId, Event, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate, Rotation, TenantId,
 };
+use wardein_port::{Change, Table};
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Asks that keys be agreed anew, and tells since when. It writes one row, however many devices there are: a device's gate
     /// is worked out from it when the device next proves a request.
     pub async fn rotate_keys(
@@ -27,70 +27,55 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<u64, Error> {
         self.require_tenant(caller, &tenant)?;
         let word = if is_required { "required" } else { "asked" };
-        let record = |change: &mut Change, target: String| {
+        let entry = |target: String| {
             let entry = self.entry(caller, Event::KeysRotated, target, Outcome::Done);
-            let entry = entry.in_tenant(&tenant).with(format_args!("{word}: {reason}"));
-            match &scope {
-                RotationScope::Device(device) => change.record_on(&device_name(&tenant, device), &entry),
-                RotationScope::Tenant | RotationScope::Profile(_) => change.record(&entry),
-            }
+            entry.in_tenant(&tenant).with(format_args!("{word}: {reason}"))
         };
         match &scope {
             RotationScope::Tenant => {
                 let key = tenant.as_str().as_bytes();
-                let no_tenant = || Error::no_tenant(&tenant);
-                let (now, version, rotation) = self
-                    .transact(|| {
-                        let (version, mut row): (u64, TenantRow) =
-                            rows::load(&self.store, Table::Tenant, key)?.ok_or_else(no_tenant)?;
-                        let (now, rotation) = self.ask(&mut row.rotation, is_required);
-                        let mut change = Change::default();
-                        change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
-                        record(&mut change, format!("tenant/{tenant}"))?;
-                        Ok(Decision { change, answer: (now, version + 1, rotation) })
-                    })
-                    .await?;
-                self.directory.rules.put_tenant(tenant.clone(), version, rotation);
-                Ok(now)
+                self.transact(|tx| {
+                    let (version, mut row): (u64, TenantRow) =
+                        tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(&tenant))?;
+                    let now = self.ask(&mut row.rotation, is_required);
+                    let mut change = Change::default();
+                    change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
+                    change.record(&entry(format!("tenant/{tenant}")))?;
+                    Ok(Decision::new(change, now))
+                })
+                .await
             }
             RotationScope::Profile(name) => {
                 let key = rows::profile_key(&tenant, name);
-                let no_profile = || Error::no_profile(&tenant, name);
-                let (now, version, row) = self
-                    .transact(|| {
-                        let (version, mut row): (u64, ProfileRow) =
-                            rows::load(&self.store, Table::Profile, &key)?.ok_or_else(no_profile)?;
-                        let (now, _) = self.ask(&mut row.rotation, is_required);
-                        let mut change = Change::default();
-                        change.update(Table::Profile, key.clone(), version, rows::encode(&row)?);
-                        record(&mut change, format!("profile/{tenant}/{name}"))?;
-                        Ok(Decision { change, answer: (now, version + 1, row) })
-                    })
-                    .await?;
-                self.directory.rules.put_profile(tenant.clone(), name.clone(), version, &row)?;
-                Ok(now)
+                self.transact(|tx| {
+                    let (version, mut row): (u64, ProfileRow) =
+                        tx.row(Table::Profile, &key)?.ok_or_else(|| Error::no_profile(&tenant, name))?;
+                    let now = self.ask(&mut row.rotation, is_required);
+                    let mut change = Change::default();
+                    change.update(Table::Profile, key.clone(), version, rows::encode(&row)?);
+                    change.record(&entry(format!("profile/{tenant}/{name}")))?;
+                    Ok(Decision::new(change, now))
+                })
+                .await
             }
             RotationScope::Device(device) => {
                 let name = device_name(&tenant, device);
-                let key = rows::device_key(&name);
-                let (now, version, row) = self
-                    .transact(|| {
-                        let (version, mut row) = self.device_row(&name)?;
-                        let (now, _) = self.ask(&mut row.rotation, is_required);
-                        let mut change = Change::default();
-                        change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
-                        record(&mut change, target(&name))?;
-                        Ok(Decision { change, answer: (now, version + 1, row) })
-                    })
-                    .await?;
-                self.directory.put_device(&name, version, &row)?;
-                Ok(now)
+                let decide = |tx: &mut Tx<'_>| {
+                    let (version, mut row) = self.device_row(tx, &name)?;
+                    let now = self.ask(&mut row.rotation, is_required);
+                    let mut change = Change::default();
+                    change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
+                    self.touch_keys(tx, &mut change, &name)?;
+                    change.record_on(tx.draw(), &name, &entry(target(&name)))?;
+                    Ok(Decision::new(change, now))
+                };
+                self.transact_on(&name, |_| Ok(()), decide).await
             }
         }
     }
 
     /// When keys change: those of a device, or those of the devices of a profile.
-    pub fn key_status(
+    pub async fn key_status(
         &self,
         caller: &Caller,
         tenant: TenantId,
@@ -98,18 +83,19 @@ impl<S: Store, C: Clock> Engine<S, C> {
         device: Option<DeviceId>,
     ) -> Result<KeyStatus, Error> {
         self.require_tenant(caller, &tenant)?;
-        let storage = self.directory.tenant_key(&tenant)?.standing();
+        let storage = self.memory.tenant_key(&tenant)?.standing();
         let Some(device) = device else {
             let profile = profile.unwrap_or_else(default_profile);
             let Rules { profile: effective, rotation } = self.rules_of(&tenant, &profile)?;
             return Ok(KeyStatus { profile, effective, rotation, device: None, storage });
         };
         let name = device_name(&tenant, &device);
-        let (_, row) = self.device_row(&name)?;
+        let (row, held) =
+            self.look(|tx| Ok((self.device_row(tx, &name)?.1, self.load_keys(tx, &name)?))).await?;
         let profile = rows::word("profile", &row.profile)?;
         let rules = self.rules_of(&tenant, &profile)?;
         let rotation = rules.rotation.and(row.rotation.into());
-        let device = self.load_keys(&name)?.map(|(_, keys)| {
+        let device = held.map(|Held { keys, .. }| {
             let (record, after) = (&keys.record, rules.profile.rekey_after());
             let agreed_at = record.schedule().not_before;
             DeviceKeys {
@@ -137,8 +123,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     /// The row of a device that is there, with its version.
-    pub(crate) fn device_row(&self, name: &DeviceName) -> Result<(u64, DeviceRow), Error> {
-        rows::load(&self.store, Table::Device, &rows::device_key(name))?.ok_or_else(|| Error::no_device(name))
+    pub(crate) fn device_row(&self, tx: &Tx<'_>, name: &DeviceName) -> Result<(u64, DeviceRow), Stop> {
+        Ok(tx.row(Table::Device, &rows::device_key(name))?.ok_or_else(|| Error::no_device(name))?)
     }
 
     /// What the device of these keys may ask for at Unix second `now`. To be asked after a proof was verified, which may have made
@@ -155,11 +141,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
         if record.can_rekey() { gate } else { gate.min(RekeyGate::Due) }
     }
 
-    fn ask(&self, row: &mut RotationRow, is_required: bool) -> (u64, Rotation) {
+    /// The time of it.
+    fn ask(&self, row: &mut RotationRow, is_required: bool) -> u64 {
         let now = self.now();
-        let rotation = Rotation::from(*row).ask(now, is_required);
-        *row = rotation.into();
-        (now, rotation)
+        *row = Rotation::from(*row).ask(now, is_required).into();
+        now
     }
 }
 

@@ -1,9 +1,9 @@
 //! The sealed row of a device's keys.
 
-use crate::error::Error;
-use crate::port::{MAX_VALUE, Table};
-use crate::seal::{self, Keyring, Place};
+use crate::kernel::Error;
+use crate::seal::{self, Keyring, Nonce, Place};
 use wardein_ddkg::authority::Record;
+use wardein_port::{MAX_VALUE, Table};
 
 /// A device's record, with what the engine knows beside it.
 pub(crate) struct KeysRow {
@@ -38,8 +38,8 @@ impl KeysRow {
     }
 
     /// The row under the newest version of its tenant's key.
-    pub(crate) fn seal(&self, ring: &Keyring, key: &[u8]) -> Result<Vec<u8>, Error> {
-        ring.seal_with(keys_place(key), |out| {
+    pub(crate) fn seal(&self, nonce: Nonce, ring: &Keyring, key: &[u8]) -> Result<Vec<u8>, Error> {
+        ring.seal_with(nonce, keys_place(key), |out| {
             for number in [self.last_seen, self.restored_at, self.fresh_from] {
                 out.extend(&number.to_be_bytes());
             }

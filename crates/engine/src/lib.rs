@@ -1,8 +1,9 @@
-//! The use cases of Wardein: load, decide purely, commit one [`port::Change`], answer.
+//! The use cases of Wardein: decide, commit, project.
 //!
-//! What: everything that the authority does, over two ports, [`port::Store`] and [`port::Clock`]. Why here: one place in which a
-//! decision, its record and its audit entry come together, so that none is ever had without the others. What it does not
-//! do: no transport, no files, no SQL.
+//! What: everything that the authority does. A decision is a function of rows, memory, the time and random bytes that were handed in;
+//! it comes to one [`wardein_port::Change`]. The store commits that and gives it a revision, and what it wrote is projected to the memory
+//! that answers, in order. Why here: one place in which a decision, its record and its audit entry come together, so that none exists
+//! without the others. What it does not do: no transport, no files, no SQL.
 
 mod actions;
 mod alarm;
@@ -12,27 +13,23 @@ mod authority;
 mod backup;
 mod certificates;
 mod devices;
-mod directory;
-mod engine;
-mod error;
 mod found;
 mod grants;
 mod history;
+mod kernel;
 mod keys;
 mod keys_row;
 mod operators;
-pub mod port;
 mod profiles;
+mod project;
 mod proving;
 mod provisioning;
 mod readmission;
-mod recent;
 mod release;
 mod restore;
 mod restored;
 mod root_key;
 mod rows;
-mod rules;
 mod seal;
 mod shred;
 mod signing;
@@ -51,10 +48,9 @@ pub use api::{
 };
 pub use authority::ServerIdentity;
 pub use backup::{Backup, BackupPart};
-pub use engine::Engine;
-pub use error::{Error, Kind};
 pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
+pub use kernel::{Engine, Error, Kind, Meter, Ports};
 pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use restore::{Restored, Restoring};
 pub use shred::Shredded;

@@ -1,14 +1,12 @@
 //! Operators: certified for a stated time, authenticated at every call, revoked at once.
 
 use crate::api::{Caller, Operator, OperatorOrder, Page, Paged};
-use crate::directory::KnownOperator;
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Draw, Engine, Error, Kind, Stop, Tx};
 use crate::rows::{self, OperatorRow};
-use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_domain::{Event, Outcome, Principal, Reason, Role, Serial, TenantId};
 use wardein_pki::{Csr, OperatorIdentity, Validity};
+use wardein_port::{Change, Expect, Table, Write};
 
 /// The longest that an operator's certificate is valid: 366 days.
 pub(crate) const MAX_VALIDITY: u64 = 366 * 86_400;
@@ -16,11 +14,11 @@ pub(crate) const MAX_VALIDITY: u64 = 366 * 86_400;
 /// The shortest: a minute.
 const MIN_VALIDITY: u64 = 60;
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Whether the operator of a certificate that TLS has verified still stands: on record, as certified, not revoked, and
     /// its time not over (a connection may outlive it).
     pub fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
-        let known = self.directory.operator(&claimed.serial).ok_or_else(Error::not_on_record)?;
+        let known = self.memory.operator(&claimed.serial).ok_or_else(Error::not_on_record)?;
         if known.principal != *claimed {
             return Err(Error::not_on_record());
         }
@@ -46,8 +44,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let validity = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
         let (pem, principal) = self
-            .transact(|| {
-                let serial = new_serial()?;
+            .transact(|tx| {
+                let serial = new_serial(tx.draw())?;
                 let OperatorOrder { role, tenant, name, quota, .. } = order.clone();
                 let principal = Principal { role, tenant, name, serial };
                 let operator = OperatorIdentity { principal: principal.clone(), validity };
@@ -60,30 +58,22 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let mut change = Change::default();
                 change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), name_key.clone());
-                change.writes.push(self.claim_name(&name_key, serial)?);
+                change.writes.push(self.claim_name(tx, &name_key, serial)?);
                 let target = format_args!("operator/{serial}");
                 let entry = self.entry(caller, Event::OperatorIssued, target, Outcome::Done).with(&principal);
                 change.record(&AuditTenant(&principal).set(entry))?;
-                let answer = (self.authority.operator_chain(issued.der())?, principal);
-                Ok(Decision { change, answer })
+                let pem = self.authority.operator_chain(issued.der())?;
+                Ok(Decision::new(change, (pem, principal)))
             })
             .await?;
         let (not_before, not_after) = (validity.not_before(), validity.not_after());
-        let operator = KnownOperator {
-            principal: principal.clone(),
-            not_after,
-            is_revoked: false,
-            quota: order.quota,
-            used: 0,
-        };
-        self.directory.put_operator(operator);
         let operator =
             Operator { principal, not_before, not_after, revoked_at: None, quota: order.quota, used: 0 };
         Ok((pem, operator))
     }
 
     /// The operators that the caller may see, optionally of one tenant.
-    pub fn list_operators(
+    pub async fn list_operators(
         &self,
         caller: &Caller,
         tenant: Option<TenantId>,
@@ -95,6 +85,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let operator = self.operator(serial, &rows::decode(Table::Operator, value)?)?;
             Ok((tenant.is_none() || operator.principal.tenant == tenant).then_some(operator))
         })
+        .await
     }
 
     /// Revokes an operator: it is refused from the answer on. Revoking twice is fine.
@@ -105,18 +96,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
         reason: Reason,
     ) -> Result<(), Error> {
         let revoked_at = self.now();
-        self.transact(|| {
+        self.transact(|tx| {
             let key = serial.as_bytes().to_vec();
             let (version, mut row): (u64, OperatorRow) =
-                rows::load(&self.store, Table::Operator, &key)?.ok_or_else(|| no_operator(&serial))?;
-            let principal = row.parse(serial)?.principal;
+                tx.row(Table::Operator, &key)?.ok_or_else(|| no_operator(&serial))?;
+            let principal = row.principal(serial)?;
             let is_own = match (&caller.principal.tenant, &principal.tenant) {
                 (None, _) => true,
                 (Some(own), Some(tenant)) => own == tenant,
                 (Some(_), None) => false,
             };
             if !is_own {
-                return Err(no_operator(&serial));
+                return Err(no_operator(&serial).into());
             }
             let mut change = Change::default();
             if row.revoked.is_none() {
@@ -126,11 +117,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let entry = self.entry(caller, Event::OperatorRevoked, target, Outcome::Done).with(&reason);
                 change.record(&AuditTenant(&principal).set(entry))?;
             }
-            Ok(Decision { change, answer: () })
+            Ok(Decision::new(change, ()))
         })
-        .await?;
-        self.directory.revoke_operator(&serial);
-        Ok(())
+        .await
     }
 
     fn may_issue(&self, caller: &Caller, order: &OperatorOrder) -> Result<(), Error> {
@@ -160,18 +149,18 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     /// A name is free once its last holder is revoked or expired.
-    fn claim_name(&self, name_key: &[u8], serial: Serial) -> Result<Write, Error> {
-        let expect = match self.store.get(Table::OperatorName, name_key)? {
+    fn claim_name(&self, tx: &Tx<'_>, name_key: &[u8], serial: Serial) -> Result<Write, Stop> {
+        let expect = match tx.get(Table::OperatorName, name_key)? {
             None => Expect::Absent,
             Some(row) => {
                 let holder = Serial::from_bytes(&row.value).map_err(Error::internal)?;
                 let stands = self
-                    .directory
+                    .memory
                     .operator(&holder)
                     .is_some_and(|holder| !holder.is_revoked && holder.not_after >= self.now());
                 if stands {
                     let message = format_args!("that operator exists, with serial {holder}; revoke it first");
-                    return Err(Error::new(Kind::Exists, "operator-exists", message));
+                    return Err(Error::new(Kind::Exists, "operator-exists", message).into());
                 }
                 Expect::Version(row.version)
             }
@@ -181,14 +170,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     fn operator(&self, serial: Serial, row: &OperatorRow) -> Result<Operator, Error> {
-        let known = row.parse(serial)?;
         Ok(Operator {
             not_before: row.not_before,
             not_after: row.not_after,
             revoked_at: row.revoked.as_ref().map(|(at, _)| *at),
             quota: row.quota,
-            used: self.directory.operator(&serial).map_or(0, |operator| operator.used),
-            principal: known.principal,
+            used: self.memory.enrolled_by(&serial),
+            principal: row.principal(serial)?,
         })
     }
 }
@@ -206,18 +194,12 @@ impl OperatorRow {
         }
     }
 
-    pub(crate) fn parse(&self, serial: Serial) -> Result<KnownOperator, Error> {
-        Ok(KnownOperator {
-            principal: Principal {
-                role: rows::word("role", &self.role)?,
-                tenant: self.tenant.as_deref().map(|tenant| rows::word("tenant", tenant)).transpose()?,
-                name: rows::word("operator name", &self.name)?,
-                serial,
-            },
-            not_after: self.not_after,
-            is_revoked: self.revoked.is_some(),
-            quota: self.quota,
-            used: 0,
+    pub(crate) fn principal(&self, serial: Serial) -> Result<Principal, Error> {
+        Ok(Principal {
+            role: rows::word("role", &self.role)?,
+            tenant: self.tenant.as_deref().map(|tenant| rows::word("tenant", tenant)).transpose()?,
+            name: rows::word("operator name", &self.name)?,
+            serial,
         })
     }
 }
@@ -239,7 +221,6 @@ fn no_operator(serial: &Serial) -> Error {
 }
 
 /// A random serial. That it is new shows when it is inserted.
-pub(crate) fn new_serial() -> Result<Serial, Error> {
-    let random = SystemEntropy::default().array().map_err(|_| Error::internal("no entropy for a serial"))?;
-    Ok(Serial::from_random(random))
+pub(crate) fn new_serial(draw: &mut Draw<'_>) -> Result<Serial, Error> {
+    Ok(Serial::from_random(draw.public()?))
 }

@@ -1,13 +1,14 @@
 //! Profiles: what holds for groups of devices.
 
 use crate::api::{Caller, ListedProfile, Page};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Kind};
+use crate::project::Rules;
 use crate::rows::{self, ProfileRow};
 use wardein_domain::{Event, Outcome, Profile, ProfileFields, ProfileName, TenantId};
+use wardein_port::{Change, Table};
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Creates or replaces a profile; with `merge`, what is not set stays as it is. Devices follow at once, but for their
     /// schedules, which change with their next generation.
     pub async fn put_profile(
@@ -24,34 +25,34 @@ impl<S: Store, C: Clock> Engine<S, C> {
             .with(&fields)
             .map_err(|error| Error::invalid(format_args!("profile.{}: {error}", error.field)))?;
         let key = rows::profile_key(&tenant, &name);
-        let (version, row) = self
-            .transact(|| {
-                let present: Option<(u64, ProfileRow)> = rows::load(&self.store, Table::Profile, &key)?;
-                let (version, before) = present.map_or((0, None), |(version, row)| (version, Some(row)));
-                let set = match &before {
-                    Some(before) if merge => fields.clone().or(before.fields()?),
-                    _ => fields.clone(),
-                };
-                let rotation = before.map(|before| before.rotation).unwrap_or_default();
-                let row = ProfileRow { rotation, ..ProfileRow::from(&set) };
-                let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
-                let value = Some(rows::encode(&row)?);
-                let mut change = Change::default();
-                change.writes.push(Write { table: Table::Profile, key: key.clone(), expect, value });
-                let target = format_args!("profile/{tenant}/{name}");
-                let entry = self.entry(caller, Event::ProfilePut, target, Outcome::Done);
-                change.record(&entry.in_tenant(&tenant).with(format_args!("{set:?}")))?;
-                Ok(Decision { change, answer: (version + 1, row) })
-            })
-            .await?;
-        self.directory.rules.put_profile(tenant, name, version, &row)
+        self.transact(|tx| {
+            let present: Option<(u64, ProfileRow)> = tx.row(Table::Profile, &key)?;
+            let (version, before) = present.unzip();
+            let set = match &before {
+                Some(before) if merge => fields.clone().or(before.fields()?),
+                _ => fields.clone(),
+            };
+            let rotation = before.map(|before| before.rotation).unwrap_or_default();
+            let row = ProfileRow { rotation, ..ProfileRow::from(&set) };
+            let mut change = Change::default();
+            change.put(Table::Profile, key.clone(), version, rows::encode(&row)?);
+            let target = format_args!("profile/{tenant}/{name}");
+            let entry = self.entry(caller, Event::ProfilePut, target, Outcome::Done);
+            change.record(&entry.in_tenant(&tenant).with(format_args!("{set:?}")))?;
+            Ok(Decision::new(change, ()))
+        })
+        .await
     }
 
     /// The profiles of a tenant, in order of their names.
-    pub fn list_profiles(&self, caller: &Caller, tenant: TenantId) -> Result<Vec<ListedProfile>, Error> {
+    pub async fn list_profiles(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+    ) -> Result<Vec<ListedProfile>, Error> {
         self.require_tenant(caller, &tenant)?;
         let prefix = rows::tenant_prefix(&tenant);
-        let rows = self.store.scan(Table::Profile, &prefix, None, Page::MAX)?;
+        let rows = self.store.scan(Table::Profile, &prefix, None, Page::MAX).await?;
         rows.into_iter()
             .map(|(key, row)| {
                 let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
@@ -64,12 +65,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     /// What holds for the devices of a profile that is there.
-    pub(crate) fn rules_of(
-        &self,
-        tenant: &TenantId,
-        name: &ProfileName,
-    ) -> Result<crate::rules::Rules, Error> {
-        self.directory.rules.rules(tenant, name).ok_or_else(|| Error::no_profile(tenant, name))
+    pub(crate) fn rules_of(&self, tenant: &TenantId, name: &ProfileName) -> Result<Rules, Error> {
+        self.memory.rules(tenant, name).ok_or_else(|| Error::no_profile(tenant, name))
     }
 }
 

@@ -1,18 +1,18 @@
 //! Enrollment: a station vouches for a device, and the device confirms.
 
 use crate::api::{Caller, EnrollOrder};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
 use crate::keys_row::{KeysRow, keys_place};
-use crate::port::{Change, Clock, Expect, Row, Store, Table, Write};
-use crate::rows::{self, DeviceRow, Written};
-use wardein_crypto::{SystemEntropy, Tag};
+use crate::rows::{self, DeviceRow};
+use wardein_crypto::Tag;
 use wardein_ddkg::authority::{EnrollTerms, Record, Standing};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{DeviceName, DeviceShare, Purposes, Suite};
 use wardein_domain::{Actor, AuditEntry, DeviceId, DeviceState, Event, Outcome, Profile, Role, TenantId};
+use wardein_port::{Change, Row, Table};
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Answers a device's enrollment. The same request again, after a lost reply, is answered alike; another one replaces an
     /// enrollment that was not confirmed.
     pub async fn enroll(&self, caller: &Caller, order: EnrollOrder) -> Result<EnrollReply, Error> {
@@ -20,25 +20,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let profile = self.rules_of(tenant, &order.profile)?.profile;
         let request = enroll_request(tenant, &order, &profile)?;
         let enrollment = Enrollment { order: &order, request: &request, profile };
-        let takes_quota = self.directory.device(&request.device).is_none();
-        if takes_quota {
-            self.directory.take_quota(&caller.principal.serial)?;
-        }
-        let outcome = self.transact(|| self.decide_enrollment(caller, &enrollment)).await;
-        let written = match outcome {
-            Ok((reply, written)) => {
-                if let Some((version, row)) = &written {
-                    self.directory.put_device(&request.device, *version, row)?;
-                }
-                Ok((reply, written.is_some_and(|(version, _)| version == 1)))
-            }
-            Err(error) => Err(error),
-        };
-        let is_new = written.as_ref().is_ok_and(|(_, is_new)| *is_new);
-        if takes_quota && !is_new {
-            self.directory.release_quota(&caller.principal.serial);
-        }
-        written.map(|(reply, _)| reply)
+        self.transact_on(&request.device, |_| Ok(()), |tx| self.decide_enrollment(tx, caller, &enrollment))
+            .await
     }
 
     /// Takes in a device's confirmation through its station.
@@ -64,31 +47,33 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     fn decide_enrollment(
         &self,
+        tx: &mut Tx<'_>,
         caller: &Caller,
         enrollment: &Enrollment<'_>,
-    ) -> Result<Decision<(EnrollReply, Written)>, Error> {
+    ) -> Result<Decision<EnrollReply>, Stop> {
         let Enrollment { order, request, profile } = enrollment;
         let key = rows::device_key(&request.device);
         let now = self.now();
-        let row: Option<(u64, DeviceRow)> = rows::load(&self.store, Table::Device, &key)?;
-        let keys = self.load_keys(&request.device)?;
-        let state = row.as_ref().map(|(_, row)| rows::word("device state", &row.state)).transpose()?;
+        let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
+        let keys = self.load_keys(tx, &request.device)?;
+        let state: Option<DeviceState> =
+            row.as_ref().map(|(_, row)| rows::word("device state", &row.state)).transpose()?;
         if let Some((_, row)) = row.as_ref().filter(|_| state.is_some_and(DeviceState::is_final)) {
             let (state, reason) = (&row.state, row.state_reason.as_deref().unwrap_or("-"));
             let code =
                 if state == DeviceState::Retired.as_str() { "device-retired" } else { "device-revoked" };
-            return Err(Error::new(
-                Kind::Precondition,
-                code,
-                format_args!("the device was {state}: {reason}"),
-            ));
+            let message = format_args!("the device was {state}: {reason}");
+            return Err(Error::new(Kind::Precondition, code, message).into());
         }
-        if self.signature_key(&request.device)?.is_some() {
+        if self.signature_key(tx, &request.device)?.is_some() {
             let message =
                 "the device is enrolled already, by a key that it signs with; enroll another device";
-            return Err(Error::new(Kind::Exists, "already-enrolled", message));
+            return Err(Error::new(Kind::Exists, "already-enrolled", message).into());
         }
-        let known = keys.as_ref().map(|(_, keys)| &keys.record);
+        if row.is_none() {
+            tx.reserve_quota(&self.memory, &caller.principal.serial, &request.device)?;
+        }
+        let known = keys.as_ref().map(|held| &held.keys.record);
         // An administrator let it enroll anew: only then is a device pending whose enrollment was confirmed.
         let is_anew = state == Some(DeviceState::Pending)
             && known.is_some_and(|record| record.standing() == Standing::Enrolled);
@@ -99,9 +84,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         };
         let previous = known.filter(|_| !is_anew);
         let sign = |transcript: &wardein_crypto::Digest| self.authority.identity.sign(transcript.as_ref());
-        let enrolled = Record::enroll(previous, request, &terms, sign, &mut SystemEntropy::default())?;
+        let enrolled = Record::enroll(previous, request, &terms, sign, tx.draw())?;
         let Some(record) = enrolled.record else {
-            return Ok(Decision { change: Change::default(), answer: (enrolled.reply, None) });
+            return Ok(Decision::unchanged(enrolled.reply));
         };
         let written = DeviceRow {
             state: DeviceState::Pending.to_string(),
@@ -121,15 +106,16 @@ impl<S: Store, C: Clock> Engine<S, C> {
         };
         let mut change = Change::default();
         let version = row.as_ref().map(|(version, _)| *version);
-        change.writes.push(put(Table::Device, &key, version, rows::encode(&written)?));
+        change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
         // What is new is seen by no sweep that has passed its place: it must be under the newest version of its tenant's key.
-        let ring = self.newest_tenant_keys(&request.device.tenant, &mut change)?;
-        let sealed = KeysRow::new(record, self.authority.restored_at).seal(&ring, &key)?;
-        change.writes.push(put(Table::DeviceKeys, &key, keys.map(|(version, _)| version), sealed));
-        let target = target(&request.device);
-        let entry = self.entry(caller, Event::DeviceEnrolled, target, Outcome::Done);
-        change.record_on(&request.device, &entry.with(format_args!("generation {}", terms.generation)))?;
-        Ok(Decision { change, answer: (enrolled.reply, Some((version.unwrap_or(0) + 1, written))) })
+        let ring = self.newest_tenant_keys(tx, &request.device.tenant, &mut change)?;
+        let fresh = KeysRow::new(record, self.authority.restored_at);
+        let sealed = fresh.seal(tx.nonce()?, &ring, &key)?;
+        change.put(Table::DeviceKeys, key, keys.map(|held| held.version), sealed);
+        let entry = self.entry(caller, Event::DeviceEnrolled, target(&request.device), Outcome::Done);
+        let entry = entry.with(format_args!("generation {}", terms.generation));
+        change.record_on(tx.draw(), &request.device, &entry)?;
+        Ok(Decision { keys: Some(Box::new(fresh)), ..Decision::new(change, enrolled.reply) })
     }
 
     async fn take_confirmation(
@@ -139,57 +125,92 @@ impl<S: Store, C: Clock> Engine<S, C> {
         confirmation: &Confirmation,
     ) -> Result<(), Error> {
         let name = &confirmation.device;
+        let judge = |tx: &mut Tx<'_>| {
+            let mut held = self.load_keys(tx, name)?.ok_or_else(|| Error::no_device(name))?;
+            held.keys.record.confirm(confirmation)?;
+            Ok(())
+        };
+        self.transact_on(name, judge, |tx| self.decide_confirmation(tx, &actor, request_id, confirmation))
+            .await
+    }
+
+    fn decide_confirmation(
+        &self,
+        tx: &mut Tx<'_>,
+        actor: &Actor,
+        request_id: &str,
+        confirmation: &Confirmation,
+    ) -> Result<Decision<()>, Stop> {
+        let name = &confirmation.device;
         let key = rows::device_key(name);
-        let written = self
-            .transact(|| {
-                let row: Option<(u64, DeviceRow)> = rows::load(&self.store, Table::Device, &key)?;
-                let (Some((version, mut row)), Some((keys_version, mut keys))) = (row, self.load_keys(name)?)
-                else {
-                    return Err(Error::no_device(name));
-                };
-                let mut change = Change::default();
-                if !keys.record.confirm(confirmation)? {
-                    return Ok(Decision { change, answer: None });
-                }
-                // A device that was revoked while it was pending stays so.
-                let is_pending = row.state == DeviceState::Pending.as_str();
-                if is_pending {
-                    row.state = DeviceState::Active.to_string();
-                }
-                change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
-                self.put_keys(&mut change, name, keys_version, &keys)?;
-                let now = self.clock.now_ms();
-                let event = Event::DeviceConfirmed;
-                let entry = AuditEntry::new(now, &actor, event, target(name), Outcome::Done, request_id);
-                change.record_on(name, &entry.in_tenant(&name.tenant))?;
-                Ok(Decision { change, answer: Some((version + 1, row)) })
-            })
-            .await?;
-        match written {
-            Some((version, row)) => self.directory.put_device(name, version, &row),
-            None => Ok(()),
+        let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
+        let (Some((version, mut row)), Some(held)) = (row, self.open_keys(tx, name)?) else {
+            return Err(Error::no_device(name).into());
+        };
+        let Held { version: keys_version, mut keys } = held;
+        let mut change = Change::default();
+        if !keys.record.confirm(confirmation)? {
+            tx.put_back(Held { version: keys_version, keys });
+            return Ok(Decision::unchanged(()));
+        }
+        // A device that was revoked while it was pending stays so.
+        if row.state == DeviceState::Pending.as_str() {
+            row.state = DeviceState::Active.to_string();
+        }
+        change.update(Table::Device, key, version, rows::encode(&row)?);
+        self.put_keys(tx, &mut change, name, keys_version, &keys)?;
+        let now = self.clock.now_ms();
+        let entry =
+            AuditEntry::new(now, actor, Event::DeviceConfirmed, target(name), Outcome::Done, request_id);
+        change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
+        Ok(Decision { keys: Some(keys), ..Decision::new(change, ()) })
+    }
+
+    /// The stored keys of a device, opened.
+    pub(crate) fn load_keys(&self, tx: &mut Tx<'_>, name: &DeviceName) -> Result<Option<Held>, Stop> {
+        let key = rows::device_key(name);
+        tx.get(Table::DeviceKeys, &key)?.map(|row| self.unseal(name, &key, &row)).transpose()
+    }
+
+    /// The same, without opening them where they are in memory.
+    pub(crate) fn open_keys(&self, tx: &mut Tx<'_>, name: &DeviceName) -> Result<Option<Held>, Stop> {
+        let key = rows::device_key(name);
+        let Some(row) = tx.get(Table::DeviceKeys, &key)? else { return Ok(None) };
+        match tx.take_keys(name) {
+            Some(held) if held.version == row.version => Ok(Some(held)),
+            _ => self.unseal(name, &key, &row).map(Some),
         }
     }
 
-    /// The sealed keys of a device, opened.
-    pub(crate) fn load_keys(&self, name: &DeviceName) -> Result<Option<(u64, KeysRow)>, Error> {
-        let key = rows::device_key(name);
-        let Some(Row { version, value }) = self.store.get(Table::DeviceKeys, &key)? else { return Ok(None) };
-        let opened = self.directory.tenant_key(&name.tenant)?.open(keys_place(&key), &value)?;
-        Ok(Some((version, KeysRow::decode(opened.expose())?)))
+    fn unseal(&self, name: &DeviceName, key: &[u8], row: &Row) -> Result<Held, Stop> {
+        let opened = self.memory.tenant_key(&name.tenant)?.open(keys_place(key), &row.value)?;
+        Ok(Held { version: row.version, keys: Box::new(KeysRow::decode(opened.expose())?) })
     }
 
     /// Adds the next version of a device's keys to `change`.
     pub(crate) fn put_keys(
         &self,
+        tx: &Tx<'_>,
         change: &mut Change,
         name: &DeviceName,
         version: u64,
         keys: &KeysRow,
     ) -> Result<(), Error> {
         let key = rows::device_key(name);
-        let sealed = keys.seal(&*self.directory.tenant_key(&name.tenant)?, &key)?;
+        let sealed = keys.seal(tx.nonce()?, &*self.memory.tenant_key(&name.tenant)?, &key)?;
         change.update(Table::DeviceKeys, key, version, sealed);
+        Ok(())
+    }
+
+    /// Has a proof of the device that is in flight fail, so that it is judged again: whatever changes the state of a device also
+    /// rewrites the row that its proofs update.
+    pub(crate) fn touch_keys(&self, tx: &Tx<'_>, change: &mut Change, name: &DeviceName) -> Result<(), Stop> {
+        let key = rows::device_key(name);
+        for table in [Table::DeviceKeys, Table::SignatureKey] {
+            if let Some(row) = tx.get(table, &key)? {
+                change.update(table, key.clone(), row.version, row.value);
+            }
+        }
         Ok(())
     }
 }
@@ -222,11 +243,6 @@ pub(crate) fn check_device_id(device: &DeviceId) -> Result<(), Error> {
         return Err(Error::invalid("device_id: is '.' or '..', which cannot be part of a SPIFFE id"));
     }
     Ok(())
-}
-
-pub(crate) fn put(table: Table, key: &[u8], version: Option<u64>, value: Vec<u8>) -> Write {
-    let expect = version.map_or(Expect::Absent, Expect::Version);
-    Write { table, key: key.to_vec(), expect, value: Some(value) }
 }
 
 /// The target of an entry about a device.

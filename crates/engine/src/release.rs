@@ -1,18 +1,16 @@
 //! What devices sealed: a platform has a payload opened, or its key or a file's released, which spends the key.
 
 use crate::api::Caller;
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
 use crate::provisioning::target;
-use crate::rows::Written;
-use crate::spent::{Spending, Standing};
-use crate::tokens::Used;
+use crate::spent::{self, Spending, Standing};
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_ddkg::{DeviceName, KeyName, Policy};
 use wardein_domain::{DeviceState, Event, Outcome, Purpose, Reason, Right};
+use wardein_port::Change;
 
 /// What a key is released for.
 #[derive(Debug, Clone)]
@@ -66,7 +64,7 @@ struct Use<'a> {
     spending: Spending<'a>,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// The key of a payload or a file, once.
     pub async fn release_key(&self, caller: &Caller, ask: ReleaseAsk) -> Result<Unsealed, Error> {
         let ReleaseAsk { sealed, reason, idempotency } = &ask;
@@ -117,32 +115,32 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<Unsealed, Error> {
         let owner = &used.name.owner;
         self.require_tenant(used.spending.caller, &owner.tenant)?;
-        match self.transact(|| self.decide_use(&used, &take)).await? {
-            Used::Done(unsealed) => Ok(unsealed),
-            Used::Alarm(written) => Err(self.alarmed(owner, *written)?),
-        }
+        let judge = |tx: &mut Tx<'_>| self.decide_use(tx, &used, &take).map(|_| ());
+        self.transact_on(owner, judge, |tx| self.decide_use(tx, &used, &take)).await
     }
 
     fn decide_use(
         &self,
+        tx: &mut Tx<'_>,
         used: &Use<'_>,
         take: &impl Fn(&mut Record, u64, &Policy) -> Result<(SecretBytes, KeyName), Refusal>,
-    ) -> Result<Decision<Used<Unsealed>>, Error> {
+    ) -> Result<Decision<Unsealed>, Stop> {
         let Use { name: key_name, right, event, reason, spending } = used;
         let (owner, caller) = (&key_name.owner, spending.caller);
         let now_ms = self.clock.now_ms();
         let now = now_ms / 1000;
-        let known = self.directory.device(owner).ok_or_else(|| Error::no_device(owner))?;
-        self.require_grant(caller, &owner.tenant, *right, &known.profile)?;
-        let rules = self.directory.rules.rules(&owner.tenant, &known.profile).unwrap_or_default();
-        let present = self.spent(key_name)?;
+        let known = self.memory.device(owner).ok_or_else(|| Error::no_device(owner))?;
+        self.require_grant(tx, caller, &owner.tenant, *right, &known.profile)?;
+        let rules = self.memory.rules(&owner.tenant, &known.profile).unwrap_or_default();
+        let present = self.spent(tx, key_name)?;
         let standing = spending.standing(present.as_ref().map(|(_, row)| row), now);
         let is_archived = rules.profile.archives(key_name.purpose);
         if standing == Standing::Spent && !is_archived {
-            return Err(spent_error(key_name));
+            return Err(spent_error(key_name).into());
         }
         // Whatever the device's state: what it sealed is its owner's, who is told the state.
-        let (version, mut keys) = self.load_keys(owner)?.ok_or_else(|| Error::no_keys(owner))?;
+        let Held { version, mut keys } = self.open_keys(tx, owner)?.ok_or_else(|| Error::no_keys(owner))?;
+        let mut is_changed = false;
         let policy = self.policy_of(&rules.profile);
         if keys.is_stale(key_name.generation, self.authority.restored_at) {
             self.judge_stale(&keys, key_name, is_archived)?;
@@ -152,47 +150,41 @@ impl<S: Store, C: Clock> Engine<S, C> {
             taken.map_err(|refusal| of_platform(self.refusal(refusal, &keys, key_name.generation)))?;
         let mut change = Change::default();
         let again = match (standing, present) {
-            (Standing::OtherMessage, _) => return self.decide_key_twice(caller, &spend, now_ms),
+            (Standing::OtherMessage, _) => return self.decide_key_twice(tx, caller, &spend, now_ms),
             (Standing::First, _) => {
-                change.spend(&spend, &spending.row(now))?;
+                spent::spend(&mut change, &spend, &spending.row(now))?;
                 keys.record.sweep(now, &policy);
-                self.put_keys(&mut change, owner, version, &keys)?;
+                self.put_keys(tx, &mut change, owner, version, &keys)?;
+                is_changed = true;
                 ""
             }
             (Standing::Repeated, _) => "again, ",
             (Standing::Spent, Some((version, row))) if spending.message.is_none() && row.has_message() => {
-                change.forget_message(&spend, version, row)?;
+                spent::forget_message(&mut change, &spend, version, row)?;
                 "from the archive, "
             }
             (Standing::Spent, _) => "from the archive, ",
         };
         let entry = self.entry(caller, *event, target(owner), Outcome::Done);
-        change.record_on(owner, &entry.with(format_args!("{again}{spend}: {reason}")))?;
+        change.record_on(tx.draw(), owner, &entry.with(format_args!("{again}{spend}: {reason}")))?;
         let unsealed = Unsealed { secret, key_name: spend, state: known.state };
-        Ok(Decision { change, answer: Used::Done(unsealed) })
+        Ok(Decision { keys: is_changed.then_some(keys), ..Decision::new(change, unsealed) })
     }
 
     /// One key was used for two messages, and both are right: two holders of the device's state.
     pub(crate) fn decide_key_twice<T>(
         &self,
+        tx: &mut Tx<'_>,
         caller: &Caller,
         key_name: &KeyName,
         now_ms: u64,
-    ) -> Result<Decision<Used<T>>, Error> {
+    ) -> Result<Decision<T>, Stop> {
         let evidence =
             format_args!("{key_name} was used for two messages; the second came by {}", caller.principal);
-        let (change, written) =
-            self.clone_alarm(&caller.request_id, &key_name.owner, now_ms, "key-twice", evidence)?;
-        Ok(Decision { change, answer: Used::Alarm(Box::new(written)) })
-    }
-
-    /// Takes in what an alarm wrote; the refusal.
-    pub(crate) fn alarmed(&self, name: &DeviceName, written: Written) -> Result<Error, Error> {
-        if let Some((version, row)) = written {
-            self.directory.put_device(name, version, &row)?;
-        }
+        let change =
+            self.clone_alarm(tx, &caller.request_id, &key_name.owner, now_ms, "key-twice", evidence)?;
         let message = "two holders of the device's state speak: one key was used for two messages";
-        Ok(Error::new(Kind::Denied, "clone-suspected", message))
+        Ok(Decision::refused(change, Error::new(Kind::Denied, "clone-suspected", message)))
     }
 }
 

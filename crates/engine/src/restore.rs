@@ -1,16 +1,17 @@
 //! Restoring from a backup: all of it into an empty store, as an authority that takes nothing of keys from before but a `rekey`.
 
 use crate::audit;
+use crate::audit::Recording;
 use crate::authority::{Authority, place};
 use crate::backup::form::{Head, Item, Opener, damaged};
-use crate::error::{Error, Kind};
-use crate::found::{Founded, NewAdministrator};
-use crate::port::{Change, Clock, RootKey, Store, Table};
+use crate::found::{Founded, NewAdministrator, commit};
+use crate::kernel::{Draw, Error, Kind, Ports};
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use crate::seal::Keyring;
 use std::io::Read;
-use wardein_crypto::{Entropy, Secret, SystemEntropy};
+use wardein_crypto::Secret;
 use wardein_domain::{Actor, AuditEntry, Event, Outcome};
+use wardein_port::{Change, RootKey, Table};
 
 /// A backup whose front was read.
 pub struct Restoring<R> {
@@ -48,12 +49,13 @@ impl<R: Read> Restoring<R> {
     /// `progress` hears of rows and audit entries so far.
     pub async fn apply(
         self,
-        store: &impl Store,
-        clock: &impl Clock,
+        ports: &Ports,
         root_keys: impl IntoIterator<Item = RootKey>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Restored, Error> {
-        if store.get(Table::Authority, AUTHORITY)?.is_some() || store.last_audit()? != 0 {
+        let store = &*ports.store;
+        let is_founded = rows::load::<AuthorityRow>(store, Table::Authority, AUTHORITY).await?.is_some();
+        if is_founded || store.head().await?.last_audit != 0 {
             return Err(Error::new(Kind::Exists, "founded-already", "the store is not empty"));
         }
         let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
@@ -67,15 +69,15 @@ impl<R: Read> Restoring<R> {
                 applied.add(item)?;
                 rest = behind;
                 if applied.weight >= FULL {
-                    store.commit(std::mem::take(&mut applied.change)).await?;
+                    commit(store, std::mem::take(&mut applied.change)).await?;
                     applied.weight = 0;
                     progress(applied.rows, applied.entries);
                 }
             }
         }
-        store.commit(std::mem::take(&mut applied.change)).await?;
+        commit(store, std::mem::take(&mut applied.change)).await?;
         progress(applied.rows, applied.entries);
-        applied.end(store, clock, &root, head.taken_ms).await
+        applied.end(ports, &root, head.taken_ms).await
     }
 }
 
@@ -116,28 +118,28 @@ impl Applied {
 
     /// Makes an authority of it: with another challenge key, so that no request that was recorded counts, with the mark that all keys
     /// from before are stale, and with an administrator, whose key can be in no backup.
-    async fn end(
-        self,
-        store: &impl Store,
-        clock: &impl Clock,
-        root: &Keyring,
-        taken_ms: u64,
-    ) -> Result<Restored, Error> {
+    async fn end(self, ports: &Ports, root: &Keyring, taken_ms: u64) -> Result<Restored, Error> {
         let Self { authority, rows: count, entries: audit_entries, latest, .. } = self;
         let mut row = authority.ok_or_else(|| damaged("it holds no authority"))?;
-        let now_ms = clock.now_ms();
+        let mut draw = Draw::new(&*ports.entropy);
+        let now_ms = ports.clock.now_ms();
         // Above what it was, and above every second in which a key was agreed, whatever the clock says now.
         row.restored_at = (now_ms / 1000).max(latest).max(row.restored_at.saturating_add(1));
-        let challenge: Secret<32> =
-            SystemEntropy::default().secret().map_err(|_| Error::internal("no entropy for keys"))?;
-        row.challenge_key = root.seal(place("challenge"), challenge.expose())?;
+        let challenge: Secret<32> = draw.hidden()?;
+        row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
         let authority = Authority::open(root, &row)?;
 
         let mut change = Change::default();
         let name = format!("restored-{}", row.restored_at).parse().map_err(Error::internal)?;
         let ca = authority.infrastructure.certificate().validity();
-        let administrator =
-            NewAdministrator::certify(&authority.infrastructure, name, now_ms / 1000, ca, &mut change)?;
+        let administrator = NewAdministrator::certify(
+            &authority.infrastructure,
+            name,
+            now_ms / 1000,
+            ca,
+            &mut draw,
+            &mut change,
+        )?;
         let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
         let founded = Founded::new(ders, authority.bundle.identity_key, administrator)?;
         change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&row)?);
@@ -146,7 +148,7 @@ impl Applied {
             "from a backup of Unix ms {taken_ms}: {count} rows, {audit_entries} audit entries; new administrator {}",
             founded.admin.serial
         )))?;
-        store.commit(change).await?;
+        commit(&*ports.store, change).await?;
         Ok(Restored { founded, rows: count, audit_entries })
     }
 }

@@ -4,14 +4,13 @@
 //! The challenge key is another one, so that no recorded request can be shown to it; what is left is what a device or platform makes
 //! anew with keys from before, and is judged here.
 
-use crate::engine::Engine;
-use crate::error::{Error, Kind};
+use crate::kernel::{Engine, Error, Kind};
 use crate::keys_row::KeysRow;
-use crate::port::{Clock, Store};
+
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::{KeyName, Policy};
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// A refusal under `generation`, told as what it is where the device agreed on keys after the backup, which are not known here.
     pub(crate) fn refusal(&self, refusal: Refusal, keys: &KeysRow, generation: u64) -> Error {
         let could_be = matches!(refusal, Refusal::GenerationUnknown { .. } | Refusal::MacWrong);

@@ -5,36 +5,33 @@
 //! and goes on from where it was. What was done is told by the version in front of each sealed value.
 
 use crate::api::Caller;
+use crate::audit::Recording;
 use crate::authority::place;
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, CommitError, Custody, CustodyError, RootKey, Store, Table};
+use crate::kernel::{Decision, Draw, Engine, Error, Kind};
 use crate::rows::{self, AUTHORITY, AuthorityRow, TenantRow};
 use crate::tenant_keys;
 use crate::upkeep::Busy;
-use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_domain::{Actor, AuditEntry, Event, Outcome};
+use wardein_port::{Change, CommitError, Custody, CustodyError, RootKey, Table};
 
 /// How many rows are looked at at a time.
 const PAGE: usize = 1_000;
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Changes the root key, and tells the number of the new version. Calls go on meanwhile. One that was begun before, and not
     /// finished, is finished instead.
     pub async fn rotate_root_key(&self, caller: &Caller) -> Result<u32, Error> {
         let _busy = Busy::take(&self.upkeep.root, "a change of the root key")?;
         let custody = self.custody()?;
-        let ring = self.root();
+        let ring = self.root.ring();
         if ring.len() == 1 {
             let version = ring.newest().checked_add(1).ok_or_else(|| Error::internal("no more versions"))?;
             let entry = self.entry(caller, Event::StorageKeyRotated, "authority", Outcome::Done);
             let entry = entry.with(format_args!("root key, version {version}: begun"));
             self.record(entry).await?;
-            let secret =
-                SystemEntropy::default().secret().map_err(|_| Error::internal("no entropy for a key"))?;
-            let next = RootKey { version, secret };
-            custody.keep(&next)?;
-            self.set_root(ring.with(version, next.secret));
+            let secret = Draw::new(&*self.entropy).hidden()?;
+            custody.keep(RootKey { version, secret: secret.duplicate() }).await?;
+            self.root.set(ring.with(version, secret));
         }
         let entry = self.entry(caller, Event::StorageKeyRotated, "authority", Outcome::Done);
         self.finish_root_key(custody, entry).await
@@ -42,7 +39,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     /// Finishes a change of the root key that was cut short, if one was. To be called before anything is served.
     pub async fn resume(&self) -> Result<(), Error> {
-        if self.root().len() > 1 {
+        if self.root.ring().len() > 1 {
             let _busy = Busy::take(&self.upkeep.root, "a change of the root key")?;
             let (now, event) = (self.clock.now_ms(), Event::StorageKeyRotated);
             let entry = AuditEntry::new(now, &Actor::System, event, "authority", Outcome::Done, "");
@@ -59,31 +56,31 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     async fn finish_root_key(&self, custody: &dyn Custody, entry: AuditEntry) -> Result<u32, Error> {
-        let version = self.root().newest();
+        let version = self.root.ring().newest();
         while !self.renew_authority(&entry).await? {}
-        custody.keep_only(version)?;
-        self.set_root(self.root().since(version));
+        custody.keep_only(version).await?;
+        self.root.set(self.root.ring().since(version));
         Ok(version)
     }
 
     /// Seals tenants' keys anew, then the authority's. `false` when a tenant came meanwhile, which may be under the old version.
     async fn renew_authority(&self, entry: &AuditEntry) -> Result<bool, Error> {
-        let root = self.root();
+        let root = self.root.ring();
         let (fence, mut row): (u64, AuthorityRow) =
-            rows::load(&self.store, Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
+            rows::load(&*self.store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let mut after: Option<Vec<u8>> = None;
         let mut tenants = 0;
         loop {
-            let page = self.store.scan(Table::Tenant, b"", after.as_deref(), PAGE)?;
+            let page = self.store.scan(Table::Tenant, b"", after.as_deref(), PAGE).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (key, _) in &page {
                 tenants += u64::from(self.renew_tenant(key).await?);
             }
         }
-        let mut renewed = 0;
+        let (mut renewed, draw) = (0, Draw::new(&*self.entropy));
         for (column, sealed) in row.sealed_columns() {
-            if let Some(anew) = root.renew(place(column), sealed)? {
+            if let Some(anew) = root.renew(draw.nonce()?, place(column), sealed)? {
                 *sealed = anew;
                 renewed += 1;
             }
@@ -98,8 +95,8 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 .clone()
                 .with(format_args!("root key, version {}: {tenants} tenants sealed anew", root.newest())),
         )?;
-        match self.store.commit(change).await {
-            Ok(()) => Ok(true),
+        match self.commit_alone(change).await {
+            Ok(_) => Ok(true),
             Err(CommitError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -107,14 +104,14 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     /// Whether it was under an older version.
     async fn renew_tenant(&self, key: &[u8]) -> Result<bool, Error> {
-        self.transact(|| {
-            let root = self.root();
-            let (version, mut row): (u64, TenantRow) = rows::load(&self.store, Table::Tenant, key)?
-                .ok_or_else(|| Error::internal("a tenant is gone"))?;
+        self.transact(|tx| {
+            let root = self.root.ring();
+            let (version, mut row): (u64, TenantRow) =
+                tx.row(Table::Tenant, key)?.ok_or_else(|| Error::internal("a tenant is gone"))?;
             let mut change = Change::default();
             let mut is_renewed = false;
             for sealed in &mut row.keys {
-                if let Some(anew) = root.renew(tenant_keys::place(key), sealed)? {
+                if let Some(anew) = root.renew(tx.nonce()?, tenant_keys::place(key), sealed)? {
                     *sealed = anew;
                     is_renewed = true;
                 }
@@ -122,7 +119,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
             if is_renewed {
                 change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
             }
-            Ok(Decision { change, answer: is_renewed })
+            Ok(Decision::new(change, is_renewed))
         })
         .await
     }

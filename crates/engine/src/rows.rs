@@ -1,13 +1,13 @@
 //! Rows: their keys, and what their values say. A value is a format version and a postcard encoding behind it.
 
-use crate::error::Error;
-use crate::port::{Row, Store, Table};
+use crate::kernel::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::authority::Record;
 use wardein_domain::{DeviceId, OperatorName, ProfileName, Role, Rotation, Serial, TenantId};
+use wardein_port::{Row, RowKey, Store, Table};
 
 /// The row of what there is one of.
 pub(crate) const AUTHORITY: &[u8] = b"authority";
@@ -37,6 +37,13 @@ pub(crate) fn profile_key(tenant: &TenantId, name: &ProfileName) -> Vec<u8> {
     let mut key = tenant_prefix(tenant);
     key.extend_from_slice(name.as_str().as_bytes());
     key
+}
+
+/// Tenant and name that [`profile_key`] is the key of.
+pub(crate) fn parse_profile_key(key: &[u8]) -> Result<(TenantId, ProfileName), Error> {
+    let text = std::str::from_utf8(key).unwrap_or_default();
+    let (tenant, name) = text.split_once('\0').unwrap_or_default();
+    Ok((word("tenant", tenant)?, word("profile", name)?))
 }
 
 pub(crate) fn operator_name_key(role: Role, tenant: Option<&TenantId>, name: &OperatorName) -> Vec<u8> {
@@ -173,9 +180,6 @@ pub(crate) fn attribute_names(record: &Record) -> Vec<String> {
     record.attributes().names().names().iter().map(ToString::to_string).collect()
 }
 
-/// A device's row as a decision wrote it, with its new version; none where it wrote none.
-pub(crate) type Written = Option<(u64, DeviceRow)>;
-
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CertificateRow {
     /// Unix second; `not_before` is earlier, for clocks that are behind.
@@ -221,16 +225,14 @@ pub(crate) fn word<T: std::str::FromStr>(what: &'static str, text: &str) -> Resu
     text.parse().map_err(|_| Error::internal(format_args!("a row holds a {what} that is none")))
 }
 
-/// The decoded row at `key` with its version.
-pub(crate) fn load<T: DeserializeOwned>(
-    store: &impl Store,
+/// The decoded row at `key` with its version, outside of any decision.
+pub(crate) async fn load<T: DeserializeOwned>(
+    store: &dyn Store,
     table: Table,
     key: &[u8],
 ) -> Result<Option<(u64, T)>, Error> {
-    match store.get(table, key)? {
-        Some(Row { version, value }) => Ok(Some((version, decode(table, &value)?))),
-        None => Ok(None),
-    }
+    let row = store.load(&[RowKey { table, key: key.to_vec() }]).await?.pop().flatten();
+    row.map(|Row { version, value }| Ok((version, decode(table, &value)?))).transpose()
 }
 
 const FORMAT: u8 = 1;

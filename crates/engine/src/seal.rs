@@ -1,13 +1,10 @@
 //! Values under keys: sealed so that no ciphertext can be moved to another place, and none is tied to a key for good.
 
 use crate::api::StorageKey;
-use crate::error::Error;
-use crate::port::{RootKey, Table};
-use std::cell::RefCell;
-use std::sync::Arc;
-use wardein_crypto::{
-    AES_256_GCM_NONCE_LEN, AeadKey, Entropy, EntropyError, Prk, Secret, SecretBytes, SystemEntropy,
-};
+use crate::kernel::Error;
+use std::sync::{Arc, PoisonError, RwLock};
+use wardein_crypto::{AES_256_GCM_NONCE_LEN, AeadKey, Prk, Secret, SecretBytes};
+use wardein_port::{RootKey, Table};
 
 /// One version of a key that seals rows: of the root key, or of a tenant's.
 struct SealingKey {
@@ -19,6 +16,26 @@ struct SealingKey {
 pub(crate) struct Keyring {
     /// Newest first, and never none.
     versions: Vec<Arc<SealingKey>>,
+}
+
+/// A random nonce, used once.
+pub(crate) type Nonce = [u8; AES_256_GCM_NONCE_LEN];
+
+/// The root key as the process has it. A change of the root key replaces it; custody has it on disk.
+pub(crate) struct RootRing(RwLock<Arc<Keyring>>);
+
+impl RootRing {
+    pub(crate) fn new(ring: Keyring) -> Self {
+        Self(RwLock::new(Arc::new(ring)))
+    }
+
+    pub(crate) fn ring(&self) -> Arc<Keyring> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, ring: Keyring) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
 }
 
 /// Where a sealed value belongs.
@@ -73,18 +90,18 @@ impl Keyring {
 
     /// `u8(1) ‖ u32(version) ‖ nonce ‖ ciphertext ‖ tag`: AES-256-GCM under a key derived for the place, so that no key ever comes
     /// near the 2³² random nonces that one key bears (NIST SP 800-38D §8.3), with the place as additional data.
-    pub(crate) fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
-        self.seal_with(place, |out| out.extend(plaintext))
+    pub(crate) fn seal(&self, nonce: Nonce, place: Place<'_>, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+        self.seal_with(nonce, place, |out| out.extend(plaintext))
     }
 
     /// The same of what `write` adds, which is sealed where it is written: no copy of it is made that would have to be wiped.
     pub(crate) fn seal_with(
         &self,
+        nonce: Nonce,
         place: Place<'_>,
         write: impl FnOnce(&mut SecretBytes),
     ) -> Result<Vec<u8>, Error> {
         let newest = self.versions.first().ok_or_else(|| Error::internal("a ring without keys"))?;
-        let nonce = nonce().map_err(|_| Error::internal("no entropy to seal with"))?;
         let additional = place.encode();
         let mut out = SecretBytes::with_capacity(ROOM);
         out.extend(&[FORMAT]);
@@ -125,11 +142,16 @@ impl Keyring {
     }
 
     /// The value under the newest version; none where it is already.
-    pub(crate) fn renew(&self, place: Place<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn renew(
+        &self,
+        nonce: Nonce,
+        place: Place<'_>,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, Error> {
         if split_version(sealed)?.0 == self.newest() {
             return Ok(None);
         }
-        self.seal(place, self.open(place, sealed)?.expose()).map(Some)
+        self.seal(nonce, place, self.open(place, sealed)?.expose()).map(Some)
     }
 }
 
@@ -167,23 +189,6 @@ impl Place<'_> {
     }
 }
 
-/// A random nonce. Nonces are no secret, so a thread takes them from the operating system by the hundred: a system call each would be
-/// a tenth of what sealing costs.
-fn nonce() -> Result<[u8; AES_256_GCM_NONCE_LEN], EntropyError> {
-    thread_local! {
-        static DRAWN: RefCell<Vec<[u8; AES_256_GCM_NONCE_LEN]>> = const { RefCell::new(Vec::new()) };
-    }
-    DRAWN.with_borrow_mut(|drawn| {
-        if let Some(nonce) = drawn.pop() {
-            return Ok(nonce);
-        }
-        let mut bytes = [0; 128 * AES_256_GCM_NONCE_LEN];
-        SystemEntropy::default().fill(&mut bytes)?;
-        drawn.extend(bytes.as_chunks().0);
-        drawn.pop().ok_or(EntropyError)
-    })
-}
-
 /// What most rows fit into, sealed.
 const ROOM: usize = 2048;
 
@@ -199,6 +204,8 @@ mod tests {
 
     const PLACE: Place<'static> = Place { table: Table::DeviceKeys, key: b"t\0d", column: "record" };
 
+    const NONCE: Nonce = [7; 12];
+
     fn secret(byte: u8) -> Secret<32> {
         Secret::copied_from(&[byte; 32])
     }
@@ -210,15 +217,15 @@ mod tests {
     #[test]
     fn what_an_older_version_sealed_opens_until_that_version_is_dropped() {
         let (first, second) = (key(1), key(1).with(2, secret(2)));
-        let old = first.seal(PLACE, b"secret").unwrap();
+        let old = first.seal(NONCE, PLACE, b"secret").unwrap();
         assert_eq!(second.open(PLACE, &old).unwrap().expose(), b"secret");
-        let renewed = second.renew(PLACE, &old).unwrap().unwrap();
-        assert!(second.renew(PLACE, &renewed).unwrap().is_none(), "it is under the newest");
+        let renewed = second.renew(NONCE, PLACE, &old).unwrap().unwrap();
+        assert!(second.renew(NONCE, PLACE, &renewed).unwrap().is_none(), "it is under the newest");
         assert!(first.open(PLACE, &renewed).is_err());
         let dropped = second.since(2);
         assert_eq!((dropped.newest(), dropped.len(), second.since(9).len()), (2, 1, 1));
         assert_eq!(dropped.open(PLACE, &renewed).unwrap().expose(), b"secret");
-        assert!(dropped.open(PLACE, &old).is_err() && dropped.renew(PLACE, &old).is_err());
+        assert!(dropped.open(PLACE, &old).is_err() && dropped.renew(NONCE, PLACE, &old).is_err());
         let ring = |versions: &[u32]| {
             Keyring::of(versions.iter().map(|version| RootKey { version: *version, secret: secret(1) }))
         };
@@ -228,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_value_opens_in_its_place_and_nowhere_else() {
-        let sealed = key(1).seal(PLACE, b"secret").unwrap();
+        let sealed = key(1).seal(NONCE, PLACE, b"secret").unwrap();
         assert_eq!(key(1).open(PLACE, &sealed).unwrap().expose(), b"secret");
         for moved in [
             Place { table: Table::Device, ..PLACE },
@@ -243,15 +250,15 @@ mod tests {
     #[test]
     fn the_longest_keys_of_a_device_fit_into_a_value() {
         let longest = vec![7; 8 + wardein_ddkg::authority::Record::MAX_LEN];
-        let sealed = key(1).seal(PLACE, &longest).unwrap();
+        let sealed = key(1).seal(NONCE, PLACE, &longest).unwrap();
         assert_eq!(sealed.len(), longest.len() + OVERHEAD);
-        assert!(sealed.len() <= crate::port::MAX_VALUE);
+        assert!(sealed.len() <= wardein_port::MAX_VALUE);
         assert_eq!(key(1).open(PLACE, &sealed).unwrap().expose(), longest);
     }
 
     #[test]
     fn every_changed_byte_is_refused() {
-        let sealed = key(1).seal(PLACE, b"secret").unwrap();
+        let sealed = key(1).seal(NONCE, PLACE, b"secret").unwrap();
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;

@@ -5,13 +5,13 @@
 //! afterward ([`Engine::rotate_tenant_key`], a sweep, [`Engine::rotate_root_key`]). Then nothing there is opens it.
 
 use crate::api::Caller;
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Kind, Tx};
 use crate::provisioning::target;
 use crate::rows;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceState, Event, Outcome, Reason};
+use wardein_port::{Change, Table};
 
 /// A device whose keys are erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Shredded {
     pub had_keys: bool,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Erases the keys of a device, and retires it where its service has not ended yet. The names of keys that were spent stay, and so
     /// does what happened to it. Asking twice is fine.
     pub async fn shred_device(
@@ -33,37 +33,34 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<Shredded, Error> {
         self.require_tenant(caller, &name.tenant)?;
         let key = rows::device_key(name);
-        let (shredded, version, row) = self
-            .transact(|| {
-                let (version, mut row) = self.device_row(name)?;
-                let from: DeviceState = rows::word("device state", &row.state)?;
-                let keys = self.store.get(Table::DeviceKeys, &key)?;
-                let (is_over, had_keys) = (from.is_final(), keys.is_some());
-                let mut change = Change::default();
-                if is_over && !had_keys {
-                    let shredded = Shredded { state: from, had_keys };
-                    return Ok(Decision { change, answer: (shredded, version, row) });
-                }
-                let state = if is_over { from } else { DeviceState::Retired };
-                from.may_be_set_to(state)
-                    .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
-                if !is_over {
-                    row.state_reason = Some(reason.to_string());
-                }
-                row.state = state.to_string();
-                // Written also where it stays as it is: nothing that was decided on it may be applied behind this.
-                change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
-                if let Some(keys) = keys {
-                    change.delete(Table::DeviceKeys, key.clone(), keys.version);
-                }
-                let entry = self.entry(caller, Event::DeviceShredded, target(name), Outcome::Done);
-                let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}"));
-                change.record_on(name, &entry)?;
-                Ok(Decision { change, answer: (Shredded { state, had_keys }, version + 1, row) })
-            })
-            .await?;
-        self.directory.put_device(name, version, &row)?;
-        drop(self.recent.take(name));
-        Ok(shredded)
+        let decide = |tx: &mut Tx<'_>| {
+            let (version, mut row) = self.device_row(tx, name)?;
+            let from: DeviceState = rows::word("device state", &row.state)?;
+            let keys = tx.get(Table::DeviceKeys, &key)?;
+            let (is_over, had_keys) = (from.is_final(), keys.is_some());
+            if is_over && !had_keys {
+                return Ok(Decision::unchanged(Shredded { state: from, had_keys }));
+            }
+            let state = if is_over { from } else { DeviceState::Retired };
+            from.may_be_set_to(state)
+                .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
+            if !is_over {
+                row.state_reason = Some(reason.to_string());
+            }
+            row.state = state.to_string();
+            let mut change = Change::default();
+            // Written also where it stays as it is: nothing that was decided on it may be applied after this.
+            change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
+            if let Some(keys) = keys {
+                change.delete(Table::DeviceKeys, key.clone(), keys.version);
+                // Nor are they in memory.
+                drop(tx.take_keys(name));
+            }
+            let entry = self.entry(caller, Event::DeviceShredded, target(name), Outcome::Done);
+            let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}"));
+            change.record_on(tx.draw(), name, &entry)?;
+            Ok(Decision::new(change, Shredded { state, had_keys }))
+        };
+        self.transact_on(name, |_| Ok(()), decide).await
     }
 }

@@ -1,13 +1,12 @@
 //! Keys that are spent: one row each, inserted with the record that the key came from, and never before or after it.
 
 use crate::api::Caller;
-use crate::engine::Engine;
-use crate::error::Error;
-use crate::port::{Change, Clock, Store, Table};
+use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::Digest;
 use wardein_ddkg::{DeviceName, KeyName};
+use wardein_port::{Change, Table};
 
 /// Seconds within which a platform whose reply was lost may ask the same again. Long enough for a retry after a time-out, and short
 /// beside the time for which anybody could make use of a captured request.
@@ -77,10 +76,10 @@ impl Spending<'_> {
     }
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// What is remembered of a key, with its version; none while it is not spent.
-    pub(crate) fn spent(&self, name: &KeyName) -> Result<Option<(u64, SpentRow)>, Error> {
-        rows::load(&self.store, Table::Spent, &key(name))
+    pub(crate) fn spent(&self, tx: &Tx<'_>, name: &KeyName) -> Result<Option<(u64, SpentRow)>, Stop> {
+        tx.row(Table::Spent, &key(name))
     }
 
     /// Forgets the spent keys of a device that can be derived no more, which is all that is needed to refuse them: the sweep's
@@ -89,10 +88,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
     /// What a record yields only ever shrinks, so that a proof or a login that comes in between harms nothing.
     pub async fn forget_spent(&self, device: &DeviceName) -> Result<u64, Error> {
         let prefix = prefix(device);
-        let record = self.load_keys(device)?.map(|(_, keys)| keys.record);
+        let record = self.look(|tx| self.load_keys(tx, device)).await?.map(|held| held.keys.record);
         let (mut after, mut forgotten) = (None, 0);
         loop {
-            let page = self.store.scan(Table::Spent, &prefix, after.as_deref(), PAGE)?;
+            let page = self.store.scan(Table::Spent, &prefix, after.as_deref(), PAGE).await?;
             if page.is_empty() {
                 return Ok(forgotten);
             }
@@ -109,30 +108,28 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 after = Some(key);
             }
             forgotten += change.writes.len() as u64;
-            if change != Change::default() {
-                self.store.commit(change).await?;
+            if !change.is_empty() {
+                self.commit_alone(change).await?;
             }
         }
     }
 }
 
-impl Change {
-    /// Spends a key, in the same step as all else of this change. The row must not be there.
-    pub(crate) fn spend(&mut self, name: &KeyName, row: &SpentRow) -> Result<(), Error> {
-        self.insert(Table::Spent, key(name), rows::encode(row)?);
-        Ok(())
-    }
+/// Adds to `change` that a key is spent. The row must not exist.
+pub(crate) fn spend(change: &mut Change, name: &KeyName, row: &SpentRow) -> Result<(), Error> {
+    change.insert(Table::Spent, key(name), rows::encode(row)?);
+    Ok(())
+}
 
-    /// Remembers that a key that was shown in a message is out now: whoever has it can make another message.
-    pub(crate) fn forget_message(
-        &mut self,
-        name: &KeyName,
-        version: u64,
-        row: SpentRow,
-    ) -> Result<(), Error> {
-        self.update(Table::Spent, key(name), version, rows::encode(&SpentRow { message: None, ..row })?);
-        Ok(())
-    }
+/// Adds to `change` that a key that was shown in a message is out now: its holder can make another message.
+pub(crate) fn forget_message(
+    change: &mut Change,
+    name: &KeyName,
+    version: u64,
+    row: SpentRow,
+) -> Result<(), Error> {
+    change.update(Table::Spent, key(name), version, rows::encode(&SpentRow { message: None, ..row })?);
+    Ok(())
 }
 
 /// How many rows are looked at, and erased, in one change.

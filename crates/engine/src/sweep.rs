@@ -5,16 +5,16 @@
 //! It goes step by step, so that whoever drives it decides how fast; one that is cut short is begun anew, and finds little to do.
 
 use crate::api::Caller;
-use crate::engine::{Decision, Engine};
-use crate::error::Error;
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::keys_row::{KeysRow, keys_place};
-use crate::port::{Change, Clock, CommitError, Store, Table};
 use crate::rows::{self, AUTHORITY, AuthorityRow, TenantRow};
 use crate::tenant_keys::open_tenant_keys;
 use crate::upkeep::Busy;
 use serde::{Deserialize, Serialize};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, AuditEntry, Event, Outcome, Profile, TenantId};
+use wardein_port::{Change, CommitError, Table};
 
 /// A sweep under way.
 pub struct Sweep {
@@ -59,10 +59,10 @@ struct Swept {
     is_renewed: bool,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Begins a sweep of one tenant, or of all. The clock is believed where it shows a time since the last sweep, or since the founding,
     /// that is neither negative nor longer than [`Sweep::TRUSTED`]; or where somebody says so.
-    pub fn begin_sweep(
+    pub async fn begin_sweep(
         &self,
         caller: Option<&Caller>,
         tenant: Option<TenantId>,
@@ -72,9 +72,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
             self.require_tenant(caller, tenant)?;
         }
         let busy = Busy::take(&self.upkeep.sweep, "a sweep")?;
-        let has_clock = clock_is_right || self.is_clock_plausible()?;
+        let has_clock = clock_is_right || self.is_clock_plausible().await?;
         Ok(Sweep {
-            tenants: tenant.map_or_else(|| self.directory.tenants(), |tenant| vec![tenant]),
+            tenants: tenant.map_or_else(|| self.memory.tenants(), |tenant| vec![tenant]),
             at: 0,
             newest: 0,
             after: None,
@@ -92,9 +92,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         };
         let prefix = rows::tenant_prefix(&tenant);
         if sweep.after.is_none() {
-            sweep.newest = self.directory.tenant_key(&tenant)?.newest();
+            sweep.newest = self.memory.tenant_key(&tenant)?.newest();
         }
-        let page = self.store.scan(Table::DeviceKeys, &prefix, sweep.after.as_deref(), limit.max(1))?;
+        let page = self.store.scan(Table::DeviceKeys, &prefix, sweep.after.as_deref(), limit.max(1)).await?;
         let Some((last, _)) = page.last() else {
             sweep.progress.dropped += self.drop_versions(&tenant, sweep).await?;
             (sweep.at, sweep.after) = (sweep.at + 1, None);
@@ -109,9 +109,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 None => {
                     let mut swept = Vec::new();
                     for key in keys {
-                        swept.extend(
-                            self.transact(|| self.decide_sweep(&[key], sweep.progress.has_clock)).await?,
-                        );
+                        let has_clock = sweep.progress.has_clock;
+                        let decide = |tx: &mut Tx<'_>| self.decide_sweep(tx, &[key], has_clock);
+                        swept.extend(self.transact_on(&device_of(key)?, |_| Ok(()), decide).await?);
                     }
                     swept
                 }
@@ -134,75 +134,71 @@ impl<S: Store, C: Clock> Engine<S, C> {
 
     /// One change for several rows; none where one of them has changed meanwhile.
     async fn sweep_rows(&self, keys: &[&[u8]], has_clock: bool) -> Result<Option<Vec<Swept>>, Error> {
-        let Decision { change, answer } = self.decide_sweep(keys, has_clock)?;
-        if change == Change::default() {
-            return Ok(Some(answer));
+        let Decision { change, answer, .. } =
+            self.decide(|tx| self.decide_sweep(tx, keys, has_clock)).await?;
+        if change.is_empty() {
+            return answer.map(Some);
         }
-        match self.store.commit(change).await {
-            Ok(()) => Ok(Some(answer)),
+        match self.commit_alone(change).await {
+            Ok(_) => answer.map(Some),
             Err(CommitError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn decide_sweep(&self, keys: &[&[u8]], has_clock: bool) -> Result<Decision<Vec<Swept>>, Error> {
+    fn decide_sweep(
+        &self,
+        tx: &mut Tx<'_>,
+        keys: &[&[u8]],
+        has_clock: bool,
+    ) -> Result<Decision<Vec<Swept>>, Stop> {
         let mut change = Change::default();
         let mut all = Vec::with_capacity(keys.len());
         for key in keys {
             // One that was erased meanwhile is no concern of ours any more.
-            let Some(row) = self.store.get(Table::DeviceKeys, key)? else { continue };
+            let Some(row) = tx.get(Table::DeviceKeys, key)? else { continue };
             let name = device_of(key)?;
-            let ring = self.directory.tenant_key(&name.tenant)?;
+            let ring = self.memory.tenant_key(&name.tenant)?;
             let mut keys = KeysRow::decode(ring.open(keys_place(key), &row.value)?.expose())?;
-            let profile = self
-                .directory
-                .device(&name)
-                .and_then(|known| self.directory.profile(&name.tenant, &known.profile));
+            let profile =
+                self.memory.device(&name).and_then(|known| self.memory.profile(&name.tenant, &known.profile));
             let policy = self.policy_of(&profile.unwrap_or(Profile::DEFAULT));
             let is_erased = has_clock && keys.record.sweep(self.now(), &policy);
             let renewed = match is_erased {
-                true => Some(keys.seal(&ring, key)?),
-                false => ring.renew(keys_place(key), &row.value)?,
+                true => Some(keys.seal(tx.nonce()?, &ring, key)?),
+                false => ring.renew(tx.nonce()?, keys_place(key), &row.value)?,
             };
             all.push(Swept { is_erased, is_renewed: !is_erased && renewed.is_some() });
             if let Some(value) = renewed {
                 change.update(Table::DeviceKeys, key.to_vec(), row.version, value);
             }
         }
-        Ok(Decision { change, answer: all })
+        Ok(Decision::new(change, all))
     }
 
     /// Drops the versions of a tenant's key that were old when the sweep of its rows began. Nothing is under them: each row was sealed
     /// anew by the sweep or by who wrote it, and a new one comes under the newest or not at all.
     async fn drop_versions(&self, tenant: &TenantId, sweep: &Sweep) -> Result<u64, Error> {
         let key = tenant.as_str().as_bytes();
-        let (ring, dropped) = self
-            .transact(|| {
-                let (version, mut row): (u64, TenantRow) =
-                    rows::load(&self.store, Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(tenant))?;
-                let ring = open_tenant_keys(&self.root(), key, &row)?;
-                let kept = ring.since(sweep.newest);
-                let dropped = ring.len() - kept.len();
-                let mut change = Change::default();
-                if dropped > 0 {
-                    row.keys.truncate(kept.len());
-                    change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
-                    let entry = sweep.entry(
-                        self.clock.now_ms(),
-                        Event::StorageKeyDropped,
-                        format!("tenant/{tenant}"),
-                    );
-                    change.record(
-                        &entry.in_tenant(tenant).with(format_args!("versions before {}", sweep.newest)),
-                    )?;
-                }
-                Ok(Decision { change, answer: (kept, dropped as u64) })
-            })
-            .await?;
-        if dropped > 0 {
-            self.directory.put_tenant(tenant.clone(), ring);
-        }
-        Ok(dropped)
+        self.transact(|tx| {
+            let (version, mut row): (u64, TenantRow) =
+                tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(tenant))?;
+            let ring = open_tenant_keys(&self.root.ring(), key, &row)?;
+            let kept = ring.since(sweep.newest);
+            let dropped = ring.len() - kept.len();
+            let mut change = Change::default();
+            if dropped > 0 {
+                row.keys.truncate(kept.len());
+                change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
+                let entry =
+                    sweep.entry(self.clock.now_ms(), Event::StorageKeyDropped, format!("tenant/{tenant}"));
+                change.record(
+                    &entry.in_tenant(tenant).with(format_args!("versions before {}", sweep.newest)),
+                )?;
+            }
+            Ok(Decision::new(change, dropped as u64))
+        })
+        .await
     }
 
     async fn end_sweep(&self, sweep: &mut Sweep) -> Result<SweepProgress, Error> {
@@ -211,41 +207,44 @@ impl<S: Store, C: Clock> Engine<S, C> {
         }
         let ended_at = self.now();
         let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
-        self.transact(|| {
+        self.transact(|tx| {
             let mut change = Change::default();
             if has_clock {
                 let value = rows::encode(&SweepRow { ended_at })?;
-                match self.store.get(Table::Authority, SWEEP)? {
-                    Some(row) => change.update(Table::Authority, SWEEP.to_vec(), row.version, value),
-                    None => change.insert(Table::Authority, SWEEP.to_vec(), value),
-                }
+                let present = tx.get(Table::Authority, SWEEP)?;
+                change.put(Table::Authority, SWEEP.to_vec(), present.map(|row| row.version), value);
             }
             let doubt = if has_clock { "" } else { "; the clock was not believed, and nothing was erased" };
             let words = format_args!(
                 "{devices} devices: of {erased} something was erased, {renewed} were sealed anew; {dropped} old keys dropped{doubt}"
             );
             change.record(&sweep.entry(self.clock.now_ms(), Event::Swept, "authority".to_owned()).with(words))?;
-            Ok(Decision { change, answer: () })
+            Ok(Decision::new(change, ()))
         })
         .await?;
         sweep.progress.is_done = true;
         Ok(sweep.progress)
     }
 
-    fn is_clock_plausible(&self) -> Result<bool, Error> {
-        let swept: Option<(u64, SweepRow)> = rows::load(&self.store, Table::Authority, SWEEP)?;
+    async fn is_clock_plausible(&self) -> Result<bool, Error> {
+        let swept: Option<(u64, SweepRow)> = rows::load(&*self.store, Table::Authority, SWEEP).await?;
         let since = match swept {
             Some((_, row)) => row.ended_at,
             None => {
-                let (_, row): (_, AuthorityRow) =
-                    rows::load(&self.store, Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
+                let (_, row): (_, AuthorityRow) = rows::load(&*self.store, Table::Authority, AUTHORITY)
+                    .await?
+                    .ok_or_else(Error::not_founded)?;
                 row.founded_at
             }
         };
         // Behind the last entry of the log it is wrong now, or was then.
-        let last = self.store.last_audit()?;
-        let last_ms =
-            self.store.audit(last, 1)?.first().map_or(Ok(0), |(_, entry)| crate::audit::time_of(entry))?;
+        let last = self.store.head().await?.last_audit;
+        let last_ms = self
+            .store
+            .audit(last, 1)
+            .await?
+            .first()
+            .map_or(Ok(0), |(_, entry)| crate::audit::time_of(entry))?;
         let now_ms = self.clock.now_ms();
         let is_behind = now_ms.saturating_add(TOLERANCE_MS) < last_ms;
         Ok(!is_behind && (since..=since.saturating_add(Sweep::TRUSTED)).contains(&(now_ms / 1000)))

@@ -1,18 +1,18 @@
 //! Logins: a platform has a device's token verified, which spends it.
 
 use crate::api::{Answer, Caller};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
 use crate::keys::rekey_required;
-use crate::port::{Change, Clock, Store};
 use crate::provisioning::target;
 use crate::release::{of_platform, spent_error};
-use crate::rows::{self, Written};
-use crate::spent::{Spending, Standing};
+use crate::rows;
+use crate::spent::{self, Spending, Standing};
 use wardein_crypto::Digest;
 use wardein_ddkg::authority::{Expected, Refusal};
 use wardein_ddkg::message::Token;
 use wardein_domain::{Audience, DeviceState, Event, Outcome, RekeyGate, Right};
+use wardein_port::Change;
 
 /// A token that a device logs in with.
 #[derive(Debug, Clone)]
@@ -36,40 +36,38 @@ pub struct LoggedIn {
     pub issued_at: u64,
 }
 
-/// What came of a request that uses up a key: the answer, or a refusal that had to be on record first.
-pub(crate) enum Used<T> {
-    Done(T),
-    Alarm(Box<Written>),
-}
-
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Verifies a token and spends it. Its audience is the caller's name; the device is active.
     pub async fn verify_token(&self, caller: &Caller, ask: TokenAsk) -> Result<LoggedIn, Error> {
         let name = ask.token.device.clone();
         self.require_tenant(caller, &name.tenant)?;
-        match self.transact(|| self.decide_token(caller, &ask)).await? {
-            Used::Done(logged_in) => Ok(logged_in),
-            Used::Alarm(written) => Err(self.alarmed(&name, *written)?),
-        }
+        let judge = |tx: &mut Tx<'_>| self.decide_token(tx, caller, &ask).map(|_| ());
+        self.transact_on(&name, judge, |tx| self.decide_token(tx, caller, &ask)).await
     }
 
-    fn decide_token(&self, caller: &Caller, ask: &TokenAsk) -> Result<Decision<Used<LoggedIn>>, Error> {
+    fn decide_token(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        ask: &TokenAsk,
+    ) -> Result<Decision<LoggedIn>, Stop> {
         let TokenAsk { token, platform_nonce, idempotency } = ask;
         let (name, key_name) = (&token.device, token.key_name());
         let now_ms = self.clock.now_ms();
         let now = now_ms / 1000;
-        let known = self.directory.device(name).ok_or_else(|| Error::no_device(name))?;
-        let rules = self.directory.rules.rules(&name.tenant, &known.profile).unwrap_or_default();
-        let grant = self.require_grant(caller, &name.tenant, Right::Token, &known.profile)?;
+        let known = self.memory.device(name).ok_or_else(|| Error::no_device(name))?;
+        let rules = self.memory.rules(&name.tenant, &known.profile).unwrap_or_default();
+        let grant = self.require_grant(tx, caller, &name.tenant, Right::Token, &known.profile)?;
         let message = Digest::of(&token.encode());
         let spending = Spending { caller, idempotency: *idempotency, message: Some(message) };
-        let present = self.spent(&key_name)?;
+        let present = self.spent(tx, &key_name)?;
         let standing = spending.standing(present.as_ref().map(|(_, row)| row), now);
-        let (version, mut keys) = self.load_keys(name)?.ok_or_else(|| Error::no_keys(name))?;
+        let Held { version, mut keys } = self.open_keys(tx, name)?.ok_or_else(|| Error::no_keys(name))?;
+        let mut is_changed = false;
         let mut change = Change::default();
         // What is on record was verified; that it is for this platform is in its mac, that it answers this nonce is not.
         if standing == Standing::Repeated && token.platform_nonce != *platform_nonce {
-            return Err(of_platform(Refusal::NonceWrong.into()));
+            return Err(of_platform(Refusal::NonceWrong.into()).into());
         }
         if matches!(standing, Standing::First | Standing::OtherMessage) {
             let audience: Audience = rows::word("audience", caller.principal.name.as_str())?;
@@ -79,30 +77,31 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let spend =
                 verified.map_err(|refusal| of_platform(self.refusal(refusal, &keys, token.generation)))?;
             if standing == Standing::OtherMessage {
-                return self.decide_key_twice(caller, &spend.0, now_ms);
+                return self.decide_key_twice(tx, caller, &spend.0, now_ms);
             }
-            change.spend(&spend.0, &spending.row(now))?;
-            self.put_keys(&mut change, name, version, &keys)?;
+            spent::spend(&mut change, &spend.0, &spending.row(now))?;
+            self.put_keys(tx, &mut change, name, version, &keys)?;
+            is_changed = true;
         }
         // Judged now, also for who asks again: a login that was lost is none.
         if known.state != DeviceState::Active {
             let message = format_args!("the device is {}; an administrator decides", known.state);
-            return Err(Error::new(Kind::Denied, known.state.refusal_code(), message));
+            return Err(Error::new(Kind::Denied, known.state.refusal_code(), message).into());
         }
         let rotation = rules.rotation.and(known.rotation);
         if self.gate(&keys, &rules.profile, rotation, now) == RekeyGate::Required {
-            return Err(rekey_required());
+            return Err(rekey_required().into());
         }
         if standing == Standing::Spent {
-            return Err(spent_error(&key_name));
+            return Err(spent_error(&key_name).into());
         }
         let template = grant.user_name.unwrap_or_default();
         let user_name = template.user_name(&name.tenant, &name.device, &known.profile);
         let again = if standing == Standing::Repeated { ", again" } else { "" };
         let entry = self.entry(caller, Event::TokenVerified, target(name), Outcome::Done);
-        change.record_on(name, &entry.with(format_args!("{key_name} as {user_name}{again}")))?;
-        let answer = self.answer_on(name, now)?;
+        change.record_on(tx.draw(), name, &entry.with(format_args!("{key_name} as {user_name}{again}")))?;
+        let answer = self.answer_on(tx, name, now)?;
         let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
-        Ok(Decision { change, answer: Used::Done(logged_in) })
+        Ok(Decision { keys: is_changed.then_some(keys), ..Decision::new(change, logged_in) })
     }
 }

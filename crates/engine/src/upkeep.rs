@@ -1,6 +1,6 @@
 //! Upkeep of stored keys: one at a time, whoever asks.
 
-use crate::error::{Error, Kind};
+use crate::kernel::{Error, Kind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

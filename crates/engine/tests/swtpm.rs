@@ -50,7 +50,7 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
             ek_certificates: vec![certificate, issuer.clone()],
             ak_public: tpm.read("ak.pub"),
         };
-        let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence).unwrap();
+        let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence).await.unwrap();
         let (id_object, encrypted_secret) = (challenge.id_object, challenge.encrypted_secret);
         let secret = tpm.activate(ek, &Credential { id_object, encrypted_secret }).unwrap();
         assert_eq!(challenge.quote, Some(registers));
@@ -73,7 +73,8 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     let request = certificate_request(&tpm);
     let chain = ask(&world, &tpm, "pump-1", "certificate", &request, true).await.unwrap().body;
     let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
-    let answer = world.engine.check(&world.platform, Subject::Certificate(chain[4..4 + length].to_vec()));
+    let answer =
+        world.engine.check(&world.platform, Subject::Certificate(chain[4..4 + length].to_vec())).await;
     let answer = answer.unwrap();
     assert_eq!(answer.assurance, Some(Assurance::TpmVendor));
     assert_eq!(answer.last_quote.map(|(standing, _)| standing), Some(PcrStanding::AsEnrolled));
@@ -89,7 +90,8 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     let digest = Digest::of(&tpm.registers()).0;
     world.engine.approve_pcrs(&world.admin, name("klinik", "pump-1"), &digest).await.unwrap();
     ask(&world, &tpm, "pump-1", "certificate", &request, true).await.unwrap();
-    let answer = world.engine.check(&world.platform, Subject::Device("pump-1".parse().unwrap())).unwrap();
+    let answer =
+        world.engine.check(&world.platform, Subject::Device("pump-1".parse().unwrap())).await.unwrap();
     assert_eq!(answer.last_quote.map(|(standing, _)| standing), Some(PcrStanding::AsApproved));
     let other = ask(&world, &tpm, "pump-2", "certificate", &request, true).await.unwrap_err();
     assert_eq!(other.code, "pcr-changed", "another device's approval is its own");

@@ -20,16 +20,15 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use wardein_domain::{Access, Method, Principal, Serial};
-use wardein_engine::port::{Clock, Store};
 use wardein_engine::{Caller, Engine, Error, Kind};
 
 /// What all connections share.
-pub(crate) struct Shared<S, C> {
-    pub(crate) engine: Arc<Engine<S, C>>,
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) store_name: &'static str,
-    /// Work that goes on when its caller has gone: what is decided is finished and recorded.
+    /// Work that goes on when its caller has gone: refusals on their way to the log, and deeds of several steps.
     pub(crate) work: TaskTracker,
     pub(crate) operators: Buckets<Serial>,
     open: Buckets<IpAddr>,
@@ -37,9 +36,9 @@ pub(crate) struct Shared<S, C> {
     calls: AtomicUsize,
 }
 
-impl<S: Store, C: Clock> Shared<S, C> {
+impl Shared {
     pub(crate) fn new(
-        engine: Arc<Engine<S, C>>,
+        engine: Arc<Engine>,
         metrics: Arc<Metrics>,
         config: &Config,
     ) -> Result<Arc<Self>, Error> {
@@ -243,38 +242,36 @@ impl Drop for InHand<'_> {
 }
 
 /// Puts [`Edge`] before tonic's services.
-pub(crate) struct EdgeLayer<S, C>(pub(crate) Arc<Shared<S, C>>);
+pub(crate) struct EdgeLayer(pub(crate) Arc<Shared>);
 
-impl<S, C> Clone for EdgeLayer<S, C> {
+impl Clone for EdgeLayer {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S, C, I> tower_layer::Layer<I> for EdgeLayer<S, C> {
-    type Service = Edge<S, C, I>;
+impl<I> tower_layer::Layer<I> for EdgeLayer {
+    type Service = Edge<I>;
 
-    fn layer(&self, inner: I) -> Edge<S, C, I> {
+    fn layer(&self, inner: I) -> Edge<I> {
         Edge { shared: self.0.clone(), inner }
     }
 }
 
 /// The layer.
-pub(crate) struct Edge<S, C, I> {
-    shared: Arc<Shared<S, C>>,
+pub(crate) struct Edge<I> {
+    shared: Arc<Shared>,
     inner: I,
 }
 
-impl<S, C, I: Clone> Clone for Edge<S, C, I> {
+impl<I: Clone> Clone for Edge<I> {
     fn clone(&self) -> Self {
         Self { shared: self.shared.clone(), inner: self.inner.clone() }
     }
 }
 
-impl<S, C, I> tower_service::Service<Request<Body>> for Edge<S, C, I>
+impl<I> tower_service::Service<Request<Body>> for Edge<I>
 where
-    S: Store,
-    C: Clock,
     I: tower_service::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + Clone
         + Send

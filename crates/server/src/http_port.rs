@@ -13,12 +13,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use wardein_engine::Engine;
-use wardein_engine::port::{Clock, Store};
 
 /// Serves until the task is ended; it says that it is not ready from the stop on.
-pub(crate) async fn serve<S: Store, C: Clock>(
+pub(crate) async fn serve(
     listener: TcpListener,
-    engine: Arc<Engine<S, C>>,
+    engine: Arc<Engine>,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
 ) {
@@ -49,10 +48,10 @@ pub(crate) async fn serve<S: Store, C: Clock>(
     }
 }
 
-fn respond<S: Store, C: Clock>(
+fn respond(
     method: &Method,
     path: &str,
-    engine: &Engine<S, C>,
+    engine: &Engine,
     metrics: &Metrics,
     is_stopping: bool,
 ) -> Response<Full<Bytes>> {
@@ -63,11 +62,11 @@ fn respond<S: Store, C: Clock>(
         // Alive is whoever answers.
         "/healthz" => answer(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" if is_stopping => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n"),
-        "/readyz" => match engine.status() {
-            Ok(_) => answer(StatusCode::OK, TEXT, "ready\n"),
-            Err(error) => {
-                tracing::error!(%error, "not ready");
-                answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store cannot be read\n")
+        "/readyz" => match engine.writable() {
+            Ok(()) => answer(StatusCode::OK, TEXT, "ready\n"),
+            Err(why) => {
+                tracing::error!(why, "not ready");
+                answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store cannot be written to\n")
             }
         },
         "/metrics" => match metrics.render() {

@@ -10,7 +10,6 @@ mod config;
 mod convert;
 mod edge;
 mod http_port;
-mod metered;
 mod metrics;
 mod peer;
 mod rate;
@@ -22,6 +21,5 @@ mod tls;
 mod upkeep;
 
 pub use config::{Config, Limits, Rate};
-pub use metered::MeteredStore;
 pub use metrics::Metrics;
 pub use serve::{ServeError, Server};

@@ -95,7 +95,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn committed(&self, took: Duration, is_applied: bool) {
+    /// A commit was answered.
+    pub fn committed(&self, took: Duration, is_applied: bool) {
         self.commits.observe(took.as_secs_f64());
         if !is_applied {
             self.commits_failed.inc();

@@ -19,13 +19,12 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use wardein_domain::TrustDomain;
-use wardein_engine::port::{Clock, Store};
 use wardein_engine::{Engine, Error};
 
 /// A server that has its ports and does not serve yet.
-pub struct Server<S, C> {
+pub struct Server {
     config: Config,
-    engine: Arc<Engine<S, C>>,
+    engine: Arc<Engine>,
     metrics: Arc<Metrics>,
     grpc: StdListener,
     http: StdListener,
@@ -64,13 +63,9 @@ impl From<TlsError> for ServeError {
     }
 }
 
-impl<S: Store, C: Clock> Server<S, C> {
+impl Server {
     /// Takes the ports. Nobody is served before [`Server::run`].
-    pub fn bind(
-        config: Config,
-        engine: Arc<Engine<S, C>>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, ServeError> {
+    pub fn bind(config: Config, engine: Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
         let bind = |address| {
             let listener = StdListener::bind(address).and_then(|listener| {
                 listener.set_nonblocking(true)?;
@@ -102,7 +97,7 @@ impl<S: Store, C: Clock> Server<S, C> {
         let identity = engine.issue_server_identity(&config.names).await?;
         let shown = Shown::new(&identity)?;
         let tls = TlsAcceptor::from(Arc::new(configuration(shown.clone(), &engine)?));
-        let domain = Arc::new(engine.status()?.trust_domain);
+        let domain = Arc::new(engine.status().await?.trust_domain);
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
         let services = services(&shared).await?;
         let (stop, stopping) = watch::channel(false);
@@ -163,15 +158,15 @@ impl<S: Store, C: Clock> Server<S, C> {
 }
 
 /// What one thread serves with.
-struct Worker<S, C> {
-    shared: Arc<Shared<S, C>>,
-    services: Services<S, C>,
+struct Worker {
+    shared: Arc<Shared>,
+    services: Services,
     tls: TlsAcceptor,
     domain: Arc<TrustDomain>,
     stopping: watch::Receiver<bool>,
 }
 
-impl<S: Store, C: Clock> Worker<S, C> {
+impl Worker {
     async fn serve(self, taken: mpsc::Receiver<Taken>) {
         let Self { shared, services, tls, domain, stopping } = self;
         let limits = shared.limits.clone();
@@ -212,7 +207,7 @@ pub(crate) async fn wait_for_stop(mut stopping: watch::Receiver<bool>) {
 
 /// Has the server certified anew when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
 /// not notice that the clock was set, or the machine asleep.
-async fn renew<S: Store, C: Clock>(engine: &Engine<S, C>, shown: &Shown, config: &Config, not_after: u64) {
+async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
     let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
     let mut due = renew_at(engine.now(), not_after);
     loop {

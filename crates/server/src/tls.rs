@@ -10,7 +10,6 @@ use rustls::{RootCertStore, ServerConfig};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use wardein_engine::port::{Clock, Store};
 use wardein_engine::{Engine, ServerIdentity};
 
 /// Why there is no TLS.
@@ -63,10 +62,7 @@ fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, TlsError> {
 
 /// The server's half of a handshake. A client certificate is not asked for in vain: without one only open methods answer, with one that
 /// the infrastructure CA did not issue, or whose time is over, there is no connection.
-pub(crate) fn configuration<S: Store, C: Clock>(
-    shown: Arc<Shown>,
-    engine: &Arc<Engine<S, C>>,
-) -> Result<ServerConfig, TlsError> {
+pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(provider());
     let mut trusted = RootCertStore::empty();
     trusted.add(CertificateDer::from(engine.infrastructure_ca().to_vec()))?;
@@ -88,15 +84,15 @@ pub(crate) fn configuration<S: Store, C: Clock>(
 }
 
 /// The authority has one clock: what judges certificates here is what issued them.
-struct EngineTime<S, C>(Arc<Engine<S, C>>);
+struct EngineTime(Arc<Engine>);
 
-impl<S: Store, C: Clock> TimeProvider for EngineTime<S, C> {
+impl TimeProvider for EngineTime {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.now())))
     }
 }
 
-impl<S, C> fmt::Debug for EngineTime<S, C> {
+impl fmt::Debug for EngineTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EngineTime")
     }

@@ -2,11 +2,10 @@
 
 use crate::config::Limits;
 use std::time::Duration;
-use wardein_engine::port::{Clock, Store};
 use wardein_engine::{Engine, Error, SweepProgress};
 
 /// Sweeps again and again, for ever.
-pub(crate) async fn sweep_by_itself<S: Store, C: Clock>(engine: &Engine<S, C>, limits: &Limits) {
+pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
     loop {
         tokio::time::sleep(limits.sweep_every).await;
         match sweep(engine, limits.sweep_per_second).await {
@@ -23,9 +22,9 @@ pub(crate) async fn sweep_by_itself<S: Store, C: Clock>(engine: &Engine<S, C>, l
     }
 }
 
-async fn sweep<S: Store, C: Clock>(engine: &Engine<S, C>, per_second: u32) -> Result<SweepProgress, Error> {
+async fn sweep(engine: &Engine, per_second: u32) -> Result<SweepProgress, Error> {
     let (step, pause) = pace(per_second);
-    let mut sweep = engine.begin_sweep(None, None, false)?;
+    let mut sweep = engine.begin_sweep(None, None, false).await?;
     loop {
         tokio::time::sleep(pause).await;
         let progress = engine.sweep_some(&mut sweep, step).await?;

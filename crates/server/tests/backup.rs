@@ -3,35 +3,25 @@
 
 mod common;
 
-use common::{Served, now};
+use common::{ROOT_KEY, Served, now};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::Streaming;
 use wardein_client::{Connection, Refusal, v1};
-use wardein_engine::port::{Change, Custody, CustodyError, RootKey, Store, Table};
+use wardein_engine::Ports;
+use wardein_port::{Change, Table};
 use wardein_server::Limits;
-
-/// Custody of which nothing is asked but what goes into a backup.
-struct Kept;
-
-impl Custody for Kept {
-    fn keep(&self, _: &RootKey) -> Result<(), CustodyError> {
-        Err(CustodyError("not here".into()))
-    }
-
-    fn keep_only(&self, _: u32) -> Result<(), CustodyError> {
-        Err(CustodyError("not here".into()))
-    }
-
-    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
-        Ok(b"wrapped".to_vec())
-    }
-}
+use wardein_testkit::{MemoryCustody, commit};
 
 async fn served(limits: Limits) -> (Served, Connection) {
-    let served = Served::serve(limits, now(), 0, |engine| engine.with_custody(Kept)).await;
+    let served = Served::serve(limits, now(), 0, with_custody).await;
     let admin = served.connect(Some(served.admin())).await.unwrap();
     fill(&served, 0).await;
     (served, admin)
+}
+
+fn with_custody(ports: Ports) -> Ports {
+    Ports { custody: Some(Arc::new(MemoryCustody::of(ROOT_KEY))), ..ports }
 }
 
 /// Some 4 MB that nobody reads.
@@ -41,7 +31,7 @@ async fn fill(served: &Served, mark: u8) {
         for row in 0..10_u8 {
             change.insert(Table::History, vec![mark, number, row], vec![number; 10_000]);
         }
-        served.store.commit(change).await.unwrap();
+        commit(&served.store, change).await.unwrap();
     }
 }
 

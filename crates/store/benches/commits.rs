@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wardein_engine::port::{Change, Store, Table};
-use wardein_store::{AnyStore, Kind, Options};
+use wardein_port::{Change, Peek, Store, Table};
+use wardein_store::{Kind, Options};
+use wardein_testkit::commit;
 
 fn main() {
     for kind in [Kind::Sqlite, Kind::Sled] {
@@ -17,7 +18,7 @@ fn main() {
             None => tempfile::tempdir().unwrap(),
         };
         let path = place.path().join(kind.file_name());
-        let store = Arc::new(AnyStore::open(kind, &path, &Options::default()).unwrap());
+        let store = wardein_store::open(kind, &path, &Options::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let begun = Instant::now();
         for first in (0..ROWS).step_by(500) {
@@ -25,7 +26,7 @@ fn main() {
             for n in first..first + 500 {
                 change.insert(Table::DeviceKeys, key(n), vec![n as u8; 2500]);
             }
-            runtime.block_on(store.commit(change)).unwrap();
+            runtime.block_on(async { commit(&*store, change).await }).unwrap();
         }
         let filled = f64::from(ROWS) / begun.elapsed().as_secs_f64();
         println!("{:>6}: {filled:>8.0} rows/s inserted 500 at a time", kind.name());
@@ -41,13 +42,13 @@ fn main() {
         }
         let begun = Instant::now();
         for n in 0..50_000_u32 {
-            store.get(Table::DeviceKeys, &key(n.wrapping_mul(2_654_435_761) % ROWS)).unwrap().unwrap();
+            version(&*store, &key(n.wrapping_mul(2_654_435_761) % ROWS));
         }
         println!("{:>6}: {:>8.0} reads/s", kind.name(), 50_000.0 / begun.elapsed().as_secs_f64());
     }
 }
 
-fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<AnyStore>, writers: u32) -> (f64, f64) {
+fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<dyn Store>, writers: u32) -> (f64, f64) {
     let begun = Instant::now();
     let end = begun + TIME;
     let share = ROWS / writers;
@@ -62,15 +63,14 @@ fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<AnyStore>, writers: u3
                     random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     let at = (random >> 8) % share;
                     let key = key(writer * share + at);
-                    let version = &mut versions[at as usize];
-                    if *version == 0 {
-                        *version = store.get(Table::DeviceKeys, &key).unwrap().unwrap().version;
+                    let known = &mut versions[at as usize];
+                    if *known == 0 {
+                        *known = version(&*store, &key);
                     }
                     let mut change = Change::default();
-                    change.update(Table::DeviceKeys, key, *version, vec![done as u8; 2500]);
+                    change.update(Table::DeviceKeys, key, *known, vec![done as u8; 2500]);
                     change.audit.push(vec![7; 200]);
-                    store.commit(change).await.unwrap();
-                    *version += 1;
+                    *known = commit(&*store, change).await.unwrap();
                     done += 1;
                 }
                 done
@@ -85,6 +85,13 @@ fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<AnyStore>, writers: u3
         done
     });
     (done as f64, begun.elapsed().as_secs_f64())
+}
+
+fn version(store: &dyn Store, key: &[u8]) -> u64 {
+    match store.peek(Table::DeviceKeys, key).unwrap() {
+        Peek::Found(row) => row.unwrap().version,
+        Peek::Later => unreachable!("an embedded store has it at hand"),
+    }
 }
 
 /// Seconds of processor that this process has used, all its threads together: on a machine that is shared this says more than

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use wardein_engine::port::{Change, CommitError, MAX_KEY, MAX_VALUE};
+use wardein_port::{Change, CommitError, MAX_KEY, MAX_VALUE};
 
 /// Refuses a change that is out of the port's bounds.
 pub(crate) fn check(change: &Change) -> Result<(), CommitError> {

@@ -1,6 +1,57 @@
 //! How a store is opened, and why it is not.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wardein_port::Store;
+
+use crate::sled::SledStore;
+use crate::sqlite::SqliteStore;
+
+/// Opens or creates the store of `kind` at `path`. One that an earlier release wrote is upgraded.
+pub fn open(kind: Kind, path: &Path, options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(match kind {
+        Kind::Sqlite => Arc::new(SqliteStore::open_with(path, options)?),
+        Kind::Sled => Arc::new(SledStore::open_with(path, options)?),
+    })
+}
+
+/// Opens the store of `kind` at `path`, reads everything and checks that it is whole. It takes as long as the store is large.
+pub fn verify(kind: Kind, path: &Path, options: &Options) -> Result<(), OpenError> {
+    let verified = match kind {
+        Kind::Sqlite => SqliteStore::open_with(path, options)?.verify(),
+        Kind::Sled => SledStore::open_with(path, options)?.verify(),
+    };
+    verified.map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.0 })
+}
+
+/// Which embedded store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// SQLite, the default.
+    #[default]
+    Sqlite,
+    /// sled.
+    Sled,
+}
+
+impl Kind {
+    /// Its name in configuration and status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Sled => "sled",
+        }
+    }
+
+    /// The file or directory in the authority's directory.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "store.db",
+            Self::Sled => "store.sled",
+        }
+    }
+}
 
 /// What may be chosen at opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

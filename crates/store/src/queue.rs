@@ -1,23 +1,27 @@
-//! The queue of changes, and the one thread that writes them in groups.
+//! The queue of changes, and the one thread that writes them in groups, projects them and answers their callers.
 
+use std::borrow::Borrow;
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
-use wardein_engine::port::{Change, CommitError};
+use tokio::sync::mpsc;
+use wardein_port::{Change, CommitError, Committed, Outcome, Projections, Told};
 
 use crate::bounds;
 use crate::open::OpenError;
 
 /// How a group comes to disk. It lives in the writer's thread.
 pub(crate) trait Writer: Send + 'static {
-    /// Applies the changes in order and makes them durable: one outcome each. On a fault nothing in the group is
-    /// acknowledged.
-    fn write(&mut self, group: &[Change]) -> Result<Vec<Result<(), CommitError>>, Fault>;
+    /// Applies the changes in order and makes them durable: one outcome each. Of an empty change the outcome is the revision so far. On
+    /// a fault nothing in the group is acknowledged.
+    fn write(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault>;
 
-    /// What can wait until the callers were answered.
+    /// Work that can wait until the callers have their answers.
     fn rest(&mut self) {}
 }
 
@@ -26,45 +30,55 @@ pub(crate) trait Writer: Send + 'static {
 pub(crate) enum Fault {
     /// Nothing of it was applied, and nothing will be.
     Unavailable(String),
-    /// It may show after a restart.
+    /// It may show when the store has recovered.
     Unknown(String),
 }
 
 /// The way to the writer's thread, which ends when this is dropped, after what was queued.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    // An option so that it can be closed before the thread is waited for.
-    jobs: Option<mpsc::Sender<Job>>,
+    // An option so that it can be closed before the thread is waited for. It has no bound: callers are bounded at the edge, and hold
+    // their change in memory anyway.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Queue {
-    pub(crate) fn start(path: &Path, writer: impl Writer) -> Result<Self, OpenError> {
-        let (jobs, queue) = mpsc::channel(WAITING);
+    pub(crate) fn start(
+        path: &Path,
+        writer: impl Writer,
+        projections: Arc<Projections>,
+    ) -> Result<Self, OpenError> {
+        let (jobs, queue) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(queue, writer))
+            .spawn(move || {
+                if catch_unwind(AssertUnwindSafe(|| run(queue, writer, &projections))).is_err() {
+                    end_process("it panicked");
+                }
+            })
             .map_err(|error| OpenError::failed(path, error))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Queues a change, waiting while the queue is full, and resolves when it is durable or refused.
-    pub(crate) async fn commit(&self, change: Change) -> Result<(), CommitError> {
-        bounds::check(&change)?;
-        let gone = || CommitError::Unavailable("its writer has stopped; restart the service".into());
-        let (answer, outcome) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(Job { change, answer: Answer::new(answer) }).await.map_err(|_| gone())?;
-        outcome.await.unwrap_or_else(|_| Err(CommitError::Unknown("its writer stopped halfway".into())))
+    /// Queues a change.
+    pub(crate) fn commit(&self, change: Change, told: Told) {
+        if let Err(error) = bounds::check(&change) {
+            return told(Err(error));
+        }
+        let job = Job { change, answer: Answer { told, runtime: Handle::try_current().ok() } };
+        let left = match &self.jobs {
+            Some(jobs) => jobs.send(job).err().map(|unsent| unsent.0),
+            None => Some(job),
+        };
+        if let Some(job) = left {
+            (job.answer.told)(Err(CommitError::Unavailable("its writer has stopped".into())));
+        }
     }
 
     /// Lets a writer that is down try to come up, without waiting for it.
     pub(crate) fn nudge(&self) {
-        if let Some(jobs) = &self.jobs {
-            let (answer, _) = oneshot::channel();
-            // A full queue nudges by itself.
-            let _ = jobs.try_send(Job { change: Change::default(), answer: Answer::new(answer) });
-        }
+        self.commit(Change::default(), Box::new(|_| {}));
     }
 }
 
@@ -72,35 +86,28 @@ impl Drop for Queue {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A writer that panicked has told its callers already, by dropping their answers.
-            let _ = thread.join();
+            // A caller that is answered in the writer's thread may hold the last handle to the store: the thread cannot wait for itself.
+            if thread.thread().id() != std::thread::current().id() {
+                // Its panics end the process.
+                let _ = thread.join();
+            }
         }
     }
 }
 
-#[derive(Debug)]
 struct Job {
     change: Change,
     answer: Answer,
 }
 
-type Outcome = Result<(), CommitError>;
-
-/// Where an outcome goes: to whom, and on which runtime that one waits.
-#[derive(Debug)]
+/// Where an outcome goes: the caller, and the runtime on which it waits.
 struct Answer {
-    to: oneshot::Sender<Outcome>,
+    told: Told,
     runtime: Option<Handle>,
 }
 
-impl Answer {
-    fn new(to: oneshot::Sender<Outcome>) -> Self {
-        Self { to, runtime: Handle::try_current().ok() }
-    }
-}
-
-/// Tells all of a group. Those that wait on one runtime are told by one task there: woken one by one from here, each would cost a
-/// system call, and the replies, that then leave one by one too, another.
+/// Answers all of a group. One task on each runtime answers the callers there: woken one by one from here, each would cost a system
+/// call, and the replies, which then leave one by one too, another.
 fn tell(mut outcomes: Vec<(Answer, Outcome)>) {
     while let Some((first, _)) = outcomes.first() {
         let runtime = first.runtime.clone();
@@ -117,12 +124,12 @@ fn tell(mut outcomes: Vec<(Answer, Outcome)>) {
 
 fn send(outcomes: Vec<(Answer, Outcome)>) {
     for (answer, outcome) in outcomes {
-        // Whoever dropped the future does not want to know.
-        let _ = answer.to.send(outcome);
+        // A caller's panic is the caller's: the others get their answers all the same.
+        let _ = catch_unwind(AssertUnwindSafe(|| (answer.told)(outcome)));
     }
 }
 
-fn run(mut queue: mpsc::Receiver<Job>, mut writer: impl Writer) {
+fn run(mut queue: mpsc::UnboundedReceiver<Job>, mut writer: impl Writer, projections: &Projections) {
     let (mut group, mut answers) = (Vec::new(), Vec::new());
     let mut is_busy = false;
     while let Some(first) = queue.blocking_recv() {
@@ -141,14 +148,37 @@ fn run(mut queue: mpsc::Receiver<Job>, mut writer: impl Writer) {
             }
         }
         is_busy = group.len() >= BUSY;
+        let written = writer.write(&group);
         let answers = answers.drain(..);
-        tell(match writer.write(&group) {
-            Ok(outcomes) => answers.zip(outcomes).collect(),
+        tell(match written {
+            Ok(outcomes) => {
+                let applied = group.drain(..).zip(&outcomes).filter_map(|(change, outcome)| {
+                    outcome.as_ref().ok().and_then(|revision| Committed::of(*revision, change))
+                });
+                project(applied, projections);
+                answers.zip(outcomes).collect()
+            }
             Err(fault) => answers.map(|answer| (answer, Err(fault.clone().into()))).collect(),
         });
         group.clear();
         writer.rest();
     }
+}
+
+/// Projects commits, in their order. Where that fails, the process ends.
+pub(crate) fn project<C: Borrow<Committed>>(commits: impl Iterator<Item = C>, projections: &Projections) {
+    for committed in commits {
+        if let Err(why) = projections.project(committed.borrow()) {
+            end_process(&why);
+        }
+    }
+}
+
+/// Ends the process, which would go on to serve from memory that hears of no change any more.
+fn end_process(why: &str) -> ! {
+    // Not eprintln, whose failure would be a panic of its own.
+    let _ = std::io::stderr().write_all(format!("{DEAD}: {why}\n").as_bytes());
+    std::process::abort()
 }
 
 impl From<Fault> for CommitError {
@@ -160,15 +190,15 @@ impl From<Fault> for CommitError {
     }
 }
 
-/// The most changes that wait in the queue; who comes then waits for a place.
-const WAITING: usize = 1024;
+const DEAD: &str = "wardein: the store's writer or a projection failed, and the process ends, as its memory may be out of date; \
+                    restart the service";
 
 /// The most changes in a group: the sync of a slow disk is shared by many, and no caller waits for too many others.
 const GROUP: usize = 256;
 
 /// A group of as many changes says that more are on their way: the next one waits for them a little, as with PostgreSQL's
 /// `commit_delay`. What a group costs by itself, the sync and the pages that all of them touch, is then shared by more: 6 % more proofs
-/// a second and 20 % more enrollments than without pauses (`cargo bench --bench load`). Who comes alone never waits.
+/// a second and 20 % more enrollments than without pauses (`cargo bench --bench load`). A change that comes alone never waits.
 const BUSY: usize = 16;
 
 /// A group that large waits for no more.
@@ -180,3 +210,128 @@ const PAUSES: u32 = 8;
 
 /// The bytes at which a group is full.
 const GROUP_WEIGHT: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Output};
+    use std::sync::mpsc as std_mpsc;
+    use wardein_port::{Projection, Table};
+
+    /// Applies everything, and panics at a change whose audit entry says so.
+    struct Counting(u64);
+
+    impl Writer for Counting {
+        fn write(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault> {
+            let outcomes = group.iter().map(|change| {
+                assert_ne!(change.audit.first().map(Vec::as_slice), Some(b"panic".as_slice()));
+                self.0 += 1;
+                Ok(self.0)
+            });
+            Ok(outcomes.collect())
+        }
+    }
+
+    struct Failing;
+
+    impl Projection for Failing {
+        fn project(&self, committed: &Committed) -> Result<(), String> {
+            assert_ne!(committed.rows[0].key, b"panic", "this test's own panic");
+            Err("this test's own failure".into())
+        }
+
+        fn recovered(&self) {}
+    }
+
+    fn queue(projections: Projections) -> Queue {
+        Queue::start(Path::new("test"), Counting(0), Arc::new(projections)).unwrap()
+    }
+
+    fn wait_for(queue: &Queue, change: Change) -> Option<Outcome> {
+        let (told, outcome) = std_mpsc::channel();
+        queue.commit(change, Box::new(move |outcome| told.send(outcome).unwrap()));
+        outcome.recv().ok()
+    }
+
+    /// Not a test: what dies. Without its variable it does nothing.
+    #[test]
+    fn victim() {
+        let Ok(how) = std::env::var(HOW) else { return };
+        let (projections, mut change) = (Projections::default(), Change::default());
+        let failing: Arc<dyn Projection> = Arc::new(Failing);
+        projections.add(&failing);
+        match how.as_str() {
+            "a writer that panics" => change.audit.push(b"panic".to_vec()),
+            "a projection that panics" => change.insert(Table::Tenant, b"panic".to_vec(), vec![]),
+            _ => change.insert(Table::Tenant, b"fail".to_vec(), vec![]),
+        }
+        let outcome = wait_for(&queue(projections), change);
+        println!("went on with {outcome:?}");
+    }
+
+    fn run_victim(how: &str) -> Output {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "queue::tests::victim", "--nocapture", "--test-threads=1"])
+            .env(HOW, how)
+            .output()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_dead_writer_or_projection_ends_the_process() {
+        use std::os::unix::process::ExitStatusExt;
+        for (how, why) in [
+            ("a writer that panics", "it panicked"),
+            ("a projection that panics", "it panicked"),
+            ("a projection that fails", "this test's own failure"),
+        ] {
+            let Output { status, stdout, stderr } = run_victim(how);
+            let (said, line) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+            assert_eq!(status.signal(), Some(SIGABRT), "{how}: {status}, {said}{line}");
+            assert!(
+                line.contains(&format!("{DEAD}: {why}")) && !said.contains("went on"),
+                "{how}: {said}{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_caller_that_panics_harms_neither_the_writer_nor_the_other_callers() {
+        let queue = queue(Projections::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let told = runtime.block_on(async {
+            let (told, outcome) = tokio::sync::oneshot::channel();
+            let panicking = || Box::new(|_| panic!("this test's own panic"));
+            // Some of them come into one group, and one task answers them.
+            for _ in 0..20 {
+                queue.commit(Change::default(), panicking());
+            }
+            queue.commit(Change::default(), Box::new(move |outcome| told.send(outcome).unwrap()));
+            outcome.await
+        });
+        assert_eq!(told, Ok(Ok(21)));
+        // Without a runtime the writer's thread answers them.
+        queue.commit(Change::default(), Box::new(|_| panic!("this test's own panic")));
+        assert_eq!(wait_for(&queue, Change::default()), Some(Ok(23)));
+    }
+
+    #[test]
+    fn the_last_handle_may_go_where_a_caller_is_told() {
+        let queue = Arc::new(queue(Projections::default()));
+        let (going, gone) = std_mpsc::channel();
+        let (here, release) = std_mpsc::channel::<()>();
+        let last = Arc::clone(&queue);
+        let told = move |_| {
+            let _ = release.recv();
+            drop(last);
+            going.send(()).unwrap();
+        };
+        queue.commit(Change::default(), Box::new(told));
+        drop(queue);
+        here.send(()).unwrap();
+        gone.recv().unwrap();
+    }
+
+    const HOW: &str = "WARDEIN_QUEUE_VICTIM";
+    const SIGABRT: i32 = 6;
+}

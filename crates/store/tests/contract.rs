@@ -5,9 +5,11 @@
     reason = "a test states its expectations so, also in its helpers"
 )]
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
-use wardein_engine::port::Store;
-use wardein_store::{AnyStore, Kind, Options};
+use wardein_port::Store;
+use wardein_store::{Kind, Options};
 use wardein_testkit::store_contract::Fixture;
 
 struct Place {
@@ -22,12 +24,10 @@ impl Place {
 }
 
 impl Fixture for Place {
-    type Store = AnyStore;
-
-    fn open(&self) -> AnyStore {
+    fn open(&self) -> Arc<dyn Store> {
         // A small cache, so that groups spill.
         let options = Options { cache: 1 << 20, ..Options::default() };
-        AnyStore::open(self.kind, &self.directory.path().join(self.kind.file_name()), &options).unwrap()
+        wardein_store::open(self.kind, &self.directory.path().join(self.kind.file_name()), &options).unwrap()
     }
 }
 

@@ -19,8 +19,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wardein_engine::port::{Change, Store, Table};
-use wardein_store::{AnyStore, Kind, Options};
+use wardein_port::{Change, Feed, Head, Table};
+use wardein_store::{Kind, Options};
+use wardein_testkit::{block_on, commit, get};
 
 #[test]
 fn sqlite_keeps_what_it_acknowledged() {
@@ -48,18 +49,19 @@ fn victim() {
     let (Ok(path), Ok(kind)) = (std::env::var(PATH), std::env::var(KIND)) else { return };
     let kind = if kind == "sled" { Kind::Sled } else { Kind::Sqlite };
     std::io::stdout().lock().write_all(b"opening\n").unwrap();
-    let store = Arc::new(told(AnyStore::open(kind, Path::new(&path), &options())));
+    let store = told(wardein_store::open(kind, Path::new(&path), &options()));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let store = Arc::clone(&store);
             runtime.spawn(async move {
                 for _ in 0..u64::MAX {
-                    let counter = told(store.get(Table::Device, &[task]));
-                    let n = counter.map_or(0, |row| row.version) + 1;
-                    told(store.commit(change(task, n)).await);
+                    let counter = told(get(&*store, Table::Device, &[task]).await);
+                    let n = counter.as_ref().map_or(0, |row| number(&row.value)) + 1;
+                    let revision =
+                        told(commit(&*store, change(task, n, counter.map(|row| row.version))).await);
                     // One write each, so that a line is whole or not there. Not println, which the harness keeps.
-                    let line = format!("ack {task} {n}\n");
+                    let line = format!("ack {task} {n} {revision}\n");
                     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
                 }
             })
@@ -79,14 +81,11 @@ fn told<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     })
 }
 
-/// The change number `n` of a task: its counter's next version, a row of its own of a size that varies from nothing to several
+/// The change number `n` of a task: its counter over the version that was found, a row of its own of a size that varies from nothing to several
 /// pieces, and an audit entry.
-fn change(task: u8, n: u64) -> Change {
+fn change(task: u8, n: u64, found: Option<u64>) -> Change {
     let mut change = Change::default();
-    match n {
-        1 => change.insert(Table::Device, vec![task], value(task, n)),
-        _ => change.update(Table::Device, vec![task], n - 1, value(task, n)),
-    }
+    change.put(Table::Device, vec![task], found, value(task, n));
     change.insert(Table::Certificate, key(task, n), value(task, n));
     change.audit.push(key(task, n));
     change
@@ -98,7 +97,13 @@ fn key(task: u8, n: u64) -> Vec<u8> {
 
 fn value(task: u8, n: u64) -> Vec<u8> {
     let size = (n * 2_654_435_761 + u64::from(task) * 97) % if n.is_multiple_of(10) { 20_000 } else { 3000 };
-    (0..size).map(|at| (at * 31 + n * 7 + u64::from(task)) as u8).collect()
+    let filler = (0..size).map(|at| (at * 31 + n * 7 + u64::from(task)) as u8);
+    n.to_be_bytes().into_iter().chain(filler).collect()
+}
+
+/// The number of the change that wrote a value.
+fn number(value: &[u8]) -> u64 {
+    u64::from_be_bytes(*value.first_chunk().unwrap())
 }
 
 fn rounds(usual: usize) -> usize {
@@ -110,13 +115,13 @@ fn kill_repeatedly(kind: Kind) {
     let mut place = tempfile::tempdir().unwrap();
     let mut random = Random(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1);
     println!("{kind:?}: seed {:#x}", random.0);
-    let mut acknowledged = HashMap::new();
+    let mut acknowledged = Acknowledged::default();
     let mut total = 0;
     for round in 0..rounds {
         if round % 4 == 0 {
             // A new place: creation is killed, and then what it left is used.
             place = tempfile::tempdir().unwrap();
-            acknowledged.clear();
+            acknowledged = Acknowledged::default();
         }
         let path = place.path().join(kind.file_name());
         let (await_line, within) = if round % 2 == 0 { ("opening", 12_000) } else { ("ack", 120_000) };
@@ -138,7 +143,7 @@ fn cut_repeatedly(kind: Kind) {
     };
     let mut random = Random(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1);
     println!("{kind:?}: seed {:#x}", random.0);
-    let (mut acknowledged, mut total) = (HashMap::new(), 0);
+    let (mut acknowledged, mut total) = (Acknowledged::default(), 0);
     for round in 0..rounds {
         let mounted = disk.mount().unwrap();
         let path = disk.at.join(kind.file_name());
@@ -157,12 +162,23 @@ fn cut_repeatedly(kind: Kind) {
     assert!(total > rounds, "the victim came to write");
 }
 
+/// The last change of each task that was acknowledged, and the last revision.
+#[derive(Default)]
+struct Acknowledged {
+    changes: HashMap<u8, u64>,
+    revision: u64,
+}
+
+/// An acknowledgement: task, number of its change, revision.
+type Ack = (u8, u64, u64);
+
 /// Takes in what was acknowledged, in its order.
-fn count(now: Vec<(u8, u64)>, acknowledged: &mut HashMap<u8, u64>) {
-    for (task, n) in now {
-        let last = acknowledged.entry(task).or_insert(0);
-        assert_eq!(n, *last + 1, "a version was given twice or skipped");
-        *last = n;
+fn count(now: Vec<Ack>, acknowledged: &mut Acknowledged) {
+    for (task, n, revision) in now {
+        let last = acknowledged.changes.entry(task).or_insert(0);
+        assert_eq!(n, *last + 1, "a change was made twice or skipped");
+        assert!(revision > acknowledged.revision, "a revision was given twice, or too late");
+        (*last, acknowledged.revision) = (n, revision);
     }
 }
 
@@ -219,13 +235,7 @@ fn is_done(command: &mut Command) -> bool {
 }
 
 /// Runs the victim for `delay` from the first line on that begins with `await_line`, and kills it after `end`; what it acknowledged.
-fn run_and_end(
-    kind: Kind,
-    path: &Path,
-    await_line: &str,
-    delay: Duration,
-    end: impl FnOnce(),
-) -> Vec<(u8, u64)> {
+fn run_and_end(kind: Kind, path: &Path, await_line: &str, delay: Duration, end: impl FnOnce()) -> Vec<Ack> {
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
         .env(PATH, path)
@@ -255,41 +265,51 @@ fn run_and_end(
     victim.wait().unwrap();
     reader.join().unwrap();
     let acks = std::iter::once(first).chain(seen).filter_map(|line| {
-        let (task, n) = line.strip_prefix("ack ")?.split_once(' ')?;
-        Some((task.parse().unwrap(), n.parse().unwrap()))
+        let mut numbers = line.strip_prefix("ack ")?.split(' ').map(|number| number.parse::<u64>().unwrap());
+        let mut next = || numbers.next().unwrap();
+        Some((next() as u8, next(), next()))
     });
     acks.collect()
 }
 
 /// Everything acknowledged is there; what is there beyond is whole. `acknowledged` becomes what is there.
-fn verify(kind: Kind, path: &Path, acknowledged: &mut HashMap<u8, u64>) {
-    let store = AnyStore::open(kind, path, &options()).unwrap();
-    store.verify().unwrap();
-    let mut changes = 0;
+fn verify(kind: Kind, path: &Path, acknowledged: &mut Acknowledged) {
+    wardein_store::verify(kind, path, &options()).unwrap();
+    let store = wardein_store::open(kind, path, &options()).unwrap();
+    // The revisions at which each change was made, from the rows that it inserted.
+    let mut revisions = HashMap::new();
     for task in 0..TASKS {
-        let counter = store.get(Table::Device, &[task]).unwrap();
-        let n = counter.as_ref().map_or(0, |row| row.version);
-        let known = acknowledged.get(&task).copied().unwrap_or(0);
+        let counter = block_on(get(&*store, Table::Device, &[task])).unwrap();
+        let n = counter.as_ref().map_or(0, |row| number(&row.value));
+        let known = acknowledged.changes.get(&task).copied().unwrap_or(0);
         assert!(n >= known, "task {task}: {known} was acknowledged, {n} is there");
         assert!(n <= known + 1, "task {task} has one change under way at most");
-        assert_eq!(counter.map(|row| row.value), (n > 0).then(|| value(task, n)));
-        let rows = store.scan(Table::Certificate, &[task], None, usize::MAX).unwrap();
+        let rows = block_on(store.scan(Table::Certificate, &[task], None, usize::MAX)).unwrap();
         assert_eq!(rows.len() as u64, n);
+        assert_eq!(counter.as_ref().map(|row| row.version), rows.last().map(|(_, row)| row.version));
+        assert_eq!(counter.map(|row| row.value), (n > 0).then(|| value(task, n)));
+        assert!(rows.is_sorted_by(|(_, one), (_, next)| one.version < next.version));
         for (at, (found, row)) in (1..).zip(rows) {
-            assert_eq!((found, row.version, row.value), (key(task, at), 1, value(task, at)));
+            assert_eq!((found, &row.value), (key(task, at), &value(task, at)));
+            assert_eq!(revisions.insert(row.version, (task, at)), None, "a revision was given twice");
         }
-        changes += n;
-        acknowledged.insert(task, n);
+        acknowledged.changes.insert(task, n);
     }
-    assert_eq!(store.last_audit(), Ok(changes));
-    let mut next = HashMap::new();
-    for (number, (seq, entry)) in (1..).zip(store.audit(1, usize::MAX).unwrap()) {
+    let changes = revisions.len() as u64;
+    assert_eq!(block_on(store.head()), Ok(Head { revision: changes, last_audit: changes }));
+    assert!((1..=changes).all(|revision| revisions.contains_key(&revision)), "revisions have no gaps");
+    acknowledged.revision = changes;
+    for (number, (seq, entry)) in (1..).zip(block_on(store.audit(1, usize::MAX)).unwrap()) {
         assert_eq!(seq, number);
-        let n = next.entry(entry[0]).or_insert(0);
-        *n += 1;
-        assert_eq!(entry, key(entry[0], *n), "a task's entries are in its order");
+        let (task, n) = revisions[&number];
+        assert_eq!(entry, key(task, n), "entries are in commit order");
     }
-    assert_eq!(next.values().sum::<u64>(), changes);
+    let Feed::Since(feed) = block_on(store.feed(0, usize::MAX)).unwrap() else { panic!("it is truncated") };
+    assert_eq!(feed.len() as u64, changes);
+    for (number, committed) in (1..).zip(feed) {
+        let named: Vec<_> = committed.rows.iter().map(|row| (row.table, &row.key[..])).collect();
+        assert_eq!((committed.revision, named), (number, vec![(Table::Device, &[revisions[&number].0][..])]));
+    }
 }
 
 fn options() -> Options {

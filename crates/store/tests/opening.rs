@@ -7,12 +7,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use wardein_engine::port::{Change, CommitError, Store, Table};
+use wardein_port::{Change, CommitError, Head, Outcome, Row, Store, Table};
 use wardein_store::sled::SledStore;
 use wardein_store::sqlite::SqliteStore;
-use wardein_store::{AnyStore, Kind, OpenError, Options};
-use wardein_testkit::store_contract::block_on;
+use wardein_store::{Kind, OpenError, Options};
+use wardein_testkit::block_on;
 
 const BOTH: [Kind; 2] = [Kind::Sqlite, Kind::Sled];
 
@@ -22,7 +23,7 @@ fn a_store_is_opened_once_at_a_time() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("store");
         let first = open(kind, &path).unwrap();
-        let error = open(kind, &path).unwrap_err();
+        let error = open(kind, &path).err().unwrap();
         assert!(matches!(error, OpenError::Locked(_)), "{error}");
         assert!(error.to_string().contains("another process has this store open"));
         drop(first);
@@ -56,16 +57,16 @@ fn a_newer_format_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("store.db");
     drop(SqliteStore::open(&path).unwrap());
-    sqlite(&path, "PRAGMA user_version = 2;");
+    sqlite(&path, "PRAGMA user_version = 3;");
     let error = SqliteStore::open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
 
     let path = place.path().join("store.sled");
     drop(SledStore::open(&path).unwrap());
-    let mark = [b"wardein".as_slice(), &2_u32.to_be_bytes()].concat();
+    let mark = [b"wardein".as_slice(), &3_u32.to_be_bytes()].concat();
     sled::open(&path).unwrap().open_tree("wardein").unwrap().insert([0], mark).unwrap();
     let error = SledStore::open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
 }
 
 #[test]
@@ -73,11 +74,54 @@ fn an_empty_file_is_what_a_crash_at_creation_leaves() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("store.db");
     std::fs::write(&path, b"").unwrap();
-    assert_eq!(SqliteStore::open(&path).unwrap().last_audit(), Ok(0));
+    assert_eq!(head(&SqliteStore::open(&path).unwrap()), Head::default());
     // The log's mode is set before the tables are made.
     let path = place.path().join("half.db");
     sqlite(&path, "PRAGMA journal_mode = WAL; CREATE TABLE t (a); DROP TABLE t;");
-    assert_eq!(SqliteStore::open(&path).unwrap().last_audit(), Ok(0));
+    assert_eq!(head(&SqliteStore::open(&path).unwrap()), Head::default());
+}
+
+#[test]
+fn damage_is_found_and_named() {
+    let place = tempfile::tempdir().unwrap();
+    let options = Options::default();
+    let path = place.path().join("store.db");
+    let store = open(Kind::Sqlite, &path).unwrap();
+    (0..3).for_each(|n| assert!(commit(&store, entry(n)).is_ok()));
+    drop(store);
+    wardein_store::verify(Kind::Sqlite, &path, &options).unwrap();
+    let found = |kind, path: &Path| match wardein_store::verify(kind, path, &options) {
+        Err(OpenError::Damaged { what, .. }) => what,
+        other => panic!("{other:?}"),
+    };
+    sqlite(&path, "UPDATE rows SET version = 4 WHERE version = 2;");
+    assert!(found(Kind::Sqlite, &path).contains("beyond the last revision"));
+    sqlite(&path, "UPDATE rows SET version = 2 WHERE version = 4; DELETE FROM audit WHERE seq = 2;");
+    assert!(found(Kind::Sqlite, &path).contains("the audit log has gaps"));
+
+    let path = place.path().join("store.sled");
+    let store = open(Kind::Sled, &path).unwrap();
+    (0..3).for_each(|n| assert!(commit(&store, entry(n)).is_ok()));
+    drop(store);
+    wardein_store::verify(Kind::Sled, &path, &options).unwrap();
+    let raw = |alter: &dyn Fn(&sled::Tree)| {
+        let db = sled::open(&path).unwrap();
+        alter(&db.open_tree("wardein").unwrap());
+        db.flush().unwrap();
+    };
+    let row = [&[Table::Device as u8], &1_u64.to_be_bytes()[..]].concat();
+    let put_version = |version: u64| {
+        raw(&|tree| {
+            let mut value = tree.get(&row).unwrap().unwrap().to_vec();
+            value[..8].copy_from_slice(&version.to_be_bytes());
+            tree.insert(&row, value).unwrap();
+        });
+    };
+    put_version(4);
+    assert!(found(Kind::Sled, &path).contains("beyond the last revision"));
+    put_version(2);
+    raw(&|tree| drop(tree.remove([&[0xe0], &2_u64.to_be_bytes()[..]].concat()).unwrap()));
+    assert!(found(Kind::Sled, &path).contains("the audit log has gaps"));
 }
 
 #[test]
@@ -98,15 +142,15 @@ fn the_reserve_refuses_writes_and_not_reads() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("store");
         let store = open(kind, &path).unwrap();
-        block_on(store.commit(entry(0))).unwrap();
+        commit(&store, entry(0)).unwrap();
         drop(store);
         let all = Options { reserve: u64::MAX, ..Options::default() };
-        let store = AnyStore::open(kind, &path, &all).unwrap();
-        let outcome = block_on(store.commit(entry(1)));
+        let store = wardein_store::open(kind, &path, &all).unwrap();
+        let outcome = commit(&store, entry(1));
         assert!(matches!(&outcome, Err(CommitError::Unavailable(why)) if why.contains("kept in reserve")));
         assert!(store.writable().unwrap_err().contains("kept in reserve"));
-        assert_eq!(store.last_audit(), Ok(1));
-        assert!(store.get(Table::Device, &0_u64.to_be_bytes()).unwrap().is_some());
+        assert_eq!(head(&*store).last_audit, 1);
+        assert!(get(&store, &0_u64.to_be_bytes()).is_some());
     }
 }
 
@@ -118,17 +162,13 @@ fn the_log_does_not_grow_with_what_is_written() {
     const LOG: u64 = 8 << 20;
     const VALUE: usize = 64 << 10;
     let options = Options { cache: 1 << 20, log: LOG, ..Options::default() };
-    let store = AnyStore::open(Kind::Sqlite, &path, &options).unwrap();
-    let (mut written, mut longest) = (0, 0);
-    for version in 0..4_u64 {
-        for key in 0..200_u64 {
-            let (key, value) = (key.to_be_bytes().to_vec(), vec![version as u8; VALUE]);
+    let store = wardein_store::open(Kind::Sqlite, &path, &options).unwrap();
+    let (mut written, mut longest, mut versions) = (0, 0, [None; 200]);
+    for round in 0..4_u8 {
+        for (key, version) in (0_u64..).zip(&mut versions) {
             let mut change = Change::default();
-            match version {
-                0 => change.insert(Table::Device, key, value),
-                version => change.update(Table::Device, key, version, value),
-            }
-            block_on(store.commit(change)).unwrap();
+            change.put(Table::Device, key.to_be_bytes().to_vec(), *version, vec![round; VALUE]);
+            *version = Some(commit(&store, change).unwrap());
             written += VALUE as u64;
             longest = longest.max(std::fs::metadata(place.path().join("store-wal")).unwrap().len());
         }
@@ -136,9 +176,9 @@ fn the_log_does_not_grow_with_what_is_written() {
     // It grows a little while it is copied.
     assert!(longest > LOG && longest < written * 3 / 4, "{longest} of {written}");
     drop(store);
+    wardein_store::verify(Kind::Sqlite, &path, &options).unwrap();
     let store = open(Kind::Sqlite, &path).unwrap();
-    store.verify().unwrap();
-    assert_eq!(store.get(Table::Device, &7_u64.to_be_bytes()).unwrap().unwrap().value, vec![3; VALUE]);
+    assert_eq!(get(&store, &7_u64.to_be_bytes()).unwrap().value, vec![3; VALUE]);
 }
 
 /// The disk fills up to its last byte, as no reserve is kept: nothing that was acknowledged is lost, and SQLite goes on in
@@ -155,18 +195,18 @@ fn a_full_disk_loses_nothing() {
         std::fs::write(&ballast, vec![0; 4 << 20]).unwrap();
         let options = Options { reserve: 0, cache: 1 << 20, ..Options::default() };
         let path = place.path().join("store");
-        let mut store = AnyStore::open(kind, &path, &options).unwrap();
+        let mut store = wardein_store::open(kind, &path, &options).unwrap();
         let mut n = 0;
         let failure = loop {
-            match block_on(store.commit(entry(n))) {
-                Ok(()) => n += 1,
+            match commit(&store, entry(n)) {
+                Ok(_) => n += 1,
                 Err(error) => break error,
             }
             assert!(n < 100_000, "the disk does not fill up");
         };
         assert!(matches!(failure, CommitError::Unavailable(_) | CommitError::Unknown(_)), "{failure}");
         assert!(store.writable().is_err());
-        assert!(matches!(block_on(store.commit(entry(n))), Err(CommitError::Unavailable(_))));
+        assert!(matches!(commit(&store, entry(n)), Err(CommitError::Unavailable(_))));
         std::fs::remove_file(&ballast).unwrap();
         if kind == Kind::Sqlite {
             // Asking for readiness is enough to make it try again.
@@ -177,27 +217,40 @@ fn a_full_disk_loses_nothing() {
             }
         } else {
             drop(store);
-            store = AnyStore::open(kind, &path, &options).unwrap();
+            store = wardein_store::open(kind, &path, &options).unwrap();
         }
         // The change that failed may be there, if it was not said to be nowhere.
-        let there = store.last_audit().unwrap();
+        let Head { revision, last_audit: there } = head(&*store);
+        assert_eq!(revision, there, "each change has one entry");
         assert!(there == n || there == n + 1 && matches!(failure, CommitError::Unknown(_)), "{there} of {n}");
         for more in there..there + 50 {
-            block_on(store.commit(entry(more))).unwrap();
+            assert_eq!(commit(&store, entry(more)), Ok(more + 1), "no revision is given twice");
         }
         drop(store);
-        let store = AnyStore::open(kind, &path, &options).unwrap();
-        store.verify().unwrap();
+        wardein_store::verify(kind, &path, &options).unwrap();
+        let store = wardein_store::open(kind, &path, &options).unwrap();
         for at in 0..there + 50 {
-            let row = store.get(Table::Device, &at.to_be_bytes()).unwrap().unwrap();
+            let row = get(&store, &at.to_be_bytes()).unwrap();
             assert_eq!(row.value, vec![at as u8; 3000]);
         }
         println!("{kind:?}: full after {n} changes ({failure}), went on");
     }
 }
 
-fn open(kind: Kind, path: &Path) -> Result<AnyStore, OpenError> {
-    AnyStore::open(kind, path, &Options { cache: 1 << 20, ..Options::default() })
+fn open(kind: Kind, path: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    wardein_store::open(kind, path, &Options { cache: 1 << 20, ..Options::default() })
+}
+
+fn commit(store: &Arc<dyn Store>, change: Change) -> Outcome {
+    block_on(async { wardein_testkit::commit(&**store, change).await })
+}
+
+fn get(store: &Arc<dyn Store>, key: &[u8]) -> Option<Row> {
+    block_on(wardein_testkit::get(&**store, Table::Device, key)).unwrap()
+}
+
+fn head(store: &dyn Store) -> Head {
+    block_on(store.head()).unwrap()
 }
 
 fn entry(n: u64) -> Change {

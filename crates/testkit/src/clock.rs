@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use wardein_engine::port::Clock;
+use wardein_port::Clock;
 
 /// A clock in the hands of a test; its clones are one clock.
 #[derive(Debug, Clone)]

@@ -1,19 +1,26 @@
 //! Fakes and contract suites for Wardein's ports.
 //!
-//! What: one fake per port, one suite that every adapter of a port must pass, and a TPM in software for what is about a real one. Why here: adapters and engine test against the
-//! same words, so that a fake cannot promise what a real store does not keep. What it does not do: nothing that ships
-//! depends on it.
-//!
-//! An engine's unit tests cannot use it (they would see two copies of the port); its integration tests can.
+//! What: fakes of each port, one suite that every adapter of the store must pass, and a TPM in software for what is about a real
+//! one. Why here: adapters and engine test against the same words, so that a fake cannot promise what a real store does not keep. What it
+//! does not do: nothing that ships depends on it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it states expectations of tests, as tests do")]
 
+mod calls;
+mod chaos;
 mod clock;
+mod custody;
+mod entropy;
+mod held;
 mod memory;
 mod soft_tpm;
 pub mod store_contract;
 mod swtpm;
 
+pub use calls::{block_on, commit, get};
+pub use chaos::{Chaos, ChaosStore};
 pub use clock::TestClock;
+pub use custody::MemoryCustody;
+pub use entropy::SeededSource;
 pub use memory::{CrashPoint, MemoryStore};
 pub use soft_tpm::SoftTpm;
 pub use swtpm::Swtpm;

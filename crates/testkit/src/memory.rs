@@ -1,30 +1,57 @@
 //! A store in memory, whose process can be made to die at a chosen commit.
 
-use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 
-use wardein_engine::port::{
-    Change, Check, CommitError, Expect, MAX_KEY, MAX_VALUE, Row, Snapshot, Store, StoreError, Table, Write,
+use wardein_port::{
+    Change, CommitError, Committed, Entries, Feed, Head, Outcome, Peek, Pending, Projection, Projections,
+    Row, RowKey, Scanned, Snapshot, Store, StoreError, Table, Told,
 };
 
+use crate::held::{self, Held};
 use crate::store_contract::Fixture;
 
-/// A store in memory. A clone is another handle to the same rows.
+/// A store in memory. It applies and projects a change, and tells its caller, before [`Store::commit`] returns, unless commits are held
+/// back. A clone is another handle to the same rows. Where a projection fails, it panics.
 ///
 /// It passes the contract suite, except that nothing survives the process: its restart is [`MemoryStore::restart`].
-#[derive(Debug, Clone, Default)]
-pub struct MemoryStore(Arc<Mutex<State>>);
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Shared>);
 
 /// Where in a commit the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPoint {
     /// Nothing of the change is there after the restart.
     BeforeApply,
-    /// The whole change is there after the restart, and nobody was told.
+    /// The whole change is there after the restart, and no memory has heard of it.
+    DurableNotProjected,
+    /// The whole change is there after the restart and was projected, and its caller has no answer.
     AfterApply,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Held while a commit is applied and projected, so that commits are projected in their order.
+    order: Mutex<()>,
+    /// Those of the process that runs.
+    projections: Mutex<Arc<Projections>>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Held,
+    /// The last revision that was projected.
+    projected: u64,
+    /// Whether a commit was answered as unknown since the last recovery.
+    has_failed: bool,
+    commits: u64,
+    /// Bytes that were written, ever.
+    written: u64,
+    plan: Option<(u64, CrashPoint)>,
+    crashed: bool,
+    is_held: bool,
+    waiting: VecDeque<(Change, Told)>,
 }
 
 impl MemoryStore {
@@ -45,16 +72,22 @@ impl MemoryStore {
         self.state().crashed
     }
 
-    /// The store as the next process finds it; a crash that has not happened is called off.
+    /// The store as the next process finds it. Its followers are forgotten, as are the commits that wait; a crash that has not happened is
+    /// called off.
     pub fn restart(&self) -> Self {
         let mut state = self.state();
         state.plan = None;
-        state.crashed = false;
+        (state.crashed, state.has_failed) = (false, false);
+        state.projected = state.held.head().revision;
+        let forgotten = std::mem::take(&mut state.waiting);
         drop(state);
+        *self.0.projections.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        // Their callers may look at the store as they go.
+        drop(forgotten);
         self.clone()
     }
 
-    /// How many changes were handed in and within bounds, refused ones included: the crash points to walk through.
+    /// How many changes were handed in, within bounds and not held back, refused ones included: the crash points to walk through.
     pub fn commits(&self) -> u64 {
         self.state().commits
     }
@@ -64,70 +97,61 @@ impl MemoryStore {
         self.state().is_held = true;
     }
 
-    /// Lets all commits go on that wait, and those to come.
+    /// Applies all commits that wait, in their order, and lets those to come go on.
     pub fn release(&self) {
         let mut state = self.state();
         state.is_held = false;
-        state.waiting.drain(..).for_each(Waker::wake);
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for (change, told) in waiting {
+            told(self.apply(change));
+        }
     }
 
-    /// How many commits have come to wait since the last release.
+    /// How many commits wait.
     pub fn waiting(&self) -> usize {
         self.state().waiting.len()
     }
 
-    fn poll_released(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Fails as a disk does: the outcome is unknown, and what was applied of `change`, if it was handed in at all, is projected at the
+    /// next recovery.
+    pub(crate) fn fail(&self, change: Option<&Change>) {
+        let _order = self.order();
         let mut state = self.state();
-        if !state.is_held {
-            return Poll::Ready(());
+        state.has_failed = true;
+        if let Some(change) = change {
+            // Refused, it is as if it had not been handed in.
+            let _ = state.held.apply(change);
         }
-        state.waiting.push(cx.waker().clone());
-        Poll::Pending
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A test that panicked elsewhere has said what is wrong; this state is whole, as nothing below panics halfway.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Recovers, if it failed: what was applied since the last projected commit is projected.
+    pub(crate) fn recover(&self) {
+        let _order = self.order();
+        self.recover_in_order();
     }
 
-    fn alive(&self) -> Result<MutexGuard<'_, State>, StoreError> {
-        let state = self.state();
-        if state.crashed { Err(StoreError(CRASHED.into())) } else { Ok(state) }
-    }
-}
-
-impl Store for MemoryStore {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        Ok(self.alive()?.held.rows.get(&(table, key.to_vec())).cloned())
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-        Ok(self.alive()?.held.scan(table, prefix, after, limit))
+    fn recover_in_order(&self) {
+        let mut state = self.state();
+        if !std::mem::take(&mut state.has_failed) {
+            return;
+        }
+        let feed = state.held.feed(state.projected, usize::MAX);
+        state.projected = state.held.head().revision;
+        drop(state);
+        let projections = self.projections();
+        projections.recovered();
+        match feed {
+            Feed::Since(commits) => {
+                commits.iter().for_each(|committed| projections.project(committed).unwrap())
+            }
+            Feed::Truncated { .. } => unreachable!("the feed is truncated up to what was projected at most"),
+        }
     }
 
-    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        Ok(self.alive()?.held.entries(from, limit))
-    }
-
-    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
-        let state = self.alive()?;
-        let (held, at) = (state.held.clone(), state.written);
-        Ok(Some(Box::new(Moment { held, at, store: self.clone() })))
-    }
-
-    fn last_audit(&self) -> Result<u64, StoreError> {
-        Ok(self.alive()?.held.audit.len() as u64)
-    }
-
-    async fn commit(&self, change: Change) -> Result<(), CommitError> {
-        check(&change)?;
-        poll_fn(|cx| self.poll_released(cx)).await;
+    fn apply(&self, change: Change) -> Outcome {
+        let _order = self.order();
+        self.recover_in_order();
         let mut state = self.state();
         if state.crashed {
             return Err(CommitError::Unavailable(CRASHED.into()));
@@ -137,19 +161,103 @@ impl Store for MemoryStore {
         if now == Some(CrashPoint::BeforeApply) {
             return Err(state.crash());
         }
-        state.apply(change)?;
-        if now == Some(CrashPoint::AfterApply) {
+        let revision = state.held.apply(&change)?;
+        let values = change.writes.iter().filter_map(|write| write.value.as_ref());
+        state.written += values.chain(&change.audit).map(|value| value.len() as u64).sum::<u64>();
+        if now == Some(CrashPoint::DurableNotProjected) {
             return Err(state.crash());
         }
-        Ok(())
+        state.projected = revision;
+        state.held.truncate(revision);
+        drop(state);
+        if let Some(committed) = Committed::of(revision, change) {
+            self.projections().project(&committed).unwrap();
+        }
+        if now == Some(CrashPoint::AfterApply) { Err(self.state().crash()) } else { Ok(revision) }
+    }
+
+    // A test that panicked elsewhere has said what is wrong; what the locks keep is whole, as nothing here panics halfway.
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order(&self) -> MutexGuard<'_, ()> {
+        self.0.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn projections(&self) -> Arc<Projections> {
+        Arc::clone(&self.0.projections.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Held) -> T) -> Result<T, StoreError> {
+        let state = self.state();
+        if state.crashed { Err(StoreError(CRASHED.into())) } else { Ok(read(&state.held)) }
+    }
+}
+
+impl Store for MemoryStore {
+    fn peek(&self, table: Table, key: &[u8]) -> Result<Peek, StoreError> {
+        self.read(|held| Peek::Found(held.get(table, key).cloned()))
+    }
+
+    fn load<'a>(&'a self, keys: &'a [RowKey]) -> Pending<'a, Result<Vec<Option<Row>>, StoreError>> {
+        let row = |held: &Held, RowKey { table, key }: &RowKey| held.get(*table, key).cloned();
+        Box::pin(async move { self.read(|held| keys.iter().map(|name| row(held, name)).collect()) })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        table: Table,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Pending<'a, Result<Scanned, StoreError>> {
+        Box::pin(async move { self.read(|held| held.scan(table, prefix, after, limit)) })
+    }
+
+    fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Entries, StoreError>> {
+        Box::pin(async move { self.read(|held| held.entries(from, limit)) })
+    }
+
+    fn head(&self) -> Pending<'_, Result<Head, StoreError>> {
+        Box::pin(async { self.read(Held::head) })
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
+        let held = self.read(Held::clone)?;
+        let at = self.state().written;
+        Ok(Some(Box::new(Moment { held, at, store: self.clone() })))
+    }
+
+    fn feed(&self, after: u64, limit: usize) -> Pending<'_, Result<Feed, StoreError>> {
+        Box::pin(async move { self.read(|held| held.feed(after, limit)) })
+    }
+
+    fn follow(&self, projection: &Arc<dyn Projection>) {
+        self.projections().add(projection);
+    }
+
+    fn commit(&self, change: Change, told: Told) {
+        if let Err(error) = held::check(&change) {
+            return told(Err(error));
+        }
+        let mut state = self.state();
+        if state.is_held {
+            return state.waiting.push_back((change, told));
+        }
+        drop(state);
+        told(self.apply(change));
+    }
+
+    fn writable(&self) -> Result<(), String> {
+        self.read(|_| ()).map_err(|error| error.0)
     }
 }
 
 impl Fixture for MemoryStore {
-    type Store = Self;
-
-    fn open(&self) -> Self {
-        self.restart()
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.restart())
     }
 }
 
@@ -161,19 +269,12 @@ struct Moment {
 }
 
 impl Snapshot for Moment {
-    fn scan(
-        &self,
-        table: Table,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-        drop(self.store.alive()?);
-        Ok(self.held.scan(table, b"", after, limit))
+    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Scanned, StoreError> {
+        self.store.read(|_| self.held.scan(table, b"", after, limit))
     }
 
-    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        drop(self.store.alive()?);
-        Ok(self.held.entries(from, limit))
+    fn audit(&self, from: u64, limit: usize) -> Result<Entries, StoreError> {
+        self.store.read(|_| self.held.entries(from, limit))
     }
 
     fn held(&self) -> u64 {
@@ -181,104 +282,11 @@ impl Snapshot for Moment {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct Held {
-    rows: BTreeMap<(Table, Vec<u8>), Row>,
-    audit: Vec<Vec<u8>>,
-}
-
-impl Held {
-    fn scan(&self, table: Table, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Row)> {
-        let behind = match after {
-            Some(after) if after >= prefix => Bound::Excluded((table, after.to_vec())),
-            _ => Bound::Included((table, prefix.to_vec())),
-        };
-        self.rows
-            .range((behind, Bound::Unbounded))
-            .take_while(|((of, key), _)| *of == table && key.starts_with(prefix))
-            .take(limit)
-            .map(|((_, key), row)| (key.clone(), row.clone()))
-            .collect()
-    }
-
-    fn entries(&self, from: u64, limit: usize) -> Vec<(u64, Vec<u8>)> {
-        let before = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        let entries = self.audit.iter().skip(before).take(limit);
-        (from.max(1)..).zip(entries.cloned()).collect()
-    }
-}
-
-#[derive(Debug, Default)]
-struct State {
-    held: Held,
-    commits: u64,
-    /// Bytes that were written, ever.
-    written: u64,
-    plan: Option<(u64, CrashPoint)>,
-    crashed: bool,
-    is_held: bool,
-    waiting: Vec<Waker>,
-}
-
 impl State {
-    fn apply(&mut self, change: Change) -> Result<(), CommitError> {
-        for Check { table, key, version } in &change.checks {
-            if self.held.rows.get(&(*table, key.clone())).map(|row| row.version) != Some(*version) {
-                return Err(CommitError::Conflict { table: *table, key: key.clone() });
-            }
-        }
-        for Write { table, key, expect, .. } in &change.writes {
-            let found = self.held.rows.get(&(*table, key.clone())).map(|row| row.version);
-            let expected = match expect {
-                Expect::Absent => None,
-                Expect::Version(version) => Some(*version),
-            };
-            if found != expected {
-                return Err(CommitError::Conflict { table: *table, key: key.clone() });
-            }
-        }
-        let writes = change.writes.iter().filter_map(|write| write.value.as_ref());
-        self.written += writes.chain(&change.audit).map(|value| value.len() as u64).sum::<u64>();
-        for Write { table, key, value, .. } in change.writes {
-            let at = (table, key);
-            match value {
-                Some(value) => {
-                    let version = self.held.rows.get(&at).map_or(0, |row| row.version) + 1;
-                    self.held.rows.insert(at, Row { version, value });
-                }
-                None => {
-                    self.held.rows.remove(&at);
-                }
-            }
-        }
-        self.held.audit.extend(change.audit);
-        Ok(())
-    }
-
     fn crash(&mut self) -> CommitError {
         self.crashed = true;
         CommitError::Unknown(CRASHED.into())
     }
-}
-
-fn check(change: &Change) -> Result<(), CommitError> {
-    let mut keys: Vec<_> = change.writes.iter().map(|write| (write.table, &write.key)).collect();
-    keys.sort_unstable();
-    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(CommitError::TooLarge("a key is written twice"));
-    }
-    for write in &change.writes {
-        if write.key.is_empty() || write.key.len() > MAX_KEY {
-            return Err(CommitError::TooLarge("a key has 1 to 512 bytes"));
-        }
-        if write.value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
-            return Err(CommitError::TooLarge("a value has at most 131072 bytes"));
-        }
-    }
-    if change.audit.iter().any(|entry| entry.len() > MAX_VALUE) {
-        return Err(CommitError::TooLarge("an audit entry has at most 131072 bytes"));
-    }
-    Ok(())
 }
 
 const CRASHED: &str = "the process has died";
@@ -286,33 +294,81 @@ const CRASHED: &str = "the process has died";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store_contract::block_on;
+    use crate::{block_on, commit, get};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     crate::store_contract_tests!(MemoryStore::new());
 
+    #[derive(Default)]
+    struct Counted(AtomicUsize);
+
+    impl Projection for Counted {
+        fn project(&self, _: &Committed) -> Result<(), String> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+
+        fn recovered(&self) {}
+    }
+
+    fn tenant(key: u8) -> Change {
+        let mut change = Change::default();
+        change.insert(Table::Tenant, vec![key], vec![key]);
+        change.audit.push(vec![key]);
+        change
+    }
+
     #[test]
-    fn a_crash_before_applying_leaves_nothing_and_after_applying_everything() {
-        for (point, there) in [(CrashPoint::BeforeApply, false), (CrashPoint::AfterApply, true)] {
+    fn a_crash_leaves_all_or_nothing() {
+        for (point, is_there, is_projected) in [
+            (CrashPoint::BeforeApply, false, false),
+            (CrashPoint::DurableNotProjected, true, false),
+            (CrashPoint::AfterApply, true, true),
+        ] {
             let store = MemoryStore::new();
+            let counted = Arc::new(Counted::default());
+            let following: Arc<dyn Projection> = counted.clone();
+            store.follow(&following);
             store.crash_at(1, point);
-            let write = |key: u8| {
-                let mut change = Change::default();
-                change.insert(Table::Tenant, vec![key], vec![key]);
-                change.audit.push(vec![key]);
-                block_on(store.commit(change))
-            };
-            assert_eq!(write(1), Ok(()));
+            let write = |key| block_on(commit(&store, tenant(key)));
+            assert_eq!(write(1), Ok(1));
             assert!(matches!(write(2), Err(CommitError::Unknown(_))));
-            assert!(store.crashed());
+            assert!(store.crashed() && store.writable().is_err());
             assert!(matches!(write(3), Err(CommitError::Unavailable(_))));
-            assert!(store.get(Table::Tenant, &[1]).is_err());
+            assert!(store.peek(Table::Tenant, &[1]).is_err());
+            assert_eq!(counted.0.load(Ordering::SeqCst), 1 + usize::from(is_projected));
 
             let store = store.restart();
-            assert!(store.get(Table::Tenant, &[1]).unwrap().is_some());
-            assert_eq!(store.get(Table::Tenant, &[2]).unwrap().is_some(), there);
-            assert_eq!(store.last_audit(), Ok(1 + u64::from(there)));
-            assert_eq!(store.get(Table::Tenant, &[3]), Ok(None));
+            let is_found = |key| block_on(get(&store, Table::Tenant, &[key])).unwrap().is_some();
+            assert_eq!([1, 2, 3].map(is_found), [true, is_there, false]);
+            let last = 1 + u64::from(is_there);
+            assert_eq!(block_on(store.head()), Ok(Head { revision: last, last_audit: last }));
             assert_eq!(store.commits(), 2);
+            assert_eq!(block_on(commit(&store, tenant(4))), Ok(last + 1));
+            let heard = counted.0.load(Ordering::SeqCst);
+            assert_eq!(heard, 1 + usize::from(is_projected), "the process that followed is gone");
         }
+    }
+
+    #[test]
+    fn held_commits_are_applied_in_their_order() {
+        let store = MemoryStore::new();
+        store.hold();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        for key in 0..5 {
+            let told = Arc::clone(&told);
+            store.commit(tenant(key), Box::new(move |outcome| told.lock().unwrap().push(outcome)));
+        }
+        assert_eq!((store.waiting(), store.commits(), told.lock().unwrap().len()), (5, 0, 0));
+        store.release();
+        assert_eq!(*told.lock().unwrap(), [1, 2, 3, 4, 5].map(Ok));
+        assert_eq!((store.waiting(), store.commits()), (0, 5));
+        assert_eq!(block_on(commit(&store, tenant(5))), Ok(6));
+        store.hold();
+        let lost = commit(&store, tenant(6));
+        let store = store.restart();
+        assert!(matches!(block_on(lost), Err(CommitError::Unknown(_))), "it dies with its process");
+        store.release();
+        assert_eq!(block_on(store.head()).unwrap().revision, 6);
     }
 }

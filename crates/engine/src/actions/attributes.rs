@@ -1,13 +1,12 @@
 //! The action `attributes` (DDKG-1 §8.1). What is announced holds beside what is on record until a proof shows it.
 
 use super::{Done, Performing};
-use crate::engine::Engine;
-use crate::error::Error;
-use crate::port::{Change, Clock, Store, Table};
-use crate::rows::{self, Written};
+use crate::kernel::{Engine, Error, Stop, Tx};
+use crate::rows;
 use wardein_ddkg::authority::Record;
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::Event;
+use wardein_port::{Change, Table};
 
 pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> Result<Done, Error> {
     let Performing { accepted, record, .. } = performing;
@@ -21,21 +20,21 @@ pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> R
     Ok(Done { event: Event::AttributesAnnounced, detail, reply: Vec::new() })
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// After a proof that shows announced attributes: the device's recipe, which has their names.
     pub(crate) fn adopt_attributes(
         &self,
+        tx: &Tx<'_>,
         name: &DeviceName,
         record: &Record,
         change: &mut Change,
-    ) -> Result<Written, Error> {
-        let (version, mut row) = self.device_row(name)?;
+    ) -> Result<(), Stop> {
+        let (version, mut row) = self.device_row(tx, name)?;
         let names = rows::attribute_names(record);
-        if row.attributes == names {
-            return Ok(None);
+        if row.attributes != names {
+            row.attributes = names;
+            change.update(Table::Device, rows::device_key(name), version, rows::encode(&row)?);
         }
-        row.attributes = names;
-        change.update(Table::Device, rows::device_key(name), version, rows::encode(&row)?);
-        Ok(Some((version + 1, row)))
+        Ok(())
     }
 }

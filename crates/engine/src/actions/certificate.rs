@@ -1,15 +1,14 @@
 //! The action `certificate`.
 
 use super::Done;
-use crate::engine::Engine;
-use crate::error::Error;
+use crate::kernel::{Engine, Error, Tx};
 use crate::operators::new_serial;
-use crate::port::{Change, Clock, Store, Table};
+use crate::project::Rules;
 use crate::rows::{self, CertificateRow};
-use crate::rules::Rules;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Assurance, Event};
 use wardein_pki::{Csr, DeviceIdentity, Validity};
+use wardein_port::{Change, Table};
 
 /// What a certificate is issued by, and the change that it goes into.
 pub(crate) struct Certifying<'a> {
@@ -22,11 +21,16 @@ pub(crate) struct Certifying<'a> {
     pub(crate) change: &'a mut Change,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Builds, lints and signs a certificate; it is on record, with its serial, in the same change as the proof.
-    pub(crate) fn issue_certificate(&self, csr: &Csr, certifying: Certifying<'_>) -> Result<Done, Error> {
+    pub(crate) fn issue_certificate(
+        &self,
+        tx: &mut Tx<'_>,
+        csr: &Csr,
+        certifying: Certifying<'_>,
+    ) -> Result<Done, Error> {
         let Certifying { name, rules, now, assurance, change } = certifying;
-        let serial = new_serial()?;
+        let serial = new_serial(tx.draw())?;
         let validity = Validity::starting(now, rules.profile.certificate_validity())
             .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
             .map_err(Error::internal)?;

@@ -10,12 +10,12 @@
 //! part as nonce, and number and "is last" as additional data. So each backup has a key of its own, and no part can be changed, left
 //! out, moved, or taken from another backup, and the last one not be cut off, unnoticed.
 
-use crate::error::{Error, Kind};
-use crate::port::{MAX_KEY, MAX_VALUE, Table};
+use crate::kernel::{Error, Kind};
 use crate::seal::Keyring;
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read};
 use wardein_crypto::{AeadKey, Digest, TAG_LEN};
+use wardein_port::{MAX_KEY, MAX_VALUE, Table};
 
 /// The most bytes of a part before it is sealed.
 pub(crate) const MAX_PLAIN: usize = 5 << 20;

@@ -3,17 +3,17 @@
 use super::pcr_policy::PcrPolicy;
 use super::quote::{BaselineRow, Hex};
 use crate::api::{Caller, Device};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
 use crate::rows;
 use wardein_attest::PcrState;
 use wardein_crypto::tpm::HashValue;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Event, Outcome};
+use wardein_port::{Change, Table};
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// From now on a device's registers are compared with `digest`, by the hash of its attestation key, and with nothing before. It
     /// stands in the refusal of the quote, which is in the audit log. Asking twice is fine.
     pub async fn approve_pcrs(
@@ -23,24 +23,26 @@ impl<S: Store, C: Clock> Engine<S, C> {
         digest: &[u8],
     ) -> Result<Device, Error> {
         self.require_tenant(caller, &name.tenant)?;
-        self.transact(|| self.decide_approval(caller, &name, digest)).await?;
-        self.get_device(caller, name)
+        let decide = |tx: &mut Tx<'_>| self.decide_approval(tx, caller, &name, digest);
+        self.transact_on(&name, |_| Ok(()), decide).await?;
+        self.get_device(caller, name).await
     }
 
     fn decide_approval(
         &self,
+        tx: &mut Tx<'_>,
         caller: &Caller,
         name: &DeviceName,
         digest: &[u8],
-    ) -> Result<Decision<()>, Error> {
-        let (_, device) = self.device_row(name)?;
+    ) -> Result<Decision<()>, Stop> {
+        let (_, device) = self.device_row(tx, name)?;
         let no_tpm = || Error::new(Kind::Precondition, "quote-without-tpm", "the device's key is in no TPM");
-        let (version, mut row) = self.signature_key(name)?.ok_or_else(no_tpm)?;
+        let (version, mut row) = self.signature_key(tx, name)?.ok_or_else(no_tpm)?;
         let ak = row.ak()?.ok_or_else(no_tpm)?;
         let profile = rows::word("profile", &device.profile)?;
-        let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(&name.tenant, &profile)? else {
+        let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(tx, &name.tenant, &profile)? else {
             let message = "the policy of the device's profile compares its registers with nothing of its own";
-            return Err(Error::new(Kind::Precondition, "pcr-policy-other", message));
+            return Err(Error::new(Kind::Precondition, "pcr-policy-other", message).into());
         };
         let digest = HashValue::from_bytes(ak.hash(), digest).ok_or_else(|| {
             let (length, takes) = (digest.len(), ak.hash().len());
@@ -51,13 +53,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
         if let Some(baseline) = &row.baseline
             && baseline.state(&ak)? == state
         {
-            return Ok(Decision { change, answer: () });
+            return Ok(Decision::unchanged(()));
         }
         row.baseline = Some(BaselineRow::new(&state, true));
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
         let entry = self.entry(caller, Event::PcrsApproved, target(name), Outcome::Done);
         let entry = entry.in_tenant(&name.tenant).with(format_args!("{selection} {}", Hex(digest)));
-        change.record_on(name, &entry)?;
-        Ok(Decision { change, answer: () })
+        change.record_on(tx.draw(), name, &entry)?;
+        Ok(Decision::new(change, ()))
     }
 }

@@ -1,15 +1,15 @@
 //! The endorsement keys that a tenant lists: those of the TPMs that its factory bought.
 
 use crate::api::{Caller, Page, Paged};
-use crate::engine::{Decision, Engine};
-use crate::error::Error;
-use crate::port::{Change, Clock, Store, Table, Write};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::rows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::Digest;
 use wardein_domain::{Event, Outcome, TenantId};
+use wardein_port::{Change, Table};
 
 /// An endorsement key on a tenant's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ struct EndorsementKeyRow {
     added_at: u64,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Puts keys on the list of a tenant; how many were not there.
     pub async fn add_endorsement_keys(
         &self,
@@ -41,17 +41,17 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.require_tenant(caller, tenant)?;
         judge(digests)?;
         let value = rows::encode(&EndorsementKeyRow { added_at: self.now() })?;
-        self.transact(|| {
+        self.transact(|tx| {
             let mut change = Change::default();
             let mut new = Vec::new();
             for digest in digests {
-                if !self.is_listed(tenant, digest)? {
+                if !self.is_listed(tx, tenant, digest)? {
                     change.insert(Table::EndorsementKey, row_key(tenant, digest), value.clone());
                     new.push(digest);
                 }
             }
             self.record_list(&mut change, caller, tenant, Event::EndorsementKeysAdded, &new)?;
-            Ok(Decision { change, answer: new.len() })
+            Ok(Decision::new(change, new.len()))
         })
         .await
     }
@@ -65,25 +65,24 @@ impl<S: Store, C: Clock> Engine<S, C> {
     ) -> Result<usize, Error> {
         self.require_tenant(caller, tenant)?;
         judge(digests)?;
-        self.transact(|| {
+        self.transact(|tx| {
             let mut change = Change::default();
             let mut gone = Vec::new();
             for digest in digests {
                 let key = row_key(tenant, digest);
-                if let Some(row) = self.store.get(Table::EndorsementKey, &key)? {
-                    let expect = crate::port::Expect::Version(row.version);
-                    change.writes.push(Write { table: Table::EndorsementKey, key, expect, value: None });
+                if let Some(row) = tx.get(Table::EndorsementKey, &key)? {
+                    change.delete(Table::EndorsementKey, key, row.version);
                     gone.push(digest);
                 }
             }
             self.record_list(&mut change, caller, tenant, Event::EndorsementKeysRemoved, &gone)?;
-            Ok(Decision { change, answer: gone.len() })
+            Ok(Decision::new(change, gone.len()))
         })
         .await
     }
 
     /// The list of a tenant, in order of the digests.
-    pub fn list_endorsement_keys(
+    pub async fn list_endorsement_keys(
         &self,
         caller: &Caller,
         tenant: &TenantId,
@@ -97,10 +96,11 @@ impl<S: Store, C: Clock> Engine<S, C> {
             let row: EndorsementKeyRow = rows::decode(Table::EndorsementKey, value)?;
             Ok(Some(EndorsementKey { digest: EkDigest(Digest(digest)), added_at: row.added_at }))
         })
+        .await
     }
 
-    pub(super) fn is_listed(&self, tenant: &TenantId, digest: &EkDigest) -> Result<bool, Error> {
-        Ok(self.store.get(Table::EndorsementKey, &row_key(tenant, digest))?.is_some())
+    pub(super) fn is_listed(&self, tx: &Tx<'_>, tenant: &TenantId, digest: &EkDigest) -> Result<bool, Stop> {
+        Ok(tx.get(Table::EndorsementKey, &row_key(tenant, digest))?.is_some())
     }
 
     fn record_list(

@@ -3,17 +3,17 @@
 use super::key::{SeenChallenges, SignatureKeyRow, key_id};
 use super::quote::{BaselineRow, EnrolledState, Hex, no_tpm};
 use crate::api::Caller;
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
-use crate::provisioning::{check_device_id, put, target};
-use crate::rows::{self, DeviceRow, Written};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
+use crate::provisioning::{check_device_id, target};
+use crate::rows::{self, DeviceRow};
 use wardein_attest::EkDigest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
     Assurance, DeviceId, DeviceState, Event, KeyKeeper, ModelName, Outcome, ProfileName, TenantId, Udi,
 };
 use wardein_pki::{Csr, PublicKey};
+use wardein_port::{Change, Table};
 
 /// A device that is to be enrolled by a key, with what the factory vouches for. The tenant is the station's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) struct NewKey {
     pub(super) quoted: Option<EnrolledState>,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Enrolls a device by the key of a PKCS#10 request. Where the key is, only the station says.
     pub async fn enroll_key(
         &self,
@@ -58,11 +58,16 @@ impl<S: Store, C: Clock> Engine<S, C> {
         csr: &[u8],
     ) -> Result<EnrolledKey, Error> {
         let tenant = self.stations_tenant(caller)?;
-        if !self.key_policy(tenant)?.policy.keepers.contains(&keeper) {
+        let (policy, pcrs) = self
+            .look(|tx| {
+                Ok((self.key_policy(tx, tenant)?.policy, self.pcr_policy(tx, tenant, &order.profile)?))
+            })
+            .await?;
+        if !policy.keepers.contains(&keeper) {
             let message = format_args!("keeper: the tenant's policy for keys takes none in {keeper}");
             return Err(Error::new(Kind::Denied, "keeper-not-allowed", message));
         }
-        if self.pcr_policy(tenant, &order.profile)?.selection().is_some() {
+        if pcrs.selection().is_some() {
             return Err(no_tpm());
         }
         let csr = Csr::parse(csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
@@ -87,36 +92,24 @@ impl<S: Store, C: Clock> Engine<S, C> {
         check_device_id(&order.device)?;
         self.rules_of(tenant, &order.profile)?;
         let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
-        let takes_quota = self.directory.device(&name).is_none();
-        if takes_quota {
-            self.directory.take_quota(&caller.principal.serial)?;
-        }
-        let outcome = self.transact(|| self.decide_key(caller, &name, order, new)).await;
-        let is_new = matches!(&outcome, Ok((_, Some((1, _)))));
-        if takes_quota && !is_new {
-            self.directory.release_quota(&caller.principal.serial);
-        }
-        let (enrolled, written) = outcome?;
-        if let Some((version, row)) = &written {
-            self.directory.put_device(&name, *version, row)?;
-        }
-        Ok(enrolled)
+        self.transact_on(&name, |_| Ok(()), |tx| self.decide_key(tx, caller, &name, order, new)).await
     }
 
     fn decide_key(
         &self,
+        tx: &mut Tx<'_>,
         caller: &Caller,
         name: &DeviceName,
         order: &KeyOrder,
         new: &NewKey,
-    ) -> Result<Decision<(EnrolledKey, Written)>, Error> {
+    ) -> Result<Decision<EnrolledKey>, Stop> {
         let key = rows::device_key(name);
-        let row: Option<(u64, DeviceRow)> = rows::load(&self.store, Table::Device, &key)?;
-        let present = self.signature_key(name)?;
+        let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
+        let present = self.signature_key(tx, name)?;
         let state = row.as_ref().map(|(_, row)| rows::word("device state", &row.state)).transpose()?;
         if let Some(state) = state.filter(|state: &DeviceState| state.is_final()) {
             let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
-            return Err(Error::new(Kind::Precondition, code, format_args!("the device was {state}")));
+            return Err(Error::new(Kind::Precondition, code, format_args!("the device was {state}")).into());
         }
         let key_id = key_id(&new.key).0;
         let answer = |assurance| EnrolledKey { tenant: name.tenant.clone(), key_id, assurance };
@@ -125,13 +118,16 @@ impl<S: Store, C: Clock> Engine<S, C> {
             && !is_anew
             && present.key()? == new.key
         {
-            return Ok(Decision { change: Change::default(), answer: (answer(present.assurance()?), None) });
+            return Ok(Decision::unchanged(answer(present.assurance()?)));
         }
         // An administrator let it enroll anew: only then is a device pending that signs.
         if row.is_some() && !(is_anew && present.is_some()) {
             let message =
                 "the device is enrolled already, with another key; revoke it, or enroll another device";
-            return Err(Error::new(Kind::Exists, "already-enrolled", message));
+            return Err(Error::new(Kind::Exists, "already-enrolled", message).into());
+        }
+        if row.is_none() {
+            tx.reserve_quota(&self.memory, &caller.principal.serial, name)?;
         }
         let station = row.as_ref().map_or(*caller.principal.serial.as_bytes(), |(_, row)| row.station);
         let written = DeviceRow {
@@ -160,18 +156,17 @@ impl<S: Store, C: Clock> Engine<S, C> {
         };
         let mut change = Change::default();
         let version = row.map(|(version, _)| version);
-        change.writes.push(put(Table::Device, &key, version, rows::encode(&written)?));
+        change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
         let signing_version = present.map(|(version, _)| version);
-        change.writes.push(put(Table::SignatureKey, &key, signing_version, rows::encode(&signing)?));
+        change.put(Table::SignatureKey, key, signing_version, rows::encode(&signing)?);
         let entry = self.entry(caller, Event::KeyEnrolled, target(name), Outcome::Done);
         let ek = new.ek.map_or_else(String::new, |ek| format!(", endorsement key {ek}"));
         let pcrs = new.quoted.as_ref().map_or_else(String::new, |EnrolledState { state, standing }| {
             format!(", PCRs {} {} {standing}", state.selection(), Hex(state.digest()))
         });
-        let key = EkDigest(wardein_crypto::Digest(key_id));
-        let detail = format!("{}, key {key}{ek}{pcrs}", new.assurance);
-        change.record_on(name, &entry.with(detail))?;
-        let written = Some((version.unwrap_or(0) + 1, written));
-        Ok(Decision { change, answer: (answer(new.assurance), written) })
+        let id = EkDigest(wardein_crypto::Digest(key_id));
+        let detail = format!("{}, key {id}{ek}{pcrs}", new.assurance);
+        change.record_on(tx.draw(), name, &entry.with(detail))?;
+        Ok(Decision::new(change, answer(new.assurance)))
     }
 }

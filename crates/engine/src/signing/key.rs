@@ -1,9 +1,7 @@
 //! The row of a key that a device signs with. Nothing in it is secret.
 
 use crate::api::SigningKey;
-use crate::engine::Engine;
-use crate::error::{Error, Kind};
-use crate::port::{Clock, Store, Table};
+use crate::kernel::{Engine, Error, Kind, Stop, Tx};
 use crate::rows;
 use crate::signing::quote::BaselineRow;
 use serde::{Deserialize, Serialize};
@@ -12,6 +10,7 @@ use wardein_crypto::{Digest, P256VerifyingKey};
 use wardein_ddkg::{Challenge, CheckedChallenge, DeviceName};
 use wardein_domain::{Assurance, PcrStanding};
 use wardein_pki::PublicKey;
+use wardein_port::Table;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SignatureKeyRow {
@@ -114,9 +113,13 @@ impl SeenChallenges {
     }
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// The key that a device signs with, with the version of its row.
-    pub(crate) fn signature_key(&self, name: &DeviceName) -> Result<Option<(u64, SignatureKeyRow)>, Error> {
-        rows::load(&self.store, Table::SignatureKey, &rows::device_key(name))
+    pub(crate) fn signature_key(
+        &self,
+        tx: &Tx<'_>,
+        name: &DeviceName,
+    ) -> Result<Option<(u64, SignatureKeyRow)>, Stop> {
+        tx.row(Table::SignatureKey, &rows::device_key(name))
     }
 }

@@ -1,9 +1,8 @@
 //! In which state of their TPM's registers (PCRs) the devices of a profile may be.
 
 use crate::api::{Caller, Page};
-use crate::engine::{Decision, Engine};
-use crate::error::Error;
-use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::profiles::default_profile;
 use crate::rows;
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use std::fmt;
 use wardein_attest::{GoldenPcrs, PcrSelection};
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
 use wardein_domain::{Event, Outcome, ProfileName, TenantId};
+use wardein_port::{Change, Expect, Table, Write};
 
 /// What is asked of the registers of a device whose key is in a TPM. It is asked at enrollment and with each certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl fmt::Display for PcrPolicy {
     }
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Sets what is asked of the devices of a profile; with `None`, what is set for the tenant's profile `default` holds for it. It
     /// holds from their next certificate on. What is set already is fine.
     pub async fn put_pcr_policy(
@@ -79,13 +79,13 @@ impl<S: Store, C: Clock> Engine<S, C> {
         self.rules_of(tenant, profile)?;
         let key = rows::profile_key(tenant, profile);
         let value = policy.as_ref().map(|policy| rows::encode(&PcrPolicyRow::from(policy))).transpose()?;
-        self.transact(|| {
-            let before = self.store.get(Table::PcrPolicy, &key)?;
+        self.transact(|tx| {
+            let before = tx.get(Table::PcrPolicy, &key)?;
             let mut change = Change::default();
             if before.as_ref().map(|row| &row.value) == value.as_ref() {
-                return Ok(Decision { change, answer: () });
+                return Ok(Decision::new(change, ()));
             }
-            let expect = before.map_or(Expect::Absent, |row| Expect::Version(row.version));
+            let expect = Expect::found(before.map(|row| row.version));
             let (key, value) = (key.clone(), value.clone());
             change.writes.push(Write { table: Table::PcrPolicy, key, expect, value });
             let entry = self.entry(
@@ -96,16 +96,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
             );
             let words = policy.as_ref().map_or_else(|| "inherited".to_owned(), ToString::to_string);
             change.record(&entry.in_tenant(tenant).with(words))?;
-            Ok(Decision { change, answer: () })
+            Ok(Decision::new(change, ()))
         })
         .await
     }
 
     /// What is set for the profiles of a tenant, in order of their names.
-    pub fn list_pcr_policies(&self, caller: &Caller, tenant: &TenantId) -> Result<Vec<SetPcrPolicy>, Error> {
+    pub async fn list_pcr_policies(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+    ) -> Result<Vec<SetPcrPolicy>, Error> {
         self.require_tenant(caller, tenant)?;
         let prefix = rows::tenant_prefix(tenant);
-        let rows = self.store.scan(Table::PcrPolicy, &prefix, None, Page::MAX)?;
+        let rows = self.store.scan(Table::PcrPolicy, &prefix, None, Page::MAX).await?;
         rows.into_iter()
             .map(|(key, row)| {
                 let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
@@ -117,12 +121,17 @@ impl<S: Store, C: Clock> Engine<S, C> {
     }
 
     /// What holds for the devices of a profile: its own, or that of the tenant's profile `default`.
-    pub(super) fn pcr_policy(&self, tenant: &TenantId, profile: &ProfileName) -> Result<PcrPolicy, Error> {
+    pub(super) fn pcr_policy(
+        &self,
+        tx: &Tx<'_>,
+        tenant: &TenantId,
+        profile: &ProfileName,
+    ) -> Result<PcrPolicy, Stop> {
         for profile in [profile, &default_profile()] {
             let key = rows::profile_key(tenant, profile);
-            let row: Option<(u64, PcrPolicyRow)> = rows::load(&self.store, Table::PcrPolicy, &key)?;
+            let row: Option<(u64, PcrPolicyRow)> = tx.row(Table::PcrPolicy, &key)?;
             if let Some((_, row)) = row {
-                return row.parse();
+                return Ok(row.parse()?);
             }
         }
         Ok(PcrPolicy::Any)

@@ -1,13 +1,13 @@
 //! Which keys the devices of a tenant may sign with.
 
 use crate::api::Caller;
-use crate::engine::{Decision, Engine};
-use crate::error::Error;
-use crate::port::{Change, Clock, Expect, Store, Table, Write};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::rows;
 use serde::{Deserialize, Serialize};
 use wardein_domain::{Event, KeyKeeper, Outcome, TenantId};
 use wardein_pki::VendorRoots;
+use wardein_port::{Change, Table};
 
 /// What a tenant trusts to keep a key, besides the TPMs on its list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,7 +59,7 @@ impl KeyPolicy {
     }
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Sets the policy of a tenant, whole. What is set already is fine.
     pub async fn put_key_policy(
         &self,
@@ -71,20 +71,20 @@ impl<S: Store, C: Clock> Engine<S, C> {
         policy.judge()?;
         policy.keepers.sort_by_key(|keeper| keeper.as_str());
         policy.keepers.dedup();
-        self.transact(|| {
-            let StoredPolicy { version, policy: before } = self.key_policy(&tenant)?;
+        self.transact(|tx| {
+            let StoredPolicy { version, policy: before } = self.key_policy(tx, &tenant)?;
             let mut change = Change::default();
             if version != 0 && before == policy {
-                return Ok(Decision { change, answer: () });
+                return Ok(Decision::new(change, ()));
             }
             let row = KeyPolicyRow {
                 vendor_roots: policy.vendor_roots.clone(),
                 first_use: policy.first_use,
                 keepers: policy.keepers.iter().map(ToString::to_string).collect(),
             };
-            let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
-            let (key, value) = (tenant.as_str().as_bytes().to_vec(), Some(rows::encode(&row)?));
-            change.writes.push(Write { table: Table::KeyPolicy, key, expect, value });
+            let (key, found) =
+                (tenant.as_str().as_bytes().to_vec(), Some(version).filter(|version| *version != 0));
+            change.put(Table::KeyPolicy, key, found, rows::encode(&row)?);
             let target = format_args!("tenant/{tenant}");
             let entry = self.entry(caller, Event::KeyPolicyPut, target, Outcome::Done).in_tenant(&tenant);
             let (roots, first_use) = (policy.vendor_roots.len(), policy.first_use);
@@ -92,20 +92,19 @@ impl<S: Store, C: Clock> Engine<S, C> {
             change.record(&entry.with(format_args!(
                 "{roots} vendor roots, first use {first_use}, keepers by word: {keepers}"
             )))?;
-            Ok(Decision { change, answer: () })
+            Ok(Decision::new(change, ()))
         })
         .await
     }
 
     /// The policy of a tenant; where none was set, one that trusts its list alone.
-    pub fn get_key_policy(&self, caller: &Caller, tenant: &TenantId) -> Result<KeyPolicy, Error> {
+    pub async fn get_key_policy(&self, caller: &Caller, tenant: &TenantId) -> Result<KeyPolicy, Error> {
         self.require_tenant(caller, tenant)?;
-        Ok(self.key_policy(tenant)?.policy)
+        Ok(self.look(|tx| self.key_policy(tx, tenant)).await?.policy)
     }
 
-    pub(super) fn key_policy(&self, tenant: &TenantId) -> Result<StoredPolicy, Error> {
-        let row: Option<(u64, KeyPolicyRow)> =
-            rows::load(&self.store, Table::KeyPolicy, tenant.as_str().as_bytes())?;
+    pub(super) fn key_policy(&self, tx: &Tx<'_>, tenant: &TenantId) -> Result<StoredPolicy, Stop> {
+        let row: Option<(u64, KeyPolicyRow)> = tx.row(Table::KeyPolicy, tenant.as_str().as_bytes())?;
         let Some((version, row)) = row else {
             return Ok(StoredPolicy { version: 0, policy: KeyPolicy::default() });
         };

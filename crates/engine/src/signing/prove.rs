@@ -3,9 +3,8 @@
 use super::key::{SignatureKeyRow, key_id};
 use super::quote::Quote;
 use crate::actions::{Ask, Certifying};
-use crate::engine::{Decision, Engine};
-use crate::error::{Error, Kind};
-use crate::port::{Change, Clock, Store, Table};
+use crate::audit::Recording;
+use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
 use crate::rows;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use wardein_crypto::Digest;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::{Action, Actor, AuditEntry, DeviceState, Event, Method, Outcome};
+use wardein_port::{Change, Table};
 
 /// A request that a device signed. Its body travels beside it.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct SignedReply {
     pub signature: Vec<u8>,
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Verifies a signed request, does what it asks, and answers when all of it is durable.
     pub async fn prove_by_signature(
         &self,
@@ -55,27 +55,33 @@ impl<S: Store, C: Clock> Engine<S, C> {
             return Err(Error::new(Kind::Invalid, "action-needs-derived-keys", message));
         }
         let ask = Ask::parse(&request.action, body)?;
-        self.transact(|| self.decide_signed(request_id, request, body, &ask)).await?
+        let judge = |tx: &mut Tx<'_>| {
+            let (_, row) = self.signature_key(tx, &request.device)?.ok_or_else(signature_wrong)?;
+            verify(request, body, &row)?;
+            Ok(())
+        };
+        let decide = |tx: &mut Tx<'_>| self.decide_signed(tx, request_id, request, body, &ask);
+        self.transact_on(&request.device, judge, decide).await
     }
 
-    /// The inner error is of a device that is known, and had to be on record first.
     fn decide_signed(
         &self,
+        tx: &mut Tx<'_>,
         request_id: &str,
         request: &SignedRequest,
         body: &[u8],
         ask: &Ask,
-    ) -> Result<Decision<Result<SignedReply, Error>>, Error> {
+    ) -> Result<Decision<SignedReply>, Stop> {
         let name = &request.device;
         let now_ms = self.clock.now_ms();
         let now = now_ms / 1000;
-        let known = self.directory.device(name);
+        let known = self.memory.device(name);
         let recipe = known.as_ref().map_or_else(Arc::default, |known| known.recipe.clone());
         let checked =
             self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
         // A device that is not there, or has no such key, looks like one whose signature is wrong.
-        let (Some(known), Some((version, mut row))) = (known, self.signature_key(name)?) else {
-            return Err(signature_wrong());
+        let (Some(known), Some((version, mut row))) = (known, self.signature_key(tx, name)?) else {
+            return Err(signature_wrong().into());
         };
         let transcript = verify(request, body, &row)?;
         row.seen.spend(&request.challenge, &checked, now_ms, self.policy.challenge_lifetime_ms)?;
@@ -83,9 +89,9 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let mut change = Change::default();
         let done = match known.state {
             DeviceState::Active => self
-                .judge_quote((name, &known.profile), (ask, request.quote.as_ref()), &row, &transcript)
+                .judge_quote(tx, (name, &known.profile), (ask, request.quote.as_ref()), &row, &transcript)
                 .and_then(|quoted| {
-                    let done = self.act(ask, name, &known.profile, now, &row, &mut change)?;
+                    let done = self.act(tx, ask, (name, &known.profile), now, &row, &mut change)?;
                     if let Some(standing) = quoted {
                         row.quoted = Some((now, standing.to_string()));
                     }
@@ -93,7 +99,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 }),
             state => {
                 let message = format_args!("the device is {state}; an administrator decides");
-                Err(Error::new(Kind::Denied, state.refusal_code(), message))
+                Err(Error::new(Kind::Denied, state.refusal_code(), message).into())
             }
         };
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
@@ -107,9 +113,10 @@ impl<S: Store, C: Clock> Engine<S, C> {
                 let entry = AuditEntry::new(now_ms, &actor, event, target(name), Outcome::Done, request_id);
                 (entry.with(detail), Ok(SignedReply { server_time: now, body, signature }))
             }
-            Err(fault) if fault.kind == Kind::Internal => return Err(fault),
+            Err(Stop::Need(key)) => return Err(Stop::Need(key)),
+            Err(Stop::Refuse(fault)) if fault.kind == Kind::Internal => return Err(fault.into()),
             // It proved who it is, and may not. Its challenge is spent all the same.
-            Err(error) => {
+            Err(Stop::Refuse(error)) => {
                 let (method, outcome) = (Method::ProveBySignature.path(), Outcome::Refused(error.code));
                 change = Change::default();
                 let entry = AuditEntry::new(now_ms, &actor, Event::CallRefused, method, outcome, request_id);
@@ -120,21 +127,21 @@ impl<S: Store, C: Clock> Engine<S, C> {
         if is_sign_of_life || answer.is_err() {
             change.record(&entry)?;
         } else {
-            change.record_on(name, &entry)?;
+            change.record_on(tx.draw(), name, &entry)?;
         }
-        Ok(Decision { change, answer })
+        Ok(Decision { change, answer, keys: None })
     }
 
     /// Event, detail and reply body of what is asked.
     fn act(
         &self,
+        tx: &mut Tx<'_>,
         ask: &Ask,
-        name: &DeviceName,
-        profile: &wardein_domain::ProfileName,
+        (name, profile): (&DeviceName, &wardein_domain::ProfileName),
         now: u64,
         row: &SignatureKeyRow,
         change: &mut Change,
-    ) -> Result<(Event, String, Vec<u8>), Error> {
+    ) -> Result<(Event, String, Vec<u8>), Stop> {
         match ask {
             Ask::Authenticate => Ok((Event::DeviceAuthenticated, String::new(), Vec::new())),
             Ask::TrustBundle => {
@@ -143,16 +150,21 @@ impl<S: Store, C: Clock> Engine<S, C> {
             }
             Ask::Certificate(csr) if *csr.public_key() != row.key()? => {
                 let message = "body: asks for a certificate of another key than the one that is enrolled";
-                Err(Error::new(Kind::Invalid, "csr-key-of-another", message))
+                Err(Error::new(Kind::Invalid, "csr-key-of-another", message).into())
             }
             Ask::Certificate(csr) => {
-                let rules = self.directory.rules.rules(&name.tenant, profile).unwrap_or_default();
+                let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
                 let assurance = Some(row.assurance()?);
-                let done =
-                    self.issue_certificate(csr, Certifying { name, rules: &rules, now, assurance, change })?;
+                let done = self.issue_certificate(
+                    tx,
+                    csr,
+                    Certifying { name, rules: &rules, now, assurance, change },
+                )?;
                 Ok((done.event, done.detail, done.reply))
             }
-            Ask::Rekey(_) | Ask::Attributes(_) => Err(Error::internal("an action was not refused before")),
+            Ask::Rekey(_) | Ask::Attributes(_) => {
+                Err(Error::internal("an action was not refused before").into())
+            }
         }
     }
 }

@@ -3,9 +3,8 @@
 use super::key::SignatureKeyRow;
 use super::pcr_policy::{PcrPolicy, SelectionRow};
 use crate::actions::Ask;
-use crate::engine::Engine;
-use crate::error::{Error, Kind};
-use crate::port::{Clock, Store};
+use crate::kernel::{Engine, Error, Kind, Stop, Tx};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use wardein_attest::{AkPublic, Evidence, PcrSelection, PcrState, PcrValues, Refusal, TrustedAk};
@@ -114,30 +113,33 @@ impl PcrPolicy {
     }
 }
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Which registers a device is to quote with its next certificate; none for one that is asked for no quote, or is not there.
-    pub fn quote_asked(&self, name: &DeviceName) -> Result<Option<PcrSelection>, Error> {
-        let Some(known) = self.directory.device(name) else { return Ok(None) };
+    pub async fn quote_asked(&self, name: &DeviceName) -> Result<Option<PcrSelection>, Error> {
+        let Some(known) = self.memory.device(name) else { return Ok(None) };
         if !known.assurance.is_some_and(|level| level.is_tpm()) {
             return Ok(None);
         }
-        Ok(self.pcr_policy(&name.tenant, &known.profile)?.selection())
+        Ok(self.look(|tx| self.pcr_policy(tx, &name.tenant, &known.profile)).await?.selection())
     }
 
     /// Judges the quote that came with a signed request of `transcript`: it must come with `certificate` where the profile asks for
     /// one, and is judged wherever it comes.
     pub(super) fn judge_quote(
         &self,
+        tx: &Tx<'_>,
         (name, profile): (&DeviceName, &ProfileName),
         (ask, quote): (&Ask, Option<&Quote>),
         row: &SignatureKeyRow,
         transcript: &Digest,
-    ) -> Result<Option<PcrStanding>, Error> {
+    ) -> Result<Option<PcrStanding>, Stop> {
         match (quote, ask) {
-            (Some(quote), _) => self.pcr_policy(&name.tenant, profile)?.judge(row, quote, &transcript.0),
-            (None, Ask::Certificate(_)) => match self.pcr_policy(&name.tenant, profile)?.selection() {
-                Some(_) if row.ak.is_none() => Err(no_tpm()),
-                Some(selection) => Err(missing(selection)),
+            (Some(quote), _) => {
+                Ok(self.pcr_policy(tx, &name.tenant, profile)?.judge(row, quote, &transcript.0)?)
+            }
+            (None, Ask::Certificate(_)) => match self.pcr_policy(tx, &name.tenant, profile)?.selection() {
+                Some(_) if row.ak.is_none() => Err(no_tpm().into()),
+                Some(selection) => Err(missing(selection).into()),
                 None => Ok(None),
             },
             (None, _) => Ok(None),

@@ -1,16 +1,16 @@
 //! What the authority remembers between the two steps of an enrollment with a TPM: sealed and given to the station, so that nothing is
 //! stored for those who never come back.
 
-use crate::directory::Directory;
-use crate::error::{Error, Kind};
-use crate::port::Table;
+use crate::kernel::{Error, Kind};
+use crate::project::Memory;
 use crate::rows;
-use crate::seal::Place;
+use crate::seal::{Nonce, Place};
 use crate::signing::KeyOrder;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::{Secret, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Assurance, DeviceId};
+use wardein_port::Table;
 
 pub(super) struct Ticket {
     /// What went into the credential.
@@ -72,24 +72,19 @@ impl Facts {
 
 impl Ticket {
     /// For this device, under its tenant's key.
-    pub(super) fn seal(&self, directory: &Directory, name: &DeviceName) -> Result<Vec<u8>, Error> {
+    pub(super) fn seal(&self, nonce: Nonce, memory: &Memory, name: &DeviceName) -> Result<Vec<u8>, Error> {
         let facts = rows::encode(&self.facts)?;
         let mut plain = SecretBytes::with_capacity(32 + facts.len());
         plain.extend(self.secret.expose());
         plain.extend(&facts);
         let key = rows::device_key(name);
-        directory.tenant_key(&name.tenant)?.seal(place(&key), plain.expose())
+        memory.tenant_key(&name.tenant)?.seal(nonce, place(&key), plain.expose())
     }
 
     /// The inverse of [`Ticket::seal`]: refused if it is of another device or tenant, or was changed, or has expired.
-    pub(super) fn open(
-        directory: &Directory,
-        name: &DeviceName,
-        sealed: &[u8],
-        now: u64,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(memory: &Memory, name: &DeviceName, sealed: &[u8], now: u64) -> Result<Self, Error> {
         let key = rows::device_key(name);
-        let plain = directory.tenant_key(&name.tenant)?.open(place(&key), sealed).map_err(|_| unknown())?;
+        let plain = memory.tenant_key(&name.tenant)?.open(place(&key), sealed).map_err(|_| unknown())?;
         let (secret, facts) = plain.expose().split_first_chunk().ok_or_else(unknown)?;
         let facts: Facts = rows::decode(Table::SignatureKey, facts)?;
         if now >= facts.expires_at {

@@ -5,15 +5,14 @@ use super::policy::StoredPolicy;
 use super::quote::Quote;
 use super::ticket::{Facts, Ticket};
 use crate::api::Caller;
-use crate::engine::Engine;
-use crate::error::{Error, Kind};
-use crate::port::{Clock, Store};
+use crate::kernel::{Draw, Engine, Error, Kind};
+
 use crate::provisioning::check_device_id;
 use crate::signing::{EnrolledKey, KeyOrder};
 use wardein_attest::{
     AkPublic, EkDigest, EkPublic, EkTrust, Evidence, PcrSelection, Refusal, TrustedAk, make_credential,
 };
-use wardein_crypto::{Digest, Entropy, SecretBytes, SystemEntropy};
+use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Assurance, DeviceId};
 use wardein_pki::EndorsementError;
@@ -69,9 +68,9 @@ pub struct TpmActivation {
 /// Seconds between the two steps: a slow TPM needs a few, a person at a station more.
 const LIFETIME: u64 = 600;
 
-impl<S: Store, C: Clock> Engine<S, C> {
+impl Engine {
     /// Judges a TPM by its endorsement key, and makes a credential that only it opens. Nothing is stored.
-    pub fn begin_tpm_enrollment(
+    pub async fn begin_tpm_enrollment(
         &self,
         caller: &Caller,
         evidence: &TpmEvidence,
@@ -80,24 +79,28 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let TpmEvidence { order, ek_public, ek_certificates, ak_public } = evidence;
         check_device_id(&order.device)?;
         self.rules_of(tenant, &order.profile)?;
-        let StoredPolicy { version, policy } = self.key_policy(tenant)?;
         let (ek, ak) = (EkPublic::parse(ek_public)?, AkPublic::parse(ak_public)?);
         let digest = ek.digest();
+        let (StoredPolicy { version, policy }, is_listed, pcr_policy) = self
+            .look(|tx| {
+                let is_listed = self.is_listed(tx, tenant, &digest)?;
+                Ok((self.key_policy(tx, tenant)?, is_listed, self.pcr_policy(tx, tenant, &order.profile)?))
+            })
+            .await?;
         let chain: Vec<&[u8]> = ek_certificates.iter().map(Vec::as_slice).collect();
         let trust = EkTrust::new(policy.roots()?, policy.first_use);
-        let endorsed = trust.judge(ek, &chain, self.is_listed(tenant, &digest)?, self.now())?;
+        let endorsed = trust.judge(ek, &chain, is_listed, self.now())?;
 
-        let mut entropy = SystemEntropy::default();
-        let no_entropy = |_| Error::internal("no entropy for a credential");
-        let (secret, nonce) = (entropy.secret().map_err(no_entropy)?, entropy.array().map_err(no_entropy)?);
-        let credential = make_credential(&endorsed, &ak, &secret, &mut entropy)?;
+        let mut draw = Draw::new(&*self.entropy);
+        let (secret, nonce) = (draw.hidden()?, draw.public()?);
+        let credential = make_credential(&endorsed, &ak, &secret, &mut draw)?;
         let expires_at = self.now().saturating_add(LIFETIME);
         let keys = (digest.0.0, ak_public.as_slice());
         let facts = Facts::new(order, endorsed.assurance(), keys, (nonce, expires_at, version));
         let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
-        let ticket = Ticket { secret, facts }.seal(&self.directory, &name)?;
+        let ticket = Ticket { secret, facts }.seal(draw.nonce()?, &self.memory, &name)?;
         let (id_object, encrypted_secret) = (credential.id_object, credential.encrypted_secret);
-        let quote = self.pcr_policy(tenant, &order.profile)?.selection();
+        let quote = pcr_policy.selection();
         Ok(TpmChallenge { ticket, id_object, encrypted_secret, nonce, expires_at, quote })
     }
 
@@ -110,11 +113,12 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let tenant = self.stations_tenant(caller)?;
         let TpmActivation { device, ticket, secret, device_key, attested, signature, quote } = activation;
         let name = DeviceName { tenant: tenant.clone(), device };
-        let Ticket { secret: expected, facts } = Ticket::open(&self.directory, &name, &ticket, self.now())?;
+        let Ticket { secret: expected, facts } = Ticket::open(&self.memory, &name, &ticket, self.now())?;
         let (assurance, ek) = (facts.assurance()?, EkDigest(Digest(facts.ek)));
         // What was trusted in the first step may no longer be.
-        let is_listed = assurance != Assurance::TpmListed || self.is_listed(tenant, &ek)?;
-        if self.key_policy(tenant)?.version != facts.policy || !is_listed {
+        let (policy, is_listed) =
+            self.look(|tx| Ok((self.key_policy(tx, tenant)?, self.is_listed(tx, tenant, &ek)?))).await?;
+        if policy.version != facts.policy || (assurance == Assurance::TpmListed && !is_listed) {
             let message = "the tenant's policy for keys has changed since the first step; begin again";
             return Err(Error::new(Kind::Precondition, "key-policy-changed", message));
         }
@@ -122,7 +126,7 @@ impl<S: Store, C: Clock> Engine<S, C> {
         let evidence = Evidence { attested: &attested, signature: &signature };
         let certified = ak.certified(evidence, &facts.nonce, &device_key)?;
         let order = facts.order(name.device)?;
-        let pcr_policy = self.pcr_policy(tenant, &order.profile)?;
+        let pcr_policy = self.look(|tx| self.pcr_policy(tx, tenant, &order.profile)).await?;
         let quoted = pcr_policy.enroll(&ak, quote.as_ref(), &facts.nonce)?;
         let key = *certified.public_key();
         let new = NewKey { key, assurance, ek: Some(ek), ak: Some(facts.ak), quoted };

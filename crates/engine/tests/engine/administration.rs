@@ -21,7 +21,7 @@ async fn an_operator_stands_until_it_is_revoked_or_expires() {
     for _ in 0..2 {
         let refused = world.engine.authenticate(&world.station.principal).unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "operator-revoked"));
-        world.restart();
+        world.restart().await;
     }
     world.clock.pass(31 * 86_400);
     assert_eq!(world.engine.authenticate(&world.platform.principal).unwrap_err().code, "operator-expired");
@@ -55,13 +55,13 @@ async fn a_tenants_administrator_ends_at_its_tenant() {
                 .issue_operator(&anna, order(Role::Station, Some(&tenant.to_string()), "x"))
                 .await
                 .err(),
-            world.engine.list_operators(&anna, Some(tenant.clone()), ALL).err(),
-            world.engine.list_profiles(&anna, tenant.clone()).err(),
-            world.engine.list_devices(&anna, tenant.clone(), &DeviceFilter::default(), ALL).err(),
-            world.engine.list_certificates(&anna, tenant.clone(), None, ALL).err(),
-            world.engine.get_device(&anna, name(tenant.as_str(), "pump")).err(),
+            world.engine.list_operators(&anna, Some(tenant.clone()), ALL).await.err(),
+            world.engine.list_profiles(&anna, tenant.clone()).await.err(),
+            world.engine.list_devices(&anna, tenant.clone(), &DeviceFilter::default(), ALL).await.err(),
+            world.engine.list_certificates(&anna, tenant.clone(), None, ALL).await.err(),
+            world.engine.get_device(&anna, name(tenant.as_str(), "pump")).await.err(),
             world.engine.list_audit(&anna, Some(tenant.clone()), None, 1, 10).await.err(),
-            world.engine.key_status(&anna, tenant.clone(), None, None).err(),
+            world.engine.key_status(&anna, tenant.clone(), None, None).await.err(),
             world
                 .engine
                 .rotate_keys(&anna, tenant.clone(), RotationScope::Tenant, false, "coup".parse().unwrap())
@@ -88,7 +88,7 @@ async fn a_tenants_administrator_ends_at_its_tenant() {
     let admin = world.admin.principal.serial;
     let refused = world.engine.revoke_operator(&anna, admin, "coup".parse().unwrap()).await.unwrap_err();
     assert_eq!(refused.kind, Kind::NotFound);
-    let seen = world.engine.list_operators(&anna, None, ALL).unwrap().items;
+    let seen = world.engine.list_operators(&anna, None, ALL).await.unwrap().items;
     assert!(seen.iter().all(|operator| operator.principal.tenant.as_ref() == Some(&world.tenant())));
 }
 
@@ -154,12 +154,12 @@ async fn pages_hold_what_was_asked_for_and_follow_each_other() {
     for id in ["a", "b", "c"] {
         world.device(id).await;
     }
-    let list = |after| {
+    let list = async |after| {
         let page = Page { size: 2, after };
-        world.engine.list_devices(&world.admin, world.tenant(), &DeviceFilter::default(), page).unwrap()
+        world.engine.list_devices(&world.admin, world.tenant(), &DeviceFilter::default(), page).await.unwrap()
     };
-    let first = list(None);
-    let second = list(first.next.clone());
+    let first = list(None).await;
+    let second = list(first.next.clone()).await;
     let ids = |page: &wardein_engine::Paged<wardein_engine::Device>| -> Vec<String> {
         page.items.iter().map(|device| device.name.device.to_string()).collect()
     };
@@ -167,17 +167,20 @@ async fn pages_hold_what_was_asked_for_and_follow_each_other() {
     assert_eq!(second.next, None);
     for size in [0, 1001] {
         let page = Page { size, after: None };
-        assert_eq!(world.engine.list_tenants(&world.admin, page).unwrap_err().kind, Kind::Invalid);
+        assert_eq!(world.engine.list_tenants(&world.admin, page).await.unwrap_err().kind, Kind::Invalid);
     }
     let token = Page { size: 1, after: Some(b"other\0x".to_vec()) };
-    let refused =
-        world.engine.list_devices(&world.admin, world.tenant(), &DeviceFilter::default(), token).unwrap_err();
+    let refused = world
+        .engine
+        .list_devices(&world.admin, world.tenant(), &DeviceFilter::default(), token)
+        .await
+        .unwrap_err();
     assert!(refused.message.starts_with("page_token"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_wrong_root_key_opens_nothing() {
     let world = World::new().await;
-    let key = wardein_crypto::Secret::copied_from(&[8; 32]);
-    assert!(wardein_engine::Engine::open(world.store.clone(), world.clock.clone(), key).is_err());
+    let custody = wardein_testkit::MemoryCustody::of([8; 32]);
+    assert!(crate::world::open_under(&world.store, &world.clock, &custody).await.is_err());
 }

@@ -1,17 +1,17 @@
 //! Backups: of one moment, complete or refused, and opened by the root key of then alone.
 
-use crate::storage_keys::{TestCustody, restart};
-use crate::world::{World, caller};
+use crate::storage_keys::restart;
+use crate::world::{ROOT_KEY, World, caller, open_under, ports};
 use wardein_crypto::Secret;
 use wardein_domain::Event;
-use wardein_engine::port::{Change, RootKey, Store, Table};
-use wardein_engine::{Backup, BackupPart, Engine, Error, Kind, Restored, Restoring};
-use wardein_testkit::{CrashPoint, MemoryStore};
+use wardein_engine::{Backup, BackupPart, Error, Kind, Restored, Restoring};
+use wardein_port::{Change, RootKey, Store, Table};
+use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, commit};
 
 impl World {
     /// An authority whose root key custody keeps, as that of [`World::new`] is not.
-    pub(crate) async fn with_custody() -> (Self, TestCustody) {
-        let (mut world, custody) = (Self::new().await, TestCustody::new());
+    pub(crate) async fn with_custody() -> (Self, MemoryCustody) {
+        let (mut world, custody) = (Self::new().await, MemoryCustody::of(ROOT_KEY));
         restart(&mut world, &custody).await;
         (world, custody)
     }
@@ -27,14 +27,14 @@ impl World {
     }
 
     /// Another authority, of that backup, with the clock of this one.
-    pub(crate) async fn restored(&self, backup: &[u8], custody: &TestCustody) -> Self {
+    pub(crate) async fn restored(&self, backup: &[u8], custody: &MemoryCustody) -> Self {
         let store = MemoryStore::new();
         let restored = restore(backup, &store, &self.clock, custody.root_keys()).await.unwrap();
-        let engine = Engine::open_under(store.clone(), self.clock.clone(), custody.root_keys()).unwrap();
+        let engine = open_under(&store, &self.clock, custody).await.unwrap();
         Self {
             store,
             clock: self.clock.clone(),
-            engine: engine.with_custody(custody.clone()),
+            engine,
             admin: caller(restored.founded.admin),
             station: self.station.clone(),
             platform: self.platform.clone(),
@@ -48,7 +48,7 @@ impl World {
             for row in 0..8_u8 {
                 change.insert(Table::History, vec![b'z', number, row], vec![number; 8_000]);
             }
-            self.store.commit(change).await.unwrap();
+            commit(&self.store, change).await.unwrap();
         }
     }
 }
@@ -67,7 +67,7 @@ pub(crate) async fn restore(
     clock: &wardein_testkit::TestClock,
     root_keys: Vec<RootKey>,
 ) -> Result<Restored, Error> {
-    Restoring::begin(backup)?.apply(store, clock, root_keys, |_, _| {}).await
+    Restoring::begin(backup)?.apply(&ports(store, clock), root_keys, |_, _| {}).await
 }
 
 fn root_key(byte: u8) -> Vec<RootKey> {
@@ -79,18 +79,18 @@ async fn all_that_was_there_is_there_again_and_an_administrator_beside() {
     let (world, custody) = World::with_custody().await;
     world.device("pump-1").await;
     world.fill().await;
-    let (rows, entries) = (world.rows(), world.store.audit(1, 1_000).unwrap());
+    let (rows, entries) = (world.rows().await, world.store.audit(1, 1_000).await.unwrap());
     let backup = world.backup().await;
     let restored = world.restored(&backup, &custody).await;
 
     let is_kept =
         |table| !matches!(table, Table::Authority | Table::Operator | Table::OperatorName | Table::Serial);
     for table in Table::ALL {
-        let of = |store: &MemoryStore| {
-            let rows = store.scan(table, b"", None, usize::MAX).unwrap();
+        let of = async |store: &MemoryStore| {
+            let rows = store.scan(table, b"", None, usize::MAX).await.unwrap();
             rows.into_iter().map(|(key, row)| (key, row.value)).collect::<Vec<_>>()
         };
-        let (before, after) = (of(&world.store), of(&restored.store));
+        let (before, after) = (of(&world.store).await, of(&restored.store).await);
         if is_kept(table) {
             assert_eq!(before, after, "{table:?}");
         } else {
@@ -98,8 +98,8 @@ async fn all_that_was_there_is_there_again_and_an_administrator_beside() {
             assert_eq!(after.iter().filter(|row| is_new(row)).count(), 1, "{table:?}");
         }
     }
-    assert_eq!(restored.rows().len(), rows.len() + 3);
-    let kept = restored.store.audit(1, 1_000).unwrap();
+    assert_eq!(restored.rows().await.len(), rows.len() + 3);
+    let kept = restored.store.audit(1, 1_000).await.unwrap();
     assert_eq!(kept[..entries.len()], entries[..]);
     assert_eq!(kept.len(), entries.len() + 1);
     let entry = &restored.entries(Event::Restored).await[0];
@@ -128,9 +128,9 @@ async fn it_is_of_one_moment_whatever_is_committed_meanwhile() {
     assert!(parts.len() > 1, "several parts");
     file.extend(parts.into_iter().flat_map(|part| part.bytes));
     let restored = world.restored(&file, &custody).await;
-    assert!(restored.engine.get_device(&restored.admin, device.name.clone()).is_ok());
+    assert!(restored.engine.get_device(&restored.admin, device.name.clone()).await.is_ok());
     let later = crate::world::name("klinik", "pump-2");
-    assert_eq!(restored.engine.get_device(&restored.admin, later).unwrap_err().code, "device-unknown");
+    assert_eq!(restored.engine.get_device(&restored.admin, later).await.unwrap_err().code, "device-unknown");
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn one_that_is_not_whole_is_refused_and_makes_no_authority() {
         let store = MemoryStore::new();
         let error = restore(backup, &store, &world.clock, root_key(key)).await.err().expect(what);
         assert_eq!(error.code, code, "{what}: {error}");
-        let opened = Engine::open(store, world.clock.clone(), Secret::copied_from(&[7; 32]));
+        let opened = open_under(&store, &world.clock, &MemoryCustody::of(ROOT_KEY)).await;
         assert_eq!(opened.err().unwrap().code, "not-founded", "{what}");
     };
     let small = world.backup().await;
@@ -254,7 +254,7 @@ async fn restoring_that_is_cut_short_leaves_no_authority_and_none_is_written_ove
         store.crash_at(nth, CrashPoint::BeforeApply);
         let cut = restore(&backup, &store, &world.clock, root_key(7)).await.err().unwrap();
         assert_eq!(cut.code, "store-unavailable");
-        let opened = Engine::open_under(store.restart(), world.clock.clone(), custody.root_keys());
+        let opened = open_under(&store.restart(), &world.clock, &custody).await;
         assert_eq!(opened.err().unwrap().code, "not-founded", "commit {nth}");
     }
 }

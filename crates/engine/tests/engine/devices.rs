@@ -3,8 +3,8 @@
 use crate::world::{TestDevice, World, csr};
 use wardein_ddkg::Suite;
 use wardein_domain::{DeviceState, Event, Reason, Verdict};
-use wardein_engine::port::Store;
 use wardein_engine::{Device, DeviceFilter, Error, Kind, Page, RotationScope, Subject};
+use wardein_port::Store;
 
 const ALL: Page = Page { size: 1000, after: None };
 
@@ -26,8 +26,8 @@ impl World {
         history.items.into_iter().map(|entry| (entry.event, entry.outcome)).collect()
     }
 
-    fn found(&self, filter: &DeviceFilter) -> Vec<String> {
-        let found = self.engine.list_devices(&self.admin, self.tenant(), filter, ALL).unwrap().items;
+    async fn found(&self, filter: &DeviceFilter) -> Vec<String> {
+        let found = self.engine.list_devices(&self.admin, self.tenant(), filter, ALL).await.unwrap().items;
         found.iter().map(|device| device.name.device.to_string()).collect()
     }
 
@@ -67,7 +67,7 @@ async fn a_readmitted_device_must_rekey_and_shuts_the_other_holder_out() {
     for _ in 0..2 {
         let device = world.readmit(&first, false).await.unwrap();
         assert_eq!(device.state, DeviceState::Active);
-        world.restart();
+        world.restart().await;
     }
     world.clock.pass(10);
     let refused = first.prove(&world.engine, "authenticate", b"").await.unwrap_err();
@@ -106,12 +106,12 @@ async fn what_was_certified_before_a_readmission_counts_as_revoked() {
         let length = u32::from_be_bytes(*reply.first_chunk().unwrap()) as usize;
         reply[4..4 + length].to_vec()
     };
-    let verdict = |world: &World, der: &Vec<u8>| {
-        let answer = world.engine.check(&world.platform, Subject::Certificate(der.clone())).unwrap();
+    let verdict = async |world: &World, der: &Vec<u8>| {
+        let answer = world.engine.check(&world.platform, Subject::Certificate(der.clone())).await.unwrap();
         (answer.verdict, answer.reasons.iter().map(|reason| reason.code()).collect::<Vec<_>>())
     };
     let before = certified(&mut device, &world).await;
-    assert_eq!(verdict(&world, &before), (Verdict::Trusted, vec!["in-good-standing"]));
+    assert_eq!(verdict(&world, &before).await, (Verdict::Trusted, vec!["in-good-standing"]));
     world.clock.pass(10);
     world.set(&device, DeviceState::Quarantined).await.unwrap();
     world.readmit(&device, false).await.unwrap();
@@ -119,11 +119,12 @@ async fn what_was_certified_before_a_readmission_counts_as_revoked() {
     device.rekey(&world.engine, Suite::P256).await.unwrap();
     let after = certified(&mut device, &world).await;
     for _ in 0..2 {
-        assert_eq!(verdict(&world, &before), (Verdict::NotTrusted, vec!["certificate-revoked"]));
-        assert_eq!(verdict(&world, &after), (Verdict::Trusted, vec!["in-good-standing"]));
-        let listed = world.engine.list_certificates(&world.admin, world.tenant(), None, ALL).unwrap().items;
+        assert_eq!(verdict(&world, &before).await, (Verdict::NotTrusted, vec!["certificate-revoked"]));
+        assert_eq!(verdict(&world, &after).await, (Verdict::Trusted, vec!["in-good-standing"]));
+        let listed =
+            world.engine.list_certificates(&world.admin, world.tenant(), None, ALL).await.unwrap().items;
         assert_eq!(listed.iter().filter(|certificate| certificate.revoked.is_some()).count(), 1);
-        world.restart();
+        world.restart().await;
     }
     // Enrolled anew, it stays so.
     world.clock.pass(10);
@@ -132,7 +133,7 @@ async fn what_was_certified_before_a_readmission_counts_as_revoked() {
     let mut anew = world.enroll_again("pump-1").await.unwrap();
     anew.prove(&world.engine, "authenticate", b"").await.unwrap();
     for der in [&before, &after] {
-        assert_eq!(verdict(&world, der), (Verdict::NotTrusted, vec!["certificate-revoked"]));
+        assert_eq!(verdict(&world, der).await, (Verdict::NotTrusted, vec!["certificate-revoked"]));
     }
 }
 
@@ -144,9 +145,10 @@ async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_befo
     assert_eq!(early.code, "already-enrolled", "nobody has let it");
     for _ in 0..2 {
         assert_eq!(world.readmit(&device, true).await.unwrap().state, DeviceState::Pending);
-        world.restart();
+        world.restart().await;
     }
-    let verdict = world.engine.check(&world.platform, Subject::Device(device.name.device.clone())).unwrap();
+    let verdict =
+        world.engine.check(&world.platform, Subject::Device(device.name.device.clone())).await.unwrap();
     assert_eq!(verdict.verdict, Verdict::NotTrusted);
     world.clock.pass(10);
     assert_eq!(copy.prove(&world.engine, "authenticate", b"").await.unwrap_err().code, "pending");
@@ -162,7 +164,7 @@ async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_befo
             let refused = former.prove(&world.engine, "authenticate", b"").await.unwrap_err();
             assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "generation-unknown"));
         }
-        world.restart();
+        world.restart().await;
     }
     anew.rekey(&world.engine, Suite::P256).await.unwrap();
     world.readmit(&anew, true).await.unwrap();
@@ -200,9 +202,10 @@ async fn a_retired_device_is_refused_for_good_and_cannot_enroll() {
         let again = TestDevice::begin(&world.engine, "pump-1");
         let refused = world.engine.enroll(&world.station, again.order()).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Precondition, "device-retired"));
-        world.restart();
+        world.restart().await;
     }
-    let answer = world.engine.check(&world.platform, Subject::Device(device.name.device.clone())).unwrap();
+    let answer =
+        world.engine.check(&world.platform, Subject::Device(device.name.device.clone())).await.unwrap();
     assert_eq!(answer.reasons[0].code(), "retired");
 }
 
@@ -220,11 +223,15 @@ async fn a_history_has_no_signs_of_life_and_comes_in_pages() {
     let scope = RotationScope::Device(device.name.device.clone());
     world.engine.rotate_keys(&world.admin, world.tenant(), scope, false, reason()).await.unwrap();
     world.set(&device, DeviceState::Suspended).await.unwrap();
-    let last = world.store.last_audit().unwrap();
+    let last = world.store.head().await.unwrap().last_audit;
     for _ in 0..20 {
         device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
     }
-    assert_eq!(world.store.last_audit().unwrap(), last + 20, "each refusal is in the log, and there alone");
+    assert_eq!(
+        world.store.head().await.unwrap().last_audit,
+        last + 20,
+        "each refusal is in the log, and there alone"
+    );
     let (mut after, mut events) = (None, Vec::new());
     loop {
         let page = Page { size: 2, after };
@@ -291,6 +298,6 @@ async fn devices_are_found_by_each_filter() {
         (DeviceFilter { seen_after: Some(now), ..all() }, vec!["pump-2"]),
         (DeviceFilter { rekey_due: true, ..all() }, vec!["pump-2"]),
     ] {
-        assert_eq!(world.found(&filter), expected, "{filter:?}");
+        assert_eq!(world.found(&filter).await, expected, "{filter:?}");
     }
 }

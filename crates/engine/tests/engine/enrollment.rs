@@ -9,7 +9,7 @@ async fn a_device_is_enrolled_confirmed_and_on_record() {
     let world = World::new().await;
     let mut device = TestDevice::begin(&world.engine, "pump-1");
     let reply = world.engine.enroll(&world.station, device.order()).await.unwrap();
-    let pending = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    let pending = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!((pending.state, pending.generation, pending.suite), (DeviceState::Pending, 1, 1));
     assert_eq!(pending.enrolled_by, "station/klinik/line-1");
 
@@ -17,7 +17,7 @@ async fn a_device_is_enrolled_confirmed_and_on_record() {
     let id = device.name.device.clone();
     world.engine.confirm(&world.station, id.clone(), tag).await.unwrap();
     world.engine.confirm(&world.station, id, tag).await.expect("the same confirmation again is fine");
-    let active = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    let active = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(active.state, DeviceState::Active);
     assert_eq!(active.last_seen, None);
 }
@@ -67,8 +67,8 @@ async fn a_quota_is_a_bound_across_restarts_and_counts_a_device_once() {
         let device = TestDevice::begin(&world.engine, "c");
         let refused = world.engine.enroll(&small, device.order()).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Exhausted, "quota-exhausted"));
-        assert!(world.engine.get_device(&world.admin, name("klinik", "c")).is_err());
-        world.restart();
+        assert!(world.engine.get_device(&world.admin, name("klinik", "c")).await.is_err());
+        world.restart().await;
     }
 }
 
@@ -127,11 +127,11 @@ async fn only_a_station_enrolls_and_only_in_its_tenant() {
         world.engine.enroll(&caller(there.principal), TestDevice::begin(&world.engine, "a").order()).await;
     assert!(reply.is_ok());
     assert_eq!(
-        world.engine.get_device(&world.admin, name("klinik", "a")).unwrap().state,
+        world.engine.get_device(&world.admin, name("klinik", "a")).await.unwrap().state,
         DeviceState::Active
     );
     assert_eq!(
-        world.engine.get_device(&world.admin, name("other", "a")).unwrap().state,
+        world.engine.get_device(&world.admin, name("other", "a")).await.unwrap().state,
         DeviceState::Pending
     );
 }

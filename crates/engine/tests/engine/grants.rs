@@ -22,16 +22,16 @@ async fn a_grant_is_on_record_until_it_is_taken_back() {
     }
     assert_eq!(world.entries(Event::GrantAdded).await.len(), 2, "the very same again changes nothing");
     world.grant(Right::Data).await;
-    world.restart();
+    world.restart().await;
     let engine = &world.engine;
-    let listed = engine.list_grants(&world.admin, world.tenant(), ALL).unwrap().items;
+    let listed = engine.list_grants(&world.admin, world.tenant(), ALL).await.unwrap().items;
     let listed: Vec<_> = listed.into_iter().map(|grant| (grant.order.right, grant.user_name)).collect();
     assert_eq!(listed, [(Right::Data, None), (Right::Token, template)]);
 
     engine.remove_grant(&world.admin, grant(Right::Token, None), reason()).await.unwrap();
     let again = engine.remove_grant(&world.admin, grant(Right::Token, None), reason()).await.unwrap_err();
     assert_eq!((again.kind, again.code), (Kind::NotFound, "grant-unknown"));
-    assert_eq!(engine.list_grants(&world.admin, world.tenant(), ALL).unwrap().items.len(), 1);
+    assert_eq!(engine.list_grants(&world.admin, world.tenant(), ALL).await.unwrap().items.len(), 1);
     let removed = world.entries(Event::GrantRemoved).await;
     assert_eq!((removed.len(), removed[0].target.as_str()), (1, "platform/klinik/iot"));
     assert_eq!(removed[0].detail, "token of all devices: moved");
@@ -40,7 +40,7 @@ async fn a_grant_is_on_record_until_it_is_taken_back() {
 #[tokio::test]
 async fn what_cannot_be_granted_is_refused_by_name() {
     let world = World::new().await;
-    let before = world.rows();
+    let before = world.rows().await;
     let unheard = GrantOrder { platform: "unheard".parse().unwrap(), ..grant(Right::Token, None) };
     let station = GrantOrder { platform: "line-1".parse().unwrap(), ..grant(Right::Token, None) };
     let foreign = GrantOrder { tenant: "nowhere".parse().unwrap(), ..grant(Right::Token, None) };
@@ -56,12 +56,12 @@ async fn what_cannot_be_granted_is_refused_by_name() {
         assert_eq!(refused.code, code, "{refused}");
     }
     assert_eq!(
-        world.engine.list_grants(&world.admin, foreign.tenant.clone(), ALL).unwrap_err().code,
+        world.engine.list_grants(&world.admin, foreign.tenant.clone(), ALL).await.unwrap_err().code,
         "tenant-unknown"
     );
     let refused = world.engine.remove_grant(&world.admin, foreign, reason()).await.unwrap_err();
     assert_eq!(refused.code, "tenant-unknown");
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_tenants_administrator_grants_within_its_tenant() {
     let anna = caller(issued.unwrap().1.principal);
     let refused = [
         world.engine.add_grant(&anna, grant(Right::Token, None), None).await.err(),
-        world.engine.list_grants(&anna, world.tenant(), ALL).err(),
+        world.engine.list_grants(&anna, world.tenant(), ALL).await.err(),
         world.engine.remove_grant(&anna, grant(Right::Token, None), reason()).await.err(),
     ];
     for refused in refused {
@@ -97,7 +97,7 @@ async fn pages_follow_each_other() {
     let (mut after, mut all) = (None, Vec::new());
     loop {
         let page = Page { size: 3, after };
-        let page = world.engine.list_grants(&world.admin, world.tenant(), page).unwrap();
+        let page = world.engine.list_grants(&world.admin, world.tenant(), page).await.unwrap();
         all.extend(page.items.into_iter().map(|grant| (grant.order.right.as_str(), grant.order.profile)));
         match page.next {
             Some(next) => after = Some(next),

@@ -3,8 +3,8 @@
 use crate::world::{START, TestDevice, World, csr};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_domain::{DeviceState, Event, ProfileFields, Reason, RekeyGate};
-use wardein_engine::port::Clock;
 use wardein_engine::{DeviceKeys, Error, Kind, RotationScope};
+use wardein_port::Clock;
 
 fn reason() -> Reason {
     "drill".parse().unwrap()
@@ -21,9 +21,9 @@ impl World {
         self.clock.now_ms() / 1000
     }
 
-    fn keys(&self, device: &TestDevice) -> DeviceKeys {
+    async fn keys(&self, device: &TestDevice) -> DeviceKeys {
         let device = Some(device.name.device.clone());
-        self.engine.key_status(&self.admin, self.tenant(), None, device).unwrap().device.unwrap()
+        self.engine.key_status(&self.admin, self.tenant(), None, device).await.unwrap().device.unwrap()
     }
 
     async fn put_profile(&self, name: &str, fields: ProfileFields) {
@@ -49,10 +49,10 @@ async fn a_device_rekeys_with_either_suite_and_goes_over_with_its_next_proof() {
     for (number, suite) in [(2, Suite::P256), (3, Suite::P256MlKem768), (4, Suite::P256)] {
         world.clock.pass(10);
         device.rekey(&world.engine, suite).await.unwrap();
-        let keys = world.keys(&device);
+        let keys = world.keys(&device).await;
         assert_eq!((keys.generation, keys.pending_generation), (number - 1, Some(number)));
         device.prove(&world.engine, "authenticate", b"").await.unwrap();
-        let keys = world.keys(&device);
+        let keys = world.keys(&device).await;
         assert_eq!((keys.generation, keys.pending_generation), (number, None));
         assert_eq!((keys.suite, keys.agreed_at), (suite.number(), world.now()));
     }
@@ -66,7 +66,7 @@ async fn a_suite_that_policy_does_not_allow_is_refused_and_on_record() {
     let refused = device.rekey(&world.engine, Suite::P256).await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Precondition, "suite-not-allowed"));
     assert_eq!(world.refusals().await, [("device/klinik/pump-1".into(), "suite-not-allowed".into())]);
-    assert_eq!(world.keys(&device).pending_generation, None);
+    assert_eq!(world.keys(&device).await.pending_generation, None);
     device.rekey(&world.engine, Suite::P256MlKem768).await.unwrap();
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
 }
@@ -78,13 +78,13 @@ async fn a_rekey_whose_reply_was_lost_is_asked_anew_also_after_a_restart() {
     for _ in 0..3 {
         let (request, body, _) = device.rekey_proof(&world.engine, Suite::P256);
         world.engine.prove("lost", request, body).await.unwrap();
-        world.restart();
+        world.restart().await;
         device.prove(&world.engine, "authenticate", b"").await.expect("the former keys go on");
     }
     device.rekey(&world.engine, Suite::P256).await.unwrap();
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
-    assert_eq!(world.keys(&device).generation, 2);
-    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    assert_eq!(world.keys(&device).await.generation, 2);
+    let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active, "no alarm");
 }
 
@@ -96,7 +96,7 @@ async fn attributes_are_announced_twice_then_shown_and_the_recipe_follows() {
     next.insert("board".parse().unwrap(), b"b").unwrap();
     for _ in 0..2 {
         device.prove(&world.engine, "attributes", &next.encode()).await.unwrap();
-        world.restart();
+        world.restart().await;
     }
     device.prove(&world.engine, "authenticate", b"").await.expect("the update has not come yet");
     device.measured = next.digests();
@@ -106,7 +106,7 @@ async fn attributes_are_announced_twice_then_shown_and_the_recipe_follows() {
         let names: Vec<_> = offer.recipe.names().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["board", "firmware"]);
         device.prove(&world.engine, "authenticate", b"").await.unwrap();
-        world.restart();
+        world.restart().await;
     }
     device.measured = firmware(b"1.0").digests();
     let mut back = firmware(b"1.0");
@@ -132,7 +132,7 @@ async fn an_attribute_cannot_be_dropped() {
 /// Proves twice: what the gate says to a proof, and to the administrator.
 async fn gate(world: &World, device: &mut TestDevice) -> Result<RekeyGate, Error> {
     let (_, is_due) = device.hear(&world.engine, "authenticate", b"").await?;
-    let gate = world.keys(device).gate;
+    let gate = world.keys(device).await.gate;
     assert_eq!(is_due, gate == RekeyGate::Due);
     Ok(gate)
 }
@@ -155,7 +155,7 @@ async fn a_rotation_of_each_level_reaches_its_devices_and_no_others() {
     ] {
         world.clock.pass(5);
         assert_eq!(world.rotate(scope.clone(), false).await, world.now());
-        world.restart();
+        world.restart().await;
         world.clock.pass(5);
         for (device, is_due) in devices.iter_mut().zip(due) {
             let expected = if is_due { RekeyGate::Due } else { RekeyGate::Free };
@@ -190,14 +190,14 @@ async fn where_it_is_required_a_device_may_rekey_and_nothing_else() {
         }
         // What comes later asks for less, and lifts nothing.
         world.rotate(RotationScope::Device(device.name.device.clone()), false).await;
-        world.restart();
+        world.restart().await;
     }
     assert_eq!(world.refusals().await.len(), 8);
-    assert_eq!(world.keys(&device).gate, RekeyGate::Required);
+    assert_eq!(world.keys(&device).await.gate, RekeyGate::Required);
     world.clock.pass(5);
     device.rekey(&world.engine, Suite::P256).await.unwrap();
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
-    assert_eq!(world.keys(&device).gate, RekeyGate::Free);
+    assert_eq!(world.keys(&device).await.gate, RekeyGate::Free);
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_pending_generation_that_a_required_rotation_overtook_can_still_rekey(
     assert_eq!(refused.code, "rekey-required");
     device.rekey(&world.engine, Suite::P256).await.unwrap();
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
-    assert_eq!(world.keys(&device).generation, 3);
+    assert_eq!(world.keys(&device).await.generation, 3);
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn keys_come_due_by_their_age() {
     let hours = ProfileFields { rekey_after: Some(7_200), ..ProfileFields::default() };
     world.put_profile("default", hours).await;
     let mut device = world.device("pump-1").await;
-    assert_eq!(world.keys(&device).due_at, Some(START + 7_200));
+    assert_eq!(world.keys(&device).await.due_at, Some(START + 7_200));
     world.clock.pass(7_199);
     assert_eq!(gate(&world, &mut device).await.unwrap(), RekeyGate::Free);
     world.clock.pass(1);
@@ -261,14 +261,14 @@ async fn a_profile_inherits_what_it_does_not_set_and_merging_keeps_the_rest() {
     let name = "infusion".parse().unwrap();
     world.engine.put_profile(&world.admin, world.tenant(), name, merged, true).await.unwrap();
     for _ in 0..2 {
-        let listed = world.engine.list_profiles(&world.admin, world.tenant()).unwrap();
+        let listed = world.engine.list_profiles(&world.admin, world.tenant()).await.unwrap();
         let names: Vec<_> = listed.iter().map(|one| one.name.to_string()).collect();
         assert_eq!(names, ["default", "infusion"]);
         assert_eq!(listed[1].set, ProfileFields { rekey_after: Some(0), ..own.clone() });
         let schedule = listed[1].effective.schedule(0);
         assert_eq!((schedule.period, schedule.max_uses), (60, 5));
         assert_eq!(listed[1].effective.rekey_after(), None);
-        world.restart();
+        world.restart().await;
     }
     let wrong = ProfileFields { period: Some(1), ..ProfileFields::default() };
     let name = "infusion".parse().unwrap();
@@ -290,7 +290,7 @@ async fn a_clone_is_reported_and_not_quarantined_where_the_profile_says_so() {
     world.clock.pass(10);
     let alarm = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
     assert_eq!(alarm.code, "clone-suspected");
-    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active);
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     assert!(entries.iter().any(|(_, entry)| entry.event == Event::CloneSuspected.code()));

@@ -3,6 +3,7 @@
 
 mod administration;
 mod backup;
+mod contended;
 mod crashes;
 mod devices;
 mod enrollment;

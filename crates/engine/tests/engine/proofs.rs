@@ -15,11 +15,11 @@ async fn each_action_is_proved_and_safe_to_ask_twice() {
         let chain = device.prove(&world.engine, "certificate", &csr()).await.unwrap().body;
         let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
         let leaf = chain[4..4 + length].to_vec();
-        let answer = world.engine.check(&world.platform, Subject::Certificate(leaf)).unwrap();
+        let answer = world.engine.check(&world.platform, Subject::Certificate(leaf)).await.unwrap();
         assert_eq!(answer.device.unwrap(), device.name.device);
     }
     let all = Page { size: 10, after: None };
-    let issued = world.engine.list_certificates(&world.admin, world.tenant(), None, all).unwrap().items;
+    let issued = world.engine.list_certificates(&world.admin, world.tenant(), None, all).await.unwrap().items;
     assert_eq!(issued.len(), 2);
     assert_ne!(issued[0].serial, issued[1].serial);
 }
@@ -33,7 +33,7 @@ async fn a_repeated_proof_is_refused_also_after_a_restart() {
     for _ in 0..2 {
         let refused = world.engine.prove("2", request.clone(), vec![]).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Precondition, "replayed"));
-        world.restart();
+        world.restart().await;
     }
 }
 
@@ -128,11 +128,11 @@ async fn a_clone_is_quarantined_with_the_evidence_on_record() {
     assert_eq!((alarm.kind, alarm.code), (Kind::Denied, "clone-suspected"));
 
     for _ in 0..2 {
-        let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+        let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
         assert_eq!(record.state, DeviceState::Quarantined);
         let refused = copy.prove(&world.engine, "authenticate", b"").await.unwrap_err();
         assert_eq!(refused.code, "quarantined");
-        world.restart();
+        world.restart().await;
     }
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     let alarm = entries.iter().find(|(_, entry)| entry.event == Event::CloneSuspected.code()).unwrap();
@@ -145,13 +145,26 @@ async fn keys_in_memory_that_are_behind_the_store_accept_nothing_twice_and_stran
     let world = World::new().await;
     let mut device = world.device("pump-1").await;
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
-    let other = open(world.store.clone(), world.clock.clone());
+    let other = open(&world.store, &world.clock).await;
 
     // What the other node accepted is not accepted again by this one, whose memory has not heard of it.
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
     other.prove("1", request.clone(), vec![]).await.unwrap();
     let refused = world.engine.prove("2", request, vec![]).await.unwrap_err();
     assert_eq!(refused.code, "replayed");
+
+    // Nor does this one's memory say why a proof is refused.
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let (request, _) = device.proof(&world.engine, "authenticate", b"");
+    other.prove("3", request.clone(), vec![]).await.unwrap();
+    let set = async |state| {
+        let (name, reason) = (device_name(&world), "maintenance".parse().unwrap());
+        other.set_device_state(&world.admin, name, state, reason).await.unwrap();
+    };
+    set(DeviceState::Suspended).await;
+    let refused = world.engine.prove("4", request, vec![]).await.unwrap_err();
+    assert_eq!(refused.code, "replayed");
+    set(DeviceState::Active).await;
 
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
     device.prove(&other, "authenticate", b"").await.unwrap();

@@ -8,12 +8,12 @@ use wardein_crypto::tpm::{HashAlgorithm, HashValue};
 use wardein_crypto::{Digest, Entropy, SystemEntropy};
 use wardein_ddkg::message::SignatureClaim;
 use wardein_domain::{Event, KeyKeeper, PcrStanding, ProfileFields, ProfileName};
-use wardein_engine::port::{Store, Table};
 use wardein_engine::{
     Error, KeyPolicy, Kind, PcrPolicy, Quote, SetPcrPolicy, SignedReply, SignedRequest, Subject,
     TpmActivation,
 };
 use wardein_pki::{Csr, PublicKey};
+use wardein_port::{Store, Table};
 use wardein_testkit::SoftTpm;
 
 /// Registers 0 and 7 with these values.
@@ -57,9 +57,9 @@ impl World {
         self.engine.put_key_policy(&self.admin, self.tenant(), policy).await.unwrap();
     }
 
-    fn quoted(&self, id: &str) -> Option<(PcrStanding, u64)> {
-        let verdict = self.engine.check(&self.platform, Subject::Device(id.parse().unwrap())).unwrap();
-        let device = self.engine.get_device(&self.admin, name("klinik", id)).unwrap();
+    async fn quoted(&self, id: &str) -> Option<(PcrStanding, u64)> {
+        let verdict = self.engine.check(&self.platform, Subject::Device(id.parse().unwrap())).await.unwrap();
+        let device = self.engine.get_device(&self.admin, name("klinik", id)).await.unwrap();
         assert_eq!(device.signing.unwrap().last_quote, verdict.last_quote, "record and verdict say the same");
         verdict.last_quote
     }
@@ -77,16 +77,16 @@ struct Device {
 
 impl Device {
     /// What it answers to the first step, with a quote of `state`.
-    fn activation(world: &World, id: &'static str, state: Option<&State>) -> (Self, TpmActivation) {
+    async fn activation(world: &World, id: &'static str, state: Option<&State>) -> (Self, TpmActivation) {
         let mut tpm = SoftTpm::new();
-        let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence(&tpm, id)).unwrap();
+        let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence(&tpm, id)).await.unwrap();
         let mut activation = answer(&mut tpm, id, &challenge);
         activation.quote = state.map(|state| quote(&tpm, &challenge.nonce, state));
         (Self { id, tpm }, activation)
     }
 
     async fn enrolled(world: &World, id: &'static str, state: Option<&State>) -> Self {
-        let (device, activation) = Self::activation(world, id, state);
+        let (device, activation) = Self::activation(world, id, state).await;
         world.engine.finish_tpm_enrollment(&world.station, activation).await.unwrap();
         device
     }
@@ -125,8 +125,8 @@ impl Device {
     }
 }
 
-fn certificates(world: &World) -> usize {
-    world.store.scan(Table::Certificate, b"", None, usize::MAX).unwrap().len()
+async fn certificates(world: &World) -> usize {
+    world.store.scan(Table::Certificate, b"", None, usize::MAX).await.unwrap().len()
 }
 
 #[tokio::test]
@@ -135,25 +135,26 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     world.trust_first_use().await;
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;
     let device = Device::enrolled(&world, "pump-1", Some(&BOOTED)).await;
-    assert_eq!(world.engine.quote_asked(&name("klinik", "pump-1")), Ok(Some(selection())));
-    let enrolled_at = world.engine.get_device(&world.admin, name("klinik", "pump-1")).unwrap().enrolled_at;
-    assert_eq!(world.quoted("pump-1"), Some((PcrStanding::AsEnrolled, enrolled_at)));
+    assert_eq!(world.engine.quote_asked(&name("klinik", "pump-1")).await, Ok(Some(selection())));
+    let enrolled_at =
+        world.engine.get_device(&world.admin, name("klinik", "pump-1")).await.unwrap().enrolled_at;
+    assert_eq!(world.quoted("pump-1").await, Some((PcrStanding::AsEnrolled, enrolled_at)));
     let entries = world.entries(Event::KeyEnrolled).await;
     assert!(entries[0].detail.contains(", PCRs sha256:0,7 "), "{}", entries[0].detail);
 
     world.clock.pass(3_600);
     device.certify(&world, Some(&BOOTED)).await.unwrap();
-    assert_eq!(world.quoted("pump-1"), Some((PcrStanding::AsEnrolled, enrolled_at + 3_600)));
+    assert_eq!(world.quoted("pump-1").await, Some((PcrStanding::AsEnrolled, enrolled_at + 3_600)));
     assert_eq!(device.refused(&world, None).await, (Kind::Denied, "quote-missing"));
 
-    let before = certificates(&world);
+    let before = certificates(&world).await;
     let refused = device.certify(&world, Some(&UPDATED)).await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-changed"));
     let digest = digest_of(&UPDATED);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(refused.message.contains(&hex), "what an administrator is to compare: {}", refused.message);
-    assert_eq!(certificates(&world), before);
-    assert_eq!(world.quoted("pump-1"), Some((PcrStanding::AsEnrolled, enrolled_at + 3_600)));
+    assert_eq!(certificates(&world).await, before);
+    assert_eq!(world.quoted("pump-1").await, Some((PcrStanding::AsEnrolled, enrolled_at + 3_600)));
     let refusals = world.entries(Event::CallRefused).await;
     let last = refusals.last().unwrap();
     assert_eq!((last.actor.as_str(), last.outcome.as_str()), ("device/klinik/pump-1", "pcr-changed"));
@@ -168,9 +169,9 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     assert_eq!(world.store.commits(), commits);
     for _ in 0..2 {
         device.certify(&world, Some(&UPDATED)).await.unwrap();
-        assert!(matches!(world.quoted("pump-1"), Some((PcrStanding::AsApproved, _))));
+        assert!(matches!(world.quoted("pump-1").await, Some((PcrStanding::AsApproved, _))));
         assert_eq!(device.refused(&world, Some(&BOOTED)).await, (Kind::Denied, "pcr-changed"), "no way back");
-        world.restart();
+        world.restart().await;
     }
     let approvals = world.entries(Event::PcrsApproved).await;
     assert_eq!(approvals.len(), 1);
@@ -188,7 +189,7 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
     let (mut first, transcript) = device.request(&world, "certificate", &csr);
     first.quote = Some(quote(&device.tpm, &transcript, &BOOTED));
     world.engine.prove_by_signature("test", &first, &csr).await.unwrap();
-    let (stale, quoted) = (first.quote.clone().unwrap(), world.quoted("pump-1"));
+    let (stale, quoted) = (first.quote.clone().unwrap(), world.quoted("pump-1").await);
 
     type Spoil<'a> = &'a dyn Fn(&mut Quote, &[u8; 32]);
     let spoils: [(&str, Spoil, Kind, &str); 13] = [
@@ -231,7 +232,7 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
         ("too long", &|quote, _| quote.attested.resize(321, 0), Kind::Invalid, "tpm-too-long"),
         ("without a signature", &|quote, _| quote.signature.clear(), Kind::Invalid, "tpm-truncated"),
     ];
-    let before = certificates(&world);
+    let before = certificates(&world).await;
     for (what, spoil, kind, code) in spoils {
         // With an action that needs none, too: what comes is judged.
         for (action, body) in [("certificate", &csr[..]), ("authenticate", b"")] {
@@ -242,7 +243,7 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
             let refused = world.engine.prove_by_signature("test", &request, body).await.unwrap_err();
             assert_eq!((refused.kind, refused.code), (kind, code), "{what}");
         }
-        assert_eq!((certificates(&world), world.quoted("pump-1")), (before, quoted), "{what}");
+        assert_eq!((certificates(&world).await, world.quoted("pump-1").await), (before, quoted), "{what}");
     }
     // A right quote does not help another signature, and the request that it was refused with is spent.
     let (mut request, transcript) = device.request(&world, "certificate", &csr);
@@ -254,23 +255,23 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
     request.signature[10] ^= 1;
     let unsigned = world.engine.prove_by_signature("test", &request, &csr).await.unwrap_err();
     assert_eq!(unsigned.code, "signature-wrong");
-    assert_eq!(certificates(&world), before);
+    assert_eq!(certificates(&world).await, before);
 }
 
 #[tokio::test]
 async fn an_enrollment_is_refused_without_the_quote_that_is_asked_for_and_stores_nothing() {
     let world = World::new().await;
     world.trust_first_use().await;
-    let (_, asked_before) = Device::activation(&world, "pump-9", None);
+    let (_, asked_before) = Device::activation(&world, "pump-9", None).await;
     world.ask_of("default", Some(golden(&[(0, &[[1; 32]]), (7, &[[2; 32], [4; 32]])]))).await;
-    let rows = world.rows();
+    let rows = world.rows().await;
     let late = world.engine.finish_tpm_enrollment(&world.station, asked_before).await.unwrap_err();
     assert_eq!(
         (late.kind, late.code),
         (Kind::Denied, "quote-missing"),
         "the policy holds from when it is set"
     );
-    let (device, good) = Device::activation(&world, "pump-1", Some(&BOOTED));
+    let (device, good) = Device::activation(&world, "pump-1", Some(&BOOTED)).await;
     let nonce_of_another = quote(&device.tpm, &[9; 32], &BOOTED);
     type Spoil<'a> = &'a dyn Fn(&mut TpmActivation);
     let spoils: [(Spoil, &str); 4] = [
@@ -285,7 +286,7 @@ async fn an_enrollment_is_refused_without_the_quote_that_is_asked_for_and_stores
         let refused = world.engine.finish_tpm_enrollment(&world.station, spoiled).await.unwrap_err();
         assert_eq!(refused.code, code);
     }
-    let (_, updated) = Device::activation(&world, "pump-2", Some(&UPDATED));
+    let (_, updated) = Device::activation(&world, "pump-2", Some(&UPDATED)).await;
     let refused = world.engine.finish_tpm_enrollment(&world.station, updated).await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-value"));
     assert!(refused.message.starts_with("PCR 7 "), "{}", refused.message);
@@ -293,10 +294,10 @@ async fn an_enrollment_is_refused_without_the_quote_that_is_asked_for_and_stores
     let by_word =
         world.engine.enroll_key(&world.station, &order, KeyKeeper::Software, &csr).await.unwrap_err();
     assert_eq!((by_word.kind, by_word.code), (Kind::Denied, "quote-without-tpm"));
-    assert_eq!(world.rows(), rows);
+    assert_eq!(world.rows().await, rows);
 
     world.engine.finish_tpm_enrollment(&world.station, again(&good)).await.unwrap();
-    assert!(matches!(world.quoted("pump-1"), Some((PcrStanding::Golden, _))));
+    assert!(matches!(world.quoted("pump-1").await, Some((PcrStanding::Golden, _))));
     device.certify(&world, Some(&[BOOTED[0], (7, [4; 32])])).await.expect("another of the values");
     assert_eq!(device.refused(&world, Some(&UPDATED)).await, (Kind::Denied, "pcr-value"));
     assert_eq!(device.refused(&world, None).await, (Kind::Denied, "quote-missing"));
@@ -322,10 +323,10 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
     assert_eq!(world.store.commits(), commits, "nothing was set");
 
     world.trust_first_use().await;
-    let asked = |id: &str| {
+    let asked = async |id: &str| {
         let mut evidence = evidence(&SoftTpm::new(), "pump-1");
         evidence.order.profile = profile(id);
-        engine.begin_tpm_enrollment(&world.station, &evidence).unwrap().quote
+        engine.begin_tpm_enrollment(&world.station, &evidence).await.unwrap().quote
     };
     let one = PcrSelection::new(HashAlgorithm::Sha384, &[5]).unwrap();
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;
@@ -334,9 +335,11 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
     let commits = world.store.commits();
     world.ask_of("pumps", Some(PcrPolicy::AsEnrolled(one))).await;
     assert_eq!(world.store.commits(), commits, "the same again");
-    assert_eq!([asked("default"), asked("pumps"), asked("scales")], [Some(selection()), Some(one), None]);
+    for (profile, expected) in [("default", Some(selection())), ("pumps", Some(one)), ("scales", None)] {
+        assert_eq!(asked(profile).await, expected, "{profile}");
+    }
     let set = |id: &str, policy| SetPcrPolicy { profile: profile(id), policy };
-    let listed = engine.list_pcr_policies(&world.admin, &tenant).unwrap();
+    let listed = engine.list_pcr_policies(&world.admin, &tenant).await.unwrap();
     let all = [
         set("default", PcrPolicy::AsEnrolled(selection())),
         set("pumps", PcrPolicy::AsEnrolled(one)),
@@ -344,12 +347,10 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
     ];
     assert_eq!(listed, all);
     world.ask_of("pumps", None).await;
-    assert_eq!(asked("pumps"), Some(selection()), "inherited again");
+    assert_eq!(asked("pumps").await, Some(selection()), "inherited again");
     world.ask_of("pumps", Some(golden(&[(0, &[[1; 32]])]))).await;
-    assert_eq!(
-        engine.list_pcr_policies(&world.admin, &tenant).unwrap()[1].policy,
-        golden(&[(0, &[[1; 32]])])
-    );
+    let listed = engine.list_pcr_policies(&world.admin, &tenant).await.unwrap();
+    assert_eq!(listed[1].policy, golden(&[(0, &[[1; 32]])]));
     assert_eq!(world.entries(Event::PcrPolicyPut).await.len(), 5);
 }
 
@@ -367,26 +368,25 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     assert_eq!(code("pump-1", &digest).await, "pcr-policy-other", "no policy");
     device.certify(&world, None).await.expect("no quote is asked for");
     device.certify(&world, Some(&BOOTED)).await.expect("and one that comes is not looked at");
-    assert_eq!(world.quoted("pump-1"), None);
-    assert_eq!(world.engine.quote_asked(&name("klinik", "pump-1")), Ok(None));
+    assert_eq!(world.quoted("pump-1").await, None);
+    assert_eq!(world.engine.quote_asked(&name("klinik", "pump-1")).await, Ok(None));
 
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;
     assert_eq!(device.refused(&world, Some(&BOOTED)).await, (Kind::Denied, "pcr-unknown"));
     assert_eq!(key.refused(&world, None).await, (Kind::Denied, "quote-without-tpm"));
     assert_eq!(key.refused(&world, Some(&BOOTED)).await, (Kind::Denied, "quote-without-tpm"));
     for id in ["pump-2", "pump-3", "pump-9"] {
-        assert_eq!(world.engine.quote_asked(&name("klinik", id)), Ok(None), "{id}");
+        assert_eq!(world.engine.quote_asked(&name("klinik", id)).await, Ok(None), "{id}");
     }
-    for (id, expected) in
-        [("pump-2", "quote-without-tpm"), ("pump-3", "quote-without-tpm"), ("pump-9", "device-unknown")]
-    {
+    let no_tpm = "quote-without-tpm";
+    for (id, expected) in [("pump-2", no_tpm), ("pump-3", no_tpm), ("pump-9", "device-unknown")] {
         assert_eq!(code(id, &digest).await, expected);
     }
     assert_eq!(code("pump-1", &digest[1..]).await, "malformed");
     assert_eq!(code("pump-1", &[0; 48]).await, "malformed");
     world.approve("pump-1", &digest).await.unwrap();
     device.certify(&world, Some(&BOOTED)).await.unwrap();
-    assert!(matches!(world.quoted("pump-1"), Some((PcrStanding::AsApproved, _))));
+    assert!(matches!(world.quoted("pump-1").await, Some((PcrStanding::AsApproved, _))));
 
     // Of other registers nothing is on record.
     let fewer = PcrSelection::new(HashAlgorithm::Sha256, &[0]).unwrap();

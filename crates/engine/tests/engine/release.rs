@@ -1,12 +1,11 @@
 //! What devices sealed: opened or released once, for those who were granted it, with the reason on record.
 
-use crate::world::{TestDevice, World, name};
+use crate::world::{CRASH_POINTS, TestDevice, World, name};
 use wardein_crypto::Digest;
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_domain::{DeviceState, Event, ProfileFields, Purpose, Right};
 use wardein_engine::{Error, Kind, OpenAsk, REPEAT_WINDOW, ReleaseAsk, Sealed, Unsealed};
-use wardein_testkit::CrashPoint;
 
 impl World {
     async fn open(&self, sealed: &SealedPayload, attempt: &[u8]) -> Result<Unsealed, Error> {
@@ -60,7 +59,7 @@ async fn a_payload_is_opened_once() {
         assert_eq!(code(world.open(&sealed, b"2").await), (Kind::Precondition, "key-spent"));
         let released = world.release(Sealed::Payload(sealed.name().clone()), b"2").await;
         assert_eq!(code(released), (Kind::Precondition, "key-spent"));
-        world.restart();
+        world.restart().await;
     }
     let entries = world.entries(Event::PayloadOpened).await;
     assert_eq!((entries.len(), entries[0].actor.as_str()), (1, "platform/klinik/iot"));
@@ -88,7 +87,7 @@ async fn a_key_is_released_once_and_opens_what_was_sealed() {
             (Kind::Precondition, "key-spent"),
             "by another way"
         );
-        world.restart();
+        world.restart().await;
     }
     let entries = world.entries(Event::KeyReleased).await;
     let details: Vec<_> = entries.iter().map(|entry| entry.detail.as_str()).collect();
@@ -100,7 +99,7 @@ async fn a_key_is_released_once_and_opens_what_was_sealed() {
 
 #[tokio::test]
 async fn a_lost_reply_is_given_again_also_after_a_crash_and_not_for_long() {
-    for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+    for point in CRASH_POINTS {
         let (mut world, mut device) = World::with_keys().await;
         let (opened, named, stanza) = (device.seal(b"a", 0), device.seal(b"b", 0), device.wrap([5; 16]));
         let named = Sealed::Payload(named.name().clone());
@@ -108,7 +107,7 @@ async fn a_lost_reply_is_given_again_also_after_a_crash_and_not_for_long() {
             if attempt == 0 {
                 world.store.crash_at(0, point);
                 assert_eq!(code(world.open(&opened, b"1").await).1, "store-unavailable");
-                world.restart();
+                world.restart().await;
             }
             assert_eq!(world.open(&opened, b"1").await.unwrap().secret.expose(), b"a");
             assert_eq!(world.release(named.clone(), b"1").await.unwrap().secret.expose().len(), 32);
@@ -131,7 +130,7 @@ async fn each_right_is_needed_and_none_comes_with_another() {
     let named = Sealed::Payload(device.seal(b"y", 0).name().clone());
     for right in Right::ALL {
         world.grant(right).await;
-        let before = world.rows();
+        let before = world.rows().await;
         let results = [
             (Right::Open, world.open(&sealed, b"1").await.err()),
             (Right::Data, world.release(named.clone(), b"1").await.err()),
@@ -142,7 +141,7 @@ async fn each_right_is_needed_and_none_comes_with_another() {
             assert_eq!(error.is_none(), needed <= right, "{needed} with {right}: {error:?}");
             assert!(error.is_none_or(|error| (error.kind, error.code) == (Kind::Denied, "grant-missing")));
         }
-        assert_eq!(world.rows() == before, right == Right::Token);
+        assert_eq!(world.rows().await == before, right == Right::Token);
     }
 }
 
@@ -174,7 +173,7 @@ async fn what_is_refused_is_not_spent() {
     let mut body = stanza.body().to_vec();
     body[0] ^= 1;
     let changed_stanza = FileStanza::parse(&stanza.arguments(), &body).unwrap();
-    let before = world.rows();
+    let before = world.rows().await;
     for (what, sealed, kind, expected) in [
         ("another's", named(|it| it.owner = name("nowhere", "pump-1")), Kind::NotFound, "tenant-unknown"),
         ("no device", named(|it| it.owner = name("klinik", "unheard")), Kind::NotFound, "device-unknown"),
@@ -189,17 +188,17 @@ async fn what_is_refused_is_not_spent() {
     }
     assert_eq!(code(world.open(&changed, b"1").await), (Kind::Invalid, "open-failed"));
     assert_eq!(code(world.open_with(&sealed, b"other", b"1").await), (Kind::Invalid, "open-failed"));
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
     world.open(&sealed, b"1").await.unwrap();
     world.release(Sealed::File(stanza), b"1").await.unwrap();
 
     let late = device.seal(b"late", 0);
     world.clock.pass(3_600 + 300);
-    let before = world.rows();
+    let before = world.rows().await;
     assert_eq!(code(world.open(&late, b"2").await), (Kind::Precondition, "epoch-gone"));
     let late = Sealed::Payload(late.name().clone());
     assert_eq!(code(world.release(late, b"2").await), (Kind::Precondition, "epoch-gone"));
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
 }
 
 #[tokio::test]
@@ -221,7 +220,7 @@ async fn two_payloads_under_one_key_are_two_holders() {
     world.open(&own, b"1").await.unwrap();
     assert_eq!(code(world.open_with(&copied, b"other", b"2").await), (Kind::Invalid, "open-failed"));
     assert_eq!(code(world.open(&copied, b"2").await), (Kind::Denied, "clone-suspected"));
-    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Quarantined);
     assert_eq!(world.entries(Event::CloneSuspected).await.len(), 1);
     assert_eq!(world.entries(Event::PayloadOpened).await.len(), 1, "the other was not given out");
@@ -271,7 +270,7 @@ async fn a_key_that_was_released_gives_no_clone_away() {
     let (own, copied) = (device.seal(b"own", 0), copy.seal(b"copied", 0));
     world.release(Sealed::Payload(own.name().clone()), b"1").await.unwrap();
     assert_eq!(code(world.open(&copied, b"2").await), (Kind::Precondition, "key-spent"));
-    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active);
 }
 

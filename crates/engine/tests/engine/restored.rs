@@ -1,14 +1,14 @@
 //! An authority that was restored from a backup takes nothing that was spent since, whatever its clock says, and devices come back.
 
 use crate::signing::Signer;
-use crate::storage_keys::TestCustody;
-use crate::world::{START, TestDevice, World, csr};
+use crate::world::{START, TestDevice, World, csr, open_under};
 use wardein_crypto::Digest;
 use wardein_ddkg::Suite;
 use wardein_ddkg::message::SealedPayload;
 use wardein_domain::{DeviceState, Event, ProfileFields, Purpose, RekeyGate, Right, Verdict};
-use wardein_engine::port::Clock;
 use wardein_engine::{Error, Kind, OpenAsk, ReleaseAsk, Sealed, Subject};
+use wardein_port::Clock;
+use wardein_testkit::MemoryCustody;
 
 impl World {
     /// What the platform has of what was sealed: the payload opened, its key and the file's released. The codes of the refusals.
@@ -32,7 +32,7 @@ impl World {
         ]
     }
 
-    async fn with_all_rights() -> (Self, TestCustody) {
+    async fn with_all_rights() -> (Self, MemoryCustody) {
         let (world, custody) = Self::with_custody().await;
         for right in [Right::Token, Right::Data, Right::File, Right::Open] {
             world.grant(right).await;
@@ -40,8 +40,8 @@ impl World {
         (world, custody)
     }
 
-    fn gate_of(&self, device: &TestDevice) -> RekeyGate {
-        self.engine.get_device(&self.admin, device.name.clone()).unwrap().gate
+    async fn gate_of(&self, device: &TestDevice) -> RekeyGate {
+        self.engine.get_device(&self.admin, device.name.clone()).await.unwrap().gate
     }
 
     async fn enroll_anew(&self, device: &TestDevice) -> TestDevice {
@@ -101,13 +101,13 @@ async fn a_device_rekeys_before_anything_else_and_is_back_whatever_the_clock_say
                 {
                     assert_eq!(refusal(device.prove(&after.engine, action, &body).await), REQUIRED);
                 }
-                assert_eq!(after.gate_of(&device), RekeyGate::Required);
-                after = reopened(after, &custody);
+                assert_eq!(after.gate_of(&device).await, RekeyGate::Required);
+                after = reopened(after, &custody).await;
             }
             device.rekey(&after.engine, Suite::P256MlKem768).await.unwrap();
             device.prove(&after.engine, "certificate", &csr()).await.unwrap();
-            assert_eq!(after.gate_of(&device), RekeyGate::Free);
-            after = reopened(after, &custody);
+            assert_eq!(after.gate_of(&device).await, RekeyGate::Free);
+            after = reopened(after, &custody).await;
             assert!(!device.hear(&after.engine, "authenticate", b"").await.unwrap().1, "no second rekey");
         }
         assert!(after.entries(Event::CloneSuspected).await.is_empty());
@@ -134,10 +134,9 @@ async fn a_device_that_used_up_many_epochs_since_comes_back() {
     device.prove(&after.engine, "authenticate", b"").await.unwrap();
 }
 
-fn reopened(world: World, custody: &TestCustody) -> World {
-    let engine =
-        wardein_engine::Engine::open_under(world.store.clone(), world.clock.clone(), custody.root_keys());
-    World { engine: engine.unwrap().with_custody(custody.clone()), ..world }
+async fn reopened(world: World, custody: &MemoryCustody) -> World {
+    let engine = open_under(&world.store, &world.clock, custody).await.unwrap();
+    World { engine, ..world }
 }
 
 #[tokio::test]
@@ -155,7 +154,7 @@ async fn nothing_that_was_recorded_is_taken_not_even_a_rekey() {
     world.engine.prove_by_signature("test", &signed, b"").await.unwrap();
 
     let after = world.restored(&backup, &custody).await;
-    let rows = after.rows();
+    let rows = after.rows().await;
     for (request, body) in [(rekey, body), (proof, Vec::new()), (before.0, Vec::new())] {
         let refused = after.engine.prove("test", request, body).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-unknown"));
@@ -164,7 +163,7 @@ async fn nothing_that_was_recorded_is_taken_not_even_a_rekey() {
         let refused = after.engine.prove_by_signature("test", &request, b"").await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-unknown"));
     }
-    assert!(after.rows() == rows);
+    assert!(after.rows().await == rows);
     // A key that signs is spent by nothing but challenges, of which there are new ones.
     signer.ask(&after, "authenticate", b"").await.unwrap();
     device.rekey(&after.engine, Suite::P256).await.unwrap();
@@ -182,12 +181,12 @@ async fn no_token_of_before_logs_in() {
     world.login(&spent_since, b"", b"2").await.unwrap();
 
     let after = world.restored(&backup, &custody).await;
-    let rows = after.rows();
+    let rows = after.rows().await;
     // Also what is asked again as if its reply had been lost.
     for (token, attempt) in [(&spent_before, b"1"), (&spent_since, b"2"), (&unspent, b"3")] {
         assert_eq!(refusal(after.login(token, b"", attempt).await), REQUIRED);
     }
-    assert!(after.rows() == rows);
+    assert!(after.rows().await == rows);
     device.rekey(&after.engine, Suite::P256).await.unwrap();
     device.prove(&after.engine, "authenticate", b"").await.unwrap();
     for (token, attempt) in [(&spent_since, b"2"), (&unspent, b"3")] {
@@ -208,11 +207,11 @@ async fn no_key_of_before_is_given_out_but_from_the_archive() {
     world.engine.open_payload(&world.platform, opening(&since)).await.unwrap();
 
     let after = world.restored(&backup, &custody).await;
-    let rows = after.rows();
+    let rows = after.rows().await;
     assert_eq!(after.unsealed(&mut device, &since).await, [Some("key-from-before-restore"); 3]);
     let again = after.engine.open_payload(&after.platform, opening(&of_before)).await;
     assert_eq!(refusal(again).1, "key-from-before-restore", "as if its reply had been lost");
-    assert!(after.rows() == rows);
+    assert!(after.rows().await == rows);
     device.rekey(&after.engine, Suite::P256).await.unwrap();
     device.prove(&after.engine, "authenticate", b"").await.unwrap();
     let refused = after.engine.open_payload(&after.platform, opening(&since)).await;
@@ -242,17 +241,17 @@ async fn a_device_that_rekeyed_after_the_backup_is_told_so_and_enrolled_anew() {
     }
     let after = world.restored(&backup, &custody).await;
     for device in [&mut rekeyed, &mut asked_twice] {
-        let rows = after.rows();
+        let rows = after.rows().await;
         assert_eq!(refusal(device.prove(&after.engine, "authenticate", b"").await), LOST);
         assert_eq!(refusal(device.rekey(&after.engine, Suite::P256).await), LOST);
-        assert!(after.rows() == rows);
+        assert!(after.rows().await == rows);
     }
     let (token, payload) = (rekeyed.token(b"", 0), rekeyed.seal(b"Puls", 0));
     assert_eq!(refusal(after.login(&token, b"", b"1").await), LOST);
     assert_eq!(after.unsealed(&mut rekeyed, &payload).await, [Some(LOST.1); 3]);
 
     let mut anew = after.enroll_anew(&rekeyed).await;
-    let record = after.engine.get_device(&after.admin, anew.name.clone()).unwrap();
+    let record = after.engine.get_device(&after.admin, anew.name.clone()).await.unwrap();
     assert_eq!((record.gate, record.state), (RekeyGate::Free, DeviceState::Active));
     assert!(record.generation > world.clock.now_ms() / 1000, "above what was given out after the backup");
     after.login(&anew.token(b"", 0), b"", b"2").await.unwrap();
@@ -270,7 +269,7 @@ async fn a_device_that_was_enrolled_after_the_backup_is_enrolled_again() {
     let refused = refusal(device.prove(&after.engine, "authenticate", b"").await);
     assert_eq!(refused, (Kind::Unauthenticated, "mac-wrong"), "as of any that is not there");
     after.proven("pump-1").await;
-    let record = after.engine.get_device(&after.admin, device.name.clone()).unwrap();
+    let record = after.engine.get_device(&after.admin, device.name.clone()).await.unwrap();
     assert!(record.generation > 1, "no name of a key stands for two keys");
 }
 
@@ -291,7 +290,7 @@ async fn a_certificate_that_was_issued_after_the_backup_is_not_trusted() {
         (&after, &before, Verdict::Trusted),
         (&after, &since, Verdict::Unknown),
     ] {
-        assert_eq!(world.engine.check(&world.platform, subject.clone()).unwrap().verdict, verdict);
+        assert_eq!(world.engine.check(&world.platform, subject.clone()).await.unwrap().verdict, verdict);
     }
 }
 

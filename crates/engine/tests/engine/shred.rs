@@ -3,8 +3,8 @@
 use crate::world::{START, World};
 use wardein_crypto::Digest;
 use wardein_domain::{DeviceState, Event, Right};
-use wardein_engine::port::{Store, Table};
 use wardein_engine::{Kind, OpenAsk, Shredded};
+use wardein_port::{Store, Table};
 
 #[tokio::test]
 async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
@@ -20,7 +20,7 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
     for had_keys in [true, false, false] {
         let done = world.engine.shred_device(&world.admin, &device.name, reason()).await.unwrap();
         assert_eq!(done, Shredded { state: DeviceState::Retired, had_keys });
-        let keys = world.store.scan(Table::DeviceKeys, b"", None, 9).unwrap();
+        let keys = world.store.scan(Table::DeviceKeys, b"", None, 9).await.unwrap();
         assert_eq!(keys.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [b"klinik\0pump-2"]);
         // Nothing of it is taken, neither from memory nor from the store.
         let refused = world.engine.prove("test", request.clone(), Vec::new()).await.unwrap_err();
@@ -33,9 +33,9 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
             idempotency: Digest::of(b"1"),
         };
         assert_eq!(world.engine.open_payload(&world.platform, ask).await.err().unwrap().code, "keys-gone");
-        world.restart();
+        world.restart().await;
     }
-    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!((record.state, record.generation), (DeviceState::Retired, 0));
     let entries = world.entries(Event::DeviceShredded).await;
     assert_eq!((entries.len(), entries[0].detail.as_str()), (1, "active to retired: sold"));
@@ -53,7 +53,7 @@ async fn one_that_was_revoked_stays_so() {
     world.engine.set_device_state(&world.admin, name, DeviceState::Revoked, reason).await.unwrap();
     let done = world.engine.shred_device(&world.admin, &device.name, "sure".parse().unwrap()).await.unwrap();
     assert_eq!(done, Shredded { state: DeviceState::Revoked, had_keys: true });
-    let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+    let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state_reason.unwrap().as_str(), "stolen");
 }
 

@@ -71,7 +71,7 @@ async fn each_action_is_signed_and_the_certificate_says_how_surely_the_key_is_he
         let chain = device.ask(&world, "certificate", &device.csr()).await.unwrap();
         let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
         let leaf = &chain[4..4 + length];
-        let answer = world.engine.check(&world.platform, Subject::Certificate(leaf.to_vec())).unwrap();
+        let answer = world.engine.check(&world.platform, Subject::Certificate(leaf.to_vec())).await.unwrap();
         assert_eq!(answer.assurance, Some(Assurance::Software));
         // 2.25.8815619233793154664416676304095512097.6
         let policy = [
@@ -105,7 +105,7 @@ async fn a_challenge_is_good_for_one_signature_also_after_a_restart_and_for_anot
             let refused = world.engine.prove_by_signature("2", request, b"").await.unwrap_err();
             assert_eq!((refused.kind, refused.code), (Kind::Precondition, "replayed"));
         }
-        world.restart();
+        world.restart().await;
     }
     world.clock.pass(61);
     let late = world.engine.prove_by_signature("3", &request, b"").await.unwrap_err();
@@ -121,7 +121,7 @@ async fn a_clock_that_goes_back_revives_no_challenge() {
     world.clock.pass(61);
     device.ask(&world, "authenticate", b"").await.expect("what drops the challenge that expired");
     let earlier = wardein_testkit::TestClock::at(crate::world::START);
-    let behind = crate::world::open(world.store.clone(), earlier);
+    let behind = crate::world::open(&world.store, &earlier).await;
     let refused = behind.prove_by_signature("2", &request, b"").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-expired"));
 }

@@ -1,86 +1,42 @@
 //! Keys that seal rows: changed while the authority works, whatever crashes between; and the sweep that goes over the rows.
 
-use crate::world::{TestDevice, TestEngine, World, csr};
-use std::sync::{Arc, Mutex};
-use wardein_crypto::Secret;
-use wardein_engine::port::{Custody, CustodyError, RootKey, Store, Table};
-use wardein_engine::{Engine, Sweep, SweepProgress};
-use wardein_testkit::CrashPoint;
-
-/// Custody in memory, whose process can be made to die at a chosen call.
-#[derive(Clone, Default)]
-pub(crate) struct TestCustody(Arc<Mutex<Kept>>);
-
-#[derive(Default)]
-struct Kept {
-    keys: Vec<(u32, [u8; 32])>,
-    calls: u32,
-    plan: Option<(u32, CrashPoint)>,
-}
-
-impl TestCustody {
-    /// What `World` founds with.
-    pub(crate) fn new() -> Self {
-        let custody = Self::default();
-        custody.0.lock().unwrap().keys.push((1, [7; 32]));
-        custody
-    }
-
-    fn crash_at(&self, call: u32, point: CrashPoint) {
-        self.0.lock().unwrap().plan = Some((call, point));
-    }
-
-    fn versions(&self) -> Vec<u32> {
-        self.0.lock().unwrap().keys.iter().map(|(version, _)| *version).collect()
-    }
-
-    pub(crate) fn root_keys(&self) -> Vec<RootKey> {
-        let kept = self.0.lock().unwrap();
-        kept.keys
-            .iter()
-            .map(|(version, key)| RootKey { version: *version, secret: Secret::copied_from(key) })
-            .collect()
-    }
-
-    fn call(&self, apply: impl FnOnce(&mut Vec<(u32, [u8; 32])>)) -> Result<(), CustodyError> {
-        let mut kept = self.0.lock().unwrap();
-        let now = kept.plan.filter(|(call, _)| *call == kept.calls).map(|(_, point)| point);
-        kept.calls += 1;
-        let died = || Err(CustodyError("died".into()));
-        if now == Some(CrashPoint::BeforeApply) {
-            return died();
-        }
-        apply(&mut kept.keys);
-        if now == Some(CrashPoint::AfterApply) { died() } else { Ok(()) }
-    }
-}
-
-impl Custody for TestCustody {
-    fn keep(&self, key: &RootKey) -> Result<(), CustodyError> {
-        self.call(|keys| keys.push((key.version, *key.secret.expose())))
-    }
-
-    fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
-        self.call(|keys| keys.retain(|(kept, _)| *kept == version))
-    }
-
-    fn wrapped(&self) -> Result<Vec<u8>, CustodyError> {
-        Ok(b"as it is wrapped".to_vec())
-    }
-}
+use crate::world::{CRASH_POINTS, ROOT_KEY, TestDevice, World, csr, open_under};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use wardein_engine::{Engine, Ports, Sweep, SweepProgress};
+use wardein_port::{Store, Table};
+use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryCustody, get};
 
 /// The process begins anew with what custody keeps, and finishes what was begun.
-pub(crate) async fn restart(world: &mut World, custody: &TestCustody) {
+pub(crate) async fn restart(world: &mut World, custody: &MemoryCustody) {
     world.store = world.store.restart();
-    custody.0.lock().unwrap().plan = None;
-    let engine = Engine::open_under(world.store.clone(), world.clock.clone(), custody.root_keys()).unwrap();
-    world.engine = engine.with_custody(custody.clone());
+    world.engine = open_under(&world.store, &world.clock, &custody.restart()).await.unwrap();
     world.engine.resume().await.unwrap();
 }
 
+/// Gives the world an engine over a store in which commits can overtake each other.
+async fn with_overtaking(world: &mut World, custody: &MemoryCustody) -> ChaosStore {
+    let store = ChaosStore::over(world.store.clone(), 1, Chaos::default());
+    let ports = Ports {
+        custody: Some(Arc::new(custody.clone())),
+        ..Ports::new(Arc::new(store.clone()), world.clock.clone())
+    };
+    world.engine = Engine::open(ports, custody.root_keys()).await.unwrap();
+    store
+}
+
+/// Lets `call` come as far as its commit, which waits for [`ChaosStore::settle`].
+async fn begin<T>(store: &ChaosStore, mut call: Pin<&mut impl Future<Output = T>>) {
+    store.set(Chaos { delayed: 1_000, ..Chaos::default() });
+    assert!(poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending())).await);
+    store.set(Chaos::default());
+}
+
 /// The versions that the rows of a table are under.
-fn versions(world: &World, table: Table) -> Vec<u32> {
-    let rows = world.store.scan(table, b"", None, 1_000).unwrap();
+async fn versions(world: &World, table: Table) -> Vec<u32> {
+    let rows = world.store.scan(table, b"", None, 1_000).await.unwrap();
     let sealed = |value: &[u8]| u32::from_be_bytes(value[1..5].try_into().unwrap());
     let mut versions: Vec<_> = rows.iter().map(|(_, row)| sealed(&row.value)).collect();
     versions.sort_unstable();
@@ -88,8 +44,8 @@ fn versions(world: &World, table: Table) -> Vec<u32> {
     versions
 }
 
-async fn sweep(engine: &TestEngine) -> SweepProgress {
-    let mut sweep: Sweep = engine.begin_sweep(None, None, false).unwrap();
+async fn sweep(engine: &Engine) -> SweepProgress {
+    let mut sweep: Sweep = engine.begin_sweep(None, None, false).await.unwrap();
     loop {
         let progress = engine.sweep_some(&mut sweep, 3).await.unwrap();
         if progress.is_done {
@@ -108,23 +64,23 @@ async fn devices(world: &World, count: usize) -> Vec<TestDevice> {
 
 #[tokio::test]
 async fn the_root_key_is_changed_and_nothing_below_it() {
-    let (mut world, custody) = (World::new().await, TestCustody::new());
+    let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
     restart(&mut world, &custody).await;
     let mut devices = devices(&world, 3).await;
-    let below = world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap();
+    let below = world.store.scan(Table::DeviceKeys, b"", None, 100).await.unwrap();
     assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 2);
     assert_eq!(custody.versions(), [2]);
-    assert_eq!(world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap(), below);
+    assert_eq!(world.store.scan(Table::DeviceKeys, b"", None, 100).await.unwrap(), below);
     world.engine.create_tenant(&world.admin, "nord".parse().unwrap()).await.unwrap();
     assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 3);
     restart(&mut world, &custody).await;
-    let standing = world.engine.status().unwrap().root_key;
+    let standing = world.engine.status().await.unwrap().root_key;
     assert_eq!((standing.version, standing.older), (3, 0));
     for device in &mut devices {
         device.prove(&world.engine, "certificate", &csr()).await.unwrap();
     }
     // The key of before opens nothing any more.
-    let old = Engine::open(world.store.clone(), world.clock.clone(), Secret::copied_from(&[7; 32]));
+    let old = open_under(&world.store, &world.clock, &MemoryCustody::of(ROOT_KEY)).await;
     assert!(old.is_err());
 }
 
@@ -138,17 +94,17 @@ async fn without_custody_the_root_key_stays_as_it_is() {
 #[tokio::test]
 async fn no_crash_while_the_root_key_is_changed_loses_anything() {
     let (mut in_custody, mut in_store) = (0, 0);
-    for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+    for point in CRASH_POINTS {
         for nth in 0..10 {
             for of_custody in [true, false] {
-                let (mut world, custody) = (World::new().await, TestCustody::new());
+                let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
                 restart(&mut world, &custody).await;
                 for tenant in ["nord", "sued"] {
                     world.engine.create_tenant(&world.admin, tenant.parse().unwrap()).await.unwrap();
                 }
                 let mut device = world.device("pump-1").await;
                 if of_custody {
-                    custody.crash_at(nth as u32, point);
+                    custody.crash_at(nth, point);
                 } else {
                     world.store.crash_at(nth, point);
                 }
@@ -168,18 +124,19 @@ async fn no_crash_while_the_root_key_is_changed_loses_anything() {
         }
     }
     // Keeping and dropping; the first entry, three tenants and the authority.
-    assert_eq!((in_custody, in_store), (2 * 2, 2 * 5));
+    assert_eq!((in_custody, in_store), (3 * 2, 3 * 5));
 }
 
 #[tokio::test]
 async fn custody_that_fails_is_told_and_the_old_key_serves_on() {
-    let (mut world, custody) = (World::new().await, TestCustody::new());
+    let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
     restart(&mut world, &custody).await;
     let mut device = world.device("pump-1").await;
     custody.crash_at(0, CrashPoint::BeforeApply);
     let refused = world.engine.rotate_root_key(&world.admin).await.unwrap_err();
     assert_eq!(refused.code, "custody-unavailable");
     device.prove(&world.engine, "certificate", &csr()).await.unwrap();
+    custody.restart();
     assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 2);
     assert_eq!(custody.versions(), [2]);
 }
@@ -189,26 +146,30 @@ async fn a_tenants_key_is_changed_by_one_row_and_the_sweep_does_the_rest() {
     let mut world = World::new().await;
     let mut devices = devices(&world, 8).await;
     let (before, commits) =
-        (world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap(), world.store.commits());
+        (world.store.scan(Table::DeviceKeys, b"", None, 100).await.unwrap(), world.store.commits());
     assert_eq!(world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap(), 2);
     assert_eq!(world.store.commits() - commits, 1);
-    assert_eq!(world.store.scan(Table::DeviceKeys, b"", None, 100).unwrap(), before, "no device is written");
-    let standing = |world: &World| {
-        let status = world.engine.key_status(&world.admin, world.tenant(), None, None).unwrap();
+    assert_eq!(
+        world.store.scan(Table::DeviceKeys, b"", None, 100).await.unwrap(),
+        before,
+        "no device is written"
+    );
+    let standing = async |world: &World| {
+        let status = world.engine.key_status(&world.admin, world.tenant(), None, None).await.unwrap();
         (status.storage.version, status.storage.older)
     };
-    assert_eq!(standing(&world), (2, 1));
+    assert_eq!(standing(&world).await, (2, 1));
     // One that speaks is under the new version from then on; both open, after a restart as well.
     devices[0].prove(&world.engine, "certificate", &csr()).await.unwrap();
-    assert_eq!(versions(&world, Table::DeviceKeys), [1, 2]);
-    world.restart();
+    assert_eq!(versions(&world, Table::DeviceKeys).await, [1, 2]);
+    world.restart().await;
     devices[1].prove(&world.engine, "authenticate", b"").await.unwrap();
 
     let swept = sweep(&world.engine).await;
     assert_eq!((swept.devices, swept.renewed, swept.dropped, swept.has_clock), (8, 6, 1, true));
-    assert_eq!(versions(&world, Table::DeviceKeys), [2]);
-    assert_eq!(standing(&world), (2, 0));
-    world.restart();
+    assert_eq!(versions(&world, Table::DeviceKeys).await, [2]);
+    assert_eq!(standing(&world).await, (2, 0));
+    world.restart().await;
     for device in &mut devices {
         device.prove(&world.engine, "authenticate", b"").await.unwrap();
     }
@@ -232,20 +193,17 @@ async fn versions_are_bounded_until_a_sweep_drops_them() {
 
 #[tokio::test]
 async fn a_device_that_enrolls_while_its_tenants_key_is_changed_is_under_a_key_that_stays() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    let store = with_overtaking(&mut world, &MemoryCustody::of(ROOT_KEY)).await;
     let mut device = TestDevice::begin(&world.engine, "pump-1");
     let order = device.order();
     let mut enrolling = std::pin::pin!(world.engine.enroll(&world.station, order));
-    // It is decided, and comes to the store only behind the rotation and the whole of a sweep.
-    world.store.hold();
-    tokio::select! {
-        biased;
-        _ = &mut enrolling => unreachable!("the store is held"),
-        () = std::future::ready(()) => {}
-    }
-    world.store.release();
+    // It is decided, and comes to the store only after the rotation and the whole of a sweep.
+    begin(&store, enrolling.as_mut()).await;
     world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap();
     assert_eq!(sweep(&world.engine).await.dropped, 1);
+    assert_eq!(get(&store, Table::Device, b"klinik\0pump-1").await, Ok(None));
+    store.settle();
     let tag = device.finish(&enrolling.await.unwrap());
     world.engine.confirm(&world.station, device.name.device.clone(), tag).await.unwrap();
     device.prove(&world.engine, "certificate", &csr()).await.unwrap();
@@ -253,18 +211,14 @@ async fn a_device_that_enrolls_while_its_tenants_key_is_changed_is_under_a_key_t
 
 #[tokio::test]
 async fn a_tenant_that_is_created_while_the_root_key_is_changed_is_under_the_new_one() {
-    let (mut world, custody) = (World::new().await, TestCustody::new());
-    restart(&mut world, &custody).await;
+    let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
+    let store = with_overtaking(&mut world, &custody).await;
     {
         let mut creating = std::pin::pin!(world.engine.create_tenant(&world.admin, "nord".parse().unwrap()));
-        world.store.hold();
-        tokio::select! {
-            biased;
-            _ = &mut creating => unreachable!("the store is held"),
-            () = std::future::ready(()) => {}
-        }
-        world.store.release();
+        begin(&store, creating.as_mut()).await;
         world.engine.rotate_root_key(&world.admin).await.unwrap();
+        assert_eq!(get(&store, Table::Tenant, b"nord").await, Ok(None));
+        store.settle();
         creating.await.unwrap();
     }
     // All tenants' keys are opened at the start.
@@ -275,12 +229,12 @@ async fn a_tenant_that_is_created_while_the_root_key_is_changed_is_under_the_new
 async fn no_crash_in_a_sweep_loses_anything() {
     for nth in 0.. {
         let mut finished = 0;
-        for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+        for point in CRASH_POINTS {
             let mut world = World::new().await;
             let mut devices = devices(&world, 7).await;
             world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap();
             world.store.crash_at(nth, point);
-            let mut swept = world.engine.begin_sweep(None, None, false).unwrap();
+            let mut swept = world.engine.begin_sweep(None, None, false).await.unwrap();
             let outcome = loop {
                 match world.engine.sweep_some(&mut swept, 3).await {
                     Ok(progress) if progress.is_done => break Ok(()),
@@ -290,15 +244,15 @@ async fn no_crash_in_a_sweep_loses_anything() {
             };
             finished += u32::from(outcome.is_ok());
             drop(swept);
-            world.restart();
+            world.restart().await;
             devices[3].prove(&world.engine, "certificate", &csr()).await.unwrap();
             sweep(&world.engine).await;
-            assert_eq!(versions(&world, Table::DeviceKeys), [2]);
+            assert_eq!(versions(&world, Table::DeviceKeys).await, [2]);
             for device in &mut devices {
                 device.prove(&world.engine, "authenticate", b"").await.unwrap();
             }
         }
-        if finished == 2 {
+        if finished == 3 {
             // Three groups of rows, the tenant's, and the end.
             assert_eq!(nth, 5);
             return;
@@ -309,8 +263,8 @@ async fn no_crash_in_a_sweep_loses_anything() {
 #[tokio::test]
 async fn one_sweep_at_a_time() {
     let world = World::new().await;
-    let first = world.engine.begin_sweep(None, None, false).unwrap();
-    assert_eq!(world.engine.begin_sweep(None, None, false).err().unwrap().code, "under-way");
+    let first = world.engine.begin_sweep(None, None, false).await.unwrap();
+    assert_eq!(world.engine.begin_sweep(None, None, false).await.err().unwrap().code, "under-way");
     drop(first);
     sweep(&world.engine).await;
 }
@@ -331,7 +285,7 @@ async fn what_is_out_of_retention_is_erased_while_the_clock_is_believed() {
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     let last = entries.iter().rfind(|(_, entry)| entry.event == "key.sweep").unwrap();
     assert!(last.1.detail.contains("the clock was not believed"), "{}", last.1.detail);
-    let mut sure = world.engine.begin_sweep(None, None, true).unwrap();
+    let mut sure = world.engine.begin_sweep(None, None, true).await.unwrap();
     let mut progress = SweepProgress::default();
     while !progress.is_done {
         progress = world.engine.sweep_some(&mut sure, 100).await.unwrap();
@@ -347,11 +301,11 @@ async fn spent_keys_that_cannot_be_derived_any_more_are_forgotten() {
     let (world, mut device) = World::with_tokens().await;
     let token = device.token(b"", 0);
     world.login(&token, b"", b"1").await.unwrap();
-    let spent = || world.store.scan(Table::Spent, b"", None, 10).unwrap().len();
+    let spent = async || world.store.scan(Table::Spent, b"", None, 10).await.unwrap().len();
     sweep(&world.engine).await;
-    assert_eq!(spent(), 1, "the token could still be shown");
+    assert_eq!(spent().await, 1, "the token could still be shown");
     world.clock.pass(3 * 3_600);
     sweep(&world.engine).await;
-    assert_eq!(spent(), 0);
+    assert_eq!(spent().await, 0);
     assert!(world.login(&token, b"", b"2").await.is_err());
 }

@@ -1,11 +1,10 @@
 //! Logins: a token is good once, whoever asks, whatever is lost.
 
-use crate::world::{TestDevice, World, caller, csr, grant, name, order};
+use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, grant, name, order};
 use wardein_crypto::Digest;
 use wardein_ddkg::message::Token;
 use wardein_domain::{DeviceState, Event, ProfileFields, Right, Role, Verdict};
 use wardein_engine::{Error, Kind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
-use wardein_testkit::CrashPoint;
 
 impl World {
     pub(crate) async fn login(&self, token: &Token, nonce: &[u8], attempt: &[u8]) -> Result<LoggedIn, Error> {
@@ -37,7 +36,7 @@ async fn a_token_logs_in_once() {
     for _ in 0..2 {
         let spent = world.login(&token, b"nonce", b"login 2").await.unwrap_err();
         assert_eq!((spent.kind, spent.code), (Kind::Precondition, "token-spent"));
-        world.restart();
+        world.restart().await;
     }
     world.login(&device.token(b"", 0), b"", b"login 3").await.unwrap();
     let entries = world.entries(Event::TokenVerified).await;
@@ -105,10 +104,10 @@ async fn a_device_that_must_rekey_does_not_log_in() {
         world.engine.rotate_keys(&world.admin, world.tenant(), scope, is_required, reason).await.unwrap();
         assert_eq!(world.login(&used, b"", b"used").await.is_err(), is_required, "asked again");
     }
-    let before = world.rows();
+    let before = world.rows().await;
     let refused = world.login(&token, b"", b"login").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Precondition, "rekey-required"));
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
     world.clock.pass(1);
     device.rekey(&world.engine, wardein_ddkg::Suite::P256).await.unwrap();
     let early = device.state.as_mut().unwrap().token(
@@ -124,12 +123,12 @@ async fn a_device_that_must_rekey_does_not_log_in() {
 
 #[tokio::test]
 async fn a_crash_loses_no_token_and_spends_none_twice() {
-    for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+    for point in CRASH_POINTS {
         let (mut world, mut device) = World::with_tokens().await;
         let token = device.token(b"", 0);
         world.store.crash_at(0, point);
         assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code, "store-unavailable");
-        world.restart();
+        world.restart().await;
         world.login(&token, b"", b"login").await.unwrap();
         assert_eq!(world.login(&token, b"", b"other").await.unwrap_err().code, "token-spent", "{point:?}");
     }
@@ -153,7 +152,7 @@ async fn what_is_refused_is_not_spent() {
     let other = device.state.as_mut().unwrap().token(clock, "scada".parse().unwrap(), b"n").unwrap();
     let other = other.save(|_| Ok::<_, ()>(())).unwrap();
     let good = device.token(b"n", 0);
-    let before = world.rows();
+    let before = world.rows().await;
     for (what, token, nonce, kind, code) in [
         ("another's device", &foreign, &b"n"[..], Kind::NotFound, "tenant-unknown"),
         ("no device", &unheard, b"n", Kind::NotFound, "device-unknown"),
@@ -167,14 +166,14 @@ async fn what_is_refused_is_not_spent() {
         let refused = world.login(token, nonce, b"login").await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (kind, code), "{what}: {refused}");
     }
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
     for (state, code) in [(DeviceState::Suspended, "suspended"), (DeviceState::Active, "")] {
         let (name, reason) = (device.name.clone(), "test".parse().unwrap());
         world.engine.set_device_state(&world.admin, name, state, reason).await.unwrap();
-        let before = world.rows();
+        let before = world.rows().await;
         let result = world.login(&good, b"n", b"login").await;
         assert_eq!(result.as_ref().err().map_or("", |error| error.code), code);
-        assert_eq!(world.rows() == before, result.is_err());
+        assert_eq!(world.rows().await == before, result.is_err());
     }
 }
 
@@ -190,7 +189,7 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
         world.grant(right).await;
     }
     world.engine.add_grant(&world.admin, grant(Right::Token, Some("pumps")), None).await.unwrap();
-    let before = world.rows();
+    let before = world.rows().await;
     let refused = world.login(&token, b"", b"login").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "grant-missing"));
     let ask =
@@ -199,7 +198,7 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
         world.engine.verify_token(&world.station, ask.clone()).await.unwrap_err().code,
         "grant-missing"
     );
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
 
     let template = |text: &str| Some(text.parse().unwrap());
     world.engine.add_grant(&world.admin, grant(Right::Token, None), template("any")).await.unwrap();
@@ -260,12 +259,12 @@ async fn two_tokens_of_one_number_are_two_holders() {
     let entries = world.entries(Event::CloneSuspected).await;
     assert!(entries[0].detail.contains(&own.key_name().to_string()), "{}", entries[0].detail);
     for _ in 0..2 {
-        let record = world.engine.get_device(&world.admin, device.name.clone()).unwrap();
+        let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
         assert_eq!(record.state, DeviceState::Quarantined);
         assert_eq!(record.state_reason.unwrap().as_str(), "clone suspected: key-twice");
         let refused = world.login(&device.token(b"", 0), b"", b"4").await.unwrap_err();
         assert_eq!(refused.code, "quarantined");
-        world.restart();
+        world.restart().await;
     }
     assert!(device.prove(&world.engine, "certificate", &csr()).await.is_err());
 }

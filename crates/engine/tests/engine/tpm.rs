@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_domain::{Assurance, DeviceState, Role};
-use wardein_engine::port::{Store, Table};
 use wardein_engine::{
     EnrolledKey, Error, KeyOrder, KeyPolicy, Kind, Page, Subject, TpmActivation, TpmChallenge, TpmEvidence,
 };
+use wardein_port::{Store, Table};
 use wardein_testkit::SoftTpm;
 
 pub(crate) fn key_order(id: &str) -> KeyOrder {
@@ -59,17 +59,17 @@ impl World {
         assert_eq!(added, Ok(1));
     }
 
-    fn begin(&self, tpm: &SoftTpm, id: &str) -> Result<TpmChallenge, Error> {
-        self.engine.begin_tpm_enrollment(&self.station, &evidence(tpm, id))
+    async fn begin(&self, tpm: &SoftTpm, id: &str) -> Result<TpmChallenge, Error> {
+        self.engine.begin_tpm_enrollment(&self.station, &evidence(tpm, id)).await
     }
 
     async fn finish(&self, activation: TpmActivation) -> Result<EnrolledKey, Error> {
         self.engine.finish_tpm_enrollment(&self.station, activation).await
     }
 
-    fn stored(&self) -> usize {
-        let count = |table| self.store.scan(table, b"", None, usize::MAX).unwrap().len();
-        [Table::Device, Table::SignatureKey].into_iter().map(count).sum()
+    async fn stored(&self) -> usize {
+        let count = async |table| self.store.scan(table, b"", None, usize::MAX).await.unwrap().len();
+        count(Table::Device).await + count(Table::SignatureKey).await
     }
 }
 
@@ -77,11 +77,11 @@ impl World {
 async fn a_listed_tpm_is_enrolled_and_the_level_is_told_in_record_and_verdict_after_a_restart_too() {
     let mut world = World::new().await;
     let mut tpm = SoftTpm::new();
-    let refused = world.begin(&tpm, "pump-1").unwrap_err();
+    let refused = world.begin(&tpm, "pump-1").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "ek-untrusted"));
     world.list(&tpm).await;
     let commits = world.store.commits();
-    let challenge = world.begin(&tpm, "pump-1").unwrap();
+    let challenge = world.begin(&tpm, "pump-1").await.unwrap();
     assert_eq!(world.store.commits(), commits, "the first step stores nothing");
 
     let activation = answer(&mut tpm, "pump-1", &challenge);
@@ -94,12 +94,12 @@ async fn a_listed_tpm_is_enrolled_and_the_level_is_told_in_record_and_verdict_af
 
     for _ in 0..2 {
         let verdict =
-            world.engine.check(&world.platform, Subject::Device("pump-1".parse().unwrap())).unwrap();
+            world.engine.check(&world.platform, Subject::Device("pump-1".parse().unwrap())).await.unwrap();
         assert_eq!(
             (verdict.state, verdict.assurance),
             (Some(DeviceState::Active), Some(Assurance::TpmListed))
         );
-        world.restart();
+        world.restart().await;
     }
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     let (_, entry) = entries.iter().find(|(_, entry)| entry.event == "device.enroll-key").unwrap();
@@ -121,7 +121,7 @@ async fn trust_on_first_use_is_a_policy_and_the_record_says_so() {
     let policy = KeyPolicy { first_use: true, ..KeyPolicy::default() };
     world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
     let mut tpm = SoftTpm::new();
-    let challenge = world.begin(&tpm, "pump-1").unwrap();
+    let challenge = world.begin(&tpm, "pump-1").await.unwrap();
     let enrolled = world.finish(answer(&mut tpm, "pump-1", &challenge)).await.unwrap();
     assert_eq!(enrolled.assurance, Assurance::TpmFirstUse);
 }
@@ -139,20 +139,21 @@ async fn a_vendors_tpm_is_trusted_by_its_certificate_and_another_key_is_not() {
         ek_certificates: vec![vector("ek-p384.der"), vector("vendor-issuer.der")],
         ak_public: vector("ak-p256.pub"),
     };
-    let begin = |evidence: &TpmEvidence| world.engine.begin_tpm_enrollment(&world.station, evidence);
+    let begin =
+        async |evidence: &TpmEvidence| world.engine.begin_tpm_enrollment(&world.station, evidence).await;
     world.clock.pass(4_102_444_800 - crate::world::START);
-    assert_eq!(begin(&captured).unwrap_err().code, "ek-certificate-chain");
+    assert_eq!(begin(&captured).await.unwrap_err().code, "ek-certificate-chain");
     let policy = KeyPolicy { vendor_roots: vec![vector("vendor-root.der")], ..KeyPolicy::default() };
     world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
-    assert!(begin(&captured).is_ok());
+    assert!(begin(&captured).await.is_ok());
 
     let of_another = TpmEvidence { ek_public: SoftTpm::new().ek_public(), ..captured.clone() };
-    assert_eq!(begin(&of_another).unwrap_err().code, "ek-certificate-of-another");
+    assert_eq!(begin(&of_another).await.unwrap_err().code, "ek-certificate-of-another");
     let alone = TpmEvidence { ek_certificates: captured.ek_certificates[..1].to_vec(), ..captured.clone() };
-    assert_eq!(begin(&alone).unwrap_err().code, "ek-certificate-chain");
+    assert_eq!(begin(&alone).await.unwrap_err().code, "ek-certificate-chain");
     let not_restricted = TpmEvidence { ak_public: vector("device.pub"), ..captured };
-    assert_eq!(begin(&not_restricted).unwrap_err().code, "ak-attributes");
-    assert_eq!(world.stored(), 0);
+    assert_eq!(begin(&not_restricted).await.unwrap_err().code, "ak-attributes");
+    assert_eq!(world.stored().await, 0);
 }
 
 #[tokio::test]
@@ -161,8 +162,8 @@ async fn what_is_replayed_substituted_or_forged_is_refused_and_nothing_is_stored
     let (mut tpm, mut other) = (SoftTpm::new(), SoftTpm::new());
     world.list(&tpm).await;
     world.list(&other).await;
-    let challenge = world.begin(&tpm, "pump-1").unwrap();
-    let others = world.begin(&other, "pump-2").unwrap();
+    let challenge = world.begin(&tpm, "pump-1").await.unwrap();
+    let others = world.begin(&other, "pump-2").await.unwrap();
     let good = answer(&mut tpm, "pump-1", &challenge);
     let theirs = answer(&mut other, "pump-2", &others);
     let (old_attested, old_signature) = tpm.certify(&others.nonce);
@@ -211,7 +212,7 @@ async fn what_is_replayed_substituted_or_forged_is_refused_and_nothing_is_stored
         let refused = world.finish(activation).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (kind, code), "case {i}: {refused}");
     }
-    assert_eq!((world.stored(), world.store.commits()), (0, commits));
+    assert_eq!((world.stored().await, world.store.commits()), (0, commits));
     world.finish(good).await.expect("what none of these did harm to");
 }
 
@@ -227,7 +228,7 @@ async fn a_ticket_is_for_its_tenant_its_time_and_the_policy_that_it_was_given_un
     let there = crate::world::caller(there.principal);
     let mut tpm = SoftTpm::new();
     world.list(&tpm).await;
-    let challenge = world.begin(&tpm, "pump-1").unwrap();
+    let challenge = world.begin(&tpm, "pump-1").await.unwrap();
     let good = answer(&mut tpm, "pump-1", &challenge);
     let foreign = world.engine.finish_tpm_enrollment(&there, again(&good)).await.unwrap_err();
     assert_eq!(foreign.code, "ticket-unknown");
@@ -240,15 +241,15 @@ async fn a_ticket_is_for_its_tenant_its_time_and_the_policy_that_it_was_given_un
     assert_eq!(world.finish(again(&good)).await.unwrap_err().code, "key-policy-changed");
 
     let mut later = SoftTpm::new();
-    let challenge = world.begin(&later, "pump-2").unwrap();
+    let challenge = world.begin(&later, "pump-2").await.unwrap();
     let in_time = answer(&mut later, "pump-2", &challenge);
     world.clock.pass(600);
     let late = world.finish(again(&in_time)).await.unwrap_err();
     assert_eq!((late.kind, late.code), (Kind::Precondition, "ticket-expired"));
-    assert_eq!(world.stored(), 0);
-    assert_eq!(world.engine.get_key_policy(&world.admin, &world.tenant()).unwrap(), policy);
+    assert_eq!(world.stored().await, 0);
+    assert_eq!(world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap(), policy);
     let all = Page { size: 10, after: None };
-    let listed = world.engine.list_endorsement_keys(&world.admin, &world.tenant(), &all).unwrap().items;
+    let listed = world.engine.list_endorsement_keys(&world.admin, &world.tenant(), &all).await.unwrap().items;
     assert_eq!(listed.iter().map(|key| key.digest).collect::<BTreeSet<_>>(), digests(&tpm));
 }
 
@@ -258,27 +259,27 @@ async fn a_device_has_one_way_to_be_known_and_quota_counts_for_it() {
     let mut tpm = SoftTpm::new();
     world.list(&tpm).await;
     world.device("pump-1").await;
-    let challenge = world.begin(&tpm, "pump-1").unwrap();
+    let challenge = world.begin(&tpm, "pump-1").await.unwrap();
     let over = world.finish(answer(&mut tpm, "pump-1", &challenge)).await.unwrap_err();
     assert_eq!((over.kind, over.code), (Kind::Exists, "already-enrolled"), "it derives its keys");
 
     let mut tpm = SoftTpm::new();
     world.list(&tpm).await;
-    let challenge = world.begin(&tpm, "pump-2").unwrap();
+    let challenge = world.begin(&tpm, "pump-2").await.unwrap();
     world.finish(answer(&mut tpm, "pump-2", &challenge)).await.unwrap();
     let derived = crate::world::TestDevice::begin(&world.engine, "pump-2");
     let over = world.engine.enroll(&world.station, derived.order()).await.unwrap_err();
     assert_eq!((over.kind, over.code), (Kind::Exists, "already-enrolled"), "it signs");
     let mut other = SoftTpm::new();
     world.list(&other).await;
-    let challenge = world.begin(&other, "pump-2").unwrap();
+    let challenge = world.begin(&other, "pump-2").await.unwrap();
     let over = world.finish(answer(&mut other, "pump-2", &challenge)).await.unwrap_err();
     assert_eq!(over.code, "already-enrolled", "it signs with another key");
 
     let reason = "lost".parse().unwrap();
     let revoked = DeviceState::Revoked;
     world.engine.set_device_state(&world.admin, name("klinik", "pump-2"), revoked, reason).await.unwrap();
-    let challenge = world.begin(&SoftTpm::new(), "pump-2").map(|_| ()).unwrap_err();
+    let challenge = world.begin(&SoftTpm::new(), "pump-2").await.map(|_| ()).unwrap_err();
     assert_eq!(challenge.code, "ek-untrusted");
 
     let mut small = order(Role::Station, Some("klinik"), "line-2");
@@ -288,7 +289,7 @@ async fn a_device_has_one_way_to_be_known_and_quota_counts_for_it() {
     for (id, expected) in [("pump-3", None), ("pump-4", Some("quota-exhausted"))] {
         let mut tpm = SoftTpm::new();
         world.list(&tpm).await;
-        let challenge = world.engine.begin_tpm_enrollment(&small, &evidence(&tpm, id)).unwrap();
+        let challenge = world.engine.begin_tpm_enrollment(&small, &evidence(&tpm, id)).await.unwrap();
         let activation = answer(&mut tpm, id, &challenge);
         let finished = world.engine.finish_tpm_enrollment(&small, activation).await;
         assert_eq!(finished.err().map(|error| error.code), expected);

@@ -4,8 +4,8 @@ use crate::world::{START, World, caller, csr, order};
 use wardein_domain::{DeviceState, Role, Verdict, VerdictReason};
 use wardein_engine::{Kind, Page, Subject};
 
-fn by_id(world: &World, id: &str) -> (Verdict, Vec<&'static str>) {
-    let answer = world.engine.check(&world.platform, Subject::Device(id.parse().unwrap())).unwrap();
+async fn by_id(world: &World, id: &str) -> (Verdict, Vec<&'static str>) {
+    let answer = world.engine.check(&world.platform, Subject::Device(id.parse().unwrap())).await.unwrap();
     (answer.verdict, answer.reasons.into_iter().map(VerdictReason::code).collect())
 }
 
@@ -13,8 +13,8 @@ fn by_id(world: &World, id: &str) -> (Verdict, Vec<&'static str>) {
 async fn the_verdict_changes_with_the_answer_to_the_order() {
     let mut world = World::new().await;
     let device = world.device("pump-1").await;
-    assert_eq!(by_id(&world, "pump-1"), (Verdict::Trusted, vec!["in-good-standing"]));
-    assert_eq!(by_id(&world, "pump-2"), (Verdict::Unknown, vec!["no-such-device"]));
+    assert_eq!(by_id(&world, "pump-1").await, (Verdict::Trusted, vec!["in-good-standing"]));
+    assert_eq!(by_id(&world, "pump-2").await, (Verdict::Unknown, vec!["no-such-device"]));
     for (state, verdict, reason) in [
         (DeviceState::Suspended, Verdict::NotTrusted, "suspended"),
         (DeviceState::Active, Verdict::Trusted, "in-good-standing"),
@@ -23,9 +23,9 @@ async fn the_verdict_changes_with_the_answer_to_the_order() {
         let order =
             world.engine.set_device_state(&world.admin, device.name.clone(), state, "x".parse().unwrap());
         order.await.unwrap();
-        assert_eq!(by_id(&world, "pump-1"), (verdict, vec![reason]));
-        world.restart();
-        assert_eq!(by_id(&world, "pump-1"), (verdict, vec![reason]), "and after a restart");
+        assert_eq!(by_id(&world, "pump-1").await, (verdict, vec![reason]));
+        world.restart().await;
+        assert_eq!(by_id(&world, "pump-1").await, (verdict, vec![reason]), "and after a restart");
     }
     let back = world.engine.set_device_state(
         &world.admin,
@@ -42,16 +42,16 @@ async fn a_certificate_counts_while_it_is_valid_on_record_and_not_revoked() {
     let mut device = world.device("pump-1").await;
     device.prove(&world.engine, "certificate", &csr()).await.unwrap();
     let page = Page { size: 1, after: None };
-    let listed = world.engine.list_certificates(&world.admin, world.tenant(), None, page).unwrap();
+    let listed = world.engine.list_certificates(&world.admin, world.tenant(), None, page).await.unwrap();
     let certificate = &listed.items[0];
-    let check = || {
+    let check = async || {
         let answer =
-            world.engine.check(&world.platform, Subject::Certificate(certificate.der.clone())).unwrap();
+            world.engine.check(&world.platform, Subject::Certificate(certificate.der.clone())).await.unwrap();
         (answer.verdict, answer.reasons[0].code(), answer.keep_until)
     };
-    assert_eq!(check(), (Verdict::Trusted, "in-good-standing", START + 300));
+    assert_eq!(check().await, (Verdict::Trusted, "in-good-standing", START + 300));
     world.clock.pass(86_400 - 100);
-    assert_eq!(check().2, certificate.not_after, "kept no longer than the certificate");
+    assert_eq!(check().await.2, certificate.not_after, "kept no longer than the certificate");
     let revoke = world.engine.revoke_certificate(
         &world.admin,
         world.tenant(),
@@ -59,9 +59,9 @@ async fn a_certificate_counts_while_it_is_valid_on_record_and_not_revoked() {
         "lost".parse().unwrap(),
     );
     revoke.await.unwrap();
-    assert_eq!((check().0, check().1), (Verdict::NotTrusted, "certificate-revoked"));
+    assert_eq!((check().await.0, check().await.1), (Verdict::NotTrusted, "certificate-revoked"));
     world.clock.pass(200);
-    assert_eq!(check().1, "certificate-expired");
+    assert_eq!(check().await.1, "certificate-expired");
 }
 
 #[tokio::test]
@@ -70,10 +70,10 @@ async fn foreign_and_malformed_certificates() {
     let (pem, _) =
         world.engine.issue_operator(&world.admin, order(Role::Auditor, None, "eve")).await.unwrap();
     let operator = wardein_pki::pem::decode_certificates(&pem).unwrap().remove(0);
-    let answer = world.engine.check(&world.platform, Subject::Certificate(operator)).unwrap();
+    let answer = world.engine.check(&world.platform, Subject::Certificate(operator)).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Unknown);
     for malformed in [vec![], vec![0x30, 0x80], vec![0; 9000]] {
-        let refused = world.engine.check(&world.platform, Subject::Certificate(malformed)).unwrap_err();
+        let refused = world.engine.check(&world.platform, Subject::Certificate(malformed)).await.unwrap_err();
         assert_eq!(refused.kind, Kind::Invalid);
     }
 }
@@ -86,11 +86,17 @@ async fn another_tenants_platform_sees_nothing() {
     world.engine.create_tenant(&world.admin, "other".parse().unwrap()).await.unwrap();
     let issued = world.engine.issue_operator(&world.admin, order(Role::Platform, Some("other"), "iot")).await;
     let other = caller(issued.unwrap().1.principal);
-    let answer = world.engine.check(&other, Subject::Device(device.name.device.clone())).unwrap();
+    let answer = world.engine.check(&other, Subject::Device(device.name.device.clone())).await.unwrap();
     assert_eq!((answer.verdict, answer.device, answer.state), (Verdict::Unknown, None, None));
     let page = Page { size: 1, after: None };
-    let der =
-        world.engine.list_certificates(&world.admin, world.tenant(), None, page).unwrap().items.remove(0).der;
-    let answer = world.engine.check(&other, Subject::Certificate(der)).unwrap();
+    let der = world
+        .engine
+        .list_certificates(&world.admin, world.tenant(), None, page)
+        .await
+        .unwrap()
+        .items
+        .remove(0)
+        .der;
+    let answer = world.engine.check(&other, Subject::Certificate(der)).await.unwrap();
     assert_eq!((answer.verdict, answer.device, answer.state), (Verdict::Unknown, None, None));
 }

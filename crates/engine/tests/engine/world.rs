@@ -1,5 +1,6 @@
 //! A founded authority with a tenant and a station, and devices.
 
+use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
@@ -7,20 +8,21 @@ use wardein_ddkg::message::{
 };
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
 use wardein_domain::{AuditEntry, Event, Principal, Right, Role, TenantId};
-use wardein_engine::port::{Row, Store, Table};
-use wardein_engine::{Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Proved, found};
+use wardein_engine::{Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports, Proved, found};
 use wardein_pki::Csr;
-use wardein_testkit::{MemoryStore, TestClock};
-
-pub(crate) type TestEngine = Engine<MemoryStore, TestClock>;
+use wardein_port::{Row, Store, Table};
+use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) const START: u64 = 1_790_000_000;
-const ROOT_KEY: [u8; 32] = [7; 32];
+/// Where a process may die over a commit.
+pub(crate) const CRASH_POINTS: [CrashPoint; 3] =
+    [CrashPoint::BeforeApply, CrashPoint::DurableNotProjected, CrashPoint::AfterApply];
+pub(crate) const ROOT_KEY: [u8; 32] = [7; 32];
 
 pub(crate) struct World {
     pub(crate) store: MemoryStore,
     pub(crate) clock: TestClock,
-    pub(crate) engine: TestEngine,
+    pub(crate) engine: Engine,
     pub(crate) admin: Caller,
     pub(crate) station: Caller,
     pub(crate) platform: Caller,
@@ -53,11 +55,9 @@ impl World {
     /// An authority with tenant `klinik`, a station and a platform in it.
     pub(crate) async fn new() -> Self {
         let (store, clock) = (MemoryStore::new(), TestClock::at(START));
-        let founded =
-            found(&store, &clock, Secret::copied_from(&ROOT_KEY), "wardein.example".parse().unwrap())
-                .await
-                .unwrap();
-        let engine = open(store.clone(), clock.clone());
+        let (ports, key) = (ports(&store, &clock), Secret::copied_from(&ROOT_KEY));
+        let founded = found(&ports, key, "wardein.example".parse().unwrap()).await.unwrap();
+        let engine = open(&store, &clock).await;
         let admin = caller(founded.admin.clone());
         engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
         let issue = async |role, name: &str| {
@@ -70,9 +70,9 @@ impl World {
     }
 
     /// The same authority after its process was started anew.
-    pub(crate) fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.store = self.store.restart();
-        self.engine = open(self.store.clone(), self.clock.clone());
+        self.engine = open(&self.store, &self.clock).await;
     }
 
     pub(crate) fn tenant(&self) -> TenantId {
@@ -85,11 +85,12 @@ impl World {
     }
 
     /// All that is stored, but for the audit log.
-    pub(crate) fn rows(&self) -> Vec<(Vec<u8>, Row)> {
-        Table::ALL
-            .into_iter()
-            .flat_map(|table| self.store.scan(table, b"", None, usize::MAX).unwrap())
-            .collect()
+    pub(crate) async fn rows(&self) -> Vec<(Vec<u8>, Row)> {
+        let mut rows = Vec::new();
+        for table in Table::ALL {
+            rows.extend(self.store.scan(table, b"", None, usize::MAX).await.unwrap());
+        }
+        rows
     }
 
     /// The entries of one event, oldest first.
@@ -115,8 +116,23 @@ impl World {
     }
 }
 
-pub(crate) fn open(store: MemoryStore, clock: TestClock) -> TestEngine {
-    Engine::open(store, clock, Secret::copied_from(&ROOT_KEY)).unwrap()
+/// An engine over these, without custody.
+pub(crate) async fn open(store: &MemoryStore, clock: &TestClock) -> Engine {
+    Engine::open(ports(store, clock), MemoryCustody::of(ROOT_KEY).root_keys()).await.unwrap()
+}
+
+/// An engine over these, with what custody keeps.
+pub(crate) async fn open_under(
+    store: &MemoryStore,
+    clock: &TestClock,
+    custody: &MemoryCustody,
+) -> Result<Engine, Error> {
+    let ports = Ports { custody: Some(Arc::new(custody.clone())), ..ports(store, clock) };
+    Engine::open(ports, custody.root_keys()).await
+}
+
+pub(crate) fn ports(store: &MemoryStore, clock: &TestClock) -> Ports {
+    Ports::new(Arc::new(store.clone()), clock.clone())
 }
 
 /// The order of a grant to `iot`.
@@ -134,7 +150,7 @@ pub(crate) struct TestDevice {
 }
 
 impl TestDevice {
-    pub(crate) fn begin(engine: &TestEngine, id: &str) -> Self {
+    pub(crate) fn begin(engine: &Engine, id: &str) -> Self {
         let mut attributes = Attributes::new();
         attributes.insert("firmware".parse().unwrap(), b"1.0").unwrap();
         let (name, measured) = (name("klinik", id), attributes.digests());
@@ -167,12 +183,7 @@ impl TestDevice {
     }
 
     /// A proof of `action` for a fresh challenge, and what is needed to believe the reply.
-    pub(crate) fn proof(
-        &mut self,
-        engine: &TestEngine,
-        action: &str,
-        body: &[u8],
-    ) -> (ProofRequest, InFlight) {
+    pub(crate) fn proof(&mut self, engine: &Engine, action: &str, body: &[u8]) -> (ProofRequest, InFlight) {
         let state = self.state.as_mut().unwrap();
         let ask = state.ask_challenge();
         let offer: ChallengeOffer = engine.challenge(&self.name).unwrap();
@@ -185,7 +196,7 @@ impl TestDevice {
     /// Proves, and believes the reply.
     pub(crate) async fn prove(
         &mut self,
-        engine: &TestEngine,
+        engine: &Engine,
         action: &str,
         body: &[u8],
     ) -> Result<Acknowledged, Error> {
@@ -195,7 +206,7 @@ impl TestDevice {
     /// The same, with whether the device is to rekey.
     pub(crate) async fn hear(
         &mut self,
-        engine: &TestEngine,
+        engine: &Engine,
         action: &str,
         body: &[u8],
     ) -> Result<(Acknowledged, bool), Error> {
@@ -210,11 +221,7 @@ impl TestDevice {
     }
 
     /// A proof of `rekey` for a fresh challenge, with its body.
-    pub(crate) fn rekey_proof(
-        &mut self,
-        engine: &TestEngine,
-        suite: Suite,
-    ) -> (ProofRequest, Vec<u8>, InFlight) {
+    pub(crate) fn rekey_proof(&mut self, engine: &Engine, suite: Suite) -> (ProofRequest, Vec<u8>, InFlight) {
         let state = self.state.as_mut().unwrap();
         let ask = state.ask_challenge();
         let offer = engine.challenge(&self.name).unwrap();
@@ -224,7 +231,7 @@ impl TestDevice {
     }
 
     /// Agrees on a generation and goes over to it.
-    pub(crate) async fn rekey(&mut self, engine: &TestEngine, suite: Suite) -> Result<(), Error> {
+    pub(crate) async fn rekey(&mut self, engine: &Engine, suite: Suite) -> Result<(), Error> {
         let (request, body, in_flight) = self.rekey_proof(engine, suite);
         let proved = engine.prove("test", request, body).await?;
         self.acknowledge(in_flight, proved.reply);

@@ -1,22 +1,20 @@
 //! The authority, whose process dies now and then, with the operators that act on it.
 
-use crate::custody::TestCustody;
 use crate::platform::PLATFORM;
 use crate::random::Random;
 use crate::restore::Spent;
+use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret};
 use wardein_domain::{Principal, ProfileFields, ProfileName, Right, Role, TenantId};
-use wardein_engine::{Caller, Engine, Error, GrantOrder, OperatorOrder, found};
+use wardein_engine::{Caller, Engine, Error, GrantOrder, OperatorOrder, Ports, found};
 use wardein_pki::Csr;
-use wardein_testkit::{CrashPoint, MemoryStore, TestClock};
-
-pub(crate) type TestEngine = Engine<MemoryStore, TestClock>;
+use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) struct Authority {
     pub(crate) store: MemoryStore,
-    pub(crate) custody: TestCustody,
+    pub(crate) custody: MemoryCustody,
     pub(crate) clock: TestClock,
-    pub(crate) engine: TestEngine,
+    pub(crate) engine: Engine,
     pub(crate) admin: Caller,
     pub(crate) station: Caller,
     pub(crate) platform: Caller,
@@ -31,11 +29,11 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) async fn new(devices: usize) -> Self {
         let (store, clock) = (MemoryStore::new(), TestClock::at(START));
-        let founded =
-            found(&store, &clock, Secret::copied_from(&ROOT_KEY), "wardein.example".parse().unwrap());
-        let admin = caller(founded.await.unwrap().admin);
-        let custody = TestCustody::of(ROOT_KEY);
-        let engine = open(store.clone(), clock.clone(), &custody);
+        let custody = MemoryCustody::of(ROOT_KEY);
+        let (ports, key) = (ports(&store, &clock, &custody), Secret::copied_from(&ROOT_KEY));
+        let founded = found(&ports, key, "wardein.example".parse().unwrap()).await.unwrap();
+        let admin = caller(founded.admin);
+        let engine = open(&store, &clock, &custody).await;
         engine.create_tenant(&admin, tenant()).await.unwrap();
         for (name, period, max_uses) in PROFILES {
             let fields =
@@ -66,7 +64,7 @@ impl Authority {
         Self { store, custody, clock, engine, admin, station, platform, crashes, spent, crash_again }
     }
 
-    /// Lets the process die at one of its next `commits` commits, before or after it is applied, and now and then the next one too.
+    /// Lets the process die at one of its next `commits` commits, at any point of it, and now and then the next one too.
     pub(crate) fn crash_soon(&mut self, commits: u64, random: &mut Random) {
         let mut at = || (random.below(commits), point(random));
         let ((nth, point), again) = (at(), at());
@@ -83,7 +81,7 @@ impl Authority {
     /// Starts the process anew if it died, which finishes what was begun; whether it had.
     pub(crate) async fn revive(&mut self) -> bool {
         let mut has_crashed = false;
-        while self.store.crashed() || self.custody.has_died() {
+        while self.store.crashed() || self.custody.crashed() {
             has_crashed = true;
             self.crashes += 1;
             self.store = self.store.restart();
@@ -91,7 +89,7 @@ impl Authority {
             if let Some((nth, point)) = self.crash_again.take() {
                 self.store.crash_at(nth, point);
             }
-            self.engine = open(self.store.clone(), self.clock.clone(), &self.custody);
+            self.engine = open(&self.store, &self.clock, &self.custody).await;
             let resumed = self.engine.resume().await;
             assert!(resumed.is_ok() || self.store.crashed(), "{resumed:?}");
         }
@@ -121,11 +119,16 @@ pub(crate) fn profile(name: &str) -> ProfileName {
 }
 
 pub(crate) fn point(random: &mut Random) -> CrashPoint {
-    if random.chance(500) { CrashPoint::AfterApply } else { CrashPoint::BeforeApply }
+    let points = [CrashPoint::BeforeApply, CrashPoint::DurableNotProjected, CrashPoint::AfterApply];
+    points[random.below(points.len() as u64) as usize]
 }
 
-pub(crate) fn open(store: MemoryStore, clock: TestClock, custody: &TestCustody) -> TestEngine {
-    Engine::open_under(store, clock, custody.root_keys()).unwrap().with_custody(custody.clone())
+pub(crate) async fn open(store: &MemoryStore, clock: &TestClock, custody: &MemoryCustody) -> Engine {
+    Engine::open(ports(store, clock, custody), custody.root_keys()).await.unwrap()
+}
+
+pub(crate) fn ports(store: &MemoryStore, clock: &TestClock, custody: &MemoryCustody) -> Ports {
+    Ports { custody: Some(Arc::new(custody.clone())), ..Ports::new(Arc::new(store.clone()), clock.clone()) }
 }
 
 pub(crate) fn caller(principal: Principal) -> Caller {

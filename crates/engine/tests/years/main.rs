@@ -13,7 +13,6 @@
 mod administration;
 mod authority;
 mod contact;
-mod custody;
 mod device;
 mod figures;
 mod platform;

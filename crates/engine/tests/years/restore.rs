@@ -1,15 +1,14 @@
 //! Copies of the authority, and what becomes of the fleet when it goes on from one that is days old.
 
-use crate::authority::{Authority, caller, open};
-use crate::custody::TestCustody;
+use crate::authority::{Authority, caller, open, ports};
 use crate::figures::Figures;
 use wardein_engine::{OpenAsk, Restoring, TokenAsk};
-use wardein_testkit::MemoryStore;
+use wardein_testkit::{MemoryCustody, MemoryStore};
 
 /// A backup, with the root key of then, and what was spent since.
 pub(crate) struct OldCopy {
     bytes: Vec<u8>,
-    custody: TestCustody,
+    custody: MemoryCustody,
 }
 
 impl Authority {
@@ -33,10 +32,10 @@ impl Authority {
         self.live_on();
         let store = MemoryStore::new();
         let restoring = Restoring::begin(&old.bytes[..]).unwrap();
-        let restored =
-            restoring.apply(&store, &self.clock, old.custody.root_keys(), |_, _| {}).await.unwrap();
+        let ports = ports(&store, &self.clock, &old.custody);
+        let restored = restoring.apply(&ports, old.custody.root_keys(), |_, _| {}).await.unwrap();
         self.admin = caller(restored.founded.admin);
-        self.engine = open(store.clone(), self.clock.clone(), &old.custody);
+        self.engine = open(&store, &self.clock, &old.custody).await;
         (self.store, self.custody) = (store, old.custody);
         figures.count("restores from an old copy");
         for Spent(token, open) in std::mem::take(&mut self.spent) {

@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::time::Instant;
 use tokio::runtime::Runtime;
-use wardein_engine::port::Clock;
+use wardein_port::Clock;
 
 pub(crate) struct Run {
     authority: Authority,

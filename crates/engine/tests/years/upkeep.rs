@@ -3,14 +3,14 @@
 use crate::authority::{Authority, point, tenant};
 use crate::figures::Figures;
 use crate::random::Random;
-use wardein_engine::port::{Store, Table};
 use wardein_engine::{Error, SweepProgress};
+use wardein_port::{Store, Table};
 
 pub(crate) async fn tend(authority: &mut Authority, figures: &mut Figures, random: &mut Random) {
     if random.chance(500) {
         authority.crash_soon(8, random);
     } else if random.chance(300) {
-        authority.custody.crash_at_next_call(point(random));
+        authority.custody.crash_at(0, point(random));
     }
     match random.below(3) {
         0 => {
@@ -51,7 +51,7 @@ async fn sweep(authority: &mut Authority, figures: &mut Figures) {
     }
     figures.add("records that a sweep erased something of", progress.erased);
     figures.add("records that a sweep sealed under a newer key", progress.renewed);
-    let rows = authority.store.scan(Table::DeviceKeys, b"", None, usize::MAX).unwrap();
+    let rows = authority.store.scan(Table::DeviceKeys, b"", None, usize::MAX).await.unwrap();
     let mut versions: Vec<_> = rows.iter().map(|(_, row)| row.value[1..5].to_vec()).collect();
     versions.dedup();
     if versions.len() != 1 {
@@ -60,7 +60,7 @@ async fn sweep(authority: &mut Authority, figures: &mut Figures) {
 }
 
 async fn sweep_once(authority: &Authority, clock_is_right: bool) -> Result<SweepProgress, Error> {
-    let mut sweep = authority.engine.begin_sweep(None, None, clock_is_right)?;
+    let mut sweep = authority.engine.begin_sweep(None, None, clock_is_right).await?;
     loop {
         let progress = authority.engine.sweep_some(&mut sweep, 1_000).await?;
         if progress.is_done {

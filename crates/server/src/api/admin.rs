@@ -7,14 +7,12 @@ use crate::convert::grants::{grant, grant_order, grant_to_remove};
 use crate::convert::profiles::{profile, profile_response};
 use crate::convert::{device_name, keys, page, parse, parse_optional};
 use crate::request::Context;
-use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_domain::{Method, TenantId};
-use wardein_engine::port::{Clock, Store};
+use wardein_domain::TenantId;
 use wardein_proto::v1;
 
 #[async_trait]
-impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
+impl v1::admin_service_server::AdminService for Api {
     async fn create_tenant(
         &self,
         request: Request<v1::CreateTenantRequest>,
@@ -22,9 +20,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         let create = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let id = parse("tenant", &request.get_ref().tenant)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.create_tenant(&by, id).await };
-            let created = self.finish(Some((caller, Method::CreateTenant)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.create_tenant(&caller, id);
+            let created = work.await?;
             Ok(v1::CreateTenantResponse { tenant: Some(tenant(created)) })
         };
         reply(create.await)
@@ -34,17 +32,17 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         &self,
         request: Request<v1::ListTenantsRequest>,
     ) -> Result<Response<v1::ListTenantsResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_tenants(context.caller()?, page)?;
+            let found = self.shared.engine.list_tenants(context.caller()?, page).await?;
             Ok(v1::ListTenantsResponse {
                 tenants: found.items.into_iter().map(tenant).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn issue_operator(
@@ -54,9 +52,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         let issue = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let order = order(request.into_inner())?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.issue_operator(&by, order).await };
-            let (certificate_pem, issued) = self.finish(Some((caller, Method::IssueOperator)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.issue_operator(&caller, order);
+            let (certificate_pem, issued) = work.await?;
             Ok(v1::IssueOperatorResponse { certificate_pem, operator: Some(operator(issued)) })
         };
         reply(issue.await)
@@ -66,18 +64,18 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         &self,
         request: Request<v1::ListOperatorsRequest>,
     ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_operators(context.caller()?, tenant, page)?;
+            let found = self.shared.engine.list_operators(context.caller()?, tenant, page).await?;
             Ok(v1::ListOperatorsResponse {
                 operators: found.items.into_iter().map(operator).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn revoke_operator(
@@ -88,9 +86,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.get_ref();
             let (serial, reason) = (parse("serial", &asked.serial)?, parse("reason", &asked.reason)?);
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.revoke_operator(&by, serial, reason).await };
-            self.finish(Some((caller, Method::RevokeOperator)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.revoke_operator(&caller, serial, reason);
+            work.await?;
             Ok(v1::RevokeOperatorResponse {})
         };
         reply(revoke.await)
@@ -104,9 +102,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.into_inner();
             let (tenant, name, fields) = profile(asked.profile)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.put_profile(&by, tenant, name, fields, asked.merge).await };
-            self.finish(Some((caller, Method::PutProfile)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.put_profile(&caller, tenant, name, fields, asked.merge);
+            work.await?;
             Ok(v1::PutProfileResponse {})
         };
         reply(put.await)
@@ -116,48 +114,48 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         &self,
         request: Request<v1::ListProfilesRequest>,
     ) -> Result<Response<v1::ListProfilesResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
-            let found = self.shared.engine.list_profiles(context.caller()?, tenant.clone())?;
+            let found = self.shared.engine.list_profiles(context.caller()?, tenant.clone()).await?;
             let effective =
                 found.iter().map(|one| profile_response(&tenant, &one.name, one.effective.fields()));
             let effective = effective.collect();
             let set = found.into_iter().map(|one| profile_response(&tenant, &one.name, one.set));
             Ok(v1::ListProfilesResponse { profiles: set.collect(), effective })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn get_device(
         &self,
         request: Request<v1::GetDeviceRequest>,
     ) -> Result<Response<v1::GetDeviceResponse>, Status> {
-        let get = || -> Result<_, Failed> {
+        let get = async {
             let context = Context::of(&request)?;
             let asked = request.get_ref();
             let name = device_name(&asked.tenant, &asked.device_id)?;
-            let found = self.shared.engine.get_device(context.caller()?, name)?;
+            let found = self.shared.engine.get_device(context.caller()?, name).await?;
             Ok(v1::GetDeviceResponse { device: Some(device(found)) })
         };
-        reply(get())
+        reply(get.await)
     }
 
     async fn list_devices(
         &self,
         request: Request<v1::ListDevicesRequest>,
     ) -> Result<Response<v1::ListDevicesResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let (tenant, filter, page) = filter(asked)?;
-            let found = self.shared.engine.list_devices(context.caller()?, tenant, &filter, page)?;
+            let found = self.shared.engine.list_devices(context.caller()?, tenant, &filter, page).await?;
             Ok(v1::ListDevicesResponse {
                 devices: found.items.into_iter().map(device).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn set_device_state(
@@ -170,9 +168,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             let name = device_name(&asked.tenant, &asked.device_id)?;
             let state = settable_state(&asked.state)?;
             let reason = parse("reason", &asked.reason)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.set_device_state(&by, name, state, reason).await };
-            let changed = self.finish(Some((caller, Method::SetDeviceState)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.set_device_state(&caller, name, state, reason);
+            let changed = work.await?;
             Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
         };
         reply(set.await)
@@ -187,9 +185,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             let asked = request.into_inner();
             let name = device_name(&asked.tenant, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.readmit_device(&by, name, asked.enroll_anew, reason).await };
-            let readmitted = self.finish(Some((caller, Method::ReadmitDevice)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.readmit_device(&caller, name, asked.enroll_anew, reason);
+            let readmitted = work.await?;
             Ok(v1::ReadmitDeviceResponse { device: Some(device(readmitted)) })
         };
         reply(readmit.await)
@@ -204,9 +202,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             let asked = request.into_inner();
             let name = device_name(&asked.tenant, &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.device_history(&by, &name, page).await };
-            let found = self.finish(Some((caller, Method::ListDeviceHistory)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.device_history(&caller, &name, page);
+            let found = work.await?;
             Ok(v1::ListDeviceHistoryResponse {
                 entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
                 next_page_token: found.next.unwrap_or_default(),
@@ -225,9 +223,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
             let tenant: TenantId = parse("tenant", &asked.tenant)?;
             let scope = keys::scope(&asked.profile, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.rotate_keys(&by, tenant, scope, asked.required, reason).await };
-            let rotated_at = self.finish(Some((caller, Method::RotateKeys)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.rotate_keys(&caller, tenant, scope, asked.required, reason);
+            let rotated_at = work.await?;
             Ok(v1::RotateKeysResponse { rotated_at })
         };
         reply(rotate.await)
@@ -237,15 +235,15 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         &self,
         request: Request<v1::GetKeyStatusRequest>,
     ) -> Result<Response<v1::GetKeyStatusResponse>, Status> {
-        let get = || -> Result<_, Failed> {
+        let get = async {
             let context = Context::of(&request)?;
             let asked = request.get_ref();
             let tenant = parse("tenant", &asked.tenant)?;
             let (profile, device) = keys::subject(asked)?;
-            let found = self.shared.engine.key_status(context.caller()?, tenant, profile, device)?;
+            let found = self.shared.engine.key_status(context.caller()?, tenant, profile, device).await?;
             Ok(keys::status(found))
         };
-        reply(get())
+        reply(get.await)
     }
 
     async fn add_grant(
@@ -255,9 +253,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         let add = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (order, user_name) = grant_order(request.get_ref().grant.as_ref())?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.add_grant(&by, order, user_name).await };
-            let added = self.finish(Some((caller, Method::AddGrant)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.add_grant(&caller, order, user_name);
+            let added = work.await?;
             Ok(v1::AddGrantResponse { grant: Some(grant(added)) })
         };
         reply(add.await)
@@ -267,18 +265,18 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         &self,
         request: Request<v1::ListGrantsRequest>,
     ) -> Result<Response<v1::ListGrantsResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_grants(context.caller()?, tenant, page)?;
+            let found = self.shared.engine.list_grants(context.caller()?, tenant, page).await?;
             Ok(v1::ListGrantsResponse {
                 grants: found.items.into_iter().map(grant).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn remove_grant(
@@ -288,9 +286,9 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         let remove = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (order, reason) = grant_to_remove(request.get_ref())?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.remove_grant(&by, order, reason).await };
-            self.finish(Some((caller, Method::RemoveGrant)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.remove_grant(&caller, order, reason);
+            work.await?;
             Ok(v1::RemoveGrantResponse {})
         };
         reply(remove.await)
@@ -300,8 +298,8 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
         &self,
         _: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        let status = || -> Result<_, Failed> {
-            let status = self.shared.engine.status()?;
+        let status = async {
+            let status = self.shared.engine.status().await?;
             Ok(v1::GetStatusResponse {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 trust_domain: status.trust_domain.to_string(),
@@ -312,6 +310,6 @@ impl<S: Store, C: Clock> v1::admin_service_server::AdminService for Api<S, C> {
                 root_key: Some(keys::storage_key(status.root_key)),
             })
         };
-        reply(status())
+        reply(status.await)
     }
 }

@@ -4,14 +4,12 @@ use super::{Api, reply};
 use crate::convert::attestation::{digests, endorsement_key, policy, policy_response};
 use crate::convert::{at_most, device_name, page, parse, pcrs};
 use crate::request::Context;
-use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_domain::{Method, TenantId};
-use wardein_engine::port::{Clock, Store};
+use wardein_domain::TenantId;
 use wardein_proto::v1;
 
 #[async_trait]
-impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for Api<S, C> {
+impl v1::attestation_service_server::AttestationService for Api {
     async fn put_key_policy(
         &self,
         request: Request<v1::PutKeyPolicyRequest>,
@@ -19,9 +17,9 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
         let put = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (tenant, policy) = policy(request.into_inner().policy)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.put_key_policy(&by, tenant, policy).await };
-            self.finish(Some((caller, Method::PutKeyPolicy)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.put_key_policy(&caller, tenant, policy);
+            work.await?;
             Ok(v1::PutKeyPolicyResponse {})
         };
         reply(put.await)
@@ -31,13 +29,13 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
         &self,
         request: Request<v1::GetKeyPolicyRequest>,
     ) -> Result<Response<v1::GetKeyPolicyResponse>, Status> {
-        let get = || -> Result<_, Failed> {
+        let get = async {
             let context = Context::of(&request)?;
             let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
-            let policy = self.shared.engine.get_key_policy(context.caller()?, &tenant)?;
+            let policy = self.shared.engine.get_key_policy(context.caller()?, &tenant).await?;
             Ok(v1::GetKeyPolicyResponse { policy: Some(policy_response(&tenant, &policy)?) })
         };
-        reply(get())
+        reply(get.await)
     }
 
     async fn add_endorsement_keys(
@@ -48,9 +46,9 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.get_ref();
             let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.add_endorsement_keys(&by, &tenant, &digests).await };
-            let added = self.finish(Some((caller, Method::AddEndorsementKeys)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.add_endorsement_keys(&caller, &tenant, &digests);
+            let added = work.await?;
             Ok(v1::AddEndorsementKeysResponse { added: u32::try_from(added).unwrap_or(u32::MAX) })
         };
         reply(add.await)
@@ -64,9 +62,9 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.get_ref();
             let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.remove_endorsement_keys(&by, &tenant, &digests).await };
-            let removed = self.finish(Some((caller, Method::RemoveEndorsementKeys)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.remove_endorsement_keys(&caller, &tenant, &digests);
+            let removed = work.await?;
             Ok(v1::RemoveEndorsementKeysResponse { removed: u32::try_from(removed).unwrap_or(u32::MAX) })
         };
         reply(remove.await)
@@ -76,18 +74,18 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
         &self,
         request: Request<v1::ListEndorsementKeysRequest>,
     ) -> Result<Response<v1::ListEndorsementKeysResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_endorsement_keys(context.caller()?, &tenant, &page)?;
+            let found = self.shared.engine.list_endorsement_keys(context.caller()?, &tenant, &page).await?;
             Ok(v1::ListEndorsementKeysResponse {
                 keys: found.items.into_iter().map(endorsement_key).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn put_pcr_policy(
@@ -97,9 +95,9 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
         let put = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (tenant, profile, policy) = pcrs::policy(request.into_inner().policy)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.put_pcr_policy(&by, &tenant, &profile, policy).await };
-            self.finish(Some((caller, Method::PutPcrPolicy)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.put_pcr_policy(&caller, &tenant, &profile, policy);
+            work.await?;
             Ok(v1::PutPcrPolicyResponse {})
         };
         reply(put.await)
@@ -109,14 +107,14 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
         &self,
         request: Request<v1::ListPcrPoliciesRequest>,
     ) -> Result<Response<v1::ListPcrPoliciesResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
-            let found = self.shared.engine.list_pcr_policies(context.caller()?, &tenant)?;
+            let found = self.shared.engine.list_pcr_policies(context.caller()?, &tenant).await?;
             let policies = found.into_iter().map(|set| pcrs::set_policy(&tenant, set)).collect();
             Ok(v1::ListPcrPoliciesResponse { policies })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn approve_pcrs(
@@ -128,9 +126,9 @@ impl<S: Store, C: Clock> v1::attestation_service_server::AttestationService for 
             let v1::ApprovePcrsRequest { tenant, device_id, digest } = request.into_inner();
             let name = device_name(&tenant, &device_id)?;
             let digest = at_most("digest", digest, pcrs::MAX_DIGEST)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.approve_pcrs(&by, name, &digest).await };
-            self.finish(Some((caller, Method::ApprovePcrs)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.approve_pcrs(&caller, name, &digest);
+            work.await?;
             Ok(v1::ApprovePcrsResponse {})
         };
         reply(approve.await)

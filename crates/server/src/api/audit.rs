@@ -5,12 +5,10 @@ use crate::convert::audit::entry;
 use crate::convert::{page_size, parse_optional};
 use crate::request::Context;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_domain::Method;
-use wardein_engine::port::{Clock, Store};
 use wardein_proto::v1;
 
 #[async_trait]
-impl<S: Store, C: Clock> v1::audit_service_server::AuditService for Api<S, C> {
+impl v1::audit_service_server::AuditService for Api {
     async fn list_entries(
         &self,
         request: Request<v1::ListEntriesRequest>,
@@ -21,9 +19,9 @@ impl<S: Store, C: Clock> v1::audit_service_server::AuditService for Api<S, C> {
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let limit = page_size(asked.page_size)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.list_audit(&by, tenant, device, asked.from, limit).await };
-            let (entries, next) = self.finish(Some((caller, Method::ListEntries)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.list_audit(&caller, tenant, device, asked.from, limit);
+            let (entries, next) = work.await?;
             Ok(v1::ListEntriesResponse { entries: entries.into_iter().map(entry).collect(), next })
         };
         reply(list.await)

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use wardein_domain::Method;
-use wardein_engine::port::{Clock, Store};
 use wardein_engine::{Backup, Caller, Error, Kind};
 use wardein_proto::v1;
 
@@ -23,7 +22,7 @@ pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<v1::BackupResponse, Sta
 
 type Part = Result<v1::BackupResponse, Status>;
 
-pub(super) fn parts<S: Store, C: Clock>(api: Api<S, C>, caller: Caller, backup: Backup) -> Parts {
+pub(super) fn parts(api: Api, caller: Caller, backup: Backup) -> Parts {
     let (out, parts) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(error) = send_all(&api, &caller, backup, &out).await {
@@ -37,12 +36,7 @@ pub(super) fn parts<S: Store, C: Clock>(api: Api<S, C>, caller: Caller, backup: 
     Box::pin(ReceiverStream::new(parts))
 }
 
-async fn send_all<S: Store, C: Clock>(
-    api: &Api<S, C>,
-    caller: &Caller,
-    mut backup: Backup,
-    out: &Sender<Part>,
-) -> Result<(), Error> {
+async fn send_all(api: &Api, caller: &Caller, mut backup: Backup, out: &Sender<Part>) -> Result<(), Error> {
     loop {
         let (waited, place) = place(out, backup, api.shared.limits.stream_idle_time).await?;
         let Some(place) = place else {

@@ -4,31 +4,28 @@ use super::{Api, reply};
 use crate::convert::certificates::certificate;
 use crate::convert::{page, parse, parse_optional};
 use crate::request::Context;
-use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_domain::Method;
-use wardein_engine::port::{Clock, Store};
 use wardein_proto::v1;
 
 #[async_trait]
-impl<S: Store, C: Clock> v1::certificate_service_server::CertificateService for Api<S, C> {
+impl v1::certificate_service_server::CertificateService for Api {
     async fn list_certificates(
         &self,
         request: Request<v1::ListCertificatesRequest>,
     ) -> Result<Response<v1::ListCertificatesResponse>, Status> {
-        let list = || -> Result<_, Failed> {
+        let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_certificates(context.caller()?, tenant, device, page)?;
+            let found = self.shared.engine.list_certificates(context.caller()?, tenant, device, page).await?;
             Ok(v1::ListCertificatesResponse {
                 certificates: found.items.into_iter().map(certificate).collect(),
                 next_page_token: found.next.unwrap_or_default(),
             })
         };
-        reply(list())
+        reply(list.await)
     }
 
     async fn revoke_certificate(
@@ -41,9 +38,9 @@ impl<S: Store, C: Clock> v1::certificate_service_server::CertificateService for 
             let tenant = parse("tenant", &asked.tenant)?;
             let serial = parse("serial", &asked.serial)?;
             let reason = parse("reason", &asked.reason)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.revoke_certificate(&by, tenant, serial, reason).await };
-            self.finish(Some((caller, Method::RevokeCertificate)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.revoke_certificate(&caller, tenant, serial, reason);
+            work.await?;
             Ok(v1::RevokeCertificateResponse {})
         };
         reply(revoke.await)

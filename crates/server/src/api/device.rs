@@ -6,22 +6,21 @@ use crate::convert::{device_name, signing};
 use crate::request::Context;
 use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_engine::port::{Clock, Store};
 use wardein_proto::v1;
 
 #[async_trait]
-impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> {
+impl v1::device_service_server::DeviceService for Api {
     async fn get_challenge(
         &self,
         request: Request<v1::GetChallengeRequest>,
     ) -> Result<Response<v1::GetChallengeResponse>, Status> {
-        let challenge = || -> Result<_, Failed> {
+        let challenge = async {
             let asked = request.get_ref();
             let device = device_name(&asked.tenant, &asked.device_id)?;
             let engine = &self.shared.engine;
-            Ok(offer(engine.challenge(&device)?, engine.quote_asked(&device)?))
+            Ok(offer(engine.challenge(&device)?, engine.quote_asked(&device).await?))
         };
-        reply(challenge())
+        reply(challenge.await)
     }
 
     async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<v1::ProveResponse>, Status> {
@@ -32,7 +31,7 @@ impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> 
             let is_certificate = proof.action.as_str() == CERTIFICATE;
             let engine = self.shared.engine.clone();
             let work = async move { engine.prove(context.request_id(), proof, body).await };
-            Ok((self.finish(None, work), is_certificate))
+            Ok((Box::pin(work), is_certificate))
         };
         let prove = async {
             let (work, is_certificate) = begin()?;
@@ -51,9 +50,8 @@ impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> 
             let context = Context::of(&request)?;
             let (signed, body) = signing::signed(request.into_inner())?;
             let is_certificate = signed.action.as_str() == CERTIFICATE;
-            let engine = self.shared.engine.clone();
-            let work = async move { engine.prove_by_signature(context.request_id(), &signed, &body).await };
-            let answer = self.finish(None, work).await?;
+            let engine = &self.shared.engine;
+            let answer = engine.prove_by_signature(context.request_id(), &signed, &body).await?;
             self.shared.metrics.proved(is_certificate);
             Ok(signing::reply(answer))
         };
@@ -67,9 +65,7 @@ impl<S: Store, C: Clock> v1::device_service_server::DeviceService for Api<S, C> 
         let confirm = async {
             let context = Context::of(&request)?;
             let confirmation = confirmation(request.get_ref())?;
-            let engine = self.shared.engine.clone();
-            let work = async move { engine.confirm_by_device(context.request_id(), confirmation).await };
-            self.finish(None, work).await?;
+            self.shared.engine.confirm_by_device(context.request_id(), confirmation).await?;
             Ok(v1::ConfirmEnrollmentResponse {})
         };
         reply(confirm.await)

@@ -10,7 +10,6 @@ mod health;
 mod provisioning;
 mod storage;
 mod stream;
-mod to_the_end;
 mod trust;
 
 use crate::edge::Shared;
@@ -18,43 +17,31 @@ use crate::status::Failed;
 use health::Health;
 use std::future::Future;
 use std::sync::Arc;
-use to_the_end::ToTheEnd;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::{Response, Status};
-use wardein_domain::Method;
-use wardein_engine::port::{Clock, Store};
-use wardein_engine::{Caller, Error};
+use wardein_engine::Error;
 use wardein_proto::v1;
 
 /// The authority's services.
-pub(crate) struct Api<S, C> {
-    shared: Arc<Shared<S, C>>,
+pub(crate) struct Api {
+    shared: Arc<Shared>,
 }
 
-impl<S, C> Clone for Api<S, C> {
+impl Clone for Api {
     fn clone(&self) -> Self {
         Self { shared: self.shared.clone() }
     }
 }
 
-impl<S: Store, C: Clock> Api<S, C> {
-    /// Does `work` to its end, whether or not its caller waits for it: a decision that is on its way to the disk must reach the
-    /// memory that answers from it, and a refusal must reach the audit log.
-    ///
-    /// It is no `async fn`: each would keep `work` in its own state and in that of whoever waits for it, for hundreds of calls at a time.
-    fn finish<T: Send + 'static>(
+impl Api {
+    /// Does a deed of several steps to its end, whether or not its caller waits for it. A single decision needs no such care: its commit
+    /// depends on nobody.
+    async fn finish<T: Send + 'static>(
         &self,
-        caller: Option<(Caller, Method)>,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> ToTheEnd<Result<T, Failed>> {
-        let shared = self.shared.clone();
-        ToTheEnd(Some(Box::pin(self.shared.work.track_future(async move {
-            match (work.await, caller) {
-                (Ok(done), _) => Ok(done),
-                (Err(error), Some((caller, method))) => Err(shared.record(&caller, method, error).await),
-                (Err(error), None) => Err(error.into()),
-            }
-        }))))
+        deed: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let died = |_| Err(Error::internal("a deed of several steps panicked"));
+        self.shared.work.spawn(deed).await.unwrap_or_else(died)
     }
 }
 
@@ -63,20 +50,18 @@ fn reply<T>(result: Result<T, Failed>) -> Result<Response<T>, Status> {
 }
 
 /// Everything that is served by gRPC.
-pub(crate) struct Services<S, C> {
-    api: Api<S, C>,
+pub(crate) struct Services {
+    api: Api,
     pub(crate) health: Health,
 }
 
-impl<S, C> Clone for Services<S, C> {
+impl Clone for Services {
     fn clone(&self) -> Self {
         Self { api: self.api.clone(), health: self.health.clone() }
     }
 }
 
-pub(crate) async fn services<S: Store, C: Clock>(
-    shared: &Arc<Shared<S, C>>,
-) -> Result<Services<S, C>, Error> {
+pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
     Ok(Services { api: Api { shared: shared.clone() }, health: Health::start().await })
 }
 
@@ -88,7 +73,7 @@ macro_rules! add {
     };
 }
 
-impl<S: Store, C: Clock> Services<S, C> {
+impl Services {
     pub(crate) fn routes(&self) -> Routes {
         let mut routes = RoutesBuilder::default();
         let (services, limit) = (self, self.api.shared.limits.message_bytes);

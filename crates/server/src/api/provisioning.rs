@@ -7,22 +7,17 @@ use crate::convert::signing;
 use crate::request::Context;
 use crate::status::Failed;
 use tonic::{Request, Response, Status, Streaming, async_trait};
-use wardein_domain::Method;
 use wardein_engine::Caller;
-use wardein_engine::port::{Clock, Store};
 use wardein_proto::v1;
 
-impl<S: Store, C: Clock> Api<S, C> {
+impl Api {
     pub(super) async fn enroll_one(
         &self,
         caller: &Caller,
-        method: Method,
         request: v1::EnrollRequest,
     ) -> Result<v1::EnrollResponse, Failed> {
         let order = order(request)?;
-        let (engine, by) = (self.shared.engine.clone(), caller.clone());
-        let work = async move { engine.enroll(&by, order).await };
-        let reply = self.finish(Some((caller.clone(), method)), work).await?;
+        let reply = self.shared.engine.enroll(caller, order).await?;
         self.shared.metrics.enrolled();
         Ok(enrolled(reply, caller.principal.tenant.as_ref()))
     }
@@ -30,19 +25,16 @@ impl<S: Store, C: Clock> Api<S, C> {
     pub(super) async fn confirm_one(
         &self,
         caller: &Caller,
-        method: Method,
         request: v1::ConfirmRequest,
     ) -> Result<v1::ConfirmResponse, Failed> {
         let (device, tag) = confirmation(&request)?;
-        let (engine, by) = (self.shared.engine.clone(), caller.clone());
-        let work = async move { engine.confirm(&by, device, tag).await };
-        self.finish(Some((caller.clone(), method)), work).await?;
+        self.shared.engine.confirm(caller, device, tag).await?;
         Ok(v1::ConfirmResponse {})
     }
 }
 
 #[async_trait]
-impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService for Api<S, C> {
+impl v1::provisioning_service_server::ProvisioningService for Api {
     type EnrollStreamStream = Answers;
 
     async fn enroll(
@@ -51,7 +43,7 @@ impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService fo
     ) -> Result<Response<v1::EnrollResponse>, Status> {
         let enroll = async {
             let context = Context::of(&request)?;
-            self.enroll_one(context.caller()?, Method::Enroll, request.into_inner()).await
+            self.enroll_one(context.caller()?, request.into_inner()).await
         };
         reply(enroll.await)
     }
@@ -62,7 +54,7 @@ impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService fo
     ) -> Result<Response<v1::ConfirmResponse>, Status> {
         let confirm = async {
             let context = Context::of(&request)?;
-            self.confirm_one(context.caller()?, Method::Confirm, request.into_inner()).await
+            self.confirm_one(context.caller()?, request.into_inner()).await
         };
         reply(confirm.await)
     }
@@ -71,12 +63,12 @@ impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService fo
         &self,
         request: Request<v1::BeginTpmEnrollmentRequest>,
     ) -> Result<Response<v1::BeginTpmEnrollmentResponse>, Status> {
-        let begin = || -> Result<_, Failed> {
+        let begin = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let evidence = signing::evidence(request.into_inner())?;
-            Ok(signing::challenge(self.shared.engine.begin_tpm_enrollment(&caller, &evidence)?))
+            Ok(signing::challenge(self.shared.engine.begin_tpm_enrollment(&caller, &evidence).await?))
         };
-        reply(begin())
+        reply(begin.await)
     }
 
     async fn finish_tpm_enrollment(
@@ -86,9 +78,9 @@ impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService fo
         let finish = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let activation = signing::activation(request.into_inner())?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.finish_tpm_enrollment(&by, activation).await };
-            let enrolled = self.finish(Some((caller, Method::FinishTpmEnrollment)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.finish_tpm_enrollment(&caller, activation);
+            let enrolled = work.await?;
             self.shared.metrics.enrolled();
             Ok(signing::enrolled(&enrolled))
         };
@@ -102,9 +94,9 @@ impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService fo
         let enroll = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (order, keeper, csr) = signing::key(request.into_inner())?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.enroll_key(&by, &order, keeper, &csr).await };
-            let enrolled = self.finish(Some((caller, Method::EnrollKey)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.enroll_key(&caller, &order, keeper, &csr);
+            let enrolled = work.await?;
             self.shared.metrics.enrolled();
             Ok(signing::enrolled(&enrolled))
         };
@@ -115,10 +107,10 @@ impl<S: Store, C: Clock> v1::provisioning_service_server::ProvisioningService fo
         &self,
         request: Request<Streaming<v1::EnrollStreamRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let open = || -> Result<_, Failed> {
+        let open = async {
             let caller = Context::of(&request)?.caller()?.clone();
             Ok(answers(self.clone(), caller, request.into_inner()))
         };
-        reply(open())
+        reply(open.await)
     }
 }

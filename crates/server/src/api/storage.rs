@@ -10,15 +10,14 @@ use futures_util::{Stream, stream};
 use std::pin::Pin;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Method, TenantId};
-use wardein_engine::port::{Clock, Store};
+use wardein_domain::TenantId;
 use wardein_engine::{Error, Shredded, Sweep, SweepProgress};
 use wardein_proto::v1;
 
 type Progress = Pin<Box<dyn Stream<Item = Result<v1::SweepResponse, Status>> + Send>>;
 
 #[async_trait]
-impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C> {
+impl v1::storage_service_server::StorageService for Api {
     async fn rotate_storage_key(
         &self,
         request: Request<v1::RotateStorageKeyRequest>,
@@ -26,14 +25,14 @@ impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C
         let rotate = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let tenant: Option<TenantId> = parse_optional("tenant", &request.get_ref().tenant)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move {
+            let engine = self.shared.engine.clone();
+            let rotate = async move {
                 match tenant {
-                    Some(tenant) => engine.rotate_tenant_key(&by, tenant).await,
-                    None => engine.rotate_root_key(&by).await,
+                    Some(tenant) => engine.rotate_tenant_key(&caller, tenant).await,
+                    None => engine.rotate_root_key(&caller).await,
                 }
             };
-            let version = self.finish(Some((caller, Method::RotateStorageKey)), work).await?;
+            let version = self.finish(rotate).await?;
             Ok(v1::RotateStorageKeyResponse { version })
         };
         reply(rotate.await)
@@ -42,7 +41,7 @@ impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C
     type SweepStream = Progress;
 
     async fn sweep(&self, request: Request<v1::SweepRequest>) -> Result<Response<Progress>, Status> {
-        let begin = || -> Result<Progress, Failed> {
+        let begin = async {
             let context = Context::of(&request)?;
             let caller = context.caller()?;
             let v1::SweepRequest { tenant, per_second, clock_is_right } = request.get_ref();
@@ -57,10 +56,10 @@ impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C
                 }
             };
             let tenant = parse_optional("tenant", tenant)?;
-            let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right)?;
-            Ok(self.clone().swept(sweep, per_second, caller.request_id.clone()))
+            let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right).await?;
+            Ok::<_, Failed>(self.clone().swept(sweep, per_second, caller.request_id.clone()))
         };
-        reply(begin())
+        reply(begin.await)
     }
 
     async fn shred_device(
@@ -73,9 +72,9 @@ impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C
             let name =
                 DeviceName { tenant: parse("tenant", tenant)?, device: parse("device_id", device_id)? };
             let reason = parse("reason", reason)?;
-            let (engine, by) = (self.shared.engine.clone(), caller.clone());
-            let work = async move { engine.shred_device(&by, &name, reason).await };
-            let Shredded { state, had_keys } = self.finish(Some((caller, Method::ShredDevice)), work).await?;
+            let engine = &self.shared.engine;
+            let work = engine.shred_device(&caller, &name, reason);
+            let Shredded { state, had_keys } = work.await?;
             Ok(v1::ShredDeviceResponse { state: state.to_string(), had_keys })
         };
         reply(shred.await)
@@ -86,17 +85,17 @@ impl<S: Store, C: Clock> v1::storage_service_server::StorageService for Api<S, C
     async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<Parts>, Status> {
         let begin = async {
             let caller = Context::of(&request)?.caller()?.clone();
-            let (engine, by, held) =
+            let (engine, _by, held) =
                 (self.shared.engine.clone(), caller.clone(), self.shared.limits.backup_held);
-            let work = async move { engine.begin_backup(&by, held).await };
-            let backup = self.finish(Some((caller.clone(), Method::Backup)), work).await?;
+            let work = engine.begin_backup(&caller, held);
+            let backup = work.await?;
             Ok(parts(self.clone(), caller, backup))
         };
         reply(begin.await)
     }
 }
 
-impl<S: Store, C: Clock> Api<S, C> {
+impl Api {
     /// One message a step, until all is done or nobody listens.
     fn swept(self, sweep: Sweep, per_second: u32, request_id: String) -> Progress {
         let (step, pause) = pace(per_second);

@@ -1,7 +1,7 @@
 //! `EnrollStream`: each message has its own result, in any order; a failure is a result and stops nothing.
 //!
-//! At most so many messages are worked on at one time, and no more are read meanwhile: HTTP/2 then holds the station back. What was
-//! begun is finished when the stream breaks; its result is lost, and asking again gives it.
+//! At most so many messages are worked on at one time, and no more are read meanwhile: HTTP/2 then holds the station back. When the
+//! stream breaks, a commit on its way is applied all the same; its result is lost, and asking again gives it.
 
 use super::Api;
 use crate::edge::rate_limited;
@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::{Status, Streaming};
 use wardein_domain::Method;
-use wardein_engine::port::{Clock, Store};
 use wardein_engine::{Caller, Error, Kind};
 use wardein_proto::v1;
 use wardein_proto::v1::enroll_stream_request::Step;
@@ -21,11 +20,7 @@ use wardein_proto::v1::enroll_stream_response::Result as Outcome;
 /// The results.
 pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<v1::EnrollStreamResponse, Status>> + Send>>;
 
-pub(super) fn answers<S: Store, C: Clock>(
-    api: Api<S, C>,
-    caller: Caller,
-    messages: Streaming<v1::EnrollStreamRequest>,
-) -> Answers {
+pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollStreamRequest>) -> Answers {
     let (in_flight, idle) = (api.shared.limits.stream_in_flight.max(1), api.shared.limits.stream_idle_time);
     let in_hand = Arc::new(AtomicUsize::new(0));
     let counted = in_hand.clone();
@@ -61,11 +56,8 @@ pub(super) fn answers<S: Store, C: Clock>(
                     Ok(answer)
                 }
                 Err(error) => {
-                    let request_id = caller.request_id.clone();
-                    let refused = api.finish(Some((caller, METHOD)), async { Err::<(), _>(error) }).await;
-                    let error =
-                        refused.err().map_or_else(|| Error::internal("no refusal"), |failed| failed.error);
-                    Err(status_of(&error, &request_id))
+                    let Failed { error, .. } = api.shared.record(&caller, METHOD, error).await;
+                    Err(status_of(&error, &caller.request_id))
                 }
             }
         }
@@ -73,13 +65,13 @@ pub(super) fn answers<S: Store, C: Clock>(
     Box::pin(results.buffer_unordered(in_flight))
 }
 
-impl<S: Store, C: Clock> Api<S, C> {
+impl Api {
     async fn step(&self, caller: &Caller, message: v1::EnrollStreamRequest) -> v1::EnrollStreamResponse {
         let correlation = message.correlation;
         let outcome = match self.try_step(caller, message.step).await {
             Ok(outcome) => outcome,
             Err(failed) => {
-                let error = self.recorded(caller, failed).await;
+                let Failed { error, .. } = self.shared.record(caller, METHOD, failed.error).await;
                 tracing::info!(
                     request_id = caller.request_id,
                     caller = %caller.principal,
@@ -105,24 +97,9 @@ impl<S: Store, C: Clock> Api<S, C> {
         }
         self.shared.engine.authenticate(&caller.principal)?;
         match step {
-            Some(Step::Enroll(request)) => {
-                Ok(Outcome::Enrolled(self.enroll_one(caller, METHOD, request).await?))
-            }
-            Some(Step::Confirm(request)) => {
-                Ok(Outcome::Confirmed(self.confirm_one(caller, METHOD, request).await?))
-            }
+            Some(Step::Enroll(request)) => Ok(Outcome::Enrolled(self.enroll_one(caller, request).await?)),
+            Some(Step::Confirm(request)) => Ok(Outcome::Confirmed(self.confirm_one(caller, request).await?)),
             None => Err(Error::invalid("step: is missing; it takes enroll or confirm").into()),
-        }
-    }
-
-    /// The error, after the audit log has it.
-    async fn recorded(&self, caller: &Caller, failed: Failed) -> Error {
-        match failed {
-            Failed { error, is_recorded: true } => error,
-            Failed { error, is_recorded: false } => {
-                let again = self.finish(Some((caller.clone(), METHOD)), async { Err::<(), _>(error) }).await;
-                again.err().map_or_else(|| Error::internal("no refusal"), |failed| failed.error)
-            }
         }
     }
 }

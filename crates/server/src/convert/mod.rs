@@ -78,7 +78,7 @@ fn text(value: Option<&impl ToString>) -> String {
 
 const DEFAULT_PAGE: usize = 100;
 // The longest key of a row.
-const MAX_TOKEN: usize = wardein_engine::port::MAX_KEY;
+const MAX_TOKEN: usize = wardein_port::MAX_KEY;
 
 #[cfg(test)]
 mod tests {

@@ -28,12 +28,12 @@ async fn get_challenge() {
         ("a separator of keys", by, ask("t", "a\0b"), malformed("device_id")),
     ];
     world.refuses(Method::GetChallenge, rows).await;
-    let before = world.rows();
+    let before = world.rows().await;
     for (tenant, device) in [("t", "pump-9"), ("nowhere", "pump-1")] {
         let answer = by.device().get_challenge(ask(tenant, device)).await.expect("alike for any name");
         assert!(!answer.into_inner().challenge.is_empty());
     }
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
 }
 
 #[tokio::test]

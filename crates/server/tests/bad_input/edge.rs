@@ -80,13 +80,13 @@ async fn a_devices_certificate_makes_no_client() {
     let length = u32::from_be_bytes(*chain.first_chunk().unwrap()) as usize;
     let key: SecretBytes = pem::encode_private_key(pkcs8.expose()).unwrap();
     let certificates = pem::encode_certificates([&chain[4..4 + length]]).unwrap().into_bytes();
-    let before = world.rows();
+    let before = world.rows().await;
     // In TLS 1.3 a client may learn with its first call that its certificate was refused.
     if let Ok(connection) = world.served.connect(Some(Identity { certificates, key })).await {
         let answer = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
         assert_eq!(Refusal::from(answer.unwrap_err()).code, Refusal::TRANSPORT);
     }
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
 }
 
 #[tokio::test]

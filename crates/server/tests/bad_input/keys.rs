@@ -166,9 +166,9 @@ async fn list_device_history() {
     ];
     world.refuses(Method::ListDeviceHistory, rows).await;
     // It is read before it is refused: the reading is on record, and the rows are as they were.
-    let before = world.rows();
+    let before = world.rows().await;
     let stray = v1::ListDeviceHistoryRequest { page_token: foreign_token, ..good("pump-1") };
     let refused = by.admin().list_device_history(stray).await.unwrap_err();
     assert!(refused.message().starts_with("page_token"), "{refused}");
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
 }

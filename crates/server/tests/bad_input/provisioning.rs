@@ -7,7 +7,7 @@ use v1::enroll_stream_request::Step;
 use v1::enroll_stream_response::Result as Outcome;
 use wardein_client::v1;
 use wardein_domain::{Method, Role};
-use wardein_engine::port::Store;
+use wardein_port::Store;
 
 /// What is wrong, the request, and the refusal: for a call and for a message of a stream alike.
 type Bad<Q> = (&'static str, Q, Expected);
@@ -161,7 +161,7 @@ async fn enroll_stream() {
         .zip(&rows)
         .map(|(correlation, (_, step, _))| v1::EnrollStreamRequest { correlation, step: step.clone() })
         .collect();
-    let (before, last) = (world.rows(), world.served.store.last_audit().unwrap());
+    let (before, last) = (world.rows().await, world.served.store.head().await.unwrap().last_audit);
     let answer = world.station.provisioning().enroll_stream(tokio_stream::iter(messages)).await.unwrap();
     let (request_id, mut answers) = {
         let id = answer.metadata().get("wardein-request-id").unwrap().to_str().unwrap().to_owned();
@@ -176,7 +176,7 @@ async fn enroll_stream() {
         seen += 1;
     }
     assert_eq!(seen, rows.len());
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
     let entries = world.entries(last + 1).await;
     assert_eq!(entries.len(), rows.len());
     for entry in entries {

@@ -53,7 +53,7 @@ async fn what_is_foreign_is_unknown() {
     let root = pem::decode_certificates(&world.served.founded.infrastructure_pem).unwrap().remove(0);
     let mut forged = der.clone();
     *forged.last_mut().unwrap() ^= 1;
-    let before = world.rows();
+    let before = world.rows().await;
     for (what, by, subject) in [
         ("another tenant's device", &foreign, Subject::DeviceId("pump-1".into())),
         ("another tenant's certificate", &foreign, Subject::Certificate(der)),
@@ -66,7 +66,7 @@ async fn what_is_foreign_is_unknown() {
         assert_eq!(answer.verdict(), v1::Verdict::Unknown, "{what}");
         assert_eq!((answer.device_id.as_str(), answer.state.as_str()), ("", ""), "{what}");
     }
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
 }
 
 #[tokio::test]
@@ -167,11 +167,11 @@ async fn revoke_certificate() {
 #[tokio::test]
 async fn get_trust_bundle() {
     let world = World::new().await;
-    let (before, last) = (world.rows(), world.entries(1).await.len());
+    let (before, last) = (world.rows().await, world.entries(1).await.len());
     let unheard = v1::CreateTenantRequest { tenant: "unheard".into() };
     let message = prost::Message::encode_to_vec(&unheard);
     crate::world::send(&world.nobody, Method::GetTrustBundle, Some(message)).await.unwrap();
-    assert!(world.rows() == before);
+    assert!(world.rows().await == before);
     // That of the first reading.
     assert_eq!(world.entries(1).await.len(), last + 1);
 }

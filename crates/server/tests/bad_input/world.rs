@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use wardein_client::{Connection, Refusal, v1};
 use wardein_domain::{Access, Method, Role};
-use wardein_engine::port::{Row as StoredRow, Store, Table};
+use wardein_port::{Row as StoredRow, Store, Table};
 use wardein_server::Limits;
 
 /// The most bytes of a message here: more than each field may have, and less than a connection sends unasked.
@@ -138,11 +138,11 @@ impl World {
         (status, code, word): Expected,
     ) {
         let what = format!("{}: {what}", method.path());
-        let (before, last) = (self.rows(), self.served.store.last_audit().unwrap());
+        let (before, last) = (self.rows().await, self.served.store.head().await.unwrap().last_audit);
         let refusal = send(by, method, message).await.expect_err(&what);
         assert_eq!((refusal.status, refusal.code.as_str()), (status, code), "{what}: {refusal}");
         assert!(refusal.message.contains(word), "{what}: {refusal}");
-        assert!(self.rows() == before, "{what}: a row was changed");
+        assert!(self.rows().await == before, "{what}: a row was changed");
         let id = refusal.request_id.expect(&what);
         let entries = self.entries(last + 1).await;
         assert_eq!(entries.len(), usize::from(is_known), "{what}: {entries:?}");
@@ -154,9 +154,12 @@ impl World {
     }
 
     /// All that is stored, but for the audit log; devices' histories are among it, since refusals are in the log alone.
-    pub(crate) fn rows(&self) -> Vec<(Vec<u8>, StoredRow)> {
-        let all = |table| self.served.store.scan(table, b"", None, usize::MAX).unwrap();
-        Table::ALL.into_iter().flat_map(all).collect()
+    pub(crate) async fn rows(&self) -> Vec<(Vec<u8>, StoredRow)> {
+        let mut rows = Vec::new();
+        for table in Table::ALL {
+            rows.extend(self.served.store.scan(table, b"", None, usize::MAX).await.unwrap());
+        }
+        rows
     }
 
     /// The entries from number `from` on, but for that of reading them.

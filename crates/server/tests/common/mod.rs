@@ -17,12 +17,10 @@ use tokio::sync::oneshot;
 use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_domain::Role;
-use wardein_engine::{Engine, Founded, found};
+use wardein_engine::{Engine, Founded, Ports, found};
 use wardein_pki::{Csr, pem};
-use wardein_server::{Config, Limits, MeteredStore, Metrics, ServeError, Server};
-use wardein_testkit::{MemoryStore, TestClock};
-
-pub(crate) type TestEngine = Engine<MeteredStore<MemoryStore>, TestClock>;
+use wardein_server::{Config, Limits, Metrics, ServeError, Server};
+use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) struct Served {
     pub(crate) grpc: SocketAddr,
@@ -50,23 +48,28 @@ impl Served {
 
     /// An authority that is founded at `time`, and begins to serve `later`.
     pub(crate) async fn founded(limits: Limits, time: u64, later: u64) -> Self {
-        Self::serve(limits, time, later, |engine| engine).await
+        Self::serve(limits, time, later, |ports| ports).await
     }
 
-    /// The same, after `with` had the engine.
+    /// The same over the ports that `with` makes of them.
     pub(crate) async fn serve(
         limits: Limits,
         time: u64,
         later: u64,
-        with: impl FnOnce(TestEngine) -> TestEngine,
+        with: impl FnOnce(Ports) -> Ports,
     ) -> Self {
         let (clock, store) = (TestClock::at(time), MemoryStore::new());
-        let key = || Secret::copied_from(&[7; 32]);
-        let founded = found(&store, &clock, key(), "wardein.test".parse().unwrap()).await.unwrap();
-        clock.pass(later);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let metered = MeteredStore::new(store.clone(), metrics.clone());
-        let engine = Arc::new(with(Engine::open(metered, clock.clone(), key()).unwrap()));
+        let metered = metrics.clone();
+        let ports = with(Ports {
+            meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
+            ..Ports::new(Arc::new(store.clone()), clock.clone())
+        });
+        let key = Secret::copied_from(&ROOT_KEY);
+        let founded = found(&ports, key, "wardein.test".parse().unwrap()).await.unwrap();
+        clock.pass(later);
+        let root_keys = MemoryCustody::of(ROOT_KEY).root_keys();
+        let engine = Arc::new(Engine::open(ports, root_keys).await.unwrap());
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: "127.0.0.1:0".parse().unwrap(),
@@ -144,3 +147,5 @@ pub(crate) async fn issue_as(admin: &Connection, order: v1::IssueOperatorRequest
     let key: SecretBytes = pem::encode_private_key(pkcs8.expose()).unwrap();
     Identity { certificates: issued.certificate_pem.into_bytes(), key }
 }
+
+pub(crate) const ROOT_KEY: [u8; 32] = [7; 32];

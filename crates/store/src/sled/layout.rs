@@ -2,13 +2,14 @@
 //!
 //! A key is a byte for its space and the port's key; a value is its version, its whole length and its first piece. Further
 //! pieces lie in a space of their own under the whole key and the piece's number. sled keeps each value of up to [`PIECE`]
-//! bytes in its log; larger ones would go to files that it never syncs.
+//! bytes in its log; larger ones would go to files that it never syncs. The head, and the entries of the feed, are short and lie as they
+//! are.
 
 use std::ops::Bound;
 use std::path::Path;
 
 use ::sled::{Batch, Db, IVec, Tree};
-use wardein_engine::port::{Row, StoreError, Table};
+use wardein_port::{Head, Row, StoreError, Table};
 
 use crate::open::OpenError;
 use crate::range::Range;
@@ -20,6 +21,8 @@ pub(super) enum Space {
     Rows(Table),
     /// Audit entries, by number.
     Audit,
+    /// The feed, by revision and the number of the row in its commit.
+    Feed,
 }
 
 impl Space {
@@ -27,15 +30,28 @@ impl Space {
         match self {
             Self::Rows(table) => table as u8,
             Self::Audit => AUDIT,
+            Self::Feed => FEED,
         }
     }
 
     pub(super) fn key(self, key: &[u8]) -> Vec<u8> {
         [&[self.byte()], key].concat()
     }
+
+    /// The least key behind all of it.
+    pub(super) fn end(self) -> Vec<u8> {
+        vec![self.byte() + 1]
+    }
 }
 
-/// The tree in `db`, which is ours and of a format that is known, or new.
+/// The last revision, and the one up to which the feed is truncated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Revisions {
+    pub(super) last: u64,
+    pub(super) truncated: u64,
+}
+
+/// The tree in `db`, which is ours and of a format that is known, or new. One of the first format is upgraded.
 pub(super) fn prepare(path: &Path, db: &Db) -> Result<Tree, OpenError> {
     let failed = |error: ::sled::Error| OpenError::failed(path, error);
     let foreign = |found: &str| OpenError::Foreign { path: path.to_owned(), found: found.into() };
@@ -45,12 +61,19 @@ pub(super) fn prepare(path: &Path, db: &Db) -> Result<Tree, OpenError> {
         if !tree.is_empty() || !db.is_empty() || db.tree_names().len() > 2 {
             return Err(foreign("a sled store without our mark"));
         }
-        tree.insert([MARK], [NAME, &FORMAT.to_be_bytes()].concat()).map_err(failed)?;
+        begin(&tree, Revisions::default()).map_err(failed)?;
         return Ok(tree);
     };
     let format = mark.strip_prefix(NAME).and_then(|format| format.try_into().ok()).map(u32::from_be_bytes);
     match format {
         Some(FORMAT) => Ok(tree),
+        Some(1) => {
+            // The first format counted each row's versions by itself, and had no feed: revisions begin behind all versions that exist, and
+            // the feed behind that.
+            let last = last_version(&tree).map_err(|error| OpenError::failed(path, error))?;
+            begin(&tree, Revisions { last, truncated: last }).map_err(failed)?;
+            Ok(tree)
+        }
         Some(found) if found > FORMAT => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT })
         }
@@ -58,11 +81,45 @@ pub(super) fn prepare(path: &Path, db: &Db) -> Result<Tree, OpenError> {
     }
 }
 
+/// Marks a tree as of our format, and sets where its revisions begin; both or neither are there after a crash.
+fn begin(tree: &Tree, revisions: Revisions) -> ::sled::Result<()> {
+    let mut batch = Batch::default();
+    put_revisions(&mut batch, revisions);
+    batch.insert(&[MARK], [NAME, &FORMAT.to_be_bytes()].concat());
+    tree.apply_batch(batch)
+}
+
+/// How far the store is, and the feed.
+pub(super) fn known(tree: &Tree) -> Result<(Head, Revisions), StoreError> {
+    let stored = tree.get(HEAD).map_err(told)?;
+    let revisions = stored.as_deref().and_then(|stored| {
+        let (last, truncated) = stored.split_first_chunk()?;
+        let truncated = u64::from_be_bytes(truncated.try_into().ok()?);
+        Some(Revisions { last: u64::from_be_bytes(*last), truncated })
+    });
+    let revisions = revisions.ok_or_else(|| StoreError("its head is damaged".into()))?;
+    let last_audit = last_audit(tree).map_err(told)?;
+    Ok((Head { revision: revisions.last, last_audit }, revisions))
+}
+
+/// Puts the last revision, and the one up to which the feed is truncated.
+pub(super) fn put_revisions(batch: &mut Batch, revisions: Revisions) {
+    batch.insert(&HEAD, [revisions.last.to_be_bytes(), revisions.truncated.to_be_bytes()].concat());
+}
+
 /// The number of the last audit entry, 0 where there is none.
-pub(super) fn last_audit(tree: &Tree) -> ::sled::Result<u64> {
+fn last_audit(tree: &Tree) -> ::sled::Result<u64> {
     let last = tree.scan_prefix([AUDIT]).keys().next_back().transpose()?;
     let number = last.as_deref().and_then(|key| key.get(1..)).and_then(|number| number.try_into().ok());
     Ok(number.map_or(0, u64::from_be_bytes))
+}
+
+/// The highest version of a row, 0 where there is none.
+fn last_version(tree: &Tree) -> Result<u64, StoreError> {
+    tree.range([MARK + 1]..[AUDIT]).try_fold(0, |last, found| {
+        let (_, head) = found.map_err(told)?;
+        parse(&head).map(|(version, _, _)| version.max(last))
+    })
 }
 
 /// The row at `key`.
@@ -92,7 +149,7 @@ pub(super) fn scan(
     let low = Bound::Included(space.key(&range.low));
     let high = Bound::Excluded(match &range.high {
         Some(high) => space.key(high),
-        None => vec![space.byte() + 1],
+        None => space.end(),
     });
     tree.range((low, high)).take(limit).map(move |found| {
         let (key, head) = found.map_err(told)?;
@@ -123,14 +180,15 @@ pub(super) fn remove(batch: &mut Batch, key: &[u8], before: usize) {
     }
 }
 
-/// Reads everything; every value has all its pieces, no piece is without a value, no audit entry is missing.
-pub(super) fn verify(tree: &Tree, last: u64) -> Result<(), StoreError> {
+/// Reads everything; every value has all its pieces, no piece is without a value, no audit entry is missing, and no version is beyond the
+/// last revision.
+pub(super) fn verify(tree: &Tree, known: Head) -> Result<(), StoreError> {
     let (mut entries, mut expected, mut found) = (0, 0, 0_usize);
     for item in tree {
         let (key, value) = item.map_err(told)?;
         match key.first() {
             Some(&PIECES) => found += 1,
-            Some(&MARK) | None => {}
+            Some(&(MARK | FEED)) | None => {}
             Some(space) => {
                 entries += u64::from(*space == AUDIT);
                 let row = whole(tree, &key, &value)?;
@@ -141,8 +199,11 @@ pub(super) fn verify(tree: &Tree, last: u64) -> Result<(), StoreError> {
     if expected != found {
         return Err(StoreError(format!("{found} pieces of large values, and there should be {expected}")));
     }
-    if entries != last {
+    if entries != known.last_audit {
         return Err(StoreError(crate::sqlite::AUDIT_GAP.into()));
+    }
+    if last_version(tree)? > known.revision {
+        return Err(StoreError(crate::sqlite::VERSION_BEYOND.into()));
     }
     Ok(())
 }
@@ -187,13 +248,15 @@ const TREE: &str = "wardein";
 
 // Spaces beside the tables' numbers. Stored: never used for anything else.
 const MARK: u8 = 0;
+const HEAD: [u8; 2] = [MARK, 1];
 const AUDIT: u8 = 0xe0;
 const PIECES: u8 = 0xe8;
+const FEED: u8 = 0xf4;
 
 const NAME: &[u8] = b"wardein";
 
 /// The format of the tree. A release reads all formats up to its own.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The most bytes of a value in one piece: with its head it stays within the 4 KB that were measured to be safe.
 const PIECE: usize = 4000;

@@ -5,19 +5,23 @@
 //! are never synced, so ours are cut into pieces; a kill while it opens leaves a file that it then stumbles over, so that file
 //! is removed first; and after an error nothing it holds is trusted, so an error is final until the process opens it anew.
 
+mod feed;
 mod layout;
 mod writer;
 
-use std::future::Future;
 use std::path::Path;
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use ::sled::{Db, Tree};
-use wardein_engine::port::{Change, CommitError, Row, Snapshot, Store, StoreError, Table};
+use wardein_port::{
+    Change, Entries, Feed, Head, Peek, Pending, Projection, Projections, Row, RowKey, Scanned, Snapshot,
+    Store, StoreError, Table, Told,
+};
 
 use crate::open::{OpenError, Options};
 use crate::place::{self, Lock, Reserve};
+use crate::pool::Pool;
 use crate::queue::Queue;
 use crate::range::Range;
 use layout::Space;
@@ -26,11 +30,13 @@ use writer::SledWriter;
 /// A store in a directory of sled's.
 #[derive(Debug)]
 pub struct SledStore {
-    // In the order in which they must go: the writer ends, then sled closes, then the lock is let go.
+    // In the order in which they must go: the writer and the readers end, then sled closes, then the lock is let go.
     queue: Queue,
+    pool: Pool,
     shared: Arc<Shared>,
+    projections: Arc<Projections>,
     reserve: Reserve,
-    _lock: Lock,
+    _lock: Arc<Lock>,
 }
 
 /// What readers and the writer share.
@@ -43,10 +49,12 @@ struct Shared {
     _db: Db,
 }
 
-#[derive(Debug)]
+/// How far the group is that was applied last.
+#[derive(Debug, Clone, Copy)]
 struct State {
-    /// The last audit entry that was applied.
-    last: u64,
+    head: Head,
+    /// The revision up to which the feed is truncated.
+    truncated: u64,
 }
 
 impl SledStore {
@@ -59,84 +67,92 @@ impl SledStore {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let failed = |error: &dyn std::fmt::Display| OpenError::failed(path, error);
-        let lock = Lock::acquire(path)?;
+        let lock = Arc::new(Lock::acquire(path)?);
         make_directory(path).map_err(|error| failed(&error))?;
         remove_half_snapshots(path).map_err(|error| failed(&error))?;
         let db = open_database(path, options)?;
         let tree = layout::prepare(path, &db)?;
         let reserve = Reserve::new(path, options.reserve);
-        let last = layout::last_audit(&tree).map_err(|error| failed(&error))?;
-        let shared = Arc::new(Shared { tree, state: RwLock::new(Ok(State { last })), _db: db });
-        let writer = SledWriter::open(path, Arc::clone(&shared), reserve.clone())?;
+        let (head, revisions) = layout::known(&tree).map_err(|error| failed(&error))?;
+        let state = State { head, truncated: revisions.truncated };
+        let shared = Arc::new(Shared { tree, state: RwLock::new(Ok(state)), _db: db });
+        let writer = SledWriter::open(path, Arc::clone(&shared), reserve.clone(), Arc::clone(&lock))?;
         // The names of the files that sled made, and of their directory.
         place::sync_directory(path).map_err(|error| failed(&error))?;
         place::sync_parent(path)?;
-        Ok(Self { queue: Queue::start(path, writer)?, shared, reserve, _lock: lock })
-    }
-
-    /// Whether it would take a change now, and if not, why and what to do: for readiness.
-    pub fn writable(&self) -> Result<(), String> {
-        drop(self.shared.read().map_err(|error| error.0)?);
-        self.reserve.check()
+        let projections = Arc::default();
+        let queue = Queue::start(path, writer, Arc::clone(&projections))?;
+        Ok(Self { queue, pool: Pool::start(path)?, shared, projections, reserve, _lock: lock })
     }
 
     /// Reads everything and checks that it is whole. It takes as long as the store is large.
     pub fn verify(&self) -> Result<(), StoreError> {
-        let state = self.shared.read()?;
-        layout::verify(&self.shared.tree, state.as_ref().map_or(0, |state| state.last))
+        self.shared.read(|tree, state| layout::verify(tree, state.head))
     }
 
-    pub(crate) fn queue(&self) -> &Queue {
-        &self.queue
+    /// Reads on a thread of the pool.
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Tree, State) -> Result<T, StoreError> + Send + 'static,
+    ) -> Pending<'_, Result<T, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.pool.read(move || shared.read(read))
     }
 }
 
 impl Shared {
-    fn read(&self) -> Result<RwLockReadGuard<'_, Result<State, String>>, StoreError> {
-        let guard = self.state.read().map_err(|_| StoreError(PANICKED.into()))?;
-        match &*guard {
-            Ok(_) => Ok(guard),
+    /// Reads while no group is applied.
+    fn read<T>(&self, read: impl FnOnce(&Tree, State) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let state = self.state.read().map_err(|_| StoreError(PANICKED.into()))?;
+        match &*state {
+            Ok(state) => read(&self.tree, *state),
             Err(why) => Err(StoreError(why.clone())),
         }
     }
 }
 
 impl Store for SledStore {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        let _whole = self.shared.read()?;
-        layout::get(&self.shared.tree, Space::Rows(table), key)
+    fn peek(&self, table: Table, key: &[u8]) -> Result<Peek, StoreError> {
+        self.shared.read(|tree, _| layout::get(tree, Space::Rows(table), key)).map(Peek::Found)
     }
 
-    fn scan(
-        &self,
+    fn load<'a>(&'a self, keys: &'a [RowKey]) -> Pending<'a, Result<Vec<Option<Row>>, StoreError>> {
+        Box::pin(async {
+            self.shared.read(|tree, _| {
+                keys.iter().map(|name| layout::get(tree, Space::Rows(name.table), &name.key)).collect()
+            })
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
         table: Table,
-        prefix: &[u8],
-        after: Option<&[u8]>,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+    ) -> Pending<'a, Result<Scanned, StoreError>> {
         let range = Range::new(prefix, after);
         if range.is_empty() {
-            return Ok(Vec::new());
+            return Box::pin(async { Ok(Vec::new()) });
         }
-        let _whole = self.shared.read()?;
-        layout::scan(&self.shared.tree, Space::Rows(table), &range, limit).collect()
+        self.read(move |tree, _| layout::scan(tree, Space::Rows(table), &range, limit).collect())
     }
 
-    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Entries, StoreError>> {
         let range = Range { low: from.to_be_bytes().to_vec(), high: None };
-        let _whole = self.shared.read()?;
-        layout::scan(&self.shared.tree, Space::Audit, &range, limit)
-            .map(|found| {
+        self.read(move |tree, _| {
+            let entries = layout::scan(tree, Space::Audit, &range, limit).map(|found| {
                 let (key, row) = found?;
                 let number =
                     key.try_into().map_err(|_| StoreError("an audit entry's key is damaged".into()))?;
                 Ok((u64::from_be_bytes(number), row.value))
-            })
-            .collect()
+            });
+            entries.collect()
+        })
     }
 
-    fn last_audit(&self) -> Result<u64, StoreError> {
-        Ok(self.shared.read()?.as_ref().map_or(0, |state| state.last))
+    fn head(&self) -> Pending<'_, Result<Head, StoreError>> {
+        Box::pin(async { self.shared.read(|_, state| Ok(state.head)) })
     }
 
     /// sled has no snapshots: one moment could only be held by making all commits wait.
@@ -144,8 +160,21 @@ impl Store for SledStore {
         Ok(None)
     }
 
-    fn commit(&self, change: Change) -> impl Future<Output = Result<(), CommitError>> + Send {
-        self.queue.commit(change)
+    fn feed(&self, after: u64, limit: usize) -> Pending<'_, Result<Feed, StoreError>> {
+        self.read(move |tree, state| feed::read(tree, state.truncated, after, limit))
+    }
+
+    fn follow(&self, projection: &Arc<dyn Projection>) {
+        self.projections.add(projection);
+    }
+
+    fn commit(&self, change: Change, told: Told) {
+        self.queue.commit(change, told);
+    }
+
+    fn writable(&self) -> Result<(), String> {
+        self.shared.read(|_, _| Ok(())).map_err(|error| error.0)?;
+        self.reserve.check()
     }
 }
 
@@ -231,7 +260,7 @@ mod tests {
         drop(SledStore::open(&path).unwrap());
         let half = path.join("snap.0000000000000100.generating");
         std::fs::write(&half, b"half").unwrap();
-        assert_eq!(SledStore::open(&path).unwrap().last_audit(), Ok(0));
+        SledStore::open(&path).unwrap().verify().unwrap();
         assert!(!half.exists());
     }
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::sled::Batch;
-use wardein_engine::port::{Change, Check, CommitError, Expect, StoreError, Write};
+use wardein_port::{Change, Check, CommitError, Expect, Head, Outcome, StoreError, Write};
 
-use super::layout::{self, Space};
-use super::{PANICKED, Shared, State};
+use super::layout::{self, Revisions, Space};
+use super::{PANICKED, Shared, State, feed};
+use crate::age::Age;
 use crate::open::OpenError;
-use crate::place::Reserve;
+use crate::place::{Lock, Reserve};
 use crate::queue::{Fault, Writer};
 
 /// The writer, in its thread. It alone writes, so that what it looks up stays so until it writes.
@@ -22,13 +23,22 @@ pub(super) struct SledWriter {
     /// sled's file, on a handle of ours: sled's own flush ends in `sync_file_range`, which neither flushes the disk's
     /// cache nor commits the file's size (sync_file_range(2), "Warning").
     file: File,
+    age: Age,
+    /// Also here, as the thread may outlive the store.
+    _lock: Arc<Lock>,
 }
 
 impl SledWriter {
-    pub(super) fn open(path: &Path, shared: Arc<Shared>, reserve: Reserve) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        path: &Path,
+        shared: Arc<Shared>,
+        reserve: Reserve,
+        lock: Arc<Lock>,
+    ) -> Result<Self, OpenError> {
         let file = File::open(path.join("db")).map_err(|error| OpenError::failed(path, error))?;
-        let writer = Self { path: path.to_owned(), shared, reserve, file };
-        // The mark of a new store.
+        let age = feed::age(&shared.tree).map_err(|error| OpenError::failed(path, error))?;
+        let writer = Self { path: path.to_owned(), shared, reserve, file, age, _lock: lock };
+        // The mark of a store that is new, or was upgraded.
         writer.sync().map_err(|why| OpenError::failed(path, why))?;
         Ok(writer)
     }
@@ -49,32 +59,59 @@ impl SledWriter {
 }
 
 impl Writer for SledWriter {
-    fn write(&mut self, group: &[Change]) -> Result<Vec<Result<(), CommitError>>, Fault> {
-        let before = match self.shared.read() {
-            Ok(state) => state.as_ref().map_or(0, |state| state.last),
-            Err(StoreError(why)) => return Err(Fault::Unavailable(why)),
-        };
+    fn write(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault> {
+        let state = self.state().map_err(Fault::Unavailable)?;
         self.reserve.check().map_err(Fault::Unavailable)?;
-        let mut plan =
-            Plan { shared: &self.shared, batch: Batch::default(), heads: HashMap::new(), last: before };
+        let mut plan = Plan {
+            shared: &self.shared,
+            batch: Batch::default(),
+            heads: HashMap::new(),
+            head: state.head,
+            age: self.age,
+        };
         let outcomes = match group.iter().map(|change| plan.add(change)).collect() {
             Ok(outcomes) => outcomes,
             Err(StoreError(why)) => return Err(Fault::Unavailable(self.fail(&why))),
         };
-        let Plan { batch, last, .. } = plan;
-        let applied = {
-            let mut state = self.shared.state.write().map_err(|_| Fault::Unavailable(PANICKED.into()))?;
-            let applied = self.shared.tree.apply_batch(batch);
-            if applied.is_ok() {
-                *state = Ok(State { last });
-            }
-            applied
-        };
-        applied
-            .map_err(|error| error.to_string())
+        let Plan { mut batch, head, age, .. } = plan;
+        if head.revision > state.head.revision {
+            let revisions = Revisions { last: head.revision, truncated: state.truncated };
+            layout::put_revisions(&mut batch, revisions);
+        }
+        self.apply(batch, State { head, ..state })
             .and_then(|()| self.sync())
             .map_err(|why| Fault::Unknown(self.fail(&why)))?;
+        self.age = age;
         Ok(outcomes)
+    }
+
+    fn rest(&mut self) {
+        let (Some(before), Ok(state)) = (self.age.due(), self.state()) else { return };
+        let revisions = Revisions { last: state.head.revision, truncated: state.truncated };
+        let mut batch = Batch::default();
+        let truncated = feed::truncate(&self.shared.tree, &mut batch, revisions, before)
+            .map_err(|error| error.0)
+            .and_then(|(after, oldest)| {
+                // The removal need not be durable by itself: it comes to disk before the next group does.
+                self.apply(batch, State { truncated: after.truncated, ..state }).map(|()| oldest)
+            });
+        match truncated {
+            Ok(oldest) => self.age.truncated(oldest),
+            Err(why) => drop(self.fail(&why)),
+        }
+    }
+}
+
+impl SledWriter {
+    fn state(&self) -> Result<State, String> {
+        self.shared.read(|_, state| Ok(state)).map_err(|error| error.0)
+    }
+
+    fn apply(&self, batch: Batch, after: State) -> Result<(), String> {
+        let mut state = self.shared.state.write().map_err(|_| PANICKED)?;
+        self.shared.tree.apply_batch(batch).map_err(|error| error.to_string())?;
+        *state = Ok(after);
+        Ok(())
     }
 }
 
@@ -84,12 +121,16 @@ struct Plan<'a> {
     batch: Batch,
     /// What the group has made of rows, ahead of the tree: version and length.
     heads: HashMap<Vec<u8>, Option<(u64, usize)>>,
-    last: u64,
+    head: Head,
+    age: Age,
 }
 
 impl Plan<'_> {
     /// Adds a change, or nothing of it where a row is not as expected.
-    fn add(&mut self, change: &Change) -> Result<Result<(), CommitError>, StoreError> {
+    fn add(&mut self, change: &Change) -> Result<Outcome, StoreError> {
+        if change.is_empty() {
+            return Ok(Ok(self.head.revision));
+        }
         for Check { table, key, version } in &change.checks {
             let head = self.head(&Space::Rows(*table).key(key))?;
             if head.is_none_or(|(found, _)| found != *version) {
@@ -109,12 +150,13 @@ impl Plan<'_> {
             }
             found.push((key, head));
         }
+        let revision = self.head.revision + 1;
         for (Write { value, .. }, (key, head)) in change.writes.iter().zip(found) {
-            let (version, length) = head.unwrap_or((0, 0));
+            let length = head.map_or(0, |(_, length)| length);
             let after = match value {
                 Some(value) => {
-                    layout::put(&mut self.batch, &key, version + 1, value, length);
-                    Some((version + 1, value.len()))
+                    layout::put(&mut self.batch, &key, revision, value, length);
+                    Some((revision, value.len()))
                 }
                 None => {
                     layout::remove(&mut self.batch, &key, length);
@@ -124,11 +166,14 @@ impl Plan<'_> {
             self.heads.insert(key, after);
         }
         for entry in &change.audit {
-            self.last += 1;
-            let key = Space::Audit.key(&self.last.to_be_bytes());
+            self.head.last_audit += 1;
+            let key = Space::Audit.key(&self.head.last_audit.to_be_bytes());
             layout::put(&mut self.batch, &key, 1, entry, 0);
         }
-        Ok(Ok(()))
+        self.head.revision = revision;
+        self.age.pass(change.at_ms);
+        feed::add(&mut self.batch, revision, &change.writes, &mut self.age);
+        Ok(Ok(revision))
     }
 
     /// Version and length of a row, as the group so far has made it.

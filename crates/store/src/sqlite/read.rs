@@ -1,8 +1,9 @@
 //! What is asked of a connection that reads.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row as Record, params};
-use wardein_engine::port::{Row, Table};
+use wardein_port::{Entries, Head, Row, Scanned, StoreError, Table};
 
+use super::{AUDIT_GAP, VERSION_BEYOND};
 use crate::range::Range;
 
 /// The row at `key`.
@@ -12,12 +13,7 @@ pub(super) fn get(connection: &Connection, table: Table, key: &[u8]) -> Result<O
 }
 
 /// The rows of a range, at most `limit`.
-pub(super) fn scan(
-    connection: &Connection,
-    table: Table,
-    range: &Range,
-    limit: usize,
-) -> Result<Vec<(Vec<u8>, Row)>> {
+pub(super) fn scan(connection: &Connection, table: Table, range: &Range, limit: usize) -> Result<Scanned> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let keyed = |record: &Record<'_>| Ok((record.get(0)?, row(record, 1)?));
     match &range.high {
@@ -37,7 +33,7 @@ pub(super) fn scan(
 }
 
 /// At most `limit` audit entries from number `from` on.
-pub(super) fn audit(connection: &Connection, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>> {
+pub(super) fn audit(connection: &Connection, from: u64, limit: usize) -> Result<Entries> {
     let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection
@@ -46,10 +42,30 @@ pub(super) fn audit(connection: &Connection, from: u64, limit: usize) -> Result<
         .collect()
 }
 
-/// The number of the last audit entry, 0 where there is none.
-pub(super) fn last_audit(connection: &Connection) -> Result<u64> {
-    let mut last = connection.prepare_cached("SELECT max(seq) FROM audit")?;
-    Ok(last.query_row((), |record| record.get::<_, Option<i64>>(0))?.unwrap_or(0).cast_unsigned())
+/// How far the store is.
+pub(super) fn head(connection: &Connection) -> Result<Head> {
+    let mut head =
+        connection.prepare_cached("SELECT revision, (SELECT coalesce(max(seq), 0) FROM audit) FROM head")?;
+    head.query_row((), |record| {
+        let number = |at| record.get(at).map(i64::cast_unsigned);
+        Ok(Head { revision: number(0)?, last_audit: number(1)? })
+    })
+}
+
+/// Reads everything, in one moment. The inner error names the damage.
+pub(super) fn verify(connection: &Connection) -> Result<std::result::Result<(), StoreError>> {
+    let moment = connection.unchecked_transaction()?;
+    let told: String = moment.query_row("PRAGMA integrity_check(1)", (), |record| record.get(0))?;
+    let entries: i64 = moment.query_row("SELECT count(*) FROM audit", (), |record| record.get(0))?;
+    let version: i64 =
+        moment.query_row("SELECT coalesce(max(version), 0) FROM rows", (), |record| record.get(0))?;
+    let head = head(&moment)?;
+    Ok(match () {
+        () if told != "ok" => Err(StoreError(told)),
+        () if entries.cast_unsigned() != head.last_audit => Err(StoreError(AUDIT_GAP.into())),
+        () if version.cast_unsigned() > head.revision => Err(StoreError(VERSION_BEYOND.into())),
+        () => Ok(()),
+    })
 }
 
 fn row(record: &Record<'_>, at: usize) -> Result<Row> {

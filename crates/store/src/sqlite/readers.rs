@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicI32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use wardein_engine::port::StoreError;
+use wardein_port::StoreError;
 
 use super::schema;
 use super::snapshot::SqliteSnapshot;

@@ -25,9 +25,10 @@ pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
             .open(path)
             .map_err(|e| failed(&e))?;
     }
-    let found = inspect(path)?;
-    if found == Found::Nothing {
-        create(path)?;
+    match inspect(path)? {
+        Found::Nothing => create(path)?,
+        Found::First => upgrade(path).map_err(|error| failed(&error))?,
+        Found::Store => {}
     }
     // Also where it was there before: the process that made it may have died before it came here.
     place::sync_parent(path)
@@ -48,9 +49,10 @@ pub(super) fn reader(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, cache)
 }
 
-#[derive(PartialEq, Eq)]
 enum Found {
     Nothing,
+    /// A store of the first format.
+    First,
     Store,
 }
 
@@ -81,6 +83,7 @@ fn inspect(path: &Path) -> Result<Found, OpenError> {
     match (application, format) {
         (0, 0) if empty => Ok(Found::Nothing),
         (APPLICATION, FORMAT) => Ok(Found::Store),
+        (APPLICATION, 1) => Ok(Found::First),
         (APPLICATION, found) if found > FORMAT => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT })
         }
@@ -103,6 +106,8 @@ fn create(path: &Path) -> Result<(), OpenError> {
         // Marks and tables in one transaction: half of it is never seen.
         let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         all.execute_batch(TABLES)?;
+        all.execute_batch(HEAD_AND_FEED)?;
+        all.execute("INSERT INTO head (revision, truncated) VALUES (0, 0)", ())?;
         all.pragma_update(None, "application_id", APPLICATION)?;
         all.pragma_update(None, "user_version", FORMAT)?;
         all.commit()?;
@@ -119,6 +124,21 @@ fn create(path: &Path) -> Result<(), OpenError> {
         }
         Err(error) => Err(OpenError::failed(path, error)),
     }
+}
+
+/// Makes a store of the first format, which counted each row's versions by itself and had no feed, one of the second: revisions begin
+/// behind all versions that exist, and the feed behind that.
+fn upgrade(path: &Path) -> rusqlite::Result<()> {
+    let mut connection = writer(path, 1 << 20)?;
+    // One transaction: a crash leaves the first format or the second.
+    let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    all.execute_batch(HEAD_AND_FEED)?;
+    all.execute(
+        "INSERT INTO head (revision, truncated) SELECT last, last FROM (SELECT coalesce(max(version), 0) AS last FROM rows)",
+        (),
+    )?;
+    all.pragma_update(None, "user_version", FORMAT)?;
+    all.commit()
 }
 
 fn connect(path: &Path, mode: OpenFlags, cache: u64) -> rusqlite::Result<Connection> {
@@ -147,11 +167,23 @@ const TABLES: &str = "
     CREATE TABLE audit (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
 ";
 
+/// `head` has one row: the last revision, and the one up to which the feed is truncated. `feed` has the names of rows that commits
+/// wrote to tables that authorize, in their order, with the time by which it is truncated.
+const HEAD_AND_FEED: &str = "
+    CREATE TABLE head (
+        id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, truncated INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE feed (
+        revision INTEGER NOT NULL, n INTEGER NOT NULL, tbl INTEGER NOT NULL, key BLOB NOT NULL, at_ms INTEGER NOT NULL,
+        PRIMARY KEY (revision, n)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// "WARD", in the file's header (sqlite.org/fileformat.html#application_id).
 const APPLICATION: i32 = 0x5741_5244;
 
 /// The format of the tables. A release reads all formats up to its own.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What stays of the write-ahead log's file, however long it was: twice what it comes to by default before it is copied.
 const LOG_BYTES: u32 = 512 << 20;

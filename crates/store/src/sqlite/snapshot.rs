@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rusqlite::Connection;
-use wardein_engine::port::{Row, Snapshot, StoreError, Table};
+use wardein_port::{Entries, Scanned, Snapshot, StoreError, Table};
 
 use super::{read, schema};
 use crate::range::Range;
@@ -28,7 +28,7 @@ impl SqliteSnapshot {
         let snapshot = Self { path, connection, log };
         // The moment is that of the first read, not of BEGIN (sqlite.org/lang_transaction.html).
         let begun = snapshot.connection.execute_batch("BEGIN DEFERRED");
-        begun.and_then(|()| read::last_audit(&snapshot.connection)).map_err(|error| snapshot.told(&error))?;
+        begun.and_then(|()| read::head(&snapshot.connection)).map_err(|error| snapshot.told(&error))?;
         Ok(snapshot)
     }
 
@@ -38,17 +38,12 @@ impl SqliteSnapshot {
 }
 
 impl Snapshot for SqliteSnapshot {
-    fn scan(
-        &self,
-        table: Table,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Scanned, StoreError> {
         let range = Range::new(b"", after);
         read::scan(&self.connection, table, &range, limit).map_err(|error| self.told(&error))
     }
 
-    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    fn audit(&self, from: u64, limit: usize) -> Result<Entries, StoreError> {
         read::audit(&self.connection, from, limit).map_err(|error| self.told(&error))
     }
 

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
-use wardein_engine::port::{Change, Check, CommitError, Expect, Table, Write};
+use wardein_port::{Change, Check, CommitError, Expect, Feed, Head, Outcome, Projections, Table, Write};
 
 use super::copier::{self, Bulk, Copier};
-use super::{Down, read, schema};
+use super::{Down, feed, read, schema};
+use crate::age::Age;
 use crate::open::{OpenError, Options};
-use crate::place::Reserve;
-use crate::queue::{Fault, Writer};
+use crate::place::{Lock, Reserve};
+use crate::queue::{self, Fault, Writer};
 
 /// The writing connection, in its thread.
 pub(super) struct SqliteWriter {
@@ -21,17 +22,27 @@ pub(super) struct SqliteWriter {
     reserve: Reserve,
     /// None from a failure until it was opened again and found whole.
     connection: Option<Connection>,
-    down: Arc<Down>,
+    shared: Shared,
     tried: Instant,
-    /// The last audit entry that is durable.
-    last: u64,
-    /// How many pages the write-ahead log has.
-    log: Arc<AtomicI32>,
-    /// At how many it is copied into the file.
+    /// How far the store is durable, and projected.
+    head: Head,
+    age: Age,
+    /// At how many pages the write-ahead log is copied into the file.
     limit: i32,
     /// The same, as far as a snapshot that is held allows.
     full: i32,
     copier: Copier,
+    /// Also here, as the thread may outlive the store.
+    _lock: Arc<Lock>,
+}
+
+/// What the writer shares with the store.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) down: Arc<Down>,
+    /// How many pages the write-ahead log has.
+    pub(super) log: Arc<AtomicI32>,
+    pub(super) projections: Arc<Projections>,
 }
 
 impl SqliteWriter {
@@ -39,8 +50,8 @@ impl SqliteWriter {
         path: &Path,
         options: &Options,
         reserve: Reserve,
-        down: Arc<Down>,
-        log: Arc<AtomicI32>,
+        shared: Shared,
+        lock: Arc<Lock>,
     ) -> Result<Self, OpenError> {
         let limit = i32::try_from(options.log / u64::from(schema::PAGE)).unwrap_or(i32::MAX);
         let mut writer = Self {
@@ -48,61 +59,80 @@ impl SqliteWriter {
             cache: options.cache,
             reserve,
             connection: None,
-            down,
+            shared,
             tried: Instant::now(),
-            last: 0,
-            log,
+            head: Head::default(),
+            age: Age::default(),
             limit,
             full: limit,
             copier: Copier::new(path),
+            _lock: lock,
         };
-        writer.connect().map_err(|error| OpenError::failed(path, error))?;
+        let connection = writer.connect().map_err(|error| OpenError::failed(path, error))?;
+        let known = read::head(&connection).and_then(|head| Ok((head, feed::age(&connection)?)));
+        (writer.head, writer.age) = known.map_err(|error| OpenError::failed(path, error))?;
+        writer.connection = Some(connection);
         Ok(writer)
     }
 
-    fn connect(&mut self) -> rusqlite::Result<()> {
+    fn connect(&self) -> rusqlite::Result<Connection> {
         let mut connection = schema::writer(&self.path, self.cache)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // In place of SQLite's own checkpoint inside of the commit, while callers wait.
-        let log = Arc::clone(&self.log);
+        let log = Arc::clone(&self.shared.log);
+        #[cfg(test)]
+        let down = Arc::clone(&self.shared.down);
         connection.wal_hook(Some(move |_: &mut _, pages| {
             log.store(pages, Ordering::Relaxed);
+            #[cfg(test)]
+            down.fail_if_asked()?;
             Ok(())
         }))?;
-        self.last = read::last_audit(&connection)?;
-        self.connection = Some(connection);
-        Ok(())
+        Ok(connection)
     }
 
     /// Opens the file again after a failure, and goes on only if everything acknowledged is there and a write comes
     /// through to the disk.
     fn recover(&mut self) -> Result<(), String> {
         if self.tried.elapsed() < PAUSE {
-            return Err(self.down.why().unwrap_or_default());
+            return Err(self.shared.down.why().unwrap_or_default());
         }
         self.tried = Instant::now();
-        let acknowledged = self.last;
         let told = |error: rusqlite::Error| error.to_string();
-        self.connect().map_err(told)?;
-        let found = self.last;
-        self.last = acknowledged.max(found);
-        if found < acknowledged {
-            return Err(format!(
-                "audit entry {acknowledged} was acknowledged, and the last one found is {found}"
-            ));
+        let connection = self.connect().map_err(told)?;
+        let (found, acknowledged) = (read::head(&connection).map_err(told)?, self.head);
+        if found.revision < acknowledged.revision || found.last_audit < acknowledged.last_audit {
+            return Err(format!("{acknowledged:?} was acknowledged, and {found:?} is what is found"));
         }
-        let connection = self.connection.as_ref().ok_or("not open")?;
         // Writing the header over what a failed commit may have left of itself in the log also decides that it never
         // happened: the log's checksums are chained, and do not continue behind a frame that was replaced.
         let format: u32 =
             connection.pragma_query_value(None, "user_version", |record| record.get(0)).map_err(told)?;
-        connection.pragma_update(None, "user_version", format).map_err(told)
+        connection.pragma_update(None, "user_version", format).map_err(told)?;
+        // From here on it is known, and durable, which of the commits that were answered as unknown were applied.
+        self.shared.projections.recovered();
+        let mut projected = acknowledged.revision;
+        loop {
+            let commits = match feed::read(&connection, projected, FEED_PAGE).map_err(told)? {
+                Feed::Since(commits) => commits,
+                // Only this writer truncates it, and only what was projected.
+                Feed::Truncated { up_to } => return Err(format!("the feed is truncated up to {up_to}")),
+            };
+            let Some(last) = commits.last() else { break };
+            projected = last.revision;
+            queue::project(commits.iter(), &self.shared.projections);
+        }
+        self.age = feed::age(&connection).map_err(told)?;
+        self.head = found;
+        self.connection = Some(connection);
+        Ok(())
     }
 
     fn fail(&mut self, error: &rusqlite::Error, committing: bool) -> Fault {
         self.connection = None;
         self.tried = Instant::now();
         let why = format!("{}: {error}; it is being opened again", self.path.display());
-        self.down.set(Some(why.clone()));
+        self.shared.down.set(Some(why.clone()));
         // A full disk is noticed before the frame that would commit is written. Any other failure of a commit may have
         // left that frame.
         match error.sqlite_error_code() {
@@ -114,24 +144,24 @@ impl SqliteWriter {
 }
 
 impl Writer for SqliteWriter {
-    fn write(&mut self, group: &[Change]) -> Result<Vec<Result<(), CommitError>>, Fault> {
-        if self.connection.is_none() || self.down.why().is_some() {
+    fn write(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault> {
+        if self.connection.is_none() || self.shared.down.why().is_some() {
             if let Err(why) = self.recover() {
                 self.connection = None;
-                self.down.set(Some(why.clone()));
+                self.shared.down.set(Some(why.clone()));
                 return Err(Fault::Unavailable(why));
             }
-            self.down.set(None);
+            self.shared.down.set(None);
         }
         self.reserve.check().map_err(Fault::Unavailable)?;
         let Some(connection) = &self.connection else {
             return Err(Fault::Unavailable("not open".into()));
         };
-        let mut last = self.last;
-        match apply_group(connection, group, &mut last) {
+        let (mut head, mut age) = (self.head, self.age);
+        match apply_group(connection, group, &mut head, &mut age) {
             Ok(outcomes) => match run(connection, "COMMIT") {
                 Ok(()) => {
-                    self.last = last;
+                    (self.head, self.age) = (head, age);
                     Ok(outcomes)
                 }
                 Err(error) => Err(self.fail(&error, true)),
@@ -142,39 +172,63 @@ impl Writer for SqliteWriter {
     }
 
     fn rest(&mut self) {
-        if self.log.load(Ordering::Relaxed) < self.full || self.copier.poll() == Bulk::UnderWay {
-            return;
+        if let Err(error) = self.copy_log().and_then(|()| self.truncate_feed()) {
+            // Nothing is lost; but what else would fail is better found out before the next group.
+            self.fail(&error, false);
         }
-        let Some(connection) = &self.connection else { return };
+    }
+}
+
+impl SqliteWriter {
+    fn copy_log(&mut self) -> rusqlite::Result<()> {
+        let log = &self.shared.log;
+        if log.load(Ordering::Relaxed) < self.full || self.copier.poll() == Bulk::UnderWay {
+            return Ok(());
+        }
+        let Some(connection) = &self.connection else { return Ok(()) };
         self.full = self.limit;
-        match copier::checkpoint(connection) {
+        let copied = copier::checkpoint(connection);
+        match copied {
             // A snapshot is held: the log goes on from here.
             Ok((pages, copied)) if copied < pages => {
-                self.log.store(pages, Ordering::Relaxed);
+                log.store(pages, Ordering::Relaxed);
                 self.full = pages.saturating_add(self.limit);
             }
-            Ok(_) => self.log.store(0, Ordering::Relaxed),
-            Err(error) => {
-                self.log.store(0, Ordering::Relaxed);
-                // Nothing is lost, the log has it all; but what else would fail is better found out before the next group.
-                self.fail(&error, false);
-            }
+            _ => log.store(0, Ordering::Relaxed),
         }
+        copied.map(|_| ())
+    }
+
+    fn truncate_feed(&mut self) -> rusqlite::Result<()> {
+        let (Some(before), Some(connection)) = (self.age.due(), &self.connection) else { return Ok(()) };
+        run(connection, "BEGIN IMMEDIATE")?;
+        let oldest = feed::truncate(connection, before)?;
+        run(connection, "COMMIT")?;
+        self.age.truncated(oldest);
+        Ok(())
     }
 }
 
 fn apply_group(
     connection: &Connection,
     group: &[Change],
-    last: &mut u64,
-) -> rusqlite::Result<Vec<Result<(), CommitError>>> {
+    head: &mut Head,
+    age: &mut Age,
+) -> rusqlite::Result<Vec<Outcome>> {
     run(connection, "BEGIN IMMEDIATE")?;
+    let before = head.revision;
     let mut statements = Statements::prepared(connection)?;
-    group.iter().map(|change| statements.apply(change, last)).collect()
+    let outcomes =
+        group.iter().map(|change| statements.apply(change, head, age)).collect::<rusqlite::Result<_>>()?;
+    if head.revision > before {
+        connection.prepare_cached("UPDATE head SET revision = ?1")?.execute([head.revision.cast_signed()])?;
+    }
+    Ok(outcomes)
 }
 
 /// What a group is written with; looked up once for all of its changes.
 struct Statements<'c> {
+    connection: &'c Connection,
     version: CachedStatement<'c>,
     insert: CachedStatement<'c>,
     update: CachedStatement<'c>,
@@ -185,12 +239,13 @@ struct Statements<'c> {
 impl<'c> Statements<'c> {
     fn prepared(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
+            connection,
             version: connection.prepare_cached("SELECT version FROM rows WHERE tbl = ?1 AND key = ?2")?,
             insert: connection.prepare_cached(
-                "INSERT INTO rows (version, tbl, key, value) VALUES (1, ?1, ?2, ?3) ON CONFLICT (tbl, key) DO NOTHING",
+                "INSERT INTO rows (version, tbl, key, value) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tbl, key) DO NOTHING",
             )?,
             update: connection.prepare_cached(
-                "UPDATE rows SET version = version + 1, value = ?4 WHERE tbl = ?1 AND key = ?2 AND version = ?3",
+                "UPDATE rows SET version = ?1, value = ?4 WHERE tbl = ?2 AND key = ?3 AND version = ?5",
             )?,
             delete: connection.prepare_cached("DELETE FROM rows WHERE tbl = ?1 AND key = ?2 AND version = ?3")?,
             audit: connection.prepare_cached("INSERT INTO audit (seq, entry) VALUES (?1, ?2)")?,
@@ -198,36 +253,42 @@ impl<'c> Statements<'c> {
     }
 
     /// Applies one change, or nothing of it where a row is not as expected. What was applied before it in the group counts.
-    fn apply(&mut self, change: &Change, last: &mut u64) -> rusqlite::Result<Result<(), CommitError>> {
-        let conflict =
-            |write: &Write| Ok(Err(CommitError::Conflict { table: write.table, key: write.key.clone() }));
+    fn apply(&mut self, change: &Change, head: &mut Head, age: &mut Age) -> rusqlite::Result<Outcome> {
+        let conflict = |table: Table, key: &[u8]| Ok(Err(CommitError::Conflict { table, key: key.to_vec() }));
+        if change.is_empty() {
+            return Ok(Ok(head.revision));
+        }
         for Check { table, key, version } in &change.checks {
             if !self.holds(*table, key, Expect::Version(*version))? {
-                return Ok(Err(CommitError::Conflict { table: *table, key: key.clone() }));
+                return conflict(*table, key);
             }
         }
-        // Look before writing, so that nothing has to be taken back: a savepoint would copy every page. A row that stands
+        // Look before writing, so that nothing has to be taken back: a savepoint would copy every page. A row that is written
         // alone is looked at by its own statement.
         if change.writes.len() > 1 {
             for write in &change.writes {
                 if !self.holds(write.table, &write.key, write.expect)? {
-                    return conflict(write);
+                    return conflict(write.table, &write.key);
                 }
             }
         }
+        let revision = head.revision + 1;
         for write in &change.writes {
-            if !self.put(write)? {
+            if !self.put(write, revision)? {
                 if change.writes.len() == 1 {
-                    return conflict(write);
+                    return conflict(write.table, &write.key);
                 }
                 return Err(rusqlite::Error::StatementChangedRows(0));
             }
         }
         for entry in &change.audit {
-            self.audit.execute(params![(*last + 1).cast_signed(), entry])?;
-            *last += 1;
+            head.last_audit += 1;
+            self.audit.execute(params![head.last_audit.cast_signed(), entry])?;
         }
-        Ok(Ok(()))
+        head.revision = revision;
+        age.pass(change.at_ms);
+        feed::add(self.connection, revision, &change.writes, age)?;
+        Ok(Ok(revision))
     }
 
     /// Whether the row is as it is expected to be.
@@ -241,14 +302,14 @@ impl<'c> Statements<'c> {
     }
 
     /// Writes the row if it is as the write expects; tells whether it was.
-    fn put(&mut self, write: &Write) -> rusqlite::Result<bool> {
+    fn put(&mut self, write: &Write, revision: u64) -> rusqlite::Result<bool> {
         let Write { table, key, expect, value } = write;
-        let (of, table) = (*table, *table as u8);
+        let (of, table, revision) = (*table, *table as u8, revision.cast_signed());
         let changed = match (expect, value) {
             (Expect::Absent, None) => return self.holds(of, key, *expect),
-            (Expect::Absent, Some(value)) => self.insert.execute(params![table, key, value])?,
+            (Expect::Absent, Some(value)) => self.insert.execute(params![revision, table, key, value])?,
             (Expect::Version(version), Some(value)) => {
-                self.update.execute(params![table, key, version.cast_signed(), value])?
+                self.update.execute(params![revision, table, key, value, version.cast_signed()])?
             }
             (Expect::Version(version), None) => {
                 self.delete.execute(params![table, key, version.cast_signed()])?
@@ -264,3 +325,9 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 /// Between two attempts at recovery.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Room for all that the writer prepares.
+const STATEMENTS: usize = 32;
+
+/// Commits of the feed that are read at once after a failure.
+const FEED_PAGE: usize = 256;

@@ -1,11 +1,10 @@
 //! What lasts: the audit log, large values, reopenings.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use wardein_engine::port::{Change, Expect, MAX_VALUE, Row, Store};
+use wardein_port::{Change, Expect, MAX_VALUE, Row};
 
-use super::{Fixture, T, at_once, block_on, commit_of, delete, put, row};
+use super::{Fixture, T, at_once, audit, commit_of, delete, done, last_audit, put, read, row, scan};
 
 /// Audit numbers start at 1 and go on without gaps, over reopenings.
 pub fn audit_has_no_gaps(fixture: &impl Fixture) {
@@ -16,29 +15,29 @@ pub fn audit_has_no_gaps(fixture: &impl Fixture) {
         let several: Vec<_> = (0..n % 4).map(|k| entry(n * 10 + k)).collect();
         expected.extend(several.iter().cloned());
         let change = Change { audit: several, ..Change::default() };
-        block_on(store.commit(change)).unwrap();
-        assert_eq!(store.last_audit(), Ok(expected.len() as u64));
+        done(&store, change).unwrap();
+        assert_eq!(last_audit(&store), expected.len() as u64);
         if n % 10 == 9 {
             drop(store);
             store = fixture.open();
-            assert_eq!(store.last_audit(), Ok(expected.len() as u64), "over a reopening");
+            assert_eq!(last_audit(&store), expected.len() as u64, "over a reopening");
         }
     }
     let expected: Vec<_> = (1..).zip(expected).collect();
-    assert_eq!(store.audit(1, usize::MAX), Ok(expected.clone()));
-    assert_eq!(store.audit(0, usize::MAX), Ok(expected.clone()));
-    assert_eq!(store.audit(5, 3), Ok(expected[4..7].to_vec()));
-    assert_eq!(store.audit(5, 0), Ok(vec![]));
+    assert_eq!(audit(&store, 1, usize::MAX), expected.clone());
+    assert_eq!(audit(&store, 0, usize::MAX), expected.clone());
+    assert_eq!(audit(&store, 5, 3), expected[4..7].to_vec());
+    assert_eq!(audit(&store, 5, 0), vec![]);
     let last = expected.len() as u64;
-    assert_eq!(store.audit(last, 9), Ok(expected[expected.len() - 1..].to_vec()));
-    assert_eq!(store.audit(last + 1, 9), Ok(vec![]));
-    assert_eq!(store.audit(u64::MAX, 9), Ok(vec![]));
+    assert_eq!(audit(&store, last, 9), expected[expected.len() - 1..].to_vec());
+    assert_eq!(audit(&store, last + 1, 9), vec![]);
+    assert_eq!(audit(&store, u64::MAX, 9), vec![]);
 }
 
 /// Refused changes leave no gaps, and the entries of one change follow each other.
 pub fn audit_has_no_gaps_across_groups(fixture: &impl Fixture) {
     for round in 0..3_u64 {
-        let store = Arc::new(fixture.open());
+        let store = fixture.open();
         let outcomes = at_once(600, |n| {
             let mut change = Change::default();
             // One in five is refused, and must leave no hole.
@@ -50,8 +49,8 @@ pub fn audit_has_no_gaps_across_groups(fixture: &impl Fixture) {
         let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
         assert_eq!(applied, 480 + u64::from(round == 0));
         let before = 2 * (480 * round + u64::from(round > 0));
-        assert_eq!(store.last_audit(), Ok(before + 2 * applied));
-        let entries = store.audit(before + 1, usize::MAX).unwrap();
+        assert_eq!(last_audit(&store), before + 2 * applied);
+        let entries = audit(&store, before + 1, usize::MAX);
         assert_eq!(entries.len() as u64, 2 * applied);
         for (pair, at) in entries.chunks(2).zip((before + 1..).step_by(2)) {
             assert_eq!((pair[0].0, pair[1].0), (at, at + 1));
@@ -70,26 +69,27 @@ pub fn large_values(fixture: &impl Fixture) {
     for size in sizes {
         put(&store, T, &size.to_be_bytes(), Expect::Absent, &value(1, size)).unwrap();
     }
+    let version_of = |store, key: usize| read(store, T, &key.to_be_bytes()).unwrap().unwrap().version;
     // Grow and shrink: what is left of a longer value must not show.
-    let mut version = 1;
+    let mut version = version_of(&store, 0);
     for size in sizes.into_iter().rev().chain(sizes) {
         let other = sizes[(size * 7) % sizes.len()];
-        put(&store, T, &0_usize.to_be_bytes(), Expect::Version(version), &value(2, other)).unwrap();
-        version += 1;
-        assert_eq!(store.get(T, &0_usize.to_be_bytes()), row(version, &value(2, other)));
+        version = put(&store, T, &0_usize.to_be_bytes(), Expect::Version(version), &value(2, other)).unwrap();
+        assert_eq!(read(&store, T, &0_usize.to_be_bytes()), row(version, &value(2, other)));
     }
-    delete(&store, &MAX_VALUE.to_be_bytes(), Expect::Version(1)).unwrap();
+    let version = version_of(&store, MAX_VALUE);
+    delete(&store, &MAX_VALUE.to_be_bytes(), Expect::Version(version)).unwrap();
     put(&store, T, &MAX_VALUE.to_be_bytes(), Expect::Absent, b"small").unwrap();
     let change = Change { audit: sizes.map(|size| value(3, size)).to_vec(), ..Change::default() };
-    block_on(store.commit(change)).unwrap();
+    done(&store, change).unwrap();
     for _ in 0..2 {
-        let rows: BTreeMap<_, _> = store.scan(T, b"", None, 100).unwrap().into_iter().collect();
+        let rows: BTreeMap<_, _> = scan(&store, T, b"", 100).into_iter().collect();
         assert_eq!(rows.len(), sizes.len());
         for size in &sizes[1..sizes.len() - 1] {
-            assert_eq!(rows[&size.to_be_bytes().to_vec()], Row { version: 1, value: value(1, *size) });
+            assert_eq!(rows[&size.to_be_bytes().to_vec()].value, value(1, *size));
         }
         assert_eq!(rows[&MAX_VALUE.to_be_bytes().to_vec()].value, b"small");
-        let entries = store.audit(1, 100).unwrap();
+        let entries = audit(&store, 1, 100);
         assert!(entries.iter().zip(sizes).all(|((_, entry), size)| *entry == value(3, size)));
         drop(store);
         store = fixture.open();
@@ -105,20 +105,25 @@ pub fn everything_survives_reopening(fixture: &impl Fixture) {
             let mut change = Change::default();
             match round {
                 1 => change.insert(T, key, [round, n].map(u64::to_be_bytes).concat()),
-                _ => change.update(T, key, round - 1, [round, n].map(u64::to_be_bytes).concat()),
+                _ => {
+                    change.update(T, key, (round - 2) * 20 + n + 1, [round, n].map(u64::to_be_bytes).concat())
+                }
             }
             change.audit.push([round, n].map(u64::to_be_bytes).concat());
-            block_on(store.commit(change)).unwrap();
+            done(&store, change).unwrap();
         }
         drop(store);
         let store = fixture.open();
-        let rows = store.scan(T, b"", None, 100).unwrap();
+        let rows = scan(&store, T, b"", 100);
         assert_eq!(rows.len(), 20);
         for (n, (key, found)) in (0_u64..).zip(rows) {
             assert_eq!(key, n.to_be_bytes());
-            assert_eq!(found, Row { version: round, value: [round, n].map(u64::to_be_bytes).concat() });
+            assert_eq!(
+                found,
+                Row { version: (round - 1) * 20 + n + 1, value: [round, n].map(u64::to_be_bytes).concat() }
+            );
         }
-        let entries = store.audit(1, 1000).unwrap();
+        let entries = audit(&store, 1, 1000);
         assert_eq!(entries.len() as u64, 20 * round);
         for (n, (seq, entry)) in (0_u64..).zip(entries) {
             assert_eq!((seq, entry), (n + 1, [n / 20 + 1, n % 20].map(u64::to_be_bytes).concat()));

@@ -1,8 +1,8 @@
 //! What scans give.
 
-use wardein_engine::port::{Change, Expect, MAX_KEY, Store};
+use wardein_port::{Change, Expect, MAX_KEY};
 
-use super::{Fixture, NONE, T, block_on, keys, put};
+use super::{Fixture, NONE, T, block_on, done, keys, put, scan};
 
 /// Scans give what the plain reading of the contract gives, for every prefix, start and limit.
 pub fn scans_in_byte_order(fixture: &impl Fixture) {
@@ -32,9 +32,9 @@ pub fn scans_in_byte_order(fixture: &impl Fixture) {
         put(&store, T, key, Expect::Absent, key).unwrap();
     }
     all.sort();
-    let rows = store.scan(T, b"", None, usize::MAX).unwrap();
+    let rows = scan(&store, T, b"", usize::MAX);
     assert_eq!(rows.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), all);
-    assert!(rows.iter().all(|(key, row)| row.value == *key && row.version == 1));
+    assert!(rows.iter().all(|(key, row)| row.value == *key));
 
     // Each prefix, `after` and limit, against the plain reading of the contract.
     let mut points = all.clone();
@@ -83,10 +83,10 @@ pub fn scans_page_by_page(fixture: &impl Fixture) {
     for n in 0..1000_u16 {
         change.insert(T, [b"p", &n.to_be_bytes()[..]].concat(), n.to_be_bytes().to_vec());
     }
-    block_on(store.commit(change)).unwrap();
+    done(&store, change).unwrap();
     let (mut seen, mut after) = (Vec::new(), None::<Vec<u8>>);
     loop {
-        let page = store.scan(T, b"p", after.as_deref(), 37).unwrap();
+        let page = block_on(store.scan(T, b"p", after.as_deref(), 37)).unwrap();
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
         seen.extend(page.into_iter().map(|(_, row)| u16::from_be_bytes([row.value[0], row.value[1]])));

@@ -1,18 +1,22 @@
 //! What holds when many write and read at once.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use wardein_engine::port::{Change, CommitError, Expect, Store, Table};
+use wardein_port::{Change, CommitError, Expect, Feed, Head, Table};
 
-use super::{Fixture, T, at_once, block_on, commit_of, conflict, on_threads, put, row};
+use super::{
+    Fixture, T, at_once, audit, block_on, commit, commit_of, conflict, done, get, last_audit, on_threads,
+    put, read, row, scan,
+};
 
 /// Changes that are handed in together succeed and fail each for itself.
 pub fn a_conflict_refuses_only_its_change(fixture: &impl Fixture) {
-    let store = Arc::new(fixture.open());
-    put(&*store, T, b"there", Expect::Absent, b"").unwrap();
+    let store = fixture.open();
+    put(&store, T, b"there", Expect::Absent, b"").unwrap();
     // Handed in at once, so that a store that groups has good and bad ones in a group. Every third clashes.
     let outcomes = at_once(90, |n| {
         let mut change = Change::default();
@@ -25,10 +29,13 @@ pub fn a_conflict_refuses_only_its_change(fixture: &impl Fixture) {
     });
     for (n, outcome) in outcomes.into_iter().enumerate() {
         let bad = n % 3 == 0;
-        assert_eq!(outcome, if bad { conflict(T, b"there") } else { Ok(()) });
-        assert_eq!(store.get(T, &[b'a', n as u8]).unwrap().is_some(), !bad);
+        match outcome {
+            Ok(_) => assert!(!bad),
+            refused => assert_eq!(refused, if bad { conflict(T, b"there") } else { Ok(0) }),
+        }
+        assert_eq!(read(&store, T, &[b'a', n as u8]).unwrap().is_some(), !bad);
     }
-    let mut entries: Vec<u8> = store.audit(1, 100).unwrap().into_iter().map(|(_, entry)| entry[0]).collect();
+    let mut entries: Vec<u8> = audit(&store, 1, 100).into_iter().map(|(_, entry)| entry[0]).collect();
     entries.sort_unstable();
     assert_eq!(entries, (0..90).filter(|n| n % 3 != 0).collect::<Vec<u8>>());
 }
@@ -37,20 +44,20 @@ pub fn a_conflict_refuses_only_its_change(fixture: &impl Fixture) {
 pub fn no_increment_is_lost(fixture: &impl Fixture) {
     const TASKS: u64 = 16;
     const TIMES: u64 = 25;
-    let store = Arc::new(fixture.open());
-    put(&*store, T, b"sum", Expect::Absent, &0_u64.to_be_bytes()).unwrap();
+    let store = fixture.open();
+    put(&store, T, b"sum", Expect::Absent, &0_u64.to_be_bytes()).unwrap();
     on_threads(TASKS, |_| {
         let store = Arc::clone(&store);
         async move {
             for _ in 0..TIMES {
                 loop {
-                    let row = store.get(T, b"sum").unwrap().unwrap();
+                    let row = get(&*store, T, b"sum").await.unwrap().unwrap();
                     let sum = u64::from_be_bytes(row.value.try_into().unwrap());
                     let mut change = Change::default();
                     change.update(T, b"sum".to_vec(), row.version, (sum + 1).to_be_bytes().to_vec());
                     change.audit.push(vec![]);
-                    match store.commit(change).await {
-                        Ok(()) => break,
+                    match commit(&*store, change).await {
+                        Ok(_) => break,
                         Err(CommitError::Conflict { .. }) => tokio::task::yield_now().await,
                         Err(error) => panic!("{error}"),
                     }
@@ -58,13 +65,13 @@ pub fn no_increment_is_lost(fixture: &impl Fixture) {
             }
         }
     });
-    assert_eq!(store.get(T, b"sum"), row(1 + TASKS * TIMES, &(TASKS * TIMES).to_be_bytes()));
-    assert_eq!(store.last_audit(), Ok(TASKS * TIMES));
+    assert_eq!(read(&store, T, b"sum"), row(1 + TASKS * TIMES, &(TASKS * TIMES).to_be_bytes()));
+    assert_eq!(last_audit(&store), TASKS * TIMES);
 }
 
 /// Of many inserts of one key one wins.
 pub fn one_wins_an_insert(fixture: &impl Fixture) {
-    let store = Arc::new(fixture.open());
+    let store = fixture.open();
     for round in 0..10_u8 {
         let outcomes = at_once(32, |n| {
             let mut change = Change::default();
@@ -73,80 +80,101 @@ pub fn one_wins_an_insert(fixture: &impl Fixture) {
         });
         let winners: Vec<_> = (0..32).filter(|n| outcomes[usize::from(*n)].is_ok()).collect();
         assert_eq!(winners.len(), 1);
-        assert_eq!(store.get(Table::Serial, &[round]), row(1, &[winners[0]]));
+        assert_eq!(read(&store, Table::Serial, &[round]), row(u64::from(round) + 1, &[winners[0]]));
     }
 }
 
-/// A change whose future was dropped is applied whole or not at all.
-pub fn dropped_futures_harm_nothing(fixture: &impl Fixture) {
-    let store = Arc::new(fixture.open());
+/// What became of a change does not depend on its caller: it may be gone by then, or its runtime may.
+pub fn dropped_callers_change_nothing(fixture: &impl Fixture) {
+    let store = fixture.open();
     block_on(async {
         for n in 0..200_u64 {
             let mut change = Change::default();
             change.insert(T, n.to_be_bytes().to_vec(), b"v".to_vec());
             change.audit.push(n.to_be_bytes().to_vec());
-            let mut future = Box::pin(store.commit(change));
-            match n % 3 {
-                0 => drop(future),
-                // Polled once: it is on its way, and its caller is gone.
-                1 => {
-                    std::future::poll_fn(|cx| {
-                        let _ = future.as_mut().poll(cx);
-                        Poll::Ready(())
-                    })
-                    .await
-                }
-                _ => assert_eq!(future.await, Ok(())),
+            let outcome = commit(&*store, change);
+            if n % 3 == 0 {
+                outcome.await.unwrap();
             }
         }
     });
-    // A change behind them all is applied, and each dropped one whole or not at all.
-    put(&*store, Table::Tenant, b"last", Expect::Absent, b"").unwrap();
-    let rows = store.scan(T, b"", None, 1000).unwrap();
-    let entries = store.audit(1, 1000).unwrap();
-    let mut audited: Vec<_> = entries.iter().map(|(_, entry)| entry.clone()).collect();
-    audited.sort();
-    assert_eq!(audited, rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
-    assert!((2..200_u64).step_by(3).all(|n| audited.contains(&n.to_be_bytes().to_vec())));
-    assert_eq!(store.last_audit(), Ok(entries.len() as u64));
+    // A change behind them all is applied, and so were they.
+    put(&store, Table::Tenant, b"last", Expect::Absent, b"").unwrap();
+    let rows = scan(&store, T, b"", 1000);
+    let expected: Vec<_> = (0..200_u64).map(|n| n.to_be_bytes().to_vec()).collect();
+    assert_eq!(rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), expected);
+    let entries = audit(&store, 1, 1000);
+    assert_eq!(entries.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), expected);
+}
+
+/// Neither reading nor writing needs a runtime of some kind.
+pub fn any_executor_will_do(fixture: &impl Fixture) {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    fn park_on<F: Future>(future: F) -> F::Output {
+        let waker = Arc::new(Unpark(std::thread::current())).into();
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return output;
+            }
+            std::thread::park();
+        }
+    }
+    let store = fixture.open();
+    let mut change = Change::default();
+    change.insert(Table::Tenant, b"k".to_vec(), b"v".to_vec());
+    change.audit.push(b"entry".to_vec());
+    assert_eq!(park_on(async { commit(&*store, change).await }), Ok(1));
+    assert_eq!(park_on(get(&*store, Table::Tenant, b"k")), row(1, b"v"));
+    assert_eq!(park_on(store.scan(Table::Tenant, b"", None, 9)).unwrap().len(), 1);
+    assert_eq!(park_on(store.audit(1, 9)), Ok(vec![(1, b"entry".to_vec())]));
+    assert_eq!(park_on(store.head()), Ok(Head { revision: 1, last_audit: 1 }));
+    assert!(matches!(park_on(store.feed(0, 9)), Ok(Feed::Since(commits)) if commits.len() == 1));
 }
 
 /// Reads beside a writer see whole changes, and time never goes back for them.
 pub fn reads_while_writing_see_whole_changes(fixture: &impl Fixture) {
-    let store = Arc::new(fixture.open());
-    let sizes = |n: u64| if n.is_multiple_of(2) { 9000 } else { 10 };
-    let value = |n: u64| vec![n as u8; sizes(n)];
-    for key in [b"a", b"b"] {
-        put(&*store, T, key, Expect::Absent, &value(1)).unwrap();
-    }
-    let done = Arc::new(AtomicBool::new(false));
+    let store = fixture.open();
+    let size = |n: u64| if n.is_multiple_of(2) { 9000 } else { 10 };
+    let write = |n: u64, version: Option<u64>| {
+        let mut change = Change::default();
+        for key in [b"a", b"b"] {
+            change.put(T, key.to_vec(), version, vec![n as u8; size(n)]);
+        }
+        change.audit.push(vec![]);
+        done(&store, change).unwrap()
+    };
+    let mut version = write(1, None);
+    let is_over = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..2)
         .map(|_| {
-            let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+            let (store, is_over) = (Arc::clone(&store), Arc::clone(&is_over));
             std::thread::spawn(move || {
                 let mut last = 0;
-                while !done.load(Ordering::Acquire) {
-                    let row = store.get(T, b"a").unwrap().unwrap();
+                while !is_over.load(Ordering::Acquire) {
+                    let row = read(&store, T, b"a").unwrap().unwrap();
                     assert!(row.version >= last, "time went back");
                     last = row.version;
                     assert_eq!(row.value, vec![last as u8; row.value.len()], "a torn value");
-                    let rows = store.scan(T, b"", None, 10).unwrap();
+                    let rows = scan(&store, T, b"", 10);
                     assert_eq!(rows[0].1, rows[1].1, "a scan is of one moment");
-                    assert!(store.last_audit().unwrap() + 1 >= last);
+                    let head = block_on(store.head()).unwrap();
+                    assert!(head.revision >= last && head.last_audit == head.revision);
                 }
             })
         })
         .collect();
-    for n in 1..150 {
-        let mut change = Change::default();
-        change.update(T, b"a".to_vec(), n, value(n + 1));
-        change.update(T, b"b".to_vec(), n, value(n + 1));
-        change.audit.push(vec![]);
-        block_on(store.commit(change)).unwrap();
-        assert_eq!(store.get(T, b"b"), row(n + 1, &value(n + 1)), "one reads what one wrote");
-        assert_eq!(store.last_audit(), Ok(n));
+    for n in 2..150 {
+        version = write(n, Some(version));
+        assert_eq!(read(&store, T, b"b"), row(version, &vec![n as u8; size(n)]), "one reads what one wrote");
+        assert_eq!(last_audit(&store), n);
     }
-    done.store(true, Ordering::Release);
+    is_over.store(true, Ordering::Release);
     readers.into_iter().for_each(|reader| reader.join().unwrap());
 }
 
@@ -160,7 +188,7 @@ pub fn a_snapshot_is_of_one_moment(fixture: &impl Fixture) {
         change.audit.push(vec![n]);
     }
     change.insert(Table::Tenant, b"t".to_vec(), b"one".to_vec());
-    block_on(store.commit(change)).unwrap();
+    done(&store, change).unwrap();
     let Some(snapshot) = store.snapshot().unwrap() else {
         assert!(store.snapshot().unwrap().is_none());
         return;
@@ -175,7 +203,7 @@ pub fn a_snapshot_is_of_one_moment(fixture: &impl Fixture) {
             }
             change.audit.push(b"later".to_vec());
         }
-        block_on(store.commit(change)).unwrap();
+        done(&store, change).unwrap();
     }
     assert!(snapshot.held() > 0, "what came since is told");
     let (mut seen, mut after) = (0_u8, None::<Vec<u8>>);
@@ -193,7 +221,7 @@ pub fn a_snapshot_is_of_one_moment(fixture: &impl Fixture) {
     let entries = snapshot.audit(1, 1000).unwrap();
     assert_eq!((entries.len(), entries[99].clone()), (100, (100, vec![99])));
     assert_eq!(snapshot.audit(99, 1).unwrap(), [(99, vec![98])]);
-    assert_eq!(store.last_audit(), Ok(250));
+    assert_eq!(last_audit(&store), 250);
     let second = store.snapshot().unwrap().unwrap();
     assert_eq!(second.scan(T, None, 1000).unwrap().len(), 100);
     assert_eq!(second.audit(1, 1000).unwrap().len(), 250);

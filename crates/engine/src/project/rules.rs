@@ -1,6 +1,6 @@
 //! What holds for devices by their tenant and profile, in memory: what profiles inherit, and which rotations were asked for.
 
-use crate::error::Error;
+use crate::kernel::Error;
 use crate::rows::ProfileRow;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -8,7 +8,7 @@ use wardein_domain::{Profile, ProfileFields, ProfileName, Rotation, TenantId};
 
 /// The rules of all tenants.
 #[derive(Default)]
-pub(crate) struct Tenants(RwLock<HashMap<TenantId, OfTenant>>);
+pub(super) struct TenantRules(RwLock<HashMap<TenantId, OfTenant>>);
 
 /// What holds for the devices of a profile.
 #[derive(Debug, Clone, Copy)]
@@ -41,16 +41,16 @@ struct OfProfile {
     effective: Profile,
 }
 
-impl Tenants {
-    pub(crate) fn rules(&self, tenant: &TenantId, name: &ProfileName) -> Option<Rules> {
+impl TenantRules {
+    pub(super) fn rules(&self, tenant: &TenantId, name: &ProfileName) -> Option<Rules> {
         let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = tenants.get(tenant)?;
         let of_profile = of_tenant.profiles.get(name)?;
         Some(Rules { profile: of_profile.effective, rotation: of_tenant.rotation.and(of_profile.rotation) })
     }
 
-    /// Takes in the rotation of a tenant's row, unless a later version was taken in already.
-    pub(crate) fn put_tenant(&self, tenant: TenantId, version: u64, rotation: Rotation) {
+    /// Takes in the rotation of a tenant's row, unless a later version is known.
+    pub(super) fn put_tenant(&self, tenant: TenantId, version: u64, rotation: Rotation) {
         let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = tenants.entry(tenant).or_default();
         if of_tenant.version < version {
@@ -58,8 +58,8 @@ impl Tenants {
         }
     }
 
-    /// Takes in a profile's row, unless a later version was taken in already.
-    pub(crate) fn put_profile(
+    /// Takes in a profile's row, unless a later version is known.
+    pub(super) fn put_profile(
         &self,
         tenant: TenantId,
         name: ProfileName,
@@ -79,7 +79,7 @@ impl Tenants {
     }
 }
 
-/// Works out anew what each profile of a tenant comes to.
+/// Works out again what each profile of a tenant comes to.
 fn inherit(profiles: &mut HashMap<ProfileName, OfProfile>) -> Result<(), Error> {
     let default = profiles.iter().find(|(name, _)| name.as_str() == ProfileName::DEFAULT);
     let base = default.map_or(Ok(Profile::DEFAULT), |(_, default)| Profile::DEFAULT.with(&default.fields));

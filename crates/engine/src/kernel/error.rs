@@ -1,10 +1,10 @@
 //! Why a use case refuses or fails.
 
-use crate::port::{CommitError, StoreError};
 use std::fmt;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::{ChallengeError, DecodeError, DeviceName};
 use wardein_domain::TenantId;
+use wardein_port::{CommitError, StoreError};
 
 /// Who is at fault, and what the caller may do about it. The edge maps each to one gRPC status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,12 @@ impl Error {
         Self::new(Kind::Exhausted, "quota-exhausted", message)
     }
 
+    /// Others changed the same rows with every attempt.
+    pub(crate) fn contended() -> Self {
+        let message = "others changed the same record all the time; try again";
+        Self::new(Kind::Unavailable, "contended", message)
+    }
+
     /// A fault of ours; `message` goes to the log only.
     pub fn internal(message: impl fmt::Display) -> Self {
         Self::new(Kind::Internal, "internal", message)
@@ -108,11 +114,7 @@ impl From<StoreError> for Error {
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict { .. } => Self::new(
-                Kind::Unavailable,
-                "contended",
-                "others changed the same record all the time; try again",
-            ),
+            CommitError::Conflict { .. } => Self::contended(),
             CommitError::TooLarge(_) => Self::internal(error),
             CommitError::Unavailable(_) | CommitError::Unknown(_) => {
                 Self::new(Kind::Unavailable, "store-unavailable", error)

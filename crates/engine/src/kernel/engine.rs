@@ -1,0 +1,116 @@
+//! The engine: an authority at work over its ports.
+
+use crate::api::{Status, TrustBundle};
+use crate::authority::Authority;
+use crate::kernel::{Error, Records};
+use crate::project::Memory;
+use crate::rows::{self, AUTHORITY, AuthorityRow};
+use crate::seal::{Keyring, RootRing};
+use crate::upkeep::Upkeep;
+use std::sync::Arc;
+use std::time::Duration;
+use wardein_ddkg::Policy;
+use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
+
+/// The authority at work.
+pub struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn EntropySource>,
+    pub(crate) custody: Option<Arc<dyn Custody>>,
+    pub(crate) root: Arc<RootRing>,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) authority: Authority,
+    /// What authorizes. The store's feed alone writes it.
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) records: Arc<Records>,
+    pub(crate) policy: Policy,
+    pub(super) meter: Option<Meter>,
+    started_at: u64,
+}
+
+/// What an engine stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where rows live.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where random bytes come from.
+    pub entropy: Arc<dyn EntropySource>,
+    /// Where the root key is kept; without it the root key cannot be changed.
+    pub custody: Option<Arc<dyn Custody>>,
+    /// Hears of each commit.
+    pub meter: Option<Meter>,
+}
+
+/// Hears how long a commit took, from the decision to the answer, and whether it was applied.
+pub type Meter = Arc<dyn Fn(Duration, bool) + Send + Sync>;
+
+impl Ports {
+    /// A store and a clock, random bytes of the operating system, and no custody.
+    pub fn new(store: Arc<dyn Store>, clock: impl Clock) -> Self {
+        let (clock, entropy) = (Arc::new(clock), Arc::new(SystemSource));
+        Self { store, clock, entropy, custody: None, meter: None }
+    }
+}
+
+impl Engine {
+    /// Opens an authority that was founded, under the versions of the root key that custody keeps. A wrong key shows at the first value
+    /// that does not open.
+    pub async fn open(ports: Ports, root_keys: impl IntoIterator<Item = RootKey>) -> Result<Self, Error> {
+        let Ports { store, clock, entropy, custody, meter } = ports;
+        let ring = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
+        let (_, row): (_, AuthorityRow) =
+            rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
+        let authority = Authority::open(&ring, &row)?;
+        let root = Arc::new(RootRing::new(ring));
+        let records = Records::new();
+        let memory = Arc::new(Memory::new(root.clone(), records.clone()));
+        // Followed before it is loaded: what comes in between comes twice, and changes nothing the second time.
+        store.follow(&(memory.clone() as Arc<dyn Projection>));
+        memory.load(&*store).await?;
+        let started_at = clock.now_ms() / 1000;
+        let (upkeep, policy) = (Upkeep::default(), Policy::default());
+        Ok(Self {
+            store,
+            clock,
+            entropy,
+            custody,
+            root,
+            upkeep,
+            authority,
+            memory,
+            records,
+            policy,
+            meter,
+            started_at,
+        })
+    }
+
+    /// What the authority says of itself.
+    pub async fn status(&self) -> Result<Status, Error> {
+        Ok(Status {
+            trust_domain: self.authority.trust_domain.clone(),
+            time: self.now(),
+            started_at: self.started_at,
+            audit_entries: self.store.head().await?.last_audit,
+            root_key: self.root.ring().standing(),
+        })
+    }
+
+    /// Whether changes are taken now; if not, why, and what to do.
+    pub fn writable(&self) -> Result<(), String> {
+        self.store.writable()
+    }
+
+    /// What devices and platforms verify with.
+    pub fn trust_bundle(&self) -> &TrustBundle {
+        &self.authority.bundle
+    }
+
+    /// The authority's time, in Unix seconds.
+    pub fn now(&self) -> u64 {
+        self.clock.now_ms() / 1000
+    }
+}

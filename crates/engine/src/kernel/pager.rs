@@ -1,0 +1,118 @@
+//! Pages of lists.
+
+use crate::api::{Page, Paged};
+use crate::kernel::{Engine, Error};
+use wardein_port::{Row, Store, Table};
+
+/// How many rows are looked at for one page.
+pub(crate) const SCANNED: usize = 20_000;
+
+/// A page in the making: rows of a table behind one another, and the items that came of them. A page may hold fewer items than were
+/// asked for, or none, and still name a next one: so a search for what is rare ends.
+pub(crate) struct Pager<'a, T> {
+    store: &'a dyn Store,
+    table: Table,
+    prefix: &'a [u8],
+    limit: usize,
+    most: usize,
+    scanned: usize,
+    rows: std::vec::IntoIter<(Vec<u8>, Row)>,
+    is_last: bool,
+    /// Where the next page begins.
+    after: Option<Vec<u8>>,
+    /// The row that is looked at.
+    at: Option<Vec<u8>>,
+    items: Vec<T>,
+    is_full: bool,
+}
+
+impl Page {
+    /// The size within its bounds.
+    pub(crate) fn limit(&self) -> Result<usize, Error> {
+        match self.size {
+            size @ 1..=Self::MAX => Ok(size),
+            size => Err(Error::invalid(format_args!("page_size is {size}; it takes 1 to {}", Self::MAX))),
+        }
+    }
+}
+
+impl Engine {
+    /// A page of the rows behind `prefix`, looking at no more than `most` of them.
+    pub(crate) fn pager<'a, T>(
+        &'a self,
+        table: Table,
+        prefix: &'a [u8],
+        page: &Page,
+        most: usize,
+    ) -> Result<Pager<'a, T>, Error> {
+        let limit = page.limit()?;
+        if page.after.as_ref().is_some_and(|after| !after.starts_with(prefix)) {
+            return Err(Error::invalid("page_token: is not one of this list"));
+        }
+        Ok(Pager {
+            store: &*self.store,
+            table,
+            prefix,
+            limit,
+            most,
+            scanned: 0,
+            rows: Vec::new().into_iter(),
+            is_last: false,
+            after: page.after.clone(),
+            at: None,
+            items: Vec::new(),
+            is_full: false,
+        })
+    }
+
+    /// A page of what `parse` makes of each row, leaving out what it leaves out.
+    pub(crate) async fn page<T>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        page: &Page,
+        mut parse: impl FnMut(&[u8], &[u8]) -> Result<Option<T>, Error>,
+    ) -> Result<Paged<T>, Error> {
+        let mut pager = self.pager(table, prefix, page, SCANNED)?;
+        while let Some((key, row)) = pager.next().await? {
+            pager.keep(parse(&key, &row.value)?);
+        }
+        Ok(pager.done())
+    }
+}
+
+impl<T> Pager<'_, T> {
+    /// The next row to look at; `None` when the page is complete.
+    pub(crate) async fn next(&mut self) -> Result<Option<(Vec<u8>, Row)>, Error> {
+        if let Some(at) = self.at.take() {
+            self.after = Some(at);
+        }
+        loop {
+            if let Some((key, row)) = self.rows.next() {
+                if self.items.len() == self.limit || self.scanned == self.most {
+                    self.is_full = true;
+                    return Ok(None);
+                }
+                self.scanned += 1;
+                self.at = Some(key.clone());
+                return Ok(Some((key, row)));
+            }
+            if self.is_last {
+                return Ok(None);
+            }
+            let rows = self.store.scan(self.table, self.prefix, self.after.as_deref(), Page::MAX).await?;
+            self.is_last = rows.len() < Page::MAX;
+            self.rows = rows.into_iter();
+        }
+    }
+
+    /// Keeps an item of the row that was looked at.
+    pub(crate) fn keep(&mut self, item: Option<T>) {
+        self.items.extend(item);
+    }
+
+    /// The page.
+    pub(crate) fn done(self) -> Paged<T> {
+        Paged { items: self.items, next: self.after.filter(|_| self.is_full) }
+    }
+}

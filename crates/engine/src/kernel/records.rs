@@ -1,0 +1,153 @@
+//! The records of devices in use: one decision at a time on each, in the order in which they came, and the opened keys of those that
+//! spoke lately, so that the next proof reads, opens and decodes nothing.
+//!
+//! The keys are a cache of rows. They may be behind the store, since others write the rows too: an acceptance that rests on them is
+//! committed under the version that they came with, and a refusal that rests on them counts for nothing until the stored row says
+//! the same.
+
+use crate::keys_row::KeysRow;
+use hashlink::LruCache;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+use wardein_ddkg::DeviceName;
+
+/// Opened keys with the version of their row.
+pub(crate) struct Held {
+    pub(crate) version: u64,
+    pub(crate) keys: Box<KeysRow>,
+}
+
+/// All records.
+pub(crate) struct Records {
+    hasher: RandomState,
+    shards: Vec<Mutex<Shard>>,
+}
+
+struct Shard {
+    idle: LruCache<DeviceName, Held>,
+    /// Records that are held, with those that wait for them.
+    busy: HashMap<DeviceName, VecDeque<oneshot::Sender<Guard>>>,
+}
+
+/// That a record is held. It travels with the commit, so that a caller that goes away leaves the next one to a durable record.
+pub(crate) struct Guard {
+    records: Arc<Records>,
+    device: DeviceName,
+    held: Option<Held>,
+    /// Whether dropping it lets the record go.
+    is_armed: bool,
+}
+
+impl Records {
+    pub(crate) fn new() -> Arc<Self> {
+        let shard = || Shard { idle: LruCache::new(KEPT / SHARDS), busy: HashMap::new() };
+        let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
+        Arc::new(Self { hasher: RandomState::new(), shards })
+    }
+
+    /// Holds the record of `device`, unless somebody else does.
+    pub(crate) fn try_hold(self: &Arc<Self>, device: &DeviceName) -> Option<Guard> {
+        let mut shard = self.shard(device);
+        if shard.busy.contains_key(device) {
+            return None;
+        }
+        Some(self.take(&mut shard, device))
+    }
+
+    /// Holds the record of `device`, after all who asked before. Only a caller that was found right may wait: one without keys could
+    /// otherwise hold up the device.
+    pub(crate) async fn hold(self: &Arc<Self>, device: &DeviceName) -> Guard {
+        loop {
+            let turn = {
+                let mut shard = self.shard(device);
+                match shard.busy.get_mut(device) {
+                    None => return self.take(&mut shard, device),
+                    Some(waiting) => {
+                        let (sender, turn) = oneshot::channel();
+                        waiting.push_back(sender);
+                        turn
+                    }
+                }
+            };
+            if let Ok(guard) = turn.await {
+                return guard;
+            }
+        }
+    }
+
+    /// Forgets all opened keys.
+    pub(crate) fn clear(&self) {
+        self.shards.iter().for_each(|shard| lock(shard).idle.clear());
+    }
+
+    fn take(self: &Arc<Self>, shard: &mut Shard, device: &DeviceName) -> Guard {
+        shard.busy.insert(device.clone(), VecDeque::new());
+        let held = shard.idle.remove(device);
+        Guard { records: self.clone(), device: device.clone(), held, is_armed: true }
+    }
+
+    fn shard(&self, device: &DeviceName) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[self.hasher.hash_one(device) as usize % SHARDS])
+    }
+}
+
+impl Guard {
+    pub(crate) fn device(&self) -> &DeviceName {
+        &self.device
+    }
+
+    /// The opened keys, if they are in memory.
+    pub(crate) fn take(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
+    /// Keys for the next who holds the record.
+    pub(crate) fn put(&mut self, held: Held) {
+        self.held = Some(held);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.is_armed {
+            return;
+        }
+        let records = self.records.clone();
+        let mut next = Guard {
+            records: records.clone(),
+            device: self.device.clone(),
+            held: self.held.take(),
+            is_armed: true,
+        };
+        loop {
+            let mut shard = records.shard(&next.device);
+            let waiting = shard.busy.get_mut(&next.device).and_then(VecDeque::pop_front);
+            let Some(waiting) = waiting else {
+                shard.busy.remove(&next.device);
+                if let Some(held) = next.held.take() {
+                    shard.idle.insert(next.device.clone(), held);
+                }
+                next.is_armed = false;
+                return;
+            };
+            drop(shard);
+            // One that has gone away gives it back.
+            match waiting.send(next) {
+                Ok(()) => return,
+                Err(back) => next = back,
+            }
+        }
+    }
+}
+
+/// A panic elsewhere cannot leave a shard half-changed: each step is one insertion or removal.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const SHARDS: usize = 16;
+
+/// Devices whose keys are kept: about 1 KB each when they are young, at most some 12 KB.
+const KEPT: usize = 32_768;

@@ -1,0 +1,159 @@
+//! How a decision is made, committed and answered: the one way to change anything.
+
+use crate::kernel::{Decision, Engine, Error, Guard, Held, Stop, Tx};
+use crate::keys_row::KeysRow;
+use std::time::Instant;
+use tokio::sync::oneshot;
+use wardein_ddkg::DeviceName;
+use wardein_port::{Change, CommitError, RowKey};
+
+/// How often a decision is made again when others changed its rows in the meantime.
+const ATTEMPTS: usize = 16;
+
+/// How many rows one decision may ask for, one after the other.
+const NEEDS: usize = 4_096;
+
+impl Engine {
+    /// Looks at rows, and alters nothing.
+    pub(crate) async fn look<T: Send>(
+        &self,
+        mut look: impl FnMut(&mut Tx<'_>) -> Result<T, Stop> + Send,
+    ) -> Result<T, Error> {
+        let mut tx = self.tx(None);
+        self.reach(&mut tx, &mut look).await
+    }
+
+    /// Decides and commits, and decides again when a row has changed in between. The answer is given when the change is durable and
+    /// projected. A decision that alters nothing is answered at once.
+    pub(crate) async fn transact<T: Send>(
+        &self,
+        mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
+    ) -> Result<T, Error> {
+        let mut tx = self.tx(None);
+        let first = self.reach(&mut tx, &mut decide).await?;
+        self.carry_out(tx, first, decide).await
+    }
+
+    /// The same about one device, one decision after the other. `judge` tells whether the caller is right: only then does it wait
+    /// for its turn, so that nobody without keys can hold up a device.
+    pub(crate) async fn transact_on<T: Send>(
+        &self,
+        device: &DeviceName,
+        mut judge: impl FnMut(&mut Tx<'_>) -> Result<(), Stop> + Send,
+        mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
+    ) -> Result<T, Error> {
+        if let Some(guard) = self.records.try_hold(device) {
+            let mut tx = self.tx(Some(guard));
+            match decide(&mut tx) {
+                Ok(first) => return self.carry_out(tx, first, decide).await,
+                Err(Stop::Refuse(error)) => return Err(error),
+                // The record is let go while rows are loaded, for whoever needs none.
+                Err(Stop::Need(_)) => {}
+            }
+        }
+        self.look(&mut judge).await?;
+        let mut tx = self.tx(Some(self.records.hold(device).await));
+        let first = self.reach(&mut tx, &mut decide).await?;
+        self.carry_out(tx, first, decide).await
+    }
+
+    /// A decision that its caller commits.
+    pub(crate) async fn decide<T: Send>(
+        &self,
+        mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
+    ) -> Result<Decision<T>, Error> {
+        self.reach(&mut self.tx(None), &mut decide).await
+    }
+
+    fn tx(&self, guard: Option<Guard>) -> Tx<'_> {
+        Tx::new(&*self.store, &*self.entropy, guard)
+    }
+
+    /// Runs `decide` until it has all rows.
+    async fn reach<T>(
+        &self,
+        tx: &mut Tx<'_>,
+        decide: &mut (impl FnMut(&mut Tx<'_>) -> Result<T, Stop> + Send),
+    ) -> Result<T, Error> {
+        for _ in 0..NEEDS {
+            match decide(tx) {
+                Ok(decision) => return Ok(decision),
+                Err(Stop::Refuse(error)) => return Err(error),
+                Err(Stop::Need(key)) => self.load(tx, key).await?,
+            }
+        }
+        Err(Error::internal("a decision asks for rows without end"))
+    }
+
+    async fn load(&self, tx: &mut Tx<'_>, key: RowKey) -> Result<(), Error> {
+        let row = self.store.load(std::slice::from_ref(&key)).await?.pop().flatten();
+        tx.take_in(key, row);
+        Ok(())
+    }
+
+    /// Commits a decision, and makes it again while it conflicts.
+    async fn carry_out<T: Send>(
+        &self,
+        mut tx: Tx<'_>,
+        first: Decision<T>,
+        mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
+    ) -> Result<T, Error> {
+        let Decision { mut change, mut answer, mut keys } = first;
+        for _ in 0..ATTEMPTS {
+            if change.is_empty() {
+                return answer;
+            }
+            match self.commit(change, &mut tx, keys).await {
+                Ok(_) => return answer,
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            tx.forget();
+            Decision { change, answer, keys } = self.reach(&mut tx, &mut decide).await?;
+        }
+        Err(Error::contended())
+    }
+
+    /// Commits a change, and gives its revision. `keys` are kept, and the record let go, when it is durable, whether or not the
+    /// caller still waits.
+    async fn commit(
+        &self,
+        mut change: Change,
+        tx: &mut Tx<'_>,
+        keys: Option<Box<KeysRow>>,
+    ) -> Result<u64, CommitError> {
+        change.at_ms = self.clock.now_ms();
+        let (tell, told) = oneshot::channel();
+        let (guard, place) = (tx.guard.take(), tx.place.take());
+        let started = Instant::now();
+        self.store.commit(
+            change,
+            Box::new(move |outcome| {
+                let guard = match (&outcome, guard) {
+                    (Ok(revision), Some(mut guard)) => {
+                        if let Some(keys) = keys {
+                            guard.put(Held { version: *revision, keys });
+                        }
+                        None
+                    }
+                    (_, guard) => guard,
+                };
+                let place = place.filter(|_| outcome.is_err());
+                // All of it is dropped where nobody waits for it.
+                let _ = tell.send((outcome, guard, place));
+            }),
+        );
+        let unknown = || CommitError::Unknown("the store ended without an answer".into());
+        let outcome;
+        (outcome, tx.guard, tx.place) = told.await.unwrap_or_else(|_| (Err(unknown()), None, None));
+        if let Some(meter) = &self.meter {
+            meter(started.elapsed(), outcome.is_ok());
+        }
+        outcome
+    }
+
+    /// Commits a change that was decided outside of [`Engine::transact`], by a sweep or another long deed.
+    pub(crate) async fn commit_alone(&self, change: Change) -> Result<u64, CommitError> {
+        self.commit(change, &mut self.tx(None), None).await
+    }
+}

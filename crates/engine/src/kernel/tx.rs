@@ -1,0 +1,107 @@
+//! What a decision may look at.
+
+use crate::kernel::{Draw, Error, Guard, Held, Stop};
+use crate::project::{Memory, QuotaPlace};
+use crate::rows;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wardein_crypto::AES_256_GCM_NONCE_LEN;
+use wardein_ddkg::DeviceName;
+use wardein_domain::Serial;
+use wardein_port::{EntropySource, Peek, Row, RowKey, Store, Table};
+
+/// The rows, the random bytes and the record of one decision. A decision awaits nothing: where a row is not at hand it stops with
+/// [`Stop::Need`], and is made again once the row is loaded.
+pub(crate) struct Tx<'a> {
+    store: &'a dyn Store,
+    /// Rows that had to be loaded; none with an embedded store.
+    loaded: BTreeMap<RowKey, Option<Row>>,
+    draw: Draw<'a>,
+    /// That no other decision of this node is made on the record of this device.
+    pub(super) guard: Option<Guard>,
+    /// Reserved for a device that is being enrolled.
+    pub(super) place: Option<QuotaPlace>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(store: &'a dyn Store, entropy: &'a dyn EntropySource, guard: Option<Guard>) -> Self {
+        Self { store, loaded: BTreeMap::new(), draw: Draw::new(entropy), guard, place: None }
+    }
+
+    /// The row at `key`.
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Row>, Stop> {
+        if !self.loaded.is_empty() {
+            let key = RowKey { table, key: key.to_vec() };
+            if let Some(row) = self.loaded.get(&key) {
+                return Ok(row.clone());
+            }
+        }
+        match self.store.peek(table, key)? {
+            Peek::Found(row) => Ok(row),
+            Peek::Later => Err(Stop::Need(RowKey { table, key: key.to_vec() })),
+        }
+    }
+
+    /// The decoded row at `key` with its version.
+    pub(crate) fn row<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<(u64, T)>, Stop> {
+        match self.get(table, key)? {
+            Some(Row { version, value }) => Ok(Some((version, rows::decode(table, &value)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Random bytes for keys, serials and nonces of protocols.
+    pub(crate) fn draw(&mut self) -> &mut Draw<'a> {
+        &mut self.draw
+    }
+
+    /// A nonce to seal with.
+    pub(crate) fn nonce(&self) -> Result<[u8; AES_256_GCM_NONCE_LEN], Error> {
+        self.draw.nonce()
+    }
+
+    /// The opened keys of `device`, if its record is held and they are in memory.
+    pub(crate) fn take_keys(&mut self, device: &DeviceName) -> Option<Held> {
+        self.guard.as_mut().filter(|guard| guard.device() == device).and_then(Guard::take)
+    }
+
+    /// Puts back keys that were looked at and not changed.
+    pub(crate) fn put_back(&mut self, keys: Held) {
+        if let Some(guard) = &mut self.guard {
+            guard.put(keys);
+        }
+    }
+
+    /// Reserves a place of a station's quota, once. It is kept until the commit is projected, or the decision comes to nothing.
+    pub(crate) fn reserve_quota(
+        &mut self,
+        memory: &Arc<Memory>,
+        station: &Serial,
+        device: &DeviceName,
+    ) -> Result<(), Error> {
+        if self.place.is_none() {
+            self.place = Some(memory.reserve_quota(station, device)?);
+        }
+        Ok(())
+    }
+
+    /// Takes in rows that were missing, and starts over.
+    pub(super) fn take_in(&mut self, key: RowKey, row: Option<Row>) {
+        self.loaded.insert(key, row);
+        self.draw.rewind();
+    }
+
+    /// Forgets what it knows: some of it has changed since.
+    pub(super) fn forget(&mut self) {
+        self.loaded.clear();
+        self.draw.renew();
+        if let Some(guard) = &mut self.guard {
+            drop(guard.take());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! All of it, and how it is fed.
+
+use super::devices::Devices;
+use super::operators::Operators;
+use super::rules::TenantRules;
+use super::tenants::TenantKeys;
+use super::{KnownDevice, KnownOperator, QuotaPlace, Rules};
+use crate::kernel::{Error, Records};
+use crate::rows::{self, DeviceRow, OperatorRow, ProfileRow, TenantRow};
+use crate::seal::{Keyring, RootRing};
+use std::sync::Arc;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Profile, ProfileName, Serial, TenantId};
+use wardein_port::{Committed, Projection, Store, Table};
+
+/// What authentication, trust queries and decisions look at.
+pub(crate) struct Memory {
+    root: Arc<RootRing>,
+    records: Arc<Records>,
+    tenants: TenantKeys,
+    rules: TenantRules,
+    operators: Operators,
+    devices: Devices,
+}
+
+/// How many rows are read at a time when memory is loaded.
+const LOAD_PAGE: usize = 1_000;
+
+impl Memory {
+    pub(crate) fn new(root: Arc<RootRing>, records: Arc<Records>) -> Self {
+        let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
+        let (operators, devices) = (Operators::default(), Devices::new());
+        Self { root, records, tenants, rules, operators, devices }
+    }
+
+    /// Takes in everything that is stored.
+    pub(crate) async fn load(&self, store: &dyn Store) -> Result<(), Error> {
+        // Operators before devices, which count for the stations that enrolled them.
+        for table in [Table::Tenant, Table::Profile, Table::Operator, Table::Device] {
+            let mut after = None;
+            loop {
+                let page = store.scan(table, b"", after.as_deref(), LOAD_PAGE).await?;
+                for (key, row) in &page {
+                    self.take_in(table, key, row.version, Some(&row.value))?;
+                }
+                match page.into_iter().last() {
+                    Some((key, _)) => after = Some(key),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The one way in: a row as the commit of that revision left it.
+    fn take_in(&self, table: Table, key: &[u8], revision: u64, value: Option<&[u8]>) -> Result<(), Error> {
+        // Nothing that is kept here is ever deleted.
+        let Some(value) = value else { return Ok(()) };
+        match table {
+            Table::Tenant => {
+                let tenant: TenantId = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
+                let row: TenantRow = rows::decode(table, value)?;
+                self.rules.put_tenant(tenant.clone(), revision, row.rotation.into());
+                self.tenants.put(tenant, revision, &self.root.ring(), key, &row)
+            }
+            Table::Profile => {
+                let (tenant, name) = rows::parse_profile_key(key)?;
+                let row: ProfileRow = rows::decode(table, value)?;
+                self.rules.put_profile(tenant, name, revision, &row)
+            }
+            Table::Operator => {
+                let serial = Serial::from_bytes(key).map_err(Error::internal)?;
+                let row: OperatorRow = rows::decode(table, value)?;
+                self.operators.put(KnownOperator::new(serial, revision, &row)?);
+                Ok(())
+            }
+            Table::Device => {
+                let name = rows::parse_device_key(key)
+                    .ok_or_else(|| Error::internal("a device's key is damaged"))?;
+                let row: DeviceRow = rows::decode(table, value)?;
+                if self.devices.put(&name, revision, &row)? {
+                    self.operators.count(&row.station, &name);
+                }
+                Ok(())
+            }
+            // Read where they are needed, from the store.
+            Table::Authority
+            | Table::DeviceKeys
+            | Table::Certificate
+            | Table::Serial
+            | Table::OperatorName
+            | Table::Spent
+            | Table::Grant
+            | Table::History
+            | Table::DeviceHot
+            | Table::Revocation
+            | Table::Deed
+            | Table::SignatureKey
+            | Table::KeyPolicy
+            | Table::EndorsementKey
+            | Table::PcrPolicy => Ok(()),
+        }
+    }
+
+    pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {
+        self.tenants.ring(tenant).ok_or_else(|| Error::no_tenant(tenant))
+    }
+
+    pub(crate) fn has_tenant(&self, tenant: &TenantId) -> bool {
+        self.tenants.ring(tenant).is_some()
+    }
+
+    /// All tenants, in order of their names.
+    pub(crate) fn tenants(&self) -> Vec<TenantId> {
+        self.tenants.all()
+    }
+
+    /// What holds for the devices of a profile; `None` where there is no such profile.
+    pub(crate) fn rules(&self, tenant: &TenantId, name: &ProfileName) -> Option<Rules> {
+        self.rules.rules(tenant, name)
+    }
+
+    pub(crate) fn profile(&self, tenant: &TenantId, name: &ProfileName) -> Option<Profile> {
+        self.rules(tenant, name).map(|rules| rules.profile)
+    }
+
+    pub(crate) fn operator(&self, serial: &Serial) -> Option<KnownOperator> {
+        self.operators.get(serial)
+    }
+
+    /// How many devices count for a station's quota.
+    pub(crate) fn enrolled_by(&self, serial: &Serial) -> u64 {
+        self.operators.used(serial)
+    }
+
+    /// Reserves a place of a station's quota for a device that is not on record, until the reservation is dropped or the device is.
+    pub(crate) fn reserve_quota(
+        self: &Arc<Self>,
+        station: &Serial,
+        device: &DeviceName,
+    ) -> Result<QuotaPlace, Error> {
+        self.operators.reserve(station, device)?;
+        Ok(QuotaPlace::new(self.clone(), *station, device.clone()))
+    }
+
+    pub(super) fn release_quota(&self, station: &Serial, device: &DeviceName) {
+        self.operators.release(station, device);
+    }
+
+    pub(crate) fn device(&self, name: &DeviceName) -> Option<KnownDevice> {
+        self.devices.get(name)
+    }
+}
+
+impl Projection for Memory {
+    fn project(&self, committed: &Committed) -> Result<(), String> {
+        for row in &committed.rows {
+            self.take_in(row.table, &row.key, committed.revision, row.value.as_deref())
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn recovered(&self) {
+        self.records.clear();
+    }
+}

@@ -1,0 +1,13 @@
+//! The memory that answers: who is trusted with what. It is written by committed changes, in order, and by nothing else; loading at the
+//! start is the same function over all rows. Nothing outside of this room can write it: its setters are private here.
+
+mod devices;
+mod memory;
+mod operators;
+mod rules;
+mod tenants;
+
+pub(crate) use devices::KnownDevice;
+pub(crate) use memory::Memory;
+pub(crate) use operators::{KnownOperator, QuotaPlace};
+pub(crate) use rules::Rules;

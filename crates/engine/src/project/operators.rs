@@ -1,0 +1,121 @@
+//! Operators on record, and how many devices each station enrolled.
+
+use super::Memory;
+use crate::kernel::Error;
+use crate::rows::OperatorRow;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Principal, Serial};
+
+/// An operator as its row has it.
+#[derive(Clone)]
+pub(crate) struct KnownOperator {
+    /// The version of the row.
+    pub(crate) version: u64,
+    pub(crate) principal: Principal,
+    /// Unix seconds.
+    pub(crate) not_after: u64,
+    pub(crate) is_revoked: bool,
+    pub(crate) quota: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Operators(RwLock<HashMap<Serial, Entry>>);
+
+struct Entry {
+    known: KnownOperator,
+    /// Devices on record that count for its quota. They are counted in memory, and again at the start: one row that every enrollment
+    /// wrote would make enrollments wait for each other.
+    used: u64,
+    /// Devices that are being enrolled.
+    reserved: HashSet<DeviceName>,
+}
+
+/// A place of a station's quota, reserved for a device that is being enrolled. It is free again when this is dropped, unless the
+/// device is on record by then.
+pub(crate) struct QuotaPlace {
+    memory: Arc<Memory>,
+    station: Serial,
+    device: DeviceName,
+}
+
+impl KnownOperator {
+    pub(super) fn new(serial: Serial, version: u64, row: &OperatorRow) -> Result<Self, Error> {
+        let OperatorRow { not_after, revoked, quota, .. } = row;
+        let principal = row.principal(serial)?;
+        Ok(Self { version, principal, not_after: *not_after, is_revoked: revoked.is_some(), quota: *quota })
+    }
+}
+
+impl Operators {
+    pub(super) fn get(&self, serial: &Serial) -> Option<KnownOperator> {
+        self.read().get(serial).map(|entry| entry.known.clone())
+    }
+
+    pub(super) fn used(&self, serial: &Serial) -> u64 {
+        self.read().get(serial).map_or(0, |entry| entry.used)
+    }
+
+    /// Takes in an operator, unless a later version is known.
+    pub(super) fn put(&self, known: KnownOperator) {
+        let mut all = self.write();
+        match all.get_mut(&known.principal.serial) {
+            Some(entry) if entry.known.version < known.version => entry.known = known,
+            Some(_) => {}
+            None => {
+                let entry = Entry { used: 0, reserved: HashSet::new(), known };
+                all.insert(entry.known.principal.serial, entry);
+            }
+        }
+    }
+
+    /// Counts a device that came on record.
+    pub(super) fn count(&self, station: &[u8; 16], device: &DeviceName) {
+        if let Ok(serial) = Serial::from_bytes(station)
+            && let Some(entry) = self.write().get_mut(&serial)
+        {
+            entry.reserved.remove(device);
+            entry.used += 1;
+        }
+    }
+
+    pub(super) fn reserve(&self, station: &Serial, device: &DeviceName) -> Result<(), Error> {
+        let mut all = self.write();
+        let entry = all.get_mut(station).ok_or_else(Error::not_on_record)?;
+        let taken = entry.used + entry.reserved.len() as u64;
+        // The same device twice at a time takes one place.
+        if taken >= entry.known.quota && !entry.reserved.contains(device) {
+            return Err(Error::quota_exhausted(entry.known.quota));
+        }
+        entry.reserved.insert(device.clone());
+        Ok(())
+    }
+
+    pub(super) fn release(&self, station: &Serial, device: &DeviceName) {
+        if let Some(entry) = self.write().get_mut(station) {
+            entry.reserved.remove(device);
+        }
+    }
+
+    /// A panic elsewhere cannot leave the map half-changed: each change is one step.
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Serial, Entry>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Serial, Entry>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QuotaPlace {
+    pub(super) fn new(memory: Arc<Memory>, station: Serial, device: DeviceName) -> Self {
+        Self { memory, station, device }
+    }
+}
+
+impl Drop for QuotaPlace {
+    fn drop(&mut self) {
+        self.memory.release_quota(&self.station, &self.device);
+    }
+}

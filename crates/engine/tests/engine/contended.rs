@@ -1,0 +1,257 @@
+//! Many callers about one record: in turn, nobody without keys in the way, and none of them left behind by one that goes away.
+
+use crate::world::{ROOT_KEY, TestDevice, World, open, order};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use wardein_ddkg::message::ProofRequest;
+use wardein_domain::{AuditEntry, DeviceState, Event, Role, Serial, Verdict};
+use wardein_engine::{Engine, Error, Kind, Page, Ports, Subject};
+use wardein_port::Store;
+use wardein_testkit::{Chaos, ChaosStore, MemoryCustody};
+
+type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Lets each come as far as it can, in order; all of them have to wait.
+fn begin<T>(calls: &mut [Call<'_, T>]) {
+    for call in calls {
+        assert!(poll(call).is_pending());
+    }
+}
+
+fn poll<T>(call: &mut Call<'_, T>) -> Poll<Result<T, Error>> {
+    call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The outcomes of all. The last are polled first, so that whose turn it is does not follow from that.
+async fn end<T>(mut calls: Vec<Call<'_, T>>) -> Vec<Result<T, Error>> {
+    let mut outcomes: Vec<_> = calls.iter().map(|_| None).collect();
+    for _ in 0..ROUNDS {
+        poll_fn(|context| {
+            for (call, outcome) in calls.iter_mut().zip(&mut outcomes).rev() {
+                if outcome.is_none()
+                    && let Poll::Ready(came) = call.as_mut().poll(context)
+                {
+                    *outcome = Some(came);
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+        if outcomes.iter().all(Option::is_some) {
+            return outcomes.into_iter().flatten().collect();
+        }
+        tokio::task::yield_now().await;
+    }
+    unreachable!("they wait for each other")
+}
+
+fn prove<'a>(engine: &'a Engine, id: impl ToString, request: &ProofRequest) -> Call<'a, ()> {
+    let (id, request) = (id.to_string(), request.clone());
+    Box::pin(async move { engine.prove(&id, request, Vec::new()).await.map(|_| ()) })
+}
+
+fn set<'a>(world: &'a World, engine: &'a Engine, device: &TestDevice, state: DeviceState) -> Call<'a, ()> {
+    let (name, reason) = (device.name.clone(), "lost".parse().unwrap());
+    Box::pin(async move { engine.set_device_state(&world.admin, name, state, reason).await.map(|_| ()) })
+}
+
+fn wrong(device: &mut TestDevice, engine: &Engine) -> ProofRequest {
+    let (mut request, _) = device.proof(engine, "authenticate", b"");
+    request.mac.0[0] ^= 1;
+    request
+}
+
+/// Signs of life that are on record, by the ids of their requests, in order.
+async fn accepted(world: &World) -> Vec<String> {
+    world.entries(Event::DeviceAuthenticated).await.into_iter().map(|entry| entry.request_id).collect()
+}
+
+#[tokio::test]
+async fn many_proofs_of_one_device_at_a_time_are_all_accepted_in_the_order_in_which_they_came() {
+    let world = World::new().await;
+    let mut device = world.proven("pump-1").await;
+    let before = accepted(&world).await.len();
+    let commits = world.store.commits();
+    let proofs: Vec<_> = (0..64).map(|_| device.proof(&world.engine, "authenticate", b"").0).collect();
+    let numbered = proofs.iter().enumerate();
+    let mut calls: Vec<_> = numbered.map(|(n, request)| prove(&world.engine, n, request)).collect();
+    world.store.hold();
+    begin(&mut calls);
+    assert_eq!(world.store.waiting(), 1, "one at a time");
+    world.store.release();
+    assert_eq!(end(calls).await, vec![Ok(()); 64]);
+    assert_eq!(world.store.commits(), commits + 64, "none was made twice");
+    let in_order: Vec<_> = (0..64).map(|n: u32| n.to_string()).collect();
+    assert_eq!(accepted(&world).await[before..], in_order);
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_wrong_is_refused_while_the_record_is_held_and_delays_nobody() {
+    let world = World::new().await;
+    // With rows at hand, and with rows that must be loaded.
+    let far = ChaosStore::over(world.store.clone(), 1, Chaos { later: 1_000, ..Chaos::default() });
+    let ports = Ports::new(Arc::new(far), world.clock.clone());
+    let far = Engine::open(ports, MemoryCustody::of(ROOT_KEY).root_keys()).await.unwrap();
+    for (engine, id) in [(&world.engine, "pump-1"), (&far, "pump-2")] {
+        let mut device = world.proven(id).await;
+        let [first, second] = [0, 1].map(|_| device.proof(engine, "authenticate", b"").0);
+        let wrong = wrong(&mut device, engine);
+        let (commits, head) = (world.store.commits(), world.store.head().await.unwrap());
+        world.store.hold();
+        let mut right = vec![prove(engine, "first", &first)];
+        begin(&mut right);
+        for n in 0..1_000 {
+            let refused = end(vec![prove(engine, n, &wrong)]).await.remove(0).unwrap_err();
+            assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "mac-wrong"));
+            if n == 500 {
+                right.push(prove(engine, "second", &second));
+                begin(&mut right[1..]);
+            }
+        }
+        assert_eq!(world.store.waiting(), 1, "what was right has not come to an end meanwhile");
+        world.store.release();
+        assert_eq!(end(right).await, [Ok(()), Ok(())]);
+        assert_eq!(world.store.commits(), commits + 2);
+        let entries = world.store.head().await.unwrap().last_audit - head.last_audit;
+        assert_eq!(entries, 2, "who is wrong is not on record");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_a_durable_record_and_its_turn_to_the_next() {
+    let world = World::new().await;
+    let mut device = world.proven("pump-1").await;
+    let proofs: [_; 4] = std::array::from_fn(|_| device.proof(&world.engine, "authenticate", b"").0);
+    let mut calls: Vec<_> = proofs.iter().enumerate().map(|(n, of)| prove(&world.engine, n, of)).collect();
+    world.store.hold();
+    begin(&mut calls);
+    // One in flight, and one that waits for its turn.
+    drop(calls.remove(0));
+    drop(calls.remove(1));
+    assert_eq!(world.store.waiting(), 1);
+    world.store.release();
+    assert_eq!(end(calls).await, [Ok(()), Ok(())]);
+    let again = async |n: usize| world.engine.prove("again", proofs[n].clone(), vec![]).await;
+    assert_eq!(again(0).await.unwrap_err().code, "replayed", "it came to its end without its caller");
+    again(2).await.expect("it never began, and the challenge is good still");
+
+    // What memory has is what the store has: nothing conflicts.
+    let commits = world.store.commits();
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    assert_eq!(world.store.commits(), commits + 1);
+
+    world.store.hold();
+    let mut calls = vec![set(&world, &world.engine, &device, DeviceState::Suspended)];
+    begin(&mut calls);
+    drop(calls);
+    let verdict = async |engine: &Engine| {
+        let subject = Subject::Device(device.name.device.clone());
+        engine.check(&world.platform, subject).await.unwrap().verdict
+    };
+    assert_eq!(verdict(&world.engine).await, Verdict::Trusted);
+    world.store.release();
+    assert_eq!(verdict(&world.engine).await, Verdict::NotTrusted);
+    assert_eq!(verdict(&open(&world.store, &world.clock).await).await, Verdict::NotTrusted);
+}
+
+#[tokio::test]
+async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
+    for (is_elsewhere, is_first) in [(false, true), (false, false), (true, true), (true, false)] {
+        let world = World::new().await;
+        let mut device = world.proven("pump-1").await;
+        // Another node's records are not held by this one.
+        let other = open(&world.store, &world.clock).await;
+        let request = device.proof(&world.engine, "authenticate", b"").0;
+        let there = if is_elsewhere { &other } else { &world.engine };
+        let mut calls = vec![
+            prove(&world.engine, "proof", &request),
+            set(&world, there, &device, DeviceState::Suspended),
+        ];
+        if !is_first {
+            calls.reverse();
+        }
+        world.store.hold();
+        begin(&mut calls);
+        assert_eq!(world.store.waiting(), if is_elsewhere { 2 } else { 1 });
+        world.store.release();
+        let mut outcomes = end(calls).await;
+        if !is_first {
+            outcomes.reverse();
+        }
+        assert_eq!(outcomes[1], Ok(()));
+        let proved = outcomes.remove(0).map_err(|error| (error.kind, error.code));
+        let expected = if is_first { Ok(()) } else { Err((Kind::Denied, "suspended")) };
+        assert_eq!(proved, expected, "elsewhere: {is_elsewhere}");
+
+        let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1_000).await.unwrap();
+        let entry = |event: Event, id: &str| {
+            let is_it =
+                |(_, entry): &&(u64, AuditEntry)| entry.event == event.code() && entry.request_id == id;
+            entries.iter().find(is_it).map(|(number, _)| *number)
+        };
+        let suspended = entry(Event::DeviceStateSet, "test");
+        assert!(suspended.is_some());
+        let taken = entry(Event::DeviceAuthenticated, "proof");
+        assert_eq!(taken.is_some(), is_first);
+        assert!(taken < suspended, "{taken:?}, {suspended:?}");
+        assert_eq!(entry(Event::CallRefused, "proof").is_some(), !is_first, "the refusal is on record");
+        for engine in [&world.engine, &other] {
+            let refused = device.prove(engine, "authenticate", b"").await.unwrap_err();
+            assert_eq!(refused.code, "suspended");
+        }
+    }
+}
+
+/// The serial of the operator of that name, from the store.
+async fn serial(engine: &Engine, world: &World, name: &str) -> Serial {
+    let page = Page { size: 100, after: None };
+    let listed = engine.list_operators(&world.admin, None, page).await.unwrap().items;
+    listed.iter().find(|one| one.principal.name.as_str() == name).unwrap().principal.serial
+}
+
+#[tokio::test]
+async fn an_operator_that_is_revoked_while_it_is_issued_is_refused_from_then_on() {
+    for is_elsewhere in [false, true] {
+        let world = World::new().await;
+        let other = open(&world.store, &world.clock).await;
+        let there = if is_elsewhere { &other } else { &world.engine };
+        let issue = |order| -> Call<'_, _> { Box::pin(world.engine.issue_operator(&world.admin, order)) };
+        let revoke = |serial| -> Call<'_, _> {
+            Box::pin(there.revoke_operator(&world.admin, serial, "stolen".parse().unwrap()))
+        };
+        let mut issuing = vec![issue(order(Role::Platform, Some("klinik"), "late"))];
+        world.store.hold();
+        begin(&mut issuing);
+        world.store.release();
+        // It is on record, and whoever asked for it has not heard of it.
+        let serial = serial(there, &world, "late").await;
+        world.store.hold();
+        let mut revoking = vec![revoke(serial)];
+        begin(&mut revoking);
+        world.store.release();
+        // The revocation is answered before the issue, or after it.
+        let principal = if is_elsewhere {
+            assert_eq!(end(revoking).await, [Ok(())]);
+            end(issuing).await.remove(0).unwrap().1.principal
+        } else {
+            let principal = end(issuing).await.remove(0).unwrap().1.principal;
+            assert_eq!(end(revoking).await, [Ok(())]);
+            principal
+        };
+        assert_eq!(principal.serial, serial);
+        let restarted = open(&world.store, &world.clock).await;
+        for engine in [&world.engine, &other, &restarted] {
+            let refused = engine.authenticate(&principal).unwrap_err();
+            assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "operator-revoked"));
+        }
+        // A name that was revoked is free.
+        let again = world.engine.issue_operator(&world.admin, order(Role::Platform, Some("klinik"), "late"));
+        world.engine.authenticate(&again.await.unwrap().1.principal).unwrap();
+    }
+}
+
+/// More than any of these calls takes.
+const ROUNDS: usize = 1_000;

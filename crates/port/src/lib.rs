@@ -1,0 +1,23 @@
+//! What the engine needs of the outside: traits, and the plain types that they speak.
+//!
+//! What: [`Store`] and [`Projection`], [`Custody`], [`Clock`], [`EntropySource`]; signing keys are `wardein_crypto::Signer`. Why a
+//! crate of its own: adapters and fakes implement it without compiling the engine, and the engine's unit tests can use those fakes. What
+//! it does not do: no rules, no encoding of rows, no IO.
+
+mod change;
+mod clock;
+mod custody;
+mod entropy;
+mod feed;
+mod store;
+mod table;
+
+pub use change::{Change, Check, Expect, MAX_KEY, MAX_VALUE, Row, RowKey, Write};
+pub use clock::{Clock, SystemClock};
+pub use custody::{Custody, CustodyError, RootKey};
+pub use entropy::{EntropySource, SystemSource};
+pub use feed::{Committed, Feed, FeedRow, Projection, Projections};
+pub use store::{
+    CommitError, Entries, Head, Outcome, Peek, Pending, Scanned, Snapshot, Store, StoreError, Told,
+};
+pub use table::Table;

@@ -1,0 +1,96 @@
+//! The tables.
+
+/// The tables. Numbers are stored, and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Table {
+    /// Singletons: the authority's sealed keys and its name, the last sweep, the format of rows.
+    Authority = 1,
+    /// Tenants with their sealed keys.
+    Tenant = 2,
+    /// Operators, by serial.
+    Operator = 3,
+    /// Profiles, by tenant and name.
+    Profile = 4,
+    /// Devices, by tenant and id.
+    Device = 5,
+    /// The sealed key records of devices, by tenant and id: their cold part, written when an epoch moves.
+    DeviceKeys = 6,
+    /// Certificates, by tenant, device and serial.
+    Certificate = 7,
+    /// Serials in use, each with the key of the row that has it.
+    Serial = 8,
+    /// Operators' serials by role, tenant and name.
+    OperatorName = 9,
+    /// Keys that are spent, by tenant, device, generation, purpose, epoch and number. Insert-only.
+    Spent = 10,
+    /// Rights granted to platforms, by tenant, platform, right and profile.
+    Grant = 11,
+    /// The history of devices, by tenant, id and time: their audit entries without signs of life.
+    History = 12,
+    /// The hot part of devices' key records, by tenant and id: written with every proof.
+    DeviceHot = 13,
+    /// Revocations: of one certificate by issuer and serial, or by one rule of a device, a CA or a time range.
+    Revocation = 14,
+    /// Deeds of several steps that are under way, by number.
+    Deed = 15,
+    /// The keys that devices sign with, by tenant and id.
+    SignatureKey = 16,
+    /// Key storage policies, by tenant.
+    KeyPolicy = 17,
+    /// The endorsement keys that tenants list, by tenant and digest.
+    EndorsementKey = 18,
+    /// PCR policies, by tenant and profile.
+    PcrPolicy = 19,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Self; 19] = [
+        Self::Authority,
+        Self::Tenant,
+        Self::Operator,
+        Self::Profile,
+        Self::Device,
+        Self::DeviceKeys,
+        Self::Certificate,
+        Self::Serial,
+        Self::OperatorName,
+        Self::Spent,
+        Self::Grant,
+        Self::History,
+        Self::DeviceHot,
+        Self::Revocation,
+        Self::Deed,
+        Self::SignatureKey,
+        Self::KeyPolicy,
+        Self::EndorsementKey,
+        Self::PcrPolicy,
+    ];
+
+    /// Whether its rows decide who is trusted with what. They are what the feed carries; everything else changes too often, or
+    /// concerns nobody who watches.
+    pub const fn authorizes(self) -> bool {
+        match self {
+            Self::Authority
+            | Self::Tenant
+            | Self::Operator
+            | Self::Profile
+            | Self::Device
+            | Self::Grant
+            | Self::Revocation
+            | Self::KeyPolicy
+            | Self::PcrPolicy => true,
+            Self::DeviceKeys
+            | Self::Certificate
+            | Self::Serial
+            | Self::OperatorName
+            | Self::Spent
+            | Self::History
+            | Self::DeviceHot
+            | Self::Deed
+            | Self::SignatureKey
+            | Self::EndorsementKey => false,
+        }
+    }
+}
