@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wardein_cli::config::Config;
 use wardein_cli::{Failure, ServeArgs};
 use wardein_domain::Event;
-use wardein_engine::{Engine, Ports};
+use wardein_engine::{Engine, Migrating, Ports, migrate};
 use wardein_port::SystemClock;
 use wardein_server::{Limits, Metrics, Rate, Server};
 
@@ -19,13 +19,16 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     logging::start(&home.config.log)?;
     let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
-    let (metered, root_keys) = (metrics.clone(), custodian.root_keys());
+    let (metered, root_keys, again) = (metrics.clone(), custodian.root_keys(), custodian.root_keys());
     let ports = Ports {
         custody: Some(Arc::new(custodian)),
         meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
         ..Ports::new(home.open_store()?, SystemClock)
     };
     let engine = wardein_cli::block_on(async {
+        if migrate(&ports, again, migrating).await.map_err(failed)? {
+            tracing::info!("the store is in the format of this release");
+        }
         let engine = Engine::open(ports, root_keys).await.map_err(failed)?;
         engine.resume().await.map_err(failed)?;
         Ok::<_, Failure>(Arc::new(engine))
@@ -40,6 +43,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     wardein_cli::block_on(async { engine.record_system(Event::Stopped, version).await.map_err(failed) })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A store of a million devices takes minutes.
+fn migrating(so_far: Migrating) {
+    let Migrating { table, rows } = so_far;
+    tracing::info!(?table, rows, "bringing the store to the format of this release");
 }
 
 /// What the file says, judged.

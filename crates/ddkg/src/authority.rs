@@ -2,16 +2,21 @@
 //! retired generations, open what devices sealed, delegate, and erase.
 //!
 //! It is sans-IO: a [`Record`] is loaded, decides with the time handed in, and changes only when it accepts. The caller
-//! stores the changed record, and what [`Spend`] names, durably and in one step before it answers.
+//! stores what changed of the record, and what [`Spend`] names, durably and in one step before it answers.
 
 mod announce;
 mod codec;
+mod cold;
 mod enroll;
+mod hot;
 mod open;
 mod proof;
+mod recent;
 mod record;
 mod refusal;
 mod rekey;
+#[cfg(test)]
+mod sample;
 mod settle;
 mod size;
 

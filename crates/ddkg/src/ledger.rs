@@ -111,6 +111,9 @@ impl CloneSign {
 }
 
 impl Ledger {
+    /// Bytes of [`Ledger::put`].
+    pub(crate) const LEN: usize = 4 + 8 + 1 + 8 + 8 + 16 + 8;
+
     /// Nothing accepted yet. `latest_ms` is the issue time of the challenge that led to this generation, 0 for the first.
     pub fn new(latest_ms: u64) -> Self {
         Self { current: 0, uses: 0, highest: None, window: 0, latest_ms }

@@ -29,7 +29,7 @@ impl GenerationRoot {
     pub fn tree(&self, purpose: Purpose) -> Cover {
         let mut secrets = SecretStack::with_capacity(1);
         secrets.push(derive(&self.0, "purpose", purpose.as_str().as_bytes()).expose());
-        Cover { first: 0, last: u32::MAX, secrets, recent: None }
+        Cover { first: 0, last: u32::MAX, secrets }
     }
 }
 
@@ -41,9 +41,6 @@ pub struct Cover {
     last: u32,
     /// Those of the nodes, whose places follow from the range; the first epoch's node comes last, where nodes are taken away.
     secrets: SecretStack<32>,
-    /// The epoch that was asked for last, so that the next number of it costs no walk down the tree. It is in memory only, and
-    /// only as long as the nodes yield it.
-    recent: Option<(u32, EpochSecret)>,
 }
 
 impl Cover {
@@ -83,14 +80,6 @@ impl Cover {
         self.secret(Place { depth: DEPTH, index: epoch }).map(EpochSecret).ok_or(self.out_of_range(epoch))
     }
 
-    /// The same, remembered until the cover has left the epoch behind.
-    pub(crate) fn recall(&mut self, epoch: u32) -> Result<&EpochSecret, OutOfRange> {
-        if self.recent.as_ref().is_none_or(|(recent, _)| *recent != epoch) {
-            self.recent = Some((epoch, self.epoch_secret(epoch)?));
-        }
-        self.recent.as_ref().map(|(_, secret)| secret).ok_or_else(|| self.out_of_range(epoch))
-    }
-
     /// Erases whatever can yield an epoch below `epoch`. Two expansions on average for the next epoch, at most 64.
     ///
     /// An epoch before the first changes nothing; one behind the last is an error and changes nothing.
@@ -98,7 +87,6 @@ impl Cover {
         if epoch > self.last() {
             return Err(self.out_of_range(epoch));
         }
-        self.recent.take_if(|(recent, _)| *recent < epoch);
         while self.first < epoch
             && let (Some(mut place), Some(mut secret)) =
                 (places(self.first, self.last).next(), self.secrets.pop())
@@ -132,7 +120,7 @@ impl Cover {
         for place in places.into_iter().rev() {
             secrets.push(self.secret(place).ok_or(self.out_of_range(first))?.expose());
         }
-        Ok(Self { first, last, secrets, recent: None })
+        Ok(Self { first, last, secrets })
     }
 
     /// The encoding of section 2: for each node `u8(depth) ‖ u32(index) ‖ secret`.
@@ -172,7 +160,7 @@ impl Cover {
         }
         let mut secrets = SecretStack::with_capacity(count);
         nodes.into_iter().rev().for_each(|(_, secret)| secrets.push(secret));
-        Ok(Self { first, last, secrets, recent: None })
+        Ok(Self { first, last, secrets })
     }
 
     /// The form in records: the range and the secrets, since the places follow from the range.
@@ -193,7 +181,7 @@ impl Cover {
         let (nodes, _) = reader.take("node secret", count * 32)?.as_chunks();
         let mut secrets = SecretStack::with_capacity(count);
         nodes.iter().rev().for_each(|secret| secrets.push(secret));
-        Ok(Self { first, last, secrets, recent: None })
+        Ok(Self { first, last, secrets })
     }
 
     fn out_of_range(&self, epoch: u32) -> OutOfRange {
@@ -298,19 +286,6 @@ mod tests {
             stepped.advance(epoch).unwrap();
             assert_eq!(stepped.encode().expose(), whole().narrow(epoch, u32::MAX).unwrap().encode().expose());
         }
-    }
-
-    #[test]
-    fn what_is_remembered_is_what_is_derived_and_goes_with_its_epoch() {
-        let mut cover = whole();
-        for epoch in [3, 3, 7, 3] {
-            let derived = *cover.epoch_secret(epoch).unwrap().expose();
-            assert_eq!(*cover.recall(epoch).unwrap().expose(), derived);
-        }
-        cover.advance(3).unwrap();
-        assert!(cover.recent.is_some());
-        cover.advance(4).unwrap();
-        assert!(cover.recent.is_none() && cover.recall(3).is_err());
     }
 
     #[test]

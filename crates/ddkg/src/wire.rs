@@ -59,6 +59,14 @@ pub enum Problem {
     /// The value could be written in a second way, and this is it.
     #[error("{0}")]
     NotCanonical(&'static str),
+    /// Two parts of one value are of different states of it: one is older, or was changed.
+    #[error("is {found} where the other part has {expected}")]
+    Apart {
+        /// What this part has.
+        found: u64,
+        /// What the other part has.
+        expected: u64,
+    },
     /// The bytes were changed since they were written.
     #[error("the checksum does not match")]
     Checksum,

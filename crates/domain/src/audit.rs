@@ -120,6 +120,8 @@ events! {
     BackedUp = "authority.backup",
     /// The authority was restored from a backup.
     Restored = "authority.restore",
+    /// The store was brought to the format of a later release.
+    Migrated = "authority.migrate",
     /// The audit log was read.
     AuditRead = "audit.read",
     /// A call of an authenticated caller was refused.

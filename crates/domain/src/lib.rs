@@ -18,6 +18,7 @@ mod registers;
 mod rotation;
 mod schedule;
 mod serial;
+mod time;
 mod trust;
 mod udi;
 
@@ -36,5 +37,6 @@ pub use registers::PcrStanding;
 pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};
+pub use time::{Seconds, UnixMillis, UnixSeconds};
 pub use trust::{CertificateFacts, DeviceFacts, Verdict, VerdictReason};
 pub use udi::{Udi, UdiError};

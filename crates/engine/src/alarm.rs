@@ -1,7 +1,7 @@
 //! Clone alarms: whatever shows two holders of one device's state, it ends alike.
 
 use crate::audit::Recording;
-use crate::kernel::{Engine, Stop, Tx};
+use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::provisioning::target;
 use crate::rows;
 use std::fmt;
@@ -22,13 +22,13 @@ impl Engine {
     ) -> Result<Change, Stop> {
         let key = rows::device_key(name);
         let (version, mut row) = self.device_row(tx, name)?;
-        let profile = self.memory.profile(&name.tenant, &rows::word("profile", &row.profile)?);
+        let profile = self.memory.profile(&name.tenant, &row.profile);
         let quarantines = profile.unwrap_or(Profile::DEFAULT).quarantines_clones();
         let mut change = Change::default();
-        let is_trusted = row.state == DeviceState::Active.as_str();
+        let is_trusted = row.state == DeviceState::Active;
         if quarantines && is_trusted {
-            row.state = DeviceState::Quarantined.to_string();
-            row.state_reason = Some(format!("clone suspected: {sign}"));
+            row.state = DeviceState::Quarantined;
+            row.state_reason = Some(format!("clone suspected: {sign}").parse().map_err(Error::internal)?);
             change.update(Table::Device, key, version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, name)?;
         }

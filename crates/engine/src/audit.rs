@@ -3,7 +3,9 @@
 use crate::api::{Caller, Page};
 use crate::history;
 use crate::kernel::{Decision, Draw, Engine, Error, Kind};
-use crate::rows::{self, AuditRow};
+use crate::rows;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, AuditEntry, DeviceId, Event, Method, Outcome, TenantId};
 use wardein_port::{Change, Table};
@@ -142,8 +144,20 @@ impl Recording for Change {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct AuditRow<'a> {
+    time_ms: u64,
+    tenant: Option<Cow<'a, str>>,
+    actor: Cow<'a, str>,
+    event: Cow<'a, str>,
+    target: Cow<'a, str>,
+    outcome: Cow<'a, str>,
+    detail: Cow<'a, str>,
+    request_id: Cow<'a, str>,
+}
+
 pub(crate) fn encode(entry: &AuditEntry) -> Result<Vec<u8>, Error> {
-    rows::encode(&AuditRow {
+    let row = AuditRow {
         time_ms: entry.time_ms,
         tenant: entry.tenant.as_ref().map(|tenant| tenant.as_str().into()),
         actor: entry.actor.as_str().into(),
@@ -152,7 +166,11 @@ pub(crate) fn encode(entry: &AuditEntry) -> Result<Vec<u8>, Error> {
         outcome: entry.outcome.as_str().into(),
         detail: entry.detail.as_str().into(),
         request_id: entry.request_id.as_str().into(),
-    })
+    };
+    let mut value = Vec::with_capacity(256);
+    value.push(1);
+    postcard::to_extend(&row, value)
+        .map_err(|error| Error::internal(format_args!("an entry does not encode: {error}")))
 }
 
 /// Unix milliseconds of a stored entry.
@@ -161,8 +179,8 @@ pub(crate) fn time_of(value: &[u8]) -> Result<u64, Error> {
 }
 
 pub(crate) fn decode(value: &[u8]) -> Result<AuditEntry, Error> {
-    // Entries have no table of their own; the error names the nearest.
-    let row: AuditRow<'_> = rows::decode(Table::Authority, value)?;
+    let row: AuditRow<'_> =
+        postcard::from_bytes(rows::body(Table::History, value, 1)?).map_err(Error::internal)?;
     Ok(AuditEntry {
         time_ms: row.time_ms,
         tenant: row.tenant.map(|tenant| rows::word("tenant", &tenant)).transpose()?,

@@ -2,11 +2,11 @@
 
 use crate::api::TrustBundle;
 use crate::kernel::Error;
-use crate::rows::{self, AUTHORITY, AuthorityRow};
+use crate::rows::{AUTHORITY, AuthorityRow};
 use crate::seal::{Keyring, Place};
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::ChallengeKey;
-use wardein_domain::TrustDomain;
+use wardein_domain::{TrustDomain, UnixSeconds};
 use wardein_pki::{InfrastructureCa, IssuingCa, pem};
 use wardein_port::Table;
 
@@ -20,7 +20,7 @@ pub(crate) struct Authority {
     pub(crate) identity: P256SigningKey,
     pub(crate) challenges: ChallengeKey,
     /// As in its row.
-    pub(crate) restored_at: u64,
+    pub(crate) restored_at: UnixSeconds,
     pub(crate) bundle: TrustBundle,
 }
 
@@ -47,7 +47,7 @@ impl Authority {
         let infrastructure =
             InfrastructureCa::load(key("infrastructure", &row.infrastructure_key)?, &row.infrastructure_der);
         Ok(Self {
-            trust_domain: rows::word("trust domain", &row.trust_domain)?,
+            trust_domain: row.trust_domain.clone(),
             issuing: issuing.map_err(Error::internal)?,
             infrastructure: infrastructure.map_err(Error::internal)?,
             bundle: TrustBundle {

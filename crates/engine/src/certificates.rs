@@ -2,10 +2,10 @@
 
 use crate::api::{Caller, Certificate, Page, Paged};
 use crate::audit::Recording;
-use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
-use crate::rows::{self, CertificateRow};
+use crate::kernel::{Decision, Engine, Error, Kind, SCANNED, Stop, Tx};
+use crate::rows::{self, CertificateRow, Link, RevokedRow};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceId, Event, Outcome, Reason, Serial, TenantId};
+use wardein_domain::{DeviceId, Event, Outcome, Reason, Serial, TenantId, UnixSeconds};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -22,14 +22,17 @@ impl Engine {
             Some(device) => rows::certificate_prefix(&tenant, device),
             None => rows::tenant_prefix(&tenant),
         };
-        self.page(Table::Certificate, &prefix, &page, |key, value| {
-            let (device, serial) = rows::parse_certificate_key(key)
-                .ok_or_else(|| Error::internal("a certificate's key is damaged"))?;
-            let mut row: CertificateRow = rows::decode(Table::Certificate, value)?;
-            row.revoked = self.revocation(&device, row.issued_at, row.revoked);
-            certificate(device, serial, row).map(Some)
-        })
-        .await
+        let mut pager = self.pager(Table::Certificate, &prefix, &page, SCANNED)?;
+        while let Some((key, row)) = pager.next().await? {
+            let (device, serial) = rows::parse_certificate_key(&key)
+                .ok_or_else(|| rows::damaged(Table::Certificate, "has a damaged key"))?;
+            let row: CertificateRow = rows::decode(Table::Certificate, &row.value)?;
+            let revoked = self.look(|tx| self.revocation(tx, &device, &serial, row.issued_at)).await?;
+            let CertificateRow { not_before, not_after, der, .. } = row;
+            let (not_before, not_after) = (not_before.get(), not_after.get());
+            pager.keep(Some(Certificate { serial, device, not_before, not_after, revoked, der }));
+        }
+        Ok(pager.done())
     }
 
     /// Revokes one certificate: trust queries by it are answered accordingly at once. Revoking twice is fine.
@@ -41,19 +44,19 @@ impl Engine {
         reason: Reason,
     ) -> Result<(), Error> {
         self.require_tenant(caller, &tenant)?;
-        let revoked_at = self.now();
-        self.transact(|tx| {
-            let FoundCertificate { name, key, version, mut row } = self
+        self.transact_by(caller, |tx| {
+            let FoundCertificate { name, .. } = self
                 .find_certificate(tx, &serial)?
                 .filter(|found| found.name.tenant == tenant)
                 .ok_or_else(|| {
                     let message = format_args!("there is no certificate {serial} in tenant {tenant}");
                     Error::new(Kind::NotFound, "certificate-unknown", message)
                 })?;
+            let key = rows::revoked_key(&serial);
             let mut change = Change::default();
-            if row.revoked.is_none() {
-                row.revoked = Some((revoked_at, reason.to_string()));
-                change.update(Table::Certificate, key, version, rows::encode(&row)?);
+            if tx.get(Table::Revocation, &key)?.is_none() {
+                let row = RevokedRow { at: self.time(), reason: reason.clone() };
+                change.insert(Table::Revocation, key, rows::encode(&row)?);
                 let target = crate::provisioning::target(&name);
                 let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
                 let entry = entry.in_tenant(&tenant).with(format_args!("serial {serial}: {reason}"));
@@ -64,16 +67,35 @@ impl Engine {
         .await
     }
 
-    /// When and why a certificate of `device` was revoked: by itself, or because the device was readmitted since it was issued.
+    /// When, in Unix seconds, and why a certificate of `device` was revoked: by itself, or by the device's rule.
     pub(crate) fn revocation(
         &self,
+        tx: &Tx<'_>,
         device: &DeviceName,
-        issued_at: u64,
-        revoked: Option<(u64, String)>,
-    ) -> Option<(u64, String)> {
-        let readmitted_at = self.memory.device(device).map_or(0, |known| known.readmitted_at);
-        let is_before = readmitted_at != 0 && issued_at <= readmitted_at;
-        revoked.or_else(|| is_before.then(|| (readmitted_at, "the device was readmitted".to_owned())))
+        serial: &Serial,
+        issued_at: UnixSeconds,
+    ) -> Result<Option<(u64, Reason)>, Stop> {
+        let row: Option<(u64, RevokedRow)> = tx.row(Table::Revocation, &rows::revoked_key(serial))?;
+        if let Some((_, RevokedRow { at, reason })) = row {
+            return Ok(Some((at.get(), reason)));
+        }
+        let rule = self.memory.device_rule(device).filter(|rule| issued_at <= rule.issued_until);
+        Ok(rule.map(|rule| (rule.issued_until.get(), rule.reason)))
+    }
+
+    /// Refuses to issue what a rule revokes already: a certificate of the second in which the device was readmitted, or of a clock that
+    /// ran ahead then.
+    pub(crate) fn refuse_revoked(&self, device: &DeviceName, now: UnixSeconds) -> Result<(), Error> {
+        match self.memory.device_rule(device).filter(|rule| now <= rule.issued_until) {
+            Some(rule) => {
+                let until = rule.issued_until.get();
+                let message = format_args!(
+                    "certificates of this device that are issued until Unix second {until} are revoked; ask again after it"
+                );
+                Err(Error::new(Kind::Precondition, "issuance-revoked", message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// A device's certificate by its serial.
@@ -83,24 +105,17 @@ impl Engine {
         serial: &Serial,
     ) -> Result<Option<FoundCertificate>, Stop> {
         let Some(found) = tx.get(Table::Serial, serial.as_bytes())? else { return Ok(None) };
+        let key = Link::decode(Table::Serial, &found.value)?;
         // An operator's serial leads elsewhere.
-        let Some((name, _)) = rows::parse_certificate_key(&found.value) else { return Ok(None) };
-        let row = tx.row(Table::Certificate, &found.value)?;
-        Ok(row.map(|(version, row)| FoundCertificate { name, key: found.value, version, row }))
+        let Some((name, serial)) = rows::parse_certificate_key(key) else { return Ok(None) };
+        let row = tx.row(Table::Certificate, key)?;
+        Ok(row.map(|(_, row)| FoundCertificate { name, serial, row }))
     }
 }
 
-/// A certificate's row: whose it is, where it is, and what it says.
+/// A certificate on record: whose it is, and what its row says.
 pub(crate) struct FoundCertificate {
     pub(crate) name: DeviceName,
-    key: Vec<u8>,
-    version: u64,
+    pub(crate) serial: Serial,
     pub(crate) row: CertificateRow,
-}
-
-fn certificate(device: DeviceName, serial: Serial, row: CertificateRow) -> Result<Certificate, Error> {
-    let CertificateRow { not_before, not_after, revoked, der, .. } = row;
-    let revoked =
-        revoked.map(|(at, reason)| Ok::<_, Error>((at, rows::word("reason", &reason)?))).transpose()?;
-    Ok(Certificate { serial, device, not_before, not_after, revoked, der })
 }

@@ -5,9 +5,9 @@ use crate::audit::Recording;
 use crate::kernel::SCANNED;
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
-use crate::rows::{self, DeviceRow};
+use crate::rows::{self, DeviceRow, KeysRow};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceState, Event, Outcome, Reason, RekeyGate, TenantId};
+use wardein_domain::{DeviceState, Event, Outcome, Reason, RekeyGate, TenantId, UnixSeconds};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -39,8 +39,13 @@ impl Engine {
             if !filter.lets_row_through(&row) {
                 continue;
             }
-            let name =
-                rows::parse_device_key(&key).ok_or_else(|| Error::internal("a device's key is damaged"))?;
+            let name = rows::parse_device_key(&key)?;
+            if filter.asks_when_seen() {
+                let seen = self.look(|tx| self.last_seen(tx, &name)).await?;
+                if !filter.lets_seen_through(seen.map_or(0, UnixSeconds::get)) {
+                    continue;
+                }
+            }
             let device = self.look(|tx| self.device(tx, name.clone(), row.clone())).await?;
             pager.keep(Some(device).filter(|device| filter.lets_through(device)));
         }
@@ -58,14 +63,14 @@ impl Engine {
         self.require_tenant(caller, &name.tenant)?;
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, &name)?;
-            let from: DeviceState = rows::word("device state", &row.state)?;
+            let from = row.state;
             from.may_be_set_to(state)
                 .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
             if from == state {
                 return Ok(Decision::unchanged(self.device(tx, name.clone(), row)?));
             }
-            row.state = state.to_string();
-            row.state_reason = Some(reason.to_string());
+            row.state = state;
+            row.state_reason = Some(reason.clone());
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, &name)?;
@@ -74,44 +79,33 @@ impl Engine {
             change.record_on(tx.draw(), &name, &entry)?;
             Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
         };
-        self.transact_on(&name, |_| Ok(()), decide).await
+        self.transact_on_by(caller, &name, |_| Ok(()), decide).await
     }
 
     pub(crate) fn device(&self, tx: &mut Tx<'_>, name: DeviceName, row: DeviceRow) -> Result<Device, Stop> {
         let keys = self.load_keys(tx, &name)?.map(|held| held.keys);
         let record = keys.as_ref().map(|keys| &keys.record);
-        let profile = rows::word("profile", &row.profile)?;
-        let rules = self.memory.rules(&name.tenant, &profile).unwrap_or_default();
+        let rules = self.memory.rules(&name.tenant, &row.profile).unwrap_or_default();
         let rotation = rules.rotation.and(row.rotation.into());
-        let parse = |text: &Option<String>| text.clone();
+        let gate = |keys: &KeysRow| self.gate(keys, &rules.profile, rotation, self.now());
         let signing = self.signature_key(tx, &name)?.map(|(_, row)| row);
-        let seen = signing.as_ref().map(|row| row.last_seen);
+        let seen = keys.as_ref().map(|keys| keys.last_seen).filter(|seen| seen.get() != 0);
         Ok(Device {
-            state: rows::word("device state", &row.state)?,
-            state_reason: row
-                .state_reason
-                .as_deref()
-                .map(|reason| rows::word("reason", reason))
-                .transpose()?,
+            state: row.state,
+            state_reason: row.state_reason,
             agreed_at: record.map_or(0, |record| record.schedule().not_before),
-            gate: keys
-                .as_ref()
-                .map_or(RekeyGate::Free, |keys| self.gate(keys, &rules.profile, rotation, self.now())),
-            profile,
-            model: parse(&row.model).map(|model| rows::word("model", &model)).transpose()?,
-            udi: parse(&row.udi).map(|udi| rows::word("UDI", &udi)).transpose()?,
-            enrolled_at: row.enrolled_at,
+            gate: keys.as_deref().map_or(RekeyGate::Free, gate),
+            profile: row.profile,
+            model: row.model,
+            udi: row.udi,
+            enrolled_at: row.enrolled_at.get(),
             enrolled_by: row.enrolled_by,
             generation: record.map_or(0, |record| record.active_generation()),
             proof_epoch: record.map_or(0, |record| record.proof_epoch()),
             suite: record.map_or(0, |record| record.suite().number()),
-            attributes: row
-                .attributes
-                .iter()
-                .map(|name| rows::word("attribute name", name))
-                .collect::<Result<_, _>>()?,
-            last_seen: keys.as_ref().map(|keys| keys.last_seen).or(seen).filter(|seen| *seen != 0),
-            signing: signing.map(|row| row.signing_key()).transpose()?,
+            attributes: row.attributes,
+            last_seen: seen.or(signing.as_ref().and_then(|row| row.last_seen)).map(UnixSeconds::get),
+            signing: signing.map(|row| row.signing_key()),
             name,
         })
     }
@@ -120,20 +114,27 @@ impl Engine {
 impl DeviceFilter {
     /// Whether a device's keys must be opened to judge it.
     fn opens_keys(&self) -> bool {
-        self.seen_before.is_some() || self.seen_after.is_some() || self.rekey_due
+        self.rekey_due
+    }
+
+    fn asks_when_seen(&self) -> bool {
+        self.seen_before.is_some() || self.seen_after.is_some()
+    }
+
+    /// Of a device that was last seen at that Unix second; 0 for never.
+    fn lets_seen_through(&self, seen: u64) -> bool {
+        self.seen_before.is_none_or(|before| seen < before)
+            && self.seen_after.is_none_or(|after| seen >= after)
     }
 
     fn lets_row_through(&self, row: &DeviceRow) -> bool {
-        self.state.is_none_or(|state| row.state == state.as_str())
-            && self.profile.as_ref().is_none_or(|profile| row.profile == profile.as_str())
-            && self.model.as_ref().is_none_or(|model| row.model.as_deref() == Some(model.as_str()))
+        self.state.is_none_or(|state| row.state == state)
+            && self.profile.as_ref().is_none_or(|profile| row.profile == *profile)
+            && self.model.as_ref().is_none_or(|model| row.model.as_ref() == Some(model))
     }
 
     fn lets_through(&self, device: &Device) -> bool {
-        let seen = device.last_seen.unwrap_or(0);
-        self.seen_before.is_none_or(|before| seen < before)
-            && self.seen_after.is_none_or(|after| seen >= after)
-            && (!self.rekey_due || device.gate != RekeyGate::Free)
+        !self.rekey_due || device.gate != RekeyGate::Free
     }
 }
 

@@ -3,12 +3,15 @@
 use crate::audit::Recording;
 use crate::authority::{ServerIdentity, pem_of, place};
 use crate::kernel::{Decision, Draw, Engine, Error, Kind, Ports};
+use crate::migrate::name_format;
 use crate::operators::{MAX_VALIDITY, new_serial};
-use crate::rows::{self, AUTHORITY, AuthorityRow, OperatorRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, Link, OperatorRow};
 use crate::seal::Keyring;
 use tokio::sync::oneshot;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
-use wardein_domain::{Actor, AuditEntry, Event, OperatorName, Outcome, Principal, Role, TrustDomain};
+use wardein_domain::{
+    Actor, AuditEntry, Event, OperatorName, Outcome, Principal, Role, TrustDomain, UnixSeconds,
+};
 use wardein_pki::{
     Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, OperatorIdentity, ROOT_LIFETIME, RootCa, ServerName,
     Validity,
@@ -39,7 +42,7 @@ const SERVER_LIFETIME: u64 = 30 * 86_400;
 /// Founds an authority in an empty store, under version 1 of a root key that custody keeps.
 pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomain) -> Result<Founded, Error> {
     let store = &*ports.store;
-    if rows::load::<AuthorityRow>(store, Table::Authority, AUTHORITY).await?.is_some() {
+    if store.head().await?.revision != 0 {
         return Err(Error::new(Kind::Exists, "founded-already", "the store holds an authority already"));
     }
     let (now_ms, mut draw) = (ports.clock.now_ms(), Draw::new(&*ports.entropy));
@@ -61,6 +64,7 @@ pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomai
     let sealed = keys.seal(&draw, &Keyring::new(1, root_key), now, &trust_domain, ders)?;
     let mut change = Change::default();
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
+    name_format(&mut change)?;
     let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
     let administrator = NewAdministrator::certify(&infrastructure, name, now, below, &mut draw, &mut change)?;
     let identity_key = signing_key(&keys.identity)?.verifying_key().0;
@@ -113,7 +117,7 @@ impl Engine {
                     .issue_server(&csr, &server)
                     .map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
                 let mut change = Change::default();
-                change.insert(Table::Serial, serial.as_bytes().to_vec(), b"server".to_vec());
+                change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(b"server"));
                 let (now_ms, event) = (self.clock.now_ms(), Event::ServerCertified);
                 let entry = AuditEntry::new(now_ms, &Actor::System, event, "authority", Outcome::Done, "");
                 change
@@ -168,9 +172,9 @@ impl NewKeys {
     ) -> Result<AuthorityRow, Error> {
         let seal = |column, key: &[u8]| sealing.seal(draw.nonce()?, place(column), key);
         Ok(AuthorityRow {
-            trust_domain: trust_domain.to_string(),
-            founded_at,
-            restored_at: 0,
+            trust_domain: trust_domain.clone(),
+            founded_at: UnixSeconds::new(founded_at),
+            restored_at: UnixSeconds::default(),
             root_der: root_der.to_vec(),
             issuing_der: issuing_der.to_vec(),
             infrastructure_der: infrastructure_der.to_vec(),
@@ -217,8 +221,8 @@ impl NewAdministrator {
         let row = OperatorRow::new(&principal, validity, 0);
         change.insert(Table::Operator, serial.clone(), rows::encode(&row)?);
         let name_key = rows::operator_name_key(principal.role, None, &principal.name);
-        change.insert(Table::OperatorName, name_key.clone(), serial.clone());
-        change.insert(Table::Serial, serial, name_key);
+        change.insert(Table::OperatorName, name_key.clone(), Link::encode(&serial));
+        change.insert(Table::Serial, serial, Link::encode(&name_key));
         Ok(Self { principal, key, der: issued.into_der() })
     }
 }

@@ -4,8 +4,7 @@
 use crate::api::{Caller, Page, Paged};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
-use crate::rows;
-use serde::{Deserialize, Serialize};
+use crate::rows::{self, GrantRow};
 use wardein_domain::{
     Event, OperatorName, Outcome, ProfileName, Reason, Right, Role, TenantId, UserNameTemplate,
 };
@@ -37,13 +36,6 @@ pub struct Grant {
     pub granted_by: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct GrantRow {
-    user_name: Option<String>,
-    granted_at: u64,
-    granted_by: String,
-}
-
 impl Engine {
     /// Grants a right. Granting it again replaces the user name; the very same again changes nothing.
     pub async fn add_grant(
@@ -69,26 +61,22 @@ impl Engine {
             return Err(Error::new(Kind::NotFound, "operator-unknown", message));
         }
         let key = key(&order);
-        let (granted_at, granted_by) = (self.now(), caller.principal.to_string());
-        self.transact(|tx| {
+        let (granted_at, granted_by) = (self.time(), caller.principal.to_string());
+        self.transact_by(caller, |tx| {
             let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let mut change = Change::default();
             if let Some((_, row)) = &present
-                && row.user_name.as_deref() == user_name.as_ref().map(UserNameTemplate::as_str)
+                && row.user_name == user_name
             {
-                return Ok(Decision::new(change, row.parse(order.clone())?));
+                return Ok(Decision::new(change, parse(row, order.clone())));
             }
-            let row = GrantRow {
-                user_name: user_name.as_ref().map(ToString::to_string),
-                granted_at,
-                granted_by: granted_by.clone(),
-            };
+            let row = GrantRow { user_name: user_name.clone(), granted_at, granted_by: granted_by.clone() };
             let value = rows::encode(&row)?;
             change.put(Table::Grant, key.clone(), present.map(|(version, _)| version), value);
             let entry = self.entry(caller, Event::GrantAdded, target(&order), Outcome::Done);
             let entry = entry.in_tenant(&order.tenant).with(detail(&order, user_name.as_ref()));
             change.record(&entry)?;
-            Ok(Decision::new(change, row.parse(order.clone())?))
+            Ok(Decision::new(change, parse(&row, order.clone())))
         })
         .await
     }
@@ -102,7 +90,7 @@ impl Engine {
     ) -> Result<Paged<Grant>, Error> {
         self.require_tenant(caller, &tenant)?;
         self.page(Table::Grant, &rows::tenant_prefix(&tenant), &page, |key, value| {
-            rows::decode::<GrantRow>(Table::Grant, value)?.parse(parse_key(key)?).map(Some)
+            Ok(Some(parse(&rows::decode(Table::Grant, value)?, parse_key(key)?)))
         })
         .await
     }
@@ -116,7 +104,7 @@ impl Engine {
     ) -> Result<(), Error> {
         self.require_tenant(caller, &order.tenant)?;
         let key = key(&order);
-        self.transact(|tx| {
+        self.transact_by(caller, |tx| {
             let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let Some((version, _)) = present else {
                 let message = format_args!("{} has no such grant: {}", order.platform, detail(&order, None));
@@ -150,7 +138,7 @@ impl Engine {
         for profile in candidates {
             let order = GrantOrder { tenant: tenant.clone(), platform: platform.clone(), right, profile };
             if let Some((_, row)) = tx.row::<GrantRow>(Table::Grant, &key(&order))? {
-                return Ok(row.parse(order)?);
+                return Ok(parse(&row, order));
             }
         }
         let message = format_args!(
@@ -160,11 +148,10 @@ impl Engine {
     }
 }
 
-impl GrantRow {
-    fn parse(&self, order: GrantOrder) -> Result<Grant, Error> {
-        let user_name = self.user_name.as_deref().map(|text| rows::word("user name", text)).transpose()?;
-        Ok(Grant { order, user_name, granted_at: self.granted_at, granted_by: self.granted_by.clone() })
-    }
+fn parse(row: &GrantRow, order: GrantOrder) -> Grant {
+    let GrantRow { user_name, granted_at, granted_by } = row;
+    let (granted_at, granted_by) = (granted_at.get(), granted_by.clone());
+    Grant { order, user_name: user_name.clone(), granted_at, granted_by }
 }
 
 /// `tenant ‖ 0 ‖ platform ‖ 0 ‖ right ‖ 0 ‖ profile`, the last empty for all devices.

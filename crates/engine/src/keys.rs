@@ -3,11 +3,10 @@
 use crate::api::{Caller, DeviceKeys, KeyStatus, RotationScope};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
-use crate::keys_row::KeysRow;
 use crate::profiles::default_profile;
 use crate::project::Rules;
 use crate::provisioning::target;
-use crate::rows::{self, DeviceRow, ProfileRow, RotationRow, TenantRow};
+use crate::rows::{self, DeviceRow, KeysRow, ProfileRow, RotationRow, TenantRow};
 use wardein_ddkg::{DeviceName, Policy};
 use wardein_domain::{
     DeviceId, Event, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate, Rotation, TenantId,
@@ -34,7 +33,7 @@ impl Engine {
         match &scope {
             RotationScope::Tenant => {
                 let key = tenant.as_str().as_bytes();
-                self.transact(|tx| {
+                self.transact_by(caller, |tx| {
                     let (version, mut row): (u64, TenantRow) =
                         tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(&tenant))?;
                     let now = self.ask(&mut row.rotation, is_required);
@@ -47,7 +46,7 @@ impl Engine {
             }
             RotationScope::Profile(name) => {
                 let key = rows::profile_key(&tenant, name);
-                self.transact(|tx| {
+                self.transact_by(caller, |tx| {
                     let (version, mut row): (u64, ProfileRow) =
                         tx.row(Table::Profile, &key)?.ok_or_else(|| Error::no_profile(&tenant, name))?;
                     let now = self.ask(&mut row.rotation, is_required);
@@ -69,7 +68,7 @@ impl Engine {
                     change.record_on(tx.draw(), &name, &entry(target(&name)))?;
                     Ok(Decision::new(change, now))
                 };
-                self.transact_on(&name, |_| Ok(()), decide).await
+                self.transact_on_by(caller, &name, |_| Ok(()), decide).await
             }
         }
     }
@@ -92,7 +91,7 @@ impl Engine {
         let name = device_name(&tenant, &device);
         let (row, held) =
             self.look(|tx| Ok((self.device_row(tx, &name)?.1, self.load_keys(tx, &name)?))).await?;
-        let profile = rows::word("profile", &row.profile)?;
+        let profile = row.profile;
         let rules = self.rules_of(&tenant, &profile)?;
         let rotation = rules.rotation.and(row.rotation.into());
         let device = held.map(|Held { keys, .. }| {

@@ -3,8 +3,9 @@
 use crate::api::{Caller, Operator, OperatorOrder, Page, Paged};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Draw, Engine, Error, Kind, Stop, Tx};
-use crate::rows::{self, OperatorRow};
-use wardein_domain::{Event, Outcome, Principal, Reason, Role, Serial, TenantId};
+use crate::project::KnownOperator;
+use crate::rows::{self, Link, OperatorRow};
+use wardein_domain::{Event, Outcome, Principal, Reason, Role, Serial, TenantId, UnixSeconds};
 use wardein_pki::{Csr, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, Table, Write};
 
@@ -18,6 +19,20 @@ impl Engine {
     /// Whether the operator of a certificate that TLS has verified still stands: on record, as certified, not revoked, and
     /// its time not over (a connection may outlive it).
     pub fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
+        let known = self.standing(claimed)?;
+        if self.time() > known.not_after {
+            let message = "the operator's certificate has expired; have another one issued";
+            return Err(Error::new(Kind::Unauthenticated, "operator-expired", message));
+        }
+        Ok(())
+    }
+
+    /// The version of the row of an operator that is on record and not revoked.
+    pub(crate) fn operator_version(&self, claimed: &Principal) -> Result<u64, Error> {
+        self.standing(claimed).map(|known| known.version)
+    }
+
+    fn standing(&self, claimed: &Principal) -> Result<KnownOperator, Error> {
         let known = self.memory.operator(&claimed.serial).ok_or_else(Error::not_on_record)?;
         if known.principal != *claimed {
             return Err(Error::not_on_record());
@@ -26,11 +41,7 @@ impl Engine {
             let message = "the operator was revoked; an administrator must issue another identity";
             return Err(Error::new(Kind::Unauthenticated, "operator-revoked", message));
         }
-        if self.now() > known.not_after {
-            let message = "the operator's certificate has expired; have another one issued";
-            return Err(Error::new(Kind::Unauthenticated, "operator-expired", message));
-        }
-        Ok(())
+        Ok(known)
     }
 
     /// Certifies an operator's key. The answer is the certificate with the infrastructure CA's behind it, PEM.
@@ -44,7 +55,7 @@ impl Engine {
         let validity = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
         let (pem, principal) = self
-            .transact(|tx| {
+            .transact_by(caller, |tx| {
                 let serial = new_serial(tx.draw())?;
                 let OperatorOrder { role, tenant, name, quota, .. } = order.clone();
                 let principal = Principal { role, tenant, name, serial };
@@ -57,7 +68,7 @@ impl Engine {
                 let row = OperatorRow::new(&principal, validity, quota);
                 let mut change = Change::default();
                 change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
-                change.insert(Table::Serial, serial.as_bytes().to_vec(), name_key.clone());
+                change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&name_key));
                 change.writes.push(self.claim_name(tx, &name_key, serial)?);
                 let target = format_args!("operator/{serial}");
                 let entry = self.entry(caller, Event::OperatorIssued, target, Outcome::Done).with(&principal);
@@ -95,12 +106,12 @@ impl Engine {
         serial: Serial,
         reason: Reason,
     ) -> Result<(), Error> {
-        let revoked_at = self.now();
-        self.transact(|tx| {
+        let revoked_at = self.time();
+        self.transact_by(caller, |tx| {
             let key = serial.as_bytes().to_vec();
             let (version, mut row): (u64, OperatorRow) =
                 tx.row(Table::Operator, &key)?.ok_or_else(|| no_operator(&serial))?;
-            let principal = row.principal(serial)?;
+            let principal = row.principal(serial);
             let is_own = match (&caller.principal.tenant, &principal.tenant) {
                 (None, _) => true,
                 (Some(own), Some(tenant)) => own == tenant,
@@ -111,7 +122,7 @@ impl Engine {
             }
             let mut change = Change::default();
             if row.revoked.is_none() {
-                row.revoked = Some((revoked_at, reason.to_string()));
+                row.revoked = Some((revoked_at, reason.clone()));
                 change.update(Table::Operator, key, version, rows::encode(&row)?);
                 let target = format_args!("operator/{serial}");
                 let entry = self.entry(caller, Event::OperatorRevoked, target, Outcome::Done).with(&reason);
@@ -153,11 +164,12 @@ impl Engine {
         let expect = match tx.get(Table::OperatorName, name_key)? {
             None => Expect::Absent,
             Some(row) => {
-                let holder = Serial::from_bytes(&row.value).map_err(Error::internal)?;
+                let holder = Serial::from_bytes(Link::decode(Table::OperatorName, &row.value)?)
+                    .map_err(Error::internal)?;
                 let stands = self
                     .memory
                     .operator(&holder)
-                    .is_some_and(|holder| !holder.is_revoked && holder.not_after >= self.now());
+                    .is_some_and(|holder| !holder.is_revoked && holder.not_after >= self.time());
                 if stands {
                     let message = format_args!("that operator exists, with serial {holder}; revoke it first");
                     return Err(Error::new(Kind::Exists, "operator-exists", message).into());
@@ -166,17 +178,17 @@ impl Engine {
             }
         };
         let (table, key) = (Table::OperatorName, name_key.to_vec());
-        Ok(Write { table, key, expect, value: Some(serial.as_bytes().to_vec()) })
+        Ok(Write { table, key, expect, value: Some(Link::encode(serial.as_bytes())) })
     }
 
     fn operator(&self, serial: Serial, row: &OperatorRow) -> Result<Operator, Error> {
         Ok(Operator {
-            not_before: row.not_before,
-            not_after: row.not_after,
-            revoked_at: row.revoked.as_ref().map(|(at, _)| *at),
+            not_before: row.not_before.get(),
+            not_after: row.not_after.get(),
+            revoked_at: row.revoked.as_ref().map(|(at, _)| at.get()),
             quota: row.quota,
             used: self.memory.enrolled_by(&serial),
-            principal: row.principal(serial)?,
+            principal: row.principal(serial),
         })
     }
 }
@@ -184,23 +196,14 @@ impl Engine {
 impl OperatorRow {
     pub(crate) fn new(principal: &Principal, validity: Validity, quota: u64) -> Self {
         Self {
-            role: principal.role.to_string(),
-            tenant: principal.tenant.as_ref().map(TenantId::to_string),
-            name: principal.name.to_string(),
-            not_before: validity.not_before(),
-            not_after: validity.not_after(),
+            role: principal.role,
+            tenant: principal.tenant.clone(),
+            name: principal.name.clone(),
+            not_before: UnixSeconds::new(validity.not_before()),
+            not_after: UnixSeconds::new(validity.not_after()),
             revoked: None,
             quota,
         }
-    }
-
-    pub(crate) fn principal(&self, serial: Serial) -> Result<Principal, Error> {
-        Ok(Principal {
-            role: rows::word("role", &self.role)?,
-            tenant: self.tenant.as_deref().map(|tenant| rows::word("tenant", tenant)).transpose()?,
-            name: rows::word("operator name", &self.name)?,
-            serial,
-        })
     }
 }
 

@@ -25,15 +25,15 @@ impl Engine {
             .with(&fields)
             .map_err(|error| Error::invalid(format_args!("profile.{}: {error}", error.field)))?;
         let key = rows::profile_key(&tenant, &name);
-        self.transact(|tx| {
+        self.transact_by(caller, |tx| {
             let present: Option<(u64, ProfileRow)> = tx.row(Table::Profile, &key)?;
             let (version, before) = present.unzip();
             let set = match &before {
-                Some(before) if merge => fields.clone().or(before.fields()?),
+                Some(before) if merge => fields.clone().or(before.fields()),
                 _ => fields.clone(),
             };
             let rotation = before.map(|before| before.rotation).unwrap_or_default();
-            let row = ProfileRow { rotation, ..ProfileRow::from(&set) };
+            let row = ProfileRow::new(&set, rotation);
             let mut change = Change::default();
             change.put(Table::Profile, key.clone(), version, rows::encode(&row)?);
             let target = format_args!("profile/{tenant}/{name}");
@@ -57,7 +57,7 @@ impl Engine {
             .map(|(key, row)| {
                 let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
                 let name: ProfileName = rows::word("profile", name.unwrap_or_default())?;
-                let set = rows::decode::<ProfileRow>(Table::Profile, &row.value)?.fields()?;
+                let set = rows::decode::<ProfileRow>(Table::Profile, &row.value)?.fields();
                 let effective = self.rules_of(&tenant, &name)?.profile;
                 Ok(ListedProfile { name, set, effective })
             })
@@ -79,48 +79,5 @@ impl Error {
     pub(crate) fn no_profile(tenant: &TenantId, name: &ProfileName) -> Self {
         let message = format_args!("profile: tenant {tenant} has no profile {name}");
         Self::new(Kind::NotFound, "profile-unknown", message)
-    }
-}
-
-impl From<&ProfileFields> for ProfileRow {
-    fn from(fields: &ProfileFields) -> Self {
-        let archive = fields.archive.as_ref();
-        Self {
-            certificate_validity: fields.certificate_validity,
-            period: fields.period,
-            max_uses: fields.max_uses,
-            suites: fields.suites.clone(),
-            verdict_lifetime: fields.verdict_lifetime,
-            rekey_after: fields.rekey_after,
-            quarantine_on_clone: fields.quarantine_on_clone,
-            token_retention: fields.token_retention,
-            data_retention: fields.data_retention,
-            file_retention: fields.file_retention,
-            archive: archive.map(|purposes| purposes.iter().map(ToString::to_string).collect()),
-            rotation: rows::RotationRow::default(),
-        }
-    }
-}
-
-impl ProfileRow {
-    pub(crate) fn fields(&self) -> Result<ProfileFields, Error> {
-        let purpose = |text: &String| rows::word("purpose", text);
-        Ok(ProfileFields {
-            certificate_validity: self.certificate_validity,
-            period: self.period,
-            max_uses: self.max_uses,
-            suites: self.suites.clone(),
-            verdict_lifetime: self.verdict_lifetime,
-            rekey_after: self.rekey_after,
-            quarantine_on_clone: self.quarantine_on_clone,
-            token_retention: self.token_retention,
-            data_retention: self.data_retention,
-            file_retention: self.file_retention,
-            archive: self
-                .archive
-                .as_ref()
-                .map(|words| words.iter().map(purpose).collect::<Result<_, _>>())
-                .transpose()?,
-        })
     }
 }

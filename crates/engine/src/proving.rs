@@ -3,17 +3,16 @@
 use crate::actions::{Ask, Performing};
 use crate::api::Proved;
 use crate::audit::Recording;
-use crate::kernel::{Decision, Draw, Engine, Error, Held, Kind, Stop, Tx};
+use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Kind, Stop, Tx};
 use crate::keys::rekey_required;
-use crate::keys_row::KeysRow;
 use crate::project::{KnownDevice, Rules};
 use crate::provisioning::target;
-use crate::rows;
+use crate::rows::{self, KeysRow};
 use std::sync::Arc;
 use wardein_ddkg::authority::{Accepted, Refusal};
 use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
-use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, RekeyGate};
+use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, RekeyGate, UnixSeconds};
 use wardein_port::{Change, Table};
 
 /// A request with all that is known of it before its keys are looked at.
@@ -102,11 +101,11 @@ impl Engine {
                 if decision.answer.is_ok() {
                     return Ok(decision);
                 }
-            } else if tx
-                .get(Table::DeviceKeys, &rows::device_key(name))?
-                .is_some_and(|row| row.version == held.version)
-            {
-                return self.judge(tx, proof, held);
+            } else {
+                let stored = tx.get(Table::DeviceHot, &rows::device_key(name))?;
+                if stored.is_some_and(|row| row.version == held.version) {
+                    return self.judge(tx, proof, held);
+                }
             }
         }
         let held = self.load_keys(tx, name)?.ok_or(Refusal::MacWrong)?;
@@ -140,7 +139,7 @@ impl Engine {
         tx: &mut Tx<'_>,
         proof: &Proof<'_>,
         accepted: Accepted,
-        Held { version, mut keys }: Held,
+        Held { cold, version, mut keys }: Held,
     ) -> Result<Decision<Proved>, Stop> {
         let Proof { request_id, request, ask, known, rules, now_ms, .. } = proof;
         let (name, now) = (&request.device, now_ms / 1000);
@@ -177,10 +176,10 @@ impl Engine {
             self.adopt_attributes(tx, name, &keys.record, &mut change)?;
         }
         if accepted.is_rekey() {
-            keys.agreed_anew(self.authority.restored_at);
+            keys.rekeyed(self.authority.restored_at);
         }
-        keys.last_seen = now;
-        self.put_keys(tx, &mut change, name, version, &keys)?;
+        keys.last_seen = UnixSeconds::new(now);
+        let cold = self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?;
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
         let entry = AuditEntry::new(*now_ms, &actor, done.event, target(name), Outcome::Done, request_id);
         if done.event.is_sign_of_life() {
@@ -190,7 +189,7 @@ impl Engine {
         }
         let rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
         let proved = Proved { reply: accepted.reply(now, done.reply), rekey_due };
-        Ok(Decision { keys: Some(keys), ..Decision::new(change, proved) })
+        Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, proved) })
     }
 
     /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.

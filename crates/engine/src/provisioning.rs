@@ -2,15 +2,17 @@
 
 use crate::api::{Caller, EnrollOrder};
 use crate::audit::Recording;
-use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
-use crate::keys_row::{KeysRow, keys_place};
+use crate::kernel::{Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::rows::KeysRow;
 use crate::rows::{self, DeviceRow};
 use wardein_crypto::Tag;
 use wardein_ddkg::authority::{EnrollTerms, Record, Standing};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{DeviceName, DeviceShare, Purposes, Suite};
-use wardein_domain::{Actor, AuditEntry, DeviceId, DeviceState, Event, Outcome, Profile, Role, TenantId};
-use wardein_port::{Change, Row, Table};
+use wardein_domain::{
+    Actor, AuditEntry, DeviceId, DeviceState, Event, Outcome, Profile, Reason, Role, TenantId, UnixSeconds,
+};
+use wardein_port::{Change, Table};
 
 impl Engine {
     /// Answers a device's enrollment. The same request again, after a lost reply, is answered alike; another one replaces an
@@ -20,8 +22,8 @@ impl Engine {
         let profile = self.rules_of(tenant, &order.profile)?.profile;
         let request = enroll_request(tenant, &order, &profile)?;
         let enrollment = Enrollment { order: &order, request: &request, profile };
-        self.transact_on(&request.device, |_| Ok(()), |tx| self.decide_enrollment(tx, caller, &enrollment))
-            .await
+        let decide = |tx: &mut Tx<'_>| self.decide_enrollment(tx, caller, &enrollment);
+        self.transact_on_by(caller, &request.device, |_| Ok(()), decide).await
     }
 
     /// Takes in a device's confirmation through its station.
@@ -56,12 +58,10 @@ impl Engine {
         let now = self.now();
         let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
         let keys = self.load_keys(tx, &request.device)?;
-        let state: Option<DeviceState> =
-            row.as_ref().map(|(_, row)| rows::word("device state", &row.state)).transpose()?;
+        let state = row.as_ref().map(|(_, row)| row.state);
         if let Some((_, row)) = row.as_ref().filter(|_| state.is_some_and(DeviceState::is_final)) {
-            let (state, reason) = (&row.state, row.state_reason.as_deref().unwrap_or("-"));
-            let code =
-                if state == DeviceState::Retired.as_str() { "device-retired" } else { "device-revoked" };
+            let (state, reason) = (row.state, row.state_reason.as_ref().map_or("-", Reason::as_str));
+            let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
             let message = format_args!("the device was {state}: {reason}");
             return Err(Error::new(Kind::Precondition, code, message).into());
         }
@@ -89,19 +89,18 @@ impl Engine {
             return Ok(Decision::unchanged(enrolled.reply));
         };
         let written = DeviceRow {
-            state: DeviceState::Pending.to_string(),
+            state: DeviceState::Pending,
             state_reason: None,
-            profile: order.profile.to_string(),
-            model: order.model.as_ref().map(ToString::to_string),
-            udi: order.udi.as_ref().map(ToString::to_string),
-            enrolled_at: now,
+            profile: order.profile.clone(),
+            model: order.model.clone(),
+            udi: order.udi.clone(),
+            enrolled_at: UnixSeconds::new(now),
             enrolled_by: caller.principal.to_string(),
             // A device that is enrolled again counts for the station that enrolled it first.
-            station: row.as_ref().map_or(*caller.principal.serial.as_bytes(), |(_, row)| row.station),
+            station: row.as_ref().map_or(caller.principal.serial, |(_, row)| row.station),
             attributes: rows::attribute_names(&record),
             // Keys agreed now are newer than any rotation there was.
             rotation: rows::RotationRow::default(),
-            readmitted_at: row.as_ref().map_or(0, |(_, row)| row.readmitted_at),
             assurance: None,
         };
         let mut change = Change::default();
@@ -109,13 +108,17 @@ impl Engine {
         change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
         // What is new is seen by no sweep that has passed its place: it must be under the newest version of its tenant's key.
         let ring = self.newest_tenant_keys(tx, &request.device.tenant, &mut change)?;
-        let fresh = KeysRow::new(record, self.authority.restored_at);
-        let sealed = fresh.seal(tx.nonce()?, &ring, &key)?;
-        change.put(Table::DeviceKeys, key, keys.map(|held| held.version), sealed);
+        let mut fresh = KeysRow::new(record, self.authority.restored_at);
+        let cold = fresh.seal_cold(tx.nonce()?, &ring, &key)?;
+        let (cold_version, hot_version) = keys.map(|held| (held.cold, held.version)).unzip();
+        change.put(Table::DeviceKeys, key.clone(), cold_version, cold);
+        change.put(Table::DeviceHot, key, hot_version, fresh.encode_hot());
+        fresh.mark_stored();
         let entry = self.entry(caller, Event::DeviceEnrolled, target(&request.device), Outcome::Done);
         let entry = entry.with(format_args!("generation {}", terms.generation));
         change.record_on(tx.draw(), &request.device, &entry)?;
-        Ok(Decision { keys: Some(Box::new(fresh)), ..Decision::new(change, enrolled.reply) })
+        let kept = Kept { keys: Box::new(fresh), cold: None };
+        Ok(Decision { keys: Some(kept), ..Decision::new(change, enrolled.reply) })
     }
 
     async fn take_confirmation(
@@ -147,71 +150,23 @@ impl Engine {
         let (Some((version, mut row)), Some(held)) = (row, self.open_keys(tx, name)?) else {
             return Err(Error::no_device(name).into());
         };
-        let Held { version: keys_version, mut keys } = held;
+        let Held { cold, version: keys_version, mut keys } = held;
         let mut change = Change::default();
         if !keys.record.confirm(confirmation)? {
-            tx.put_back(Held { version: keys_version, keys });
+            tx.put_back(Held { cold, version: keys_version, keys });
             return Ok(Decision::unchanged(()));
         }
         // A device that was revoked while it was pending stays so.
-        if row.state == DeviceState::Pending.as_str() {
-            row.state = DeviceState::Active.to_string();
+        if row.state == DeviceState::Pending {
+            row.state = DeviceState::Active;
         }
         change.update(Table::Device, key, version, rows::encode(&row)?);
-        self.put_keys(tx, &mut change, name, keys_version, &keys)?;
+        let cold = self.put_keys(tx, &mut change, name, (cold, keys_version), &mut keys)?;
         let now = self.clock.now_ms();
         let entry =
             AuditEntry::new(now, actor, Event::DeviceConfirmed, target(name), Outcome::Done, request_id);
         change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
-        Ok(Decision { keys: Some(keys), ..Decision::new(change, ()) })
-    }
-
-    /// The stored keys of a device, opened.
-    pub(crate) fn load_keys(&self, tx: &mut Tx<'_>, name: &DeviceName) -> Result<Option<Held>, Stop> {
-        let key = rows::device_key(name);
-        tx.get(Table::DeviceKeys, &key)?.map(|row| self.unseal(name, &key, &row)).transpose()
-    }
-
-    /// The same, without opening them where they are in memory.
-    pub(crate) fn open_keys(&self, tx: &mut Tx<'_>, name: &DeviceName) -> Result<Option<Held>, Stop> {
-        let key = rows::device_key(name);
-        let Some(row) = tx.get(Table::DeviceKeys, &key)? else { return Ok(None) };
-        match tx.take_keys(name) {
-            Some(held) if held.version == row.version => Ok(Some(held)),
-            _ => self.unseal(name, &key, &row).map(Some),
-        }
-    }
-
-    fn unseal(&self, name: &DeviceName, key: &[u8], row: &Row) -> Result<Held, Stop> {
-        let opened = self.memory.tenant_key(&name.tenant)?.open(keys_place(key), &row.value)?;
-        Ok(Held { version: row.version, keys: Box::new(KeysRow::decode(opened.expose())?) })
-    }
-
-    /// Adds the next version of a device's keys to `change`.
-    pub(crate) fn put_keys(
-        &self,
-        tx: &Tx<'_>,
-        change: &mut Change,
-        name: &DeviceName,
-        version: u64,
-        keys: &KeysRow,
-    ) -> Result<(), Error> {
-        let key = rows::device_key(name);
-        let sealed = keys.seal(tx.nonce()?, &*self.memory.tenant_key(&name.tenant)?, &key)?;
-        change.update(Table::DeviceKeys, key, version, sealed);
-        Ok(())
-    }
-
-    /// Has a proof of the device that is in flight fail, so that it is judged again: whatever changes the state of a device also
-    /// rewrites the row that its proofs update.
-    pub(crate) fn touch_keys(&self, tx: &Tx<'_>, change: &mut Change, name: &DeviceName) -> Result<(), Stop> {
-        let key = rows::device_key(name);
-        for table in [Table::DeviceKeys, Table::SignatureKey] {
-            if let Some(row) = tx.get(table, &key)? {
-                change.update(table, key.clone(), row.version, row.value);
-            }
-        }
-        Ok(())
+        Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, ()) })
     }
 }
 

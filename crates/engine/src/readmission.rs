@@ -4,7 +4,7 @@ use crate::api::{Caller, Device};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Tx};
 use crate::provisioning::target;
-use crate::rows::{self, RotationRow};
+use crate::rows::{self, DeviceRevocationRow, RotationRow};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceState, Event, Outcome, Reason, Rotation};
 use wardein_port::{Change, Table};
@@ -24,7 +24,7 @@ impl Engine {
         let to = if enroll_anew { DeviceState::Pending } else { DeviceState::Active };
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, &name)?;
-            let from: DeviceState = rows::word("device state", &row.state)?;
+            let from = row.state;
             if from == to {
                 return Ok(Decision::unchanged(self.device(tx, name.clone(), row)?));
             }
@@ -37,18 +37,22 @@ impl Engine {
                 let message = format_args!("a device that is {from} cannot be readmitted to {to}");
                 return Err(Error::new(Kind::Precondition, "transition-not-allowed", message).into());
             }
-            row.state = to.to_string();
-            row.state_reason = Some(reason.to_string());
+            row.state = to;
+            row.state_reason = Some(reason.clone());
             row.rotation = RotationRow::from(Rotation::from(row.rotation).ask(self.now(), true));
-            row.readmitted_at = self.now();
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, &name)?;
+            // A copy of its state may hold what it was certified until now.
+            let rule_key = rows::device_rule_key(&name);
+            let before = tx.get(Table::Revocation, &rule_key)?.map(|row| row.version);
+            let rule = DeviceRevocationRow::readmitted(self.time());
+            change.put(Table::Revocation, rule_key, before, rows::encode(&rule)?);
             let entry = self.entry(caller, Event::DeviceReadmitted, target(&name), Outcome::Done);
             let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {to}: {reason}"));
             change.record_on(tx.draw(), &name, &entry)?;
             Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
         };
-        self.transact_on(&name, |_| Ok(()), decide).await
+        self.transact_on_by(caller, &name, |_| Ok(()), decide).await
     }
 }

@@ -2,15 +2,16 @@
 
 use crate::api::Caller;
 use crate::audit::Recording;
-use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
+use crate::kernel::{Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
 use crate::provisioning::target;
+use crate::rows;
 use crate::spent::{self, Spending, Standing};
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_ddkg::{DeviceName, KeyName, Policy};
-use wardein_domain::{DeviceState, Event, Outcome, Purpose, Reason, Right};
-use wardein_port::Change;
+use wardein_domain::{DeviceState, Event, Outcome, Purpose, Reason, Right, UnixSeconds};
+use wardein_port::{Change, Table};
 
 /// What a key is released for.
 #[derive(Debug, Clone)]
@@ -116,7 +117,7 @@ impl Engine {
         let owner = &used.name.owner;
         self.require_tenant(used.spending.caller, &owner.tenant)?;
         let judge = |tx: &mut Tx<'_>| self.decide_use(tx, &used, &take).map(|_| ());
-        self.transact_on(owner, judge, |tx| self.decide_use(tx, &used, &take)).await
+        self.transact_on_by(used.spending.caller, owner, judge, |tx| self.decide_use(tx, &used, &take)).await
     }
 
     fn decide_use(
@@ -133,14 +134,15 @@ impl Engine {
         self.require_grant(tx, caller, &owner.tenant, *right, &known.profile)?;
         let rules = self.memory.rules(&owner.tenant, &known.profile).unwrap_or_default();
         let present = self.spent(tx, key_name)?;
-        let standing = spending.standing(present.as_ref().map(|(_, row)| row), now);
+        let standing = spending.standing(present.as_ref().map(|(_, row)| row), UnixSeconds::new(now));
         let is_archived = rules.profile.archives(key_name.purpose);
         if standing == Standing::Spent && !is_archived {
             return Err(spent_error(key_name).into());
         }
         // Whatever the device's state: what it sealed is its owner's, who is told the state.
-        let Held { version, mut keys } = self.open_keys(tx, owner)?.ok_or_else(|| Error::no_keys(owner))?;
-        let mut is_changed = false;
+        let Held { cold, version, mut keys } =
+            self.open_keys(tx, owner)?.ok_or_else(|| Error::no_keys(owner))?;
+        let mut kept = None;
         let policy = self.policy_of(&rules.profile);
         if keys.is_stale(key_name.generation, self.authority.restored_at) {
             self.judge_stale(&keys, key_name, is_archived)?;
@@ -149,17 +151,19 @@ impl Engine {
         let (secret, spend) =
             taken.map_err(|refusal| of_platform(self.refusal(refusal, &keys, key_name.generation)))?;
         let mut change = Change::default();
+        change.check(Table::Device, rows::device_key(owner), known.version);
         let again = match (standing, present) {
             (Standing::OtherMessage, _) => return self.decide_key_twice(tx, caller, &spend, now_ms),
             (Standing::First, _) => {
-                spent::spend(&mut change, &spend, &spending.row(now))?;
+                spent::spend(&mut change, &spend, &spending.row(UnixSeconds::new(now)))?;
                 keys.record.sweep(now, &policy);
-                self.put_keys(tx, &mut change, owner, version, &keys)?;
-                is_changed = true;
+                kept = Some(self.put_keys(tx, &mut change, owner, (cold, version), &mut keys)?);
                 ""
             }
             (Standing::Repeated, _) => "again, ",
-            (Standing::Spent, Some((version, row))) if spending.message.is_none() && row.has_message() => {
+            (Standing::Spent, Some((version, row)))
+                if spending.message.is_none() && row.message.is_some() =>
+            {
                 spent::forget_message(&mut change, &spend, version, row)?;
                 "from the archive, "
             }
@@ -168,7 +172,7 @@ impl Engine {
         let entry = self.entry(caller, *event, target(owner), Outcome::Done);
         change.record_on(tx.draw(), owner, &entry.with(format_args!("{again}{spend}: {reason}")))?;
         let unsealed = Unsealed { secret, key_name: spend, state: known.state };
-        Ok(Decision { keys: is_changed.then_some(keys), ..Decision::new(change, unsealed) })
+        Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, unsealed) })
     }
 
     /// One key was used for two messages, and both are right: two holders of the device's state.

@@ -6,11 +6,12 @@ use crate::authority::{Authority, place};
 use crate::backup::form::{Head, Item, Opener, damaged};
 use crate::found::{Founded, NewAdministrator, commit};
 use crate::kernel::{Draw, Error, Kind, Ports};
+use crate::migrate::migrate_under;
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use crate::seal::Keyring;
 use std::io::Read;
 use wardein_crypto::Secret;
-use wardein_domain::{Actor, AuditEntry, Event, Outcome};
+use wardein_domain::{Actor, AuditEntry, Event, Outcome, UnixSeconds};
 use wardein_port::{Change, RootKey, Table};
 
 /// A backup whose front was read.
@@ -54,8 +55,7 @@ impl<R: Read> Restoring<R> {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Restored, Error> {
         let store = &*ports.store;
-        let is_founded = rows::load::<AuthorityRow>(store, Table::Authority, AUTHORITY).await?.is_some();
-        if is_founded || store.head().await?.last_audit != 0 {
+        if store.head().await?.revision != 0 {
             return Err(Error::new(Kind::Exists, "founded-already", "the store is not empty"));
         }
         let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
@@ -101,7 +101,7 @@ impl Applied {
                 self.rows += 1;
                 self.weight += ROW + key.len() + value.len();
                 if (table, key) == (Table::Authority, AUTHORITY) {
-                    self.authority = Some(rows::decode(table, value)?);
+                    self.authority = Some(authority_row(value)?);
                 } else {
                     self.change.insert(table, key.to_vec(), value.to_vec());
                 }
@@ -124,13 +124,14 @@ impl Applied {
         let mut draw = Draw::new(&*ports.entropy);
         let now_ms = ports.clock.now_ms();
         // Above what it was, and above every second in which a key was agreed, whatever the clock says now.
-        row.restored_at = (now_ms / 1000).max(latest).max(row.restored_at.saturating_add(1));
+        let restored_at = (now_ms / 1000).max(latest).max(row.restored_at.get().saturating_add(1));
+        row.restored_at = UnixSeconds::new(restored_at);
         let challenge: Secret<32> = draw.hidden()?;
         row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
         let authority = Authority::open(root, &row)?;
 
         let mut change = Change::default();
-        let name = format!("restored-{}", row.restored_at).parse().map_err(Error::internal)?;
+        let name = format!("restored-{restored_at}").parse().map_err(Error::internal)?;
         let ca = authority.infrastructure.certificate().validity();
         let administrator = NewAdministrator::certify(
             &authority.infrastructure,
@@ -149,7 +150,18 @@ impl Applied {
             founded.admin.serial
         )))?;
         commit(&*ports.store, change).await?;
+        // A backup of the release before brings its rows as they were.
+        migrate_under(ports, root, |_| {}).await?;
         Ok(Restored { founded, rows: count, audit_entries })
+    }
+}
+
+/// The authority's row, of this release or of the one before.
+fn authority_row(value: &[u8]) -> Result<AuthorityRow, Error> {
+    let table = Table::Authority;
+    match value.first() {
+        Some(1) => rows::decode(table, &rows::v1::renewed(table, AUTHORITY, value)?),
+        _ => rows::decode(table, value),
     }
 }
 

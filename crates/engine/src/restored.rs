@@ -5,7 +5,7 @@
 //! anew with keys from before, and is judged here.
 
 use crate::kernel::{Engine, Error, Kind};
-use crate::keys_row::KeysRow;
+use crate::rows::KeysRow;
 
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::{KeyName, Policy};
@@ -48,10 +48,7 @@ impl Engine {
     /// The first generation that an enrollment gets here. Those that were given out after the backup are not known, and no name of a
     /// key may ever stand for two keys; nobody rekeys once a second from 1970 on.
     pub(crate) fn first_generation(&self) -> u64 {
-        match self.authority.restored_at {
-            0 => 1,
-            restored_at => restored_at.saturating_add(1),
-        }
+        self.authority.restored_at.get().saturating_add(1)
     }
 
     /// Whether the device may have agreed on that generation after the backup.

@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_longest_keys_of_a_device_fit_into_a_value() {
-        let longest = vec![7; 8 + wardein_ddkg::authority::Record::MAX_LEN];
+        let longest = vec![7; 16 + wardein_ddkg::authority::Record::MAX_COLD_LEN];
         let sealed = key(1).seal(NONCE, PLACE, &longest).unwrap();
         assert_eq!(sealed.len(), longest.len() + OVERHEAD);
         assert!(sealed.len() <= wardein_port::MAX_VALUE);

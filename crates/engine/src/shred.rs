@@ -35,7 +35,7 @@ impl Engine {
         let key = rows::device_key(name);
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, name)?;
-            let from: DeviceState = rows::word("device state", &row.state)?;
+            let from = row.state;
             let keys = tx.get(Table::DeviceKeys, &key)?;
             let (is_over, had_keys) = (from.is_final(), keys.is_some());
             if is_over && !had_keys {
@@ -45,22 +45,22 @@ impl Engine {
             from.may_be_set_to(state)
                 .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
             if !is_over {
-                row.state_reason = Some(reason.to_string());
+                row.state_reason = Some(reason.clone());
             }
-            row.state = state.to_string();
+            row.state = state;
             let mut change = Change::default();
             // Written also where it stays as it is: nothing that was decided on it may be applied after this.
             change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
-            if let Some(keys) = keys {
-                change.delete(Table::DeviceKeys, key.clone(), keys.version);
-                // Nor are they in memory.
-                drop(tx.take_keys(name));
+            for table in [Table::DeviceKeys, Table::DeviceHot] {
+                if let Some(row) = tx.get(table, &key)? {
+                    change.delete(table, key.clone(), row.version);
+                }
             }
             let entry = self.entry(caller, Event::DeviceShredded, target(name), Outcome::Done);
             let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}"));
             change.record_on(tx.draw(), name, &entry)?;
             Ok(Decision::new(change, Shredded { state, had_keys }))
         };
-        self.transact_on(name, |_| Ok(()), decide).await
+        self.transact_on_by(caller, name, |_| Ok(()), decide).await
     }
 }

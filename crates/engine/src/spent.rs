@@ -2,34 +2,15 @@
 
 use crate::api::Caller;
 use crate::kernel::{Engine, Error, Stop, Tx};
-use crate::rows;
-use serde::{Deserialize, Serialize};
+use crate::rows::{self, SpentRow};
 use wardein_crypto::Digest;
 use wardein_ddkg::{DeviceName, KeyName};
+use wardein_domain::UnixSeconds;
 use wardein_port::{Change, Table};
 
 /// Seconds within which a platform whose reply was lost may ask the same again. Long enough for a retry after a time-out, and short
 /// beside the time for which anybody could make use of a captured request.
 pub const REPEAT_WINDOW: u64 = 300;
-
-/// What is remembered of a spent key.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct SpentRow {
-    /// Unix seconds.
-    at: u64,
-    /// The serial of the platform's certificate.
-    by: [u8; 16],
-    /// The SHA-256 of the idempotency key.
-    idempotency: [u8; 32],
-    /// The SHA-256 of the message that the key was used for, where one was shown and the key itself is not out.
-    message: Option<[u8; 32]>,
-}
-
-impl SpentRow {
-    pub(crate) fn has_message(&self) -> bool {
-        self.message.is_some()
-    }
-}
 
 /// Who spends a key on what.
 pub(crate) struct Spending<'a> {
@@ -54,16 +35,16 @@ pub(crate) enum Standing {
 }
 
 impl Spending<'_> {
-    pub(crate) fn row(&self, now: u64) -> SpentRow {
+    pub(crate) fn row(&self, now: UnixSeconds) -> SpentRow {
         SpentRow {
             at: now,
-            by: *self.caller.principal.serial.as_bytes(),
+            by: self.caller.principal.serial,
             idempotency: self.idempotency.0,
             message: self.message.map(|digest| digest.0),
         }
     }
 
-    pub(crate) fn standing(&self, present: Option<&SpentRow>, now: u64) -> Standing {
+    pub(crate) fn standing(&self, present: Option<&SpentRow>, now: UnixSeconds) -> Standing {
         let Some(row) = present else { return Standing::First };
         let asked = self.row(row.at);
         if asked.message.is_some() && row.message.is_some() && asked.message != row.message {
@@ -71,7 +52,7 @@ impl Spending<'_> {
         }
         let is_same = (asked.by, asked.idempotency, asked.message) == (row.by, row.idempotency, row.message);
         // A clock that was set back since must not make the window longer.
-        let is_in_time = now.abs_diff(row.at) <= REPEAT_WINDOW;
+        let is_in_time = now.get().abs_diff(row.at.get()) <= REPEAT_WINDOW;
         if is_same && is_in_time { Standing::Repeated } else { Standing::Spent }
     }
 }

@@ -6,13 +6,10 @@
 
 use crate::api::Caller;
 use crate::audit::Recording;
-use crate::kernel::{Decision, Engine, Error, Stop, Tx};
-use crate::keys_row::{KeysRow, keys_place};
-use crate::rows::{self, AUTHORITY, AuthorityRow, TenantRow};
+use crate::kernel::{Decision, Engine, Error, Held, Stop, Tx};
+use crate::rows::{self, AUTHORITY, AuthorityRow, SWEEP_KEY, SweepRow, TenantRow, cold_place};
 use crate::tenant_keys::open_tenant_keys;
 use crate::upkeep::Busy;
-use serde::{Deserialize, Serialize};
-use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, AuditEntry, Event, Outcome, Profile, TenantId};
 use wardein_port::{Change, CommitError, Table};
 
@@ -44,12 +41,6 @@ pub struct SweepProgress {
     pub has_clock: bool,
     /// Whether all was done.
     pub is_done: bool,
-}
-
-/// When the last sweep ended.
-#[derive(Serialize, Deserialize)]
-struct SweepRow {
-    ended_at: u64,
 }
 
 /// What became of a device's keys.
@@ -111,7 +102,9 @@ impl Engine {
                     for key in keys {
                         let has_clock = sweep.progress.has_clock;
                         let decide = |tx: &mut Tx<'_>| self.decide_sweep(tx, &[key], has_clock);
-                        swept.extend(self.transact_on(&device_of(key)?, |_| Ok(()), decide).await?);
+                        swept.extend(
+                            self.transact_on(&rows::parse_device_key(key)?, |_| Ok(()), decide).await?,
+                        );
                     }
                     swept
                 }
@@ -119,7 +112,7 @@ impl Engine {
             // What is spent is forgotten where it can be derived no more, which the clock alone decides.
             if sweep.progress.has_clock {
                 for (key, _) in group {
-                    self.forget_spent(&device_of(key)?).await?;
+                    self.forget_spent(&rows::parse_device_key(key)?).await?;
                 }
             }
             let SweepProgress { devices, erased, renewed, .. } = &mut sweep.progress;
@@ -155,23 +148,23 @@ impl Engine {
         let mut change = Change::default();
         let mut all = Vec::with_capacity(keys.len());
         for key in keys {
-            // One that was erased meanwhile is no concern of ours any more.
-            let Some(row) = tx.get(Table::DeviceKeys, key)? else { continue };
-            let name = device_of(key)?;
+            let name = rows::parse_device_key(key)?;
+            // One that was erased in the meantime is no concern of ours any more.
+            let Some(stored) = tx.get(Table::DeviceKeys, key)? else { continue };
+            let Some(Held { cold, version, mut keys }) = self.load_keys(tx, &name)? else { continue };
             let ring = self.memory.tenant_key(&name.tenant)?;
-            let mut keys = KeysRow::decode(ring.open(keys_place(key), &row.value)?.expose())?;
             let profile =
                 self.memory.device(&name).and_then(|known| self.memory.profile(&name.tenant, &known.profile));
             let policy = self.policy_of(&profile.unwrap_or(Profile::DEFAULT));
             let is_erased = has_clock && keys.record.sweep(self.now(), &policy);
-            let renewed = match is_erased {
-                true => Some(keys.seal(tx.nonce()?, &ring, key)?),
-                false => ring.renew(tx.nonce()?, keys_place(key), &row.value)?,
-            };
-            all.push(Swept { is_erased, is_renewed: !is_erased && renewed.is_some() });
-            if let Some(value) = renewed {
-                change.update(Table::DeviceKeys, key.to_vec(), row.version, value);
+            let mut is_renewed = false;
+            if is_erased {
+                self.put_keys(tx, &mut change, &name, (cold, version), &mut keys)?;
+            } else if let Some(value) = ring.renew(tx.nonce()?, cold_place(key), &stored.value)? {
+                change.update(Table::DeviceKeys, key.to_vec(), stored.version, value);
+                is_renewed = true;
             }
+            all.push(Swept { is_erased, is_renewed });
         }
         Ok(Decision::new(change, all))
     }
@@ -205,14 +198,14 @@ impl Engine {
         if sweep.progress.is_done {
             return Ok(sweep.progress);
         }
-        let ended_at = self.now();
+        let ended_at = self.time();
         let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
         self.transact(|tx| {
             let mut change = Change::default();
             if has_clock {
                 let value = rows::encode(&SweepRow { ended_at })?;
-                let present = tx.get(Table::Authority, SWEEP)?;
-                change.put(Table::Authority, SWEEP.to_vec(), present.map(|row| row.version), value);
+                let present = tx.get(Table::Authority, SWEEP_KEY)?;
+                change.put(Table::Authority, SWEEP_KEY.to_vec(), present.map(|row| row.version), value);
             }
             let doubt = if has_clock { "" } else { "; the clock was not believed, and nothing was erased" };
             let words = format_args!(
@@ -227,14 +220,14 @@ impl Engine {
     }
 
     async fn is_clock_plausible(&self) -> Result<bool, Error> {
-        let swept: Option<(u64, SweepRow)> = rows::load(&*self.store, Table::Authority, SWEEP).await?;
+        let swept: Option<(u64, SweepRow)> = rows::load(&*self.store, Table::Authority, SWEEP_KEY).await?;
         let since = match swept {
-            Some((_, row)) => row.ended_at,
+            Some((_, row)) => row.ended_at.get(),
             None => {
                 let (_, row): (_, AuthorityRow) = rows::load(&*self.store, Table::Authority, AUTHORITY)
                     .await?
                     .ok_or_else(Error::not_founded)?;
-                row.founded_at
+                row.founded_at.get()
             }
         };
         // Behind the last entry of the log it is wrong now, or was then.
@@ -259,13 +252,6 @@ impl Sweep {
         AuditEntry::new(now_ms, &self.actor, event, target, Outcome::Done, &self.request_id)
     }
 }
-
-fn device_of(key: &[u8]) -> Result<DeviceName, Error> {
-    rows::parse_device_key(key).ok_or_else(|| Error::internal("a device's key is damaged"))
-}
-
-/// The row of the last sweep.
-const SWEEP: &[u8] = b"sweep";
 
 /// Rows of one change.
 const GROUP: usize = 32;

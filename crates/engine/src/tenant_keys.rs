@@ -19,7 +19,7 @@ impl Engine {
     pub async fn rotate_tenant_key(&self, caller: &Caller, tenant: TenantId) -> Result<u32, Error> {
         self.require_tenant(caller, &tenant)?;
         let key = tenant.as_str().as_bytes();
-        self.transact(|tx| {
+        self.transact_by(caller, |tx| {
             let (version, mut row): (u64, TenantRow) =
                 tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(&tenant))?;
             let root = self.root.ring();

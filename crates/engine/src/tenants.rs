@@ -12,10 +12,10 @@ use wardein_port::{Change, Table};
 impl Engine {
     /// Creates a tenant with a key of its own and the default profile.
     pub async fn create_tenant(&self, caller: &Caller, tenant: TenantId) -> Result<Tenant, Error> {
-        let created_at = self.now();
+        let created_at = self.time();
         let key = tenant.as_str().as_bytes();
-        let profile = ProfileRow::from(&ProfileFields::default());
-        self.transact(|tx| {
+        let profile = ProfileRow::new(&ProfileFields::default(), rows::RotationRow::default());
+        self.transact_by(caller, |tx| {
             if tx.get(Table::Tenant, key)?.is_some() {
                 let message = format_args!("tenant {tenant} is there already");
                 return Err(Error::new(Kind::Exists, "tenant-exists", message).into());
@@ -36,7 +36,7 @@ impl Engine {
             Ok(Decision::new(change, ()))
         })
         .await?;
-        Ok(Tenant { id: tenant, created_at })
+        Ok(Tenant { id: tenant, created_at: created_at.get() })
     }
 
     /// All tenants, in order of their names.
@@ -44,7 +44,7 @@ impl Engine {
         self.page(Table::Tenant, b"", &page, |key, value| {
             let row: TenantRow = rows::decode(Table::Tenant, value)?;
             let id = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
-            Ok(Some(Tenant { id, created_at: row.created_at }))
+            Ok(Some(Tenant { id, created_at: row.created_at.get() }))
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use crate::api::{Answer, Caller};
 use crate::audit::Recording;
-use crate::kernel::{Decision, Engine, Error, Held, Kind, Stop, Tx};
+use crate::kernel::{Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
 use crate::keys::rekey_required;
 use crate::provisioning::target;
 use crate::release::{of_platform, spent_error};
@@ -11,8 +11,8 @@ use crate::spent::{self, Spending, Standing};
 use wardein_crypto::Digest;
 use wardein_ddkg::authority::{Expected, Refusal};
 use wardein_ddkg::message::Token;
-use wardein_domain::{Audience, DeviceState, Event, Outcome, RekeyGate, Right};
-use wardein_port::Change;
+use wardein_domain::{Audience, DeviceState, Event, Outcome, RekeyGate, Right, UnixSeconds};
+use wardein_port::{Change, Table};
 
 /// A token that a device logs in with.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Engine {
         let name = ask.token.device.clone();
         self.require_tenant(caller, &name.tenant)?;
         let judge = |tx: &mut Tx<'_>| self.decide_token(tx, caller, &ask).map(|_| ());
-        self.transact_on(&name, judge, |tx| self.decide_token(tx, caller, &ask)).await
+        self.transact_on_by(caller, &name, judge, |tx| self.decide_token(tx, caller, &ask)).await
     }
 
     fn decide_token(
@@ -61,10 +61,13 @@ impl Engine {
         let message = Digest::of(&token.encode());
         let spending = Spending { caller, idempotency: *idempotency, message: Some(message) };
         let present = self.spent(tx, &key_name)?;
-        let standing = spending.standing(present.as_ref().map(|(_, row)| row), now);
-        let Held { version, mut keys } = self.open_keys(tx, name)?.ok_or_else(|| Error::no_keys(name))?;
-        let mut is_changed = false;
+        let standing = spending.standing(present.as_ref().map(|(_, row)| row), UnixSeconds::new(now));
+        let Held { cold, version, mut keys } =
+            self.open_keys(tx, name)?.ok_or_else(|| Error::no_keys(name))?;
+        let mut kept = None;
         let mut change = Change::default();
+        // A device that was suspended in the meantime logs in nowhere, whatever the memory of this node says.
+        change.check(Table::Device, rows::device_key(name), known.version);
         // What is on record was verified; that it is for this platform is in its mac, that it answers this nonce is not.
         if standing == Standing::Repeated && token.platform_nonce != *platform_nonce {
             return Err(of_platform(Refusal::NonceWrong.into()).into());
@@ -79,9 +82,8 @@ impl Engine {
             if standing == Standing::OtherMessage {
                 return self.decide_key_twice(tx, caller, &spend.0, now_ms);
             }
-            spent::spend(&mut change, &spend.0, &spending.row(now))?;
-            self.put_keys(tx, &mut change, name, version, &keys)?;
-            is_changed = true;
+            spent::spend(&mut change, &spend.0, &spending.row(UnixSeconds::new(now)))?;
+            kept = Some(self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?);
         }
         // Judged now, also for who asks again: a login that was lost is none.
         if known.state != DeviceState::Active {
@@ -102,6 +104,6 @@ impl Engine {
         change.record_on(tx.draw(), name, &entry.with(format_args!("{key_name} as {user_name}{again}")))?;
         let answer = self.answer_on(tx, name, now)?;
         let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
-        Ok(Decision { keys: is_changed.then_some(keys), ..Decision::new(change, logged_in) })
+        Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, logged_in) })
     }
 }

@@ -1,6 +1,7 @@
 //! Trust queries.
 
 use crate::api::{Answer, Caller, Subject};
+use crate::certificates::FoundCertificate;
 use crate::kernel::{Engine, Error, Kind, Stop, Tx};
 
 use wardein_ddkg::DeviceName;
@@ -46,11 +47,14 @@ impl Engine {
         let found = found.filter(|found| found.name.tenant == tenant && found.row.der == der);
         let name = found.as_ref().map(|found| found.name.clone());
         let facts = name.as_ref().and_then(|name| self.facts(name));
-        let certificate = found.map(|found| CertificateFacts {
-            not_before: found.row.not_before,
-            not_after: found.row.not_after,
-            is_revoked: self.revocation(&found.name, found.row.issued_at, found.row.revoked).is_some(),
-        });
+        let certificate = match &found {
+            Some(FoundCertificate { name, serial, row }) => Some(CertificateFacts {
+                not_before: row.not_before.get(),
+                not_after: row.not_after.get(),
+                is_revoked: self.revocation(tx, name, serial, row.issued_at)?.is_some(),
+            }),
+            None => None,
+        };
         let verdict = Verdict::on_certificate(facts, certificate, decided_at);
         self.answer(tx, tenant, name, facts, verdict, decided_at)
     }
@@ -80,7 +84,7 @@ impl Engine {
         let assurance = known.and_then(|known| known.assurance);
         let last_quote = match &name {
             Some(name) if assurance.is_some_and(|level| level.is_tpm()) => {
-                self.signature_key(tx, name)?.map(|(_, row)| row.last_quote()).transpose()?.flatten()
+                self.signature_key(tx, name)?.and_then(|(_, row)| row.last_quote())
             }
             _ => None,
         };

@@ -60,7 +60,7 @@ impl Seeds {
     }
 
     fn record(&mut self, record: &Record) {
-        self.write("record", &[&(START + 50_000).to_be_bytes(), record.encode().expose()].concat());
+        self.write("record", &[&(START + 50_000).to_be_bytes()[..], &world::bytes(record)].concat());
     }
 
     fn write(&mut self, target: &str, bytes: &[u8]) {
@@ -83,7 +83,7 @@ fn prove(
     seeds: &mut Seeds,
     entropy: &mut Counter,
 ) {
-    let (offer, checked) = world::offer(record, now, entropy);
+    let (offer, checked) = world::offer(record, record.attributes().names(), now, entropy);
     seeds.message(offer.challenge.as_bytes());
     seeds.message(&offer.encode());
     let (ask, measured) = (device.ask_challenge(), world::attributes().digests());
@@ -110,7 +110,7 @@ fn rekey(
 ) {
     // Twice: the second one replaces what the first one agreed.
     for _ in 0..2 {
-        let (offer, checked) = world::offer(record, now, entropy);
+        let (offer, checked) = world::offer(record, record.attributes().names(), now, entropy);
         let (ask, suite, measured) = (device.ask_challenge(), device.suite(), world::attributes().digests());
         let unsaved = device.rekey(ask, &offer, &measured, suite, entropy).expect("a good challenge");
         let (request, rekey, in_flight) = world::save(unsaved, saved);

@@ -56,6 +56,9 @@ struct Ends {
     /// The device's flash.
     saved: Vec<u8>,
     record: Record,
+    /// Its parts on the authority's disk.
+    cold: Vec<u8>,
+    hot: Vec<u8>,
     schedule: Schedule,
     suites: Vec<Suite>,
     now_ms: u64,
@@ -82,10 +85,13 @@ impl Ends {
         };
         // The device is enrolled and not confirmed, and has something to restart from.
         let (record, saved) = world::enrolled(suites[0], schedule);
+        let record = world::load(&record).expect("it was encoded there");
         Self {
             device: DeviceState::restore(&saved, 0).expect("it was saved there"),
             saved,
-            record: Record::decode(&record).expect("it was encoded there"),
+            cold: record.encode_cold().expose().to_vec(),
+            hot: record.encode_hot(),
+            record,
             schedule,
             suites,
             now_ms: START * 1_000,
@@ -121,6 +127,7 @@ impl Ends {
             14 => self.file(orders),
             _ => {
                 self.record.sweep(self.now(), &world::policy());
+                self.store();
             }
         }
     }
@@ -189,11 +196,12 @@ impl Ends {
         let mut request = self.sent[which].request.clone();
         let is_changed = how & 3 == 3 && change(&mut request, orders);
         let (body, server_time) = (self.sent[which].body.clone(), self.now());
-        let before = self.record.encode();
+        let before = world::bytes(&self.record);
         match self.verify(&request, &body) {
             Some(Ok(_)) if is_changed => unreachable!("a changed proof was accepted"),
             Some(Ok(_)) if how & 3 == 2 => {
-                self.record = Record::decode(before.expose()).expect("it was stored before");
+                self.load();
+                assert!(world::bytes(&self.record) == before, "it was stored before");
             }
             Some(Ok(accepted)) => {
                 let reply_body = self.answer(&accepted, &body);
@@ -202,7 +210,7 @@ impl Ends {
                 self.store();
             }
             Some(Err(refusal)) => {
-                assert!(self.record.encode().expose() == before.expose(), "a refusal changed the record");
+                assert!(world::bytes(&self.record) == before, "a refusal changed the record");
                 self.sent[which].refusal = (!is_changed).then_some(refusal);
             }
             None => {}
@@ -243,9 +251,17 @@ impl Ends {
 
     /// The authority's record goes to disk and is loaded again for the next request.
     fn store(&mut self) {
-        let bytes = self.record.encode();
-        self.record = Record::decode(bytes.expose()).expect("what the authority stores it loads");
-        assert!(self.record.encode().expose() == bytes.expose());
+        let bytes = world::bytes(&self.record);
+        if self.record.is_cold_changed() {
+            self.cold = self.record.encode_cold().expose().to_vec();
+        }
+        self.hot = self.record.encode_hot();
+        self.load();
+        assert!(world::bytes(&self.record) == bytes, "what was not stored is lost");
+    }
+
+    fn load(&mut self) {
+        self.record = Record::decode(&self.cold, &self.hot).expect("what the authority stores it loads");
     }
 
     /// A reply reaches the device: maybe that to another request, or changed on the way.
@@ -298,22 +314,22 @@ impl Ends {
         let mut bytes = world::save(unsaved, &mut self.saved).encode();
         let is_changed = orders.byte() & 3 == 3 && change(&mut bytes, orders);
         let Ok(confirmation) = Confirmation::decode(&bytes) else { return };
-        let before = self.record.encode();
+        let before = world::bytes(&self.record);
         match self.record.confirm(&confirmation) {
             Ok(_) => assert!(!is_changed, "a changed confirmation was accepted"),
-            Err(_) => assert!(self.record.encode().expose() == before.expose()),
+            Err(_) => assert!(world::bytes(&self.record) == before),
         }
         self.store();
     }
 
     /// The station begins anew: that replaces what is pending, and touches nothing else.
     fn enroll_again(&mut self, orders: &mut Orders<'_>) {
-        let (how, before) = (orders.byte(), self.record.encode());
+        let (how, before) = (orders.byte(), world::bytes(&self.record));
         let suite = self.suites[0];
         match world::enroll(Some(&self.record), suite, self.schedule, &mut self.entropy) {
             Err(refusal) => {
                 assert_eq!((refusal, self.record.standing()), (Refusal::AlreadyEnrolled, Standing::Enrolled));
-                assert!(self.record.encode().expose() == before.expose());
+                assert!(world::bytes(&self.record) == before);
             }
             Ok((enrolling, reply, record)) => {
                 self.record = record.expect("a fresh request");
@@ -339,6 +355,7 @@ impl Ends {
                     world::enroll(Some(&self.record), self.suites[0], self.schedule, &mut self.entropy);
                 let (enrolling, reply, record) = again.expect("it is still pending");
                 self.record = record.expect("a fresh request");
+                self.store();
                 enrolling.finish(&reply, Purposes::ALL).expect("the reply is right")
             }
         };
@@ -382,10 +399,10 @@ impl Ends {
             audience: &"platform.example".parse().expect("an audience"),
             platform_nonce: b"nonce",
         };
-        let (now, before) = (self.now(), self.record.encode());
+        let (now, before) = (self.now(), world::bytes(&self.record));
         match self.record.verify_token(&token, expected, now, &world::policy()) {
             Ok(spend) => assert!(!is_changed && spend.0 == token.key_name(), "a changed token was accepted"),
-            Err(_) => assert!(self.record.encode().expose() == before.expose()),
+            Err(_) => assert!(world::bytes(&self.record) == before),
         }
         self.store();
     }
@@ -404,10 +421,10 @@ impl Ends {
         let Some((sealed, is_changed)) = on_the_way(&self.payloads, orders, SealedPayload::decode) else {
             return;
         };
-        let (now, before) = (self.now(), self.record.encode());
+        let (now, before) = (self.now(), world::bytes(&self.record));
         match self.record.open(&sealed, b"ward 3", now, &world::policy()) {
             Ok((plain, _)) => assert!(!is_changed && plain.expose() == b"37.2"),
-            Err(_) => assert!(self.record.encode().expose() == before.expose()),
+            Err(_) => assert!(world::bytes(&self.record) == before),
         }
         self.store();
     }
@@ -422,10 +439,10 @@ impl Ends {
         let Some(stanza) = pick(self.stanzas.len(), orders).map(|which| self.stanzas[which].clone()) else {
             return;
         };
-        let (now, before) = (self.now(), self.record.encode());
+        let (now, before) = (self.now(), world::bytes(&self.record));
         match self.record.unwrap_file_key(&stanza, now, &world::policy()) {
             Ok((key, _)) => assert_eq!(key.expose(), &[5; 16]),
-            Err(_) => assert!(self.record.encode().expose() == before.expose()),
+            Err(_) => assert!(world::bytes(&self.record) == before),
         }
         self.store();
     }

@@ -89,12 +89,12 @@ fn once<T, E: Display>(
 /// Nobody has the keys of the pair, so whatever comes is refused, and changes nothing.
 fn refused<T>(order: impl FnOnce(&mut Record) -> Result<T, Refusal>) {
     let (mut record, _) = world::pair();
-    let before = record.encode();
+    let before = world::bytes(&record);
     let Err(refusal) = order(&mut record) else {
         unreachable!("a message that nobody made was accepted");
     };
     assert!(!refusal.to_string().is_empty() && !refusal.code().is_empty());
-    assert!(record.encode().expose() == before.expose(), "a refused message changed the record");
+    assert!(world::bytes(&record) == before, "a refused message changed the record");
 }
 
 fn enroll_request(request: &EnrollRequest) {
@@ -103,9 +103,9 @@ fn enroll_request(request: &EnrollRequest) {
     let enrolled = Record::enroll(None, request, &terms, |_| Ok(vec![0; 70]), &mut Counter(2));
     if let Ok(enrolled) = enrolled {
         let record = enrolled.record.expect("it is the first");
-        let bytes = record.encode();
-        let again = Record::decode(bytes.expose()).expect("it was encoded here");
-        assert!(again.encode().expose() == bytes.expose());
+        let bytes = world::bytes(&record);
+        let again = world::load(&bytes).expect("it was encoded here");
+        assert!(world::bytes(&again) == bytes);
     }
 }
 
@@ -174,10 +174,10 @@ fn rekey_ask(ask: &RekeyAsk) {
     let accepted = record
         .verify(&request, checked, &offer.recipe, &body, START, &world::policy())
         .expect("an honest proof");
-    let before = record.encode();
+    let before = world::bytes(&record);
     let schedule = *record.schedule();
     if record.rekey(&accepted, ask, schedule, &mut Counter(10)).is_err() {
-        assert!(record.encode().expose() == before.expose(), "a refused rekey changed the record");
+        assert!(world::bytes(&record) == before, "a refused rekey changed the record");
     }
 }
 
@@ -220,7 +220,7 @@ fn text(data: &[u8]) {
         let (mut record, _) = world::pair();
         let _ = record.release_payload_key(&name, START, &world::policy()).is_ok();
         let _ = record.release_file_key(&name, START, &world::policy()).is_ok();
-        assert!(Record::decode(record.encode().expose()).is_ok());
+        assert!(world::load(&world::bytes(&record)).is_ok());
     }
     let body = data.get(line.len() + 1..).unwrap_or_default();
     if let Ok(stanza) = FileStanza::parse(&line, body) {

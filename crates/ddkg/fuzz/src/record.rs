@@ -2,18 +2,29 @@
 //! them. No challenge asks for an attribute: the digests of the record's cannot be turned into measurements.
 
 use super::device_state::with_checksum;
-use super::world::{self, Counter};
+use super::world::{self, Counter, bytes};
 use wardein_ddkg::authority::{Accepted, Expected, Record, Refusal};
 use wardein_ddkg::device::{Clock, DeviceState, InFlight};
 use wardein_ddkg::message::{ProofRequest, RekeyAsk};
 use wardein_ddkg::{Attributes, Cover, Policy, Recipe};
 use wardein_domain::Purpose;
 
-/// The first 8 bytes are the time in Unix seconds, the rest is the record.
+/// The first 8 bytes are the time in Unix seconds, the rest is the record: in one piece as it was stored formerly, or its hot
+/// part and then its cold one.
 pub fn record(data: &[u8]) {
-    let Some((now, bytes)) = data.split_first_chunk() else { return };
-    let Ok(mut record) = Record::decode(bytes) else { return };
-    assert!(record.encode().expose() == bytes, "decoded from a second form");
+    let Some((now, stored)) = data.split_first_chunk() else { return };
+    let decoded = match stored.first() {
+        Some(1) => Record::decode_v1(stored),
+        _ => world::load(stored),
+    };
+    let Ok(mut record) = decoded else { return };
+    if stored.first() == Some(&1) {
+        assert!(record.is_cold_changed(), "what was read in one piece is to be stored in two");
+        record.mark_stored();
+    } else {
+        assert!(bytes(&record) == stored, "decoded from a second form");
+    }
+    stays_whole(&record);
     let (now, policy) = (u64::from_be_bytes(*now), world::policy());
 
     if let Some(mut device) = twin(&record) {
@@ -97,15 +108,19 @@ fn prove(
         let measured = Attributes::new().digests();
         let unsaved = device.prove(ask, &offer, &measured, action, b"", &mut Counter(attempt)).ok()?;
         let (request, in_flight) = world::save(unsaved, &mut Vec::new());
-        let before = record.encode();
+        let (before, cold) = (bytes(record), record.encode_cold());
+        record.mark_stored();
         match record.verify(&request, checked, &offer.recipe, b"", now, policy) {
             Ok(accepted) => {
+                // What follows format and sequence.
+                let is_changed = record.encode_cold().expose()[9..] != cold.expose()[9..];
+                assert_eq!(record.is_cold_changed(), is_changed, "a cold part is stored when it changed");
                 acknowledge(device, in_flight, &accepted, now, Vec::new());
                 stays_whole(record);
                 return Some((request, accepted));
             }
             Err(refusal) => {
-                assert!(record.encode().expose() == before.expose(), "a refused proof changed the record");
+                assert!(bytes(record) == before, "a refused proof changed the record");
                 device.refused(&request, &refusal);
             }
         }
@@ -120,10 +135,10 @@ fn acknowledge(device: &mut DeviceState, in_flight: InFlight, accepted: &Accepte
 
 fn again_is_refused(record: &mut Record, request: &ProofRequest, now: u64, policy: &Policy) {
     let (offer, checked) = world::offer(record, Recipe::default(), now, &mut Counter(3));
-    let before = record.encode();
+    let before = bytes(record);
     let again = record.verify(request, checked, &offer.recipe, b"", now, policy);
     assert!(again.is_err(), "a proof was accepted twice");
-    assert!(record.encode().expose() == before.expose(), "a refused proof changed the record");
+    assert!(bytes(record) == before, "a refused proof changed the record");
 }
 
 fn rekey(record: &mut Record, device: &mut DeviceState, now: u64, policy: &Policy) {
@@ -168,7 +183,8 @@ fn tokens_and_payloads(record: &mut Record, device: &mut DeviceState, now: u64, 
 
 /// Whatever happened, what is stored can be loaded again.
 fn stays_whole(record: &Record) {
-    let bytes = record.encode();
-    let again = Record::decode(bytes.expose()).expect("what the authority stores it loads");
-    assert!(again.encode().expose() == bytes.expose());
+    let stored = bytes(record);
+    assert!(record.encode_hot().len() == Record::MAX_HOT_LEN);
+    let again = world::load(&stored).expect("what the authority stores it loads");
+    assert!(bytes(&again) == stored);
 }

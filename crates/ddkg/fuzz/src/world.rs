@@ -6,7 +6,9 @@ use wardein_crypto::{Entropy, EntropyError, P256SigningKey, Secret};
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{DeviceState, Enrolling};
 use wardein_ddkg::message::{ChallengeOffer, EnrollReply};
-use wardein_ddkg::{Attributes, ChallengeKey, CheckedChallenge, DeviceName, Policy, Purposes, Recipe, Suite};
+use wardein_ddkg::{
+    Attributes, ChallengeKey, CheckedChallenge, DecodeError, DeviceName, Policy, Purposes, Recipe, Suite,
+};
 use wardein_domain::Schedule;
 
 /// When everything begins, in Unix seconds.
@@ -92,7 +94,7 @@ pub fn enrolled(suite: Suite, schedule: Schedule) -> (Vec<u8>, Vec<u8>) {
         let mut device = enrolling.finish(&reply, Purposes::ALL).expect("the reply is right");
         let mut saved = Vec::new();
         save(device.confirmation().expect("it is unconfirmed"), &mut saved);
-        (record.expect("it is new").encode().expose().to_vec(), saved)
+        (bytes(&record.expect("it is new")), saved)
     };
     let mut pairs = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
     pairs.entry((suite, schedule.period, schedule.max_uses)).or_insert_with(make).clone()
@@ -102,11 +104,22 @@ pub fn enrolled(suite: Suite, schedule: Schedule) -> (Vec<u8>, Vec<u8>) {
 pub fn pair() -> (Record, DeviceState) {
     let schedule = Schedule { period: 3_600, max_uses: 0, not_before: START };
     let (record, saved) = enrolled(Suite::P256, schedule);
-    let mut record = Record::decode(&record).expect("it was encoded there");
+    let mut record = load(&record).expect("it was encoded there");
     let mut device = DeviceState::restore(&saved, 0).expect("it was saved there");
     let confirmation = save(device.confirmation().expect("it is unconfirmed"), &mut Vec::new());
     assert_eq!(record.confirm(&confirmation), Ok(true));
     (record, device)
+}
+
+/// Both parts of a record, the hot one first: its length is known.
+pub fn bytes(record: &Record) -> Vec<u8> {
+    [&record.encode_hot(), record.encode_cold().expose()].concat()
+}
+
+/// The inverse of [`bytes`].
+pub fn load(bytes: &[u8]) -> Result<Record, DecodeError> {
+    let (hot, cold) = bytes.split_at(bytes.len().min(Record::MAX_HOT_LEN));
+    Record::decode(cold, hot)
 }
 
 /// Gives the message of `unsaved`, with the state on what stands for flash.

@@ -12,11 +12,14 @@ impl Record {
     ///
     /// Attributes may be added and none left out: who has stolen the state must not be able to get rid of what it cannot measure.
     pub fn announce(&mut self, _proved: &Accepted, attributes: AttributeDigests) -> Result<(), Refusal> {
-        let expected = self.attributes.names();
+        let expected = self.cold.attributes.names();
         if let Some(name) = expected.names().iter().find(|name| attributes.get(name).is_none()) {
             return Err(Refusal::AttributeDropped(name.clone()));
         }
-        self.announced = (attributes != self.attributes).then_some(attributes);
+        let announced = (attributes != self.cold.attributes).then_some(attributes);
+        if self.cold.announced != announced {
+            self.cold.change().announced = announced;
+        }
         Ok(())
     }
 }

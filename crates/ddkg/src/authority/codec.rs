@@ -1,31 +1,118 @@
-//! The record as bytes, versioned. The caller seals them; a seal also tells a changed byte, so there is no checksum.
+//! The record as bytes, versioned: the cold part and the hot one. The caller seals the cold part; a seal also tells a changed
+//! byte, so there is no checksum.
 
+mod whole;
+
+use super::cold::Cold;
+use super::hot::Hot;
+use super::recent::Recent;
 use super::record::{
-    ConfirmSecret, Enrollment, Generation, MAX_REPLACED, MAX_RETIRED, RETIRED_PROOFS, Record, Replaced,
-    Retired, Tree,
+    ConfirmSecret, Enrollment, Generation, Kept, MAX_REPLACED, MAX_RETIRED, Pending, RETIRED_PROOFS, Record,
+    Replaced, Retired, Trees,
 };
 use crate::attribute::AttributeDigests;
-use crate::ledger::Ledger;
 use crate::message::{EnrollReply, put_device, put_schedule, read_device, read_generation, read_schedule};
 use crate::purposes::Purposes;
 use crate::suite::Suite;
 use crate::tree::Cover;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_domain::Purpose;
 
 impl Record {
-    /// The record as secret bytes.
-    pub fn encode(&self) -> SecretBytes {
+    /// The cold part as secret bytes, at most [`Record::MAX_COLD_LEN`]: the keys, and whatever changes seldom.
+    pub fn encode_cold(&self) -> SecretBytes {
         let mut out = SecretBytes::with_capacity(2048);
-        self.encode_to(&mut out);
+        self.encode_cold_to(&mut out);
         out
     }
 
     /// The same, behind what is in `out`.
-    pub fn encode_to(&self, out: &mut SecretBytes) {
+    pub fn encode_cold_to(&self, out: &mut SecretBytes) {
         out.put(&[FORMAT]);
+        out.u64(self.cold.sequence());
+        self.cold.put(out);
+    }
+
+    /// The hot part, [`Record::MAX_HOT_LEN`] bytes: which cold part it belongs to, and how far the active generation was used. It
+    /// fits only the cold part of this record as it is now.
+    ///
+    /// It may be stored in the clear: it has no key, and nothing that a key was made from. It has epochs and numbers that the
+    /// device sends in the clear, how many proofs were accepted and when the latest challenge was issued, and 8 bytes of the
+    /// hash of a message. A reader learns how often the device spoke, and when it last did.
+    ///
+    /// Altering it yields no key and forges no proof. Set back, within one state of the cold part, it lets an accepted proof be
+    /// accepted again as long as its challenge is good (a minute by default). Set forward, it locks the device out, or has its
+    /// keys erased. Either way it can cause a false alarm about a clone, or suppress a true one. A token or a key that was spent
+    /// stays spent: [`Spend`](super::Spend) is recorded apart. Where those who can write to the store are not trusted with that
+    /// much, the caller authenticates these bytes too. Neither a seal nor a mac detects that a whole record was set back.
+    pub fn encode_hot(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::MAX_HOT_LEN);
+        out.put(&[FORMAT]);
+        out.u64(self.cold.sequence());
+        out.u64(self.cold.active.number);
+        self.hot.put(&mut out);
+        out
+    }
+
+    /// The inverse of [`Record::encode_cold`] and [`Record::encode_hot`].
+    ///
+    /// Parts of different states of a record are refused as [`Problem::Apart`]: both are written in one step, so only damage or
+    /// tampering can have brought them together.
+    pub fn decode(cold: &[u8], hot: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(cold);
+        read_format(&mut reader, FORMAT)?;
+        let sequence = reader.u64("cold sequence")?;
+        let (kept, ()) = Kept::read(&mut reader, &SPLIT)?;
+        reader.finish("record")?;
+        let mut reader = Reader::new(hot);
+        read_format(&mut reader, FORMAT)?;
+        must_be(sequence, reader.u64("hot sequence")?, "hot sequence")?;
+        must_be(kept.active.number, reader.u64("hot generation")?, "hot generation")?;
+        let hot = Hot::read(&mut reader, &kept.active)?;
+        reader.finish("hot part")?;
+        Ok(Self { cold: Cold::stored(kept, sequence), hot, recent: Recent::default() })
+    }
+}
+
+fn read_format(reader: &mut Reader<'_>, expected: u8) -> Result<(), DecodeError> {
+    match reader.u8("format version")? {
+        format if format == expected => Ok(()),
+        format => {
+            let (value, min, max) = (format.into(), expected.into(), expected.into());
+            Err(Problem::Range { value, min, max }.of("format version"))
+        }
+    }
+}
+
+fn must_be(expected: u64, found: u64, field: &'static str) -> Result<(), DecodeError> {
+    if found == expected { Ok(()) } else { Err(Problem::Apart { found, expected }.of(field)) }
+}
+
+/// How those fields are read that differ between this form and the older one. `H` is what the form has, beside the keys, of the
+/// active generation.
+struct Form<H> {
+    active: Read<(Generation, H)>,
+    pending: Read<Pending>,
+    sealed: Read<Trees>,
+}
+
+type Read<T> = fn(&mut Reader<'_>) -> Result<T, DecodeError>;
+
+const SPLIT: Form<()> = Form {
+    active: |reader| Ok((Generation::read(reader)?, ())),
+    pending: |reader| {
+        let generation = Generation::read(reader)?;
+        let hot = Hot::read(reader, &generation)?;
+        Ok(Pending { generation, hot })
+    },
+    sealed: read_trees,
+};
+
+impl Kept {
+    fn put(&self, out: &mut SecretBytes) {
         put_device(out, &self.device);
         self.attributes.put(out);
         out.put(&[u8::from(self.announced.is_some())]);
@@ -36,7 +123,8 @@ impl Record {
         self.active.put(out);
         out.put(&[u8::from(self.pending.is_some())]);
         if let Some(pending) = &self.pending {
-            pending.put(out);
+            pending.generation.put(out);
+            pending.hot.put(out);
         }
         out.u16(self.retired.len() as u16);
         self.retired.iter().for_each(|retired| retired.put(out));
@@ -47,25 +135,19 @@ impl Record {
         }
     }
 
-    /// The inverse of [`Record::encode`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let format = reader.u8("format version")?;
-        if format != FORMAT {
-            let (value, min, max) = (format.into(), FORMAT.into(), FORMAT.into());
-            return Err(Problem::Range { value, min, max }.of("format version"));
-        }
-        let device = read_device(&mut reader)?;
-        let attributes = AttributeDigests::read(&mut reader)?;
+    /// The inverse of [`Kept::put`].
+    fn read<H>(reader: &mut Reader<'_>, form: &Form<H>) -> Result<(Self, H), DecodeError> {
+        let device = read_device(reader)?;
+        let attributes = AttributeDigests::read(reader)?;
         let announced = match reader.small("has announced attributes", 1)? {
             0 => None,
-            _ => Some(AttributeDigests::read(&mut reader)?),
+            _ => Some(AttributeDigests::read(reader)?),
         };
-        let enrollment = Enrollment::read(&mut reader)?;
-        let active = Generation::read(&mut reader)?;
+        let enrollment = Enrollment::read(reader)?;
+        let (active, hot) = (form.active)(reader)?;
         let pending = match reader.small("has pending", 1)? {
             0 => None,
-            _ => Some(Generation::read(&mut reader)?),
+            _ => Some((form.pending)(reader)?),
         };
         let mut retired = VecDeque::new();
         let count = reader.u16("retired generations")?;
@@ -74,18 +156,18 @@ impl Record {
             return Err(Problem::Range { value, min, max }.of("retired generations"));
         }
         for _ in 0..count {
-            retired.push_back(Retired::read(&mut reader)?);
+            retired.push_back(Retired::read(reader, form.sealed)?);
         }
         if retired.iter().skip(RETIRED_PROOFS).any(|retired| retired.proof.is_some()) {
             return Err(Problem::NotCanonical("has more proof trees than are kept").of("retired generations"));
         }
         let mut replaced = VecDeque::new();
         for _ in 0..reader.small("replaced generations", MAX_REPLACED as u8)? {
-            let number = read_generation(&mut reader)?;
-            replaced.push_back(Replaced { number, proof: Cover::read(&mut reader)? });
+            let number = read_generation(reader)?;
+            replaced.push_back(Replaced { number, proof: Cover::read(reader)? });
         }
-        reader.finish("record")?;
-        Ok(Self { device, attributes, announced, enrollment, active, pending, retired, replaced })
+        let kept = Self { device, attributes, announced, enrollment, active, pending, retired, replaced };
+        Ok((kept, hot))
     }
 }
 
@@ -132,7 +214,6 @@ impl Generation {
         out.u64(self.number);
         out.u16(self.suite.number());
         put_schedule(out, &self.schedule);
-        self.ledger.put(out);
         put_trees(out, &self.trees);
     }
 
@@ -141,13 +222,15 @@ impl Generation {
             number: read_generation(reader)?,
             suite: Suite::from_number(reader.u16("suite")?)?,
             schedule: read_schedule(reader)?,
-            ledger: Ledger::read(reader)?,
             trees: read_trees(reader)?,
         };
-        if !generation.trees.contains_key(&Purpose::Proof) {
-            return Err(Problem::NotCanonical("lacks proof").of("trees"));
-        }
-        Ok(generation)
+        generation.with_proof()
+    }
+
+    /// Without a tree of proofs a device could never speak again.
+    fn with_proof(self) -> Result<Self, DecodeError> {
+        let has_proof = self.trees.contains_key(&Purpose::Proof);
+        has_proof.then_some(self).ok_or_else(|| Problem::NotCanonical("lacks proof").of("trees"))
     }
 }
 
@@ -164,13 +247,13 @@ impl Retired {
         out.u64(self.until.unwrap_or_default());
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(reader: &mut Reader<'_>, sealed: Read<Trees>) -> Result<Self, DecodeError> {
         let (number, schedule) = (read_generation(reader)?, read_schedule(reader)?);
         let proof = match reader.small("has proof tree", 1)? {
             0 => None,
             _ => Some(Cover::read(reader)?),
         };
-        let sealed = read_trees(reader)?;
+        let sealed = sealed(reader)?;
         let has_until = reader.small("has end", 1)? == 1;
         let until = reader.u64("end")?;
         if !has_until && until != 0 {
@@ -180,25 +263,21 @@ impl Retired {
     }
 }
 
-/// `u8(set of purposes)`, then for each its highest epoch and its cover.
-fn put_trees(out: &mut SecretBytes, trees: &BTreeMap<Purpose, Tree>) {
+/// `u8(set of purposes)`, then the cover of each.
+fn put_trees(out: &mut SecretBytes, trees: &Trees) {
     let set = trees.keys().fold(0, |set, purpose| set | 1 << *purpose as u8);
     out.put(&[set]);
-    for tree in trees.values() {
-        out.u32(tree.highest);
-        tree.cover.put(out);
-    }
+    trees.values().for_each(|cover| cover.put(out));
 }
 
-fn read_trees(reader: &mut Reader<'_>) -> Result<BTreeMap<Purpose, Tree>, DecodeError> {
+fn read_trees(reader: &mut Reader<'_>) -> Result<Trees, DecodeError> {
+    read_set(reader)?.map(|purpose| Ok((purpose, Cover::read(reader)?))).collect()
+}
+
+fn read_set(reader: &mut Reader<'_>) -> Result<impl Iterator<Item = Purpose> + use<>, DecodeError> {
     let set = reader.small("purposes", Purposes::ALL.bits())?;
-    let kept = Purpose::ALL.into_iter().filter(|purpose| set & 1 << *purpose as u8 != 0);
-    kept.map(|purpose| {
-        let highest = reader.u32("highest epoch")?;
-        Ok((purpose, Tree { highest, cover: Cover::read(reader)? }))
-    })
-    .collect()
+    Ok(Purpose::ALL.into_iter().filter(move |purpose| set & 1 << *purpose as u8 != 0))
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const MAX_REPLY: usize = 2048;

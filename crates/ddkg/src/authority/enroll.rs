@@ -1,9 +1,13 @@
 //! Enrollment, the authority's part (specification, section 4).
 
-use super::record::{ConfirmSecret, Enrollment, Generation, Record};
+use super::cold::Cold;
+use super::hot::Hot;
+use super::recent::Recent;
+use super::record::{ConfirmSecret, Enrollment, Generation, Kept, Record};
 use super::refusal::Refusal;
 use crate::derive::derive;
 use crate::key::ConfirmKey;
+use crate::ledger::Ledger;
 use crate::message::{Confirmation, EnrollReply, EnrollRequest};
 use crate::purposes::Purposes;
 use crate::suite::answer;
@@ -44,7 +48,7 @@ impl Record {
         entropy: &mut impl Entropy,
     ) -> Result<Enrolled, Refusal> {
         let digest = request.digest();
-        match previous.map(|record| &record.enrollment) {
+        match previous.map(|record| &record.cold.enrollment) {
             Some(Enrollment::Pending { request, reply, .. }) if *request == digest => {
                 return Ok(Enrolled { record: None, reply: reply.clone() });
             }
@@ -65,42 +69,43 @@ impl Record {
         let confirm =
             ConfirmSecret { secret: derive(&root.0, "confirm device", transcript.as_ref()), transcript };
         let suite = request.share.suite();
-        let record = Self {
+        let kept = Kept {
             device: request.device.clone(),
             attributes: request.attributes.digests(),
             announced: None,
             enrollment: Enrollment::Pending { request: digest, reply: reply.clone(), confirm },
-            active: Generation::new(terms.generation, suite, terms.schedule, 0, &root, terms.purposes),
+            active: Generation::new(terms.generation, suite, terms.schedule, &root, terms.purposes),
             pending: None,
             retired: VecDeque::new(),
             replaced: VecDeque::new(),
         };
+        // The parts of a record that this one replaces must not fit those of this one.
+        let cold = Cold::new(kept, previous.map_or(0, |record| record.cold.sequence()));
+        let record = Self { cold, hot: Hot::new(Ledger::new(0)), recent: Recent::default() };
         Ok(Enrolled { record: Some(record), reply })
     }
 
     /// Takes in the device's confirmation; from then on it may prove requests. The same confirmation again is fine until a
     /// proof was accepted. `Ok(true)` when the record changed.
     pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<bool, Refusal> {
-        if confirmation.device != self.device {
+        if confirmation.device != self.cold.device {
             return Err(Refusal::WrongDevice);
         }
-        let confirm = match &self.enrollment {
-            Enrollment::Pending { confirm, .. } | Enrollment::Confirmed(confirm) => confirm,
+        let (confirm, is_new) = match &self.cold.enrollment {
+            Enrollment::Pending { confirm, .. } => (confirm, true),
+            Enrollment::Confirmed(confirm) => (confirm, false),
             Enrollment::Done => return Err(Refusal::AlreadyEnrolled),
         };
         confirm
             .key()
             .verify(&confirm.transcript, &confirmation.tag)
             .map_err(|_| Refusal::ConfirmationWrong)?;
-        match core::mem::replace(&mut self.enrollment, Enrollment::Done) {
-            Enrollment::Pending { confirm, .. } => {
-                self.enrollment = Enrollment::Confirmed(confirm);
-                Ok(true)
-            }
-            unchanged => {
-                self.enrollment = unchanged;
-                Ok(false)
+        if is_new {
+            let enrollment = &mut self.cold.change().enrollment;
+            if let Enrollment::Pending { confirm, .. } = core::mem::replace(enrollment, Enrollment::Done) {
+                *enrollment = Enrollment::Confirmed(confirm);
             }
         }
+        Ok(is_new)
     }
 }

@@ -1,13 +1,12 @@
 //! Tokens, payloads, files and delegations, the authority's part (specification, sections 2 and 7).
 
-use super::record::{Enrollment, Generation, Record, Tree};
+use super::record::{Enrollment, Generation, Pending, Record, Trees};
 use super::refusal::Refusal;
 use crate::key::{DeviceName, FileWrapKey, KeyName, NumberKey, PayloadKey};
 use crate::message::{FileStanza, SealedPayload, Token};
 use crate::policy::Policy;
 use crate::tree::{Cover, OutOfRange};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
-use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use wardein_crypto::{Secret, SecretBytes};
 use wardein_domain::{Audience, Purpose, Schedule};
@@ -37,23 +36,22 @@ impl Record {
         policy: &Policy,
     ) -> Result<Spend, Refusal> {
         self.check_owner(&token.device)?;
-        let (claimed, active) = (token.generation, self.active.number);
+        let (claimed, active) = (token.generation, self.cold.active.number);
         if self.pending_generation() == Some(claimed) {
             return Err(Refusal::GenerationPending { claimed });
         }
-        if self.retired.iter().any(|retired| retired.number == claimed) {
+        if self.cold.retired.iter().any(|retired| retired.number == claimed) {
             return Err(Refusal::Retired { claimed, active });
         }
         if claimed != active {
             return Err(Refusal::GenerationUnknown { claimed, active });
         }
-        let generation = &mut self.active;
+        let generation = &self.cold.active;
         let due = |time: u64| generation.schedule.due(time);
         let (lowest, highest) =
             (due(now.saturating_sub(policy.grace)), due(now.saturating_add(policy.grace)));
-        let tree =
-            generation.trees.get_mut(&Purpose::Token).ok_or(Refusal::PurposeNotKept(Purpose::Token))?;
-        let (reached, first) = (tree.highest.max(lowest), tree.cover.first());
+        let cover = generation.trees.get(&Purpose::Token).ok_or(Refusal::PurposeNotKept(Purpose::Token))?;
+        let (reached, first) = (self.hot.highest(Purpose::Token).max(lowest), cover.first());
         let next = reached.saturating_sub(policy.token_retention);
         if token.epoch < next {
             return Err(Refusal::EpochSpent { next: next.max(first) });
@@ -64,7 +62,7 @@ impl Record {
         }
         // The tree may have been moved further than the retention of today, by a policy or a clock that was another.
         let epoch_secret =
-            tree.cover.epoch_secret(token.epoch).map_err(|_| Refusal::EpochSpent { next: first })?;
+            cover.epoch_secret(token.epoch).map_err(|_| Refusal::EpochSpent { next: first })?;
         epoch_secret
             .key(token.number)
             .token_mac()
@@ -76,7 +74,7 @@ impl Record {
         if token.platform_nonce != expected.platform_nonce {
             return Err(Refusal::NonceWrong);
         }
-        tree.highest = tree.highest.max(token.epoch);
+        self.hot.reach(Purpose::Token, token.epoch);
         self.settle(now, policy);
         Ok(Spend(token.key_name()))
     }
@@ -143,25 +141,29 @@ impl Record {
     /// spent may forget it.
     pub fn yields(&self, name: &KeyName) -> bool {
         let is_token = name.purpose == Purpose::Token;
-        let live = [Some(&self.active), self.pending.as_ref()].into_iter().flatten();
-        let live = live.map(|generation| (generation.number, &generation.trees));
+        let live = self.live().map(|generation| (generation.number, &generation.trees));
         // A retired generation's tokens are refused whatever their epoch.
-        let retired = self.retired.iter().filter(|_| !is_token);
+        let retired = self.cold.retired.iter().filter(|_| !is_token);
         let retired = retired.map(|retired| (retired.number, &retired.sealed));
         let trees = live.chain(retired).find(|(number, _)| *number == name.generation);
-        name.owner == self.device
+        name.owner == self.cold.device
             && trees
                 .and_then(|(_, trees)| trees.get(&name.purpose))
-                .is_some_and(|tree| tree.cover.first() <= name.epoch)
+                .is_some_and(|cover| cover.first() <= name.epoch)
     }
 
     /// The keys of `purpose` in the active generation from epoch `first` to `last`, and no other, for a site that must work
     /// without the authority for a while.
     pub fn delegate(&self, purpose: Purpose, first: u32, last: u32) -> Result<Delegation, Refusal> {
-        self.check_owner(&self.device)?;
-        let tree = self.active.trees.get(&purpose).ok_or(Refusal::PurposeNotKept(purpose))?;
-        let cover = tree.cover.narrow(first, last).map_err(Refusal::EpochGone)?;
-        Ok(Delegation { owner: self.device.clone(), generation: self.active.number, purpose, cover })
+        self.check_owner(&self.cold.device)?;
+        let tree = self.cold.active.trees.get(&purpose).ok_or(Refusal::PurposeNotKept(purpose))?;
+        let cover = tree.narrow(first, last).map_err(Refusal::EpochGone)?;
+        Ok(Delegation {
+            owner: self.cold.device.clone(),
+            generation: self.cold.active.number,
+            purpose,
+            cover,
+        })
     }
 
     /// A `data` or `file` key of which nothing but its name is shown. Its epoch is due, or, with `max_uses`, is one that so many
@@ -182,54 +184,56 @@ impl Record {
     fn key(&self, name: &KeyName, now: u64, policy: &Policy) -> Result<NumberKey, Refusal> {
         self.check_owner(&name.owner)?;
         let (schedule, trees) = self.sealing_trees(name.generation, now)?;
-        let tree = trees.get(&name.purpose).ok_or(Refusal::PurposeNotKept(name.purpose))?;
+        let cover = trees.get(&name.purpose).ok_or(Refusal::PurposeNotKept(name.purpose))?;
         // What retention has ended for is not opened, though the sweep may not have come by to erase it.
         let retained =
             schedule.due(now.saturating_sub(policy.grace)).saturating_sub(policy.retention(name.purpose));
         if name.epoch < retained {
-            let (epoch, first, last) = (name.epoch, retained.max(tree.cover.first()), tree.cover.last());
+            let (epoch, first, last) = (name.epoch, retained.max(cover.first()), cover.last());
             return Err(Refusal::EpochGone(OutOfRange { epoch, first, last }));
         }
-        let epoch_secret = tree.cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?;
+        let epoch_secret = cover.epoch_secret(name.epoch).map_err(Refusal::EpochGone)?;
         Ok(epoch_secret.key(name.number))
     }
 
     /// The schedule and the trees of a generation that payloads and files are opened under.
-    fn sealing_trees(
-        &self,
-        claimed: u64,
-        now: u64,
-    ) -> Result<(&Schedule, &BTreeMap<Purpose, Tree>), Refusal> {
-        let live = [Some(&self.active), self.pending.as_ref()];
-        live.into_iter()
-            .flatten()
+    fn sealing_trees(&self, claimed: u64, now: u64) -> Result<(&Schedule, &Trees), Refusal> {
+        self.live()
             .find(|generation| generation.number == claimed)
             .map(|generation| (&generation.schedule, &generation.trees))
             .or_else(|| {
-                let retired = self.retired.iter().find(|retired| retired.number == claimed)?;
+                let retired = self.cold.retired.iter().find(|retired| retired.number == claimed)?;
                 let is_over = retired.until.is_some_and(|until| until <= now);
                 (!is_over).then_some((&retired.schedule, &retired.sealed))
             })
-            .ok_or(Refusal::GenerationUnknown { claimed, active: self.active.number })
+            .ok_or(Refusal::GenerationUnknown { claimed, active: self.cold.active.number })
+    }
+
+    /// The generations that keys are used of: the active one, and the pending one.
+    fn live(&self) -> impl Iterator<Item = &Generation> {
+        let pending = self.cold.pending.iter().map(|pending| &pending.generation);
+        core::iter::once(&self.cold.active).chain(pending)
     }
 
     /// Remembers the highest epoch that was opened, by which trees without a period are moved forward.
     fn opened(&mut self, name: &KeyName) {
-        let live = [Some(&mut self.active), self.pending.as_mut()];
-        let generation = live.into_iter().flatten().find(|generation| generation.number == name.generation);
-        if let Some(tree) =
-            generation.and_then(|generation: &mut Generation| generation.trees.get_mut(&name.purpose))
+        let is_higher = |pending: &Pending| {
+            pending.generation.number == name.generation && pending.hot.highest(name.purpose) < name.epoch
+        };
+        if name.generation == self.cold.active.number {
+            self.hot.reach(name.purpose, name.epoch);
+        } else if self.cold.pending.as_ref().is_some_and(is_higher)
+            && let Some(pending) = &mut self.cold.change().pending
         {
-            let Tree { highest, .. } = tree;
-            *highest = (*highest).max(name.epoch);
+            pending.hot.reach(name.purpose, name.epoch);
         }
     }
 
     fn check_owner(&self, device: &DeviceName) -> Result<(), Refusal> {
-        if *device != self.device {
+        if *device != self.cold.device {
             return Err(Refusal::WrongDevice);
         }
-        match self.enrollment {
+        match self.cold.enrollment {
             Enrollment::Pending { .. } => Err(Refusal::EnrollmentPending),
             Enrollment::Confirmed(_) | Enrollment::Done => Ok(()),
         }

@@ -1,11 +1,13 @@
 //! Proofs: accepted once, and judged where they cannot be accepted (specification, section 5).
 
+use super::hot::Hot;
+use super::recent::Recent;
 use super::record::{Enrollment, Generation, RETIRED_PROOFS, Record, Retired};
 use super::refusal::{CloneEvidence, Refusal};
 use crate::attribute::{Binding, Recipe};
 use crate::challenge::CheckedChallenge;
 use crate::key::{AckKey, EpochSecret, NumberKey};
-use crate::ledger::{Claim, CloneSign, EpochBounds, Judgement, Misplaced, Place};
+use crate::ledger::{Claim, CloneSign, EpochBounds, Judgement, Ledger, Misplaced, Place};
 use crate::message::{AckedReply, ProofRequest, ack_transcript};
 use crate::policy::Policy;
 use crate::tree::Cover;
@@ -60,43 +62,55 @@ impl Record {
         now: u64,
         policy: &Policy,
     ) -> Result<Accepted, Refusal> {
-        if request.device != self.device {
+        if request.device != self.cold.device {
             return Err(Refusal::WrongDevice);
         }
-        if matches!(self.enrollment, Enrollment::Pending { .. }) {
+        if matches!(self.cold.enrollment, Enrollment::Pending { .. }) {
             return Err(Refusal::EnrollmentPending);
         }
         if Digest::of(body) != request.body_digest {
             return Err(Refusal::BodyWrong);
         }
         let challenge = request.challenge.as_bytes();
-        let expected = self.attributes.binding(challenge, recipe).map_err(Refusal::NotMeasured)?;
-        let announced = self.announced.as_ref().and_then(|names| names.binding(challenge, recipe).ok());
+        let expected = self.cold.attributes.binding(challenge, recipe).map_err(Refusal::NotMeasured)?;
+        let announced = self.cold.announced.as_ref().and_then(|names| names.binding(challenge, recipe).ok());
         let proof = Proof::new(request, checked, expected, announced);
-        let is_pending = self.pending.as_ref().is_some_and(|pending| pending.number == request.generation);
-        let judged = if is_pending || request.generation == self.active.number {
-            let live = if is_pending { self.pending.as_mut() } else { Some(&mut self.active) };
-            live.ok_or(Refusal::MacWrong).and_then(|live| live.judge(&proof, now, policy))
-        } else {
-            Err(self.judge_retired(&proof, policy))
+        let judged = match &self.cold.pending {
+            Some(pending) if pending.generation.number == request.generation => {
+                // What is pending is altered only by becoming active.
+                let (mut hot, mut recent) = (pending.hot.clone(), Recent::default());
+                let accepted = pending.generation.judge(&mut hot, &mut recent, &proof, now, policy);
+                accepted.map(|accepted| (accepted, Some((hot, recent))))
+            }
+            _ if self.cold.active.number == request.generation => {
+                let accepted = self.cold.active.judge(&mut self.hot, &mut self.recent, &proof, now, policy);
+                accepted.map(|accepted| (accepted, None))
+            }
+            _ => Err(self.judge_retired(&proof, policy)),
         };
-        let mut accepted = judged.map_err(|refusal| self.replaced_sign(&proof).unwrap_or(refusal))?;
-        accepted.activated = is_pending;
-        if is_pending {
+        let (mut accepted, activated) =
+            judged.map_err(|refusal| self.replaced_sign(&proof).unwrap_or(refusal))?;
+        if let Some((hot, recent)) = activated {
+            accepted.activated = true;
             self.activate(now, policy);
+            (self.hot, self.recent) = (hot, recent);
         }
-        if let Some(announced) = self.announced.take_if(|_| accepted.shows_announced) {
-            self.attributes = announced;
+        if accepted.shows_announced
+            && let Some(announced) = self.cold.change().announced.take()
+        {
+            self.cold.change().attributes = announced;
         }
-        self.enrollment = Enrollment::Done;
+        if !matches!(self.cold.enrollment, Enrollment::Done) {
+            self.cold.change().enrollment = Enrollment::Done;
+        }
         self.settle(now, policy);
         Ok(accepted)
     }
 
     /// What a proof means whose generation is neither active nor pending: never acceptance.
     fn judge_retired(&self, proof: &Proof<'_>, policy: &Policy) -> Refusal {
-        let (claimed, active) = (proof.request.generation, self.active.number);
-        let Some(retired) = self.retired.iter().find(|retired| retired.number == claimed) else {
+        let (claimed, active) = (proof.request.generation, self.cold.active.number);
+        let Some(retired) = self.cold.retired.iter().find(|retired| retired.number == claimed) else {
             return Refusal::GenerationUnknown { claimed, active };
         };
         let Some(cover) = &retired.proof else {
@@ -108,8 +122,8 @@ impl Record {
         }
         match proof.key_in(cover) {
             None => Refusal::MacWrong,
-            Some(_) if self.active.ledger.is_after(&proof.claim, policy.skew_ms) => {
-                proof.clone_suspected(CloneSign::RetiredGeneration, &self.active)
+            Some(_) if self.hot.ledger.is_after(&proof.claim, policy.skew_ms) => {
+                proof.clone_suspected(CloneSign::RetiredGeneration, &self.hot.ledger)
             }
             Some(_) => Refusal::Retired { claimed, active },
         }
@@ -118,55 +132,66 @@ impl Record {
     /// A right mac under a generation that was replaced before its use: one holder adopted it, another asked again.
     fn replaced_sign(&self, proof: &Proof<'_>) -> Option<Refusal> {
         let is_replaced = self
+            .cold
             .replaced
             .iter()
             .filter(|replaced| replaced.number == proof.request.generation)
             .any(|replaced| proof.key_in(&replaced.proof).is_some());
-        is_replaced.then(|| proof.clone_suspected(CloneSign::ReplacedGeneration, &self.active))
+        is_replaced.then(|| proof.clone_suspected(CloneSign::ReplacedGeneration, &self.hot.ledger))
     }
 
     /// The pending generation becomes active and the active one retires (specification, section 6).
     fn activate(&mut self, now: u64, policy: &Policy) {
-        let Some(pending) = self.pending.take() else { return };
-        let mut old = core::mem::replace(&mut self.active, pending);
+        let kept = self.cold.change();
+        let Some(pending) = kept.pending.take() else { return };
+        let mut old = core::mem::replace(&mut kept.active, pending.generation);
         let until = old.sealed_until(now, policy);
-        let proof = old.trees.remove(&Purpose::Proof).map(|tree| tree.cover);
+        let proof = old.trees.remove(&Purpose::Proof);
         old.trees.remove(&Purpose::Token);
-        if let Some(previous) = self.retired.front_mut().filter(|previous| previous.until.is_none()) {
+        if let Some(previous) = kept.retired.front_mut().filter(|previous| previous.until.is_none()) {
             previous.sealed.clear();
         }
-        self.retired.push_front(Retired {
+        kept.retired.push_front(Retired {
             number: old.number,
             schedule: old.schedule,
             proof,
             sealed: old.trees,
             until,
         });
-        for older in self.retired.iter_mut().skip(RETIRED_PROOFS) {
+        for older in kept.retired.iter_mut().skip(RETIRED_PROOFS) {
             older.proof = None;
         }
     }
 }
 
 impl Generation {
-    fn judge(&mut self, proof: &Proof<'_>, now: u64, policy: &Policy) -> Result<Accepted, Refusal> {
-        let tree = self.trees.get_mut(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
+    /// Judges a proof under this generation, whose ledger `hot` has; it changes only when it accepts.
+    fn judge(
+        &self,
+        hot: &mut Hot,
+        recent: &mut Recent,
+        proof: &Proof<'_>,
+        now: u64,
+        policy: &Policy,
+    ) -> Result<Accepted, Refusal> {
+        let cover = self.trees.get(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
         let bounds = EpochBounds {
-            derivable: tree.cover.first(),
+            derivable: cover.first(),
             lowest: self.schedule.due(now.saturating_sub(policy.grace)),
             highest: self.schedule.due(now.saturating_add(policy.grace)),
             lead: policy.proof_lead,
         };
-        let place = self.ledger.place(&proof.claim, &self.schedule, &bounds, policy.skew_ms)?;
-        let epoch_secret = tree.cover.recall(proof.claim.epoch).map_err(|_| Refusal::MacWrong)?;
+        let place = hot.ledger.place(&proof.claim, &self.schedule, &bounds, policy.skew_ms)?;
+        let epoch_secret =
+            recent.recall(self.number, cover, proof.claim.epoch).map_err(|_| Refusal::MacWrong)?;
         let proved = proof.made_in(epoch_secret.duplicate()).ok_or(Refusal::MacWrong)?;
         let Proved { epoch_secret, key, binding } = proved;
         match place {
-            Place::Open => self.ledger.accept(&proof.claim),
+            Place::Open => hot.ledger.accept(&proof.claim),
             Place::Closed => {
-                return Err(match self.ledger.judge(&proof.claim, policy.skew_ms) {
+                return Err(match hot.ledger.judge(&proof.claim, policy.skew_ms) {
                     Judgement::Replayed => Refusal::Replayed,
-                    Judgement::Clone(sign) => proof.clone_suspected(sign, self),
+                    Judgement::Clone(sign) => proof.clone_suspected(sign, &hot.ledger),
                 });
             }
         }
@@ -233,15 +258,15 @@ impl<'a> Proof<'a> {
         Some(Proved { epoch_secret, key, binding })
     }
 
-    fn clone_suspected(&self, sign: CloneSign, judged_by: &Generation) -> Refusal {
+    fn clone_suspected(&self, sign: CloneSign, judged_by: &Ledger) -> Refusal {
         Refusal::CloneSuspected(CloneEvidence {
             sign,
             generation: self.request.generation,
             epoch: self.claim.epoch,
             number: self.claim.number,
-            highest: judged_by.ledger.highest(),
+            highest: judged_by.highest(),
             issued_ms: self.claim.issued_ms,
-            latest_ms: judged_by.ledger.latest_ms(),
+            latest_ms: judged_by.latest_ms(),
             transcript: self.transcript,
         })
     }

@@ -1,8 +1,10 @@
 //! What the authority keeps of one device.
 
+use super::cold::Cold;
+use super::hot::Hot;
+use super::recent::Recent;
 use crate::attribute::AttributeDigests;
 use crate::key::{ConfirmKey, DeviceName};
-use crate::ledger::Ledger;
 use crate::message::EnrollReply;
 use crate::purposes::Purposes;
 use crate::suite::Suite;
@@ -13,16 +15,28 @@ use wardein_domain::{Purpose, Schedule};
 
 /// All that the authority keeps of one device's keys: a value that is loaded, changed by accepting, and stored.
 ///
-/// Its bytes are secret; the caller seals them.
+/// It is stored in two parts. What every accepted proof changes is the *hot* one: one small row without a secret
+/// ([`Record::encode_hot`]). All keys, and whatever changes seldom, are the *cold* one: secret bytes, which the caller seals
+/// ([`Record::encode_cold`]) and writes only where [`Record::is_cold_changed`]. Whatever is written of a record is written in one
+/// step.
 pub struct Record {
+    pub(super) cold: Cold<Kept>,
+    /// How far the active generation was used.
+    pub(super) hot: Hot,
+    /// Of the active generation. It is not stored.
+    pub(super) recent: Recent,
+}
+
+/// What is secret or changes seldom.
+pub(super) struct Kept {
     pub(super) device: DeviceName,
     pub(super) attributes: AttributeDigests,
     /// What the device said that it will measure; a proof that shows it makes it what is expected.
     pub(super) announced: Option<AttributeDigests>,
     pub(super) enrollment: Enrollment,
     pub(super) active: Generation,
-    /// Agreed by a rekey, not used yet.
-    pub(super) pending: Option<Generation>,
+    /// Agreed by a rekey, no proof accepted yet.
+    pub(super) pending: Option<Pending>,
     /// Newest first.
     pub(super) retired: VecDeque<Retired>,
     /// Pending generations that a later rekey replaced, newest first, at most [`MAX_REPLACED`].
@@ -56,15 +70,17 @@ pub(super) struct Generation {
     pub(super) number: u64,
     pub(super) suite: Suite,
     pub(super) schedule: Schedule,
-    pub(super) ledger: Ledger,
-    pub(super) trees: BTreeMap<Purpose, Tree>,
+    pub(super) trees: Trees,
 }
 
-/// One purpose of a generation.
-pub(super) struct Tree {
-    pub(super) cover: Cover,
-    /// The highest epoch in which a key was accepted or opened. Proofs have their ledger instead.
-    pub(super) highest: u32,
+/// The tree of each purpose.
+pub(super) type Trees = BTreeMap<Purpose, Cover>;
+
+/// A generation that no proof was accepted under yet.
+pub(super) struct Pending {
+    pub(super) generation: Generation,
+    /// Payloads may be opened under it already.
+    pub(super) hot: Hot,
 }
 
 /// A generation that a later one took over from.
@@ -74,7 +90,7 @@ pub(super) struct Retired {
     /// Kept in the newest [`RETIRED_PROOFS`] generations, to tell clones only.
     pub(super) proof: Option<Cover>,
     /// The trees of `data` and `file`, until their retention ends.
-    pub(super) sealed: BTreeMap<Purpose, Tree>,
+    pub(super) sealed: Trees,
     /// Unix second at which they are erased; without one, when the next generation retires.
     pub(super) until: Option<u64>,
 }
@@ -108,17 +124,17 @@ pub enum Standing {
 impl Record {
     /// Whose record it is.
     pub fn device(&self) -> &DeviceName {
-        &self.device
+        &self.cold.device
     }
 
     /// The digests of the attributes that the device is expected to measure.
     pub fn attributes(&self) -> &AttributeDigests {
-        &self.attributes
+        &self.cold.attributes
     }
 
     /// How far the enrollment has come.
     pub fn standing(&self) -> Standing {
-        match self.enrollment {
+        match self.cold.enrollment {
             Enrollment::Pending { .. } => Standing::Pending,
             Enrollment::Confirmed(_) | Enrollment::Done => Standing::Enrolled,
         }
@@ -126,41 +142,59 @@ impl Record {
 
     /// The generation that proofs are accepted under.
     pub fn active_generation(&self) -> u64 {
-        self.active.number
+        self.cold.active.number
     }
 
     /// The generation that was agreed and not used yet, if any.
     pub fn pending_generation(&self) -> Option<u64> {
-        self.pending.as_ref().map(|pending| pending.number)
+        self.cold.pending.as_ref().map(|pending| pending.generation.number)
     }
 
     /// The generation that an enrollment of this device gets: that of a pending one again, or one more than the last of all, so
     /// that no key name ever stands for two keys.
     pub fn generation_for_enrollment(&self) -> u64 {
         match self.standing() {
-            Standing::Pending => self.active.number,
-            Standing::Enrolled => self.pending_generation().unwrap_or(self.active.number).saturating_add(1),
+            Standing::Pending => self.cold.active.number,
+            Standing::Enrolled => {
+                self.pending_generation().unwrap_or(self.cold.active.number).saturating_add(1)
+            }
         }
     }
 
     /// The suite of the active generation.
     pub fn suite(&self) -> Suite {
-        self.active.suite
+        self.cold.active.suite
     }
 
     /// The schedule of the active generation.
     pub fn schedule(&self) -> &Schedule {
-        &self.active.schedule
+        &self.cold.active.schedule
     }
 
     /// Whether another generation can be agreed on: not while as many as a record may hold are kept for what was sealed under them.
     pub fn can_rekey(&self) -> bool {
-        self.retired.len() < MAX_RETIRED
+        self.cold.retired.len() < MAX_RETIRED
     }
 
     /// The highest proof epoch accepted in the active generation.
     pub fn proof_epoch(&self) -> u32 {
-        self.active.ledger.current()
+        self.hot.ledger.current()
+    }
+
+    /// Whether the cold part has changed since the record was decoded, or since the last [`Record::mark_stored`]; it has in a
+    /// record that was never stored in this form. It is then to be written together with the hot part. Otherwise the hot part
+    /// alone is written.
+    ///
+    /// An accepted proof changes it where a tree moves: with the first proof of an epoch, and with the first one after `grace` has
+    /// passed in it. Otherwise it does only as the first one of an enrollment or a generation, or as the first one that shows what was
+    /// announced. What changed and changed back counts as changed.
+    pub fn is_cold_changed(&self) -> bool {
+        self.cold.is_changed()
+    }
+
+    /// Takes in that both parts are durable as they are, for a caller that keeps the record in memory.
+    pub fn mark_stored(&mut self) {
+        self.cold.mark_stored();
     }
 }
 
@@ -169,13 +203,11 @@ impl Generation {
         number: u64,
         suite: Suite,
         schedule: Schedule,
-        latest_ms: u64,
         root: &GenerationRoot,
         purposes: Purposes,
     ) -> Self {
-        let tree = |purpose| (purpose, Tree { cover: root.tree(purpose), highest: 0 });
-        let trees = purposes.iter().map(tree).collect();
-        Self { number, suite, schedule, ledger: Ledger::new(latest_ms), trees }
+        let trees = purposes.iter().map(|purpose| (purpose, root.tree(purpose))).collect();
+        Self { number, suite, schedule, trees }
     }
 
     pub(super) fn purposes(&self) -> Purposes {

@@ -1,8 +1,10 @@
 //! Rekey, the authority's part (specification, section 6).
 
+use super::hot::Hot;
 use super::proof::Accepted;
-use super::record::{Generation, MAX_REPLACED, Record, Replaced};
+use super::record::{Generation, MAX_REPLACED, Pending, Record, Replaced};
 use super::refusal::Refusal;
+use crate::ledger::Ledger;
 use crate::message::{RekeyAnswer, RekeyAsk, rekey_transcript};
 use crate::rekey::next_root;
 use crate::suite::answer;
@@ -21,30 +23,31 @@ impl Record {
         schedule: Schedule,
         entropy: &mut impl Entropy,
     ) -> Result<RekeyAnswer, Refusal> {
-        let (claimed, active) = (accepted.generation, self.active.number);
+        let (claimed, active) = (accepted.generation, self.cold.active.number);
         if claimed != active || !accepted.is_rekey() {
             return Err(Refusal::GenerationUnknown { claimed, active });
         }
         if !self.can_rekey() {
-            return Err(Refusal::RetentionFull { kept: self.retired.len() });
+            return Err(Refusal::RetentionFull { kept: self.cold.retired.len() });
         }
         let (share, agreed) = answer(&ask.share, entropy)?;
         let answer = RekeyAnswer { share, generation: active.saturating_add(1), schedule };
         let transcript = rekey_transcript(&accepted.transcript, ask, &answer);
         let root = next_root(&accepted.epoch_secret, agreed, &transcript);
-        let pending = Generation::new(
+        let generation = Generation::new(
             answer.generation,
             ask.share.suite(),
             schedule,
-            self.active.ledger.latest_ms(),
             &root,
-            self.active.purposes(),
+            self.cold.active.purposes(),
         );
-        if let Some(mut old) = self.pending.replace(pending)
-            && let Some(tree) = old.trees.remove(&Purpose::Proof)
+        let hot = Hot::new(Ledger::new(self.hot.ledger.latest_ms()));
+        let kept = self.cold.change();
+        if let Some(Pending { generation: mut old, .. }) = kept.pending.replace(Pending { generation, hot })
+            && let Some(proof) = old.trees.remove(&Purpose::Proof)
         {
-            self.replaced.push_front(Replaced { number: old.number, proof: tree.cover });
-            self.replaced.truncate(MAX_REPLACED);
+            kept.replaced.push_front(Replaced { number: old.number, proof });
+            kept.replaced.truncate(MAX_REPLACED);
         }
         Ok(answer)
     }

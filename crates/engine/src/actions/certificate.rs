@@ -4,9 +4,9 @@ use super::Done;
 use crate::kernel::{Engine, Error, Tx};
 use crate::operators::new_serial;
 use crate::project::Rules;
-use crate::rows::{self, CertificateRow};
+use crate::rows::{self, CertificateRow, Link};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, Event};
+use wardein_domain::{Assurance, Event, UnixSeconds};
 use wardein_pki::{Csr, DeviceIdentity, Validity};
 use wardein_port::{Change, Table};
 
@@ -35,19 +35,19 @@ impl Engine {
             .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
             .map_err(Error::internal)?;
         let (not_before, not_after) = (validity.not_before(), validity.not_after());
+        self.refuse_revoked(name, UnixSeconds::new(now))?;
         let (tenant, device) = (name.tenant.clone(), name.device.clone());
         let device = DeviceIdentity { serial, tenant, device, validity, assurance };
         let issued = self.authority.issuing.issue_device(csr, &device).map_err(Error::internal)?;
         let row = CertificateRow {
-            issued_at: now,
-            not_before,
-            not_after,
-            revoked: None,
+            issued_at: UnixSeconds::new(now),
+            not_before: UnixSeconds::new(not_before),
+            not_after: UnixSeconds::new(not_after),
             der: issued.der().to_vec(),
         };
         let key = rows::certificate_key(name, &serial);
-        change.insert(Table::Certificate, key.clone(), rows::encode(&row)?);
-        change.insert(Table::Serial, serial.as_bytes().to_vec(), key);
+        change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&key));
+        change.insert(Table::Certificate, key, rows::encode(&row)?);
         let detail = format!("serial {serial}, until {not_after}");
         let reply = self.authority.device_chain(issued.der());
         Ok(Done { event: Event::CertificateIssued, detail, reply })

@@ -1,7 +1,7 @@
 //! What a decision comes to.
 
 use crate::kernel::Error;
-use crate::keys_row::KeysRow;
+use crate::rows::KeysRow;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::{ChallengeError, DecodeError};
 use wardein_port::{Change, RowKey, StoreError};
@@ -14,7 +14,14 @@ pub(crate) struct Decision<T> {
     pub(crate) change: Change,
     pub(crate) answer: Result<T, Error>,
     /// Kept in memory under the revision of the commit, for the device's next request. They travel with the commit and are in no feed.
-    pub(crate) keys: Option<Box<KeysRow>>,
+    pub(crate) keys: Option<Kept>,
+}
+
+/// A device's keys as a change leaves them.
+pub(crate) struct Kept {
+    pub(crate) keys: Box<KeysRow>,
+    /// The version of the cold row; `None` where the change writes it.
+    pub(crate) cold: Option<u64>,
 }
 
 impl<T> Decision<T> {

@@ -3,6 +3,7 @@
 use crate::api::{Status, TrustBundle};
 use crate::authority::Authority;
 use crate::kernel::{Error, Records};
+use crate::migrate::require_format;
 use crate::project::Memory;
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use crate::seal::{Keyring, RootRing};
@@ -10,6 +11,7 @@ use crate::upkeep::Upkeep;
 use std::sync::Arc;
 use std::time::Duration;
 use wardein_ddkg::Policy;
+use wardein_domain::{UnixMillis, UnixSeconds};
 use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
 
 /// The authority at work.
@@ -59,8 +61,9 @@ impl Engine {
     /// Opens an authority that was founded, under the versions of the root key that custody keeps. A wrong key shows at the first value
     /// that does not open.
     pub async fn open(ports: Ports, root_keys: impl IntoIterator<Item = RootKey>) -> Result<Self, Error> {
-        let Ports { store, clock, entropy, custody, meter } = ports;
         let ring = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
+        require_format(&ports).await?;
+        let Ports { store, clock, entropy, custody, meter } = ports;
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let authority = Authority::open(&ring, &row)?;
@@ -107,6 +110,11 @@ impl Engine {
     /// What devices and platforms verify with.
     pub fn trust_bundle(&self) -> &TrustBundle {
         &self.authority.bundle
+    }
+
+    /// The authority's time.
+    pub(crate) fn time(&self) -> UnixSeconds {
+        UnixMillis::new(self.clock.now_ms()).seconds()
     }
 
     /// The authority's time, in Unix seconds.

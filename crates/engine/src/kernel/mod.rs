@@ -9,7 +9,7 @@ mod records;
 mod transact;
 mod tx;
 
-pub(crate) use decision::{Decision, Stop};
+pub(crate) use decision::{Decision, Kept, Stop};
 pub(crate) use draw::Draw;
 pub use engine::{Engine, Meter, Ports};
 pub use error::{Error, Kind};

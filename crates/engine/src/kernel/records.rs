@@ -5,7 +5,7 @@
 //! committed under the version that they came with, and a refusal that rests on them counts for nothing until the stored row says
 //! the same.
 
-use crate::keys_row::KeysRow;
+use crate::rows::KeysRow;
 use hashlink::LruCache;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -13,8 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use wardein_ddkg::DeviceName;
 
-/// Opened keys with the version of their row.
+/// Opened keys with the versions of their rows.
 pub(crate) struct Held {
+    /// Of the cold row.
+    pub(crate) cold: u64,
+    /// Of the hot row, by which the keys are known to be the stored ones.
     pub(crate) version: u64,
     pub(crate) keys: Box<KeysRow>,
 }

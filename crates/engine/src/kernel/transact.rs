@@ -1,11 +1,11 @@
 //! How a decision is made, committed and answered: the one way to change anything.
 
-use crate::kernel::{Decision, Engine, Error, Guard, Held, Stop, Tx};
-use crate::keys_row::KeysRow;
+use crate::api::Caller;
+use crate::kernel::{Decision, Engine, Error, Guard, Held, Kept, Stop, Tx};
 use std::time::Instant;
 use tokio::sync::oneshot;
 use wardein_ddkg::DeviceName;
-use wardein_port::{Change, CommitError, RowKey};
+use wardein_port::{Change, CommitError, RowKey, Table};
 
 /// How often a decision is made again when others changed its rows in the meantime.
 const ATTEMPTS: usize = 16;
@@ -55,6 +55,36 @@ impl Engine {
         let mut tx = self.tx(Some(self.records.hold(device).await));
         let first = self.reach(&mut tx, &mut decide).await?;
         self.carry_out(tx, first, decide).await
+    }
+
+    /// A decision of an operator. It rests on the operator's row: one that was revoked in the meantime decides nothing any more, whatever
+    /// the memory of this node says.
+    pub(crate) async fn transact_by<T: Send>(
+        &self,
+        caller: &Caller,
+        mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
+    ) -> Result<T, Error> {
+        self.transact(|tx| self.vouched(caller, decide(tx)?)).await
+    }
+
+    /// A decision of an operator about one device, one after the other.
+    pub(crate) async fn transact_on_by<T: Send>(
+        &self,
+        caller: &Caller,
+        device: &DeviceName,
+        judge: impl FnMut(&mut Tx<'_>) -> Result<(), Stop> + Send,
+        mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
+    ) -> Result<T, Error> {
+        self.transact_on(device, judge, |tx| self.vouched(caller, decide(tx)?)).await
+    }
+
+    fn vouched<T>(&self, caller: &Caller, mut decision: Decision<T>) -> Result<Decision<T>, Stop> {
+        if !decision.change.is_empty() {
+            let version = self.operator_version(&caller.principal)?;
+            let key = caller.principal.serial.as_bytes().to_vec();
+            decision.change.check(Table::Operator, key, version);
+        }
+        Ok(decision)
     }
 
     /// A decision that its caller commits.
@@ -120,7 +150,7 @@ impl Engine {
         &self,
         mut change: Change,
         tx: &mut Tx<'_>,
-        keys: Option<Box<KeysRow>>,
+        keys: Option<Kept>,
     ) -> Result<u64, CommitError> {
         change.at_ms = self.clock.now_ms();
         let (tell, told) = oneshot::channel();
@@ -131,8 +161,10 @@ impl Engine {
             Box::new(move |outcome| {
                 let guard = match (&outcome, guard) {
                     (Ok(revision), Some(mut guard)) => {
-                        if let Some(keys) = keys {
-                            guard.put(Held { version: *revision, keys });
+                        // What was in memory before is behind the store now.
+                        drop(guard.take());
+                        if let Some(Kept { keys, cold }) = keys {
+                            guard.put(Held { cold: cold.unwrap_or(*revision), version: *revision, keys });
                         }
                         None
                     }

@@ -1,12 +1,12 @@
 //! Devices on record.
 
 use crate::kernel::Error;
-use crate::rows::{self, DeviceRow};
+use crate::rows::DeviceRow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use wardein_ddkg::{DeviceName, Recipe};
-use wardein_domain::{Assurance, DeviceState, ProfileName, Rotation};
+use wardein_domain::{Assurance, AttributeName, DeviceState, ProfileName, Rotation};
 
 /// A device as its row has it.
 #[derive(Clone)]
@@ -18,8 +18,6 @@ pub(crate) struct KnownDevice {
     pub(crate) recipe: Arc<Recipe>,
     /// Of its keys alone.
     pub(crate) rotation: Rotation,
-    /// Unix second; certificates issued until then count as revoked.
-    pub(crate) readmitted_at: u64,
     /// Of the key that it signs with, if it has one.
     pub(crate) assurance: Option<Assurance>,
 }
@@ -34,7 +32,7 @@ pub(super) struct Devices {
 /// Recipes are alike across a fleet: each is kept once, and for as long as a device has it.
 #[derive(Default)]
 struct Recipes {
-    known: HashMap<Vec<String>, Weak<Recipe>>,
+    known: HashMap<Vec<AttributeName>, Weak<Recipe>>,
     /// At how many the unused ones are dropped.
     limit: usize,
 }
@@ -49,20 +47,28 @@ impl Devices {
         self.shard(name).read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<String> {
+        let line = |(name, known): (&DeviceName, &KnownDevice)| {
+            let KnownDevice { version, state, profile, recipe, rotation, assurance } = known;
+            let (name, profile) = (format!("{}/{}", name.tenant, name.device), profile.as_str());
+            let names: Vec<_> = recipe.names().iter().map(|name| name.as_str()).collect();
+            format!("device {name} at {version}: {state} {profile} {names:?} {rotation:?} {assurance:?}")
+        };
+        let shards =
+            self.shards.iter().map(|shard| shard.read().unwrap().iter().map(line).collect::<Vec<_>>());
+        shards.flatten().collect()
+    }
+
     /// Takes in a device's row, unless a later version is known; whether the device was not known before.
     pub(super) fn put(&self, name: &DeviceName, version: u64, row: &DeviceRow) -> Result<bool, Error> {
         let known = KnownDevice {
             version,
-            state: rows::word("device state", &row.state)?,
-            profile: rows::word("profile", &row.profile)?,
+            state: row.state,
+            profile: row.profile.clone(),
             recipe: self.recipes.lock().unwrap_or_else(PoisonError::into_inner).of(&row.attributes)?,
             rotation: row.rotation.into(),
-            readmitted_at: row.readmitted_at,
-            assurance: row
-                .assurance
-                .as_deref()
-                .map(|level| rows::word("assurance level", level))
-                .transpose()?,
+            assurance: row.assurance,
         };
         let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
         match shard.get_mut(name) {
@@ -85,12 +91,11 @@ impl Devices {
 }
 
 impl Recipes {
-    fn of(&mut self, names: &[String]) -> Result<Arc<Recipe>, Error> {
+    fn of(&mut self, names: &[AttributeName]) -> Result<Arc<Recipe>, Error> {
         if let Some(recipe) = self.known.get(names).and_then(Weak::upgrade) {
             return Ok(recipe);
         }
-        let parsed = names.iter().map(|name| rows::word("attribute name", name)).collect::<Result<_, _>>()?;
-        let recipe = Arc::new(Recipe::new(parsed).map_err(Error::internal)?);
+        let recipe = Arc::new(Recipe::new(names.to_vec()).map_err(Error::internal)?);
         if self.known.len() >= self.limit {
             self.known.retain(|_, recipe| recipe.strong_count() > 0);
             self.limit = FEW_RECIPES.max(2 * self.known.len());

@@ -2,6 +2,7 @@
 
 use super::devices::Devices;
 use super::operators::Operators;
+use super::revocations::{DeviceRule, Revocations};
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
 use super::{KnownDevice, KnownOperator, QuotaPlace, Rules};
@@ -21,6 +22,7 @@ pub(crate) struct Memory {
     rules: TenantRules,
     operators: Operators,
     devices: Devices,
+    revocations: Revocations,
 }
 
 /// How many rows are read at a time when memory is loaded.
@@ -29,14 +31,15 @@ const LOAD_PAGE: usize = 1_000;
 impl Memory {
     pub(crate) fn new(root: Arc<RootRing>, records: Arc<Records>) -> Self {
         let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
-        let (operators, devices) = (Operators::default(), Devices::new());
-        Self { root, records, tenants, rules, operators, devices }
+        let (operators, devices, revocations) =
+            (Operators::default(), Devices::new(), Revocations::default());
+        Self { root, records, tenants, rules, operators, devices, revocations }
     }
 
     /// Takes in everything that is stored.
     pub(crate) async fn load(&self, store: &dyn Store) -> Result<(), Error> {
         // Operators before devices, which count for the stations that enrolled them.
-        for table in [Table::Tenant, Table::Profile, Table::Operator, Table::Device] {
+        for table in [Table::Tenant, Table::Profile, Table::Operator, Table::Device, Table::Revocation] {
             let mut after = None;
             loop {
                 let page = store.scan(table, b"", after.as_deref(), LOAD_PAGE).await?;
@@ -50,6 +53,16 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Everything that it holds, a line each, in order.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let Self { tenants, rules, operators, devices, revocations, .. } = self;
+        let mut lines =
+            [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), revocations.dump()].concat();
+        lines.sort();
+        lines
     }
 
     /// The one way in: a row as the commit of that revision left it.
@@ -71,18 +84,18 @@ impl Memory {
             Table::Operator => {
                 let serial = Serial::from_bytes(key).map_err(Error::internal)?;
                 let row: OperatorRow = rows::decode(table, value)?;
-                self.operators.put(KnownOperator::new(serial, revision, &row)?);
+                self.operators.put(KnownOperator::new(serial, revision, row));
                 Ok(())
             }
             Table::Device => {
-                let name = rows::parse_device_key(key)
-                    .ok_or_else(|| Error::internal("a device's key is damaged"))?;
+                let name = rows::parse_device_key(key)?;
                 let row: DeviceRow = rows::decode(table, value)?;
                 if self.devices.put(&name, revision, &row)? {
                     self.operators.count(&row.station, &name);
                 }
                 Ok(())
             }
+            Table::Revocation => self.revocations.put(key, revision, value),
             // Read where they are needed, from the store.
             Table::Authority
             | Table::DeviceKeys
@@ -93,7 +106,6 @@ impl Memory {
             | Table::Grant
             | Table::History
             | Table::DeviceHot
-            | Table::Revocation
             | Table::Deed
             | Table::SignatureKey
             | Table::KeyPolicy
@@ -149,6 +161,11 @@ impl Memory {
 
     pub(crate) fn device(&self, name: &DeviceName) -> Option<KnownDevice> {
         self.devices.get(name)
+    }
+
+    /// The rule by which certificates of a device count as revoked, if there is one.
+    pub(crate) fn device_rule(&self, name: &DeviceName) -> Option<DeviceRule> {
+        self.revocations.device(name)
     }
 }
 

@@ -4,8 +4,11 @@
 mod devices;
 mod memory;
 mod operators;
+mod revocations;
 mod rules;
 mod tenants;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use devices::KnownDevice;
 pub(crate) use memory::Memory;

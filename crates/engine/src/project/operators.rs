@@ -6,7 +6,7 @@ use crate::rows::OperatorRow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Principal, Serial};
+use wardein_domain::{Principal, Serial, UnixSeconds};
 
 /// An operator as its row has it.
 #[derive(Clone)]
@@ -14,8 +14,7 @@ pub(crate) struct KnownOperator {
     /// The version of the row.
     pub(crate) version: u64,
     pub(crate) principal: Principal,
-    /// Unix seconds.
-    pub(crate) not_after: u64,
+    pub(crate) not_after: UnixSeconds,
     pub(crate) is_revoked: bool,
     pub(crate) quota: u64,
 }
@@ -41,16 +40,28 @@ pub(crate) struct QuotaPlace {
 }
 
 impl KnownOperator {
-    pub(super) fn new(serial: Serial, version: u64, row: &OperatorRow) -> Result<Self, Error> {
+    pub(super) fn new(serial: Serial, version: u64, row: OperatorRow) -> Self {
+        let principal = row.principal(serial);
         let OperatorRow { not_after, revoked, quota, .. } = row;
-        let principal = row.principal(serial)?;
-        Ok(Self { version, principal, not_after: *not_after, is_revoked: revoked.is_some(), quota: *quota })
+        Self { version, principal, not_after, is_revoked: revoked.is_some(), quota }
     }
 }
 
 impl Operators {
     pub(super) fn get(&self, serial: &Serial) -> Option<KnownOperator> {
         self.read().get(serial).map(|entry| entry.known.clone())
+    }
+
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<String> {
+        let line = |entry: &Entry| {
+            let KnownOperator { version, principal, not_after, is_revoked, quota } = &entry.known;
+            let (used, reserved) = (entry.used, entry.reserved.len());
+            format!(
+                "operator {principal} at {version}: {not_after:?} revoked {is_revoked}, quota {quota}: {used} and {reserved}"
+            )
+        };
+        self.read().values().map(line).collect()
     }
 
     pub(super) fn used(&self, serial: &Serial) -> u64 {
@@ -71,10 +82,8 @@ impl Operators {
     }
 
     /// Counts a device that came on record.
-    pub(super) fn count(&self, station: &[u8; 16], device: &DeviceName) {
-        if let Ok(serial) = Serial::from_bytes(station)
-            && let Some(entry) = self.write().get_mut(&serial)
-        {
+    pub(super) fn count(&self, station: &Serial, device: &DeviceName) {
+        if let Some(entry) = self.write().get_mut(station) {
             entry.reserved.remove(device);
             entry.used += 1;
         }

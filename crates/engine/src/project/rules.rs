@@ -49,6 +49,24 @@ impl TenantRules {
         Some(Rules { profile: of_profile.effective, rotation: of_tenant.rotation.and(of_profile.rotation) })
     }
 
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<String> {
+        let all = self.0.read().unwrap();
+        let mut lines = Vec::new();
+        for (tenant, of) in all.iter() {
+            let tenant = tenant.as_str();
+            lines.push(format!("rules {tenant} at {}: {:?}", of.version, of.rotation));
+            for (name, profile) in &of.profiles {
+                let OfProfile { version, rotation, effective, .. } = profile;
+                lines.push(format!(
+                    "profile {tenant}/{} at {version}: {rotation:?} {effective:?}",
+                    name.as_str()
+                ));
+            }
+        }
+        lines
+    }
+
     /// Takes in the rotation of a tenant's row, unless a later version is known.
     pub(super) fn put_tenant(&self, tenant: TenantId, version: u64, rotation: Rotation) {
         let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +84,7 @@ impl TenantRules {
         version: u64,
         row: &ProfileRow,
     ) -> Result<(), Error> {
-        let fields = row.fields()?;
+        let fields = row.fields();
         let effective = Profile::DEFAULT.with(&fields).map_err(Error::internal)?;
         let of_profile = OfProfile { version, fields, rotation: row.rotation.into(), effective };
         let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -30,6 +30,16 @@ impl TenantKeys {
         tenants
     }
 
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<String> {
+        let all = self.0.read().unwrap();
+        let line = |(tenant, opened): (&TenantId, &Opened)| {
+            let Opened { version, ring } = opened;
+            format!("tenant {} at {version}, key {} of {}", tenant.as_str(), ring.newest(), ring.len())
+        };
+        all.iter().map(line).collect()
+    }
+
     /// Takes in a tenant's keys, unless a later version of its row is known.
     pub(super) fn put(
         &self,

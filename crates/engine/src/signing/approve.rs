@@ -1,12 +1,12 @@
 //! An administrator approves the state of a device's registers, after an update of its firmware.
 
 use super::pcr_policy::PcrPolicy;
-use super::quote::{BaselineRow, Hex};
+use super::quote::Hex;
 use crate::api::{Caller, Device};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
-use crate::rows;
+use crate::rows::{self, BaselineRow};
 use wardein_attest::PcrState;
 use wardein_crypto::tpm::HashValue;
 use wardein_ddkg::DeviceName;
@@ -24,7 +24,7 @@ impl Engine {
     ) -> Result<Device, Error> {
         self.require_tenant(caller, &name.tenant)?;
         let decide = |tx: &mut Tx<'_>| self.decide_approval(tx, caller, &name, digest);
-        self.transact_on(&name, |_| Ok(()), decide).await?;
+        self.transact_on_by(caller, &name, |_| Ok(()), decide).await?;
         self.get_device(caller, name).await
     }
 
@@ -39,8 +39,7 @@ impl Engine {
         let no_tpm = || Error::new(Kind::Precondition, "quote-without-tpm", "the device's key is in no TPM");
         let (version, mut row) = self.signature_key(tx, name)?.ok_or_else(no_tpm)?;
         let ak = row.ak()?.ok_or_else(no_tpm)?;
-        let profile = rows::word("profile", &device.profile)?;
-        let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(tx, &name.tenant, &profile)? else {
+        let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(tx, &name.tenant, &device.profile)? else {
             let message = "the policy of the device's profile compares its registers with nothing of its own";
             return Err(Error::new(Kind::Precondition, "pcr-policy-other", message).into());
         };

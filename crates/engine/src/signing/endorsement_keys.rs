@@ -3,8 +3,7 @@
 use crate::api::{Caller, Page, Paged};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
-use crate::rows;
-use serde::{Deserialize, Serialize};
+use crate::rows::{self, EndorsementKeyRow};
 use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::Digest;
@@ -25,11 +24,6 @@ impl EndorsementKey {
     pub const MAX_AT_ONCE: usize = 500;
 }
 
-#[derive(Serialize, Deserialize)]
-struct EndorsementKeyRow {
-    added_at: u64,
-}
-
 impl Engine {
     /// Puts keys on the list of a tenant; how many were not there.
     pub async fn add_endorsement_keys(
@@ -40,8 +34,8 @@ impl Engine {
     ) -> Result<usize, Error> {
         self.require_tenant(caller, tenant)?;
         judge(digests)?;
-        let value = rows::encode(&EndorsementKeyRow { added_at: self.now() })?;
-        self.transact(|tx| {
+        let value = rows::encode(&EndorsementKeyRow { added_at: self.time() })?;
+        self.transact_by(caller, |tx| {
             let mut change = Change::default();
             let mut new = Vec::new();
             for digest in digests {
@@ -65,7 +59,7 @@ impl Engine {
     ) -> Result<usize, Error> {
         self.require_tenant(caller, tenant)?;
         judge(digests)?;
-        self.transact(|tx| {
+        self.transact_by(caller, |tx| {
             let mut change = Change::default();
             let mut gone = Vec::new();
             for digest in digests {
@@ -94,7 +88,7 @@ impl Engine {
             let digest = key.get(prefix.len()..).and_then(|digest| digest.try_into().ok());
             let digest = digest.ok_or_else(|| Error::internal("an endorsement key's row key is damaged"))?;
             let row: EndorsementKeyRow = rows::decode(Table::EndorsementKey, value)?;
-            Ok(Some(EndorsementKey { digest: EkDigest(Digest(digest)), added_at: row.added_at }))
+            Ok(Some(EndorsementKey { digest: EkDigest(Digest(digest)), added_at: row.added_at.get() }))
         })
         .await
     }

@@ -1,12 +1,11 @@
 //! Enrolling a device by the key that it signs with.
 
-use super::key::{SeenChallenges, SignatureKeyRow, key_id};
-use super::quote::{BaselineRow, EnrolledState, Hex, no_tpm};
+use super::quote::{EnrolledState, Hex, no_tpm};
 use crate::api::Caller;
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::{check_device_id, target};
-use crate::rows::{self, DeviceRow};
+use crate::rows::{self, BaselineRow, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
 use wardein_attest::EkDigest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
@@ -92,7 +91,8 @@ impl Engine {
         check_device_id(&order.device)?;
         self.rules_of(tenant, &order.profile)?;
         let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
-        self.transact_on(&name, |_| Ok(()), |tx| self.decide_key(tx, caller, &name, order, new)).await
+        let decide = |tx: &mut Tx<'_>| self.decide_key(tx, caller, &name, order, new);
+        self.transact_on_by(caller, &name, |_| Ok(()), decide).await
     }
 
     fn decide_key(
@@ -106,8 +106,8 @@ impl Engine {
         let key = rows::device_key(name);
         let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
         let present = self.signature_key(tx, name)?;
-        let state = row.as_ref().map(|(_, row)| rows::word("device state", &row.state)).transpose()?;
-        if let Some(state) = state.filter(|state: &DeviceState| state.is_final()) {
+        let state = row.as_ref().map(|(_, row)| row.state);
+        if let Some(state) = state.filter(|state| state.is_final()) {
             let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
             return Err(Error::new(Kind::Precondition, code, format_args!("the device was {state}")).into());
         }
@@ -116,9 +116,9 @@ impl Engine {
         let is_anew = state == Some(DeviceState::Pending);
         if let Some((_, present)) = &present
             && !is_anew
-            && present.key()? == new.key
+            && present.key() == new.key
         {
-            return Ok(Decision::unchanged(answer(present.assurance()?)));
+            return Ok(Decision::unchanged(answer(present.assurance)));
         }
         // An administrator let it enroll anew: only then is a device pending that signs.
         if row.is_some() && !(is_anew && present.is_some()) {
@@ -129,29 +129,28 @@ impl Engine {
         if row.is_none() {
             tx.reserve_quota(&self.memory, &caller.principal.serial, name)?;
         }
-        let station = row.as_ref().map_or(*caller.principal.serial.as_bytes(), |(_, row)| row.station);
+        let station = row.as_ref().map_or(caller.principal.serial, |(_, row)| row.station);
         let written = DeviceRow {
-            state: DeviceState::Active.to_string(),
+            state: DeviceState::Active,
             state_reason: None,
-            profile: order.profile.to_string(),
-            model: order.model.as_ref().map(ToString::to_string),
-            udi: order.udi.as_ref().map(ToString::to_string),
-            enrolled_at: self.now(),
+            profile: order.profile.clone(),
+            model: order.model.clone(),
+            udi: order.udi.clone(),
+            enrolled_at: self.time(),
             enrolled_by: caller.principal.to_string(),
             station,
             attributes: Vec::new(),
             rotation: rows::RotationRow::default(),
-            readmitted_at: row.as_ref().map_or(0, |(_, row)| row.readmitted_at),
-            assurance: Some(new.assurance.to_string()),
+            assurance: Some(new.assurance),
         };
         let signing = SignatureKeyRow {
-            point: new.key.verifying_key().0.to_vec(),
-            assurance: new.assurance.to_string(),
+            point: *new.key.verifying_key(),
+            assurance: new.assurance,
             ek: new.ek.map(|ek| ek.0.0),
             ak: new.ak.clone(),
             baseline: new.quoted.as_ref().map(|quoted| BaselineRow::new(&quoted.state, false)),
-            quoted: new.quoted.as_ref().map(|quoted| (self.now(), quoted.standing.to_string())),
-            last_seen: 0,
+            quoted: new.quoted.as_ref().map(|quoted| (self.time(), quoted.standing)),
+            last_seen: None,
             seen: present.as_ref().map_or_else(SeenChallenges::default, |(_, row)| row.seen.clone()),
         };
         let mut change = Change::default();

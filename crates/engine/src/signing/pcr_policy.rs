@@ -4,12 +4,11 @@ use crate::api::{Caller, Page};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::profiles::default_profile;
-use crate::rows;
-use serde::{Deserialize, Serialize};
+use crate::rows::{self, PcrPolicyRow};
 use std::collections::BTreeMap;
 use std::fmt;
 use wardein_attest::{GoldenPcrs, PcrSelection};
-use wardein_crypto::tpm::{HashAlgorithm, HashValue};
+use wardein_crypto::tpm::HashValue;
 use wardein_domain::{Event, Outcome, ProfileName, TenantId};
 use wardein_port::{Change, Expect, Table, Write};
 
@@ -32,17 +31,6 @@ pub struct SetPcrPolicy {
     /// What is set for it.
     pub policy: PcrPolicy,
 }
-
-#[derive(Serialize, Deserialize)]
-enum PcrPolicyRow {
-    Any,
-    Golden { bank: String, allowed: Vec<(u8, Vec<Vec<u8>>)> },
-    AsEnrolled(SelectionRow),
-}
-
-/// A [`PcrSelection`]: its bank by name, and its registers.
-#[derive(Serialize, Deserialize)]
-pub(super) struct SelectionRow(String, Vec<u8>);
 
 impl PcrPolicy {
     /// Which registers are to be quoted; none where nothing is asked of them.
@@ -79,7 +67,7 @@ impl Engine {
         self.rules_of(tenant, profile)?;
         let key = rows::profile_key(tenant, profile);
         let value = policy.as_ref().map(|policy| rows::encode(&PcrPolicyRow::from(policy))).transpose()?;
-        self.transact(|tx| {
+        self.transact_by(caller, |tx| {
             let before = tx.get(Table::PcrPolicy, &key)?;
             let mut change = Change::default();
             if before.as_ref().map(|row| &row.value) == value.as_ref() {
@@ -146,7 +134,7 @@ impl From<&PcrPolicy> for PcrPolicyRow {
                 let bytes =
                     |values: &Vec<HashValue>| values.iter().map(|value| value.as_ref().to_vec()).collect();
                 let allowed = golden.allowed().iter().map(|(register, values)| (*register, bytes(values)));
-                Self::Golden { bank: golden.selection().bank().name().to_owned(), allowed: allowed.collect() }
+                Self::Golden { bank: golden.selection().bank(), allowed: allowed.collect() }
             }
             PcrPolicy::AsEnrolled(selection) => Self::AsEnrolled((*selection).into()),
         }
@@ -158,7 +146,6 @@ impl PcrPolicyRow {
         match self {
             Self::Any => Ok(PcrPolicy::Any),
             Self::Golden { bank, allowed } => {
-                let bank = parse_bank(&bank)?;
                 let value = |bytes: Vec<u8>| HashValue::from_bytes(bank, &bytes);
                 let values = |values: Vec<Vec<u8>>| values.into_iter().map(value).collect::<Option<_>>();
                 let allowed = allowed.into_iter().map(|(register, given)| Some((register, values(given)?)));
@@ -169,20 +156,4 @@ impl PcrPolicyRow {
             Self::AsEnrolled(selection) => Ok(PcrPolicy::AsEnrolled(selection.parse()?)),
         }
     }
-}
-
-impl From<PcrSelection> for SelectionRow {
-    fn from(selection: PcrSelection) -> Self {
-        Self(selection.bank().name().to_owned(), selection.registers().collect())
-    }
-}
-
-impl SelectionRow {
-    pub(super) fn parse(&self) -> Result<PcrSelection, Error> {
-        PcrSelection::new(parse_bank(&self.0)?, &self.1).map_err(Error::internal)
-    }
-}
-
-fn parse_bank(name: &str) -> Result<HashAlgorithm, Error> {
-    HashAlgorithm::from_name(name).ok_or_else(|| Error::internal("a row holds a bank that is none"))
 }

@@ -3,8 +3,7 @@
 use crate::api::Caller;
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
-use crate::rows;
-use serde::{Deserialize, Serialize};
+use crate::rows::{self, KeyPolicyRow};
 use wardein_domain::{Event, KeyKeeper, Outcome, TenantId};
 use wardein_pki::VendorRoots;
 use wardein_port::{Change, Table};
@@ -18,13 +17,6 @@ pub struct KeyPolicy {
     pub first_use: bool,
     /// What else may keep a key, by the station's word.
     pub keepers: Vec<KeyKeeper>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct KeyPolicyRow {
-    vendor_roots: Vec<Vec<u8>>,
-    first_use: bool,
-    keepers: Vec<String>,
 }
 
 /// A policy as it is on record: 0 is the version of one that was never set.
@@ -71,7 +63,7 @@ impl Engine {
         policy.judge()?;
         policy.keepers.sort_by_key(|keeper| keeper.as_str());
         policy.keepers.dedup();
-        self.transact(|tx| {
+        self.transact_by(caller, |tx| {
             let StoredPolicy { version, policy: before } = self.key_policy(tx, &tenant)?;
             let mut change = Change::default();
             if version != 0 && before == policy {
@@ -80,7 +72,7 @@ impl Engine {
             let row = KeyPolicyRow {
                 vendor_roots: policy.vendor_roots.clone(),
                 first_use: policy.first_use,
-                keepers: policy.keepers.iter().map(ToString::to_string).collect(),
+                keepers: policy.keepers.clone(),
             };
             let (key, found) =
                 (tenant.as_str().as_bytes().to_vec(), Some(version).filter(|version| *version != 0));
@@ -88,7 +80,8 @@ impl Engine {
             let target = format_args!("tenant/{tenant}");
             let entry = self.entry(caller, Event::KeyPolicyPut, target, Outcome::Done).in_tenant(&tenant);
             let (roots, first_use) = (policy.vendor_roots.len(), policy.first_use);
-            let keepers = row.keepers.join(", ");
+            let keepers: Vec<_> = row.keepers.iter().map(|keeper| keeper.as_str()).collect();
+            let keepers = keepers.join(", ");
             change.record(&entry.with(format_args!(
                 "{roots} vendor roots, first use {first_use}, keepers by word: {keepers}"
             )))?;
@@ -108,9 +101,8 @@ impl Engine {
         let Some((version, row)) = row else {
             return Ok(StoredPolicy { version: 0, policy: KeyPolicy::default() });
         };
-        let keeper = |word: &String| rows::word("keeper", word);
-        let keepers = row.keepers.iter().map(keeper).collect::<Result<_, _>>()?;
-        let policy = KeyPolicy { vendor_roots: row.vendor_roots, first_use: row.first_use, keepers };
+        let KeyPolicyRow { vendor_roots, first_use, keepers } = row;
+        let policy = KeyPolicy { vendor_roots, first_use, keepers };
         Ok(StoredPolicy { version, policy })
     }
 }

@@ -1,17 +1,18 @@
 //! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
 
-use super::key::{SignatureKeyRow, key_id};
 use super::quote::Quote;
 use crate::actions::{Ask, Certifying};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
-use crate::rows;
+use crate::rows::{self, SignatureKeyRow, key_id};
 use std::sync::Arc;
 use wardein_crypto::Digest;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
-use wardein_domain::{Action, Actor, AuditEntry, DeviceState, Event, Method, Outcome};
+use wardein_domain::{
+    Action, Actor, AuditEntry, DeviceState, Event, Method, Outcome, ProfileName, UnixMillis, UnixSeconds,
+};
 use wardein_port::{Change, Table};
 
 /// A request that a device signed. Its body travels beside it.
@@ -84,7 +85,12 @@ impl Engine {
             return Err(signature_wrong().into());
         };
         let transcript = verify(request, body, &row)?;
-        row.seen.spend(&request.challenge, &checked, now_ms, self.policy.challenge_lifetime_ms)?;
+        row.seen.spend(
+            &request.challenge,
+            &checked,
+            UnixMillis::new(now_ms),
+            self.policy.challenge_lifetime_ms,
+        )?;
 
         let mut change = Change::default();
         let done = match known.state {
@@ -93,7 +99,7 @@ impl Engine {
                 .and_then(|quoted| {
                     let done = self.act(tx, ask, (name, &known.profile), now, &row, &mut change)?;
                     if let Some(standing) = quoted {
-                        row.quoted = Some((now, standing.to_string()));
+                        row.quoted = Some((UnixSeconds::new(now), standing));
                     }
                     Ok(done)
                 }),
@@ -109,7 +115,7 @@ impl Engine {
                 let ack = ack_transcript(&transcript, now, &body);
                 let signature = self.authority.identity.sign(ack.as_ref());
                 let signature = signature.map_err(|_| Error::internal("a reply could not be signed"))?;
-                row.last_seen = now;
+                row.last_seen = Some(UnixSeconds::new(now));
                 let entry = AuditEntry::new(now_ms, &actor, event, target(name), Outcome::Done, request_id);
                 (entry.with(detail), Ok(SignedReply { server_time: now, body, signature }))
             }
@@ -137,7 +143,7 @@ impl Engine {
         &self,
         tx: &mut Tx<'_>,
         ask: &Ask,
-        (name, profile): (&DeviceName, &wardein_domain::ProfileName),
+        (name, profile): (&DeviceName, &ProfileName),
         now: u64,
         row: &SignatureKeyRow,
         change: &mut Change,
@@ -148,13 +154,13 @@ impl Engine {
                 let pem = self.authority.bundle.pem.clone().into_bytes();
                 Ok((Event::TrustBundleServed, String::new(), pem))
             }
-            Ask::Certificate(csr) if *csr.public_key() != row.key()? => {
+            Ask::Certificate(csr) if *csr.public_key() != row.key() => {
                 let message = "body: asks for a certificate of another key than the one that is enrolled";
                 Err(Error::new(Kind::Invalid, "csr-key-of-another", message).into())
             }
             Ask::Certificate(csr) => {
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
-                let assurance = Some(row.assurance()?);
+                let assurance = Some(row.assurance);
                 let done = self.issue_certificate(
                     tx,
                     csr,
@@ -171,7 +177,7 @@ impl Engine {
 
 /// The transcript that was signed.
 fn verify(request: &SignedRequest, body: &[u8], row: &SignatureKeyRow) -> Result<Digest, Error> {
-    let key = row.key()?;
+    let key = row.key();
     let claim = SignatureClaim {
         device: request.device.clone(),
         challenge: request.challenge.clone(),

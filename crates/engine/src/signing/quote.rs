@@ -1,13 +1,12 @@
 //! Quotes: what a device's TPM says of its registers, bound to one request and judged by the policy of the device's profile.
 
-use super::key::SignatureKeyRow;
-use super::pcr_policy::{PcrPolicy, SelectionRow};
+use super::pcr_policy::PcrPolicy;
 use crate::actions::Ask;
 use crate::kernel::{Engine, Error, Kind, Stop, Tx};
 
-use serde::{Deserialize, Serialize};
+use crate::rows::SignatureKeyRow;
 use std::fmt;
-use wardein_attest::{AkPublic, Evidence, PcrSelection, PcrState, PcrValues, Refusal, TrustedAk};
+use wardein_attest::{Evidence, PcrSelection, PcrState, PcrValues, Refusal, TrustedAk};
 use wardein_crypto::Digest;
 use wardein_crypto::tpm::HashValue;
 use wardein_ddkg::DeviceName;
@@ -24,31 +23,10 @@ pub struct Quote {
     pub values: Vec<Vec<u8>>,
 }
 
-/// The state that a device's registers are compared with.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct BaselineRow {
-    selection: SelectionRow,
-    digest: Vec<u8>,
-    pub(super) is_approved: bool,
-}
-
 /// A quote that was taken at an enrollment.
 pub(super) struct EnrolledState {
     pub(super) state: PcrState,
     pub(super) standing: PcrStanding,
-}
-
-impl BaselineRow {
-    pub(super) fn new(state: &PcrState, is_approved: bool) -> Self {
-        Self { selection: state.selection().into(), digest: state.digest().as_ref().to_vec(), is_approved }
-    }
-
-    /// As a quote by `ak` would say it.
-    pub(super) fn state(&self, ak: &AkPublic) -> Result<PcrState, Error> {
-        let digest = HashValue::from_bytes(ak.hash(), &self.digest);
-        let digest = digest.ok_or_else(|| Error::internal("a digest of registers is damaged"))?;
-        Ok(PcrState::assertion(self.selection.parse()?, digest))
-    }
 }
 
 impl Quote {

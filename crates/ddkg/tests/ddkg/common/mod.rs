@@ -12,7 +12,8 @@ use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk, SealedPayload, Token,
 };
 use wardein_ddkg::{
-    Attributes, ChallengeError, ChallengeKey, CheckedChallenge, DeviceName, Policy, Purposes, Recipe, Suite,
+    Attributes, ChallengeError, ChallengeKey, CheckedChallenge, DecodeError, DeviceName, Policy, Purposes,
+    Recipe, Suite,
 };
 use wardein_domain::{Audience, Schedule};
 
@@ -121,6 +122,8 @@ pub(crate) struct Pair {
     pub(crate) setup: Setup,
     pub(crate) device: DeviceState,
     pub(crate) record: Record,
+    /// The record's cold part as the authority stored it last.
+    disk: Vec<u8>,
     /// What the device saved last, and how often it saved.
     pub(crate) flash: Vec<u8>,
     pub(crate) saves: usize,
@@ -161,7 +164,8 @@ impl Pair {
         let (record, reply) = setup.answer(enrolling.request(), &mut entropy);
         let device = enrolling.finish(&reply, setup.purposes).unwrap();
         let key = ChallengeKey::new(Secret::copied_from(&[7; 32]));
-        Self { setup, device, record, flash: vec![], saves: 0, now_ms: START * 1000, key, entropy }
+        let disk = record.encode_cold().expose().to_vec();
+        Self { setup, device, record, disk, flash: vec![], saves: 0, now_ms: START * 1000, key, entropy }
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -228,8 +232,18 @@ impl Pair {
         let checked = self.check(request, recipe).unwrap();
         let now = self.now();
         let accepted = self.record.verify(request, checked, recipe, body, now, &self.setup.policy)?;
-        self.record = Record::decode(self.record.encode().expose()).unwrap();
+        self.store();
         Ok(accepted)
+    }
+
+    /// The authority stores its record, the cold part only where it must, and loads it again.
+    pub(crate) fn store(&mut self) {
+        if self.record.is_cold_changed() {
+            self.disk = self.record.encode_cold().expose().to_vec();
+        }
+        let before = bytes(&self.record);
+        self.record = Record::decode(&self.disk, &self.record.encode_hot()).unwrap();
+        assert!(bytes(&self.record) == before, "what was not stored is lost");
     }
 
     /// The authority's reply to an accepted rekey.
@@ -237,7 +251,7 @@ impl Pair {
         let ask = RekeyAsk::decode(&sent.body).unwrap();
         let schedule = Schedule { not_before: self.now(), ..self.setup.schedule };
         let answer = self.record.rekey(accepted, &ask, schedule, &mut self.entropy).unwrap();
-        self.record = Record::decode(self.record.encode().expose()).unwrap();
+        self.store();
         accepted.reply(self.now(), answer.encode())
     }
 
@@ -314,7 +328,7 @@ impl Pair {
         let device = &self.device;
         let seen = (device.generation(), device.suite(), *device.schedule(), device.known_time());
         let seen = (seen, device.proof_epoch(), device.purposes(), device.writes());
-        (self.record.encode().expose().to_vec(), seen)
+        (bytes(&self.record), seen)
     }
 
     /// What `act` gives; nothing may have changed.
@@ -324,6 +338,17 @@ impl Pair {
         assert!(self.state() == before, "{what} changed the state");
         out
     }
+}
+
+/// Both parts of a record, the hot one first: its length is known.
+pub(crate) fn bytes(record: &Record) -> Vec<u8> {
+    [&record.encode_hot(), record.encode_cold().expose()].concat()
+}
+
+/// The inverse of [`bytes`].
+pub(crate) fn load(bytes: &[u8]) -> Result<Record, DecodeError> {
+    let (hot, cold) = bytes.split_at(Record::MAX_HOT_LEN);
+    Record::decode(cold, hot)
 }
 
 /// Saves onto `flash` and counts.

@@ -2,7 +2,7 @@
 
 use crate::common::{HOURLY, Pair, Setup, attributes};
 use wardein_ddkg::Attributes;
-use wardein_ddkg::authority::{Record, Refusal};
+use wardein_ddkg::authority::Refusal;
 
 /// The same hardware with another firmware, and with a name beside where `more` gives one.
 fn updated(firmware: &[u8], more: Option<&str>) -> Attributes {
@@ -20,7 +20,7 @@ fn announce(pair: &mut Pair, measured: &Attributes, next: &Attributes) -> Result
     let sent = pair.ask_showing(measured, "attributes", &next.encode());
     let accepted = pair.receive(&sent)?;
     let announced = pair.record.announce(&accepted, Attributes::decode(&sent.body).unwrap().digests());
-    pair.record = Record::decode(pair.record.encode().expose()).unwrap();
+    pair.store();
     announced
 }
 

@@ -1,6 +1,6 @@
 //! Enrollment and its confirmation.
 
-use crate::common::{Counter, HOURLY, Pair, Setup, save, sign, suites};
+use crate::common::{Counter, HOURLY, Pair, Setup, bytes, load, save, sign, suites};
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal, Standing};
 
 #[test]
@@ -38,7 +38,7 @@ fn a_repeated_request_is_answered_alike_and_another_one_replaces_it() {
     let enroll = |record: &Record, request: &_, entropy: &mut Counter| {
         Record::enroll(Some(record), request, &setup.terms(), sign, entropy).unwrap()
     };
-    let record = Record::decode(record.encode().expose()).unwrap();
+    let record = load(&bytes(&record)).unwrap();
     let again = enroll(&record, first.request(), &mut entropy);
     assert!(again.record.is_none());
     assert_eq!(again.reply.encode(), reply.encode());

@@ -1,6 +1,8 @@
 //! What is left when time is over: nothing to open it with. And how much room a state takes.
 
-use crate::common::{Counter, HOURLY, ONCE, Pair, Setup, TIMELESS, attributes, pinned, save, sign, suites};
+use crate::common::{
+    Counter, HOURLY, ONCE, Pair, Setup, TIMELESS, attributes, bytes, pinned, save, sign, suites,
+};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::device::{Clock, DeviceState, Enrolling};
 use wardein_ddkg::{DeviceName, OutOfRange, Purposes};
@@ -13,7 +15,7 @@ fn node(record: &Record, purpose: Purpose, first: u32, last: u32) -> Vec<u8> {
 }
 
 fn holds(record: &Record, secret: &[u8]) -> bool {
-    record.encode().expose().windows(32).any(|window| window == secret)
+    bytes(record).windows(32).any(|window| window == secret)
 }
 
 #[test]

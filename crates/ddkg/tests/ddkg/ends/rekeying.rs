@@ -1,7 +1,7 @@
 //! Rekey: lost, repeated, overtaken, and what becomes of the old generation.
 
-use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, TIMELESS, audience, suites};
-use wardein_ddkg::authority::{Record, Refusal};
+use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, TIMELESS, audience, bytes, load, suites};
+use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::device::{DeviceError, DeviceState};
 use wardein_ddkg::message::RekeyAsk;
 
@@ -182,7 +182,7 @@ fn a_rekey_is_refused_while_sixteen_retired_generations_are_kept_and_no_longer()
     let refused = pair.record.rekey(&accepted, &ask, HOURLY, &mut pair.entropy).err();
     assert_eq!(refused, Some(Refusal::RetentionFull { kept: 16 }));
     assert_eq!(refused.map(|refusal| refusal.code()), Some("retention-full"));
-    assert!(Record::decode(pair.record.encode().expose()).is_ok());
+    assert!(load(&bytes(&pair.record)).is_ok());
     pair.prove();
     pair.wait(25 * 3600);
     pair.prove();

@@ -1,6 +1,6 @@
 //! Tokens, payloads, files, released keys and delegations.
 
-use crate::common::{HOURLY, NO_CLOCK, ONCE, Pair, Setup, save, suites};
+use crate::common::{HOURLY, NO_CLOCK, ONCE, Pair, Setup, bytes, save, suites};
 use std::collections::BTreeSet;
 use wardein_crypto::Secret;
 use wardein_ddkg::authority::{Delegation, Refusal};
@@ -47,9 +47,9 @@ fn a_token_lives_for_its_retention_and_a_lead() {
 
 impl Pair {
     fn unchanged_unless_accepted(&mut self, token: &Token) -> Option<Refusal> {
-        let before = self.record.encode().expose().to_vec();
+        let before = bytes(&self.record);
         let refused = self.verify_token(token, b"").err();
-        assert_eq!(refused.is_some(), self.record.encode().expose() == before);
+        assert_eq!(refused.is_some(), bytes(&self.record) == before);
         refused
     }
 }

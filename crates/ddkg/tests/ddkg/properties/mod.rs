@@ -5,5 +5,6 @@ mod bits_sealed;
 mod codecs;
 mod covers;
 mod erased;
+mod parts;
 
 pub(crate) use codecs::records;

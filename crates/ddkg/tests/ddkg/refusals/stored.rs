@@ -3,10 +3,10 @@
 use super::decoding::{cut, find, length, range, with};
 use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, audience};
 use crate::properties::records;
-use wardein_crypto::Digest;
+use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::authority::Record;
 use wardein_ddkg::device::{DeviceError, DeviceState};
-use wardein_ddkg::{DecodeError, Problem, Suite};
+use wardein_ddkg::{DecodeError, Problem, Purposes, Suite};
 use wardein_domain::Purpose;
 
 /// A state's body with the checksum that belongs to it.
@@ -104,77 +104,123 @@ fn numbers_end_before_they_repeat() {
     });
 }
 
+/// Where the hot part ends in what a test has of a record.
+const HOT: usize = Record::MAX_HOT_LEN;
+
 #[test]
 fn a_record_cut_anywhere_names_the_field() {
-    let mut seen: Vec<&str> = records(Suite::P256)
+    let stored = records(Suite::P256);
+    let mut seen: Vec<&str> = stored
         .iter()
-        .flat_map(|bytes| cut(bytes, |bytes| Record::decode(bytes).err()))
+        .map(|bytes| bytes.split_at(HOT))
+        .flat_map(|(hot, cold)| cut(cold, |cold| Record::decode(cold, hot).err()))
         .collect();
     seen.sort_unstable();
     seen.dedup();
     let mut expected = [
-        ["format version", "tenant", "device id", "attributes", "attribute name", "attribute digest"],
-        [
-            "enrollment",
-            "request digest",
-            "enrollment reply",
-            "confirmation secret",
-            "enrollment transcript",
-            "generation",
-        ],
-        ["suite", "period", "max_uses", "not_before", "current epoch", "uses"],
-        ["has a highest number", "highest number", "mark", "window", "latest challenge", "purposes"],
-        ["highest epoch", "first epoch", "last epoch", "node secret", "has pending", "retired generations"],
-        ["has proof tree", "has end", "end", "replaced generations", "has announced attributes", ""],
+        &["format version", "cold sequence", "tenant", "device id"][..],
+        &["attributes", "attribute name", "attribute digest", "has announced attributes"],
+        &["enrollment", "request digest", "enrollment reply", "confirmation secret", "enrollment transcript"],
+        &["generation", "suite", "period", "max_uses", "not_before"],
+        &["purposes", "first epoch", "last epoch", "node secret", "has pending", "retired generations"],
+        &["has proof tree", "has end", "end", "replaced generations"],
+        // Of the pending generation.
+        &LEDGER,
+        &["highest epoch"],
     ]
     .concat();
-    expected.retain(|field| !field.is_empty());
     expected.sort_unstable();
     assert_eq!(seen, expected);
+    let (hot, cold) = stored[0].split_at(HOT);
+    let seen = cut(hot, |hot| Record::decode(cold, hot).err());
+    let tie = ["format version", "hot sequence", "hot generation"];
+    assert_eq!(seen, [&tie[..], &LEDGER, &["highest epoch"]].concat());
 }
+
+const LEDGER: [&str; 7] =
+    ["current epoch", "uses", "has a highest number", "highest number", "mark", "window", "latest challenge"];
 
 #[test]
 fn a_record_has_its_bounds() {
     let pair = Pair::proven(Setup::new(HOURLY));
-    let bytes = pair.record.encode().expose().to_vec();
-    let attributes = 1 + 4 + 11 + 4 + 9;
+    let (hot, cold) = (pair.record.encode_hot(), pair.record.encode_cold().expose().to_vec());
+    let decode = |cold: &[u8]| Record::decode(cold, &hot).err();
+    let attributes = 1 + 8 + 4 + 11 + 4 + 9;
     let announced = attributes + 1 + 4 + 8 + 32 + 4 + 3 + 32;
     let enrollment = announced + 1;
     let generation = enrollment + 1;
-    let ledger = generation + 8 + 2 + 24;
-    let window = ledger + 4 + 8 + 1 + 8 + 8;
-    let purposes = window + 16 + 8;
-    let end = bytes.len();
-    let canonical = |field, why| Problem::NotCanonical(why).of(field);
-    let outside = canonical("window", "has bits outside of what it watches");
-    let unused = [&[0][..], &bytes[ledger + 13..ledger + 29]].concat();
+    let purposes = generation + 8 + 2 + 24;
+    let end = cold.len();
     for (at, value, error) in [
-        (0, vec![2], range(2, 1, 1).of("format version")),
+        (0, vec![1], range(1, 2, 2).of("format version")),
         (attributes, vec![65], range(65, 0, 64).of("attributes")),
         (announced, vec![2], range(2, 0, 1).of("has announced attributes")),
         (enrollment, vec![3], range(3, 0, 2).of("enrollment")),
         (generation, vec![0; 8], range(0, 1, u64::MAX).of("generation")),
-        (ledger + 12, vec![2], range(2, 0, 1).of("has a highest number")),
-        (ledger + 12, unused, outside.clone()),
-        (window, vec![0x80], outside),
         (purposes, vec![16], range(16, 0, 15).of("purposes")),
         (end - 4, vec![2], range(2, 0, 1).of("has pending")),
         (end - 1, vec![9], range(9, 0, 8).of("replaced generations")),
     ] {
-        assert_eq!(Record::decode(&with(&bytes, at, &value)).err(), Some(error));
+        assert_eq!(decode(&with(&cold, at, &value)), Some(error));
     }
-    assert_eq!(
-        Record::decode(&[&bytes[..], &[0]].concat()).err(),
-        Some(Problem::Trailing { count: 1 }.of("record"))
-    );
+    assert_eq!(decode(&[&cold[..], &[0]].concat()), Some(Problem::Trailing { count: 1 }.of("record")));
     // The proof tree is the first of four; without it the other three are read well, and it is missed.
-    let tree = 4 + 8 + 32;
-    let without = [&bytes[..purposes], &[14], &bytes[purposes + 1 + tree..]].concat();
-    assert_eq!(Record::decode(&without).err(), Some(canonical("trees", "lacks proof")));
-    let first = find(&bytes, b"firmware");
-    let swapped = with(&bytes, first, b"z");
+    let tree = 8 + 32;
+    let without = [&cold[..purposes], &[14], &cold[purposes + 1 + tree..]].concat();
+    assert_eq!(decode(&without), Some(canonical("trees", "lacks proof")));
+    let first = find(&cold, b"firmware");
     let order = canonical("attribute name", "is out of byte order or given twice");
-    assert_eq!(Record::decode(&swapped).err(), Some(order));
+    assert_eq!(decode(&with(&cold, first, b"z")), Some(order));
+}
+
+#[test]
+fn the_hot_part_of_a_record_has_its_bounds() {
+    let setup = Setup { purposes: Purposes::of([Purpose::File]), ..Setup::new(HOURLY) };
+    let pair = Pair::proven(setup);
+    let (hot, cold) = (pair.record.encode_hot(), pair.record.encode_cold());
+    let decode = |hot: &[u8]| Record::decode(cold.expose(), hot).err();
+    let ledger = 1 + 8 + 8;
+    let window = ledger + 4 + 8 + 1 + 8 + 8;
+    let token = window + 16 + 8;
+    let outside = canonical("window", "has bits outside of what it watches");
+    let unused = [&[0][..], &hot[ledger + 13..ledger + 29]].concat();
+    let treeless = canonical("highest epoch", "is given without a tree");
+    for (at, value, error) in [
+        (0, vec![1], range(1, 2, 2).of("format version")),
+        (ledger + 12, vec![2], range(2, 0, 1).of("has a highest number")),
+        (ledger + 12, unused, outside.clone()),
+        (window, vec![0x80], outside),
+        (token + 3, vec![1], treeless.clone()),
+        (token + 7, vec![1], treeless),
+    ] {
+        assert_eq!(decode(&with(&hot, at, &value)), Some(error));
+    }
+    assert_eq!(decode(&with(&hot, token + 11, &[1])), None, "files have a tree");
+    assert_eq!(decode(&[&hot[..], &[0]].concat()), Some(Problem::Trailing { count: 1 }.of("hot part")));
+}
+
+#[test]
+fn parts_of_two_states_of_a_record_are_refused() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let parts = |pair: &Pair| (pair.record.encode_hot(), pair.record.encode_cold());
+    let before = parts(&pair);
+    // In the next epoch the trees move.
+    pair.wait(2 * 3600);
+    pair.prove();
+    let after = parts(&pair);
+    let sequence = |hot: &[u8]| u64::from_be_bytes(hot[1..9].try_into().unwrap());
+    let (old, new) = (sequence(&before.0), sequence(&after.0));
+    let apart = |found, expected, field| Some(Problem::Apart { found, expected }.of(field));
+    let decode = |cold: &SecretBytes, hot: &[u8]| Record::decode(cold.expose(), hot).err();
+    assert_eq!(decode(&after.1, &before.0), apart(old, new, "hot sequence"));
+    assert_eq!(decode(&before.1, &after.0), apart(new, old, "hot sequence"));
+    let other = with(&after.0, 9, &2_u64.to_be_bytes());
+    assert_eq!(decode(&after.1, &other), apart(2, 1, "hot generation"));
+    assert_eq!(decode(&after.1, &after.0), None);
+}
+
+fn canonical(field: &'static str, why: &'static str) -> DecodeError {
+    Problem::NotCanonical(why).of(field)
 }
 
 #[test]
@@ -185,18 +231,18 @@ fn a_record_of_retired_generations_has_its_bounds() {
         pair.rekey();
         pair.prove();
     }
-    let bytes = pair.record.encode().expose().to_vec();
-    assert!(Record::decode(&bytes).is_ok());
-    // The oldest stands last: number, schedule, no proof tree, two trees, an end; then no replaced generation.
-    let (tree, until) = (4 + 8 + 32, bytes.len() - 1 - 9);
+    let (hot, cold) = (pair.record.encode_hot(), pair.record.encode_cold().expose().to_vec());
+    let decode = |cold: &[u8]| Record::decode(cold, &hot).err();
+    assert_eq!(decode(&cold), None);
+    // The oldest is at the end: number, schedule, no proof tree, two trees, an end; then no replaced generation.
+    let (tree, until) = (8 + 32, cold.len() - 1 - 9);
     let has_proof = until - 1 - 2 * tree - 1;
-    assert_eq!((bytes[has_proof], bytes[until]), (0, 1));
-    let endless = with(&bytes, until, &[0]);
-    let given = Problem::NotCanonical("is given where there is none").of("end");
-    assert_eq!(Record::decode(&endless).err(), Some(given));
-    assert_eq!(Record::decode(&with(&bytes, until, &[2])).err(), Some(range(2, 0, 1).of("has end")));
+    assert_eq!((cold[has_proof], cold[until]), (0, 1));
+    let given = canonical("end", "is given where there is none");
+    assert_eq!(decode(&with(&cold, until, &[0])), Some(given));
+    assert_eq!(decode(&with(&cold, until, &[2])), Some(range(2, 0, 1).of("has end")));
     let cover = [&[1][..], &[0; 4], &[0; 4], &[7; 32]].concat();
-    let fifth = [&bytes[..has_proof], &cover, &bytes[has_proof + 1..]].concat();
-    let more = Problem::NotCanonical("has more proof trees than are kept").of("retired generations");
-    assert_eq!(Record::decode(&fifth).err(), Some(more));
+    let fifth = [&cold[..has_proof], &cover, &cold[has_proof + 1..]].concat();
+    let more = canonical("retired generations", "has more proof trees than are kept");
+    assert_eq!(decode(&fifth), Some(more));
 }

@@ -1,0 +1,82 @@
+//! A record that has all that a record may have, for tests.
+
+use super::cold::Cold;
+use super::hot::Hot;
+use super::recent::Recent;
+use super::record::{
+    ConfirmSecret, Enrollment, Generation, Kept, MAX_REPLACED, MAX_RETIRED, Pending, RETIRED_PROOFS, Record,
+    Replaced, Retired,
+};
+use crate::attribute::{Attributes, MAX_ATTRIBUTES};
+use crate::key::DeviceName;
+use crate::ledger::{Claim, Ledger};
+use crate::suite::Suite;
+use crate::tree::{Cover, GenerationRoot};
+use alloc::format;
+use alloc::string::String;
+use wardein_crypto::{Digest, Secret};
+use wardein_domain::{AttributeName, DeviceId, Purpose, Schedule, TenantId};
+
+fn secret() -> Secret<32> {
+    Secret::copied_from(&[7; 32])
+}
+
+fn frontier(purpose: Purpose) -> Cover {
+    let mut cover = GenerationRoot::new(secret()).tree(purpose);
+    cover.advance(1).unwrap();
+    cover
+}
+
+fn tree(purpose: Purpose) -> (Purpose, Cover) {
+    (purpose, frontier(purpose))
+}
+
+fn name(letter: char, length: usize) -> String {
+    String::from(letter).repeat(length)
+}
+
+fn schedule() -> Schedule {
+    Schedule { period: u64::MAX, max_uses: u64::MAX, not_before: u64::MAX }
+}
+
+fn generation(number: u64) -> Generation {
+    Generation { number, suite: Suite::P256, schedule: schedule(), trees: Purpose::ALL.map(tree).into() }
+}
+
+fn hot() -> Hot {
+    let mut ledger = Ledger::new(u64::MAX);
+    ledger.accept(&Claim { epoch: 1, number: 9, issued_ms: 0, is_ordered: false, mark: [9; 8] });
+    let mut hot = Hot::new(ledger);
+    Purpose::ALL.into_iter().for_each(|purpose| hot.reach(purpose, u32::MAX));
+    hot
+}
+
+fn retired(number: u64) -> Retired {
+    let proof = (number < RETIRED_PROOFS as u64).then(|| frontier(Purpose::Proof));
+    let sealed = [Purpose::Data, Purpose::File].map(tree).into();
+    Retired { number: number + 1, schedule: schedule(), proof, sealed, until: Some(u64::MAX) }
+}
+
+/// Nothing that a record may have is missing.
+pub(super) fn longest() -> Record {
+    let mut attributes = Attributes::new();
+    for number in 0..MAX_ATTRIBUTES {
+        let name = format!("{number:02}{}", name('a', AttributeName::MAX_LEN - 2));
+        attributes.insert(name.parse().unwrap(), b"").unwrap();
+    }
+    let tenant = name('t', TenantId::MAX_LEN).parse().unwrap();
+    let device = DeviceName { tenant, device: name('d', DeviceId::MAX_LEN).parse().unwrap() };
+    let confirm = ConfirmSecret { secret: secret(), transcript: Digest([1; 32]) };
+    let replaced = |number| Replaced { number, proof: frontier(Purpose::Proof) };
+    let kept = Kept {
+        device,
+        attributes: attributes.digests(),
+        announced: Some(attributes.digests()),
+        enrollment: Enrollment::Confirmed(confirm),
+        active: generation(100),
+        pending: Some(Pending { generation: generation(101), hot: hot() }),
+        retired: (0..MAX_RETIRED as u64).map(retired).collect(),
+        replaced: (1..=MAX_REPLACED as u64).map(replaced).collect(),
+    };
+    Record { cold: Cold::stored(kept, u64::MAX), hot: hot(), recent: Recent::default() }
+}

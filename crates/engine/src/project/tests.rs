@@ -1,0 +1,269 @@
+//! Memory and store in step, over a store that delays, reorders answers, answers *unknown* and fails at random.
+//!
+//! The short run is for every change; `WARDEIN_DECISIONS=100000 cargo test --release -p wardein-engine --lib project -- --nocapture`
+//! is the long one.
+
+use super::Memory;
+use crate::api::{Caller, EnrollOrder, OperatorOrder, RotationScope};
+use crate::kernel::{Engine, Error, Kind, Ports, Records};
+use crate::seal::{Keyring, RootRing};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
+use wardein_ddkg::device::{DeviceState as Keys, Enrolling};
+use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
+use wardein_domain::{DeviceState, ProfileFields, Role};
+use wardein_pki::Csr;
+use wardein_port::{RootKey, Store};
+use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryStore, SeededSource, TestClock};
+
+const START: u64 = 1_790_000_000;
+const DEVICES: u64 = 12;
+
+/// An authority over a rough store.
+struct World {
+    store: ChaosStore,
+    clock: TestClock,
+    engine: Engine,
+    admin: Caller,
+    station: Caller,
+    /// Operators that may be revoked.
+    others: Vec<Caller>,
+    devices: BTreeMap<u64, (Keys, AttributeDigests)>,
+    random: Random,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// splitmix64: one state, one step.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+fn root_keys() -> Vec<RootKey> {
+    vec![RootKey { version: 1, secret: Secret::copied_from(&[7; 32]) }]
+}
+
+fn ports(store: &ChaosStore, clock: &TestClock, seed: u64) -> Ports {
+    let store: Arc<dyn Store> = Arc::new(store.clone());
+    Ports { entropy: Arc::new(SeededSource::new(seed)), ..Ports::new(store, clock.clone()) }
+}
+
+fn csr() -> Vec<u8> {
+    Csr::create(&P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap()).unwrap()
+}
+
+fn name(number: u64) -> DeviceName {
+    DeviceName { tenant: "klinik".parse().unwrap(), device: format!("pump-{number}").parse().unwrap() }
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let store = ChaosStore::over(MemoryStore::new(), seed, Chaos::default());
+        let clock = TestClock::at(START);
+        let ports = ports(&store, &clock, seed);
+        let root_key = Secret::copied_from(&[7; 32]);
+        let founded = crate::found(&ports, root_key, "wardein.example".parse().unwrap()).await.unwrap();
+        let engine = Engine::open(ports, root_keys()).await.unwrap();
+        let caller = |principal| Caller { principal, request_id: "test".into() };
+        let admin = caller(founded.admin);
+        engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
+        let order = Self::order(Role::Station, "line-1");
+        let station = caller(engine.issue_operator(&admin, order).await.unwrap().1.principal);
+        let (others, devices) = (Vec::new(), BTreeMap::new());
+        let (random, counts) = (Random(seed), BTreeMap::new());
+        Self { store, clock, engine, admin, station, others, devices, random, counts }
+    }
+
+    fn order(role: Role, name: &str) -> OperatorOrder {
+        OperatorOrder {
+            role,
+            tenant: Some("klinik".parse().unwrap()),
+            name: name.parse().unwrap(),
+            csr: csr(),
+            validity: 86_400,
+            quota: if role == Role::Station { 1_000 } else { 0 },
+        }
+    }
+
+    /// Does something by chance; the word for it.
+    async fn act(&mut self) -> (&'static str, Result<(), Error>) {
+        let number = self.random.below(DEVICES);
+        let reason = || "by chance".parse().unwrap();
+        let (engine, admin) = (&self.engine, &self.admin);
+        match self.random.below(100) {
+            0..40 => ("prove", self.prove(number).await),
+            40..55 => ("enroll", self.enroll(number).await),
+            55..70 => {
+                let states = [DeviceState::Active, DeviceState::Suspended, DeviceState::Quarantined];
+                let state = states[self.random.below(3) as usize];
+                let set = engine.set_device_state(admin, name(number), state, reason()).await;
+                if set.is_ok() {
+                    let known = engine.memory.device(&name(number)).unwrap();
+                    assert_eq!(known.state, state, "an answer before its change is projected");
+                }
+                ("state", set.map(|_| ()))
+            }
+            70..75 => {
+                let anew = self.random.below(4) == 0;
+                let readmitted = engine.readmit_device(admin, name(number), anew, reason()).await;
+                if readmitted.is_ok() && anew {
+                    self.devices.remove(&number);
+                }
+                ("readmit", readmitted.map(|_| ()))
+            }
+            75..80 => {
+                let operator = format!("platform-{}", self.random.below(1_000_000));
+                match engine.issue_operator(admin, Self::order(Role::Platform, &operator)).await {
+                    Ok((_, issued)) => {
+                        self.others.push(Caller { principal: issued.principal, request_id: "test".into() });
+                        ("issue", Ok(()))
+                    }
+                    Err(error) => ("issue", Err(error)),
+                }
+            }
+            80..85 => match self.others.pop() {
+                Some(other) => {
+                    let revoked = engine.revoke_operator(admin, other.principal.serial, reason()).await;
+                    if revoked.is_ok() {
+                        let refused = engine.authenticate(&other.principal).unwrap_err();
+                        assert_eq!(refused.code, "operator-revoked");
+                    }
+                    ("revoke", revoked)
+                }
+                None => ("revoke", Ok(())),
+            },
+            85..90 => {
+                let verdict_lifetime = Some(60 + self.random.below(1_000));
+                let fields = ProfileFields { verdict_lifetime, ..ProfileFields::default() };
+                let (tenant, profile) = ("klinik".parse().unwrap(), "default".parse().unwrap());
+                ("profile", engine.put_profile(admin, tenant, profile, fields, true).await)
+            }
+            90..95 => {
+                let scope = match self.random.below(3) {
+                    0 => RotationScope::Tenant,
+                    1 => RotationScope::Profile("default".parse().unwrap()),
+                    _ => RotationScope::Device(name(number).device),
+                };
+                let tenant = "klinik".parse().unwrap();
+                ("rotate", engine.rotate_keys(admin, tenant, scope, false, reason()).await.map(|_| ()))
+            }
+            _ => {
+                let tenant = format!("tenant-{}", self.random.below(50)).parse().unwrap();
+                ("tenant", engine.create_tenant(admin, tenant).await.map(|_| ()))
+            }
+        }
+    }
+
+    async fn enroll(&mut self, number: u64) -> Result<(), Error> {
+        let mut attributes = Attributes::new();
+        attributes.insert("firmware".parse().unwrap(), b"1.0").unwrap();
+        let measured = attributes.digests();
+        let identity = P256VerifyingKey(self.engine.trust_bundle().identity_key);
+        let entropy = &mut SystemEntropy::default();
+        let enrolling = Enrolling::begin(identity, Suite::P256, name(number), attributes, entropy).unwrap();
+        let request = enrolling.request();
+        let order = EnrollOrder {
+            device: request.device.device.clone(),
+            suite: request.share.suite().number().into(),
+            nonce: request.nonce,
+            share: request.share.as_bytes().to_vec(),
+            attributes: request.attributes.clone(),
+            profile: "default".parse().unwrap(),
+            model: None,
+            udi: None,
+        };
+        let reply = self.engine.enroll(&self.station, order).await?;
+        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        let device = name(number).device;
+        // Once it is asked for, the keys may be the authority's, whatever it answers.
+        self.devices.insert(number, (state, measured));
+        self.engine.confirm(&self.station, device, confirmation.tag.0).await
+    }
+
+    async fn prove(&mut self, number: u64) -> Result<(), Error> {
+        let Some((state, measured)) = self.devices.get_mut(&number) else { return Ok(()) };
+        let ask = state.ask_challenge();
+        let offer = self.engine.challenge(&name(number))?;
+        let action = "authenticate".parse().unwrap();
+        let Ok(proved) = state.prove(ask, &offer, measured, action, b"", &mut SystemEntropy::default())
+        else {
+            return Ok(());
+        };
+        let (request, in_flight) = proved.save(|_| Ok::<_, ()>(())).unwrap();
+        let proved = self.engine.prove("test", request, Vec::new()).await?;
+        state.acknowledge(in_flight, proved.reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        Ok(())
+    }
+
+    /// Memory says what a memory says that is loaded now.
+    async fn compare(&self) {
+        self.store.settle();
+        let root = Arc::new(RootRing::new(Keyring::of(root_keys()).unwrap()));
+        let loaded = Memory::new(root, Records::new());
+        loaded.load(self.store.memory()).await.unwrap();
+        assert_eq!(self.engine.memory.dump(), loaded.dump());
+    }
+}
+
+async fn run(seed: u64, decisions: u64) {
+    let mut world = World::new(seed).await;
+    world.store.set(Chaos::ROUGH);
+    for decision in 0..decisions {
+        let (word, outcome) = world.act().await;
+        *world.counts.entry(word).or_default() += 1;
+        if let Err(error) = outcome {
+            *world.counts.entry("refused").or_default() += 1;
+            // A rough store makes for unavailability, and for refusals of what was tried on half a state; never for a fault of ours.
+            assert_ne!(error.kind, Kind::Internal, "decision {decision}, {word}: {error}");
+        }
+        if world.random.below(20) == 0 {
+            world.clock.pass(1 + world.random.below(120));
+        }
+        world.compare().await;
+        // The process dies with a commit that is durable and not projected; the next one loads what there is.
+        if world.random.below(500) == 0 {
+            *world.counts.entry("deaths").or_default() += 1;
+            world.store.memory().crash_at(0, CrashPoint::DurableNotProjected);
+            while !world.store.memory().crashed() {
+                world.act().await.1.err();
+            }
+            let chaos = ChaosStore::over(
+                world.store.memory().restart(),
+                world.random.below(u64::MAX),
+                Chaos::default(),
+            );
+            world.engine =
+                Engine::open(ports(&chaos, &world.clock, seed + decision), root_keys()).await.unwrap();
+            world.store = chaos;
+            world.store.set(Chaos::ROUGH);
+            world.compare().await;
+        }
+    }
+    println!("seed {seed}: {decisions} decisions in step: {:?}", world.counts);
+}
+
+#[tokio::test]
+async fn memory_and_store_are_in_step_after_each_decision() {
+    let decisions = std::env::var("WARDEIN_DECISIONS").map_or(3_000, |text| text.parse().unwrap());
+    run(1, decisions).await;
+}
+
+#[tokio::test]
+async fn projection_again_changes_nothing() {
+    let mut world = World::new(2).await;
+    for _ in 0..200 {
+        drop(world.act().await);
+    }
+    let before = world.engine.memory.dump();
+    world.engine.memory.load(world.store.memory()).await.unwrap();
+    assert_eq!(world.engine.memory.dump(), before, "rows that come twice");
+}

@@ -1,0 +1,55 @@
+//! The rows of the authority itself.
+
+use super::column;
+use serde::{Deserialize, Serialize};
+use wardein_domain::{TrustDomain, UnixSeconds};
+
+/// Its name, its CAs and its sealed keys; at [`super::AUTHORITY`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AuthorityRow {
+    #[serde(with = "column")]
+    pub(crate) trust_domain: TrustDomain,
+    #[serde(with = "column")]
+    pub(crate) founded_at: UnixSeconds,
+    /// The last restoring from a backup, made to rise from one to the next; 0 for none.
+    #[serde(with = "column")]
+    pub(crate) restored_at: UnixSeconds,
+    pub(crate) root_der: Vec<u8>,
+    pub(crate) issuing_der: Vec<u8>,
+    pub(crate) infrastructure_der: Vec<u8>,
+    /// Sealed under the root key: PKCS#8 documents and a raw key.
+    pub(crate) root_key: Vec<u8>,
+    pub(crate) issuing_key: Vec<u8>,
+    pub(crate) infrastructure_key: Vec<u8>,
+    pub(crate) identity_key: Vec<u8>,
+    pub(crate) challenge_key: Vec<u8>,
+}
+
+/// When the last sweep that erased ended; at [`SWEEP_KEY`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SweepRow {
+    #[serde(with = "column")]
+    pub(crate) ended_at: UnixSeconds,
+}
+
+/// The format that rows are written in; at [`FORMAT_KEY`]. A store without it is of format 1.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FormatRow {
+    pub(crate) format: u8,
+}
+
+pub(crate) const SWEEP_KEY: &[u8] = b"sweep";
+pub(crate) const FORMAT_KEY: &[u8] = b"format";
+
+impl AuthorityRow {
+    /// The columns that are sealed under the root key.
+    pub(crate) fn sealed_columns(&mut self) -> [(&'static str, &mut Vec<u8>); 5] {
+        [
+            ("root", &mut self.root_key),
+            ("issuing", &mut self.issuing_key),
+            ("infrastructure", &mut self.infrastructure_key),
+            ("identity", &mut self.identity_key),
+            ("challenge", &mut self.challenge_key),
+        ]
+    }
+}

@@ -1,0 +1,189 @@
+//! Typed columns: how a type of the domain lies in a row. Names are text, closed words are numbers, times are numbers of one unit.
+//!
+//! `#[serde(with = "column")]` on a field takes its type from here; `column::maybe` and `column::list` are for options and lists of it.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+use wardein_crypto::tpm::HashAlgorithm;
+use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
+use wardein_domain::{
+    Assurance, AttributeName, DeviceState, KeyKeeper, ModelName, OperatorName, PcrStanding, ProfileName,
+    Purpose, Reason, Role, Seconds, Serial, TenantId, TrustDomain, Udi, UnixMillis, UnixSeconds,
+    UserNameTemplate,
+};
+
+/// A type that a row holds.
+pub(super) trait Column: Sized {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error>;
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
+}
+
+/// A column on its own.
+pub(super) fn serialize<T: Column, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    value.put(to)
+}
+
+/// A column on its own.
+pub(super) fn deserialize<'de, T: Column, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    T::take(from)
+}
+
+/// A column that may be empty.
+pub(super) mod maybe {
+    use super::{Column, Put, Taken};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in super::super) fn serialize<T: Column, S: Serializer>(
+        value: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(Put).serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, T: Column, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<T>, D::Error> {
+        Ok(Option::<Taken<T>>::deserialize(from)?.map(|taken| taken.0))
+    }
+}
+
+/// A column of several.
+pub(super) mod list {
+    use super::{Column, Put, Taken};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in super::super) fn serialize<T: Column, S: Serializer>(
+        values: &[T],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(Put))
+    }
+
+    pub(in super::super) fn deserialize<'de, T: Column, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<T>, D::Error> {
+        Ok(Vec::<Taken<T>>::deserialize(from)?.into_iter().map(|taken| taken.0).collect())
+    }
+}
+
+struct Put<'a, T>(&'a T);
+
+struct Taken<T>(T);
+
+impl<T: Column> Serialize for Put<'_, T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.put(to)
+    }
+}
+
+impl<'de, T: Column> Deserialize<'de> for Taken<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::take(from).map(Self)
+    }
+}
+
+/// Two columns beside one another.
+impl<A: Column, B: Column> Column for (A, B) {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (Put(&self.0), Put(&self.1)).serialize(to)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (a, b) = <(Taken<A>, Taken<B>)>::deserialize(from)?;
+        Ok((a.0, b.0))
+    }
+}
+
+macro_rules! names {
+    ($($name:ty),* $(,)?) => {$(
+        impl Column for $name {
+            fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+
+            fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = Cow::<'de, str>::deserialize(from)?;
+                text.parse().map_err(|_| D::Error::custom(concat!("not a ", stringify!($name))))
+            }
+        }
+    )*};
+}
+
+names! {
+    AttributeName, ModelName, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
+}
+
+macro_rules! numbers {
+    ($($moment:ident),* $(,)?) => {$(
+        impl Column for $moment {
+            fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                self.get().serialize(to)
+            }
+
+            fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                u64::deserialize(from).map(Self::new)
+            }
+        }
+    )*};
+}
+
+numbers!(Seconds, UnixMillis, UnixSeconds);
+
+/// Closed words. Their numbers are stored, and never used again.
+macro_rules! words {
+    ($($word:ident { $($variant:ident = $number:literal),* $(,)? })*) => {$(
+        impl Column for $word {
+            fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let number: u8 = match self {
+                    $(Self::$variant => $number,)*
+                };
+                number.serialize(to)
+            }
+
+            fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                match u8::deserialize(from)? {
+                    $($number => Ok(Self::$variant),)*
+                    other => Err(D::Error::custom(format_args!(
+                        concat!("{} is not a ", stringify!($word)), other
+                    ))),
+                }
+            }
+        }
+    )*};
+}
+
+words! {
+    DeviceState { Pending = 1, Active = 2, Suspended = 3, Quarantined = 4, Revoked = 5, Retired = 6 }
+    Assurance {
+        TpmVendor = 1, TpmListed = 2, TpmFirstUse = 3, StatedSecureElement = 4, StatedPkcs11 = 5, Software = 6,
+    }
+    KeyKeeper { SecureElement = 1, Pkcs11 = 2, Software = 3 }
+    Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5 }
+    PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
+    Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
+    HashAlgorithm { Sha256 = 1, Sha384 = 2 }
+}
+
+impl Column for Serial {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.as_bytes().serialize(to)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::from_bytes(&<[u8; 16]>::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+impl Column for P256VerifyingKey {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let point = <&[u8]>::deserialize(from)?;
+        let point: [u8; P256_POINT_LEN] = point.try_into().map_err(|_| D::Error::custom("not a point"))?;
+        Ok(Self(point))
+    }
+}

@@ -1,0 +1,74 @@
+//! The keys of rows.
+
+use super::word;
+use crate::kernel::Error;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{DeviceId, OperatorName, ProfileName, Role, Serial, TenantId};
+
+/// The row of the authority itself.
+pub(crate) const AUTHORITY: &[u8] = b"authority";
+
+/// `tenant ‖ 0`, behind which all that is a tenant's is found.
+pub(crate) fn tenant_prefix(tenant: &TenantId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    key.extend_from_slice(tenant.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+pub(crate) fn device_key(name: &DeviceName) -> Vec<u8> {
+    let mut key = tenant_prefix(&name.tenant);
+    key.extend_from_slice(name.device.as_str().as_bytes());
+    key
+}
+
+/// The device that [`device_key`] is the key of.
+pub(crate) fn parse_device_key(key: &[u8]) -> Result<DeviceName, Error> {
+    device_name(key).ok_or_else(|| {
+        Error::internal("the key of a device's row is damaged; restore the store from a backup")
+    })
+}
+
+fn device_name(key: &[u8]) -> Option<DeviceName> {
+    let text = std::str::from_utf8(key).ok()?;
+    let (tenant, device) = text.split_once('\0')?;
+    Some(DeviceName { tenant: tenant.parse().ok()?, device: device.parse().ok()? })
+}
+
+pub(crate) fn profile_key(tenant: &TenantId, name: &ProfileName) -> Vec<u8> {
+    let mut key = tenant_prefix(tenant);
+    key.extend_from_slice(name.as_str().as_bytes());
+    key
+}
+
+/// Tenant and name that [`profile_key`] is the key of.
+pub(crate) fn parse_profile_key(key: &[u8]) -> Result<(TenantId, ProfileName), Error> {
+    let text = std::str::from_utf8(key).unwrap_or_default();
+    let (tenant, name) = text.split_once('\0').unwrap_or_default();
+    Ok((word("tenant", tenant)?, word("profile", name)?))
+}
+
+pub(crate) fn operator_name_key(role: Role, tenant: Option<&TenantId>, name: &OperatorName) -> Vec<u8> {
+    let tenant = tenant.map_or("", TenantId::as_str);
+    [role.as_str(), tenant, name.as_str()].join("\0").into_bytes()
+}
+
+/// `tenant ‖ 0 ‖ device ‖ 0`, behind which a device's certificates are found.
+pub(crate) fn certificate_prefix(tenant: &TenantId, device: &DeviceId) -> Vec<u8> {
+    let mut key = tenant_prefix(tenant);
+    key.extend_from_slice(device.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+pub(crate) fn certificate_key(name: &DeviceName, serial: &Serial) -> Vec<u8> {
+    let mut key = certificate_prefix(&name.tenant, &name.device);
+    key.extend_from_slice(serial.as_bytes());
+    key
+}
+
+/// Device and serial that [`certificate_key`] is the key of.
+pub(crate) fn parse_certificate_key(key: &[u8]) -> Option<(DeviceName, Serial)> {
+    let (name, serial) = key.split_at_checked(key.len().checked_sub(17)?)?;
+    Some((device_name(name)?, Serial::from_bytes(serial.get(1..)?).ok()?))
+}

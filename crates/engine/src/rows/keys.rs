@@ -1,0 +1,125 @@
+//! The two rows of a device's keys, at tenant and id.
+//!
+//! The cold one is sealed under the tenant's key: the trees and everything else that changes when an epoch moves, or more rarely. The hot
+//! one lies in the clear and is what every proof writes; it holds no key. They are written together where both change, and the
+//! record refuses a hot part that belongs to another cold one.
+
+use super::damaged;
+use crate::kernel::Error;
+use crate::seal::{self, Keyring, Nonce, Place};
+use wardein_ddkg::authority::Record;
+use wardein_domain::UnixSeconds;
+use wardein_port::{MAX_VALUE, Table};
+
+/// A device's record, with what the engine knows beside it.
+pub(crate) struct KeysRow {
+    /// The last accepted proof; 0 for none.
+    pub(crate) last_seen: UnixSeconds,
+    /// Which restoring of the authority the newest generations were agreed after: its `restored_at` at that time.
+    restored_at: UnixSeconds,
+    /// The first generation that was agreed after it.
+    fresh_from: u64,
+    /// Whether one of these two has changed since they were stored.
+    is_head_changed: bool,
+    pub(crate) record: Record,
+}
+
+impl KeysRow {
+    /// Of an enrollment, at an authority that was restored at `restored_at`.
+    pub(crate) fn new(record: Record, restored_at: UnixSeconds) -> Self {
+        let last_seen = UnixSeconds::default();
+        Self { last_seen, restored_at, fresh_from: 0, is_head_changed: true, record }
+    }
+
+    /// Whether that generation was agreed before the authority was last restored: what was spent of it since the backup is not known.
+    ///
+    /// It goes by what was written, and by no clock: one that was wrong then, or is now, lets nothing in and locks nobody out.
+    pub(crate) fn is_stale(&self, generation: u64, restored_at: UnixSeconds) -> bool {
+        self.restored_at != restored_at || generation < self.fresh_from
+    }
+
+    /// Takes in that the device rekeyed to the generation that is pending now.
+    pub(crate) fn rekeyed(&mut self, restored_at: UnixSeconds) {
+        if self.restored_at != restored_at {
+            self.restored_at = restored_at;
+            self.fresh_from = self.record.pending_generation().unwrap_or(u64::MAX);
+            self.is_head_changed = true;
+        }
+    }
+
+    /// Whether the cold row has to be written.
+    pub(crate) fn is_cold_changed(&self) -> bool {
+        self.is_head_changed || self.record.is_cold_changed()
+    }
+
+    /// Both rows are in a change.
+    pub(crate) fn mark_stored(&mut self) {
+        self.is_head_changed = false;
+        self.record.mark_stored();
+    }
+
+    /// The cold row under the newest version of its tenant's key.
+    pub(crate) fn seal_cold(&self, nonce: Nonce, ring: &Keyring, key: &[u8]) -> Result<Vec<u8>, Error> {
+        ring.seal_with(nonce, cold_place(key), |out| {
+            for number in [self.restored_at.get(), self.fresh_from] {
+                out.extend(&number.to_be_bytes());
+            }
+            self.record.encode_cold_to(out);
+        })
+    }
+
+    /// The hot row: the format, the last accepted proof, and the record's hot part.
+    pub(crate) fn encode_hot(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(256);
+        value.push(super::FORMAT);
+        value.extend_from_slice(&self.last_seen.get().to_be_bytes());
+        value.extend_from_slice(&self.record.encode_hot());
+        value
+    }
+
+    /// Out of the opened cold row and the hot one.
+    pub(crate) fn decode(cold: &[u8], hot: &[u8]) -> Result<Self, Error> {
+        let (restored_at, rest) = number(Table::DeviceKeys, cold)?;
+        let (fresh_from, cold) = number(Table::DeviceKeys, rest)?;
+        let (last_seen, hot) = number(Table::DeviceHot, super::body(Table::DeviceHot, hot, super::FORMAT)?)?;
+        let record = Record::decode(cold, hot).map_err(|error| damaged(Table::DeviceKeys, error))?;
+        let (last_seen, restored_at) = (UnixSeconds::new(last_seen), UnixSeconds::new(restored_at));
+        Ok(Self { last_seen, restored_at, fresh_from, is_head_changed: false, record })
+    }
+
+    /// The last accepted proof, of which a hot row tells without the keys; `None` where there was none.
+    pub(crate) fn last_seen(hot: &[u8]) -> Result<Option<UnixSeconds>, Error> {
+        let (last_seen, _) = number(Table::DeviceHot, super::body(Table::DeviceHot, hot, super::FORMAT)?)?;
+        Ok(Some(UnixSeconds::new(last_seen)).filter(|seen| seen.get() != 0))
+    }
+
+    /// Of the row of format 1, opened: last seen, restored at, fresh from, and the record in one piece.
+    pub(super) fn decode_v1(bytes: &[u8]) -> Result<Self, Error> {
+        let (last_seen, rest) = number(Table::DeviceKeys, bytes)?;
+        let (restored_at, rest) = number(Table::DeviceKeys, rest)?;
+        let (fresh_from, record) = number(Table::DeviceKeys, rest)?;
+        let record = Record::decode_v1(record).map_err(|error| damaged(Table::DeviceKeys, error))?;
+        let (last_seen, restored_at) = (UnixSeconds::new(last_seen), UnixSeconds::new(restored_at));
+        Ok(Self { last_seen, restored_at, fresh_from, is_head_changed: true, record })
+    }
+}
+
+/// Where the cold row at `key` belongs.
+pub(crate) fn cold_place(key: &[u8]) -> Place<'_> {
+    Place { table: Table::DeviceKeys, key, column: "cold" }
+}
+
+fn number(table: Table, bytes: &[u8]) -> Result<(u64, &[u8]), Error> {
+    let (number, rest) = bytes.split_first_chunk().ok_or_else(|| damaged(table, "is cut off"))?;
+    Ok((u64::from_be_bytes(*number), rest))
+}
+
+/// In front of the cold record.
+const COLD_HEADER: usize = 2 * 8;
+
+/// In front of the hot one.
+const HOT_HEADER: usize = 1 + 8;
+
+// A device whose keys could not be stored would be locked out.
+const _: () = assert!(COLD_HEADER + Record::MAX_COLD_LEN + seal::OVERHEAD <= MAX_VALUE);
+const _: () = assert!(HOT_HEADER + Record::MAX_HOT_LEN <= MAX_VALUE);

@@ -1,0 +1,111 @@
+//! Rows: one file a table, with typed columns.
+//!
+//! A value is a format byte and a postcard encoding after it. All tables share one format number, which the store's own row names
+//! ([`FormatRow`]): a release writes that format, and reads it and the one before. [`v1`] has the rows of format 1, for the migration alone.
+//! Golden values of every format ever written are in `tests/rows`.
+
+mod authority;
+mod certificate;
+mod column;
+mod device;
+mod endorsement_key;
+mod grant;
+mod key;
+mod key_policy;
+mod keys;
+mod link;
+mod operator;
+mod pcr_policy;
+mod profile;
+mod revocation;
+mod signature_key;
+mod spent;
+mod tenant;
+#[cfg(test)]
+mod tests;
+pub(crate) mod v1;
+
+pub(crate) use authority::{AuthorityRow, FORMAT_KEY, FormatRow, SWEEP_KEY, SweepRow};
+pub(crate) use certificate::CertificateRow;
+pub(crate) use device::{DeviceRow, attribute_names};
+pub(crate) use endorsement_key::EndorsementKeyRow;
+pub(crate) use grant::GrantRow;
+pub(crate) use key::{
+    AUTHORITY, certificate_key, certificate_prefix, device_key, operator_name_key, parse_certificate_key,
+    parse_device_key, parse_profile_key, profile_key, tenant_prefix,
+};
+pub(crate) use key_policy::KeyPolicyRow;
+pub(crate) use keys::{KeysRow, cold_place};
+pub(crate) use link::Link;
+pub(crate) use operator::OperatorRow;
+pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
+pub(crate) use profile::ProfileRow;
+pub(crate) use revocation::{
+    DeviceRevocationRow, Revocation, RevokedRow, device_rule_key, parse_revocation_key, revoked_key,
+};
+pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
+pub(crate) use spent::SpentRow;
+pub(crate) use tenant::{RotationRow, TenantRow};
+
+use crate::kernel::Error;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wardein_port::{Row, RowKey, Store, Table};
+
+/// The format that this release writes.
+pub(crate) const FORMAT: u8 = 2;
+
+/// The row as a value.
+pub(crate) fn encode(row: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let mut value = Vec::with_capacity(256);
+    value.push(FORMAT);
+    postcard::to_extend(row, value)
+        .map_err(|error| Error::internal(format_args!("a row does not encode: {error}")))
+}
+
+/// The row of a value.
+pub(crate) fn decode<T: DeserializeOwned>(table: Table, value: &[u8]) -> Result<T, Error> {
+    body(table, value, FORMAT).and_then(|body| parse(table, body))
+}
+
+/// What follows the format byte, which must be `format`.
+pub(crate) fn body(table: Table, value: &[u8], format: u8) -> Result<&[u8], Error> {
+    match value.split_first() {
+        Some((found, body)) if *found == format => Ok(body),
+        Some((found, _)) => Err(damaged(table, format_args!("has format {found}, not {format}"))),
+        None => Err(damaged(table, "is empty")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(table: Table, body: &[u8]) -> Result<T, Error> {
+    match postcard::take_from_bytes(body) {
+        Ok((row, [])) => Ok(row),
+        Ok((_, rest)) => Err(damaged(table, format_args!("has {} bytes too many", rest.len()))),
+        Err(error) => Err(damaged(table, format_args!("does not decode: {error}"))),
+    }
+}
+
+/// A row that nobody can read.
+pub(crate) fn damaged(table: Table, what: impl std::fmt::Display) -> Error {
+    Error::internal(format_args!("a row of {table:?} {what}; restore the store from a backup"))
+}
+
+/// A name in a row's key; it was one when it was written.
+pub(crate) fn word<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, Error> {
+    let damaged = |_| {
+        Error::internal(format_args!(
+            "the key of a row holds a damaged {what}; restore the store from a backup"
+        ))
+    };
+    text.parse().map_err(damaged)
+}
+
+/// The decoded row at `key` with its version, outside of any decision.
+pub(crate) async fn load<T: DeserializeOwned>(
+    store: &dyn Store,
+    table: Table,
+    key: &[u8],
+) -> Result<Option<(u64, T)>, Error> {
+    let row = store.load(&[RowKey { table, key: key.to_vec() }]).await?.pop().flatten();
+    row.map(|Row { version, value }| Ok((version, decode(table, &value)?))).transpose()
+}
