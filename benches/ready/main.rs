@@ -1,0 +1,116 @@
+//! How long a start takes, and how much memory, with a million devices on record: the store is opened and everything that authorizes is
+//! loaded, as `wardein serve` does before it is ready.
+//!
+//! `cargo bench --bench ready`; `WARDEIN_READY_DEVICES=N` for another number of them. The devices are copies of one that was enrolled, under
+//! other ids, with rows of keys of their true size.
+#![allow(clippy::unwrap_used, reason = "a benchmark ends where something is not as it must be")]
+
+use std::sync::Arc;
+use std::time::Instant;
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
+use wardein_ddkg::device::Enrolling;
+use wardein_ddkg::{Attributes, DeviceName, Suite};
+use wardein_domain::Role;
+use wardein_engine::{Caller, Engine, EnrollOrder, OperatorOrder, Ports, found};
+use wardein_pki::Csr;
+use wardein_port::{Change, RootKey, Store, SystemClock, Table};
+use wardein_store::{Kind, Options};
+use wardein_testkit::{block_on, commit, get};
+
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let devices = std::env::var("WARDEIN_READY_DEVICES").map_or(1_000_000, |text| text.parse().unwrap());
+    // Beneath the build's directory, for the system's temporary one is memory on many machines.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = directory.path().join(Kind::Sqlite.file_name());
+    let open = || wardein_store::open(Kind::Sqlite, &path, &Options::default()).unwrap();
+    let mut names = Vec::new();
+    {
+        let store = open();
+        let rows = block_on(enroll_one(store.clone()));
+        for first in (0..devices).step_by(BATCH) {
+            let mut change = Change::default();
+            for number in first..devices.min(first + BATCH) {
+                let key = format!("klinik\0pump-{number:07}").into_bytes();
+                for (table, value) in &rows {
+                    change.insert(*table, key.clone(), value.clone());
+                }
+            }
+            block_on(commit(&*store, change)).unwrap();
+        }
+        names.push(DeviceName { tenant: "klinik".parse().unwrap(), device: "pump-0000000".parse().unwrap() });
+    }
+    let before = resident();
+    let began = Instant::now();
+    let engine = block_on(Engine::open(Ports::new(open(), SystemClock), root_keys())).unwrap();
+    let took = began.elapsed();
+    let memory = resident() - before;
+    assert!(engine.challenge(&names[0]).unwrap().recipe.names().len() == 1, "it answers from what it loaded");
+    println!("{devices} devices: ready in {:.2} s, {memory} MiB more than before", took.as_secs_f64());
+    assert!(took.as_secs() < 10 && memory < 1024, "the bar: 10 s, 1 GiB");
+}
+
+/// An authority with one device; the device's rows.
+async fn enroll_one(store: Arc<dyn Store>) -> Vec<(Table, Vec<u8>)> {
+    let ports = Ports::new(store.clone(), SystemClock);
+    let founded = found(&ports, key(), "ready.test".parse().unwrap()).await.unwrap();
+    let engine = Engine::open(ports, root_keys()).await.unwrap();
+    let caller = |principal| Caller { principal, request_id: "bench".into() };
+    let admin = caller(founded.admin);
+    engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
+    let csr =
+        Csr::create(&P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap()).unwrap();
+    let order = OperatorOrder {
+        role: Role::Station,
+        tenant: Some("klinik".parse().unwrap()),
+        name: "line-1".parse().unwrap(),
+        csr,
+        validity: 3_600,
+        quota: u64::MAX,
+    };
+    let station = caller(engine.issue_operator(&admin, order).await.unwrap().1.principal);
+    let mut attributes = Attributes::new();
+    attributes.insert("firmware".parse().unwrap(), b"1.0").unwrap();
+    let name = DeviceName { tenant: "klinik".parse().unwrap(), device: "pump".parse().unwrap() };
+    let identity = P256VerifyingKey(engine.trust_bundle().identity_key);
+    let entropy = &mut SystemEntropy::default();
+    let enrolling = Enrolling::begin(identity, Suite::P256, name, attributes, entropy).unwrap();
+    let request = enrolling.request();
+    let order = EnrollOrder {
+        device: request.device.device.clone(),
+        suite: request.share.suite().number().into(),
+        nonce: request.nonce,
+        share: request.share.as_bytes().to_vec(),
+        attributes: request.attributes.clone(),
+        profile: "default".parse().unwrap(),
+        model: Some("pump".parse().unwrap()),
+        udi: None,
+    };
+    engine.enroll(&station, order).await.unwrap();
+    let mut rows = Vec::new();
+    for table in [Table::Device, Table::DeviceKeys, Table::DeviceHot] {
+        rows.push((table, get(&*store, table, b"klinik\0pump").await.unwrap().unwrap().value));
+    }
+    rows
+}
+
+fn key() -> Secret<32> {
+    Secret::copied_from(&[7; 32])
+}
+
+fn root_keys() -> Vec<RootKey> {
+    vec![RootKey { version: 1, secret: key() }]
+}
+
+/// Resident memory of this process, in MiB (proc_pid_status(5), `VmRSS`).
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+/// Devices written in one commit.
+const BATCH: usize = 1_000;
