@@ -61,8 +61,8 @@ async fn enroll_one(store: Arc<dyn Store>) -> Vec<(Table, Vec<u8>)> {
     let caller = |principal| Caller { principal, request_id: "bench".into() };
     let admin = caller(founded.admin);
     engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
-    let csr =
-        Csr::create(&P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap()).unwrap();
+    let csr = Csr::create(&P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap())
+        .unwrap();
     let order = OperatorOrder {
         role: Role::Station,
         tenant: Some("klinik".parse().unwrap()),

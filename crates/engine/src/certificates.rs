@@ -3,10 +3,22 @@
 use crate::api::{Caller, Certificate, Page, Paged};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, SCANNED, Stop, Tx};
-use crate::rows::{self, CertificateRow, Link, RevokedRow};
+use crate::rows::{self, CertificateRow, Link, RevokedRow, RuleRow, RuleScope};
+use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceId, Event, Outcome, Reason, Serial, TenantId, UnixSeconds};
 use wardein_port::{Change, Table};
+
+/// What a rule revokes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Issued {
+    /// Certificates of a device.
+    ToDevice(DeviceName),
+    /// Certificates of all devices of a tenant.
+    InTenant(TenantId),
+    /// Certificates that the issuing CA signed, of all tenants.
+    ByCa,
+}
 
 impl Engine {
     /// The certificates of a tenant, optionally of one device.
@@ -79,23 +91,101 @@ impl Engine {
         if let Some((_, RevokedRow { at, reason })) = row {
             return Ok(Some((at.get(), reason)));
         }
-        let rule = self.memory.device_rule(device).filter(|rule| issued_at <= rule.issued_until);
-        Ok(rule.map(|rule| (rule.issued_until.get(), rule.reason)))
+        let rule = self.memory.revocation_rule(device, self.issuing_ca(), issued_at);
+        Ok(rule.map(|rule| (rule.at.get(), rule.reason)))
     }
 
-    /// Refuses to issue what a rule revokes already: a certificate of the second in which the device was readmitted, or of a clock that
-    /// ran ahead then.
+    /// Refuses to issue what a rule revokes already: a certificate of the second in which the device was readmitted, of a clock that
+    /// ran ahead then, or of a CA that is not to be trusted any more.
     pub(crate) fn refuse_revoked(&self, device: &DeviceName, now: UnixSeconds) -> Result<(), Error> {
-        match self.memory.device_rule(device).filter(|rule| now <= rule.issued_until) {
-            Some(rule) => {
-                let until = rule.issued_until.get();
-                let message = format_args!(
-                    "certificates of this device that are issued until Unix second {until} are revoked; ask again after it"
-                );
-                Err(Error::new(Kind::Precondition, "issuance-revoked", message))
-            }
-            None => Ok(()),
+        let Some(rule) = self.memory.revocation_rule(device, self.issuing_ca(), now) else { return Ok(()) };
+        let (until, reason) = (rule.issued_until.get(), rule.reason);
+        let message = format_args!(
+            "certificates of this device that are issued until Unix second {until} are revoked: {reason}; ask again after it"
+        );
+        Err(Error::new(Kind::Precondition, "issuance-revoked", message))
+    }
+
+    /// Revokes by one rule what was issued in a span of Unix seconds, both ends inclusive: to a device, in a tenant, or by the issuing CA. It
+    /// costs the same however many certificates there are. The same again changes nothing.
+    pub async fn revoke_issued(
+        &self,
+        caller: &Caller,
+        issued: Issued,
+        span: RangeInclusive<u64>,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        if span.is_empty() {
+            return Err(Error::invalid("span: ends before it begins"));
         }
+        let scope = match issued {
+            Issued::ToDevice(name) => {
+                self.require_tenant(caller, &name.tenant)?;
+                RuleScope::Device(name)
+            }
+            Issued::InTenant(tenant) => {
+                self.require_tenant(caller, &tenant)?;
+                RuleScope::Tenant(tenant)
+            }
+            Issued::ByCa if caller.principal.tenant.is_none() => RuleScope::Ca(*self.issuing_ca()),
+            Issued::ByCa => {
+                let message = "only an operator of the authority revokes what the CA issued to all tenants";
+                return Err(Error::new(Kind::Denied, "role-insufficient", message));
+            }
+        };
+        let (issued_from, issued_until) = (UnixSeconds::new(*span.start()), UnixSeconds::new(*span.end()));
+        self.transact_by(caller, |tx| {
+            let rule = RuleRow { issued_from, issued_until, at: self.time(), reason: reason.clone() };
+            let mut change = Change::default();
+            if let RuleScope::Device(name) = &scope {
+                self.device_row(tx, name)?;
+            }
+            if !self.put_rule(tx, &mut change, &scope, rule)? {
+                return Ok(Decision::unchanged(()));
+            }
+            let (target, tenant) = match &scope {
+                RuleScope::Device(name) => (crate::provisioning::target(name), Some(&name.tenant)),
+                RuleScope::Tenant(tenant) => (format!("tenant/{tenant}"), Some(tenant)),
+                RuleScope::Ca(_) => ("authority".to_owned(), None),
+            };
+            let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
+            let entry = tenant.into_iter().fold(entry, wardein_domain::AuditEntry::in_tenant);
+            let (from, until) = (issued_from.get(), issued_until.get());
+            let entry = entry.with(format_args!("issued from {from} until {until}: {reason}"));
+            match &scope {
+                RuleScope::Device(name) => change.record_on(tx.draw(), name, &entry)?,
+                RuleScope::Tenant(_) | RuleScope::Ca(_) => change.record(&entry)?,
+            }
+            Ok(Decision::new(change, ()))
+        })
+        .await
+    }
+
+    /// Adds a rule to `change`; whether there is anything to add. A device has one, which is widened.
+    pub(crate) fn put_rule(
+        &self,
+        tx: &Tx<'_>,
+        change: &mut Change,
+        scope: &RuleScope,
+        mut rule: RuleRow,
+    ) -> Result<bool, Stop> {
+        let key = rows::rule_key(scope, &rule);
+        let present: Option<(u64, RuleRow)> = tx.row(Table::Revocation, &key)?;
+        let (version, present) = present.unzip();
+        if let Some(present) = present {
+            if present.covers(rule.issued_from) && present.covers(rule.issued_until) {
+                return Ok(false);
+            }
+            rule.issued_from = rule.issued_from.min(present.issued_from);
+            rule.issued_until = rule.issued_until.max(present.issued_until);
+        }
+        change.put(Table::Revocation, key, version, rows::encode(&rule)?);
+        Ok(true)
+    }
+
+    /// The key identifier of the CA that certifies devices.
+    fn issuing_ca(&self) -> &[u8; 20] {
+        self.authority.issuing.certificate().key_id()
     }
 
     /// A device's certificate by its serial.

@@ -49,6 +49,7 @@ pub use api::{
 };
 pub use authority::ServerIdentity;
 pub use backup::{Backup, BackupPart};
+pub use certificates::Issued;
 pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
 pub use kernel::{Engine, Error, Kind, Meter, Ports};

@@ -148,9 +148,10 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
                 let (device, readmitted_at) = v1::read::<v1::DeviceV1>(table, &row.value)?.renewed()?;
                 self.change.update(table, key.to_vec(), row.version, rows::encode(&device)?);
                 if let Some(issued_until) = readmitted_at {
-                    let name = rows::parse_device_key(key)?;
-                    let rule = rows::DeviceRevocationRow::readmitted(issued_until);
-                    self.change.insert(Table::Revocation, rows::device_rule_key(&name), rows::encode(&rule)?);
+                    let scope = rows::RuleScope::Device(rows::parse_device_key(key)?);
+                    let rule = rows::RuleRow::readmitted(issued_until);
+                    let key = rows::rule_key(&scope, &rule);
+                    self.change.insert(Table::Revocation, key, rows::encode(&rule)?);
                 }
             }
             Table::Certificate => {

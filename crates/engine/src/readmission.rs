@@ -4,7 +4,7 @@ use crate::api::{Caller, Device};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Tx};
 use crate::provisioning::target;
-use crate::rows::{self, DeviceRevocationRow, RotationRow};
+use crate::rows::{self, RotationRow, RuleRow, RuleScope};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceState, Event, Outcome, Reason, Rotation};
 use wardein_port::{Change, Table};
@@ -44,10 +44,8 @@ impl Engine {
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, &name)?;
             // A copy of its state may hold what it was certified until now.
-            let rule_key = rows::device_rule_key(&name);
-            let before = tx.get(Table::Revocation, &rule_key)?.map(|row| row.version);
-            let rule = DeviceRevocationRow::readmitted(self.time());
-            change.put(Table::Revocation, rule_key, before, rows::encode(&rule)?);
+            let rule = RuleRow::readmitted(self.time());
+            self.put_rule(tx, &mut change, &RuleScope::Device(name.clone()), rule)?;
             let entry = self.entry(caller, Event::DeviceReadmitted, target(&name), Outcome::Done);
             let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {to}: {reason}"));
             change.record_on(tx.draw(), &name, &entry)?;

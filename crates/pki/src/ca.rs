@@ -145,6 +145,11 @@ impl<R: CaRole> CaCertificate<R> {
         self.key.verifying_key()
     }
 
+    /// Its key identifier (RFC 7093 §2, method 1).
+    pub fn key_id(&self) -> &[u8; 20] {
+        &self.key_id
+    }
+
     /// The DER of its subject.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name

@@ -2,16 +2,16 @@
 
 use super::devices::Devices;
 use super::operators::Operators;
-use super::revocations::{DeviceRule, Revocations};
+use super::revocations::Revocations;
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
 use super::{KnownDevice, KnownOperator, QuotaPlace, Rules};
 use crate::kernel::{Error, Records};
-use crate::rows::{self, DeviceRow, OperatorRow, ProfileRow, TenantRow};
+use crate::rows::{self, DeviceRow, OperatorRow, ProfileRow, RuleRow, TenantRow};
 use crate::seal::{Keyring, RootRing};
 use std::sync::Arc;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Profile, ProfileName, Serial, TenantId};
+use wardein_domain::{Profile, ProfileName, Serial, TenantId, UnixSeconds};
 use wardein_port::{Committed, Projection, Store, Table};
 
 /// What authentication, trust queries and decisions look at.
@@ -163,9 +163,14 @@ impl Memory {
         self.devices.get(name)
     }
 
-    /// The rule by which certificates of a device count as revoked, if there is one.
-    pub(crate) fn device_rule(&self, name: &DeviceName) -> Option<DeviceRule> {
-        self.revocations.device(name)
+    /// The rule that revokes what the CA of that key identifier issued to a device at that time, if there is one.
+    pub(crate) fn revocation_rule(
+        &self,
+        name: &DeviceName,
+        ca: &[u8; 20],
+        issued_at: UnixSeconds,
+    ) -> Option<RuleRow> {
+        self.revocations.rule(name, ca, issued_at)
     }
 }
 

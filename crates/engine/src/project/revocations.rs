@@ -1,48 +1,71 @@
 //! Rules by which certificates count as revoked.
 
 use crate::kernel::Error;
-use crate::rows::{self, DeviceRevocationRow, Revocation};
+use crate::rows::{self, Revocation, RuleRow, RuleScope};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Reason, UnixSeconds};
+use wardein_domain::UnixSeconds;
 use wardein_port::Table;
 
-/// A rule of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DeviceRule {
-    /// The version of the row.
-    version: u64,
-    /// What was issued until then, inclusive, is revoked.
-    pub(crate) issued_until: UnixSeconds,
-    pub(crate) reason: Reason,
+/// Few devices have a rule, those that were readmitted; of tenants and CAs there are a handful.
+#[derive(Default)]
+pub(super) struct Revocations(RwLock<Rules>);
+
+#[derive(Default)]
+struct Rules {
+    devices: HashMap<DeviceName, Known>,
+    /// Of tenants and CAs, by the keys of their rows.
+    wide: HashMap<Vec<u8>, (RuleScope, Known)>,
 }
 
-/// Few devices have one: those that were readmitted.
-#[derive(Default)]
-pub(super) struct Revocations(RwLock<HashMap<DeviceName, DeviceRule>>);
+#[derive(Debug)]
+struct Known {
+    /// The version of the row.
+    version: u64,
+    rule: RuleRow,
+}
 
 impl Revocations {
-    pub(super) fn device(&self, name: &DeviceName) -> Option<DeviceRule> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    #[cfg(test)]
-    pub(super) fn dump(&self) -> Vec<String> {
-        let line = |(name, rule): (&DeviceName, &DeviceRule)| {
-            format!("rule {}/{}: {rule:?}", name.tenant, name.device)
+    /// The rule that revokes what that CA issued to that device at that time, if there is one.
+    pub(super) fn rule(&self, name: &DeviceName, ca: &[u8; 20], issued_at: UnixSeconds) -> Option<RuleRow> {
+        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let is_of = |scope: &RuleScope| match scope {
+            RuleScope::Device(device) => device == name,
+            RuleScope::Tenant(tenant) => *tenant == name.tenant,
+            RuleScope::Ca(id) => id == ca,
         };
-        self.0.read().unwrap().iter().map(line).collect()
+        let wide = rules.wide.values().filter(|(scope, _)| is_of(scope)).map(|(_, known)| known);
+        let mut all = rules.devices.get(name).into_iter().chain(wide);
+        all.find(|known| known.rule.covers(issued_at)).map(|known| known.rule.clone())
     }
 
     /// Takes in a row of the table, unless a later version is known. Single certificates stay in the store.
     pub(super) fn put(&self, key: &[u8], version: u64, value: &[u8]) -> Result<(), Error> {
-        let Revocation::Device(name) = rows::parse_revocation_key(key)? else { return Ok(()) };
-        let DeviceRevocationRow { issued_until, reason } = rows::decode(Table::Revocation, value)?;
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if all.get(&name).is_none_or(|known| known.version < version) {
-            all.insert(name, DeviceRule { version, issued_until, reason });
+        let Revocation::Rule(scope) = rows::parse_revocation_key(key)? else { return Ok(()) };
+        let rule: RuleRow = rows::decode(Table::Revocation, value)?;
+        let known = Known { version, rule };
+        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_later = |present: Option<&Known>| present.is_none_or(|present| present.version < version);
+        match scope {
+            RuleScope::Device(name) if is_later(rules.devices.get(&name)) => {
+                rules.devices.insert(name, known);
+            }
+            RuleScope::Device(_) => {}
+            scope => {
+                if is_later(rules.wide.get(key).map(|(_, known)| known)) {
+                    rules.wide.insert(key.to_vec(), (scope, known));
+                }
+            }
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<String> {
+        let rules = self.0.read().unwrap();
+        let devices = rules.devices.iter().map(|(name, known)| format!("rule {name:?}: {known:?}"));
+        let wide = rules.wide.values().map(|(scope, known)| format!("rule {scope:?}: {known:?}"));
+        devices.chain(wide).collect()
     }
 }

@@ -41,7 +41,7 @@ pub(crate) use operator::OperatorRow;
 pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
 pub(crate) use profile::ProfileRow;
 pub(crate) use revocation::{
-    DeviceRevocationRow, Revocation, RevokedRow, device_rule_key, parse_revocation_key, revoked_key,
+    Revocation, RevokedRow, RuleRow, RuleScope, parse_revocation_key, revoked_key, rule_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use spent::SpentRow;

@@ -1,11 +1,12 @@
-//! Revocations: of one certificate, by its serial; and rules, which revoke what a device was issued until some moment. A revocation
-//! list expands the rules; issuance checks them.
+//! Revocations: of one certificate, by its serial; and rules, each of which revokes what was issued in a span of time to a device, in a tenant
+//! or by a CA. Revoking a million certificates is one row then. A revocation list expands the rules; issuance checks them.
 
-use super::{column, device_key, parse_device_key};
+use super::{column, device_key, parse_device_key, tenant_prefix};
 use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Reason, Serial, UnixSeconds};
+use wardein_domain::{Reason, Serial, TenantId, UnixSeconds};
+use wardein_port::Table;
 
 /// A certificate that was revoked by itself.
 #[derive(Serialize, Deserialize, Clone)]
@@ -16,22 +17,50 @@ pub(crate) struct RevokedRow {
     pub(crate) reason: Reason,
 }
 
-/// A rule: all certificates that the device was issued until `issued_until`, inclusive, are revoked.
-#[derive(Serialize, Deserialize, Clone)]
-pub(crate) struct DeviceRevocationRow {
+/// A rule: all certificates of its scope that were issued from `issued_from` until `issued_until`, both inclusive, are revoked.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RuleRow {
+    #[serde(with = "column")]
+    pub(crate) issued_from: UnixSeconds,
     #[serde(with = "column")]
     pub(crate) issued_until: UnixSeconds,
+    /// When the rule was made.
+    #[serde(with = "column")]
+    pub(crate) at: UnixSeconds,
     #[serde(with = "column")]
     pub(crate) reason: Reason,
 }
 
+/// Whose certificates a rule is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RuleScope {
+    /// Those of a device.
+    Device(DeviceName),
+    /// Those of all devices of a tenant.
+    Tenant(TenantId),
+    /// Those that a CA issued, by its key identifier.
+    Ca([u8; 20]),
+}
+
 /// What a row of the table is about.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Revocation {
     /// One certificate.
     Certificate(Serial),
-    /// What a device was issued.
-    Device(DeviceName),
+    /// A rule.
+    Rule(RuleScope),
+}
+
+impl RuleRow {
+    /// The rule of a readmission at `at`: a copy of the device's state may hold what it was certified until then.
+    pub(crate) fn readmitted(at: UnixSeconds) -> Self {
+        let reason = "the device was readmitted".parse().expect("the constant is a reason");
+        Self { issued_from: UnixSeconds::default(), issued_until: at, at, reason }
+    }
+
+    pub(crate) fn covers(&self, issued_at: UnixSeconds) -> bool {
+        (self.issued_from..=self.issued_until).contains(&issued_at)
+    }
 }
 
 /// `'c' ‖ serial`.
@@ -39,29 +68,60 @@ pub(crate) fn revoked_key(serial: &Serial) -> Vec<u8> {
     [&[CERTIFICATE], &serial.as_bytes()[..]].concat()
 }
 
-/// `'d' ‖ tenant ‖ 0 ‖ device`.
-pub(crate) fn device_rule_key(name: &DeviceName) -> Vec<u8> {
-    [&[DEVICE], &device_key(name)[..]].concat()
+/// `'d' ‖ tenant ‖ 0 ‖ device`: a device has one rule. `'t' ‖ tenant ‖ 0 ‖ u64(from) ‖ u64(until)` and `'i' ‖ key identifier ‖ u64(from) ‖
+/// u64(until)`: these have one for each span.
+pub(crate) fn rule_key(scope: &RuleScope, row: &RuleRow) -> Vec<u8> {
+    let span = [row.issued_from.get().to_be_bytes(), row.issued_until.get().to_be_bytes()].concat();
+    match scope {
+        RuleScope::Device(name) => [&[DEVICE], &device_key(name)[..]].concat(),
+        RuleScope::Tenant(tenant) => [&[TENANT], &tenant_prefix(tenant)[..], &span].concat(),
+        RuleScope::Ca(id) => [&[CA], &id[..], &span].concat(),
+    }
 }
 
-/// The inverse of [`revoked_key`] and [`device_rule_key`].
+/// The inverse of [`revoked_key`] and [`rule_key`].
 pub(crate) fn parse_revocation_key(key: &[u8]) -> Result<Revocation, Error> {
-    match key.split_first() {
-        Some((&CERTIFICATE, serial)) => {
-            Serial::from_bytes(serial).map(Revocation::Certificate).map_err(Error::internal)
+    let damaged = || super::damaged(Table::Revocation, "has a damaged key");
+    let (kind, rest) = key.split_first().ok_or_else(damaged)?;
+    let without_span = || rest.len().checked_sub(SPAN).and_then(|at| rest.get(..at)).ok_or_else(damaged);
+    Ok(match *kind {
+        CERTIFICATE => Revocation::Certificate(Serial::from_bytes(rest).map_err(|_| damaged())?),
+        DEVICE => Revocation::Rule(RuleScope::Device(parse_device_key(rest)?)),
+        TENANT => {
+            let tenant = without_span()?.strip_suffix(&[0]).ok_or_else(damaged)?;
+            let tenant = std::str::from_utf8(tenant).ok().and_then(|text| text.parse().ok());
+            Revocation::Rule(RuleScope::Tenant(tenant.ok_or_else(damaged)?))
         }
-        Some((&DEVICE, name)) => parse_device_key(name).map(Revocation::Device),
-        _ => Err(super::damaged(wardein_port::Table::Revocation, "has a key of an unknown kind")),
-    }
+        CA => Revocation::Rule(RuleScope::Ca(without_span()?.try_into().map_err(|_| damaged())?)),
+        _ => return Err(damaged()),
+    })
 }
 
 const CERTIFICATE: u8 = b'c';
 const DEVICE: u8 = b'd';
+const TENANT: u8 = b't';
+const CA: u8 = b'i';
 
-impl DeviceRevocationRow {
-    /// The rule of a readmission: a copy of the device's state may hold what it was certified before.
-    pub(crate) fn readmitted(issued_until: UnixSeconds) -> Self {
-        let reason = "the device was readmitted".parse().expect("the constant is a reason");
-        Self { issued_until, reason }
+/// Two times.
+const SPAN: usize = 2 * 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back() {
+        let row = RuleRow::readmitted(UnixSeconds::new(7));
+        let tenant: TenantId = "klinik".parse().unwrap();
+        let device = DeviceName { tenant: tenant.clone(), device: "pump-1".parse().unwrap() };
+        for scope in [RuleScope::Device(device), RuleScope::Tenant(tenant), RuleScope::Ca([9; 20])] {
+            let key = rule_key(&scope, &row);
+            assert_eq!(parse_revocation_key(&key).unwrap(), Revocation::Rule(scope));
+        }
+        let serial = Serial::from_random([3; 16]);
+        assert_eq!(parse_revocation_key(&revoked_key(&serial)).unwrap(), Revocation::Certificate(serial));
+        for damaged in [&b""[..], b"c", b"x123", b"t", b"iii", b"tklinik\0", b"d\0"] {
+            assert!(parse_revocation_key(damaged).is_err(), "{damaged:?}");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod proofs;
 mod quotes;
 mod release;
 mod restored;
+mod revocations;
 mod shred;
 mod signing;
 mod storage_keys;
