@@ -68,6 +68,13 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
 
     let wrong = world.login(&token, b"other", b"login").await.unwrap_err();
     assert_eq!((wrong.kind, wrong.code), (Kind::Invalid, "nonce-wrong"));
+    world.clock.pass(REPEAT_WINDOW);
+    world.login(&token, b"nonce", b"login").await.unwrap();
+    let late = device.token(b"late", REPEAT_WINDOW);
+    world.login(&late, b"late", b"login").await.unwrap();
+    world.clock.pass(1);
+    assert_eq!(world.login(&token, b"nonce", b"login").await.unwrap_err().code, "token-spent");
+
     // Another holder of the platform's name: the same audience, another certificate.
     let serial = world.platform.principal.serial;
     world.engine.revoke_operator(&world.admin, serial, "renewed".parse().unwrap()).await.unwrap();
@@ -75,13 +82,11 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
         world.engine.issue_operator(&world.admin, order(Role::Platform, Some("klinik"), "iot")).await;
     let renewed = caller(renewed.unwrap().1.principal);
     let ask =
-        TokenAsk { token: token.clone(), platform_nonce: b"nonce".into(), idempotency: Digest::of(b"login") };
+        TokenAsk { token: late.clone(), platform_nonce: b"late".into(), idempotency: Digest::of(b"login") };
     assert_eq!(world.engine.verify_token(&renewed, ask).await.unwrap_err().code, "token-spent");
-
-    world.clock.pass(REPEAT_WINDOW);
-    world.login(&token, b"nonce", b"login").await.unwrap();
-    world.clock.pass(1);
-    assert_eq!(world.login(&token, b"nonce", b"login").await.unwrap_err().code, "token-spent");
+    // Nor is the reply given again to one who was revoked since.
+    let revoked = world.login(&late, b"late", b"login").await.unwrap_err();
+    assert_eq!((revoked.kind, revoked.code), (Kind::Unauthenticated, "operator-revoked"));
 }
 
 #[tokio::test]

@@ -73,9 +73,11 @@ impl Authority {
     }
 
     /// Calls off a crash that has not come.
-    pub(crate) fn live_on(&mut self) {
-        self.store.restart();
+    pub(crate) async fn live_on(&mut self) {
+        self.store = self.store.restart();
         self.crash_again = None;
+        // Nobody follows a store that was restarted.
+        self.engine = open(&self.store, &self.clock, &self.custody).await;
     }
 
     /// Starts the process anew if it died, which finishes what was begun; whether it had.

@@ -13,7 +13,7 @@ pub(crate) struct OldCopy {
 
 impl Authority {
     pub(crate) async fn back_up(&mut self) -> OldCopy {
-        self.live_on();
+        self.live_on().await;
         self.spent.clear();
         let mut backup = self.engine.begin_backup(&self.admin, u64::MAX).await.unwrap();
         let mut bytes = Vec::new();
@@ -29,7 +29,7 @@ impl Authority {
 
     /// Goes on from the copy. Nothing that was spent since is taken again, whoever asks.
     pub(crate) async fn restore(&mut self, old: OldCopy, figures: &mut Figures) {
-        self.live_on();
+        self.live_on().await;
         let store = MemoryStore::new();
         let restoring = Restoring::begin(&old.bytes[..]).unwrap();
         let ports = ports(&store, &self.clock, &old.custody);

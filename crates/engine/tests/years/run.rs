@@ -65,7 +65,7 @@ impl Run {
     pub(crate) fn two_years(mut self, runtime: &Runtime) -> Figures {
         let started = Instant::now();
         runtime.block_on(self.live());
-        self.authority.live_on();
+        runtime.block_on(self.authority.live_on());
         runtime.block_on(self.settle());
         self.figures.add("crashes of the authority", self.authority.crashes);
         self.figures.seconds = started.elapsed().as_secs_f64();
@@ -183,7 +183,7 @@ impl Run {
         }
         self.figures.count("devices enrolled anew");
         let Self { authority, holders, random, .. } = self;
-        authority.live_on();
+        authority.live_on().await;
         let (name, reason) = (holders[index].device.name.clone(), "restored".parse().unwrap());
         authority.engine.readmit_device(&authority.admin, name, true, reason).await.unwrap();
         let (profile, ..) = PROFILES[index % PROFILES.len()];

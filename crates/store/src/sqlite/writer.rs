@@ -1,5 +1,6 @@
 //! The writing connection: a group is one transaction.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -234,6 +235,8 @@ struct Statements<'c> {
     update: CachedStatement<'c>,
     delete: CachedStatement<'c>,
     audit: CachedStatement<'c>,
+    /// Rows that changes of this group rest on, and none of them has written since.
+    checked: HashMap<Vec<u8>, (Table, u64)>,
 }
 
 impl<'c> Statements<'c> {
@@ -249,6 +252,7 @@ impl<'c> Statements<'c> {
             )?,
             delete: connection.prepare_cached("DELETE FROM rows WHERE tbl = ?1 AND key = ?2 AND version = ?3")?,
             audit: connection.prepare_cached("INSERT INTO audit (seq, entry) VALUES (?1, ?2)")?,
+            checked: HashMap::new(),
         })
     }
 
@@ -258,22 +262,31 @@ impl<'c> Statements<'c> {
         if change.is_empty() {
             return Ok(Ok(head.revision));
         }
-        for Check { table, key, version } in &change.checks {
-            if !self.holds(*table, key, Expect::Version(*version))? {
-                return conflict(*table, key);
+        for check in &change.checks {
+            if !self.is_unchanged(check)? {
+                return conflict(check.table, &check.key);
             }
         }
-        // Look before writing, so that nothing has to be taken back: a savepoint would copy every page. A row that is written
-        // alone is looked at by its own statement.
+        let revision = head.revision + 1;
+        let is_insert = |write: &Write| write.expect == Expect::Absent && write.value.is_some();
+        // Look before writing, so that little has to be taken back: a savepoint would copy every page. A row that is written
+        // alone is looked at by its own statement, and so is one that is inserted: inserts come first, and are few to take back.
         if change.writes.len() > 1 {
-            for write in &change.writes {
+            for write in change.writes.iter().filter(|write| !is_insert(write)) {
                 if !self.holds(write.table, &write.key, write.expect)? {
                     return conflict(write.table, &write.key);
                 }
             }
         }
-        let revision = head.revision + 1;
-        for write in &change.writes {
+        for (inserted, write) in change.writes.iter().filter(|write| is_insert(write)).enumerate() {
+            if !self.put(write, revision)? {
+                for write in change.writes.iter().filter(|write| is_insert(write)).take(inserted) {
+                    self.delete.execute(params![write.table as u8, write.key, revision.cast_signed()])?;
+                }
+                return conflict(write.table, &write.key);
+            }
+        }
+        for write in change.writes.iter().filter(|write| !is_insert(write)) {
             if !self.put(write, revision)? {
                 if change.writes.len() == 1 {
                     return conflict(write.table, &write.key);
@@ -291,6 +304,19 @@ impl<'c> Statements<'c> {
         Ok(Ok(revision))
     }
 
+    /// Whether a row has the version that a change rests on. Many changes of a group rest on the same few rows: each is looked up once.
+    fn is_unchanged(&mut self, check: &Check) -> rusqlite::Result<bool> {
+        let Check { table, key, version } = check;
+        if let Some(found) = self.checked.get(key).filter(|(of, _)| of == table) {
+            return Ok(found.1 == *version);
+        }
+        let is_unchanged = self.holds(*table, key, Expect::Version(*version))?;
+        if is_unchanged {
+            self.checked.insert(key.clone(), (*table, *version));
+        }
+        Ok(is_unchanged)
+    }
+
     /// Whether the row is as it is expected to be.
     fn holds(&mut self, table: Table, key: &[u8], expect: Expect) -> rusqlite::Result<bool> {
         let found: Option<i64> =
@@ -305,6 +331,9 @@ impl<'c> Statements<'c> {
     fn put(&mut self, write: &Write, revision: u64) -> rusqlite::Result<bool> {
         let Write { table, key, expect, value } = write;
         let (of, table, revision) = (*table, *table as u8, revision.cast_signed());
+        if !self.checked.is_empty() {
+            self.checked.remove(key);
+        }
         let changed = match (expect, value) {
             (Expect::Absent, None) => return self.holds(of, key, *expect),
             (Expect::Absent, Some(value)) => self.insert.execute(params![revision, table, key, value])?,
