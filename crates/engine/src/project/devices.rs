@@ -22,6 +22,13 @@ pub(crate) struct KnownDevice {
     pub(crate) assurance: Option<Assurance>,
 }
 
+impl KnownDevice {
+    /// Whether the key that it signs with is in a TPM.
+    pub(crate) fn is_in_tpm(&self) -> bool {
+        self.assurance.is_some_and(Assurance::is_tpm)
+    }
+}
+
 /// Devices in shards, so that readers of one do not wait for a writer of another.
 pub(super) struct Devices {
     hasher: RandomState,
