@@ -11,7 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use wardein_crypto::{AeadKey, Entropy, Prk, Secret};
+use wardein_crypto::{AeadKey, Entropy, MacKey, Prk, Secret};
 
 /// What the root key is, or is to be, under.
 pub enum Protection {
@@ -215,7 +215,8 @@ impl Opened {
         &self.path
     }
 
-    /// Keeps a further version of the root key beside the one that is kept, under the same protection, durably.
+    /// Keeps a further version of the root key beside the one that is kept, under the same protection, durably. The same again is fine:
+    /// who was told of an error cannot know whether the file was written.
     pub fn keep(
         &self,
         version: u32,
@@ -224,7 +225,14 @@ impl Opened {
     ) -> Result<(), CustodyError> {
         let nonce = entropy.array()?;
         self.rewrite(entropy, |custody| {
-            if custody.keys.iter().any(|kept| kept.version >= version) || custody.keys.len() >= MAX_KEYS {
+            if let Some(kept) = custody.keys.iter().find(|kept| kept.version == version) {
+                let kept = unwrap_root_key(&custody.protection, kept, &self.prk)?;
+                // Secrets are not compared byte by byte.
+                let shown = MacKey::new(key.duplicate()).tag(b"");
+                let is_same = MacKey::new(kept).verify(b"", &shown).is_ok();
+                return if is_same { Ok(()) } else { Err(CustodyError::Versions(version)) };
+            }
+            if custody.keys.iter().any(|kept| kept.version > version) || custody.keys.len() >= MAX_KEYS {
                 return Err(CustodyError::Versions(version));
             }
             custody.keys.push(wrap(&custody.protection, &self.prk, version, key, nonce)?);
