@@ -29,9 +29,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         if migrate(&ports, again, migrating).await.map_err(failed)? {
             tracing::info!("the store is in the format of this release");
         }
-        let engine = Engine::open(ports, root_keys).await.map_err(failed)?;
-        engine.resume().await.map_err(failed)?;
-        Ok::<_, Failure>(Arc::new(engine))
+        // Deeds that a crash cut short go on while it serves.
+        Engine::open(ports, root_keys).await.map(Arc::new).map_err(failed)
     })?;
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);

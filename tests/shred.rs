@@ -76,7 +76,7 @@ fn row_of(store: &dyn Store, device: &str) -> Option<Vec<u8>> {
 fn opening(keys: &[Secret<32>], device: &str, sealed: &[Vec<u8>]) -> usize {
     let row = format!("klinik\0{device}");
     let opens = |sealed: &&Vec<u8>| {
-        keys.iter().any(|key| opened(key, Table::DeviceKeys, row.as_bytes(), "keys", sealed).is_some())
+        keys.iter().any(|key| opened(key, Table::DeviceKeys, row.as_bytes(), "cold", sealed).is_some())
     };
     sealed.iter().filter(opens).count()
 }
@@ -136,28 +136,60 @@ fn shred(kind: Kind, name: &str) {
     ];
     assert_eq!(wardein(&args).status.code(), Some(2), "without --yes");
     assert!(proves("pump-1"));
-    for versions in [(2, 2), (3, 3)] {
+    // To be called while the service is down.
+    let nothing_opens = || {
+        let store = open(kind, &home.join(kind.file_name()), &Options::default()).unwrap();
+        assert!(row_of(&*store, "pump-1").is_none());
+        let neighbor = [row_of(&*store, "pump-2").unwrap()];
+        drop(store);
+        let keys = tenant_keys(&home, &key_file);
+        assert_eq!(opening(&keys, "pump-2", &neighbor), 1, "what is read here is what there is to read");
+        assert_eq!(opening(&keys, "pump-1", &sealed), 0);
+        // Nor is the root key of before wrapped anywhere.
+        let has_it = |bytes: &[u8]| bytes.windows(wrapped.len()).any(|window| window == wrapped.as_bytes());
+        assert!(has_it(custody.as_bytes()));
+        for (path, bytes) in files(&home) {
+            assert!(!has_it(&bytes), "{path}");
+        }
+    };
+
+    // Cut short: whoever asked, and the service, die in the middle. The next start goes on, and nobody has to ask.
+    let slowly = ["--per-second", "1", "--yes"];
+    let mut asking = Command::new(env!("CARGO_BIN_EXE_wardein"));
+    asking.args(args).args(slowly).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut asking = asking.spawn().unwrap();
+    let deeds = || {
         let told: serde_json::Value =
-            serde_json::from_slice(&done(&[&args[..], &["--yes"]].concat())).unwrap();
-        assert_eq!((&told["state"], &told["device_id"]), (&"retired".into(), &"pump-1".into()));
-        assert_eq!((&told["tenant_key"], &told["root_key"]), (&versions.0.into(), &versions.1.into()));
-        assert!(!proves("pump-1") && proves("pump-2"), "its neighbor goes on");
-    }
+            serde_json::from_slice(&done(&["--json", "key", "deeds", "--dir", &dir])).unwrap();
+        told["deeds"].as_array().unwrap().clone()
+    };
+    let waits_for = |step: Option<&str>| {
+        let begun = std::time::Instant::now();
+        while deeds().first().map(|deed| deed["step"].as_str().unwrap().to_owned()).as_deref() != step {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", deeds());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    waits_for(Some("sweeping"));
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    served.kill();
+    assert!(opening(&tenant_keys(&home, &key_file), "pump-1", &sealed) > 0, "it is not done yet");
+    runtime.block_on(served.start());
+    waits_for(None);
+    assert!(!proves("pump-1") && proves("pump-2"), "its neighbor goes on");
+    served.kill();
+    nothing_opens();
+    runtime.block_on(served.start());
+
+    // Asked again, all of it is done again.
+    let told: serde_json::Value = serde_json::from_slice(&done(&[&args[..], &["--yes"]].concat())).unwrap();
+    assert_eq!((&told["state"], &told["device_id"]), (&"retired".into(), &"pump-1".into()));
+    assert_eq!((&told["tenant_key"], &told["root_key"]), (&3.into(), &3.into()));
+    assert!(!proves("pump-1") && proves("pump-2"));
 
     served.kill();
-    let store = open(kind, &home.join(kind.file_name()), &Options::default()).unwrap();
-    assert!(row_of(&*store, "pump-1").is_none());
-    let neighbor = [row_of(&*store, "pump-2").unwrap()];
-    drop(store);
-    let keys = tenant_keys(&home, &key_file);
-    assert_eq!(opening(&keys, "pump-2", &neighbor), 1, "what is read here is what there is to read");
-    assert_eq!(opening(&keys, "pump-1", &sealed), 0);
-    // Nor is the root key of before wrapped anywhere.
-    let has_it = |bytes: &[u8]| bytes.windows(wrapped.len()).any(|window| window == wrapped.as_bytes());
-    assert!(has_it(custody.as_bytes()));
-    for (path, bytes) in files(&home) {
-        assert!(!has_it(&bytes), "{path}");
-    }
+    nothing_opens();
     runtime.block_on(served.start());
     assert!(proves("pump-2"));
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::cell::Cell;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use wardein_client::Identity;
 use wardein_crypto::{P256VerifyingKey, SecretBytes, SystemEntropy};
 use wardein_ddkg::device::{DeviceState, Enrolling};
@@ -140,7 +141,7 @@ fn the_root_key_is_put_under_another_protection_and_back() {
             (&shown["protection"], &shown["argon2"]),
             (&"passphrase".into(), &"Argon2id, 64 MiB, 3 passes, 4 lanes".into())
         );
-        // The service that runs would bring the old protection back: it says so, and changes nothing.
+        // The service that runs would bring the old protection back: it says so, and changes nothing. What was asked for is on record.
         let refused = wardein(&["key", "rotate", "--root", "--yes", "--dir", dir]);
         assert_eq!(refused.status.code(), Some(3));
         assert!(String::from_utf8_lossy(&refused.stderr).contains("start the service anew"));
@@ -176,7 +177,12 @@ fn the_root_key_is_put_under_another_protection_and_back() {
         assert_ne!(with, text);
         fs::write(&config, with).unwrap();
         served.start().await;
-        told(&served, &["key", "rotate", "--root", "--yes"]).await;
+        let begun = Instant::now();
+        while told(&served, &["key", "deeds"]).await["deeds"] != json!([]) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "what was refused does not go on");
+        }
+        let rotated = told(&served, &["key", "rotate", "--root", "--yes"]).await;
+        assert_eq!(rotated["version"], 3, "the refused one came to its end at the start");
 
         let back = change(&["--to", "key-file", "--passphrase-file", &second, "--yes"]);
         assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stderr));
@@ -185,7 +191,7 @@ fn the_root_key_is_put_under_another_protection_and_back() {
         let status = told(&served, &["custody", "status"]).await;
         assert_eq!(
             (&status["protection"], &status["root_key_versions"]),
-            (&"key file".into(), &Value::from(vec![2]))
+            (&"key file".into(), &Value::from(vec![3]))
         );
     });
 }

@@ -17,6 +17,8 @@ use authority::{Authority, operators};
 use clients::{CONNECTIONS, Clients, cores, runtime};
 use fleet::{Asked, Fleet};
 use std::time::{Duration, Instant};
+use wardein_client::v1::rotate_storage_key_request::Scope as RotateScope;
+use wardein_client::v1::sweep_request::Scope as SweepScope;
 use wardein_client::{Settings, connect, v1};
 use wardein_domain::TenantId;
 
@@ -122,7 +124,11 @@ impl Load {
 async fn rotate_storage(settings: &Settings, tenant: &str) -> Duration {
     let admin = connect(settings).await.unwrap();
     let began = Instant::now();
-    let request = v1::RotateStorageKeyRequest { tenant: tenant.to_owned() };
+    let scope = match tenant {
+        "" => RotateScope::RootKey(v1::RootKey {}),
+        tenant => RotateScope::Tenant(tenant.to_owned()),
+    };
+    let request = v1::RotateStorageKeyRequest { scope: Some(scope) };
     admin.storage().rotate_storage_key(request).await.unwrap();
     began.elapsed()
 }
@@ -142,7 +148,8 @@ async fn ask_for_rekey(settings: &Settings, tenant: &TenantId) -> Duration {
 async fn sweep(settings: &Settings) -> (v1::SweepResponse, Duration) {
     let admin = connect(settings).await.unwrap();
     let began = Instant::now();
-    let request = v1::SweepRequest { per_second: 100_000, ..v1::SweepRequest::default() };
+    let scope = Some(SweepScope::AllTenants(v1::AllTenants {}));
+    let request = v1::SweepRequest { scope, per_second: 100_000, clock_is_right: false };
     let mut progress = admin.storage().sweep(request).await.unwrap().into_inner();
     let mut last = v1::SweepResponse::default();
     while let Some(response) = progress.message().await.unwrap() {

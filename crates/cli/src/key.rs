@@ -1,9 +1,8 @@
 //! `wardein key`: devices' keys, and those that records are sealed under.
 
+mod deeds;
 mod devices;
 mod storage;
-
-pub(crate) use storage::renew;
 
 use crate::connection::ConnectArgs;
 use crate::{Confirm, Failure, Output};
@@ -19,6 +18,8 @@ pub(crate) enum KeyCommand {
     Schedule(devices::ScheduleArgs),
     /// Go over the keys of all devices: erase what is out of retention, seal anew what is under an old key, drop old keys
     Sweep(storage::SweepArgs),
+    /// Show what is under way in several steps: devices being shredded, the root key being changed
+    Deeds(deeds::DeedsArgs),
 }
 
 /// `wardein key rotate`.
@@ -27,7 +28,8 @@ pub(crate) enum KeyCommand {
 /// away when it is back; nothing is written for each device, however many there are.
 ///
 /// --root, and --tenant alone, change a key that records are sealed under, and nothing that devices hold. The root key: the authority's own
-/// keys and those of tenants are sealed anew at once. A tenant's: its records are sealed anew when they are next written, and by the sweep,
+/// keys and those of tenants are sealed anew at once, and the older versions are destroyed before the command ends; where it is cut short, the
+/// authority goes on. A tenant's: its records are sealed anew when they are next written, and by the sweep,
 /// which this command goes on to do.
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
@@ -74,6 +76,7 @@ impl KeyCommand {
             Self::Rotate(args) => storage::rotate(args, out).await,
             Self::Schedule(args) => devices::schedule(args, out).await,
             Self::Sweep(args) => storage::go_over(args, out).await,
+            Self::Deeds(args) => deeds::list(args, out).await,
         }
     }
 }

@@ -83,6 +83,7 @@ methods! {
     Sweep = "/wardein.v1.StorageService/Sweep": Roles(&[Admin]),
     Backup = "/wardein.v1.StorageService/Backup": Roles(&[Admin]),
     ShredDevice = "/wardein.v1.StorageService/ShredDevice": Roles(&[Admin]),
+    ListDeeds = "/wardein.v1.StorageService/ListDeeds": Roles(&[Admin, Auditor]),
     PutKeyPolicy = "/wardein.v1.AttestationService/PutKeyPolicy": Roles(&[Admin, TenantAdmin]),
     GetKeyPolicy = "/wardein.v1.AttestationService/GetKeyPolicy": Roles(&[Admin, TenantAdmin, Auditor]),
     AddEndorsementKeys = "/wardein.v1.AttestationService/AddEndorsementKeys": Roles(&[Admin, TenantAdmin]),

@@ -82,7 +82,7 @@ events! {
     DeviceAuthenticated = "device.authenticate",
     /// A device's state was set by hand.
     DeviceStateSet = "device.set-state",
-    /// A device's keys were erased for good.
+    /// A device's keys were erased for good, and what the disk may have of them is made unreadable: the begin, and the end.
     DeviceShredded = "device.shred",
     /// A device that was quarantined came back into trust, or may enroll anew.
     DeviceReadmitted = "device.readmit",
@@ -110,7 +110,7 @@ events! {
     KeyReleased = "key.release",
     /// A payload was opened for a platform.
     PayloadOpened = "payload.open",
-    /// A key that seals rows was changed: the root key, or a tenant's.
+    /// A key that seals rows is changed, the root key or a tenant's: each step, and the destruction of the root key's older versions.
     StorageKeyRotated = "key.rotate-storage",
     /// Versions of a tenant's key that nothing was under were dropped.
     StorageKeyDropped = "key.drop-storage",

@@ -55,7 +55,7 @@ impl Engine {
         let taken_ms = self.clock.now_ms();
         let (snapshot, sealer, head) = {
             // Between the two looks no version of the root key may go that what is stored needs.
-            let _root = Busy::take(&self.upkeep.root, "a change of the root key")?;
+            let _root = self.upkeep.root.lock().await;
             let snapshot = self.store.snapshot()?.ok_or_else(|| {
                 let message =
                     "this store cannot hold a moment while it is written to; stop the service and copy its directory whole";

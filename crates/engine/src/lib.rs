@@ -12,6 +12,7 @@ mod audit;
 mod authority;
 mod backup;
 mod certificates;
+mod deeds;
 mod device_keys;
 mod devices;
 mod found;
@@ -50,17 +51,18 @@ pub use api::{
 pub use authority::ServerIdentity;
 pub use backup::{Backup, BackupPart};
 pub use certificates::Issued;
+pub use deeds::{Deed, DeedOf, DeedProgress, DeedStep, DeedWatch};
 pub use found::{Founded, found};
 pub use grants::{Grant, GrantOrder};
 pub use kernel::{Engine, Error, Kind, Meter, Ports};
 pub use migrate::{Migrating, migrate};
 pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use restore::{Restored, Restoring};
-pub use shred::Shredded;
+pub use shred::Shredding;
 pub use signing::{
     EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply,
     SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
 };
 pub use spent::REPEAT_WINDOW;
-pub use sweep::{Sweep, SweepProgress};
+pub use sweep::{Sweep, SweepProgress, pace};
 pub use tokens::{LoggedIn, TokenAsk};

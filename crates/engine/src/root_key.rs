@@ -1,51 +1,160 @@
 //! The root key is changed while the authority serves: custody keeps the new version beside the old one, what is sealed under the
-//! root key is sealed anew (the authority's own keys and those of tenants, and nothing below), and custody drops the old one.
+//! root key is sealed again (the authority's own keys and those of tenants, and nothing below), and custody destroys the old one.
 //!
-//! Until the last step both versions open, so that a crash at any point loses nothing: the next start finds two versions in custody,
-//! and goes on from where it was. What was done is told by the version in front of each sealed value.
+//! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed ([`crate::deeds`]), of
+//! one that changes the root key alone or of one that shreds a device. Which rows are done is shown by the version in front of each
+//! sealed value.
 
 use crate::api::Caller;
 use crate::audit::Recording;
-use crate::authority::place;
+use crate::deeds::{self, DeedWatch, ROOT_KEY, Underway};
 use crate::kernel::{Decision, Draw, Engine, Error, Kind};
-use crate::rows::{self, AUTHORITY, AuthorityRow, TenantRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, DeedRow, Step, TenantRow, What};
 use crate::tenant_keys;
-use crate::upkeep::Busy;
-use wardein_domain::{Actor, AuditEntry, Event, Outcome};
-use wardein_port::{Change, CommitError, Custody, CustodyError, RootKey, Table};
+use wardein_domain::{Actor, Event, UnixMillis};
+use wardein_port::{Change, Custody, CustodyError, RootKey, Table};
 
 /// How many rows are looked at at a time.
 const PAGE: usize = 1_000;
 
 impl Engine {
-    /// Changes the root key, and tells the number of the new version. Calls go on meanwhile. One that was begun before, and not
-    /// finished, is finished instead.
+    /// Changes the root key, and gives the number of the new version once the older ones are destroyed. Calls go on meanwhile. One that was
+    /// begun before, and not finished, is finished instead. Where this is dropped, or fails, whoever works deeds off goes on.
     pub async fn rotate_root_key(&self, caller: &Caller) -> Result<u32, Error> {
-        let _busy = Busy::take(&self.upkeep.root, "a change of the root key")?;
-        let custody = self.custody()?;
-        let ring = self.root.ring();
-        if ring.len() == 1 {
-            let version = ring.newest().checked_add(1).ok_or_else(|| Error::internal("no more versions"))?;
-            let entry = self.entry(caller, Event::StorageKeyRotated, "authority", Outcome::Done);
-            let entry = entry.with(format_args!("root key, version {version}: begun"));
-            self.record(entry).await?;
-            let secret = Draw::new(&*self.entropy).hidden()?;
-            custody.keep(RootKey { version, secret: secret.duplicate() }).await?;
-            self.root.set(ring.with(version, secret));
+        let mut watch = self.begin_root_key(caller).await?;
+        loop {
+            let progress = watch.now();
+            if progress.is_done() {
+                return Ok(progress.root_key);
+            }
+            if self.deed_step().await?.is_none() && !watch.now().is_done() {
+                return Err(Error::internal("the row of a change of the root key is gone"));
+            }
         }
-        let entry = self.entry(caller, Event::StorageKeyRotated, "authority", Outcome::Done);
-        self.finish_root_key(custody, entry).await
     }
 
-    /// Finishes a change of the root key that was cut short, if one was. To be called before anything is served.
-    pub async fn resume(&self) -> Result<(), Error> {
-        if self.root.ring().len() > 1 {
-            let _busy = Busy::take(&self.upkeep.root, "a change of the root key")?;
-            let (now, event) = (self.clock.now_ms(), Event::StorageKeyRotated);
-            let entry = AuditEntry::new(now, &Actor::System, event, "authority", Outcome::Done, "");
-            self.finish_root_key(self.custody()?, entry).await?;
+    async fn begin_root_key(&self, caller: &Caller) -> Result<DeedWatch, Error> {
+        self.custody()?;
+        let actor = Actor::Operator(caller.principal.clone());
+        let watch = self
+            .transact_by(caller, |tx| {
+                if let Some((_, begun)) = tx.row::<DeedRow>(Table::Deed, ROOT_KEY)? {
+                    return Ok(Decision::unchanged(self.watch_deed(&begun)));
+                }
+                let now_ms = self.clock.now_ms();
+                let row = DeedRow::new(
+                    deeds::number(tx.draw())?,
+                    What::RootKey,
+                    &actor,
+                    &caller.request_id,
+                    UnixMillis::new(now_ms),
+                );
+                let mut change = Change::default();
+                change.insert(Table::Deed, ROOT_KEY.to_vec(), rows::encode(&row)?);
+                change.record(&root_entry(&row, now_ms).with("root key: begun"))?;
+                Ok(Decision::new(change, self.watch_deed(&row)))
+            })
+            .await?;
+        self.wake_deeds();
+        Ok(watch)
+    }
+
+    /// Puts a change of the root key on record that custody shows to have been begun, and that is on none.
+    pub(crate) async fn adopt_root_key(&self, begun: Option<&Underway>) -> Result<(), Error> {
+        self.custody()?;
+        let (now_ms, root_key) = (self.clock.now_ms(), self.root.ring().newest());
+        let words = format!("root key, version {root_key}: found in custody beside an older one");
+        let mut change = Change::default();
+        if let Some(deed) = begun {
+            let next = DeedRow { root_key, ..deed.row.at(Step::Keeping) };
+            change.record(&root_entry(&next, now_ms).with(words))?;
+            return self.advance(change, deed, &next).await;
         }
+        let id = deeds::number(&mut Draw::new(&*self.entropy))?;
+        let row = DeedRow::new(id, What::RootKey, &Actor::System, "", UnixMillis::new(now_ms));
+        let row = DeedRow { root_key, ..row.at(Step::Keeping) };
+        change.insert(Table::Deed, ROOT_KEY.to_vec(), rows::encode(&row)?);
+        change.record(&root_entry(&row, now_ms).with(words))?;
+        self.commit_alone(change).await?;
         Ok(())
+    }
+
+    /// Puts the number of the next version on record, before custody is asked to keep one.
+    pub(crate) async fn choose_root_key(&self, deed: &Underway) -> Result<(), Error> {
+        let newest = self.root.ring().newest();
+        let root_key = newest.checked_add(1).ok_or_else(|| Error::internal("no more versions"))?;
+        let next = DeedRow { root_key, ..deed.row.at(Step::Keeping) };
+        let mut change = Change::default();
+        let entry = root_entry(&next, self.clock.now_ms());
+        change.record(&entry.with(format_args!("root key, version {root_key}: to be made")))?;
+        self.advance(change, deed, &next).await
+    }
+
+    /// Has custody keep the new version, and seals everything under it.
+    pub(crate) async fn keep_root_key(&self, deed: &Underway) -> Result<(), Error> {
+        let custody = self.custody()?;
+        let mut asked = self.upkeep.root.lock().await;
+        // Custody may be ahead of a store that was put back.
+        let version = deed.row.root_key.max(self.root.ring().newest());
+        if self.root.ring().newest() < version {
+            let secret = match asked.take().filter(|asked| asked.version == version) {
+                Some(asked) => asked.secret,
+                None => Draw::new(&*self.entropy).hidden()?,
+            };
+            *asked = Some(RootKey { version, secret: secret.duplicate() });
+            custody.keep(RootKey { version, secret: secret.duplicate() }).await?;
+            self.root.set(self.root.ring().with(version, secret));
+            *asked = None;
+        }
+        self.renew_authority().await?;
+        let mut tenants = 0;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.store.scan(Table::Tenant, b"", after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            for (key, _) in &page {
+                tenants += u64::from(self.renew_tenant(key).await?);
+            }
+        }
+        let next = deed.row.at(Step::Destroying { older: self.root.ring().older() });
+        let next = DeedRow { root_key: version, ..next };
+        let mut change = Change::default();
+        let entry = root_entry(&next, self.clock.now_ms());
+        change.record(
+            &entry.with(format_args!("root key, version {version}: tenants sealed again: {tenants}")),
+        )?;
+        self.advance(change, deed, &next).await
+    }
+
+    /// Has custody destroy the older versions, under which nothing is any more, and puts that on record. It ends a deed that
+    /// changes the root key alone.
+    pub(crate) async fn destroy_root_keys(&self, deed: &Underway, older: &[u32]) -> Result<(), Error> {
+        let custody = self.custody()?;
+        let _root = self.upkeep.root.lock().await;
+        let version = deed.row.root_key;
+        if self.root.ring().newest() != version {
+            return Err(Error::internal(format_args!(
+                "custody has not version {version} of the root key as its newest"
+            )));
+        }
+        custody.keep_only(version).await?;
+        self.root.set(self.root.ring().since(version));
+        let numbers: Vec<_> = older.iter().map(u32::to_string).collect();
+        let mut change = Change::default();
+        let entry = root_entry(&deed.row, self.clock.now_ms());
+        let words =
+            format!("root key, version {version}: complete; destroyed: version {}", numbers.join(", "));
+        change.record(&entry.with(words))?;
+        match deed.row.what {
+            What::Shred { .. } => self.advance(change, deed, &deed.row.at(Step::Destroyed)).await,
+            What::RootKey => {
+                change.writes.push(deed.ended());
+                self.commit_alone(change).await?;
+                self.tell_done(&deed.row, 0, version);
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn custody(&self) -> Result<&dyn Custody, Error> {
@@ -55,51 +164,23 @@ impl Engine {
         })
     }
 
-    async fn finish_root_key(&self, custody: &dyn Custody, entry: AuditEntry) -> Result<u32, Error> {
-        let version = self.root.ring().newest();
-        while !self.renew_authority(&entry).await? {}
-        custody.keep_only(version).await?;
-        self.root.set(self.root.ring().since(version));
-        Ok(version)
-    }
-
-    /// Seals tenants' keys anew, then the authority's. `false` when a tenant came meanwhile, which may be under the old version.
-    async fn renew_authority(&self, entry: &AuditEntry) -> Result<bool, Error> {
-        let root = self.root.ring();
-        let (fence, mut row): (u64, AuthorityRow) =
-            rows::load(&*self.store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
-        let mut after: Option<Vec<u8>> = None;
-        let mut tenants = 0;
-        loop {
-            let page = self.store.scan(Table::Tenant, b"", after.as_deref(), PAGE).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(last.clone());
-            for (key, _) in &page {
-                tenants += u64::from(self.renew_tenant(key).await?);
+    /// Seals the authority's own keys under the newest version. Its row is written in any case: a tenant that is created under the version
+    /// of before rests on the row of before, and is refused from here on, so that a look at all tenants afterward misses none.
+    async fn renew_authority(&self) -> Result<(), Error> {
+        self.transact(|tx| {
+            let root = self.root.ring();
+            let (version, mut row): (u64, AuthorityRow) =
+                tx.row(Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
+            for (column, sealed) in row.sealed_columns() {
+                if let Some(renewed) = root.renew(tx.nonce()?, crate::authority::place(column), sealed)? {
+                    *sealed = renewed;
+                }
             }
-        }
-        let (mut renewed, draw) = (0, Draw::new(&*self.entropy));
-        for (column, sealed) in row.sealed_columns() {
-            if let Some(anew) = root.renew(draw.nonce()?, place(column), sealed)? {
-                *sealed = anew;
-                renewed += 1;
-            }
-        }
-        if renewed == 0 && tenants == 0 {
-            return Ok(true);
-        }
-        let mut change = Change::default();
-        change.update(Table::Authority, AUTHORITY.to_vec(), fence, rows::encode(&row)?);
-        change.record(
-            &entry
-                .clone()
-                .with(format_args!("root key, version {}: {tenants} tenants sealed anew", root.newest())),
-        )?;
-        match self.commit_alone(change).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+            let mut change = Change::default();
+            change.update(Table::Authority, AUTHORITY.to_vec(), version, rows::encode(&row)?);
+            Ok(Decision::new(change, ()))
+        })
+        .await
     }
 
     /// Whether it was under an older version.
@@ -111,8 +192,8 @@ impl Engine {
             let mut change = Change::default();
             let mut is_renewed = false;
             for sealed in &mut row.keys {
-                if let Some(anew) = root.renew(tx.nonce()?, tenant_keys::place(key), sealed)? {
-                    *sealed = anew;
+                if let Some(renewed) = root.renew(tx.nonce()?, tenant_keys::place(key), sealed)? {
+                    *sealed = renewed;
                     is_renewed = true;
                 }
             }
@@ -125,10 +206,15 @@ impl Engine {
     }
 }
 
+fn root_entry(row: &DeedRow, now_ms: u64) -> wardein_domain::AuditEntry {
+    row.entry(now_ms, Event::StorageKeyRotated, "authority")
+}
+
 impl From<CustodyError> for Error {
     fn from(error: CustodyError) -> Self {
         // Whoever may change the root key is told why it cannot be kept: a disk that is full, a file that was replaced.
-        let message = format_args!("custody: {error}; mend that, and ask again");
+        let message =
+            format_args!("custody: {error}; mend that: what was begun is on record, and goes on by itself");
         Self::new(Kind::Precondition, "custody-unavailable", message)
     }
 }

@@ -78,6 +78,11 @@ impl Keyring {
         self.versions.first().map_or(0, |key| key.version)
     }
 
+    /// The numbers of all versions but the newest, newest first.
+    pub(crate) fn older(&self) -> Vec<u32> {
+        self.versions.iter().skip(1).map(|key| key.version).collect()
+    }
+
     /// Its newest version, and how many older ones there are.
     pub(crate) fn standing(&self) -> StorageKey {
         StorageKey { version: self.newest(), older: self.len().saturating_sub(1) as u32 }

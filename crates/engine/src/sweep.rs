@@ -10,8 +10,9 @@ use crate::kernel::{Decision, Engine, Error, Held, Stop, Tx};
 use crate::rows::{self, AUTHORITY, AuthorityRow, SWEEP_KEY, SweepRow, TenantRow, cold_place};
 use crate::tenant_keys::open_tenant_keys;
 use crate::upkeep::Busy;
+use std::time::Duration;
 use wardein_domain::{Actor, AuditEntry, Event, Outcome, Profile, TenantId};
-use wardein_port::{Change, CommitError, Table};
+use wardein_port::{Change, CommitError, Row, Table, Write};
 
 /// A sweep under way.
 pub struct Sweep {
@@ -45,7 +46,7 @@ pub struct SweepProgress {
 
 /// What became of a device's keys.
 #[derive(Clone, Copy, Default)]
-struct Swept {
+pub(crate) struct Swept {
     is_erased: bool,
     is_renewed: bool,
 }
@@ -87,48 +88,70 @@ impl Engine {
         }
         let page = self.store.scan(Table::DeviceKeys, &prefix, sweep.after.as_deref(), limit.max(1)).await?;
         let Some((last, _)) = page.last() else {
-            sweep.progress.dropped += self.drop_versions(&tenant, sweep).await?;
+            let entry = sweep.entry(self.clock.now_ms(), Event::StorageKeyDropped, String::new());
+            sweep.progress.dropped += self.drop_versions(&tenant, sweep.newest, entry, None).await?;
             (sweep.at, sweep.after) = (sweep.at + 1, None);
             return Ok(sweep.progress);
         };
         sweep.after = Some(last.clone());
-        for group in page.chunks(GROUP) {
-            let keys: Vec<_> = group.iter().map(|(key, _)| key.as_slice()).collect();
-            let swept = match self.sweep_rows(&keys, sweep.progress.has_clock).await? {
-                Some(swept) => swept,
-                // A device spoke meanwhile: each by itself.
-                None => {
-                    let mut swept = Vec::new();
-                    for key in keys {
-                        let has_clock = sweep.progress.has_clock;
-                        let decide = |tx: &mut Tx<'_>| self.decide_sweep(tx, &[key], has_clock);
-                        swept.extend(
-                            self.transact_on(&rows::parse_device_key(key)?, |_| Ok(()), decide).await?,
-                        );
-                    }
-                    swept
-                }
-            };
-            // What is spent is forgotten where it can be derived no more, which the clock alone decides.
-            if sweep.progress.has_clock {
-                for (key, _) in group {
-                    self.forget_spent(&rows::parse_device_key(key)?).await?;
-                }
-            }
-            let SweepProgress { devices, erased, renewed, .. } = &mut sweep.progress;
-            *devices += group.len() as u64;
-            for Swept { is_erased, is_renewed } in swept {
-                *erased += u64::from(is_erased);
-                *renewed += u64::from(is_renewed);
-            }
+        let swept = self.sweep_page(&page, sweep.progress.has_clock, None).await?;
+        let SweepProgress { devices, erased, renewed, .. } = &mut sweep.progress;
+        *devices += page.len() as u64;
+        for Swept { is_erased, is_renewed } in swept {
+            *erased += u64::from(is_erased);
+            *renewed += u64::from(is_renewed);
         }
         Ok(sweep.progress)
     }
 
+    /// Sweeps the rows of a page. `aboard` is written with the last of them, so that whoever goes on finds how far it came.
+    pub(crate) async fn sweep_page(
+        &self,
+        page: &[(Vec<u8>, Row)],
+        has_clock: bool,
+        aboard: Option<Write>,
+    ) -> Result<Vec<Swept>, Error> {
+        let mut all = Vec::with_capacity(page.len());
+        let mut groups = page.chunks(GROUP).peekable();
+        while let Some(group) = groups.next() {
+            let keys: Vec<_> = group.iter().map(|(key, _)| key.as_slice()).collect();
+            let aboard = aboard.as_ref().filter(|_| groups.peek().is_none());
+            match self.sweep_rows(&keys, has_clock, aboard).await? {
+                Some(swept) => all.extend(swept),
+                // A device spoke meanwhile: each by itself.
+                None => {
+                    for key in keys {
+                        let decide = |tx: &mut Tx<'_>| self.decide_sweep(tx, &[key], has_clock);
+                        all.extend(
+                            self.transact_on(&rows::parse_device_key(key)?, |_| Ok(()), decide).await?,
+                        );
+                    }
+                    if let Some(aboard) = aboard {
+                        let change = Change { writes: vec![aboard.clone()], ..Change::default() };
+                        self.commit_alone(change).await?;
+                    }
+                }
+            }
+            // What is spent is forgotten where it can be derived no more, which the clock alone decides.
+            if has_clock {
+                for (key, _) in group {
+                    self.forget_spent(&rows::parse_device_key(key)?).await?;
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// One change for several rows; none where one of them has changed meanwhile.
-    async fn sweep_rows(&self, keys: &[&[u8]], has_clock: bool) -> Result<Option<Vec<Swept>>, Error> {
-        let Decision { change, answer, .. } =
+    async fn sweep_rows(
+        &self,
+        keys: &[&[u8]],
+        has_clock: bool,
+        aboard: Option<&Write>,
+    ) -> Result<Option<Vec<Swept>>, Error> {
+        let Decision { mut change, answer, .. } =
             self.decide(|tx| self.decide_sweep(tx, keys, has_clock)).await?;
+        change.writes.extend(aboard.cloned());
         if change.is_empty() {
             return answer.map(Some);
         }
@@ -169,25 +192,30 @@ impl Engine {
         Ok(Decision::new(change, all))
     }
 
-    /// Drops the versions of a tenant's key that were old when the sweep of its rows began. Nothing is under them: each row was sealed
-    /// anew by the sweep or by who wrote it, and a new one comes under the newest or not at all.
-    async fn drop_versions(&self, tenant: &TenantId, sweep: &Sweep) -> Result<u64, Error> {
+    /// Drops the versions of a tenant's key before `newest`, which was the newest when the sweep of its rows began; how many. Nothing is
+    /// under them: each row was sealed again by the sweep or by who wrote it, and a new one comes under the newest or not at all. The
+    /// audit entry is completed here, and `aboard` is written in any case.
+    pub(crate) async fn drop_versions(
+        &self,
+        tenant: &TenantId,
+        newest: u32,
+        entry: AuditEntry,
+        aboard: Option<Write>,
+    ) -> Result<u64, Error> {
         let key = tenant.as_str().as_bytes();
+        let entry = AuditEntry { target: format!("tenant/{tenant}"), ..entry.in_tenant(tenant) };
+        let entry = entry.with(format_args!("versions before {newest}"));
         self.transact(|tx| {
             let (version, mut row): (u64, TenantRow) =
                 tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(tenant))?;
             let ring = open_tenant_keys(&self.root.ring(), key, &row)?;
-            let kept = ring.since(sweep.newest);
+            let kept = ring.since(newest);
             let dropped = ring.len() - kept.len();
-            let mut change = Change::default();
+            let mut change = Change { writes: aboard.iter().cloned().collect(), ..Change::default() };
             if dropped > 0 {
                 row.keys.truncate(kept.len());
                 change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
-                let entry =
-                    sweep.entry(self.clock.now_ms(), Event::StorageKeyDropped, format!("tenant/{tenant}"));
-                change.record(
-                    &entry.in_tenant(tenant).with(format_args!("versions before {}", sweep.newest)),
-                )?;
+                change.record(&entry)?;
             }
             Ok(Decision::new(change, dropped as u64))
         })
@@ -253,8 +281,34 @@ impl Sweep {
     }
 }
 
+/// How many devices at a time, and the pause between, that come to `per_second`.
+pub fn pace(per_second: u32) -> (usize, Duration) {
+    let step = (per_second / STEPS).clamp(1, MAX_STEP);
+    (step as usize, Duration::from_secs(1) * step / per_second.max(1))
+}
+
 /// Rows of one change.
 const GROUP: usize = 32;
 
 /// What two clocks of one authority may differ by.
 const TOLERANCE_MS: u64 = 60_000;
+
+/// Steps a second, where a step is of more than one device.
+const STEPS: u32 = 20;
+
+/// A step holds the thread of other calls for no longer than some of them.
+const MAX_STEP: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_pauses_come_to_the_rate() {
+        for rate in [1, 7, 20, 100, 1_000, 5_120, 100_000] {
+            let (step, pause) = pace(rate);
+            let seconds = pause.as_secs_f64() * f64::from(rate) / step as f64;
+            assert!((0.99..1.01).contains(&seconds), "{rate}: {step} each {pause:?}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::rows::{self, TenantRow};
 use crate::seal::{Keyring, Nonce, Place};
 use std::sync::Arc;
 use wardein_crypto::{Secret, SecretBytes};
-use wardein_domain::{Event, Outcome, TenantId};
+use wardein_domain::{AuditEntry, Event, Outcome, TenantId};
 use wardein_port::{Change, RootKey, Table};
 
 /// How many versions a tenant may have at one time. A sweep drops all but the newest.
@@ -18,29 +18,43 @@ impl Engine {
     /// new version when they are next written, or by the sweep, which drops the old one in the end.
     pub async fn rotate_tenant_key(&self, caller: &Caller, tenant: TenantId) -> Result<u32, Error> {
         self.require_tenant(caller, &tenant)?;
-        let key = tenant.as_str().as_bytes();
         self.transact_by(caller, |tx| {
-            let (version, mut row): (u64, TenantRow) =
-                tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(&tenant))?;
-            let root = self.root.ring();
-            let ring = open_tenant_keys(&root, key, &row)?;
-            if ring.len() >= MAX_VERSIONS {
-                let message = format_args!(
-                    "tenant {tenant} has {MAX_VERSIONS} versions of its key in use; run `wardein key sweep` first"
-                );
-                return Err(Error::new(Kind::Precondition, "sweep-first", message).into());
-            }
-            let next = ring.newest().saturating_add(1);
-            let secret = tx.draw().hidden()?;
-            row.keys.insert(0, seal_tenant_key(tx.nonce()?, &root, key, next, &secret)?);
             let mut change = Change::default();
-            change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
-            let target = format_args!("tenant/{tenant}");
-            let entry = self.entry(caller, Event::StorageKeyRotated, target, Outcome::Done);
-            change.record(&entry.in_tenant(&tenant).with(format_args!("version {next}")))?;
+            let entry = self.entry(caller, Event::StorageKeyRotated, "", Outcome::Done);
+            let next = self.add_tenant_key(tx, &tenant, &mut change, entry, MAX_VERSIONS)?;
             Ok(Decision::new(change, next))
         })
         .await
+    }
+
+    /// Adds a version of the tenant's key to `change`, with an audit entry that is completed here; its number. Where the tenant has `most`
+    /// versions already it is refused.
+    pub(crate) fn add_tenant_key(
+        &self,
+        tx: &mut Tx<'_>,
+        tenant: &TenantId,
+        change: &mut Change,
+        entry: AuditEntry,
+        most: usize,
+    ) -> Result<u32, Stop> {
+        let key = tenant.as_str().as_bytes();
+        let (version, mut row): (u64, TenantRow) =
+            tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(tenant))?;
+        let root = self.root.ring();
+        let ring = open_tenant_keys(&root, key, &row)?;
+        if ring.len() >= most {
+            let message = format_args!(
+                "tenant {tenant} has {most} versions of its key in use; run `wardein key sweep` first"
+            );
+            return Err(Error::new(Kind::Precondition, "sweep-first", message).into());
+        }
+        let next = ring.newest().saturating_add(1);
+        let secret = tx.draw().hidden()?;
+        row.keys.insert(0, seal_tenant_key(tx.nonce()?, &root, key, next, &secret)?);
+        change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
+        let entry = AuditEntry { target: format!("tenant/{tenant}"), ..entry.in_tenant(tenant) };
+        change.record(&entry.with(format_args!("version {next}")))?;
+        Ok(next)
     }
 
     /// The tenant's key in the newest version that is stored; `change` is refused should another come before it is applied.

@@ -1,13 +1,19 @@
 //! Upkeep of stored keys: one at a time, whoever asks.
 
+use crate::deeds::Deeds;
 use crate::kernel::{Error, Kind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Mutex;
+use wardein_port::RootKey;
 
-/// Whether the root key is being changed, whether a sweep is under way, and whether a backup is.
+/// The deeds under way; whether a sweep is under way, and whether a backup is.
 #[derive(Default)]
 pub(crate) struct Upkeep {
-    pub(crate) root: Arc<AtomicBool>,
+    pub(crate) deeds: Deeds,
+    /// Held while custody and what is sealed under its keys change, or are to be of one moment. Inside: a new version that custody was asked
+    /// to keep. Where it is unknown whether custody has it, it must be asked again with the same key.
+    pub(crate) root: Mutex<Option<RootKey>>,
     pub(crate) sweep: Arc<AtomicBool>,
     pub(crate) backup: Arc<AtomicBool>,
 }

@@ -32,7 +32,7 @@ pub enum Table {
     DeviceHot = 13,
     /// Revocations: of one certificate by issuer and serial, or by one rule of a device, a CA or a time range.
     Revocation = 14,
-    /// Deeds of several steps that are under way, by number.
+    /// Deeds of several steps that are under way, by what they are about.
     Deed = 15,
     /// The keys that devices sign with, by tenant and id.
     SignatureKey = 16,

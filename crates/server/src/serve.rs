@@ -7,7 +7,7 @@ use crate::edge::{EdgeLayer, Shared};
 use crate::http_port;
 use crate::metrics::Metrics;
 use crate::tls::{Shown, TlsError, configuration};
-use crate::upkeep::sweep_by_itself;
+use crate::upkeep::{sweep_by_itself, work_off_deeds};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -101,6 +101,8 @@ impl Server {
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
         let services = services(&shared).await?;
         let (stop, stopping) = watch::channel(false);
+        // Whoever stops waits for the step in hand.
+        drop(shared.work.spawn(work_off_deeds(engine.clone(), stopping.clone())));
 
         let count = match config.workers {
             0 => thread::available_parallelism().map_or(1, usize::from),

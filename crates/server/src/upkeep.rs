@@ -1,8 +1,14 @@
-//! The sweep that the server does by itself, slowly, so that nobody has to think of it.
+//! What the server does by itself, so that nobody has to think of it: the sweep, slowly, and the deeds under way.
 
+use crate::api::deeds::stopping as stopping_error;
 use crate::config::Limits;
+use crate::serve::wait_for_stop;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
-use wardein_engine::{Engine, Error, SweepProgress};
+use tokio::sync::watch;
+use wardein_engine::{Engine, Error, SweepProgress, pace};
 
 /// Sweeps again and again, for ever.
 pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
@@ -34,28 +40,40 @@ async fn sweep(engine: &Engine, per_second: u32) -> Result<SweepProgress, Error>
     }
 }
 
-/// How many devices at a time, and the pause between, that come to `per_second`.
-pub(crate) fn pace(per_second: u32) -> (usize, Duration) {
-    let step = (per_second / STEPS).clamp(1, MAX_STEP);
-    (step as usize, Duration::from_secs(1) * step / per_second.max(1))
-}
-
-/// Steps a second, where a step is of more than one device.
-const STEPS: u32 = 20;
-
-/// A step holds the thread of other calls for no longer than some of them.
-const MAX_STEP: u32 = 256;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_and_pauses_come_to_the_rate() {
-        for rate in [1, 7, 20, 100, 1_000, 5_120, 100_000] {
-            let (step, pause) = pace(rate);
-            let seconds = pause.as_secs_f64() * f64::from(rate) / step as f64;
-            assert!((0.99..1.01).contains(&seconds), "{rate}: {step} each {pause:?}");
+/// Works off the deeds of several steps, those that a crash cut short and those to come, until the server stops. What fails is tried
+/// again: a deed that is on record has no other way than to its end.
+pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receiver<bool>) {
+    let mut failures = 0;
+    while !*stopping.borrow() {
+        let step = AssertUnwindSafe(engine.deed_step()).catch_unwind().await;
+        let step = step.unwrap_or_else(|_| Err(Error::internal("a step of a deed panicked")));
+        let wait = async {
+            match step {
+                Ok(Some(pause)) => {
+                    failures = 0;
+                    tokio::time::sleep(pause).await;
+                }
+                // One may be on record of which nobody was told, as after a store that failed.
+                Ok(None) => drop(tokio::time::timeout(LOOK, engine.deed_begun()).await),
+                Err(error) => {
+                    let pause = LONGEST.min(Duration::from_secs(1 << failures.min(16)));
+                    failures += 1;
+                    tracing::error!(%error, again_in = ?pause, "a deed under way does not go on; it is tried again");
+                    // Or as soon as somebody asks for it, who may have mended what was wrong.
+                    drop(tokio::time::timeout(pause, engine.deed_begun()).await);
+                }
+            }
+        };
+        tokio::select! {
+            () = wait => {}
+            () = wait_for_stop(stopping.clone()) => {}
         }
     }
+    engine.suspend_deeds(&stopping_error());
 }
+
+/// The longest pause before a step that failed is tried again.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// How often it is looked for deeds under way.
+const LOOK: Duration = Duration::from_secs(60);

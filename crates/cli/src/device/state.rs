@@ -2,9 +2,9 @@
 
 use super::Device;
 use crate::connection::ConnectArgs;
-use crate::key::renew;
 use crate::{Confirm, Failure, Output};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use wardein_client::v1;
 
@@ -34,7 +34,8 @@ pub(crate) struct ReadmitArgs {
 ///
 /// With --shred the device's keys are erased for good: its record is deleted, and then the key of its tenant and the root key are changed, so
 /// that nothing is left that opens what the disk may still have of it. Backups that were taken before keep what they have. It takes an
-/// administrator of the authority, and as long as a sweep of the tenant; where it is cut short, the same command goes on.
+/// administrator of the authority, and as long as a sweep of the tenant. The authority does all of it, also where this command is cut short or
+/// the authority crashes: `wardein key deeds` shows how far it is, and the same command watches it again.
 #[derive(Debug, Args)]
 pub(crate) struct RetireArgs {
     /// Erase its keys, too. What it sealed can be opened by nobody any more
@@ -98,14 +99,28 @@ async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), F
     let ResumeArgs { device: device_id, tenant, reason, connect } = target;
     let session = connect.open().await?;
     let tenant = session.tenant(tenant)?;
-    let mut storage = session.connection.storage();
-    let request = v1::ShredDeviceRequest { tenant: tenant.clone(), device_id: device_id.clone(), reason };
-    let state = storage.shred_device(request).await.map_err(Failure::of_call)?.into_inner().state;
-    let (tenant_key, root_key) = renew(storage, tenant, per_second).await?;
-    let words = format!(
-        "device {device_id} is {state}; its keys are erased, and nothing is left that opens what the disk may still have of them"
-    );
-    out.say(&words, &Shredded { device_id, state, tenant_key, root_key })
+    let request = v1::ShredDeviceRequest { tenant, device_id: device_id.clone(), reason, per_second };
+    let asked = session.connection.storage().shred_device(request).await;
+    let mut steps = asked.map_err(Failure::of_call)?.into_inner();
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}; {pos} devices swept, {per_sec}") {
+        bar.set_style(style);
+    }
+    while let Some(step) = steps.message().await.map_err(Failure::of_call)? {
+        let v1::ShredDeviceResponse { state, progress, is_done, .. } = step;
+        let v1::DeedProgress { step, devices, tenant_key, root_key } = progress.unwrap_or_default();
+        bar.set_position(devices);
+        bar.set_message(step);
+        if is_done {
+            bar.finish_and_clear();
+            let words = format!(
+                "device {device_id} is {state}; its keys are erased, and nothing is left that opens what the disk may still have of them"
+            );
+            return out.say(&words, &Shredded { device_id, state, tenant_key, root_key });
+        }
+    }
+    let words = "the connection ended; the authority goes on with it: wardein key deeds shows how far it is";
+    Err(Failure::Unreachable(words.to_owned()))
 }
 
 pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failure> {

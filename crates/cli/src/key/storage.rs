@@ -7,6 +7,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use wardein_client::v1;
+use wardein_client::v1::rotate_storage_key_request::Scope as RotateScope;
+use wardein_client::v1::sweep_request::Scope as SweepScope;
 
 /// `wardein key sweep`.
 ///
@@ -117,7 +119,8 @@ impl Record for Swept {
 pub(super) async fn go_over(args: SweepArgs, out: Output) -> Result<(), Failure> {
     let SweepArgs { tenant, per_second, clock_is_right, connect } = args;
     let session = connect.open().await?;
-    let request = v1::SweepRequest { tenant: tenant.unwrap_or_default(), per_second, clock_is_right };
+    let scope = tenant.map_or(SweepScope::AllTenants(v1::AllTenants {}), SweepScope::Tenant);
+    let request = v1::SweepRequest { scope: Some(scope), per_second, clock_is_right };
     out.one(&sweep(session.connection.storage(), request).await?)
 }
 
@@ -126,36 +129,18 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
     args.confirm.ask(&format!("change the key {key}"))?;
     let session = args.connect.open().await?;
     let mut storage = session.connection.storage();
-    let tenant = args.tenant.unwrap_or_default();
-    let version = change(&mut storage, &tenant).await?;
-    let swept = match args.root {
-        true => None,
-        false => {
-            let request = v1::SweepRequest { tenant, per_second: args.per_second, clock_is_right: false };
+    let scope = args.tenant.clone().map_or(RotateScope::RootKey(v1::RootKey {}), RotateScope::Tenant);
+    let request = v1::RotateStorageKeyRequest { scope: Some(scope) };
+    let version = storage.rotate_storage_key(request).await.map_err(Failure::of_call)?.into_inner().version;
+    let swept = match args.tenant {
+        None => None,
+        Some(tenant) => {
+            let (scope, per_second) = (Some(SweepScope::Tenant(tenant)), args.per_second);
+            let request = v1::SweepRequest { scope, per_second, clock_is_right: false };
             Some(sweep(storage, request).await?)
         }
     };
     out.one(&Rotated { key, version, sweep: swept })
-}
-
-/// Changes the key of a tenant, sweeps its rows, and changes the root key, so that nothing opens what was sealed before and is not
-/// stored any more. The numbers of the new versions.
-pub(crate) async fn renew(
-    mut storage: Storage,
-    tenant: String,
-    per_second: u32,
-) -> Result<(u32, u32), Failure> {
-    let tenant_key = change(&mut storage, &tenant).await?;
-    let request = v1::SweepRequest { tenant, per_second, clock_is_right: false };
-    sweep(storage.clone(), request).await?;
-    Ok((tenant_key, change(&mut storage, "").await?))
-}
-
-/// Changes the key of a tenant, or the root key where none is named; the number of the new version.
-async fn change(storage: &mut Storage, tenant: &str) -> Result<u32, Failure> {
-    let request = v1::RotateStorageKeyRequest { tenant: tenant.to_owned() };
-    let answer = storage.rotate_storage_key(request).await.map_err(Failure::of_call)?;
-    Ok(answer.into_inner().version)
 }
 
 type Storage = v1::storage_service_client::StorageServiceClient<wardein_client::Channel>;

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
-    Assurance, AttributeName, DeviceState, KeyKeeper, ModelName, OperatorName, PcrStanding, ProfileName,
-    Purpose, Reason, Role, Seconds, Serial, TenantId, TrustDomain, Udi, UnixMillis, UnixSeconds,
+    Assurance, AttributeName, DeviceId, DeviceState, KeyKeeper, ModelName, OperatorName, PcrStanding,
+    ProfileName, Purpose, Reason, Role, Seconds, Serial, TenantId, TrustDomain, Udi, UnixMillis, UnixSeconds,
     UserNameTemplate,
 };
 
@@ -112,7 +112,7 @@ macro_rules! names {
 }
 
 names! {
-    AttributeName, ModelName, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
+    AttributeName, DeviceId, ModelName, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
 }
 
 macro_rules! numbers {

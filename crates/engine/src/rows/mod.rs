@@ -7,6 +7,7 @@
 mod authority;
 mod certificate;
 mod column;
+mod deed;
 mod device;
 mod endorsement_key;
 mod grant;
@@ -27,6 +28,7 @@ pub(crate) mod v1;
 
 pub(crate) use authority::{AuthorityRow, FORMAT_KEY, FormatRow, SWEEP_KEY, SweepRow};
 pub(crate) use certificate::CertificateRow;
+pub(crate) use deed::{DeedRow, Step, What};
 pub(crate) use device::{DeviceRow, attribute_names};
 pub(crate) use endorsement_key::EndorsementKeyRow;
 pub(crate) use grant::GrantRow;

@@ -5,6 +5,8 @@ mod administration;
 mod backup;
 mod contended;
 mod crashes;
+mod deed_crashes;
+mod deeds;
 mod devices;
 mod enrollment;
 mod grants;

@@ -1,14 +1,17 @@
 //! Keys that are erased for good.
 
-use crate::world::{START, World};
+use crate::storage_keys::restart;
+use crate::world::{ROOT_KEY, START, World};
 use wardein_crypto::Digest;
 use wardein_domain::{DeviceState, Event, Right};
-use wardein_engine::{Kind, OpenAsk, Shredded};
+use wardein_engine::{Kind, OpenAsk};
 use wardein_port::{Store, Table};
+use wardein_testkit::MemoryCustody;
 
 #[tokio::test]
 async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
-    let mut world = World::new().await;
+    let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
+    restart(&mut world, &custody).await;
     for right in [Right::Token, Right::Open] {
         world.grant(right).await;
     }
@@ -18,10 +21,12 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
     let reason = || "sold".parse().unwrap();
     for had_keys in [true, false, false] {
-        let done = world.engine.shred_device(&world.admin, &device.name, reason()).await.unwrap();
-        assert_eq!(done, Shredded { state: DeviceState::Retired, had_keys });
-        let keys = world.store.scan(Table::DeviceKeys, b"", None, 9).await.unwrap();
-        assert_eq!(keys.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [b"klinik\0pump-2"]);
+        let begun = world.engine.begin_shred(&world.admin, &device.name, reason(), 1_000).await.unwrap();
+        assert_eq!((begun.state, begun.had_keys), (DeviceState::Retired, had_keys));
+        for table in [Table::DeviceKeys, Table::DeviceHot] {
+            let keys = world.store.scan(table, b"", None, 9).await.unwrap();
+            assert_eq!(keys.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [b"klinik\0pump-2"]);
+        }
         // Nothing of it is taken, neither from memory nor from the store.
         let refused = world.engine.prove("test", request.clone(), Vec::new()).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "mac-wrong"));
@@ -33,12 +38,13 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
             idempotency: Digest::of(b"1"),
         };
         assert_eq!(world.engine.open_payload(&world.platform, ask).await.err().unwrap().code, "keys-gone");
-        world.restart().await;
+        restart(&mut world, &custody).await;
     }
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!((record.state, record.generation), (DeviceState::Retired, 0));
     let entries = world.entries(Event::DeviceShredded).await;
-    assert_eq!((entries.len(), entries[0].detail.as_str()), (1, "active to retired: sold"));
+    let words = ["begun: active to retired: sold", "complete: tenant key version 2, root key version 2"];
+    assert_eq!([&entries[0].detail, &entries[1].detail], words);
     other.prove(&world.engine, "authenticate", b"").await.unwrap();
     let again = world.device_order("pump-1").await;
     assert_eq!(again.unwrap_err().code, "device-retired");
@@ -47,12 +53,14 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
 
 #[tokio::test]
 async fn one_that_was_revoked_stays_so() {
-    let world = World::new().await;
+    let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
+    restart(&mut world, &custody).await;
     let device = world.proven("pump-1").await;
     let (name, reason) = (device.name.clone(), "stolen".parse().unwrap());
     world.engine.set_device_state(&world.admin, name, DeviceState::Revoked, reason).await.unwrap();
-    let done = world.engine.shred_device(&world.admin, &device.name, "sure".parse().unwrap()).await.unwrap();
-    assert_eq!(done, Shredded { state: DeviceState::Revoked, had_keys: true });
+    let reason = "sure".parse().unwrap();
+    let begun = world.engine.begin_shred(&world.admin, &device.name, reason, 1_000).await.unwrap();
+    assert_eq!((begun.state, begun.had_keys), (DeviceState::Revoked, true));
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state_reason.unwrap().as_str(), "stolen");
 }

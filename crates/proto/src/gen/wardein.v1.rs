@@ -5808,12 +5808,25 @@ pub mod provisioning_service_server {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateStorageKeyRequest {
-    /// The tenant whose key is to be changed; empty for the root key.
-    ///
-    /// Next unused field number: 2.
-    #[prost(string, tag = "1")]
-    pub tenant: ::prost::alloc::string::String,
+    /// Whose key is to be changed; one is set.
+    #[prost(oneof = "rotate_storage_key_request::Scope", tags = "1, 2")]
+    pub scope: ::core::option::Option<rotate_storage_key_request::Scope>,
 }
+/// Nested message and enum types in `RotateStorageKeyRequest`.
+pub mod rotate_storage_key_request {
+    /// Whose key is to be changed; one is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// A tenant's.
+        #[prost(string, tag = "1")]
+        Tenant(::prost::alloc::string::String),
+        /// The root key.
+        #[prost(message, tag = "2")]
+        RootKey(super::RootKey),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RootKey {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateStorageKeyResponse {
     /// The number of the new version.
@@ -5824,19 +5837,34 @@ pub struct RotateStorageKeyResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SweepRequest {
-    /// One tenant; empty for all.
-    #[prost(string, tag = "1")]
-    pub tenant: ::prost::alloc::string::String,
     /// Devices a second, 1 to 100000; 0 for 1000.
     #[prost(uint32, tag = "2")]
     pub per_second: u32,
     /// That the authority's clock was looked at and is right, though it jumped since the last sweep. What is erased under a wrong clock is
     /// gone.
     ///
-    /// Next unused field number: 4.
+    /// Next unused field number: 5.
     #[prost(bool, tag = "3")]
     pub clock_is_right: bool,
+    /// Whose devices; one is set.
+    #[prost(oneof = "sweep_request::Scope", tags = "1, 4")]
+    pub scope: ::core::option::Option<sweep_request::Scope>,
 }
+/// Nested message and enum types in `SweepRequest`.
+pub mod sweep_request {
+    /// Whose devices; one is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// One tenant's.
+        #[prost(string, tag = "1")]
+        Tenant(::prost::alloc::string::String),
+        /// Those of all tenants.
+        #[prost(message, tag = "4")]
+        AllTenants(super::AllTenants),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AllTenants {}
 /// Next unused field number: 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupRequest {}
@@ -5847,21 +5875,86 @@ pub struct ShredDeviceRequest {
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
     /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 4.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
+    /// Devices of the tenant a second, 1 to 100000; 0 for 1000.
+    ///
+    /// Next unused field number: 5.
+    #[prost(uint32, tag = "4")]
+    pub per_second: u32,
 }
+/// How far the shredding has come; the last one says that it is done.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShredDeviceResponse {
-    /// The state that it is in: `retired` or `revoked`.
+    /// The state that the device is in: `retired` or `revoked`.
     #[prost(string, tag = "1")]
     pub state: ::prost::alloc::string::String,
     /// Whether there were keys of it.
-    ///
-    /// Next unused field number: 3.
     #[prost(bool, tag = "2")]
     pub had_keys: bool,
+    #[prost(message, optional, tag = "3")]
+    pub progress: ::core::option::Option<DeedProgress>,
+    /// Next unused field number: 5.
+    #[prost(bool, tag = "4")]
+    pub is_done: bool,
+}
+/// How far a deed is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeedProgress {
+    /// `waiting` for others, `sweeping` the tenant's records, `root-key` while the root key is changed, or `done`.
+    #[prost(string, tag = "1")]
+    pub step: ::prost::alloc::string::String,
+    /// Of a device that is shredded: how many records of its tenant were looked at.
+    #[prost(uint64, tag = "2")]
+    pub devices: u64,
+    /// The new version of the tenant's key; 0 before there is one.
+    #[prost(uint32, tag = "3")]
+    pub tenant_key: u32,
+    /// The new version of the root key; 0 before there is one.
+    ///
+    /// Next unused field number: 5.
+    #[prost(uint32, tag = "4")]
+    pub root_key: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeedsRequest {
+    /// 1 to 1000; 0 for 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeedsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub deeds: ::prost::alloc::vec::Vec<Deed>,
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Deed {
+    /// `shred` or `root-key`.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Of a device that is shredded.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub device_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub progress: ::core::option::Option<DeedProgress>,
+    /// Who asked for it, and with which request: all its audit entries have that id.
+    #[prost(string, tag = "5")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Unix seconds.
+    ///
+    /// Next unused field number: 8.
+    #[prost(uint64, tag = "7")]
+    pub begun_at: u64,
 }
 /// A part of a backup, and how far it has come.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5915,7 +6008,9 @@ pub mod storage_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone.
+    /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone, but for ListDeeds, which an `auditor` may call.
+    ///
+    /// A deed of several steps is one call here: it is on record from its begin to its end, goes on when its caller has gone, and after a crash.
     #[derive(Debug, Clone)]
     pub struct StorageServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -5986,7 +6081,8 @@ pub mod storage_service_client {
             self
         }
         /// Changes the root key, or a tenant's, while everything goes on. What lies below is sealed anew: at once below the root key, row by
-        /// row when it is next written or swept below a tenant's. A change that a crash cut short is finished by the next start, or call.
+        /// row when it is next written or swept below a tenant's. A change of the root key is answered when its older versions are destroyed. It
+        /// is a deed: one that is under way already is joined.
         pub async fn rotate_storage_key(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateStorageKeyRequest>,
@@ -6066,15 +6162,15 @@ pub mod storage_service_client {
                 .insert(GrpcMethod::new("wardein.v1.StorageService", "Backup"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the answer on nothing of it is
-        /// verified, opened or released. What the disk still has of its record is under the key of its tenant, and that under the root key: change
-        /// both (RotateStorageKey of the tenant, Sweep of the tenant, RotateStorageKey of the root key), and nothing can read it. Asking twice is
-        /// fine.
+        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the first answer on nothing of it is
+        /// verified, opened or released. Then it makes unreadable what the disk still has of its record: the tenant's key is changed, the
+        /// tenant's records are sealed under the new one, and the root key is changed, until nothing can read it. It is a deed: it goes on
+        /// whether or not the caller listens; one that is under way already is joined, and asking afterward does it again.
         pub async fn shred_device(
             &mut self,
             request: impl tonic::IntoRequest<super::ShredDeviceRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::ShredDeviceResponse>,
+            tonic::Response<tonic::codec::Streaming<super::ShredDeviceResponse>>,
             tonic::Status,
         > {
             self.inner
@@ -6092,6 +6188,31 @@ pub mod storage_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("wardein.v1.StorageService", "ShredDevice"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// The deeds under way, those of the caller's tenant where it has one.
+        pub async fn list_deeds(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeedsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeedsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.StorageService/ListDeeds",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.StorageService", "ListDeeds"));
             self.inner.unary(req, path, codec).await
         }
     }
@@ -6111,7 +6232,8 @@ pub mod storage_service_server {
     #[async_trait]
     pub trait StorageService: std::marker::Send + std::marker::Sync + 'static {
         /// Changes the root key, or a tenant's, while everything goes on. What lies below is sealed anew: at once below the root key, row by
-        /// row when it is next written or swept below a tenant's. A change that a crash cut short is finished by the next start, or call.
+        /// row when it is next written or swept below a tenant's. A change of the root key is answered when its older versions are destroyed. It
+        /// is a deed: one that is under way already is joined.
         async fn rotate_storage_key(
             &self,
             request: tonic::Request<super::RotateStorageKeyRequest>,
@@ -6144,19 +6266,35 @@ pub mod storage_service_server {
             &self,
             request: tonic::Request<super::BackupRequest>,
         ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
-        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the answer on nothing of it is
-        /// verified, opened or released. What the disk still has of its record is under the key of its tenant, and that under the root key: change
-        /// both (RotateStorageKey of the tenant, Sweep of the tenant, RotateStorageKey of the root key), and nothing can read it. Asking twice is
-        /// fine.
+        /// Server streaming response type for the ShredDevice method.
+        type ShredDeviceStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ShredDeviceResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the first answer on nothing of it is
+        /// verified, opened or released. Then it makes unreadable what the disk still has of its record: the tenant's key is changed, the
+        /// tenant's records are sealed under the new one, and the root key is changed, until nothing can read it. It is a deed: it goes on
+        /// whether or not the caller listens; one that is under way already is joined, and asking afterward does it again.
         async fn shred_device(
             &self,
             request: tonic::Request<super::ShredDeviceRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::ShredDeviceResponse>,
+            tonic::Response<Self::ShredDeviceStream>,
+            tonic::Status,
+        >;
+        /// The deeds under way, those of the caller's tenant where it has one.
+        async fn list_deeds(
+            &self,
+            request: tonic::Request<super::ListDeedsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeedsResponse>,
             tonic::Status,
         >;
     }
-    /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone.
+    /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone, but for ListDeeds, which an `auditor` may call.
+    ///
+    /// A deed of several steps is one call here: it is on record from its begin to its end, goes on when its caller has gone, and after a crash.
     #[derive(Debug)]
     pub struct StorageServiceServer<T> {
         inner: Arc<T>,
@@ -6376,11 +6514,12 @@ pub mod storage_service_server {
                     struct ShredDeviceSvc<T: StorageService>(pub Arc<T>);
                     impl<
                         T: StorageService,
-                    > tonic::server::UnaryService<super::ShredDeviceRequest>
+                    > tonic::server::ServerStreamingService<super::ShredDeviceRequest>
                     for ShredDeviceSvc<T> {
                         type Response = super::ShredDeviceResponse;
+                        type ResponseStream = T::ShredDeviceStream;
                         type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
+                            tonic::Response<Self::ResponseStream>,
                             tonic::Status,
                         >;
                         fn call(
@@ -6401,6 +6540,51 @@ pub mod storage_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShredDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.StorageService/ListDeeds" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeedsSvc<T: StorageService>(pub Arc<T>);
+                    impl<
+                        T: StorageService,
+                    > tonic::server::UnaryService<super::ListDeedsRequest>
+                    for ListDeedsSvc<T> {
+                        type Response = super::ListDeedsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeedsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as StorageService>::list_deeds(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeedsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -5,6 +5,7 @@ mod attestation;
 mod audit;
 mod backup;
 mod certificates;
+pub(crate) mod deeds;
 mod device;
 mod health;
 mod provisioning;

@@ -1,18 +1,19 @@
 //! `StorageService`.
 
 use super::backup::{Parts, parts};
+use super::deeds::{Shreds, deed, shreds};
 use super::{Api, reply};
-use crate::convert::{parse, parse_optional};
+use crate::convert::{device_name, page, parse};
 use crate::request::Context;
 use crate::status::{Failed, status_of};
-use crate::upkeep::pace;
 use futures_util::{Stream, stream};
 use std::pin::Pin;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_ddkg::DeviceName;
 use wardein_domain::TenantId;
-use wardein_engine::{Error, Shredded, Sweep, SweepProgress};
+use wardein_engine::{Error, Sweep, SweepProgress, pace};
 use wardein_proto::v1;
+use wardein_proto::v1::rotate_storage_key_request::Scope as RotateScope;
+use wardein_proto::v1::sweep_request::Scope as SweepScope;
 
 type Progress = Pin<Box<dyn Stream<Item = Result<v1::SweepResponse, Status>> + Send>>;
 
@@ -24,7 +25,11 @@ impl v1::storage_service_server::StorageService for Api {
     ) -> Result<Response<v1::RotateStorageKeyResponse>, Status> {
         let rotate = async {
             let caller = Context::of(&request)?.caller()?.clone();
-            let tenant: Option<TenantId> = parse_optional("tenant", &request.get_ref().tenant)?;
+            let tenant: Option<TenantId> = match &request.get_ref().scope {
+                Some(RotateScope::Tenant(tenant)) => Some(parse("tenant", tenant)?),
+                Some(RotateScope::RootKey(v1::RootKey {})) => None,
+                None => return Err(no_scope("tenant or root_key").into()),
+            };
             let engine = self.shared.engine.clone();
             let rotate = async move {
                 match tenant {
@@ -44,40 +49,52 @@ impl v1::storage_service_server::StorageService for Api {
         let begin = async {
             let context = Context::of(&request)?;
             let caller = context.caller()?;
-            let v1::SweepRequest { tenant, per_second, clock_is_right } = request.get_ref();
-            let per_second = match per_second {
-                0 => DEFAULT_RATE,
-                rate @ 1..=MAX_RATE => *rate,
-                rate => {
-                    return Err(Error::invalid(format_args!(
-                        "per_second: is {rate}; it takes 0 to {MAX_RATE}"
-                    ))
-                    .into());
-                }
+            let v1::SweepRequest { scope, per_second, clock_is_right } = request.get_ref();
+            let per_second = rate(*per_second)?;
+            let tenant = match scope {
+                Some(SweepScope::Tenant(tenant)) => Some(parse("tenant", tenant)?),
+                Some(SweepScope::AllTenants(v1::AllTenants {})) => None,
+                None => return Err(no_scope("tenant or all_tenants").into()),
             };
-            let tenant = parse_optional("tenant", tenant)?;
             let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right).await?;
             Ok::<_, Failed>(self.clone().swept(sweep, per_second, caller.request_id.clone()))
         };
         reply(begin.await)
     }
 
+    type ShredDeviceStream = Shreds;
+
     async fn shred_device(
         &self,
         request: Request<v1::ShredDeviceRequest>,
-    ) -> Result<Response<v1::ShredDeviceResponse>, Status> {
+    ) -> Result<Response<Shreds>, Status> {
         let shred = async {
             let caller = Context::of(&request)?.caller()?.clone();
-            let v1::ShredDeviceRequest { tenant, device_id, reason } = request.get_ref();
-            let name =
-                DeviceName { tenant: parse("tenant", tenant)?, device: parse("device_id", device_id)? };
-            let reason = parse("reason", reason)?;
-            let engine = &self.shared.engine;
-            let work = engine.shred_device(&caller, &name, reason);
-            let Shredded { state, had_keys } = work.await?;
-            Ok(v1::ShredDeviceResponse { state: state.to_string(), had_keys })
+            let v1::ShredDeviceRequest { tenant, device_id, reason, per_second } = request.get_ref();
+            let name = device_name(tenant, device_id)?;
+            let (reason, per_second) = (parse("reason", reason)?, rate(*per_second)?);
+            let (engine, request_id) = (self.shared.engine.clone(), caller.request_id.clone());
+            let begin = async move { engine.begin_shred(&caller, &name, reason, per_second).await };
+            Ok::<_, Failed>(shreds(self.clone(), self.finish(begin).await?, request_id))
         };
         reply(shred.await)
+    }
+
+    async fn list_deeds(
+        &self,
+        request: Request<v1::ListDeedsRequest>,
+    ) -> Result<Response<v1::ListDeedsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let v1::ListDeedsRequest { page_size, page_token } = request.into_inner();
+            let page = page(page_size, page_token)?;
+            let found = self.shared.engine.list_deeds(context.caller()?, page).await?;
+            Ok(v1::ListDeedsResponse {
+                deeds: found.items.into_iter().map(deed).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
     }
 
     type BackupStream = Parts;
@@ -119,6 +136,19 @@ impl Api {
 fn response(progress: SweepProgress) -> v1::SweepResponse {
     let SweepProgress { devices, erased, renewed, dropped, has_clock, is_done } = progress;
     v1::SweepResponse { devices, erased, renewed, dropped, has_clock, is_done }
+}
+
+fn no_scope(takes: &str) -> Error {
+    Error::invalid(format_args!("scope: is missing; it takes {takes}"))
+}
+
+/// Devices a second.
+fn rate(per_second: u32) -> Result<u32, Error> {
+    match per_second {
+        0 => Ok(DEFAULT_RATE),
+        1..=MAX_RATE => Ok(per_second),
+        _ => Err(Error::invalid(format_args!("per_second: is {per_second}; it takes 0 to {MAX_RATE}"))),
+    }
 }
 
 const DEFAULT_RATE: u32 = 1_000;

@@ -1,0 +1,68 @@
+//! Deeds of several steps that are under way.
+
+use crate::connection::{ConnectArgs, Session};
+use crate::{Failure, Output, Record, pages, time};
+use clap::Args;
+use serde::Serialize;
+use wardein_client::v1;
+
+/// `wardein key deeds`.
+///
+/// The authority goes on with each by itself, whether or not the command that asked for it still runs, and after a crash.
+#[derive(Debug, Args)]
+pub(crate) struct DeedsArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Deed {
+    kind: String,
+    tenant: String,
+    device_id: String,
+    step: String,
+    devices: u64,
+    tenant_key: u32,
+    root_key: u32,
+    begun_at: u64,
+    actor: String,
+    request_id: String,
+}
+
+impl From<v1::Deed> for Deed {
+    fn from(deed: v1::Deed) -> Self {
+        let v1::Deed { kind, tenant, device_id, progress, actor, request_id, begun_at } = deed;
+        let v1::DeedProgress { step, devices, tenant_key, root_key } = progress.unwrap_or_default();
+        Self { kind, tenant, device_id, step, devices, tenant_key, root_key, begun_at, actor, request_id }
+    }
+}
+
+impl Record for Deed {
+    const HEADS: &'static [&'static str] =
+        &["deed", "tenant", "device", "step", "devices swept", "begun", "by", "request"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.kind.clone(),
+            self.tenant.clone(),
+            self.device_id.clone(),
+            self.step.clone(),
+            self.devices.to_string(),
+            time::at(self.begun_at),
+            self.actor.clone(),
+            self.request_id.clone(),
+        ]
+    }
+}
+
+pub(super) async fn list(args: DeedsArgs, out: Output) -> Result<(), Failure> {
+    let session: Session = args.connect.open().await?;
+    let mut storage = session.connection.storage();
+    let deeds = pages::all(async |page_token| {
+        let request = v1::ListDeedsRequest { page_size: pages::PAGE_SIZE, page_token };
+        let page = storage.list_deeds(request).await.map_err(Failure::of_call)?.into_inner();
+        Ok((page.deeds, page.next_page_token))
+    });
+    let deeds: Vec<_> = deeds.await?.into_iter().map(Deed::from).collect();
+    out.list("deeds", &deeds)
+}
