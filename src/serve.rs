@@ -36,10 +36,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
 
     let version = env!("CARGO_PKG_VERSION");
-    wardein_cli::block_on(async { engine.record_system(Event::Started, version).await.map_err(failed) })?;
+    wardein_cli::block_on(async { engine.record_system(Event::Started).await.map_err(failed) })?;
     tracing::info!(version, %grpc, %http, "serving");
     server.run(stop_signal()).map_err(failed)?;
-    wardein_cli::block_on(async { engine.record_system(Event::Stopped, version).await.map_err(failed) })?;
+    wardein_cli::block_on(async { engine.record_system(Event::Stopped).await.map_err(failed) })?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use wardein_crypto::{Digest, SystemEntropy};
 use wardein_custody::{PassphraseSource, Protection};
 use wardein_ddkg::message::{SealedPayload, from_text};
-use wardein_domain::{DeviceState, OperatorName, Principal, Role, Serial, TenantId};
+use wardein_domain::{Call, DeviceState, OperatorName, Principal, Role, Serial, TenantId};
 use wardein_engine::{Caller, DeviceFilter, Engine, Error, OpenAsk, Page, Ports, Restoring, migrate};
 use wardein_port::{Change, RootKey, Store, Table};
 use wardein_store::{Kind, Options};
@@ -85,7 +85,7 @@ fn caller(role: Role, tenant: Option<&str>, name: &str) -> Caller {
     let tenant: Option<TenantId> = tenant.map(|tenant| tenant.parse().unwrap());
     let name: OperatorName = name.parse().unwrap();
     let principal = Principal { role, tenant, name, serial: Serial::from_random([1; 16]) };
-    Caller { principal, request_id: "upgrade".into() }
+    Caller { principal, call: Call::new("upgrade") }
 }
 
 fn page() -> Page {
@@ -143,7 +143,7 @@ async fn is_as_it_was(engine: &Engine, sealed: &str) {
     // What was sealed before opens.
     let is_iot = |operator: &&wardein_engine::Operator| operator.principal.name.as_str() == "iot";
     let principal = operators.iter().find(is_iot).unwrap().principal.clone();
-    let iot = Caller { principal, request_id: "upgrade".into() };
+    let iot = Caller { principal, call: Call::new("upgrade") };
     for name in ["unopened", "generation-1", "generation-2", "generation-3"] {
         let path = fixture(sealed).join(name);
         if !path.with_extension("sealed").exists() {

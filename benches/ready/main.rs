@@ -10,7 +10,7 @@ use std::time::Instant;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::device::Enrolling;
 use wardein_ddkg::{Attributes, DeviceName, Suite};
-use wardein_domain::Role;
+use wardein_domain::{Call, Role};
 use wardein_engine::{Caller, Engine, EnrollOrder, OperatorOrder, Ports, found};
 use wardein_pki::Csr;
 use wardein_port::{Change, RootKey, Store, SystemClock, Table};
@@ -58,7 +58,7 @@ async fn enroll_one(store: Arc<dyn Store>) -> Vec<(Table, Vec<u8>)> {
     let ports = Ports::new(store.clone(), SystemClock);
     let founded = found(&ports, key(), "ready.test".parse().unwrap()).await.unwrap();
     let engine = Engine::open(ports, root_keys()).await.unwrap();
-    let caller = |principal| Caller { principal, request_id: "bench".into() };
+    let caller = |principal| Caller { principal, call: Call::new("bench") };
     let admin = caller(founded.admin);
     engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
     let csr = Csr::create(&P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap())

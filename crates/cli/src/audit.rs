@@ -1,9 +1,11 @@
 //! `wardein audit`.
 
 use crate::connection::{ConnectArgs, Session};
+use crate::pcr_policy::hex;
 use crate::{Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::fmt;
 use std::time::Duration;
 use wardein_client::v1;
 
@@ -34,41 +36,11 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Serialize)]
 struct Entry {
     sequence: u64,
-    time_ms: u64,
-    tenant: String,
-    actor: String,
-    event: String,
-    target: String,
-    outcome: String,
-    detail: String,
-    request_id: String,
+    #[serde(flatten)]
+    event: Event,
 }
 
-impl From<v1::AuditEntry> for Entry {
-    fn from(entry: v1::AuditEntry) -> Self {
-        let v1::AuditEntry { sequence, time_ms, actor, event, target, outcome, detail, request_id, tenant } =
-            entry;
-        Self { sequence, time_ms, tenant, actor, event, target, outcome, detail, request_id }
-    }
-}
-
-impl Record for Entry {
-    const HEADS: &'static [&'static str] = &["no", "time", "who", "what", "on whom", "result", "more"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.sequence.to_string(),
-            time::at_ms(self.time_ms),
-            self.actor.clone(),
-            self.event.clone(),
-            self.target.clone(),
-            self.outcome.clone(),
-            self.detail.clone(),
-        ]
-    }
-}
-
-/// An entry of a device's history, whose number in the log is not told.
+/// An entry without its number in the log, which the history of a device does not tell.
 #[derive(Debug, Serialize)]
 pub(crate) struct Event {
     time_ms: u64,
@@ -77,14 +49,68 @@ pub(crate) struct Event {
     event: String,
     target: String,
     outcome: String,
-    detail: String,
+    fields: Vec<Field>,
     request_id: String,
+    /// Address and port of the caller.
+    address: String,
+    /// SHA-256 of its certificate, lower-case hex.
+    certificate_sha256: String,
+    /// The version that wrote it.
+    software: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Field {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    value: String,
+}
+
+impl From<v1::AuditEntry> for Entry {
+    fn from(entry: v1::AuditEntry) -> Self {
+        Self { sequence: entry.sequence, event: entry.into() }
+    }
 }
 
 impl From<v1::AuditEntry> for Event {
     fn from(entry: v1::AuditEntry) -> Self {
-        let Entry { time_ms, tenant, actor, event, target, outcome, detail, request_id, .. } = entry.into();
-        Self { time_ms, tenant, actor, event, target, outcome, detail, request_id }
+        Self {
+            time_ms: entry.time_ms,
+            tenant: entry.tenant,
+            actor: entry.actor,
+            event: entry.event,
+            target: entry.target,
+            outcome: entry.outcome,
+            fields: entry.fields.into_iter().map(Field::from).collect(),
+            request_id: entry.request_id,
+            address: entry.address,
+            certificate_sha256: hex(&entry.certificate_sha256),
+            software: entry.software,
+        }
+    }
+}
+
+impl From<v1::AuditField> for Field {
+    fn from(v1::AuditField { name, before, value }: v1::AuditField) -> Self {
+        Self { name, before, value }
+    }
+}
+
+impl Record for Entry {
+    const HEADS: &'static [&'static str] = &["no", "time", "who", "what", "on whom", "result", "more"];
+
+    fn cells(&self) -> Vec<String> {
+        let Event { time_ms, actor, event, target, outcome, .. } = &self.event;
+        vec![
+            self.sequence.to_string(),
+            time::at_ms(*time_ms),
+            actor.clone(),
+            event.clone(),
+            target.clone(),
+            outcome.clone(),
+            self.event.more(),
+        ]
     }
 }
 
@@ -93,7 +119,25 @@ impl Record for Event {
 
     fn cells(&self) -> Vec<String> {
         let (who, what) = (self.actor.clone(), self.event.clone());
-        vec![time::at_ms(self.time_ms), who, what, self.outcome.clone(), self.detail.clone()]
+        vec![time::at_ms(self.time_ms), who, what, self.outcome.clone(), self.more()]
+    }
+}
+
+impl Event {
+    /// The fields on one line.
+    fn more(&self) -> String {
+        self.fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // All that a version before 0.2 said.
+            Self { name, before: None, value } if name == "detail" => f.write_str(value),
+            Self { name, before: None, value } => write!(f, "{name}={value}"),
+            Self { name, before: Some(before), value } => write!(f, "{name}: {before} → {value}"),
+        }
     }
 }
 
@@ -132,7 +176,7 @@ async fn follow(
     loop {
         let (entries, next) = read(session, &tenant, &device, from).await?;
         from = next;
-        for entry in entries.iter().filter(|entry| entry.event != READING) {
+        for entry in entries.iter().filter(|entry| entry.event.event != READING) {
             if out.is_json() { out.json(entry)? } else { out.write(&(entry.cells().join("  ") + "\n"))? }
         }
         tokio::time::sleep(PAUSE).await;
@@ -174,3 +218,41 @@ const READING: &str = "audit.read";
 
 /// Each look leaves an entry.
 const PAUSE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_on_one_line_for_people_and_objects_for_scripts() {
+        let field = |name: &str, before: Option<&str>, value: &str| v1::AuditField {
+            name: name.into(),
+            before: before.map(str::to_owned),
+            value: value.into(),
+        };
+        let entry = Entry::from(v1::AuditEntry {
+            sequence: 7,
+            event: "device.set-state".into(),
+            fields: vec![field("state", Some("active"), "suspended"), field("reason", None, "service")],
+            certificate_sha256: vec![0xab; 2],
+            ..Default::default()
+        });
+        assert_eq!(entry.cells().pop().unwrap(), "state: active → suspended, reason=service");
+        let document = serde_json::to_value(&entry).unwrap();
+        assert_eq!(document["sequence"], 7);
+        assert_eq!(document["event"], "device.set-state");
+        assert_eq!(document["certificate_sha256"], "abab");
+        let fields = serde_json::json!([
+            { "name": "state", "before": "active", "value": "suspended" },
+            { "name": "reason", "value": "service" },
+        ]);
+        assert_eq!(document["fields"], fields);
+    }
+
+    #[test]
+    fn what_an_older_version_said_stays_as_it_is() {
+        let fields =
+            vec![v1::AuditField { name: "detail".into(), before: None, value: "generation 1".into() }];
+        assert_eq!(Event::from(v1::AuditEntry { fields, ..Default::default() }).more(), "generation 1");
+    }
+}

@@ -1,158 +1,22 @@
-//! What the audit log says: who did what on whom, with which result.
+//! What the audit log says: who did what on whom, with which result, and what it came to, each fact in a field of its own.
 
-use crate::name::{DeviceId, TenantId};
-use crate::operator::Principal;
-use alloc::string::{String, ToString};
-use core::fmt::{self, Write};
+mod actor;
+mod event;
+mod field;
+mod target;
+mod word;
 
-/// Who did it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Actor {
-    /// An operator.
-    Operator(Principal),
-    /// A device, by a right proof.
-    Device(TenantId, DeviceId),
-    /// The authority itself.
-    System,
-}
+pub use actor::Actor;
+pub use event::Event;
+pub use field::{Field, FieldName, FieldValue, Fields};
+pub use target::Target;
+pub use word::{Code, Word};
 
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Operator(principal) => principal.fmt(f),
-            Self::Device(tenant, device) => write!(f, "device/{tenant}/{device}"),
-            Self::System => f.write_str("system"),
-        }
-    }
-}
-
-macro_rules! events {
-    ($($(#[$doc:meta])* $event:ident = $code:literal,)*) => {
-        /// What was done, or was refused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Event {
-            $($(#[$doc])* $event,)*
-        }
-
-        impl Event {
-            /// The stable code.
-            pub fn code(self) -> &'static str {
-                match self {
-                    $(Self::$event => $code,)*
-                }
-            }
-        }
-    };
-}
-
-events! {
-    /// The authority was founded.
-    Founded = "authority.found",
-    /// The service started.
-    Started = "authority.start",
-    /// A server's certificate was issued.
-    ServerCertified = "authority.certify-server",
-    /// The service stopped in order.
-    Stopped = "authority.stop",
-    /// A tenant was created.
-    TenantCreated = "tenant.create",
-    /// An operator's certificate was issued.
-    OperatorIssued = "operator.issue",
-    /// An operator was revoked.
-    OperatorRevoked = "operator.revoke",
-    /// A profile was set.
-    ProfilePut = "profile.put",
-    /// A device was enrolled, and its confirmation is awaited.
-    DeviceEnrolled = "device.enroll",
-    /// A device's enrollment was confirmed.
-    DeviceConfirmed = "device.confirm",
-    /// A device was enrolled by the key that it signs with.
-    KeyEnrolled = "device.enroll-key",
-    /// Which keys devices may sign with was set.
-    KeyPolicyPut = "key-policy.put",
-    /// What is asked of the registers of devices' TPMs was set.
-    PcrPolicyPut = "pcr-policy.put",
-    /// The state of a device's registers was approved.
-    PcrsApproved = "device.approve-pcrs",
-    /// Endorsement keys were put on a tenant's list.
-    EndorsementKeysAdded = "endorsement-key.add",
-    /// Endorsement keys were taken off a tenant's list.
-    EndorsementKeysRemoved = "endorsement-key.remove",
-    /// A device proved itself.
-    DeviceAuthenticated = "device.authenticate",
-    /// A device's state was set by hand.
-    DeviceStateSet = "device.set-state",
-    /// A device's keys were erased for good, and what the disk may have of them is made unreadable: the begin, and the end.
-    DeviceShredded = "device.shred",
-    /// A device that was quarantined came back into trust, or may enroll anew.
-    DeviceReadmitted = "device.readmit",
-    /// A device agreed on keys anew.
-    DeviceRekeyed = "device.rekey",
-    /// A device announced other attributes.
-    AttributesAnnounced = "device.attributes",
-    /// Keys were asked to be agreed anew.
-    KeysRotated = "key.rotate",
-    /// A clone was suspected.
-    CloneSuspected = "device.clone-suspected",
-    /// A device took the trust bundle.
-    TrustBundleServed = "device.trust-bundle",
-    /// A certificate was issued to a device.
-    CertificateIssued = "certificate.issue",
-    /// A certificate was revoked.
-    CertificateRevoked = "certificate.revoke",
-    /// A platform was granted a right.
-    GrantAdded = "grant.add",
-    /// A platform's right was taken back.
-    GrantRemoved = "grant.remove",
-    /// A token was verified for a platform, and spent.
-    TokenVerified = "token.verify",
-    /// A key was released to a platform.
-    KeyReleased = "key.release",
-    /// A payload was opened for a platform.
-    PayloadOpened = "payload.open",
-    /// A key that seals rows is changed, the root key or a tenant's: each step, and the destruction of the root key's older versions.
-    StorageKeyRotated = "key.rotate-storage",
-    /// Versions of a tenant's key that nothing was under were dropped.
-    StorageKeyDropped = "key.drop-storage",
-    /// All devices' keys were gone over.
-    Swept = "key.sweep",
-    /// A backup was begun, or is complete.
-    BackedUp = "authority.backup",
-    /// The authority was restored from a backup.
-    Restored = "authority.restore",
-    /// The store was brought to the format of a later release.
-    Migrated = "authority.migrate",
-    /// The audit log was read.
-    AuditRead = "audit.read",
-    /// A call of an authenticated caller was refused.
-    CallRefused = "call.refuse",
-}
-
-impl Event {
-    /// Whether it only says that a device is there: too frequent, and too alike, for its history.
-    pub fn is_sign_of_life(self) -> bool {
-        matches!(self, Self::DeviceAuthenticated | Self::TrustBundleServed)
-    }
-}
-
-/// How it ended: done, or refused with a stable code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was done.
-    Done,
-    /// It was refused.
-    Refused(&'static str),
-}
-
-impl Outcome {
-    /// `ok`, or the code of the refusal.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Done => "ok",
-            Self::Refused(code) => code,
-        }
-    }
-}
+use crate::name::TenantId;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt;
+use core::net::SocketAddr;
 
 /// One entry. The store gives it its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,43 +26,72 @@ pub struct AuditEntry {
     /// The tenant that it concerns, if one.
     pub tenant: Option<TenantId>,
     /// Who.
-    pub actor: String,
-    /// What: the code of an [`Event`].
-    pub event: String,
-    /// On whom, such as `device/TENANT/ID`.
-    pub target: String,
-    /// `ok`, or the code of the refusal.
-    pub outcome: String,
-    /// More, in words. It holds no secret.
-    pub detail: String,
-    /// The id of the request.
+    pub actor: Actor,
+    /// What.
+    pub event: Word<Event>,
+    /// On whom.
+    pub target: Target,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What more there is to say, a fact each. None of them is a secret.
+    pub fields: Fields,
+    /// The id of the request; empty where there was none.
     pub request_id: String,
+    /// Where the request came from; none where there was none, and in entries of versions before 0.2.
+    pub origin: Option<Origin>,
+    /// The version of the software that wrote it; empty in entries of versions before 0.2.
+    pub software: Cow<'static, str>,
+}
+
+/// A call, as an entry names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Call {
+    /// The id of the request, for log and audit; empty for what the authority does by itself.
+    pub request_id: String,
+    /// Where the request came from.
+    pub origin: Option<Origin>,
+}
+
+/// Where a request came from, as the transport saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The other end of the connection: the caller, or what stands before it.
+    pub address: SocketAddr,
+    /// SHA-256 of the TLS client certificate, DER; none where the caller showed none.
+    pub certificate: Option<[u8; 32]>,
+}
+
+/// How it ended: done, or refused with a stable code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It was refused.
+    Refused(Cow<'static, str>),
 }
 
 impl AuditEntry {
-    /// An entry without detail.
+    /// An entry without fields, written by version `software`.
     pub fn new(
+        software: &'static str,
         time_ms: u64,
-        actor: &Actor,
+        actor: Actor,
         event: Event,
-        target: impl fmt::Display,
+        target: Target,
         outcome: Outcome,
-        request_id: &str,
+        call: &Call,
     ) -> Self {
-        let tenant = match actor {
-            Actor::Operator(principal) => principal.tenant.clone(),
-            Actor::Device(tenant, _) => Some(tenant.clone()),
-            Actor::System => None,
-        };
         Self {
             time_ms,
-            tenant,
-            actor: text(actor),
-            event: event.code().to_string(),
-            target: text(target),
-            outcome: outcome.code().to_string(),
-            detail: String::new(),
-            request_id: request_id.to_string(),
+            tenant: actor.tenant().cloned(),
+            actor,
+            event: event.into(),
+            target,
+            outcome,
+            fields: Fields::default(),
+            request_id: call.request_id.clone(),
+            origin: call.origin,
+            software: Cow::Borrowed(software),
         }
     }
 
@@ -207,16 +100,108 @@ impl AuditEntry {
         Self { tenant: Some(tenant.clone()), ..self }
     }
 
-    /// The same with more words.
-    pub fn with(self, detail: impl fmt::Display) -> Self {
-        Self { detail: detail.to_string(), ..self }
+    /// The same with one more fact.
+    pub fn with(self, name: FieldName, value: impl FieldValue) -> Self {
+        Self { fields: self.fields.with(name, value), ..self }
+    }
+
+    /// The same with what changed, by what it was and what it is now.
+    pub fn changed(self, name: FieldName, before: impl FieldValue, value: impl FieldValue) -> Self {
+        Self { fields: self.fields.changed(name, before, value), ..self }
+    }
+
+    /// The same with all of `fields`.
+    pub fn with_all(self, fields: Fields) -> Self {
+        Self { fields: self.fields.and(fields), ..self }
+    }
+
+    /// The value of the first field of that name.
+    pub fn field(&self, name: FieldName) -> Option<&str> {
+        self.fields.get(name).map(|field| field.value.as_str())
     }
 }
 
-/// As `to_string`, with room for most at once.
-fn text(words: impl fmt::Display) -> String {
-    let mut text = String::with_capacity(64);
-    // A String takes whatever it is given.
-    let _ = write!(text, "{words}");
-    text
+impl Call {
+    /// One of which nothing is known but its id.
+    pub fn new(request_id: &str) -> Self {
+        Self { request_id: request_id.into(), origin: None }
+    }
+}
+
+impl Outcome {
+    /// It was refused with `code`.
+    pub const fn refused(code: &'static str) -> Self {
+        Self::Refused(Cow::Borrowed(code))
+    }
+
+    /// What [`Outcome::code`] wrote.
+    pub fn from_text(text: &str) -> Self {
+        if text == DONE { Self::Done } else { Self::Refused(Cow::Owned(text.into())) }
+    }
+
+    /// `ok`, or the code of the refusal.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Done => DONE,
+            Self::Refused(code) => code,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+const DONE: &str = "ok";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_of_its_actors_tenant_until_another_is_named() {
+        let (klinik, lab): (TenantId, TenantId) = ("klinik".parse().unwrap(), "lab".parse().unwrap());
+        let actor = Actor::Device(klinik.clone(), "pump-1".parse().unwrap());
+        let call = Call { request_id: "id-1".into(), origin: None };
+        let target = Target::Authority;
+        let entry =
+            AuditEntry::new("0.2.0", 7, actor, Event::DeviceAuthenticated, target, Outcome::Done, &call);
+        assert_eq!((entry.tenant.as_ref(), entry.request_id.as_str()), (Some(&klinik), "id-1"));
+        assert_eq!(entry.in_tenant(&lab).tenant, Some(lab));
+    }
+
+    #[test]
+    fn fields_stand_in_the_order_in_which_they_were_added() {
+        let entry = AuditEntry::new(
+            "0.2.0",
+            7,
+            Actor::System,
+            Event::DeviceStateSet,
+            Target::Authority,
+            Outcome::refused("suspended"),
+            &Call::default(),
+        );
+        let entry = entry
+            .changed(FieldName::State, "active", "revoked")
+            .with_all(Fields::default().with(FieldName::Generation, 2_u64))
+            .with(FieldName::Reason, "stolen");
+        let said: alloc::vec::Vec<_> = entry
+            .fields
+            .iter()
+            .map(|field| (field.name.as_str(), field.before.as_deref(), field.value.as_str()))
+            .collect();
+        let expected =
+            [("state", Some("active"), "revoked"), ("generation", None, "2"), ("reason", None, "stolen")];
+        assert_eq!(said, expected);
+        assert_eq!((entry.field(FieldName::Reason), entry.field(FieldName::Serial)), (Some("stolen"), None));
+    }
+
+    #[test]
+    fn an_outcome_is_read_as_it_was_written() {
+        for outcome in [Outcome::Done, Outcome::refused("quota-exhausted")] {
+            assert_eq!(Outcome::from_text(outcome.code()), outcome);
+        }
+    }
 }

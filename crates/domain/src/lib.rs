@@ -24,7 +24,9 @@ mod udi;
 
 pub use access::{Access, Method};
 pub use assurance::{Assurance, KeyKeeper};
-pub use audit::{Actor, AuditEntry, Event, Outcome};
+pub use audit::{
+    Actor, AuditEntry, Call, Code, Event, Field, FieldName, FieldValue, Fields, Origin, Outcome, Target, Word,
+};
 pub use device::{DeviceState, TransitionError};
 pub use grant::{Right, UserNameTemplate};
 pub use name::{

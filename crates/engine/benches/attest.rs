@@ -16,7 +16,7 @@ use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{Digest, P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::Role;
+use wardein_domain::{Call, Role};
 use wardein_engine::{
     Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Ports, Quote, SignedRequest, TpmActivation,
     TpmEvidence, found,
@@ -71,7 +71,7 @@ impl World {
         let ports = Ports::new(Arc::new(MemoryStore::new()), TestClock::at(1_790_000_000));
         let key = Secret::copied_from(&[7; 32]);
         let founded = found(&ports, key, "wardein.example".parse().unwrap()).await.unwrap();
-        let admin = Caller { principal: founded.admin.clone(), request_id: "bench".into() };
+        let admin = Caller { principal: founded.admin.clone(), call: Call::new("bench") };
         let engine = Engine::open(ports, MemoryCustody::of([7; 32]).root_keys()).await.unwrap();
         engine.create_tenant(&admin, tenant()).await.unwrap();
         let own = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
@@ -84,7 +84,7 @@ impl World {
             quota: 2 * devices as u64,
         };
         let (_, operator) = engine.issue_operator(&admin, order).await.unwrap();
-        let station = Caller { principal: operator.principal, request_id: "bench".into() };
+        let station = Caller { principal: operator.principal, call: Call::new("bench") };
         Self { engine, admin, station }
     }
 
@@ -167,7 +167,7 @@ impl World {
             .collect();
         let begun = Instant::now();
         for (request, body) in &requests {
-            self.engine.prove_by_signature("bench", request, body).await.unwrap();
+            self.engine.prove_by_signature(&Call::new("bench"), request, body).await.unwrap();
         }
         begun.elapsed()
     }

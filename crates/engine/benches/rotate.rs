@@ -12,7 +12,7 @@ use std::time::Instant;
 use wardein_crypto::Secret;
 use wardein_ddkg::device::Enrolling;
 use wardein_ddkg::{Attributes, DeviceName, Suite};
-use wardein_domain::Role;
+use wardein_domain::{Call, Role};
 use wardein_engine::{Caller, Engine, EnrollOrder, OperatorOrder, Ports, RotationScope, found};
 use wardein_port::{Change, Row, Store, Table};
 use wardein_testkit::{MemoryCustody, MemoryStore, TestClock, commit, get};
@@ -24,7 +24,7 @@ async fn main() {
     let (ports, custody) = (Ports::new(Arc::new(store.clone()), clock), MemoryCustody::of([7; 32]));
     let key = Secret::copied_from(&[7; 32]);
     let founded = found(&ports, key, "wardein.example".parse().unwrap()).await.unwrap();
-    let admin = Caller { principal: founded.admin.clone(), request_id: "bench".into() };
+    let admin = Caller { principal: founded.admin.clone(), call: Call::new("bench") };
     let engine = Engine::open(ports.clone(), custody.root_keys()).await.unwrap();
     engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
     enroll_one(&engine, &admin).await;
@@ -59,7 +59,7 @@ async fn enroll_one(engine: &Engine, admin: &Caller) {
         quota: 1,
     };
     let (_, operator) = engine.issue_operator(admin, order).await.unwrap();
-    let station = Caller { principal: operator.principal, request_id: "bench".into() };
+    let station = Caller { principal: operator.principal, call: Call::new("bench") };
     let name = DeviceName { tenant: "klinik".parse().unwrap(), device: "d".parse().unwrap() };
     let pinned = wardein_crypto::P256VerifyingKey(engine.trust_bundle().identity_key);
     let entropy = &mut wardein_crypto::SystemEntropy::default();

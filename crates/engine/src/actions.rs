@@ -11,7 +11,7 @@ use crate::project::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Action, Event};
+use wardein_domain::{Action, Event, Fields};
 use wardein_pki::Csr;
 use wardein_port::Change;
 
@@ -39,7 +39,7 @@ pub(crate) struct Performing<'a> {
 pub(crate) struct Done {
     pub(crate) event: Event,
     /// For the audit entry.
-    pub(crate) detail: String,
+    pub(crate) fields: Fields,
     /// The reply body.
     pub(crate) reply: Vec<u8>,
 }
@@ -75,7 +75,7 @@ impl Engine {
         ask: &Ask,
         performing: Performing<'_>,
     ) -> Result<Done, Stop> {
-        let nothing = |event| Done { event, detail: String::new(), reply: Vec::new() };
+        let nothing = |event| Done { event, fields: Fields::default(), reply: Vec::new() };
         match ask {
             Ask::Authenticate => Ok(nothing(Event::DeviceAuthenticated)),
             Ask::TrustBundle => {

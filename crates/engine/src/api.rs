@@ -3,7 +3,7 @@
 use wardein_ddkg::message::AckedReply;
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{
-    Assurance, AttributeName, DeviceId, DeviceState, ModelName, OperatorName, PcrStanding, Principal,
+    Assurance, AttributeName, Call, DeviceId, DeviceState, ModelName, OperatorName, PcrStanding, Principal,
     Profile, ProfileFields, ProfileName, Reason, RekeyGate, Role, Rotation, Schedule, Serial, TenantId,
     TrustDomain, Udi, Verdict, VerdictReason,
 };
@@ -13,8 +13,8 @@ use wardein_domain::{
 pub struct Caller {
     /// Who calls.
     pub principal: Principal,
-    /// The id of the request, for log and audit.
-    pub request_id: String,
+    /// The request, for log and audit.
+    pub call: Call,
 }
 
 /// A device's enrollment request with what the factory vouches for. The tenant is the station's.

@@ -3,30 +3,44 @@
 use crate::api::{Caller, Page};
 use crate::history;
 use crate::kernel::{Decision, Draw, Engine, Error, Kind};
-use crate::rows;
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use crate::rows_audit::{decode, encode};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, AuditEntry, DeviceId, Event, Method, Outcome, TenantId};
+use wardein_domain::{
+    Actor, AuditEntry, Call, DeviceId, Event, FieldName, Method, Outcome, Target, TenantId,
+};
 use wardein_port::{Change, Table};
 
 /// How many entries are looked at for one page, so that a search for a rare device ends.
 const SCANNED: usize = 10_000;
 
 impl Engine {
-    /// Records that a call of an authenticated caller was refused. A failure to record it is returned: the edge then answers
-    /// that it is unavailable, since no refusal may go unseen.
-    pub async fn record_refusal(&self, caller: &Caller, method: Method, error: &Error) -> Result<(), Error> {
-        let entry = self.entry(caller, Event::CallRefused, method.path(), Outcome::Refused(error.code));
-        let entry = if error.kind == Kind::Internal { entry } else { entry.with(&error.message) };
+    /// Records that a call of an authenticated caller was refused, and which device it named. A failure to record it is returned: the
+    /// edge then answers that it is unavailable, since no refusal may go unseen.
+    pub async fn record_refusal(
+        &self,
+        caller: &Caller,
+        method: Method,
+        device: Option<&DeviceName>,
+        error: &Error,
+    ) -> Result<(), Error> {
+        let mut entry =
+            self.entry(caller, Event::CallRefused, Target::Method(method), Outcome::refused(error.code));
+        if let Some(DeviceName { tenant, device }) = device {
+            // Who belongs to a tenant is in its tenant's log alone, whichever tenant it names.
+            if caller.principal.tenant.is_none() {
+                entry = entry.in_tenant(tenant);
+            }
+            entry = entry.with(FieldName::Device, device_text(tenant, device));
+        }
+        if error.kind != Kind::Internal {
+            entry = entry.with(FieldName::Message, &error.message);
+        }
         self.record(entry).await
     }
 
     /// Records something that alters no record, such as the start of the service.
-    pub async fn record_system(&self, event: Event, detail: &str) -> Result<(), Error> {
-        let now = self.clock.now_ms();
-        self.record(AuditEntry::new(now, &Actor::System, event, "authority", Outcome::Done, "").with(detail))
-            .await
+    pub async fn record_system(&self, event: Event) -> Result<(), Error> {
+        self.record(of_system(self.clock.now_ms(), event)).await
     }
 
     /// Entries that the caller may see, from number `from` on, and the number to go on from; 0 at the end. Reading is recorded
@@ -44,9 +58,9 @@ impl Engine {
         if device.is_some() && tenant.is_none() {
             return Err(Error::invalid("tenant: name the tenant of the device"));
         }
-        let target = tenant.as_ref().map_or_else(|| "audit".to_string(), |tenant| format!("audit/{tenant}"));
+        let target = tenant.clone().map_or(Target::Audit, Target::AuditOf);
         self.record(self.entry(caller, Event::AuditRead, target, Outcome::Done)).await?;
-        let wanted = device.and_then(|device| Some(format!("device/{}/{device}", tenant.as_ref()?)));
+        let wanted = tenant.as_ref().zip(device.as_ref());
         let (mut next, mut scanned) = (from.max(1), 0);
         let mut entries = Vec::new();
         while scanned < SCANNED {
@@ -60,8 +74,7 @@ impl Engine {
                 }
                 let entry = decode(&value)?;
                 let in_tenant = tenant.is_none() || entry.tenant == tenant;
-                let on_device =
-                    wanted.as_ref().is_none_or(|wanted| entry.target == *wanted || entry.actor == *wanted);
+                let on_device = wanted.is_none_or(|(tenant, device)| is_about(&entry, tenant, device));
                 if in_tenant && on_device {
                     entries.push((sequence, entry));
                 }
@@ -76,11 +89,11 @@ impl Engine {
         &self,
         caller: &Caller,
         event: Event,
-        target: impl std::fmt::Display,
+        target: Target,
         outcome: Outcome,
     ) -> AuditEntry {
-        let actor = Actor::Operator(caller.principal.clone());
-        AuditEntry::new(self.clock.now_ms(), &actor, event, target, outcome, &caller.request_id)
+        let actor = Actor::from(&caller.principal);
+        entry(self.clock.now_ms(), actor, event, target, outcome, &caller.call)
     }
 
     /// The tenant that the caller asks about, or its own. None stands for all, for those who see all.
@@ -109,6 +122,54 @@ impl Engine {
         })
         .await
     }
+}
+
+/// An entry by this software.
+pub(crate) fn entry(
+    now_ms: u64,
+    actor: Actor,
+    event: Event,
+    target: Target,
+    outcome: Outcome,
+    call: &Call,
+) -> AuditEntry {
+    AuditEntry::new(SOFTWARE, now_ms, actor, event, target, outcome, call)
+}
+
+/// An entry about what the authority did by itself.
+pub(crate) fn of_system(now_ms: u64, event: Event) -> AuditEntry {
+    entry(now_ms, Actor::System, event, Target::Authority, Outcome::Done, &Call::default())
+}
+
+/// Whether a device did it, it was done to the device, or it was refused when the device was named.
+fn is_about(entry: &AuditEntry, tenant: &TenantId, device: &DeviceId) -> bool {
+    entry.target.is_device(tenant, device)
+        || entry.actor.is_device(tenant, device)
+        || entry.field(FieldName::Device).is_some_and(|named| named == device_text(tenant, device))
+}
+
+/// A device as the field [`FieldName::Device`] has it.
+pub(crate) fn device_text(tenant: &TenantId, device: &DeviceId) -> String {
+    format!("{tenant}/{device}")
+}
+
+/// A list as fields have it.
+pub(crate) fn listed(items: &[impl ToString]) -> String {
+    match items {
+        [] => "none".to_owned(),
+        items => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// Bytes as fields have them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // A String takes whatever it is given.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// What puts a decision on record.
@@ -144,51 +205,62 @@ impl Recording for Change {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct AuditRow<'a> {
-    time_ms: u64,
-    tenant: Option<Cow<'a, str>>,
-    actor: Cow<'a, str>,
-    event: Cow<'a, str>,
-    target: Cow<'a, str>,
-    outcome: Cow<'a, str>,
-    detail: Cow<'a, str>,
-    request_id: Cow<'a, str>,
-}
-
-pub(crate) fn encode(entry: &AuditEntry) -> Result<Vec<u8>, Error> {
-    let row = AuditRow {
-        time_ms: entry.time_ms,
-        tenant: entry.tenant.as_ref().map(|tenant| tenant.as_str().into()),
-        actor: entry.actor.as_str().into(),
-        event: entry.event.as_str().into(),
-        target: entry.target.as_str().into(),
-        outcome: entry.outcome.as_str().into(),
-        detail: entry.detail.as_str().into(),
-        request_id: entry.request_id.as_str().into(),
-    };
-    let mut value = Vec::with_capacity(256);
-    value.push(1);
-    postcard::to_extend(&row, value)
-        .map_err(|error| Error::internal(format_args!("an entry does not encode: {error}")))
-}
-
 /// Unix milliseconds of a stored entry.
 pub(crate) fn time_of(value: &[u8]) -> Result<u64, Error> {
     Ok(decode(value)?.time_ms)
 }
 
-pub(crate) fn decode(value: &[u8]) -> Result<AuditEntry, Error> {
-    let row: AuditRow<'_> =
-        postcard::from_bytes(rows::body(Table::History, value, 1)?).map_err(Error::internal)?;
-    Ok(AuditEntry {
-        time_ms: row.time_ms,
-        tenant: row.tenant.map(|tenant| rows::word("tenant", &tenant)).transpose()?,
-        actor: row.actor.into_owned(),
-        event: row.event.into_owned(),
-        target: row.target.into_owned(),
-        outcome: row.outcome.into_owned(),
-        detail: row.detail.into_owned(),
-        request_id: row.request_id.into_owned(),
-    })
+/// The first step of a deed of several.
+pub(crate) const BEGUN: &str = "begun";
+
+/// A new version of the root key was found in custody, and on no record.
+pub(crate) const FOUND: &str = "found-in-custody";
+
+/// The version of a new root key is chosen; custody is asked next.
+pub(crate) const CHOSEN: &str = "chosen";
+
+/// Everything that was under older versions is sealed under the new one.
+pub(crate) const SEALED: &str = "sealed-again";
+
+/// Its last step.
+pub(crate) const COMPLETE: &str = "complete";
+
+/// The value of a setting that is not set.
+pub(crate) const INHERITED: &str = "inherited";
+
+const SOFTWARE: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Files whose faults name what is stored as Rust does. Of a fault no entry has the message.
+    const FAULTS: [&str; 2] = ["rows", "seal"];
+
+    #[test]
+    fn no_debug_text_reaches_an_entry() {
+        let mut seen = 0;
+        look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut seen);
+        assert!(seen > 40, "{seen} files");
+    }
+
+    fn look(folder: &Path, seen: &mut usize) {
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            if FAULTS.contains(&name) {
+                continue;
+            }
+            if path.is_dir() {
+                look(&path, seen);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let shipped = text.split("#[cfg(test)]").next().unwrap();
+            assert!(!shipped.contains(concat!(":", "?}")), "{}", path.display());
+            assert!(!shipped.contains(concat!(":#", "?}")), "{}", path.display());
+            *seen += 1;
+        }
+    }
 }

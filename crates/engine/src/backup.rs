@@ -6,10 +6,11 @@
 pub(crate) mod form;
 
 use crate::api::Caller;
+use crate::audit::{BEGUN, COMPLETE};
 use crate::kernel::{Draw, Engine, Error, Kind};
 use crate::upkeep::Busy;
 use form::{Head, Item, Sealer};
-use wardein_domain::{Event, Outcome};
+use wardein_domain::{Event, FieldName, Outcome, Target};
 use wardein_port::{MAX_KEY, MAX_VALUE, Snapshot, Table};
 
 /// A backup under way. Where it is dropped, it is given up.
@@ -68,8 +69,8 @@ impl Engine {
             let sealer = Sealer::new(&ring, ring.newest(), &head)?;
             (snapshot, sealer, head)
         };
-        let entry = self.entry(caller, Event::BackedUp, "authority", Outcome::Done);
-        self.record(entry.with("begun")).await?;
+        let entry = self.entry(caller, Event::BackedUp, Target::Authority, Outcome::Done);
+        self.record(entry.with(FieldName::Step, BEGUN)).await?;
         let (head, at) = (Some(head), At::Rows(0, None));
         Ok(Backup { snapshot, sealer, head, at, rows: 0, audit_entries: 0, most_held, _busy: busy })
     }
@@ -77,8 +78,11 @@ impl Engine {
     /// Takes on record that a backup is complete: before its last part leaves.
     pub async fn end_backup(&self, caller: &Caller, last: &BackupPart) -> Result<(), Error> {
         let BackupPart { rows, audit_entries, .. } = last;
-        let entry = self.entry(caller, Event::BackedUp, "authority", Outcome::Done);
-        let entry = entry.with(format_args!("complete: {rows} rows, {audit_entries} audit entries"));
+        let entry = self.entry(caller, Event::BackedUp, Target::Authority, Outcome::Done);
+        let entry = entry
+            .with(FieldName::Step, COMPLETE)
+            .with(FieldName::Rows, rows)
+            .with(FieldName::AuditEntries, audit_entries);
         self.record(entry).await
     }
 }

@@ -6,7 +6,7 @@ use crate::kernel::{Decision, Engine, Error, Kind, SCANNED, Stop, Tx};
 use crate::rows::{self, CertificateRow, Link, RevokedRow, RuleRow, RuleScope};
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceId, Event, Outcome, Reason, Serial, TenantId, UnixSeconds};
+use wardein_domain::{DeviceId, Event, FieldName, Outcome, Reason, Serial, Target, TenantId, UnixSeconds};
 use wardein_port::{Change, Table};
 
 /// What a rule revokes.
@@ -71,7 +71,8 @@ impl Engine {
                 change.insert(Table::Revocation, key, rows::encode(&row)?);
                 let target = crate::provisioning::target(&name);
                 let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
-                let entry = entry.in_tenant(&tenant).with(format_args!("serial {serial}: {reason}"));
+                let entry =
+                    entry.in_tenant(&tenant).with(FieldName::Serial, serial).with(FieldName::Reason, &reason);
                 change.record_on(tx.draw(), &name, &entry)?;
             }
             Ok(Decision::new(change, ()))
@@ -145,13 +146,15 @@ impl Engine {
             }
             let (target, tenant) = match &scope {
                 RuleScope::Device(name) => (crate::provisioning::target(name), Some(&name.tenant)),
-                RuleScope::Tenant(tenant) => (format!("tenant/{tenant}"), Some(tenant)),
-                RuleScope::Ca(_) => ("authority".to_owned(), None),
+                RuleScope::Tenant(tenant) => (Target::Tenant(tenant.clone()), Some(tenant)),
+                RuleScope::Ca(_) => (Target::Authority, None),
             };
             let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
             let entry = tenant.into_iter().fold(entry, wardein_domain::AuditEntry::in_tenant);
-            let (from, until) = (issued_from.get(), issued_until.get());
-            let entry = entry.with(format_args!("issued from {from} until {until}: {reason}"));
+            let entry = entry
+                .with(FieldName::IssuedFrom, issued_from.get())
+                .with(FieldName::IssuedUntil, issued_until.get())
+                .with(FieldName::Reason, &reason);
             match &scope {
                 RuleScope::Device(name) => change.record_on(tx.draw(), name, &entry)?,
                 RuleScope::Tenant(_) | RuleScope::Ca(_) => change.record(&entry)?,

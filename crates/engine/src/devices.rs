@@ -7,7 +7,7 @@ use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
 use crate::rows::{self, DeviceRow, KeysRow};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceState, Event, Outcome, Reason, RekeyGate, TenantId, UnixSeconds};
+use wardein_domain::{DeviceState, Event, FieldName, Outcome, Reason, RekeyGate, TenantId, UnixSeconds};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -75,7 +75,10 @@ impl Engine {
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, &name)?;
             let entry = self.entry(caller, Event::DeviceStateSet, target(&name), Outcome::Done);
-            let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {state}: {reason}"));
+            let entry = entry
+                .in_tenant(&name.tenant)
+                .changed(FieldName::State, from, state)
+                .with(FieldName::Reason, &reason);
             change.record_on(tx.draw(), &name, &entry)?;
             Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
         };

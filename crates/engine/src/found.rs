@@ -1,6 +1,6 @@
 //! Founding: everything that an authority starts with, in one change.
 
-use crate::audit::Recording;
+use crate::audit::{self, Recording};
 use crate::authority::{ServerIdentity, pem_of, place};
 use crate::kernel::{Decision, Draw, Engine, Error, Kind, Ports};
 use crate::migrate::name_format;
@@ -9,9 +9,7 @@ use crate::rows::{self, AUTHORITY, AuthorityRow, Link, OperatorRow};
 use crate::seal::Keyring;
 use tokio::sync::oneshot;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
-use wardein_domain::{
-    Actor, AuditEntry, Event, OperatorName, Outcome, Principal, Role, TrustDomain, UnixSeconds,
-};
+use wardein_domain::{Event, FieldName, OperatorName, Principal, Role, TrustDomain, UnixSeconds};
 use wardein_pki::{
     Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, OperatorIdentity, ROOT_LIFETIME, RootCa, ServerName,
     Validity,
@@ -69,9 +67,10 @@ pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomai
     let administrator = NewAdministrator::certify(&infrastructure, name, now, below, &mut draw, &mut change)?;
     let identity_key = signing_key(&keys.identity)?.verifying_key().0;
     let founded = Founded::new(ders, identity_key, administrator)?;
-    let detail = format_args!("trust domain {trust_domain}, first administrator {}", founded.admin.serial);
-    let entry = AuditEntry::new(now_ms, &Actor::System, Event::Founded, "authority", Outcome::Done, "");
-    change.record(&entry.with(detail))?;
+    let entry = audit::of_system(now_ms, Event::Founded)
+        .with(FieldName::TrustDomain, &trust_domain)
+        .with(FieldName::Administrator, founded.admin.serial);
+    change.record(&entry)?;
     commit(store, change).await.map_err(|error| match error {
         CommitError::Conflict { .. } => {
             Error::new(Kind::Exists, "founded-already", "another process founds an authority in this store")
@@ -118,10 +117,10 @@ impl Engine {
                     .map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
                 let mut change = Change::default();
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(b"server"));
-                let (now_ms, event) = (self.clock.now_ms(), Event::ServerCertified);
-                let entry = AuditEntry::new(now_ms, &Actor::System, event, "authority", Outcome::Done, "");
-                change
-                    .record(&entry.with(format_args!("serial {serial}, until {}", validity.not_after())))?;
+                let entry = audit::of_system(self.clock.now_ms(), Event::ServerCertified)
+                    .with(FieldName::Serial, serial)
+                    .with(FieldName::NotAfter, validity.not_after());
+                change.record(&entry)?;
                 Ok(Decision::new(change, issued.into_der()))
             })
             .await?;

@@ -6,7 +6,8 @@ use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::rows::{self, GrantRow};
 use wardein_domain::{
-    Event, OperatorName, Outcome, ProfileName, Reason, Right, Role, TenantId, UserNameTemplate,
+    Event, FieldName, Fields, OperatorName, Outcome, ProfileName, Reason, Right, Role, Target, TenantId,
+    UserNameTemplate,
 };
 use wardein_port::{Change, Table};
 
@@ -72,10 +73,23 @@ impl Engine {
             }
             let row = GrantRow { user_name: user_name.clone(), granted_at, granted_by: granted_by.clone() };
             let value = rows::encode(&row)?;
-            change.put(Table::Grant, key.clone(), present.map(|(version, _)| version), value);
+            let version = present.as_ref().map(|(version, _)| *version);
+            change.put(Table::Grant, key.clone(), version, value);
             let entry = self.entry(caller, Event::GrantAdded, target(&order), Outcome::Done);
-            let entry = entry.in_tenant(&order.tenant).with(detail(&order, user_name.as_ref()));
-            change.record(&entry)?;
+            let mut fields = facts(&order);
+            if order.right == Right::Token {
+                let word = |name: Option<&UserNameTemplate>| {
+                    name.map_or("none", UserNameTemplate::as_str).to_owned()
+                };
+                let name = word(user_name.as_ref());
+                fields = match &present {
+                    Some((_, before)) => {
+                        fields.changed(FieldName::UserName, word(before.user_name.as_ref()), name)
+                    }
+                    None => fields.with(FieldName::UserName, name),
+                };
+            }
+            change.record(&entry.in_tenant(&order.tenant).with_all(fields))?;
             Ok(Decision::new(change, parse(&row, order.clone())))
         })
         .await
@@ -107,14 +121,14 @@ impl Engine {
         self.transact_by(caller, |tx| {
             let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let Some((version, _)) = present else {
-                let message = format_args!("{} has no such grant: {}", order.platform, detail(&order, None));
+                let message = format_args!("{} has no such grant: {}", order.platform, words(&order));
                 return Err(Error::new(Kind::NotFound, "grant-unknown", message).into());
             };
             let mut change = Change::default();
             change.delete(Table::Grant, key.clone(), version);
             let entry = self.entry(caller, Event::GrantRemoved, target(&order), Outcome::Done);
-            let detail = format!("{}: {reason}", detail(&order, None));
-            change.record(&entry.in_tenant(&order.tenant).with(detail))?;
+            let fields = facts(&order).with(FieldName::Reason, &reason);
+            change.record(&entry.in_tenant(&order.tenant).with_all(fields))?;
             Ok(Decision::new(change, ()))
         })
         .await
@@ -174,13 +188,20 @@ fn parse_key(key: &[u8]) -> Result<GrantOrder, Error> {
     })
 }
 
-fn target(order: &GrantOrder) -> String {
-    format!("platform/{}/{}", order.tenant, order.platform)
+fn target(order: &GrantOrder) -> Target {
+    Target::Platform(order.tenant.clone(), order.platform.clone())
 }
 
-fn detail(order: &GrantOrder, user_name: Option<&UserNameTemplate>) -> String {
-    let devices =
-        order.profile.as_ref().map_or_else(|| "all devices".to_owned(), |it| format!("profile {it}"));
-    let user_name = user_name.map(|template| format!(", as {template}")).unwrap_or_default();
-    format!("{} of {devices}{user_name}", order.right)
+/// What is granted, for the audit entry.
+fn facts(order: &GrantOrder) -> Fields {
+    let profile = order.profile.as_ref().map_or("all", ProfileName::as_str);
+    Fields::default().with(FieldName::Right, order.right).with(FieldName::Profile, profile)
+}
+
+/// The same for the caller.
+fn words(order: &GrantOrder) -> String {
+    match &order.profile {
+        Some(profile) => format!("{} of profile {profile}", order.right),
+        None => format!("{} of all devices", order.right),
+    }
 }

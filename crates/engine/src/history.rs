@@ -4,12 +4,11 @@
 //! they change nothing, and whoever holds its keys could make its history grow without end.
 
 use crate::api::{Caller, Page, Paged};
-use crate::audit::decode;
 use crate::kernel::{Draw, Engine, Error};
-use crate::provisioning::target;
 use crate::rows;
+use crate::rows_audit::decode;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{AuditEntry, Event, Outcome};
+use wardein_domain::{AuditEntry, Event, Outcome, Target};
 use wardein_port::Table;
 
 impl Engine {
@@ -23,8 +22,8 @@ impl Engine {
         page.limit()?;
         self.require_tenant(caller, &name.tenant)?;
         self.look(|tx| self.device_row(tx, name)).await?;
-        let entry =
-            self.entry(caller, Event::AuditRead, format_args!("audit/{}", target(name)), Outcome::Done);
+        let target = Target::History(name.tenant.clone(), name.device.clone());
+        let entry = self.entry(caller, Event::AuditRead, target, Outcome::Done);
         self.record(entry.in_tenant(&name.tenant)).await?;
         let prefix = rows::certificate_prefix(&name.tenant, &name.device);
         self.page(Table::History, &prefix, &page, |_, value| decode(value).map(Some)).await

@@ -9,7 +9,8 @@ use crate::provisioning::target;
 use crate::rows::{self, DeviceRow, KeysRow, ProfileRow, RotationRow, TenantRow};
 use wardein_ddkg::{DeviceName, Policy};
 use wardein_domain::{
-    DeviceId, Event, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate, Rotation, TenantId,
+    DeviceId, Event, FieldName, Fields, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate, Rotation,
+    Target, TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -25,10 +26,9 @@ impl Engine {
         reason: Reason,
     ) -> Result<u64, Error> {
         self.require_tenant(caller, &tenant)?;
-        let word = if is_required { "required" } else { "asked" };
-        let entry = |target: String| {
+        let entry = |target: Target, changed: Fields| {
             let entry = self.entry(caller, Event::KeysRotated, target, Outcome::Done);
-            entry.in_tenant(&tenant).with(format_args!("{word}: {reason}"))
+            entry.in_tenant(&tenant).with_all(changed).with(FieldName::Reason, &reason)
         };
         match &scope {
             RotationScope::Tenant => {
@@ -36,10 +36,10 @@ impl Engine {
                 self.transact_by(caller, |tx| {
                     let (version, mut row): (u64, TenantRow) =
                         tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(&tenant))?;
-                    let now = self.ask(&mut row.rotation, is_required);
+                    let (now, changed) = self.ask(&mut row.rotation, is_required);
                     let mut change = Change::default();
                     change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
-                    change.record(&entry(format!("tenant/{tenant}")))?;
+                    change.record(&entry(Target::Tenant(tenant.clone()), changed))?;
                     Ok(Decision::new(change, now))
                 })
                 .await
@@ -49,10 +49,10 @@ impl Engine {
                 self.transact_by(caller, |tx| {
                     let (version, mut row): (u64, ProfileRow) =
                         tx.row(Table::Profile, &key)?.ok_or_else(|| Error::no_profile(&tenant, name))?;
-                    let now = self.ask(&mut row.rotation, is_required);
+                    let (now, changed) = self.ask(&mut row.rotation, is_required);
                     let mut change = Change::default();
                     change.update(Table::Profile, key.clone(), version, rows::encode(&row)?);
-                    change.record(&entry(format!("profile/{tenant}/{name}")))?;
+                    change.record(&entry(Target::Profile(tenant.clone(), name.clone()), changed))?;
                     Ok(Decision::new(change, now))
                 })
                 .await
@@ -61,11 +61,11 @@ impl Engine {
                 let name = device_name(&tenant, device);
                 let decide = |tx: &mut Tx<'_>| {
                     let (version, mut row) = self.device_row(tx, &name)?;
-                    let now = self.ask(&mut row.rotation, is_required);
+                    let (now, changed) = self.ask(&mut row.rotation, is_required);
                     let mut change = Change::default();
                     change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
                     self.touch_keys(tx, &mut change, &name)?;
-                    change.record_on(tx.draw(), &name, &entry(target(&name)))?;
+                    change.record_on(tx.draw(), &name, &entry(target(&name), changed))?;
                     Ok(Decision::new(change, now))
                 };
                 self.transact_on_by(caller, &name, |_| Ok(()), decide).await
@@ -140,11 +140,21 @@ impl Engine {
         if record.can_rekey() { gate } else { gate.min(RekeyGate::Due) }
     }
 
-    /// The time of it.
-    fn ask(&self, row: &mut RotationRow, is_required: bool) -> u64 {
-        let now = self.now();
-        *row = Rotation::from(*row).ask(now, is_required).into();
-        now
+    /// The time of it, and what it changed.
+    fn ask(&self, row: &mut RotationRow, is_required: bool) -> (u64, Fields) {
+        let (now, before) = (self.now(), Rotation::from(*row));
+        let rotation = before.ask(now, is_required);
+        *row = rotation.into();
+        (now, rotated(before, rotation))
+    }
+}
+
+/// What a rotation changed, for the audit entry.
+pub(crate) fn rotated(before: Rotation, now: Rotation) -> Fields {
+    let fields = Fields::default().changed(FieldName::RotationAsked, before.asked_at, now.asked_at);
+    match before.required_at == now.required_at {
+        true => fields,
+        false => fields.changed(FieldName::RotationRequired, before.required_at, now.required_at),
     }
 }
 

@@ -32,6 +32,7 @@ mod restore;
 mod restored;
 mod root_key;
 mod rows;
+mod rows_audit;
 mod seal;
 mod shred;
 mod signing;

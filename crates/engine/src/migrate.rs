@@ -4,14 +4,14 @@
 //! short goes on where it was, and one that has ended finds nothing to do. The last commit names the format, with an audit entry. The
 //! audit log and the history of devices are never rewritten: entries are read in the format that they were written in.
 
-use crate::audit::Recording;
+use crate::audit::{self, Recording};
 use crate::found::commit;
 use crate::kernel::{Draw, Error, Kind, Ports};
 use crate::rows::{self, AUTHORITY, FORMAT, FORMAT_KEY, FormatRow, v1};
 use crate::seal::Keyring;
 use crate::tenant_keys::open_tenant_keys;
 use std::collections::HashMap;
-use wardein_domain::{Actor, AuditEntry, Event, Outcome};
+use wardein_domain::{Event, FieldName};
 use wardein_port::{Change, RootKey, Row, RowKey, Table};
 
 /// How far a migration is.
@@ -200,9 +200,10 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
     async fn end(mut self) -> Result<(), Error> {
         name_format(&mut self.change)?;
         let now_ms = self.ports.clock.now_ms();
-        let entry = AuditEntry::new(now_ms, &Actor::System, Event::Migrated, "authority", Outcome::Done, "");
-        let words = format_args!("rows of format 1 to format {FORMAT}: {} rewritten", self.rows);
-        self.change.record(&entry.with(words))?;
+        let entry = audit::of_system(now_ms, Event::Migrated)
+            .changed(FieldName::Format, FORMAT - 1, FORMAT)
+            .with(FieldName::Rows, self.rows);
+        self.change.record(&entry)?;
         self.flush().await
     }
 }

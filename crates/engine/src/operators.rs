@@ -1,11 +1,14 @@
 //! Operators: certified for a stated time, authenticated at every call, revoked at once.
 
 use crate::api::{Caller, Operator, OperatorOrder, Page, Paged};
-use crate::audit::Recording;
+use crate::audit::{Recording, hex};
 use crate::kernel::{Decision, Draw, Engine, Error, Kind, Stop, Tx};
 use crate::project::KnownOperator;
 use crate::rows::{self, Link, OperatorRow};
-use wardein_domain::{Event, Outcome, Principal, Reason, Role, Serial, TenantId, UnixSeconds};
+use wardein_crypto::Digest;
+use wardein_domain::{
+    Actor, Event, FieldName, Outcome, Principal, Reason, Role, Serial, Target, TenantId, UnixSeconds,
+};
 use wardein_pki::{Csr, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, Table, Write};
 
@@ -70,8 +73,13 @@ impl Engine {
                 change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&name_key));
                 change.writes.push(self.claim_name(tx, &name_key, serial)?);
-                let target = format_args!("operator/{serial}");
-                let entry = self.entry(caller, Event::OperatorIssued, target, Outcome::Done).with(&principal);
+                let entry =
+                    self.entry(caller, Event::OperatorIssued, Target::Operator(serial), Outcome::Done);
+                let entry = entry
+                    .with(FieldName::Operator, Actor::from(&principal))
+                    .with(FieldName::NotAfter, validity.not_after())
+                    .with(FieldName::Quota, quota)
+                    .with(FieldName::Certificate, hex(&Digest::of(issued.der()).0));
                 change.record(&AuditTenant(&principal).set(entry))?;
                 let pem = self.authority.operator_chain(issued.der())?;
                 Ok(Decision::new(change, (pem, principal)))
@@ -124,8 +132,10 @@ impl Engine {
             if row.revoked.is_none() {
                 row.revoked = Some((revoked_at, reason.clone()));
                 change.update(Table::Operator, key, version, rows::encode(&row)?);
-                let target = format_args!("operator/{serial}");
-                let entry = self.entry(caller, Event::OperatorRevoked, target, Outcome::Done).with(&reason);
+                let entry =
+                    self.entry(caller, Event::OperatorRevoked, Target::Operator(serial), Outcome::Done);
+                let entry =
+                    entry.with(FieldName::Operator, Actor::from(&principal)).with(FieldName::Reason, &reason);
                 change.record(&AuditTenant(&principal).set(entry))?;
             }
             Ok(Decision::new(change, ()))

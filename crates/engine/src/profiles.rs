@@ -1,11 +1,13 @@
 //! Profiles: what holds for groups of devices.
 
 use crate::api::{Caller, ListedProfile, Page};
-use crate::audit::Recording;
+use crate::audit::{INHERITED, Recording, listed};
 use crate::kernel::{Decision, Engine, Error, Kind};
 use crate::project::Rules;
 use crate::rows::{self, ProfileRow};
-use wardein_domain::{Event, Outcome, Profile, ProfileFields, ProfileName, TenantId};
+use wardein_domain::{
+    Event, FieldName, Fields, Outcome, Profile, ProfileFields, ProfileName, Target, TenantId,
+};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -32,13 +34,14 @@ impl Engine {
                 Some(before) if merge => fields.clone().or(before.fields()),
                 _ => fields.clone(),
             };
+            let changed = changed(&before.as_ref().map(ProfileRow::fields), &set);
             let rotation = before.map(|before| before.rotation).unwrap_or_default();
             let row = ProfileRow::new(&set, rotation);
             let mut change = Change::default();
             change.put(Table::Profile, key.clone(), version, rows::encode(&row)?);
-            let target = format_args!("profile/{tenant}/{name}");
+            let target = Target::Profile(tenant.clone(), name.clone());
             let entry = self.entry(caller, Event::ProfilePut, target, Outcome::Done);
-            change.record(&entry.in_tenant(&tenant).with(format_args!("{set:?}")))?;
+            change.record(&entry.in_tenant(&tenant).with_all(changed))?;
             Ok(Decision::new(change, ()))
         })
         .await
@@ -80,4 +83,48 @@ impl Error {
         let message = format_args!("profile: tenant {tenant} has no profile {name}");
         Self::new(Kind::NotFound, "profile-unknown", message)
     }
+}
+
+/// For the audit entry: each setting that is other than it was, or that a new profile has.
+fn changed(before: &Option<ProfileFields>, set: &ProfileFields) -> Fields {
+    let unset = ProfileFields::default();
+    let was = words(before.as_ref().unwrap_or(&unset));
+    let differ = was.into_iter().zip(words(set)).filter(|((_, before), (_, value))| before != value);
+    differ.fold(Fields::default(), |fields, ((name, was), (_, value))| {
+        let word = |value: Option<String>| value.unwrap_or_else(|| INHERITED.to_owned());
+        match before {
+            Some(_) => fields.changed(name, word(was), word(value)),
+            None => fields.with(name, word(value)),
+        }
+    })
+}
+
+/// What is set, as fields have it.
+fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 11] {
+    let ProfileFields {
+        certificate_validity,
+        period,
+        max_uses,
+        suites,
+        verdict_lifetime,
+        rekey_after,
+        quarantine_on_clone,
+        token_retention,
+        data_retention,
+        file_retention,
+        archive,
+    } = fields;
+    [
+        (FieldName::CertificateValidity, certificate_validity.map(|seconds| seconds.to_string())),
+        (FieldName::Period, period.map(|seconds| seconds.to_string())),
+        (FieldName::MaxUses, max_uses.map(|uses| uses.to_string())),
+        (FieldName::Suites, suites.as_deref().map(listed)),
+        (FieldName::VerdictLifetime, verdict_lifetime.map(|seconds| seconds.to_string())),
+        (FieldName::RekeyAfter, rekey_after.map(|seconds| seconds.to_string())),
+        (FieldName::QuarantineOnClone, quarantine_on_clone.map(|is_on| is_on.to_string())),
+        (FieldName::TokenRetention, token_retention.map(|epochs| epochs.to_string())),
+        (FieldName::DataRetention, data_retention.map(|epochs| epochs.to_string())),
+        (FieldName::FileRetention, file_retention.map(|epochs| epochs.to_string())),
+        (FieldName::Archive, archive.as_deref().map(listed)),
+    ]
 }

@@ -2,22 +2,24 @@
 
 use crate::actions::{Ask, Performing};
 use crate::api::Proved;
-use crate::audit::Recording;
+use crate::audit::{self, Recording, device_text, hex};
 use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Kind, Stop, Tx};
 use crate::keys::rekey_required;
 use crate::project::{KnownDevice, Rules};
 use crate::provisioning::target;
 use crate::rows::{self, KeysRow};
 use std::sync::Arc;
-use wardein_ddkg::authority::{Accepted, Refusal};
+use wardein_ddkg::authority::{Accepted, CloneEvidence, Refusal};
 use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
-use wardein_domain::{Actor, AuditEntry, DeviceState, Event, Method, Outcome, RekeyGate, UnixSeconds};
+use wardein_domain::{
+    Actor, Call, DeviceState, Event, FieldName, Fields, Method, Outcome, RekeyGate, Target, UnixSeconds,
+};
 use wardein_port::{Change, Table};
 
 /// A request with all that is known of it before its keys are looked at.
 struct Proof<'a> {
-    request_id: &'a str,
+    call: &'a Call,
     request: &'a ProofRequest,
     body: &'a [u8],
     ask: &'a Ask,
@@ -42,15 +44,10 @@ impl Engine {
     }
 
     /// Verifies a proved request, does what it asks, and answers when all of it is durable.
-    pub async fn prove(
-        &self,
-        request_id: &str,
-        request: ProofRequest,
-        body: Vec<u8>,
-    ) -> Result<Proved, Error> {
+    pub async fn prove(&self, call: &Call, request: ProofRequest, body: Vec<u8>) -> Result<Proved, Error> {
         let ask = Ask::parse(&request.action, &body)?;
         let judge = |tx: &mut Tx<'_>| {
-            let proof = self.proof(request_id, &request, &body, &ask)?;
+            let proof = self.proof(call, &request, &body, &ask)?;
             let mut held = self.load_keys(tx, &request.device)?.ok_or(Refusal::MacWrong)?;
             match self.verify(&proof, &mut held.keys) {
                 // An alarm is raised where it is decided.
@@ -59,7 +56,7 @@ impl Engine {
             }
         };
         let decide = |tx: &mut Tx<'_>| {
-            let proof = self.proof(request_id, &request, &body, &ask)?;
+            let proof = self.proof(call, &request, &body, &ask)?;
             self.decide_proof(tx, &proof)
         };
         self.transact_on(&request.device, judge, decide).await
@@ -68,7 +65,7 @@ impl Engine {
     /// A request whose challenge is good and whose device is on record.
     fn proof<'a>(
         &self,
-        request_id: &'a str,
+        call: &'a Call,
         request: &'a ProofRequest,
         body: &'a [u8],
         ask: &'a Ask,
@@ -82,7 +79,7 @@ impl Engine {
         // A device that is not there looks like one whose mac is wrong.
         let known = known.ok_or(Refusal::MacWrong)?;
         let rules = self.memory.rules(&name.tenant, &known.profile).unwrap_or_default();
-        Ok(Proof { request_id, request, body, ask, checked, known, rules, now_ms })
+        Ok(Proof { call, request, body, ask, checked, known, rules, now_ms })
     }
 
     /// The keys are as they were where it is refused.
@@ -114,15 +111,14 @@ impl Engine {
 
     /// By keys that are as they are stored.
     fn judge(&self, tx: &mut Tx<'_>, proof: &Proof<'_>, mut held: Held) -> Result<Decision<Proved>, Stop> {
-        let Proof { request, request_id, now_ms, .. } = proof;
+        let Proof { request, call, now_ms, .. } = proof;
         match self.verify(proof, &mut held.keys) {
             Ok(accepted) => self.accept(tx, proof, accepted, held),
             Err(refusal) => {
                 let error = match &refusal {
                     Refusal::CloneSuspected(evidence) => {
-                        let (sign, evidence) = (evidence.sign.code(), format!("{evidence:?}"));
-                        let change =
-                            self.clone_alarm(tx, request_id, &request.device, *now_ms, sign, evidence)?;
+                        let (sign, evidence) = (evidence.sign.code(), facts(evidence));
+                        let change = self.clone_alarm(tx, call, &request.device, *now_ms, sign, evidence)?;
                         return Ok(Decision::refused(change, refusal.into()));
                     }
                     _ => self.refusal(refusal, &held.keys, request.generation),
@@ -141,7 +137,7 @@ impl Engine {
         accepted: Accepted,
         Held { cold, version, mut keys }: Held,
     ) -> Result<Decision<Proved>, Stop> {
-        let Proof { request_id, request, ask, known, rules, now_ms, .. } = proof;
+        let Proof { call, request, ask, known, rules, now_ms, .. } = proof;
         let (name, now) = (&request.device, now_ms / 1000);
         if known.state != DeviceState::Active {
             let next = match known.state {
@@ -181,11 +177,11 @@ impl Engine {
         keys.last_seen = UnixSeconds::new(now);
         let cold = self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?;
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
-        let entry = AuditEntry::new(*now_ms, &actor, done.event, target(name), Outcome::Done, request_id);
+        let entry = audit::entry(*now_ms, actor, done.event, target(name), Outcome::Done, call);
         if done.event.is_sign_of_life() {
             change.record(&entry)?;
         } else {
-            change.record_on(tx.draw(), name, &entry.with(done.detail))?;
+            change.record_on(tx.draw(), name, &entry.with_all(done.fields))?;
         }
         let rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
         let proved = Proved { reply: accepted.reply(now, done.reply), rekey_due };
@@ -195,17 +191,33 @@ impl Engine {
     /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.
     fn decide_refusal(&self, proof: &Proof<'_>, error: Error) -> Result<Decision<Proved>, Error> {
         let DeviceName { tenant, device } = &proof.request.device;
-        let actor = Actor::Device(tenant.clone(), device.clone());
-        let (method, outcome) = (Method::Prove.path(), Outcome::Refused(error.code));
+        let (actor, named) = (Actor::Device(tenant.clone(), device.clone()), device_text(tenant, device));
+        let (method, outcome) = (Target::Method(Method::Prove), Outcome::refused(error.code));
         let mut change = Change::default();
-        let entry =
-            AuditEntry::new(proof.now_ms, &actor, Event::CallRefused, method, outcome, proof.request_id);
+        let entry = audit::entry(proof.now_ms, actor, Event::CallRefused, method, outcome, proof.call);
         // In the log alone: a caller that asks again and again must not make the device's history grow without end.
-        change.record(&entry.with(&error.message))?;
+        change.record(&entry.with(FieldName::Device, named).with(FieldName::Message, &error.message))?;
         Ok(Decision::refused(change, error))
     }
 
     fn recipe(&self, name: &DeviceName) -> Arc<Recipe> {
         self.memory.device(name).map(|known| known.recipe).unwrap_or_default()
     }
+}
+
+/// What a clone alarm rests on.
+fn facts(evidence: &CloneEvidence) -> Fields {
+    let CloneEvidence { generation, epoch, number, highest, issued_ms, latest_ms, transcript, .. } = evidence;
+    let fields = Fields::default()
+        .with(FieldName::Generation, generation)
+        .with(FieldName::Epoch, epoch)
+        .with(FieldName::Number, number);
+    let fields = match highest {
+        Some(highest) => fields.with(FieldName::HighestNumber, highest),
+        None => fields,
+    };
+    fields
+        .with(FieldName::ChallengeMs, issued_ms)
+        .with(FieldName::LatestChallengeMs, latest_ms)
+        .with(FieldName::Transcript, hex(&transcript.0))
 }

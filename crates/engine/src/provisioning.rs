@@ -1,7 +1,7 @@
 //! Enrollment: a station vouches for a device, and the device confirms.
 
 use crate::api::{Caller, EnrollOrder};
-use crate::audit::Recording;
+use crate::audit::{self, Recording};
 use crate::kernel::{Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
 use crate::rows::KeysRow;
 use crate::rows::{self, DeviceRow};
@@ -10,7 +10,8 @@ use wardein_ddkg::authority::{EnrollTerms, Record, Standing};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{DeviceName, DeviceShare, Purposes, Suite};
 use wardein_domain::{
-    Actor, AuditEntry, DeviceId, DeviceState, Event, Outcome, Profile, Reason, Role, TenantId, UnixSeconds,
+    Actor, Call, DeviceId, DeviceState, Event, FieldName, Outcome, Profile, Reason, Role, Target, TenantId,
+    UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -30,14 +31,13 @@ impl Engine {
     pub async fn confirm(&self, caller: &Caller, device: DeviceId, tag: [u8; 32]) -> Result<(), Error> {
         let tenant = self.stations_tenant(caller)?.clone();
         let confirmation = Confirmation { device: DeviceName { tenant, device }, tag: Tag(tag) };
-        self.take_confirmation(Actor::Operator(caller.principal.clone()), &caller.request_id, &confirmation)
-            .await
+        self.take_confirmation(Actor::from(&caller.principal), &caller.call, &confirmation).await
     }
 
     /// Takes in a confirmation from the device itself, whose first one was lost.
-    pub async fn confirm_by_device(&self, request_id: &str, confirmation: Confirmation) -> Result<(), Error> {
+    pub async fn confirm_by_device(&self, call: &Call, confirmation: Confirmation) -> Result<(), Error> {
         let DeviceName { tenant, device } = confirmation.device.clone();
-        self.take_confirmation(Actor::Device(tenant, device), request_id, &confirmation).await
+        self.take_confirmation(Actor::Device(tenant, device), call, &confirmation).await
     }
 
     pub(crate) fn stations_tenant<'a>(&self, caller: &'a Caller) -> Result<&'a TenantId, Error> {
@@ -115,7 +115,10 @@ impl Engine {
         change.put(Table::DeviceHot, key, hot_version, fresh.encode_hot());
         fresh.mark_stored();
         let entry = self.entry(caller, Event::DeviceEnrolled, target(&request.device), Outcome::Done);
-        let entry = entry.with(format_args!("generation {}", terms.generation));
+        let entry = entry
+            .with(FieldName::Generation, terms.generation)
+            .with(FieldName::Suite, request.share.suite().number())
+            .with(FieldName::Profile, &order.profile);
         change.record_on(tx.draw(), &request.device, &entry)?;
         let kept = Kept { keys: Box::new(fresh), cold: None };
         Ok(Decision { keys: Some(kept), ..Decision::new(change, enrolled.reply) })
@@ -124,7 +127,7 @@ impl Engine {
     async fn take_confirmation(
         &self,
         actor: Actor,
-        request_id: &str,
+        call: &Call,
         confirmation: &Confirmation,
     ) -> Result<(), Error> {
         let name = &confirmation.device;
@@ -133,15 +136,14 @@ impl Engine {
             held.keys.record.confirm(confirmation)?;
             Ok(())
         };
-        self.transact_on(name, judge, |tx| self.decide_confirmation(tx, &actor, request_id, confirmation))
-            .await
+        self.transact_on(name, judge, |tx| self.decide_confirmation(tx, &actor, call, confirmation)).await
     }
 
     fn decide_confirmation(
         &self,
         tx: &mut Tx<'_>,
         actor: &Actor,
-        request_id: &str,
+        call: &Call,
         confirmation: &Confirmation,
     ) -> Result<Decision<()>, Stop> {
         let name = &confirmation.device;
@@ -156,15 +158,21 @@ impl Engine {
             tx.put_back(Held { cold, version: keys_version, keys });
             return Ok(Decision::unchanged(()));
         }
+        let mut entry = audit::entry(
+            self.clock.now_ms(),
+            actor.clone(),
+            Event::DeviceConfirmed,
+            target(name),
+            Outcome::Done,
+            call,
+        );
         // A device that was revoked while it was pending stays so.
         if row.state == DeviceState::Pending {
             row.state = DeviceState::Active;
+            entry = entry.changed(FieldName::State, DeviceState::Pending, DeviceState::Active);
         }
         change.update(Table::Device, key, version, rows::encode(&row)?);
         let cold = self.put_keys(tx, &mut change, name, (cold, keys_version), &mut keys)?;
-        let now = self.clock.now_ms();
-        let entry =
-            AuditEntry::new(now, actor, Event::DeviceConfirmed, target(name), Outcome::Done, request_id);
         change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
         Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, ()) })
     }
@@ -201,6 +209,6 @@ pub(crate) fn check_device_id(device: &DeviceId) -> Result<(), Error> {
 }
 
 /// The target of an entry about a device.
-pub(crate) fn target(name: &DeviceName) -> String {
-    format!("device/{}/{}", name.tenant, name.device)
+pub(crate) fn target(name: &DeviceName) -> Target {
+    Target::Device(name.tenant.clone(), name.device.clone())
 }

@@ -3,10 +3,11 @@
 use crate::api::{Caller, Device};
 use crate::audit::Recording;
 use crate::kernel::{Decision, Engine, Error, Kind, Tx};
+use crate::keys::rotated;
 use crate::provisioning::target;
 use crate::rows::{self, RotationRow, RuleRow, RuleScope};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceState, Event, Outcome, Reason, Rotation};
+use wardein_domain::{DeviceState, Event, FieldName, Outcome, Reason, Rotation};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -39,7 +40,9 @@ impl Engine {
             }
             row.state = to;
             row.state_reason = Some(reason.clone());
-            row.rotation = RotationRow::from(Rotation::from(row.rotation).ask(self.now(), true));
+            let before = Rotation::from(row.rotation);
+            let rotation = before.ask(self.now(), true);
+            row.rotation = RotationRow::from(rotation);
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, &name)?;
@@ -47,7 +50,11 @@ impl Engine {
             let rule = RuleRow::readmitted(self.time());
             self.put_rule(tx, &mut change, &RuleScope::Device(name.clone()), rule)?;
             let entry = self.entry(caller, Event::DeviceReadmitted, target(&name), Outcome::Done);
-            let entry = entry.in_tenant(&name.tenant).with(format_args!("{from} to {to}: {reason}"));
+            let entry = entry
+                .in_tenant(&name.tenant)
+                .changed(FieldName::State, from, to)
+                .with_all(rotated(before, rotation))
+                .with(FieldName::Reason, &reason);
             change.record_on(tx.draw(), &name, &entry)?;
             Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
         };

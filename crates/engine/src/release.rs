@@ -10,7 +10,9 @@ use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_ddkg::{DeviceName, KeyName, Policy};
-use wardein_domain::{DeviceState, Event, Outcome, Purpose, Reason, Right, UnixSeconds};
+use wardein_domain::{
+    Actor, DeviceState, Event, FieldName, Fields, Outcome, Purpose, Reason, Right, UnixSeconds,
+};
 use wardein_port::{Change, Table};
 
 /// What a key is released for.
@@ -20,6 +22,16 @@ pub enum Sealed {
     Payload(KeyName),
     /// A file that has this stanza.
     File(FileStanza),
+}
+
+impl Sealed {
+    /// Whose key it is.
+    pub fn owner(&self) -> &DeviceName {
+        match self {
+            Self::Payload(name) => &name.owner,
+            Self::File(stanza) => &stanza.name().owner,
+        }
+    }
 }
 
 /// A key to be released.
@@ -152,25 +164,29 @@ impl Engine {
             taken.map_err(|refusal| of_platform(self.refusal(refusal, &keys, key_name.generation)))?;
         let mut change = Change::default();
         change.check(Table::Device, rows::device_key(owner), known.version);
-        let again = match (standing, present) {
+        let delivery = match (standing, present) {
             (Standing::OtherMessage, _) => return self.decide_key_twice(tx, caller, &spend, now_ms),
             (Standing::First, _) => {
                 spent::spend(&mut change, &spend, &spending.row(UnixSeconds::new(now)))?;
                 keys.record.sweep(now, &policy);
                 kept = Some(self.put_keys(tx, &mut change, owner, (cold, version), &mut keys)?);
-                ""
+                "first"
             }
-            (Standing::Repeated, _) => "again, ",
+            (Standing::Repeated, _) => "again",
             (Standing::Spent, Some((version, row)))
                 if spending.message.is_none() && row.message.is_some() =>
             {
                 spent::forget_message(&mut change, &spend, version, row)?;
-                "from the archive, "
+                "archive"
             }
-            (Standing::Spent, _) => "from the archive, ",
+            (Standing::Spent, _) => "archive",
         };
         let entry = self.entry(caller, *event, target(owner), Outcome::Done);
-        change.record_on(tx.draw(), owner, &entry.with(format_args!("{again}{spend}: {reason}")))?;
+        let entry = entry
+            .with(FieldName::Key, spend.to_string())
+            .with(FieldName::Delivery, delivery)
+            .with(FieldName::Reason, reason);
+        change.record_on(tx.draw(), owner, &entry)?;
         let unsealed = Unsealed { secret, key_name: spend, state: known.state };
         Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, unsealed) })
     }
@@ -183,10 +199,10 @@ impl Engine {
         key_name: &KeyName,
         now_ms: u64,
     ) -> Result<Decision<T>, Stop> {
-        let evidence =
-            format_args!("{key_name} was used for two messages; the second came by {}", caller.principal);
-        let change =
-            self.clone_alarm(tx, &caller.request_id, &key_name.owner, now_ms, "key-twice", evidence)?;
+        let evidence = Fields::default()
+            .with(FieldName::Key, key_name.to_string())
+            .with(FieldName::Operator, Actor::from(&caller.principal));
+        let change = self.clone_alarm(tx, &caller.call, &key_name.owner, now_ms, "key-twice", evidence)?;
         let message = "two holders of the device's state speak: one key was used for two messages";
         Ok(Decision::refused(change, Error::new(Kind::Denied, "clone-suspected", message)))
     }

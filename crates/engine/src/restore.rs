@@ -11,7 +11,7 @@ use crate::rows::{self, AUTHORITY, AuthorityRow};
 use crate::seal::Keyring;
 use std::io::Read;
 use wardein_crypto::Secret;
-use wardein_domain::{Actor, AuditEntry, Event, Outcome, UnixSeconds};
+use wardein_domain::{Event, FieldName, UnixSeconds};
 use wardein_port::{Change, RootKey, Table};
 
 /// A backup whose front was read.
@@ -144,11 +144,12 @@ impl Applied {
         let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
         let founded = Founded::new(ders, authority.bundle.identity_key, administrator)?;
         change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&row)?);
-        let entry = AuditEntry::new(now_ms, &Actor::System, Event::Restored, "authority", Outcome::Done, "");
-        change.record(&entry.with(format_args!(
-            "from a backup of Unix ms {taken_ms}: {count} rows, {audit_entries} audit entries; new administrator {}",
-            founded.admin.serial
-        )))?;
+        let entry = audit::of_system(now_ms, Event::Restored)
+            .with(FieldName::TakenMs, taken_ms)
+            .with(FieldName::Rows, count)
+            .with(FieldName::AuditEntries, audit_entries)
+            .with(FieldName::Administrator, founded.admin.serial);
+        change.record(&entry)?;
         commit(&*ports.store, change).await?;
         // A backup of the release before brings its rows as they were.
         migrate_under(ports, root, |_| {}).await?;

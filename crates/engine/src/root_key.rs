@@ -6,12 +6,12 @@
 //! sealed value.
 
 use crate::api::Caller;
-use crate::audit::Recording;
+use crate::audit::{BEGUN, CHOSEN, COMPLETE, FOUND, Recording, SEALED, listed};
 use crate::deeds::{self, DeedWatch, ROOT_KEY, Underway};
 use crate::kernel::{Decision, Draw, Engine, Error, Kind};
 use crate::rows::{self, AUTHORITY, AuthorityRow, DeedRow, Step, TenantRow, What};
 use crate::tenant_keys;
-use wardein_domain::{Actor, Event, UnixMillis};
+use wardein_domain::{Actor, AuditEntry, Event, FieldName, Target, UnixMillis};
 use wardein_port::{Change, Custody, CustodyError, RootKey, Table};
 
 /// How many rows are looked at at a time.
@@ -35,7 +35,7 @@ impl Engine {
 
     async fn begin_root_key(&self, caller: &Caller) -> Result<DeedWatch, Error> {
         self.custody()?;
-        let actor = Actor::Operator(caller.principal.clone());
+        let actor = Actor::from(&caller.principal);
         let watch = self
             .transact_by(caller, |tx| {
                 if let Some((_, begun)) = tx.row::<DeedRow>(Table::Deed, ROOT_KEY)? {
@@ -46,12 +46,12 @@ impl Engine {
                     deeds::number(tx.draw())?,
                     What::RootKey,
                     &actor,
-                    &caller.request_id,
+                    &caller.call.request_id,
                     UnixMillis::new(now_ms),
                 );
                 let mut change = Change::default();
                 change.insert(Table::Deed, ROOT_KEY.to_vec(), rows::encode(&row)?);
-                change.record(&root_entry(&row, now_ms).with("root key: begun"))?;
+                change.record(&root_entry(&row, now_ms, BEGUN))?;
                 Ok(Decision::new(change, self.watch_deed(&row)))
             })
             .await?;
@@ -63,18 +63,17 @@ impl Engine {
     pub(crate) async fn adopt_root_key(&self, begun: Option<&Underway>) -> Result<(), Error> {
         self.custody()?;
         let (now_ms, root_key) = (self.clock.now_ms(), self.root.ring().newest());
-        let words = format!("root key, version {root_key}: found in custody beside an older one");
         let mut change = Change::default();
         if let Some(deed) = begun {
             let next = DeedRow { root_key, ..deed.row.at(Step::Keeping) };
-            change.record(&root_entry(&next, now_ms).with(words))?;
+            change.record(&root_entry(&next, now_ms, FOUND).with(FieldName::KeyVersion, root_key))?;
             return self.advance(change, deed, &next).await;
         }
         let id = deeds::number(&mut Draw::new(&*self.entropy))?;
         let row = DeedRow::new(id, What::RootKey, &Actor::System, "", UnixMillis::new(now_ms));
         let row = DeedRow { root_key, ..row.at(Step::Keeping) };
         change.insert(Table::Deed, ROOT_KEY.to_vec(), rows::encode(&row)?);
-        change.record(&root_entry(&row, now_ms).with(words))?;
+        change.record(&root_entry(&row, now_ms, FOUND).with(FieldName::KeyVersion, root_key))?;
         self.commit_alone(change).await?;
         Ok(())
     }
@@ -85,8 +84,8 @@ impl Engine {
         let root_key = newest.checked_add(1).ok_or_else(|| Error::internal("no more versions"))?;
         let next = DeedRow { root_key, ..deed.row.at(Step::Keeping) };
         let mut change = Change::default();
-        let entry = root_entry(&next, self.clock.now_ms());
-        change.record(&entry.with(format_args!("root key, version {root_key}: to be made")))?;
+        let entry = root_entry(&next, self.clock.now_ms(), CHOSEN);
+        change.record(&entry.changed(FieldName::KeyVersion, newest, root_key))?;
         self.advance(change, deed, &next).await
     }
 
@@ -120,10 +119,8 @@ impl Engine {
         let next = deed.row.at(Step::Destroying { older: self.root.ring().older() });
         let next = DeedRow { root_key: version, ..next };
         let mut change = Change::default();
-        let entry = root_entry(&next, self.clock.now_ms());
-        change.record(
-            &entry.with(format_args!("root key, version {version}: tenants sealed again: {tenants}")),
-        )?;
+        let entry = root_entry(&next, self.clock.now_ms(), SEALED).with(FieldName::KeyVersion, version);
+        change.record(&entry.with(FieldName::Tenants, tenants))?;
         self.advance(change, deed, &next).await
     }
 
@@ -140,12 +137,10 @@ impl Engine {
         }
         custody.keep_only(version).await?;
         self.root.set(self.root.ring().since(version));
-        let numbers: Vec<_> = older.iter().map(u32::to_string).collect();
         let mut change = Change::default();
-        let entry = root_entry(&deed.row, self.clock.now_ms());
-        let words =
-            format!("root key, version {version}: complete; destroyed: version {}", numbers.join(", "));
-        change.record(&entry.with(words))?;
+        let entry = root_entry(&deed.row, self.clock.now_ms(), COMPLETE);
+        let entry = entry.with(FieldName::KeyVersion, version).with(FieldName::Destroyed, listed(older));
+        change.record(&entry)?;
         match deed.row.what {
             What::Shred { .. } => self.advance(change, deed, &deed.row.at(Step::Destroyed)).await,
             What::RootKey => {
@@ -206,8 +201,8 @@ impl Engine {
     }
 }
 
-fn root_entry(row: &DeedRow, now_ms: u64) -> wardein_domain::AuditEntry {
-    row.entry(now_ms, Event::StorageKeyRotated, "authority")
+fn root_entry(row: &DeedRow, now_ms: u64, step: &str) -> AuditEntry {
+    row.entry(now_ms, Event::StorageKeyRotated, Target::Authority).with(FieldName::Step, step)
 }
 
 impl From<CustodyError> for Error {

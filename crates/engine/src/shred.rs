@@ -6,7 +6,7 @@
 //! any more. These are the steps of a deed ([`crate::deeds`]).
 
 use crate::api::Caller;
-use crate::audit::Recording;
+use crate::audit::{BEGUN, COMPLETE, Recording};
 use crate::deeds::{self, DeedWatch, Underway};
 use crate::kernel::{Decision, Engine, Error, Kind, Tx};
 use crate::provisioning::target;
@@ -14,7 +14,7 @@ use crate::rows::{self, DeedRow, Step, What};
 use crate::sweep::pace;
 use std::time::Duration;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, DeviceState, Event, Reason, UnixMillis};
+use wardein_domain::{Actor, DeviceState, Event, FieldName, Reason, Target, UnixMillis};
 use wardein_port::{Change, Table};
 
 /// A device whose keys are erased, while what the files have of them is made unreadable.
@@ -40,7 +40,7 @@ impl Engine {
     ) -> Result<Shredding, Error> {
         self.require_tenant(caller, &name.tenant)?;
         let (key, deed_key) = (rows::device_key(name), deeds::shred_key(name));
-        let actor = Actor::Operator(caller.principal.clone());
+        let actor = Actor::from(&caller.principal);
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, name)?;
             // Without it the deed would have no end.
@@ -73,10 +73,14 @@ impl Engine {
                 per_second,
             };
             let (now_ms, id) = (self.clock.now_ms(), deeds::number(tx.draw())?);
-            let deed = DeedRow::new(id, what, &actor, &caller.request_id, UnixMillis::new(now_ms));
+            let deed = DeedRow::new(id, what, &actor, &caller.call.request_id, UnixMillis::new(now_ms));
             change.insert(Table::Deed, deed_key.clone(), rows::encode(&deed)?);
             let entry = deed.entry(now_ms, Event::DeviceShredded, target(name)).in_tenant(&name.tenant);
-            let entry = entry.with(format_args!("begun: {from} to {state}: {reason}"));
+            let entry = entry
+                .with(FieldName::Step, BEGUN)
+                .changed(FieldName::State, from, state)
+                .with(FieldName::HadKeys, had_keys)
+                .with(FieldName::Reason, &reason);
             change.record_on(tx.draw(), name, &entry)?;
             Ok(Decision::new(change, Shredding { state, had_keys, watch: self.watch_deed(&deed) }))
         };
@@ -91,7 +95,11 @@ impl Engine {
         let next = self
             .transact(|tx| {
                 let mut change = Change::default();
-                let entry = deed.row.entry(self.clock.now_ms(), Event::StorageKeyRotated, "");
+                let entry = deed.row.entry(
+                    self.clock.now_ms(),
+                    Event::StorageKeyRotated,
+                    Target::Tenant(tenant.clone()),
+                );
                 let tenant_key = self.add_tenant_key(tx, &tenant, &mut change, entry, usize::MAX)?;
                 let next = DeedRow { tenant_key, ..deed.row.at(Step::Sweeping { after: None }) };
                 change.writes.push(deed.advanced(&next)?);
@@ -115,7 +123,8 @@ impl Engine {
         let page = self.store.scan(Table::DeviceKeys, &prefix, after, limit).await?;
         let Some((last, _)) = page.last() else {
             let next = deed.row.at(Step::Swept);
-            let entry = deed.row.entry(self.clock.now_ms(), Event::StorageKeyDropped, "");
+            let entry =
+                deed.row.entry(self.clock.now_ms(), Event::StorageKeyDropped, Target::Tenant(tenant.clone()));
             self.drop_versions(&tenant, deed.row.tenant_key, entry, Some(deed.advanced(&next)?)).await?;
             self.tell_deed(&next);
             return Ok(Duration::ZERO);
@@ -149,14 +158,15 @@ impl Engine {
         self.transact(|tx| {
             let mut change = Change { writes: vec![deed.ended()], ..Change::default() };
             let entry = deed.row.entry(self.clock.now_ms(), Event::DeviceShredded, target(&name));
-            let shared = match deed.row.id == done.id {
-                true => String::new(),
-                false => format!(", changed by request {request_id}"),
-            };
-            let words = format_args!(
-                "complete: tenant key version {tenant_key}, root key version {root_key}{shared}"
-            );
-            change.record_on(tx.draw(), &name, &entry.in_tenant(&name.tenant).with(words))?;
+            let mut entry = entry
+                .in_tenant(&name.tenant)
+                .with(FieldName::Step, COMPLETE)
+                .with(FieldName::KeyVersion, *tenant_key)
+                .with(FieldName::RootKeyVersion, *root_key);
+            if deed.row.id != done.id {
+                entry = entry.with(FieldName::CompletedBy, request_id);
+            }
+            change.record_on(tx.draw(), &name, &entry)?;
             Ok(Decision::new(change, ()))
         })
         .await?;

@@ -5,13 +5,13 @@
 //! It goes step by step, so that whoever drives it decides how fast; one that is cut short is begun anew, and finds little to do.
 
 use crate::api::Caller;
-use crate::audit::Recording;
+use crate::audit::{self, Recording};
 use crate::kernel::{Decision, Engine, Error, Held, Stop, Tx};
 use crate::rows::{self, AUTHORITY, AuthorityRow, SWEEP_KEY, SweepRow, TenantRow, cold_place};
 use crate::tenant_keys::open_tenant_keys;
 use crate::upkeep::Busy;
 use std::time::Duration;
-use wardein_domain::{Actor, AuditEntry, Event, Outcome, Profile, TenantId};
+use wardein_domain::{Actor, AuditEntry, Call, Event, FieldName, Outcome, Profile, Target, TenantId};
 use wardein_port::{Change, CommitError, Row, Table, Write};
 
 /// A sweep under way.
@@ -22,7 +22,7 @@ pub struct Sweep {
     newest: u32,
     after: Option<Vec<u8>>,
     actor: Actor,
-    request_id: String,
+    call: Call,
     progress: SweepProgress,
     _busy: Busy,
 }
@@ -70,8 +70,8 @@ impl Engine {
             at: 0,
             newest: 0,
             after: None,
-            actor: caller.map_or(Actor::System, |caller| Actor::Operator(caller.principal.clone())),
-            request_id: caller.map_or_else(String::new, |caller| caller.request_id.clone()),
+            actor: caller.map_or(Actor::System, |caller| Actor::from(&caller.principal)),
+            call: caller.map_or_else(Call::default, |caller| caller.call.clone()),
             progress: SweepProgress { has_clock, ..SweepProgress::default() },
             _busy: busy,
         })
@@ -88,7 +88,8 @@ impl Engine {
         }
         let page = self.store.scan(Table::DeviceKeys, &prefix, sweep.after.as_deref(), limit.max(1)).await?;
         let Some((last, _)) = page.last() else {
-            let entry = sweep.entry(self.clock.now_ms(), Event::StorageKeyDropped, String::new());
+            let entry =
+                sweep.entry(self.clock.now_ms(), Event::StorageKeyDropped, Target::Tenant(tenant.clone()));
             sweep.progress.dropped += self.drop_versions(&tenant, sweep.newest, entry, None).await?;
             (sweep.at, sweep.after) = (sweep.at + 1, None);
             return Ok(sweep.progress);
@@ -203,8 +204,7 @@ impl Engine {
         aboard: Option<Write>,
     ) -> Result<u64, Error> {
         let key = tenant.as_str().as_bytes();
-        let entry = AuditEntry { target: format!("tenant/{tenant}"), ..entry.in_tenant(tenant) };
-        let entry = entry.with(format_args!("versions before {newest}"));
+        let entry = entry.in_tenant(tenant).with(FieldName::KeyVersion, newest);
         self.transact(|tx| {
             let (version, mut row): (u64, TenantRow) =
                 tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(tenant))?;
@@ -215,7 +215,7 @@ impl Engine {
             if dropped > 0 {
                 row.keys.truncate(kept.len());
                 change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
-                change.record(&entry)?;
+                change.record(&entry.clone().with(FieldName::Dropped, dropped))?;
             }
             Ok(Decision::new(change, dropped as u64))
         })
@@ -235,11 +235,14 @@ impl Engine {
                 let present = tx.get(Table::Authority, SWEEP_KEY)?;
                 change.put(Table::Authority, SWEEP_KEY.to_vec(), present.map(|row| row.version), value);
             }
-            let doubt = if has_clock { "" } else { "; the clock was not believed, and nothing was erased" };
-            let words = format_args!(
-                "{devices} devices: of {erased} something was erased, {renewed} were sealed anew; {dropped} old keys dropped{doubt}"
-            );
-            change.record(&sweep.entry(self.clock.now_ms(), Event::Swept, "authority".to_owned()).with(words))?;
+            let entry = sweep
+                .entry(self.clock.now_ms(), Event::Swept, Target::Authority)
+                .with(FieldName::Devices, devices)
+                .with(FieldName::Erased, erased)
+                .with(FieldName::Renewed, renewed)
+                .with(FieldName::Dropped, dropped)
+                .with(FieldName::ClockBelieved, has_clock);
+            change.record(&entry)?;
             Ok(Decision::new(change, ()))
         })
         .await?;
@@ -260,12 +263,8 @@ impl Engine {
         };
         // Behind the last entry of the log it is wrong now, or was then.
         let last = self.store.head().await?.last_audit;
-        let last_ms = self
-            .store
-            .audit(last, 1)
-            .await?
-            .first()
-            .map_or(Ok(0), |(_, entry)| crate::audit::time_of(entry))?;
+        let last_ms =
+            self.store.audit(last, 1).await?.first().map_or(Ok(0), |(_, entry)| audit::time_of(entry))?;
         let now_ms = self.clock.now_ms();
         let is_behind = now_ms.saturating_add(TOLERANCE_MS) < last_ms;
         Ok(!is_behind && (since..=since.saturating_add(Sweep::TRUSTED)).contains(&(now_ms / 1000)))
@@ -276,8 +275,8 @@ impl Sweep {
     /// Seconds since the last sweep for which the clock is believed: 40 days.
     pub const TRUSTED: u64 = 40 * 86_400;
 
-    fn entry(&self, now_ms: u64, event: Event, target: String) -> AuditEntry {
-        AuditEntry::new(now_ms, &self.actor, event, target, Outcome::Done, &self.request_id)
+    fn entry(&self, now_ms: u64, event: Event, target: Target) -> AuditEntry {
+        audit::entry(now_ms, self.actor.clone(), event, target, Outcome::Done, &self.call)
     }
 }
 

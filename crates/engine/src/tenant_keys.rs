@@ -7,7 +7,7 @@ use crate::rows::{self, TenantRow};
 use crate::seal::{Keyring, Nonce, Place};
 use std::sync::Arc;
 use wardein_crypto::{Secret, SecretBytes};
-use wardein_domain::{AuditEntry, Event, Outcome, TenantId};
+use wardein_domain::{AuditEntry, Event, FieldName, Outcome, Target, TenantId};
 use wardein_port::{Change, RootKey, Table};
 
 /// How many versions a tenant may have at one time. A sweep drops all but the newest.
@@ -20,7 +20,8 @@ impl Engine {
         self.require_tenant(caller, &tenant)?;
         self.transact_by(caller, |tx| {
             let mut change = Change::default();
-            let entry = self.entry(caller, Event::StorageKeyRotated, "", Outcome::Done);
+            let target = Target::Tenant(tenant.clone());
+            let entry = self.entry(caller, Event::StorageKeyRotated, target, Outcome::Done);
             let next = self.add_tenant_key(tx, &tenant, &mut change, entry, MAX_VERSIONS)?;
             Ok(Decision::new(change, next))
         })
@@ -48,12 +49,12 @@ impl Engine {
             );
             return Err(Error::new(Kind::Precondition, "sweep-first", message).into());
         }
-        let next = ring.newest().saturating_add(1);
+        let before = ring.newest();
+        let next = before.saturating_add(1);
         let secret = tx.draw().hidden()?;
         row.keys.insert(0, seal_tenant_key(tx.nonce()?, &root, key, next, &secret)?);
         change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
-        let entry = AuditEntry { target: format!("tenant/{tenant}"), ..entry.in_tenant(tenant) };
-        change.record(&entry.with(format_args!("version {next}")))?;
+        change.record(&entry.in_tenant(tenant).changed(FieldName::KeyVersion, before, next))?;
         Ok(next)
     }
 

@@ -6,7 +6,7 @@ use crate::kernel::{Decision, Engine, Error, Kind};
 use crate::profiles::default_profile;
 use crate::rows::{self, AUTHORITY, ProfileRow, TenantRow};
 use crate::tenant_keys::seal_tenant_key;
-use wardein_domain::{Event, Outcome, ProfileFields, TenantId};
+use wardein_domain::{Event, Outcome, ProfileFields, Target, TenantId};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -30,8 +30,8 @@ impl Engine {
             change.insert(Table::Tenant, key.to_vec(), rows::encode(&row)?);
             let profile_key = rows::profile_key(&tenant, &default_profile());
             change.insert(Table::Profile, profile_key, rows::encode(&profile)?);
-            let entry =
-                self.entry(caller, Event::TenantCreated, format_args!("tenant/{tenant}"), Outcome::Done);
+            let target = Target::Tenant(tenant.clone());
+            let entry = self.entry(caller, Event::TenantCreated, target, Outcome::Done);
             change.record(&entry.in_tenant(&tenant))?;
             Ok(Decision::new(change, ()))
         })

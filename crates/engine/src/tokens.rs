@@ -11,7 +11,7 @@ use crate::spent::{self, Spending, Standing};
 use wardein_crypto::Digest;
 use wardein_ddkg::authority::{Expected, Refusal};
 use wardein_ddkg::message::Token;
-use wardein_domain::{Audience, DeviceState, Event, Outcome, RekeyGate, Right, UnixSeconds};
+use wardein_domain::{Audience, DeviceState, Event, FieldName, Outcome, RekeyGate, Right, UnixSeconds};
 use wardein_port::{Change, Table};
 
 /// A token that a device logs in with.
@@ -99,9 +99,13 @@ impl Engine {
         }
         let template = grant.user_name.unwrap_or_default();
         let user_name = template.user_name(&name.tenant, &name.device, &known.profile);
-        let again = if standing == Standing::Repeated { ", again" } else { "" };
+        let delivery = if standing == Standing::Repeated { "again" } else { "first" };
         let entry = self.entry(caller, Event::TokenVerified, target(name), Outcome::Done);
-        change.record_on(tx.draw(), name, &entry.with(format_args!("{key_name} as {user_name}{again}")))?;
+        let entry = entry
+            .with(FieldName::Key, key_name.to_string())
+            .with(FieldName::UserName, &user_name)
+            .with(FieldName::Delivery, delivery);
+        change.record_on(tx.draw(), name, &entry)?;
         let answer = self.answer_on(tx, name, now)?;
         let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
         Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, logged_in) })

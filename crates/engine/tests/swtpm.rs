@@ -15,7 +15,7 @@ use wardein_attest::{Credential, PcrSelection};
 use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Assurance, PcrStanding};
+use wardein_domain::{Assurance, Call, PcrStanding};
 use wardein_engine::{
     EnrolledKey, Error, KeyOrder, KeyPolicy, PcrPolicy, Quote, SignedReply, SignedRequest, Subject,
     TpmActivation, TpmEvidence,
@@ -128,7 +128,7 @@ async fn ask(
     let quote = quotes.then(|| quote(tpm, &transcript.0));
     let SignatureClaim { device, challenge, nonce, action, .. } = claim;
     let request = SignedRequest { device, challenge, nonce, action, signature, quote };
-    world.engine.prove_by_signature("test", &request, body).await
+    world.engine.prove_by_signature(&Call::new("test"), &request, body).await
 }
 
 /// TPM2_Sign by the device's key: ECDSA with SHA-256, DER.

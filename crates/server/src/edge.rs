@@ -12,14 +12,15 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
-use wardein_domain::{Access, Method, Principal, Serial};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Access, Call, Method, Principal, Serial};
 use wardein_engine::{Caller, Engine, Error, Kind};
 
 /// What all connections share.
@@ -59,17 +60,23 @@ impl Shared {
     /// Leaves an entry for a refused call of an operator, and answers that the service is unavailable where it cannot be left: no
     /// refusal goes unseen. What is ours to answer for is no refusal, and neither is a call beyond the rate: an entry each would
     /// carry a flood on to the disk.
-    pub(crate) async fn record(&self, caller: &Caller, method: Method, error: Error) -> Failed {
+    pub(crate) async fn record(
+        &self,
+        caller: &Caller,
+        method: Method,
+        device: Option<&DeviceName>,
+        error: Error,
+    ) -> Failed {
         let is_refusal = error.kind != Kind::Unavailable && error.code != RATE_LIMITED;
         let error = match is_refusal {
-            true => self.engine.record_refusal(caller, method, &error).await.err().unwrap_or(error),
+            true => self.engine.record_refusal(caller, method, device, &error).await.err().unwrap_or(error),
             false => error,
         };
         Failed { error, is_recorded: true }
     }
 
     /// Who calls, as far as the certificate says, and whether they may.
-    fn admit(&self, route: Route, peer: &Peer) -> (Option<Caller>, Result<(), Error>) {
+    fn admit(&self, route: Route, peer: &Peer, call: &Call) -> (Option<Caller>, Result<(), Error>) {
         let method = match route {
             Route::Own(method) if method.access() != Access::Open => method,
             // An open method asks for nobody, so that a wrong certificate does not stand in the way of a right proof.
@@ -80,7 +87,7 @@ impl Shared {
             return (None, self.admit_anyone(peer).and(Err(certificate_required())));
         };
         let judged = self.admit_operator(principal, method);
-        (Some(Caller { principal: principal.clone(), request_id: self.ids.next() }), judged)
+        (Some(Caller { principal: principal.clone(), call: call.clone() }), judged)
     }
 
     fn admit_anyone(&self, peer: &Peer) -> Result<(), Error> {
@@ -110,19 +117,19 @@ impl Shared {
             return status_of(&Error::internal("a connection came past the handshake"), "none").into_http();
         };
         let route = Route::of(request.uri().path());
+        let call = Call { request_id: self.ids.next(), origin: Some(peer.0.origin()) };
         let _in_hand = InHand::enter(&self.calls);
         let (caller, admitted) = match route {
             _ if self.calls.load(Ordering::Relaxed) > self.limits.calls => {
                 (None, Err(Error::new(Kind::Unavailable, "overloaded", "too many calls at one time")))
             }
-            Some(route) => self.admit(route, &peer),
+            Some(route) => self.admit(route, &peer, &call),
             None => {
                 let unknown = || Error::new(Kind::Invalid, UNKNOWN_METHOD, "there is no such method");
                 (None, self.admit_anyone(&peer).and_then(|()| Err(unknown())))
             }
         };
-        let request_id = caller.as_ref().map_or_else(|| self.ids.next(), |caller| caller.request_id.clone());
-        let context = Context(Arc::new(ContextParts { request_id, caller }));
+        let context = Context(Arc::new(ContextParts { call, caller, device: OnceLock::new() }));
         let result = match admitted {
             Err(error) => Err(Failed::from(error)),
             Ok(()) => {
@@ -152,9 +159,12 @@ impl Shared {
         let (false, Some(Route::Own(method)), Some(caller)) = (is_recorded, route, &context.0.caller) else {
             return error;
         };
-        let (shared, caller) = (self.clone(), caller.clone());
+        let (shared, caller, device) = (self.clone(), caller.clone(), context.0.device.get().cloned());
         // A task of its own: whoever hangs up is recorded all the same.
-        let recorded = self.work.spawn(async move { shared.record(&caller, method, error).await }).await;
+        let recorded = self
+            .work
+            .spawn(async move { shared.record(&caller, method, device.as_ref(), error).await })
+            .await;
         recorded.map_or_else(|_| Error::internal("recording a refusal panicked"), |failed| failed.error)
     }
 
@@ -166,7 +176,7 @@ impl Shared {
         context: &Context,
         result: Result<Response<Body>, Error>,
     ) -> Response<Body> {
-        let ContextParts { request_id, caller } = &*context.0;
+        let ContextParts { call: Call { request_id, .. }, caller, .. } = &*context.0;
         let took = started.elapsed();
         let code = result.as_ref().err().map_or(OK, |error| error.code);
         self.metrics.called(route, code, took);

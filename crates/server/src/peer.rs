@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
-use wardein_domain::{Principal, TrustDomain};
+use wardein_crypto::Digest;
+use wardein_domain::{Origin, Principal, TrustDomain};
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -19,7 +20,16 @@ pub(crate) struct Peer(pub(crate) Arc<PeerParts>);
 #[derive(Debug)]
 pub(crate) struct PeerParts {
     pub(crate) address: SocketAddr,
+    /// SHA-256 of the certificate, DER, if there is one.
+    pub(crate) certificate: Option<[u8; 32]>,
     pub(crate) claim: Claim,
+}
+
+impl PeerParts {
+    /// Where a call over this connection comes from.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { address: self.address, certificate: self.certificate }
+    }
 }
 
 /// Whom the certificate names. Whether that operator still stands is asked at each call.
@@ -48,14 +58,16 @@ impl PeerStream {
         slot: Slot,
         domain: &TrustDomain,
     ) -> Self {
-        let claim = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let claim = match certificate {
             None => Claim::Nobody,
             Some(certificate) => match wardein_pki::parse_operator(domain, certificate) {
                 Ok(operator) => Claim::Operator(operator.principal),
                 Err(_) => Claim::Other,
             },
         };
-        Self { stream, peer: Peer(Arc::new(PeerParts { address, claim })), _slot: slot }
+        let certificate = certificate.map(|certificate| Digest::of(certificate).0);
+        Self { stream, peer: Peer(Arc::new(PeerParts { address, certificate, claim })), _slot: slot }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What is known of a request beside its message: its id, and who makes it.
 
+use crate::convert::device_name;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tonic::Request;
 use wardein_crypto::{Entropy, EntropyError, SystemEntropy};
+use wardein_ddkg::DeviceName;
+use wardein_domain::Call;
 use wardein_engine::{Caller, Error, Kind};
 
 /// What the edge found out before a handler runs.
@@ -13,9 +16,11 @@ pub(crate) struct Context(pub(crate) Arc<ContextParts>);
 
 #[derive(Debug)]
 pub(crate) struct ContextParts {
-    pub(crate) request_id: String,
+    pub(crate) call: Call,
     /// The operator, where one showed a certificate that stands.
     pub(crate) caller: Option<Caller>,
+    /// The device that the request names, once a handler has read it.
+    pub(crate) device: OnceLock<DeviceName>,
 }
 
 impl Context {
@@ -30,9 +35,38 @@ impl Context {
         self.0.caller.as_ref().ok_or_else(certificate_required)
     }
 
-    pub(crate) fn request_id(&self) -> &str {
-        &self.0.request_id
+    pub(crate) fn call(&self) -> &Call {
+        &self.0.call
     }
+
+    /// The device that the request names by tenant and id. Should the call be refused, the audit log says so.
+    pub(crate) fn device_name(&self, tenant: &str, device: &str) -> Result<DeviceName, Error> {
+        let name = device_name(tenant, device)?;
+        self.is_about(&name);
+        Ok(name)
+    }
+
+    /// The same by whatever else names it.
+    pub(crate) fn is_about(&self, name: &DeviceName) {
+        // A request names one device; the first that was read stays.
+        let _ = self.0.device.set(name.clone());
+    }
+
+    /// The same where the request may name none, or one that is malformed, which is judged elsewhere; an empty tenant is the caller's.
+    pub(crate) fn may_be_about(&self, tenant: &str, device: &str) {
+        if let Some(name) = self.0.caller.as_ref().and_then(|caller| named(caller, tenant, device)) {
+            self.is_about(&name);
+        }
+    }
+}
+
+/// The device of that id; in the caller's tenant where none is named.
+pub(crate) fn named(caller: &Caller, tenant: &str, device: &str) -> Option<DeviceName> {
+    let tenant = match tenant {
+        "" => caller.principal.tenant.clone()?,
+        tenant => tenant.parse().ok()?,
+    };
+    Some(DeviceName { tenant, device: device.parse().ok()? })
 }
 
 /// The caller showed no certificate, and the method takes operators alone.

@@ -5,7 +5,7 @@ use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows;
 use wardein_ddkg::authority::Record;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::Event;
+use wardein_domain::{Event, FieldName, Fields};
 use wardein_port::{Change, Table};
 
 pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> Result<Done, Error> {
@@ -14,10 +14,10 @@ pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> R
     let is_other =
         |name: &&wardein_domain::AttributeName| record.attributes().get(name) != announced.get(name);
     let names = announced.names();
-    let others: Vec<_> = names.names().iter().filter(is_other).map(ToString::to_string).collect();
+    let add = |fields: Fields, name| fields.with(FieldName::Attribute, name);
+    let fields = names.names().iter().filter(is_other).fold(Fields::default(), add);
     record.announce(accepted, announced)?;
-    let detail = if others.is_empty() { "none other than on record".into() } else { others.join(", ") };
-    Ok(Done { event: Event::AttributesAnnounced, detail, reply: Vec::new() })
+    Ok(Done { event: Event::AttributesAnnounced, fields, reply: Vec::new() })
 }
 
 impl Engine {

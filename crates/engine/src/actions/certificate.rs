@@ -1,12 +1,14 @@
 //! The action `certificate`.
 
 use super::Done;
+use crate::audit::hex;
 use crate::kernel::{Engine, Error, Tx};
 use crate::operators::new_serial;
 use crate::project::Rules;
 use crate::rows::{self, CertificateRow, Link};
+use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, Event, UnixSeconds};
+use wardein_domain::{Assurance, Event, FieldName, Fields, UnixSeconds};
 use wardein_pki::{Csr, DeviceIdentity, Validity};
 use wardein_port::{Change, Table};
 
@@ -48,8 +50,11 @@ impl Engine {
         let key = rows::certificate_key(name, &serial);
         change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&key));
         change.insert(Table::Certificate, key, rows::encode(&row)?);
-        let detail = format!("serial {serial}, until {not_after}");
+        let fields = Fields::default()
+            .with(FieldName::Serial, serial)
+            .with(FieldName::NotAfter, not_after)
+            .with(FieldName::Certificate, hex(&Digest::of(issued.der()).0));
         let reply = self.authority.device_chain(issued.der());
-        Ok(Done { event: Event::CertificateIssued, detail, reply })
+        Ok(Done { event: Event::CertificateIssued, fields, reply })
     }
 }

@@ -3,7 +3,7 @@
 use super::{Done, Performing};
 use crate::kernel::{Error, Kind, Tx};
 use wardein_ddkg::message::RekeyAsk;
-use wardein_domain::Event;
+use wardein_domain::{Event, FieldName, Fields};
 
 pub(super) fn rekey(tx: &mut Tx<'_>, ask: &RekeyAsk, performing: Performing<'_>) -> Result<Done, Error> {
     let Performing { rules, now, accepted, record, .. } = performing;
@@ -13,7 +13,10 @@ pub(super) fn rekey(tx: &mut Tx<'_>, ask: &RekeyAsk, performing: Performing<'_>)
         let message = format_args!("suite {suite} is not allowed; rekey with {}", allowed.join(" or "));
         return Err(Error::new(Kind::Precondition, "suite-not-allowed", message));
     }
+    let before = record.active_generation();
     let answer = record.rekey(accepted, ask, rules.profile.schedule(now), tx.draw())?;
-    let detail = format!("generation {}, suite {suite}", answer.generation);
-    Ok(Done { event: Event::DeviceRekeyed, detail, reply: answer.encode() })
+    let fields = Fields::default()
+        .changed(FieldName::Generation, before, answer.generation)
+        .with(FieldName::Suite, suite);
+    Ok(Done { event: Event::DeviceRekeyed, fields, reply: answer.encode() })
 }

@@ -1,10 +1,11 @@
 //! What a deed's row says, and how it is altered.
 
 use super::{Deed, DeedOf, DeedProgress, DeedStep};
+use crate::audit;
 use crate::kernel::Error;
 use crate::rows::{self, DeedRow, Step, What};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, AuditEntry, Event, Outcome, TenantId, UnixMillis};
+use wardein_domain::{Actor, AuditEntry, Call, Event, Outcome, Target, TenantId, UnixMillis};
 use wardein_port::{Expect, Table, Write};
 
 /// A deed as it was read.
@@ -76,9 +77,9 @@ impl DeedRow {
     }
 
     /// An audit entry of whoever asked for the deed.
-    pub(crate) fn entry(&self, now_ms: u64, event: Event, target: impl std::fmt::Display) -> AuditEntry {
-        let entry = AuditEntry::new(now_ms, &Actor::System, event, target, Outcome::Done, &self.request_id);
-        AuditEntry { actor: self.actor.clone(), ..entry }
+    pub(crate) fn entry(&self, now_ms: u64, event: Event, target: Target) -> AuditEntry {
+        let (actor, call) = (Actor::from_text(&self.actor), Call::new(&self.request_id));
+        audit::entry(now_ms, actor, event, target, Outcome::Done, &call)
     }
 
     pub(crate) fn progress(&self) -> DeedProgress {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::device::{DeviceState as Keys, Enrolling};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{DeviceState, ProfileFields, Role};
+use wardein_domain::{Call, DeviceState, ProfileFields, Role};
 use wardein_pki::Csr;
 use wardein_port::{RootKey, Store};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryStore, SeededSource, TestClock};
@@ -72,7 +72,7 @@ impl World {
         let root_key = Secret::copied_from(&[7; 32]);
         let founded = crate::found(&ports, root_key, "wardein.example".parse().unwrap()).await.unwrap();
         let engine = Engine::open(ports, root_keys()).await.unwrap();
-        let caller = |principal| Caller { principal, request_id: "test".into() };
+        let caller = |principal| Caller { principal, call: Call::new("test") };
         let admin = caller(founded.admin);
         engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
         let order = Self::order(Role::Station, "line-1");
@@ -123,7 +123,7 @@ impl World {
                 let operator = format!("platform-{}", self.random.below(1_000_000));
                 match engine.issue_operator(admin, Self::order(Role::Platform, &operator)).await {
                     Ok((_, issued)) => {
-                        self.others.push(Caller { principal: issued.principal, request_id: "test".into() });
+                        self.others.push(Caller { principal: issued.principal, call: Call::new("test") });
                         ("issue", Ok(()))
                     }
                     Err(error) => ("issue", Err(error)),
@@ -199,7 +199,7 @@ impl World {
             return Ok(());
         };
         let (request, in_flight) = proved.save(|_| Ok::<_, ()>(())).unwrap();
-        let proved = self.engine.prove("test", request, Vec::new()).await?;
+        let proved = self.engine.prove(&Call::new("test"), request, Vec::new()).await?;
         state.acknowledge(in_flight, proved.reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap();
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::rows::{self, BaselineRow};
 use wardein_attest::PcrState;
 use wardein_crypto::tpm::HashValue;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Event, Outcome};
+use wardein_domain::{Event, FieldName, Outcome};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -54,11 +54,20 @@ impl Engine {
         {
             return Ok(Decision::unchanged(()));
         }
+        let before = row.baseline.as_ref().map(|baseline| baseline.state(&ak)).transpose()?;
         row.baseline = Some(BaselineRow::new(&state, true));
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
         let entry = self.entry(caller, Event::PcrsApproved, target(name), Outcome::Done);
-        let entry = entry.in_tenant(&name.tenant).with(format_args!("{selection} {}", Hex(digest)));
-        change.record_on(tx.draw(), name, &entry)?;
+        let text = |state: &PcrState| (state.selection().to_string(), Hex(state.digest()).to_string());
+        let (pcrs, digest) = text(&state);
+        let entry =
+            match before.as_ref().map(text) {
+                Some((pcrs_before, digest_before)) => entry
+                    .changed(FieldName::Pcrs, pcrs_before, pcrs)
+                    .changed(FieldName::PcrDigest, digest_before, digest),
+                None => entry.with(FieldName::Pcrs, pcrs).with(FieldName::PcrDigest, digest),
+            };
+        change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
         Ok(Decision::new(change, ()))
     }
 }

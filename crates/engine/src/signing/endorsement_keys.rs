@@ -7,7 +7,7 @@ use crate::rows::{self, EndorsementKeyRow};
 use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::Digest;
-use wardein_domain::{Event, Outcome, TenantId};
+use wardein_domain::{Event, FieldName, Fields, Outcome, Target, TenantId};
 use wardein_port::{Change, Table};
 
 /// An endorsement key on a tenant's list.
@@ -108,9 +108,11 @@ impl Engine {
         if digests.is_empty() {
             return Ok(());
         }
-        let words: Vec<_> = digests.iter().map(ToString::to_string).collect();
-        let entry = self.entry(caller, event, format_args!("tenant/{tenant}"), Outcome::Done);
-        change.record(&entry.in_tenant(tenant).with(words.join(" ")))
+        let entry = self.entry(caller, event, Target::Tenant(tenant.clone()), Outcome::Done);
+        let add =
+            |fields: Fields, digest: &&EkDigest| fields.with(FieldName::EndorsementKey, digest.to_string());
+        let fields = digests.iter().fold(Fields::default(), add);
+        change.record(&entry.in_tenant(tenant).with_all(fields))
     }
 }
 

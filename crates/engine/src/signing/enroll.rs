@@ -2,14 +2,15 @@
 
 use super::quote::{EnrolledState, Hex, no_tpm};
 use crate::api::Caller;
-use crate::audit::Recording;
+use crate::audit::{Recording, hex};
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::{check_device_id, target};
 use crate::rows::{self, BaselineRow, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
 use wardein_attest::EkDigest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, DeviceId, DeviceState, Event, KeyKeeper, ModelName, Outcome, ProfileName, TenantId, Udi,
+    Assurance, DeviceId, DeviceState, Event, FieldName, KeyKeeper, ModelName, Outcome, ProfileName, TenantId,
+    Udi,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Change, Table};
@@ -159,13 +160,20 @@ impl Engine {
         let signing_version = present.map(|(version, _)| version);
         change.put(Table::SignatureKey, key, signing_version, rows::encode(&signing)?);
         let entry = self.entry(caller, Event::KeyEnrolled, target(name), Outcome::Done);
-        let ek = new.ek.map_or_else(String::new, |ek| format!(", endorsement key {ek}"));
-        let pcrs = new.quoted.as_ref().map_or_else(String::new, |EnrolledState { state, standing }| {
-            format!(", PCRs {} {} {standing}", state.selection(), Hex(state.digest()))
-        });
-        let id = EkDigest(wardein_crypto::Digest(key_id));
-        let detail = format!("{}, key {id}{ek}{pcrs}", new.assurance);
-        change.record_on(tx.draw(), name, &entry.with(detail))?;
+        let mut entry = entry
+            .with(FieldName::Assurance, new.assurance)
+            .with(FieldName::KeyId, hex(&key_id))
+            .with(FieldName::Profile, &order.profile);
+        if let Some(ek) = new.ek {
+            entry = entry.with(FieldName::EndorsementKey, ek.to_string());
+        }
+        if let Some(EnrolledState { state, standing }) = &new.quoted {
+            entry = entry
+                .with(FieldName::Pcrs, state.selection().to_string())
+                .with(FieldName::PcrDigest, Hex(state.digest()).to_string())
+                .with(FieldName::PcrStanding, standing);
+        }
+        change.record_on(tx.draw(), name, &entry)?;
         Ok(Decision::new(change, answer(new.assurance)))
     }
 }

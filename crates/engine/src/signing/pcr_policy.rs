@@ -1,15 +1,15 @@
 //! In which state of their TPM's registers (PCRs) the devices of a profile may be.
 
 use crate::api::{Caller, Page};
-use crate::audit::Recording;
+use crate::audit::{INHERITED, Recording, hex};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::profiles::default_profile;
 use crate::rows::{self, PcrPolicyRow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use wardein_attest::{GoldenPcrs, PcrSelection};
 use wardein_crypto::tpm::HashValue;
-use wardein_domain::{Event, Outcome, ProfileName, TenantId};
+use wardein_domain::{Event, FieldName, Fields, Outcome, ProfileName, Target, TenantId};
 use wardein_port::{Change, Expect, Table, Write};
 
 /// What is asked of the registers of a device whose key is in a TPM. It is asked at enrollment and with each certificate.
@@ -73,17 +73,15 @@ impl Engine {
             if before.as_ref().map(|row| &row.value) == value.as_ref() {
                 return Ok(Decision::new(change, ()));
             }
+            let decoded =
+                before.as_ref().map(|row| rows::decode::<PcrPolicyRow>(Table::PcrPolicy, &row.value));
+            let was = decoded.transpose()?.map(PcrPolicyRow::parse).transpose()?;
             let expect = Expect::found(before.map(|row| row.version));
             let (key, value) = (key.clone(), value.clone());
             change.writes.push(Write { table: Table::PcrPolicy, key, expect, value });
-            let entry = self.entry(
-                caller,
-                Event::PcrPolicyPut,
-                format_args!("profile/{tenant}/{profile}"),
-                Outcome::Done,
-            );
-            let words = policy.as_ref().map_or_else(|| "inherited".to_owned(), ToString::to_string);
-            change.record(&entry.in_tenant(tenant).with(words))?;
+            let target = Target::Profile(tenant.clone(), profile.clone());
+            let entry = self.entry(caller, Event::PcrPolicyPut, target, Outcome::Done);
+            change.record(&entry.in_tenant(tenant).with_all(changed(was.as_ref(), policy.as_ref())))?;
             Ok(Decision::new(change, ()))
         })
         .await
@@ -156,4 +154,21 @@ impl PcrPolicyRow {
             Self::AsEnrolled(selection) => Ok(PcrPolicy::AsEnrolled(selection.parse()?)),
         }
     }
+}
+
+/// For the audit entry: the policy by its words, and each golden value that came or went.
+fn changed(before: Option<&PcrPolicy>, policy: Option<&PcrPolicy>) -> Fields {
+    let words = |policy: Option<&PcrPolicy>| policy.map_or_else(|| INHERITED.to_owned(), ToString::to_string);
+    let fields = Fields::default().changed(FieldName::PcrPolicy, words(before), words(policy));
+    let (was, now) = (golden(before), golden(policy));
+    let fields =
+        now.difference(&was).fold(fields, |fields, value| fields.with(FieldName::GoldenAdded, value));
+    was.difference(&now).fold(fields, |fields, value| fields.with(FieldName::GoldenRemoved, value))
+}
+
+fn golden(policy: Option<&PcrPolicy>) -> BTreeSet<String> {
+    let Some(PcrPolicy::Golden(golden)) = policy else { return BTreeSet::new() };
+    let text = |register: &u8, value: &HashValue| format!("{register} {}", hex(value.as_ref()));
+    let all = golden.allowed().iter();
+    all.flat_map(|(register, values)| values.iter().map(move |value| text(register, value))).collect()
 }

@@ -1,10 +1,11 @@
 //! Which keys the devices of a tenant may sign with.
 
 use crate::api::Caller;
-use crate::audit::Recording;
+use crate::audit::{Recording, hex, listed};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, KeyPolicyRow};
-use wardein_domain::{Event, KeyKeeper, Outcome, TenantId};
+use wardein_crypto::Digest;
+use wardein_domain::{Event, FieldName, Fields, KeyKeeper, Outcome, Target, TenantId};
 use wardein_pki::VendorRoots;
 use wardein_port::{Change, Table};
 
@@ -77,14 +78,9 @@ impl Engine {
             let (key, found) =
                 (tenant.as_str().as_bytes().to_vec(), Some(version).filter(|version| *version != 0));
             change.put(Table::KeyPolicy, key, found, rows::encode(&row)?);
-            let target = format_args!("tenant/{tenant}");
+            let target = Target::Tenant(tenant.clone());
             let entry = self.entry(caller, Event::KeyPolicyPut, target, Outcome::Done).in_tenant(&tenant);
-            let (roots, first_use) = (policy.vendor_roots.len(), policy.first_use);
-            let keepers: Vec<_> = row.keepers.iter().map(|keeper| keeper.as_str()).collect();
-            let keepers = keepers.join(", ");
-            change.record(&entry.with(format_args!(
-                "{roots} vendor roots, first use {first_use}, keepers by word: {keepers}"
-            )))?;
+            change.record(&entry.with_all(changed(&before, &policy)))?;
             Ok(Decision::new(change, ()))
         })
         .await
@@ -105,4 +101,23 @@ impl Engine {
         let policy = KeyPolicy { vendor_roots, first_use, keepers };
         Ok(StoredPolicy { version, policy })
     }
+}
+
+/// For the audit entry: what is other than it was.
+fn changed(before: &KeyPolicy, policy: &KeyPolicy) -> Fields {
+    let mut fields = Fields::default();
+    if before.first_use != policy.first_use {
+        fields = fields.changed(FieldName::FirstUse, before.first_use, policy.first_use);
+    }
+    let (was, now) = (listed(&before.keepers), listed(&policy.keepers));
+    if was != now {
+        fields = fields.changed(FieldName::Keepers, was, now);
+    }
+    for (name, these, others) in
+        [(FieldName::VendorRootAdded, policy, before), (FieldName::VendorRootRemoved, before, policy)]
+    {
+        let differ = these.vendor_roots.iter().filter(|root| !others.vendor_roots.contains(root));
+        fields = differ.fold(fields, |fields, root| fields.with(name, hex(&Digest::of(root).0)));
+    }
+    fields
 }

@@ -2,7 +2,7 @@
 
 use super::quote::Quote;
 use crate::actions::{Ask, Certifying};
-use crate::audit::Recording;
+use crate::audit::{self, Recording, device_text};
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
 use crate::rows::{self, SignatureKeyRow, key_id};
@@ -11,7 +11,8 @@ use wardein_crypto::Digest;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::{
-    Action, Actor, AuditEntry, DeviceState, Event, Method, Outcome, ProfileName, UnixMillis, UnixSeconds,
+    Action, Actor, Call, DeviceState, Event, FieldName, Fields, Method, Outcome, ProfileName, Target,
+    UnixMillis, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -47,7 +48,7 @@ impl Engine {
     /// Verifies a signed request, does what it asks, and answers when all of it is durable.
     pub async fn prove_by_signature(
         &self,
-        request_id: &str,
+        call: &Call,
         request: &SignedRequest,
         body: &[u8],
     ) -> Result<SignedReply, Error> {
@@ -61,14 +62,14 @@ impl Engine {
             verify(request, body, &row)?;
             Ok(())
         };
-        let decide = |tx: &mut Tx<'_>| self.decide_signed(tx, request_id, request, body, &ask);
+        let decide = |tx: &mut Tx<'_>| self.decide_signed(tx, call, request, body, &ask);
         self.transact_on(&request.device, judge, decide).await
     }
 
     fn decide_signed(
         &self,
         tx: &mut Tx<'_>,
-        request_id: &str,
+        call: &Call,
         request: &SignedRequest,
         body: &[u8],
         ask: &Ask,
@@ -111,22 +112,24 @@ impl Engine {
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
         let is_sign_of_life = done.as_ref().is_ok_and(|(event, ..)| event.is_sign_of_life());
         let (entry, answer) = match done {
-            Ok((event, detail, body)) => {
+            Ok((event, fields, body)) => {
                 let ack = ack_transcript(&transcript, now, &body);
                 let signature = self.authority.identity.sign(ack.as_ref());
                 let signature = signature.map_err(|_| Error::internal("a reply could not be signed"))?;
                 row.last_seen = Some(UnixSeconds::new(now));
-                let entry = AuditEntry::new(now_ms, &actor, event, target(name), Outcome::Done, request_id);
-                (entry.with(detail), Ok(SignedReply { server_time: now, body, signature }))
+                let entry = audit::entry(now_ms, actor, event, target(name), Outcome::Done, call);
+                (entry.with_all(fields), Ok(SignedReply { server_time: now, body, signature }))
             }
             Err(Stop::Need(key)) => return Err(Stop::Need(key)),
             Err(Stop::Refuse(fault)) if fault.kind == Kind::Internal => return Err(fault.into()),
             // It proved who it is, and may not. Its challenge is spent all the same.
             Err(Stop::Refuse(error)) => {
-                let (method, outcome) = (Method::ProveBySignature.path(), Outcome::Refused(error.code));
+                let (method, outcome) =
+                    (Target::Method(Method::ProveBySignature), Outcome::refused(error.code));
                 change = Change::default();
-                let entry = AuditEntry::new(now_ms, &actor, Event::CallRefused, method, outcome, request_id);
-                (entry.with(&error.message), Err(error))
+                let entry = audit::entry(now_ms, actor, Event::CallRefused, method, outcome, call);
+                let named = device_text(&name.tenant, &name.device);
+                (entry.with(FieldName::Device, named).with(FieldName::Message, &error.message), Err(error))
             }
         };
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
@@ -138,7 +141,7 @@ impl Engine {
         Ok(Decision { change, answer, keys: None })
     }
 
-    /// Event, detail and reply body of what is asked.
+    /// Event, fields of the entry and reply body of what is asked.
     fn act(
         &self,
         tx: &mut Tx<'_>,
@@ -147,12 +150,12 @@ impl Engine {
         now: u64,
         row: &SignatureKeyRow,
         change: &mut Change,
-    ) -> Result<(Event, String, Vec<u8>), Stop> {
+    ) -> Result<(Event, Fields, Vec<u8>), Stop> {
         match ask {
-            Ask::Authenticate => Ok((Event::DeviceAuthenticated, String::new(), Vec::new())),
+            Ask::Authenticate => Ok((Event::DeviceAuthenticated, Fields::default(), Vec::new())),
             Ask::TrustBundle => {
                 let pem = self.authority.bundle.pem.clone().into_bytes();
-                Ok((Event::TrustBundleServed, String::new(), pem))
+                Ok((Event::TrustBundleServed, Fields::default(), pem))
             }
             Ask::Certificate(csr) if *csr.public_key() != row.key() => {
                 let message = "body: asks for a certificate of another key than the one that is enrolled";
@@ -166,7 +169,7 @@ impl Engine {
                     csr,
                     Certifying { name, rules: &rules, now, assurance, change },
                 )?;
-                Ok((done.event, done.detail, done.reply))
+                Ok((done.event, done.fields, done.reply))
             }
             Ask::Rekey(_) | Ask::Attributes(_) => {
                 Err(Error::internal("an action was not refused before").into())

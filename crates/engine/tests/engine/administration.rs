@@ -120,11 +120,11 @@ async fn the_log_tells_what_was_done_and_what_was_refused() {
     let world = World::new().await;
     world.device("pump-1").await;
     let refusal = Error::new(Kind::Denied, "role-insufficient", "a station does not ask");
-    world.engine.record_refusal(&world.station, Method::Check, &refusal).await.unwrap();
+    world.engine.record_refusal(&world.station, Method::Check, None, &refusal).await.unwrap();
     let (entries, next) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     assert_eq!(next, 0);
     let said: Vec<_> =
-        entries.iter().map(|(_, entry)| (entry.event.as_str(), entry.outcome.as_str())).collect();
+        entries.iter().map(|(_, entry)| (entry.event.as_str(), entry.outcome.code())).collect();
     assert_eq!(
         said,
         [
@@ -183,4 +183,22 @@ async fn a_wrong_root_key_opens_nothing() {
     let world = World::new().await;
     let custody = wardein_testkit::MemoryCustody::of([8; 32]);
     assert!(crate::world::open_under(&world.store, &world.clock, &custody).await.is_err());
+}
+
+#[tokio::test]
+async fn a_refused_call_is_found_by_the_device_that_it_named() {
+    let world = World::new().await;
+    let named = crate::world::name("klinik", "pump-9");
+    let refusal = Error::new(Kind::NotFound, "device-unknown", "there is no such device");
+    for caller in [&world.station, &world.admin] {
+        world.engine.record_refusal(caller, Method::Check, Some(&named), &refusal).await.unwrap();
+    }
+    world.engine.record_refusal(&world.station, Method::Check, None, &refusal).await.unwrap();
+    let (tenant, device) = (Some(world.tenant()), Some(named.device));
+    let (found, _) = world.engine.list_audit(&world.admin, tenant, device, 1, 1000).await.unwrap();
+    let said: Vec<_> = found.iter().map(|(_, entry)| crate::world::facts(entry)).collect();
+    assert_eq!(said, ["device=klinik/pump-9, message=there is no such device"; 2]);
+    let (_, entry) = &found[0];
+    assert_eq!(entry.target.to_string(), Method::Check.path());
+    assert_eq!(entry.software, env!("CARGO_PKG_VERSION"));
 }

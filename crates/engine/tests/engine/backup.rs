@@ -1,9 +1,9 @@
 //! Backups: of one moment, complete or refused, and opened by the root key of then alone.
 
 use crate::storage_keys::restart;
-use crate::world::{ROOT_KEY, World, caller, open_under, ports};
+use crate::world::{ROOT_KEY, World, caller, facts, open_under, ports};
 use wardein_crypto::Secret;
-use wardein_domain::Event;
+use wardein_domain::{Event, FieldName};
 use wardein_engine::{Backup, BackupPart, Error, Kind, Restored, Restoring};
 use wardein_port::{Change, RootKey, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, commit};
@@ -103,16 +103,15 @@ async fn all_that_was_there_is_there_again_and_an_administrator_beside() {
     assert_eq!(kept[..entries.len()], entries[..]);
     assert_eq!(kept.len(), entries.len() + 1);
     let entry = &restored.entries(Event::Restored).await[0];
-    assert!(entry.detail.contains(&format!("{} rows", rows.len())), "{}", entry.detail);
+    assert_eq!(entry.field(FieldName::Rows), Some(rows.len().to_string().as_str()));
 
     for admin in [&world.admin, &restored.admin, &world.station] {
         restored.engine.authenticate(&admin.principal).unwrap();
     }
     assert!(world.engine.authenticate(&restored.admin.principal).is_err());
-    let details: Vec<_> =
-        world.entries(Event::BackedUp).await.into_iter().map(|entry| entry.detail).collect();
-    let complete = format!("complete: {} rows, {} audit entries", rows.len(), entries.len());
-    assert_eq!(details, ["begun".to_owned(), complete]);
+    let said: Vec<_> = world.entries(Event::BackedUp).await.iter().map(facts).collect();
+    let complete = format!("step=complete, rows={}, audit-entries={}", rows.len(), entries.len());
+    assert_eq!(said, ["step=begun".to_owned(), complete]);
 }
 
 #[tokio::test]

@@ -49,7 +49,9 @@ async fn end<T>(mut calls: Vec<Call<'_, T>>) -> Vec<Result<T, Error>> {
 
 fn prove<'a>(engine: &'a Engine, id: impl ToString, request: &ProofRequest) -> Call<'a, ()> {
     let (id, request) = (id.to_string(), request.clone());
-    Box::pin(async move { engine.prove(&id, request, Vec::new()).await.map(|_| ()) })
+    Box::pin(
+        async move { engine.prove(&wardein_domain::Call::new(&id), request, Vec::new()).await.map(|_| ()) },
+    )
 }
 
 fn set<'a>(world: &'a World, engine: &'a Engine, device: &TestDevice, state: DeviceState) -> Call<'a, ()> {
@@ -134,7 +136,9 @@ async fn a_caller_that_goes_away_leaves_a_durable_record_and_its_turn_to_the_nex
     assert_eq!(world.store.waiting(), 1);
     world.store.release();
     assert_eq!(end(calls).await, [Ok(()), Ok(())]);
-    let again = async |n: usize| world.engine.prove("again", proofs[n].clone(), vec![]).await;
+    let again = async |n: usize| {
+        world.engine.prove(&wardein_domain::Call::new("again"), proofs[n].clone(), vec![]).await
+    };
     assert_eq!(again(0).await.unwrap_err().code, "replayed", "it came to its end without its caller");
     again(2).await.expect("it never began, and the challenge is good still");
 
@@ -188,8 +192,7 @@ async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
 
         let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1_000).await.unwrap();
         let entry = |event: Event, id: &str| {
-            let is_it =
-                |(_, entry): &&(u64, AuditEntry)| entry.event == event.code() && entry.request_id == id;
+            let is_it = |(_, entry): &&(u64, AuditEntry)| entry.event == event && entry.request_id == id;
             entries.iter().find(is_it).map(|(number, _)| *number)
         };
         let suspended = entry(Event::DeviceStateSet, "test");

@@ -41,7 +41,8 @@ async fn no_crash_loses_or_repeats_anything() {
             assert_eq!(record.state, DeviceState::Active);
             device.prove(&world.engine, "authenticate", b"").await.unwrap();
             let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
-            let count = |event: &str| entries.iter().filter(|(_, entry)| entry.event == event).count();
+            let count =
+                |event: &str| entries.iter().filter(|(_, entry)| entry.event.as_str() == event).count();
             assert_eq!((count("device.enroll"), count("device.confirm")), (1, 1), "each was done once");
         }
     }

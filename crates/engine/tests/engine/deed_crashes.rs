@@ -79,7 +79,7 @@ async fn no_crash_leaves_a_change_of_the_root_key_undone() {
                 let at = format!("{nth}, {point:?}, {of_custody}");
                 assert_eq!(watched.custody.versions(), [2], "{at}");
                 assert!(!watched.opens(), "the tenant's row of before: {at}");
-                for words in ["root key: begun", "root key, version 2: complete; destroyed: version 1"] {
+                for words in ["step=begun", "step=complete, key-version=2, destroyed=1"] {
                     let said = watched.said(Event::StorageKeyRotated, words).await;
                     assert_eq!(said.len(), 1, "{words}: {at}");
                     assert_eq!(said[0].request_id, "root");

@@ -1,11 +1,11 @@
 //! Deeds of several steps: each comes to its end, once, whoever asks, goes away or fails between.
 
 use crate::storage_keys::restart;
-use crate::world::{ROOT_KEY, TestDevice, World, caller, csr, name, open_under, order};
+use crate::world::{ROOT_KEY, TestDevice, World, caller, csr, facts, name, open_under, order};
 use std::future::poll_fn;
 use std::task::Poll;
 use wardein_crypto::{AeadKey, Prk, Secret};
-use wardein_domain::{AuditEntry, DeviceState, Event, Role};
+use wardein_domain::{Actor, AuditEntry, Call, DeviceState, Event, Role};
 use wardein_engine::{Caller, DeedOf, DeedStep, Error, Page, Shredding};
 use wardein_port::{Custody, RootKey, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, get};
@@ -65,7 +65,7 @@ impl Watched {
     }
 
     pub(crate) fn caller(&self, request_id: &str) -> Caller {
-        Caller { request_id: request_id.into(), ..self.world.admin.clone() }
+        Caller { call: Call::new(request_id), ..self.world.admin.clone() }
     }
 
     /// Works off all deeds, looking at the store after each step.
@@ -92,7 +92,7 @@ impl Watched {
     /// How many entries of an event say that.
     pub(crate) async fn said(&self, event: Event, words: &str) -> Vec<AuditEntry> {
         let entries = self.world.entries(event).await.into_iter();
-        entries.filter(|entry| entry.detail.contains(words)).collect()
+        entries.filter(|entry| facts(entry).contains(words)).collect()
     }
 
     fn step(&self, watch: &mut Shredding) -> DeedStep {
@@ -129,17 +129,21 @@ pub(crate) async fn is_shredded(watched: &mut Watched, at: &str) {
     assert_eq!(record.unwrap().state, DeviceState::Retired);
     let (shred, key) = (Event::DeviceShredded, Event::StorageKeyRotated);
     for (event, words) in [
-        (shred, "begun: active to retired: sold"),
-        (shred, "complete: tenant key version 2, root key version 2"),
-        (key, "root key, version 2: to be made"),
-        (key, "root key, version 2: tenants sealed again: "),
-        (key, "root key, version 2: complete; destroyed: version 1"),
-        (Event::StorageKeyDropped, "versions before 2"),
+        (shred, "step=begun, state: active → retired, had-keys=true, reason=sold"),
+        (shred, "step=complete, key-version=2, root-key-version=2"),
+        (key, "step=chosen, key-version: 1 → 2"),
+        (key, "step=sealed-again, key-version=2, tenants="),
+        (key, "step=complete, key-version=2, destroyed=1"),
+        (Event::StorageKeyDropped, "key-version=2, dropped=1"),
     ] {
         let said = watched.said(event, words).await;
         assert_eq!(said.len(), 1, "{words}: {at}");
         let by = watched.world.admin.principal.to_string();
-        assert_eq!((said[0].request_id.as_str(), &said[0].actor), ("shred", &by), "{words}: {at}");
+        assert_eq!(
+            (said[0].request_id.as_str(), &said[0].actor.to_string()),
+            ("shred", &by),
+            "{words}: {at}"
+        );
     }
     let (first, others) = watched.devices.split_first_mut().unwrap();
     assert!(first.prove(&watched.world.engine, "authenticate", b"").await.is_err());
@@ -200,7 +204,7 @@ async fn those_that_wait_share_the_work_of_the_one_that_goes_on() {
     }
     assert_eq!(watched.custody.versions(), [3]);
     assert_eq!(watched.said(Event::DeviceShredded, "complete").await.len(), 3);
-    assert_eq!(watched.said(Event::DeviceShredded, ", changed by request shred").await.len(), 1);
+    assert_eq!(watched.said(Event::DeviceShredded, "completed-by=shred").await.len(), 1);
 }
 
 #[tokio::test]
@@ -274,7 +278,8 @@ async fn a_device_that_speaks_while_its_page_is_swept_loses_nothing() {
     let world = &watched.world;
     let (request, in_flight) = watched.devices[1].proof(&world.engine, "authenticate", b"");
     {
-        let mut prove = Box::pin(world.engine.prove("test", request, Vec::new()));
+        let call = Call::new("test");
+        let mut prove = Box::pin(world.engine.prove(&call, request, Vec::new()));
         let mut step = Box::pin(world.engine.deed_step());
         world.store.hold();
         // The proof is in front: what the sweep decided on is gone when its turn comes.
@@ -358,10 +363,10 @@ async fn a_version_that_custody_has_and_no_deed_knows_of_is_taken_to_its_end() {
     watched.work().await.unwrap();
     // The one that was found first, and then the shredding's own: the one that was found may be older than what was erased.
     assert_eq!((watched.custody.versions(), shred.watch.now().root_key), (vec![3], 3));
-    let found = watched.said(Event::StorageKeyRotated, "version 2: found in custody").await;
-    assert_eq!((found.len(), found[0].actor.as_str()), (1, "system"));
+    let found = watched.said(Event::StorageKeyRotated, "step=found-in-custody, key-version=2").await;
+    assert_eq!((found.len(), &found[0].actor), (1, &Actor::System));
     assert_eq!(
-        watched.said(Event::StorageKeyRotated, "version 2: complete; destroyed: version 1").await.len(),
+        watched.said(Event::StorageKeyRotated, "step=complete, key-version=2, destroyed=1").await.len(),
         1
     );
     assert!(!watched.opens());

@@ -2,7 +2,7 @@
 
 use crate::world::{TestDevice, World, csr};
 use wardein_ddkg::Suite;
-use wardein_domain::{DeviceState, Event, Reason, Verdict};
+use wardein_domain::{AuditEntry, DeviceState, Event, Reason, Verdict};
 use wardein_engine::{Device, DeviceFilter, Error, Kind, Page, RotationScope, Subject};
 use wardein_port::Store;
 
@@ -23,7 +23,8 @@ impl World {
 
     async fn history(&self, device: &TestDevice) -> Vec<(String, String)> {
         let history = self.engine.device_history(&self.admin, &device.name, ALL).await.unwrap();
-        history.items.into_iter().map(|entry| (entry.event, entry.outcome)).collect()
+        let said = |entry: AuditEntry| (entry.event.to_string(), entry.outcome.to_string());
+        history.items.into_iter().map(said).collect()
     }
 
     async fn found(&self, filter: &DeviceFilter) -> Vec<String> {
@@ -245,7 +246,7 @@ async fn a_history_has_no_signs_of_life_and_comes_in_pages() {
     }
     assert!(events.is_sorted_by_key(|(time, _, _)| *time));
     let mut said: Vec<_> =
-        events.iter().map(|(_, event, outcome)| (event.as_str(), outcome.as_str())).collect();
+        events.iter().map(|(_, event, outcome)| (event.as_str(), outcome.code())).collect();
     // Within one millisecond there is no order.
     said.sort_unstable();
     assert_eq!(
@@ -260,7 +261,7 @@ async fn a_history_has_no_signs_of_life_and_comes_in_pages() {
     );
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     assert!(
-        entries.iter().any(|(_, entry)| entry.target == "audit/device/klinik/pump-1"),
+        entries.iter().any(|(_, entry)| entry.target.to_string() == "audit/device/klinik/pump-1"),
         "reading is recorded"
     );
     let absent = crate::world::name("klinik", "pump-2");

@@ -1,6 +1,6 @@
 //! Grants: added, listed, taken back; and who has them.
 
-use crate::world::{World, caller, grant, order};
+use crate::world::{World, caller, facts, grant, order};
 use wardein_domain::{Event, ProfileFields, Reason, Right, Role};
 use wardein_engine::{GrantOrder, Kind, Page};
 
@@ -20,7 +20,12 @@ async fn a_grant_is_on_record_until_it_is_taken_back() {
             engine.add_grant(&world.admin, grant(Right::Token, None), user_name.clone()).await.unwrap();
         assert_eq!((granted.user_name, granted.granted_by.as_str()), (user_name, "admin/admin"));
     }
-    assert_eq!(world.entries(Event::GrantAdded).await.len(), 2, "the very same again changes nothing");
+    let added: Vec<_> = world.entries(Event::GrantAdded).await.iter().map(facts).collect();
+    let expected = [
+        "right=token, profile=all, user-name=none",
+        "right=token, profile=all, user-name: none → pump:{device}",
+    ];
+    assert_eq!(added, expected, "the very same again changes nothing");
     world.grant(Right::Data).await;
     world.restart().await;
     let engine = &world.engine;
@@ -33,8 +38,8 @@ async fn a_grant_is_on_record_until_it_is_taken_back() {
     assert_eq!((again.kind, again.code), (Kind::NotFound, "grant-unknown"));
     assert_eq!(engine.list_grants(&world.admin, world.tenant(), ALL).await.unwrap().items.len(), 1);
     let removed = world.entries(Event::GrantRemoved).await;
-    assert_eq!((removed.len(), removed[0].target.as_str()), (1, "platform/klinik/iot"));
-    assert_eq!(removed[0].detail, "token of all devices: moved");
+    assert_eq!((removed.len(), removed[0].target.to_string()), (1, "platform/klinik/iot".to_owned()));
+    assert_eq!(facts(&removed[0]), "right=token, profile=all, reason=moved");
 }
 
 #[tokio::test]

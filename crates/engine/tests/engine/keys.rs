@@ -2,7 +2,7 @@
 
 use crate::world::{START, TestDevice, World, csr};
 use wardein_ddkg::{Attributes, Suite};
-use wardein_domain::{DeviceState, Event, ProfileFields, Reason, RekeyGate};
+use wardein_domain::{Call, DeviceState, Event, ProfileFields, Reason, RekeyGate};
 use wardein_engine::{DeviceKeys, Error, Kind, RotationScope};
 use wardein_port::Clock;
 
@@ -37,8 +37,8 @@ impl World {
 
     async fn refusals(&self) -> Vec<(String, String)> {
         let (entries, _) = self.engine.list_audit(&self.admin, None, None, 1, 1000).await.unwrap();
-        let refused = entries.into_iter().filter(|(_, entry)| entry.event == Event::CallRefused.code());
-        refused.map(|(_, entry)| (entry.actor, entry.outcome)).collect()
+        let refused = entries.into_iter().filter(|(_, entry)| entry.event == Event::CallRefused);
+        refused.map(|(_, entry)| (entry.actor.to_string(), entry.outcome.to_string())).collect()
     }
 }
 
@@ -77,7 +77,7 @@ async fn a_rekey_whose_reply_was_lost_is_asked_anew_also_after_a_restart() {
     let mut device = world.device("pump-1").await;
     for _ in 0..3 {
         let (request, body, _) = device.rekey_proof(&world.engine, Suite::P256);
-        world.engine.prove("lost", request, body).await.unwrap();
+        world.engine.prove(&Call::new("lost"), request, body).await.unwrap();
         world.restart().await;
         device.prove(&world.engine, "authenticate", b"").await.expect("the former keys go on");
     }
@@ -293,5 +293,5 @@ async fn a_clone_is_reported_and_not_quarantined_where_the_profile_says_so() {
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active);
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
-    assert!(entries.iter().any(|(_, entry)| entry.event == Event::CloneSuspected.code()));
+    assert!(entries.iter().any(|(_, entry)| entry.event == Event::CloneSuspected));
 }

@@ -1,7 +1,7 @@
 //! Proofs over the engine: accepted once, durable before the reply, and refused without a trace for who cannot prove.
 
-use crate::world::{World, csr, open};
-use wardein_domain::{DeviceState, Event};
+use crate::world::{World, csr, facts, open};
+use wardein_domain::{Call, DeviceState, Event, FieldName};
 use wardein_engine::{Kind, Page, Subject};
 
 #[tokio::test]
@@ -29,9 +29,9 @@ async fn a_repeated_proof_is_refused_also_after_a_restart() {
     let mut world = World::new().await;
     let mut device = world.device("pump-1").await;
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
-    world.engine.prove("1", request.clone(), vec![]).await.unwrap();
+    world.engine.prove(&Call::new("1"), request.clone(), vec![]).await.unwrap();
     for _ in 0..2 {
-        let refused = world.engine.prove("2", request.clone(), vec![]).await.unwrap_err();
+        let refused = world.engine.prove(&Call::new("2"), request.clone(), vec![]).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Precondition, "replayed"));
         world.restart().await;
     }
@@ -46,15 +46,15 @@ async fn who_cannot_prove_learns_nothing_and_changes_nothing() {
 
     let (mut request, _) = device.proof(&world.engine, "authenticate", b"");
     request.mac.0[0] ^= 1;
-    let wrong = world.engine.prove("1", request, vec![]).await.unwrap_err();
+    let wrong = world.engine.prove(&Call::new("1"), request, vec![]).await.unwrap_err();
     assert_eq!((wrong.kind, wrong.code), (Kind::Unauthenticated, "mac-wrong"));
 
     let (mut request, _) = device.proof(&world.engine, "authenticate", b"");
     request.device.device = "unheard".parse().unwrap();
-    let foreign = world.engine.prove("2", request.clone(), vec![]).await.unwrap_err();
+    let foreign = world.engine.prove(&Call::new("2"), request.clone(), vec![]).await.unwrap_err();
     assert_eq!((foreign.kind, foreign.code), (Kind::Unauthenticated, "challenge-unknown"));
     request.challenge = world.engine.challenge(&request.device).unwrap().challenge;
-    let absent = world.engine.prove("3", request, vec![]).await.unwrap_err();
+    let absent = world.engine.prove(&Call::new("3"), request, vec![]).await.unwrap_err();
     assert_eq!((absent.code, absent.message), (wrong.code, wrong.message), "absent and wrong look alike");
     assert_eq!(world.store.commits(), commits);
 }
@@ -65,19 +65,19 @@ async fn a_challenge_expires_and_other_bodies_and_actions_are_refused() {
     let mut device = world.device("pump-1").await;
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
     world.clock.pass(61);
-    let late = world.engine.prove("1", request, vec![]).await.unwrap_err();
+    let late = world.engine.prove(&Call::new("1"), request, vec![]).await.unwrap_err();
     assert_eq!((late.kind, late.code), (Kind::Unauthenticated, "challenge-expired"));
 
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
-    let body = world.engine.prove("1", request, vec![1]).await.unwrap_err();
+    let body = world.engine.prove(&Call::new("1"), request, vec![1]).await.unwrap_err();
     assert_eq!((body.kind, body.code), (Kind::Invalid, "malformed"));
 
     let (request, _) = device.proof(&world.engine, "certificate", &csr());
-    let other = world.engine.prove("1", request, csr()).await.unwrap_err();
+    let other = world.engine.prove(&Call::new("1"), request, csr()).await.unwrap_err();
     assert_eq!((other.kind, other.code), (Kind::Invalid, "body-wrong"), "the request of another key");
 
     let (request, _) = device.proof(&world.engine, "fly", b"");
-    let action = world.engine.prove("1", request, vec![]).await.unwrap_err();
+    let action = world.engine.prove(&Call::new("1"), request, vec![]).await.unwrap_err();
     assert_eq!((action.kind, action.code), (Kind::Invalid, "action-unknown"));
 }
 
@@ -94,8 +94,13 @@ async fn a_device_that_is_not_active_is_refused_and_one_that_is_resumed_goes_on(
     let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "suspended"));
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
-    let entry = &entries.iter().find(|(_, entry)| entry.event == Event::CallRefused.code()).unwrap().1;
-    assert_eq!((entry.actor.as_str(), entry.outcome.as_str()), ("device/klinik/pump-1", "suspended"));
+    let entry = &entries.iter().find(|(_, entry)| entry.event == Event::CallRefused).unwrap().1;
+    assert_eq!(
+        (entry.actor.to_string().as_str(), entry.outcome.code()),
+        ("device/klinik/pump-1", "suspended")
+    );
+    assert_eq!(entry.field(FieldName::Device), Some("klinik/pump-1"));
+    assert_eq!(entry.field(FieldName::Message), Some(refused.message.as_str()));
     set(DeviceState::Active).await;
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
 }
@@ -135,9 +140,12 @@ async fn a_clone_is_quarantined_with_the_evidence_on_record() {
         world.restart().await;
     }
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
-    let alarm = entries.iter().find(|(_, entry)| entry.event == Event::CloneSuspected.code()).unwrap();
-    assert_eq!(alarm.1.target, "device/klinik/pump-1");
-    assert!(alarm.1.detail.contains("NumberTooLow"), "{}", alarm.1.detail);
+    let alarm = entries.iter().find(|(_, entry)| entry.event == Event::CloneSuspected).unwrap();
+    assert_eq!(alarm.1.target.to_string(), "device/klinik/pump-1");
+    let said = facts(&alarm.1);
+    let evidence = "sign=number-too-low, state: active → quarantined, generation=1, epoch=0, number=1, highest-number=1, ";
+    assert!(said.starts_with(evidence), "{said}");
+    assert_eq!(alarm.1.field(FieldName::Transcript).unwrap().len(), 64);
 }
 
 #[tokio::test]
@@ -149,20 +157,20 @@ async fn keys_in_memory_that_are_behind_the_store_accept_nothing_twice_and_stran
 
     // What the other node accepted is not accepted again by this one, whose memory has not heard of it.
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
-    other.prove("1", request.clone(), vec![]).await.unwrap();
-    let refused = world.engine.prove("2", request, vec![]).await.unwrap_err();
+    other.prove(&Call::new("1"), request.clone(), vec![]).await.unwrap();
+    let refused = world.engine.prove(&Call::new("2"), request, vec![]).await.unwrap_err();
     assert_eq!(refused.code, "replayed");
 
     // Nor does this one's memory say why a proof is refused.
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
-    other.prove("3", request.clone(), vec![]).await.unwrap();
+    other.prove(&Call::new("3"), request.clone(), vec![]).await.unwrap();
     let set = async |state| {
         let (name, reason) = (device_name(&world), "maintenance".parse().unwrap());
         other.set_device_state(&world.admin, name, state, reason).await.unwrap();
     };
     set(DeviceState::Suspended).await;
-    let refused = world.engine.prove("4", request, vec![]).await.unwrap_err();
+    let refused = world.engine.prove(&Call::new("4"), request, vec![]).await.unwrap_err();
     assert_eq!(refused.code, "replayed");
     set(DeviceState::Active).await;
 

@@ -7,7 +7,7 @@ use wardein_attest::{GoldenPcrs, PcrSelection};
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
 use wardein_crypto::{Digest, Entropy, SystemEntropy};
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Event, KeyKeeper, PcrStanding, ProfileFields, ProfileName};
+use wardein_domain::{Call, Event, FieldName, KeyKeeper, PcrStanding, ProfileFields, ProfileName};
 use wardein_engine::{
     Error, KeyPolicy, Kind, PcrPolicy, Quote, SetPcrPolicy, SignedReply, SignedRequest, Subject,
     TpmActivation,
@@ -116,7 +116,7 @@ impl Device {
         let csr = self.csr();
         let (mut request, transcript) = self.request(world, "certificate", &csr);
         request.quote = state.map(|state| quote(&self.tpm, &transcript, state));
-        world.engine.prove_by_signature("test", &request, &csr).await
+        world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await
     }
 
     async fn refused(&self, world: &World, state: Option<&State>) -> (Kind, &'static str) {
@@ -140,7 +140,8 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
         world.engine.get_device(&world.admin, name("klinik", "pump-1")).await.unwrap().enrolled_at;
     assert_eq!(world.quoted("pump-1").await, Some((PcrStanding::AsEnrolled, enrolled_at)));
     let entries = world.entries(Event::KeyEnrolled).await;
-    assert!(entries[0].detail.contains(", PCRs sha256:0,7 "), "{}", entries[0].detail);
+    assert_eq!(entries[0].field(FieldName::Pcrs), Some("sha256:0,7"));
+    assert_eq!(entries[0].field(FieldName::PcrStanding), Some("as-enrolled"));
 
     world.clock.pass(3_600);
     device.certify(&world, Some(&BOOTED)).await.unwrap();
@@ -151,17 +152,20 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     let refused = device.certify(&world, Some(&UPDATED)).await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-changed"));
     let digest = digest_of(&UPDATED);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex_of(&digest);
     assert!(refused.message.contains(&hex), "what an administrator is to compare: {}", refused.message);
     assert_eq!(certificates(&world).await, before);
     assert_eq!(world.quoted("pump-1").await, Some((PcrStanding::AsEnrolled, enrolled_at + 3_600)));
     let refusals = world.entries(Event::CallRefused).await;
     let last = refusals.last().unwrap();
-    assert_eq!((last.actor.as_str(), last.outcome.as_str()), ("device/klinik/pump-1", "pcr-changed"));
-    assert!(last.detail.contains(&hex), "the audit log tells it");
+    assert_eq!(
+        (last.actor.to_string().as_str(), last.outcome.code()),
+        ("device/klinik/pump-1", "pcr-changed")
+    );
+    assert!(last.field(FieldName::Message).unwrap().contains(&hex), "the audit log tells it");
     // What asks for no certificate takes no quote.
     let (request, _) = device.request(&world, "authenticate", b"");
-    world.engine.prove_by_signature("test", &request, b"").await.unwrap();
+    world.engine.prove_by_signature(&Call::new("test"), &request, b"").await.unwrap();
 
     world.approve("pump-1", &digest).await.unwrap();
     let commits = world.store.commits();
@@ -175,7 +179,9 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     }
     let approvals = world.entries(Event::PcrsApproved).await;
     assert_eq!(approvals.len(), 1);
-    assert!(approvals[0].target == "device/klinik/pump-1" && approvals[0].detail.ends_with(&hex));
+    assert_eq!(approvals[0].target.to_string(), "device/klinik/pump-1");
+    let approved = approvals[0].fields.get(FieldName::PcrDigest).unwrap();
+    assert_eq!((approved.before.clone(), &approved.value), (Some(hex_of(&digest_of(&BOOTED))), &hex));
 }
 
 #[tokio::test]
@@ -188,7 +194,7 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
     let csr = device.csr();
     let (mut first, transcript) = device.request(&world, "certificate", &csr);
     first.quote = Some(quote(&device.tpm, &transcript, &BOOTED));
-    world.engine.prove_by_signature("test", &first, &csr).await.unwrap();
+    world.engine.prove_by_signature(&Call::new("test"), &first, &csr).await.unwrap();
     let (stale, quoted) = (first.quote.clone().unwrap(), world.quoted("pump-1").await);
 
     type Spoil<'a> = &'a dyn Fn(&mut Quote, &[u8; 32]);
@@ -240,20 +246,21 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
             let mut spoiled = quote(&device.tpm, &transcript, &BOOTED);
             spoil(&mut spoiled, &transcript);
             request.quote = Some(spoiled);
-            let refused = world.engine.prove_by_signature("test", &request, body).await.unwrap_err();
+            let refused =
+                world.engine.prove_by_signature(&Call::new("test"), &request, body).await.unwrap_err();
             assert_eq!((refused.kind, refused.code), (kind, code), "{what}");
         }
         assert_eq!((certificates(&world).await, world.quoted("pump-1").await), (before, quoted), "{what}");
     }
     // A right quote does not help another signature, and the request that it was refused with is spent.
     let (mut request, transcript) = device.request(&world, "certificate", &csr);
-    let missing = world.engine.prove_by_signature("test", &request, &csr).await.unwrap_err();
+    let missing = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
     assert_eq!(missing.code, "quote-missing");
     request.quote = Some(quote(&device.tpm, &transcript, &BOOTED));
-    let spent = world.engine.prove_by_signature("test", &request, &csr).await.unwrap_err();
+    let spent = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
     assert_eq!(spent.code, "replayed");
     request.signature[10] ^= 1;
-    let unsigned = world.engine.prove_by_signature("test", &request, &csr).await.unwrap_err();
+    let unsigned = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
     assert_eq!(unsigned.code, "signature-wrong");
     assert_eq!(certificates(&world).await, before);
 }
@@ -395,6 +402,10 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     let (mut request, transcript) = device.request(&world, "certificate", &csr);
     let (attested, signature) = device.tpm.quote(&transcript, &BOOTED[..1]);
     request.quote = Some(Quote { attested, signature, values: vec![BOOTED[0].1.to_vec()] });
-    let refused = world.engine.prove_by_signature("test", &request, &csr).await.unwrap_err();
+    let refused = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-unknown"));
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,10 +1,10 @@
 //! What devices sealed: opened or released once, for those who were granted it, with the reason on record.
 
-use crate::world::{CRASH_POINTS, TestDevice, World, name};
+use crate::world::{CRASH_POINTS, TestDevice, World, facts, name};
 use wardein_crypto::Digest;
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::{FileStanza, SealedPayload};
-use wardein_domain::{DeviceState, Event, ProfileFields, Purpose, Right};
+use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Purpose, Right};
 use wardein_engine::{Error, Kind, OpenAsk, REPEAT_WINDOW, ReleaseAsk, Sealed, Unsealed};
 
 impl World {
@@ -62,8 +62,8 @@ async fn a_payload_is_opened_once() {
         world.restart().await;
     }
     let entries = world.entries(Event::PayloadOpened).await;
-    assert_eq!((entries.len(), entries[0].actor.as_str()), (1, "platform/klinik/iot"));
-    assert_eq!(entries[0].detail, "ddkg1:klinik/pump-1/1.data.0.0: alarm 7");
+    assert_eq!((entries.len(), entries[0].actor.to_string()), (1, "platform/klinik/iot".to_owned()));
+    assert_eq!(facts(&entries[0]), "key=ddkg1:klinik/pump-1/1.data.0.0, delivery=first, reason=alarm 7");
 }
 
 #[tokio::test]
@@ -90,10 +90,13 @@ async fn a_key_is_released_once_and_opens_what_was_sealed() {
         world.restart().await;
     }
     let entries = world.entries(Event::KeyReleased).await;
-    let details: Vec<_> = entries.iter().map(|entry| entry.detail.as_str()).collect();
+    let said: Vec<_> = entries.iter().map(facts).collect();
     assert_eq!(
-        details,
-        ["ddkg1:klinik/pump-1/1.data.0.0: archive", "ddkg1:klinik/pump-1/1.file.0.0: archive"]
+        said,
+        [
+            "key=ddkg1:klinik/pump-1/1.data.0.0, delivery=first, reason=archive",
+            "key=ddkg1:klinik/pump-1/1.file.0.0, delivery=first, reason=archive",
+        ]
     );
 }
 
@@ -114,7 +117,7 @@ async fn a_lost_reply_is_given_again_also_after_a_crash_and_not_for_long() {
             let file = Sealed::File(stanza.clone());
             assert_eq!(world.release(file, b"1").await.unwrap().secret.expose(), [5; 16]);
         }
-        assert!(world.entries(Event::PayloadOpened).await[1].detail.starts_with("again, "));
+        assert_eq!(world.entries(Event::PayloadOpened).await[1].field(FieldName::Delivery), Some("again"));
         world.clock.pass(REPEAT_WINDOW + 1);
         assert_eq!(code(world.open(&opened, b"1").await).1, "key-spent");
         assert_eq!(code(world.release(named, b"1").await).1, "key-spent");
@@ -253,7 +256,8 @@ async fn what_is_archived_is_opened_and_released_again() {
     for n in 4..6 {
         world.release(named.clone(), &[n]).await.unwrap();
     }
-    assert!(world.entries(Event::KeyReleased).await.last().unwrap().detail.starts_with("from the archive, "));
+    let entries = world.entries(Event::KeyReleased).await;
+    assert_eq!(entries.last().unwrap().field(FieldName::Delivery), Some("archive"));
     // The key is out: another payload under it may be the platform's.
     assert_eq!(world.open(&copied, b"6").await.unwrap().secret.expose(), b"copied");
     assert_eq!(world.entries(Event::CloneSuspected).await.len(), 0);

@@ -5,7 +5,7 @@ use crate::world::{START, TestDevice, World, csr, open_under};
 use wardein_crypto::Digest;
 use wardein_ddkg::Suite;
 use wardein_ddkg::message::SealedPayload;
-use wardein_domain::{DeviceState, Event, ProfileFields, Purpose, RekeyGate, Right, Verdict};
+use wardein_domain::{Call, DeviceState, Event, ProfileFields, Purpose, RekeyGate, Right, Verdict};
 use wardein_engine::{Error, Kind, OpenAsk, ReleaseAsk, Sealed, Subject};
 use wardein_port::Clock;
 use wardein_testkit::MemoryCustody;
@@ -150,17 +150,17 @@ async fn nothing_that_was_recorded_is_taken_not_even_a_rekey() {
     let (rekey, body, _) = device.rekey_proof(&world.engine, Suite::P256);
     let (proof, _) = device.proof(&world.engine, "authenticate", b"");
     let (signed, _) = signer.request(&world, "authenticate", b"");
-    world.engine.prove("test", proof.clone(), Vec::new()).await.unwrap();
-    world.engine.prove_by_signature("test", &signed, b"").await.unwrap();
+    world.engine.prove(&Call::new("test"), proof.clone(), Vec::new()).await.unwrap();
+    world.engine.prove_by_signature(&Call::new("test"), &signed, b"").await.unwrap();
 
     let after = world.restored(&backup, &custody).await;
     let rows = after.rows().await;
     for (request, body) in [(rekey, body), (proof, Vec::new()), (before.0, Vec::new())] {
-        let refused = after.engine.prove("test", request, body).await.unwrap_err();
+        let refused = after.engine.prove(&Call::new("test"), request, body).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-unknown"));
     }
     for request in [signed, before.1] {
-        let refused = after.engine.prove_by_signature("test", &request, b"").await.unwrap_err();
+        let refused = after.engine.prove_by_signature(&Call::new("test"), &request, b"").await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-unknown"));
     }
     assert!(after.rows().await == rows);
@@ -233,7 +233,7 @@ async fn a_device_that_rekeyed_after_the_backup_is_told_so_and_enrolled_anew() {
     let (mut rekeyed, mut asked_twice) = (world.proven("pump-1").await, world.proven("pump-2").await);
     // A rekey whose reply is lost before the backup, and asked for anew after it.
     let (request, body, _) = asked_twice.rekey_proof(&world.engine, Suite::P256);
-    world.engine.prove("test", request, body).await.unwrap();
+    world.engine.prove(&Call::new("test"), request, body).await.unwrap();
     let backup = world.backup().await;
     for device in [&mut rekeyed, &mut asked_twice] {
         device.rekey(&world.engine, Suite::P256).await.unwrap();

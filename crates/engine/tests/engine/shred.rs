@@ -1,9 +1,9 @@
 //! Keys that are erased for good.
 
 use crate::storage_keys::restart;
-use crate::world::{ROOT_KEY, START, World};
+use crate::world::{ROOT_KEY, START, World, facts};
 use wardein_crypto::Digest;
-use wardein_domain::{DeviceState, Event, Right};
+use wardein_domain::{Call, DeviceState, Event, Right};
 use wardein_engine::{Kind, OpenAsk};
 use wardein_port::{Store, Table};
 use wardein_testkit::MemoryCustody;
@@ -28,7 +28,7 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
             assert_eq!(keys.iter().map(|(key, _)| &key[..]).collect::<Vec<_>>(), [b"klinik\0pump-2"]);
         }
         // Nothing of it is taken, neither from memory nor from the store.
-        let refused = world.engine.prove("test", request.clone(), Vec::new()).await.unwrap_err();
+        let refused = world.engine.prove(&Call::new("test"), request.clone(), Vec::new()).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "mac-wrong"));
         assert_eq!(world.login(&token, b"", b"1").await.unwrap_err().code, "keys-gone");
         let ask = OpenAsk {
@@ -43,8 +43,11 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!((record.state, record.generation), (DeviceState::Retired, 0));
     let entries = world.entries(Event::DeviceShredded).await;
-    let words = ["begun: active to retired: sold", "complete: tenant key version 2, root key version 2"];
-    assert_eq!([&entries[0].detail, &entries[1].detail], words);
+    let words = [
+        "step=begun, state: active → retired, had-keys=true, reason=sold",
+        "step=complete, key-version=2, root-key-version=2",
+    ];
+    assert_eq!([facts(&entries[0]), facts(&entries[1])], words);
     other.prove(&world.engine, "authenticate", b"").await.unwrap();
     let again = world.device_order("pump-1").await;
     assert_eq!(again.unwrap_err().code, "device-retired");

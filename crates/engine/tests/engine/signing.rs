@@ -4,7 +4,7 @@ use crate::tpm::key_order;
 use crate::world::{World, csr, name};
 use wardein_crypto::{Digest, Entropy, P256SigningKey, P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
-use wardein_domain::{Assurance, DeviceState, KeyKeeper};
+use wardein_domain::{Assurance, Call, DeviceState, Event, KeyKeeper};
 use wardein_engine::{Error, KeyPolicy, Kind, SignedReply, SignedRequest, Subject};
 use wardein_pki::{Csr, PublicKey};
 
@@ -52,7 +52,7 @@ impl Signer {
     pub(crate) async fn ask(&self, world: &World, action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
         let (request, transcript) = self.request(world, action, body);
         let SignedReply { server_time, body, signature } =
-            world.engine.prove_by_signature("test", &request, body).await?;
+            world.engine.prove_by_signature(&Call::new("test"), &request, body).await?;
         let identity = P256VerifyingKey(world.engine.trust_bundle().identity_key);
         let ack = ack_transcript(&transcript, server_time, &body);
         assert!(identity.verify(ack.as_ref(), &signature).is_ok(), "the reply is the authority's");
@@ -87,7 +87,7 @@ async fn a_challenge_is_good_for_one_signature_also_after_a_restart_and_for_anot
     let mut world = World::new().await;
     let device = Signer::enrolled(&world, "pump-1").await;
     let (request, _) = device.request(&world, "authenticate", b"");
-    world.engine.prove_by_signature("1", &request, b"").await.unwrap();
+    world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap();
     // The device is tricked into signing the same challenge again, for something else.
     let mut other = request.clone();
     other.action = "trust-bundle".parse().unwrap();
@@ -102,13 +102,13 @@ async fn a_challenge_is_good_for_one_signature_also_after_a_restart_and_for_anot
     other.signature = device.key.sign(claim.transcript().as_ref()).unwrap();
     for _ in 0..2 {
         for request in [&request, &other] {
-            let refused = world.engine.prove_by_signature("2", request, b"").await.unwrap_err();
+            let refused = world.engine.prove_by_signature(&Call::new("2"), request, b"").await.unwrap_err();
             assert_eq!((refused.kind, refused.code), (Kind::Precondition, "replayed"));
         }
         world.restart().await;
     }
     world.clock.pass(61);
-    let late = world.engine.prove_by_signature("3", &request, b"").await.unwrap_err();
+    let late = world.engine.prove_by_signature(&Call::new("3"), &request, b"").await.unwrap_err();
     assert_eq!((late.kind, late.code), (Kind::Unauthenticated, "challenge-expired"));
 }
 
@@ -117,12 +117,12 @@ async fn a_clock_that_goes_back_revives_no_challenge() {
     let world = World::new().await;
     let device = Signer::enrolled(&world, "pump-1").await;
     let (request, _) = device.request(&world, "authenticate", b"");
-    world.engine.prove_by_signature("1", &request, b"").await.unwrap();
+    world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap();
     world.clock.pass(61);
     device.ask(&world, "authenticate", b"").await.expect("what drops the challenge that expired");
     let earlier = wardein_testkit::TestClock::at(crate::world::START);
     let behind = crate::world::open(&world.store, &earlier).await;
-    let refused = behind.prove_by_signature("2", &request, b"").await.unwrap_err();
+    let refused = behind.prove_by_signature(&Call::new("2"), &request, b"").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-expired"));
 }
 
@@ -154,7 +154,7 @@ async fn who_has_not_the_key_learns_nothing_and_changes_nothing() {
         if signer.id == "pump-2" {
             assert!(!world.engine.challenge(&request.device).unwrap().recipe.names().is_empty());
         }
-        let refused = world.engine.prove_by_signature("1", &request, b"").await.unwrap_err();
+        let refused = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "signature-wrong"), "{}", signer.id);
         words.push(refused.message);
     }
@@ -171,15 +171,15 @@ async fn who_has_not_the_key_learns_nothing_and_changes_nothing() {
     for (i, (spoil, code)) in spoils.into_iter().enumerate() {
         let (mut request, _) = device.request(&world, "authenticate", b"");
         spoil(&mut request);
-        let refused = world.engine.prove_by_signature("1", &request, b"").await.unwrap_err();
+        let refused = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, code), "{i}");
     }
     let (request, _) = device.request(&world, "certificate", &device.csr());
-    let other_body = world.engine.prove_by_signature("1", &request, &csr()).await.unwrap_err();
+    let other_body = world.engine.prove_by_signature(&Call::new("1"), &request, &csr()).await.unwrap_err();
     assert_eq!(other_body.code, "signature-wrong");
     for action in ["rekey", "attributes"] {
         let (request, _) = device.request(&world, action, b"");
-        let derived = world.engine.prove_by_signature("1", &request, b"").await.unwrap_err();
+        let derived = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
         assert_eq!((derived.kind, derived.code), (Kind::Invalid, "action-needs-derived-keys"));
     }
     assert_eq!(world.store.commits(), commits);
@@ -207,17 +207,20 @@ async fn another_key_is_not_certified_and_a_device_out_of_trust_is_refused_on_re
     };
     set(DeviceState::Suspended).await;
     let (request, _) = device.request(&world, "authenticate", b"");
-    let refused = world.engine.prove_by_signature("1", &request, b"").await.unwrap_err();
+    let refused = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
     assert_eq!((refused.kind, refused.code), (Kind::Denied, "suspended"));
     set(DeviceState::Active).await;
     // What was refused is not taken later.
-    assert_eq!(world.engine.prove_by_signature("1", &request, b"").await.unwrap_err().code, "replayed");
+    assert_eq!(
+        world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err().code,
+        "replayed"
+    );
     device.ask(&world, "authenticate", b"").await.unwrap();
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
-    let refusals = entries.iter().filter(|(_, entry)| entry.event == "call.refuse");
-    let found: Vec<_> = refusals.map(|(_, entry)| (entry.actor.as_str(), entry.outcome.as_str())).collect();
-    let actor = "device/klinik/pump-1";
-    assert_eq!(found, [(actor, "csr-key-of-another"), (actor, "suspended")]);
+    let refusals = entries.iter().filter(|(_, entry)| entry.event == Event::CallRefused);
+    let found: Vec<_> = refusals.map(|(_, entry)| (entry.actor.to_string(), entry.outcome.code())).collect();
+    let actor = || "device/klinik/pump-1".to_owned();
+    assert_eq!(found, [(actor(), "csr-key-of-another"), (actor(), "suspended")]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use wardein_domain::{Event, FieldName};
 use wardein_engine::{Engine, Ports, Sweep, SweepProgress};
 use wardein_port::{Store, Table};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryCustody, get};
@@ -283,8 +284,8 @@ async fn what_is_out_of_retention_is_erased_while_the_clock_is_believed() {
     let doubted = sweep(&world.engine).await;
     assert!(!doubted.has_clock && doubted.erased == 0, "{doubted:?}");
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
-    let last = entries.iter().rfind(|(_, entry)| entry.event == "key.sweep").unwrap();
-    assert!(last.1.detail.contains("the clock was not believed"), "{}", last.1.detail);
+    let last = entries.iter().rfind(|(_, entry)| entry.event == Event::Swept).unwrap();
+    assert_eq!(last.1.field(FieldName::ClockBelieved), Some("false"));
     let mut sure = world.engine.begin_sweep(None, None, true).await.unwrap();
     let mut progress = SweepProgress::default();
     while !progress.is_done {

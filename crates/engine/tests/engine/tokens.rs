@@ -1,9 +1,9 @@
 //! Logins: a token is good once, whoever asks, whatever is lost.
 
-use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, grant, name, order};
+use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, grant, name, order};
 use wardein_crypto::Digest;
 use wardein_ddkg::message::Token;
-use wardein_domain::{DeviceState, Event, ProfileFields, Right, Role, Verdict};
+use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Right, Role, Verdict};
 use wardein_engine::{Error, Kind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
 
 impl World {
@@ -40,9 +40,9 @@ async fn a_token_logs_in_once() {
     }
     world.login(&device.token(b"", 0), b"", b"login 3").await.unwrap();
     let entries = world.entries(Event::TokenVerified).await;
-    assert_eq!((entries.len(), entries[0].actor.as_str()), (2, "platform/klinik/iot"));
-    assert_eq!(entries[0].detail, "ddkg1:klinik/pump-1/1.token.0.0 as pump-1");
-    assert_eq!(entries[0].target, "device/klinik/pump-1");
+    assert_eq!((entries.len(), entries[0].actor.to_string()), (2, "platform/klinik/iot".to_owned()));
+    assert_eq!(facts(&entries[0]), "key=ddkg1:klinik/pump-1/1.token.0.0, user-name=pump-1, delivery=first");
+    assert_eq!(entries[0].target.to_string(), "device/klinik/pump-1");
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
     let again = world.login(&token, b"nonce", b"login").await.unwrap();
     assert_eq!(again.user_name, "pump-1");
     let entries = world.entries(Event::TokenVerified).await;
-    assert!(entries[1].detail.ends_with(", again"), "{}", entries[1].detail);
+    assert_eq!(entries[1].field(FieldName::Delivery), Some("again"));
 
     let wrong = world.login(&token, b"other", b"login").await.unwrap_err();
     assert_eq!((wrong.kind, wrong.code), (Kind::Invalid, "nonce-wrong"));
@@ -262,7 +262,10 @@ async fn two_tokens_of_one_number_are_two_holders() {
     let alarm = world.login(&own, b"", b"3").await.unwrap_err();
     assert_eq!((alarm.kind, alarm.code), (Kind::Denied, "clone-suspected"));
     let entries = world.entries(Event::CloneSuspected).await;
-    assert!(entries[0].detail.contains(&own.key_name().to_string()), "{}", entries[0].detail);
+    let key = own.key_name();
+    let expected =
+        format!("sign=key-twice, state: active → quarantined, key={key}, operator=platform/klinik/iot");
+    assert_eq!(facts(&entries[0]), expected);
     for _ in 0..2 {
         let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
         assert_eq!(record.state, DeviceState::Quarantined);

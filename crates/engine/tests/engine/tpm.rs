@@ -4,7 +4,7 @@ use crate::world::{World, name, order};
 use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, SecretBytes};
-use wardein_domain::{Assurance, DeviceState, Role};
+use wardein_domain::{Assurance, DeviceState, Event, FieldName, Role};
 use wardein_engine::{
     EnrolledKey, Error, KeyOrder, KeyPolicy, Kind, Page, Subject, TpmActivation, TpmChallenge, TpmEvidence,
 };
@@ -102,17 +102,15 @@ async fn a_listed_tpm_is_enrolled_and_the_level_is_told_in_record_and_verdict_af
         world.restart().await;
     }
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
-    let (_, entry) = entries.iter().find(|(_, entry)| entry.event == "device.enroll-key").unwrap();
+    let (_, entry) = entries.iter().find(|(_, entry)| entry.event == Event::KeyEnrolled).unwrap();
     assert_eq!(
-        (entry.actor.as_str(), entry.target.as_str()),
-        ("station/klinik/line-1", "device/klinik/pump-1")
+        (entry.actor.to_string(), entry.target.to_string()),
+        ("station/klinik/line-1".to_owned(), "device/klinik/pump-1".to_owned())
     );
     let digest = EkDigest(Digest(tpm.ek_digest())).to_string();
-    assert!(
-        entry.detail.starts_with("tpm-listed, key ") && entry.detail.ends_with(&digest),
-        "{}",
-        entry.detail
-    );
+    assert_eq!(entry.field(FieldName::Assurance), Some("tpm-listed"));
+    assert_eq!(entry.field(FieldName::EndorsementKey), Some(digest.as_str()));
+    assert_eq!(entry.field(FieldName::KeyId).unwrap().len(), 64);
 }
 
 #[tokio::test]

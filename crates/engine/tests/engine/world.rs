@@ -7,7 +7,7 @@ use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, EnrollReply, FileStanza, ProofRequest, SealedPayload, Token,
 };
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{AuditEntry, Event, Principal, Right, Role, TenantId};
+use wardein_domain::{AuditEntry, Call, Event, Field, Principal, Right, Role, TenantId};
 use wardein_engine::{Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports, Proved, found};
 use wardein_pki::Csr;
 use wardein_port::{Row, Store, Table};
@@ -29,7 +29,16 @@ pub(crate) struct World {
 }
 
 pub(crate) fn caller(principal: Principal) -> Caller {
-    Caller { principal, request_id: "test".into() }
+    Caller { principal, call: Call::new("test") }
+}
+
+/// The fields of an entry, as `wardein audit list` has them.
+pub(crate) fn facts(entry: &AuditEntry) -> String {
+    let fact = |field: &Field| match &field.before {
+        Some(before) => format!("{}: {before} → {}", field.name, field.value),
+        None => format!("{}={}", field.name, field.value),
+    };
+    entry.fields.iter().map(fact).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn csr() -> Vec<u8> {
@@ -96,7 +105,7 @@ impl World {
     /// The entries of one event, oldest first.
     pub(crate) async fn entries(&self, event: Event) -> Vec<AuditEntry> {
         let (entries, _) = self.engine.list_audit(&self.admin, None, None, 1, 1000).await.unwrap();
-        entries.into_iter().map(|(_, entry)| entry).filter(|entry| entry.event == event.code()).collect()
+        entries.into_iter().map(|(_, entry)| entry).filter(|entry| entry.event == event).collect()
     }
 
     /// A device that is enrolled and has proved itself.
@@ -211,7 +220,7 @@ impl TestDevice {
         body: &[u8],
     ) -> Result<(Acknowledged, bool), Error> {
         let (request, in_flight) = self.proof(engine, action, body);
-        let Proved { reply, rekey_due } = engine.prove("test", request, body.to_vec()).await?;
+        let Proved { reply, rekey_due } = engine.prove(&Call::new("test"), request, body.to_vec()).await?;
         Ok((self.acknowledge(in_flight, reply), rekey_due))
     }
 
@@ -233,7 +242,7 @@ impl TestDevice {
     /// Agrees on a generation and goes over to it.
     pub(crate) async fn rekey(&mut self, engine: &Engine, suite: Suite) -> Result<(), Error> {
         let (request, body, in_flight) = self.rekey_proof(engine, suite);
-        let proved = engine.prove("test", request, body).await?;
+        let proved = engine.prove(&Call::new("test"), request, body).await?;
         self.acknowledge(in_flight, proved.reply);
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::restore::Spent;
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret};
-use wardein_domain::{Principal, ProfileFields, ProfileName, Right, Role, TenantId};
+use wardein_domain::{Call, Principal, ProfileFields, ProfileName, Right, Role, TenantId};
 use wardein_engine::{Caller, Engine, Error, GrantOrder, OperatorOrder, Ports, found};
 use wardein_pki::Csr;
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, TestClock};
@@ -134,7 +134,7 @@ pub(crate) fn ports(store: &MemoryStore, clock: &TestClock, custody: &MemoryCust
 }
 
 pub(crate) fn caller(principal: Principal) -> Caller {
-    Caller { principal, request_id: "years".into() }
+    Caller { principal, call: Call::new("years") }
 }
 
 /// Name, seconds in an epoch, keys in an epoch: by time, by use, by both, by neither.

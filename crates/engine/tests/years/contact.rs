@@ -169,7 +169,11 @@ impl Contact<'_> {
 
     /// Hands a request to the authority, whose process may die over it.
     async fn deliver(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Proved, Error> {
-        let answer = self.authority.engine.prove("years", request.clone(), body.to_vec()).await;
+        let answer = self
+            .authority
+            .engine
+            .prove(&wardein_domain::Call::new("years"), request.clone(), body.to_vec())
+            .await;
         self.authority.revive().await;
         if answer.is_ok() {
             self.figures.count("proofs accepted");

@@ -4,7 +4,7 @@ pub struct ListEntriesRequest {
     /// Empty for all that the caller may see.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// Empty for all devices.
+    /// Those of one device: what it did, what was done to it, and refused calls that named it. Empty for all.
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
     /// The first sequence number to give; 0 for the beginning.
@@ -26,7 +26,7 @@ pub struct ListEntriesResponse {
     #[prost(uint64, tag = "2")]
     pub next: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AuditEntry {
     /// From 1, without gaps.
     #[prost(uint64, tag = "1")]
@@ -34,26 +34,54 @@ pub struct AuditEntry {
     /// Unix milliseconds.
     #[prost(uint64, tag = "2")]
     pub time_ms: u64,
-    /// Who: `admin/NAME`, `station/TENANT/NAME`, `device/TENANT/ID`, `system`.
+    /// Who: `ROLE/NAME`, `ROLE/TENANT/NAME`, `device/TENANT/ID`, `system`.
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
-    /// What: such as `device.enroll`, `device.suspend`, `certificate.issue`.
+    /// What: such as `device.enroll`, `device.set-state`, `certificate.issue`.
     #[prost(string, tag = "4")]
     pub event: ::prost::alloc::string::String,
-    /// On whom: such as `device/TENANT/ID`, `tenant/TENANT`, `operator/SERIAL`.
+    /// On whom: such as `device/TENANT/ID`, `tenant/TENANT`, `operator/SERIAL`; of a refused call the method's path.
     #[prost(string, tag = "5")]
     pub target: ::prost::alloc::string::String,
     /// `ok`, or the stable code of the refusal.
     #[prost(string, tag = "6")]
     pub outcome: ::prost::alloc::string::String,
-    /// More, in words; holds no secret.
-    #[prost(string, tag = "7")]
-    pub detail: ::prost::alloc::string::String,
+    /// The id of the request; empty for what the authority did by itself.
     #[prost(string, tag = "8")]
     pub request_id: ::prost::alloc::string::String,
-    /// Next unused field number: 10.
     #[prost(string, tag = "9")]
     pub tenant: ::prost::alloc::string::String,
+    /// What more there is to say, a fact each, in the order in which they were written. None of them is a secret.
+    #[prost(message, repeated, tag = "10")]
+    pub fields: ::prost::alloc::vec::Vec<AuditField>,
+    /// The other end of the connection by which the request came, such as `192.0.2.7:41234`; empty where there was no request, and in
+    /// entries of versions before 0.2.
+    #[prost(string, tag = "11")]
+    pub address: ::prost::alloc::string::String,
+    /// SHA-256 of the caller's TLS certificate, DER: 32 bytes, or none where it showed none.
+    #[prost(bytes = "vec", tag = "12")]
+    pub certificate_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// The version of the software that wrote the entry; empty in entries of versions before 0.2.
+    #[prost(string, tag = "13")]
+    pub software: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditField {
+    /// A word of a list that grows, such as `state`, `serial`, `not-after`. It may come several times, where there are several values.
+    /// A refused call has the `device` that it named as `TENANT/ID`, and the `message` that the caller was told; entries of versions
+    /// before 0.2 have all that they say in `detail`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What it was before, where it was changed.
+    #[prost(string, optional, tag = "2")]
+    pub before: ::core::option::Option<::prost::alloc::string::String>,
+    /// A word, a number, or a text of at most 1,024 bytes; a longer one was cut, and ends with `…`. Characters that move a terminal or
+    /// turn the direction of the text are written out, such as `\u{a}`. Times are in Unix seconds, or in Unix milliseconds where the
+    /// name ends with `-ms`; spans are in seconds; bytes are in hex.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub value: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]

@@ -5,7 +5,7 @@ use crate::convert::admin::{device, filter, operator, order, settable_state, ten
 use crate::convert::audit::entry;
 use crate::convert::grants::{grant, grant_order, grant_to_remove};
 use crate::convert::profiles::{profile, profile_response};
-use crate::convert::{device_name, keys, page, parse, parse_optional};
+use crate::convert::{keys, page, parse, parse_optional};
 use crate::request::Context;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::TenantId;
@@ -134,7 +134,7 @@ impl v1::admin_service_server::AdminService for Api {
         let get = async {
             let context = Context::of(&request)?;
             let asked = request.get_ref();
-            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let found = self.shared.engine.get_device(context.caller()?, name).await?;
             Ok(v1::GetDeviceResponse { device: Some(device(found)) })
         };
@@ -163,9 +163,10 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::SetDeviceStateRequest>,
     ) -> Result<Response<v1::SetDeviceStateResponse>, Status> {
         let set = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let asked = request.get_ref();
-            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let state = settable_state(&asked.state)?;
             let reason = parse("reason", &asked.reason)?;
             let engine = &self.shared.engine;
@@ -181,9 +182,10 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::ReadmitDeviceRequest>,
     ) -> Result<Response<v1::ReadmitDeviceResponse>, Status> {
         let readmit = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let asked = request.into_inner();
-            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
             let engine = &self.shared.engine;
             let work = engine.readmit_device(&caller, name, asked.enroll_anew, reason);
@@ -198,9 +200,10 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::ListDeviceHistoryRequest>,
     ) -> Result<Response<v1::ListDeviceHistoryResponse>, Status> {
         let list = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let asked = request.into_inner();
-            let name = device_name(&asked.tenant, &asked.device_id)?;
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;
             let engine = &self.shared.engine;
             let work = engine.device_history(&caller, &name, page);
@@ -218,8 +221,10 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::RotateKeysRequest>,
     ) -> Result<Response<v1::RotateKeysResponse>, Status> {
         let rotate = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let asked = request.into_inner();
+            context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant: TenantId = parse("tenant", &asked.tenant)?;
             let scope = keys::scope(&asked.profile, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
@@ -238,6 +243,7 @@ impl v1::admin_service_server::AdminService for Api {
         let get = async {
             let context = Context::of(&request)?;
             let asked = request.get_ref();
+            context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant = parse("tenant", &asked.tenant)?;
             let (profile, device) = keys::subject(asked)?;
             let found = self.shared.engine.key_status(context.caller()?, tenant, profile, device).await?;

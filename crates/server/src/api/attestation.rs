@@ -2,7 +2,7 @@
 
 use super::{Api, reply};
 use crate::convert::attestation::{digests, endorsement_key, policy, policy_response};
-use crate::convert::{at_most, device_name, page, parse, pcrs};
+use crate::convert::{at_most, page, parse, pcrs};
 use crate::request::Context;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::TenantId;
@@ -122,9 +122,10 @@ impl v1::attestation_service_server::AttestationService for Api {
         request: Request<v1::ApprovePcrsRequest>,
     ) -> Result<Response<v1::ApprovePcrsResponse>, Status> {
         let approve = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let v1::ApprovePcrsRequest { tenant, device_id, digest } = request.into_inner();
-            let name = device_name(&tenant, &device_id)?;
+            let name = context.device_name(&tenant, &device_id)?;
             let digest = at_most("digest", digest, pcrs::MAX_DIGEST)?;
             let engine = &self.shared.engine;
             let work = engine.approve_pcrs(&caller, name, &digest);

@@ -14,8 +14,10 @@ impl v1::audit_service_server::AuditService for Api {
         request: Request<v1::ListEntriesRequest>,
     ) -> Result<Response<v1::ListEntriesResponse>, Status> {
         let list = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let asked = request.into_inner();
+            context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let limit = page_size(asked.page_size)?;

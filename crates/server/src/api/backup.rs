@@ -26,8 +26,8 @@ pub(super) fn parts(api: Api, caller: Caller, backup: Backup) -> Parts {
     let (out, parts) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(error) = send_all(&api, &caller, backup, &out).await {
-            let request_id = caller.request_id.clone();
-            let Failed { error, .. } = api.shared.record(&caller, Method::Backup, error).await;
+            let request_id = caller.call.request_id.clone();
+            let Failed { error, .. } = api.shared.record(&caller, Method::Backup, None, error).await;
             tracing::warn!(request_id, code = error.code, error = error.message, "a backup was given up");
             // It waits behind a part that was not taken, and holds nothing of the store any more.
             drop(out.send(Err(status_of(&error, &request_id))).await);
@@ -40,7 +40,7 @@ async fn send_all(api: &Api, caller: &Caller, mut backup: Backup, out: &Sender<P
     loop {
         let (waited, place) = place(out, backup, api.shared.limits.stream_idle_time).await?;
         let Some(place) = place else {
-            tracing::warn!(request_id = caller.request_id, "a backup was given up by who asked for it");
+            tracing::warn!(request_id = caller.call.request_id, "a backup was given up by who asked for it");
             return Ok(());
         };
         backup = waited;

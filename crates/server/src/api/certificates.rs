@@ -16,6 +16,7 @@ impl v1::certificate_service_server::CertificateService for Api {
         let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
+            context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant = parse("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;

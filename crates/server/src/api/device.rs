@@ -30,7 +30,7 @@ impl v1::device_service_server::DeviceService for Api {
             let (proof, body) = proof(request.into_inner())?;
             let is_certificate = proof.action.as_str() == CERTIFICATE;
             let engine = self.shared.engine.clone();
-            let work = async move { engine.prove(context.request_id(), proof, body).await };
+            let work = async move { engine.prove(context.call(), proof, body).await };
             Ok((Box::pin(work), is_certificate))
         };
         let prove = async {
@@ -51,7 +51,7 @@ impl v1::device_service_server::DeviceService for Api {
             let (signed, body) = signing::signed(request.into_inner())?;
             let is_certificate = signed.action.as_str() == CERTIFICATE;
             let engine = &self.shared.engine;
-            let answer = engine.prove_by_signature(context.request_id(), &signed, &body).await?;
+            let answer = engine.prove_by_signature(context.call(), &signed, &body).await?;
             self.shared.metrics.proved(is_certificate);
             Ok(signing::reply(answer))
         };
@@ -65,7 +65,7 @@ impl v1::device_service_server::DeviceService for Api {
         let confirm = async {
             let context = Context::of(&request)?;
             let confirmation = confirmation(request.get_ref())?;
-            self.shared.engine.confirm_by_device(context.request_id(), confirmation).await?;
+            self.shared.engine.confirm_by_device(context.call(), confirmation).await?;
             Ok(v1::ConfirmEnrollmentResponse {})
         };
         reply(confirm.await)

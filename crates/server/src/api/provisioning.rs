@@ -43,6 +43,7 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
     ) -> Result<Response<v1::EnrollResponse>, Status> {
         let enroll = async {
             let context = Context::of(&request)?;
+            context.may_be_about("", &request.get_ref().device_id);
             self.enroll_one(context.caller()?, request.into_inner()).await
         };
         reply(enroll.await)
@@ -54,6 +55,7 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
     ) -> Result<Response<v1::ConfirmResponse>, Status> {
         let confirm = async {
             let context = Context::of(&request)?;
+            context.may_be_about("", &request.get_ref().device_id);
             self.confirm_one(context.caller()?, request.into_inner()).await
         };
         reply(confirm.await)
@@ -64,7 +66,9 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
         request: Request<v1::BeginTpmEnrollmentRequest>,
     ) -> Result<Response<v1::BeginTpmEnrollmentResponse>, Status> {
         let begin = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            context.may_be_about("", &request.get_ref().device_id);
             let evidence = signing::evidence(request.into_inner())?;
             Ok(signing::challenge(self.shared.engine.begin_tpm_enrollment(&caller, &evidence).await?))
         };
@@ -76,7 +80,9 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
         request: Request<v1::FinishTpmEnrollmentRequest>,
     ) -> Result<Response<v1::EnrolledKey>, Status> {
         let finish = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            context.may_be_about("", &request.get_ref().device_id);
             let activation = signing::activation(request.into_inner())?;
             let engine = &self.shared.engine;
             let work = engine.finish_tpm_enrollment(&caller, activation);
@@ -92,7 +98,9 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
         request: Request<v1::EnrollKeyRequest>,
     ) -> Result<Response<v1::EnrolledKey>, Status> {
         let enroll = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            context.may_be_about("", &request.get_ref().device_id);
             let (order, keeper, csr) = signing::key(request.into_inner())?;
             let engine = &self.shared.engine;
             let work = engine.enroll_key(&caller, &order, keeper, &csr);

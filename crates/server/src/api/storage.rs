@@ -3,7 +3,7 @@
 use super::backup::{Parts, parts};
 use super::deeds::{Shreds, deed, shreds};
 use super::{Api, reply};
-use crate::convert::{device_name, page, parse};
+use crate::convert::{page, parse};
 use crate::request::Context;
 use crate::status::{Failed, status_of};
 use futures_util::{Stream, stream};
@@ -57,7 +57,7 @@ impl v1::storage_service_server::StorageService for Api {
                 None => return Err(no_scope("tenant or all_tenants").into()),
             };
             let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right).await?;
-            Ok::<_, Failed>(self.clone().swept(sweep, per_second, caller.request_id.clone()))
+            Ok::<_, Failed>(self.clone().swept(sweep, per_second, caller.call.request_id.clone()))
         };
         reply(begin.await)
     }
@@ -69,11 +69,12 @@ impl v1::storage_service_server::StorageService for Api {
         request: Request<v1::ShredDeviceRequest>,
     ) -> Result<Response<Shreds>, Status> {
         let shred = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let v1::ShredDeviceRequest { tenant, device_id, reason, per_second } = request.get_ref();
-            let name = device_name(tenant, device_id)?;
+            let name = context.device_name(tenant, device_id)?;
             let (reason, per_second) = (parse("reason", reason)?, rate(*per_second)?);
-            let (engine, request_id) = (self.shared.engine.clone(), caller.request_id.clone());
+            let (engine, request_id) = (self.shared.engine.clone(), caller.call.request_id.clone());
             let begin = async move { engine.begin_shred(&caller, &name, reason, per_second).await };
             Ok::<_, Failed>(shreds(self.clone(), self.finish(begin).await?, request_id))
         };

@@ -5,6 +5,7 @@
 
 use super::Api;
 use crate::edge::rate_limited;
+use crate::request::named;
 use crate::status::{Failed, carried, code_of, status_of, words};
 use futures_util::{Stream, StreamExt, stream};
 use std::pin::Pin;
@@ -56,8 +57,8 @@ pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollSt
                     Ok(answer)
                 }
                 Err(error) => {
-                    let Failed { error, .. } = api.shared.record(&caller, METHOD, error).await;
-                    Err(status_of(&error, &caller.request_id))
+                    let Failed { error, .. } = api.shared.record(&caller, METHOD, None, error).await;
+                    Err(status_of(&error, &caller.call.request_id))
                 }
             }
         }
@@ -68,12 +69,18 @@ pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollSt
 impl Api {
     async fn step(&self, caller: &Caller, message: v1::EnrollStreamRequest) -> v1::EnrollStreamResponse {
         let correlation = message.correlation;
+        let device = match &message.step {
+            Some(Step::Enroll(request)) => named(caller, "", &request.device_id),
+            Some(Step::Confirm(request)) => named(caller, "", &request.device_id),
+            None => None,
+        };
         let outcome = match self.try_step(caller, message.step).await {
             Ok(outcome) => outcome,
             Err(failed) => {
-                let Failed { error, .. } = self.shared.record(caller, METHOD, failed.error).await;
+                let Failed { error, .. } =
+                    self.shared.record(caller, METHOD, device.as_ref(), failed.error).await;
                 tracing::info!(
-                    request_id = caller.request_id,
+                    request_id = caller.call.request_id,
                     caller = %caller.principal,
                     correlation,
                     code = error.code,
@@ -83,7 +90,7 @@ impl Api {
                 Outcome::Failure(v1::Failure {
                     status: code_of(error.kind) as u32,
                     code: error.code.to_owned(),
-                    message: words(&error, &caller.request_id),
+                    message: words(&error, &caller.call.request_id),
                 })
             }
         };

@@ -6,6 +6,7 @@ use crate::convert::trust::{answer, subject};
 use crate::request::Context;
 use crate::status::Failed;
 use tonic::{Request, Response, Status, async_trait};
+use wardein_engine::Subject;
 use wardein_proto::v1;
 
 #[async_trait]
@@ -15,6 +16,9 @@ impl v1::trust_service_server::TrustService for Api {
         let at_hand = || -> Result<_, Failed> {
             let context = Context::of(&request)?;
             let subject = subject(request.into_inner())?;
+            if let Subject::Device(device) = &subject {
+                context.may_be_about("", device.as_str());
+            }
             let found = self.shared.engine.check_in_memory(context.caller()?, &subject)?;
             Ok((context, subject, found))
         };
@@ -33,8 +37,10 @@ impl v1::trust_service_server::TrustService for Api {
         request: Request<v1::VerifyTokenRequest>,
     ) -> Result<Response<v1::VerifyTokenResponse>, Status> {
         let verify = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let ask = token_ask(&request.into_inner())?;
+            context.is_about(&ask.token.device);
             let engine = &self.shared.engine;
             let work = engine.verify_token(&caller, ask);
             Ok(logged_in(work.await?))
@@ -47,8 +53,10 @@ impl v1::trust_service_server::TrustService for Api {
         request: Request<v1::ReleaseKeyRequest>,
     ) -> Result<Response<v1::ReleaseKeyResponse>, Status> {
         let release = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let ask = release_ask(request.into_inner())?;
+            context.is_about(ask.sealed.owner());
             let engine = &self.shared.engine;
             let work = engine.release_key(&caller, ask);
             Ok(released(&work.await?))
@@ -58,8 +66,10 @@ impl v1::trust_service_server::TrustService for Api {
 
     async fn open(&self, request: Request<v1::OpenRequest>) -> Result<Response<v1::OpenResponse>, Status> {
         let open = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
             let ask = open_ask(request.into_inner())?;
+            context.is_about(&ask.sealed.name().owner);
             let engine = &self.shared.engine;
             let work = engine.open_payload(&caller, ask);
             Ok(opened(&work.await?))

@@ -1,0 +1,126 @@
+//! What is done, or refused.
+
+use super::Code;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident = $code:literal,)*) => {
+        /// What was done, or was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$doc])* $event,)*
+        }
+
+        impl Event {
+            /// The stable word.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$event => $code,)*
+                }
+            }
+        }
+
+        impl Code for Event {
+            const ALL: &'static [Self] = &[$(Self::$event),*];
+
+            fn code(self) -> &'static str {
+                self.code()
+            }
+        }
+    };
+}
+
+events! {
+    /// The authority was founded.
+    Founded = "authority.found",
+    /// The service started.
+    Started = "authority.start",
+    /// A server's certificate was issued.
+    ServerCertified = "authority.certify-server",
+    /// The service stopped in order.
+    Stopped = "authority.stop",
+    /// A tenant was created.
+    TenantCreated = "tenant.create",
+    /// An operator's certificate was issued.
+    OperatorIssued = "operator.issue",
+    /// An operator was revoked.
+    OperatorRevoked = "operator.revoke",
+    /// A profile was set.
+    ProfilePut = "profile.put",
+    /// A device was enrolled, and its confirmation is awaited.
+    DeviceEnrolled = "device.enroll",
+    /// A device's enrollment was confirmed.
+    DeviceConfirmed = "device.confirm",
+    /// A device was enrolled by the key that it signs with.
+    KeyEnrolled = "device.enroll-key",
+    /// Which keys devices may sign with was set.
+    KeyPolicyPut = "key-policy.put",
+    /// What is asked of the registers of devices' TPMs was set.
+    PcrPolicyPut = "pcr-policy.put",
+    /// The state of a device's registers was approved.
+    PcrsApproved = "device.approve-pcrs",
+    /// Endorsement keys were put on a tenant's list.
+    EndorsementKeysAdded = "endorsement-key.add",
+    /// Endorsement keys were taken off a tenant's list.
+    EndorsementKeysRemoved = "endorsement-key.remove",
+    /// A device proved itself.
+    DeviceAuthenticated = "device.authenticate",
+    /// A device's state was set by hand.
+    DeviceStateSet = "device.set-state",
+    /// A device's keys were erased for good, and what the disk may have of them is made unreadable: the begin, and the end.
+    DeviceShredded = "device.shred",
+    /// A device that was quarantined came back into trust, or may enroll again.
+    DeviceReadmitted = "device.readmit",
+    /// A device agreed on new keys.
+    DeviceRekeyed = "device.rekey",
+    /// A device announced other attributes.
+    AttributesAnnounced = "device.attributes",
+    /// A rekey was asked of devices.
+    KeysRotated = "key.rotate",
+    /// A clone was suspected.
+    CloneSuspected = "device.clone-suspected",
+    /// A device took the trust bundle.
+    TrustBundleServed = "device.trust-bundle",
+    /// A certificate was issued to a device.
+    CertificateIssued = "certificate.issue",
+    /// A certificate was revoked.
+    CertificateRevoked = "certificate.revoke",
+    /// A platform was granted a right.
+    GrantAdded = "grant.add",
+    /// A platform's right was taken back.
+    GrantRemoved = "grant.remove",
+    /// A token was verified for a platform, and spent.
+    TokenVerified = "token.verify",
+    /// A key was released to a platform.
+    KeyReleased = "key.release",
+    /// A payload was opened for a platform.
+    PayloadOpened = "payload.open",
+    /// A key that seals rows is changed, the root key or a tenant's: each step, and the destruction of the root key's older versions.
+    StorageKeyRotated = "key.rotate-storage",
+    /// Versions of a tenant's key that nothing was under were dropped.
+    StorageKeyDropped = "key.drop-storage",
+    /// All devices' keys were gone over.
+    Swept = "key.sweep",
+    /// A backup was begun, or is complete.
+    BackedUp = "authority.backup",
+    /// The authority was restored from a backup.
+    Restored = "authority.restore",
+    /// The store was brought to the format of a later release.
+    Migrated = "authority.migrate",
+    /// The audit log was read.
+    AuditRead = "audit.read",
+    /// A call of an authenticated caller was refused.
+    CallRefused = "call.refuse",
+}
+
+impl Event {
+    /// Whether it only says that a device is there: too frequent, and too alike, for its history.
+    pub fn is_sign_of_life(self) -> bool {
+        matches!(self, Self::DeviceAuthenticated | Self::TrustBundleServed)
+    }
+}
+
+impl core::fmt::Display for Event {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.code())
+    }
+}

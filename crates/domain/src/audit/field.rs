@@ -1,0 +1,380 @@
+//! The facts of an entry: a name of a closed list, and a short plain value.
+
+use super::{Actor, Code, Word};
+use crate::assurance::{Assurance, KeyKeeper};
+use crate::device::DeviceState;
+use crate::grant::{Right, UserNameTemplate};
+use crate::name::{AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, TrustDomain};
+use crate::registers::PcrStanding;
+use crate::serial::Serial;
+use crate::udi::Udi;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// What it is about. A name may come several times where there are several values.
+    pub name: Word<FieldName>,
+    /// What it was before, where it was changed.
+    pub before: Option<String>,
+    /// What it is: a word, a number, or a short text, in at most [`Field::MAX_LEN`] bytes.
+    pub value: String,
+}
+
+/// Facts in the order in which they were written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fields(Vec<Field>);
+
+/// What may be the value of a field: types whose `Display` is a plain word, number or text.
+///
+/// [`fmt::Arguments`] is none of them, so that no `Debug` text of a structure comes into the log by the way:
+///
+/// ```compile_fail,E0277
+/// # use wardein_domain::{FieldName, Fields};
+/// Fields::default().with(FieldName::State, format_args!("{:?}", Some(1)));
+/// ```
+pub trait FieldValue: fmt::Display {}
+
+impl Field {
+    /// The most bytes of a value. A longer one is cut, and ends with `…`.
+    pub const MAX_LEN: usize = 1024;
+
+    fn new(name: FieldName, before: Option<&dyn fmt::Display>, value: &dyn fmt::Display) -> Self {
+        Self { name: name.into(), before: before.map(plain), value: plain(value) }
+    }
+}
+
+impl Fields {
+    /// With one more.
+    pub fn with(mut self, name: FieldName, value: impl FieldValue) -> Self {
+        self.0.push(Field::new(name, None, &value));
+        self
+    }
+
+    /// With one more about what was `before` and is `value` now.
+    pub fn changed(mut self, name: FieldName, before: impl FieldValue, value: impl FieldValue) -> Self {
+        self.0.push(Field::new(name, Some(&before), &value));
+        self
+    }
+
+    /// Followed by `others`.
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// The first of that name.
+    pub fn get(&self, name: FieldName) -> Option<&Field> {
+        self.iter().find(|field| field.name == name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> core::slice::Iter<'_, Field> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<Field> for Fields {
+    fn from_iter<I: IntoIterator<Item = Field>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Fields {
+    type Item = Field;
+    type IntoIter = alloc::vec::IntoIter<Field>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+macro_rules! values {
+    ($($value:ty),* $(,)?) => {
+        $(impl FieldValue for $value {})*
+    };
+}
+
+impl<T: FieldValue + ?Sized> FieldValue for &T {}
+
+values!(
+    str,
+    String,
+    bool,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    Actor,
+    Assurance,
+    AttributeName,
+    DeviceState,
+    KeyKeeper,
+    ModelName,
+    OperatorName,
+    PcrStanding,
+    ProfileName,
+    Purpose,
+    Reason,
+    Right,
+    Serial,
+    TrustDomain,
+    Udi,
+    UserNameTemplate,
+);
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// What a field is about, with the unit of its value.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum FieldName {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl FieldName {
+            /// The stable word.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+        }
+
+        impl Code for FieldName {
+            const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            fn code(self) -> &'static str {
+                self.code()
+            }
+        }
+    };
+}
+
+names! {
+    /// Why it was done, in the words of who did it.
+    Reason = "reason",
+    /// The device that a refused call named, `TENANT/ID`.
+    Device = "device",
+    /// What a refused caller was told.
+    Message = "message",
+    /// What versions before 0.2 wrote instead of fields, as it is.
+    Detail = "detail",
+    /// Where a device stands.
+    State = "state",
+    /// A profile: that of the device, or the one that a grant is for; `all` for a grant for all devices.
+    Profile = "profile",
+    /// The generation of a device's keys.
+    Generation = "generation",
+    /// The number of their suite.
+    Suite = "suite",
+    /// The maker's name of a device's model.
+    Model = "model",
+    /// A unique device identifier.
+    Udi = "udi",
+    /// The name of an attribute that is other than on record.
+    Attribute = "attribute",
+    /// The serial of a certificate, in hex.
+    Serial = "serial",
+    /// Until when a certificate is valid, in Unix seconds.
+    NotAfter = "not-after",
+    /// SHA-256 of a certificate, DER, in hex: as in the origin of what is done with it.
+    Certificate = "certificate",
+    /// Certificates that were issued at that Unix second or later are revoked.
+    IssuedFrom = "issued-from",
+    /// Certificates that were issued at that Unix second or before are revoked.
+    IssuedUntil = "issued-until",
+    /// An operator, as it is written as an actor.
+    Operator = "operator",
+    /// How many devices a station may enroll.
+    Quota = "quota",
+    /// The serial of the administrator whom the authority began with, in hex.
+    Administrator = "administrator",
+    /// The trust domain of the authority.
+    TrustDomain = "trust-domain",
+    /// What a platform was granted.
+    Right = "right",
+    /// As whom a platform knows a device; in a grant the template of it, or `none`.
+    UserName = "user-name",
+    /// The name of the key that was used.
+    Key = "key",
+    /// Whether the key was given out for the `first` time, `again` because the answer was lost, or from the `archive`.
+    Delivery = "delivery",
+    /// How surely a device's key is where it is said to be.
+    Assurance = "assurance",
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that a device signs with, in hex.
+    KeyId = "key-id",
+    /// SHA-256 that an endorsement key is known by, in hex.
+    EndorsementKey = "endorsement-key",
+    /// SHA-256 of a TPM vendor's certificate that is trusted from now on, in hex.
+    VendorRootAdded = "vendor-root-added",
+    /// SHA-256 of a TPM vendor's certificate that is trusted no more, in hex.
+    VendorRootRemoved = "vendor-root-removed",
+    /// Whether what shows no certificate and is not listed is taken for a TPM.
+    FirstUse = "first-use",
+    /// What else may keep a key by the station's word, with commas; or `none`.
+    Keepers = "keepers",
+    /// What is asked of the registers of devices; `inherited` where nothing is set.
+    PcrPolicy = "pcr-policy",
+    /// A value that is good for a register from now on: the register's number and the value in hex.
+    GoldenAdded = "golden-added",
+    /// A value that is good no more.
+    GoldenRemoved = "golden-removed",
+    /// Registers that were quoted or approved, such as `sha256:0,7`.
+    Pcrs = "pcrs",
+    /// The digest of their values, in hex.
+    PcrDigest = "pcr-digest",
+    /// By what they were found good.
+    PcrStanding = "pcr-standing",
+    /// What gave a clone away.
+    Sign = "sign",
+    /// The epoch of a message that gave a clone away.
+    Epoch = "epoch",
+    /// Its number.
+    Number = "number",
+    /// The highest number that was accepted before.
+    HighestNumber = "highest-number",
+    /// When the challenge that it answered was issued, in Unix milliseconds.
+    ChallengeMs = "challenge-ms",
+    /// When the latest challenge that was answered before was issued, in Unix milliseconds.
+    LatestChallengeMs = "latest-challenge-ms",
+    /// The transcript that was right, in hex.
+    Transcript = "transcript",
+    /// When keys were last asked to be agreed again, in Unix seconds; 0 for never.
+    RotationAsked = "rotation-asked",
+    /// When that was last required, in Unix seconds; 0 for never.
+    RotationRequired = "rotation-required",
+    /// The newest version of a key that seals rows.
+    KeyVersion = "key-version",
+    /// The newest version of the root key, where the key of a tenant was changed too.
+    RootKeyVersion = "root-key-version",
+    /// Older versions of the root key that custody destroyed, with commas.
+    Destroyed = "destroyed",
+    /// The request whose change of the keys completed this as well.
+    CompletedBy = "completed-by",
+    /// Tenants whose keys were sealed under the new version.
+    Tenants = "tenants",
+    /// Of a deed of several steps: `begun`, the step that was taken, or `complete`.
+    Step = "step",
+    /// The format of rows in the store.
+    Format = "format",
+    /// Rows in a backup, or that were brought to another format.
+    Rows = "rows",
+    /// Audit entries in a backup.
+    AuditEntries = "audit-entries",
+    /// When a backup was taken, in Unix milliseconds.
+    TakenMs = "taken-ms",
+    /// Devices that a sweep looked at.
+    Devices = "devices",
+    /// Devices of which a sweep erased something.
+    Erased = "erased",
+    /// Devices whose keys a sweep sealed under the newest version.
+    Renewed = "renewed",
+    /// Old versions of tenants' keys that were dropped.
+    Dropped = "dropped",
+    /// Whether a sweep believed the clock; otherwise it erased nothing.
+    ClockBelieved = "clock-believed",
+    /// Whether there were keys to erase.
+    HadKeys = "had-keys",
+    /// Of a profile, as are all below; `inherited` where it is not set. Seconds for which a certificate is valid.
+    CertificateValidity = "certificate-validity",
+    /// Seconds in an epoch; 0 for none.
+    Period = "period",
+    /// Keys in an epoch; 0 for no bound.
+    MaxUses = "max-uses",
+    /// The suites that are allowed, with commas.
+    Suites = "suites",
+    /// Seconds for which a trust verdict may be kept.
+    VerdictLifetime = "verdict-lifetime",
+    /// Seconds after which a device is to rekey; 0 for only when it is asked.
+    RekeyAfter = "rekey-after",
+    /// Whether a clone alarm takes the device out of trust.
+    QuarantineOnClone = "quarantine-on-clone",
+    /// Epochs for which tokens are accepted after their own.
+    TokenRetention = "token-retention",
+    /// Epochs for which payloads can be opened after their own.
+    DataRetention = "data-retention",
+    /// Epochs for which files can be opened after their own.
+    FileRetention = "file-retention",
+    /// Purposes whose keys may be released again, with commas; or `none`.
+    Archive = "archive",
+}
+
+/// The text of a value, bounded and with nothing in it that moves a terminal or a reader's eye.
+fn plain(value: &dyn fmt::Display) -> String {
+    let mut text = Plain { text: String::new(), is_cut: false };
+    // It takes whatever it is given.
+    let _ = write!(text, "{value}");
+    text.text
+}
+
+struct Plain {
+    text: String,
+    is_cut: bool,
+}
+
+impl Plain {
+    fn put(&mut self, c: char) {
+        if self.is_cut {
+            return;
+        }
+        if self.text.len() + c.len_utf8() <= Field::MAX_LEN {
+            return self.text.push(c);
+        }
+        let mut end = Field::MAX_LEN - CUT.len();
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.text.truncate(end);
+        self.text.push_str(CUT);
+        self.is_cut = true;
+    }
+}
+
+impl Write for Plain {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if is_harmless(c) { self.put(c) } else { c.escape_unicode().for_each(|c| self.put(c)) }
+        }
+        Ok(())
+    }
+}
+
+/// Not one that moves the cursor, breaks the line, cannot be seen, or turns the direction of what follows (UAX #9 §2).
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+const CUT: &str = "…";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> String {
+        let fields = Fields::default().with(FieldName::Message, text);
+        fields.get(FieldName::Message).unwrap().value.clone()
+    }
+
+    #[test]
+    fn a_value_is_cut_with_a_mark_where_it_is_too_long() {
+        let longest = "a".repeat(Field::MAX_LEN);
+        assert_eq!(value(&longest), longest);
+        for long in ["a".repeat(Field::MAX_LEN + 1), "ä".repeat(Field::MAX_LEN), "\n".repeat(Field::MAX_LEN)]
+        {
+            let cut = value(&long);
+            assert!(cut.len() <= Field::MAX_LEN && cut.len() > Field::MAX_LEN - 8, "{}", cut.len());
+            assert!(cut.ends_with(CUT) && cut.matches(CUT).count() == 1);
+        }
+    }
+
+    #[test]
+    fn what_moves_a_terminal_or_a_readers_eye_is_written_out() {
+        assert_eq!(value("a\n\u{1b}[2Jb"), r"a\u{a}\u{1b}[2Jb");
+        assert_eq!(value("a\u{202e}b\u{200b}\u{2028}"), r"a\u{202e}b\u{200b}\u{2028}");
+        assert_eq!(value("Gerät „1“ → ok"), "Gerät „1“ → ok");
+    }
+}
