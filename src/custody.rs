@@ -127,18 +127,12 @@ fn change(args: CustodyChangeArgs, out: Output) -> Result<(), Failure> {
     let to = match args.to {
         ProtectionKind::Passphrase => "a new passphrase".to_owned(),
         ProtectionKind::Tpm => TpmTarget::parse(home.tpm()?, &args.pcrs).map_err(failed)?.to_string(),
-        ProtectionKind::KeyFile => match home.key_file() {
-            Some(path) => format!("key file {}", path.display()),
-            None => {
-                let words = "--to key-file: first set custody.key_file in wardein.toml, on another disk than the directory";
-                return Err(Failure::Usage(words.to_owned()));
-            }
-        },
+        ProtectionKind::KeyFile => format!("key file {}", home.key_file()?.display()),
     };
     args.confirm.ask(&format!("put the root key under {to}"))?;
     let opened = home.open_custody(&args.passphrase)?;
     let protection = match (args.to, home.key_file()) {
-        (ProtectionKind::KeyFile, Some(path)) => Protection::KeyFile(path),
+        (ProtectionKind::KeyFile, Ok(path)) => Protection::KeyFile(path),
         (to, _) => {
             let new = PassphraseArgs {
                 passphrase_file: args.new_passphrase_file,

@@ -101,7 +101,6 @@ fn secrets_are_private(home: &Home) -> Vec<Finding> {
 
 fn custody(home: &Home) -> Finding {
     const CHECK: &str = "root key";
-    let key_file = &home.config.custody.key_file;
     match wardein_custody::kind(&home.custody()) {
         Err(error) => Finding::bad(CHECK, error, "restore custody.json from a backup"),
         Ok(Kind::Tpm) => match home
@@ -116,15 +115,22 @@ fn custody(home: &Home) -> Finding {
             ),
         },
         Ok(Kind::Passphrase) => Finding::ok(CHECK, "under a passphrase"),
-        Ok(Kind::KeyFile) => match mode(key_file) {
-            Ok(0o600 | 0o400) => Finding::ok(CHECK, format!("under key file {}", key_file.display())),
-            Ok(mode) => Finding::bad(CHECK, format!("its key file has mode {mode:o}"), "chmod 600 it"),
-            Err(error) => Finding::bad(
-                CHECK,
-                format!("{}: {error}", key_file.display()),
-                "mount its disk, or set custody.key_file",
-            ),
+        Ok(Kind::KeyFile) => match home.key_file() {
+            Ok(path) => key_file(CHECK, &path),
+            Err(_) => Finding::bad(CHECK, "under a key file, and none is configured", "set custody.key_file"),
         },
+    }
+}
+
+fn key_file(check: &'static str, path: &Path) -> Finding {
+    match mode(path) {
+        Ok(0o600 | 0o400) => Finding::ok(check, format!("under key file {}", path.display())),
+        Ok(mode) => Finding::bad(check, format!("its key file has mode {mode:o}"), "chmod 600 it"),
+        Err(error) => Finding::bad(
+            check,
+            format!("{}: {error}", path.display()),
+            "mount its disk, or set custody.key_file",
+        ),
     }
 }
 

@@ -49,10 +49,15 @@ impl Home {
             .map_err(|error| Failure::file("open", &path, error))
     }
 
-    /// The key file, where one is configured.
-    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+    /// The key file that is configured. A relative path starts at the directory.
+    pub(crate) fn key_file(&self) -> Result<PathBuf, Failure> {
         let configured = &self.config.custody.key_file;
-        (!configured.as_os_str().is_empty()).then(|| self.directory.join(configured))
+        if configured.as_os_str().is_empty() {
+            let words =
+                "first set custody.key_file in wardein.toml, to a file on another disk than the directory";
+            return Err(Failure::Usage(words.to_owned()));
+        }
+        Ok(self.directory.join(configured))
     }
 
     /// The root key, out of custody. A passphrase comes from where the arguments say, or the configuration, or a person.
@@ -60,7 +65,7 @@ impl Home {
     pub(crate) fn open_custody(&self, passphrase: &PassphraseArgs) -> Result<Opened, Failure> {
         let custody = self.custody();
         let protection = match wardein_custody::kind(&custody).map_err(failed)? {
-            Kind::KeyFile => Protection::KeyFile(self.directory.join(&self.config.custody.key_file)),
+            Kind::KeyFile => Protection::KeyFile(self.key_file()?),
             Kind::Tpm => match source(passphrase) {
                 PassphraseSource::Prompt => {
                     return wardein_custody::open_by_tpm(&custody, self.tpm()?).map_err(failed);

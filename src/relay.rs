@@ -253,35 +253,66 @@ async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, CallError>) -> Re
 }
 
 fn report(batch: &Batch, expected: BTreeSet<&DeviceId>, fates: &[Fate], out: Output) -> Result<(), Failure> {
-    let enrolled: BTreeSet<_> =
-        fates.iter().filter(|fate| fate.result != FAILED).map(|fate| fate.device_id.as_str()).collect();
-    // One that failed and came again is not counted as failed.
-    let failed: Vec<_> = fates
-        .iter()
-        .filter(|fate| fate.result == FAILED && !enrolled.contains(fate.device_id.as_str()))
-        .collect();
-    let missing: Vec<_> =
-        expected.into_iter().map(DeviceId::as_str).filter(|device| !enrolled.contains(device)).collect();
-    let (enrolled, failed) = (enrolled.len(), failed.len());
+    let tally = Tally::of(&expected, fates);
+    let (enrolled, failed, absent) = (tally.enrolled.len(), tally.failures(), tally.absent());
+    let left = tally.left() + batch.bad.len();
     if out.is_json() {
-        out.json(&Report {
-            enrolled,
-            failed,
-            missing: missing.clone(),
-            devices: fates,
-            bad_lines: &batch.bad,
-        })?;
+        let missing = tally.missing.iter().copied().collect();
+        out.json(&Report { enrolled, failed, missing, devices: fates, bad_lines: &batch.bad })?;
     } else {
         out.list("devices", fates)?;
         for bad in &batch.bad {
             out.write(&format!("line {} was left out: {}\n", bad.line, bad.reason))?;
         }
-        let missing = missing.len();
-        out.write(&format!("{enrolled} enrolled, {failed} failed, {missing} of the list did not come\n"))?;
+        out.write(&format!("{enrolled} enrolled, {failed} failed, {absent} of the list did not come\n"))?;
     }
-    match failed + missing.len() + batch.bad.len() {
-        0 => Ok(()),
-        left => Err(Failure::Failed(format!("{left} devices were not enrolled"))),
+    match (left, tally.unnamed) {
+        (0, 0) => Ok(()),
+        (0, failures) => Err(Failure::Failed(format!("failures of no known device: {failures}"))),
+        (1, _) => Err(Failure::failed("1 device was not enrolled")),
+        (left, _) => Err(Failure::Failed(format!("{left} devices were not enrolled"))),
+    }
+}
+
+/// Who was enrolled and who was not: each device once, however often it came.
+struct Tally<'a> {
+    enrolled: BTreeSet<&'a str>,
+    /// They failed, and did not come again.
+    failed: BTreeSet<&'a str>,
+    /// Of the list, and not enrolled. Those of them that failed are in both sets.
+    missing: BTreeSet<&'a str>,
+    /// Failures of lines, and of devices that had not said who they are: each may be of a device that is counted already.
+    unnamed: usize,
+}
+
+impl<'a> Tally<'a> {
+    fn of(expected: &BTreeSet<&'a DeviceId>, fates: &'a [Fate]) -> Self {
+        let devices = |has_failed: bool| {
+            let fates = fates.iter().filter(move |fate| (fate.result == FAILED) == has_failed);
+            fates.map(|fate| fate.device_id.as_str())
+        };
+        let enrolled: BTreeSet<_> = devices(false).collect();
+        let is_left = |device: &&str| !device.is_empty() && !enrolled.contains(device);
+        Self {
+            failed: devices(true).filter(is_left).collect(),
+            missing: expected.iter().map(|device| device.as_str()).filter(is_left).collect(),
+            unnamed: devices(true).filter(|device| device.is_empty()).count(),
+            enrolled,
+        }
+    }
+
+    fn failures(&self) -> usize {
+        self.failed.len() + self.unnamed
+    }
+
+    /// Of the list, and never there.
+    fn absent(&self) -> usize {
+        self.missing.difference(&self.failed).count()
+    }
+
+    /// Devices that were not enrolled.
+    fn left(&self) -> usize {
+        self.failed.union(&self.missing).count()
     }
 }
 
@@ -292,3 +323,42 @@ const FAILED: &str = "failed";
 /// Between two calls to an authority that does not answer: a restart of it goes unseen.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fate(device: &str, result: &'static str) -> Fate {
+        Fate {
+            line: STANDARD.to_owned(),
+            device_id: device.to_owned(),
+            result,
+            generation: 0,
+            assurance: String::new(),
+            code: String::new(),
+            message: String::new(),
+        }
+    }
+
+    /// Enrolled, failures, of the list and never there, and not enrolled.
+    fn counts(listed: &[&str], fates: &[(&str, &'static str)]) -> (usize, usize, usize, usize) {
+        let listed: Vec<DeviceId> = listed.iter().map(|device| device.parse().unwrap()).collect();
+        let fates: Vec<_> = fates.iter().map(|&(device, result)| fate(device, result)).collect();
+        let expected = listed.iter().collect();
+        let tally = Tally::of(&expected, &fates);
+        (tally.enrolled.len(), tally.failures(), tally.absent(), tally.left())
+    }
+
+    #[test]
+    fn a_device_is_counted_once() {
+        let (one, two) = (&["pump-1"][..], &["pump-1", "pump-2"][..]);
+        assert_eq!(counts(one, &[("pump-1", FAILED)]), (0, 1, 0, 1));
+        assert_eq!(counts(one, &[("pump-1", FAILED), ("pump-1", FAILED)]), (0, 1, 0, 1));
+        assert_eq!(counts(one, &[("pump-1", FAILED), ("pump-1", "enrolled")]), (1, 0, 0, 0));
+        assert_eq!(counts(one, &[("pump-1", "unconfirmed"), ("pump-1", "enrolled")]), (1, 0, 0, 0));
+        assert_eq!(counts(two, &[("pump-1", FAILED)]), (0, 1, 1, 2));
+        assert_eq!(counts(two, &[("pump-9", FAILED)]), (0, 1, 2, 3), "one that is not of the list");
+        assert_eq!(counts(&[], &[("pump-1", FAILED), ("pump-2", "enrolled")]), (1, 1, 0, 1), "no list");
+        assert_eq!(counts(one, &[("", FAILED)]), (0, 1, 1, 1), "a line that was lost is no device");
+    }
+}

@@ -112,6 +112,25 @@ fn what_is_not_ours_is_left_alone() {
     assert_eq!(fs::read(place.key_file()).unwrap(), b"a note, and no key");
 }
 
+/// A relative path starts at the authority's directory, whichever command reads it and wherever that runs.
+#[test]
+fn a_relative_key_file_is_found_from_the_directory() {
+    let place = Place::new();
+    assert!(place.init().output().unwrap().status.success());
+    let config = place.home().join("wardein.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let (absolute, relative) = (place.key_file().display().to_string(), "../root.key");
+    assert!(text.contains(&absolute), "{text}");
+    fs::write(&config, text.replace(&absolute, relative)).unwrap();
+    place.doctor_finds(&[("root key", "ok")], "relative");
+    place.serve();
+
+    fs::rename(place.key_file(), place.directory.path().join("elsewhere")).unwrap();
+    place.doctor_finds(&[("root key", "bad")], "the file is gone");
+    fs::write(&config, text.replace(&absolute, "")).unwrap();
+    place.doctor_finds(&[("root key", "bad")], "none is configured");
+}
+
 /// The files of a founding, in the order in which it begins them: its marker, what the root key needs, the store, what is read by people.
 const BEGUN: [&str; 13] = [
     "wardein-authority",
@@ -171,18 +190,22 @@ impl Place {
         assert!(!was_there || words.contains("is an authority already"), "{after}: {words}");
         assert!(!self.directory.path().join("authority.founding").exists(), "{after}");
         self.refused("start it: wardein serve");
+        let whole = [("custody file", "ok"), ("root key", "ok"), ("store", "ok"), ("administrator", "ok")];
+        self.doctor_finds(&whole, after);
+    }
+
+    fn doctor_finds(&self, expected: &[(&str, &str)], after: &str) {
         let opened = Command::new(env!("CARGO_BIN_EXE_wardein"))
             .args(["--json", "doctor", "--dir"])
             .arg(self.home())
+            .current_dir("/")
             .output()
             .unwrap();
         let findings: serde_json::Value = serde_json::from_slice(&opened.stdout).unwrap();
-        for (check, result) in
-            [("custody file", "ok"), ("root key", "ok"), ("store", "ok"), ("administrator", "ok")]
-        {
+        for (check, result) in expected {
             let found =
-                findings["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == check);
-            assert_eq!(found.unwrap()["result"], result, "{after}: {findings}");
+                findings["findings"].as_array().unwrap().iter().find(|finding| finding["check"] == *check);
+            assert_eq!(found.unwrap()["result"], *result, "{after}: {findings}");
         }
     }
 

@@ -64,7 +64,7 @@ fn read_selection(reader: &mut Reader<'_>) -> Result<PcrSelection, ParseError> {
     }
     let bank = read_hash(reader, "attested.pcrSelect.hash")?;
     let length = usize::from(reader.u8("attested.pcrSelect.sizeofSelect")?);
-    // 24 registers at least (§10.6.1), and no TPM has more than 32.
+    // Three octets at least (§10.6.1). A fourth stands for registers that nobody asks for, and is 0.
     if !(3..=4).contains(&length) {
         return Err(reader.fault("attested.pcrSelect.sizeofSelect", Fault::Unsupported));
     }

@@ -4,17 +4,18 @@ use crate::Refusal;
 use std::collections::BTreeMap;
 use std::fmt;
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
+use wardein_domain::PCRS;
 
 /// Registers of one bank, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PcrSelection {
     bank: HashAlgorithm,
-    /// Bit n is register n.
+    /// Bit n is register n; those from [`PCRS`] on are 0.
     mask: u32,
 }
 
 impl PcrSelection {
-    /// The registers of these numbers, each below 32.
+    /// The registers of these numbers, each below [`PCRS`].
     pub fn new(bank: HashAlgorithm, registers: &[u8]) -> Result<Self, InvalidSelection> {
         let mut bits = registers.iter().map(|&register| 1_u32.checked_shl(u32::from(register)));
         let mask = bits.try_fold(0, |mask, bit| Some(mask | bit?)).ok_or(InvalidSelection)?;
@@ -22,7 +23,7 @@ impl PcrSelection {
     }
 
     pub(crate) fn from_mask(bank: HashAlgorithm, mask: u32) -> Result<Self, InvalidSelection> {
-        (mask != 0).then_some(Self { bank, mask }).ok_or(InvalidSelection)
+        (mask != 0 && mask >> PCRS == 0).then_some(Self { bank, mask }).ok_or(InvalidSelection)
     }
 
     /// The bank.
@@ -33,7 +34,7 @@ impl PcrSelection {
     /// Their numbers, in order.
     pub fn registers(&self) -> impl Iterator<Item = u8> + use<> {
         let mask = self.mask;
-        (0..32).filter(move |register| mask >> register & 1 == 1)
+        (0..PCRS).filter(move |register| mask >> register & 1 == 1)
     }
 }
 
@@ -48,9 +49,9 @@ impl fmt::Display for PcrSelection {
     }
 }
 
-/// No register is selected, or one of number 32 and more.
+/// No register is selected, or one that no TPM of a PC has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a selection has at least one register, each of a number below 32")]
+#[error("a policy selects at least one PCR, and only PCRs 0 to {last}; set the policy again with those", last = PCRS - 1)]
 pub struct InvalidSelection;
 
 /// What a TPM said of its registers, with a nonce of ours: which, and the digest of their values. It is what an enrollment

@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Devices: enrolling a batch, looking, suspending, revoking
     #[command(subcommand)]
     Device(device::DeviceCommand),
-    /// What the root key is under: a passphrase or a key file
+    /// How the root key is protected: by a passphrase, a key file or a TPM
     #[command(subcommand)]
     Custody(custody::CustodyCommand),
     /// Certificates that were issued to devices

@@ -35,7 +35,7 @@ pub use name::{
 };
 pub use operator::{Principal, Role};
 pub use profile::{Profile, ProfileError, ProfileFields};
-pub use registers::PcrStanding;
+pub use registers::{PCRS, PcrStanding};
 pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};

@@ -1,4 +1,4 @@
-//! The HTTP port: metrics, health, readiness and the trust bundle. It takes GET and nothing else, and changes nothing.
+//! The HTTP port: metrics, health, readiness and the trust bundle. It takes GET and HEAD, and changes nothing.
 
 use crate::metrics::Metrics;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -55,8 +55,12 @@ fn respond(
     metrics: &Metrics,
     is_stopping: bool,
 ) -> Response<Full<Bytes>> {
-    if method != Method::GET {
-        return answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
+    // To HEAD, hyper sends the headers that GET would have, and no body (RFC 9110 §9.3.2).
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut refused = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
+        // RFC 9110 §15.5.6.
+        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
     }
     match path {
         // Alive is whoever answers.

@@ -139,11 +139,13 @@ impl Server {
         let taking = take(TcpListener::from_std(grpc)?, slots, doors);
         let renewing = renew(&engine, &shown, &config, identity.not_after);
         let sweeping = sweep_by_itself(&engine, &config.limits);
+        let following = services.health.follow(&engine);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
             () = renewing => Ok(()),
             () = sweeping => Ok(()),
+            () = following => Ok(()),
             // No worker sends; the channel ends with the last of them.
             _ = any_ended.recv() => Err(ServeError::Ended),
         };

@@ -3,19 +3,23 @@
 
 mod common;
 
-use common::Served;
+use common::full::FullStore;
+use common::{Served, now};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, NamedGroup, RootCertStore, SupportedProtocolVersion};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tonic::Code;
+use tonic::{Code, Streaming};
 use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 use wardein_client::{ConnectError, Connection, Refusal, v1};
+use wardein_engine::Ports;
 use wardein_server::{Limits, Rate};
 
 async fn handshake(
@@ -133,7 +137,76 @@ async fn health_and_http_tell_how_it_goes() {
             "{path}: {answer}"
         );
     }
-    assert!(get(&served, "POST", "/metrics").await.starts_with("HTTP/1.1 405"));
+}
+
+/// HTTP/1.1 wants GET and HEAD of every server, and `Allow` with 405 (RFC 9110 §9.1, §9.3.2, §15.5.6).
+#[tokio::test]
+async fn http_takes_head_as_get_without_a_body_and_names_both_to_others() {
+    let served = Served::start().await;
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/trust-bundle", 200), ("/other", 404)] {
+        let got = get(&served, "GET", path).await;
+        let (head, body) = got.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && !body.is_empty(), "{path}: {got}");
+        assert_eq!(headers(&get(&served, "HEAD", path).await), (headers(&got).0, ""), "{path}");
+    }
+    // What it counts has gone on between two calls.
+    let metrics = get(&served, "HEAD", "/metrics").await;
+    assert!(metrics.starts_with("HTTP/1.1 200") && headers(&metrics).1.is_empty(), "{metrics}");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let answer = get(&served, method, "/readyz").await;
+        let (head, _) = headers(&answer);
+        assert!(head[0].starts_with("HTTP/1.1 405") && head.contains(&"allow: GET, HEAD"), "{answer}");
+    }
+}
+
+/// The lines of an answer's head but its date, and the body.
+fn headers(answer: &str) -> (Vec<&str>, &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().filter(|line| !line.starts_with("date:")).collect(), body)
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_change_is_told_by_readiness_and_by_health_until_it_does() {
+    let is_full = Arc::new(AtomicBool::new(false));
+    let of_store = is_full.clone();
+    let served = Served::serve(Limits::default(), now(), 0, |ports| Ports {
+        store: Arc::new(FullStore::new(ports.store.clone(), of_store)),
+        ..ports
+    })
+    .await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    let create = || v1::CreateTenantRequest { tenant: "t".into() };
+    let mut told = Vec::new();
+    for service in ["", "wardein.v1.DeviceService"] {
+        let watch = HealthCheckRequest { service: service.into() };
+        told.push(HealthClient::new(admin.channel()).watch(watch).await.unwrap().into_inner());
+    }
+    for told in &mut told {
+        assert_eq!(next(told).await, ServingStatus::Serving);
+    }
+
+    is_full.store(true, Ordering::SeqCst);
+    let ready = get(&served, "GET", "/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("cannot be written to"), "{ready}");
+    assert!(get(&served, "GET", "/healthz").await.starts_with("HTTP/1.1 200"), "it is alive");
+    let refusal: Refusal = admin.admin().create_tenant(create()).await.unwrap_err().into();
+    assert_eq!((refusal.status, refusal.code.as_str()), (Code::Unavailable, "store-unavailable"));
+    for told in &mut told {
+        assert_eq!(next(told).await, ServingStatus::NotServing);
+    }
+
+    is_full.store(false, Ordering::SeqCst);
+    assert!(get(&served, "GET", "/readyz").await.starts_with("HTTP/1.1 200"));
+    admin.admin().create_tenant(create()).await.unwrap();
+    for told in &mut told {
+        assert_eq!(next(told).await, ServingStatus::Serving);
+    }
+}
+
+/// What a watcher is told next. The server looks every second.
+async fn next(told: &mut Streaming<HealthCheckResponse>) -> ServingStatus {
+    let answer = tokio::time::timeout(Duration::from_secs(10), told.message()).await;
+    answer.expect("nothing is told").unwrap().expect("the stream has ended").status()
 }
 
 async fn get(served: &Served, method: &str, path: &str) -> String {
@@ -153,4 +226,17 @@ async fn a_stop_ends_in_order_though_a_connection_is_open() {
     let address = served.grpc;
     tokio::task::spawn_blocking(move || served.stop()).await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stop_is_told_by_health() {
+    let limits = Limits { shutdown_time: Duration::from_millis(500), ..Limits::default() };
+    let mut served = Served::with(limits, 0).await;
+    let connection = served.connect(None).await.unwrap();
+    let watch = HealthCheckRequest { service: String::new() };
+    let mut told = HealthClient::new(connection.channel()).watch(watch).await.unwrap().into_inner();
+    assert_eq!(next(&mut told).await, ServingStatus::Serving);
+    let stopped = tokio::task::spawn_blocking(move || served.stop());
+    assert_eq!(next(&mut told).await, ServingStatus::NotServing);
+    stopped.await.unwrap().unwrap();
 }

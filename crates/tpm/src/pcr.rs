@@ -6,6 +6,7 @@ use std::fmt;
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::structures::{PcrSelectSize, PcrSelectionList, PcrSlot};
 use wardein_crypto::{Digest, Sha256};
+use wardein_domain::PCRS;
 
 /// The hash by which registers are extended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,17 +46,17 @@ impl Bank {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PcrSelection {
     bank: Bank,
-    /// Bit n is register n; the upper eight are 0.
+    /// Bit n is register n; those from [`PCRS`] on are 0.
     mask: u32,
 }
 
-/// No register is selected, or one of number 24 and more.
+/// No register is selected, or one that no TPM of a PC has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a selection has at least one register, each of a number below {REGISTERS}")]
+#[error("a selection has at least one PCR, and only PCRs 0 to {last}", last = PCRS - 1)]
 pub struct InvalidSelection;
 
 impl PcrSelection {
-    /// The registers of these numbers, each below 24.
+    /// The registers of these numbers, each below [`PCRS`].
     pub fn new(bank: Bank, registers: &[u8]) -> Result<Self, InvalidSelection> {
         let bit = |&register: &u8| 1_u32.checked_shl(register.into());
         let mask = registers.iter().map(bit).try_fold(0, |mask, bit| Some(mask | bit?));
@@ -63,7 +64,7 @@ impl PcrSelection {
     }
 
     pub(crate) fn from_mask(bank: Bank, mask: u32) -> Result<Self, InvalidSelection> {
-        (mask != 0 && mask >> REGISTERS == 0).then_some(Self { bank, mask }).ok_or(InvalidSelection)
+        (mask != 0 && mask >> PCRS == 0).then_some(Self { bank, mask }).ok_or(InvalidSelection)
     }
 
     /// The bank.
@@ -74,7 +75,7 @@ impl PcrSelection {
     /// Their numbers, in order.
     pub fn registers(&self) -> impl Iterator<Item = u8> + use<> {
         let mask = self.mask;
-        (0..REGISTERS).filter(move |register| mask >> register & 1 == 1)
+        (0..PCRS).filter(move |register| mask >> register & 1 == 1)
     }
 
     pub(crate) fn mask(&self) -> u32 {
@@ -165,8 +166,6 @@ impl Tpm {
     }
 }
 
-/// How many registers a TPM of a PC has (TCG PC Client Platform TPM Profile, §4.6).
-const REGISTERS: u8 = 24;
 /// TPM_CC_PolicyPCR.
 const POLICY_PCR: [u8; 4] = [0, 0, 0x01, 0x7f];
 

@@ -170,7 +170,7 @@ fn golden_values_are_some_and_of_their_bank() {
     assert_eq!(golden(HashAlgorithm::Sha256, 0, &[small; 17]), count(17));
     assert_eq!(golden(HashAlgorithm::Sha256, 7, &[small, long]), Err(InvalidGolden::Bank { register: 7 }));
     let none = GoldenPcrs::new(HashAlgorithm::Sha256, BTreeMap::new()).map(|_| ());
-    for invalid in [none, golden(HashAlgorithm::Sha256, 32, &[small])] {
+    for invalid in [none, golden(HashAlgorithm::Sha256, 24, &[small])] {
         assert_eq!(invalid, Err(InvalidGolden::Selection(InvalidSelection)));
     }
     assert_eq!(selection(&[16, 0, 7]).to_string(), "sha256:0,7,16");
@@ -187,9 +187,27 @@ fn a_change_since_the_enrollment_is_seen() {
 }
 
 #[test]
-fn a_selection_has_registers_of_this_world() {
-    assert!(PcrSelection::new(HashAlgorithm::Sha256, &[31]).is_ok());
-    assert!(PcrSelection::new(HashAlgorithm::Sha256, &[]).is_err());
-    assert!(PcrSelection::new(HashAlgorithm::Sha256, &[0, 32]).is_err());
-    assert!(PcrSelection::new(HashAlgorithm::Sha256, &[255]).is_err());
+fn a_selection_has_registers_that_a_tpm_has() {
+    assert_eq!(selection(&[23, 0]).to_string(), "sha256:0,23");
+    for wrong in [&[][..], &[24], &[0, 24], &[31], &[32], &[255]] {
+        let refused = PcrSelection::new(HashAlgorithm::Sha256, wrong).unwrap_err();
+        assert!(refused.to_string().contains("0 to 23"), "{wrong:?}: {refused}");
+    }
+    let text = InvalidSelection.to_string();
+    assert!(text.contains("set the policy"), "it does not say what to do about a policy on record: {text}");
+}
+
+#[test]
+fn a_quote_of_registers_that_no_tpm_has_is_none() {
+    let quoted = |octets: [u8; 5]| {
+        let mut statement = Statement::quote(&VALUES);
+        statement.claim = [&[0, 0, 0, 1, 0, 0x0b][..], &octets, &sized(&[5; 32])].concat();
+        quote(&Forger::new(), &statement).map(|_| ())
+    };
+    assert_eq!(quoted([4, 0x81, 0, 0, 0]), Ok(()));
+    assert!(
+        matches!(quoted([4, 0x81, 0, 0, 1]), Err(Refusal::Structure(_))),
+        "{:?}",
+        quoted([4, 0x81, 0, 0, 1])
+    );
 }

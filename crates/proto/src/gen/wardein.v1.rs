@@ -2725,7 +2725,7 @@ pub struct PcrPolicy {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PcrRegister {
-    /// 0 to 31.
+    /// 0 to 23.
     #[prost(uint32, tag = "1")]
     pub number: u32,
     /// Of `golden`: 1 to 16 values of 32 bytes (`sha256`) or 48 (`sha384`). Of `as-enrolled`: none.

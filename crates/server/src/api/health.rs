@@ -1,10 +1,13 @@
-//! grpc.health.v1: the service takes calls, until it stops.
+//! grpc.health.v1: the services are serving while the store takes changes, until the stop. A balancer sends nobody to an authority that
+//! refuses every enrollment and proof.
 
+use std::time::Duration;
 use tonic::service::RoutesBuilder;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use wardein_domain::Method;
+use wardein_engine::Engine;
 
 /// What is told of the services' health.
 #[derive(Clone)]
@@ -13,10 +16,35 @@ pub(crate) struct Health {
 }
 
 impl Health {
+    /// Every service is known, and none is serving before [`Health::follow`].
     pub(crate) async fn start() -> Self {
         let health = Self { reporter: HealthReporter::new() };
-        health.set(ServingStatus::Serving).await;
+        health.set(ServingStatus::NotServing).await;
         health
+    }
+
+    /// Tells whether the store takes changes, now and at every change of that, for ever. Asking has a store that failed try again.
+    pub(crate) async fn follow(&self, engine: &Engine) {
+        let mut told = None;
+        loop {
+            let found = engine.writable();
+            let is_writable = found.is_ok();
+            // Watchers hear of changes alone.
+            if told != Some(is_writable) {
+                match found {
+                    Ok(()) => {
+                        tracing::info!("the store takes changes: serving");
+                        self.set(ServingStatus::Serving).await;
+                    }
+                    Err(why) => {
+                        tracing::error!(why, "the store takes no change: not serving");
+                        self.set(ServingStatus::NotServing).await;
+                    }
+                }
+                told = Some(is_writable);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     pub(crate) async fn stop(&self) {
@@ -37,3 +65,5 @@ impl Health {
         }
     }
 }
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);

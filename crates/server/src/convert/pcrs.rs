@@ -1,11 +1,10 @@
 //! What is asked of the registers of devices' TPMs.
 
-use super::signing::MAX_REGISTERS;
 use super::{parse, wrong};
 use std::collections::BTreeMap;
 use wardein_attest::{GoldenPcrs, PcrSelection};
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
-use wardein_domain::{ProfileName, TenantId};
+use wardein_domain::{PCRS, ProfileName, TenantId};
 use wardein_engine::{Error, PcrPolicy, SetPcrPolicy};
 use wardein_proto::v1;
 
@@ -73,9 +72,10 @@ fn parts(given: v1::PcrPolicy) -> Result<(HashAlgorithm, Registers), Error> {
         .ok_or_else(|| wrong("policy.bank", "takes sha256 or sha384"))?;
     let mut registers = Registers::new();
     for register in given.registers {
-        let number = u8::try_from(register.number).ok().filter(|number| usize::from(*number) < MAX_REGISTERS);
+        let number = u8::try_from(register.number).ok().filter(|number| *number < PCRS);
         let number = number.ok_or_else(|| {
-            wrong("policy.registers", format_args!("has number {}; it takes 0 to 31", register.number))
+            let last = PCRS - 1;
+            wrong("policy.registers", format_args!("has number {}; it takes 0 to {last}", register.number))
         })?;
         if registers.insert(number, register.allowed).is_some() {
             return Err(wrong("policy.registers", format_args!("has number {number} twice")));

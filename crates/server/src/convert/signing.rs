@@ -4,7 +4,7 @@ use super::{at_most, bytes32, device_name, parse, parse_optional, wrong};
 use wardein_attest::PcrSelection;
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::Challenge;
-use wardein_domain::{KeyKeeper, ProfileName};
+use wardein_domain::{KeyKeeper, PCRS, ProfileName};
 use wardein_engine::{
     EnrolledKey, Error, KeyOrder, Quote, SignedReply, SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
 };
@@ -68,9 +68,9 @@ pub(crate) fn activation(request: v1::FinishTpmEnrollmentRequest) -> Result<TpmA
 }
 
 fn quote(given: v1::Quote) -> Result<Quote, Error> {
-    if given.values.len() > MAX_REGISTERS {
+    if given.values.len() > usize::from(PCRS) {
         let count = given.values.len();
-        return Err(wrong("quote.values", format_args!("are {count}; it takes at most {MAX_REGISTERS}")));
+        return Err(wrong("quote.values", format_args!("are {count}; it takes at most {PCRS}")));
     }
     let values = given.values.into_iter().enumerate();
     let values = values.map(|(i, value)| at_most(&format!("quote.values[{i}]"), value, MAX_VALUE));
@@ -124,8 +124,7 @@ const MAX_CERTIFICATE: usize = 4 * 1024;
 const MAX_PUBLIC: usize = 640;
 const MAX_ATTESTED: usize = 320;
 const MAX_CSR: usize = 4 * 1024;
-// A TPM has 24 registers, and none more than 32; a value of the largest bank that is taken has 48 bytes.
-pub(super) const MAX_REGISTERS: usize = 32;
+// Of the largest bank that is taken.
 const MAX_VALUE: usize = 48;
 // A ticket has some 200 bytes beside an attestation key of at most 640, a model and a UDI.
 const MAX_TICKET: usize = 2 * 1024;

@@ -8,7 +8,8 @@ use wardein_ddkg::message::SignatureClaim;
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::Method;
 use wardein_pki::{Csr, PublicKey};
-use wardein_testkit::SoftTpm;
+use wardein_port::{Change, Store, Table};
+use wardein_testkit::{SoftTpm, commit};
 
 const STATE: [(u8, [u8; 32]); 2] = [(0, [1; 32]), (7, [2; 32])];
 
@@ -62,7 +63,18 @@ async fn pcr_policy() {
         ("no bank", by, with(&|p| p.bank.clear()), malformed("policy.bank")),
         ("SHA-1", by, with(&|p| p.bank = "sha1".into()), malformed("policy.bank")),
         ("no register", by, with(&|p| p.registers.clear()), registers),
-        ("register 32", by, with(&|p| p.registers[0].number = 32), registers),
+        (
+            "register 24",
+            by,
+            with(&|p| p.registers[0].number = 24),
+            malformed("has number 24; it takes 0 to 23"),
+        ),
+        (
+            "a value for register 31",
+            by,
+            put(golden(vec![register(31, &[&[1; 32]])])),
+            malformed("has number 31; it takes 0 to 23"),
+        ),
         ("register 256", by, with(&|p| p.registers[0].number = 256), registers),
         ("a register twice", by, with(&|p| p.registers[0].number = 7), registers),
         (
@@ -85,7 +97,7 @@ async fn pcr_policy() {
         ("17 values", by, values(&[&[1; 32][..]; 17]), registers),
     ];
     world.refuses(Method::PutPcrPolicy, rows).await;
-    let policy = golden(vec![register(0, &[&[1; 32], &[2; 32]]), register(31, &[&[3; 32]])]);
+    let policy = golden(vec![register(0, &[&[1; 32], &[2; 32]]), register(23, &[&[3; 32]])]);
     for _ in 0..2 {
         by.attestation().put_pcr_policy(put(policy.clone())).await.expect("the same again is fine");
     }
@@ -110,6 +122,29 @@ async fn pcr_policy() {
     }
 }
 
+/// A policy of an authority that still took registers which no device's TPM has.
+#[tokio::test]
+async fn a_stored_policy_of_a_register_that_no_tpm_has_is_replaced_by_setting_another() {
+    let world = World::new().await;
+    let (by, store) = (&world.tenant_admin, &world.served.store);
+    let last = |number| v1::PcrPolicy { registers: vec![register(number, &[])], ..as_enrolled() };
+    by.attestation().put_pcr_policy(put(last(23))).await.unwrap();
+    let (key, row) = store.scan(Table::PcrPolicy, b"", None, 2).await.unwrap().pop().unwrap();
+    let mut value = row.value;
+    // A list of one number is the last of the row.
+    *value.last_mut().filter(|number| **number == 23).unwrap() = 24;
+    let mut change = Change::default();
+    change.update(Table::PcrPolicy, key, row.version, value);
+    commit(store, change).await.unwrap();
+
+    let list = || v1::ListPcrPoliciesRequest { tenant: "t".into() };
+    let refused = by.attestation().list_pcr_policies(list()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Internal);
+    by.attestation().put_pcr_policy(put(last(23))).await.unwrap();
+    let listed = by.attestation().list_pcr_policies(list()).await.unwrap().into_inner();
+    assert_eq!(listed.policies, [last(23)]);
+}
+
 fn quote(tpm: &SoftTpm, nonce: &[u8; 32]) -> v1::Quote {
     let (attested, signature) = tpm.quote(nonce, &STATE);
     v1::Quote { attested, signature, values: STATE.iter().map(|(_, value)| value.to_vec()).collect() }
@@ -123,7 +158,7 @@ fn spoils() -> [Spoil; 4] {
     [
         ("321 bytes quoted", |quote| quote.attested = vec![0; 321], malformed("quote.attested")),
         ("641 bytes signed", |quote| quote.signature = vec![0; 641], malformed("quote.signature")),
-        ("33 values", |quote| quote.values = vec![vec![0; 32]; 33], malformed("quote.values")),
+        ("25 values", |quote| quote.values = vec![vec![0; 32]; 25], malformed("quote.values")),
         ("49 bytes", |quote| quote.values[1] = vec![0; 49], malformed("quote.values[1]")),
     ]
 }

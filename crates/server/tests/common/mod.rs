@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod device;
+pub(crate) mod full;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

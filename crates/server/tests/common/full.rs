@@ -1,0 +1,73 @@
+//! A store whose disk may be full: it reads, and takes no change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use wardein_port::{
+    Change, CommitError, Entries, Feed, Head, Peek, Pending, Projection, Row, RowKey, Scanned, Snapshot,
+    Store, StoreError, Table, Told,
+};
+
+/// A store before another one.
+pub(crate) struct FullStore {
+    store: Arc<dyn Store>,
+    is_full: Arc<AtomicBool>,
+}
+
+impl FullStore {
+    /// `store` while `is_full` says no.
+    pub(crate) fn new(store: Arc<dyn Store>, is_full: Arc<AtomicBool>) -> Self {
+        Self { store, is_full }
+    }
+}
+
+impl Store for FullStore {
+    fn peek(&self, table: Table, key: &[u8]) -> Result<Peek, StoreError> {
+        self.store.peek(table, key)
+    }
+
+    fn load<'a>(&'a self, keys: &'a [RowKey]) -> Pending<'a, Result<Vec<Option<Row>>, StoreError>> {
+        self.store.load(keys)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        table: Table,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> Pending<'a, Result<Scanned, StoreError>> {
+        self.store.scan(table, prefix, after, limit)
+    }
+
+    fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Entries, StoreError>> {
+        self.store.audit(from, limit)
+    }
+
+    fn head(&self) -> Pending<'_, Result<Head, StoreError>> {
+        self.store.head()
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError> {
+        self.store.snapshot()
+    }
+
+    fn feed(&self, after: u64, limit: usize) -> Pending<'_, Result<Feed, StoreError>> {
+        self.store.feed(after, limit)
+    }
+
+    fn follow(&self, projection: &Arc<dyn Projection>) {
+        self.store.follow(projection);
+    }
+
+    fn commit(&self, change: Change, told: Told) {
+        match self.writable() {
+            Ok(()) => self.store.commit(change, told),
+            Err(why) => told(Err(CommitError::Unavailable(why))),
+        }
+    }
+
+    fn writable(&self) -> Result<(), String> {
+        let is_full = self.is_full.load(Ordering::SeqCst);
+        (!is_full).then_some(()).ok_or_else(|| "the disk is full".to_owned())
+    }
+}
