@@ -235,8 +235,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// Files whose faults name what is stored as Rust does. Of a fault no entry has the message.
-    const FAULTS: [&str; 2] = ["rows", "seal"];
+    /// Files whose faults name what is stored as Rust does, and tests. Of a fault no entry has the message.
+    const LEFT_OUT: [&str; 3] = ["rows", "seal", "tests"];
 
     #[test]
     fn no_debug_text_reaches_an_entry() {
@@ -249,7 +249,7 @@ mod tests {
         for file in fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();
-            if FAULTS.contains(&name) {
+            if LEFT_OUT.contains(&name) {
                 continue;
             }
             if path.is_dir() {

@@ -100,7 +100,10 @@ fn statements() {
     // The bank of SHA-1.
     let sha1 = selected(&[0, 0, 0, 1, 0, 4, 3, 1, 0, 0]);
     assert_eq!(sha1, Some(("attested.pcrSelect.hash", Fault::Unsupported)));
-    assert_eq!(selected(&[0, 0, 0, 1, 0, 0x0b, 4, 1, 0, 0, 0x80]), None);
+    // A fourth octet may be there, but no PCR from 24 on may be selected.
+    assert_eq!(selected(&[0, 0, 0, 1, 0, 0x0b, 4, 1, 0, 0, 0]), None);
+    let beyond = selected(&[0, 0, 0, 1, 0, 0x0b, 4, 1, 0, 0, 0x80]);
+    assert_eq!(beyond, Some(("attested.pcrSelect.pcrSelect", Fault::Value)));
     let size = Some(("attested.pcrSelect.sizeofSelect", Fault::Unsupported));
     assert_eq!(selected(&[0, 0, 0, 1, 0, 0x0b, 5, 1, 0, 0, 0, 0]), size);
     assert_eq!(selected(&[0, 0, 0, 1, 0, 0x0b, 2, 1, 0]), size);

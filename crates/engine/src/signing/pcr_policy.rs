@@ -75,7 +75,8 @@ impl Engine {
             }
             let decoded =
                 before.as_ref().map(|row| rows::decode::<PcrPolicyRow>(Table::PcrPolicy, &row.value));
-            let was = decoded.transpose()?.map(PcrPolicyRow::parse).transpose()?;
+            // One that only an earlier release took is replaced like any other.
+            let was = decoded.transpose()?.and_then(|row| row.parse().ok());
             let expect = Expect::found(before.map(|row| row.version));
             let (key, value) = (key.clone(), value.clone());
             change.writes.push(Write { table: Table::PcrPolicy, key, expect, value });

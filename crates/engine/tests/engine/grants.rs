@@ -23,7 +23,7 @@ async fn a_grant_is_on_record_until_it_is_taken_back() {
     let added: Vec<_> = world.entries(Event::GrantAdded).await.iter().map(facts).collect();
     let expected = [
         "right=token, profile=all, user-name=none",
-        "right=token, profile=all, user-name: none → pump:{device}",
+        "right=token, profile=all, user-name: none → pump-{device}",
     ];
     assert_eq!(added, expected, "the very same again changes nothing");
     world.grant(Right::Data).await;
