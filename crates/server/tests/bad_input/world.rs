@@ -150,6 +150,11 @@ impl World {
             let said = (entry.event.as_str(), entry.target.as_str(), entry.outcome.as_str());
             assert_eq!(said, ("call.refuse", method.path(), code), "{what}");
             assert_eq!(entry.request_id, id, "{what}");
+            assert!(entry.address.starts_with("127.0.0.1:"), "{what}: {entry:?}");
+            // A device is known by its proof, and shows no certificate.
+            let certificate = if entry.actor.starts_with("device/") { 0 } else { 32 };
+            assert_eq!(entry.certificate_sha256.len(), certificate, "{what}: {entry:?}");
+            assert_eq!(entry.software, env!("CARGO_PKG_VERSION"), "{what}");
         }
     }
 
