@@ -153,7 +153,7 @@ fn shred(kind: Kind, name: &str) {
         }
     };
 
-    // Cut short: whoever asked, and the service, die in the middle. The next start goes on, and nobody has to ask.
+    // Cut short: the caller and the service die in the middle. The next start goes on, and nobody has to ask.
     let slowly = ["--per-second", "1", "--yes"];
     let mut asking = Command::new(env!("CARGO_BIN_EXE_wardein"));
     asking.args(args).args(slowly).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -28,8 +28,8 @@ pub(crate) enum KeyCommand {
 /// away when it is back; nothing is written for each device, however many there are.
 ///
 /// --root, and --tenant alone, change a key that records are sealed under, and nothing that devices hold. The root key: the authority's own
-/// keys and those of tenants are sealed anew at once, and the older versions are destroyed before the command ends; where it is cut short, the
-/// authority goes on. A tenant's: its records are sealed anew when they are next written, and by the sweep,
+/// keys and those of tenants are sealed again at once, and the older versions are destroyed before the command ends; where it is cut short, the
+/// authority goes on. A tenant's: its records are sealed again when they are next written, and by the sweep,
 /// which this command goes on to do.
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {

@@ -1,7 +1,7 @@
 //! Deeds of several steps: the keys of a device shredded, the root key changed.
 //!
 //! A deed has a row from the change that begins it to the change that puts its end on record. Each step alters the row in the same change as
-//! its own work, so that after a crash at any point whoever goes on finds the step that comes next; custody, which is not in the store, is
+//! its own work, so that after a crash at any point the next start finds the next step; custody, which is not in the store, is
 //! asked again, and does the same again. One step is done at a time, and [`DeedRow::rank`] says of which deed.
 
 mod row;
@@ -90,14 +90,14 @@ impl DeedProgress {
 }
 
 impl Engine {
-    /// Goes on with the deeds under way until none is left. [`Engine::deed_step`] does the same at the pace of whoever calls it.
+    /// Goes on with the deeds under way until none is left. [`Engine::deed_step`] does the same at the pace of its caller.
     pub async fn resume(&self) -> Result<(), Error> {
         while self.deed_step().await?.is_some() {}
         Ok(())
     }
 
     /// Does the next step of the deeds under way, and says how long to pause before the one after it; `None` when no deed is under way.
-    /// Dropping it, or a crash, leaves a deed that the next call goes on with. Whoever watches a deed is told of an error.
+    /// Dropping it, or a crash, leaves a deed that the next call goes on with. The watchers of a deed get the error.
     pub async fn deed_step(&self) -> Result<Option<Duration>, Error> {
         let _turn = self.upkeep.deeds.turn.lock().await;
         let stepped = self.step_in_turn().await;
@@ -197,7 +197,7 @@ impl Engine {
         self.upkeep.deeds.watch(row.id, row.progress())
     }
 
-    /// Has whoever works deeds off look at them.
+    /// Wakes the task that works deeds off.
     pub(crate) fn wake_deeds(&self) {
         self.upkeep.deeds.wake();
     }

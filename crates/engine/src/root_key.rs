@@ -19,7 +19,7 @@ const PAGE: usize = 1_000;
 
 impl Engine {
     /// Changes the root key, and gives the number of the new version once the older ones are destroyed. Calls go on meanwhile. One that was
-    /// begun before, and not finished, is finished instead. Where this is dropped, or fails, whoever works deeds off goes on.
+    /// begun before, and not finished, is finished instead. Where this is dropped, or fails, the task that works deeds off goes on.
     pub async fn rotate_root_key(&self, caller: &Caller) -> Result<u32, Error> {
         let mut watch = self.begin_root_key(caller).await?;
         loop {

@@ -29,7 +29,7 @@ pub struct Shredding {
 
 impl Engine {
     /// Erases the keys of a device, and retires it where its service has not ended yet. The names of keys that were spent stay, and so
-    /// does what happened to it. With that the deed is begun; whoever works deeds off does the rest, at `per_second` devices of the
+    /// does what happened to it. With that the deed is begun; the task that works deeds off does the rest, at `per_second` devices of the
     /// tenant. Asking again meanwhile joins it, and asking afterward does it again.
     pub async fn begin_shred(
         &self,

@@ -105,7 +105,7 @@ impl Engine {
         Ok(sweep.progress)
     }
 
-    /// Sweeps the rows of a page. `aboard` is written with the last of them, so that whoever goes on finds how far it came.
+    /// Sweeps the rows of a page. `aboard` is written with the last of them, so that the next step finds how far it came.
     pub(crate) async fn sweep_page(
         &self,
         page: &[(Vec<u8>, Row)],

@@ -101,7 +101,7 @@ impl Server {
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
         let services = services(&shared).await?;
         let (stop, stopping) = watch::channel(false);
-        // Whoever stops waits for the step in hand.
+        // A stop waits for the step in hand.
         drop(shared.work.spawn(work_off_deeds(engine.clone(), stopping.clone())));
 
         let count = match config.workers {

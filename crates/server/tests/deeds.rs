@@ -78,7 +78,7 @@ async fn a_shredding_goes_on_when_its_caller_has_gone() {
     let [deed] = under_way.as_slice() else { panic!("{under_way:?}") };
     assert_eq!((deed.kind.as_str(), deed.tenant.as_str(), deed.device_id.as_str()), ("shred", "t", "pump-1"));
     assert!(deed.begun_at > 0 && !deed.request_id.is_empty() && deed.actor.contains("admin"));
-    // Whoever asks again watches the same.
+    // A caller who asks again watches the same.
     let mut again = admin.storage().shred_device(shred(1)).await.unwrap().into_inner();
     let mut last = None;
     while let Some(step) = again.message().await.unwrap() {

@@ -76,7 +76,7 @@ impl DeedRow {
         }
     }
 
-    /// An audit entry of whoever asked for the deed.
+    /// An audit entry by the caller who asked for the deed.
     pub(crate) fn entry(&self, now_ms: u64, event: Event, target: Target) -> AuditEntry {
         let (actor, call) = (Actor::from_text(&self.actor), Call::new(&self.request_id));
         audit::entry(now_ms, actor, event, target, Outcome::Done, &call)

@@ -1,4 +1,4 @@
-//! Who watches deeds: callers that are told how far theirs has come, and whoever works them off.
+//! Who watches deeds: callers that are told how far theirs has come, and the task that works them off.
 
 use super::DeedProgress;
 use crate::kernel::Error;
@@ -18,7 +18,7 @@ pub(crate) struct Deeds {
 #[derive(Default)]
 struct Watched {
     under_way: HashMap<u64, watch::Sender<DeedProgress>>,
-    /// The last that ended, for whoever found the row and comes a moment late.
+    /// The last that ended, for a caller who found the row and comes a moment late.
     ended: VecDeque<(u64, DeedProgress)>,
 }
 

@@ -47,7 +47,7 @@ impl Engine {
             match decide(&mut tx) {
                 Ok(first) => return self.carry_out(tx, first, decide).await,
                 Err(Stop::Refuse(error)) => return Err(error),
-                // The record is let go while rows are loaded, for whoever needs none.
+                // The record is let go while rows are loaded, for callers who need none.
                 Err(Stop::Need(_)) => {}
             }
         }

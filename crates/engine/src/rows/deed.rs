@@ -6,7 +6,7 @@ use wardein_domain::{DeviceId, TenantId, UnixMillis};
 
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct DeedRow {
-    /// A random number: whoever watches this deed does not take the next one about the same for it.
+    /// A random number: a watcher of this deed does not mistake the next one about the same for it.
     pub(crate) id: u64,
     pub(crate) what: What,
     pub(crate) step: Step,

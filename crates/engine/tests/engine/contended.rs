@@ -229,7 +229,7 @@ async fn an_operator_that_is_revoked_while_it_is_issued_is_refused_from_then_on(
         world.store.hold();
         begin(&mut issuing);
         world.store.release();
-        // It is on record, and whoever asked for it has not heard of it.
+        // It is on record, and its caller has not heard of it.
         let serial = serial(there, &world, "late").await;
         world.store.hold();
         let mut revoking = vec![revoke(serial)];

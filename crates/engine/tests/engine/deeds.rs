@@ -1,4 +1,4 @@
-//! Deeds of several steps: each comes to its end, once, whoever asks, goes away or fails between.
+//! Deeds of several steps: each comes to its end, once, also where its caller goes away or a step fails.
 
 use crate::storage_keys::restart;
 use crate::world::{ROOT_KEY, TestDevice, World, caller, csr, facts, name, open_under, order};
@@ -76,7 +76,7 @@ impl Watched {
         Ok(())
     }
 
-    /// The process begins anew, and does no more than that.
+    /// The process starts again, and does no more than that.
     pub(crate) async fn restart(&mut self) {
         self.world.store = self.world.store.restart();
         let custody = self.custody.restart();
@@ -243,7 +243,7 @@ async fn a_change_of_the_root_key_does_not_wait_for_a_sweep() {
     assert_eq!(watched.custody.versions(), [3]);
 }
 
-/// Its caller, and whoever worked it off, go away in the middle of each commit.
+/// Its caller, and the task that worked it off, go away in the middle of each commit.
 #[tokio::test]
 async fn who_is_dropped_in_the_middle_leaves_a_deed_that_goes_on() {
     let mut watched = Watched::new(4).await;

@@ -10,7 +10,7 @@ use wardein_engine::{Engine, Ports, Sweep, SweepProgress};
 use wardein_port::{Store, Table};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryCustody, get};
 
-/// The process begins anew with what custody keeps, and finishes what was begun.
+/// The process starts again with what custody keeps, and finishes what was begun.
 pub(crate) async fn restart(world: &mut World, custody: &MemoryCustody) {
     world.store = world.store.restart();
     world.engine = open_under(&world.store, &world.clock, &custody.restart()).await.unwrap();

@@ -126,7 +126,7 @@ fn a_ca_has_no_rsa_key_of_2048_bits() {
 fn a_certificate_of_a_ca_with_an_rsa_key_of_2048_bits_is_not_taken() {
     let domain = "wardein.example".parse().unwrap();
     let name = common_name::<Root>(&domain);
-    // What a root's certificate says, with a signature of zeros: whoever reads a root trusts it already.
+    // What a root's certificate says, with a signature of zeros: a reader of a root trusts it already.
     let root = |bytes: usize| {
         let key = SubjectKey::from(VerifyingKey::Rsa(RsaVerifyingKey::new(&vec![0xff; bytes]).unwrap()));
         let algorithm = SignatureAlgorithm::RsaPkcs1Sha256;

@@ -1,4 +1,4 @@
-//! Deeds of several steps, as those see them who asked. Whoever works them off is [`crate::upkeep::work_off_deeds`].
+//! Deeds of several steps, as those see them who asked. [`crate::upkeep::work_off_deeds`] works them off.
 
 use super::Api;
 use crate::status::status_of;
