@@ -1,6 +1,6 @@
 //! Memory and store in step, over a store that delays, reorders answers, answers *unknown* and fails at random.
 //!
-//! The short run is for every change; `WARDEIN_DECISIONS=100000 cargo test --release -p wardein-engine --lib project -- --nocapture`
+//! The short run is for every change; `WARDEIN_DECISIONS=100000 cargo test -p wardein-engine --lib project -- --nocapture`
 //! is the long one.
 
 use super::Memory;
@@ -214,6 +214,9 @@ impl World {
     }
 }
 
+/// How many decisions are made in one world.
+const LIFETIME: u64 = 3_000;
+
 async fn run(seed: u64, decisions: u64) {
     let mut world = World::new(seed).await;
     world.store.set(Chaos::ROUGH);
@@ -253,8 +256,11 @@ async fn run(seed: u64, decisions: u64) {
 
 #[tokio::test]
 async fn memory_and_store_are_in_step_after_each_decision() {
-    let decisions = std::env::var("WARDEIN_DECISIONS").map_or(3_000, |text| text.parse().unwrap());
-    run(1, decisions).await;
+    let decisions = std::env::var("WARDEIN_DECISIONS").map_or(LIFETIME, |text| text.parse().unwrap());
+    // All of memory is compared each time, so that a world that grew old would cost the square of its age.
+    for seed in 1..=decisions.div_ceil(LIFETIME) {
+        run(seed, LIFETIME.min(decisions - (seed - 1) * LIFETIME)).await;
+    }
 }
 
 #[tokio::test]
