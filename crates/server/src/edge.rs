@@ -252,13 +252,8 @@ impl Drop for InHand<'_> {
 }
 
 /// Puts [`Edge`] before tonic's services.
+#[derive(Clone)]
 pub(crate) struct EdgeLayer(pub(crate) Arc<Shared>);
-
-impl Clone for EdgeLayer {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
 
 impl<I> tower_layer::Layer<I> for EdgeLayer {
     type Service = Edge<I>;

@@ -20,9 +20,7 @@ impl v1::admin_service_server::AdminService for Api {
         let create = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let id = parse("tenant", &request.get_ref().tenant)?;
-            let engine = &self.shared.engine;
-            let work = engine.create_tenant(&caller, id);
-            let created = work.await?;
+            let created = self.shared.engine.create_tenant(&caller, id).await?;
             Ok(v1::CreateTenantResponse { tenant: Some(tenant(created)) })
         };
         reply(create.await)
@@ -52,9 +50,7 @@ impl v1::admin_service_server::AdminService for Api {
         let issue = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let order = order(request.into_inner())?;
-            let engine = &self.shared.engine;
-            let work = engine.issue_operator(&caller, order);
-            let (certificate_pem, issued) = work.await?;
+            let (certificate_pem, issued) = self.shared.engine.issue_operator(&caller, order).await?;
             Ok(v1::IssueOperatorResponse { certificate_pem, operator: Some(operator(issued)) })
         };
         reply(issue.await)
@@ -86,9 +82,7 @@ impl v1::admin_service_server::AdminService for Api {
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.get_ref();
             let (serial, reason) = (parse("serial", &asked.serial)?, parse("reason", &asked.reason)?);
-            let engine = &self.shared.engine;
-            let work = engine.revoke_operator(&caller, serial, reason);
-            work.await?;
+            self.shared.engine.revoke_operator(&caller, serial, reason).await?;
             Ok(v1::RevokeOperatorResponse {})
         };
         reply(revoke.await)
@@ -102,9 +96,7 @@ impl v1::admin_service_server::AdminService for Api {
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.into_inner();
             let (tenant, name, fields) = profile(asked.profile)?;
-            let engine = &self.shared.engine;
-            let work = engine.put_profile(&caller, tenant, name, fields, asked.merge);
-            work.await?;
+            self.shared.engine.put_profile(&caller, tenant, name, fields, asked.merge).await?;
             Ok(v1::PutProfileResponse {})
         };
         reply(put.await)
@@ -169,9 +161,7 @@ impl v1::admin_service_server::AdminService for Api {
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let state = settable_state(&asked.state)?;
             let reason = parse("reason", &asked.reason)?;
-            let engine = &self.shared.engine;
-            let work = engine.set_device_state(&caller, name, state, reason);
-            let changed = work.await?;
+            let changed = self.shared.engine.set_device_state(&caller, name, state, reason).await?;
             Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
         };
         reply(set.await)
@@ -187,9 +177,8 @@ impl v1::admin_service_server::AdminService for Api {
             let asked = request.into_inner();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
-            let engine = &self.shared.engine;
-            let work = engine.readmit_device(&caller, name, asked.enroll_anew, reason);
-            let readmitted = work.await?;
+            let readmitted =
+                self.shared.engine.readmit_device(&caller, name, asked.enroll_anew, reason).await?;
             Ok(v1::ReadmitDeviceResponse { device: Some(device(readmitted)) })
         };
         reply(readmit.await)
@@ -205,9 +194,7 @@ impl v1::admin_service_server::AdminService for Api {
             let asked = request.into_inner();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let engine = &self.shared.engine;
-            let work = engine.device_history(&caller, &name, page);
-            let found = work.await?;
+            let found = self.shared.engine.device_history(&caller, &name, page).await?;
             Ok(v1::ListDeviceHistoryResponse {
                 entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
                 next_page_token: found.next.unwrap_or_default(),
@@ -228,9 +215,8 @@ impl v1::admin_service_server::AdminService for Api {
             let tenant: TenantId = parse("tenant", &asked.tenant)?;
             let scope = keys::scope(&asked.profile, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
-            let engine = &self.shared.engine;
-            let work = engine.rotate_keys(&caller, tenant, scope, asked.required, reason);
-            let rotated_at = work.await?;
+            let rotated_at =
+                self.shared.engine.rotate_keys(&caller, tenant, scope, asked.required, reason).await?;
             Ok(v1::RotateKeysResponse { rotated_at })
         };
         reply(rotate.await)
@@ -259,9 +245,7 @@ impl v1::admin_service_server::AdminService for Api {
         let add = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (order, user_name) = grant_order(request.get_ref().grant.as_ref())?;
-            let engine = &self.shared.engine;
-            let work = engine.add_grant(&caller, order, user_name);
-            let added = work.await?;
+            let added = self.shared.engine.add_grant(&caller, order, user_name).await?;
             Ok(v1::AddGrantResponse { grant: Some(grant(added)) })
         };
         reply(add.await)
@@ -292,9 +276,7 @@ impl v1::admin_service_server::AdminService for Api {
         let remove = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (order, reason) = grant_to_remove(request.get_ref())?;
-            let engine = &self.shared.engine;
-            let work = engine.remove_grant(&caller, order, reason);
-            work.await?;
+            self.shared.engine.remove_grant(&caller, order, reason).await?;
             Ok(v1::RemoveGrantResponse {})
         };
         reply(remove.await)

@@ -17,9 +17,7 @@ impl v1::attestation_service_server::AttestationService for Api {
         let put = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (tenant, policy) = policy(request.into_inner().policy)?;
-            let engine = &self.shared.engine;
-            let work = engine.put_key_policy(&caller, tenant, policy);
-            work.await?;
+            self.shared.engine.put_key_policy(&caller, tenant, policy).await?;
             Ok(v1::PutKeyPolicyResponse {})
         };
         reply(put.await)
@@ -46,9 +44,7 @@ impl v1::attestation_service_server::AttestationService for Api {
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.get_ref();
             let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
-            let engine = &self.shared.engine;
-            let work = engine.add_endorsement_keys(&caller, &tenant, &digests);
-            let added = work.await?;
+            let added = self.shared.engine.add_endorsement_keys(&caller, &tenant, &digests).await?;
             Ok(v1::AddEndorsementKeysResponse { added: u32::try_from(added).unwrap_or(u32::MAX) })
         };
         reply(add.await)
@@ -62,9 +58,7 @@ impl v1::attestation_service_server::AttestationService for Api {
             let caller = Context::of(&request)?.caller()?.clone();
             let asked = request.get_ref();
             let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
-            let engine = &self.shared.engine;
-            let work = engine.remove_endorsement_keys(&caller, &tenant, &digests);
-            let removed = work.await?;
+            let removed = self.shared.engine.remove_endorsement_keys(&caller, &tenant, &digests).await?;
             Ok(v1::RemoveEndorsementKeysResponse { removed: u32::try_from(removed).unwrap_or(u32::MAX) })
         };
         reply(remove.await)
@@ -95,9 +89,7 @@ impl v1::attestation_service_server::AttestationService for Api {
         let put = async {
             let caller = Context::of(&request)?.caller()?.clone();
             let (tenant, profile, policy) = pcrs::policy(request.into_inner().policy)?;
-            let engine = &self.shared.engine;
-            let work = engine.put_pcr_policy(&caller, &tenant, &profile, policy);
-            work.await?;
+            self.shared.engine.put_pcr_policy(&caller, &tenant, &profile, policy).await?;
             Ok(v1::PutPcrPolicyResponse {})
         };
         reply(put.await)
@@ -127,9 +119,7 @@ impl v1::attestation_service_server::AttestationService for Api {
             let v1::ApprovePcrsRequest { tenant, device_id, digest } = request.into_inner();
             let name = context.device_name(&tenant, &device_id)?;
             let digest = at_most("digest", digest, pcrs::MAX_DIGEST)?;
-            let engine = &self.shared.engine;
-            let work = engine.approve_pcrs(&caller, name, &digest);
-            work.await?;
+            self.shared.engine.approve_pcrs(&caller, name, &digest).await?;
             Ok(v1::ApprovePcrsResponse {})
         };
         reply(approve.await)

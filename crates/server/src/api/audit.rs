@@ -21,9 +21,8 @@ impl v1::audit_service_server::AuditService for Api {
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let limit = page_size(asked.page_size)?;
-            let engine = &self.shared.engine;
-            let work = engine.list_audit(&caller, tenant, device, asked.from, limit);
-            let (entries, next) = work.await?;
+            let (entries, next) =
+                self.shared.engine.list_audit(&caller, tenant, device, asked.from, limit).await?;
             Ok(v1::ListEntriesResponse { entries: entries.into_iter().map(entry).collect(), next })
         };
         reply(list.await)

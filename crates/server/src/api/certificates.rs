@@ -39,9 +39,7 @@ impl v1::certificate_service_server::CertificateService for Api {
             let tenant = parse("tenant", &asked.tenant)?;
             let serial = parse("serial", &asked.serial)?;
             let reason = parse("reason", &asked.reason)?;
-            let engine = &self.shared.engine;
-            let work = engine.revoke_certificate(&caller, tenant, serial, reason);
-            work.await?;
+            self.shared.engine.revoke_certificate(&caller, tenant, serial, reason).await?;
             Ok(v1::RevokeCertificateResponse {})
         };
         reply(revoke.await)

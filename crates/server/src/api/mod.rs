@@ -24,14 +24,9 @@ use wardein_engine::Error;
 use wardein_proto::v1;
 
 /// The authority's services.
+#[derive(Clone)]
 pub(crate) struct Api {
     shared: Arc<Shared>,
-}
-
-impl Clone for Api {
-    fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
-    }
 }
 
 impl Api {
@@ -51,15 +46,10 @@ fn reply<T>(result: Result<T, Failed>) -> Result<Response<T>, Status> {
 }
 
 /// Everything that is served by gRPC.
+#[derive(Clone)]
 pub(crate) struct Services {
     api: Api,
     pub(crate) health: Health,
-}
-
-impl Clone for Services {
-    fn clone(&self) -> Self {
-        Self { api: self.api.clone(), health: self.health.clone() }
-    }
 }
 
 pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {

@@ -84,9 +84,7 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
             let caller = context.caller()?.clone();
             context.may_be_about("", &request.get_ref().device_id);
             let activation = signing::activation(request.into_inner())?;
-            let engine = &self.shared.engine;
-            let work = engine.finish_tpm_enrollment(&caller, activation);
-            let enrolled = work.await?;
+            let enrolled = self.shared.engine.finish_tpm_enrollment(&caller, activation).await?;
             self.shared.metrics.enrolled();
             Ok(signing::enrolled(&enrolled))
         };
@@ -102,9 +100,7 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
             let caller = context.caller()?.clone();
             context.may_be_about("", &request.get_ref().device_id);
             let (order, keeper, csr) = signing::key(request.into_inner())?;
-            let engine = &self.shared.engine;
-            let work = engine.enroll_key(&caller, &order, keeper, &csr);
-            let enrolled = work.await?;
+            let enrolled = self.shared.engine.enroll_key(&caller, &order, keeper, &csr).await?;
             self.shared.metrics.enrolled();
             Ok(signing::enrolled(&enrolled))
         };

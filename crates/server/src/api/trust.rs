@@ -41,9 +41,7 @@ impl v1::trust_service_server::TrustService for Api {
             let caller = context.caller()?.clone();
             let ask = token_ask(&request.into_inner())?;
             context.is_about(&ask.token.device);
-            let engine = &self.shared.engine;
-            let work = engine.verify_token(&caller, ask);
-            Ok(logged_in(work.await?))
+            Ok(logged_in(self.shared.engine.verify_token(&caller, ask).await?))
         };
         reply(verify.await)
     }
@@ -57,9 +55,7 @@ impl v1::trust_service_server::TrustService for Api {
             let caller = context.caller()?.clone();
             let ask = release_ask(request.into_inner())?;
             context.is_about(ask.sealed.owner());
-            let engine = &self.shared.engine;
-            let work = engine.release_key(&caller, ask);
-            Ok(released(&work.await?))
+            Ok(released(&self.shared.engine.release_key(&caller, ask).await?))
         };
         reply(release.await)
     }
@@ -70,9 +66,7 @@ impl v1::trust_service_server::TrustService for Api {
             let caller = context.caller()?.clone();
             let ask = open_ask(request.into_inner())?;
             context.is_about(&ask.sealed.name().owner);
-            let engine = &self.shared.engine;
-            let work = engine.open_payload(&caller, ask);
-            Ok(opened(&work.await?))
+            Ok(opened(&self.shared.engine.open_payload(&caller, ask).await?))
         };
         reply(open.await)
     }
