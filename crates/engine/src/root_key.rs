@@ -11,7 +11,7 @@ use crate::deeds::{self, DeedWatch, ROOT_KEY, Underway};
 use crate::kernel::{Decision, Draw, Engine, Error, Kind};
 use crate::rows::{self, AUTHORITY, AuthorityRow, DeedRow, Step, TenantRow, What};
 use crate::tenant_keys;
-use wardein_domain::{Actor, AuditEntry, Event, FieldName, Target, UnixMillis};
+use wardein_domain::{Actor, AuditEntry, Event, FieldName, Outcome, Target, UnixMillis};
 use wardein_port::{Change, Custody, CustodyError, RootKey, Table};
 
 /// How many rows are looked at at a time.
@@ -51,7 +51,8 @@ impl Engine {
                 );
                 let mut change = Change::default();
                 change.insert(Table::Deed, ROOT_KEY.to_vec(), rows::encode(&row)?);
-                change.record(&root_entry(&row, now_ms, BEGUN))?;
+                let entry = self.entry(caller, Event::StorageKeyRotated, Target::Authority, Outcome::Done);
+                change.record(&entry.with(FieldName::Step, BEGUN))?;
                 Ok(Decision::new(change, self.watch_deed(&row)))
             })
             .await?;

@@ -14,7 +14,7 @@ use crate::rows::{self, DeedRow, Step, What};
 use crate::sweep::pace;
 use std::time::Duration;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, DeviceState, Event, FieldName, Reason, Target, UnixMillis};
+use wardein_domain::{Actor, DeviceState, Event, FieldName, Outcome, Reason, Target, UnixMillis};
 use wardein_port::{Change, Table};
 
 /// A device whose keys are erased, while what the files have of them is made unreadable.
@@ -75,8 +75,9 @@ impl Engine {
             let (now_ms, id) = (self.clock.now_ms(), deeds::number(tx.draw())?);
             let deed = DeedRow::new(id, what, &actor, &caller.call.request_id, UnixMillis::new(now_ms));
             change.insert(Table::Deed, deed_key.clone(), rows::encode(&deed)?);
-            let entry = deed.entry(now_ms, Event::DeviceShredded, target(name)).in_tenant(&name.tenant);
+            let entry = self.entry(caller, Event::DeviceShredded, target(name), Outcome::Done);
             let entry = entry
+                .in_tenant(&name.tenant)
                 .with(FieldName::Step, BEGUN)
                 .changed(FieldName::State, from, state)
                 .with(FieldName::HadKeys, had_keys)

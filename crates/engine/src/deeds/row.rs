@@ -76,7 +76,7 @@ impl DeedRow {
         }
     }
 
-    /// An audit entry by the caller who asked for the deed.
+    /// An audit entry of a step after the first, by the caller who asked for the deed; where that call came from is in the first one.
     pub(crate) fn entry(&self, now_ms: u64, event: Event, target: Target) -> AuditEntry {
         let (actor, call) = (Actor::from_text(&self.actor), Call::new(&self.request_id));
         audit::entry(now_ms, actor, event, target, Outcome::Done, &call)

@@ -82,6 +82,7 @@ async fn no_crash_leaves_a_change_of_the_root_key_undone() {
                 for words in ["step=begun", "step=complete, key-version=2, destroyed=1"] {
                     let said = watched.said(Event::StorageKeyRotated, words).await;
                     assert_eq!(said.len(), 1, "{words}: {at}");
+                    assert_eq!(said[0].origin.is_some(), words == "step=begun", "{words}: {at}");
                     assert_eq!(said[0].request_id, "root");
                 }
                 let device = &mut watched.devices[0];

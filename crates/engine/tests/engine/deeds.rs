@@ -5,7 +5,7 @@ use crate::world::{ROOT_KEY, TestDevice, World, caller, csr, facts, name, open_u
 use std::future::poll_fn;
 use std::task::Poll;
 use wardein_crypto::{AeadKey, Prk, Secret};
-use wardein_domain::{Actor, AuditEntry, Call, DeviceState, Event, Role};
+use wardein_domain::{Actor, AuditEntry, Call, DeviceState, Event, Origin, Role};
 use wardein_engine::{Caller, DeedOf, DeedStep, Error, Page, Shredding};
 use wardein_port::{Custody, RootKey, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, get};
@@ -65,7 +65,9 @@ impl Watched {
     }
 
     pub(crate) fn caller(&self, request_id: &str) -> Caller {
-        Caller { call: Call::new(request_id), ..self.world.admin.clone() }
+        let origin = Origin { address: ([192, 0, 2, 7], 40_007).into(), certificate: Some([7; 32]) };
+        let call = Call { origin: Some(origin), ..Call::new(request_id) };
+        Caller { call, ..self.world.admin.clone() }
     }
 
     /// Works off all deeds, looking at the store after each step.
@@ -138,6 +140,7 @@ pub(crate) async fn is_shredded(watched: &mut Watched, at: &str) {
     ] {
         let said = watched.said(event, words).await;
         assert_eq!(said.len(), 1, "{words}: {at}");
+        assert_eq!(said[0].origin.is_some(), words.starts_with("step=begun"), "{words}: {at}");
         let by = watched.world.admin.principal.to_string();
         assert_eq!(
             (said[0].request_id.as_str(), &said[0].actor.to_string()),
