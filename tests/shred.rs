@@ -8,27 +8,11 @@ use common::{Served, wardein, wardein_device};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use wardein_crypto::{AeadKey, Prk, Secret};
+use wardein_crypto::Secret;
 use wardein_custody::Protection;
 use wardein_port::{Store, Table};
 use wardein_store::{Kind, Options, open};
-use wardein_testkit::{block_on, get};
-
-/// What a sealed value is, as `crates/engine/src/seal.rs` says: format and version, nonce, ciphertext.
-fn opened(key: &Secret<32>, table: Table, row: &[u8], column: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-    let mut place = Vec::new();
-    for part in [&[table as u8], row, column.as_bytes()] {
-        place.extend_from_slice(&u32::try_from(part.len()).unwrap().to_be_bytes());
-        place.extend_from_slice(part);
-    }
-    let key = Secret::filled(|out: &mut [u8; 32]| {
-        Prk::uniform(key).expand_into(&[b"wardein row ", &place], out).unwrap();
-    });
-    let mut buffer = sealed.get(17..)?.to_vec();
-    let nonce = sealed[5..17].try_into().unwrap();
-    AeadKey::aes_256_gcm(&key).open(nonce, &place, &mut buffer).ok()?;
-    Some(buffer)
-}
+use wardein_testkit::{SEALED_KEY, block_on, get, unsealed};
 
 /// Whoever has the directory's files and the key file: all versions of the tenant's key that are to be had from them, at whatever place in
 /// whatever file something stands that was one once.
@@ -44,16 +28,13 @@ fn tenant_keys(home: &Path, key_file: &Path) -> Vec<Secret<32>> {
                 continue;
             };
             for (_, root) in custody.keys() {
-                let Some(plain) = opened(root, Table::Tenant, b"klinik", "key", sealed) else { continue };
+                let Some(plain) = unsealed(root, Table::Tenant, b"klinik", "key", sealed) else { continue };
                 keys.push(Secret::copied_from(plain[4..].try_into().unwrap()));
             }
         }
     }
     keys
 }
-
-/// A version, a nonce, a number and a key, and the tag.
-const SEALED_KEY: usize = 1 + 4 + 12 + 4 + 32 + 16;
 
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
@@ -76,7 +57,7 @@ fn row_of(store: &dyn Store, device: &str) -> Option<Vec<u8>> {
 fn opening(keys: &[Secret<32>], device: &str, sealed: &[Vec<u8>]) -> usize {
     let row = format!("klinik\0{device}");
     let opens = |sealed: &&Vec<u8>| {
-        keys.iter().any(|key| opened(key, Table::DeviceKeys, row.as_bytes(), "cold", sealed).is_some())
+        keys.iter().any(|key| unsealed(key, Table::DeviceKeys, row.as_bytes(), "cold", sealed).is_some())
     };
     sealed.iter().filter(opens).count()
 }

@@ -4,7 +4,7 @@
 //! `WARDEIN_BLESS=1 cargo test -p wardein-engine --lib rows`, and only before a release has written it.
 
 use super::*;
-use std::fmt::Write as _;
+use crate::audit::hex;
 use std::path::{Path, PathBuf};
 
 /// The tables whose rows become one row each, with what reads and writes a row of the present format.
@@ -66,13 +66,6 @@ fn rows(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         (bytes(key), bytes(value))
     };
     text.lines().map(row).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
 }
 
 #[test]

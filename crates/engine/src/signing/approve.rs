@@ -1,9 +1,8 @@
 //! An administrator approves the state of a device's registers, after an update of its firmware.
 
 use super::pcr_policy::PcrPolicy;
-use super::quote::Hex;
 use crate::api::{Caller, Device};
-use crate::audit::Recording;
+use crate::audit::{Recording, hex};
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::provisioning::target;
 use crate::rows::{self, BaselineRow};
@@ -58,7 +57,7 @@ impl Engine {
         row.baseline = Some(BaselineRow::new(&state, true));
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
         let entry = self.entry(caller, Event::PcrsApproved, target(name), Outcome::Done);
-        let text = |state: &PcrState| (state.selection().to_string(), Hex(state.digest()).to_string());
+        let text = |state: &PcrState| (state.selection().to_string(), hex(state.digest().as_ref()));
         let (pcrs, digest) = text(&state);
         let entry =
             match before.as_ref().map(text) {

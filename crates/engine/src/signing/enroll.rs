@@ -1,6 +1,6 @@
 //! Enrolling a device by the key that it signs with.
 
-use super::quote::{EnrolledState, Hex, no_tpm};
+use super::quote::{EnrolledState, no_tpm};
 use crate::api::Caller;
 use crate::audit::{Recording, hex};
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
@@ -170,7 +170,7 @@ impl Engine {
         if let Some(EnrolledState { state, standing }) = &new.quoted {
             entry = entry
                 .with(FieldName::Pcrs, state.selection().to_string())
-                .with(FieldName::PcrDigest, Hex(state.digest()).to_string())
+                .with(FieldName::PcrDigest, hex(state.digest().as_ref()))
                 .with(FieldName::PcrStanding, standing);
         }
         change.record_on(tx.draw(), name, &entry)?;

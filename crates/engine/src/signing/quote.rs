@@ -2,13 +2,11 @@
 
 use super::pcr_policy::PcrPolicy;
 use crate::actions::Ask;
+use crate::audit::hex;
 use crate::kernel::{Engine, Error, Kind, Stop, Tx};
-
 use crate::rows::SignatureKeyRow;
-use std::fmt;
 use wardein_attest::{Evidence, PcrSelection, PcrState, PcrValues, Refusal, TrustedAk};
 use wardein_crypto::Digest;
-use wardein_crypto::tpm::HashValue;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{PcrStanding, ProfileName};
 
@@ -138,17 +136,9 @@ pub(super) fn no_tpm() -> Error {
 }
 
 fn not_approved(code: &'static str, why: &str, state: &PcrState) -> Error {
-    let digest = Hex(state.digest());
+    // As `wardein attestation approve` takes it.
+    let digest = hex(state.digest().as_ref());
     let message =
         format_args!("{why}: they give {digest}; an administrator approves it, or finds out what changed");
     Error::new(Kind::Denied, code, message)
-}
-
-/// A digest of registers, as `wardein attestation approve` takes it.
-pub(super) struct Hex(pub(super) HashValue);
-
-impl fmt::Display for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }

@@ -4,11 +4,11 @@ use crate::storage_keys::restart;
 use crate::world::{ROOT_KEY, TestDevice, World, caller, csr, facts, name, open_under, order};
 use std::future::poll_fn;
 use std::task::Poll;
-use wardein_crypto::{AeadKey, Prk, Secret};
+use wardein_crypto::Secret;
 use wardein_domain::{Actor, AuditEntry, Call, DeviceState, Event, Origin, Role};
 use wardein_engine::{Caller, DeedOf, DeedStep, Error, Page, Shredding};
 use wardein_port::{Custody, RootKey, Store, Table};
-use wardein_testkit::{CrashPoint, MemoryCustody, get};
+use wardein_testkit::{CrashPoint, MemoryCustody, SEALED_KEY, get, unsealed};
 
 /// A world with custody and devices, and what somebody saw who copied its store all the time.
 pub(crate) struct Watched {
@@ -47,13 +47,13 @@ impl Watched {
         for (key, row) in &self.tenants {
             for sealed in row.windows(SEALED_KEY).filter(|sealed| sealed[..4] == [1, 0, 0, 0]) {
                 for root in self.custody.root_keys() {
-                    let plain = opened(&root.secret, Table::Tenant, key, "key", sealed);
+                    let plain = unsealed(&root.secret, Table::Tenant, key, "key", sealed);
                     keys.extend(plain.map(|plain| Secret::<32>::copied_from(plain[4..].try_into().unwrap())));
                 }
             }
         }
         let opens = |record: &Vec<u8>| {
-            let key = |key| opened(key, Table::DeviceKeys, b"klinik\0pump-0", "cold", record).is_some();
+            let key = |key| unsealed(key, Table::DeviceKeys, b"klinik\0pump-0", "cold", record).is_some();
             keys.iter().any(key)
         };
         self.records.iter().any(opens)
@@ -101,24 +101,6 @@ impl Watched {
         watch.watch.now().step
     }
 }
-
-/// What a sealed value is, as `src/seal.rs` says: format and version, nonce, ciphertext.
-fn opened(key: &Secret<32>, table: Table, row: &[u8], column: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-    let mut place = Vec::new();
-    for part in [&[table as u8], row, column.as_bytes()] {
-        place.extend_from_slice(&u32::try_from(part.len()).unwrap().to_be_bytes());
-        place.extend_from_slice(part);
-    }
-    let key = Secret::filled(|out: &mut [u8; 32]| {
-        Prk::uniform(key).expand_into(&[b"wardein row ", &place], out).unwrap();
-    });
-    let mut buffer = sealed.get(17..)?.to_vec();
-    AeadKey::aes_256_gcm(&key).open(sealed[5..17].try_into().unwrap(), &place, &mut buffer).ok()?;
-    Some(buffer)
-}
-
-/// A version, a nonce, a number and a key, and the tag.
-const SEALED_KEY: usize = 1 + 4 + 12 + 4 + 32 + 16;
 
 /// Two devices a step.
 pub(crate) const SLOWLY: u32 = 40;
