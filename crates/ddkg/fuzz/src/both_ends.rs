@@ -4,14 +4,14 @@
 //! Whatever the orders: nothing panics; a changed message is refused; a refused message changes nothing; no key is used
 //! twice; one honest device never looks like two; and at the end both ends agree again.
 
+mod keys;
+
 use super::world::{self, Counter, START};
 use std::collections::{BTreeMap, BTreeSet};
-use wardein_crypto::Secret;
-use wardein_ddkg::authority::{Accepted, Expected, Record, Refusal, Standing};
+use wardein_ddkg::authority::{Accepted, Record, Refusal, Standing};
 use wardein_ddkg::device::{ChallengeAsk, Clock, DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
-    AckedReply, ChallengeOffer, Confirmation, EnrollReply, FileStanza, ProofRequest, RekeyAsk, SealedPayload,
-    Token,
+    AckedReply, ChallengeOffer, Confirmation, EnrollReply, FileStanza, ProofRequest, RekeyAsk,
 };
 use wardein_ddkg::{DecodeError, KeyName, Purposes, Suite};
 use wardein_domain::Schedule;
@@ -380,71 +380,6 @@ impl Ends {
 
     fn use_up(&mut self, name: KeyName) {
         assert!(self.used.insert(name), "a key was used twice");
-    }
-
-    fn token(&mut self, orders: &mut Orders<'_>) {
-        let clock = self.clock(orders);
-        let audience = "platform.example".parse().expect("an audience");
-        let mut fresh = None;
-        if let Ok(unsaved) = self.device.token(clock, audience, b"nonce") {
-            let token = world::save(unsaved, &mut self.saved);
-            self.tokens.push(token.encode());
-            fresh = Some(token.key_name());
-        }
-        if let Some(name) = fresh {
-            self.use_up(name);
-        }
-        let Some((token, is_changed)) = on_the_way(&self.tokens, orders, Token::decode) else { return };
-        let expected = Expected {
-            audience: &"platform.example".parse().expect("an audience"),
-            platform_nonce: b"nonce",
-        };
-        let (now, before) = (self.now(), world::bytes(&self.record));
-        match self.record.verify_token(&token, expected, now, &world::policy()) {
-            Ok(spend) => assert!(!is_changed && spend.0 == token.key_name(), "a changed token was accepted"),
-            Err(_) => assert!(world::bytes(&self.record) == before),
-        }
-        self.store();
-    }
-
-    fn payload(&mut self, orders: &mut Orders<'_>) {
-        let clock = self.clock(orders);
-        let mut fresh = None;
-        if let Ok(unsaved) = self.device.seal(clock, b"ward 3", b"37.2", &mut self.entropy) {
-            let sealed = world::save(unsaved, &mut self.saved);
-            self.payloads.push(sealed.encode());
-            fresh = Some(sealed.name().clone());
-        }
-        if let Some(name) = fresh {
-            self.use_up(name);
-        }
-        let Some((sealed, is_changed)) = on_the_way(&self.payloads, orders, SealedPayload::decode) else {
-            return;
-        };
-        let (now, before) = (self.now(), world::bytes(&self.record));
-        match self.record.open(&sealed, b"ward 3", now, &world::policy()) {
-            Ok((plain, _)) => assert!(!is_changed && plain.expose() == b"37.2"),
-            Err(_) => assert!(world::bytes(&self.record) == before),
-        }
-        self.store();
-    }
-
-    fn file(&mut self, orders: &mut Orders<'_>) {
-        let clock = self.clock(orders);
-        if let Ok(unsaved) = self.device.wrap_file_key(clock, &Secret::copied_from(&[5; 16])) {
-            let stanza = world::save(unsaved, &mut self.saved);
-            self.stanzas.push(stanza.clone());
-            self.use_up(stanza.name().clone());
-        }
-        let Some(stanza) = pick(self.stanzas.len(), orders).map(|which| self.stanzas[which].clone()) else {
-            return;
-        };
-        let (now, before) = (self.now(), world::bytes(&self.record));
-        match self.record.unwrap_file_key(&stanza, now, &world::policy()) {
-            Ok((key, _)) => assert_eq!(key.expose(), &[5; 16]),
-            Err(_) => assert!(world::bytes(&self.record) == before),
-        }
-        self.store();
     }
 
     /// Once the network is good, a device that follows the refusals it gets is heard within a few attempts.
