@@ -210,21 +210,54 @@ impl SqliteWriter {
     }
 }
 
+/// Applies a group inside of a transaction that the caller commits. Conflicts are rare, as a device's record is held by one caller at a
+/// time: so rows are not looked at before they are written. Where that leaves a change half applied, the group is taken back and applied
+/// again, looking first. (A savepoint around each change would copy every page.)
 fn apply_group(
     connection: &Connection,
     group: &[Change],
     head: &mut Head,
     age: &mut Age,
 ) -> rusqlite::Result<Vec<Outcome>> {
+    let before = (*head, *age);
     run(connection, "BEGIN IMMEDIATE")?;
-    let before = head.revision;
-    let mut statements = Statements::prepared(connection)?;
-    let outcomes =
-        group.iter().map(|change| statements.apply(change, head, age)).collect::<rusqlite::Result<_>>()?;
-    if head.revision > before {
+    let mut outcomes = apply_all(connection, group, head, age, Look::WhenWriting)?;
+    if outcomes.is_none() {
+        (*head, *age) = before;
+        run(connection, "ROLLBACK")?;
+        run(connection, "BEGIN IMMEDIATE")?;
+        outcomes = apply_all(connection, group, head, age, Look::First)?;
+    }
+    // What was looked at first is as it was when it is written.
+    let outcomes = outcomes.ok_or(rusqlite::Error::StatementChangedRows(0))?;
+    if head.revision > before.0.revision {
         connection.prepare_cached("UPDATE head SET revision = ?1")?.execute([head.revision.cast_signed()])?;
     }
     Ok(outcomes)
+}
+
+/// When a row is compared with what a change expects of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    WhenWriting,
+    First,
+}
+
+/// One outcome for each change; `None` where one was left half applied.
+fn apply_all(
+    connection: &Connection,
+    group: &[Change],
+    head: &mut Head,
+    age: &mut Age,
+    look: Look,
+) -> rusqlite::Result<Option<Vec<Outcome>>> {
+    let mut statements = Statements::prepared(connection)?;
+    let mut outcomes = Vec::with_capacity(group.len());
+    for change in group {
+        let Some(outcome) = statements.apply(change, head, age, look)? else { return Ok(None) };
+        outcomes.push(outcome);
+    }
+    Ok(Some(outcomes))
 }
 
 /// What a group is written with; looked up once for all of its changes.
@@ -256,42 +289,36 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Applies one change, or nothing of it where a row is not as expected. What was applied before it in the group counts.
-    fn apply(&mut self, change: &Change, head: &mut Head, age: &mut Age) -> rusqlite::Result<Outcome> {
-        let conflict = |table: Table, key: &[u8]| Ok(Err(CommitError::Conflict { table, key: key.to_vec() }));
+    /// Applies one change, or nothing of it where a row is not as expected; `None` where a part of it was applied. What was applied
+    /// before it in the group counts.
+    fn apply(
+        &mut self,
+        change: &Change,
+        head: &mut Head,
+        age: &mut Age,
+        look: Look,
+    ) -> rusqlite::Result<Option<Outcome>> {
+        let conflict =
+            |table: Table, key: &[u8]| Ok(Some(Err(CommitError::Conflict { table, key: key.to_vec() })));
         if change.is_empty() {
-            return Ok(Ok(head.revision));
+            return Ok(Some(Ok(head.revision)));
         }
         for check in &change.checks {
             if !self.is_unchanged(check)? {
                 return conflict(check.table, &check.key);
             }
         }
-        let revision = head.revision + 1;
-        let is_insert = |write: &Write| write.expect == Expect::Absent && write.value.is_some();
-        // Look before writing, so that little has to be taken back: a savepoint would copy every page. A row that is written
-        // alone is looked at by its own statement, and so is one that is inserted: inserts come first, and are few to take back.
-        if change.writes.len() > 1 {
-            for write in change.writes.iter().filter(|write| !is_insert(write)) {
+        if look == Look::First {
+            for write in &change.writes {
                 if !self.holds(write.table, &write.key, write.expect)? {
                     return conflict(write.table, &write.key);
                 }
             }
         }
-        for (inserted, write) in change.writes.iter().filter(|write| is_insert(write)).enumerate() {
+        let revision = head.revision + 1;
+        for (applied, write) in change.writes.iter().enumerate() {
             if !self.put(write, revision)? {
-                for write in change.writes.iter().filter(|write| is_insert(write)).take(inserted) {
-                    self.delete.execute(params![write.table as u8, write.key, revision.cast_signed()])?;
-                }
-                return conflict(write.table, &write.key);
-            }
-        }
-        for write in change.writes.iter().filter(|write| !is_insert(write)) {
-            if !self.put(write, revision)? {
-                if change.writes.len() == 1 {
-                    return conflict(write.table, &write.key);
-                }
-                return Err(rusqlite::Error::StatementChangedRows(0));
+                return if applied == 0 { conflict(write.table, &write.key) } else { Ok(None) };
             }
         }
         for entry in &change.audit {
@@ -301,7 +328,7 @@ impl<'c> Statements<'c> {
         head.revision = revision;
         age.pass(change.at_ms);
         feed::add(self.connection, revision, &change.writes, age)?;
-        Ok(Ok(revision))
+        Ok(Some(Ok(revision)))
     }
 
     /// Whether a row has the version that a change rests on. Many changes of a group rest on the same few rows: each is looked up once.
