@@ -5,65 +5,42 @@
 //! that answers, in order. Why here: one place in which a decision, its record and its audit entry come together, so that none exists
 //! without the others. What it does not do: no transport, no files, no SQL.
 
-mod actions;
-mod alarm;
-mod api;
-mod audit;
-mod authority;
-mod backup;
-mod certificates;
-mod deeds;
-mod device_keys;
-mod devices;
-mod found;
-mod grants;
-mod history;
+mod access;
+mod derive;
+mod fleet;
+mod issue;
+mod keep;
 mod kernel;
-mod keys;
-mod migrate;
-mod operators;
-mod profiles;
 mod project;
-mod proving;
-mod provisioning;
-mod readmission;
 mod release;
-mod restore;
-mod restored;
-mod root_key;
 mod rows;
-mod rows_audit;
-mod seal;
-mod shred;
-mod signing;
-mod spent;
-mod sweep;
-mod tenant_keys;
-mod tenants;
-mod tokens;
+mod sign;
 mod trust;
-mod upkeep;
 
-pub use api::{
-    Answer, Caller, Certificate, Device, DeviceFilter, DeviceKeys, EnrollOrder, KeyStatus, ListedProfile,
-    Operator, OperatorOrder, Page, Paged, Proved, RotationScope, SigningKey, Status, StorageKey, Subject,
-    Tenant, TrustBundle,
-};
-pub use authority::ServerIdentity;
-pub use backup::{Backup, BackupPart};
-pub use certificates::Issued;
-pub use deeds::{Deed, DeedOf, DeedProgress, DeedStep, DeedWatch};
-pub use found::{Founded, found};
-pub use grants::{Grant, GrantOrder};
-pub use kernel::{Engine, Error, Kind, Meter, Ports};
-pub use migrate::{Migrating, migrate};
-pub use release::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
-pub use restore::{Restored, Restoring};
-pub use shred::Shredding;
-pub use signing::{
+pub use access::grants::{Grant, GrantOrder};
+pub use access::operators::{Operator, OperatorOrder};
+pub use access::tenants::Tenant;
+pub use derive::proof::Proved;
+pub use derive::rotation::{DeviceKeys, KeyStatus, RotationScope};
+pub use derive::spent::REPEAT_WINDOW;
+pub use fleet::devices::{Device, DeviceFilter, SigningKey};
+pub use fleet::enrollment::EnrollOrder;
+pub use fleet::profiles::ListedProfile;
+pub use fleet::shred::Shredding;
+pub use issue::authority::{ServerIdentity, TrustBundle};
+pub use issue::certificates::{Certificate, Issued};
+pub use keep::backup::{Backup, BackupPart};
+pub use keep::deeds::{Deed, DeedOf, DeedProgress, DeedStep, DeedWatch};
+pub use keep::found::{Founded, found};
+pub use keep::migrate::{Migrating, migrate};
+pub use keep::restore::{Restored, Restoring};
+pub use keep::sweep::{Sweep, SweepProgress, pace};
+pub use kernel::{Caller, Engine, Error, Kind, Meter, Page, Paged, Ports, Status};
+pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
+pub use release::tokens::{LoggedIn, TokenAsk};
+pub use rows::seal::StorageKey;
+pub use sign::{
     EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply,
     SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
 };
-pub use spent::REPEAT_WINDOW;
-pub use sweep::{Sweep, SweepProgress, pace};
-pub use tokens::{LoggedIn, TokenAsk};
+pub use trust::check::{Answer, Subject};

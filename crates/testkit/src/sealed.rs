@@ -4,7 +4,7 @@ use wardein_crypto::{AeadKey, Prk, Secret};
 use wardein_port::Table;
 
 /// The plaintext of a value that was sealed for this column of this row; `None` where another key sealed it. It is as
-/// `crates/engine/src/seal.rs` says: format and version, nonce, ciphertext.
+/// `crates/engine/src/rows/seal.rs` says: format and version, nonce, ciphertext.
 pub fn unsealed(key: &Secret<32>, table: Table, row: &[u8], column: &str, sealed: &[u8]) -> Option<Vec<u8>> {
     let mut place = Vec::new();
     for part in [&[table as u8], row, column.as_bytes()] {

@@ -1,18 +1,32 @@
 //! The engine: an authority at work over its ports.
 
-use crate::api::{Status, TrustBundle};
-use crate::authority::Authority;
+use crate::issue::authority::{Authority, TrustBundle};
+use crate::keep::migrate::require_format;
+use crate::keep::upkeep::Upkeep;
 use crate::kernel::{Error, Records};
-use crate::migrate::require_format;
 use crate::project::Memory;
+use crate::rows::seal::{Keyring, RootRing, StorageKey};
 use crate::rows::{self, AUTHORITY, AuthorityRow};
-use crate::seal::{Keyring, RootRing};
-use crate::upkeep::Upkeep;
 use std::sync::Arc;
 use std::time::Duration;
 use wardein_ddkg::Policy;
-use wardein_domain::{UnixMillis, UnixSeconds};
+use wardein_domain::{TrustDomain, UnixMillis, UnixSeconds};
 use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
+
+/// What the authority says of itself.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The trust domain of its SPIFFE ids.
+    pub trust_domain: TrustDomain,
+    /// Unix seconds.
+    pub time: u64,
+    /// Unix seconds at which the engine was opened.
+    pub started_at: u64,
+    /// How many audit entries there are.
+    pub audit_entries: u64,
+    /// The root key.
+    pub root_key: StorageKey,
+}
 
 /// The authority at work.
 pub struct Engine {

@@ -1,8 +1,30 @@
 //! Pages of lists.
 
-use crate::api::{Page, Paged};
 use crate::kernel::{Engine, Error};
 use wardein_port::{Row, Store, Table};
+
+/// A part of a long list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// How many items: 1 to [`Page::MAX`].
+    pub size: usize,
+    /// The token of the page before.
+    pub after: Option<Vec<u8>>,
+}
+
+impl Page {
+    /// The most items of a page.
+    pub const MAX: usize = 1000;
+}
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Paged<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The token of the next page, if there is one.
+    pub next: Option<Vec<u8>>,
+}
 
 /// How many rows are looked at for one page.
 pub(crate) const SCANNED: usize = 20_000;

@@ -1,7 +1,6 @@
 //! How a decision is made, committed and answered: the one way to change anything.
 
-use crate::api::Caller;
-use crate::kernel::{Decision, Engine, Error, Guard, Held, Kept, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Guard, Held, Kept, Stop, Tx};
 use std::time::Instant;
 use tokio::sync::oneshot;
 use wardein_ddkg::DeviceName;

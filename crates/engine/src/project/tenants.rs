@@ -1,9 +1,9 @@
 //! The keys of tenants, opened.
 
+use crate::keep::tenant_keys::open_tenant_keys;
 use crate::kernel::Error;
 use crate::rows::TenantRow;
-use crate::seal::Keyring;
-use crate::tenant_keys::open_tenant_keys;
+use crate::rows::seal::Keyring;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use wardein_domain::TenantId;

@@ -4,9 +4,11 @@
 //! is the long one.
 
 use super::Memory;
-use crate::api::{Caller, EnrollOrder, OperatorOrder, RotationScope};
-use crate::kernel::{Engine, Error, Kind, Ports, Records};
-use crate::seal::{Keyring, RootRing};
+use crate::access::operators::OperatorOrder;
+use crate::derive::rotation::RotationScope;
+use crate::fleet::enrollment::EnrollOrder;
+use crate::kernel::{Caller, Engine, Error, Kind, Ports, Records};
+use crate::rows::seal::{Keyring, RootRing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};

@@ -6,7 +6,7 @@
 
 use super::damaged;
 use crate::kernel::Error;
-use crate::seal::{self, Keyring, Nonce, Place};
+use crate::rows::seal::{self, Keyring, Nonce, Place};
 use wardein_ddkg::authority::Record;
 use wardein_domain::UnixSeconds;
 use wardein_port::{MAX_VALUE, Table};

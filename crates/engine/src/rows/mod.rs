@@ -4,6 +4,7 @@
 //! ([`FormatRow`]): a release writes that format, and reads it and the one before. [`v1`] has the rows of format 1, for the migration alone.
 //! Golden values of every format ever written are in `tests/rows`.
 
+pub(crate) mod audit;
 mod authority;
 mod certificate;
 mod column;
@@ -19,6 +20,7 @@ mod operator;
 mod pcr_policy;
 mod profile;
 mod revocation;
+pub(crate) mod seal;
 mod signature_key;
 mod spent;
 mod tenant;

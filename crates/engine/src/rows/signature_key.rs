@@ -1,7 +1,7 @@
 //! The row of a key that a device signs with, at tenant and id. Nothing in it is secret.
 
 use super::{SelectionRow, column, damaged};
-use crate::api::SigningKey;
+use crate::fleet::devices::SigningKey;
 use crate::kernel::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use wardein_attest::{AkPublic, PcrState};

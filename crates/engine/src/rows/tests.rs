@@ -4,7 +4,7 @@
 //! `WARDEIN_BLESS=1 cargo test -p wardein-engine --lib rows`, and only before a release has written it.
 
 use super::*;
-use crate::audit::hex;
+use crate::kernel::record::hex;
 use std::path::{Path, PathBuf};
 
 /// The tables whose rows become one row each, with what reads and writes a row of the present format.

@@ -6,7 +6,7 @@ mod rows;
 
 use super::{KeysRow, encode};
 use crate::kernel::Error;
-use crate::seal::{Keyring, Place};
+use crate::rows::seal::{Keyring, Place};
 use wardein_port::Table;
 
 pub(crate) use rows::{CertificateV1, DeviceV1};

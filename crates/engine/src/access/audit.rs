@@ -1,0 +1,84 @@
+//! The audit log: refusals of authenticated callers, and reading it.
+
+use crate::kernel::record::device_text;
+use crate::kernel::{Caller, Engine, Error, Kind, Page};
+use crate::rows::audit::decode;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{AuditEntry, DeviceId, Event, FieldName, Method, Outcome, Target, TenantId};
+
+impl Engine {
+    /// Records that a call of an authenticated caller was refused, and which device it named. A failure to record it is returned: the
+    /// edge then answers that it is unavailable, since no refusal may go unseen.
+    pub async fn record_refusal(
+        &self,
+        caller: &Caller,
+        method: Method,
+        device: Option<&DeviceName>,
+        error: &Error,
+    ) -> Result<(), Error> {
+        let mut entry =
+            self.entry(caller, Event::CallRefused, Target::Method(method), Outcome::refused(error.code));
+        if let Some(DeviceName { tenant, device }) = device {
+            // Who belongs to a tenant is in its tenant's log alone, whichever tenant it names.
+            if caller.principal.tenant.is_none() {
+                entry = entry.in_tenant(tenant);
+            }
+            entry = entry.with(FieldName::Device, device_text(tenant, device));
+        }
+        if error.kind != Kind::Internal {
+            entry = entry.with(FieldName::Message, &error.message);
+        }
+        self.record(entry).await
+    }
+
+    /// Entries that the caller may see, from number `from` on, and the number to go on from; 0 at the end. Reading is recorded
+    /// first.
+    pub async fn list_audit(
+        &self,
+        caller: &Caller,
+        tenant: Option<TenantId>,
+        device: Option<DeviceId>,
+        from: u64,
+        limit: usize,
+    ) -> Result<(Vec<(u64, AuditEntry)>, u64), Error> {
+        let limit = Page { size: limit, after: None }.limit()?;
+        let tenant = self.visible_tenant(caller, tenant)?;
+        if device.is_some() && tenant.is_none() {
+            return Err(Error::invalid("tenant: name the tenant of the device"));
+        }
+        let target = tenant.clone().map_or(Target::Audit, Target::AuditOf);
+        self.record(self.entry(caller, Event::AuditRead, target, Outcome::Done)).await?;
+        let wanted = tenant.as_ref().zip(device.as_ref());
+        let (mut next, mut scanned) = (from.max(1), 0);
+        let mut entries = Vec::new();
+        while scanned < SCANNED {
+            let page = self.store.audit(next, Page::MAX).await?;
+            if page.is_empty() {
+                return Ok((entries, 0));
+            }
+            for (sequence, value) in page {
+                if entries.len() == limit {
+                    return Ok((entries, sequence));
+                }
+                let entry = decode(&value)?;
+                let in_tenant = tenant.is_none() || entry.tenant == tenant;
+                let on_device = wanted.is_none_or(|(tenant, device)| is_about(&entry, tenant, device));
+                if in_tenant && on_device {
+                    entries.push((sequence, entry));
+                }
+                (next, scanned) = (sequence + 1, scanned + 1);
+            }
+        }
+        Ok((entries, next))
+    }
+}
+
+/// Whether a device did it, it was done to the device, or it was refused when the device was named.
+fn is_about(entry: &AuditEntry, tenant: &TenantId, device: &DeviceId) -> bool {
+    entry.target.is_device(tenant, device)
+        || entry.actor.is_device(tenant, device)
+        || entry.field(FieldName::Device).is_some_and(|named| named == device_text(tenant, device))
+}
+
+/// How many entries are looked at for one page, so that a search for a rare device ends.
+const SCANNED: usize = 10_000;

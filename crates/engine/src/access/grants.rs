@@ -1,0 +1,206 @@
+//! Grants: what a platform may have of its tenant's devices. They are read from the store at each use, so that one that is taken
+//! back is gone with the answer.
+
+use crate::kernel::record::Recording;
+use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page, Paged, Stop, Tx};
+use crate::rows::{self, GrantRow};
+use wardein_domain::{
+    Event, FieldName, Fields, OperatorName, Outcome, ProfileName, Reason, Right, Role, Target, TenantId,
+    UserNameTemplate,
+};
+use wardein_port::{Change, Table};
+
+/// A right to be granted, or taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantOrder {
+    /// The tenant of platform and devices.
+    pub tenant: TenantId,
+    /// The platform's name. Whoever has that name has the grant.
+    pub platform: OperatorName,
+    /// What it may.
+    pub right: Right,
+    /// The profile whose devices it is about; none for all devices of the tenant.
+    pub profile: Option<ProfileName>,
+}
+
+/// A grant on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// What was granted to whom.
+    pub order: GrantOrder,
+    /// As whom the platform knows a device; for [`Right::Token`].
+    pub user_name: Option<UserNameTemplate>,
+    /// Unix seconds.
+    pub granted_at: u64,
+    /// Who granted it.
+    pub granted_by: String,
+}
+
+impl Engine {
+    /// Grants a right. Granting it again replaces the user name; the very same again changes nothing.
+    pub async fn add_grant(
+        &self,
+        caller: &Caller,
+        order: GrantOrder,
+        user_name: Option<UserNameTemplate>,
+    ) -> Result<Grant, Error> {
+        self.require_tenant(caller, &order.tenant)?;
+        if user_name.is_some() && order.right != Right::Token {
+            return Err(Error::invalid(format_args!("user_name: right {} has none", order.right)));
+        }
+        if let Some(profile) = &order.profile
+            && self.memory.profile(&order.tenant, profile).is_none()
+        {
+            let message = format_args!("there is no profile {profile} in tenant {}", order.tenant);
+            return Err(Error::new(Kind::NotFound, "profile-unknown", message));
+        }
+        let holder = rows::operator_name_key(Role::Platform, Some(&order.tenant), &order.platform);
+        if self.look(|tx| tx.get(Table::OperatorName, &holder)).await?.is_none() {
+            let message =
+                format_args!("there was never a platform {}; issue its identity first", order.platform);
+            return Err(Error::new(Kind::NotFound, "operator-unknown", message));
+        }
+        let key = key(&order);
+        let (granted_at, granted_by) = (self.time(), caller.principal.to_string());
+        self.transact_by(caller, |tx| {
+            let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
+            let mut change = Change::default();
+            if let Some((_, row)) = &present
+                && row.user_name == user_name
+            {
+                return Ok(Decision::new(change, parse(row, order.clone())));
+            }
+            let row = GrantRow { user_name: user_name.clone(), granted_at, granted_by: granted_by.clone() };
+            let value = rows::encode(&row)?;
+            let version = present.as_ref().map(|(version, _)| *version);
+            change.put(Table::Grant, key.clone(), version, value);
+            let entry = self.entry(caller, Event::GrantAdded, target(&order), Outcome::Done);
+            let mut fields = facts(&order);
+            if order.right == Right::Token {
+                let word = |name: Option<&UserNameTemplate>| {
+                    name.map_or("none", UserNameTemplate::as_str).to_owned()
+                };
+                let name = word(user_name.as_ref());
+                fields = match &present {
+                    Some((_, before)) => {
+                        fields.changed(FieldName::UserName, word(before.user_name.as_ref()), name)
+                    }
+                    None => fields.with(FieldName::UserName, name),
+                };
+            }
+            change.record(&entry.in_tenant(&order.tenant).with_all(fields))?;
+            Ok(Decision::new(change, parse(&row, order.clone())))
+        })
+        .await
+    }
+
+    /// The grants of a tenant, by platform, right and profile.
+    pub async fn list_grants(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        page: Page,
+    ) -> Result<Paged<Grant>, Error> {
+        self.require_tenant(caller, &tenant)?;
+        self.page(Table::Grant, &rows::tenant_prefix(&tenant), &page, |key, value| {
+            Ok(Some(parse(&rows::decode(Table::Grant, value)?, parse_key(key)?)))
+        })
+        .await
+    }
+
+    /// Takes a right back: the platform is refused from the answer on.
+    pub async fn remove_grant(
+        &self,
+        caller: &Caller,
+        order: GrantOrder,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, &order.tenant)?;
+        let key = key(&order);
+        self.transact_by(caller, |tx| {
+            let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
+            let Some((version, _)) = present else {
+                let message = format_args!("{} has no such grant: {}", order.platform, words(&order));
+                return Err(Error::new(Kind::NotFound, "grant-unknown", message).into());
+            };
+            let mut change = Change::default();
+            change.delete(Table::Grant, key.clone(), version);
+            let entry = self.entry(caller, Event::GrantRemoved, target(&order), Outcome::Done);
+            let fields = facts(&order).with(FieldName::Reason, &reason);
+            change.record(&entry.in_tenant(&order.tenant).with_all(fields))?;
+            Ok(Decision::new(change, ()))
+        })
+        .await
+    }
+
+    /// The caller's grant of `right` for devices of `profile`: one for that profile stands before one for all.
+    pub(crate) fn require_grant(
+        &self,
+        tx: &Tx<'_>,
+        caller: &Caller,
+        tenant: &TenantId,
+        right: Right,
+        profile: &ProfileName,
+    ) -> Result<Grant, Stop> {
+        let platform = &caller.principal.name;
+        // Roles have names of their own: a station with a platform's name has nothing of it.
+        let candidates = (caller.principal.role == Role::Platform)
+            .then(|| [Some(profile.clone()), None])
+            .into_iter()
+            .flatten();
+        for profile in candidates {
+            let order = GrantOrder { tenant: tenant.clone(), platform: platform.clone(), right, profile };
+            if let Some((_, row)) = tx.row::<GrantRow>(Table::Grant, &key(&order))? {
+                return Ok(parse(&row, order));
+            }
+        }
+        let message = format_args!(
+            "{platform} was not granted `{right}` for devices of profile {profile}; an administrator may: wardein grant add"
+        );
+        Err(Error::new(Kind::Denied, "grant-missing", message).into())
+    }
+}
+
+fn parse(row: &GrantRow, order: GrantOrder) -> Grant {
+    let GrantRow { user_name, granted_at, granted_by } = row;
+    let (granted_at, granted_by) = (granted_at.get(), granted_by.clone());
+    Grant { order, user_name: user_name.clone(), granted_at, granted_by }
+}
+
+/// `tenant ‖ 0 ‖ platform ‖ 0 ‖ right ‖ 0 ‖ profile`, the last empty for all devices.
+fn key(order: &GrantOrder) -> Vec<u8> {
+    let GrantOrder { tenant, platform, right, profile } = order;
+    let profile = profile.as_ref().map_or("", ProfileName::as_str);
+    [tenant.as_str(), platform.as_str(), right.as_str(), profile].join("\0").into_bytes()
+}
+
+fn parse_key(key: &[u8]) -> Result<GrantOrder, Error> {
+    let text = std::str::from_utf8(key).unwrap_or_default();
+    let [tenant, platform, right, profile] = text.split('\0').collect::<Vec<_>>()[..] else {
+        return Err(Error::internal("a grant's key is damaged"));
+    };
+    Ok(GrantOrder {
+        tenant: rows::word("tenant", tenant)?,
+        platform: rows::word("operator name", platform)?,
+        right: rows::word("right", right)?,
+        profile: (!profile.is_empty()).then(|| rows::word("profile", profile)).transpose()?,
+    })
+}
+
+fn target(order: &GrantOrder) -> Target {
+    Target::Platform(order.tenant.clone(), order.platform.clone())
+}
+
+/// What is granted, for the audit entry.
+fn facts(order: &GrantOrder) -> Fields {
+    let profile = order.profile.as_ref().map_or("all", ProfileName::as_str);
+    Fields::default().with(FieldName::Right, order.right).with(FieldName::Profile, profile)
+}
+
+/// The same for the caller.
+fn words(order: &GrantOrder) -> String {
+    match &order.profile {
+        Some(profile) => format!("{} of profile {profile}", order.right),
+        None => format!("{} of all devices", order.right),
+    }
+}

@@ -1,0 +1,7 @@
+//! Who may call and see what: tenants, operators, grants.
+
+mod audit;
+pub(crate) mod grants;
+pub(crate) mod operators;
+mod scope;
+pub(crate) mod tenants;

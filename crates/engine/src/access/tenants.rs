@@ -1,0 +1,59 @@
+//! Tenants, and pages of any list.
+
+use crate::fleet::profiles::default_profile;
+use crate::keep::tenant_keys::seal_tenant_key;
+use crate::kernel::record::Recording;
+use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page, Paged};
+use crate::rows::{self, AUTHORITY, ProfileRow, TenantRow};
+use wardein_domain::{Event, Outcome, ProfileFields, Target, TenantId};
+use wardein_port::{Change, Table};
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub id: TenantId,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
+impl Engine {
+    /// Creates a tenant with a key of its own and the default profile.
+    pub async fn create_tenant(&self, caller: &Caller, tenant: TenantId) -> Result<Tenant, Error> {
+        let created_at = self.time();
+        let key = tenant.as_str().as_bytes();
+        let profile = ProfileRow::new(&ProfileFields::default(), rows::RotationRow::default());
+        self.transact_by(caller, |tx| {
+            if tx.get(Table::Tenant, key)?.is_some() {
+                let message = format_args!("tenant {tenant} is there already");
+                return Err(Error::new(Kind::Exists, "tenant-exists", message).into());
+            }
+            let mut change = Change::default();
+            // A root key that is being changed must not miss this tenant: what it is sealed under is judged with the authority's row.
+            let authority = tx.get(Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
+            change.check(Table::Authority, AUTHORITY.to_vec(), authority.version);
+            let secret = tx.draw().hidden()?;
+            let keys = vec![seal_tenant_key(tx.nonce()?, &self.root.ring(), key, 1, &secret)?];
+            let row = TenantRow { created_at, keys, rotation: rows::RotationRow::default() };
+            change.insert(Table::Tenant, key.to_vec(), rows::encode(&row)?);
+            let profile_key = rows::profile_key(&tenant, &default_profile());
+            change.insert(Table::Profile, profile_key, rows::encode(&profile)?);
+            let target = Target::Tenant(tenant.clone());
+            let entry = self.entry(caller, Event::TenantCreated, target, Outcome::Done);
+            change.record(&entry.in_tenant(&tenant))?;
+            Ok(Decision::new(change, ()))
+        })
+        .await?;
+        Ok(Tenant { id: tenant, created_at: created_at.get() })
+    }
+
+    /// All tenants, in order of their names.
+    pub async fn list_tenants(&self, _caller: &Caller, page: Page) -> Result<Paged<Tenant>, Error> {
+        self.page(Table::Tenant, b"", &page, |key, value| {
+            let row: TenantRow = rows::decode(Table::Tenant, value)?;
+            let id = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
+            Ok(Some(Tenant { id, created_at: row.created_at.get() }))
+        })
+        .await
+    }
+}

@@ -1,0 +1,7 @@
+//! Proofs of devices that derive their keys (DDKG), what these ask for, keys that are spent, and when keys change.
+
+pub(crate) mod actions;
+pub(crate) mod proof;
+pub(crate) mod restored;
+pub(crate) mod rotation;
+pub(crate) mod spent;

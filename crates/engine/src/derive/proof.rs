@@ -1,0 +1,230 @@
+//! Proofs: a challenge, then an action that is proved, committed, and only then answered.
+
+use crate::derive::actions::{Ask, Performing};
+use crate::derive::rotation::rekey_required;
+use crate::kernel::record::{self, Recording, device_text, hex, target};
+use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::project::{KnownDevice, Rules};
+use crate::rows::{self, KeysRow};
+use std::sync::Arc;
+use wardein_ddkg::authority::{Accepted, CloneEvidence, Refusal};
+use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest};
+use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
+use wardein_domain::{
+    Actor, Call, DeviceState, Event, FieldName, Fields, Method, Outcome, RekeyGate, Target, UnixSeconds,
+};
+use wardein_port::{Change, Table};
+
+/// The answer to a proved request.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// What the device believes.
+    pub reply: AckedReply,
+    /// Whether it is to rekey soon.
+    pub rekey_due: bool,
+}
+
+/// A request with all that is known of it before its keys are looked at.
+struct Proof<'a> {
+    call: &'a Call,
+    request: &'a ProofRequest,
+    body: &'a [u8],
+    ask: &'a Ask,
+    checked: CheckedChallenge,
+    known: KnownDevice,
+    rules: Rules,
+    /// Unix milliseconds.
+    now_ms: u64,
+}
+
+impl Engine {
+    /// A challenge for the next proof of a device. It changes nothing. One that is not enrolled gets one all the same.
+    pub fn challenge(&self, device: &DeviceName) -> Result<ChallengeOffer, Error> {
+        let now_ms = self.clock.now_ms();
+        let recipe = self.recipe(device);
+        let challenge = self
+            .authority
+            .challenges
+            .issue(device, &recipe, now_ms, &mut Draw::new(&*self.entropy))
+            .map_err(|_| Error::internal("no entropy for a challenge"))?;
+        Ok(ChallengeOffer { challenge, server_time: now_ms / 1000, recipe: Recipe::clone(&recipe) })
+    }
+
+    /// Verifies a proved request, does what it asks, and answers when all of it is durable.
+    pub async fn prove(&self, call: &Call, request: ProofRequest, body: Vec<u8>) -> Result<Proved, Error> {
+        let ask = Ask::parse(&request.action, &body)?;
+        let judge = |tx: &mut Tx<'_>| {
+            let proof = self.proof(call, &request, &body, &ask)?;
+            let mut held = self.load_keys(tx, &request.device)?.ok_or(Refusal::MacWrong)?;
+            match self.verify(&proof, &mut held.keys) {
+                // An alarm is raised where it is decided.
+                Ok(_) | Err(Refusal::CloneSuspected(_)) => Ok(()),
+                Err(refusal) => Err(self.refusal(refusal, &held.keys, request.generation).into()),
+            }
+        };
+        let decide = |tx: &mut Tx<'_>| {
+            let proof = self.proof(call, &request, &body, &ask)?;
+            self.decide_proof(tx, &proof)
+        };
+        self.transact_on(&request.device, judge, decide).await
+    }
+
+    /// A request whose challenge is good and whose device is on record.
+    fn proof<'a>(
+        &self,
+        call: &'a Call,
+        request: &'a ProofRequest,
+        body: &'a [u8],
+        ask: &'a Ask,
+    ) -> Result<Proof<'a>, Error> {
+        let name = &request.device;
+        let now_ms = self.clock.now_ms();
+        let known = self.memory.device(name);
+        let recipe = known.as_ref().map_or_else(Arc::default, |known| known.recipe.clone());
+        let checked =
+            self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
+        // A device that is not there looks like one whose mac is wrong.
+        let known = known.ok_or(Refusal::MacWrong)?;
+        let rules = self.memory.rules(&name.tenant, &known.profile).unwrap_or_default();
+        Ok(Proof { call, request, body, ask, checked, known, rules, now_ms })
+    }
+
+    /// The keys are as they were where it is refused.
+    fn verify(&self, proof: &Proof<'_>, keys: &mut KeysRow) -> Result<Accepted, Refusal> {
+        let Proof { request, body, checked, known, rules, now_ms, .. } = proof;
+        let policy = self.policy_towards(keys, self.policy_of(&rules.profile));
+        keys.record.verify(request, *checked, &known.recipe, body, now_ms / 1000, &policy)
+    }
+
+    fn decide_proof(&self, tx: &mut Tx<'_>, proof: &Proof<'_>) -> Result<Decision<Proved>, Stop> {
+        let name = &proof.request.device;
+        if let Some(mut held) = tx.take_keys(name) {
+            // What is in memory may be behind the store, so it refuses nobody; where it is not, it stays.
+            if let Ok(accepted) = self.verify(proof, &mut held.keys) {
+                let decision = self.accept(tx, proof, accepted, held)?;
+                if decision.answer.is_ok() {
+                    return Ok(decision);
+                }
+            } else {
+                let stored = tx.get(Table::DeviceHot, &rows::device_key(name))?;
+                if stored.is_some_and(|row| row.version == held.version) {
+                    return self.judge(tx, proof, held);
+                }
+            }
+        }
+        let held = self.load_keys(tx, name)?.ok_or(Refusal::MacWrong)?;
+        self.judge(tx, proof, held)
+    }
+
+    /// By keys that are as they are stored.
+    fn judge(&self, tx: &mut Tx<'_>, proof: &Proof<'_>, mut held: Held) -> Result<Decision<Proved>, Stop> {
+        let Proof { request, call, now_ms, .. } = proof;
+        match self.verify(proof, &mut held.keys) {
+            Ok(accepted) => self.accept(tx, proof, accepted, held),
+            Err(refusal) => {
+                let error = match &refusal {
+                    Refusal::CloneSuspected(evidence) => {
+                        let (sign, evidence) = (evidence.sign.code(), facts(evidence));
+                        let change = self.clone_alarm(tx, call, &request.device, *now_ms, sign, evidence)?;
+                        return Ok(Decision::refused(change, refusal.into()));
+                    }
+                    _ => self.refusal(refusal, &held.keys, request.generation),
+                };
+                tx.put_back(held);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Does what is asked, as far as the state of the device and of its keys allows.
+    fn accept(
+        &self,
+        tx: &mut Tx<'_>,
+        proof: &Proof<'_>,
+        accepted: Accepted,
+        Held { cold, version, mut keys }: Held,
+    ) -> Result<Decision<Proved>, Stop> {
+        let Proof { call, request, ask, known, rules, now_ms, .. } = proof;
+        let (name, now) = (&request.device, now_ms / 1000);
+        if known.state != DeviceState::Active {
+            let next = match known.state {
+                DeviceState::Pending => "an administrator let it enroll anew; enroll it at a station",
+                _ => "an administrator decides",
+            };
+            let message = format_args!("the device is {}; {next}", known.state);
+            let error = Error::new(Kind::Denied, known.state.refusal_code(), message);
+            return Ok(self.decide_refusal(proof, error)?);
+        }
+        let gate = self.gate(&keys, &rules.profile, rules.rotation.and(known.rotation), now);
+        if gate == RekeyGate::Required && !accepted.is_rekey() {
+            return Ok(self.decide_refusal(proof, rekey_required())?);
+        }
+        let mut change = Change::default();
+        let performing = Performing {
+            name,
+            rules,
+            now,
+            accepted: &accepted,
+            record: &mut keys.record,
+            change: &mut change,
+        };
+        let done = match self.perform(tx, ask, performing) {
+            Ok(done) => done,
+            Err(Stop::Refuse(refused)) if refused.kind != Kind::Internal => {
+                return Ok(self.decide_refusal(proof, refused)?);
+            }
+            Err(stop) => return Err(stop),
+        };
+        if accepted.has_adopted_attributes() {
+            self.adopt_attributes(tx, name, &keys.record, &mut change)?;
+        }
+        if accepted.is_rekey() {
+            keys.rekeyed(self.authority.restored_at);
+        }
+        keys.last_seen = UnixSeconds::new(now);
+        let cold = self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?;
+        let actor = Actor::Device(name.tenant.clone(), name.device.clone());
+        let entry = record::entry(*now_ms, actor, done.event, target(name), Outcome::Done, call);
+        if done.event.is_sign_of_life() {
+            change.record(&entry)?;
+        } else {
+            change.record_on(tx.draw(), name, &entry.with_all(done.fields))?;
+        }
+        let rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
+        let proved = Proved { reply: accepted.reply(now, done.reply), rekey_due };
+        Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, proved) })
+    }
+
+    /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.
+    fn decide_refusal(&self, proof: &Proof<'_>, error: Error) -> Result<Decision<Proved>, Error> {
+        let DeviceName { tenant, device } = &proof.request.device;
+        let (actor, named) = (Actor::Device(tenant.clone(), device.clone()), device_text(tenant, device));
+        let (method, outcome) = (Target::Method(Method::Prove), Outcome::refused(error.code));
+        let mut change = Change::default();
+        let entry = record::entry(proof.now_ms, actor, Event::CallRefused, method, outcome, proof.call);
+        // In the log alone: a caller that asks again and again must not make the device's history grow without end.
+        change.record(&entry.with(FieldName::Device, named).with(FieldName::Message, &error.message))?;
+        Ok(Decision::refused(change, error))
+    }
+
+    fn recipe(&self, name: &DeviceName) -> Arc<Recipe> {
+        self.memory.device(name).map(|known| known.recipe).unwrap_or_default()
+    }
+}
+
+/// What a clone alarm rests on.
+fn facts(evidence: &CloneEvidence) -> Fields {
+    let CloneEvidence { generation, epoch, number, highest, issued_ms, latest_ms, transcript, .. } = evidence;
+    let fields = Fields::default()
+        .with(FieldName::Generation, generation)
+        .with(FieldName::Epoch, epoch)
+        .with(FieldName::Number, number);
+    let fields = match highest {
+        Some(highest) => fields.with(FieldName::HighestNumber, highest),
+        None => fields,
+    };
+    fields
+        .with(FieldName::ChallengeMs, issued_ms)
+        .with(FieldName::LatestChallengeMs, latest_ms)
+        .with(FieldName::Transcript, hex(&transcript.0))
+}

@@ -1,0 +1,46 @@
+//! Clone alarms: whatever shows two holders of one device's state, it ends alike.
+
+use crate::kernel::record::{self, Recording, target};
+use crate::kernel::{Engine, Error, Stop, Tx};
+use crate::rows;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Actor, Call, DeviceState, Event, FieldName, Fields, Outcome, Profile};
+use wardein_port::{Change, Table};
+
+impl Engine {
+    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so.
+    pub(crate) fn clone_alarm(
+        &self,
+        tx: &mut Tx<'_>,
+        call: &Call,
+        name: &DeviceName,
+        now_ms: u64,
+        sign: &'static str,
+        evidence: Fields,
+    ) -> Result<Change, Stop> {
+        let key = rows::device_key(name);
+        let (version, mut row) = self.device_row(tx, name)?;
+        let profile = self.memory.profile(&name.tenant, &row.profile);
+        let quarantines = profile.unwrap_or(Profile::DEFAULT).quarantines_clones();
+        let mut change = Change::default();
+        let is_trusted = row.state == DeviceState::Active;
+        let mut fields = Fields::default().with(FieldName::Sign, sign);
+        if quarantines && is_trusted {
+            row.state = DeviceState::Quarantined;
+            row.state_reason = Some(format!("clone suspected: {sign}").parse().map_err(Error::internal)?);
+            change.update(Table::Device, key, version, rows::encode(&row)?);
+            self.touch_keys(tx, &mut change, name)?;
+            fields = fields.changed(FieldName::State, DeviceState::Active, DeviceState::Quarantined);
+        }
+        let outcome = Outcome::refused("clone-suspected");
+        let entry = record::entry(now_ms, Actor::System, Event::CloneSuspected, target(name), outcome, call);
+        let entry = entry.in_tenant(&name.tenant).with_all(fields.and(evidence));
+        // Once it is out of trust, a further alarm changes nothing, and is in the log alone: its history is not to grow without end.
+        if is_trusted {
+            change.record_on(tx.draw(), name, &entry)?
+        } else {
+            change.record(&entry)?
+        }
+        Ok(change)
+    }
+}

@@ -1,0 +1,228 @@
+//! Enrollment: a station vouches for a device, and the device confirms.
+
+use crate::kernel::record::{self, Recording, target};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::rows::{self, DeviceRow, KeysRow};
+use wardein_crypto::Tag;
+use wardein_ddkg::authority::{EnrollTerms, Record, Standing};
+use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
+use wardein_ddkg::{Attributes, DeviceName, DeviceShare, Purposes, Suite};
+use wardein_domain::{
+    Actor, Call, DeviceId, DeviceState, Event, FieldName, ModelName, Outcome, Profile, ProfileName, Reason,
+    Role, TenantId, Udi, UnixSeconds,
+};
+use wardein_port::{Change, Table};
+
+/// A device's enrollment request with what the factory vouches for. The tenant is the station's.
+#[derive(Debug, Clone)]
+pub struct EnrollOrder {
+    /// The device.
+    pub device: DeviceId,
+    /// The number of the suite.
+    pub suite: u32,
+    /// The device's 32 random bytes.
+    pub nonce: [u8; 32],
+    /// The device's share.
+    pub share: Vec<u8>,
+    /// What the device measured of itself.
+    pub attributes: Attributes,
+    /// The profile that it is to follow.
+    pub profile: ProfileName,
+    /// Its model.
+    pub model: Option<ModelName>,
+    /// Its unique device identifier.
+    pub udi: Option<Udi>,
+}
+
+impl Engine {
+    /// Answers a device's enrollment. The same request again, after a lost reply, is answered alike; another one replaces an
+    /// enrollment that was not confirmed.
+    pub async fn enroll(&self, caller: &Caller, order: EnrollOrder) -> Result<EnrollReply, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        let profile = self.rules_of(tenant, &order.profile)?.profile;
+        let request = enroll_request(tenant, &order, &profile)?;
+        let enrollment = Enrollment { order: &order, request: &request, profile };
+        let decide = |tx: &mut Tx<'_>| self.decide_enrollment(tx, caller, &enrollment);
+        self.transact_on_by(caller, &request.device, |_| Ok(()), decide).await
+    }
+
+    /// Takes in a device's confirmation through its station.
+    pub async fn confirm(&self, caller: &Caller, device: DeviceId, tag: [u8; 32]) -> Result<(), Error> {
+        let tenant = self.stations_tenant(caller)?.clone();
+        let confirmation = Confirmation { device: DeviceName { tenant, device }, tag: Tag(tag) };
+        self.take_confirmation(Actor::from(&caller.principal), &caller.call, &confirmation).await
+    }
+
+    /// Takes in a confirmation from the device itself, whose first one was lost.
+    pub async fn confirm_by_device(&self, call: &Call, confirmation: Confirmation) -> Result<(), Error> {
+        let DeviceName { tenant, device } = confirmation.device.clone();
+        self.take_confirmation(Actor::Device(tenant, device), call, &confirmation).await
+    }
+
+    pub(crate) fn stations_tenant<'a>(&self, caller: &'a Caller) -> Result<&'a TenantId, Error> {
+        match &caller.principal.tenant {
+            Some(tenant) if caller.principal.role == Role::Station => Ok(tenant),
+            _ => Err(Error::new(Kind::Denied, "role-insufficient", "only a station enrolls devices")),
+        }
+    }
+
+    fn decide_enrollment(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        enrollment: &Enrollment<'_>,
+    ) -> Result<Decision<EnrollReply>, Stop> {
+        let Enrollment { order, request, profile } = enrollment;
+        let key = rows::device_key(&request.device);
+        let now = self.now();
+        let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
+        let keys = self.load_keys(tx, &request.device)?;
+        let state = row.as_ref().map(|(_, row)| row.state);
+        if let Some((_, row)) = row.as_ref().filter(|_| state.is_some_and(DeviceState::is_final)) {
+            let (state, reason) = (row.state, row.state_reason.as_ref().map_or("-", Reason::as_str));
+            let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
+            let message = format_args!("the device was {state}: {reason}");
+            return Err(Error::new(Kind::Precondition, code, message).into());
+        }
+        if self.signature_key(tx, &request.device)?.is_some() {
+            let message =
+                "the device is enrolled already, by a key that it signs with; enroll another device";
+            return Err(Error::new(Kind::Exists, "already-enrolled", message).into());
+        }
+        if row.is_none() {
+            tx.reserve_quota(&self.memory, &caller.principal.serial, &request.device)?;
+        }
+        let known = keys.as_ref().map(|held| &held.keys.record);
+        // An administrator let it enroll anew: only then is a device pending whose enrollment was confirmed.
+        let is_anew = state == Some(DeviceState::Pending)
+            && known.is_some_and(|record| record.standing() == Standing::Enrolled);
+        let terms = EnrollTerms {
+            generation: known.map_or(1, Record::generation_for_enrollment).max(self.first_generation()),
+            schedule: profile.schedule(now),
+            purposes: Purposes::ALL,
+        };
+        let previous = known.filter(|_| !is_anew);
+        let sign = |transcript: &wardein_crypto::Digest| self.authority.identity.sign(transcript.as_ref());
+        let enrolled = Record::enroll(previous, request, &terms, sign, tx.draw())?;
+        let Some(record) = enrolled.record else {
+            return Ok(Decision::unchanged(enrolled.reply));
+        };
+        let written = DeviceRow {
+            state: DeviceState::Pending,
+            state_reason: None,
+            profile: order.profile.clone(),
+            model: order.model.clone(),
+            udi: order.udi.clone(),
+            enrolled_at: UnixSeconds::new(now),
+            enrolled_by: caller.principal.to_string(),
+            // A device that is enrolled again counts for the station that enrolled it first.
+            station: row.as_ref().map_or(caller.principal.serial, |(_, row)| row.station),
+            attributes: rows::attribute_names(&record),
+            // Keys agreed now are newer than any rotation there was.
+            rotation: rows::RotationRow::default(),
+            assurance: None,
+        };
+        let mut change = Change::default();
+        let version = row.as_ref().map(|(version, _)| *version);
+        change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
+        // What is new is seen by no sweep that has passed its place: it must be under the newest version of its tenant's key.
+        let ring = self.newest_tenant_keys(tx, &request.device.tenant, &mut change)?;
+        let mut fresh = KeysRow::new(record, self.authority.restored_at);
+        let cold = fresh.seal_cold(tx.nonce()?, &ring, &key)?;
+        let (cold_version, hot_version) = keys.map(|held| (held.cold, held.version)).unzip();
+        change.put(Table::DeviceKeys, key.clone(), cold_version, cold);
+        change.put(Table::DeviceHot, key, hot_version, fresh.encode_hot());
+        fresh.mark_stored();
+        let entry = self.entry(caller, Event::DeviceEnrolled, target(&request.device), Outcome::Done);
+        let entry = entry
+            .with(FieldName::Generation, terms.generation)
+            .with(FieldName::Suite, request.share.suite().number())
+            .with(FieldName::Profile, &order.profile);
+        change.record_on(tx.draw(), &request.device, &entry)?;
+        let kept = Kept { keys: Box::new(fresh), cold: None };
+        Ok(Decision { keys: Some(kept), ..Decision::new(change, enrolled.reply) })
+    }
+
+    async fn take_confirmation(
+        &self,
+        actor: Actor,
+        call: &Call,
+        confirmation: &Confirmation,
+    ) -> Result<(), Error> {
+        let name = &confirmation.device;
+        let judge = |tx: &mut Tx<'_>| {
+            let mut held = self.load_keys(tx, name)?.ok_or_else(|| Error::no_device(name))?;
+            held.keys.record.confirm(confirmation)?;
+            Ok(())
+        };
+        self.transact_on(name, judge, |tx| self.decide_confirmation(tx, &actor, call, confirmation)).await
+    }
+
+    fn decide_confirmation(
+        &self,
+        tx: &mut Tx<'_>,
+        actor: &Actor,
+        call: &Call,
+        confirmation: &Confirmation,
+    ) -> Result<Decision<()>, Stop> {
+        let name = &confirmation.device;
+        let key = rows::device_key(name);
+        let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
+        let (Some((version, mut row)), Some(held)) = (row, self.open_keys(tx, name)?) else {
+            return Err(Error::no_device(name).into());
+        };
+        let Held { cold, version: keys_version, mut keys } = held;
+        let mut change = Change::default();
+        if !keys.record.confirm(confirmation)? {
+            tx.put_back(Held { cold, version: keys_version, keys });
+            return Ok(Decision::unchanged(()));
+        }
+        let mut entry = record::entry(
+            self.clock.now_ms(),
+            actor.clone(),
+            Event::DeviceConfirmed,
+            target(name),
+            Outcome::Done,
+            call,
+        );
+        // A device that was revoked while it was pending stays so.
+        if row.state == DeviceState::Pending {
+            row.state = DeviceState::Active;
+            entry = entry.changed(FieldName::State, DeviceState::Pending, DeviceState::Active);
+        }
+        change.update(Table::Device, key, version, rows::encode(&row)?);
+        let cold = self.put_keys(tx, &mut change, name, (cold, keys_version), &mut keys)?;
+        change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
+        Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, ()) })
+    }
+}
+
+struct Enrollment<'a> {
+    order: &'a EnrollOrder,
+    request: &'a EnrollRequest,
+    profile: Profile,
+}
+
+fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> Result<EnrollRequest, Error> {
+    check_device_id(&order.device)?;
+    let number = u16::try_from(order.suite).unwrap_or(u16::MAX);
+    let suite = Suite::from_number(number)?;
+    if !profile.allows_suite(number) {
+        let message = format_args!("suite: profile {} does not allow suite {number}", order.profile);
+        return Err(Error::new(Kind::Precondition, "suite-not-allowed", message));
+    }
+    Ok(EnrollRequest {
+        device: DeviceName { tenant: tenant.clone(), device: order.device.clone() },
+        nonce: order.nonce,
+        share: DeviceShare::new(suite, &order.share)?,
+        attributes: order.attributes.clone(),
+    })
+}
+
+/// Whether a device of this id can be certified.
+pub(crate) fn check_device_id(device: &DeviceId) -> Result<(), Error> {
+    if matches!(device.as_str(), "." | "..") {
+        return Err(Error::invalid("device_id: is '.' or '..', which cannot be part of a SPIFFE id"));
+    }
+    Ok(())
+}

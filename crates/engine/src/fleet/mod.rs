@@ -1,0 +1,9 @@
+//! The devices: how they are enrolled, listed, suspended, readmitted and retired, and the profiles that they follow.
+
+pub(crate) mod alarm;
+pub(crate) mod devices;
+pub(crate) mod enrollment;
+pub(crate) mod history;
+pub(crate) mod profiles;
+pub(crate) mod readmission;
+pub(crate) mod shred;

@@ -1,0 +1,140 @@
+//! Profiles: what holds for groups of devices.
+
+use crate::kernel::record::{INHERITED, Recording, listed};
+use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page};
+use crate::project::Rules;
+use crate::rows::{self, ProfileRow};
+use wardein_domain::{
+    Event, FieldName, Fields, Outcome, Profile, ProfileFields, ProfileName, Target, TenantId,
+};
+use wardein_port::{Change, Table};
+
+/// A profile on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedProfile {
+    /// Its name.
+    pub name: ProfileName,
+    /// What is set for it.
+    pub set: ProfileFields,
+    /// What holds, with what it inherits.
+    pub effective: Profile,
+}
+
+impl Engine {
+    /// Creates or replaces a profile; with `merge`, what is not set stays as it is. Devices follow at once, but for their
+    /// schedules, which change with their next generation.
+    pub async fn put_profile(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        name: ProfileName,
+        fields: ProfileFields,
+        merge: bool,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, &tenant)?;
+        // The bounds do not depend on what is inherited.
+        Profile::DEFAULT
+            .with(&fields)
+            .map_err(|error| Error::invalid(format_args!("profile.{}: {error}", error.field)))?;
+        let key = rows::profile_key(&tenant, &name);
+        self.transact_by(caller, |tx| {
+            let present: Option<(u64, ProfileRow)> = tx.row(Table::Profile, &key)?;
+            let (version, before) = present.unzip();
+            let set = match &before {
+                Some(before) if merge => fields.clone().or(before.fields()),
+                _ => fields.clone(),
+            };
+            let changed = changed(&before.as_ref().map(ProfileRow::fields), &set);
+            let rotation = before.map(|before| before.rotation).unwrap_or_default();
+            let row = ProfileRow::new(&set, rotation);
+            let mut change = Change::default();
+            change.put(Table::Profile, key.clone(), version, rows::encode(&row)?);
+            let target = Target::Profile(tenant.clone(), name.clone());
+            let entry = self.entry(caller, Event::ProfilePut, target, Outcome::Done);
+            change.record(&entry.in_tenant(&tenant).with_all(changed))?;
+            Ok(Decision::new(change, ()))
+        })
+        .await
+    }
+
+    /// The profiles of a tenant, in order of their names.
+    pub async fn list_profiles(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+    ) -> Result<Vec<ListedProfile>, Error> {
+        self.require_tenant(caller, &tenant)?;
+        let prefix = rows::tenant_prefix(&tenant);
+        let rows = self.store.scan(Table::Profile, &prefix, None, Page::MAX).await?;
+        rows.into_iter()
+            .map(|(key, row)| {
+                let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
+                let name: ProfileName = rows::word("profile", name.unwrap_or_default())?;
+                let set = rows::decode::<ProfileRow>(Table::Profile, &row.value)?.fields();
+                let effective = self.rules_of(&tenant, &name)?.profile;
+                Ok(ListedProfile { name, set, effective })
+            })
+            .collect()
+    }
+
+    /// What holds for the devices of a profile that is there.
+    pub(crate) fn rules_of(&self, tenant: &TenantId, name: &ProfileName) -> Result<Rules, Error> {
+        self.memory.rules(tenant, name).ok_or_else(|| Error::no_profile(tenant, name))
+    }
+}
+
+/// The profile that every tenant has.
+pub(crate) fn default_profile() -> ProfileName {
+    ProfileName::DEFAULT.parse().expect("the constant is a profile's name")
+}
+
+impl Error {
+    pub(crate) fn no_profile(tenant: &TenantId, name: &ProfileName) -> Self {
+        let message = format_args!("profile: tenant {tenant} has no profile {name}");
+        Self::new(Kind::NotFound, "profile-unknown", message)
+    }
+}
+
+/// For the audit entry: each setting that is other than it was, or that a new profile has.
+fn changed(before: &Option<ProfileFields>, set: &ProfileFields) -> Fields {
+    let unset = ProfileFields::default();
+    let was = words(before.as_ref().unwrap_or(&unset));
+    let differ = was.into_iter().zip(words(set)).filter(|((_, before), (_, value))| before != value);
+    differ.fold(Fields::default(), |fields, ((name, was), (_, value))| {
+        let word = |value: Option<String>| value.unwrap_or_else(|| INHERITED.to_owned());
+        match before {
+            Some(_) => fields.changed(name, word(was), word(value)),
+            None => fields.with(name, word(value)),
+        }
+    })
+}
+
+/// What is set, as fields have it.
+fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 11] {
+    let ProfileFields {
+        certificate_validity,
+        period,
+        max_uses,
+        suites,
+        verdict_lifetime,
+        rekey_after,
+        quarantine_on_clone,
+        token_retention,
+        data_retention,
+        file_retention,
+        archive,
+    } = fields;
+    [
+        (FieldName::CertificateValidity, certificate_validity.map(|seconds| seconds.to_string())),
+        (FieldName::Period, period.map(|seconds| seconds.to_string())),
+        (FieldName::MaxUses, max_uses.map(|uses| uses.to_string())),
+        (FieldName::Suites, suites.as_deref().map(listed)),
+        (FieldName::VerdictLifetime, verdict_lifetime.map(|seconds| seconds.to_string())),
+        (FieldName::RekeyAfter, rekey_after.map(|seconds| seconds.to_string())),
+        (FieldName::QuarantineOnClone, quarantine_on_clone.map(|is_on| is_on.to_string())),
+        (FieldName::TokenRetention, token_retention.map(|epochs| epochs.to_string())),
+        (FieldName::DataRetention, data_retention.map(|epochs| epochs.to_string())),
+        (FieldName::FileRetention, file_retention.map(|epochs| epochs.to_string())),
+        (FieldName::Archive, archive.as_deref().map(listed)),
+    ]
+}

@@ -1,0 +1,101 @@
+//! The authority's own keys, opened: the CAs that it issues with, the identity key, the challenge key.
+
+use crate::kernel::Error;
+use crate::rows::seal::{Keyring, Place};
+use crate::rows::{AUTHORITY, AuthorityRow};
+use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
+use wardein_ddkg::ChallengeKey;
+use wardein_domain::{TrustDomain, UnixSeconds};
+use wardein_pki::{InfrastructureCa, IssuingCa, pem};
+use wardein_port::Table;
+
+/// What devices and platforms verify with.
+#[derive(Debug, Clone)]
+pub struct TrustBundle {
+    /// Root and issuing CA, PEM, root first.
+    pub pem: String,
+    /// The identity key, an uncompressed P-256 point.
+    pub identity_key: [u8; 65],
+}
+
+pub(crate) struct Authority {
+    pub(crate) trust_domain: TrustDomain,
+    /// Certifies devices.
+    pub(crate) issuing: IssuingCa,
+    /// Certifies operators and servers.
+    pub(crate) infrastructure: InfrastructureCa,
+    /// Signs enrollments; devices pin it.
+    pub(crate) identity: P256SigningKey,
+    pub(crate) challenges: ChallengeKey,
+    /// As in its row.
+    pub(crate) restored_at: UnixSeconds,
+    pub(crate) bundle: TrustBundle,
+}
+
+/// What a server shows in TLS: made anew at each start, and never stored.
+pub struct ServerIdentity {
+    /// The chain, leaf first, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The key, PKCS#8 DER.
+    pub key: SecretBytes,
+    /// Unix seconds until which it is valid.
+    pub not_after: u64,
+}
+
+impl Authority {
+    pub(crate) fn open(root: &Keyring, row: &AuthorityRow) -> Result<Self, Error> {
+        let key = |column, sealed: &[u8]| {
+            let pkcs8 = root.open(place(column), sealed)?;
+            P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| damaged())
+        };
+        let challenge = root.open(place("challenge"), &row.challenge_key)?;
+        let challenge = challenge.expose().try_into().map_err(|_| damaged())?;
+        let identity = key("identity", &row.identity_key)?;
+        let issuing = IssuingCa::load(key("issuing", &row.issuing_key)?, &row.issuing_der);
+        let infrastructure =
+            InfrastructureCa::load(key("infrastructure", &row.infrastructure_key)?, &row.infrastructure_der);
+        Ok(Self {
+            trust_domain: row.trust_domain.clone(),
+            issuing: issuing.map_err(Error::internal)?,
+            infrastructure: infrastructure.map_err(Error::internal)?,
+            bundle: TrustBundle {
+                pem: pem_of([&row.root_der[..], &row.issuing_der])?,
+                identity_key: identity.verifying_key().0,
+            },
+            identity,
+            challenges: ChallengeKey::new(Secret::copied_from(challenge)),
+            restored_at: row.restored_at,
+        })
+    }
+
+    /// The reply body of the action `certificate`: the certificates, leaf first, each framed (DDKG-1 §8). The root is not among
+    /// them: who trusts it has it.
+    pub(crate) fn device_chain(&self, leaf: &[u8]) -> Vec<u8> {
+        let issuing = self.issuing.certificate().der();
+        let mut out = Vec::with_capacity(8 + leaf.len() + issuing.len());
+        for der in [leaf, issuing] {
+            out.extend_from_slice(&(der.len() as u32).to_be_bytes());
+            out.extend_from_slice(der);
+        }
+        out
+    }
+
+    /// An operator's certificate with its CA's behind it, PEM.
+    pub(crate) fn operator_chain(&self, leaf: &[u8]) -> Result<String, Error> {
+        pem_of([leaf, self.infrastructure.certificate().der()])
+    }
+}
+
+/// Certificates as PEM.
+pub(crate) fn pem_of<const N: usize>(ders: [&[u8]; N]) -> Result<String, Error> {
+    pem::encode_certificates(ders).map_err(Error::internal)
+}
+
+/// Where the authority's sealed keys belong.
+pub(crate) fn place(column: &'static str) -> Place<'static> {
+    Place { table: Table::Authority, key: AUTHORITY, column }
+}
+
+fn damaged() -> Error {
+    Error::internal("the authority's keys are damaged")
+}

@@ -1,0 +1,11 @@
+//! The authority itself: founding, migration, root and tenant keys, sweep, backup and restore, and deeds of several steps.
+
+pub(crate) mod backup;
+pub(crate) mod deeds;
+pub(crate) mod found;
+pub(crate) mod migrate;
+pub(crate) mod restore;
+pub(crate) mod root_key;
+pub(crate) mod sweep;
+pub(crate) mod tenant_keys;
+pub(crate) mod upkeep;

@@ -1,0 +1,172 @@
+//! Restoring from a backup: all of it into an empty store, as an authority that takes nothing of keys from before but a `rekey`.
+
+use crate::issue::authority::{Authority, place};
+use crate::keep::backup::form::{Head, Item, Opener, damaged};
+use crate::keep::found::{Founded, NewAdministrator, commit};
+use crate::keep::migrate::migrate_under;
+use crate::kernel::record::Recording;
+use crate::kernel::{Draw, Error, Kind, Ports, record};
+use crate::rows::seal::Keyring;
+use crate::rows::{self, AUTHORITY, AuthorityRow};
+use std::io::Read;
+use wardein_crypto::Secret;
+use wardein_domain::{Event, FieldName, UnixSeconds};
+use wardein_port::{Change, RootKey, Table};
+
+/// A backup whose front was read.
+pub struct Restoring<R> {
+    head: Head,
+    from: R,
+}
+
+/// What restoring leaves outside of the store.
+pub struct Restored {
+    /// What founding once left, but for the administrator, who is a new one.
+    pub founded: Founded,
+    /// Rows of the backup.
+    pub rows: u64,
+    /// Audit entries of the backup.
+    pub audit_entries: u64,
+}
+
+impl<R: Read> Restoring<R> {
+    /// Reads what stands in front.
+    pub fn begin(mut from: R) -> Result<Self, Error> {
+        Ok(Self { head: Head::read(&mut from)?, from })
+    }
+
+    /// The custody file that was wrapped for the passphrase or key file of then.
+    pub fn custody(&self) -> &[u8] {
+        &self.head.custody
+    }
+
+    /// When the backup was taken, in Unix milliseconds. It is sure only when all was applied.
+    pub fn taken_ms(&self) -> u64 {
+        self.head.taken_ms
+    }
+
+    /// Applies all of it to a store that is empty. The authority's own row comes last: before it, the store holds no authority.
+    /// `progress` hears of rows and audit entries so far.
+    pub async fn apply(
+        self,
+        ports: &Ports,
+        root_keys: impl IntoIterator<Item = RootKey>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Restored, Error> {
+        let store = &*ports.store;
+        if store.head().await?.revision != 0 {
+            return Err(Error::new(Kind::Exists, "founded-already", "the store is not empty"));
+        }
+        let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
+        let Self { head, from } = self;
+        let mut opener = Opener::new(&root, &head, from)?;
+        let mut applied = Applied::default();
+        while let Some(plain) = opener.next()? {
+            let mut rest = &plain[..];
+            while !rest.is_empty() {
+                let (item, behind) = Item::take(rest)?;
+                applied.add(item)?;
+                rest = behind;
+                if applied.weight >= FULL {
+                    commit(store, std::mem::take(&mut applied.change)).await?;
+                    applied.weight = 0;
+                    progress(applied.rows, applied.entries);
+                }
+            }
+        }
+        commit(store, std::mem::take(&mut applied.change)).await?;
+        progress(applied.rows, applied.entries);
+        applied.end(ports, &root, head.taken_ms).await
+    }
+}
+
+/// What was applied so far.
+#[derive(Default)]
+struct Applied {
+    change: Change,
+    weight: usize,
+    rows: u64,
+    entries: u64,
+    /// The latest time in the audit log, in Unix seconds.
+    latest: u64,
+    authority: Option<AuthorityRow>,
+}
+
+impl Applied {
+    fn add(&mut self, item: Item<'_>) -> Result<(), Error> {
+        match item {
+            Item::Row { table, key, value } => {
+                let table = Item::table(table)?;
+                self.rows += 1;
+                self.weight += ROW + key.len() + value.len();
+                if (table, key) == (Table::Authority, AUTHORITY) {
+                    self.authority = Some(authority_row(value)?);
+                } else {
+                    self.change.insert(table, key.to_vec(), value.to_vec());
+                }
+            }
+            Item::Entry(entry) => {
+                self.entries += 1;
+                self.weight += ROW + entry.len();
+                self.latest = self.latest.max(record::time_of(entry)? / 1000);
+                self.change.audit.push(entry.to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an authority of it: with another challenge key, so that no request that was recorded counts, with the mark that all keys
+    /// from before are stale, and with an administrator, whose key can be in no backup.
+    async fn end(self, ports: &Ports, root: &Keyring, taken_ms: u64) -> Result<Restored, Error> {
+        let Self { authority, rows: count, entries: audit_entries, latest, .. } = self;
+        let mut row = authority.ok_or_else(|| damaged("it holds no authority"))?;
+        let mut draw = Draw::new(&*ports.entropy);
+        let now_ms = ports.clock.now_ms();
+        // Above what it was, and above every second in which a key was agreed, whatever the clock says now.
+        let restored_at = (now_ms / 1000).max(latest).max(row.restored_at.get().saturating_add(1));
+        row.restored_at = UnixSeconds::new(restored_at);
+        let challenge: Secret<32> = draw.hidden()?;
+        row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
+        let authority = Authority::open(root, &row)?;
+
+        let mut change = Change::default();
+        let name = format!("restored-{restored_at}").parse().map_err(Error::internal)?;
+        let ca = authority.infrastructure.certificate().validity();
+        let administrator = NewAdministrator::certify(
+            &authority.infrastructure,
+            name,
+            now_ms / 1000,
+            ca,
+            &mut draw,
+            &mut change,
+        )?;
+        let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
+        let founded = Founded::new(ders, authority.bundle.identity_key, administrator)?;
+        change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&row)?);
+        let entry = record::of_system(now_ms, Event::Restored)
+            .with(FieldName::TakenMs, taken_ms)
+            .with(FieldName::Rows, count)
+            .with(FieldName::AuditEntries, audit_entries)
+            .with(FieldName::Administrator, founded.admin.serial);
+        change.record(&entry)?;
+        commit(&*ports.store, change).await?;
+        // A backup of the release before brings its rows as they were.
+        migrate_under(ports, root, |_| {}).await?;
+        Ok(Restored { founded, rows: count, audit_entries })
+    }
+}
+
+/// The authority's row, of this release or of the one before.
+fn authority_row(value: &[u8]) -> Result<AuthorityRow, Error> {
+    let table = Table::Authority;
+    match value.first() {
+        Some(1) => rows::decode(table, &rows::v1::renewed(table, AUTHORITY, value)?),
+        _ => rows::decode(table, value),
+    }
+}
+
+/// Bytes with which a change is full.
+const FULL: usize = 2 << 20;
+
+/// What a row weighs beside its bytes, so that a change has at most some ten thousand.
+const ROW: usize = 128;

@@ -1,0 +1,312 @@
+//! The sweep: goes over the keys of all devices, and does what otherwise waits until a device speaks. Trees are moved forward and what is
+//! out of retention is erased, spent keys that cannot be derived any more are forgotten; what is sealed under an older version of its tenant's key is sealed under the newest, and the older
+//! ones, under which nothing is left then, are dropped.
+//!
+//! It goes step by step, so that whoever drives it decides how fast; one that is cut short is begun anew, and finds little to do.
+
+use crate::keep::tenant_keys::open_tenant_keys;
+use crate::keep::upkeep::Busy;
+use crate::kernel::record::{self, Recording};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Stop, Tx};
+use crate::rows::{self, AUTHORITY, AuthorityRow, SWEEP_KEY, SweepRow, TenantRow, cold_place};
+use std::time::Duration;
+use wardein_domain::{Actor, AuditEntry, Call, Event, FieldName, Outcome, Profile, Target, TenantId};
+use wardein_port::{Change, CommitError, Row, Table, Write};
+
+/// A sweep under way.
+pub struct Sweep {
+    tenants: Vec<TenantId>,
+    /// Where it is: the tenant's number in the list, the version of its key at the beginning, the last row that was looked at.
+    at: usize,
+    newest: u32,
+    after: Option<Vec<u8>>,
+    actor: Actor,
+    call: Call,
+    progress: SweepProgress,
+    _busy: Busy,
+}
+
+/// What a sweep has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepProgress {
+    /// Devices looked at.
+    pub devices: u64,
+    /// Devices of which something was erased.
+    pub erased: u64,
+    /// Devices whose keys were sealed under a newer version.
+    pub renewed: u64,
+    /// Versions of tenants' keys that were dropped.
+    pub dropped: u64,
+    /// Whether the clock was believed: otherwise nothing is erased, because what is erased under a wrong clock is gone.
+    pub has_clock: bool,
+    /// Whether all was done.
+    pub is_done: bool,
+}
+
+/// What became of a device's keys.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Swept {
+    is_erased: bool,
+    is_renewed: bool,
+}
+
+impl Engine {
+    /// Begins a sweep of one tenant, or of all. The clock is believed where it shows a time since the last sweep, or since the founding,
+    /// that is neither negative nor longer than [`Sweep::TRUSTED`]; or where somebody says so.
+    pub async fn begin_sweep(
+        &self,
+        caller: Option<&Caller>,
+        tenant: Option<TenantId>,
+        clock_is_right: bool,
+    ) -> Result<Sweep, Error> {
+        if let (Some(caller), Some(tenant)) = (caller, &tenant) {
+            self.require_tenant(caller, tenant)?;
+        }
+        let busy = Busy::take(&self.upkeep.sweep, "a sweep")?;
+        let has_clock = clock_is_right || self.is_clock_plausible().await?;
+        Ok(Sweep {
+            tenants: tenant.map_or_else(|| self.memory.tenants(), |tenant| vec![tenant]),
+            at: 0,
+            newest: 0,
+            after: None,
+            actor: caller.map_or(Actor::System, |caller| Actor::from(&caller.principal)),
+            call: caller.map_or_else(Call::default, |caller| caller.call.clone()),
+            progress: SweepProgress { has_clock, ..SweepProgress::default() },
+            _busy: busy,
+        })
+    }
+
+    /// Looks at up to `limit` more devices.
+    pub async fn sweep_some(&self, sweep: &mut Sweep, limit: usize) -> Result<SweepProgress, Error> {
+        let Some(tenant) = sweep.tenants.get(sweep.at).cloned() else {
+            return self.end_sweep(sweep).await;
+        };
+        let prefix = rows::tenant_prefix(&tenant);
+        if sweep.after.is_none() {
+            sweep.newest = self.memory.tenant_key(&tenant)?.newest();
+        }
+        let page = self.store.scan(Table::DeviceKeys, &prefix, sweep.after.as_deref(), limit.max(1)).await?;
+        let Some((last, _)) = page.last() else {
+            let entry =
+                sweep.entry(self.clock.now_ms(), Event::StorageKeyDropped, Target::Tenant(tenant.clone()));
+            sweep.progress.dropped += self.drop_versions(&tenant, sweep.newest, entry, None).await?;
+            (sweep.at, sweep.after) = (sweep.at + 1, None);
+            return Ok(sweep.progress);
+        };
+        sweep.after = Some(last.clone());
+        let swept = self.sweep_page(&page, sweep.progress.has_clock, None).await?;
+        let SweepProgress { devices, erased, renewed, .. } = &mut sweep.progress;
+        *devices += page.len() as u64;
+        for Swept { is_erased, is_renewed } in swept {
+            *erased += u64::from(is_erased);
+            *renewed += u64::from(is_renewed);
+        }
+        Ok(sweep.progress)
+    }
+
+    /// Sweeps the rows of a page. `aboard` is written with the last of them, so that the next step finds how far it came.
+    pub(crate) async fn sweep_page(
+        &self,
+        page: &[(Vec<u8>, Row)],
+        has_clock: bool,
+        aboard: Option<Write>,
+    ) -> Result<Vec<Swept>, Error> {
+        let mut all = Vec::with_capacity(page.len());
+        let mut groups = page.chunks(GROUP).peekable();
+        while let Some(group) = groups.next() {
+            let keys: Vec<_> = group.iter().map(|(key, _)| key.as_slice()).collect();
+            let aboard = aboard.as_ref().filter(|_| groups.peek().is_none());
+            match self.sweep_rows(&keys, has_clock, aboard).await? {
+                Some(swept) => all.extend(swept),
+                // A device spoke meanwhile: each by itself.
+                None => {
+                    for key in keys {
+                        let decide = |tx: &mut Tx<'_>| self.decide_sweep(tx, &[key], has_clock);
+                        all.extend(
+                            self.transact_on(&rows::parse_device_key(key)?, |_| Ok(()), decide).await?,
+                        );
+                    }
+                    if let Some(aboard) = aboard {
+                        let change = Change { writes: vec![aboard.clone()], ..Change::default() };
+                        self.commit_alone(change).await?;
+                    }
+                }
+            }
+            // What is spent is forgotten where it can be derived no more, which the clock alone decides.
+            if has_clock {
+                for (key, _) in group {
+                    self.forget_spent(&rows::parse_device_key(key)?).await?;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// One change for several rows; none where one of them has changed meanwhile.
+    async fn sweep_rows(
+        &self,
+        keys: &[&[u8]],
+        has_clock: bool,
+        aboard: Option<&Write>,
+    ) -> Result<Option<Vec<Swept>>, Error> {
+        let Decision { mut change, answer, .. } =
+            self.decide(|tx| self.decide_sweep(tx, keys, has_clock)).await?;
+        change.writes.extend(aboard.cloned());
+        if change.is_empty() {
+            return answer.map(Some);
+        }
+        match self.commit_alone(change).await {
+            Ok(_) => answer.map(Some),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn decide_sweep(
+        &self,
+        tx: &mut Tx<'_>,
+        keys: &[&[u8]],
+        has_clock: bool,
+    ) -> Result<Decision<Vec<Swept>>, Stop> {
+        let mut change = Change::default();
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let name = rows::parse_device_key(key)?;
+            // One that was erased in the meantime is no concern of ours any more.
+            let Some(stored) = tx.get(Table::DeviceKeys, key)? else { continue };
+            let Some(Held { cold, version, mut keys }) = self.load_keys(tx, &name)? else { continue };
+            let ring = self.memory.tenant_key(&name.tenant)?;
+            let profile =
+                self.memory.device(&name).and_then(|known| self.memory.profile(&name.tenant, &known.profile));
+            let policy = self.policy_of(&profile.unwrap_or(Profile::DEFAULT));
+            let is_erased = has_clock && keys.record.sweep(self.now(), &policy);
+            let mut is_renewed = false;
+            if is_erased {
+                self.put_keys(tx, &mut change, &name, (cold, version), &mut keys)?;
+            } else if let Some(value) = ring.renew(tx.nonce()?, cold_place(key), &stored.value)? {
+                change.update(Table::DeviceKeys, key.to_vec(), stored.version, value);
+                is_renewed = true;
+            }
+            all.push(Swept { is_erased, is_renewed });
+        }
+        Ok(Decision::new(change, all))
+    }
+
+    /// Drops the versions of a tenant's key before `newest`, which was the newest when the sweep of its rows began; how many. Nothing is
+    /// under them: each row was sealed again by the sweep or by who wrote it, and a new one comes under the newest or not at all. The
+    /// audit entry is completed here, and `aboard` is written in any case.
+    pub(crate) async fn drop_versions(
+        &self,
+        tenant: &TenantId,
+        newest: u32,
+        entry: AuditEntry,
+        aboard: Option<Write>,
+    ) -> Result<u64, Error> {
+        let key = tenant.as_str().as_bytes();
+        let entry = entry.in_tenant(tenant).with(FieldName::KeyVersion, newest);
+        self.transact(|tx| {
+            let (version, mut row): (u64, TenantRow) =
+                tx.row(Table::Tenant, key)?.ok_or_else(|| Error::no_tenant(tenant))?;
+            let ring = open_tenant_keys(&self.root.ring(), key, &row)?;
+            let kept = ring.since(newest);
+            let dropped = ring.len() - kept.len();
+            let mut change = Change { writes: aboard.iter().cloned().collect(), ..Change::default() };
+            if dropped > 0 {
+                row.keys.truncate(kept.len());
+                change.update(Table::Tenant, key.to_vec(), version, rows::encode(&row)?);
+                change.record(&entry.clone().with(FieldName::Dropped, dropped))?;
+            }
+            Ok(Decision::new(change, dropped as u64))
+        })
+        .await
+    }
+
+    async fn end_sweep(&self, sweep: &mut Sweep) -> Result<SweepProgress, Error> {
+        if sweep.progress.is_done {
+            return Ok(sweep.progress);
+        }
+        let ended_at = self.time();
+        let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
+        self.transact(|tx| {
+            let mut change = Change::default();
+            if has_clock {
+                let value = rows::encode(&SweepRow { ended_at })?;
+                let present = tx.get(Table::Authority, SWEEP_KEY)?;
+                change.put(Table::Authority, SWEEP_KEY.to_vec(), present.map(|row| row.version), value);
+            }
+            let entry = sweep
+                .entry(self.clock.now_ms(), Event::Swept, Target::Authority)
+                .with(FieldName::Devices, devices)
+                .with(FieldName::Erased, erased)
+                .with(FieldName::Renewed, renewed)
+                .with(FieldName::Dropped, dropped)
+                .with(FieldName::ClockBelieved, has_clock);
+            change.record(&entry)?;
+            Ok(Decision::new(change, ()))
+        })
+        .await?;
+        sweep.progress.is_done = true;
+        Ok(sweep.progress)
+    }
+
+    async fn is_clock_plausible(&self) -> Result<bool, Error> {
+        let swept: Option<(u64, SweepRow)> = rows::load(&*self.store, Table::Authority, SWEEP_KEY).await?;
+        let since = match swept {
+            Some((_, row)) => row.ended_at.get(),
+            None => {
+                let (_, row): (_, AuthorityRow) = rows::load(&*self.store, Table::Authority, AUTHORITY)
+                    .await?
+                    .ok_or_else(Error::not_founded)?;
+                row.founded_at.get()
+            }
+        };
+        // Behind the last entry of the log it is wrong now, or was then.
+        let last = self.store.head().await?.last_audit;
+        let last_ms =
+            self.store.audit(last, 1).await?.first().map_or(Ok(0), |(_, entry)| record::time_of(entry))?;
+        let now_ms = self.clock.now_ms();
+        let is_behind = now_ms.saturating_add(TOLERANCE_MS) < last_ms;
+        Ok(!is_behind && (since..=since.saturating_add(Sweep::TRUSTED)).contains(&(now_ms / 1000)))
+    }
+}
+
+impl Sweep {
+    /// Seconds since the last sweep for which the clock is believed: 40 days.
+    pub const TRUSTED: u64 = 40 * 86_400;
+
+    fn entry(&self, now_ms: u64, event: Event, target: Target) -> AuditEntry {
+        record::entry(now_ms, self.actor.clone(), event, target, Outcome::Done, &self.call)
+    }
+}
+
+/// How many devices at a time, and the pause between, that come to `per_second`.
+pub fn pace(per_second: u32) -> (usize, Duration) {
+    let step = (per_second / STEPS).clamp(1, MAX_STEP);
+    (step as usize, Duration::from_secs(1) * step / per_second.max(1))
+}
+
+/// Rows of one change.
+const GROUP: usize = 32;
+
+/// What two clocks of one authority may differ by.
+const TOLERANCE_MS: u64 = 60_000;
+
+/// Steps a second, where a step is of more than one device.
+const STEPS: u32 = 20;
+
+/// A step holds the thread of other calls for no longer than some of them.
+const MAX_STEP: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_pauses_come_to_the_rate() {
+        for rate in [1, 7, 20, 100, 1_000, 5_120, 100_000] {
+            let (step, pause) = pace(rate);
+            let seconds = pause.as_secs_f64() * f64::from(rate) / step as f64;
+            assert!((0.99..1.01).contains(&seconds), "{rate}: {step} each {pause:?}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Upkeep of stored keys: one at a time, whoever asks.
+
+use crate::keep::deeds::Deeds;
+use crate::kernel::{Error, Kind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Mutex;
+use wardein_port::RootKey;
+
+/// The deeds under way; whether a sweep is under way, and whether a backup is.
+#[derive(Default)]
+pub(crate) struct Upkeep {
+    pub(crate) deeds: Deeds,
+    /// Held while custody and what is sealed under its keys change, or are to be of one moment. Inside: a new version that custody was asked
+    /// to keep. Where it is unknown whether custody has it, it must be asked again with the same key.
+    pub(crate) root: Mutex<Option<RootKey>>,
+    pub(crate) sweep: Arc<AtomicBool>,
+    pub(crate) backup: Arc<AtomicBool>,
+}
+
+/// The place of the one who does it; free again when this is dropped.
+pub(crate) struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    pub(crate) fn take(flag: &Arc<AtomicBool>, what: &str) -> Result<Self, Error> {
+        if flag.swap(true, Ordering::AcqRel) {
+            let message = format_args!("{what} is under way already; wait until it has ended");
+            return Err(Error::new(Kind::Unavailable, "under-way", message));
+        }
+        Ok(Self(flag.clone()))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,238 @@
+//! What devices sealed: a platform has a payload opened, or its key or a file's released, which spends the key.
+
+use crate::derive::spent::{self, Spending, Standing};
+use crate::kernel::record::{Recording, target};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::rows;
+use wardein_crypto::{Digest, SecretBytes};
+use wardein_ddkg::authority::{Record, Refusal};
+use wardein_ddkg::message::{FileStanza, SealedPayload};
+use wardein_ddkg::{DeviceName, KeyName, Policy};
+use wardein_domain::{
+    Actor, DeviceState, Event, FieldName, Fields, Outcome, Purpose, Reason, Right, UnixSeconds,
+};
+use wardein_port::{Change, Table};
+
+/// What a key is released for.
+#[derive(Debug, Clone)]
+pub enum Sealed {
+    /// A payload whose key has that name.
+    Payload(KeyName),
+    /// A file that has this stanza.
+    File(FileStanza),
+}
+
+impl Sealed {
+    /// Whose key it is.
+    pub fn owner(&self) -> &DeviceName {
+        match self {
+            Self::Payload(name) => &name.owner,
+            Self::File(stanza) => &stanza.name().owner,
+        }
+    }
+}
+
+/// A key to be released.
+#[derive(Debug, Clone)]
+pub struct ReleaseAsk {
+    /// Which.
+    pub sealed: Sealed,
+    /// Why.
+    pub reason: Reason,
+    /// The SHA-256 of what tells this release from every other.
+    pub idempotency: Digest,
+}
+
+/// A payload to be opened.
+#[derive(Debug, Clone)]
+pub struct OpenAsk {
+    /// The payload.
+    pub sealed: SealedPayload,
+    /// What the device bound to it beside.
+    pub additional: Vec<u8>,
+    /// Why.
+    pub reason: Reason,
+    /// The SHA-256 of what tells this opening from every other.
+    pub idempotency: Digest,
+}
+
+/// A key or a plaintext that a platform is given.
+pub struct Unsealed {
+    /// The key, or the plaintext.
+    pub secret: SecretBytes,
+    /// The key that is spent.
+    pub key_name: KeyName,
+    /// Where its device stands now.
+    pub state: DeviceState,
+}
+
+/// A use of one key.
+struct Use<'a> {
+    name: &'a KeyName,
+    right: Right,
+    event: Event,
+    reason: &'a Reason,
+    spending: Spending<'a>,
+}
+
+impl Engine {
+    /// The key of a payload or a file, once.
+    pub async fn release_key(&self, caller: &Caller, ask: ReleaseAsk) -> Result<Unsealed, Error> {
+        let ReleaseAsk { sealed, reason, idempotency } = &ask;
+        let (name, right, message) = match sealed {
+            Sealed::Payload(name) if name.purpose == Purpose::Data => (name, Right::Data, None),
+            Sealed::Payload(name) => {
+                let message = "takes a `data` key; that of a file is had by its stanza, others never leave";
+                return Err(Error::invalid(format_args!(
+                    "key_name: is of purpose {}; {message}",
+                    name.purpose
+                )));
+            }
+            Sealed::File(stanza) => (stanza.name(), Right::File, Some(Digest::of(stanza.body()))),
+        };
+        let spending = Spending { caller, idempotency: *idempotency, message };
+        let used = Use { name, right, event: Event::KeyReleased, reason, spending };
+        self.use_key(used, |record, now, policy| match sealed {
+            Sealed::Payload(name) => {
+                let (key, spend) = record.release_payload_key(name, now, policy)?;
+                Ok((copied(key.expose()), spend.0))
+            }
+            Sealed::File(stanza) => {
+                let (key, spend) = record.unwrap_file_key(stanza, now, policy)?;
+                Ok((copied(key.expose()), spend.0))
+            }
+        })
+        .await
+    }
+
+    /// The plaintext of a payload, once; its key stays here.
+    pub async fn open_payload(&self, caller: &Caller, ask: OpenAsk) -> Result<Unsealed, Error> {
+        let OpenAsk { sealed, additional, reason, idempotency } = &ask;
+        let message = Some(Digest::of(&sealed.encode()));
+        let spending = Spending { caller, idempotency: *idempotency, message };
+        let used =
+            Use { name: sealed.name(), right: Right::Open, event: Event::PayloadOpened, reason, spending };
+        self.use_key(used, |record, now, policy| {
+            let (plaintext, spend) = record.open(sealed, additional, now, policy)?;
+            Ok((plaintext, spend.0))
+        })
+        .await
+    }
+
+    async fn use_key(
+        &self,
+        used: Use<'_>,
+        take: impl Fn(&mut Record, u64, &Policy) -> Result<(SecretBytes, KeyName), Refusal> + Send + Sync,
+    ) -> Result<Unsealed, Error> {
+        let owner = &used.name.owner;
+        self.require_tenant(used.spending.caller, &owner.tenant)?;
+        let judge = |tx: &mut Tx<'_>| self.decide_use(tx, &used, &take).map(|_| ());
+        self.transact_on_by(used.spending.caller, owner, judge, |tx| self.decide_use(tx, &used, &take)).await
+    }
+
+    fn decide_use(
+        &self,
+        tx: &mut Tx<'_>,
+        used: &Use<'_>,
+        take: &impl Fn(&mut Record, u64, &Policy) -> Result<(SecretBytes, KeyName), Refusal>,
+    ) -> Result<Decision<Unsealed>, Stop> {
+        let Use { name: key_name, right, event, reason, spending } = used;
+        let (owner, caller) = (&key_name.owner, spending.caller);
+        let now_ms = self.clock.now_ms();
+        let now = now_ms / 1000;
+        let known = self.memory.device(owner).ok_or_else(|| Error::no_device(owner))?;
+        self.require_grant(tx, caller, &owner.tenant, *right, &known.profile)?;
+        let rules = self.memory.rules(&owner.tenant, &known.profile).unwrap_or_default();
+        let present = self.spent(tx, key_name)?;
+        let standing = spending.standing(present.as_ref().map(|(_, row)| row), UnixSeconds::new(now));
+        let is_archived = rules.profile.archives(key_name.purpose);
+        if standing == Standing::Spent && !is_archived {
+            return Err(spent_error(key_name).into());
+        }
+        // Whatever the device's state: what it sealed is its owner's, who is told the state.
+        let Held { cold, version, mut keys } =
+            self.open_keys(tx, owner)?.ok_or_else(|| Error::no_keys(owner))?;
+        let mut kept = None;
+        let policy = self.policy_of(&rules.profile);
+        if keys.is_stale(key_name.generation, self.authority.restored_at) {
+            self.judge_stale(&keys, key_name, is_archived)?;
+        }
+        let taken = take(&mut keys.record, now, &policy);
+        let (secret, spend) =
+            taken.map_err(|refusal| of_platform(self.refusal(refusal, &keys, key_name.generation)))?;
+        let mut change = Change::default();
+        change.check(Table::Device, rows::device_key(owner), known.version);
+        let delivery = match (standing, present) {
+            (Standing::OtherMessage, _) => return self.decide_key_twice(tx, caller, &spend, now_ms),
+            (Standing::First, _) => {
+                spent::spend(&mut change, &spend, &spending.row(UnixSeconds::new(now)))?;
+                keys.record.sweep(now, &policy);
+                kept = Some(self.put_keys(tx, &mut change, owner, (cold, version), &mut keys)?);
+                "first"
+            }
+            (Standing::Repeated, _) => "again",
+            (Standing::Spent, Some((version, row)))
+                if spending.message.is_none() && row.message.is_some() =>
+            {
+                spent::forget_message(&mut change, &spend, version, row)?;
+                "archive"
+            }
+            (Standing::Spent, _) => "archive",
+        };
+        let entry = self.entry(caller, *event, target(owner), Outcome::Done);
+        let entry = entry
+            .with(FieldName::Key, spend.to_string())
+            .with(FieldName::Delivery, delivery)
+            .with(FieldName::Reason, reason);
+        change.record_on(tx.draw(), owner, &entry)?;
+        let unsealed = Unsealed { secret, key_name: spend, state: known.state };
+        Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, unsealed) })
+    }
+
+    /// One key was used for two messages, and both are right: two holders of the device's state.
+    pub(crate) fn decide_key_twice<T>(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        key_name: &KeyName,
+        now_ms: u64,
+    ) -> Result<Decision<T>, Stop> {
+        let evidence = Fields::default()
+            .with(FieldName::Key, key_name.to_string())
+            .with(FieldName::Operator, Actor::from(&caller.principal));
+        let change = self.clone_alarm(tx, &caller.call, &key_name.owner, now_ms, "key-twice", evidence)?;
+        let message = "two holders of the device's state speak: one key was used for two messages";
+        Ok(Decision::refused(change, Error::new(Kind::Denied, "clone-suspected", message)))
+    }
+}
+
+fn copied(secret: &[u8]) -> SecretBytes {
+    let mut copy = SecretBytes::with_capacity(secret.len());
+    copy.extend(secret);
+    copy
+}
+
+impl Error {
+    /// The device's keys are gone.
+    pub(crate) fn no_keys(name: &DeviceName) -> Self {
+        let message =
+            format_args!("no keys are kept of device {}; what they sealed cannot be opened", name.device);
+        Self::new(Kind::Precondition, "keys-gone", message)
+    }
+}
+
+pub(crate) fn spent_error(name: &KeyName) -> Error {
+    let (code, next) = match name.purpose {
+        Purpose::Token => ("token-spent", "have the device make another token"),
+        Purpose::Proof | Purpose::Data | Purpose::File => ("key-spent", "it is given out once"),
+    };
+    Error::new(Kind::Precondition, code, format_args!("{name} was spent before; {next}"))
+}
+
+/// A refusal of what a platform shows. It is not the platform that fails to authenticate: its certificate is good.
+pub(crate) fn of_platform(error: Error) -> Error {
+    match error.kind {
+        Kind::Unauthenticated => Error { kind: Kind::Invalid, ..error },
+        _ => error,
+    }
+}

@@ -1,0 +1,71 @@
+//! An administrator approves the state of a device's registers, after an update of its firmware.
+
+use super::pcr_policy::PcrPolicy;
+use crate::fleet::devices::Device;
+use crate::kernel::record::{Recording, hex, target};
+use crate::kernel::{Caller, Decision, Engine, Error, Kind, Stop, Tx};
+use crate::rows::{self, BaselineRow};
+use wardein_attest::PcrState;
+use wardein_crypto::tpm::HashValue;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Event, FieldName, Outcome};
+use wardein_port::{Change, Table};
+
+impl Engine {
+    /// From now on a device's registers are compared with `digest`, by the hash of its attestation key, and with nothing before. It
+    /// stands in the refusal of the quote, which is in the audit log. Asking twice is fine.
+    pub async fn approve_pcrs(
+        &self,
+        caller: &Caller,
+        name: DeviceName,
+        digest: &[u8],
+    ) -> Result<Device, Error> {
+        self.require_tenant(caller, &name.tenant)?;
+        let decide = |tx: &mut Tx<'_>| self.decide_approval(tx, caller, &name, digest);
+        self.transact_on_by(caller, &name, |_| Ok(()), decide).await?;
+        self.get_device(caller, name).await
+    }
+
+    fn decide_approval(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        name: &DeviceName,
+        digest: &[u8],
+    ) -> Result<Decision<()>, Stop> {
+        let (_, device) = self.device_row(tx, name)?;
+        let no_tpm = || Error::new(Kind::Precondition, "quote-without-tpm", "the device's key is in no TPM");
+        let (version, mut row) = self.signature_key(tx, name)?.ok_or_else(no_tpm)?;
+        let ak = row.ak()?.ok_or_else(no_tpm)?;
+        let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(tx, &name.tenant, &device.profile)? else {
+            let message = "the policy of the device's profile compares its registers with nothing of its own";
+            return Err(Error::new(Kind::Precondition, "pcr-policy-other", message).into());
+        };
+        let digest = HashValue::from_bytes(ak.hash(), digest).ok_or_else(|| {
+            let (length, takes) = (digest.len(), ak.hash().len());
+            Error::invalid(format_args!("digest: has {length} bytes; this device's have {takes}"))
+        })?;
+        let state = PcrState::assertion(selection, digest);
+        let mut change = Change::default();
+        if let Some(baseline) = &row.baseline
+            && baseline.state(&ak)? == state
+        {
+            return Ok(Decision::unchanged(()));
+        }
+        let before = row.baseline.as_ref().map(|baseline| baseline.state(&ak)).transpose()?;
+        row.baseline = Some(BaselineRow::new(&state, true));
+        change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
+        let entry = self.entry(caller, Event::PcrsApproved, target(name), Outcome::Done);
+        let text = |state: &PcrState| (state.selection().to_string(), hex(state.digest().as_ref()));
+        let (pcrs, digest) = text(&state);
+        let entry =
+            match before.as_ref().map(text) {
+                Some((pcrs_before, digest_before)) => entry
+                    .changed(FieldName::Pcrs, pcrs_before, pcrs)
+                    .changed(FieldName::PcrDigest, digest_before, digest),
+                None => entry.with(FieldName::Pcrs, pcrs).with(FieldName::PcrDigest, digest),
+            };
+        change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
+        Ok(Decision::new(change, ()))
+    }
+}

@@ -1,0 +1,178 @@
+//! Enrolling a device by the key that it signs with.
+
+use super::quote::{EnrolledState, no_tpm};
+use crate::fleet::enrollment::check_device_id;
+use crate::kernel::record::{Recording, hex, target};
+use crate::kernel::{Caller, Decision, Engine, Error, Kind, Stop, Tx};
+use crate::rows::{self, BaselineRow, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
+use wardein_attest::EkDigest;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{
+    Assurance, DeviceId, DeviceState, Event, FieldName, KeyKeeper, ModelName, Outcome, ProfileName, TenantId,
+    Udi,
+};
+use wardein_pki::{Csr, PublicKey};
+use wardein_port::{Change, Table};
+
+/// A device that is to be enrolled by a key, with what the factory vouches for. The tenant is the station's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyOrder {
+    /// The device.
+    pub device: DeviceId,
+    /// The profile that it is to follow.
+    pub profile: ProfileName,
+    /// Its model.
+    pub model: Option<ModelName>,
+    /// Its unique device identifier.
+    pub udi: Option<Udi>,
+}
+
+/// A device that is enrolled by a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledKey {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// SHA-256 of the key's SubjectPublicKeyInfo.
+    pub key_id: [u8; 32],
+    /// How surely it is where it is said to be.
+    pub assurance: Assurance,
+}
+
+/// A key that was judged.
+pub(super) struct NewKey {
+    pub(super) key: PublicKey,
+    pub(super) assurance: Assurance,
+    pub(super) ek: Option<EkDigest>,
+    pub(super) ak: Option<Vec<u8>>,
+    pub(super) quoted: Option<EnrolledState>,
+}
+
+impl Engine {
+    /// Enrolls a device by the key of a PKCS#10 request. Where the key is, only the station says.
+    pub async fn enroll_key(
+        &self,
+        caller: &Caller,
+        order: &KeyOrder,
+        keeper: KeyKeeper,
+        csr: &[u8],
+    ) -> Result<EnrolledKey, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        let (policy, pcrs) = self
+            .look(|tx| {
+                Ok((self.key_policy(tx, tenant)?.policy, self.pcr_policy(tx, tenant, &order.profile)?))
+            })
+            .await?;
+        if !policy.keepers.contains(&keeper) {
+            let message = format_args!("keeper: the tenant's policy for keys takes none in {keeper}");
+            return Err(Error::new(Kind::Denied, "keeper-not-allowed", message));
+        }
+        if pcrs.selection().is_some() {
+            return Err(no_tpm());
+        }
+        let csr = Csr::parse(csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+        let new = NewKey {
+            key: *csr.public_key(),
+            assurance: keeper.assurance(),
+            ek: None,
+            ak: None,
+            quoted: None,
+        };
+        self.put_key(caller, order, &new).await
+    }
+
+    /// Puts a device on record with its key, active at once. The same key again is answered by what is on record.
+    pub(super) async fn put_key(
+        &self,
+        caller: &Caller,
+        order: &KeyOrder,
+        new: &NewKey,
+    ) -> Result<EnrolledKey, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        check_device_id(&order.device)?;
+        self.rules_of(tenant, &order.profile)?;
+        let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
+        let decide = |tx: &mut Tx<'_>| self.decide_key(tx, caller, &name, order, new);
+        self.transact_on_by(caller, &name, |_| Ok(()), decide).await
+    }
+
+    fn decide_key(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        name: &DeviceName,
+        order: &KeyOrder,
+        new: &NewKey,
+    ) -> Result<Decision<EnrolledKey>, Stop> {
+        let key = rows::device_key(name);
+        let row: Option<(u64, DeviceRow)> = tx.row(Table::Device, &key)?;
+        let present = self.signature_key(tx, name)?;
+        let state = row.as_ref().map(|(_, row)| row.state);
+        if let Some(state) = state.filter(|state| state.is_final()) {
+            let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
+            return Err(Error::new(Kind::Precondition, code, format_args!("the device was {state}")).into());
+        }
+        let key_id = key_id(&new.key).0;
+        let answer = |assurance| EnrolledKey { tenant: name.tenant.clone(), key_id, assurance };
+        let is_anew = state == Some(DeviceState::Pending);
+        if let Some((_, present)) = &present
+            && !is_anew
+            && present.key() == new.key
+        {
+            return Ok(Decision::unchanged(answer(present.assurance)));
+        }
+        // An administrator let it enroll anew: only then is a device pending that signs.
+        if row.is_some() && !(is_anew && present.is_some()) {
+            let message =
+                "the device is enrolled already, with another key; revoke it, or enroll another device";
+            return Err(Error::new(Kind::Exists, "already-enrolled", message).into());
+        }
+        if row.is_none() {
+            tx.reserve_quota(&self.memory, &caller.principal.serial, name)?;
+        }
+        let station = row.as_ref().map_or(caller.principal.serial, |(_, row)| row.station);
+        let written = DeviceRow {
+            state: DeviceState::Active,
+            state_reason: None,
+            profile: order.profile.clone(),
+            model: order.model.clone(),
+            udi: order.udi.clone(),
+            enrolled_at: self.time(),
+            enrolled_by: caller.principal.to_string(),
+            station,
+            attributes: Vec::new(),
+            rotation: rows::RotationRow::default(),
+            assurance: Some(new.assurance),
+        };
+        let signing = SignatureKeyRow {
+            point: *new.key.verifying_key(),
+            assurance: new.assurance,
+            ek: new.ek.map(|ek| ek.0.0),
+            ak: new.ak.clone(),
+            baseline: new.quoted.as_ref().map(|quoted| BaselineRow::new(&quoted.state, false)),
+            quoted: new.quoted.as_ref().map(|quoted| (self.time(), quoted.standing)),
+            last_seen: None,
+            seen: present.as_ref().map_or_else(SeenChallenges::default, |(_, row)| row.seen.clone()),
+        };
+        let mut change = Change::default();
+        let version = row.map(|(version, _)| version);
+        change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
+        let signing_version = present.map(|(version, _)| version);
+        change.put(Table::SignatureKey, key, signing_version, rows::encode(&signing)?);
+        let entry = self.entry(caller, Event::KeyEnrolled, target(name), Outcome::Done);
+        let mut entry = entry
+            .with(FieldName::Assurance, new.assurance)
+            .with(FieldName::KeyId, hex(&key_id))
+            .with(FieldName::Profile, &order.profile);
+        if let Some(ek) = new.ek {
+            entry = entry.with(FieldName::EndorsementKey, ek.to_string());
+        }
+        if let Some(EnrolledState { state, standing }) = &new.quoted {
+            entry = entry
+                .with(FieldName::Pcrs, state.selection().to_string())
+                .with(FieldName::PcrDigest, hex(state.digest().as_ref()))
+                .with(FieldName::PcrStanding, standing);
+        }
+        change.record_on(tx.draw(), name, &entry)?;
+        Ok(Decision::new(change, answer(new.assurance)))
+    }
+}

@@ -1,0 +1,199 @@
+//! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
+
+use super::quote::Quote;
+use crate::derive::actions::{Ask, Certifying};
+use crate::kernel::record::{self, Recording, device_text, target};
+use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
+use crate::rows::{self, SignatureKeyRow, key_id};
+use std::sync::Arc;
+use wardein_crypto::Digest;
+use wardein_ddkg::message::{SignatureClaim, ack_transcript};
+use wardein_ddkg::{Challenge, DeviceName};
+use wardein_domain::{
+    Action, Actor, Call, DeviceState, Event, FieldName, Fields, Method, Outcome, ProfileName, Target,
+    UnixMillis, UnixSeconds,
+};
+use wardein_port::{Change, Table};
+
+/// A request that a device signed. Its body travels beside it.
+#[derive(Debug, Clone)]
+pub struct SignedRequest {
+    /// Who asks.
+    pub device: DeviceName,
+    /// The challenge that it answers.
+    pub challenge: Challenge,
+    /// 32 random bytes of the device.
+    pub nonce: [u8; 32],
+    /// What is asked for.
+    pub action: Action,
+    /// Of the transcript, DER.
+    pub signature: Vec<u8>,
+    /// What its TPM says of its registers, the transcript being its qualifying data: it is of this request and no other.
+    pub quote: Option<Quote>,
+}
+
+/// The answer to a signed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedReply {
+    /// Unix seconds.
+    pub server_time: u64,
+    /// The action's reply body.
+    pub body: Vec<u8>,
+    /// By the identity key, DER.
+    pub signature: Vec<u8>,
+}
+
+impl Engine {
+    /// Verifies a signed request, does what it asks, and answers when all of it is durable.
+    pub async fn prove_by_signature(
+        &self,
+        call: &Call,
+        request: &SignedRequest,
+        body: &[u8],
+    ) -> Result<SignedReply, Error> {
+        if matches!(request.action.as_str(), "rekey" | "attributes") {
+            let message = format_args!("action: {} is for devices that derive their keys", request.action);
+            return Err(Error::new(Kind::Invalid, "action-needs-derived-keys", message));
+        }
+        let ask = Ask::parse(&request.action, body)?;
+        let judge = |tx: &mut Tx<'_>| {
+            let (_, row) = self.signature_key(tx, &request.device)?.ok_or_else(signature_wrong)?;
+            verify(request, body, &row)?;
+            Ok(())
+        };
+        let decide = |tx: &mut Tx<'_>| self.decide_signed(tx, call, request, body, &ask);
+        self.transact_on(&request.device, judge, decide).await
+    }
+
+    fn decide_signed(
+        &self,
+        tx: &mut Tx<'_>,
+        call: &Call,
+        request: &SignedRequest,
+        body: &[u8],
+        ask: &Ask,
+    ) -> Result<Decision<SignedReply>, Stop> {
+        let name = &request.device;
+        let now_ms = self.clock.now_ms();
+        let now = now_ms / 1000;
+        let known = self.memory.device(name);
+        let recipe = known.as_ref().map_or_else(Arc::default, |known| known.recipe.clone());
+        let checked =
+            self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
+        // A device that is not there, or has no such key, looks like one whose signature is wrong.
+        let (Some(known), Some((version, mut row))) = (known, self.signature_key(tx, name)?) else {
+            return Err(signature_wrong().into());
+        };
+        let transcript = verify(request, body, &row)?;
+        row.seen.spend(
+            &request.challenge,
+            &checked,
+            UnixMillis::new(now_ms),
+            self.policy.challenge_lifetime_ms,
+        )?;
+
+        let mut change = Change::default();
+        let done = match known.state {
+            DeviceState::Active => self
+                .judge_quote(tx, (name, &known.profile), (ask, request.quote.as_ref()), &row, &transcript)
+                .and_then(|quoted| {
+                    let done = self.act(tx, ask, (name, &known.profile), now, &row, &mut change)?;
+                    if let Some(standing) = quoted {
+                        row.quoted = Some((UnixSeconds::new(now), standing));
+                    }
+                    Ok(done)
+                }),
+            state => {
+                let message = format_args!("the device is {state}; an administrator decides");
+                Err(Error::new(Kind::Denied, state.refusal_code(), message).into())
+            }
+        };
+        let actor = Actor::Device(name.tenant.clone(), name.device.clone());
+        let is_sign_of_life = done.as_ref().is_ok_and(|(event, ..)| event.is_sign_of_life());
+        let (entry, answer) = match done {
+            Ok((event, fields, body)) => {
+                let ack = ack_transcript(&transcript, now, &body);
+                let signature = self.authority.identity.sign(ack.as_ref());
+                let signature = signature.map_err(|_| Error::internal("a reply could not be signed"))?;
+                row.last_seen = Some(UnixSeconds::new(now));
+                let entry = record::entry(now_ms, actor, event, target(name), Outcome::Done, call);
+                (entry.with_all(fields), Ok(SignedReply { server_time: now, body, signature }))
+            }
+            Err(Stop::Need(key)) => return Err(Stop::Need(key)),
+            Err(Stop::Refuse(fault)) if fault.kind == Kind::Internal => return Err(fault.into()),
+            // It proved who it is, and may not. Its challenge is spent all the same.
+            Err(Stop::Refuse(error)) => {
+                let (method, outcome) =
+                    (Target::Method(Method::ProveBySignature), Outcome::refused(error.code));
+                change = Change::default();
+                let entry = record::entry(now_ms, actor, Event::CallRefused, method, outcome, call);
+                let named = device_text(&name.tenant, &name.device);
+                (entry.with(FieldName::Device, named).with(FieldName::Message, &error.message), Err(error))
+            }
+        };
+        change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
+        if is_sign_of_life || answer.is_err() {
+            change.record(&entry)?;
+        } else {
+            change.record_on(tx.draw(), name, &entry)?;
+        }
+        Ok(Decision { change, answer, keys: None })
+    }
+
+    /// Event, fields of the entry and reply body of what is asked.
+    fn act(
+        &self,
+        tx: &mut Tx<'_>,
+        ask: &Ask,
+        (name, profile): (&DeviceName, &ProfileName),
+        now: u64,
+        row: &SignatureKeyRow,
+        change: &mut Change,
+    ) -> Result<(Event, Fields, Vec<u8>), Stop> {
+        match ask {
+            Ask::Authenticate => Ok((Event::DeviceAuthenticated, Fields::default(), Vec::new())),
+            Ask::TrustBundle => {
+                let pem = self.authority.bundle.pem.clone().into_bytes();
+                Ok((Event::TrustBundleServed, Fields::default(), pem))
+            }
+            Ask::Certificate(csr) if *csr.public_key() != row.key() => {
+                let message = "body: asks for a certificate of another key than the one that is enrolled";
+                Err(Error::new(Kind::Invalid, "csr-key-of-another", message).into())
+            }
+            Ask::Certificate(csr) => {
+                let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
+                let assurance = Some(row.assurance);
+                let done = self.issue_certificate(
+                    tx,
+                    csr,
+                    Certifying { name, rules: &rules, now, assurance, change },
+                )?;
+                Ok((done.event, done.fields, done.reply))
+            }
+            Ask::Rekey(_) | Ask::Attributes(_) => {
+                Err(Error::internal("an action was not refused before").into())
+            }
+        }
+    }
+}
+
+/// The transcript that was signed.
+fn verify(request: &SignedRequest, body: &[u8], row: &SignatureKeyRow) -> Result<Digest, Error> {
+    let key = row.key();
+    let claim = SignatureClaim {
+        device: request.device.clone(),
+        challenge: request.challenge.clone(),
+        nonce: request.nonce,
+        key_id: key_id(&key),
+        action: request.action.clone(),
+        body_digest: Digest::of(body),
+    };
+    let transcript = claim.transcript();
+    key.verifying_key().verify(transcript.as_ref(), &request.signature).map_err(|_| signature_wrong())?;
+    Ok(transcript)
+}
+
+fn signature_wrong() -> Error {
+    let message = "the signature is not one of this request by the key that the device was enrolled with";
+    Error::new(Kind::Unauthenticated, "signature-wrong", message)
+}

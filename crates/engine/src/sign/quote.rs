@@ -1,0 +1,144 @@
+//! Quotes: what a device's TPM says of its registers, bound to one request and judged by the policy of the device's profile.
+
+use super::pcr_policy::PcrPolicy;
+use crate::derive::actions::Ask;
+use crate::kernel::record::hex;
+use crate::kernel::{Engine, Error, Kind, Stop, Tx};
+use crate::rows::SignatureKeyRow;
+use wardein_attest::{Evidence, PcrSelection, PcrState, PcrValues, Refusal, TrustedAk};
+use wardein_crypto::Digest;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{PcrStanding, ProfileName};
+
+/// What a TPM says of its registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// TPMS_ATTEST of TPM2_Quote.
+    pub attested: Vec<u8>,
+    /// TPMT_SIGNATURE of it by the attestation key.
+    pub signature: Vec<u8>,
+    /// The values of the registers, in order of their numbers.
+    pub values: Vec<Vec<u8>>,
+}
+
+/// A quote that was taken at an enrollment.
+pub(super) struct EnrolledState {
+    pub(super) state: PcrState,
+    pub(super) standing: PcrStanding,
+}
+
+impl Quote {
+    /// What it says, if `ak` signed it for `nonce` and it is of `selection`.
+    fn read(
+        &self,
+        ak: &TrustedAk,
+        nonce: &[u8; 32],
+        selection: PcrSelection,
+    ) -> Result<(PcrState, PcrValues), Refusal> {
+        let evidence = Evidence { attested: &self.attested, signature: &self.signature };
+        let state = ak.quoted(evidence, nonce, selection)?;
+        let values: Vec<&[u8]> = self.values.iter().map(Vec::as_slice).collect();
+        let values = state.values(&values)?;
+        Ok((state, values))
+    }
+}
+
+impl PcrPolicy {
+    /// Judges the quote of an enrollment; nothing comes of one that was not asked for.
+    pub(super) fn enroll(
+        &self,
+        ak: &TrustedAk,
+        quote: Option<&Quote>,
+        nonce: &[u8; 32],
+    ) -> Result<Option<EnrolledState>, Error> {
+        let Some(selection) = self.selection() else { return Ok(None) };
+        let (state, values) = quote.ok_or_else(|| missing(selection))?.read(ak, nonce, selection)?;
+        let standing = match self {
+            Self::Golden(golden) => golden.judge(&values).map(|()| PcrStanding::Golden)?,
+            Self::Any | Self::AsEnrolled(_) => PcrStanding::AsEnrolled,
+        };
+        Ok(Some(EnrolledState { state, standing }))
+    }
+
+    /// Judges the quote of a request by a device that is on record.
+    fn judge(
+        &self,
+        row: &SignatureKeyRow,
+        quote: &Quote,
+        nonce: &[u8; 32],
+    ) -> Result<Option<PcrStanding>, Error> {
+        let Some(selection) = self.selection() else { return Ok(None) };
+        let ak = row.ak()?.ok_or_else(no_tpm)?;
+        let (state, values) = quote.read(&TrustedAk::assertion(ak.clone()), nonce, selection)?;
+        if let Self::Golden(golden) = self {
+            golden.judge(&values)?;
+            return Ok(Some(PcrStanding::Golden));
+        }
+        let Some(baseline) = &row.baseline else {
+            return Err(not_approved("pcr-unknown", "no state of its registers is on record", &state));
+        };
+        match state.same_as(&baseline.state(&ak)?) {
+            Ok(()) if baseline.is_approved => Ok(Some(PcrStanding::AsApproved)),
+            Ok(()) => Ok(Some(PcrStanding::AsEnrolled)),
+            // The policy is of other registers since: nothing on record can be compared.
+            Err(Refusal::PcrSelection) => {
+                Err(not_approved("pcr-unknown", "what is on record is of other registers", &state))
+            }
+            Err(_) => Err(not_approved("pcr-changed", "the registers are not as they are on record", &state)),
+        }
+    }
+}
+
+impl Engine {
+    /// Which registers a device is to quote with its next certificate; none for one that is asked for no quote, or is not there.
+    pub async fn quote_asked(&self, name: &DeviceName) -> Result<Option<PcrSelection>, Error> {
+        let Some(known) = self.memory.device(name) else { return Ok(None) };
+        if !known.assurance.is_some_and(|level| level.is_tpm()) {
+            return Ok(None);
+        }
+        Ok(self.look(|tx| self.pcr_policy(tx, &name.tenant, &known.profile)).await?.selection())
+    }
+
+    /// Judges the quote that came with a signed request of `transcript`: it must come with `certificate` where the profile asks for
+    /// one, and is judged wherever it comes.
+    pub(super) fn judge_quote(
+        &self,
+        tx: &Tx<'_>,
+        (name, profile): (&DeviceName, &ProfileName),
+        (ask, quote): (&Ask, Option<&Quote>),
+        row: &SignatureKeyRow,
+        transcript: &Digest,
+    ) -> Result<Option<PcrStanding>, Stop> {
+        match (quote, ask) {
+            (Some(quote), _) => {
+                Ok(self.pcr_policy(tx, &name.tenant, profile)?.judge(row, quote, &transcript.0)?)
+            }
+            (None, Ask::Certificate(_)) => match self.pcr_policy(tx, &name.tenant, profile)?.selection() {
+                Some(_) if row.ak.is_none() => Err(no_tpm().into()),
+                Some(selection) => Err(missing(selection).into()),
+                None => Ok(None),
+            },
+            (None, _) => Ok(None),
+        }
+    }
+}
+
+fn missing(selection: PcrSelection) -> Error {
+    let message =
+        format_args!("quote: is missing; the profile asks for one of {selection}, with the request's nonce");
+    Error::new(Kind::Denied, "quote-missing", message)
+}
+
+/// Of a device whose profile asks for what only a TPM can say.
+pub(super) fn no_tpm() -> Error {
+    let message = "the profile asks for a quote, and the device's key is in no TPM; give it another profile";
+    Error::new(Kind::Denied, "quote-without-tpm", message)
+}
+
+fn not_approved(code: &'static str, why: &str, state: &PcrState) -> Error {
+    // As `wardein attestation approve` takes it.
+    let digest = hex(state.digest().as_ref());
+    let message =
+        format_args!("{why}: they give {digest}; an administrator approves it, or finds out what changed");
+    Error::new(Kind::Denied, code, message)
+}

@@ -1,0 +1,156 @@
+//! Enrolling a device whose key is in a TPM 2.0, in two steps: evidence against a credential, and what came of it.
+
+use super::enroll::NewKey;
+use super::policy::StoredPolicy;
+use super::quote::Quote;
+use super::ticket::{Facts, Ticket};
+use crate::fleet::enrollment::check_device_id;
+use crate::kernel::{Caller, Draw, Engine, Error, Kind};
+use crate::sign::{EnrolledKey, KeyOrder};
+
+use wardein_attest::{
+    AkPublic, EkDigest, EkPublic, EkTrust, Evidence, PcrSelection, Refusal, TrustedAk, make_credential,
+};
+use wardein_crypto::{Digest, SecretBytes};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Assurance, DeviceId};
+use wardein_pki::EndorsementError;
+
+/// What a device shows of its TPM.
+#[derive(Debug, Clone)]
+pub struct TpmEvidence {
+    /// Who it is, with what the factory vouches for.
+    pub order: KeyOrder,
+    /// TPM2B_PUBLIC of its endorsement key.
+    pub ek_public: Vec<u8>,
+    /// The certificate of that key, DER, with the CAs above it; perhaps none.
+    pub ek_certificates: Vec<Vec<u8>>,
+    /// TPM2B_PUBLIC of its attestation key.
+    pub ak_public: Vec<u8>,
+}
+
+/// What the TPM is to answer.
+#[derive(Debug, Clone)]
+pub struct TpmChallenge {
+    /// For the second step.
+    pub ticket: Vec<u8>,
+    /// For TPM2_ActivateCredential: the contents of a TPM2B_ID_OBJECT.
+    pub id_object: Vec<u8>,
+    /// For TPM2_ActivateCredential: the contents of a TPM2B_ENCRYPTED_SECRET.
+    pub encrypted_secret: Vec<u8>,
+    /// The qualifying data of TPM2_Certify, and of TPM2_Quote.
+    pub nonce: [u8; 32],
+    /// Unix seconds at which the second step is no longer taken.
+    pub expires_at: u64,
+    /// The registers to quote with that nonce, if the profile asks for it.
+    pub quote: Option<PcrSelection>,
+}
+
+/// What the TPM answered.
+pub struct TpmActivation {
+    /// The device.
+    pub device: DeviceId,
+    /// From the first step.
+    pub ticket: Vec<u8>,
+    /// What TPM2_ActivateCredential gave.
+    pub secret: SecretBytes,
+    /// TPM2B_PUBLIC of the device's key.
+    pub device_key: Vec<u8>,
+    /// TPMS_ATTEST of TPM2_Certify of that key.
+    pub attested: Vec<u8>,
+    /// TPMT_SIGNATURE of it.
+    pub signature: Vec<u8>,
+    /// TPM2_Quote of the registers that were asked for.
+    pub quote: Option<Quote>,
+}
+
+/// Seconds between the two steps: a slow TPM needs a few, a person at a station more.
+const LIFETIME: u64 = 600;
+
+impl Engine {
+    /// Judges a TPM by its endorsement key, and makes a credential that only it opens. Nothing is stored.
+    pub async fn begin_tpm_enrollment(
+        &self,
+        caller: &Caller,
+        evidence: &TpmEvidence,
+    ) -> Result<TpmChallenge, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        let TpmEvidence { order, ek_public, ek_certificates, ak_public } = evidence;
+        check_device_id(&order.device)?;
+        self.rules_of(tenant, &order.profile)?;
+        let (ek, ak) = (EkPublic::parse(ek_public)?, AkPublic::parse(ak_public)?);
+        let digest = ek.digest();
+        let (StoredPolicy { version, policy }, is_listed, pcr_policy) = self
+            .look(|tx| {
+                let is_listed = self.is_listed(tx, tenant, &digest)?;
+                Ok((self.key_policy(tx, tenant)?, is_listed, self.pcr_policy(tx, tenant, &order.profile)?))
+            })
+            .await?;
+        let chain: Vec<&[u8]> = ek_certificates.iter().map(Vec::as_slice).collect();
+        let trust = EkTrust::new(policy.roots()?, policy.first_use);
+        let endorsed = trust.judge(ek, &chain, is_listed, self.now())?;
+
+        let mut draw = Draw::new(&*self.entropy);
+        let (secret, nonce) = (draw.hidden()?, draw.public()?);
+        let credential = make_credential(&endorsed, &ak, &secret, &mut draw)?;
+        let expires_at = self.now().saturating_add(LIFETIME);
+        let keys = (digest.0.0, ak_public.as_slice());
+        let facts = Facts::new(order, endorsed.assurance(), keys, (nonce, expires_at, version));
+        let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
+        let ticket = Ticket { secret, facts }.seal(draw.nonce()?, &self.memory, &name)?;
+        let (id_object, encrypted_secret) = (credential.id_object, credential.encrypted_secret);
+        let quote = pcr_policy.selection();
+        Ok(TpmChallenge { ticket, id_object, encrypted_secret, nonce, expires_at, quote })
+    }
+
+    /// Enrolls a device by the key of which its TPM says that it is in it. The same again is answered alike.
+    pub async fn finish_tpm_enrollment(
+        &self,
+        caller: &Caller,
+        activation: TpmActivation,
+    ) -> Result<EnrolledKey, Error> {
+        let tenant = self.stations_tenant(caller)?;
+        let TpmActivation { device, ticket, secret, device_key, attested, signature, quote } = activation;
+        let name = DeviceName { tenant: tenant.clone(), device };
+        let Ticket { secret: expected, facts } = Ticket::open(&self.memory, &name, &ticket, self.now())?;
+        let (assurance, ek) = (facts.assurance()?, EkDigest(Digest(facts.ek)));
+        // What was trusted in the first step may no longer be.
+        let (policy, is_listed) =
+            self.look(|tx| Ok((self.key_policy(tx, tenant)?, self.is_listed(tx, tenant, &ek)?))).await?;
+        if policy.version != facts.policy || (assurance == Assurance::TpmListed && !is_listed) {
+            let message = "the tenant's policy for keys has changed since the first step; begin again";
+            return Err(Error::new(Kind::Precondition, "key-policy-changed", message));
+        }
+        let ak = TrustedAk::activated(AkPublic::parse(&facts.ak)?, &expected, secret.expose())?;
+        let evidence = Evidence { attested: &attested, signature: &signature };
+        let certified = ak.certified(evidence, &facts.nonce, &device_key)?;
+        let order = facts.order(name.device)?;
+        let pcr_policy = self.look(|tx| self.pcr_policy(tx, tenant, &order.profile)).await?;
+        let quoted = pcr_policy.enroll(&ak, quote.as_ref(), &facts.nonce)?;
+        let key = *certified.public_key();
+        let new = NewKey { key, assurance, ek: Some(ek), ak: Some(facts.ak), quoted };
+        self.put_key(caller, &order, &new).await
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        use EndorsementError::{Malformed, TooLong};
+        let kind = match refusal {
+            Refusal::Fault => Kind::Internal,
+            // What the device sent is not what it must be, whoever made it.
+            Refusal::Structure(_)
+            | Refusal::EkTemplate(_)
+            | Refusal::EkCertificate(Malformed | TooLong)
+            | Refusal::AkAttributes
+            | Refusal::AkScheme
+            | Refusal::AttestScheme
+            | Refusal::AttestType
+            | Refusal::DeviceKeyAttributes
+            | Refusal::DeviceKeyKind => Kind::Invalid,
+            // It shows no TPM that is trusted, or not that the key is in it.
+            _ => Kind::Denied,
+        };
+        Self::new(kind, refusal.code(), refusal)
+    }
+}

@@ -1,0 +1,173 @@
+//! Trust queries.
+
+use crate::issue::certificates::FoundCertificate;
+use crate::kernel::{Caller, Engine, Error, Kind, Stop, Tx};
+use crate::project::KnownDevice;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{
+    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, PcrStanding, Profile, TenantId, Verdict,
+    VerdictReason,
+};
+use wardein_pki::CertificateError;
+
+/// Whom a trust query is about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// A device of the caller's tenant.
+    Device(DeviceId),
+    /// A certificate that a device showed, DER.
+    Certificate(Vec<u8>),
+}
+
+/// The answer to a trust query.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reasons: Vec<VerdictReason>,
+    /// Unix seconds until which it may be kept.
+    pub keep_until: u64,
+    /// Unix seconds at which it was given.
+    pub decided_at: u64,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The device, where one is known.
+    pub device: Option<DeviceId>,
+    /// Its state on record.
+    pub state: Option<DeviceState>,
+    /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
+    pub assurance: Option<Assurance>,
+    /// The last quote of its TPM's registers that was taken: by what it was found good, and when in Unix seconds.
+    pub last_quote: Option<(PcrStanding, u64)>,
+}
+
+impl Engine {
+    /// The same as [`Engine::check`] where memory alone has the answer; `None` where a row is needed: for a certificate, and for a device
+    /// whose key is in a TPM.
+    pub fn check_in_memory(&self, caller: &Caller, subject: &Subject) -> Result<Option<Answer>, Error> {
+        let tenant = tenant_of(caller)?;
+        let Subject::Device(device) = subject else { return Ok(None) };
+        let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
+        let known = self.memory.device(&name);
+        if known.as_ref().is_some_and(KnownDevice::is_in_tpm) {
+            return Ok(None);
+        }
+        let now = self.now();
+        let facts = self.facts(&name.tenant, known.as_ref());
+        let verdict = Verdict::on_device(facts, now);
+        let assurance = known.and_then(|known| known.assurance);
+        Ok(Some(answer(name.tenant, Some(name.device), facts, verdict, (assurance, None), now)))
+    }
+
+    /// Whether to trust a device of the caller's tenant, or one that shows a certificate. By device id it touches memory only,
+    /// and one row where the device's key is in a TPM; it never waits for a write.
+    pub async fn check(&self, caller: &Caller, subject: Subject) -> Result<Answer, Error> {
+        let tenant = tenant_of(caller)?;
+        let decided_at = self.now();
+        match subject {
+            Subject::Device(device) => {
+                let name = DeviceName { tenant: tenant.clone(), device };
+                self.look(|tx| self.answer_on(tx, &name, decided_at)).await
+            }
+            Subject::Certificate(der) => {
+                self.look(|tx| self.check_certificate(tx, tenant.clone(), &der, decided_at)).await
+            }
+        }
+    }
+
+    /// A certificate counts if our issuing CA signed it and it is, byte for byte, the one on record under its serial.
+    fn check_certificate(
+        &self,
+        tx: &Tx<'_>,
+        tenant: TenantId,
+        der: &[u8],
+        decided_at: u64,
+    ) -> Result<Answer, Stop> {
+        let found = match self.authority.issuing.recognize(der) {
+            Ok(identity) => self.find_certificate(tx, &identity.serial)?,
+            Err(error @ (CertificateError::TooLong | CertificateError::Malformed)) => {
+                let message = format_args!("certificate: {error}");
+                return Err(Error::new(Kind::Invalid, error.code(), message).into());
+            }
+            // A certificate, and none of ours.
+            Err(_) => None,
+        };
+        let found = found.filter(|found| found.name.tenant == tenant && found.row.der == der);
+        let name = found.as_ref().map(|found| found.name.clone());
+        let known = name.as_ref().and_then(|name| self.memory.device(name));
+        let facts = self.facts(&tenant, known.as_ref());
+        let certificate = match &found {
+            Some(FoundCertificate { name, serial, row }) => Some(CertificateFacts {
+                not_before: row.not_before.get(),
+                not_after: row.not_after.get(),
+                is_revoked: self.revocation(tx, name, serial, row.issued_at)?.is_some(),
+            }),
+            None => None,
+        };
+        let verdict = Verdict::on_certificate(facts, certificate, decided_at);
+        let shown = self.shown(tx, name.as_ref(), known.as_ref())?;
+        Ok(answer(tenant, name.map(|name| name.device), facts, verdict, shown, decided_at))
+    }
+
+    /// The verdict on a device at Unix second `now`.
+    pub(crate) fn answer_on(&self, tx: &Tx<'_>, name: &DeviceName, now: u64) -> Result<Answer, Stop> {
+        let known = self.memory.device(name);
+        let facts = self.facts(&name.tenant, known.as_ref());
+        let shown = self.shown(tx, Some(name), known.as_ref())?;
+        let verdict = Verdict::on_device(facts, now);
+        Ok(answer(name.tenant.clone(), Some(name.device.clone()), facts, verdict, shown, now))
+    }
+
+    fn facts(&self, tenant: &TenantId, known: Option<&KnownDevice>) -> Option<DeviceFacts> {
+        let known = known?;
+        let profile = self.memory.profile(tenant, &known.profile).unwrap_or(Profile::DEFAULT);
+        Some(DeviceFacts { state: known.state, verdict_lifetime: profile.verdict_lifetime() })
+    }
+
+    /// How surely a device's key is where it is said to be, and its last quote.
+    fn shown(
+        &self,
+        tx: &Tx<'_>,
+        name: Option<&DeviceName>,
+        known: Option<&KnownDevice>,
+    ) -> Result<Shown, Stop> {
+        let last_quote = match (name, known) {
+            (Some(name), Some(known)) if known.is_in_tpm() => {
+                self.signature_key(tx, name)?.and_then(|(_, row)| row.last_quote())
+            }
+            _ => None,
+        };
+        Ok((known.and_then(|known| known.assurance), last_quote))
+    }
+}
+
+/// The assurance of a device's key, and its last quote: how its PCRs were found, and when in Unix seconds.
+type Shown = (Option<Assurance>, Option<(PcrStanding, u64)>);
+
+fn tenant_of(caller: &Caller) -> Result<&TenantId, Error> {
+    caller.principal.tenant.as_ref().ok_or_else(|| {
+        Error::new(Kind::Denied, "role-insufficient", "only an operator of a tenant asks whom to trust")
+    })
+}
+
+fn answer(
+    tenant: TenantId,
+    device: Option<DeviceId>,
+    facts: Option<DeviceFacts>,
+    (verdict, reasons, keep_until): (Verdict, Vec<VerdictReason>, u64),
+    (assurance, last_quote): Shown,
+    decided_at: u64,
+) -> Answer {
+    Answer {
+        verdict,
+        reasons,
+        keep_until,
+        decided_at,
+        tenant,
+        device: facts.and(device),
+        state: facts.map(|facts| facts.state),
+        assurance,
+        last_quote,
+    }
+}

@@ -1,0 +1,3 @@
+//! Whom to trust, and why.
+
+pub(crate) mod check;
