@@ -4,22 +4,12 @@
 //! calls the engine, and answers. Why here: what comes from outside is judged once, at one place, and what goes out says
 //! no more than it should. What it does not do: no decision on devices, keys or trust; no record but that of a refused call.
 
-mod accept;
-mod api;
 mod config;
-mod convert;
 mod edge;
-mod http_port;
-mod metrics;
-mod peer;
-mod rate;
-mod request;
-mod route;
-mod serve;
-mod status;
-mod tls;
-mod upkeep;
+mod grpc;
+mod http;
+mod run;
 
 pub use config::{Config, Limits, Rate};
-pub use metrics::Metrics;
-pub use serve::{ServeError, Server};
+pub use edge::metrics::Metrics;
+pub use run::{ServeError, Server};

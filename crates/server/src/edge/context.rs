@@ -1,0 +1,95 @@
+//! What is known of a request beside its message: its id, and who makes it.
+
+use crate::grpc::convert::device_name;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use tonic::Request;
+use wardein_crypto::{Entropy, EntropyError, SystemEntropy};
+use wardein_ddkg::DeviceName;
+use wardein_domain::Call;
+use wardein_engine::{Caller, Error, Kind};
+
+/// What the edge found out before a handler runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Context(pub(crate) Arc<ContextParts>);
+
+#[derive(Debug)]
+pub(crate) struct ContextParts {
+    pub(crate) call: Call,
+    /// The operator, where one showed a certificate that stands.
+    pub(crate) caller: Option<Caller>,
+    /// The device that the request names, once a handler has read it.
+    pub(crate) device: OnceLock<DeviceName>,
+}
+
+impl Context {
+    /// What the edge put into the request.
+    pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Error> {
+        let context = request.extensions().get::<Self>().cloned();
+        context.ok_or_else(|| Error::internal("a request came past the edge"))
+    }
+
+    /// The operator that calls. The table lets none but operators to the methods that ask for one; this is the second lock.
+    pub(crate) fn caller(&self) -> Result<&Caller, Error> {
+        self.0.caller.as_ref().ok_or_else(certificate_required)
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.0.call
+    }
+
+    /// The device that the request names by tenant and id. Should the call be refused, the audit log says so.
+    pub(crate) fn device_name(&self, tenant: &str, device: &str) -> Result<DeviceName, Error> {
+        let name = device_name(tenant, device)?;
+        self.is_about(&name);
+        Ok(name)
+    }
+
+    /// The same by whatever else names it.
+    pub(crate) fn is_about(&self, name: &DeviceName) {
+        // A request names one device; the first that was read stays.
+        let _ = self.0.device.set(name.clone());
+    }
+
+    /// The same where the request may name none, or one that is malformed, which is judged elsewhere; an empty tenant is the caller's.
+    pub(crate) fn may_be_about(&self, tenant: &str, device: &str) {
+        if let Some(name) = self.0.caller.as_ref().and_then(|caller| named(caller, tenant, device)) {
+            self.is_about(&name);
+        }
+    }
+}
+
+/// The device of that id; in the caller's tenant where none is named.
+pub(crate) fn named(caller: &Caller, tenant: &str, device: &str) -> Option<DeviceName> {
+    let tenant = match tenant {
+        "" => caller.principal.tenant.clone()?,
+        tenant => tenant.parse().ok()?,
+    };
+    Some(DeviceName { tenant, device: device.parse().ok()? })
+}
+
+/// The caller showed no certificate, and the method takes operators alone.
+pub(crate) fn certificate_required() -> Error {
+    let message = "this method takes a client certificate of an operator; present one";
+    Error::new(Kind::Unauthenticated, "certificate-required", message)
+}
+
+/// Makes request ids: random for the process, then counted, so that none comes twice and none costs entropy.
+pub(crate) struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new() -> Result<Self, EntropyError> {
+        Ok(Self { process: u64::from_be_bytes(SystemEntropy::default().array()?), next: AtomicU64::new(1) })
+    }
+
+    pub(crate) fn next(&self) -> String {
+        let mut id = String::with_capacity(16 + 1 + 16);
+        // A String takes whatever it is given.
+        let _ = write!(id, "{:016x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
+        id
+    }
+}

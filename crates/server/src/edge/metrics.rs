@@ -1,0 +1,163 @@
+//! What is counted, in Prometheus's words. No label holds a tenant, a device or an operator: their number has no bound.
+
+use super::route::Route;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+use std::sync::OnceLock;
+use std::time::Duration;
+use wardein_domain::Method;
+
+/// All that is counted.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    latency: HistogramVec,
+    /// Those two of each method's calls in which nothing was wrong, so that they need not be looked up by their labels.
+    good: Vec<OnceLock<(IntCounter, Histogram)>>,
+    commits: Histogram,
+    commits_failed: IntCounter,
+    enrolled: IntCounter,
+    proofs: IntCounter,
+    certificates: IntCounter,
+    rejected: IntCounterVec,
+    connections: IntGauge,
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| IntCounter::new(name, help);
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "wardein_requests_total",
+                    "Calls by method and stable code; `ok` where nothing was wrong",
+                ),
+                &["method", "code"],
+            )?,
+            latency: HistogramVec::new(
+                HistogramOpts::new("wardein_request_seconds", "Time from a call's headers to its answer")
+                    .buckets(REQUEST_BUCKETS.to_vec()),
+                &["method"],
+            )?,
+            good: Method::ALL.iter().map(|_| OnceLock::new()).collect(),
+            commits: Histogram::with_opts(
+                HistogramOpts::new("wardein_store_commit_seconds", "Time until a change was durable")
+                    .buckets(REQUEST_BUCKETS.to_vec()),
+            )?,
+            commits_failed: counter("wardein_store_commits_failed_total", "Changes that were not applied")?,
+            enrolled: counter("wardein_devices_enrolled_total", "Enrollments that were answered")?,
+            proofs: counter("wardein_proofs_total", "Proofs that were accepted")?,
+            certificates: counter("wardein_certificates_total", "Certificates that were issued to devices")?,
+            rejected: IntCounterVec::new(
+                Opts::new("wardein_connections_rejected_total", "Connections that were closed before a call"),
+                &["reason"],
+            )?,
+            connections: IntGauge::new("wardein_connections", "Connections that are open")?,
+            registry,
+        };
+        metrics.registry.register(Box::new(metrics.requests.clone()))?;
+        metrics.registry.register(Box::new(metrics.latency.clone()))?;
+        metrics.registry.register(Box::new(metrics.commits.clone()))?;
+        metrics.registry.register(Box::new(metrics.rejected.clone()))?;
+        metrics.registry.register(Box::new(metrics.connections.clone()))?;
+        for one in [&metrics.commits_failed, &metrics.enrolled, &metrics.proofs, &metrics.certificates] {
+            metrics.registry.register(Box::new(one.clone()))?;
+        }
+        Ok(metrics)
+    }
+
+    /// Everything in Prometheus's text form.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut out = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        Ok(out)
+    }
+
+    pub(crate) fn called(&self, route: Option<Route>, code: &str, took: Duration) {
+        let path = route.map_or("unknown", Route::path);
+        let found =
+            || (self.requests.with_label_values(&[path, code]), self.latency.with_label_values(&[path]));
+        let good = match route {
+            Some(Route::Own(method)) if code == OK => self.good.get(method as usize),
+            _ => None,
+        };
+        let count = |(requests, latency): &(IntCounter, Histogram)| {
+            requests.inc();
+            latency.observe(took.as_secs_f64());
+        };
+        match good {
+            Some(good) => count(good.get_or_init(found)),
+            None => count(&found()),
+        }
+    }
+
+    /// A commit was answered.
+    pub fn committed(&self, took: Duration, is_applied: bool) {
+        self.commits.observe(took.as_secs_f64());
+        if !is_applied {
+            self.commits_failed.inc();
+        }
+    }
+
+    pub(crate) fn enrolled(&self) {
+        self.enrolled.inc();
+    }
+
+    pub(crate) fn proved(&self, is_certificate: bool) {
+        self.proofs.inc();
+        if is_certificate {
+            self.certificates.inc();
+        }
+    }
+
+    pub(crate) fn rejected(&self, reason: &'static str) {
+        self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn opened(&self) {
+        self.connections.inc();
+    }
+
+    pub(crate) fn closed(&self) {
+        self.connections.dec();
+    }
+}
+
+/// The code of a call in which nothing was wrong.
+pub(crate) const OK: &str = "ok";
+
+// From a lookup in memory to a disk in trouble.
+const REQUEST_BUCKETS: [f64; 12] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_rendered() {
+        let metrics = Metrics::new().unwrap();
+        metrics.called(Some(Route::Own(Method::Prove)), OK, Duration::from_micros(70));
+        metrics.called(Some(Route::Own(Method::Prove)), OK, Duration::from_micros(70));
+        metrics.called(None, "method-unknown", Duration::from_micros(70));
+        metrics.proved(true);
+        metrics.committed(Duration::from_millis(1), false);
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        for line in [
+            "wardein_requests_total{code=\"ok\",method=\"/wardein.v1.DeviceService/Prove\"} 2",
+            "wardein_requests_total{code=\"method-unknown\",method=\"unknown\"} 1",
+            "wardein_request_seconds_bucket{method=\"/wardein.v1.DeviceService/Prove\",le=\"0.0001\"} 2",
+            "wardein_proofs_total 1",
+            "wardein_certificates_total 1",
+            "wardein_devices_enrolled_total 0",
+            "wardein_store_commits_failed_total 1",
+            "wardein_store_commit_seconds_count 1",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Tenants, operators and devices.
+
+use crate::grpc::convert::{at_most, page, parse, parse_optional, text, wrong};
+use wardein_domain::{DeviceState, TenantId};
+use wardein_engine::{Device, DeviceFilter, Error, Operator, OperatorOrder, Page, Tenant};
+use wardein_proto::v1;
+
+pub(crate) fn tenant(tenant: Tenant) -> v1::Tenant {
+    v1::Tenant { tenant: tenant.id.to_string(), created_at: tenant.created_at }
+}
+
+pub(crate) fn order(request: v1::IssueOperatorRequest) -> Result<OperatorOrder, Error> {
+    if request.validity == 0 {
+        return Err(wrong("validity", "is 0; it takes 1 second and more"));
+    }
+    Ok(OperatorOrder {
+        role: parse("role", &request.role)?,
+        tenant: parse_optional("tenant", &request.tenant)?,
+        name: parse("name", &request.name)?,
+        csr: at_most("csr", request.csr, MAX_CSR)?,
+        validity: request.validity,
+        quota: request.quota,
+    })
+}
+
+pub(crate) fn operator(operator: Operator) -> v1::Operator {
+    let principal = operator.principal;
+    v1::Operator {
+        role: principal.role.to_string(),
+        tenant: text(principal.tenant.as_ref()),
+        name: principal.name.to_string(),
+        serial: principal.serial.to_string(),
+        not_before: operator.not_before,
+        not_after: operator.not_after,
+        revoked_at: operator.revoked_at.unwrap_or(0),
+        quota: operator.quota,
+        used: operator.used,
+    }
+}
+
+/// A state that an administrator may set.
+pub(crate) fn settable_state(given: &str) -> Result<DeviceState, Error> {
+    match given.parse() {
+        Ok(DeviceState::Pending) | Err(_) => {
+            Err(wrong("state", "takes active, suspended, quarantined, retired or revoked"))
+        }
+        Ok(state) => Ok(state),
+    }
+}
+
+/// Which devices, and which page of them.
+pub(crate) fn filter(asked: v1::ListDevicesRequest) -> Result<(TenantId, DeviceFilter, Page), Error> {
+    let filter = DeviceFilter {
+        state: parse_optional("state", &asked.state)?,
+        profile: parse_optional("profile", &asked.profile)?,
+        model: parse_optional("model", &asked.model)?,
+        seen_before: (asked.seen_before != 0).then_some(asked.seen_before),
+        seen_after: (asked.seen_after != 0).then_some(asked.seen_after),
+        rekey_due: asked.rekey_due,
+    };
+    Ok((parse("tenant", &asked.tenant)?, filter, page(asked.page_size, asked.page_token)?))
+}
+
+pub(crate) fn device(device: Device) -> v1::Device {
+    let quoted = device.signing.and_then(|key| key.last_quote);
+    v1::Device {
+        tenant: device.name.tenant.to_string(),
+        device_id: device.name.device.to_string(),
+        state: device.state.to_string(),
+        profile: device.profile.to_string(),
+        model: text(device.model.as_ref()),
+        udi: text(device.udi.as_ref()),
+        enrolled_at: device.enrolled_at,
+        enrolled_by: device.enrolled_by,
+        generation: device.generation,
+        proof_epoch: device.proof_epoch,
+        suite: device.suite.into(),
+        attributes: device.attributes.iter().map(ToString::to_string).collect(),
+        last_seen: device.last_seen.unwrap_or(0),
+        state_reason: text(device.state_reason.as_ref()),
+        agreed_at: device.agreed_at,
+        rekey: device.gate.as_str().to_owned(),
+        key_id: device.signing.map(|key| key.id.to_vec()).unwrap_or_default(),
+        assurance: text(device.signing.map(|key| key.assurance).as_ref()),
+        pcrs: text(quoted.map(|(standing, _)| standing).as_ref()),
+        quoted_at: quoted.map_or(0, |(_, at)| at),
+    }
+}
+
+// What wardein-pki reads of a request.
+const MAX_CSR: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_of_an_order_is_judged_and_named() {
+        let request = || v1::IssueOperatorRequest {
+            role: "station".into(),
+            tenant: "t".into(),
+            name: "line-1".into(),
+            validity: 1,
+            ..Default::default()
+        };
+        assert!(order(request()).is_ok());
+        for (field, spoiled) in [
+            ("role", v1::IssueOperatorRequest { role: "king".into(), ..request() }),
+            ("tenant", v1::IssueOperatorRequest { tenant: "T".into(), ..request() }),
+            ("name", v1::IssueOperatorRequest { name: String::new(), ..request() }),
+            ("csr", v1::IssueOperatorRequest { csr: vec![0; MAX_CSR + 1], ..request() }),
+            ("validity", v1::IssueOperatorRequest { validity: 0, ..request() }),
+        ] {
+            let error = order(spoiled).unwrap_err();
+            assert!(error.message.starts_with(&format!("{field}: ")), "{field}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn pending_is_nobodys_to_set() {
+        for state in DeviceState::ALL {
+            assert_eq!(settable_state(state.as_str()).is_ok(), state != DeviceState::Pending);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! `AdminService`.
+
+mod convert;
+mod grants;
+mod keys;
+mod profiles;
+
+use crate::edge::context::Context;
+use crate::grpc::audit::convert::entry;
+use crate::grpc::convert::{page, parse, parse_optional};
+use crate::grpc::{Api, reply};
+use convert::{device, filter, operator, order, settable_state, tenant};
+use grants::{grant, grant_order, grant_to_remove};
+use profiles::{profile, profile_response};
+use tonic::{Request, Response, Status, async_trait};
+use wardein_domain::TenantId;
+use wardein_proto::v1;
+
+#[async_trait]
+impl v1::admin_service_server::AdminService for Api {
+    async fn create_tenant(
+        &self,
+        request: Request<v1::CreateTenantRequest>,
+    ) -> Result<Response<v1::CreateTenantResponse>, Status> {
+        let create = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let id = parse("tenant", &request.get_ref().tenant)?;
+            let created = self.shared.engine.create_tenant(&caller, id).await?;
+            Ok(v1::CreateTenantResponse { tenant: Some(tenant(created)) })
+        };
+        reply(create.await)
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<v1::ListTenantsRequest>,
+    ) -> Result<Response<v1::ListTenantsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_tenants(context.caller()?, page).await?;
+            Ok(v1::ListTenantsResponse {
+                tenants: found.items.into_iter().map(tenant).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn issue_operator(
+        &self,
+        request: Request<v1::IssueOperatorRequest>,
+    ) -> Result<Response<v1::IssueOperatorResponse>, Status> {
+        let issue = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let order = order(request.into_inner())?;
+            let (certificate_pem, issued) = self.shared.engine.issue_operator(&caller, order).await?;
+            Ok(v1::IssueOperatorResponse { certificate_pem, operator: Some(operator(issued)) })
+        };
+        reply(issue.await)
+    }
+
+    async fn list_operators(
+        &self,
+        request: Request<v1::ListOperatorsRequest>,
+    ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse_optional("tenant", &asked.tenant)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_operators(context.caller()?, tenant, page).await?;
+            Ok(v1::ListOperatorsResponse {
+                operators: found.items.into_iter().map(operator).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn revoke_operator(
+        &self,
+        request: Request<v1::RevokeOperatorRequest>,
+    ) -> Result<Response<v1::RevokeOperatorResponse>, Status> {
+        let revoke = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.get_ref();
+            let (serial, reason) = (parse("serial", &asked.serial)?, parse("reason", &asked.reason)?);
+            self.shared.engine.revoke_operator(&caller, serial, reason).await?;
+            Ok(v1::RevokeOperatorResponse {})
+        };
+        reply(revoke.await)
+    }
+
+    async fn put_profile(
+        &self,
+        request: Request<v1::PutProfileRequest>,
+    ) -> Result<Response<v1::PutProfileResponse>, Status> {
+        let put = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.into_inner();
+            let (tenant, name, fields) = profile(asked.profile)?;
+            self.shared.engine.put_profile(&caller, tenant, name, fields, asked.merge).await?;
+            Ok(v1::PutProfileResponse {})
+        };
+        reply(put.await)
+    }
+
+    async fn list_profiles(
+        &self,
+        request: Request<v1::ListProfilesRequest>,
+    ) -> Result<Response<v1::ListProfilesResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
+            let found = self.shared.engine.list_profiles(context.caller()?, tenant.clone()).await?;
+            let effective =
+                found.iter().map(|one| profile_response(&tenant, &one.name, one.effective.fields()));
+            let effective = effective.collect();
+            let set = found.into_iter().map(|one| profile_response(&tenant, &one.name, one.set));
+            Ok(v1::ListProfilesResponse { profiles: set.collect(), effective })
+        };
+        reply(list.await)
+    }
+
+    async fn get_device(
+        &self,
+        request: Request<v1::GetDeviceRequest>,
+    ) -> Result<Response<v1::GetDeviceResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
+            let found = self.shared.engine.get_device(context.caller()?, name).await?;
+            Ok(v1::GetDeviceResponse { device: Some(device(found)) })
+        };
+        reply(get.await)
+    }
+
+    async fn list_devices(
+        &self,
+        request: Request<v1::ListDevicesRequest>,
+    ) -> Result<Response<v1::ListDevicesResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let (tenant, filter, page) = filter(asked)?;
+            let found = self.shared.engine.list_devices(context.caller()?, tenant, &filter, page).await?;
+            Ok(v1::ListDevicesResponse {
+                devices: found.items.into_iter().map(device).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn set_device_state(
+        &self,
+        request: Request<v1::SetDeviceStateRequest>,
+    ) -> Result<Response<v1::SetDeviceStateResponse>, Status> {
+        let set = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let asked = request.get_ref();
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
+            let state = settable_state(&asked.state)?;
+            let reason = parse("reason", &asked.reason)?;
+            let changed = self.shared.engine.set_device_state(&caller, name, state, reason).await?;
+            Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
+        };
+        reply(set.await)
+    }
+
+    async fn readmit_device(
+        &self,
+        request: Request<v1::ReadmitDeviceRequest>,
+    ) -> Result<Response<v1::ReadmitDeviceResponse>, Status> {
+        let readmit = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let asked = request.into_inner();
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
+            let reason = parse("reason", &asked.reason)?;
+            let readmitted =
+                self.shared.engine.readmit_device(&caller, name, asked.enroll_anew, reason).await?;
+            Ok(v1::ReadmitDeviceResponse { device: Some(device(readmitted)) })
+        };
+        reply(readmit.await)
+    }
+
+    async fn list_device_history(
+        &self,
+        request: Request<v1::ListDeviceHistoryRequest>,
+    ) -> Result<Response<v1::ListDeviceHistoryResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let asked = request.into_inner();
+            let name = context.device_name(&asked.tenant, &asked.device_id)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.device_history(&caller, &name, page).await?;
+            Ok(v1::ListDeviceHistoryResponse {
+                entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn rotate_keys(
+        &self,
+        request: Request<v1::RotateKeysRequest>,
+    ) -> Result<Response<v1::RotateKeysResponse>, Status> {
+        let rotate = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let asked = request.into_inner();
+            context.may_be_about(&asked.tenant, &asked.device_id);
+            let tenant: TenantId = parse("tenant", &asked.tenant)?;
+            let scope = keys::scope(&asked.profile, &asked.device_id)?;
+            let reason = parse("reason", &asked.reason)?;
+            let rotated_at =
+                self.shared.engine.rotate_keys(&caller, tenant, scope, asked.required, reason).await?;
+            Ok(v1::RotateKeysResponse { rotated_at })
+        };
+        reply(rotate.await)
+    }
+
+    async fn get_key_status(
+        &self,
+        request: Request<v1::GetKeyStatusRequest>,
+    ) -> Result<Response<v1::GetKeyStatusResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            context.may_be_about(&asked.tenant, &asked.device_id);
+            let tenant = parse("tenant", &asked.tenant)?;
+            let (profile, device) = keys::subject(asked)?;
+            let found = self.shared.engine.key_status(context.caller()?, tenant, profile, device).await?;
+            Ok(keys::status(found))
+        };
+        reply(get.await)
+    }
+
+    async fn add_grant(
+        &self,
+        request: Request<v1::AddGrantRequest>,
+    ) -> Result<Response<v1::AddGrantResponse>, Status> {
+        let add = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (order, user_name) = grant_order(request.get_ref().grant.as_ref())?;
+            let added = self.shared.engine.add_grant(&caller, order, user_name).await?;
+            Ok(v1::AddGrantResponse { grant: Some(grant(added)) })
+        };
+        reply(add.await)
+    }
+
+    async fn list_grants(
+        &self,
+        request: Request<v1::ListGrantsRequest>,
+    ) -> Result<Response<v1::ListGrantsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_grants(context.caller()?, tenant, page).await?;
+            Ok(v1::ListGrantsResponse {
+                grants: found.items.into_iter().map(grant).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn remove_grant(
+        &self,
+        request: Request<v1::RemoveGrantRequest>,
+    ) -> Result<Response<v1::RemoveGrantResponse>, Status> {
+        let remove = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (order, reason) = grant_to_remove(request.get_ref())?;
+            self.shared.engine.remove_grant(&caller, order, reason).await?;
+            Ok(v1::RemoveGrantResponse {})
+        };
+        reply(remove.await)
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let status = async {
+            let status = self.shared.engine.status().await?;
+            Ok(v1::GetStatusResponse {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                trust_domain: status.trust_domain.to_string(),
+                store: self.shared.store_name.to_owned(),
+                time: status.time,
+                started_at: status.started_at,
+                audit_entries: status.audit_entries,
+                root_key: Some(keys::storage_key(status.root_key)),
+            })
+        };
+        reply(status.await)
+    }
+}

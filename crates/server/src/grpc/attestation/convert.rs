@@ -1,0 +1,43 @@
+//! Which keys devices may sign with.
+
+use crate::grpc::convert::{bytes32, parse, wrong};
+use std::collections::BTreeSet;
+use wardein_attest::EkDigest;
+use wardein_crypto::Digest;
+use wardein_domain::TenantId;
+use wardein_engine::{EndorsementKey, Error, KeyPolicy};
+use wardein_pki::pem;
+use wardein_proto::v1;
+
+pub(crate) fn policy(given: Option<v1::KeyPolicy>) -> Result<(TenantId, KeyPolicy), Error> {
+    let given = given.ok_or_else(|| wrong("policy", "is missing"))?;
+    let tenant = parse("policy.tenant", &given.tenant)?;
+    let vendor_roots = match given.vendor_roots.as_str() {
+        "" => Vec::new(),
+        text => pem::decode_certificates(text).map_err(|error| wrong("policy.vendor_roots", error))?,
+    };
+    let keepers = given.keepers.iter().map(|keeper| parse("policy.keepers", keeper));
+    let keepers = keepers.collect::<Result<_, _>>()?;
+    Ok((tenant, KeyPolicy { vendor_roots, first_use: given.first_use, keepers }))
+}
+
+pub(crate) fn policy_response(tenant: &TenantId, policy: &KeyPolicy) -> Result<v1::KeyPolicy, Error> {
+    let roots = policy.vendor_roots.iter().map(Vec::as_slice);
+    Ok(v1::KeyPolicy {
+        tenant: tenant.to_string(),
+        vendor_roots: pem::encode_certificates(roots).map_err(Error::internal)?,
+        first_use: policy.first_use,
+        keepers: policy.keepers.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// The engine judges how many.
+pub(crate) fn digests(given: &[Vec<u8>]) -> Result<BTreeSet<EkDigest>, Error> {
+    let digest =
+        |(i, bytes): (usize, &Vec<u8>)| Ok(EkDigest(Digest(bytes32(&format!("digests[{i}]"), bytes)?)));
+    given.iter().enumerate().map(digest).collect()
+}
+
+pub(crate) fn endorsement_key(key: EndorsementKey) -> v1::EndorsementKey {
+    v1::EndorsementKey { digest: key.digest.0.0.to_vec(), added_at: key.added_at }
+}

@@ -1,0 +1,115 @@
+//! What is asked of the registers of devices' TPMs.
+
+use crate::grpc::convert::{parse, wrong};
+use std::collections::BTreeMap;
+use wardein_attest::{GoldenPcrs, PcrSelection};
+use wardein_crypto::tpm::{HashAlgorithm, HashValue};
+use wardein_domain::{PCRS, ProfileName, TenantId};
+use wardein_engine::{Error, PcrPolicy, SetPcrPolicy};
+use wardein_proto::v1;
+
+/// Tenant and profile, and what is set; `None` for what is inherited.
+pub(crate) fn policy(
+    given: Option<v1::PcrPolicy>,
+) -> Result<(TenantId, ProfileName, Option<PcrPolicy>), Error> {
+    let given = given.ok_or_else(|| wrong("policy", "is missing"))?;
+    let (tenant, profile) =
+        (parse("policy.tenant", &given.tenant)?, parse("policy.profile", &given.profile)?);
+    let policy = match given.rule.as_str() {
+        ANY | INHERITED if !given.bank.is_empty() || !given.registers.is_empty() => {
+            return Err(wrong(
+                "policy.registers",
+                format_args!("are of no use with the rule {}", given.rule),
+            ));
+        }
+        INHERITED => None,
+        ANY => Some(PcrPolicy::Any),
+        GOLDEN => Some(PcrPolicy::Golden(golden(given)?)),
+        AS_ENROLLED => Some(PcrPolicy::AsEnrolled(selection(given)?)),
+        _ => return Err(wrong("policy.rule", "takes any, golden, as-enrolled or inherited")),
+    };
+    Ok((tenant, profile, policy))
+}
+
+fn golden(given: v1::PcrPolicy) -> Result<GoldenPcrs, Error> {
+    let (bank, registers) = parts(given)?;
+    let mut allowed = BTreeMap::new();
+    for (number, values) in registers {
+        let field = format!("policy.registers of number {number}");
+        let value = |bytes: Vec<u8>| {
+            let why = || {
+                wrong(
+                    &field,
+                    format_args!(
+                        "has a value of {} bytes; {} takes {}",
+                        bytes.len(),
+                        bank.name(),
+                        bank.len()
+                    ),
+                )
+            };
+            HashValue::from_bytes(bank, &bytes).ok_or_else(why)
+        };
+        allowed.insert(number, values.into_iter().map(value).collect::<Result<_, _>>()?);
+    }
+    GoldenPcrs::new(bank, allowed).map_err(|error| wrong("policy.registers", error))
+}
+
+fn selection(given: v1::PcrPolicy) -> Result<PcrSelection, Error> {
+    let (bank, registers) = parts(given)?;
+    if registers.values().any(|values| !values.is_empty()) {
+        return Err(wrong("policy.registers", "take no values with the rule as-enrolled"));
+    }
+    let numbers: Vec<u8> = registers.into_keys().collect();
+    PcrSelection::new(bank, &numbers).map_err(|error| wrong("policy.registers", error))
+}
+
+type Registers = BTreeMap<u8, Vec<Vec<u8>>>;
+
+/// The bank, and what is given for each register, which is given once.
+fn parts(given: v1::PcrPolicy) -> Result<(HashAlgorithm, Registers), Error> {
+    let bank = HashAlgorithm::from_name(&given.bank)
+        .ok_or_else(|| wrong("policy.bank", "takes sha256 or sha384"))?;
+    let mut registers = Registers::new();
+    for register in given.registers {
+        let number = u8::try_from(register.number).ok().filter(|number| *number < PCRS);
+        let number = number.ok_or_else(|| {
+            let last = PCRS - 1;
+            wrong("policy.registers", format_args!("has number {}; it takes 0 to {last}", register.number))
+        })?;
+        if registers.insert(number, register.allowed).is_some() {
+            return Err(wrong("policy.registers", format_args!("has number {number} twice")));
+        }
+    }
+    Ok((bank, registers))
+}
+
+pub(crate) fn set_policy(tenant: &TenantId, set: SetPcrPolicy) -> v1::PcrPolicy {
+    let (rule, registers) = match &set.policy {
+        PcrPolicy::Any => (ANY, Vec::new()),
+        PcrPolicy::Golden(golden) => {
+            let values =
+                |values: &Vec<HashValue>| values.iter().map(|value| value.as_ref().to_vec()).collect();
+            let register = |(number, given): (&u8, &Vec<HashValue>)| register(*number, values(given));
+            (GOLDEN, golden.allowed().iter().map(register).collect())
+        }
+        PcrPolicy::AsEnrolled(selection) => {
+            (AS_ENROLLED, selection.registers().map(|number| register(number, Vec::new())).collect())
+        }
+    };
+    let bank = set.policy.selection().map_or("", |selection| selection.bank().name()).to_owned();
+    let (tenant, profile) = (tenant.to_string(), set.profile.to_string());
+    v1::PcrPolicy { tenant, profile, rule: rule.to_owned(), bank, registers }
+}
+
+fn register(number: u8, allowed: Vec<Vec<u8>>) -> v1::PcrRegister {
+    v1::PcrRegister { number: number.into(), allowed }
+}
+
+/// Of the largest hash that an attestation key signs with here.
+pub(crate) const MAX_DIGEST: usize = 48;
+
+const ANY: &str = "any";
+const GOLDEN: &str = "golden";
+const AS_ENROLLED: &str = "as-enrolled";
+const INHERITED: &str = "inherited";

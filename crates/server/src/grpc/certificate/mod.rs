@@ -1,0 +1,58 @@
+//! `CertificateService`.
+
+mod convert;
+
+use crate::edge::context::Context;
+use crate::grpc::convert::{page, parse, parse_optional};
+use crate::grpc::{Api, reply};
+use convert::certificate;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_proto::v1;
+
+#[async_trait]
+impl v1::certificate_service_server::CertificateService for Api {
+    async fn list_certificates(
+        &self,
+        request: Request<v1::ListCertificatesRequest>,
+    ) -> Result<Response<v1::ListCertificatesResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            context.may_be_about(&asked.tenant, &asked.device_id);
+            let tenant = parse("tenant", &asked.tenant)?;
+            let device = parse_optional("device_id", &asked.device_id)?;
+            let page = page(asked.page_size, asked.page_token)?;
+            let found = self.shared.engine.list_certificates(context.caller()?, tenant, device, page).await?;
+            Ok(v1::ListCertificatesResponse {
+                certificates: found.items.into_iter().map(certificate).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
+    }
+
+    async fn revoke_certificate(
+        &self,
+        request: Request<v1::RevokeCertificateRequest>,
+    ) -> Result<Response<v1::RevokeCertificateResponse>, Status> {
+        let revoke = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let serial = parse("serial", &asked.serial)?;
+            let reason = parse("reason", &asked.reason)?;
+            self.shared.engine.revoke_certificate(&caller, tenant, serial, reason).await?;
+            Ok(v1::RevokeCertificateResponse {})
+        };
+        reply(revoke.await)
+    }
+
+    async fn get_trust_bundle(
+        &self,
+        _: Request<v1::GetTrustBundleRequest>,
+    ) -> Result<Response<v1::GetTrustBundleResponse>, Status> {
+        let bundle = self.shared.engine.trust_bundle();
+        let (pem, identity_key) = (bundle.pem.clone(), bundle.identity_key.to_vec());
+        Ok(Response::new(v1::GetTrustBundleResponse { pem, identity_key }))
+    }
+}

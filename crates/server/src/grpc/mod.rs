@@ -1,0 +1,93 @@
+//! The handlers: what they are handed becomes domain types, the engine decides, its answer becomes wire types.
+
+mod admin;
+mod attestation;
+mod audit;
+mod certificate;
+pub(crate) mod convert;
+mod device;
+mod health;
+mod provisioning;
+mod signing;
+pub(crate) mod status;
+pub(crate) mod storage;
+mod trust;
+
+use crate::edge::Shared;
+use health::Health;
+use status::Failed;
+use std::future::Future;
+use std::sync::Arc;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::{Response, Status};
+use wardein_engine::Error;
+use wardein_proto::v1;
+
+/// The authority's services.
+#[derive(Clone)]
+pub(crate) struct Api {
+    shared: Arc<Shared>,
+}
+
+impl Api {
+    /// Does a deed of several steps to its end, whether or not its caller waits for it. A single decision needs no such care: its commit
+    /// depends on nobody.
+    async fn finish<T: Send + 'static>(
+        &self,
+        deed: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let died = |_| Err(Error::internal("a deed of several steps panicked"));
+        self.shared.work.spawn(deed).await.unwrap_or_else(died)
+    }
+}
+
+fn reply<T>(result: Result<T, Failed>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(Status::from)
+}
+
+/// Everything that is served by gRPC.
+#[derive(Clone)]
+pub(crate) struct Services {
+    api: Api,
+    pub(crate) health: Health,
+}
+
+pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
+    Ok(Services { api: Api { shared: shared.clone() }, health: Health::start().await })
+}
+
+macro_rules! add {
+    ($routes:ident, $services:ident, $limit:ident: $($module:ident::$server:ident),* $(,)?) => {
+        $($routes.add_service(
+            v1::$module::$server::new($services.api.clone()).max_decoding_message_size($limit),
+        );)*
+    };
+}
+
+impl Services {
+    pub(crate) fn routes(&self) -> Routes {
+        let mut routes = RoutesBuilder::default();
+        let (services, limit) = (self, self.api.shared.limits.message_bytes);
+        add!(routes, services, limit:
+            admin_service_server::AdminServiceServer,
+            attestation_service_server::AttestationServiceServer,
+            audit_service_server::AuditServiceServer,
+            certificate_service_server::CertificateServiceServer,
+            device_service_server::DeviceServiceServer,
+            provisioning_service_server::ProvisioningServiceServer,
+            storage_service_server::StorageServiceServer,
+            trust_service_server::TrustServiceServer,
+        );
+        self.health.add_to(&mut routes);
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(wardein_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1();
+        match reflection {
+            Ok(service) => drop(routes.add_service(service)),
+            // The descriptors are committed and a test reads them.
+            Err(error) => tracing::error!(%error, "there is no reflection"),
+        }
+        routes.routes()
+    }
+}

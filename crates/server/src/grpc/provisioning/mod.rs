@@ -1,0 +1,122 @@
+//! `ProvisioningService`.
+
+mod convert;
+mod stream;
+
+use crate::edge::context::Context;
+use crate::grpc::status::Failed;
+use crate::grpc::{Api, reply, signing};
+use convert::{confirmation, order, reply as enrolled};
+use stream::{Answers, answers};
+use tonic::{Request, Response, Status, Streaming, async_trait};
+use wardein_engine::Caller;
+use wardein_proto::v1;
+
+impl Api {
+    pub(super) async fn enroll_one(
+        &self,
+        caller: &Caller,
+        request: v1::EnrollRequest,
+    ) -> Result<v1::EnrollResponse, Failed> {
+        let order = order(request)?;
+        let reply = self.shared.engine.enroll(caller, order).await?;
+        self.shared.metrics.enrolled();
+        Ok(enrolled(reply, caller.principal.tenant.as_ref()))
+    }
+
+    pub(super) async fn confirm_one(
+        &self,
+        caller: &Caller,
+        request: v1::ConfirmRequest,
+    ) -> Result<v1::ConfirmResponse, Failed> {
+        let (device, tag) = confirmation(&request)?;
+        self.shared.engine.confirm(caller, device, tag).await?;
+        Ok(v1::ConfirmResponse {})
+    }
+}
+
+#[async_trait]
+impl v1::provisioning_service_server::ProvisioningService for Api {
+    type EnrollStreamStream = Answers;
+
+    async fn enroll(
+        &self,
+        request: Request<v1::EnrollRequest>,
+    ) -> Result<Response<v1::EnrollResponse>, Status> {
+        let enroll = async {
+            let context = Context::of(&request)?;
+            context.may_be_about("", &request.get_ref().device_id);
+            self.enroll_one(context.caller()?, request.into_inner()).await
+        };
+        reply(enroll.await)
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<v1::ConfirmRequest>,
+    ) -> Result<Response<v1::ConfirmResponse>, Status> {
+        let confirm = async {
+            let context = Context::of(&request)?;
+            context.may_be_about("", &request.get_ref().device_id);
+            self.confirm_one(context.caller()?, request.into_inner()).await
+        };
+        reply(confirm.await)
+    }
+
+    async fn begin_tpm_enrollment(
+        &self,
+        request: Request<v1::BeginTpmEnrollmentRequest>,
+    ) -> Result<Response<v1::BeginTpmEnrollmentResponse>, Status> {
+        let begin = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            context.may_be_about("", &request.get_ref().device_id);
+            let evidence = signing::evidence(request.into_inner())?;
+            Ok(signing::challenge(self.shared.engine.begin_tpm_enrollment(&caller, &evidence).await?))
+        };
+        reply(begin.await)
+    }
+
+    async fn finish_tpm_enrollment(
+        &self,
+        request: Request<v1::FinishTpmEnrollmentRequest>,
+    ) -> Result<Response<v1::EnrolledKey>, Status> {
+        let finish = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            context.may_be_about("", &request.get_ref().device_id);
+            let activation = signing::activation(request.into_inner())?;
+            let enrolled = self.shared.engine.finish_tpm_enrollment(&caller, activation).await?;
+            self.shared.metrics.enrolled();
+            Ok(signing::enrolled(&enrolled))
+        };
+        reply(finish.await)
+    }
+
+    async fn enroll_key(
+        &self,
+        request: Request<v1::EnrollKeyRequest>,
+    ) -> Result<Response<v1::EnrolledKey>, Status> {
+        let enroll = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            context.may_be_about("", &request.get_ref().device_id);
+            let (order, keeper, csr) = signing::key(request.into_inner())?;
+            let enrolled = self.shared.engine.enroll_key(&caller, &order, keeper, &csr).await?;
+            self.shared.metrics.enrolled();
+            Ok(signing::enrolled(&enrolled))
+        };
+        reply(enroll.await)
+    }
+
+    async fn enroll_stream(
+        &self,
+        request: Request<Streaming<v1::EnrollStreamRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let open = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            Ok(answers(self.clone(), caller, request.into_inner()))
+        };
+        reply(open.await)
+    }
+}

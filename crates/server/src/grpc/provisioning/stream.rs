@@ -1,0 +1,114 @@
+//! `EnrollStream`: each message has its own result, in any order; a failure is a result and stops nothing.
+//!
+//! At most so many messages are worked on at one time, and no more are read meanwhile: HTTP/2 then holds the station back. When the
+//! stream breaks, a commit on its way is applied all the same; its result is lost, and asking again gives it.
+
+use crate::edge::context::named;
+use crate::edge::rate_limited;
+use crate::grpc::Api;
+use crate::grpc::status::{Failed, carried, code_of, status_of, words};
+use futures_util::{Stream, StreamExt, stream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tonic::{Status, Streaming};
+use wardein_domain::Method;
+use wardein_engine::{Caller, Error, Kind};
+use wardein_proto::v1;
+use wardein_proto::v1::enroll_stream_request::Step;
+use wardein_proto::v1::enroll_stream_response::Result as Outcome;
+
+/// The results.
+pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<v1::EnrollStreamResponse, Status>> + Send>>;
+
+pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollStreamRequest>) -> Answers {
+    let (in_flight, idle) = (api.shared.limits.stream_in_flight.max(1), api.shared.limits.stream_idle_time);
+    let in_hand = Arc::new(AtomicUsize::new(0));
+    let counted = in_hand.clone();
+    let messages = stream::unfold(Some(messages), move |messages| {
+        let counted = counted.clone();
+        async move {
+            let mut messages = messages?;
+            loop {
+                return match tokio::time::timeout(idle, messages.message()).await {
+                    Ok(Ok(Some(message))) => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        Some((Ok(message), Some(messages)))
+                    }
+                    Ok(Ok(None)) => None,
+                    Ok(Err(status)) => Some((Err(carried(&status).error), None)),
+                    // It waits for us, and we do not wait for it.
+                    Err(_) if counted.load(Ordering::Relaxed) > 0 => continue,
+                    Err(_) => {
+                        let error = Error::new(Kind::Unavailable, "stream-idle", "nothing came for too long");
+                        Some((Err(error), None))
+                    }
+                };
+            }
+        }
+    });
+    let results = messages.map(move |message| {
+        let (api, caller, in_hand) = (api.clone(), caller.clone(), in_hand.clone());
+        async move {
+            match message {
+                Ok(message) => {
+                    let answer = api.step(&caller, message).await;
+                    in_hand.fetch_sub(1, Ordering::Relaxed);
+                    Ok(answer)
+                }
+                Err(error) => {
+                    let Failed { error, .. } = api.shared.record(&caller, METHOD, None, error).await;
+                    Err(status_of(&error, &caller.call.request_id))
+                }
+            }
+        }
+    });
+    Box::pin(results.buffer_unordered(in_flight))
+}
+
+impl Api {
+    async fn step(&self, caller: &Caller, message: v1::EnrollStreamRequest) -> v1::EnrollStreamResponse {
+        let correlation = message.correlation;
+        let device = match &message.step {
+            Some(Step::Enroll(request)) => named(caller, "", &request.device_id),
+            Some(Step::Confirm(request)) => named(caller, "", &request.device_id),
+            None => None,
+        };
+        let outcome = match self.try_step(caller, message.step).await {
+            Ok(outcome) => outcome,
+            Err(failed) => {
+                let Failed { error, .. } =
+                    self.shared.record(caller, METHOD, device.as_ref(), failed.error).await;
+                tracing::info!(
+                    request_id = caller.call.request_id,
+                    caller = %caller.principal,
+                    correlation,
+                    code = error.code,
+                    error = error.message,
+                    "message of a stream refused"
+                );
+                Outcome::Failure(v1::Failure {
+                    status: code_of(error.kind) as u32,
+                    code: error.code.to_owned(),
+                    message: words(&error, &caller.call.request_id),
+                })
+            }
+        };
+        v1::EnrollStreamResponse { correlation, result: Some(outcome) }
+    }
+
+    async fn try_step(&self, caller: &Caller, step: Option<Step>) -> Result<Outcome, Failed> {
+        // As each call of its own would be judged: a stream may outlive its station's certificate.
+        if !self.shared.operators.take(caller.principal.serial) {
+            return Err(rate_limited().into());
+        }
+        self.shared.engine.authenticate(&caller.principal)?;
+        match step {
+            Some(Step::Enroll(request)) => Ok(Outcome::Enrolled(self.enroll_one(caller, request).await?)),
+            Some(Step::Confirm(request)) => Ok(Outcome::Confirmed(self.confirm_one(caller, request).await?)),
+            None => Err(Error::invalid("step: is missing; it takes enroll or confirm").into()),
+        }
+    }
+}
+
+const METHOD: Method = Method::EnrollStream;

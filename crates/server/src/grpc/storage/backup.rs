@@ -1,0 +1,86 @@
+//! The parts of a backup on their way out.
+//!
+//! A task of its own reads and seals, off the threads that serve, and holds one part in hand: whoever takes it slowly holds nobody up, and
+//! is given up when the store has had to keep too much meanwhile, or when nothing is taken for too long.
+
+use crate::grpc::Api;
+use crate::grpc::status::{Failed, status_of};
+use futures_util::Stream;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::{Permit, Sender};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use wardein_domain::Method;
+use wardein_engine::{Backup, Caller, Error, Kind};
+use wardein_proto::v1;
+
+/// The parts.
+pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<v1::BackupResponse, Status>> + Send>>;
+
+type Part = Result<v1::BackupResponse, Status>;
+
+pub(super) fn parts(api: Api, caller: Caller, backup: Backup) -> Parts {
+    let (out, parts) = mpsc::channel(1);
+    tokio::spawn(async move {
+        if let Err(error) = send_all(&api, &caller, backup, &out).await {
+            let request_id = caller.call.request_id.clone();
+            let Failed { error, .. } = api.shared.record(&caller, Method::Backup, None, error).await;
+            tracing::warn!(request_id, code = error.code, error = error.message, "a backup was given up");
+            // It waits behind a part that was not taken, and holds nothing of the store any more.
+            drop(out.send(Err(status_of(&error, &request_id))).await);
+        }
+    });
+    Box::pin(ReceiverStream::new(parts))
+}
+
+async fn send_all(api: &Api, caller: &Caller, mut backup: Backup, out: &Sender<Part>) -> Result<(), Error> {
+    loop {
+        let (waited, place) = place(out, backup, api.shared.limits.stream_idle_time).await?;
+        let Some(place) = place else {
+            tracing::warn!(request_id = caller.call.request_id, "a backup was given up by who asked for it");
+            return Ok(());
+        };
+        backup = waited;
+        let read = tokio::task::spawn_blocking(move || {
+            let part = backup.next_part();
+            (backup, part)
+        });
+        let (goes_on, part) = read.await.map_err(|_| Error::internal("reading for a backup panicked"))?;
+        backup = goes_on;
+        let part = part?;
+        if part.is_last {
+            api.shared.engine.end_backup(caller, &part).await?;
+        }
+        let is_last = part.is_last;
+        let (rows, audit_entries) = (part.rows, part.audit_entries);
+        place.send(Ok(v1::BackupResponse { part: part.bytes, rows, audit_entries, is_last }));
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// A place for the next part; none where nobody listens any more.
+async fn place(
+    out: &Sender<Part>,
+    backup: Backup,
+    patience: Duration,
+) -> Result<(Backup, Option<Permit<'_, Part>>), Error> {
+    let begun = Instant::now();
+    loop {
+        match tokio::time::timeout(LOOK, out.reserve()).await {
+            Ok(place) => return Ok((backup, place.ok())),
+            Err(_) => backup.may_go_on()?,
+        }
+        if begun.elapsed() > patience {
+            let message = "no part was taken for too long; take the backup over a connection that holds";
+            return Err(Error::new(Kind::Exhausted, "backup-stalled", message));
+        }
+    }
+}
+
+/// How often it is looked what a part that is not taken costs.
+const LOOK: Duration = Duration::from_millis(500);

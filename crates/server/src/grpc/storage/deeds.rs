@@ -1,0 +1,77 @@
+//! Deeds of several steps, as those see them who asked. [`crate::run::upkeep::work_off_deeds`] works them off.
+
+use crate::grpc::Api;
+use crate::grpc::status::status_of;
+use futures_util::{Stream, stream};
+use std::pin::Pin;
+use std::time::Duration;
+use tonic::Status;
+use wardein_engine::{Deed, DeedOf, DeedProgress, DeedWatch, Error, Kind, Shredding};
+use wardein_proto::v1;
+
+/// How far a shredding is.
+pub(super) type Shreds = Pin<Box<dyn Stream<Item = Result<v1::ShredDeviceResponse, Status>> + Send>>;
+
+/// One message a change, until all is done or nobody listens. The deed goes on in either case.
+pub(super) fn shreds(api: Api, begun: Shredding, request_id: String) -> Shreds {
+    let Shredding { state, had_keys, mut watch } = begun;
+    let state = state.to_string();
+    let first = watch.now();
+    Box::pin(stream::unfold(Some((api, watch, first)), move |at| {
+        let (state, request_id) = (state.clone(), request_id.clone());
+        async move {
+            let (api, mut watch, now) = at?;
+            if let Some(error) = now.failure {
+                return Some((Err(status_of(&error, &request_id)), None));
+            }
+            let is_done = now.is_done();
+            let message = v1::ShredDeviceResponse { state, had_keys, progress: Some(progress(now)), is_done };
+            if is_done {
+                return Some((Ok(message), None));
+            }
+            let next = changed(&api, &mut watch).await;
+            Some((Ok(message), Some((api, watch, next))))
+        }
+    }))
+}
+
+/// What comes next of a deed. A server that stops says so, for the deed then waits for the next start.
+async fn changed(api: &Api, watch: &mut DeedWatch) -> DeedProgress {
+    loop {
+        if tokio::time::timeout(LOOK, watch.changed()).await.is_ok() {
+            return watch.now();
+        }
+        if api.shared.work.is_closed() {
+            return DeedProgress { failure: Some(stopping()), ..watch.now() };
+        }
+    }
+}
+
+pub(crate) fn stopping() -> Error {
+    Error::new(Kind::Unavailable, "stopping", "the service stops; deeds under way go on when it starts again")
+}
+
+pub(super) fn deed(deed: Deed) -> v1::Deed {
+    let Deed { of, progress: now, actor, request_id, begun_at } = deed;
+    let (kind, tenant, device_id) = match of {
+        DeedOf::Shred(name) => ("shred", name.tenant.to_string(), name.device.to_string()),
+        DeedOf::RootKey => ("root-key", String::new(), String::new()),
+    };
+    v1::Deed {
+        kind: kind.to_owned(),
+        tenant,
+        device_id,
+        progress: Some(progress(now)),
+        actor,
+        request_id,
+        begun_at,
+    }
+}
+
+fn progress(now: DeedProgress) -> v1::DeedProgress {
+    let DeedProgress { step, devices, tenant_key, root_key, failure: _ } = now;
+    v1::DeedProgress { step: step.as_str().to_owned(), devices, tenant_key, root_key }
+}
+
+/// How often it is looked whether the server stops.
+const LOOK: Duration = Duration::from_millis(500);

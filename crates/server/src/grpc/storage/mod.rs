@@ -1,0 +1,159 @@
+//! `StorageService`.
+
+mod backup;
+pub(crate) mod deeds;
+
+use crate::edge::context::Context;
+use crate::grpc::convert::{page, parse};
+use crate::grpc::status::{Failed, status_of};
+use crate::grpc::{Api, reply};
+use backup::{Parts, parts};
+use deeds::{Shreds, deed, shreds};
+use futures_util::{Stream, stream};
+use std::pin::Pin;
+use tonic::{Request, Response, Status, async_trait};
+use wardein_domain::TenantId;
+use wardein_engine::{Error, Sweep, SweepProgress, pace};
+use wardein_proto::v1;
+use wardein_proto::v1::rotate_storage_key_request::Scope as RotateScope;
+use wardein_proto::v1::sweep_request::Scope as SweepScope;
+
+type Progress = Pin<Box<dyn Stream<Item = Result<v1::SweepResponse, Status>> + Send>>;
+
+#[async_trait]
+impl v1::storage_service_server::StorageService for Api {
+    async fn rotate_storage_key(
+        &self,
+        request: Request<v1::RotateStorageKeyRequest>,
+    ) -> Result<Response<v1::RotateStorageKeyResponse>, Status> {
+        let rotate = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let tenant: Option<TenantId> = match &request.get_ref().scope {
+                Some(RotateScope::Tenant(tenant)) => Some(parse("tenant", tenant)?),
+                Some(RotateScope::RootKey(v1::RootKey {})) => None,
+                None => return Err(no_scope("tenant or root_key").into()),
+            };
+            let engine = self.shared.engine.clone();
+            let rotate = async move {
+                match tenant {
+                    Some(tenant) => engine.rotate_tenant_key(&caller, tenant).await,
+                    None => engine.rotate_root_key(&caller).await,
+                }
+            };
+            let version = self.finish(rotate).await?;
+            Ok(v1::RotateStorageKeyResponse { version })
+        };
+        reply(rotate.await)
+    }
+
+    type SweepStream = Progress;
+
+    async fn sweep(&self, request: Request<v1::SweepRequest>) -> Result<Response<Progress>, Status> {
+        let begin = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let v1::SweepRequest { scope, per_second, clock_is_right } = request.get_ref();
+            let per_second = rate(*per_second)?;
+            let tenant = match scope {
+                Some(SweepScope::Tenant(tenant)) => Some(parse("tenant", tenant)?),
+                Some(SweepScope::AllTenants(v1::AllTenants {})) => None,
+                None => return Err(no_scope("tenant or all_tenants").into()),
+            };
+            let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right).await?;
+            Ok::<_, Failed>(self.clone().swept(sweep, per_second, caller.call.request_id.clone()))
+        };
+        reply(begin.await)
+    }
+
+    type ShredDeviceStream = Shreds;
+
+    async fn shred_device(
+        &self,
+        request: Request<v1::ShredDeviceRequest>,
+    ) -> Result<Response<Shreds>, Status> {
+        let shred = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let v1::ShredDeviceRequest { tenant, device_id, reason, per_second } = request.get_ref();
+            let name = context.device_name(tenant, device_id)?;
+            let (reason, per_second) = (parse("reason", reason)?, rate(*per_second)?);
+            let (engine, request_id) = (self.shared.engine.clone(), caller.call.request_id.clone());
+            let begin = async move { engine.begin_shred(&caller, &name, reason, per_second).await };
+            Ok::<_, Failed>(shreds(self.clone(), self.finish(begin).await?, request_id))
+        };
+        reply(shred.await)
+    }
+
+    async fn list_deeds(
+        &self,
+        request: Request<v1::ListDeedsRequest>,
+    ) -> Result<Response<v1::ListDeedsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let v1::ListDeedsRequest { page_size, page_token } = request.into_inner();
+            let page = page(page_size, page_token)?;
+            let found = self.shared.engine.list_deeds(context.caller()?, page).await?;
+            Ok(v1::ListDeedsResponse {
+                deeds: found.items.into_iter().map(deed).collect(),
+                next_page_token: found.next.unwrap_or_default(),
+            })
+        };
+        reply(list.await)
+    }
+
+    type BackupStream = Parts;
+
+    async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<Parts>, Status> {
+        let begin = async {
+            let caller = Context::of(&request)?.caller()?.clone();
+            let (engine, _by, held) =
+                (self.shared.engine.clone(), caller.clone(), self.shared.limits.backup_held);
+            let work = engine.begin_backup(&caller, held);
+            let backup = work.await?;
+            Ok(parts(self.clone(), caller, backup))
+        };
+        reply(begin.await)
+    }
+}
+
+impl Api {
+    /// One message a step, until all is done or nobody listens.
+    fn swept(self, sweep: Sweep, per_second: u32, request_id: String) -> Progress {
+        let (step, pause) = pace(per_second);
+        Box::pin(stream::unfold(Some((self, sweep)), move |state| {
+            let request_id = request_id.clone();
+            async move {
+                let (api, mut sweep) = state?;
+                tokio::time::sleep(pause).await;
+                match api.shared.engine.sweep_some(&mut sweep, step).await {
+                    Ok(progress) => {
+                        let next = (!progress.is_done).then_some((api, sweep));
+                        Some((Ok(response(progress)), next))
+                    }
+                    Err(error) => Some((Err(status_of(&error, &request_id)), None)),
+                }
+            }
+        }))
+    }
+}
+
+fn response(progress: SweepProgress) -> v1::SweepResponse {
+    let SweepProgress { devices, erased, renewed, dropped, has_clock, is_done } = progress;
+    v1::SweepResponse { devices, erased, renewed, dropped, has_clock, is_done }
+}
+
+fn no_scope(takes: &str) -> Error {
+    Error::invalid(format_args!("scope: is missing; it takes {takes}"))
+}
+
+/// Devices a second.
+fn rate(per_second: u32) -> Result<u32, Error> {
+    match per_second {
+        0 => Ok(DEFAULT_RATE),
+        1..=MAX_RATE => Ok(per_second),
+        _ => Err(Error::invalid(format_args!("per_second: is {per_second}; it takes 0 to {MAX_RATE}"))),
+    }
+}
+
+const DEFAULT_RATE: u32 = 1_000;
+const MAX_RATE: u32 = 100_000;

@@ -1,0 +1,76 @@
+//! `TrustService`.
+
+mod convert;
+mod release;
+
+use crate::edge::context::Context;
+use crate::grpc::status::Failed;
+use crate::grpc::{Api, reply};
+use convert::{answer, subject};
+use release::{logged_in, open_ask, opened, release_ask, released, token_ask};
+use tonic::{Request, Response, Status, async_trait};
+use wardein_engine::Subject;
+use wardein_proto::v1;
+
+#[async_trait]
+impl v1::trust_service_server::TrustService for Api {
+    async fn check(&self, request: Request<v1::CheckRequest>) -> Result<Response<v1::CheckResponse>, Status> {
+        // Nearly always from memory: then nothing is awaited, and no state is kept to wait with.
+        let at_hand = || -> Result<_, Failed> {
+            let context = Context::of(&request)?;
+            let subject = subject(request.into_inner())?;
+            if let Subject::Device(device) = &subject {
+                context.may_be_about("", device.as_str());
+            }
+            let found = self.shared.engine.check_in_memory(context.caller()?, &subject)?;
+            Ok((context, subject, found))
+        };
+        let (context, subject) = match at_hand() {
+            Ok((_, _, Some(found))) => return Ok(Response::new(answer(found))),
+            Ok((context, subject, None)) => (context, subject),
+            Err(failed) => return reply(Err(failed)),
+        };
+        let engine = &self.shared.engine;
+        let check = Box::pin(async move { Ok(answer(engine.check(context.caller()?, subject).await?)) });
+        reply(check.await)
+    }
+
+    async fn verify_token(
+        &self,
+        request: Request<v1::VerifyTokenRequest>,
+    ) -> Result<Response<v1::VerifyTokenResponse>, Status> {
+        let verify = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let ask = token_ask(&request.into_inner())?;
+            context.is_about(&ask.token.device);
+            Ok(logged_in(self.shared.engine.verify_token(&caller, ask).await?))
+        };
+        reply(verify.await)
+    }
+
+    async fn release_key(
+        &self,
+        request: Request<v1::ReleaseKeyRequest>,
+    ) -> Result<Response<v1::ReleaseKeyResponse>, Status> {
+        let release = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let ask = release_ask(request.into_inner())?;
+            context.is_about(ask.sealed.owner());
+            Ok(released(&self.shared.engine.release_key(&caller, ask).await?))
+        };
+        reply(release.await)
+    }
+
+    async fn open(&self, request: Request<v1::OpenRequest>) -> Result<Response<v1::OpenResponse>, Status> {
+        let open = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?.clone();
+            let ask = open_ask(request.into_inner())?;
+            context.is_about(&ask.sealed.name().owner);
+            Ok(opened(&self.shared.engine.open_payload(&caller, ask).await?))
+        };
+        reply(open.await)
+    }
+}

@@ -1,0 +1,147 @@
+//! Tokens, keys and payloads that platforms bring and take.
+
+use super::convert::answer;
+use crate::grpc::convert::{parse, wrong};
+use v1::release_key_request::Key;
+use wardein_crypto::Digest;
+use wardein_ddkg::message::{FileStanza, SealedPayload, Token};
+use wardein_engine::{Error, LoggedIn, OpenAsk, ReleaseAsk, Sealed, TokenAsk, Unsealed};
+use wardein_proto::v1;
+
+pub(crate) fn token_ask(request: &v1::VerifyTokenRequest) -> Result<TokenAsk, Error> {
+    bounded("token", &request.token, 1..=MAX_TOKEN)?;
+    bounded("platform_nonce", &request.platform_nonce, 0..=64)?;
+    Ok(TokenAsk {
+        token: Token::decode(&request.token).map_err(|error| wrong("token", error))?,
+        platform_nonce: request.platform_nonce.clone(),
+        idempotency: idempotency(&request.idempotency_key)?,
+    })
+}
+
+pub(crate) fn logged_in(logged_in: LoggedIn) -> v1::VerifyTokenResponse {
+    let LoggedIn { answer: given, user_name, issued_at } = logged_in;
+    v1::VerifyTokenResponse { trust: Some(answer(given)), user_name, issued_at }
+}
+
+pub(crate) fn release_ask(request: v1::ReleaseKeyRequest) -> Result<ReleaseAsk, Error> {
+    let sealed = match request.key {
+        Some(Key::KeyName(name)) => Sealed::Payload(parse("key_name", &name)?),
+        Some(Key::File(v1::FileStanza { arguments, body })) => {
+            bounded("file.arguments", arguments.as_bytes(), 1..=MAX_ARGUMENTS)?;
+            Sealed::File(FileStanza::parse(&arguments, &body).map_err(|error| wrong("file", error))?)
+        }
+        None => return Err(wrong("key", "is missing; it takes key_name or file")),
+    };
+    let (reason, idempotency) = (parse("reason", &request.reason)?, idempotency(&request.idempotency_key)?);
+    Ok(ReleaseAsk { sealed, reason, idempotency })
+}
+
+pub(crate) fn released(unsealed: &Unsealed) -> v1::ReleaseKeyResponse {
+    v1::ReleaseKeyResponse { key: unsealed.secret.expose().to_vec(), sealed_by: Some(sealed_by(unsealed)) }
+}
+
+pub(crate) fn open_ask(request: v1::OpenRequest) -> Result<OpenAsk, Error> {
+    bounded("sealed", &request.sealed, 1..=MAX_SEALED)?;
+    bounded("additional_data", &request.additional_data, 0..=MAX_ADDITIONAL)?;
+    Ok(OpenAsk {
+        sealed: SealedPayload::decode(&request.sealed).map_err(|error| wrong("sealed", error))?,
+        additional: request.additional_data,
+        reason: parse("reason", &request.reason)?,
+        idempotency: idempotency(&request.idempotency_key)?,
+    })
+}
+
+pub(crate) fn opened(unsealed: &Unsealed) -> v1::OpenResponse {
+    v1::OpenResponse { plaintext: unsealed.secret.expose().to_vec(), sealed_by: Some(sealed_by(unsealed)) }
+}
+
+fn sealed_by(unsealed: &Unsealed) -> v1::SealedBy {
+    let owner = &unsealed.key_name.owner;
+    v1::SealedBy {
+        tenant: owner.tenant.to_string(),
+        device_id: owner.device.to_string(),
+        state: unsealed.state.to_string(),
+        key_name: unsealed.key_name.to_string(),
+    }
+}
+
+fn idempotency(key: &[u8]) -> Result<Digest, Error> {
+    bounded("idempotency_key", key, 16..=64)?;
+    Ok(Digest::of(key))
+}
+
+fn bounded(field: &str, bytes: &[u8], range: std::ops::RangeInclusive<usize>) -> Result<(), Error> {
+    let (length, min, max) = (bytes.len(), range.start(), range.end());
+    match range.contains(&length) {
+        true => Ok(()),
+        false => Err(wrong(field, format_args!("has {length} bytes; it takes {min} to {max}"))),
+    }
+}
+
+/// More than the longest token has.
+const MAX_TOKEN: usize = 1024;
+/// The type of the stanza, a space, and a name.
+const MAX_ARGUMENTS: usize = 6 + wardein_ddkg::KeyName::MAX_LEN;
+/// The most plaintext, and what is around it: kind, framed name, nonce, framed ciphertext with its tag.
+const MAX_SEALED: usize = 8 * 1024 + 1 + 4 + wardein_ddkg::KeyName::MAX_LEN + 12 + 4 + 16;
+const MAX_ADDITIONAL: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts_with(error: Error, field: &str) {
+        assert!(error.message.starts_with(&format!("{field}: ")), "{field}: {}", error.message);
+        assert_eq!(error.code, "malformed");
+    }
+
+    #[test]
+    fn each_field_of_a_release_is_judged_and_named() {
+        let good = || v1::ReleaseKeyRequest {
+            key: Some(Key::KeyName("ddkg1:t/d/1.data.0.0".into())),
+            reason: "archive".into(),
+            idempotency_key: vec![0; 16],
+        };
+        let file = |arguments: &str, length| {
+            Some(Key::File(v1::FileStanza { arguments: arguments.into(), body: vec![0; length] }))
+        };
+        assert!(release_ask(good()).is_ok());
+        let stanza = file("ddkg1 ddkg1:t/d/1.file.0.0", 32);
+        assert!(release_ask(v1::ReleaseKeyRequest { key: stanza, ..good() }).is_ok());
+        for (field, spoiled) in [
+            ("key", v1::ReleaseKeyRequest { key: None, ..good() }),
+            ("key_name", v1::ReleaseKeyRequest { key: Some(Key::KeyName("t/d".into())), ..good() }),
+            ("file", v1::ReleaseKeyRequest { key: file("ddkg1 ddkg1:t/d/1.file.0.0", 31), ..good() }),
+            ("file", v1::ReleaseKeyRequest { key: file("ddkg1 ddkg1:t/d/1.data.0.0", 32), ..good() }),
+            ("file", v1::ReleaseKeyRequest { key: file("X25519 ddkg1:t/d/1.file.0.0", 32), ..good() }),
+            ("file.arguments", v1::ReleaseKeyRequest { key: file(&"d".repeat(300), 32), ..good() }),
+            ("reason", v1::ReleaseKeyRequest { reason: String::new(), ..good() }),
+            ("idempotency_key", v1::ReleaseKeyRequest { idempotency_key: vec![0; 15], ..good() }),
+            ("idempotency_key", v1::ReleaseKeyRequest { idempotency_key: vec![0; 65], ..good() }),
+        ] {
+            starts_with(release_ask(spoiled).unwrap_err(), field);
+        }
+    }
+
+    #[test]
+    fn the_largest_payload_that_is_opened_has_8_kib() {
+        let owner = format!("ddkg1:{}/{}", "t".repeat(63), "d".repeat(128));
+        let name = format!("{owner}/{}.data.{}.{}", u64::MAX, u32::MAX, u64::MAX);
+        let sealed = |plaintext: usize| {
+            let framed = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
+            let ciphertext = framed(&vec![0; plaintext + 16]);
+            [&[8][..], &framed(name.as_bytes()), &[0; 12], &ciphertext].concat()
+        };
+        let ask = |length| {
+            let reason = "test".into();
+            open_ask(v1::OpenRequest {
+                sealed: sealed(length),
+                reason,
+                idempotency_key: vec![0; 16],
+                ..Default::default()
+            })
+        };
+        assert!(ask(8 * 1024).is_ok());
+        starts_with(ask(8 * 1024 + 2).unwrap_err(), "sealed");
+    }
+}

@@ -1,0 +1,245 @@
+//! The server: binds, serves on one runtime per core, and stops in order.
+
+pub(crate) mod accept;
+mod tls;
+mod upkeep;
+
+use crate::config::Config;
+use crate::edge::metrics::Metrics;
+use crate::edge::{EdgeLayer, Shared};
+use crate::grpc::{Services, services};
+use crate::http;
+use accept::{Slots, Taken, shake_hands, take};
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, thread};
+use tls::{Shown, TlsError, configuration};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::ReceiverStream;
+use upkeep::{sweep_by_itself, work_off_deeds};
+use wardein_domain::TrustDomain;
+use wardein_engine::{Engine, Error};
+
+/// A server that has its ports and does not serve yet.
+pub struct Server {
+    config: Config,
+    engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
+    grpc: StdListener,
+    http: StdListener,
+}
+
+/// Why the server does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A port cannot be had.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The engine refuses to certify the server, or cannot say what is needed to serve.
+    #[error("the authority cannot be served")]
+    Engine(#[from] Error),
+    /// TLS cannot be set up.
+    #[error("the authority cannot be served: {0}")]
+    Tls(String),
+    /// The system gives no thread or runtime.
+    #[error("no thread to serve with")]
+    Thread(#[from] io::Error),
+    /// A thread that serves ended before it was asked to.
+    #[error("a thread that serves ended by itself")]
+    Ended,
+}
+
+impl From<TlsError> for ServeError {
+    fn from(error: TlsError) -> Self {
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        Self::Tls(format!("{error}{}", source.unwrap_or_default()))
+    }
+}
+
+impl Server {
+    /// Takes the ports. Nobody is served before [`Server::run`].
+    pub fn bind(config: Config, engine: Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
+        let bind = |address| {
+            let listener = StdListener::bind(address).and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                Ok(listener)
+            });
+            listener.map_err(|source| ServeError::Bind { address, source })
+        };
+        Ok(Self { grpc: bind(config.listen)?, http: bind(config.http)?, config, engine, metrics })
+    }
+
+    /// Where gRPC is served; the port is the one that the system chose where the configuration says 0.
+    pub fn grpc_address(&self) -> Result<SocketAddr, ServeError> {
+        Ok(self.grpc.local_addr()?)
+    }
+
+    /// Where HTTP is served.
+    pub fn http_address(&self) -> Result<SocketAddr, ServeError> {
+        Ok(self.http.local_addr()?)
+    }
+
+    /// Serves until `shutdown` is done, then takes no more connections, finishes what was begun, within the time that the limits
+    /// give, and returns. It blocks the calling thread, which must be in no runtime.
+    pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        runtime()?.block_on(self.serve(shutdown))
+    }
+
+    async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let Self { config, engine, metrics, grpc, http } = self;
+        let identity = engine.issue_server_identity(&config.names).await?;
+        let shown = Shown::new(&identity)?;
+        let tls = TlsAcceptor::from(Arc::new(configuration(shown.clone(), &engine)?));
+        let domain = Arc::new(engine.status().await?.trust_domain);
+        let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
+        let services = services(&shared).await?;
+        let (stop, stopping) = watch::channel(false);
+        // A stop waits for the step in hand.
+        drop(shared.work.spawn(work_off_deeds(engine.clone(), stopping.clone())));
+
+        let count = match config.workers {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let (mut doors, mut workers) = (Vec::new(), Vec::new());
+        let (ended, mut any_ended) = mpsc::channel::<()>(1);
+        for number in 0..count {
+            let (door, taken) = mpsc::channel(BACKLOG);
+            let worker = Worker {
+                shared: shared.clone(),
+                services: services.clone(),
+                tls: tls.clone(),
+                domain: domain.clone(),
+                stopping: stopping.clone(),
+            };
+            let (runtime, ended) = (runtime()?, ended.clone());
+            let thread = thread::Builder::new().name(format!("wardein-{number}"));
+            workers.push(thread.spawn(move || {
+                runtime.block_on(worker.serve(taken));
+                drop(ended);
+            })?);
+            doors.push(door);
+        }
+        drop(ended);
+
+        let slots = Slots::new(&config.limits, metrics.clone());
+        let http = tokio::spawn(http::serve(
+            TcpListener::from_std(http)?,
+            engine.clone(),
+            metrics.clone(),
+            stopping.clone(),
+        ));
+        let taking = take(TcpListener::from_std(grpc)?, slots, doors);
+        let renewing = renew(&engine, &shown, &config, identity.not_after);
+        let sweeping = sweep_by_itself(&engine, &config.limits);
+        let following = services.health.follow(&engine);
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            () = taking => Ok(()),
+            () = renewing => Ok(()),
+            () = sweeping => Ok(()),
+            () = following => Ok(()),
+            // No worker sends; the channel ends with the last of them.
+            _ = any_ended.recv() => Err(ServeError::Ended),
+        };
+        tracing::info!("stopping: no more connections are taken");
+        services.health.stop().await;
+        stop.send_replace(true);
+        shared.work.close();
+        let joined =
+            tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
+        let is_orderly = joined.await.unwrap_or(false);
+        http.abort();
+        outcome.and(is_orderly.then_some(()).ok_or(ServeError::Ended))
+    }
+}
+
+/// What one thread serves with.
+struct Worker {
+    shared: Arc<Shared>,
+    services: Services,
+    tls: TlsAcceptor,
+    domain: Arc<TrustDomain>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Worker {
+    async fn serve(self, taken: mpsc::Receiver<Taken>) {
+        let Self { shared, services, tls, domain, stopping } = self;
+        let limits = shared.limits.clone();
+        let (ready, incoming) = mpsc::channel(BACKLOG);
+        let hands = shake_hands(taken, ready, tls, domain, limits.clone(), shared.metrics.clone());
+        let hands = tokio::spawn(hands);
+        let served = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE))
+            .http2_max_header_list_size(limits.header_bytes)
+            .max_concurrent_streams(limits.calls_per_connection)
+            .max_connection_age(limits.connection_age)
+            .layer(EdgeLayer(shared.clone()))
+            .add_routes(services.routes())
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), wait_for_stop(stopping.clone()));
+        let deadline = async {
+            wait_for_stop(stopping).await;
+            tokio::time::sleep(limits.shutdown_time).await;
+        };
+        let finished = async {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "serving ended");
+            }
+            shared.work.wait().await;
+        };
+        tokio::select! {
+            () = finished => {}
+            () = deadline => tracing::warn!("stopped with calls in hand: their time was over"),
+        }
+        hands.abort();
+    }
+}
+
+async fn wait_for_stop(mut stopping: watch::Receiver<bool>) {
+    // An error means that whoever would say so has gone, which is the same.
+    drop(stopping.wait_for(|is_stopping| *is_stopping).await);
+}
+
+/// Has the server certified anew when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
+/// not notice that the clock was set, or the machine asleep.
+async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
+    let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
+    let mut due = renew_at(engine.now(), not_after);
+    loop {
+        tokio::time::sleep(config.limits.renewal_check).await;
+        if engine.now() < due {
+            continue;
+        }
+        match engine.issue_server_identity(&config.names).await {
+            Ok(identity) => match shown.replace(&identity) {
+                Ok(()) => {
+                    due = renew_at(engine.now(), identity.not_after);
+                    tracing::info!(until = identity.not_after, "the server has a new certificate");
+                }
+                Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
+            },
+            Err(error) => tracing::error!(%error, "the server could not be certified anew; trying again"),
+        }
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Connections that wait for a runtime or to be served by it.
+const BACKLOG: usize = 1024;
+const KEEP_ALIVE: Duration = Duration::from_secs(30);

@@ -1,0 +1,79 @@
+//! What the server does by itself, so that nobody has to think of it: the sweep, slowly, and the deeds under way.
+
+use super::wait_for_stop;
+use crate::config::Limits;
+use crate::grpc::storage::deeds::stopping as stopping_error;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use wardein_engine::{Engine, Error, SweepProgress, pace};
+
+/// Sweeps again and again, for ever.
+pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
+    loop {
+        tokio::time::sleep(limits.sweep_every).await;
+        match sweep(engine, limits.sweep_per_second).await {
+            Ok(SweepProgress { devices, erased, renewed, dropped, has_clock: true, .. }) => {
+                tracing::info!(devices, erased, renewed, dropped, "swept");
+            }
+            Ok(SweepProgress { devices, .. }) => tracing::warn!(
+                devices,
+                "swept without erasing: the clock jumped since the last sweep; look at it, and if it is right run: \
+                 wardein key sweep --clock-is-right"
+            ),
+            Err(error) => tracing::warn!(%error, "the sweep was cut short; it is tried again"),
+        }
+    }
+}
+
+async fn sweep(engine: &Engine, per_second: u32) -> Result<SweepProgress, Error> {
+    let (step, pause) = pace(per_second);
+    let mut sweep = engine.begin_sweep(None, None, false).await?;
+    loop {
+        tokio::time::sleep(pause).await;
+        let progress = engine.sweep_some(&mut sweep, step).await?;
+        if progress.is_done {
+            return Ok(progress);
+        }
+    }
+}
+
+/// Works off the deeds of several steps, those that a crash cut short and those to come, until the server stops. What fails is tried
+/// again: a deed that is on record has no other way than to its end.
+pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receiver<bool>) {
+    let mut failures = 0;
+    while !*stopping.borrow() {
+        let step = AssertUnwindSafe(engine.deed_step()).catch_unwind().await;
+        let step = step.unwrap_or_else(|_| Err(Error::internal("a step of a deed panicked")));
+        let wait = async {
+            match step {
+                Ok(Some(pause)) => {
+                    failures = 0;
+                    tokio::time::sleep(pause).await;
+                }
+                // One may be on record of which nobody was told, as after a store that failed.
+                Ok(None) => drop(tokio::time::timeout(LOOK, engine.deed_begun()).await),
+                Err(error) => {
+                    let pause = LONGEST.min(Duration::from_secs(1 << failures.min(16)));
+                    failures += 1;
+                    tracing::error!(%error, again_in = ?pause, "a deed under way does not go on; it is tried again");
+                    // Or as soon as somebody asks for it, who may have mended what was wrong.
+                    drop(tokio::time::timeout(pause, engine.deed_begun()).await);
+                }
+            }
+        };
+        tokio::select! {
+            () = wait => {}
+            () = wait_for_stop(stopping.clone()) => {}
+        }
+    }
+    engine.suspend_deeds(&stopping_error());
+}
+
+/// The longest pause before a step that failed is tried again.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// How often it is looked for deeds under way.
+const LOOK: Duration = Duration::from_secs(60);
