@@ -8,7 +8,7 @@ pub(crate) mod convert;
 mod device;
 mod health;
 mod provisioning;
-mod signing;
+mod quote;
 pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;

@@ -3,9 +3,9 @@
 //! Dealt out rather than each runtime listening by SO_REUSEPORT: the kernel chooses by a hash, and the few connections of a platform
 //! that carry all the load may all fall to one core.
 
+use super::stream::PeerStream;
 use crate::config::Limits;
 use crate::edge::metrics::Metrics;
-use crate::edge::peer::PeerStream;
 use crate::edge::rate::address_key;
 use std::collections::HashMap;
 use std::io;

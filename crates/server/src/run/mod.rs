@@ -1,6 +1,7 @@
 //! The server: binds, serves on one runtime per core, and stops in order.
 
-pub(crate) mod accept;
+mod accept;
+mod stream;
 mod tls;
 mod upkeep;
 
@@ -21,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use upkeep::{sweep_by_itself, work_off_deeds};
+use upkeep::{renew, sweep_by_itself, work_off_deeds};
 use wardein_domain::TrustDomain;
 use wardein_engine::{Engine, Error};
 
@@ -211,29 +212,6 @@ impl Worker {
 async fn wait_for_stop(mut stopping: watch::Receiver<bool>) {
     // An error means that whoever would say so has gone, which is the same.
     drop(stopping.wait_for(|is_stopping| *is_stopping).await);
-}
-
-/// Has the server certified anew when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
-/// not notice that the clock was set, or the machine asleep.
-async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
-    let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
-    let mut due = renew_at(engine.now(), not_after);
-    loop {
-        tokio::time::sleep(config.limits.renewal_check).await;
-        if engine.now() < due {
-            continue;
-        }
-        match engine.issue_server_identity(&config.names).await {
-            Ok(identity) => match shown.replace(&identity) {
-                Ok(()) => {
-                    due = renew_at(engine.now(), identity.not_after);
-                    tracing::info!(until = identity.not_after, "the server has a new certificate");
-                }
-                Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
-            },
-            Err(error) => tracing::error!(%error, "the server could not be certified anew; trying again"),
-        }
-    }
 }
 
 fn runtime() -> io::Result<Runtime> {

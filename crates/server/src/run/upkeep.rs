@@ -1,7 +1,8 @@
-//! What the server does by itself, so that nobody has to think of it: the sweep, slowly, and the deeds under way.
+//! What the server does by itself, so that nobody has to think of it: its certificate, the sweep, slowly, and the deeds under way.
 
+use super::tls::Shown;
 use super::wait_for_stop;
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::grpc::storage::deeds::stopping as stopping_error;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -9,6 +10,29 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use wardein_engine::{Engine, Error, SweepProgress, pace};
+
+/// Has the server certified anew when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
+/// not notice that the clock was set, or the machine asleep.
+pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
+    let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
+    let mut due = renew_at(engine.now(), not_after);
+    loop {
+        tokio::time::sleep(config.limits.renewal_check).await;
+        if engine.now() < due {
+            continue;
+        }
+        match engine.issue_server_identity(&config.names).await {
+            Ok(identity) => match shown.replace(&identity) {
+                Ok(()) => {
+                    due = renew_at(engine.now(), identity.not_after);
+                    tracing::info!(until = identity.not_after, "the server has a new certificate");
+                }
+                Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
+            },
+            Err(error) => tracing::error!(%error, "the server could not be certified anew; trying again"),
+        }
+    }
+}
 
 /// Sweeps again and again, for ever.
 pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {

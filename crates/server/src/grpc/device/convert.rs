@@ -1,7 +1,7 @@
 //! What devices say and hear.
 
 use crate::grpc::convert::{bytes32, device_name, parse, wrong};
-use crate::grpc::signing::selection;
+use crate::grpc::quote::selection;
 use wardein_attest::PcrSelection;
 use wardein_crypto::{Digest, Tag};
 use wardein_ddkg::Challenge;

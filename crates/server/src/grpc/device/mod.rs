@@ -1,11 +1,12 @@
 //! `DeviceService`. Who calls is shown by the proof in the request, which the engine judges.
 
 mod convert;
+mod signing;
 
 use crate::edge::context::Context;
 use crate::grpc::convert::device_name;
 use crate::grpc::status::Failed;
-use crate::grpc::{Api, reply, signing};
+use crate::grpc::{Api, reply};
 use convert::{confirmation, offer, proof, reply as proved};
 use tonic::{Request, Response, Status, async_trait};
 use wardein_proto::v1;

@@ -1,11 +1,12 @@
 //! `ProvisioningService`.
 
 mod convert;
+mod signing;
 mod stream;
 
 use crate::edge::context::Context;
 use crate::grpc::status::Failed;
-use crate::grpc::{Api, reply, signing};
+use crate::grpc::{Api, reply};
 use convert::{confirmation, order, reply as enrolled};
 use stream::{Answers, answers};
 use tonic::{Request, Response, Status, Streaming, async_trait};

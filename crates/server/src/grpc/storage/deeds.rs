@@ -1,12 +1,13 @@
 //! Deeds of several steps, as those see them who asked. [`crate::run::upkeep::work_off_deeds`] works them off.
 
+use super::convert::progress;
 use crate::grpc::Api;
 use crate::grpc::status::status_of;
 use futures_util::{Stream, stream};
 use std::pin::Pin;
 use std::time::Duration;
 use tonic::Status;
-use wardein_engine::{Deed, DeedOf, DeedProgress, DeedWatch, Error, Kind, Shredding};
+use wardein_engine::{DeedProgress, DeedWatch, Error, Kind, Shredding};
 use wardein_proto::v1;
 
 /// How far a shredding is.
@@ -49,28 +50,6 @@ async fn changed(api: &Api, watch: &mut DeedWatch) -> DeedProgress {
 
 pub(crate) fn stopping() -> Error {
     Error::new(Kind::Unavailable, "stopping", "the service stops; deeds under way go on when it starts again")
-}
-
-pub(super) fn deed(deed: Deed) -> v1::Deed {
-    let Deed { of, progress: now, actor, request_id, begun_at } = deed;
-    let (kind, tenant, device_id) = match of {
-        DeedOf::Shred(name) => ("shred", name.tenant.to_string(), name.device.to_string()),
-        DeedOf::RootKey => ("root-key", String::new(), String::new()),
-    };
-    v1::Deed {
-        kind: kind.to_owned(),
-        tenant,
-        device_id,
-        progress: Some(progress(now)),
-        actor,
-        request_id,
-        begun_at,
-    }
-}
-
-fn progress(now: DeedProgress) -> v1::DeedProgress {
-    let DeedProgress { step, devices, tenant_key, root_key, failure: _ } = now;
-    v1::DeedProgress { step: step.as_str().to_owned(), devices, tenant_key, root_key }
 }
 
 /// How often it is looked whether the server stops.

@@ -1,24 +1,23 @@
 //! `StorageService`.
 
 mod backup;
+mod convert;
 pub(crate) mod deeds;
+mod sweep;
 
 use crate::edge::context::Context;
 use crate::grpc::convert::{page, parse};
-use crate::grpc::status::{Failed, status_of};
+use crate::grpc::status::Failed;
 use crate::grpc::{Api, reply};
 use backup::{Parts, parts};
-use deeds::{Shreds, deed, shreds};
-use futures_util::{Stream, stream};
-use std::pin::Pin;
+use convert::{deed, no_scope, rate};
+use deeds::{Shreds, shreds};
+use sweep::{Progress, swept};
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::TenantId;
-use wardein_engine::{Error, Sweep, SweepProgress, pace};
 use wardein_proto::v1;
 use wardein_proto::v1::rotate_storage_key_request::Scope as RotateScope;
 use wardein_proto::v1::sweep_request::Scope as SweepScope;
-
-type Progress = Pin<Box<dyn Stream<Item = Result<v1::SweepResponse, Status>> + Send>>;
 
 #[async_trait]
 impl v1::storage_service_server::StorageService for Api {
@@ -60,7 +59,7 @@ impl v1::storage_service_server::StorageService for Api {
                 None => return Err(no_scope("tenant or all_tenants").into()),
             };
             let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right).await?;
-            Ok::<_, Failed>(self.clone().swept(sweep, per_second, caller.call.request_id.clone()))
+            Ok::<_, Failed>(swept(self.clone(), sweep, per_second, caller.call.request_id.clone()))
         };
         reply(begin.await)
     }
@@ -115,45 +114,3 @@ impl v1::storage_service_server::StorageService for Api {
         reply(begin.await)
     }
 }
-
-impl Api {
-    /// One message a step, until all is done or nobody listens.
-    fn swept(self, sweep: Sweep, per_second: u32, request_id: String) -> Progress {
-        let (step, pause) = pace(per_second);
-        Box::pin(stream::unfold(Some((self, sweep)), move |state| {
-            let request_id = request_id.clone();
-            async move {
-                let (api, mut sweep) = state?;
-                tokio::time::sleep(pause).await;
-                match api.shared.engine.sweep_some(&mut sweep, step).await {
-                    Ok(progress) => {
-                        let next = (!progress.is_done).then_some((api, sweep));
-                        Some((Ok(response(progress)), next))
-                    }
-                    Err(error) => Some((Err(status_of(&error, &request_id)), None)),
-                }
-            }
-        }))
-    }
-}
-
-fn response(progress: SweepProgress) -> v1::SweepResponse {
-    let SweepProgress { devices, erased, renewed, dropped, has_clock, is_done } = progress;
-    v1::SweepResponse { devices, erased, renewed, dropped, has_clock, is_done }
-}
-
-fn no_scope(takes: &str) -> Error {
-    Error::invalid(format_args!("scope: is missing; it takes {takes}"))
-}
-
-/// Devices a second.
-fn rate(per_second: u32) -> Result<u32, Error> {
-    match per_second {
-        0 => Ok(DEFAULT_RATE),
-        1..=MAX_RATE => Ok(per_second),
-        _ => Err(Error::invalid(format_args!("per_second: is {per_second}; it takes 0 to {MAX_RATE}"))),
-    }
-}
-
-const DEFAULT_RATE: u32 = 1_000;
-const MAX_RATE: u32 = 100_000;

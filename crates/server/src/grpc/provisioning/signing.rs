@@ -1,13 +1,10 @@
-//! Keys that devices sign with: enrolling them, and what is asked with them.
+//! Enrollment of keys that devices sign with.
 
-use crate::grpc::convert::{at_most, bytes32, device_name, parse, parse_optional, wrong};
-use wardein_attest::PcrSelection;
+use crate::grpc::convert::{at_most, parse, parse_optional, wrong};
+use crate::grpc::quote::{quote, selection};
 use wardein_crypto::SecretBytes;
-use wardein_ddkg::Challenge;
-use wardein_domain::{KeyKeeper, PCRS, ProfileName};
-use wardein_engine::{
-    EnrolledKey, Error, KeyOrder, Quote, SignedReply, SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
-};
+use wardein_domain::{KeyKeeper, ProfileName};
+use wardein_engine::{EnrolledKey, Error, KeyOrder, TpmActivation, TpmChallenge, TpmEvidence};
 use wardein_proto::v1;
 
 fn order(device: &str, profile: &str, model: &str, udi: &str) -> Result<KeyOrder, Error> {
@@ -67,25 +64,6 @@ pub(crate) fn activation(request: v1::FinishTpmEnrollmentRequest) -> Result<TpmA
     })
 }
 
-fn quote(given: v1::Quote) -> Result<Quote, Error> {
-    if given.values.len() > usize::from(PCRS) {
-        let count = given.values.len();
-        return Err(wrong("quote.values", format_args!("are {count}; it takes at most {PCRS}")));
-    }
-    let values = given.values.into_iter().enumerate();
-    let values = values.map(|(i, value)| at_most(&format!("quote.values[{i}]"), value, MAX_VALUE));
-    Ok(Quote {
-        attested: at_most("quote.attested", given.attested, MAX_ATTESTED)?,
-        signature: at_most("quote.signature", given.signature, MAX_PUBLIC)?,
-        values: values.collect::<Result<_, _>>()?,
-    })
-}
-
-pub(crate) fn selection(selection: PcrSelection) -> v1::PcrSelection {
-    let registers = selection.registers().map(u32::from).collect();
-    v1::PcrSelection { bank: selection.bank().name().to_owned(), registers }
-}
-
 /// The order, what keeps the key, and the request for it.
 pub(crate) fn key(request: v1::EnrollKeyRequest) -> Result<(KeyOrder, KeyKeeper, Vec<u8>), Error> {
     let order = order(&request.device_id, &request.profile, &request.model, &request.udi)?;
@@ -100,32 +78,11 @@ pub(crate) fn enrolled(enrolled: &EnrolledKey) -> v1::EnrolledKey {
     }
 }
 
-/// The request, and the body that it is about.
-pub(crate) fn signed(request: v1::ProveBySignatureRequest) -> Result<(SignedRequest, Vec<u8>), Error> {
-    let signed = SignedRequest {
-        device: device_name(&request.tenant, &request.device_id)?,
-        challenge: Challenge::new(&request.challenge).map_err(|error| wrong("challenge", error))?,
-        nonce: bytes32("device_nonce", &request.device_nonce)?,
-        action: parse("action", &request.action)?,
-        signature: at_most("signature", request.signature, MAX_SIGNATURE)?,
-        quote: request.quote.map(quote).transpose()?,
-    };
-    Ok((signed, request.body))
-}
-
-pub(crate) fn reply(reply: SignedReply) -> v1::ProveBySignatureResponse {
-    let SignedReply { server_time, body, signature } = reply;
-    v1::ProveBySignatureResponse { server_time, body, signature }
-}
-
 // What `wardein-attest` and `wardein-pki` read at most; they judge it again.
 const MAX_CERTIFICATES: usize = 5;
 const MAX_CERTIFICATE: usize = 4 * 1024;
 const MAX_PUBLIC: usize = 640;
 const MAX_ATTESTED: usize = 320;
 const MAX_CSR: usize = 4 * 1024;
-// Of the largest bank that is taken.
-const MAX_VALUE: usize = 48;
 // A ticket has some 200 bytes beside an attestation key of at most 640, a model and a UDI.
 const MAX_TICKET: usize = 2 * 1024;
-const MAX_SIGNATURE: usize = wardein_crypto::P256_SIGNATURE_MAX;

@@ -1,0 +1,55 @@
+//! Who may call, and how often.
+
+use super::Shared;
+use super::context::certificate_required;
+use super::peer::{Claim, Peer};
+use super::rate::address_key;
+use super::route::Route;
+use wardein_domain::{Access, Call, Method, Principal};
+use wardein_engine::{Caller, Error, Kind};
+
+impl Shared {
+    /// Who calls, as far as the certificate says, and whether they may.
+    pub(super) fn admit(
+        &self,
+        route: Route,
+        peer: &Peer,
+        call: &Call,
+    ) -> (Option<Caller>, Result<(), Error>) {
+        let method = match route {
+            Route::Own(method) if method.access() != Access::Open => method,
+            // An open method asks for nobody, so that a wrong certificate does not stand in the way of a right proof.
+            Route::Own(_) | Route::Public(_) => return (None, self.admit_anyone(peer)),
+        };
+        let Claim::Operator(principal) = &peer.0.claim else {
+            // Counted by address, for there is nothing else to count by.
+            return (None, self.admit_anyone(peer).and(Err(certificate_required())));
+        };
+        let judged = self.admit_operator(principal, method);
+        (Some(Caller { principal: principal.clone(), call: call.clone() }), judged)
+    }
+
+    pub(super) fn admit_anyone(&self, peer: &Peer) -> Result<(), Error> {
+        let has_one = self.open.take(address_key(peer.0.address.ip()));
+        has_one.then_some(()).ok_or_else(rate_limited)
+    }
+
+    fn admit_operator(&self, principal: &Principal, method: Method) -> Result<(), Error> {
+        if !self.operators.take(principal.serial) {
+            return Err(rate_limited());
+        }
+        self.engine.authenticate(principal)?;
+        let role = principal.role;
+        if !method.allows(Some(role)) {
+            let message = format_args!("the role {role} may not call {}", method.path());
+            return Err(Error::new(Kind::Denied, "role-denied", message));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn rate_limited() -> Error {
+    Error::new(Kind::Exhausted, RATE_LIMITED, "too many calls; wait a second and try again")
+}
+
+pub(super) const RATE_LIMITED: &str = "rate-limited";

@@ -1,0 +1,27 @@
+//! What devices that sign ask, and hear.
+
+use crate::grpc::convert::{at_most, bytes32, device_name, parse, wrong};
+use crate::grpc::quote::quote;
+use wardein_ddkg::Challenge;
+use wardein_engine::{Error, SignedReply, SignedRequest};
+use wardein_proto::v1;
+
+/// The request, and the body that it is about.
+pub(crate) fn signed(request: v1::ProveBySignatureRequest) -> Result<(SignedRequest, Vec<u8>), Error> {
+    let signed = SignedRequest {
+        device: device_name(&request.tenant, &request.device_id)?,
+        challenge: Challenge::new(&request.challenge).map_err(|error| wrong("challenge", error))?,
+        nonce: bytes32("device_nonce", &request.device_nonce)?,
+        action: parse("action", &request.action)?,
+        signature: at_most("signature", request.signature, MAX_SIGNATURE)?,
+        quote: request.quote.map(quote).transpose()?,
+    };
+    Ok((signed, request.body))
+}
+
+pub(crate) fn reply(reply: SignedReply) -> v1::ProveBySignatureResponse {
+    let SignedReply { server_time, body, signature } = reply;
+    v1::ProveBySignatureResponse { server_time, body, signature }
+}
+
+const MAX_SIGNATURE: usize = wardein_crypto::P256_SIGNATURE_MAX;

@@ -1,0 +1,32 @@
+//! What a device's TPM says of its registers, and what it is asked to say.
+
+use crate::grpc::convert::{at_most, wrong};
+use wardein_attest::PcrSelection;
+use wardein_domain::PCRS;
+use wardein_engine::{Error, Quote};
+use wardein_proto::v1;
+
+pub(crate) fn quote(given: v1::Quote) -> Result<Quote, Error> {
+    if given.values.len() > usize::from(PCRS) {
+        let count = given.values.len();
+        return Err(wrong("quote.values", format_args!("are {count}; it takes at most {PCRS}")));
+    }
+    let values = given.values.into_iter().enumerate();
+    let values = values.map(|(i, value)| at_most(&format!("quote.values[{i}]"), value, MAX_VALUE));
+    Ok(Quote {
+        attested: at_most("quote.attested", given.attested, MAX_ATTESTED)?,
+        signature: at_most("quote.signature", given.signature, MAX_SIGNATURE)?,
+        values: values.collect::<Result<_, _>>()?,
+    })
+}
+
+pub(crate) fn selection(selection: PcrSelection) -> v1::PcrSelection {
+    let registers = selection.registers().map(u32::from).collect();
+    v1::PcrSelection { bank: selection.bank().name().to_owned(), registers }
+}
+
+// What `wardein-attest` reads at most; it judges it again.
+const MAX_SIGNATURE: usize = 640;
+const MAX_ATTESTED: usize = 320;
+// Of the largest bank that is taken.
+const MAX_VALUE: usize = 48;

@@ -1,0 +1,47 @@
+//! Deeds, how far they are, and what is asked of them.
+
+use wardein_engine::{Deed, DeedOf, DeedProgress, Error, SweepProgress};
+use wardein_proto::v1;
+
+pub(super) fn deed(deed: Deed) -> v1::Deed {
+    let Deed { of, progress: now, actor, request_id, begun_at } = deed;
+    let (kind, tenant, device_id) = match of {
+        DeedOf::Shred(name) => ("shred", name.tenant.to_string(), name.device.to_string()),
+        DeedOf::RootKey => ("root-key", String::new(), String::new()),
+    };
+    v1::Deed {
+        kind: kind.to_owned(),
+        tenant,
+        device_id,
+        progress: Some(progress(now)),
+        actor,
+        request_id,
+        begun_at,
+    }
+}
+
+pub(super) fn progress(now: DeedProgress) -> v1::DeedProgress {
+    let DeedProgress { step, devices, tenant_key, root_key, failure: _ } = now;
+    v1::DeedProgress { step: step.as_str().to_owned(), devices, tenant_key, root_key }
+}
+
+pub(super) fn swept(progress: SweepProgress) -> v1::SweepResponse {
+    let SweepProgress { devices, erased, renewed, dropped, has_clock, is_done } = progress;
+    v1::SweepResponse { devices, erased, renewed, dropped, has_clock, is_done }
+}
+
+pub(super) fn no_scope(takes: &str) -> Error {
+    Error::invalid(format_args!("scope: is missing; it takes {takes}"))
+}
+
+/// Devices a second.
+pub(super) fn rate(per_second: u32) -> Result<u32, Error> {
+    match per_second {
+        0 => Ok(DEFAULT_RATE),
+        1..=MAX_RATE => Ok(per_second),
+        _ => Err(Error::invalid(format_args!("per_second: is {per_second}; it takes 0 to {MAX_RATE}"))),
+    }
+}
+
+const DEFAULT_RATE: u32 = 1_000;
+const MAX_RATE: u32 = 100_000;
