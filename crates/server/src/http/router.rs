@@ -1,0 +1,76 @@
+//! What there is over HTTP, by path. GET and HEAD alone: nothing can be changed here.
+
+use crate::edge::metrics::Metrics;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{Method, StatusCode, header};
+use std::sync::Arc;
+use tokio::sync::watch;
+use wardein_engine::Engine;
+
+/// What the answers are made of.
+#[derive(Clone)]
+pub(super) struct Served {
+    pub(super) engine: Arc<Engine>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// To HEAD, a path answers with the headers that GET would have, and no body (RFC 9110 §9.3.2).
+pub(super) fn router(served: Served) -> Router {
+    Router::new()
+        // A process that answers is alive.
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/trust-bundle", get(trust_bundle))
+        .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
+        .with_state(served)
+}
+
+async fn ready(State(served): State<Served>) -> Result<&'static str, Failure> {
+    if *served.stopping.borrow() {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
+    }
+    match served.engine.writable() {
+        Ok(()) => Ok("ready\n"),
+        Err(why) => {
+            tracing::error!(why, "not ready");
+            Err((StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written to\n"))
+        }
+    }
+}
+
+async fn metrics(State(served): State<Served>) -> Result<impl IntoResponse, Failure> {
+    match served.metrics.render() {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be rendered");
+            Err((StatusCode::INTERNAL_SERVER_ERROR, "internal error\n"))
+        }
+    }
+}
+
+async fn trust_bundle(State(served): State<Served>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/x-pem-file")], served.engine.trust_bundle().pem.clone())
+}
+
+/// No such path, or one that is asked by another method.
+async fn nothing(method: Method) -> Response {
+    match method {
+        Method::GET | Method::HEAD => {
+            (StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz and /trust-bundle\n")
+                .into_response()
+        }
+        // RFC 9110 §15.5.6.
+        _ => {
+            let allow = [(header::ALLOW, "GET, HEAD")];
+            (StatusCode::METHOD_NOT_ALLOWED, allow, "only GET and HEAD\n").into_response()
+        }
+    }
+}
+
+type Failure = (StatusCode, &'static str);
