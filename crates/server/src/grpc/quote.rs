@@ -1,7 +1,8 @@
 //! What a device's TPM says of its registers, and what it is asked to say.
 
 use crate::grpc::convert::{at_most, wrong};
-use wardein_attest::PcrSelection;
+use wardein_attest::{Attested, PcrSelection, Signature};
+use wardein_crypto::tpm::HashAlgorithm;
 use wardein_domain::PCRS;
 use wardein_engine::{Error, Quote};
 use wardein_proto::v1;
@@ -12,10 +13,10 @@ pub(crate) fn quote(given: v1::Quote) -> Result<Quote, Error> {
         return Err(wrong("quote.values", format_args!("are {count}; it takes at most {PCRS}")));
     }
     let values = given.values.into_iter().enumerate();
-    let values = values.map(|(i, value)| at_most(&format!("quote.values[{i}]"), value, MAX_VALUE));
+    let values = values.map(|(i, value)| at_most(&format!("quote.values[{i}]"), value, LONGEST_HASH.len()));
     Ok(Quote {
-        attested: at_most("quote.attested", given.attested, MAX_ATTESTED)?,
-        signature: at_most("quote.signature", given.signature, MAX_SIGNATURE)?,
+        attested: at_most("quote.attested", given.attested, Attested::MAX_LEN)?,
+        signature: at_most("quote.signature", given.signature, Signature::MAX_LEN)?,
         values: values.collect::<Result<_, _>>()?,
     })
 }
@@ -25,8 +26,5 @@ pub(crate) fn selection(selection: PcrSelection) -> v1::PcrSelection {
     v1::PcrSelection { bank: selection.bank().name().to_owned(), registers }
 }
 
-// What `wardein-attest` reads at most; it judges it again.
-const MAX_SIGNATURE: usize = 640;
-const MAX_ATTESTED: usize = 320;
-// Of the largest bank that is taken.
-const MAX_VALUE: usize = 48;
+/// That of the largest bank that is taken, and the longest that an attestation key signs with here.
+pub(crate) const LONGEST_HASH: HashAlgorithm = HashAlgorithm::Sha384;

@@ -3,6 +3,7 @@
 use crate::grpc::convert::{at_most, page, parse, parse_optional, text, wrong};
 use wardein_domain::{DeviceState, TenantId};
 use wardein_engine::{Device, DeviceFilter, Error, Operator, OperatorOrder, Page, Tenant};
+use wardein_pki::Csr;
 use wardein_proto::v1;
 
 pub(crate) fn tenant(tenant: Tenant) -> v1::Tenant {
@@ -17,7 +18,7 @@ pub(crate) fn order(request: v1::IssueOperatorRequest) -> Result<OperatorOrder, 
         role: parse("role", &request.role)?,
         tenant: parse_optional("tenant", &request.tenant)?,
         name: parse("name", &request.name)?,
-        csr: at_most("csr", request.csr, MAX_CSR)?,
+        csr: at_most("csr", request.csr, Csr::MAX_LEN)?,
         validity: request.validity,
         quota: request.quota,
     })
@@ -87,9 +88,6 @@ pub(crate) fn device(device: Device) -> v1::Device {
     }
 }
 
-// What wardein-pki reads of a request.
-const MAX_CSR: usize = 4 * 1024;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +106,7 @@ mod tests {
             ("role", v1::IssueOperatorRequest { role: "king".into(), ..request() }),
             ("tenant", v1::IssueOperatorRequest { tenant: "T".into(), ..request() }),
             ("name", v1::IssueOperatorRequest { name: String::new(), ..request() }),
-            ("csr", v1::IssueOperatorRequest { csr: vec![0; MAX_CSR + 1], ..request() }),
+            ("csr", v1::IssueOperatorRequest { csr: vec![0; Csr::MAX_LEN + 1], ..request() }),
             ("validity", v1::IssueOperatorRequest { validity: 0, ..request() }),
         ] {
             let error = order(spoiled).unwrap_err();

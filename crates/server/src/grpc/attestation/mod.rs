@@ -5,6 +5,7 @@ mod pcrs;
 
 use crate::edge::context::Context;
 use crate::grpc::convert::{at_most, page, parse};
+use crate::grpc::quote::LONGEST_HASH;
 use crate::grpc::{Api, reply};
 use convert::{digests, endorsement_key, policy, policy_response};
 use tonic::{Request, Response, Status, async_trait};
@@ -121,7 +122,7 @@ impl v1::attestation_service_server::AttestationService for Api {
             let caller = context.caller()?.clone();
             let v1::ApprovePcrsRequest { tenant, device_id, digest } = request.into_inner();
             let name = context.device_name(&tenant, &device_id)?;
-            let digest = at_most("digest", digest, pcrs::MAX_DIGEST)?;
+            let digest = at_most("digest", digest, LONGEST_HASH.len())?;
             self.shared.engine.approve_pcrs(&caller, name, &digest).await?;
             Ok(v1::ApprovePcrsResponse {})
         };

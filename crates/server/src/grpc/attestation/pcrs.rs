@@ -106,9 +106,6 @@ fn register(number: u8, allowed: Vec<Vec<u8>>) -> v1::PcrRegister {
     v1::PcrRegister { number: number.into(), allowed }
 }
 
-/// Of the largest hash that an attestation key signs with here.
-pub(crate) const MAX_DIGEST: usize = 48;
-
 const ANY: &str = "any";
 const GOLDEN: &str = "golden";
 const AS_ENROLLED: &str = "as-enrolled";

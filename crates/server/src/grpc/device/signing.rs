@@ -2,6 +2,7 @@
 
 use crate::grpc::convert::{at_most, bytes32, device_name, parse, wrong};
 use crate::grpc::quote::quote;
+use wardein_crypto::P256_SIGNATURE_MAX;
 use wardein_ddkg::Challenge;
 use wardein_engine::{Error, SignedReply, SignedRequest};
 use wardein_proto::v1;
@@ -13,7 +14,7 @@ pub(crate) fn signed(request: v1::ProveBySignatureRequest) -> Result<(SignedRequ
         challenge: Challenge::new(&request.challenge).map_err(|error| wrong("challenge", error))?,
         nonce: bytes32("device_nonce", &request.device_nonce)?,
         action: parse("action", &request.action)?,
-        signature: at_most("signature", request.signature, MAX_SIGNATURE)?,
+        signature: at_most("signature", request.signature, P256_SIGNATURE_MAX)?,
         quote: request.quote.map(quote).transpose()?,
     };
     Ok((signed, request.body))
@@ -23,5 +24,3 @@ pub(crate) fn reply(reply: SignedReply) -> v1::ProveBySignatureResponse {
     let SignedReply { server_time, body, signature } = reply;
     v1::ProveBySignatureResponse { server_time, body, signature }
 }
-
-const MAX_SIGNATURE: usize = wardein_crypto::P256_SIGNATURE_MAX;

@@ -1,6 +1,7 @@
 //! Enrollment.
 
 use crate::grpc::convert::{at_most, bytes32, parse, parse_optional, text, wrong};
+use wardein_crypto::{ML_KEM_768_KEY_LEN, P256_POINT_LEN};
 use wardein_ddkg::Attributes;
 use wardein_ddkg::message::EnrollReply;
 use wardein_domain::{DeviceId, ProfileName, TenantId};
@@ -57,7 +58,7 @@ pub(crate) fn reply(reply: EnrollReply, tenant: Option<&TenantId>) -> v1::Enroll
 }
 
 // Suite 2: a P-256 point and an ML-KEM-768 encapsulation key (DDKG-1 §2). The engine judges the length by the suite.
-const MAX_SHARE: usize = 1249;
+const MAX_SHARE: usize = P256_POINT_LEN + ML_KEM_768_KEY_LEN;
 
 #[cfg(test)]
 mod tests {

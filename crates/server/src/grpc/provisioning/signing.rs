@@ -2,9 +2,11 @@
 
 use crate::grpc::convert::{at_most, parse, parse_optional, wrong};
 use crate::grpc::quote::{quote, selection};
+use wardein_attest::{Attested, Public, Signature};
 use wardein_crypto::SecretBytes;
 use wardein_domain::{KeyKeeper, ProfileName};
 use wardein_engine::{EnrolledKey, Error, KeyOrder, TpmActivation, TpmChallenge, TpmEvidence};
+use wardein_pki::{Csr, EndorsementChain};
 use wardein_proto::v1;
 
 fn order(device: &str, profile: &str, model: &str, udi: &str) -> Result<KeyOrder, Error> {
@@ -18,21 +20,18 @@ fn order(device: &str, profile: &str, model: &str, udi: &str) -> Result<KeyOrder
 }
 
 pub(crate) fn evidence(request: v1::BeginTpmEnrollmentRequest) -> Result<TpmEvidence, Error> {
-    if request.ek_certificates.len() > MAX_CERTIFICATES {
-        let count = request.ek_certificates.len();
-        return Err(wrong(
-            "ek_certificates",
-            format_args!("are {count}; it takes at most {MAX_CERTIFICATES}"),
-        ));
+    let (count, max) = (request.ek_certificates.len(), EndorsementChain::MAX_CERTIFICATES);
+    if count > max {
+        return Err(wrong("ek_certificates", format_args!("are {count}; it takes at most {max}")));
     }
     let certificates = request.ek_certificates.into_iter().enumerate();
-    let certificates =
-        certificates.map(|(i, der)| at_most(&format!("ek_certificates[{i}]"), der, MAX_CERTIFICATE));
+    let certificates = certificates
+        .map(|(i, der)| at_most(&format!("ek_certificates[{i}]"), der, EndorsementChain::MAX_LEN));
     Ok(TpmEvidence {
         order: order(&request.device_id, &request.profile, &request.model, &request.udi)?,
-        ek_public: at_most("ek_public", request.ek_public, MAX_PUBLIC)?,
+        ek_public: at_most("ek_public", request.ek_public, Public::MAX_LEN)?,
         ek_certificates: certificates.collect::<Result<_, _>>()?,
-        ak_public: at_most("ak_public", request.ak_public, MAX_PUBLIC)?,
+        ak_public: at_most("ak_public", request.ak_public, Public::MAX_LEN)?,
     })
 }
 
@@ -57,9 +56,9 @@ pub(crate) fn activation(request: v1::FinishTpmEnrollmentRequest) -> Result<TpmA
         device: parse("device_id", &request.device_id)?,
         ticket: at_most("ticket", request.ticket, MAX_TICKET)?,
         secret,
-        device_key: at_most("device_key", request.device_key, MAX_PUBLIC)?,
-        attested: at_most("attested", request.attested, MAX_ATTESTED)?,
-        signature: at_most("signature", request.signature, MAX_PUBLIC)?,
+        device_key: at_most("device_key", request.device_key, Public::MAX_LEN)?,
+        attested: at_most("attested", request.attested, Attested::MAX_LEN)?,
+        signature: at_most("signature", request.signature, Signature::MAX_LEN)?,
         quote: request.quote.map(quote).transpose()?,
     })
 }
@@ -67,7 +66,7 @@ pub(crate) fn activation(request: v1::FinishTpmEnrollmentRequest) -> Result<TpmA
 /// The order, what keeps the key, and the request for it.
 pub(crate) fn key(request: v1::EnrollKeyRequest) -> Result<(KeyOrder, KeyKeeper, Vec<u8>), Error> {
     let order = order(&request.device_id, &request.profile, &request.model, &request.udi)?;
-    Ok((order, parse("keeper", &request.keeper)?, at_most("csr", request.csr, MAX_CSR)?))
+    Ok((order, parse("keeper", &request.keeper)?, at_most("csr", request.csr, Csr::MAX_LEN)?))
 }
 
 pub(crate) fn enrolled(enrolled: &EnrolledKey) -> v1::EnrolledKey {
@@ -78,11 +77,5 @@ pub(crate) fn enrolled(enrolled: &EnrolledKey) -> v1::EnrolledKey {
     }
 }
 
-// What `wardein-attest` and `wardein-pki` read at most; they judge it again.
-const MAX_CERTIFICATES: usize = 5;
-const MAX_CERTIFICATE: usize = 4 * 1024;
-const MAX_PUBLIC: usize = 640;
-const MAX_ATTESTED: usize = 320;
-const MAX_CSR: usize = 4 * 1024;
-// A ticket has some 200 bytes beside an attestation key of at most 640, a model and a UDI.
+// A ticket has some 200 bytes beside an attestation key, a model and a UDI.
 const MAX_TICKET: usize = 2 * 1024;

@@ -3,6 +3,7 @@
 use crate::grpc::convert::{at_most, parse, text, wrong};
 use wardein_domain::Verdict;
 use wardein_engine::{Answer, Error, Subject};
+use wardein_pki::CertificateError;
 use wardein_proto::v1;
 use wardein_proto::v1::check_request::Subject as Asked;
 
@@ -10,7 +11,7 @@ pub(crate) fn subject(request: v1::CheckRequest) -> Result<Subject, Error> {
     match request.subject {
         Some(Asked::DeviceId(device)) => Ok(Subject::Device(parse("device_id", &device)?)),
         Some(Asked::Certificate(der)) => {
-            Ok(Subject::Certificate(at_most("certificate", der, MAX_CERTIFICATE)?))
+            Ok(Subject::Certificate(at_most("certificate", der, CertificateError::MAX_LEN)?))
         }
         None => Err(wrong("subject", "is missing; it takes device_id or certificate")),
     }
@@ -36,8 +37,6 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
     }
 }
 
-const MAX_CERTIFICATE: usize = 8 * 1024;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,11 +45,11 @@ mod tests {
     fn a_question_is_about_a_device_or_a_certificate_within_bounds() {
         let ask = |subject| super::subject(v1::CheckRequest { subject });
         assert!(ask(Some(Asked::DeviceId("pump-1".into()))).is_ok());
-        assert!(ask(Some(Asked::Certificate(vec![0; MAX_CERTIFICATE]))).is_ok());
+        assert!(ask(Some(Asked::Certificate(vec![0; CertificateError::MAX_LEN]))).is_ok());
         for (field, subject) in [
             ("subject", None),
             ("device_id", Some(Asked::DeviceId(String::new()))),
-            ("certificate", Some(Asked::Certificate(vec![0; MAX_CERTIFICATE + 1]))),
+            ("certificate", Some(Asked::Certificate(vec![0; CertificateError::MAX_LEN + 1]))),
         ] {
             assert!(ask(subject).unwrap_err().message.starts_with(&format!("{field}: ")));
         }

@@ -3,14 +3,15 @@
 use super::convert::answer;
 use crate::grpc::convert::{parse, wrong};
 use v1::release_key_request::Key;
-use wardein_crypto::Digest;
-use wardein_ddkg::message::{FileStanza, SealedPayload, Token};
+use wardein_crypto::{AES_256_GCM_NONCE_LEN, Digest, TAG_LEN};
+use wardein_ddkg::KeyName;
+use wardein_ddkg::message::{FileStanza, MAX_PLATFORM_NONCE, SealedPayload, Token};
 use wardein_engine::{Error, LoggedIn, OpenAsk, ReleaseAsk, Sealed, TokenAsk, Unsealed};
 use wardein_proto::v1;
 
 pub(crate) fn token_ask(request: &v1::VerifyTokenRequest) -> Result<TokenAsk, Error> {
     bounded("token", &request.token, 1..=MAX_TOKEN)?;
-    bounded("platform_nonce", &request.platform_nonce, 0..=64)?;
+    bounded("platform_nonce", &request.platform_nonce, 0..=MAX_PLATFORM_NONCE)?;
     Ok(TokenAsk {
         token: Token::decode(&request.token).map_err(|error| wrong("token", error))?,
         platform_nonce: request.platform_nonce.clone(),
@@ -81,9 +82,9 @@ fn bounded(field: &str, bytes: &[u8], range: std::ops::RangeInclusive<usize>) ->
 /// More than the longest token has.
 const MAX_TOKEN: usize = 1024;
 /// The type of the stanza, a space, and a name.
-const MAX_ARGUMENTS: usize = 6 + wardein_ddkg::KeyName::MAX_LEN;
+const MAX_ARGUMENTS: usize = 6 + KeyName::MAX_LEN;
 /// The most plaintext, and what is around it: kind, framed name, nonce, framed ciphertext with its tag.
-const MAX_SEALED: usize = 8 * 1024 + 1 + 4 + wardein_ddkg::KeyName::MAX_LEN + 12 + 4 + 16;
+const MAX_SEALED: usize = 8 * 1024 + 1 + 4 + KeyName::MAX_LEN + AES_256_GCM_NONCE_LEN + 4 + TAG_LEN;
 const MAX_ADDITIONAL: usize = 1024;
 
 #[cfg(test)]
