@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use tonic::Request;
 use wardein_crypto::{Entropy, EntropyError, SystemEntropy};
 use wardein_ddkg::DeviceName;
-use wardein_domain::Call;
+use wardein_domain::{Call, Method};
 use wardein_engine::{Caller, Error, Kind};
 
 /// What the edge found out before a handler runs.
@@ -17,6 +17,8 @@ pub(crate) struct Context(pub(crate) Arc<ContextParts>);
 #[derive(Debug)]
 pub(crate) struct ContextParts {
     pub(crate) call: Call,
+    /// The authority's own method that is called, if it is one.
+    pub(crate) method: Option<Method>,
     /// The operator, where one showed a certificate that stands.
     pub(crate) caller: Option<Caller>,
     /// The device that the request names, once a handler has read it.
@@ -52,21 +54,21 @@ impl Context {
         let _ = self.0.device.set(name.clone());
     }
 
-    /// The same where the request may name none, or one that is malformed, which is judged elsewhere; an empty tenant is the caller's.
+    /// The same where the request may name none, or one that is malformed, which is judged elsewhere.
     pub(crate) fn may_be_about(&self, tenant: &str, device: &str) {
-        if let Some(name) = self.0.caller.as_ref().and_then(|caller| named(caller, tenant, device)) {
+        if let Some(name) = self.named(tenant, device) {
             self.is_about(&name);
         }
     }
-}
 
-/// The device of that id; in the caller's tenant where none is named.
-pub(crate) fn named(caller: &Caller, tenant: &str, device: &str) -> Option<DeviceName> {
-    let tenant = match tenant {
-        "" => caller.principal.tenant.clone()?,
-        tenant => tenant.parse().ok()?,
-    };
-    Some(DeviceName { tenant, device: device.parse().ok()? })
+    /// An operator's device of that id; in the operator's own tenant where none is named.
+    pub(crate) fn named(&self, tenant: &str, device: &str) -> Option<DeviceName> {
+        let tenant = match tenant {
+            "" => self.0.caller.as_ref()?.principal.tenant.clone()?,
+            tenant => tenant.parse().ok()?,
+        };
+        Some(DeviceName { tenant, device: device.parse().ok()? })
+    }
 }
 
 /// The caller showed no certificate, and the method takes operators alone.

@@ -6,7 +6,7 @@ use super::log::log;
 use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
-use crate::grpc::status::{CODE, Failed, REQUEST_ID, carried, status_of, unknown_method};
+use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of, unknown_method};
 use http::{HeaderValue, Request, Response};
 use std::convert::Infallible;
 use std::future::Future;
@@ -91,15 +91,14 @@ impl Shared {
                 (None, self.admit_anyone(&peer).and_then(|()| Err(unknown())))
             }
         };
-        let context = Context(Arc::new(ContextParts { call, caller, device: OnceLock::new() }));
+        let method = route.and_then(Route::method);
+        let context = Context(Arc::new(ContextParts { call, method, caller, device: OnceLock::new() }));
         let result = match admitted {
-            Err(error) => Err(Failed::from(error)),
+            Err(error) => Err(error),
             Ok(()) => {
                 request.extensions_mut().insert(context.clone());
                 match tokio::time::timeout(self.limits.request_time, inner.call(request)).await {
-                    Err(_) => {
-                        Err(Error::new(Kind::Unavailable, "request-timeout", "no answer in time").into())
-                    }
+                    Err(_) => Err(Error::new(Kind::Unavailable, "request-timeout", "no answer in time")),
                     Ok(Err(never)) => match never {},
                     Ok(Ok(response)) => match response.extensions().get::<Status>() {
                         Some(status) => Err(carried(status)),
@@ -110,7 +109,7 @@ impl Shared {
         };
         let result = match result {
             Ok(response) => Ok(response),
-            Err(failed) => Err(self.recorded(route, &context, failed).await),
+            Err(error) => Err(self.recorded(&context, error).await),
         };
         self.leave(started, route, &peer, &context, result)
     }

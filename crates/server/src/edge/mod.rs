@@ -13,19 +13,17 @@ pub(crate) use admit::rate_limited;
 pub(crate) use layer::EdgeLayer;
 
 use crate::config::{Config, Limits};
-use crate::grpc::status::Failed;
 use admit::RATE_LIMITED;
 use context::{Context, RequestIds};
 use metrics::Metrics;
 use rate::Buckets;
-use route::Route;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Method, Serial};
-use wardein_engine::{Caller, Engine, Error, Kind};
+use wardein_domain::Serial;
+use wardein_engine::{Engine, Error, Kind};
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -61,36 +59,26 @@ impl Shared {
         }))
     }
 
-    /// Leaves an entry for a refused call of an operator, and answers that the service is unavailable where it cannot be left: no
-    /// refusal goes unseen. What is ours to answer for is no refusal, and neither is a call beyond the rate: an entry each would
-    /// carry a flood on to the disk.
-    pub(crate) async fn record(
-        &self,
-        caller: &Caller,
-        method: Method,
-        device: Option<&DeviceName>,
-        error: Error,
-    ) -> Failed {
-        let is_refusal = error.kind != Kind::Unavailable && error.code != RATE_LIMITED;
-        let error = match is_refusal {
-            true => self.engine.record_refusal(caller, method, device, &error).await.err().unwrap_or(error),
-            false => error,
-        };
-        Failed { error, is_recorded: true }
+    /// Leaves an entry for what an operator is refused, and gives what the operator is told: that the service is unavailable where the
+    /// entry cannot be left, for no refusal goes unseen. What is ours to answer for is no refusal, and neither is a call beyond the
+    /// rate: an entry each would carry a flood on to the disk.
+    pub(crate) async fn record(&self, context: &Context, device: Option<&DeviceName>, error: Error) -> Error {
+        let (Some(method), Some(caller)) = (context.0.method, &context.0.caller) else { return error };
+        if error.kind == Kind::Unavailable || error.code == RATE_LIMITED {
+            return error;
+        }
+        self.engine.record_refusal(caller, method, device, &error).await.err().unwrap_or(error)
     }
 
     /// What a call failed with, once that is on record where it is to be.
-    async fn recorded(self: &Arc<Self>, route: Option<Route>, context: &Context, failed: Failed) -> Error {
-        let Failed { error, is_recorded } = failed;
-        let (false, Some(Route::Own(method)), Some(caller)) = (is_recorded, route, &context.0.caller) else {
+    async fn recorded(self: &Arc<Self>, context: &Context, error: Error) -> Error {
+        if context.0.caller.is_none() {
             return error;
-        };
-        let (shared, caller, device) = (self.clone(), caller.clone(), context.0.device.get().cloned());
-        // A task of its own: whoever hangs up is recorded all the same.
-        let recorded = self
-            .work
-            .spawn(async move { shared.record(&caller, method, device.as_ref(), error).await })
-            .await;
-        recorded.map_or_else(|_| Error::internal("recording a refusal panicked"), |failed| failed.error)
+        }
+        let (shared, context) = (self.clone(), context.clone());
+        // A task of its own: a caller that hangs up is on record all the same.
+        let record = async move { shared.record(&context, context.0.device.get(), error).await };
+        let recorded = self.work.spawn(record).await;
+        recorded.unwrap_or_else(|_| Error::internal("recording a refusal panicked"))
     }
 }

@@ -17,6 +17,13 @@ impl Route {
         Method::from_path(path).map(Self::Own).or_else(public)
     }
 
+    pub(crate) fn method(self) -> Option<Method> {
+        match self {
+            Self::Own(method) => Some(method),
+            Self::Public(_) => None,
+        }
+    }
+
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Own(method) => method.path(),

@@ -72,22 +72,18 @@ fn outgoing(code: Code, error: &Error, request_id: &str) -> Status {
 }
 
 /// An error on its way from a handler to the edge, which alone turns it into what leaves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failed {
-    pub(crate) error: Error,
-    /// Whether the audit log has it already.
-    pub(crate) is_recorded: bool,
-}
+#[derive(Debug)]
+pub(crate) struct Failed(pub(crate) Error);
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, is_recorded: false }
+        Self(error)
     }
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
+        self.0.fmt(f)
     }
 }
 
@@ -102,9 +98,9 @@ impl From<Failed> for Status {
 }
 
 /// The error in a status: the one that a handler carried, or what tonic says of a request that reached no handler.
-pub(crate) fn carried(status: &Status) -> Failed {
+pub(crate) fn carried(status: &Status) -> Error {
     let ours = status.source().and_then(|source| source.downcast_ref::<Failed>());
-    ours.cloned().unwrap_or_else(|| foreign(status).into())
+    ours.map_or_else(|| foreign(status), |Failed(error)| error.clone())
 }
 
 fn foreign(status: &Status) -> Error {
@@ -162,8 +158,7 @@ mod tests {
     fn an_error_comes_back_as_it_was_carried_and_its_hint_leaves() {
         let error =
             Error { hint: Some(("next-epoch", 7)), ..Error::new(Kind::Precondition, "epoch-spent", "x") };
-        let failed = Failed { error: error.clone(), is_recorded: true };
-        assert_eq!(carried(&failed.clone().into()), failed);
+        assert_eq!(carried(&Failed(error.clone()).into()), error);
         assert_eq!(text(&status_of(&error, "id"), "wardein-next-epoch"), Some("7"));
     }
 }

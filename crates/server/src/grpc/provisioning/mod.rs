@@ -70,10 +70,11 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
     ) -> Result<Response<v1::BeginTpmEnrollmentResponse>, Status> {
         let begin = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             context.may_be_about("", &request.get_ref().device_id);
             let evidence = signing::evidence(request.into_inner())?;
-            Ok(signing::challenge(self.shared.engine.begin_tpm_enrollment(&caller, &evidence).await?))
+            Ok(signing::challenge(
+                self.shared.engine.begin_tpm_enrollment(context.caller()?, &evidence).await?,
+            ))
         };
         reply(begin.await)
     }
@@ -84,10 +85,9 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
     ) -> Result<Response<v1::EnrolledKey>, Status> {
         let finish = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             context.may_be_about("", &request.get_ref().device_id);
             let activation = signing::activation(request.into_inner())?;
-            let enrolled = self.shared.engine.finish_tpm_enrollment(&caller, activation).await?;
+            let enrolled = self.shared.engine.finish_tpm_enrollment(context.caller()?, activation).await?;
             self.shared.metrics.enrolled();
             Ok(signing::enrolled(&enrolled))
         };
@@ -100,10 +100,9 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
     ) -> Result<Response<v1::EnrolledKey>, Status> {
         let enroll = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             context.may_be_about("", &request.get_ref().device_id);
             let (order, keeper, csr) = signing::key(request.into_inner())?;
-            let enrolled = self.shared.engine.enroll_key(&caller, &order, keeper, &csr).await?;
+            let enrolled = self.shared.engine.enroll_key(context.caller()?, &order, keeper, &csr).await?;
             self.shared.metrics.enrolled();
             Ok(signing::enrolled(&enrolled))
         };
@@ -115,8 +114,8 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
         request: Request<Streaming<v1::EnrollStreamRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let open = async {
-            let caller = Context::of(&request)?.caller()?.clone();
-            Ok(answers(self.clone(), caller, request.into_inner()))
+            let context = Context::of(&request)?;
+            Ok(answers(self.clone(), context, request.into_inner()))
         };
         reply(open.await)
     }

@@ -3,7 +3,7 @@
 //! At most so many messages are worked on at one time, and no more are read meanwhile: HTTP/2 then holds the station back. When the
 //! stream breaks, a commit on its way is applied all the same; its result is lost, and asking again gives it.
 
-use crate::edge::context::named;
+use crate::edge::context::Context;
 use crate::edge::rate_limited;
 use crate::grpc::Api;
 use crate::grpc::status::{Failed, carried, code_of, status_of, words};
@@ -12,8 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::{Status, Streaming};
-use wardein_domain::Method;
-use wardein_engine::{Caller, Error, Kind};
+use wardein_engine::{Error, Kind};
 use wardein_proto::v1;
 use wardein_proto::v1::enroll_stream_request::Step;
 use wardein_proto::v1::enroll_stream_response::Result as Outcome;
@@ -21,7 +20,7 @@ use wardein_proto::v1::enroll_stream_response::Result as Outcome;
 /// The results.
 pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<v1::EnrollStreamResponse, Status>> + Send>>;
 
-pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollStreamRequest>) -> Answers {
+pub(super) fn answers(api: Api, context: Context, messages: Streaming<v1::EnrollStreamRequest>) -> Answers {
     let (in_flight, idle) = (api.shared.limits.stream_in_flight.max(1), api.shared.limits.stream_idle_time);
     let in_hand = Arc::new(AtomicUsize::new(0));
     let counted = in_hand.clone();
@@ -36,7 +35,7 @@ pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollSt
                         Some((Ok(message), Some(messages)))
                     }
                     Ok(Ok(None)) => None,
-                    Ok(Err(status)) => Some((Err(carried(&status).error), None)),
+                    Ok(Err(status)) => Some((Err(carried(&status)), None)),
                     // It waits for us, and we do not wait for it.
                     Err(_) if counted.load(Ordering::Relaxed) > 0 => continue,
                     Err(_) => {
@@ -48,17 +47,17 @@ pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollSt
         }
     });
     let results = messages.map(move |message| {
-        let (api, caller, in_hand) = (api.clone(), caller.clone(), in_hand.clone());
+        let (api, context, in_hand) = (api.clone(), context.clone(), in_hand.clone());
         async move {
             match message {
                 Ok(message) => {
-                    let answer = api.step(&caller, message).await;
+                    let answer = api.step(&context, message).await;
                     in_hand.fetch_sub(1, Ordering::Relaxed);
                     Ok(answer)
                 }
                 Err(error) => {
-                    let Failed { error, .. } = api.shared.record(&caller, METHOD, None, error).await;
-                    Err(status_of(&error, &caller.call.request_id))
+                    let error = api.shared.record(&context, None, error).await;
+                    Err(status_of(&error, &context.call().request_id))
                 }
             }
         }
@@ -67,21 +66,22 @@ pub(super) fn answers(api: Api, caller: Caller, messages: Streaming<v1::EnrollSt
 }
 
 impl Api {
-    async fn step(&self, caller: &Caller, message: v1::EnrollStreamRequest) -> v1::EnrollStreamResponse {
+    async fn step(&self, context: &Context, message: v1::EnrollStreamRequest) -> v1::EnrollStreamResponse {
         let correlation = message.correlation;
         let device = match &message.step {
-            Some(Step::Enroll(request)) => named(caller, "", &request.device_id),
-            Some(Step::Confirm(request)) => named(caller, "", &request.device_id),
+            Some(Step::Enroll(request)) => context.named("", &request.device_id),
+            Some(Step::Confirm(request)) => context.named("", &request.device_id),
             None => None,
         };
-        let outcome = match self.try_step(caller, message.step).await {
+        let outcome = match self.try_step(context, message.step).await {
             Ok(outcome) => outcome,
-            Err(failed) => {
-                let Failed { error, .. } =
-                    self.shared.record(caller, METHOD, device.as_ref(), failed.error).await;
+            Err(Failed(error)) => {
+                let error = self.shared.record(context, device.as_ref(), error).await;
+                let request_id = &context.call().request_id;
                 tracing::info!(
-                    request_id = caller.call.request_id,
-                    caller = %caller.principal,
+                    request_id,
+                    caller =
+                        context.0.caller.as_ref().map(|caller| tracing::field::display(&caller.principal)),
                     correlation,
                     code = error.code,
                     error = error.message,
@@ -90,14 +90,15 @@ impl Api {
                 Outcome::Failure(v1::Failure {
                     status: code_of(error.kind) as u32,
                     code: error.code.to_owned(),
-                    message: words(&error, &caller.call.request_id),
+                    message: words(&error, request_id),
                 })
             }
         };
         v1::EnrollStreamResponse { correlation, result: Some(outcome) }
     }
 
-    async fn try_step(&self, caller: &Caller, step: Option<Step>) -> Result<Outcome, Failed> {
+    async fn try_step(&self, context: &Context, step: Option<Step>) -> Result<Outcome, Failed> {
+        let caller = context.caller()?;
         // As each call of its own would be judged: a stream may outlive its station's certificate.
         if !self.shared.operators.take(caller.principal.serial) {
             return Err(rate_limited().into());
@@ -110,5 +111,3 @@ impl Api {
         }
     }
 }
-
-const METHOD: Method = Method::EnrollStream;

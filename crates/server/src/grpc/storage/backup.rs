@@ -3,8 +3,9 @@
 //! A task of its own reads and seals, off the threads that serve, and holds one part in hand: whoever takes it slowly holds nobody up, and
 //! is given up when the store has had to keep too much meanwhile, or when nothing is taken for too long.
 
+use crate::edge::context::Context;
 use crate::grpc::Api;
-use crate::grpc::status::{Failed, status_of};
+use crate::grpc::status::status_of;
 use futures_util::Stream;
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,8 +14,7 @@ use tokio::sync::mpsc::{Permit, Sender};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use wardein_domain::Method;
-use wardein_engine::{Backup, Caller, Error, Kind};
+use wardein_engine::{Backup, Error, Kind};
 use wardein_proto::v1;
 
 /// The parts.
@@ -22,25 +22,28 @@ pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<v1::BackupResponse, Sta
 
 type Part = Result<v1::BackupResponse, Status>;
 
-pub(super) fn parts(api: Api, caller: Caller, backup: Backup) -> Parts {
+pub(super) fn parts(api: Api, context: Context, backup: Backup) -> Parts {
     let (out, parts) = mpsc::channel(1);
     tokio::spawn(async move {
-        if let Err(error) = send_all(&api, &caller, backup, &out).await {
-            let request_id = caller.call.request_id.clone();
-            let Failed { error, .. } = api.shared.record(&caller, Method::Backup, None, error).await;
+        if let Err(error) = send_all(&api, &context, backup, &out).await {
+            let error = api.shared.record(&context, None, error).await;
+            let request_id = &context.call().request_id;
             tracing::warn!(request_id, code = error.code, error = error.message, "a backup was given up");
             // It waits behind a part that was not taken, and holds nothing of the store any more.
-            drop(out.send(Err(status_of(&error, &request_id))).await);
+            drop(out.send(Err(status_of(&error, request_id))).await);
         }
     });
     Box::pin(ReceiverStream::new(parts))
 }
 
-async fn send_all(api: &Api, caller: &Caller, mut backup: Backup, out: &Sender<Part>) -> Result<(), Error> {
+async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender<Part>) -> Result<(), Error> {
     loop {
         let (waited, place) = place(out, backup, api.shared.limits.stream_idle_time).await?;
         let Some(place) = place else {
-            tracing::warn!(request_id = caller.call.request_id, "a backup was given up by who asked for it");
+            tracing::warn!(
+                request_id = context.call().request_id,
+                "a backup was given up by who asked for it"
+            );
             return Ok(());
         };
         backup = waited;
@@ -52,7 +55,7 @@ async fn send_all(api: &Api, caller: &Caller, mut backup: Backup, out: &Sender<P
         backup = goes_on;
         let part = part?;
         if part.is_last {
-            api.shared.engine.end_backup(caller, &part).await?;
+            api.shared.engine.end_backup(context.caller()?, &part).await?;
         }
         let is_last = part.is_last;
         let (rows, audit_entries) = (part.rows, part.audit_entries);

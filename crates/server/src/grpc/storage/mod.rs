@@ -26,7 +26,7 @@ impl v1::storage_service_server::StorageService for Api {
         request: Request<v1::RotateStorageKeyRequest>,
     ) -> Result<Response<v1::RotateStorageKeyResponse>, Status> {
         let rotate = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let tenant: Option<TenantId> = match &request.get_ref().scope {
                 Some(RotateScope::Tenant(tenant)) => Some(parse("tenant", tenant)?),
                 Some(RotateScope::RootKey(v1::RootKey {})) => None,
@@ -35,8 +35,8 @@ impl v1::storage_service_server::StorageService for Api {
             let engine = self.shared.engine.clone();
             let rotate = async move {
                 match tenant {
-                    Some(tenant) => engine.rotate_tenant_key(&caller, tenant).await,
-                    None => engine.rotate_root_key(&caller).await,
+                    Some(tenant) => engine.rotate_tenant_key(context.caller()?, tenant).await,
+                    None => engine.rotate_root_key(context.caller()?).await,
                 }
             };
             let version = self.finish(rotate).await?;
@@ -72,12 +72,11 @@ impl v1::storage_service_server::StorageService for Api {
     ) -> Result<Response<Shreds>, Status> {
         let shred = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let v1::ShredDeviceRequest { tenant, device_id, reason, per_second } = request.get_ref();
             let name = context.device_name(tenant, device_id)?;
             let (reason, per_second) = (parse("reason", reason)?, rate(*per_second)?);
-            let (engine, request_id) = (self.shared.engine.clone(), caller.call.request_id.clone());
-            let begin = async move { engine.begin_shred(&caller, &name, reason, per_second).await };
+            let (engine, request_id) = (self.shared.engine.clone(), context.call().request_id.clone());
+            let begin = async move { engine.begin_shred(context.caller()?, &name, reason, per_second).await };
             Ok::<_, Failed>(shreds(self.clone(), self.finish(begin).await?, request_id))
         };
         reply(shred.await)
@@ -104,12 +103,10 @@ impl v1::storage_service_server::StorageService for Api {
 
     async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<Parts>, Status> {
         let begin = async {
-            let caller = Context::of(&request)?.caller()?.clone();
-            let (engine, _by, held) =
-                (self.shared.engine.clone(), caller.clone(), self.shared.limits.backup_held);
-            let work = engine.begin_backup(&caller, held);
-            let backup = work.await?;
-            Ok(parts(self.clone(), caller, backup))
+            let context = Context::of(&request)?;
+            let held = self.shared.limits.backup_held;
+            let backup = self.shared.engine.begin_backup(context.caller()?, held).await?;
+            Ok(parts(self.clone(), context, backup))
         };
         reply(begin.await)
     }
