@@ -23,9 +23,9 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::CreateTenantRequest>,
     ) -> Result<Response<v1::CreateTenantResponse>, Status> {
         let create = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let id = parse("tenant", &request.get_ref().tenant)?;
-            let created = self.shared.engine.create_tenant(&caller, id).await?;
+            let created = self.shared.engine.create_tenant(context.caller()?, id).await?;
             Ok(v1::CreateTenantResponse { tenant: Some(tenant(created)) })
         };
         reply(create.await)
@@ -53,9 +53,10 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::IssueOperatorRequest>,
     ) -> Result<Response<v1::IssueOperatorResponse>, Status> {
         let issue = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let order = order(request.into_inner())?;
-            let (certificate_pem, issued) = self.shared.engine.issue_operator(&caller, order).await?;
+            let (certificate_pem, issued) =
+                self.shared.engine.issue_operator(context.caller()?, order).await?;
             Ok(v1::IssueOperatorResponse { certificate_pem, operator: Some(operator(issued)) })
         };
         reply(issue.await)
@@ -84,10 +85,10 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::RevokeOperatorRequest>,
     ) -> Result<Response<v1::RevokeOperatorResponse>, Status> {
         let revoke = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let asked = request.get_ref();
             let (serial, reason) = (parse("serial", &asked.serial)?, parse("reason", &asked.reason)?);
-            self.shared.engine.revoke_operator(&caller, serial, reason).await?;
+            self.shared.engine.revoke_operator(context.caller()?, serial, reason).await?;
             Ok(v1::RevokeOperatorResponse {})
         };
         reply(revoke.await)
@@ -98,10 +99,10 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::PutProfileRequest>,
     ) -> Result<Response<v1::PutProfileResponse>, Status> {
         let put = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let asked = request.into_inner();
             let (tenant, name, fields) = profile(asked.profile)?;
-            self.shared.engine.put_profile(&caller, tenant, name, fields, asked.merge).await?;
+            self.shared.engine.put_profile(context.caller()?, tenant, name, fields, asked.merge).await?;
             Ok(v1::PutProfileResponse {})
         };
         reply(put.await)
@@ -161,12 +162,11 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::SetDeviceStateResponse>, Status> {
         let set = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let asked = request.get_ref();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let state = settable_state(&asked.state)?;
             let reason = parse("reason", &asked.reason)?;
-            let changed = self.shared.engine.set_device_state(&caller, name, state, reason).await?;
+            let changed = self.shared.engine.set_device_state(context.caller()?, name, state, reason).await?;
             Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
         };
         reply(set.await)
@@ -178,12 +178,11 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::ReadmitDeviceResponse>, Status> {
         let readmit = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let asked = request.into_inner();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
             let readmitted =
-                self.shared.engine.readmit_device(&caller, name, asked.enroll_anew, reason).await?;
+                self.shared.engine.readmit_device(context.caller()?, name, asked.enroll_anew, reason).await?;
             Ok(v1::ReadmitDeviceResponse { device: Some(device(readmitted)) })
         };
         reply(readmit.await)
@@ -195,11 +194,10 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::ListDeviceHistoryResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let asked = request.into_inner();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.device_history(&caller, &name, page).await?;
+            let found = self.shared.engine.device_history(context.caller()?, &name, page).await?;
             Ok(v1::ListDeviceHistoryResponse {
                 entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
                 next_page_token: found.next.unwrap_or_default(),
@@ -214,14 +212,16 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::RotateKeysResponse>, Status> {
         let rotate = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let asked = request.into_inner();
             context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant: TenantId = parse("tenant", &asked.tenant)?;
             let scope = keys::scope(&asked.profile, &asked.device_id)?;
             let reason = parse("reason", &asked.reason)?;
-            let rotated_at =
-                self.shared.engine.rotate_keys(&caller, tenant, scope, asked.required, reason).await?;
+            let rotated_at = self
+                .shared
+                .engine
+                .rotate_keys(context.caller()?, tenant, scope, asked.required, reason)
+                .await?;
             Ok(v1::RotateKeysResponse { rotated_at })
         };
         reply(rotate.await)
@@ -248,9 +248,9 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::AddGrantRequest>,
     ) -> Result<Response<v1::AddGrantResponse>, Status> {
         let add = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let (order, user_name) = grant_order(request.get_ref().grant.as_ref())?;
-            let added = self.shared.engine.add_grant(&caller, order, user_name).await?;
+            let added = self.shared.engine.add_grant(context.caller()?, order, user_name).await?;
             Ok(v1::AddGrantResponse { grant: Some(grant(added)) })
         };
         reply(add.await)
@@ -279,9 +279,9 @@ impl v1::admin_service_server::AdminService for Api {
         request: Request<v1::RemoveGrantRequest>,
     ) -> Result<Response<v1::RemoveGrantResponse>, Status> {
         let remove = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let (order, reason) = grant_to_remove(request.get_ref())?;
-            self.shared.engine.remove_grant(&caller, order, reason).await?;
+            self.shared.engine.remove_grant(context.caller()?, order, reason).await?;
             Ok(v1::RemoveGrantResponse {})
         };
         reply(remove.await)

@@ -19,9 +19,9 @@ impl v1::attestation_service_server::AttestationService for Api {
         request: Request<v1::PutKeyPolicyRequest>,
     ) -> Result<Response<v1::PutKeyPolicyResponse>, Status> {
         let put = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let (tenant, policy) = policy(request.into_inner().policy)?;
-            self.shared.engine.put_key_policy(&caller, tenant, policy).await?;
+            self.shared.engine.put_key_policy(context.caller()?, tenant, policy).await?;
             Ok(v1::PutKeyPolicyResponse {})
         };
         reply(put.await)
@@ -45,10 +45,10 @@ impl v1::attestation_service_server::AttestationService for Api {
         request: Request<v1::AddEndorsementKeysRequest>,
     ) -> Result<Response<v1::AddEndorsementKeysResponse>, Status> {
         let add = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let asked = request.get_ref();
             let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
-            let added = self.shared.engine.add_endorsement_keys(&caller, &tenant, &digests).await?;
+            let added = self.shared.engine.add_endorsement_keys(context.caller()?, &tenant, &digests).await?;
             Ok(v1::AddEndorsementKeysResponse { added: u32::try_from(added).unwrap_or(u32::MAX) })
         };
         reply(add.await)
@@ -59,10 +59,11 @@ impl v1::attestation_service_server::AttestationService for Api {
         request: Request<v1::RemoveEndorsementKeysRequest>,
     ) -> Result<Response<v1::RemoveEndorsementKeysResponse>, Status> {
         let remove = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let asked = request.get_ref();
             let (tenant, digests) = (parse("tenant", &asked.tenant)?, digests(&asked.digests)?);
-            let removed = self.shared.engine.remove_endorsement_keys(&caller, &tenant, &digests).await?;
+            let removed =
+                self.shared.engine.remove_endorsement_keys(context.caller()?, &tenant, &digests).await?;
             Ok(v1::RemoveEndorsementKeysResponse { removed: u32::try_from(removed).unwrap_or(u32::MAX) })
         };
         reply(remove.await)
@@ -91,9 +92,9 @@ impl v1::attestation_service_server::AttestationService for Api {
         request: Request<v1::PutPcrPolicyRequest>,
     ) -> Result<Response<v1::PutPcrPolicyResponse>, Status> {
         let put = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let (tenant, profile, policy) = pcrs::policy(request.into_inner().policy)?;
-            self.shared.engine.put_pcr_policy(&caller, &tenant, &profile, policy).await?;
+            self.shared.engine.put_pcr_policy(context.caller()?, &tenant, &profile, policy).await?;
             Ok(v1::PutPcrPolicyResponse {})
         };
         reply(put.await)
@@ -119,11 +120,10 @@ impl v1::attestation_service_server::AttestationService for Api {
     ) -> Result<Response<v1::ApprovePcrsResponse>, Status> {
         let approve = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let v1::ApprovePcrsRequest { tenant, device_id, digest } = request.into_inner();
             let name = context.device_name(&tenant, &device_id)?;
             let digest = at_most("digest", digest, LONGEST_HASH.len())?;
-            self.shared.engine.approve_pcrs(&caller, name, &digest).await?;
+            self.shared.engine.approve_pcrs(context.caller()?, name, &digest).await?;
             Ok(v1::ApprovePcrsResponse {})
         };
         reply(approve.await)

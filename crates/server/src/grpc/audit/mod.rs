@@ -17,14 +17,13 @@ impl v1::audit_service_server::AuditService for Api {
     ) -> Result<Response<v1::ListEntriesResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let asked = request.into_inner();
             context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let limit = page_size(asked.page_size)?;
             let (entries, next) =
-                self.shared.engine.list_audit(&caller, tenant, device, asked.from, limit).await?;
+                self.shared.engine.list_audit(context.caller()?, tenant, device, asked.from, limit).await?;
             Ok(v1::ListEntriesResponse { entries: entries.into_iter().map(entry).collect(), next })
         };
         reply(list.await)

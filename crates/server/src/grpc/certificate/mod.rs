@@ -36,12 +36,12 @@ impl v1::certificate_service_server::CertificateService for Api {
         request: Request<v1::RevokeCertificateRequest>,
     ) -> Result<Response<v1::RevokeCertificateResponse>, Status> {
         let revoke = async {
-            let caller = Context::of(&request)?.caller()?.clone();
+            let context = Context::of(&request)?;
             let asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
             let serial = parse("serial", &asked.serial)?;
             let reason = parse("reason", &asked.reason)?;
-            self.shared.engine.revoke_certificate(&caller, tenant, serial, reason).await?;
+            self.shared.engine.revoke_certificate(context.caller()?, tenant, serial, reason).await?;
             Ok(v1::RevokeCertificateResponse {})
         };
         reply(revoke.await)

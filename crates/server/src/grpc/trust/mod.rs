@@ -41,10 +41,9 @@ impl v1::trust_service_server::TrustService for Api {
     ) -> Result<Response<v1::VerifyTokenResponse>, Status> {
         let verify = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let ask = token_ask(&request.into_inner())?;
             context.is_about(&ask.token.device);
-            Ok(logged_in(self.shared.engine.verify_token(&caller, ask).await?))
+            Ok(logged_in(self.shared.engine.verify_token(context.caller()?, ask).await?))
         };
         reply(verify.await)
     }
@@ -55,10 +54,9 @@ impl v1::trust_service_server::TrustService for Api {
     ) -> Result<Response<v1::ReleaseKeyResponse>, Status> {
         let release = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let ask = release_ask(request.into_inner())?;
             context.is_about(ask.sealed.owner());
-            Ok(released(&self.shared.engine.release_key(&caller, ask).await?))
+            Ok(released(&self.shared.engine.release_key(context.caller()?, ask).await?))
         };
         reply(release.await)
     }
@@ -66,10 +64,9 @@ impl v1::trust_service_server::TrustService for Api {
     async fn open(&self, request: Request<v1::OpenRequest>) -> Result<Response<v1::OpenResponse>, Status> {
         let open = async {
             let context = Context::of(&request)?;
-            let caller = context.caller()?.clone();
             let ask = open_ask(request.into_inner())?;
             context.is_about(&ask.sealed.name().owner);
-            Ok(opened(&self.shared.engine.open_payload(&caller, ask).await?))
+            Ok(opened(&self.shared.engine.open_payload(context.caller()?, ask).await?))
         };
         reply(open.await)
     }
