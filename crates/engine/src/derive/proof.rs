@@ -29,7 +29,7 @@ struct Proof<'a> {
     call: &'a Call,
     request: &'a ProofRequest,
     body: &'a [u8],
-    ask: &'a Ask,
+    ask: &'a Ask<'a>,
     checked: CheckedChallenge,
     known: KnownDevice,
     rules: Rules,
@@ -75,7 +75,7 @@ impl Engine {
         call: &'a Call,
         request: &'a ProofRequest,
         body: &'a [u8],
-        ask: &'a Ask,
+        ask: &'a Ask<'a>,
     ) -> Result<Proof<'a>, Error> {
         let name = &request.device;
         let now_ms = self.clock.now_ms();

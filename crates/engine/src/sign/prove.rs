@@ -1,7 +1,7 @@
 //! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
 
 use super::quote::Quote;
-use crate::derive::actions::{Ask, Certifying};
+use crate::derive::actions::{Ask, Certifying, read_csr};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
 use crate::rows::{self, SignatureKeyRow, key_id};
@@ -71,7 +71,7 @@ impl Engine {
         call: &Call,
         request: &SignedRequest,
         body: &[u8],
-        ask: &Ask,
+        ask: &Ask<'_>,
     ) -> Result<Decision<SignedReply>, Stop> {
         let name = &request.device;
         let now_ms = self.clock.now_ms();
@@ -144,7 +144,7 @@ impl Engine {
     fn act(
         &self,
         tx: &mut Tx<'_>,
-        ask: &Ask,
+        ask: &Ask<'_>,
         (name, profile): (&DeviceName, &ProfileName),
         now: u64,
         row: &SignatureKeyRow,
@@ -156,16 +156,17 @@ impl Engine {
                 let pem = self.authority.bundle.pem.clone().into_bytes();
                 Ok((Event::TrustBundleServed, Fields::default(), pem))
             }
-            Ask::Certificate(csr) if *csr.public_key() != row.key() => {
-                let message = "body: asks for a certificate of another key than the one that is enrolled";
-                Err(Error::new(Kind::Invalid, "csr-key-of-another", message).into())
-            }
-            Ask::Certificate(csr) => {
+            Ask::Certificate(der) => {
+                let csr = read_csr(der)?;
+                if *csr.public_key() != row.key() {
+                    let message = "body: asks for a certificate of another key than the one that is enrolled";
+                    return Err(Error::new(Kind::Invalid, "csr-key-of-another", message).into());
+                }
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
                 let assurance = Some(row.assurance);
                 let done = self.issue_certificate(
                     tx,
-                    csr,
+                    &csr,
                     Certifying { name, rules: &rules, now, assurance, change },
                 )?;
                 Ok((done.event, done.fields, done.reply))

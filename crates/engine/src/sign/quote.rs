@@ -105,7 +105,7 @@ impl Engine {
         &self,
         tx: &Tx<'_>,
         (name, profile): (&DeviceName, &ProfileName),
-        (ask, quote): (&Ask, Option<&Quote>),
+        (ask, quote): (&Ask<'_>, Option<&Quote>),
         row: &SignatureKeyRow,
         transcript: &Digest,
     ) -> Result<Option<PcrStanding>, Stop> {

@@ -192,6 +192,24 @@ impl Signer {
 }
 
 #[tokio::test]
+async fn a_request_for_a_certificate_is_read_only_for_who_has_the_key() {
+    let world = World::new().await;
+    let device = Signer::enrolled(&world, "pump-1").await;
+    let stranger = Signer { id: "pump-1", key: Signer::key() };
+    let mut forged = device.csr();
+    *forged.last_mut().unwrap() ^= 1;
+    for (body, code) in
+        [(vec![], "csr-malformed"), (vec![0x30; 4097], "csr-too-long"), (forged, "csr-signature")]
+    {
+        let refused = stranger.ask(&world, "certificate", &body).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "signature-wrong"), "{code}");
+        let refused = device.ask(&world, "certificate", &body).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (Kind::Invalid, code));
+    }
+    device.ask(&world, "certificate", &device.csr()).await.unwrap();
+}
+
+#[tokio::test]
 async fn another_key_is_not_certified_and_a_device_out_of_trust_is_refused_on_record() {
     let world = World::new().await;
     let device = Signer::enrolled(&world, "pump-1").await;

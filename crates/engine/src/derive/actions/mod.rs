@@ -16,9 +16,10 @@ use wardein_pki::Csr;
 use wardein_port::Change;
 
 /// An action with its body, judged (DDKG-1 §8).
-pub(crate) enum Ask {
+pub(crate) enum Ask<'a> {
     Authenticate,
-    Certificate(Csr),
+    /// By a PKCS#10 request that is not read yet: verifying its signature costs, and nobody without keys is to cause that.
+    Certificate(&'a [u8]),
     Rekey(RekeyAsk),
     Attributes(Attributes),
     TrustBundle,
@@ -44,18 +45,15 @@ pub(crate) struct Done {
     pub(crate) reply: Vec<u8>,
 }
 
-impl Ask {
-    pub(crate) fn parse(action: &Action, body: &[u8]) -> Result<Self, Error> {
+impl<'a> Ask<'a> {
+    pub(crate) fn parse(action: &Action, body: &'a [u8]) -> Result<Self, Error> {
         match (action.as_str(), body) {
             ("authenticate", b"") => Ok(Self::Authenticate),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
             ("authenticate" | "trust-bundle", _) => {
                 Err(Error::invalid(format_args!("body: action {action} takes none")))
             }
-            ("certificate", der) => match Csr::parse(der) {
-                Ok(csr) => Ok(Self::Certificate(csr)),
-                Err(error) => Err(Error::new(Kind::Invalid, error.code(), error)),
-            },
+            ("certificate", der) => Ok(Self::Certificate(der)),
             ("rekey", body) => Ok(Self::Rekey(RekeyAsk::decode(body)?)),
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
@@ -68,11 +66,16 @@ impl Ask {
     }
 }
 
+/// The request for a certificate of a device that has shown who it is.
+pub(crate) fn read_csr(der: &[u8]) -> Result<Csr, Error> {
+    Csr::parse(der).map_err(|error| Error::new(Kind::Invalid, error.code(), error))
+}
+
 impl Engine {
     pub(crate) fn perform(
         &self,
         tx: &mut Tx<'_>,
-        ask: &Ask,
+        ask: &Ask<'_>,
         performing: Performing<'_>,
     ) -> Result<Done, Stop> {
         let nothing = |event| Done { event, fields: Fields::default(), reply: Vec::new() };
@@ -82,11 +85,12 @@ impl Engine {
                 let reply = self.authority.bundle.pem.clone().into_bytes();
                 Ok(Done { reply, ..nothing(Event::TrustBundleServed) })
             }
-            Ask::Certificate(csr) => {
+            Ask::Certificate(der) => {
+                let csr = read_csr(der)?;
                 let Performing { name, rules, now, change, .. } = performing;
                 Ok(self.issue_certificate(
                     tx,
-                    csr,
+                    &csr,
                     Certifying { name, rules, now, assurance: None, change },
                 )?)
             }
