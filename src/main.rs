@@ -5,15 +5,12 @@
 
 mod custody;
 mod doctor;
-mod enroll;
 mod founding;
 mod home;
 mod init;
 mod logging;
-mod relay;
 mod restore;
 mod serve;
-mod station;
 
 use std::process::ExitCode;
 
@@ -26,8 +23,8 @@ fn main() -> ExitCode {
         init: init::run,
         restore: restore::run,
         serve: serve::run,
-        enroll: enroll::run,
-        relay: relay::run,
+        enroll: wardein_station::enroll::run,
+        relay: wardein_station::relay::run,
         custody: custody::run,
         doctor: doctor::run,
     })

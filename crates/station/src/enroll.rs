@@ -1,6 +1,6 @@
 //! `wardein device enroll`: a factory's batch, whose devices this process plays, each with a state directory of its own.
 
-use crate::station::{Stream, StreamStation};
+use crate::stream::{Stream, StreamStation};
 use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -52,7 +52,8 @@ struct Report<'a> {
     bad_lines: &'a [BadLine],
 }
 
-pub(crate) fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
+/// Does what the arguments say.
+pub fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
     let batch = Batch::read(&args.csv)?;
     let mut fates = wardein_cli::block_on(play(&args, &batch))?;
     fates.sort_by_key(|fate| fate.line);

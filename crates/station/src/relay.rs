@@ -2,7 +2,7 @@
 //!
 //! Reading a line blocks, so each has a thread of its own; what it asks goes over the one connection of all.
 
-use crate::station::vouched;
+use crate::stream::vouched;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,8 @@ struct Report<'a> {
     bad_lines: &'a [BadLine],
 }
 
-pub(crate) fn run(args: RelayArgs, out: Output) -> Result<(), Failure> {
+/// Does what the arguments say.
+pub fn run(args: RelayArgs, out: Output) -> Result<(), Failure> {
     let batch = args.csv.as_deref().map(Batch::read).transpose()?.unwrap_or_default();
     let out = if args.lines.is_empty() { out.on_standard_error() } else { out };
     let expected = args.csv.is_some().then(|| batch.lines.iter().map(|line| &line.device).collect());
