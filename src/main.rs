@@ -1,7 +1,7 @@
 //! The command `wardein`: the authority, the factory station's side, and administration.
 //!
-//! What: configuration, composition and shutdown; the command line itself is `wardein-cli`. Why here: this is the one place that
-//! knows every part, so that no part need know another.
+//! What: configuration, composition and shutdown of the authority; the command line itself is `wardein-cli`. Why here: this is the
+//! one place that knows every part of an authority, so that no part need know another.
 
 mod custody;
 mod doctor;
@@ -13,19 +13,18 @@ mod restore;
 mod serve;
 
 use std::process::ExitCode;
+use wardein_cli::Inside;
 
 /// A fifth more calls a second than the system's allocator, measured on an echo over the same transport.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    wardein_cli::run(wardein_cli::Inside {
-        init: init::run,
-        restore: restore::run,
-        serve: serve::run,
-        enroll: wardein_station::enroll::run,
-        relay: wardein_station::relay::run,
-        custody: custody::run,
-        doctor: doctor::run,
+    wardein_cli::run(|command, out| match command {
+        Inside::Init(args) => init::run(args, out),
+        Inside::Restore(args) => restore::run(args, out),
+        Inside::Serve(args) => serve::run(args),
+        Inside::Custody(command) => custody::run(command, out),
+        Inside::Doctor(args) => doctor::run(args, out),
     })
 }

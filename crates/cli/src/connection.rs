@@ -7,6 +7,7 @@ use clap::Args;
 use std::error::Error as _;
 use std::path::PathBuf;
 use wardein_client::{ConnectError, Connection, Identity, Refusal, Settings};
+use wardein_domain::TenantId;
 
 /// Where the authority is, and as whom to call it.
 #[derive(Debug, Clone, Args)]
@@ -88,6 +89,20 @@ impl Session {
     /// The tenant that a command is about: the one that was named, or the caller's own.
     pub(crate) fn tenant(&self, named: Option<String>) -> Result<String, Failure> {
         named.or_else(|| self.tenant.clone()).ok_or_else(|| missing("--tenant"))
+    }
+
+    /// The caller's own tenant, judged.
+    pub(crate) fn own_tenant(&self) -> Result<Option<TenantId>, Failure> {
+        self.tenant.as_deref().map(str::parse).transpose().map_err(Failure::failed)
+    }
+}
+
+impl From<wardein_station::Error> for Failure {
+    fn from(error: wardein_station::Error) -> Self {
+        match error {
+            wardein_station::Error::Call(refusal) => Self::of_call(refusal),
+            error => Self::failed(error),
+        }
     }
 }
 

@@ -1,24 +1,22 @@
 //! `wardein device`.
 
-mod batch;
+mod enroll;
+mod relay;
+mod report;
 mod state;
-
-pub use batch::{BadLine, Batch, Line};
 
 use crate::connection::{ConnectArgs, Session};
 use crate::{Failure, Output, Record, audit, pages, pcr_policy, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use std::path::PathBuf;
 use wardein_client::v1;
-use wardein_domain::{ModelName, ProfileName};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
     /// Enroll a batch of devices that this command plays, from a CSV file
-    Enroll(EnrollArgs),
+    Enroll(enroll::EnrollArgs),
     /// Enroll real devices: carry what they say on a line to the authority, and its answers back
-    Relay(RelayArgs),
+    Relay(relay::RelayArgs),
     /// List a tenant's devices
     List(ListArgs),
     /// Show one device
@@ -37,53 +35,6 @@ pub(crate) enum DeviceCommand {
     Retire(state::RetireArgs),
     /// What happened to a device, without its signs of life
     History(HistoryArgs),
-}
-
-/// `wardein device enroll`.
-///
-/// Columns: id (needed), model, udi, profile, and attr.NAME for attributes. Each good line becomes a device whose state is in
-/// OUT/ID, to go on with by `wardein-device --dir OUT/ID`; each bad line is told by its number and reason. The same file
-/// again goes on with what an earlier run left unfinished.
-#[derive(Debug, Args)]
-pub struct EnrollArgs {
-    /// The file, with a first line that names the columns
-    #[arg(long, value_name = "FILE")]
-    pub csv: PathBuf,
-    /// Where the devices' states go, a directory each
-    #[arg(long, value_name = "DIR", default_value = "devices")]
-    pub out: PathBuf,
-    /// How many are enrolled at the same time, on one connection
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub parallel: u16,
-    /// The station
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-}
-
-/// `wardein device relay`.
-///
-/// The device runs `wardein-device enroll --begin`, or speaks the same lines of JSON by itself (crates/device/README.md): one that
-/// derives keys, or one whose key is in a TPM, as the tenant's policy for keys allows (`wardein attestation`). A line may bring one device after the other. Asking again is safe: a device that was cut off begins anew. Set a serial line up before,
-/// such as with `stty -F /dev/ttyUSB0 115200 raw -echo`.
-#[derive(Debug, Args)]
-pub struct RelayArgs {
-    /// A line: a serial device, or what the device writes and what it reads, such as two named pipes. May be repeated.
-    /// Without one, standard input and output are the line, and what there is to tell goes to standard error
-    #[arg(long = "line", value_name = "PATH|IN,OUT")]
-    pub lines: Vec<String>,
-    /// The devices to expect, with what the factory vouches for; all others are refused. It has the columns of `device
-    /// enroll`, of which attributes are left to the device to measure. The command ends when all of them are enrolled
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "model"])]
-    pub csv: Option<PathBuf>,
-    /// The profile of every device
-    #[arg(long)]
-    pub profile: Option<ProfileName>,
-    /// The maker's name of the model of every device
-    #[arg(long)]
-    pub model: Option<ModelName>,
-    /// The station
-    #[command(flatten)]
-    pub connect: ConnectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -263,8 +214,8 @@ impl Record for Row {
 impl DeviceCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
-            // These take a device's inside; the binary does it.
-            Self::Enroll(_) | Self::Relay(_) => Err(Failure::failed("this build cannot enroll devices")),
+            Self::Enroll(args) => enroll::run(args, out).await,
+            Self::Relay(args) => relay::run(args, out).await,
             Self::List(args) => list(args, out).await,
             Self::Show(args) => show(args, out).await,
             Self::Suspend(args) => state::suspend(args, out).await,

@@ -1,8 +1,8 @@
 //! The command line of Wardein.
 //!
 //! What: the definition of every command, what it prints, and its exit code; administration speaks gRPC like any other client.
-//! Why a library: the binary adds only what needs the inside of an authority or of a device ([`Inside`]), so that each can be
-//! read alone. What it does not do: no store, no custody, no keys of the authority.
+//! Why a library: the binary does only what needs the inside of an authority ([`Inside`]), so that each can be read alone. What it
+//! does not do: no store, no custody, no keys of the authority; what a factory's station does is `wardein-station`.
 
 mod args;
 mod attestation;
@@ -23,6 +23,7 @@ mod pages;
 mod passphrase;
 mod pcr_policy;
 mod profile;
+mod progress;
 mod tenant;
 mod time;
 mod trust;
@@ -36,37 +37,32 @@ pub use backup::RestoreArgs;
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
-pub use device::{BadLine, Batch, EnrollArgs, Line, RelayArgs};
 pub use failure::Failure;
 pub use output::{Output, Record};
 pub use passphrase::PassphraseArgs;
+pub use progress::progress;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
-use device::DeviceCommand;
 use std::process::ExitCode;
 
-/// What takes the inside of an authority or of a device, which this crate does not know.
-#[derive(Debug, Clone, Copy)]
-pub struct Inside {
-    /// Founds an authority.
-    pub init: fn(InitArgs, Output) -> Result<(), Failure>,
-    /// Makes one of a backup.
-    pub restore: fn(RestoreArgs, Output) -> Result<(), Failure>,
-    /// Runs one.
-    pub serve: fn(ServeArgs) -> Result<(), Failure>,
-    /// Plays a batch of devices at their factory.
-    pub enroll: fn(EnrollArgs, Output) -> Result<(), Failure>,
-    /// Carries what real devices say to the authority.
-    pub relay: fn(RelayArgs, Output) -> Result<(), Failure>,
-    /// Tells and changes what an authority's root key is under.
-    pub custody: fn(CustodyCommand, Output) -> Result<(), Failure>,
-    /// Looks into an authority's directory.
-    pub doctor: fn(DoctorArgs, Output) -> Result<(), Failure>,
+/// What takes the inside of an authority, which this crate does not know: its store, its custody, its service.
+#[derive(Debug)]
+pub enum Inside {
+    /// Found one.
+    Init(InitArgs),
+    /// Make one of a backup.
+    Restore(RestoreArgs),
+    /// Run one.
+    Serve(ServeArgs),
+    /// Show or change what its root key is under.
+    Custody(CustodyCommand),
+    /// Look into its directory.
+    Doctor(DoctorArgs),
 }
 
-/// Does what the arguments of the process ask for.
-pub fn run(inside: Inside) -> ExitCode {
+/// Does what the arguments of the process ask for; what takes the inside of an authority is done by `inside`.
+pub fn run(inside: impl FnOnce(Inside, Output) -> Result<(), Failure>) -> ExitCode {
     let cli = Cli::parse();
     let out = Output::new(cli.json);
     match dispatch(cli.command, inside, out) {
@@ -80,17 +76,19 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn dispatch(command: Command, inside: Inside, out: Output) -> Result<(), Failure> {
+fn dispatch(
+    command: Command,
+    inside: impl FnOnce(Inside, Output) -> Result<(), Failure>,
+    out: Output,
+) -> Result<(), Failure> {
     match command {
-        Command::Init(args) => (inside.init)(args, out),
+        Command::Init(args) => inside(Inside::Init(args), out),
+        Command::Restore(args) => inside(Inside::Restore(args), out),
+        Command::Serve(args) => inside(Inside::Serve(args), out),
+        Command::Custody(command) => inside(Inside::Custody(command), out),
+        Command::Doctor(args) => inside(Inside::Doctor(args), out),
         Command::Backup(args) => block_on(args.run(out)),
-        Command::Restore(args) => (inside.restore)(args, out),
-        Command::Serve(args) => (inside.serve)(args),
-        Command::Device(DeviceCommand::Enroll(args)) => (inside.enroll)(args, out),
-        Command::Device(DeviceCommand::Relay(args)) => (inside.relay)(args, out),
-        Command::Custody(command) => (inside.custody)(command, out),
         Command::Key(command) => block_on(command.run(out)),
-        Command::Doctor(args) => (inside.doctor)(args, out),
         Command::Completions(args) => args.run(out),
         Command::Tenant(command) => block_on(command.run(out)),
         Command::Operator(command) => block_on(command.run(out)),

@@ -1,16 +1,16 @@
 //! The station's side of an enrollment stream: many devices, one stream, each answer to the one that asked.
 
+use crate::{Error, Line};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use wardein_cli::{Failure, Line, Session};
 use wardein_client::v1::enroll_stream_request::Step;
 use wardein_client::v1::enroll_stream_response::Result as Answer;
-use wardein_client::{Refusal, v1};
+use wardein_client::{Connection, Refusal, v1};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_device::{CallError, Refused, Station, Vouched};
+use wardein_device::{CallError, Refused, Station};
 use wardein_domain::TenantId;
 
 /// A stream to the authority, shared by the stations of all devices.
@@ -25,10 +25,10 @@ type Waiting = Arc<Mutex<Result<HashMap<u64, oneshot::Sender<Answer>>, String>>>
 
 impl Stream {
     /// Opens the stream. Answers are taken up by a task of the runtime.
-    pub(crate) async fn open(session: &Session) -> Result<Self, Failure> {
+    pub(crate) async fn open(connection: &Connection) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel(ROOM);
-        let opened = session.connection.provisioning().enroll_stream(ReceiverStream::new(receiver)).await;
-        let mut answers = opened.map_err(Failure::of_call)?.into_inner();
+        let opened = connection.provisioning().enroll_stream(ReceiverStream::new(receiver)).await;
+        let mut answers = opened.map_err(Error::call)?.into_inner();
         let waiting: Waiting = Arc::new(Mutex::new(Ok(HashMap::new())));
         let waiters = waiting.clone();
         tokio::spawn(async move {
@@ -78,7 +78,7 @@ pub(crate) struct StreamStation<'a> {
 
 impl Station for StreamStation<'_> {
     async fn enroll(&mut self, request: &EnrollRequest) -> Result<(TenantId, EnrollReply), CallError> {
-        match self.stream.ask(Step::Enroll(vouched(self.line).enroll(request))).await? {
+        match self.stream.ask(Step::Enroll(self.line.vouched().enroll(request))).await? {
             Answer::Enrolled(reply) => wardein_device::enrolled(request.share.suite(), reply),
             other => Err(unexpected(other)),
         }
@@ -89,16 +89,6 @@ impl Station for StreamStation<'_> {
             Answer::Confirmed(_) => Ok(()),
             other => Err(unexpected(other)),
         }
-    }
-}
-
-/// What a line of a batch says of its device.
-pub(crate) fn vouched(line: &Line) -> Vouched {
-    let Line { profile, model, udi, .. } = line;
-    Vouched {
-        profile: profile.as_ref().map(ToString::to_string),
-        model: model.as_ref().map(ToString::to_string),
-        udi: udi.as_ref().map(ToString::to_string),
     }
 }
 

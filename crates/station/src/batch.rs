@@ -1,11 +1,13 @@
 //! A factory's batch: lines of CSV (RFC 4180), each judged alone.
 
-use crate::Failure;
+use crate::Error;
 use csv::{ByteRecord, ReaderBuilder};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
+use wardein_ddkg::MAX_ATTRIBUTE_LEN;
+use wardein_device::Vouched;
 use wardein_domain::{AttributeName, DeviceId, ModelName, ProfileName, Udi};
 
 /// A file of devices: what can be enrolled, and what cannot.
@@ -43,6 +45,18 @@ pub struct BadLine {
     pub reason: String,
 }
 
+impl Line {
+    /// What the factory says of the device.
+    pub(crate) fn vouched(&self) -> Vouched {
+        let Self { profile, model, udi, .. } = self;
+        Vouched {
+            profile: profile.as_ref().map(ToString::to_string),
+            model: model.as_ref().map(ToString::to_string),
+            udi: udi.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
 /// What a column holds.
 enum Column {
     Id,
@@ -54,9 +68,9 @@ enum Column {
 
 impl Batch {
     /// Reads a file. A bad line spoils nothing but itself; a bad first line, which names the columns, spoils all.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
-        Self::parse(&bytes).map_err(|reason| Failure::file("read", path, reason))
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(|error| Error::file("read", path, error))?;
+        Self::parse(&bytes).map_err(|reason| Error::file("read", path, reason))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -146,11 +160,10 @@ fn line(columns: &[Column], record: &ByteRecord, number: u64) -> Result<Line, St
             Column::Udi => udi = Some(value.parse().map_err(|error| format!("udi: {error}"))?),
             Column::Profile => profile = Some(parse("profile", value)?),
             Column::Attribute(name) => {
-                if value.len() > MAX_ATTRIBUTE {
-                    return Err(format!(
-                        "attr.{name}: has {} bytes; it takes at most {MAX_ATTRIBUTE}",
-                        value.len()
-                    ));
+                let length = value.len();
+                if length > MAX_ATTRIBUTE_LEN {
+                    let most = MAX_ATTRIBUTE_LEN;
+                    return Err(format!("attr.{name}: has {length} bytes; it takes at most {most}"));
                 }
                 attributes.insert(name.clone(), value.to_owned());
             }
@@ -167,9 +180,6 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 fn parse<T: FromStr<Err: std::fmt::Display>>(column: &str, value: &str) -> Result<T, String> {
     value.parse().map_err(|error| format!("{column}: {error}"))
 }
-
-/// DDKG-1 §4.
-const MAX_ATTRIBUTE: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,78 @@
+//! What a station did, for people and for scripts.
+
+use crate::{Failure, Output, Record};
+use serde::Serialize;
+use wardein_station::{BadLine, Batch, Outcome, Tally};
+
+/// How it went, device by device and in all.
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    enrolled: usize,
+    failed: usize,
+    /// Devices of the list that were not enrolled.
+    missing: Vec<&'a str>,
+    devices: &'a [Outcome],
+    bad_lines: &'a [BadLine],
+    #[serde(skip)]
+    tally: Tally<'a>,
+}
+
+impl Record for Outcome {
+    const HEADS: &'static [&'static str] = &["line", "device", "result", "assurance", "why"];
+
+    fn cells(&self) -> Vec<String> {
+        let Self { line, device_id, result, assurance, message, .. } = self;
+        vec![line.to_string(), device_id.clone(), result.to_string(), assurance.clone(), message.clone()]
+    }
+}
+
+impl<'a> Report<'a> {
+    /// Of the devices of `batch`, which has none where any device was welcome.
+    pub(super) fn new(batch: &'a Batch, devices: &'a [Outcome]) -> Self {
+        let tally = Tally::of(batch.lines.iter().map(|line| &line.device), devices);
+        Self {
+            enrolled: tally.enrolled.len(),
+            failed: tally.failures(),
+            missing: tally.missing.iter().copied().collect(),
+            devices,
+            bad_lines: &batch.bad,
+            tally,
+        }
+    }
+
+    /// Prints it, with what to do `next`. A device that was not enrolled is a failure of the command.
+    pub(super) fn print(&self, next: Option<&str>, out: Output) -> Result<(), Failure> {
+        if out.is_json() {
+            out.json(self)?;
+        } else {
+            out.list("devices", self.devices)?;
+            for BadLine { line, reason } in self.bad_lines {
+                out.write(&format!("line {line} was left out: {reason}\n"))?;
+            }
+            let parts = [
+                (self.tally.absent(), "of the list did not come"),
+                (self.bad_lines.len(), "bad lines left out"),
+            ];
+            let parts = parts.iter().filter(|(count, _)| *count > 0);
+            let parts: String = parts.map(|(count, what)| format!(", {count} {what}")).collect();
+            let (enrolled, failed) = (self.enrolled, self.failed);
+            let next = next.map(|next| format!(". {next}")).unwrap_or_default();
+            out.write(&format!("{enrolled} enrolled, {failed} failed{parts}{next}\n"))?;
+        }
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Result<(), Failure> {
+        let is_left = |outcome: &&Outcome| self.tally.failed.contains(outcome.device_id.as_str());
+        let mut left = self.devices.iter().filter(is_left);
+        if let Some(outcome) = left.find(|outcome| outcome.code == Outcome::UNREACHABLE) {
+            return Err(Failure::Unreachable(outcome.message.clone()));
+        }
+        match (self.tally.left() + self.bad_lines.len(), self.tally.unnamed) {
+            (0, 0) => Ok(()),
+            (0, failures) => Err(Failure::Failed(format!("failures of no known device: {failures}"))),
+            (1, _) => Err(Failure::failed("1 device was not enrolled")),
+            (left, _) => Err(Failure::Failed(format!("{left} devices were not enrolled"))),
+        }
+    }
+}
