@@ -4,7 +4,6 @@ use crate::custody::Custodian;
 use crate::founding::{Founding, usage};
 use crate::home::{self, Home, failed};
 use crate::init::{configuration, write_files};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -89,10 +88,7 @@ fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
 /// Fills the store and looks whether it opens. When this returns, it is closed and durable.
 fn apply(home: &Home, restoring: Restoring<impl Read>, custodian: Custodian) -> Result<Restored, Failure> {
     let ports = Ports::new(home.open_store()?, SystemClock);
-    let progress = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}; {msg}") {
-        progress.set_style(style);
-    }
+    let progress = wardein_cli::progress("{spinner} {pos} rows, {per_sec}; {msg}", None);
     let tell = |rows, entries| {
         progress.set_position(rows);
         progress.set_message(format!("{entries} audit entries"));

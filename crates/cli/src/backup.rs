@@ -3,9 +3,8 @@
 use crate::args::PlaceArgs;
 use crate::connection::ConnectArgs;
 use crate::files::{PRIVATE, sync_directory};
-use crate::{Failure, Output, PassphraseArgs, Record};
+use crate::{Failure, Output, PassphraseArgs, Record, progress};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -73,17 +72,14 @@ impl BackupArgs {
         let session = self.connect.open().await?;
         let asked = session.connection.storage().backup(v1::BackupRequest {}).await;
         let mut parts = asked.map_err(Failure::of_call)?.into_inner();
-        let progress = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {bytes}, {bytes_per_sec}; {msg}") {
-            progress.set_style(style);
-        }
+        let bar = progress("{spinner} {bytes}, {bytes_per_sec}; {msg}", None);
         while let Some(answer) = parts.message().await.map_err(Failure::of_call)? {
             let v1::BackupResponse { part, rows, audit_entries, is_last } = answer;
             file.write(&part)?;
-            progress.set_position(file.bytes);
-            progress.set_message(format!("{rows} rows, {audit_entries} audit entries"));
+            bar.set_position(file.bytes);
+            bar.set_message(format!("{rows} rows, {audit_entries} audit entries"));
             if is_last {
-                progress.finish_and_clear();
+                bar.finish_and_clear();
                 let bytes = file.finish()?;
                 return out.one(&Taken { file: self.out, bytes, rows, audit_entries });
             }

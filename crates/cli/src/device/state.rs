@@ -2,9 +2,8 @@
 
 use super::Device;
 use crate::connection::ConnectArgs;
-use crate::{Confirm, Failure, Output};
+use crate::{Confirm, Failure, Output, progress};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use wardein_client::v1;
 
@@ -102,10 +101,7 @@ async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), F
     let request = v1::ShredDeviceRequest { tenant, device_id: device_id.clone(), reason, per_second };
     let asked = session.connection.storage().shred_device(request).await;
     let mut steps = asked.map_err(Failure::of_call)?.into_inner();
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}; {pos} devices swept, {per_sec}") {
-        bar.set_style(style);
-    }
+    let bar = progress("{spinner} {msg}; {pos} devices swept, {per_sec}", None);
     while let Some(step) = steps.message().await.map_err(Failure::of_call)? {
         let v1::ShredDeviceResponse { state, progress, is_done, .. } = step;
         let v1::DeedProgress { step, devices, tenant_key, root_key } = progress.unwrap_or_default();

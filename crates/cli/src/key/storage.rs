@@ -2,9 +2,8 @@
 
 use super::RotateArgs;
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record};
+use crate::{Failure, Output, Record, progress};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use wardein_client::v1;
 use wardein_client::v1::rotate_storage_key_request::Scope as RotateScope;
@@ -147,15 +146,12 @@ type Storage = v1::storage_service_client::StorageServiceClient<wardein_client::
 
 async fn sweep(mut storage: Storage, request: v1::SweepRequest) -> Result<Swept, Failure> {
     let mut steps = storage.sweep(request).await.map_err(Failure::of_call)?.into_inner();
-    let progress = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} devices, {per_sec}; {msg}") {
-        progress.set_style(style);
-    }
+    let bar = progress("{spinner} {pos} devices, {per_sec}; {msg}", None);
     while let Some(step) = steps.message().await.map_err(Failure::of_call)? {
-        progress.set_position(step.devices);
-        progress.set_message(format!("{} sealed anew", step.renewed));
+        bar.set_position(step.devices);
+        bar.set_message(format!("{} sealed anew", step.renewed));
         if step.is_done {
-            progress.finish_and_clear();
+            bar.finish_and_clear();
             let v1::SweepResponse { devices, erased, renewed, dropped, has_clock, .. } = step;
             return Ok(Swept { devices, erased, renewed, dropped, clock_believed: has_clock });
         }
