@@ -10,6 +10,7 @@ use wardein_cli::{
 };
 use wardein_crypto::{Secret, SystemEntropy};
 use wardein_custody::{Kind, Opened, Passphrase, Protection, TpmProtection, TpmTarget, open_by_tpm};
+use wardein_domain::with_causes;
 use wardein_port::{Custody, CustodyError, Pending, RootKey};
 
 /// The custody file, opened, while the authority serves.
@@ -34,7 +35,10 @@ impl Custodian {
     ) -> Pending<'static, Result<T, CustodyError>> {
         let opened = self.0.clone();
         Box::pin(async move {
-            let done = tokio::task::spawn_blocking(move || act(&opened).map_err(|error| words(&error))).await;
+            let done = tokio::task::spawn_blocking(move || {
+                act(&opened).map_err(|error| CustodyError(with_causes(&error)))
+            })
+            .await;
             done.unwrap_or_else(|_| Err(CustodyError("custody panicked".to_owned())))
         })
     }
@@ -52,11 +56,6 @@ impl Custody for Custodian {
     fn wrapped(&self) -> Pending<'_, Result<Vec<u8>, CustodyError>> {
         self.apart(|opened| wardein_custody::copy(opened.path()))
     }
-}
-
-fn words(error: &wardein_custody::CustodyError) -> CustodyError {
-    let beneath = std::error::Error::source(error).map(|source| format!(": {source}"));
-    CustodyError(format!("{error}{}", beneath.unwrap_or_default()))
 }
 
 #[derive(Serialize)]

@@ -119,13 +119,7 @@ pub(crate) fn source(args: &PassphraseArgs) -> PassphraseSource {
     }
 }
 
-/// An error with what is beneath it.
+/// A failure by an error, with its causes.
 pub(crate) fn failed(error: impl std::error::Error) -> Failure {
-    let mut words = error.to_string();
-    let mut beneath = error.source();
-    while let Some(error) = beneath {
-        words = format!("{words}: {error}");
-        beneath = error.source();
-    }
-    Failure::Failed(words)
+    Failure::Failed(wardein_domain::with_causes(&error))
 }

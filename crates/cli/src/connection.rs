@@ -4,10 +4,9 @@ use crate::config::Config;
 use crate::files;
 use crate::{Failure, identity::IdentityFiles};
 use clap::Args;
-use std::error::Error as _;
 use std::path::PathBuf;
 use wardein_client::{ConnectError, Connection, Identity, Refusal, Settings};
-use wardein_domain::TenantId;
+use wardein_domain::{TenantId, with_causes};
 
 /// Where the authority is, and as whom to call it.
 #[derive(Debug, Clone, Args)]
@@ -101,7 +100,7 @@ impl From<wardein_station::Error> for Failure {
     fn from(error: wardein_station::Error) -> Self {
         match error {
             wardein_station::Error::Call(refusal) => Self::of_call(refusal),
-            error => Self::failed(error),
+            error => Self::Failed(with_causes(&error)),
         }
     }
 }
@@ -122,12 +121,7 @@ fn missing(option: &str) -> Failure {
 }
 
 fn unreached(error: ConnectError) -> Failure {
-    let mut words = error.to_string();
-    let mut beneath = error.source();
-    while let Some(error) = beneath {
-        words = format!("{words}: {error}");
-        beneath = error.source();
-    }
+    let words = with_causes(&error);
     match error {
         ConnectError::Endpoint(_) => Failure::Usage(words),
         ConnectError::Material(_) => Failure::Failed(words),

@@ -4,13 +4,12 @@ use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, 
 use crate::error::Error;
 use crate::signing::{EnrolledKey, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, registers, tag};
-use std::error::Error as _;
 use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
 };
 use wardein_ddkg::{Challenge, DeviceName, Problem, Recipe};
-use wardein_domain::TenantId;
+use wardein_domain::{TenantId, with_causes};
 
 /// The authority at an endpoint. It is reached when it is first needed, and again after it was lost.
 pub struct Remote {
@@ -32,8 +31,10 @@ impl Remote {
         }
         let connection = connect(&self.settings).await.map_err(|error| match error {
             ConnectError::Endpoint(_) => CallError::Setting("endpoint", error.to_string()),
-            ConnectError::Material(_) => CallError::Setting("trust_roots or station identity", words(&error)),
-            error => CallError::Unreachable(words(&error)),
+            ConnectError::Material(_) => {
+                CallError::Setting("trust_roots or station identity", with_causes(&error))
+            }
+            error => CallError::Unreachable(with_causes(&error)),
         })?;
         Ok(self.connection.insert(connection).clone())
     }
@@ -162,17 +163,6 @@ impl TpmStation for RemoteStation {
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
         self.connected().await?.finish(activation).await
     }
-}
-
-/// The error and what is beneath it, which says why.
-fn words(error: &ConnectError) -> String {
-    let mut words = error.to_string();
-    let mut beneath = error.source();
-    while let Some(error) = beneath {
-        words = format!("{words}: {error}");
-        beneath = error.source();
-    }
-    words
 }
 
 impl From<CallError> for Error {

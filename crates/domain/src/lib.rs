@@ -9,6 +9,7 @@ extern crate alloc;
 mod access;
 mod assurance;
 mod audit;
+mod causes;
 mod device;
 mod grant;
 mod name;
@@ -27,6 +28,7 @@ pub use assurance::{Assurance, KeyKeeper};
 pub use audit::{
     Actor, AuditEntry, Call, Code, Event, Field, FieldName, FieldValue, Fields, Origin, Outcome, Target, Word,
 };
+pub use causes::with_causes;
 pub use device::{DeviceState, TransitionError};
 pub use grant::{Right, UserNameTemplate};
 pub use name::{
