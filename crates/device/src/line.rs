@@ -151,17 +151,6 @@ impl StationLine {
         })
     }
 
-    /// What a device is told of a failed call.
-    pub(crate) fn failed(error: &CallError) -> Self {
-        let (code, message) = match error {
-            CallError::Refused(refused) => (refused.code.as_str(), refused.message.clone()),
-            CallError::Unreachable(why) => (UNREACHABLE, why.clone()),
-            CallError::Malformed(why) => ("malformed", why.clone()),
-            CallError::Setting(field, why) => (UNREACHABLE, format!("the station: {field}: {why}")),
-        };
-        Self::Refused { code: code.to_owned(), message }
-    }
-
     pub(crate) fn unexpected(self, expected: &'static str) -> CallError {
         match self {
             Self::Refused { code, message } if code == UNREACHABLE => CallError::Unreachable(message),
@@ -240,4 +229,4 @@ pub(crate) fn array<const N: usize>(field: &str, text: &str) -> Result<[u8; N], 
 pub(crate) const VERSION: u32 = 1;
 
 /// The code of a station that has no answer of the authority to give.
-const UNREACHABLE: &str = "unreachable";
+pub(crate) const UNREACHABLE: &str = "unreachable";

@@ -4,7 +4,7 @@
 //! cannot be understood is answered and told, and spoils nothing behind it.
 
 use crate::authority::Station;
-use crate::line::{self, DeviceLine, LineError, StationLine};
+use crate::line_device::{Answer, LineDevice, Said, Unheard};
 use crate::signing::TpmStation;
 use std::io::{BufRead, Write};
 use wardein_ddkg::DeviceName;
@@ -12,8 +12,7 @@ use wardein_domain::Assurance;
 
 /// The station's end of a line to devices.
 pub struct Relay<R, W> {
-    input: R,
-    output: W,
+    line: LineDevice<R, W>,
     /// Who spoke last, and what the station last told it where that was a refusal.
     device: Option<DeviceName>,
     refusal: Option<(String, String)>,
@@ -55,7 +54,7 @@ pub enum End {
 impl<R: BufRead, W: Write> Relay<R, W> {
     /// A relay that hears devices by `input` and answers them by `output`.
     pub fn new(input: R, output: W) -> Self {
-        Self { input, output, device: None, refusal: None }
+        Self { line: LineDevice::new(input, output), device: None, refusal: None }
     }
 
     /// Relays until it has ended with a device, one way or the other; `None` once the line is closed.
@@ -64,81 +63,49 @@ impl<R: BufRead, W: Write> Relay<R, W> {
         station: &mut (impl Station + TpmStation),
     ) -> Result<Option<Relayed>, std::io::Error> {
         loop {
-            let line = match line::read(&mut self.input, MAX_LINE) {
-                Ok(line) => line,
-                Err(LineError::Io(error)) => return Err(error),
-                Err(LineError::Closed) => {
+            let answer = match self.line.hear() {
+                Err(Unheard::Io(error)) => return Err(error),
+                Err(Unheard::Malformed(why)) => return self.not_understood(why).map(Some),
+                Err(Unheard::Closed) => {
                     return Ok(self.device.is_some().then(|| {
                         self.failed("device-gone", "the device left before the end; it can begin again")
                     }));
                 }
-                Err(LineError::Long) => {
-                    return self.not_understood(format!("a line has more than {MAX_LINE} bytes")).map(Some);
+                Ok(Said::Done { generation, is_confirmed }) => {
+                    return Ok(Some(self.ended(End::Done { generation, is_confirmed })));
+                }
+                Ok(Said::Signs { assurance }) => return Ok(Some(self.ended(End::Signs { assurance }))),
+                Ok(Said::Failed(message)) => return Ok(Some(self.failed("device-failed", &message))),
+                Ok(Said::Request(request)) => {
+                    self.device = Some(request.device.clone());
+                    station.enroll(&request).await.map(|(tenant, reply)| Answer::Reply(tenant, reply))
+                }
+                Ok(Said::Confirmation(confirmation)) => {
+                    self.device = Some(confirmation.device.clone());
+                    station.confirm(&confirmation).await.map(|()| Answer::Confirmed)
+                }
+                Ok(Said::Evidence(evidence)) => {
+                    self.device = Some(evidence.device.clone());
+                    station.begin(&evidence).await.map(Answer::Challenge)
+                }
+                Ok(Said::Activation(activation)) => {
+                    self.device = Some(activation.device.clone());
+                    station.finish(&activation).await.map(Answer::Enrolled)
                 }
             };
-            let answer = match serde_json::from_slice(&line) {
-                Err(error) => return self.not_understood(error.to_string()).map(Some),
-                Ok(DeviceLine::Done { generation, confirmed }) => {
-                    return Ok(Some(self.ended(End::Done { generation, is_confirmed: confirmed })));
-                }
-                Ok(DeviceLine::Signs { assurance }) => match assurance.parse() {
-                    Ok(assurance) => return Ok(Some(self.ended(End::Signs { assurance }))),
-                    Err(_) => {
-                        return self.not_understood(format!("assurance: {assurance:?} is none")).map(Some);
-                    }
-                },
-                Ok(DeviceLine::Error { message }) => return Ok(Some(self.failed("device-failed", &message))),
-                Ok(DeviceLine::Request(request)) => match request.judge() {
-                    Err(why) => return self.not_understood(why).map(Some),
-                    Ok(request) => {
-                        self.device = Some(request.device.clone());
-                        let reply = station.enroll(&request).await;
-                        reply.map(|(tenant, reply)| StationLine::reply(&tenant, &reply))
-                    }
-                },
-                Ok(DeviceLine::Confirmation { tenant, device_id, device_confirmation }) => {
-                    match line::judge_confirmation(&tenant, &device_id, &device_confirmation) {
-                        Err(why) => return self.not_understood(why).map(Some),
-                        Ok(confirmation) => {
-                            self.device = Some(confirmation.device.clone());
-                            station.confirm(&confirmation).await.map(|()| StationLine::Confirmed {})
-                        }
-                    }
-                }
-                Ok(DeviceLine::TpmEvidence(evidence)) => match evidence.judge() {
-                    Err(why) => return self.not_understood(why).map(Some),
-                    Ok(evidence) => {
-                        self.device = Some(evidence.device.clone());
-                        let challenge = station.begin(&evidence).await;
-                        challenge.map(|challenge| StationLine::TpmChallenge((&challenge).into()))
-                    }
-                },
-                Ok(DeviceLine::TpmActivation(activation)) => match activation.judge() {
-                    Err(why) => return self.not_understood(why).map(Some),
-                    Ok(activation) => {
-                        self.device = Some(activation.device.clone());
-                        let enrolled = station.finish(&activation).await;
-                        enrolled.map(|enrolled| StationLine::KeyEnrolled((&enrolled).into()))
-                    }
-                },
-            };
-            let answer = answer.unwrap_or_else(|error| StationLine::failed(&error));
+            let answer = answer.unwrap_or_else(|error| Answer::from(&error));
             self.refusal = match &answer {
-                StationLine::Refused { code, message } => Some((code.clone(), message.clone())),
-                StationLine::Reply(_)
-                | StationLine::Confirmed {}
-                | StationLine::TpmChallenge(_)
-                | StationLine::KeyEnrolled(_) => None,
+                Answer::Refused { code, message } => Some((code.clone(), message.clone())),
+                Answer::Reply(..) | Answer::Confirmed | Answer::Challenge(_) | Answer::Enrolled(_) => None,
             };
-            line::write(&mut self.output, &answer)?;
+            self.line.answer(&answer)?;
         }
     }
 
     fn not_understood(&mut self, why: String) -> Result<Relayed, std::io::Error> {
-        let (code, message) = ("malformed".to_owned(), why);
-        line::write(&mut self.output, &StationLine::Refused { code, message: message.clone() })?;
+        self.line.answer(&Answer::Refused { code: MALFORMED.to_owned(), message: why.clone() })?;
         self.refusal = None;
-        Ok(self.failed("malformed", &message))
+        Ok(self.failed(MALFORMED, &why))
     }
 
     /// A failure; the code of the authority's refusal says more than that the device failed upon it.
@@ -153,5 +120,4 @@ impl<R: BufRead, W: Write> Relay<R, W> {
     }
 }
 
-/// 64 attributes of 4 KiB each, in hex, and the rest of a request.
-const MAX_LINE: u64 = 640 << 10;
+const MALFORMED: &str = "malformed";
