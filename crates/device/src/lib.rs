@@ -25,7 +25,6 @@ mod line;
 mod line_device;
 mod lines;
 mod lock;
-mod relay;
 mod session;
 mod signing;
 mod status;
@@ -47,7 +46,6 @@ pub use keys::Nonce;
 pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
-pub use relay::{End, Relay, Relayed};
 pub use session::{Rekeyed, Session};
 pub use signing::{
     EnrolledKey, Quote, Registers, Signer, SigningKey, SigningSession, TpmActivation, TpmChallenge,

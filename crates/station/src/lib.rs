@@ -11,6 +11,7 @@ mod error;
 mod factory;
 mod lines;
 mod outcome;
+mod relay;
 mod stream;
 
 pub use batch::{BadLine, Batch, Line};

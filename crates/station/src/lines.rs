@@ -2,6 +2,7 @@
 //!
 //! Reading a line blocks, so each has a thread of its own; what it asks goes over the one connection of all.
 
+use crate::relay::{End, Relay, Relayed};
 use crate::{Error, Factory, Fate, Origin, Outcome};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
@@ -10,7 +11,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use tokio::sync::mpsc;
-use wardein_device::{End, Relay, Relayed};
 
 /// The name of standard input and output as a line.
 pub const STANDARD: &str = "-";

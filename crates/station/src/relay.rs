@@ -3,15 +3,13 @@
 //! A line may bring one device after the other, each as often as it likes: what the authority is asked is safe to repeat. What
 //! cannot be understood is answered and told, and spoils nothing behind it.
 
-use crate::authority::Station;
-use crate::line_device::{Answer, LineDevice, Said, Unheard};
-use crate::signing::TpmStation;
 use std::io::{BufRead, Write};
 use wardein_ddkg::DeviceName;
+use wardein_device::{Answer, LineDevice, Said, Station, TpmStation, Unheard};
 use wardein_domain::Assurance;
 
 /// The station's end of a line to devices.
-pub struct Relay<R, W> {
+pub(crate) struct Relay<R, W> {
     line: LineDevice<R, W>,
     /// Who spoke last, and what the station last told it where that was a refusal.
     device: Option<DeviceName>,
@@ -20,16 +18,16 @@ pub struct Relay<R, W> {
 
 /// How it ended with one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Relayed {
+pub(crate) struct Relayed {
     /// Which; none where it could not be understood so far.
-    pub device: Option<DeviceName>,
+    pub(crate) device: Option<DeviceName>,
     /// How.
-    pub end: End,
+    pub(crate) end: End,
 }
 
 /// How an enrollment over a line ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The device has its keys.
     Done {
         /// The generation that was agreed on.
@@ -53,12 +51,12 @@ pub enum End {
 
 impl<R: BufRead, W: Write> Relay<R, W> {
     /// A relay that hears devices by `input` and answers them by `output`.
-    pub fn new(input: R, output: W) -> Self {
+    pub(crate) fn new(input: R, output: W) -> Self {
         Self { line: LineDevice::new(input, output), device: None, refusal: None }
     }
 
     /// Relays until it has ended with a device, one way or the other; `None` once the line is closed.
-    pub async fn next(
+    pub(crate) async fn next(
         &mut self,
         station: &mut (impl Station + TpmStation),
     ) -> Result<Option<Relayed>, std::io::Error> {
