@@ -1,5 +1,6 @@
 //! One connection, from which a client of each service is made.
 
+use crate::calls::{Operator, Platform, Station};
 use crate::error::ConnectError;
 use crate::tls::{Identity, configuration};
 use crate::v1::admin_service_client::AdminServiceClient;
@@ -59,6 +60,21 @@ impl Settings {
 pub struct Connection(Channel);
 
 impl Connection {
+    /// As a factory's station.
+    pub fn station(&self) -> Station {
+        Station(self.clone())
+    }
+
+    /// As a platform.
+    pub fn platform(&self) -> Platform {
+        Platform(self.clone())
+    }
+
+    /// As an administrator or auditor.
+    pub fn operator(&self) -> Operator {
+        Operator(self.clone())
+    }
+
     /// What is beneath, for services that are not the authority's own, such as health and reflection.
     pub fn channel(&self) -> Channel {
         self.0.clone()

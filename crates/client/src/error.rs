@@ -45,6 +45,11 @@ impl Refusal {
     /// The code of an answer that is not from the authority.
     pub const TRANSPORT: &'static str = "transport";
 
+    /// What an answer that no authority would give comes to.
+    pub(crate) fn faulty(message: &str) -> Self {
+        Self::from(Status::internal(message))
+    }
+
     /// Whether the same call may succeed later without being changed. Every method of the API is safe to call twice.
     pub fn may_retry(&self) -> bool {
         match self.status {

@@ -1,0 +1,144 @@
+//! The calls of the API, by who makes them: a request goes out, its answer or a refusal comes back.
+
+use crate::connect::Connection;
+use crate::error::Refusal;
+use crate::v1;
+use tonic::{IntoStreamingRequest, Streaming};
+
+/// Declares a client: from each service its calls.
+macro_rules! client {
+    ($(#[$doc:meta])* $client:ident { $($service:ident { $($method:ident: $request:ident => $answer:ident,)* })* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $client(pub(crate) Connection);
+
+        impl $client {
+            $($(
+                #[doc = concat!("Calls `", stringify!($method), "`.")]
+                pub async fn $method(&self, request: v1::$request) -> Result<v1::$answer, Refusal> {
+                    Ok(self.0.$service().$method(request).await?.into_inner())
+                }
+            )*)*
+        }
+    };
+}
+
+client! {
+    /// What a factory's station calls.
+    Station {
+        provisioning {
+            enroll: EnrollRequest => EnrollResponse,
+            confirm: ConfirmRequest => ConfirmResponse,
+            begin_tpm_enrollment: BeginTpmEnrollmentRequest => BeginTpmEnrollmentResponse,
+            finish_tpm_enrollment: FinishTpmEnrollmentRequest => EnrolledKey,
+            enroll_key: EnrollKeyRequest => EnrolledKey,
+        }
+        certificates {
+            get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
+        }
+    }
+}
+
+client! {
+    /// What a platform calls.
+    Platform {
+        trust {
+            check: CheckRequest => CheckResponse,
+            verify_token: VerifyTokenRequest => VerifyTokenResponse,
+            release_key: ReleaseKeyRequest => ReleaseKeyResponse,
+            open: OpenRequest => OpenResponse,
+        }
+        certificates {
+            get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
+        }
+    }
+}
+
+client! {
+    /// What administrators and auditors call.
+    Operator {
+        admin {
+            create_tenant: CreateTenantRequest => CreateTenantResponse,
+            list_tenants: ListTenantsRequest => ListTenantsResponse,
+            issue_operator: IssueOperatorRequest => IssueOperatorResponse,
+            list_operators: ListOperatorsRequest => ListOperatorsResponse,
+            revoke_operator: RevokeOperatorRequest => RevokeOperatorResponse,
+            put_profile: PutProfileRequest => PutProfileResponse,
+            list_profiles: ListProfilesRequest => ListProfilesResponse,
+            get_device: GetDeviceRequest => GetDeviceResponse,
+            list_devices: ListDevicesRequest => ListDevicesResponse,
+            set_device_state: SetDeviceStateRequest => SetDeviceStateResponse,
+            readmit_device: ReadmitDeviceRequest => ReadmitDeviceResponse,
+            list_device_history: ListDeviceHistoryRequest => ListDeviceHistoryResponse,
+            rotate_keys: RotateKeysRequest => RotateKeysResponse,
+            get_key_status: GetKeyStatusRequest => GetKeyStatusResponse,
+            add_grant: AddGrantRequest => AddGrantResponse,
+            list_grants: ListGrantsRequest => ListGrantsResponse,
+            remove_grant: RemoveGrantRequest => RemoveGrantResponse,
+            get_status: GetStatusRequest => GetStatusResponse,
+        }
+        attestation {
+            put_key_policy: PutKeyPolicyRequest => PutKeyPolicyResponse,
+            get_key_policy: GetKeyPolicyRequest => GetKeyPolicyResponse,
+            add_endorsement_keys: AddEndorsementKeysRequest => AddEndorsementKeysResponse,
+            remove_endorsement_keys: RemoveEndorsementKeysRequest => RemoveEndorsementKeysResponse,
+            list_endorsement_keys: ListEndorsementKeysRequest => ListEndorsementKeysResponse,
+            put_pcr_policy: PutPcrPolicyRequest => PutPcrPolicyResponse,
+            list_pcr_policies: ListPcrPoliciesRequest => ListPcrPoliciesResponse,
+            approve_pcrs: ApprovePcrsRequest => ApprovePcrsResponse,
+        }
+        certificates {
+            list_certificates: ListCertificatesRequest => ListCertificatesResponse,
+            revoke_certificate: RevokeCertificateRequest => RevokeCertificateResponse,
+            get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
+        }
+        storage {
+            rotate_storage_key: RotateStorageKeyRequest => RotateStorageKeyResponse,
+            list_deeds: ListDeedsRequest => ListDeedsResponse,
+        }
+        audit {
+            list_entries: ListEntriesRequest => ListEntriesResponse,
+        }
+    }
+}
+
+/// An answer that comes in parts.
+#[derive(Debug)]
+pub struct Parts<T>(Streaming<T>);
+
+impl<T> Parts<T> {
+    /// The next part; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<T>, Refusal> {
+        Ok(self.0.message().await?)
+    }
+}
+
+impl Station {
+    /// Calls `enroll_stream`: many devices on one stream, whose answers come in any order.
+    pub async fn enroll_stream(
+        &self,
+        steps: impl IntoStreamingRequest<Message = v1::EnrollStreamRequest>,
+    ) -> Result<Parts<v1::EnrollStreamResponse>, Refusal> {
+        Ok(Parts(self.0.provisioning().enroll_stream(steps).await?.into_inner()))
+    }
+}
+
+impl Operator {
+    /// Calls `sweep`; the last part says that it is done.
+    pub async fn sweep(&self, request: v1::SweepRequest) -> Result<Parts<v1::SweepResponse>, Refusal> {
+        Ok(Parts(self.0.storage().sweep(request).await?.into_inner()))
+    }
+
+    /// Calls `backup`; the last part says that it is the last.
+    pub async fn backup(&self, request: v1::BackupRequest) -> Result<Parts<v1::BackupResponse>, Refusal> {
+        Ok(Parts(self.0.storage().backup(request).await?.into_inner()))
+    }
+
+    /// Calls `shred_device`; the last part says that it is done. The authority goes on with it when nobody listens.
+    pub async fn shred_device(
+        &self,
+        request: v1::ShredDeviceRequest,
+    ) -> Result<Parts<v1::ShredDeviceResponse>, Refusal> {
+        Ok(Parts(self.0.storage().shred_device(request).await?.into_inner()))
+    }
+}
