@@ -155,8 +155,7 @@ fn space(directory: &Path) -> Finding {
 fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
     let asked = wardein_cli::block_on(async {
         let session = args.connect.open().await?;
-        let status = session.connection.admin().get_status(v1::GetStatusRequest {}).await;
-        Ok(status.map_err(Failure::of_call)?.into_inner())
+        Ok(session.operator().get_status(v1::GetStatusRequest {}).await?)
     });
     match asked {
         Ok(status) => {

@@ -136,24 +136,22 @@ impl EndorsementKeyCommand {
         match self {
             Self::Add(args) => {
                 let (digests, session, tenant) = read_list(args).await?;
-                let (mut attestation, mut added) = (session.connection.attestation(), 0);
+                let (operator, mut added) = (session.operator(), 0);
                 for digests in digests.chunks(AT_ONCE) {
                     let (tenant, digests) = (tenant.clone(), digests.to_vec());
                     let request = v1::AddEndorsementKeysRequest { tenant, digests };
-                    let answer = attestation.add_endorsement_keys(request).await;
-                    added += answer.map_err(Failure::of_call)?.into_inner().added;
+                    added += operator.add_endorsement_keys(request).await?.added;
                 }
                 let words = format!("{added} of {} were not on the list before", digests.len());
                 out.say(&words, &serde_json::json!({ "given": digests.len(), "added": added }))
             }
             Self::Remove(args) => {
                 let (digests, session, tenant) = read_list(args).await?;
-                let (mut attestation, mut removed) = (session.connection.attestation(), 0);
+                let (operator, mut removed) = (session.operator(), 0);
                 for digests in digests.chunks(AT_ONCE) {
                     let (tenant, digests) = (tenant.clone(), digests.to_vec());
                     let request = v1::RemoveEndorsementKeysRequest { tenant, digests };
-                    let answer = attestation.remove_endorsement_keys(request).await;
-                    removed += answer.map_err(Failure::of_call)?.into_inner().removed;
+                    removed += operator.remove_endorsement_keys(request).await?.removed;
                 }
                 let words = format!("{removed} of {} were on the list", digests.len());
                 out.say(&words, &serde_json::json!({ "given": digests.len(), "removed": removed }))
@@ -179,15 +177,14 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
     let (first_use, keepers) = (args.first_use, args.keepers);
     let policy = v1::KeyPolicy { tenant: tenant.clone(), vendor_roots, first_use, keepers };
     let request = v1::PutKeyPolicyRequest { policy: Some(policy) };
-    session.connection.attestation().put_key_policy(request).await.map_err(Failure::of_call)?;
+    session.operator().put_key_policy(request).await?;
     show(&session, tenant, out).await
 }
 
 async fn show(session: &Session, tenant: String, out: Output) -> Result<(), Failure> {
     let request = v1::GetKeyPolicyRequest { tenant };
-    let answer = session.connection.attestation().get_key_policy(request).await.map_err(Failure::of_call)?;
-    let v1::KeyPolicy { tenant, vendor_roots, first_use, keepers } =
-        answer.into_inner().policy.unwrap_or_default();
+    let answer = session.operator().get_key_policy(request).await?;
+    let v1::KeyPolicy { tenant, vendor_roots, first_use, keepers } = answer.policy.unwrap_or_default();
     out.one(&Policy { tenant, vendor_roots, first_use, keepers })
 }
 
@@ -198,18 +195,18 @@ async fn approve(args: ApproveArgs, out: Output) -> Result<(), Failure> {
         format!("{device_id} is certified with the registers of {} from now on", pcr_policy::hex(&digest));
     let value = serde_json::json!({ "device_id": &device_id, "digest": pcr_policy::hex(&digest) });
     let request = v1::ApprovePcrsRequest { tenant, device_id, digest };
-    session.connection.attestation().approve_pcrs(request).await.map_err(Failure::of_call)?;
+    session.operator().approve_pcrs(request).await?;
     out.say(&words, &value)
 }
 
 async fn list(args: TenantArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     let tenant = session.tenant(args.tenant)?;
-    let mut attestation = session.connection.attestation();
-    let keys = pages::all(async |page_token| {
-        let (tenant, page_size) = (tenant.clone(), pages::PAGE_SIZE);
+    let operator = session.operator();
+    let keys = pages::all(async |page_size, page_token| {
+        let tenant = tenant.clone();
         let request = v1::ListEndorsementKeysRequest { tenant, page_size, page_token };
-        let page = attestation.list_endorsement_keys(request).await.map_err(Failure::of_call)?.into_inner();
+        let page = operator.list_endorsement_keys(request).await?;
         Ok((page.keys, page.next_page_token))
     });
     let listed = |key: v1::EndorsementKey| {

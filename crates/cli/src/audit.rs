@@ -2,12 +2,12 @@
 
 use crate::connection::{ConnectArgs, Session};
 use crate::pcr_policy::hex;
-use crate::{Failure, Output, Record, pages, time};
+use crate::{Failure, Output, Record, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
-use wardein_client::v1;
+use wardein_client::{PAGE_SIZE, v1};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -190,16 +190,16 @@ async fn read(
     device: &str,
     from: u64,
 ) -> Result<(Vec<Entry>, u64), Failure> {
-    let mut client = session.connection.audit();
+    let operator = session.operator();
     let (mut entries, mut at): (Vec<Entry>, _) = (Vec::new(), from);
     loop {
         let request = v1::ListEntriesRequest {
             tenant: tenant.to_owned(),
             device_id: device.to_owned(),
             from: at,
-            page_size: pages::PAGE_SIZE,
+            page_size: PAGE_SIZE,
         };
-        let page = client.list_entries(request).await.map_err(Failure::of_call)?.into_inner();
+        let page = operator.list_entries(request).await?;
         entries.extend(page.entries.into_iter().map(Entry::from));
         let after_last = entries.last().map_or(at, |entry| entry.sequence + 1);
         match page.next {

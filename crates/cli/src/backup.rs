@@ -70,10 +70,9 @@ impl BackupArgs {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         let mut file = Partial::new(&self.out)?;
         let session = self.connect.open().await?;
-        let asked = session.connection.storage().backup(v1::BackupRequest {}).await;
-        let mut parts = asked.map_err(Failure::of_call)?.into_inner();
+        let mut parts = session.operator().backup(v1::BackupRequest {}).await?;
         let bar = progress("{spinner} {bytes}, {bytes_per_sec}; {msg}", None);
-        while let Some(answer) = parts.message().await.map_err(Failure::of_call)? {
+        while let Some(answer) = parts.next().await? {
             let v1::BackupResponse { part, rows, audit_entries, is_last } = answer;
             file.write(&part)?;
             bar.set_position(file.bytes);

@@ -110,11 +110,11 @@ impl CertCommand {
 async fn certificates(of: Of) -> Result<Vec<Certificate>, Failure> {
     let session: Session = of.connect.open().await?;
     let (tenant, device_id) = (session.tenant(of.tenant)?, of.device.unwrap_or_default());
-    let mut client = session.connection.certificates();
-    let all = pages::all(async |page_token| {
-        let (tenant, device_id, page_size) = (tenant.clone(), device_id.clone(), pages::PAGE_SIZE);
+    let operator = session.operator();
+    let all = pages::all(async |page_size, page_token| {
+        let (tenant, device_id) = (tenant.clone(), device_id.clone());
         let request = v1::ListCertificatesRequest { tenant, device_id, page_size, page_token };
-        let page = client.list_certificates(request).await.map_err(Failure::of_call)?.into_inner();
+        let page = operator.list_certificates(request).await?;
         Ok((page.certificates, page.next_page_token))
     });
     all.await?.into_iter().map(Certificate::try_from).collect()
@@ -134,6 +134,6 @@ async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
     let session = connect.open().await?;
     let request =
         v1::RevokeCertificateRequest { tenant: session.tenant(tenant)?, serial: serial.clone(), reason };
-    session.connection.certificates().revoke_certificate(request).await.map_err(Failure::of_call)?;
+    session.operator().revoke_certificate(request).await?;
     out.say(&format!("revoked certificate {serial}"), &serde_json::json!({ "revoked": serial }))
 }

@@ -5,7 +5,7 @@ use crate::files;
 use crate::{Failure, identity::IdentityFiles};
 use clap::Args;
 use std::path::PathBuf;
-use wardein_client::{ConnectError, Connection, Identity, Refusal, Settings};
+use wardein_client::{ConnectError, Connection, Identity, Operator, Platform, Refusal, Settings, Station};
 use wardein_domain::{TenantId, with_causes};
 
 /// Where the authority is, and as whom to call it.
@@ -31,8 +31,7 @@ pub struct ConnectArgs {
 
 /// A connection with what is known of it.
 pub struct Session {
-    /// The connection.
-    pub connection: Connection,
+    connection: Connection,
     /// Where it leads.
     pub endpoint: String,
     /// What the server's certificate must lead to, PEM.
@@ -85,6 +84,21 @@ impl ConnectArgs {
 }
 
 impl Session {
+    /// The authority, called as an administrator or auditor.
+    pub fn operator(&self) -> Operator {
+        self.connection.operator()
+    }
+
+    /// The authority, called as a station.
+    pub(crate) fn station(&self) -> Station {
+        self.connection.station()
+    }
+
+    /// The authority, called as a platform.
+    pub(crate) fn platform(&self) -> Platform {
+        self.connection.platform()
+    }
+
     /// The tenant that a command is about: the one that was named, or the caller's own.
     pub(crate) fn tenant(&self, named: Option<String>) -> Result<String, Failure> {
         named.or_else(|| self.tenant.clone()).ok_or_else(|| missing("--tenant"))
@@ -96,23 +110,21 @@ impl Session {
     }
 }
 
-impl From<wardein_station::Error> for Failure {
-    fn from(error: wardein_station::Error) -> Self {
-        match error {
-            wardein_station::Error::Call(refusal) => Self::of_call(refusal),
-            error => Self::Failed(with_causes(&error)),
-        }
-    }
-}
-
-impl Failure {
-    /// What a failed call means.
-    pub fn of_call(status: impl Into<Refusal>) -> Self {
-        let refusal = status.into();
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
         if refusal.code == Refusal::TRANSPORT {
             return Self::Unreachable(refusal.message);
         }
         Self::Refused { code: refusal.code, reason: refusal.message, request_id: refusal.request_id }
+    }
+}
+
+impl From<wardein_station::Error> for Failure {
+    fn from(error: wardein_station::Error) -> Self {
+        match error {
+            wardein_station::Error::Call(refusal) => refusal.into(),
+            error => Self::Failed(with_causes(&error)),
+        }
     }
 }
 

@@ -231,11 +231,11 @@ impl DeviceCommand {
 
 async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
-    let mut admin = session.connection.admin();
+    let operator = session.operator();
     let now = match (args.silent_for, args.seen_within) {
         (None, None) => 0,
         // The authority's time, by which it judged when each device was seen.
-        _ => admin.get_status(v1::GetStatusRequest {}).await.map_err(Failure::of_call)?.into_inner().time,
+        _ => operator.get_status(v1::GetStatusRequest {}).await?.time,
     };
     let ago = |seconds: Option<u64>| seconds.map_or(0, |seconds| now.saturating_sub(seconds).max(1));
     let request = v1::ListDevicesRequest {
@@ -251,7 +251,7 @@ async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
     };
     let found = args.part.of(async |page_size, page_token| {
         let request = v1::ListDevicesRequest { page_size, page_token, ..request.clone() };
-        let page = admin.list_devices(request).await.map_err(Failure::of_call)?.into_inner();
+        let page = operator.list_devices(request).await?;
         Ok((page.devices, page.next_page_token))
     });
     let (devices, next) = found.await?;
@@ -262,7 +262,7 @@ async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
 async fn show(args: OneArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     let request = v1::GetDeviceRequest { tenant: session.tenant(args.tenant)?, device_id: args.device };
-    let answer = session.connection.admin().get_device(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().get_device(request).await?;
     out.one(&Device::from(answer.device.unwrap_or_default()))
 }
 
@@ -270,11 +270,11 @@ async fn history(args: HistoryArgs, out: Output) -> Result<(), Failure> {
     let HistoryArgs { part, one } = args;
     let session: Session = one.connect.open().await?;
     let tenant = session.tenant(one.tenant)?;
-    let mut admin = session.connection.admin();
+    let operator = session.operator();
     let found = part.of(async |page_size, page_token| {
         let (tenant, device_id) = (tenant.clone(), one.device.clone());
         let request = v1::ListDeviceHistoryRequest { tenant, device_id, page_size, page_token };
-        let page = admin.list_device_history(request).await.map_err(Failure::of_call)?.into_inner();
+        let page = operator.list_device_history(request).await?;
         Ok((page.entries, page.next_page_token))
     });
     let (entries, next) = found.await?;

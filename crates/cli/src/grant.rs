@@ -124,17 +124,16 @@ async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
         ..Default::default()
     };
     let request = v1::AddGrantRequest { grant: Some(grant) };
-    let answer = session.connection.admin().add_grant(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().add_grant(request).await?;
     out.one(&Grant::from(answer.grant.unwrap_or_default()))
 }
 
 async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(), Failure> {
     let tenant = session.tenant(tenant)?;
-    let mut admin = session.connection.admin();
-    let grants = pages::all(async |page_token| {
-        let request =
-            v1::ListGrantsRequest { tenant: tenant.clone(), page_size: pages::PAGE_SIZE, page_token };
-        let page = admin.list_grants(request).await.map_err(Failure::of_call)?.into_inner();
+    let operator = session.operator();
+    let grants = pages::all(async |page_size, page_token| {
+        let request = v1::ListGrantsRequest { tenant: tenant.clone(), page_size, page_token };
+        let page = operator.list_grants(request).await?;
         Ok((page.grants, page.next_page_token))
     });
     let grants: Vec<_> = grants.await?.into_iter().map(Grant::from).collect();
@@ -153,7 +152,7 @@ async fn remove(args: RemoveArgs, out: Output) -> Result<(), Failure> {
         profile: profile.unwrap_or_default(),
         reason,
     };
-    session.connection.admin().remove_grant(request).await.map_err(Failure::of_call)?;
+    session.operator().remove_grant(request).await?;
     let document = serde_json::json!({ "removed": right, "platform": platform });
     out.say(&format!("{platform} has {right} of {devices} no more"), &document)
 }

@@ -91,12 +91,11 @@ impl OperatorCommand {
 }
 
 async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(), Failure> {
-    let mut admin = session.connection.admin();
+    let operator = session.operator();
     let tenant = tenant.or(session.tenant).unwrap_or_default();
-    let operators = pages::all(async |page_token| {
-        let request =
-            v1::ListOperatorsRequest { tenant: tenant.clone(), page_size: pages::PAGE_SIZE, page_token };
-        let page = admin.list_operators(request).await.map_err(Failure::of_call)?.into_inner();
+    let operators = pages::all(async |page_size, page_token| {
+        let request = v1::ListOperatorsRequest { tenant: tenant.clone(), page_size, page_token };
+        let page = operator.list_operators(request).await?;
         Ok((page.operators, page.next_page_token))
     });
     let operators: Vec<_> = operators.await?.into_iter().map(Operator::from).collect();
@@ -108,6 +107,6 @@ async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
     confirm.ask(&format!("revoke the operator with serial {serial}"))?;
     let session = connect.open().await?;
     let request = v1::RevokeOperatorRequest { serial: serial.clone(), reason };
-    session.connection.admin().revoke_operator(request).await.map_err(Failure::of_call)?;
+    session.operator().revoke_operator(request).await?;
     out.say(&format!("revoked operator {serial}"), &serde_json::json!({ "revoked": serial }))
 }

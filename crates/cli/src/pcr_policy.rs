@@ -102,7 +102,7 @@ impl PcrPolicyCommand {
                 let (tenant, profile) = (session.tenant(args.tenant)?, args.profile.to_string());
                 let policy = v1::PcrPolicy { tenant: tenant.clone(), profile, ..policy };
                 let request = v1::PutPcrPolicyRequest { policy: Some(policy) };
-                session.connection.attestation().put_pcr_policy(request).await.map_err(Failure::of_call)?;
+                session.operator().put_pcr_policy(request).await?;
                 list(&session, tenant, out).await
             }
             Self::List(args) => {
@@ -116,9 +116,8 @@ impl PcrPolicyCommand {
 
 async fn list(session: &Session, tenant: String, out: Output) -> Result<(), Failure> {
     let request = v1::ListPcrPoliciesRequest { tenant };
-    let answer =
-        session.connection.attestation().list_pcr_policies(request).await.map_err(Failure::of_call)?;
-    let policies: Vec<_> = answer.into_inner().policies.into_iter().map(Policy::from).collect();
+    let answer = session.operator().list_pcr_policies(request).await?;
+    let policies: Vec<_> = answer.policies.into_iter().map(Policy::from).collect();
     out.list("policies", &policies)
 }
 

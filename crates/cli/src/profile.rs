@@ -192,7 +192,7 @@ async fn put(session: Session, args: PutArgs, out: Output) -> Result<(), Failure
         archive,
     };
     let request = v1::PutProfileRequest { profile: Some(profile), merge: args.merge };
-    session.connection.admin().put_profile(request).await.map_err(Failure::of_call)?;
+    session.operator().put_profile(request).await?;
     let now = profiles(&session, tenant).await?.into_iter().find(|profile| profile.name == args.name);
     now.map_or_else(|| Err(Failure::failed("the profile is gone again")), |profile| out.one(&profile))
 }
@@ -204,8 +204,7 @@ async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(
 
 async fn profiles(session: &Session, tenant: String) -> Result<Vec<Profile>, Failure> {
     let request = v1::ListProfilesRequest { tenant };
-    let answer =
-        session.connection.admin().list_profiles(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().list_profiles(request).await?;
     Ok(answer
         .profiles
         .iter()

@@ -59,16 +59,15 @@ impl TenantCommand {
 
 async fn create(session: Session, tenant: String, out: Output) -> Result<(), Failure> {
     let request = v1::CreateTenantRequest { tenant };
-    let answer =
-        session.connection.admin().create_tenant(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().create_tenant(request).await?;
     out.one(&Tenant::from(answer.tenant.unwrap_or_default()))
 }
 
 async fn list(session: Session, out: Output) -> Result<(), Failure> {
-    let mut admin = session.connection.admin();
-    let tenants = pages::all(async |page_token| {
-        let request = v1::ListTenantsRequest { page_size: pages::PAGE_SIZE, page_token };
-        let page = admin.list_tenants(request).await.map_err(Failure::of_call)?.into_inner();
+    let operator = session.operator();
+    let tenants = pages::all(async |page_size, page_token| {
+        let request = v1::ListTenantsRequest { page_size, page_token };
+        let page = operator.list_tenants(request).await?;
         Ok((page.tenants, page.next_page_token))
     });
     let tenants: Vec<_> = tenants.await?.into_iter().map(Tenant::from).collect();

@@ -157,7 +157,7 @@ impl CheckArgs {
         };
         let session = connect.open().await?;
         let request = v1::CheckRequest { subject: Some(subject) };
-        let answer = session.connection.trust().check(request).await.map_err(Failure::of_call)?.into_inner();
+        let answer = session.platform().check(request).await?;
         let answer = Answer::from(answer);
         out.one(&answer)?;
         if require_trusted && answer.verdict != TRUSTED {

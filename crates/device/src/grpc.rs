@@ -141,7 +141,7 @@ impl RemoteStation {
     }
 
     async fn connected(&mut self) -> Result<ConnectedStation, CallError> {
-        Ok(ConnectedStation::new(self.remote.reach().await?, self.vouched.clone()))
+        Ok(ConnectedStation::new(self.remote.reach().await?.station(), self.vouched.clone()))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
 use crate::signing::{EnrolledKey, Quote, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
-use wardein_client::{Connection, Refusal, v1};
+use wardein_client::{self as client, Refusal, v1};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{AuthorityShare, DecodeError, Problem, Suite};
@@ -66,26 +66,26 @@ pub fn enrolled(suite: Suite, answer: v1::EnrollResponse) -> Result<(TenantId, E
 
 /// A station that calls over a connection that is there, one call for each question.
 pub struct ConnectedStation {
-    connection: Connection,
+    authority: client::Station,
     vouched: Vouched,
 }
 
 impl ConnectedStation {
     /// A station for a device that the factory vouches for so.
-    pub fn new(connection: Connection, vouched: Vouched) -> Self {
-        Self { connection, vouched }
+    pub fn new(authority: client::Station, vouched: Vouched) -> Self {
+        Self { authority, vouched }
     }
 }
 
 impl Station for ConnectedStation {
     async fn enroll(&mut self, request: &EnrollRequest) -> Result<(TenantId, EnrollReply), CallError> {
         let call = self.vouched.clone().enroll(request);
-        let answer = self.connection.provisioning().enroll(call).await;
-        enrolled(request.share.suite(), answer.map_err(failed)?.into_inner())
+        let answer = self.authority.enroll(call).await;
+        enrolled(request.share.suite(), answer.map_err(failed)?)
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {
-        self.connection.provisioning().confirm(confirm(confirmation)).await.map_err(failed)?;
+        self.authority.confirm(confirm(confirmation)).await.map_err(failed)?;
         Ok(())
     }
 }
@@ -102,8 +102,7 @@ impl TpmStation for ConnectedStation {
             ek_certificates: evidence.ek_certificates.clone(),
             ak_public: evidence.ak_public.clone(),
         };
-        let answer = self.connection.provisioning().begin_tpm_enrollment(call).await.map_err(failed)?;
-        let answer = answer.into_inner();
+        let answer = self.authority.begin_tpm_enrollment(call).await.map_err(failed)?;
         let (length, min, max) = (answer.nonce.len(), 32, 32);
         let nonce = answer.nonce.try_into();
         Ok(TpmChallenge {
@@ -125,8 +124,8 @@ impl TpmStation for ConnectedStation {
             signature: activation.signature.clone(),
             quote: activation.quote.as_ref().map(quote),
         };
-        let answer = self.connection.provisioning().finish_tpm_enrollment(call).await.map_err(failed)?;
-        let v1::EnrolledKey { tenant, key_id, assurance } = answer.into_inner();
+        let answer = self.authority.finish_tpm_enrollment(call).await.map_err(failed)?;
+        let v1::EnrolledKey { tenant, key_id, assurance } = answer;
         EnrolledKey::judge(&tenant, &key_id, &assurance).map_err(CallError::Malformed)
     }
 }

@@ -4,7 +4,7 @@ use crate::stream::{Stream, StreamStation};
 use crate::{Batch, Error, Fate, Line, Origin, Outcome};
 use futures_util::{StreamExt, stream};
 use std::path::Path;
-use wardein_client::{Connection, v1};
+use wardein_client::{Station, v1};
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
 use wardein_device::{Config, Directory, Enrolled, Error as DeviceError, Source};
@@ -12,8 +12,8 @@ use wardein_domain::TenantId;
 
 /// Devices that this process plays, for trials and tests.
 pub struct Play<'a> {
-    /// To the authority, with a station's identity.
-    pub connection: &'a Connection,
+    /// The authority, called as a station.
+    pub station: &'a Station,
     /// Where the devices will call.
     pub endpoint: &'a str,
     /// Whose they are.
@@ -36,7 +36,7 @@ impl Play<'_> {
     /// every outcome as it comes; those that are returned are in the order of the file.
     pub async fn enroll(&self, batch: &Batch, mut each: impl FnMut(&Outcome)) -> Result<Vec<Outcome>, Error> {
         let common = self.common().await?;
-        let stream = Stream::open(self.connection).await?;
+        let stream = Stream::open(self.station).await?;
         let mut outcomes: Vec<_> = stream::iter(&batch.lines)
             .map(|line| enroll(line, &common, &stream))
             .buffer_unordered(self.parallel)
@@ -48,8 +48,7 @@ impl Play<'_> {
     }
 
     async fn common(&self) -> Result<Common<'_>, Error> {
-        let bundle = self.connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
-        let bundle = bundle.map_err(Error::call)?.into_inner();
+        let bundle = self.station.get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
         let point = bundle.identity_key.as_slice().try_into();
         let point = point.map_err(|_| Error::Answer("the identity key is not 65 bytes"))?;
         Ok(Common { play: self, identity_key: P256VerifyingKey(point), trust_roots: bundle.pem })

@@ -18,8 +18,8 @@ pub enum Error {
         why: String,
     },
     /// The authority refuses, or is not reached.
-    #[error("{0}")]
-    Call(Refusal),
+    #[error(transparent)]
+    Call(#[from] Refusal),
     /// The authority's answer is not what was asked for.
     #[error("the answer is malformed: {0}")]
     Answer(&'static str),
@@ -36,9 +36,5 @@ pub enum Error {
 impl Error {
     pub(crate) fn file(doing: &'static str, path: &Path, why: impl ToString) -> Self {
         Self::File { doing, path: path.to_owned(), why: why.to_string() }
-    }
-
-    pub(crate) fn call(status: impl Into<Refusal>) -> Self {
-        Self::Call(status.into())
     }
 }

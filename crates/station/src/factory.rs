@@ -3,7 +3,7 @@
 use crate::Batch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use wardein_client::Connection;
+use wardein_client as client;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_device::{
@@ -12,9 +12,9 @@ use wardein_device::{
 };
 use wardein_domain::{DeviceId, TenantId};
 
-/// A station with a connection to the authority, which lines to devices share.
+/// A station that lines to devices share.
 pub struct Factory {
-    connection: Connection,
+    authority: client::Station,
     tenant: Option<TenantId>,
     expected: Expected,
 }
@@ -29,14 +29,14 @@ enum Expected {
 
 impl Factory {
     /// A station for the devices of `batch` alone. Where its `tenant` is known, it sends devices of another away by itself.
-    pub fn for_batch(connection: Connection, tenant: Option<TenantId>, batch: &Batch) -> Self {
+    pub fn for_batch(authority: client::Station, tenant: Option<TenantId>, batch: &Batch) -> Self {
         let listed = batch.lines.iter().map(|line| (line.device.clone(), line.vouched())).collect();
-        Self { connection, tenant, expected: Expected::Listed(listed) }
+        Self { authority, tenant, expected: Expected::Listed(listed) }
     }
 
     /// A station for whichever device comes; of each the same is said.
-    pub fn for_all(connection: Connection, tenant: Option<TenantId>, vouched: Vouched) -> Self {
-        Self { connection, tenant, expected: Expected::Every(vouched) }
+    pub fn for_all(authority: client::Station, tenant: Option<TenantId>, vouched: Vouched) -> Self {
+        Self { authority, tenant, expected: Expected::Every(vouched) }
     }
 
     /// The devices that are expected; `None` where any is.
@@ -65,7 +65,7 @@ impl Factory {
                 }
             },
         };
-        Ok(ConnectedStation::new(self.connection.clone(), vouched))
+        Ok(ConnectedStation::new(self.authority.clone(), vouched))
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use wardein_client::v1::enroll_stream_request::Step;
 use wardein_client::v1::enroll_stream_response::Result as Answer;
-use wardein_client::{Connection, Refusal, v1};
+use wardein_client::{self as client, v1};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_device::{CallError, Refused, Station};
 use wardein_domain::TenantId;
@@ -25,15 +25,14 @@ type Waiting = Arc<Mutex<Result<HashMap<u64, oneshot::Sender<Answer>>, String>>>
 
 impl Stream {
     /// Opens the stream. Answers are taken up by a task of the runtime.
-    pub(crate) async fn open(connection: &Connection) -> Result<Self, Error> {
+    pub(crate) async fn open(authority: &client::Station) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel(ROOM);
-        let opened = connection.provisioning().enroll_stream(ReceiverStream::new(receiver)).await;
-        let mut answers = opened.map_err(Error::call)?.into_inner();
+        let mut answers = authority.enroll_stream(ReceiverStream::new(receiver)).await?;
         let waiting: Waiting = Arc::new(Mutex::new(Ok(HashMap::new())));
         let waiters = waiting.clone();
         tokio::spawn(async move {
             let end = loop {
-                match answers.message().await {
+                match answers.next().await {
                     Ok(Some(v1::EnrollStreamResponse { correlation, result: Some(result) })) => {
                         let mut waiters = waiters.lock().unwrap_or_else(PoisonError::into_inner);
                         let waiter = waiters.as_mut().ok().and_then(|waiters| waiters.remove(&correlation));
@@ -44,7 +43,7 @@ impl Stream {
                     }
                     Ok(Some(_)) => break "the authority sent an answer without a result".to_owned(),
                     Ok(None) => break "the authority ended the stream".to_owned(),
-                    Err(status) => break Refusal::from(status).to_string(),
+                    Err(refusal) => break refusal.to_string(),
                 }
             };
             // Dropping the senders wakes who waits.

@@ -36,7 +36,7 @@ pub(super) async fn run(args: EnrollArgs, out: Output) -> Result<(), Failure> {
     })?;
     make_directory(&args.out)?;
     let play = Play {
-        connection: &session.connection,
+        station: &session.station(),
         endpoint: &session.endpoint,
         tenant,
         states: &args.out,

@@ -44,12 +44,12 @@ pub(super) async fn run(args: RelayArgs, out: Output) -> Result<(), Failure> {
         lines.push(STANDARD.to_owned());
     }
     let session = connect.open().await?;
-    let (connection, tenant) = (session.connection.clone(), session.own_tenant()?);
+    let (station, tenant) = (session.station(), session.own_tenant()?);
     let factory = match &listed {
-        Some(batch) => Factory::for_batch(connection, tenant, batch),
+        Some(batch) => Factory::for_batch(station, tenant, batch),
         None => {
             let (profile, model) = (profile.map(|name| name.to_string()), model.map(|name| name.to_string()));
-            Factory::for_all(connection, tenant, Vouched { profile, model, udi: None })
+            Factory::for_all(station, tenant, Vouched { profile, model, udi: None })
         }
     };
     let bar = progress(BAR, listed.as_ref().map(|batch| batch.lines.len() as u64));

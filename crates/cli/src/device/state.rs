@@ -99,10 +99,9 @@ async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), F
     let session = connect.open().await?;
     let tenant = session.tenant(tenant)?;
     let request = v1::ShredDeviceRequest { tenant, device_id: device_id.clone(), reason, per_second };
-    let asked = session.connection.storage().shred_device(request).await;
-    let mut steps = asked.map_err(Failure::of_call)?.into_inner();
+    let mut steps = session.operator().shred_device(request).await?;
     let bar = progress("{spinner} {msg}; {pos} devices swept, {per_sec}", None);
-    while let Some(step) = steps.message().await.map_err(Failure::of_call)? {
+    while let Some(step) = steps.next().await? {
         let v1::ShredDeviceResponse { state, progress, is_done, .. } = step;
         let v1::DeedProgress { step, devices, tenant_key, root_key } = progress.unwrap_or_default();
         bar.set_position(devices);
@@ -131,8 +130,7 @@ pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failur
         enroll_anew,
         reason: target.reason,
     };
-    let answer =
-        session.connection.admin().readmit_device(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().readmit_device(request).await?;
     tell(answer.device, out)
 }
 
@@ -149,8 +147,7 @@ async fn set(args: ResumeArgs, state: &str, out: Output) -> Result<(), Failure> 
         state: state.to_owned(),
         reason: args.reason,
     };
-    let answer =
-        session.connection.admin().set_device_state(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().set_device_state(request).await?;
     tell(answer.device, out)
 }
 

@@ -57,10 +57,10 @@ impl Record for Deed {
 
 pub(super) async fn list(args: DeedsArgs, out: Output) -> Result<(), Failure> {
     let session: Session = args.connect.open().await?;
-    let mut storage = session.connection.storage();
-    let deeds = pages::all(async |page_token| {
-        let request = v1::ListDeedsRequest { page_size: pages::PAGE_SIZE, page_token };
-        let page = storage.list_deeds(request).await.map_err(Failure::of_call)?.into_inner();
+    let operator = session.operator();
+    let deeds = pages::all(async |page_size, page_token| {
+        let request = v1::ListDeedsRequest { page_size, page_token };
+        let page = operator.list_deeds(request).await?;
         Ok((page.deeds, page.next_page_token))
     });
     let deeds: Vec<_> = deeds.await?.into_iter().map(Deed::from).collect();

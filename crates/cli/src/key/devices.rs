@@ -162,8 +162,7 @@ async fn status(
         profile: profile.unwrap_or_default(),
         device_id: device_id.clone(),
     };
-    let answer =
-        session.connection.admin().get_key_status(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().get_key_status(request).await?;
     Ok(Status {
         tenant,
         profile: answer.profile,
@@ -207,8 +206,7 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
         required,
         reason: reason.unwrap_or_default(),
     };
-    let answer =
-        session.connection.admin().rotate_keys(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().rotate_keys(request).await?;
     let words = format!("new keys {whose} since {}", time::at(answer.rotated_at));
     out.say(&words, &serde_json::json!({ "rotated_at": answer.rotated_at, "required": required }))
 }
@@ -241,6 +239,6 @@ pub(super) async fn schedule(args: ScheduleArgs, out: Output) -> Result<(), Fail
         ..Default::default()
     };
     let request = v1::PutProfileRequest { profile: Some(profile), merge: true };
-    session.connection.admin().put_profile(request).await.map_err(Failure::of_call)?;
+    session.operator().put_profile(request).await?;
     out.one(&status(&session, tenant, Some(name), None).await?)
 }

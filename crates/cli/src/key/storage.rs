@@ -5,9 +5,9 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Failure, Output, Record, progress};
 use clap::Args;
 use serde::Serialize;
-use wardein_client::v1;
 use wardein_client::v1::rotate_storage_key_request::Scope as RotateScope;
 use wardein_client::v1::sweep_request::Scope as SweepScope;
+use wardein_client::{Operator, v1};
 
 /// `wardein key sweep`.
 ///
@@ -65,8 +65,7 @@ impl Record for RootKey {
 }
 
 pub(super) async fn show_root(session: &Session, out: Output) -> Result<(), Failure> {
-    let answer = session.connection.admin().get_status(v1::GetStatusRequest {}).await;
-    let status = answer.map_err(Failure::of_call)?.into_inner();
+    let status = session.operator().get_status(v1::GetStatusRequest {}).await?;
     out.one(&RootKey { root_key: status.root_key.into() })
 }
 
@@ -120,34 +119,32 @@ pub(super) async fn go_over(args: SweepArgs, out: Output) -> Result<(), Failure>
     let session = connect.open().await?;
     let scope = tenant.map_or(SweepScope::AllTenants(v1::AllTenants {}), SweepScope::Tenant);
     let request = v1::SweepRequest { scope: Some(scope), per_second, clock_is_right };
-    out.one(&sweep(session.connection.storage(), request).await?)
+    out.one(&sweep(&session.operator(), request).await?)
 }
 
 pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure> {
     let key = args.tenant.as_ref().map_or_else(|| "root".to_owned(), |tenant| format!("tenant/{tenant}"));
     args.confirm.ask(&format!("change the key {key}"))?;
     let session = args.connect.open().await?;
-    let mut storage = session.connection.storage();
+    let operator = session.operator();
     let scope = args.tenant.clone().map_or(RotateScope::RootKey(v1::RootKey {}), RotateScope::Tenant);
     let request = v1::RotateStorageKeyRequest { scope: Some(scope) };
-    let version = storage.rotate_storage_key(request).await.map_err(Failure::of_call)?.into_inner().version;
+    let version = operator.rotate_storage_key(request).await?.version;
     let swept = match args.tenant {
         None => None,
         Some(tenant) => {
             let (scope, per_second) = (Some(SweepScope::Tenant(tenant)), args.per_second);
             let request = v1::SweepRequest { scope, per_second, clock_is_right: false };
-            Some(sweep(storage, request).await?)
+            Some(sweep(&operator, request).await?)
         }
     };
     out.one(&Rotated { key, version, sweep: swept })
 }
 
-type Storage = v1::storage_service_client::StorageServiceClient<wardein_client::Channel>;
-
-async fn sweep(mut storage: Storage, request: v1::SweepRequest) -> Result<Swept, Failure> {
-    let mut steps = storage.sweep(request).await.map_err(Failure::of_call)?.into_inner();
+async fn sweep(operator: &Operator, request: v1::SweepRequest) -> Result<Swept, Failure> {
+    let mut steps = operator.sweep(request).await?;
     let bar = progress("{spinner} {pos} devices, {per_sec}; {msg}", None);
-    while let Some(step) = steps.message().await.map_err(Failure::of_call)? {
+    while let Some(step) = steps.next().await? {
         bar.set_position(step.devices);
         bar.set_message(format!("{} sealed anew", step.renewed));
         if step.is_done {

@@ -73,11 +73,9 @@ async fn issue(args: &IssueArgs, session: &Session) -> Result<Operator, Failure>
     // The key is durable before anybody certifies it: a certificate without its key would only block the name.
     let key_pem = pem::encode_private_key(pkcs8.expose()).map_err(Failure::failed)?;
     files::write_new(&args.out.join(identity::KEY), key_pem.expose(), files::PRIVATE)?;
-    let answer =
-        session.connection.admin().issue_operator(request).await.map_err(Failure::of_call)?.into_inner();
+    let answer = session.operator().issue_operator(request).await?;
     let operator = Operator::from(answer.operator.unwrap_or_default());
-    let bundle = session.connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
-    let bundle = bundle.map_err(Failure::of_call)?.into_inner();
+    let bundle = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
     let description = Description {
         role: operator.role.clone(),
         tenant: Some(operator.tenant.clone()).filter(|tenant| !tenant.is_empty()),

@@ -87,11 +87,8 @@ impl ReleaseArgs {
         let reserved = Reserved::new(&path)?;
         let session = connect.open().await?;
         let request = v1::ReleaseKeyRequest { key: Some(key), reason, idempotency_key: idempotency_key()? };
-        let mut trust = session.connection.trust();
-        let answer = until_answered(async || {
-            Ok(trust.release_key(request.clone()).await.map_err(Failure::of_call)?.into_inner())
-        })
-        .await?;
+        let platform = session.platform();
+        let answer = until_answered(async || Ok(platform.release_key(request.clone()).await?)).await?;
         reserved.fill(&SecretBytes::from_vec(answer.key))?;
         show(answer.sealed_by, path, out)
     }
@@ -109,11 +106,8 @@ impl OpenArgs {
             reason,
             idempotency_key: idempotency_key()?,
         };
-        let mut trust = session.connection.trust();
-        let answer = until_answered(async || {
-            Ok(trust.open(request.clone()).await.map_err(Failure::of_call)?.into_inner())
-        })
-        .await?;
+        let platform = session.platform();
+        let answer = until_answered(async || Ok(platform.open(request.clone()).await?)).await?;
         reserved.fill(&SecretBytes::from_vec(answer.plaintext))?;
         show(answer.sealed_by, path, out)
     }

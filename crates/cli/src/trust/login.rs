@@ -57,11 +57,8 @@ impl VerifyArgs {
         let session = self.connect.open().await?;
         let Nonce(platform_nonce) = self.nonce.unwrap_or_default();
         let request = v1::VerifyTokenRequest { token, platform_nonce, idempotency_key: idempotency_key()? };
-        let mut trust = session.connection.trust();
-        let answer = until_answered(async || {
-            Ok(trust.verify_token(request.clone()).await.map_err(Failure::of_call)?.into_inner())
-        })
-        .await?;
+        let platform = session.platform();
+        let answer = until_answered(async || Ok(platform.verify_token(request.clone()).await?)).await?;
         let given = answer.trust.unwrap_or_default();
         out.one(&Login {
             verdict: word(given.verdict()),
