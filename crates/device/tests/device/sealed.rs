@@ -1,12 +1,8 @@
 //! A device that derives keys and has them sealed by a TPM (`swtpm`) where they are stored.
 //!
 //! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`.
-#![cfg(feature = "tpm")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, Fault, Shared};
+use crate::common::{Device, Fault, Shared};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fs;

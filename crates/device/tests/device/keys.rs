@@ -1,9 +1,6 @@
 //! Tokens and sealed payloads: what a restart, a silence and a running agent make of them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, START, Shared};
+use crate::common::{Device, START, Shared};
 use std::collections::BTreeSet;
 use wardein_ddkg::Policy;
 use wardein_ddkg::authority::Expected;

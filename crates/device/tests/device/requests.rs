@@ -1,9 +1,6 @@
 //! Proved requests: refusals that mend themselves, those that do not, and what a damaged disk says.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, Fault, START, Shared, VALIDITY};
+use crate::common::{Device, Fault, START, Shared, VALIDITY};
 use wardein_device::{Error, Files, Status};
 
 async fn enrolled() -> (Shared, Device) {

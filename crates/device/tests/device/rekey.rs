@@ -1,9 +1,6 @@
 //! New keys and announced attributes: asked for twice, with a reply lost, and with the power cut between each two durable steps.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, Fault, START, Shared};
+use crate::common::{Device, Fault, START, Shared};
 use std::collections::BTreeMap;
 use wardein_ddkg::Suite;
 use wardein_device::{Agent, Directory, Error, Files, Rekeyed, Round, Source};

@@ -1,5 +1,4 @@
 //! An authority in the test's own process: a DDKG record, an issuing CA, a clock that the test sets, and faults on demand.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod signing;
 

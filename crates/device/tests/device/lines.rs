@@ -1,9 +1,6 @@
 //! The binary, enrolled in lines of JSON by a station that this test plays.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, Shared};
+use crate::common::{Device, Shared};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

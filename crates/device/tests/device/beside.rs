@@ -1,10 +1,7 @@
 //! Commands beside a running agent: while it waits, while it is in the middle of a request, and what each makes of what the other
 //! saved. Time is virtual.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, START, Shared};
+use crate::common::{Device, START, Shared};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -118,7 +115,7 @@ async fn a_power_cut_at_the_agent_leaves_the_command_what_was_saved() {
     let (authority, device) = proven().await;
     let cut = async {
         sleep(Duration::from_secs(900)).await;
-        authority.fault(&[Some(common::Fault::DiskFails)]);
+        authority.fault(&[Some(crate::common::Fault::DiskFails)]);
         while !device.path().join("state.new").exists() {
             sleep(Duration::from_secs(1)).await;
         }

@@ -1,9 +1,6 @@
 //! The agent over virtual time: hours and months pass while nobody waits.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, START, Shared, VALIDITY};
+use crate::common::{Device, START, Shared, VALIDITY};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use wardein_device::{Agent, Round};

@@ -1,10 +1,7 @@
 //! A device that signs its requests, against an authority in this process.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::signing::SoftKey;
-use common::{Device, Fault, START, Shared, VALIDITY};
+use crate::common::signing::SoftKey;
+use crate::common::{Device, Fault, START, Shared, VALIDITY};
 use wardein_device::{Agent, CallError, Error, Prover, Round};
 
 fn code(error: &Error) -> &str {

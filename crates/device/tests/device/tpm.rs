@@ -1,12 +1,8 @@
 //! A device whose key is in a TPM (`swtpm`), from its enrollment to its certificate.
 //!
 //! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`.
-#![cfg(feature = "tpm")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, Shared};
+use crate::common::{Device, Shared};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

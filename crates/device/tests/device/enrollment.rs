@@ -1,9 +1,6 @@
 //! Enrollment with an authority in the same process, cut off at every step.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Device, Fault, Shared};
+use crate::common::{Device, Fault, Shared};
 use std::os::unix::fs::PermissionsExt;
 use wardein_device::{Enrolled, Error};
 

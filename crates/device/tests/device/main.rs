@@ -1,0 +1,16 @@
+//! The device's side of Wardein against an authority in this process, and its binary. One test binary, so that it links once.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
+
+mod agent;
+mod beside;
+mod common;
+mod enrollment;
+mod keys;
+mod lines;
+mod rekey;
+mod requests;
+#[cfg(feature = "tpm")]
+mod sealed;
+mod signing;
+#[cfg(feature = "tpm")]
+mod tpm;
