@@ -6,11 +6,6 @@
 //!
 //! The power is cut by shutting a file system down beneath the victim: what it had not put on its disk is gone, as is its journal's tail,
 //! and nothing reaches the disk any more. What a disk does with what it had in hand is not simulated.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test states its expectations so, also in its helpers"
-)]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write as _};
@@ -267,7 +262,7 @@ fn run_and_end(
     end: impl FnOnce(),
 ) -> (Vec<Ack>, Vec<Ack>) {
     let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "kill::victim", "--nocapture", "--test-threads=1"])
         .env(PATH, path)
         .env(KIND, kind.name())
         .stdout(Stdio::piped())

@@ -1,9 +1,4 @@
 //! The contract, kept by both stores.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test states its expectations so, also in its helpers"
-)]
 
 use std::sync::Arc;
 

@@ -1,9 +1,4 @@
 //! What is not opened, and what a failing disk does.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test states its expectations so, also in its helpers"
-)]
 
 use std::path::Path;
 use std::process::Command;

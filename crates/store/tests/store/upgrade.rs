@@ -1,9 +1,4 @@
 //! Stores that release 0.1.0 wrote, in the first format: each row counted its versions by itself, and there was neither head nor feed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test states its expectations so, also in its helpers"
-)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -95,7 +90,7 @@ fn an_upgrade_that_was_killed_is_finished() {
             let path = copy(kind, place.path());
             let versions = versions(kind, &path);
             let mut victim = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
+                .args(["--exact", "upgrade::victim", "--nocapture", "--test-threads=1"])
                 .env(PATH, &path)
                 .env(KIND, kind.name())
                 .stdout(Stdio::piped())

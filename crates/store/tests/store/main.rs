@@ -1,0 +1,12 @@
+//! Both stores through the port: the contract, what is not opened, kills and power cuts, and what the release before left. One test binary, so
+//! that it links once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test states its expectations so, also in its helpers"
+)]
+
+mod contract;
+mod kill;
+mod opening;
+mod upgrade;
