@@ -1,9 +1,6 @@
 //! Enrollment by stream, over real TLS, with devices that speak DDKG-1.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
-mod common;
-
-use common::{Served, issue};
+use crate::common::{Served, issue};
 use tokio_stream::StreamExt;
 use v1::enroll_stream_request::Step;
 use v1::enroll_stream_response::Result as Outcome;

@@ -1,9 +1,6 @@
 //! Time at the edge: calls that take too long, streams that fall silent, a certificate that is renewed, a stop with calls in hand.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
-mod common;
-
-use common::{Served, issue};
+use crate::common::{Served, issue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -136,7 +133,8 @@ async fn the_servers_certificate_is_renewed_while_it_serves() {
     let renewal_check = Duration::from_millis(20);
     // It begins to serve 25 days ago, so that its first certificate is near its end today.
     let served =
-        Served::founded(Limits { renewal_check, ..Limits::default() }, common::now() - 25 * DAY, 0).await;
+        Served::founded(Limits { renewal_check, ..Limits::default() }, crate::common::now() - 25 * DAY, 0)
+            .await;
     let admin = served.connect(Some(served.admin())).await.unwrap();
     create(&admin, "t").await.unwrap();
     let first = shown(&served).await;

@@ -1,7 +1,7 @@
 //! `AdminService`, where it is about keys, and about devices that come back.
 
+use super::world::{Expected, NO_DEVICE, NO_TENANT, World, malformed};
 use crate::common::device::TestDevice;
-use crate::world::{Expected, NO_DEVICE, NO_TENANT, World, malformed};
 use tonic::Code;
 use wardein_client::v1;
 use wardein_domain::Method;
@@ -45,7 +45,7 @@ async fn rotate_keys() {
         ("a platform", &world.platform, good(), denied),
     ];
     world.refuses(Method::RotateKeys, rows).await;
-    world.served.clock.pass(crate::world::VALIDITY + 1);
+    world.served.clock.pass(super::world::VALIDITY + 1);
     let expired = (Code::Unauthenticated, "operator-expired", "expired");
     world.refuses(Method::RotateKeys, [("its time is over", &world.tenant_admin, good(), expired)]).await;
 }

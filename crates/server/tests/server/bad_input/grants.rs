@@ -1,6 +1,6 @@
 //! Grants.
 
-use crate::world::{NO_TENANT, World, malformed};
+use super::world::{NO_TENANT, World, malformed};
 use tonic::Code;
 use wardein_client::v1;
 use wardein_domain::Method;

@@ -1,10 +1,7 @@
 //! Deeds of several steps through the edge: who asked is told how far they are, and they go on without.
-#![allow(clippy::unwrap_used, reason = "a test states its expectations so")]
 
-mod common;
-
-use common::device::TestDevice;
-use common::{ROOT_KEY, Served, issue, now};
+use crate::common::device::TestDevice;
+use crate::common::{ROOT_KEY, Served, issue, now};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wardein_client::v1::rotate_storage_key_request::Scope;

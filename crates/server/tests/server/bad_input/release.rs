@@ -1,8 +1,8 @@
 //! Tokens, keys and payloads that a platform brings: nothing that is refused is spent.
 
+use super::grants::grant;
+use super::world::{Expected, NO_DEVICE, NO_TENANT, World, malformed};
 use crate::common::device::TestDevice;
-use crate::grants::grant;
-use crate::world::{Expected, NO_DEVICE, NO_TENANT, World, malformed};
 use tonic::Code;
 use v1::release_key_request::Key;
 use wardein_client::{Refusal, v1};

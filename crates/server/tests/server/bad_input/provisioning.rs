@@ -1,7 +1,7 @@
 //! `ProvisioningService`.
 
+use super::world::{Expected, NO_DEVICE, World, malformed};
 use crate::common::device::TestDevice;
-use crate::world::{Expected, NO_DEVICE, World, malformed};
 use tonic::Code;
 use v1::enroll_stream_request::Step;
 use v1::enroll_stream_response::Result as Outcome;
@@ -137,7 +137,7 @@ async fn confirm() {
     let rows = rows.map(|(what, request, expected)| (what, &world.station, request, expected));
     world.refuses(Method::Confirm, rows).await;
     let there = {
-        let order = crate::world::order(Role::Station, "other", "one", 1);
+        let order = super::world::order(Role::Station, "other", "one", 1);
         world.served.connect(Some(crate::common::issue_as(&world.admin, order).await)).await.unwrap()
     };
     let request = v1::ConfirmRequest { device_id: "pump-2".into(), device_confirmation: tag.clone() };

@@ -1,7 +1,7 @@
 //! `DeviceService`: nobody is known before a proof holds, so a refusal before that leaves no entry.
 
+use super::world::{Expected, NO_DEVICE, World, malformed};
 use crate::common::device::TestDevice;
-use crate::world::{Expected, NO_DEVICE, World, malformed};
 use prost::Message as _;
 use tonic::Code;
 use wardein_client::{Connection, v1};

@@ -1,8 +1,8 @@
 //! `StorageService`.
 
+use super::world::{NO_DEVICE, NO_TENANT, World, malformed};
 use crate::common::Served;
 use crate::common::device::TestDevice;
-use crate::world::{NO_DEVICE, NO_TENANT, World, malformed};
 use tonic::Code;
 use wardein_client::v1;
 use wardein_client::v1::rotate_storage_key_request::Scope as RotateScope;

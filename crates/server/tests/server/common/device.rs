@@ -112,14 +112,12 @@ impl TestDevice {
     }
 
     /// A token for the platform `audience`.
-    #[allow(dead_code, reason = "not every test binary logs in")]
     pub(crate) fn token(&mut self, audience: &str, nonce: &[u8]) -> Token {
         let token = self.state.as_mut().unwrap().token(NO_TIME, audience.parse().unwrap(), nonce).unwrap();
         token.save(|_| Ok::<_, ()>(())).unwrap()
     }
 
     /// A payload under a key of its own.
-    #[allow(dead_code, reason = "not every test binary seals")]
     pub(crate) fn seal(&mut self, plaintext: &[u8]) -> SealedPayload {
         let entropy = &mut SystemEntropy::default();
         let sealed = self.state.as_mut().unwrap().seal(NO_TIME, b"", plaintext, entropy).unwrap();
@@ -127,7 +125,6 @@ impl TestDevice {
     }
 
     /// The key of a file, wrapped.
-    #[allow(dead_code, reason = "not every test binary wraps")]
     pub(crate) fn wrap(&mut self, file_key: [u8; 16]) -> FileStanza {
         let file_key = Secret::copied_from(&file_key);
         let stanza = self.state.as_mut().unwrap().wrap_file_key(NO_TIME, &file_key).unwrap();

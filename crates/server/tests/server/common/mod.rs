@@ -1,11 +1,4 @@
 //! An authority in memory, served over real TLS on loopback.
-#![allow(dead_code, reason = "each test takes what it needs")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test states its expectations so"
-)]
 
 pub(crate) mod device;
 pub(crate) mod full;

@@ -1,7 +1,7 @@
 //! `TrustService`, `CertificateService` and `AuditService`.
 
+use super::world::{NO_SERIAL, NO_TENANT, World, malformed};
 use crate::common::device::TestDevice;
-use crate::world::{NO_SERIAL, NO_TENANT, World, malformed};
 use tonic::Code;
 use v1::check_request::Subject;
 use wardein_client::v1;
@@ -47,7 +47,7 @@ async fn what_is_foreign_is_unknown() {
     let world = World::new().await;
     let (der, _) = certified(&world).await;
     let foreign = {
-        let order = crate::world::order(Role::Platform, "other", "one", 0);
+        let order = super::world::order(Role::Platform, "other", "one", 0);
         world.served.connect(Some(crate::common::issue_as(&world.admin, order).await)).await.unwrap()
     };
     let root = pem::decode_certificates(&world.served.founded.infrastructure_pem).unwrap().remove(0);
@@ -170,7 +170,7 @@ async fn get_trust_bundle() {
     let (before, last) = (world.rows().await, world.entries(1).await.len());
     let unheard = v1::CreateTenantRequest { tenant: "unheard".into() };
     let message = prost::Message::encode_to_vec(&unheard);
-    crate::world::send(&world.nobody, Method::GetTrustBundle, Some(message)).await.unwrap();
+    super::world::send(&world.nobody, Method::GetTrustBundle, Some(message)).await.unwrap();
     assert!(world.rows().await == before);
     // That of the first reading.
     assert_eq!(world.entries(1).await.len(), last + 1);

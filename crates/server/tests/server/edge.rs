@@ -1,10 +1,7 @@
 //! Transport and limits, over real TLS.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
-mod common;
-
-use common::full::FullStore;
-use common::{Served, now};
+use crate::common::full::FullStore;
+use crate::common::{Served, now};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, NamedGroup, RootCertStore, SupportedProtocolVersion};

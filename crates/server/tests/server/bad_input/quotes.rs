@@ -1,6 +1,6 @@
 //! Quotes: what is asked of registers, what is approved of them, and what comes with enrollments and requests.
 
-use crate::world::{NO_TENANT, World, malformed};
+use super::world::{NO_TENANT, World, malformed};
 use tonic::Code;
 use wardein_client::v1;
 use wardein_crypto::Digest;
@@ -151,7 +151,7 @@ fn quote(tpm: &SoftTpm, nonce: &[u8; 32]) -> v1::Quote {
 }
 
 /// What it is, how it is made of a good one, and what it is answered.
-type Spoil = (&'static str, fn(&mut v1::Quote), crate::world::Expected);
+type Spoil = (&'static str, fn(&mut v1::Quote), super::world::Expected);
 
 /// What spoils a quote in its form: refused before anything is looked up.
 fn spoils() -> [Spoil; 4] {

@@ -1,7 +1,7 @@
 //! What is wrong with a call of any method.
 
+use super::world::{MESSAGE_BYTES, VALIDITY, World};
 use crate::common::device::TestDevice;
-use crate::world::{MESSAGE_BYTES, VALIDITY, World};
 use tonic::Code;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;

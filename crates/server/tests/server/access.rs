@@ -1,9 +1,6 @@
 //! Who may call what, over real TLS.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
-mod common;
-
-use common::{Served, issue};
+use crate::common::{Served, issue};
 use std::collections::BTreeSet;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;

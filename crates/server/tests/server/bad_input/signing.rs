@@ -1,6 +1,6 @@
 //! Keys that devices sign with: which ones a tenant takes, enrolling them, and asking with them.
 
-use crate::world::{NO_TENANT, World, malformed};
+use super::world::{NO_TENANT, World, malformed};
 use tonic::Code;
 use wardein_client::v1;
 use wardein_crypto::{Digest, P256SigningKey};
@@ -224,7 +224,7 @@ async fn tpm_enrollment() {
     ];
     world.refuses(Method::FinishTpmEnrollment, rows).await;
     let there = {
-        let order = crate::world::order(wardein_domain::Role::Station, "other", "one", 1);
+        let order = super::world::order(wardein_domain::Role::Station, "other", "one", 1);
         world.served.connect(Some(crate::common::issue_as(&world.admin, order).await)).await.unwrap()
     };
     world.refuses(Method::FinishTpmEnrollment, [("another tenant", &there, good.clone(), unknown)]).await;

@@ -1,7 +1,7 @@
 //! `AdminService`.
 
+use super::world::{NO_DEVICE, NO_SERIAL, NO_TENANT, VALIDITY, World, malformed, order};
 use crate::common::device::TestDevice;
-use crate::world::{NO_DEVICE, NO_SERIAL, NO_TENANT, VALIDITY, World, malformed, order};
 use tonic::Code;
 use wardein_client::v1;
 use wardein_crypto::P256SigningKey;

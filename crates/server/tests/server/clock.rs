@@ -1,10 +1,7 @@
 //! A device whose clock is ten years ahead or behind enrolls, proves itself and renews its certificate: the authority's clock is moved
 //! instead of the device's, which comes to the same.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
-mod common;
-
-use common::{Served, issue, now};
+use crate::common::{Served, issue, now};
 use std::path::PathBuf;
 use wardein_client::{ConnectError, connect, v1};
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};

@@ -1,9 +1,6 @@
 //! `StorageService.Backup` to callers that take their time: what is not taken is given up, and keeps nobody else waiting.
-#![allow(clippy::unwrap_used, reason = "a test states its expectations so")]
 
-mod common;
-
-use common::{ROOT_KEY, Served, now};
+use crate::common::{ROOT_KEY, Served, now};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::Streaming;

@@ -1,0 +1,17 @@
+//! The server over real TLS, with an authority in memory behind it. One test binary, so that it links once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test states its expectations so"
+)]
+
+mod access;
+mod backup;
+mod bad_input;
+mod clock;
+mod common;
+mod deeds;
+mod edge;
+mod stream;
+mod time;
