@@ -1,10 +1,10 @@
 //! What the device does in one step, with a crash before and after every durable write.
 
-use crate::authority::{Enrollment, Key};
-use crate::config::Config;
-use crate::device::{Offer, Standing};
-use crate::mutant::Mutant;
-use crate::world::{Crash, Request, World};
+use super::authority::{Enrollment, Key};
+use super::config::Config;
+use super::device::{Offer, Standing};
+use super::mutant::Mutant;
+use super::world::{Crash, Request, World};
 
 /// What became of a reply at the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,9 +3,9 @@
 //! The mac covers everything a proof says, so whoever holds no key can only put parts of seen messages together. Every proof
 //! is tried with each of its fields, and its mac, taken from every other: the record must not change.
 
-use crate::authority::{Proof, Record};
-use crate::config::Config;
-use crate::world::World;
+use super::authority::{Proof, Record};
+use super::config::Config;
+use super::world::World;
 
 /// Whether the authority takes any splice, or changes by one.
 pub(crate) fn is_taken(world: &World, config: &Config) -> bool {

@@ -1,6 +1,6 @@
 //! The runs: each is about some of the faults, so that it gets deep in those.
 
-use crate::config::{Budget, Clock, Config};
+use super::config::{Budget, Clock, Config};
 
 const RIGHT: [Clock; 2] = [Clock::Off(0), Clock::Off(0)];
 /// As far apart as `skew` allows.

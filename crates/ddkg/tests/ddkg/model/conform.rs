@@ -1,12 +1,12 @@
 //! The model against the shipped ends: the same steps, and after each of them the same to be seen. What the model shows of
 //! its own lines it thereby shows of `src/authority` and `src/device`.
 
-use crate::authority::Refusal;
-use crate::config::Config;
-use crate::explore::Protocol;
-use crate::real::Real;
-use crate::step::{Seen, Step};
-use crate::world::{Verdict, World};
+use super::authority::Refusal;
+use super::config::Config;
+use super::explore::Protocol;
+use super::real::Real;
+use super::step::{Seen, Step};
+use super::world::{Verdict, World};
 use stateright::Model;
 
 /// Walks `walks` times through the run, by choices that differ from walk to walk and not from time to time.

@@ -1,6 +1,6 @@
 //! What a run explores: the schedule, the clocks, how often each fault may happen, and which mutant is in force.
 
-use crate::mutant::Mutant;
+use super::mutant::Mutant;
 use wardein_ddkg::Policy;
 
 /// Unix seconds at which every run begins.

@@ -1,9 +1,9 @@
 //! Each broken rule must be noticed, and by the invariant that it breaks.
 
-use crate::config::Config;
-use crate::explore::explore;
-use crate::mutant::Mutant;
-use crate::runs;
+use super::config::Config;
+use super::explore::explore;
+use super::mutant::Mutant;
+use super::runs;
 
 /// A mutant, the run that notices it, and the invariants that may say so first.
 type Expected = (Mutant, fn() -> Config, &'static [&'static str]);

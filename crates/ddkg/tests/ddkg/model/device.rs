@@ -1,9 +1,9 @@
 //! A holder of the device's state, with symbolic keys. It follows `src/device/{prove,state,codec,enroll}.rs`; numbers and
 //! epochs are the shipped rules.
 
-use crate::authority::{Key, Refusal};
-use crate::config::Config;
-use crate::mutant::Mutant;
+use super::authority::{Key, Refusal};
+use super::config::Config;
+use super::mutant::Mutant;
 use wardein_ddkg::model::{Numbers, ProofEpochs};
 use wardein_domain::Schedule;
 

@@ -2,13 +2,13 @@
 //!
 //! One thread and breadth first, so that a bound on the depth leaves out nothing within it, and a trace is a shortest one.
 
-use crate::authority::Refusal;
-use crate::config::Config;
-use crate::mutant::Mutant;
-use crate::recover;
-use crate::splice;
-use crate::step::Step;
-use crate::world::{Crash, Flaw, World};
+use super::authority::Refusal;
+use super::config::Config;
+use super::mutant::Mutant;
+use super::recover;
+use super::splice;
+use super::step::Step;
+use super::world::{Crash, Flaw, World};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::time::Instant;
 

@@ -1,12 +1,12 @@
 //! The steps from state to state.
 
-use crate::authority::{Key, Refusal};
-use crate::config::{Config, TICK};
-use crate::device::Ram;
-use crate::ends::Got;
-use crate::fork::Fork;
-use crate::mutant::Mutant;
-use crate::world::{Crash, Flaw, Verdict, World};
+use super::authority::{Key, Refusal};
+use super::config::{Config, TICK};
+use super::device::Ram;
+use super::ends::Got;
+use super::fork::Fork;
+use super::mutant::Mutant;
+use super::world::{Crash, Flaw, Verdict, World};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -178,7 +178,7 @@ impl World {
             Step::Copy => {
                 self.left.copies -= 1;
                 let image = self.kept;
-                self.holders.push(crate::device::Holder { image, ram: Ram::of(image) });
+                self.holders.push(super::device::Holder { image, ram: Ram::of(image) });
                 self.fork = Some(Fork::default());
             }
             Step::CopyMemory => {

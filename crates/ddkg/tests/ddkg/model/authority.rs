@@ -1,8 +1,8 @@
 //! The authority's record with symbolic keys. It follows `src/authority/{proof,rekey,settle}.rs` line by line; the ledger
 //! is the shipped one. `conform.rs` holds it against the real record, step by step.
 
-use crate::config::Config;
-use crate::mutant::Mutant;
+use super::config::Config;
+use super::mutant::Mutant;
 use std::collections::VecDeque;
 use wardein_ddkg::Policy;
 use wardein_ddkg::model::{Claim, CloneSign, EpochBounds, Judgement, Ledger, Misplaced, Place};

@@ -3,10 +3,10 @@
 //! The network is the set of all messages ever sent. Any of them may be delivered at any time, in any order, any number of
 //! times, or never; so loss, delay, repetition and reordering need no steps of their own.
 
-use crate::authority::{Enrollment, Generation, Key, Record, Refusal};
-use crate::config::{Budget, Clock, Config, SKEW_MS, START};
-use crate::device::{Holder, Image, Standing};
-use crate::fork::Fork;
+use super::authority::{Enrollment, Generation, Key, Record, Refusal};
+use super::config::{Budget, Clock, Config, SKEW_MS, START};
+use super::device::{Holder, Image, Standing};
+use super::fork::Fork;
 use std::collections::{BTreeSet, VecDeque};
 use wardein_ddkg::model::{Claim, CloneSign, Ledger};
 use wardein_domain::Schedule;
@@ -145,9 +145,9 @@ impl World {
         Key::try_from(self.agreements.len() - 1).expect("a run makes few agreements")
     }
 
-    pub(crate) fn proof(&self, id: usize) -> crate::authority::Proof {
+    pub(crate) fn proof(&self, id: usize) -> super::authority::Proof {
         let request = self.sent[id];
-        crate::authority::Proof {
+        super::authority::Proof {
             generation: self.agreements[usize::from(request.key)].number,
             claim: Claim {
                 epoch: request.epoch,

@@ -1,9 +1,9 @@
 //! The shipped ends, with real keys, taking the same steps as the model.
 
-use crate::config::{Clock, Config, START};
-use crate::ends::Got;
-use crate::step::{Seen, Step};
-use crate::world::Crash;
+use super::config::{Clock, Config, START};
+use super::ends::Got;
+use super::step::{Seen, Step};
+use super::world::Crash;
 use std::collections::BTreeMap;
 use wardein_crypto::{Digest, P256SigningKey, Secret, SystemEntropy};
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
@@ -89,7 +89,7 @@ impl Real {
     /// Takes one step. `None` where the shipped ends cannot: memory is not copied.
     pub(crate) fn take(&mut self, step: Step) -> Option<(Seen, Option<Decided>)> {
         match step {
-            Step::Tick => self.now += crate::config::TICK,
+            Step::Tick => self.now += super::config::TICK,
             Step::SetClock { node, setting } => self.clocks[node] = self.config.settings[setting],
             Step::Sweep { node } => {
                 let now = self.clock(node);
@@ -107,7 +107,7 @@ impl Real {
             }
             Step::Forge { id, refusal } => {
                 let refusal = match refusal {
-                    crate::authority::Refusal::EpochSpent(next) => Refusal::EpochSpent { next },
+                    super::authority::Refusal::EpochSpent(next) => Refusal::EpochSpent { next },
                     _ => Refusal::EpochAhead { highest: 0 },
                 };
                 self.tell(id, &refusal);
@@ -115,7 +115,7 @@ impl Real {
             Step::CrashDevice { holder } => self.holders[holder].crash(),
             Step::Request { holder, node, is_rekey } => {
                 if self.config.paced {
-                    self.now += crate::config::TICK;
+                    self.now += super::config::TICK;
                 }
                 if self.holders[holder].question.is_none() {
                     self.ask(holder, node);
@@ -124,7 +124,7 @@ impl Real {
                 let id = self.sent.len() - 1;
                 let decided = self.deliver(id, node, true);
                 let got = self.receive(holder, id, Crash::None);
-                return Some((Seen::Whole(sent, crate::world::Verdict::Overtaken, got), Some(decided)));
+                return Some((Seen::Whole(sent, super::world::Verdict::Overtaken, got), Some(decided)));
             }
             Step::Keep => self.kept = self.holders[0].flash.clone(),
             Step::Copy => {

@@ -18,7 +18,7 @@
 //! Where m is larger than that, the numbers of the one who speaks so much more soon overtake the other's.) Each must have had its turns: the requests of one
 //! who only ever speaks within `skew` of the other's look like repeated messages, and are refused as such.
 
-use crate::config::SKEW_MS;
+use super::config::SKEW_MS;
 
 /// The two holders since the fork.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

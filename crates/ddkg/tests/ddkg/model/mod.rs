@@ -17,8 +17,6 @@
 //! (I1) to (I3) hold under any clocks, (I4) and (I5) while they keep `skew`. `WARDEIN_MODEL_DEPTH=n` goes n steps deeper.
 //! `WARDEIN_MODEL_TRACES` shows how each mutant was noticed.
 
-#![allow(clippy::panic, reason = "a test states its expectations with it")]
-
 /// Says it past the test harness, which would keep it to itself: how much was explored must be seen.
 macro_rules! say {
     ($($text:tt)*) => {{

@@ -5,10 +5,10 @@
 //! it confirms first, and enrolls anew where the authority awaits another confirmation. Then it rekeys, and proves a
 //! request under the new generation, each within as many. After a fork an alarm will do instead, since that is for a human.
 
-use crate::config::{Budget, Clock, Config, TICK};
-use crate::ends::Got;
-use crate::step::Seen;
-use crate::world::{Crash, World};
+use super::config::{Budget, Clock, Config, TICK};
+use super::ends::Got;
+use super::step::Seen;
+use super::world::{Crash, World};
 
 /// Requests within which a proof is accepted and acknowledged (K).
 pub(crate) const REQUESTS: usize = 3;
@@ -82,7 +82,7 @@ pub(crate) fn has_rekey(world: &World) -> bool {
     let Some(record) = world.record.as_ref().filter(|_| world.fork.is_none() && world.alarm.is_none()) else {
         return true;
     };
-    let is_pending = matches!(record.enrollment, crate::authority::Enrollment::Pending(_));
+    let is_pending = matches!(record.enrollment, super::authority::Enrollment::Pending(_));
     if is_pending {
         return true;
     }
