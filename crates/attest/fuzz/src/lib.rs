@@ -1,4 +1,4 @@
-//! What the fuzz targets do, apart from the engine, so that `tests/corpus.rs` runs the same lines on a stable compiler.
+//! What the fuzz targets do, apart from the engine, so that `tests/attest/corpus.rs` runs the same lines on a stable compiler.
 //!
 //! | target | takes | reaches |
 //! | --- | --- | --- |

@@ -1,4 +1,4 @@
-//! Evidence of TPMs without a TPM: captured from a real one, and forged.
+//! Evidence of TPMs without a TPM, captured from a real one and forged, and of one in software (`swtpm`).
 //!
 //! Which test fails when a check is removed (each was removed once, and seen to):
 //!
@@ -10,7 +10,7 @@
 //! | EK certificate: chain and time are judged; listed only if listed; first use only if allowed, and only without a certificate | `keys::the_strongest_reason_to_trust_counts_and_nothing_is_trusted_without_one` |
 //! | EK certificate: path, times, uses of leaf and CAs, key usage, sizes, trailing bytes | `crates/pki/src/tests/endorsement.rs`, a test for each |
 //! | credential: the AK's name in the key and in the mac | `vectors::a_credential_is_the_one_that_the_tpm_opened` |
-//! | credential: the zero byte in OAEP's label | `tests/swtpm` |
+//! | credential: the zero byte in OAEP's label | `swtpm` |
 //! | AK: bound, restricted, signs, does not decrypt, has a scheme and no cipher | `keys::an_attestation_key_is_bound_restricted_and_only_signs` |
 //! | AK: the secret came back | `keys::an_attestation_key_is_trusted_only_for_the_whole_secret` |
 //! | statement: magic | `statements::a_statement_that_no_tpm_made_is_refused` |
@@ -29,8 +29,10 @@
 //! | structures: each field's size, kind and value | `structures`, a test for each structure |
 #![allow(clippy::unwrap_used, reason = "a test states its expectations so")]
 
+mod corpus;
 mod forge;
 mod keys;
 mod statements;
 mod structures;
+mod swtpm;
 mod vectors;

@@ -1,4 +1,4 @@
-//! What a real TPM gave (`tests/vectors`, written by `tests/swtpm`) is taken, and nothing else that is near it.
+//! What a real TPM gave (`tests/vectors`, written by `swtpm`) is taken, and nothing else that is near it.
 
 use crate::forge::NONCE;
 use std::fs;
@@ -184,7 +184,7 @@ impl Owned {
     }
 }
 
-/// As in `tests/swtpm`.
+/// As in `swtpm`.
 struct Counter(u8);
 
 impl Entropy for Counter {

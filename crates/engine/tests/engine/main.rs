@@ -1,5 +1,6 @@
-//! The use cases over the fake store, a clock in hand, and devices that run the device's end of DDKG-1.
-#![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
+//! The use cases over the fake store, a clock in hand, and devices that run the device's end of DDKG-1; and two years of a fleet (`years`). One test
+//! binary, so that it links once.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod administration;
 mod backup;
@@ -19,7 +20,9 @@ mod revocations;
 mod shred;
 mod signing;
 mod storage_keys;
+mod swtpm;
 mod tokens;
 mod tpm;
 mod trust;
 mod world;
+mod years;

@@ -1,7 +1,7 @@
 //! Copies of the authority, and what becomes of the fleet when it goes on from one that is days old.
 
-use crate::authority::{Authority, caller, open, ports};
-use crate::figures::Figures;
+use super::authority::{Authority, caller, open, ports};
+use super::figures::Figures;
 use wardein_engine::{OpenAsk, Restoring, TokenAsk};
 use wardein_testkit::{MemoryCustody, MemoryStore};
 

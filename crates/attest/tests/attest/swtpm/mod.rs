@@ -1,9 +1,8 @@
 //! Evidence of a real TPM 2.0 (`swtpm`, driven by `tpm2-tools`) is accepted, and a credential made here is opened by it.
 //!
 //! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`, as `deploy/test.sh` says.
-//! `WARDEIN_BLESS=1 cargo test -p wardein-attest --test swtpm` writes what the TPM gave to `tests/vectors`, from where the tests that need
+//! `WARDEIN_BLESS=1 cargo test -p wardein-attest --test attest swtpm::` writes what the TPM gave to `tests/vectors`, from where the tests that need
 //! no TPM take it.
-#![allow(clippy::unwrap_used, reason = "a test states its expectations so")]
 
 mod tools;
 

@@ -1,7 +1,7 @@
 //! Replays through the bodies of the fuzz targets, on a stable compiler, what fuzzing found worth keeping (`fuzz/corpus/`)
 //! and what once broke something (`fuzz/regressions/`); and each input again with one byte changed, at every place.
 
-#[path = "../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/lib.rs"]
 #[allow(unreachable_pub, reason = "it is a crate of its own for the fuzz targets")]
 mod fuzz;
 

@@ -6,9 +6,8 @@
 //! What must hold: no honest device is ever locked out, no key is used twice, no honest device is taken for a clone, and every
 //! clone that speaks is found.
 //!
-//! `cargo test -p wardein-engine --test years` runs a small fleet. The whole one, with its figures:
-//! `WARDEIN_YEARS_DEVICES=10000 cargo test --release -p wardein-engine --test years -- --nocapture`
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests state expectations")]
+//! `cargo test -p wardein-engine --test engine years::` runs a small fleet. The whole one, with its figures:
+//! `WARDEIN_YEARS_DEVICES=10000 cargo test --release -p wardein-engine --test engine years:: -- --nocapture`
 
 mod administration;
 mod authority;

@@ -1,13 +1,13 @@
 //! The run: who speaks when.
 
-use crate::administration::meddle;
-use crate::authority::{Authority, PROFILES, START};
-use crate::contact::{Contact, Ended};
-use crate::device::Device;
-use crate::figures::Figures;
-use crate::platform::visit;
-use crate::random::Random;
-use crate::upkeep::tend;
+use super::administration::meddle;
+use super::authority::{Authority, PROFILES, START};
+use super::contact::{Contact, Ended};
+use super::device::Device;
+use super::figures::Figures;
+use super::platform::visit;
+use super::random::Random;
+use super::upkeep::tend;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! The authority, whose process dies now and then, with the operators that act on it.
 
-use crate::platform::PLATFORM;
-use crate::random::Random;
-use crate::restore::Spent;
+use super::platform::PLATFORM;
+use super::random::Random;
+use super::restore::Spent;
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret};
 use wardein_domain::{Call, Principal, ProfileFields, ProfileName, Right, Role, TenantId};

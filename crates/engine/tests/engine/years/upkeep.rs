@@ -1,8 +1,8 @@
 //! The keys at rest: the root key and the tenant's key are changed, the sweep goes over all devices, and the process dies in between.
 
-use crate::authority::{Authority, point, tenant};
-use crate::figures::Figures;
-use crate::random::Random;
+use super::authority::{Authority, point, tenant};
+use super::figures::Figures;
+use super::random::Random;
 use wardein_engine::{Error, SweepProgress};
 use wardein_port::{Store, Table};
 

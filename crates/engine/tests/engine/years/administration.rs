@@ -1,8 +1,8 @@
 //! An administrator who rotates and changes schedules at every level all the time.
 
-use crate::authority::{Authority, PROFILES, profile, tenant};
-use crate::figures::Figures;
-use crate::random::Random;
+use super::authority::{Authority, PROFILES, profile, tenant};
+use super::figures::Figures;
+use super::random::Random;
 use wardein_domain::ProfileFields;
 use wardein_engine::RotationScope;
 

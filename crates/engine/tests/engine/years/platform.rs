@@ -1,10 +1,10 @@
 //! The platform: devices log in to it, and it has their payloads opened, each once.
 
-use crate::authority::Authority;
-use crate::device::{Cut, Device, PowerCut};
-use crate::figures::Figures;
-use crate::random::Random;
-use crate::restore::Spent;
+use super::authority::Authority;
+use super::device::{Cut, Device, PowerCut};
+use super::figures::Figures;
+use super::random::Random;
+use super::restore::Spent;
 use wardein_crypto::{Digest, SystemEntropy};
 use wardein_ddkg::device::Clock;
 use wardein_engine::{Error, OpenAsk, TokenAsk};

@@ -1,9 +1,9 @@
 //! One contact of a device with the authority, and all that can come between.
 
-use crate::authority::Authority;
-use crate::device::{Cut, Device, PowerCut};
-use crate::figures::Figures;
-use crate::random::Random;
+use super::authority::Authority;
+use super::device::{Cut, Device, PowerCut};
+use super::figures::Figures;
+use super::random::Random;
 use wardein_crypto::SystemEntropy;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::device::DeviceError;

@@ -1,7 +1,7 @@
 //! A device: what it computes with, what its flash holds, and how it misjudges the time.
 
-use crate::authority::{Authority, tenant};
-use crate::random::Random;
+use super::authority::{Authority, tenant};
+use super::random::Random;
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::device::{DeviceError, DeviceState, Enrolling, Unsaved};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};

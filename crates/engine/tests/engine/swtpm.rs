@@ -1,15 +1,13 @@
 //! A device whose key is in a real TPM 2.0 (`swtpm`, driven by `tpm2-tools`) is enrolled, signs, and is certified.
 //!
 //! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`.
-#![allow(clippy::unwrap_used, reason = "a test states its expectations so")]
 
-#[allow(dead_code, reason = "what the other test of the same tools uses")]
-#[path = "../../attest/tests/swtpm/tools.rs"]
+// Of another crate's tests: two crates hold the same TPM, driven by the same tools, against what they do.
+#[allow(dead_code, reason = "what the test of the other crate uses")]
+#[path = "../../../attest/tests/attest/swtpm/tools.rs"]
 mod tools;
-#[allow(dead_code, reason = "what the other tests of the same world use")]
-#[path = "engine/world.rs"]
-mod world;
 
+use crate::world::{self, World, csr, name};
 use tools::{Ek, Tpm};
 use wardein_attest::{Credential, PcrSelection};
 use wardein_crypto::tpm::HashAlgorithm;
@@ -20,7 +18,6 @@ use wardein_engine::{
     EnrolledKey, Error, KeyOrder, KeyPolicy, PcrPolicy, Quote, SignedReply, SignedRequest, Subject,
     TpmActivation, TpmEvidence,
 };
-use world::{World, csr, name};
 
 #[tokio::test]
 async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
