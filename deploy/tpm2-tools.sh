@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A device with a TPM 2.0 that has nothing of Wardein: tpm2-tools, openssl and this. deploy/tpm2-tools.md explains each step;
-# tests/tpm2_tools.rs runs it against swtpm and a real authority.
+# tests/wardein/tpm2_tools.rs runs it against swtpm and a real authority.
 #
 # tpm2-tools.sh enroll TENANT DEVICE                     speaks with a station in lines on standard input and output
 # tpm2-tools.sh csr FILE                                 writes a certificate request for the key in the TPM, DER

@@ -1,6 +1,5 @@
 //! `wardein init` that is cut short at any step: run again it finishes, or refuses and says what to do; what stands there then
 //! serves. `WARDEIN_INIT_KILLS` sets how often the process is really killed.
-#![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
 
 use std::collections::BTreeSet;
 use std::fs;

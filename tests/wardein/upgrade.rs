@@ -1,5 +1,4 @@
 //! What the release before left is opened here: its stores are migrated, whatever dies in between, and its backup restores.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 use std::collections::BTreeMap;
 use std::fs;

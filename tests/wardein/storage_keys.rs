@@ -1,10 +1,7 @@
 //! The keys that records are sealed under, through the real binary: changed while devices prove themselves, and put under another
 //! protection. `WARDEIN_ROTATIONS` sets how often the root key is changed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Served, wardein};
+use crate::common::{Served, wardein};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::cell::Cell;

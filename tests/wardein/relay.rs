@@ -1,10 +1,7 @@
 //! Real devices at their factory: the binary `wardein-device` at one end of a line, `wardein device relay` at the other, and an
 //! authority behind it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Served, wardein, wardein_device};
+use crate::common::{Served, wardein, wardein_device};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! The real binary, serving an authority of its own.
-#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,7 @@
 //! `wardein device retire --shred`: whoever has all files of the authority afterward, its key file, and every sealed record of the device that there
 //! ever was, opens none of them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Served, wardein, wardein_device};
+use crate::common::{Served, wardein, wardein_device};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,10 +1,7 @@
 //! Backup and restore through the real binaries: taken while devices prove themselves, restored elsewhere, and nothing that was spent in
 //! between is taken there; devices come back by themselves.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Served, wardein, wardein_device};
+use crate::common::{Served, wardein, wardein_device};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -120,7 +117,7 @@ impl Hospital {
     /// `wardein restore` into `directory`, to be served where this one is.
     fn restore(&self, backup: &str, directory: &Path, protection: &[&str]) -> Output {
         let listen = self.served.endpoint.strip_prefix("https://").unwrap();
-        let http = format!("127.0.0.1:{}", common::free_port());
+        let http = format!("127.0.0.1:{}", crate::common::free_port());
         let to = ["--dir", directory.to_str().unwrap(), "--listen", listen, "--http", &http];
         wardein(&[&["--json", "restore", "--from", backup], &to[..], protection].concat())
     }

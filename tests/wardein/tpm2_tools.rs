@@ -1,11 +1,8 @@
 //! A device that has `tpm2-tools` and `openssl` and nothing of ours (`deploy/tpm2-tools.sh`), against the real authority and its station.
 //!
 //! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`, as `deploy/test.sh` says.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
-mod common;
-
-use common::{Served, wardein};
+use crate::common::{Served, wardein};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -22,7 +19,7 @@ async fn it_enrolls_and_gets_its_certificate_and_what_is_forged_is_refused() {
     let home = served.home();
     let home = home.to_str().unwrap();
     let vendors = served.directory.path().join("vendors.pem");
-    let issuers = [&swtpm, &other].map(|tpm| common::read(&tpm.vendor()[1]));
+    let issuers = [&swtpm, &other].map(|tpm| crate::common::read(&tpm.vendor()[1]));
     std::fs::write(&vendors, issuers.concat()).unwrap();
     let policy = ["--vendor-roots", vendors.to_str().unwrap(), "--tenant", "klinik", "--dir", home];
     assert!(wardein(&[&["attestation", "set"][..], &policy].concat()).status.success());

@@ -1,10 +1,7 @@
 //! kill -9 of the server during enrollments and proofs, a hundred times: nothing that was acknowledged is lost, and nothing is
 //! done twice. `WARDEIN_KILLS` sets another number.
-#![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
 
-mod common;
-
-use common::Served;
+use crate::common::Served;
 use futures_util::future::join_all;
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -2,8 +2,6 @@
 //! else and says what to do, and goes on by the recovery passphrase.
 //!
 //! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`.
-#![cfg(feature = "tpm")]
-#![allow(clippy::unwrap_used, reason = "a test states its expectations with unwrap")]
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

@@ -1,0 +1,14 @@
+//! The real binaries. One test binary, so that it links once.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
+
+mod backup;
+mod common;
+mod founding;
+mod kill;
+mod relay;
+mod shred;
+mod storage_keys;
+#[cfg(feature = "tpm")]
+mod tpm;
+mod tpm2_tools;
+mod upgrade;
