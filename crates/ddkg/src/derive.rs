@@ -54,7 +54,7 @@ fn bounded(field: &'static str, length: usize, max: u16) -> Result<u16, DecodeEr
         .ok_or_else(|| Problem::Length { length, min: 0, max: max.into() }.of(field))
 }
 
-/// A hash over labelled, framed fields, in which no two different lists of fields meet.
+/// A hash over labeled, framed fields, in which no two different lists of fields meet.
 pub struct Transcript(Sha256);
 
 impl Transcript {

@@ -76,7 +76,7 @@ pub enum Misplaced {
 
 /// What a right mac that cannot be accepted means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judgement {
+pub enum Judgment {
     /// The network repeated or delayed a message.
     Replayed,
     /// Two holders of one state speak.
@@ -205,12 +205,12 @@ impl Ledger {
     }
 
     /// What a claim means that is closed and whose mac is right.
-    pub fn judge(&self, claim: &Claim, skew_ms: u64) -> Judgement {
+    pub fn judge(&self, claim: &Claim, skew_ms: u64) -> Judgment {
         match self.highest {
-            Some((number, mark)) if number == claim.number && mark == claim.mark => Judgement::Replayed,
-            Some((number, _)) if number == claim.number => Judgement::Clone(CloneSign::NumberTwice),
-            _ if self.is_after(claim, skew_ms) => Judgement::Clone(CloneSign::NumberTooLow),
-            _ => Judgement::Replayed,
+            Some((number, mark)) if number == claim.number && mark == claim.mark => Judgment::Replayed,
+            Some((number, _)) if number == claim.number => Judgment::Clone(CloneSign::NumberTwice),
+            _ if self.is_after(claim, skew_ms) => Judgment::Clone(CloneSign::NumberTooLow),
+            _ => Judgment::Replayed,
         }
     }
 
@@ -295,11 +295,11 @@ mod tests {
     #[test]
     fn a_repeated_message_is_told_from_a_clone() {
         let ledger = ledger(&[(0, 5, 10_000)]);
-        assert_eq!(ledger.judge(&claim(0, 5, 10_000), SKEW), Judgement::Replayed);
+        assert_eq!(ledger.judge(&claim(0, 5, 10_000), SKEW), Judgment::Replayed);
         let other = Claim { mark: [9; 8], ..claim(0, 5, 10_000) };
-        assert_eq!(ledger.judge(&other, SKEW), Judgement::Clone(CloneSign::NumberTwice));
-        assert_eq!(ledger.judge(&claim(0, 4, 12_000), SKEW), Judgement::Replayed);
-        assert_eq!(ledger.judge(&claim(0, 4, 12_001), SKEW), Judgement::Clone(CloneSign::NumberTooLow));
+        assert_eq!(ledger.judge(&other, SKEW), Judgment::Clone(CloneSign::NumberTwice));
+        assert_eq!(ledger.judge(&claim(0, 4, 12_000), SKEW), Judgment::Replayed);
+        assert_eq!(ledger.judge(&claim(0, 4, 12_001), SKEW), Judgment::Clone(CloneSign::NumberTooLow));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::refusal::{CloneEvidence, Refusal};
 use crate::attribute::{Binding, Recipe};
 use crate::challenge::CheckedChallenge;
 use crate::key::{AckKey, EpochSecret, NumberKey};
-use crate::ledger::{Claim, CloneSign, EpochBounds, Judgement, Ledger, Misplaced, Place};
+use crate::ledger::{Claim, CloneSign, EpochBounds, Judgment, Ledger, Misplaced, Place};
 use crate::message::{AckedReply, ProofRequest, ack_transcript};
 use crate::policy::Policy;
 use crate::tree::Cover;
@@ -190,8 +190,8 @@ impl Generation {
             Place::Open => hot.ledger.accept(&proof.claim),
             Place::Closed => {
                 return Err(match hot.ledger.judge(&proof.claim, policy.skew_ms) {
-                    Judgement::Replayed => Refusal::Replayed,
-                    Judgement::Clone(sign) => proof.clone_suspected(sign, &hot.ledger),
+                    Judgment::Replayed => Refusal::Replayed,
+                    Judgment::Clone(sign) => proof.clone_suspected(sign, &hot.ledger),
                 });
             }
         }

@@ -38,7 +38,7 @@ fn walk(value: &Value, path: &str, leaf: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// Other values for a leaf: a number's neighbours; a text with another character at its start, middle and end, a hex digit
+/// Other values for a leaf: a number's neighbors; a text with another character at its start, middle and end, a hex digit
 /// where it was one.
 fn others(path: &str, value: &Value) -> Vec<Value> {
     match value {

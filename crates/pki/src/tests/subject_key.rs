@@ -34,7 +34,7 @@ fn a_key_comes_back_from_its_one_encoding() {
 }
 
 #[test]
-fn a_leafs_key_is_the_same_in_both_types() {
+fn the_key_of_a_leaf_is_the_same_in_both_types() {
     let leaf = PublicKey::from(*key().verifying_key());
     assert_eq!(SubjectKey::from(&leaf).spki(), leaf.spki());
     assert_eq!(PublicKey::from_spki(&SubjectKey::from(&leaf).spki()), Some(leaf));

@@ -5,7 +5,7 @@ use super::config::Config;
 use super::mutant::Mutant;
 use std::collections::VecDeque;
 use wardein_ddkg::Policy;
-use wardein_ddkg::model::{Claim, CloneSign, EpochBounds, Judgement, Ledger, Misplaced, Place};
+use wardein_ddkg::model::{Claim, CloneSign, EpochBounds, Judgment, Ledger, Misplaced, Place};
 use wardein_domain::Schedule;
 
 /// Which key agreement: two generations of one number have different keys.
@@ -192,13 +192,13 @@ impl Generation {
         }
         if place == Place::Closed && !config.is(Mutant::WindowUnchecked) {
             return Err(match self.ledger.judge(&proof.claim, policy.skew_ms) {
-                Judgement::Replayed
+                Judgment::Replayed
                     if config.is(Mutant::LateIsClone) && Some(claim.number) < self.ledger.highest() =>
                 {
                     Refusal::Clone(CloneSign::NumberTooLow)
                 }
-                Judgement::Replayed => Refusal::Replayed,
-                Judgement::Clone(sign) => Refusal::Clone(sign),
+                Judgment::Replayed => Refusal::Replayed,
+                Judgment::Clone(sign) => Refusal::Clone(sign),
             });
         }
         self.ledger.accept(&proof.claim);
