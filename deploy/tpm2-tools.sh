@@ -14,6 +14,8 @@ set -euo pipefail
 readonly storage=0x81000001 ak=0x81000010 key=0x81000011
 
 hex() { od -An -v -tx1 "$@" | tr -d ' \n'; }
+# Before bash 5.2, ${…//…} cannot name what it found.
+# shellcheck disable=SC2001
 bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 # A TPM2B: its length in two bytes, then the bytes.
 sized() { printf '%04x%s' $((${#1} / 2)) "$1"; }
@@ -95,9 +97,9 @@ activate() {
 # TPM2_Certify with the nonce as qualifying data, for which tpm2_certify has no option: part 3, section 18.2, byte by byte.
 certify() {
 	# TPM_RS_PW, no nonce, continueSession, an empty password; once for each key. The scheme is the key's own.
-	local password=40000009''0000''01''0000 body answer size length
+	local password=400000090000010000 body answer size length
 	body=00000148${key#0x}${ak#0x}$(printf '%08x' ${#password})$password$password$(sized "$1")0010
-	bytes "8002$(printf '%08x' $((${#body} / 2 + 6)))$body" >command
+	bytes "8002$(printf '%08x' $((${#body} / 2 + 6)))$body" >"command"
 	answer=$(tpm2_send command | hex)
 	if [[ ${answer:12:8} != 00000000 ]]; then
 		echo "TPM2_Certify failed: ${answer:12:8}" >&2
@@ -175,6 +177,8 @@ request() {
 	transcript=$(bytes "$(field "$(text "ddkg1 signature")")$(field "$(text "$1")")$(field "$(text "$2")")$(
 		field "$4"
 	)$(field "$nonce")$(field "$(sha256 key.der)")$(field "$(text "$3")")$(field "$(sha256 "$5")")" | sha256)
+	# A value and a file of one name.
+	# shellcheck disable=SC2094
 	bytes "$transcript" >transcript
 	printf '%s %s %s\n' "$nonce" "$(sign transcript)" "$transcript"
 }

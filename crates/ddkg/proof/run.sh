@@ -39,7 +39,7 @@ failed_queries() {
 	# first of the query's kind.
 	kinds=$(queries "$1" | cut -c1 | tr -d '\n')
 	[[ -n $kinds && ${code//[01]/} == "$kinds" && ${#code} -eq $((2 * ${#kinds})) ]] || return 1
-	paste -d' ' <(tr -d 'a-z' <<<"$code" | fold -w1) <(queries "$1") | sed -n 's/^1 //p'
+	paste -d' ' <(tr -d '[:lower:]' <<<"$code" | fold -w1) <(queries "$1") | sed -n 's/^1 //p'
 }
 
 # Writes the mutant of a patch to $2. Returns 1 where the patch does not fit its
