@@ -1,11 +1,26 @@
 #!/usr/bin/env bash
-# Fuzzes every target of crates/ddkg and crates/attest for so many seconds each: fuzz.sh [seconds], 600 by default.
+# Fuzzes every target of every crate (crates/*/fuzz) with AddressSanitizer.
+#
+# fuzz.sh [SECONDS]   for so many seconds each, 600 by default
+# fuzz.sh --keep      puts the smallest set that reaches as much into the repository
+#
 # What it finds stands in crates/<crate>/fuzz/artifacts; move it to crates/<crate>/fuzz/regressions/<target> with the fix.
-# New inputs stay in target/fuzz-corpus; `fuzz.sh --keep` then puts the smallest set that reaches as much into the repository.
+# New inputs stay in target/fuzz-corpus, until they are kept.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
-readonly targets=(ddkg/decode ddkg/device_state ddkg/record ddkg/both_ends attest/public attest/statement attest/certificate)
+if (($# > 1)) || [[ ! ${1:-600} =~ ^([0-9]+|--keep)$ ]]; then
+	echo "usage: fuzz.sh [SECONDS | --keep]" >&2
+	exit 2
+fi
+
+# As crate/target.
+targets=()
+for file in crates/*/fuzz/fuzz_targets/*.rs; do
+	crate=${file#crates/}
+	targets+=("${crate%%/*}/$(basename "$file" .rs)")
+done
+readonly targets
 readonly found=$PWD/target/fuzz-corpus
 export PATH=$tools/bin:$PATH
 

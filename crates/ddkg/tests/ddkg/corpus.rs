@@ -28,6 +28,16 @@ fn both_ends() {
     replay("both_ends", fuzz::both_ends);
 }
 
+/// A target that is added to the folder has its test here, which fails until it has a corpus.
+#[test]
+fn no_target_is_left_out() {
+    let targets = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets"));
+    let mut targets: Vec<_> = targets.unwrap().map(|entry| entry.unwrap().path()).collect();
+    targets.sort();
+    let targets: Vec<_> = targets.iter().map(|path| path.file_stem().unwrap()).collect();
+    assert_eq!(targets, ["both_ends", "decode", "device_state", "record"]);
+}
+
 fn replay(target: &str, run: fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let inputs = |folder: &str| fs::read_dir(fuzz.join(folder).join(target)).into_iter().flatten();
