@@ -137,7 +137,7 @@ async fn is_as_it_was(engine: &Engine, sealed: &str) {
         ["old-iot"]
     );
     let refused = engine.authenticate(&revoked[0].principal).unwrap_err();
-    assert_eq!(refused.code, "operator-revoked");
+    assert_eq!(refused.code.as_str(), "operator-revoked");
 
     // What was sealed before opens.
     let is_iot = |operator: &&wardein_engine::Operator| operator.principal.name.as_str() == "iot";
@@ -173,7 +173,7 @@ fn a_store_of_the_release_before_is_migrated_and_serves() {
         let ports = Ports::new(old.store(), clock());
         block_on(async {
             let early = Engine::open(ports.clone(), old.root_keys()).await.err().unwrap();
-            assert_eq!(early.code, "store-format-older");
+            assert_eq!(early.code.as_str(), "store-format-older");
             let mut told = 0;
             assert!(migrate(&ports, old.root_keys(), |so_far| told = so_far.rows).await.unwrap());
             assert!(told > 80, "{told} rows");
@@ -281,9 +281,9 @@ fn what_is_damaged_or_newer_is_refused_and_left_alone() {
     let ports = Ports::new(Arc::new(newer.clone()), clock());
     let before = newer.commits();
     let refused = block_on(migrate(&ports, old.root_keys(), |_| {})).unwrap_err();
-    assert_eq!(refused.code, "store-format-newer");
+    assert_eq!(refused.code.as_str(), "store-format-newer");
     let refused = block_on(Engine::open(ports, old.root_keys())).err().unwrap();
-    assert_eq!((refused.code, newer.commits()), ("store-format-newer", before));
+    assert_eq!((refused.code.as_str(), newer.commits()), ("store-format-newer", before));
 
     let damaged = in_memory();
     let mut change = Change::default();

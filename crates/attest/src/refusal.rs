@@ -2,6 +2,7 @@
 
 use crate::wire::ParseError;
 use wardein_crypto::EntropyError;
+use wardein_domain::ErrorCode;
 use wardein_pki::EndorsementError;
 
 /// Why evidence is refused. It was judged alone: nothing is changed by it.
@@ -88,29 +89,29 @@ pub enum Refusal {
 
 impl Refusal {
     /// The stable code.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> ErrorCode {
         match self {
             Self::Structure(error) => error.code(),
-            Self::EkTemplate(_) => "ek-template",
+            Self::EkTemplate(_) => ErrorCode::EkTemplate,
             Self::EkCertificate(error) => error.code(),
-            Self::EkCertificateOfAnother => "ek-certificate-of-another",
-            Self::EkUntrusted => "ek-untrusted",
-            Self::AkAttributes => "ak-attributes",
-            Self::AkScheme => "ak-scheme",
-            Self::CredentialWrong => "credential-wrong",
-            Self::AttestScheme => "attest-scheme",
-            Self::AttestSignature => "attest-signature",
-            Self::AttestMagic => "attest-magic",
-            Self::AttestType => "attest-type",
-            Self::AttestNonce => "attest-nonce",
-            Self::CertifyName => "certify-name",
-            Self::DeviceKeyAttributes => "device-key-attributes",
-            Self::DeviceKeyKind => "device-key-kind",
-            Self::PcrSelection => "pcr-selection",
-            Self::PcrDigest => "pcr-digest",
-            Self::PcrValue { .. } => "pcr-value",
-            Self::PcrChanged => "pcr-changed",
-            Self::Fault => "fault",
+            Self::EkCertificateOfAnother => ErrorCode::EkCertificateOfAnother,
+            Self::EkUntrusted => ErrorCode::EkUntrusted,
+            Self::AkAttributes => ErrorCode::AkAttributes,
+            Self::AkScheme => ErrorCode::AkScheme,
+            Self::CredentialWrong => ErrorCode::CredentialWrong,
+            Self::AttestScheme => ErrorCode::AttestScheme,
+            Self::AttestSignature => ErrorCode::AttestSignature,
+            Self::AttestMagic => ErrorCode::AttestMagic,
+            Self::AttestType => ErrorCode::AttestType,
+            Self::AttestNonce => ErrorCode::AttestNonce,
+            Self::CertifyName => ErrorCode::CertifyName,
+            Self::DeviceKeyAttributes => ErrorCode::DeviceKeyAttributes,
+            Self::DeviceKeyKind => ErrorCode::DeviceKeyKind,
+            Self::PcrSelection => ErrorCode::PcrSelection,
+            Self::PcrDigest => ErrorCode::PcrDigest,
+            Self::PcrValue { .. } => ErrorCode::PcrValue,
+            Self::PcrChanged => ErrorCode::PcrChanged,
+            Self::Fault => ErrorCode::Fault,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Reading a TPM's big-endian structures (TPM 2.0 Library, part 2), each byte once and none left over.
 
+use wardein_domain::ErrorCode;
+
 /// Why bytes are not the structure that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{structure}: {field} {fault}")]
@@ -34,13 +36,13 @@ pub enum Fault {
 
 impl ParseError {
     /// The stable code.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> ErrorCode {
         match self.fault {
-            Fault::TooLong => "tpm-too-long",
-            Fault::Truncated => "tpm-truncated",
-            Fault::TrailingBytes => "tpm-trailing-bytes",
-            Fault::Unsupported => "tpm-unsupported",
-            Fault::Value => "tpm-value",
+            Fault::TooLong => ErrorCode::TpmTooLong,
+            Fault::Truncated => ErrorCode::TpmTruncated,
+            Fault::TrailingBytes => ErrorCode::TpmTrailingBytes,
+            Fault::Unsupported => ErrorCode::TpmUnsupported,
+            Fault::Value => ErrorCode::TpmValue,
         }
     }
 }

@@ -25,3 +25,28 @@ fn write_help(command: &Command, path: &str, out: &mut String) {
     let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
     verbs.for_each(|verb| write_help(verb, &format!("{path} {}", verb.get_name()), out));
 }
+
+/// A remedy that names a command which is not there helps nobody.
+#[test]
+fn the_commands_that_remedies_name_are_there() {
+    let document = include_str!("../../../deploy/TROUBLESHOOTING.md");
+    let mut root = wardein_cli::command();
+    root.build();
+    let mut found = 0;
+    for line in document.split('`').filter(|quoted| quoted.starts_with("wardein ")) {
+        let mut command = &root;
+        for word in line.split(' ').skip(1) {
+            let option = word.strip_prefix("--");
+            let is_there = match option {
+                Some(option) => command.get_arguments().any(|known| known.get_long() == Some(option)),
+                None => command.find_subcommand(word).is_some_and(|verb| {
+                    command = verb;
+                    true
+                }),
+            };
+            assert!(is_there, "`{line}`: there is no {word}");
+        }
+        found += 1;
+    }
+    assert!(found > 10, "remedies name commands");
+}

@@ -3,6 +3,7 @@
 use crate::tls::MaterialError;
 use std::fmt;
 use tonic::{Code, Status};
+use wardein_domain::ErrorCode;
 
 /// The connection could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +51,17 @@ impl Refusal {
         Self::from(Status::internal(message))
     }
 
+    /// The code by type; none of one that a later release may send.
+    pub fn known(&self) -> Option<ErrorCode> {
+        ErrorCode::from_text(&self.code)
+    }
+
     /// Whether the same call may succeed later without being changed. Every method of the API is safe to call twice.
     pub fn may_retry(&self) -> bool {
         match self.status {
             Code::Unavailable | Code::DeadlineExceeded | Code::Aborted => true,
             // A rate is used up for a moment; a quota, or a limit on size, for good.
-            Code::ResourceExhausted => self.code == "rate-limited",
+            Code::ResourceExhausted => self.known() == Some(ErrorCode::RateLimited),
             // What tonic reports of a connection that broke under a call.
             Code::Unknown | Code::Cancelled => self.code == Self::TRANSPORT,
             Code::Ok

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use wardein_domain::ErrorCode;
 
 /// Why custody refuses or fails. None of them tells anything of a secret.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +114,7 @@ pub enum CustodyError {
     )]
     Tpm {
         /// The code of the TPM's own error.
-        code: &'static str,
+        code: ErrorCode,
         /// What the TPM said.
         reason: String,
     },
@@ -138,31 +139,31 @@ pub enum CustodyError {
 
 impl CustodyError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Exists(_) => "custody-exists",
-            Self::Io { .. } => "custody-io",
-            Self::Damaged { .. } => "custody-damaged",
-            Self::Version { .. } => "custody-version",
-            Self::Bounds { .. } => "custody-bounds",
-            Self::Kind { .. } => "custody-kind",
-            Self::WrongPassphrase => "custody-wrong-passphrase",
-            Self::WrongKeyFile => "custody-wrong-key-file",
-            Self::Wrapped => "custody-wrapped",
-            Self::PassphraseLength { .. } => "custody-passphrase-length",
-            Self::PassphraseMismatch => "custody-passphrase-mismatch",
-            Self::Permissions { .. } => "custody-permissions",
-            Self::Replaced(_) => "custody-replaced",
-            Self::Changing => "custody-changing",
-            Self::Versions(_) => "custody-versions",
-            Self::Owner(_) => "custody-owner",
-            Self::KeyFile(_) => "custody-key-file",
-            Self::Memory(_) => "custody-memory",
-            Self::Tpm { code, .. } => code,
-            Self::NoTpm => "custody-no-tpm",
-            Self::Tcti(_) => "custody-tcti",
-            Self::Registers(_) => "custody-registers",
-            Self::Entropy => "custody-entropy",
+            Self::Exists(_) => ErrorCode::CustodyExists,
+            Self::Io { .. } => ErrorCode::CustodyIo,
+            Self::Damaged { .. } => ErrorCode::CustodyDamaged,
+            Self::Version { .. } => ErrorCode::CustodyVersion,
+            Self::Bounds { .. } => ErrorCode::CustodyBounds,
+            Self::Kind { .. } => ErrorCode::CustodyKind,
+            Self::WrongPassphrase => ErrorCode::CustodyWrongPassphrase,
+            Self::WrongKeyFile => ErrorCode::CustodyWrongKeyFile,
+            Self::Wrapped => ErrorCode::CustodyWrapped,
+            Self::PassphraseLength { .. } => ErrorCode::CustodyPassphraseLength,
+            Self::PassphraseMismatch => ErrorCode::CustodyPassphraseMismatch,
+            Self::Permissions { .. } => ErrorCode::CustodyPermissions,
+            Self::Replaced(_) => ErrorCode::CustodyReplaced,
+            Self::Changing => ErrorCode::CustodyChanging,
+            Self::Versions(_) => ErrorCode::CustodyVersions,
+            Self::Owner(_) => ErrorCode::CustodyOwner,
+            Self::KeyFile(_) => ErrorCode::CustodyKeyFile,
+            Self::Memory(_) => ErrorCode::CustodyMemory,
+            Self::Tpm { code, .. } => *code,
+            Self::NoTpm => ErrorCode::CustodyNoTpm,
+            Self::Tcti(_) => ErrorCode::CustodyTcti,
+            Self::Registers(_) => ErrorCode::CustodyRegisters,
+            Self::Entropy => ErrorCode::CustodyEntropy,
         }
     }
 

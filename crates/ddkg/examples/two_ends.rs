@@ -190,7 +190,7 @@ impl Authority {
         match self.record.verify(request, checked, &offer.recipe, b"", self.now, &self.policy) {
             Ok(_) => Err("a repeated proof was accepted".into()),
             Err(refusal) => {
-                say("the same request again is refused", refusal.code());
+                say("the same request again is refused", refusal.code().as_str());
                 Ok(())
             }
         }

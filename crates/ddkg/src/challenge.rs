@@ -10,6 +10,7 @@ use crate::policy::Policy;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use alloc::vec::Vec;
 use wardein_crypto::{Digest, Entropy, EntropyError, MacKey, Secret, Sha256, Tag};
+use wardein_domain::ErrorCode;
 
 /// A challenge as a device sees it: at most 255 opaque bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,11 +132,11 @@ pub enum ChallengeError {
 
 impl ChallengeError {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Unknown => "challenge-unknown",
-            Self::Expired { .. } => "challenge-expired",
-            Self::FromTheFuture { .. } => "challenge-from-the-future",
+            Self::Unknown => ErrorCode::ChallengeUnknown,
+            Self::Expired { .. } => ErrorCode::ChallengeExpired,
+            Self::FromTheFuture { .. } => ErrorCode::ChallengeFromTheFuture,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::error::Error;
 use std::time::Duration;
+use wardein_domain::ErrorCode;
 
 /// What a round did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl<P: Prover> Agent<P> {
         self.session.wake().await?;
         let done = match self.certified().await {
             // Nothing else is taken before that.
-            Err(Error::Refused(refused)) if refused.code == "rekey-required" => {
+            Err(Error::Refused(refused)) if refused.is(ErrorCode::RekeyRequired) => {
                 self.session.rekey().await?;
                 self.certified().await?;
                 return Ok(Round::Rekeyed);

@@ -8,7 +8,7 @@ use wardein_ddkg::device::DeviceState;
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, SignatureClaim,
 };
-use wardein_domain::TenantId;
+use wardein_domain::{ErrorCode, TenantId};
 
 /// What a device asks of the authority. Over the wire it is `wardein_client`; tests script it.
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
@@ -109,12 +109,24 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// A refusal by this side, with a code of the authority's.
+    pub fn new(code: ErrorCode, message: String) -> Self {
+        Self { code: code.to_string(), message, ..Self::default() }
+    }
+
+    /// Whether it is of this code.
+    pub fn is(&self, code: ErrorCode) -> bool {
+        self.code == code.as_str()
+    }
+
     /// Tells the state why its proof was refused, where that concerns the epoch. Whether it did.
     pub(crate) fn teach(&self, state: &mut DeviceState, request: &ProofRequest) -> bool {
-        let refusal = match self.code.as_str() {
+        let refusal = match ErrorCode::from_text(&self.code) {
             // Without the number, the device still goes on by one epoch (DDKG-1 §3.1).
-            "epoch-spent" => Refusal::EpochSpent { next: self.next_epoch.unwrap_or_default() },
-            "epoch-ahead" => Refusal::EpochAhead { highest: self.highest_epoch.unwrap_or_default() },
+            Some(ErrorCode::EpochSpent) => Refusal::EpochSpent { next: self.next_epoch.unwrap_or_default() },
+            Some(ErrorCode::EpochAhead) => {
+                Refusal::EpochAhead { highest: self.highest_epoch.unwrap_or_default() }
+            }
             _ => return false,
         };
         state.refused(request, &refusal);
@@ -124,8 +136,13 @@ impl Refused {
     /// Whether a new challenge is all that is needed.
     pub(crate) fn asks_for_another_challenge(&self) -> bool {
         matches!(
-            self.code.as_str(),
-            "challenge-expired" | "challenge-unknown" | "challenge-from-the-future" | "replayed"
+            ErrorCode::from_text(&self.code),
+            Some(
+                ErrorCode::ChallengeExpired
+                    | ErrorCode::ChallengeUnknown
+                    | ErrorCode::ChallengeFromTheFuture
+                    | ErrorCode::Replayed
+            )
         )
     }
 }

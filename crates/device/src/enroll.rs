@@ -9,6 +9,7 @@ use std::path::Path;
 use wardein_crypto::Entropy;
 use wardein_ddkg::device::{DeviceState, Enrolling};
 use wardein_ddkg::message::Confirmation;
+use wardein_domain::ErrorCode;
 
 /// An enrollment whose state is saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub async fn enroll(
     if let Some(mut state) = saved {
         // An earlier run saved this and may not have been heard. A new request would be refused where it was.
         match confirm(directory, config, &mut state, station).await {
-            Err(Error::Refused(refused)) if NOT_THE_LAST.contains(&refused.code.as_str()) => {}
+            Err(Error::Refused(refused)) if NOT_THE_LAST.iter().any(|code| refused.is(*code)) => {}
             done => return done,
         }
     }
@@ -64,7 +65,7 @@ async fn confirm(
     let is_confirmed = match station.confirm(&confirmation).await {
         Ok(()) => true,
         // A proof of this device was accepted since, which takes a confirmation before it.
-        Err(CallError::Refused(refused)) if refused.code == "already-enrolled" => true,
+        Err(CallError::Refused(refused)) if refused.is(ErrorCode::AlreadyEnrolled) => true,
         Err(CallError::Unreachable(_)) => false,
         Err(other) => return Err(other.into()),
     };
@@ -72,4 +73,4 @@ async fn confirm(
 }
 
 /// What the authority says to the confirmation of an enrollment that it does not know, or has replaced by a later one.
-const NOT_THE_LAST: [&str; 3] = ["confirmation-wrong", "device-unknown", "not-found"];
+const NOT_THE_LAST: [ErrorCode; 2] = [ErrorCode::ConfirmationWrong, ErrorCode::DeviceUnknown];

@@ -9,7 +9,7 @@ use std::io::{BufRead, Read, Write};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{Attributes, AuthorityShare, DecodeError, DeviceName, DeviceShare, Suite};
-use wardein_domain::{Schedule, TenantId};
+use wardein_domain::{ErrorCode, Schedule, TenantId};
 
 /// What the device says.
 #[derive(Serialize, Deserialize)]
@@ -153,7 +153,9 @@ impl StationLine {
 
     pub(crate) fn unexpected(self, expected: &'static str) -> CallError {
         match self {
-            Self::Refused { code, message } if code == UNREACHABLE => CallError::Unreachable(message),
+            Self::Refused { code, message } if code == ErrorCode::Unreachable.as_str() => {
+                CallError::Unreachable(message)
+            }
             Self::Refused { code, message } => {
                 CallError::Refused(Refused { code, message, ..Refused::default() })
             }
@@ -227,6 +229,3 @@ pub(crate) fn array<const N: usize>(field: &str, text: &str) -> Result<[u8; N], 
 }
 
 pub(crate) const VERSION: u32 = 1;
-
-/// The code of a station that has no answer of the authority to give.
-pub(crate) const UNREACHABLE: &str = "unreachable";

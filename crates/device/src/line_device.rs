@@ -5,7 +5,7 @@ use crate::line::{self, DeviceLine, LineError, StationLine};
 use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence};
 use std::io::{BufRead, Write};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_domain::{Assurance, TenantId};
+use wardein_domain::{Assurance, ErrorCode, TenantId};
 
 /// A device at the other end of a line.
 pub struct LineDevice<R, W> {
@@ -126,12 +126,14 @@ impl From<&Answer> for StationLine {
 impl From<&CallError> for Answer {
     fn from(error: &CallError) -> Self {
         let (code, message) = match error {
-            CallError::Refused(refused) => (refused.code.as_str(), refused.message.clone()),
-            CallError::Unreachable(why) => (line::UNREACHABLE, why.clone()),
-            CallError::Malformed(why) => ("malformed", why.clone()),
-            CallError::Setting(field, why) => (line::UNREACHABLE, format!("the station: {field}: {why}")),
+            CallError::Refused(refused) => (refused.code.clone(), refused.message.clone()),
+            CallError::Unreachable(why) => (ErrorCode::Unreachable.to_string(), why.clone()),
+            CallError::Malformed(why) => (ErrorCode::Malformed.to_string(), why.clone()),
+            CallError::Setting(field, why) => {
+                (ErrorCode::Unreachable.to_string(), format!("the station: {field}: {why}"))
+            }
         };
-        Self::Refused { code: code.to_owned(), message }
+        Self::Refused { code, message }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
 use wardein_ddkg::Suite;
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
-use wardein_domain::{Action, AttributeName};
+use wardein_domain::{Action, AttributeName, ErrorCode};
 use wardein_pki::Csr;
 
 /// An enrolled device that can ask for things, one at a time.
@@ -114,7 +114,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let suite = self.config.suite;
         match (self.request(&Asking::Rekey(suite)).await, Suite::from_number(2)) {
             (Err(Error::Refused(refused)), Ok(hybrid))
-                if refused.code == "suite-not-allowed" && suite != hybrid =>
+                if refused.is(ErrorCode::SuiteNotAllowed) && suite != hybrid =>
             {
                 tracing::warn!("suite 1 is not allowed any more; suite 2 is agreed on");
                 self.request(&Asking::Rekey(hybrid)).await?
@@ -283,14 +283,14 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         if is_taught || refused.asks_for_another_challenge() {
             return Ok(Attempt::Again(Error::Refused(refused)));
         }
-        if refused.code != "enrollment-pending" {
+        if !refused.is(ErrorCode::EnrollmentPending) {
             return Err(Error::Refused(refused));
         }
         // After a first ack there is nothing to confirm: the authority has lost what it knew, and a person must look.
         let Some(unsaved) = self.state.confirmation() else { return Err(Error::Refused(refused)) };
         let confirmation = self.directory.save(&self.config, unsaved)?;
         match in_time(self.authority.confirm(&confirmation)).await {
-            Err(CallError::Refused(refused)) if refused.code != "already-enrolled" => {
+            Err(CallError::Refused(refused)) if !refused.is(ErrorCode::AlreadyEnrolled) => {
                 Err(Error::Refused(refused))
             }
             Ok(()) | Err(CallError::Refused(_)) => Ok(Attempt::Again(Error::Refused(refused))),

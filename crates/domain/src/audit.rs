@@ -12,6 +12,7 @@ pub use field::{Field, FieldName, FieldValue, Fields};
 pub use target::Target;
 pub use word::{Code, Word};
 
+use crate::code::ErrorCode;
 use crate::name::TenantId;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -130,8 +131,8 @@ impl Call {
 
 impl Outcome {
     /// It was refused with `code`.
-    pub const fn refused(code: &'static str) -> Self {
-        Self::Refused(Cow::Borrowed(code))
+    pub const fn refused(code: ErrorCode) -> Self {
+        Self::Refused(Cow::Borrowed(code.as_str()))
     }
 
     /// What [`Outcome::code`] wrote.
@@ -180,7 +181,7 @@ mod tests {
             Actor::System,
             Event::DeviceStateSet,
             Target::Authority,
-            Outcome::refused("suspended"),
+            Outcome::refused(ErrorCode::DeviceSuspended),
             &Call::default(),
         );
         let entry = entry
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn an_outcome_is_read_as_it_was_written() {
-        for outcome in [Outcome::Done, Outcome::refused("quota-exhausted")] {
+        for outcome in [Outcome::Done, Outcome::refused(ErrorCode::QuotaExhausted)] {
             assert_eq!(Outcome::from_text(outcome.code()), outcome);
         }
     }

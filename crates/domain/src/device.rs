@@ -1,5 +1,6 @@
 //! The lifecycle of a device.
 
+use crate::code::ErrorCode;
 use crate::name::NameError;
 use core::fmt;
 use core::str::FromStr;
@@ -38,12 +39,15 @@ impl DeviceState {
         }
     }
 
-    /// The code with which a device in this state is refused that has proved who it is. `retired` is already that of a
-    /// generation of keys (DDKG-1 §5).
-    pub fn refusal_code(self) -> &'static str {
+    /// The code with which a device in this state is refused that has proved who it is; none where it is trusted.
+    pub fn refusal(self) -> Option<ErrorCode> {
         match self {
-            Self::Retired => "device-retired",
-            state => state.as_str(),
+            Self::Pending => Some(ErrorCode::DevicePending),
+            Self::Active => None,
+            Self::Suspended => Some(ErrorCode::DeviceSuspended),
+            Self::Quarantined => Some(ErrorCode::DeviceQuarantined),
+            Self::Revoked => Some(ErrorCode::DeviceRevoked),
+            Self::Retired => Some(ErrorCode::DeviceRetired),
         }
     }
 

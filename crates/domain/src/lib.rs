@@ -10,6 +10,7 @@ mod access;
 mod assurance;
 mod audit;
 mod causes;
+mod code;
 mod device;
 mod grant;
 mod name;
@@ -29,6 +30,7 @@ pub use audit::{
     Actor, AuditEntry, Call, Code, Event, Field, FieldName, FieldValue, Fields, Origin, Outcome, Target, Word,
 };
 pub use causes::with_causes;
+pub use code::{ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
 pub use grant::{Right, UserNameTemplate};
 pub use name::{

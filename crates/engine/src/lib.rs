@@ -35,7 +35,7 @@ pub use keep::found::{Founded, found};
 pub use keep::migrate::{Migrating, migrate};
 pub use keep::restore::{Restored, Restoring};
 pub use keep::sweep::{Sweep, SweepProgress, pace};
-pub use kernel::{Caller, Engine, Error, Kind, Meter, Page, Paged, Ports, Status};
+pub use kernel::{Caller, Engine, Error, Meter, Page, Paged, Ports, Status};
 pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;
@@ -44,3 +44,4 @@ pub use sign::{
     SignedRequest, TpmActivation, TpmChallenge, TpmEvidence,
 };
 pub use trust::check::{Answer, Subject};
+pub use wardein_domain::{ErrorCode, ErrorKind};

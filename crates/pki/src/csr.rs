@@ -6,6 +6,7 @@ use crate::key::PublicKey;
 use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SignatureAlgorithm, SigningKey};
 use std::cell::RefCell;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, SignatureAlgorithm as Algorithm};
+use wardein_domain::ErrorCode;
 use x509_parser::certification_request::X509CertificationRequestInfo;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
@@ -95,15 +96,15 @@ pub enum CsrError {
 
 impl CsrError {
     /// The stable code.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> ErrorCode {
         match self {
-            Self::TooLong => "csr-too-long",
-            Self::Malformed => "csr-malformed",
-            Self::TrailingBytes => "csr-trailing-bytes",
-            Self::Version => "csr-version",
-            Self::Key => "csr-key",
-            Self::SignatureAlgorithm => "csr-signature-algorithm",
-            Self::Signature => "csr-signature",
+            Self::TooLong => ErrorCode::CsrTooLong,
+            Self::Malformed => ErrorCode::CsrMalformed,
+            Self::TrailingBytes => ErrorCode::CsrTrailingBytes,
+            Self::Version => ErrorCode::CsrVersion,
+            Self::Key => ErrorCode::CsrKey,
+            Self::SignatureAlgorithm => ErrorCode::CsrSignatureAlgorithm,
+            Self::Signature => ErrorCode::CsrSignature,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use std::time::Duration;
+use wardein_domain::ErrorCode;
 use webpki::aws_lc_rs as algorithms;
 use webpki::{EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::certificate::X509Certificate;
@@ -112,13 +113,13 @@ pub enum EndorsementError {
 
 impl EndorsementError {
     /// The stable code.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> ErrorCode {
         match self {
-            Self::TooLong => "ek-certificate-too-long",
-            Self::Malformed => "ek-certificate-malformed",
-            Self::Chain => "ek-certificate-chain",
-            Self::Time => "ek-certificate-time",
-            Self::Use => "ek-certificate-use",
+            Self::TooLong => ErrorCode::EkCertificateTooLong,
+            Self::Malformed => ErrorCode::EkCertificateMalformed,
+            Self::Chain => ErrorCode::EkCertificateChain,
+            Self::Time => ErrorCode::EkCertificateTime,
+            Self::Use => ErrorCode::EkCertificateUse,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::lint::LintError;
 use crate::spiffe::UriError;
+use wardein_domain::ErrorCode;
 
 /// Why a certificate is not issued, or a CA not loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,22 +54,22 @@ pub enum PkiError {
 
 impl PkiError {
     /// The stable code.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> ErrorCode {
         match self {
-            Self::Validity => "pki-validity",
-            Self::Uri(_) => "pki-uri",
-            Self::Role => "pki-role",
-            Self::ServerNames => "pki-server-names",
-            Self::CaCertificate(_) => "pki-ca-certificate",
-            Self::CaKey => "pki-ca-key",
-            Self::CaAlgorithm => "pki-ca-algorithm",
-            Self::OtherCa => "pki-other-ca",
-            Self::NotRecorded => "pki-not-recorded",
-            Self::Lint(error) => error.code(),
-            Self::Altered => "pki-altered",
-            Self::Encoding => "pki-encoding",
-            Self::Signing => "pki-signing",
-            Self::Signature => "pki-signature",
+            Self::Validity => ErrorCode::PkiValidity,
+            Self::Uri(_) => ErrorCode::PkiUri,
+            Self::Role => ErrorCode::PkiRole,
+            Self::ServerNames => ErrorCode::PkiServerNames,
+            Self::CaCertificate(_) => ErrorCode::PkiCaCertificate,
+            Self::CaKey => ErrorCode::PkiCaKey,
+            Self::CaAlgorithm => ErrorCode::PkiCaAlgorithm,
+            Self::OtherCa => ErrorCode::PkiOtherCa,
+            Self::NotRecorded => ErrorCode::PkiNotRecorded,
+            Self::Lint(_) => ErrorCode::PkiLint,
+            Self::Altered => ErrorCode::PkiAltered,
+            Self::Encoding => ErrorCode::PkiEncoding,
+            Self::Signing => ErrorCode::PkiSigning,
+            Self::Signature => ErrorCode::PkiSignature,
         }
     }
 }
@@ -118,22 +119,4 @@ pub enum CertificateError {
 impl CertificateError {
     /// The most bytes of a certificate that is looked at.
     pub const MAX_LEN: usize = 8 * 1024;
-
-    /// The stable code.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::TooLong => "certificate-too-long",
-            Self::Malformed => "certificate-malformed",
-            Self::Key => "certificate-key",
-            Self::SignatureAlgorithm => "certificate-signature-algorithm",
-            Self::Issuer => "certificate-issuer",
-            Self::Signature => "certificate-signature",
-            Self::Serial => "certificate-serial",
-            Self::Validity => "certificate-validity",
-            Self::Use => "certificate-use",
-            Self::Uri => "certificate-uri",
-            Self::Chain => "certificate-chain",
-            Self::TrustDomain => "certificate-trust-domain",
-        }
-    }
 }

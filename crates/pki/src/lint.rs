@@ -87,8 +87,8 @@ pub enum LintError {
 }
 
 impl LintError {
-    /// The stable code.
-    pub fn code(self) -> &'static str {
+    /// The name of the rule.
+    pub fn rule(self) -> &'static str {
         match self {
             Self::Malformed => "lint-malformed",
             Self::Version => "lint-version",

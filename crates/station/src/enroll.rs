@@ -8,7 +8,7 @@ use wardein_client::{Station, v1};
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
 use wardein_device::{Config, Directory, Enrolled, Error as DeviceError, Source};
-use wardein_domain::TenantId;
+use wardein_domain::{ErrorCode, TenantId};
 
 /// Devices that this process plays, for trials and tests.
 pub struct Play<'a> {
@@ -66,7 +66,7 @@ async fn enroll(line: &Line, common: &Common<'_>, stream: &Stream) -> Outcome {
         }
         Err(DeviceError::AlreadyEnrolled) => return Outcome::new(row, device, Fate::AlreadyEnrolled),
         Err(DeviceError::Refused(refused)) => (refused.code.clone(), refused.to_string()),
-        Err(error @ DeviceError::Unreachable(_)) => (Outcome::UNREACHABLE.to_owned(), error.to_string()),
+        Err(error @ DeviceError::Unreachable(_)) => (ErrorCode::Unreachable.to_string(), error.to_string()),
         Err(error) => (String::new(), error.to_string()),
     };
     Outcome { code, message, ..Outcome::new(row, device, Fate::Failed) }

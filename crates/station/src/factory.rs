@@ -10,7 +10,7 @@ use wardein_device::{
     CallError, ConnectedStation, EnrolledKey, Refused, Station, TpmActivation, TpmChallenge, TpmEvidence,
     TpmStation, Vouched,
 };
-use wardein_domain::{DeviceId, TenantId};
+use wardein_domain::{DeviceId, ErrorCode, TenantId};
 
 /// A station that lines to devices share.
 pub struct Factory {
@@ -48,12 +48,10 @@ impl Factory {
     }
 
     fn station(&self, device: &DeviceName) -> Result<ConnectedStation, CallError> {
-        let refused = |code: &str, message: String| {
-            Err(CallError::Refused(Refused { code: code.to_owned(), message, ..Refused::default() }))
-        };
+        let refused = |code, message| Err(CallError::Refused(Refused::new(code, message)));
         if let Some(tenant) = self.tenant.as_ref().filter(|tenant| **tenant != device.tenant) {
             let message = format!("the device is of tenant {}, and this station of {tenant}", device.tenant);
-            return refused("tenant-foreign", message);
+            return refused(ErrorCode::TenantForeign, message);
         }
         let vouched = match &self.expected {
             Expected::Every(vouched) => vouched.clone(),
@@ -61,7 +59,7 @@ impl Factory {
                 Some(vouched) => vouched.clone(),
                 None => {
                     let message = format!("{} is not in the list of devices to enroll", device.device);
-                    return refused("device-not-listed", message);
+                    return refused(ErrorCode::DeviceNotListed, message);
                 }
             },
         };

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use tokio::sync::mpsc;
+use wardein_domain::ErrorCode;
 
 /// The name of standard input and output as a line.
 pub const STANDARD: &str = "-";
@@ -71,7 +72,7 @@ fn attend(name: &str, factory: &Factory, ended: &mpsc::UnboundedSender<Outcome>)
     });
     if let Err(message) = attended {
         let lost = Outcome::new(Origin::Line(name.to_owned()), "", Fate::Failed);
-        drop(ended.send(Outcome { code: "line-lost".to_owned(), message, ..lost }));
+        drop(ended.send(Outcome { code: ErrorCode::LineLost.to_string(), message, ..lost }));
     }
 }
 

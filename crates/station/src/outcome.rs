@@ -62,9 +62,6 @@ pub struct Tally<'a> {
 }
 
 impl Outcome {
-    /// The code of a failure for want of an answer by the authority.
-    pub const UNREACHABLE: &'static str = "unreachable";
-
     /// One in which nothing is said but how it ended.
     pub(crate) fn new(line: Origin, device_id: impl fmt::Display, result: Fate) -> Self {
         Self {

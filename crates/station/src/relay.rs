@@ -6,7 +6,7 @@
 use std::io::{BufRead, Write};
 use wardein_ddkg::DeviceName;
 use wardein_device::{Answer, LineDevice, Said, Station, TpmStation, Unheard};
-use wardein_domain::Assurance;
+use wardein_domain::{Assurance, ErrorCode};
 
 /// The station's end of a line to devices.
 pub(crate) struct Relay<R, W> {
@@ -66,14 +66,17 @@ impl<R: BufRead, W: Write> Relay<R, W> {
                 Err(Unheard::Malformed(why)) => return self.not_understood(why).map(Some),
                 Err(Unheard::Closed) => {
                     return Ok(self.device.is_some().then(|| {
-                        self.failed("device-gone", "the device left before the end; it can begin again")
+                        self.failed(
+                            ErrorCode::DeviceGone,
+                            "the device left before the end; it can begin again",
+                        )
                     }));
                 }
                 Ok(Said::Done { generation, is_confirmed }) => {
                     return Ok(Some(self.ended(End::Done { generation, is_confirmed })));
                 }
                 Ok(Said::Signs { assurance }) => return Ok(Some(self.ended(End::Signs { assurance }))),
-                Ok(Said::Failed(message)) => return Ok(Some(self.failed("device-failed", &message))),
+                Ok(Said::Failed(message)) => return Ok(Some(self.failed(ErrorCode::DeviceFailed, &message))),
                 Ok(Said::Request(request)) => {
                     self.device = Some(request.device.clone());
                     station.enroll(&request).await.map(|(tenant, reply)| Answer::Reply(tenant, reply))
@@ -101,14 +104,15 @@ impl<R: BufRead, W: Write> Relay<R, W> {
     }
 
     fn not_understood(&mut self, why: String) -> Result<Relayed, std::io::Error> {
-        self.line.answer(&Answer::Refused { code: MALFORMED.to_owned(), message: why.clone() })?;
+        self.line
+            .answer(&Answer::Refused { code: ErrorCode::Malformed.to_string(), message: why.clone() })?;
         self.refusal = None;
-        Ok(self.failed(MALFORMED, &why))
+        Ok(self.failed(ErrorCode::Malformed, &why))
     }
 
     /// A failure; the code of the authority's refusal says more than that the device failed upon it.
-    fn failed(&mut self, code: &str, message: &str) -> Relayed {
-        let (code, message) = self.refusal.take().unwrap_or_else(|| (code.to_owned(), message.to_owned()));
+    fn failed(&mut self, code: ErrorCode, message: &str) -> Relayed {
+        let (code, message) = self.refusal.take().unwrap_or_else(|| (code.to_string(), message.to_owned()));
         self.ended(End::Failed { code, message })
     }
 
@@ -117,5 +121,3 @@ impl<R: BufRead, W: Write> Relay<R, W> {
         Relayed { device: self.device.take(), end }
     }
 }
-
-const MALFORMED: &str = "malformed";

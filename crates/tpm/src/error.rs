@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use tss_esapi::Error;
 use tss_esapi::constants::response_code::{Tss2ResponseCode, Tss2ResponseCodeKind as Kind};
+use wardein_domain::ErrorCode;
 
 /// Why the TPM did not do it. None of it holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,18 +94,18 @@ pub enum TpmError {
 
 impl TpmError {
     /// A word that stays, for scripts and for the codes of whoever calls.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Unavailable { .. } => "tpm-unavailable",
-            Self::Lockout { .. } => "tpm-lockout",
-            Self::Memory { .. } => "tpm-memory",
-            Self::Password { .. } => "tpm-password",
-            Self::HandleTaken { .. } => "tpm-handle-taken",
-            Self::PcrChanged { .. } => "tpm-pcr-changed",
-            Self::SealedElsewhere => "tpm-sealed-elsewhere",
-            Self::NoRegisters { .. } => "tpm-no-registers",
-            Self::SecretLength { .. } => "tpm-secret-length",
-            Self::Failed { .. } => "tpm-failed",
+            Self::Unavailable { .. } => ErrorCode::TpmUnavailable,
+            Self::Lockout { .. } => ErrorCode::TpmLockout,
+            Self::Memory { .. } => ErrorCode::TpmMemory,
+            Self::Password { .. } => ErrorCode::TpmPassword,
+            Self::HandleTaken { .. } => ErrorCode::TpmHandleTaken,
+            Self::PcrChanged { .. } => ErrorCode::TpmPcrChanged,
+            Self::SealedElsewhere => ErrorCode::TpmSealedElsewhere,
+            Self::NoRegisters { .. } => ErrorCode::TpmNoRegisters,
+            Self::SecretLength { .. } => ErrorCode::TpmSecretLength,
+            Self::Failed { .. } => ErrorCode::TpmFailed,
         }
     }
 
@@ -200,7 +201,7 @@ mod tests {
             (0x7_0002, "tpm-failed"),
         ] {
             let error = TpmError::new("try", Error::Tss2Error(number.into()));
-            assert_eq!(error.code(), code, "{number:#x}: {error}");
+            assert_eq!(error.code().as_str(), code, "{number:#x}: {error}");
         }
     }
 }

@@ -89,7 +89,7 @@ fn credential(ek: EkPublic, ak: &AkPublic) {
 }
 
 fn explained(refusal: Refusal) {
-    assert!(!refusal.to_string().is_empty() && !refusal.code().is_empty());
+    assert!(!refusal.to_string().is_empty() && !refusal.code().as_str().is_empty());
 }
 
 fn known_ak() -> AkPublic {

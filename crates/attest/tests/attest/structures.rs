@@ -25,7 +25,7 @@ fn statement(change: impl FnOnce(&mut Statement)) -> Option<(&'static str, Fault
 }
 
 fn place(error: ParseError) -> (&'static str, Fault) {
-    assert!(error.to_string().contains(error.structure) && error.code().starts_with("tpm-"));
+    assert!(error.to_string().contains(error.structure) && error.code().as_str().starts_with("tpm-"));
     (error.field, error.fault)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{Failure, Output, Record};
 use serde::Serialize;
+use wardein_domain::ErrorCode;
 use wardein_station::{BadLine, Batch, Outcome, Tally};
 
 /// How it went, device by device and in all.
@@ -65,7 +66,7 @@ impl<'a> Report<'a> {
     fn verdict(&self) -> Result<(), Failure> {
         let is_left = |outcome: &&Outcome| self.tally.failed.contains(outcome.device_id.as_str());
         let mut left = self.devices.iter().filter(is_left);
-        if let Some(outcome) = left.find(|outcome| outcome.code == Outcome::UNREACHABLE) {
+        if let Some(outcome) = left.find(|outcome| outcome.code == ErrorCode::Unreachable.as_str()) {
             return Err(Failure::Unreachable(outcome.message.clone()));
         }
         match (self.tally.left() + self.bad_lines.len(), self.tally.unnamed) {

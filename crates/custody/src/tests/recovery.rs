@@ -60,6 +60,12 @@ fn a_build_without_a_tpm_says_so_and_how_to_go_on() {
     let bench = Bench::new();
     under_a_tpm_that_is_gone(&bench);
     let refused = open_by_tpm(&bench.path, "device:/dev/tpmrm0").err().unwrap();
-    assert!(refused.code() == "custody-no-tpm" && refused.to_string().contains("recovery passphrase"));
-    assert_eq!(TpmTarget::parse("device:/dev/tpmrm0", "7").err().unwrap().code(), "custody-no-tpm");
+    assert!(
+        refused.code() == wardein_domain::ErrorCode::CustodyNoTpm
+            && refused.to_string().contains("recovery passphrase")
+    );
+    assert_eq!(
+        TpmTarget::parse("device:/dev/tpmrm0", "7").err().unwrap().code(),
+        wardein_domain::ErrorCode::CustodyNoTpm
+    );
 }

@@ -93,7 +93,7 @@ fn refused<T>(order: impl FnOnce(&mut Record) -> Result<T, Refusal>) {
     let Err(refusal) = order(&mut record) else {
         unreachable!("a message that nobody made was accepted");
     };
-    assert!(!refusal.to_string().is_empty() && !refusal.code().is_empty());
+    assert!(!refusal.to_string().is_empty());
     assert!(world::bytes(&record) == before, "a refused message changed the record");
 }
 

@@ -41,7 +41,7 @@ impl Record {
             return Err(Refusal::GenerationPending { claimed });
         }
         if self.cold.retired.iter().any(|retired| retired.number == claimed) {
-            return Err(Refusal::Retired { claimed, active });
+            return Err(Refusal::GenerationRetired { claimed, active });
         }
         if claimed != active {
             return Err(Refusal::GenerationUnknown { claimed, active });

@@ -114,7 +114,7 @@ impl Record {
             return Refusal::GenerationUnknown { claimed, active };
         };
         let Some(cover) = &retired.proof else {
-            return Refusal::Retired { claimed, active };
+            return Refusal::GenerationRetired { claimed, active };
         };
         if proof.request.epoch < cover.first() {
             // Too old to be judged. A holder that catches up can be.
@@ -125,7 +125,7 @@ impl Record {
             Some(_) if self.hot.ledger.is_after(&proof.claim, policy.skew_ms) => {
                 proof.clone_suspected(CloneSign::RetiredGeneration, &self.hot.ledger)
             }
-            Some(_) => Refusal::Retired { claimed, active },
+            Some(_) => Refusal::GenerationRetired { claimed, active },
         }
     }
 

@@ -5,7 +5,7 @@ use crate::ledger::CloneSign;
 use crate::suite::{AnswerError, ShareInvalid};
 use crate::tree::OutOfRange;
 use wardein_crypto::{Digest, EntropyError, SigningError};
-use wardein_domain::{AttributeName, Audience, Purpose};
+use wardein_domain::{AttributeName, Audience, ErrorCode, Purpose};
 
 /// Why the authority refuses a message. The record is as it was before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,7 @@ pub enum Refusal {
     },
     /// The generation was replaced, and nothing is accepted under it.
     #[error("generation {claimed} is retired; {active} is active")]
-    Retired {
+    GenerationRetired {
         /// The generation in the message.
         claimed: u64,
         /// The active one.
@@ -132,31 +132,31 @@ pub struct CloneEvidence {
 
 impl Refusal {
     /// The stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::WrongDevice => "wrong-device",
-            Self::BodyWrong => "body-wrong",
-            Self::Share(_) => "share-invalid",
-            Self::AlreadyEnrolled => "already-enrolled",
-            Self::EnrollmentPending => "enrollment-pending",
-            Self::ConfirmationWrong => "confirmation-wrong",
-            Self::NotMeasured(_) => "attribute-unknown",
-            Self::AttributeDropped(_) => "attribute-dropped",
-            Self::GenerationUnknown { .. } => "generation-unknown",
-            Self::GenerationPending { .. } => "generation-pending",
-            Self::Retired { .. } => "retired",
-            Self::EpochSpent { .. } => "epoch-spent",
-            Self::EpochAhead { .. } => "epoch-ahead",
-            Self::EpochGone(_) => "epoch-gone",
-            Self::PurposeNotKept(_) => "purpose-not-kept",
-            Self::MacWrong => "mac-wrong",
-            Self::Replayed => "replayed",
-            Self::CloneSuspected(_) => "clone-suspected",
-            Self::AudienceWrong { .. } => "audience-wrong",
-            Self::NonceWrong => "nonce-wrong",
-            Self::OpenFailed => "open-failed",
-            Self::RetentionFull { .. } => "retention-full",
-            Self::Fault => "fault",
+            Self::WrongDevice => ErrorCode::WrongDevice,
+            Self::BodyWrong => ErrorCode::BodyWrong,
+            Self::Share(_) => ErrorCode::ShareInvalid,
+            Self::AlreadyEnrolled => ErrorCode::AlreadyEnrolled,
+            Self::EnrollmentPending => ErrorCode::EnrollmentPending,
+            Self::ConfirmationWrong => ErrorCode::ConfirmationWrong,
+            Self::NotMeasured(_) => ErrorCode::AttributeUnknown,
+            Self::AttributeDropped(_) => ErrorCode::AttributeDropped,
+            Self::GenerationUnknown { .. } => ErrorCode::GenerationUnknown,
+            Self::GenerationPending { .. } => ErrorCode::GenerationPending,
+            Self::GenerationRetired { .. } => ErrorCode::GenerationRetired,
+            Self::EpochSpent { .. } => ErrorCode::EpochSpent,
+            Self::EpochAhead { .. } => ErrorCode::EpochAhead,
+            Self::EpochGone(_) => ErrorCode::EpochGone,
+            Self::PurposeNotKept(_) => ErrorCode::PurposeNotKept,
+            Self::MacWrong => ErrorCode::MacWrong,
+            Self::Replayed => ErrorCode::Replayed,
+            Self::CloneSuspected(_) => ErrorCode::CloneSuspected,
+            Self::AudienceWrong { .. } => ErrorCode::AudienceWrong,
+            Self::NonceWrong => ErrorCode::NonceWrong,
+            Self::OpenFailed => ErrorCode::OpenFailed,
+            Self::RetentionFull { .. } => ErrorCode::RetentionFull,
+            Self::Fault => ErrorCode::Fault,
         }
     }
 }

@@ -42,7 +42,7 @@ fn verify(authority: &Shared, token: &Token) -> Result<(), &'static str> {
     let (now, audience) = (world.now, "iot".parse().unwrap());
     let expected = Expected { audience: &audience, platform_nonce: b"" };
     let verified = world.record.as_mut().unwrap().verify_token(token, expected, now, &Policy::default());
-    verified.map(drop).map_err(|refusal| refusal.code())
+    verified.map(drop).map_err(|refusal| refusal.code().as_str())
 }
 
 #[tokio::test(start_paused = true)]

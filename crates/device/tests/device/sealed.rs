@@ -142,7 +142,7 @@ async fn a_tpm_is_asked_once_and_again_only_for_what_another_process_saved() {
     session.authenticate().await.unwrap();
     drop(session);
     let away = device.session().err().unwrap();
-    assert!(matches!(&away, Error::Tpm(error) if error.code() == "tpm-unavailable"), "{away}");
+    assert!(matches!(&away, Error::Tpm(error) if error.code().as_str() == "tpm-unavailable"), "{away}");
     assert!(authority.0.borrow().refusals.is_empty());
 }
 

@@ -40,7 +40,7 @@ impl Factory {
 }
 
 fn refused(refusal: wardein_attest::Refusal) -> CallError {
-    CallError::Refused(Refused { code: refusal.code().into(), ..Refused::default() })
+    CallError::Refused(Refused { code: refusal.code().to_string(), ..Refused::default() })
 }
 
 impl TpmStation for Factory {

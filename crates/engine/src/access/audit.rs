@@ -1,10 +1,10 @@
 //! The audit log: refusals of authenticated callers, and reading it.
 
 use crate::kernel::record::device_text;
-use crate::kernel::{Caller, Engine, Error, Kind, Page};
+use crate::kernel::{Caller, Engine, Error, Page};
 use crate::rows::audit::decode;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{AuditEntry, DeviceId, Event, FieldName, Method, Outcome, Target, TenantId};
+use wardein_domain::{AuditEntry, DeviceId, ErrorKind, Event, FieldName, Method, Outcome, Target, TenantId};
 
 impl Engine {
     /// Records that a call of an authenticated caller was refused, and which device it named. A failure to record it is returned: the
@@ -25,7 +25,7 @@ impl Engine {
             }
             entry = entry.with(FieldName::Device, device_text(tenant, device));
         }
-        if error.kind != Kind::Internal {
+        if error.kind() != ErrorKind::Internal {
             entry = entry.with(FieldName::Message, &error.message);
         }
         self.record(entry).await

@@ -2,11 +2,11 @@
 //! back is gone with the answer.
 
 use crate::kernel::record::Recording;
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page, Paged, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
 use crate::rows::{self, GrantRow};
 use wardein_domain::{
-    Event, FieldName, Fields, OperatorName, Outcome, ProfileName, Reason, Right, Role, Target, TenantId,
-    UserNameTemplate,
+    ErrorCode, Event, FieldName, Fields, OperatorName, Outcome, ProfileName, Reason, Right, Role, Target,
+    TenantId, UserNameTemplate,
 };
 use wardein_port::{Change, Table};
 
@@ -52,13 +52,13 @@ impl Engine {
             && self.memory.profile(&order.tenant, profile).is_none()
         {
             let message = format_args!("there is no profile {profile} in tenant {}", order.tenant);
-            return Err(Error::new(Kind::NotFound, "profile-unknown", message));
+            return Err(Error::new(ErrorCode::ProfileUnknown, message));
         }
         let holder = rows::operator_name_key(Role::Platform, Some(&order.tenant), &order.platform);
         if self.look(|tx| tx.get(Table::OperatorName, &holder)).await?.is_none() {
             let message =
                 format_args!("there was never a platform {}; issue its identity first", order.platform);
-            return Err(Error::new(Kind::NotFound, "operator-unknown", message));
+            return Err(Error::new(ErrorCode::OperatorUnknown, message));
         }
         let key = key(&order);
         let (granted_at, granted_by) = (self.time(), caller.principal.to_string());
@@ -121,7 +121,7 @@ impl Engine {
             let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let Some((version, _)) = present else {
                 let message = format_args!("{} has no such grant: {}", order.platform, words(&order));
-                return Err(Error::new(Kind::NotFound, "grant-unknown", message).into());
+                return Err(Error::new(ErrorCode::GrantUnknown, message).into());
             };
             let mut change = Change::default();
             change.delete(Table::Grant, key.clone(), version);
@@ -157,7 +157,7 @@ impl Engine {
         let message = format_args!(
             "{platform} was not granted `{right}` for devices of profile {profile}; an administrator may: wardein grant add"
         );
-        Err(Error::new(Kind::Denied, "grant-missing", message).into())
+        Err(Error::new(ErrorCode::GrantMissing, message).into())
     }
 }
 

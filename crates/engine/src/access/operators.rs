@@ -2,13 +2,13 @@
 
 use crate::issue::serial::new_serial;
 use crate::kernel::record::{Recording, hex};
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page, Paged, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
 use crate::project::KnownOperator;
 use crate::rows::{self, Link, OperatorRow};
 use wardein_crypto::Digest;
 use wardein_domain::{
-    Actor, Event, FieldName, OperatorName, Outcome, Principal, Reason, Role, Serial, Target, TenantId,
-    UnixSeconds,
+    Actor, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Reason, Role, Serial, Target,
+    TenantId, UnixSeconds,
 };
 use wardein_pki::{Csr, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, Table, Write};
@@ -60,7 +60,7 @@ impl Engine {
         let known = self.standing(claimed)?;
         if self.time() > known.not_after {
             let message = "the operator's certificate has expired; have another one issued";
-            return Err(Error::new(Kind::Unauthenticated, "operator-expired", message));
+            return Err(Error::new(ErrorCode::OperatorExpired, message));
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ impl Engine {
         }
         if known.is_revoked {
             let message = "the operator was revoked; an administrator must issue another identity";
-            return Err(Error::new(Kind::Unauthenticated, "operator-revoked", message));
+            return Err(Error::new(ErrorCode::OperatorRevoked, message));
         }
         Ok(known)
     }
@@ -89,7 +89,7 @@ impl Engine {
         order: OperatorOrder,
     ) -> Result<(String, Operator), Error> {
         self.may_issue(caller, &order)?;
-        let csr = Csr::parse(&order.csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+        let csr = Csr::parse(&order.csr).map_err(|error| Error::new(error.code(), error))?;
         let validity = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
         let (pem, principal) = self
@@ -102,7 +102,7 @@ impl Engine {
                     .authority
                     .infrastructure
                     .issue_operator(&csr, &operator)
-                    .map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+                    .map_err(|error| Error::new(error.code(), error))?;
                 let row = OperatorRow::new(&principal, validity, quota);
                 let mut change = Change::default();
                 change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
@@ -191,7 +191,7 @@ impl Engine {
         if caller.principal.role != Role::Admin && tenant.is_none() {
             let message =
                 format_args!("role {} cannot issue an operator without a tenant", caller.principal.role);
-            return Err(Error::new(Kind::Denied, "role-insufficient", message));
+            return Err(Error::new(ErrorCode::RoleInsufficient, message));
         }
         if !(MIN_VALIDITY..=MAX_VALIDITY).contains(validity) {
             let message =
@@ -217,7 +217,7 @@ impl Engine {
                     .is_some_and(|holder| !holder.is_revoked && holder.not_after >= self.time());
                 if stands {
                     let message = format_args!("that operator exists, with serial {holder}; revoke it first");
-                    return Err(Error::new(Kind::Exists, "operator-exists", message).into());
+                    return Err(Error::new(ErrorCode::OperatorExists, message).into());
                 }
                 Expect::Version(row.version)
             }
@@ -265,5 +265,5 @@ impl AuditTenant<'_> {
 }
 
 fn no_operator(serial: &Serial) -> Error {
-    Error::new(Kind::NotFound, "operator-unknown", format_args!("there is no operator {serial}"))
+    Error::new(ErrorCode::OperatorUnknown, format_args!("there is no operator {serial}"))
 }

@@ -3,9 +3,9 @@
 use crate::fleet::profiles::default_profile;
 use crate::keep::tenant_keys::seal_tenant_key;
 use crate::kernel::record::Recording;
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page, Paged};
+use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged};
 use crate::rows::{self, AUTHORITY, ProfileRow, TenantRow};
-use wardein_domain::{Event, Outcome, ProfileFields, Target, TenantId};
+use wardein_domain::{ErrorCode, Event, Outcome, ProfileFields, Target, TenantId};
 use wardein_port::{Change, Table};
 
 /// A tenant.
@@ -26,7 +26,7 @@ impl Engine {
         self.transact_by(caller, |tx| {
             if tx.get(Table::Tenant, key)?.is_some() {
                 let message = format_args!("tenant {tenant} is there already");
-                return Err(Error::new(Kind::Exists, "tenant-exists", message).into());
+                return Err(Error::new(ErrorCode::TenantExists, message).into());
             }
             let mut change = Change::default();
             // A root key that is being changed must not miss this tenant: what it is sealed under is judged with the authority's row.

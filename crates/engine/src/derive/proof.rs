@@ -3,7 +3,7 @@
 use crate::derive::actions::{Ask, Performing};
 use crate::derive::rotation::rekey_required;
 use crate::kernel::record::{self, Recording, device_text, hex, target};
-use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Stop, Tx};
 use crate::project::{KnownDevice, Rules};
 use crate::rows::{self, KeysRow};
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use wardein_ddkg::authority::{Accepted, CloneEvidence, Refusal};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
 use wardein_domain::{
-    Actor, Call, DeviceState, Event, FieldName, Fields, Method, Outcome, RekeyGate, Target, UnixSeconds,
+    Actor, Call, DeviceState, ErrorKind, Event, FieldName, Fields, Method, Outcome, RekeyGate, Target,
+    UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -146,13 +147,13 @@ impl Engine {
     ) -> Result<Decision<Proved>, Stop> {
         let Proof { call, request, ask, known, rules, now_ms, .. } = proof;
         let (name, now) = (&request.device, now_ms / 1000);
-        if known.state != DeviceState::Active {
+        if let Some(code) = known.state.refusal() {
             let next = match known.state {
                 DeviceState::Pending => "an administrator let it enroll anew; enroll it at a station",
                 _ => "an administrator decides",
             };
             let message = format_args!("the device is {}; {next}", known.state);
-            let error = Error::new(Kind::Denied, known.state.refusal_code(), message);
+            let error = Error::new(code, message);
             return Ok(self.decide_refusal(proof, error)?);
         }
         let gate = self.gate(&keys, &rules.profile, rules.rotation.and(known.rotation), now);
@@ -170,7 +171,7 @@ impl Engine {
         };
         let done = match self.perform(tx, ask, performing) {
             Ok(done) => done,
-            Err(Stop::Refuse(refused)) if refused.kind != Kind::Internal => {
+            Err(Stop::Refuse(refused)) if refused.kind() != ErrorKind::Internal => {
                 return Ok(self.decide_refusal(proof, refused)?);
             }
             Err(stop) => return Err(stop),

@@ -4,8 +4,9 @@
 //! The challenge key is another one, so that no recorded request can be shown to it; what is left is what a device or platform makes
 //! anew with keys from before, and is judged here.
 
-use crate::kernel::{Engine, Error, Kind};
+use crate::kernel::{Engine, Error};
 use crate::rows::KeysRow;
+use wardein_domain::ErrorCode;
 
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::{KeyName, Policy};
@@ -42,7 +43,7 @@ impl Engine {
             "{key_name} is from before the authority was restored from a backup; whether it was spent since is not known. Where it may be \
              given out again, an administrator sets `archive` in the device's profile"
         );
-        Err(Error::new(Kind::Precondition, "key-from-before-restore", message))
+        Err(Error::new(ErrorCode::KeyFromBeforeRestore, message))
     }
 
     /// The first generation that an enrollment gets here. Those that were given out after the backup are not known, and no name of a
@@ -70,5 +71,5 @@ fn keys_lost(generation: u64) -> Error {
         "generation {generation} was agreed after the backup that this authority was restored from, and is not known here; have an \
          administrator run `wardein device readmit --enroll-anew`, and enroll the device at a station"
     );
-    Error::new(Kind::Precondition, "keys-after-backup", message)
+    Error::new(ErrorCode::KeysAfterBackup, message)
 }

@@ -2,14 +2,14 @@
 
 use crate::fleet::profiles::default_profile;
 use crate::kernel::record::{Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Held, Kind, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Tx};
 use crate::project::Rules;
 use crate::rows::seal::StorageKey;
 use crate::rows::{self, KeysRow, ProfileRow, RotationRow, TenantRow};
 use wardein_ddkg::{DeviceName, Policy};
 use wardein_domain::{
-    DeviceId, Event, FieldName, Fields, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate, Rotation,
-    Schedule, Target, TenantId,
+    DeviceId, ErrorCode, Event, FieldName, Fields, Outcome, Profile, ProfileName, Purpose, Reason, RekeyGate,
+    Rotation, Schedule, Target, TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -202,7 +202,7 @@ pub(crate) fn rotated(before: Rotation, now: Rotation) -> Fields {
 /// The refusal of all but `rekey`.
 pub(crate) fn rekey_required() -> Error {
     let message = "the device's keys are to be agreed anew before anything else; rekey";
-    Error::new(Kind::Precondition, "rekey-required", message)
+    Error::new(ErrorCode::RekeyRequired, message)
 }
 
 fn device_name(tenant: &TenantId, device: &DeviceId) -> DeviceName {

@@ -4,7 +4,7 @@ use crate::kernel::record::{self, Recording, target};
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, Call, DeviceState, Event, FieldName, Fields, Outcome, Profile};
+use wardein_domain::{Actor, Call, DeviceState, ErrorCode, Event, FieldName, Fields, Outcome, Profile};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -32,7 +32,7 @@ impl Engine {
             self.touch_keys(tx, &mut change, name)?;
             fields = fields.changed(FieldName::State, DeviceState::Active, DeviceState::Quarantined);
         }
-        let outcome = Outcome::refused("clone-suspected");
+        let outcome = Outcome::refused(ErrorCode::CloneSuspected);
         let entry = record::entry(now_ms, Actor::System, Event::CloneSuspected, target(name), outcome, call);
         let entry = entry.in_tenant(&name.tenant).with_all(fields.and(evidence));
         // Once it is out of trust, a further alarm changes nothing, and is in the log alone: its history is not to grow without end.

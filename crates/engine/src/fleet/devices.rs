@@ -1,12 +1,12 @@
 //! Devices as administrators see and set them.
 
 use crate::kernel::record::{Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page, Paged, SCANNED, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, SCANNED, Stop, Tx};
 use crate::rows::{self, DeviceRow, KeysRow};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, AttributeName, DeviceState, Event, FieldName, ModelName, Outcome, PcrStanding, ProfileName,
-    Reason, RekeyGate, TenantId, Udi, UnixSeconds,
+    Assurance, AttributeName, DeviceState, ErrorCode, Event, FieldName, ModelName, Outcome, PcrStanding,
+    ProfileName, Reason, RekeyGate, TenantId, Udi, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -129,8 +129,7 @@ impl Engine {
         let decide = |tx: &mut Tx<'_>| {
             let (version, mut row) = self.device_row(tx, &name)?;
             let from = row.state;
-            from.may_be_set_to(state)
-                .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
+            from.may_be_set_to(state).map_err(|error| Error::new(ErrorCode::TransitionNotAllowed, error))?;
             if from == state {
                 return Ok(Decision::unchanged(self.device(tx, name.clone(), row)?));
             }

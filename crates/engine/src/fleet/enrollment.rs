@@ -1,15 +1,15 @@
 //! Enrollment: a station vouches for a device, and the device confirms.
 
 use crate::kernel::record::{self, Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Stop, Tx};
 use crate::rows::{self, DeviceRow, KeysRow};
 use wardein_crypto::Tag;
 use wardein_ddkg::authority::{EnrollTerms, Record, Standing};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{Attributes, DeviceName, DeviceShare, Purposes, Suite};
 use wardein_domain::{
-    Actor, Call, DeviceId, DeviceState, Event, FieldName, ModelName, Outcome, Profile, ProfileName, Reason,
-    Role, TenantId, Udi, UnixSeconds,
+    Actor, Call, DeviceId, DeviceState, ErrorCode, Event, FieldName, ModelName, Outcome, Profile,
+    ProfileName, Reason, Role, TenantId, Udi, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -62,7 +62,7 @@ impl Engine {
     pub(crate) fn stations_tenant<'a>(&self, caller: &'a Caller) -> Result<&'a TenantId, Error> {
         match &caller.principal.tenant {
             Some(tenant) if caller.principal.role == Role::Station => Ok(tenant),
-            _ => Err(Error::new(Kind::Denied, "role-insufficient", "only a station enrolls devices")),
+            _ => Err(Error::new(ErrorCode::RoleInsufficient, "only a station enrolls devices")),
         }
     }
 
@@ -80,14 +80,18 @@ impl Engine {
         let state = row.as_ref().map(|(_, row)| row.state);
         if let Some((_, row)) = row.as_ref().filter(|_| state.is_some_and(DeviceState::is_final)) {
             let (state, reason) = (row.state, row.state_reason.as_ref().map_or("-", Reason::as_str));
-            let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
+            let code = if state == DeviceState::Retired {
+                ErrorCode::EnrollmentOfRetired
+            } else {
+                ErrorCode::EnrollmentOfRevoked
+            };
             let message = format_args!("the device was {state}: {reason}");
-            return Err(Error::new(Kind::Precondition, code, message).into());
+            return Err(Error::new(code, message).into());
         }
         if self.signature_key(tx, &request.device)?.is_some() {
             let message =
                 "the device is enrolled already, by a key that it signs with; enroll another device";
-            return Err(Error::new(Kind::Exists, "already-enrolled", message).into());
+            return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
         }
         if row.is_none() {
             tx.reserve_quota(&self.memory, &caller.principal.serial, &request.device)?;
@@ -209,7 +213,7 @@ fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> 
     let suite = Suite::from_number(number)?;
     if !profile.allows_suite(number) {
         let message = format_args!("suite: profile {} does not allow suite {number}", order.profile);
-        return Err(Error::new(Kind::Precondition, "suite-not-allowed", message));
+        return Err(Error::new(ErrorCode::SuiteNotAllowed, message));
     }
     Ok(EnrollRequest {
         device: DeviceName { tenant: tenant.clone(), device: order.device.clone() },

@@ -1,11 +1,11 @@
 //! Profiles: what holds for groups of devices.
 
 use crate::kernel::record::{INHERITED, Recording, listed};
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page};
+use crate::kernel::{Caller, Decision, Engine, Error, Page};
 use crate::project::Rules;
 use crate::rows::{self, ProfileRow};
 use wardein_domain::{
-    Event, FieldName, Fields, Outcome, Profile, ProfileFields, ProfileName, Target, TenantId,
+    ErrorCode, Event, FieldName, Fields, Outcome, Profile, ProfileFields, ProfileName, Target, TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -91,7 +91,7 @@ pub(crate) fn default_profile() -> ProfileName {
 impl Error {
     pub(crate) fn no_profile(tenant: &TenantId, name: &ProfileName) -> Self {
         let message = format_args!("profile: tenant {tenant} has no profile {name}");
-        Self::new(Kind::NotFound, "profile-unknown", message)
+        Self::new(ErrorCode::ProfileUnknown, message)
     }
 }
 

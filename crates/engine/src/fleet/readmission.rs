@@ -3,10 +3,10 @@
 use crate::derive::rotation::rotated;
 use crate::fleet::devices::Device;
 use crate::kernel::record::{Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Tx};
 use crate::rows::{self, RotationRow, RuleRow, RuleScope};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceState, Event, FieldName, Outcome, Reason, Rotation};
+use wardein_domain::{DeviceState, ErrorCode, Event, FieldName, Outcome, Reason, Rotation};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -35,7 +35,7 @@ impl Engine {
             };
             if !may_come {
                 let message = format_args!("a device that is {from} cannot be readmitted to {to}");
-                return Err(Error::new(Kind::Precondition, "transition-not-allowed", message).into());
+                return Err(Error::new(ErrorCode::TransitionNotAllowed, message).into());
             }
             row.state = to;
             row.state_reason = Some(reason.clone());

@@ -8,11 +8,11 @@
 use crate::keep::deeds::{self, DeedWatch, Underway};
 use crate::keep::sweep::pace;
 use crate::kernel::record::{BEGUN, COMPLETE, Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Tx};
 use crate::rows::{self, DeedRow, Step, What};
 use std::time::Duration;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, DeviceState, Event, FieldName, Outcome, Reason, Target, UnixMillis};
+use wardein_domain::{Actor, DeviceState, ErrorCode, Event, FieldName, Outcome, Reason, Target, UnixMillis};
 use wardein_port::{Change, Table};
 
 /// A device whose keys are erased, while what the files have of them is made unreadable.
@@ -50,8 +50,7 @@ impl Engine {
             }
             let (is_over, had_keys) = (from.is_final(), tx.get(Table::DeviceKeys, &key)?.is_some());
             let state = if is_over { from } else { DeviceState::Retired };
-            from.may_be_set_to(state)
-                .map_err(|error| Error::new(Kind::Precondition, "transition-not-allowed", error))?;
+            from.may_be_set_to(state).map_err(|error| Error::new(ErrorCode::TransitionNotAllowed, error))?;
             if !is_over {
                 row.state_reason = Some(reason.clone());
             }

@@ -1,11 +1,13 @@
 //! Certificates on record.
 
 use crate::kernel::record::Recording;
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Page, Paged, SCANNED, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, SCANNED, Stop, Tx};
 use crate::rows::{self, CertificateRow, Link, RevokedRow, RuleRow, RuleScope};
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceId, Event, FieldName, Outcome, Reason, Serial, Target, TenantId, UnixSeconds};
+use wardein_domain::{
+    DeviceId, ErrorCode, Event, FieldName, Outcome, Reason, Serial, Target, TenantId, UnixSeconds,
+};
 use wardein_port::{Change, Table};
 
 /// A certificate on record.
@@ -78,7 +80,7 @@ impl Engine {
                 .filter(|found| found.name.tenant == tenant)
                 .ok_or_else(|| {
                     let message = format_args!("there is no certificate {serial} in tenant {tenant}");
-                    Error::new(Kind::NotFound, "certificate-unknown", message)
+                    Error::new(ErrorCode::CertificateUnknown, message)
                 })?;
             let key = rows::revoked_key(&serial);
             let mut change = Change::default();
@@ -120,7 +122,7 @@ impl Engine {
         let message = format_args!(
             "certificates of this device that are issued until Unix second {until} are revoked: {reason}; ask again after it"
         );
-        Err(Error::new(Kind::Precondition, "issuance-revoked", message))
+        Err(Error::new(ErrorCode::IssuanceRevoked, message))
     }
 
     /// Revokes by one rule what was issued in a span of Unix seconds, both ends inclusive: to a device, in a tenant, or by the issuing CA. It
@@ -147,7 +149,7 @@ impl Engine {
             Issued::ByCa if caller.principal.tenant.is_none() => RuleScope::Ca(*self.issuing_ca()),
             Issued::ByCa => {
                 let message = "only an operator of the authority revokes what the CA issued to all tenants";
-                return Err(Error::new(Kind::Denied, "role-insufficient", message));
+                return Err(Error::new(ErrorCode::RoleInsufficient, message));
             }
         };
         let (issued_from, issued_until) = (UnixSeconds::new(*span.start()), UnixSeconds::new(*span.end()));

@@ -5,12 +5,12 @@ use crate::issue::authority::{ServerIdentity, pem_of, place};
 use crate::issue::serial::new_serial;
 use crate::keep::migrate::name_format;
 use crate::kernel::record::{self, Recording};
-use crate::kernel::{Decision, Draw, Engine, Error, Kind, Ports};
+use crate::kernel::{Decision, Draw, Engine, Error, Ports};
 use crate::rows::seal::Keyring;
 use crate::rows::{self, AUTHORITY, AuthorityRow, Link, OperatorRow};
 use tokio::sync::oneshot;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
-use wardein_domain::{Event, FieldName, OperatorName, Principal, Role, TrustDomain, UnixSeconds};
+use wardein_domain::{ErrorCode, Event, FieldName, OperatorName, Principal, Role, TrustDomain, UnixSeconds};
 use wardein_pki::{
     Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, OperatorIdentity, ROOT_LIFETIME, RootCa, ServerName,
     Validity,
@@ -42,7 +42,7 @@ const SERVER_LIFETIME: u64 = 30 * 86_400;
 pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomain) -> Result<Founded, Error> {
     let store = &*ports.store;
     if store.head().await?.revision != 0 {
-        return Err(Error::new(Kind::Exists, "founded-already", "the store holds an authority already"));
+        return Err(Error::new(ErrorCode::FoundedAlready, "the store holds an authority already"));
     }
     let (now_ms, mut draw) = (ports.clock.now_ms(), Draw::new(&*ports.entropy));
     let now = now_ms / 1000;
@@ -74,7 +74,7 @@ pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomai
     change.record(&entry)?;
     commit(store, change).await.map_err(|error| match error {
         CommitError::Conflict { .. } => {
-            Error::new(Kind::Exists, "founded-already", "another process founds an authority in this store")
+            Error::new(ErrorCode::FoundedAlready, "another process founds an authority in this store")
         }
         error => error.into(),
     })?;
@@ -115,7 +115,7 @@ impl Engine {
                     .authority
                     .infrastructure
                     .issue_server(&csr, &server)
-                    .map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+                    .map_err(|error| Error::new(error.code(), error))?;
                 let mut change = Change::default();
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(b"server"));
                 let entry = record::of_system(self.clock.now_ms(), Event::ServerCertified)
@@ -211,7 +211,7 @@ impl NewAdministrator {
             let message = format_args!(
                 "the clock says Unix second {now}, at which the authority's CA is not valid; set it right"
             );
-            Error::new(Kind::Precondition, "clock-wrong", message)
+            Error::new(ErrorCode::ClockWrong, message)
         })?;
         let principal = Principal { role: Role::Admin, tenant: None, name, serial: new_serial(draw)? };
         let key = new_key()?;

@@ -7,11 +7,11 @@
 use crate::keep::found::commit;
 use crate::keep::tenant_keys::open_tenant_keys;
 use crate::kernel::record::{self, Recording};
-use crate::kernel::{Draw, Error, Kind, Ports};
+use crate::kernel::{Draw, Error, Ports};
 use crate::rows::seal::Keyring;
 use crate::rows::{self, AUTHORITY, FORMAT, FORMAT_KEY, FormatRow, v1};
 use std::collections::HashMap;
-use wardein_domain::{Event, FieldName};
+use wardein_domain::{ErrorCode, Event, FieldName};
 use wardein_port::{Change, RootKey, Row, RowKey, Table};
 
 /// How far a migration is.
@@ -67,7 +67,7 @@ pub(crate) async fn require_format(ports: &Ports) -> Result<(), Error> {
         None if row(ports, Table::Authority, AUTHORITY).await?.is_none() => Err(Error::not_founded()),
         None => {
             let message = "the store was written by an earlier release and is not migrated yet; start it once with `wardein serve`";
-            Err(Error::new(Kind::Precondition, "store-format-older", message))
+            Err(Error::new(ErrorCode::StoreFormatOlder, message))
         }
     }
 }
@@ -91,7 +91,7 @@ fn newer(found: u8) -> Error {
     let message = format_args!(
         "the store has rows of format {found}, and this release knows formats up to {FORMAT}; run the release that wrote it"
     );
-    Error::new(Kind::Precondition, "store-format-newer", message)
+    Error::new(ErrorCode::StoreFormatNewer, message)
 }
 
 async fn row(ports: &Ports, table: Table, key: &[u8]) -> Result<Option<Row>, Error> {

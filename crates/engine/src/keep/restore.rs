@@ -5,12 +5,12 @@ use crate::keep::backup::form::{Head, Item, Opener, damaged};
 use crate::keep::found::{Founded, NewAdministrator, commit};
 use crate::keep::migrate::migrate_under;
 use crate::kernel::record::Recording;
-use crate::kernel::{Draw, Error, Kind, Ports, record};
+use crate::kernel::{Draw, Error, Ports, record};
 use crate::rows::seal::Keyring;
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use std::io::Read;
 use wardein_crypto::Secret;
-use wardein_domain::{Event, FieldName, UnixSeconds};
+use wardein_domain::{ErrorCode, Event, FieldName, UnixSeconds};
 use wardein_port::{Change, RootKey, Table};
 
 /// A backup whose front was read.
@@ -55,7 +55,7 @@ impl<R: Read> Restoring<R> {
     ) -> Result<Restored, Error> {
         let store = &*ports.store;
         if store.head().await?.revision != 0 {
-            return Err(Error::new(Kind::Exists, "founded-already", "the store is not empty"));
+            return Err(Error::new(ErrorCode::FoundedAlready, "the store is not empty"));
         }
         let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
         let Self { head, from } = self;

@@ -8,9 +8,9 @@
 use crate::keep::deeds::{self, DeedWatch, ROOT_KEY, Underway};
 use crate::keep::tenant_keys;
 use crate::kernel::record::{BEGUN, CHOSEN, COMPLETE, FOUND, Recording, SEALED, listed};
-use crate::kernel::{Caller, Decision, Draw, Engine, Error, Kind};
+use crate::kernel::{Caller, Decision, Draw, Engine, Error};
 use crate::rows::{self, AUTHORITY, AuthorityRow, DeedRow, Step, TenantRow, What};
-use wardein_domain::{Actor, AuditEntry, Event, FieldName, Outcome, Target, UnixMillis};
+use wardein_domain::{Actor, AuditEntry, ErrorCode, Event, FieldName, Outcome, Target, UnixMillis};
 use wardein_port::{Change, Custody, CustodyError, RootKey, Table};
 
 /// How many rows are looked at at a time.
@@ -155,7 +155,7 @@ impl Engine {
     pub(crate) fn custody(&self) -> Result<&dyn Custody, Error> {
         self.custody.as_deref().ok_or_else(|| {
             let message = "this authority keeps its root key where it cannot be changed";
-            Error::new(Kind::Precondition, "custody-fixed", message)
+            Error::new(ErrorCode::CustodyFixed, message)
         })
     }
 
@@ -212,6 +212,6 @@ impl From<CustodyError> for Error {
         // Whoever may change the root key is told why it cannot be kept: a disk that is full, a file that was replaced.
         let message =
             format_args!("custody: {error}; mend that: what was begun is on record, and goes on by itself");
-        Self::new(Kind::Precondition, "custody-unavailable", message)
+        Self::new(ErrorCode::CustodyUnavailable, message)
     }
 }

@@ -1,12 +1,12 @@
 //! The keys of tenants: in versions, each sealed under the root key, the newest of which seals the tenant's rows.
 
 use crate::kernel::record::Recording;
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::seal::{Keyring, Nonce, Place};
 use crate::rows::{self, TenantRow};
 use std::sync::Arc;
 use wardein_crypto::{Secret, SecretBytes};
-use wardein_domain::{AuditEntry, Event, FieldName, Outcome, Target, TenantId};
+use wardein_domain::{AuditEntry, ErrorCode, Event, FieldName, Outcome, Target, TenantId};
 use wardein_port::{Change, RootKey, Table};
 
 /// How many versions a tenant may have at one time. A sweep drops all but the newest.
@@ -46,7 +46,7 @@ impl Engine {
             let message = format_args!(
                 "tenant {tenant} has {most} versions of its key in use; run `wardein key sweep` first"
             );
-            return Err(Error::new(Kind::Precondition, "sweep-first", message).into());
+            return Err(Error::new(ErrorCode::SweepFirst, message).into());
         }
         let before = ring.newest();
         let next = before.saturating_add(1);

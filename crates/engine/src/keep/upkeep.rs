@@ -1,10 +1,11 @@
 //! Upkeep of stored keys: one at a time, whoever asks.
 
 use crate::keep::deeds::Deeds;
-use crate::kernel::{Error, Kind};
+use crate::kernel::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
+use wardein_domain::ErrorCode;
 use wardein_port::RootKey;
 
 /// The deeds under way; whether a sweep is under way, and whether a backup is.
@@ -25,7 +26,7 @@ impl Busy {
     pub(crate) fn take(flag: &Arc<AtomicBool>, what: &str) -> Result<Self, Error> {
         if flag.swap(true, Ordering::AcqRel) {
             let message = format_args!("{what} is under way already; wait until it has ended");
-            return Err(Error::new(Kind::Unavailable, "under-way", message));
+            return Err(Error::new(ErrorCode::UnderWay, message));
         }
         Ok(Self(flag.clone()))
     }

@@ -16,7 +16,7 @@ pub use caller::Caller;
 pub(crate) use decision::{Decision, Kept, Stop};
 pub(crate) use draw::Draw;
 pub use engine::{Engine, Meter, Ports, Status};
-pub use error::{Error, Kind};
+pub use error::Error;
 pub(crate) use pager::SCANNED;
 pub use pager::{Page, Paged};
 pub(crate) use records::{Guard, Held, Records};

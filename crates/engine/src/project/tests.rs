@@ -7,14 +7,14 @@ use super::Memory;
 use crate::access::operators::OperatorOrder;
 use crate::derive::rotation::RotationScope;
 use crate::fleet::enrollment::EnrollOrder;
-use crate::kernel::{Caller, Engine, Error, Kind, Ports, Records};
+use crate::kernel::{Caller, Engine, Error, Ports, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::device::{DeviceState as Keys, Enrolling};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{Call, DeviceState, ProfileFields, Role};
+use wardein_domain::{Call, DeviceState, ErrorCode, ErrorKind, ProfileFields, Role};
 use wardein_pki::Csr;
 use wardein_port::{RootKey, Store};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryStore, SeededSource, TestClock};
@@ -136,7 +136,7 @@ impl World {
                     let revoked = engine.revoke_operator(admin, other.principal.serial, reason()).await;
                     if revoked.is_ok() {
                         let refused = engine.authenticate(&other.principal).unwrap_err();
-                        assert_eq!(refused.code, "operator-revoked");
+                        assert_eq!(refused.code, ErrorCode::OperatorRevoked);
                     }
                     ("revoke", revoked)
                 }
@@ -228,7 +228,7 @@ async fn run(seed: u64, decisions: u64) {
         if let Err(error) = outcome {
             *world.counts.entry("refused").or_default() += 1;
             // A rough store makes for unavailability, and for refusals of what was tried on half a state; never for a fault of ours.
-            assert_ne!(error.kind, Kind::Internal, "decision {decision}, {word}: {error}");
+            assert_ne!(error.kind(), ErrorKind::Internal, "decision {decision}, {word}: {error}");
         }
         if world.random.below(20) == 0 {
             world.clock.pass(1 + world.random.below(120));

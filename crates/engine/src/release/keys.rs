@@ -2,14 +2,14 @@
 
 use crate::derive::spent::{self, Spending, Standing};
 use crate::kernel::record::{Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Stop, Tx};
 use crate::rows;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_ddkg::{DeviceName, KeyName, Policy};
 use wardein_domain::{
-    Actor, DeviceState, Event, FieldName, Fields, Outcome, Purpose, Reason, Right, UnixSeconds,
+    Actor, DeviceState, ErrorCode, Event, FieldName, Fields, Outcome, Purpose, Reason, Right, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -202,7 +202,7 @@ impl Engine {
             .with(FieldName::Operator, Actor::from(&caller.principal));
         let change = self.clone_alarm(tx, &caller.call, &key_name.owner, now_ms, "key-twice", evidence)?;
         let message = "two holders of the device's state speak: one key was used for two messages";
-        Ok(Decision::refused(change, Error::new(Kind::Denied, "clone-suspected", message)))
+        Ok(Decision::refused(change, Error::new(ErrorCode::CloneSuspected, message)))
     }
 }
 
@@ -217,22 +217,25 @@ impl Error {
     pub(crate) fn no_keys(name: &DeviceName) -> Self {
         let message =
             format_args!("no keys are kept of device {}; what they sealed cannot be opened", name.device);
-        Self::new(Kind::Precondition, "keys-gone", message)
+        Self::new(ErrorCode::KeysGone, message)
     }
 }
 
 pub(crate) fn spent_error(name: &KeyName) -> Error {
     let (code, next) = match name.purpose {
-        Purpose::Token => ("token-spent", "have the device make another token"),
-        Purpose::Proof | Purpose::Data | Purpose::File => ("key-spent", "it is given out once"),
+        Purpose::Token => (ErrorCode::TokenSpent, "have the device make another token"),
+        Purpose::Proof | Purpose::Data | Purpose::File => (ErrorCode::KeySpent, "it is given out once"),
     };
-    Error::new(Kind::Precondition, code, format_args!("{name} was spent before; {next}"))
+    Error::new(code, format_args!("{name} was spent before; {next}"))
 }
 
 /// A refusal of what a platform shows. It is not the platform that fails to authenticate: its certificate is good.
 pub(crate) fn of_platform(error: Error) -> Error {
-    match error.kind {
-        Kind::Unauthenticated => Error { kind: Kind::Invalid, ..error },
-        _ => error,
-    }
+    let code = match error.code {
+        ErrorCode::MacWrong => ErrorCode::MessageMacWrong,
+        ErrorCode::GenerationUnknown => ErrorCode::MessageGenerationUnknown,
+        ErrorCode::GenerationRetired => ErrorCode::MessageGenerationRetired,
+        code => code,
+    };
+    Error { code, ..error }
 }

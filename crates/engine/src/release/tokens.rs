@@ -3,14 +3,14 @@
 use crate::derive::rotation::rekey_required;
 use crate::derive::spent::{self, Spending, Standing};
 use crate::kernel::record::{Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Kind, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Stop, Tx};
 use crate::release::keys::{of_platform, spent_error};
 use crate::rows;
 use crate::trust::check::Answer;
 use wardein_crypto::Digest;
 use wardein_ddkg::authority::{Expected, Refusal};
 use wardein_ddkg::message::Token;
-use wardein_domain::{Audience, DeviceState, Event, FieldName, Outcome, RekeyGate, Right, UnixSeconds};
+use wardein_domain::{Audience, Event, FieldName, Outcome, RekeyGate, Right, UnixSeconds};
 use wardein_port::{Change, Table};
 
 /// A token that a device logs in with.
@@ -85,9 +85,9 @@ impl Engine {
             kept = Some(self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?);
         }
         // Judged now, also for who asks again: a login that was lost is none.
-        if known.state != DeviceState::Active {
+        if let Some(code) = known.state.refusal() {
             let message = format_args!("the device is {}; an administrator decides", known.state);
-            return Err(Error::new(Kind::Denied, known.state.refusal_code(), message).into());
+            return Err(Error::new(code, message).into());
         }
         let rotation = rules.rotation.and(known.rotation);
         if self.gate(&keys, &rules.profile, rotation, now) == RekeyGate::Required {

@@ -255,7 +255,8 @@ mod tests {
     fn bare() -> AuditEntry {
         let address = "[2001:db8::7]:443".parse().unwrap();
         let call = Call { request_id: String::new(), origin: Some(Origin { address, certificate: None }) };
-        let (event, outcome) = (Event::CloneSuspected, Outcome::refused("clone-suspected"));
+        let (event, outcome) =
+            (Event::CloneSuspected, Outcome::refused(wardein_domain::ErrorCode::CloneSuspected));
         AuditEntry::new("0.2.0", 1, Actor::System, event, Target::Authority, outcome, &call)
     }
 

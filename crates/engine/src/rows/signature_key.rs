@@ -2,13 +2,13 @@
 
 use super::{SelectionRow, column, damaged};
 use crate::fleet::devices::SigningKey;
-use crate::kernel::{Error, Kind};
+use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
 use wardein_attest::{AkPublic, PcrState};
 use wardein_crypto::tpm::HashValue;
 use wardein_crypto::{Digest, P256VerifyingKey};
 use wardein_ddkg::{Challenge, CheckedChallenge};
-use wardein_domain::{Assurance, PcrStanding, UnixMillis, UnixSeconds};
+use wardein_domain::{Assurance, ErrorCode, PcrStanding, UnixMillis, UnixSeconds};
 use wardein_pki::PublicKey;
 use wardein_port::Table;
 
@@ -113,7 +113,7 @@ impl SeenChallenges {
         let issued = UnixMillis::new(checked.issued_ms());
         if issued <= self.dropped {
             let message = "the challenge is older than one that has expired; ask for another";
-            return Err(Error::new(Kind::Unauthenticated, "challenge-expired", message));
+            return Err(Error::new(ErrorCode::ChallengeExpired, message));
         }
         let is_over = |seen: &Seen| seen.issued.get().saturating_add(lifetime_ms) < now.get();
         let over = self.seen.iter().filter(|seen| is_over(seen)).map(|seen| seen.issued);
@@ -124,7 +124,7 @@ impl SeenChallenges {
         let seen = Seen { issued, digest };
         if self.seen.contains(&seen) {
             let message = "the challenge was answered already; ask for another";
-            return Err(Error::new(Kind::Precondition, "replayed", message));
+            return Err(Error::new(ErrorCode::Replayed, message));
         }
         if self.seen.len() == Self::MAX {
             let message = format_args!(
@@ -132,7 +132,7 @@ impl SeenChallenges {
                 Self::MAX,
                 lifetime_ms / 1000
             );
-            return Err(Error::new(Kind::Exhausted, "signatures-exhausted", message));
+            return Err(Error::new(ErrorCode::SignaturesExhausted, message));
         }
         self.seen.push(seen);
         Ok(())

@@ -3,12 +3,12 @@
 use super::pcr_policy::PcrPolicy;
 use crate::fleet::devices::Device;
 use crate::kernel::record::{Recording, hex, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, BaselineRow};
 use wardein_attest::PcrState;
 use wardein_crypto::tpm::HashValue;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Event, FieldName, Outcome};
+use wardein_domain::{ErrorCode, Event, FieldName, Outcome};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -34,12 +34,12 @@ impl Engine {
         digest: &[u8],
     ) -> Result<Decision<()>, Stop> {
         let (_, device) = self.device_row(tx, name)?;
-        let no_tpm = || Error::new(Kind::Precondition, "quote-without-tpm", "the device's key is in no TPM");
+        let no_tpm = || Error::new(ErrorCode::QuoteWithoutTpm, "the device's key is in no TPM");
         let (version, mut row) = self.signature_key(tx, name)?.ok_or_else(no_tpm)?;
         let ak = row.ak()?.ok_or_else(no_tpm)?;
         let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(tx, &name.tenant, &device.profile)? else {
             let message = "the policy of the device's profile compares its registers with nothing of its own";
-            return Err(Error::new(Kind::Precondition, "pcr-policy-other", message).into());
+            return Err(Error::new(ErrorCode::PcrPolicyOther, message).into());
         };
         let digest = HashValue::from_bytes(ak.hash(), digest).ok_or_else(|| {
             let (length, takes) = (digest.len(), ak.hash().len());

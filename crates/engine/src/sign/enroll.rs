@@ -3,13 +3,13 @@
 use super::quote::{EnrolledState, no_tpm};
 use crate::fleet::enrollment::check_device_id;
 use crate::kernel::record::{Recording, hex, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Kind, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, BaselineRow, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
 use wardein_attest::EkDigest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, DeviceId, DeviceState, Event, FieldName, KeyKeeper, ModelName, Outcome, ProfileName, TenantId,
-    Udi,
+    Assurance, DeviceId, DeviceState, ErrorCode, Event, FieldName, KeyKeeper, ModelName, Outcome,
+    ProfileName, TenantId, Udi,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Change, Table};
@@ -64,12 +64,12 @@ impl Engine {
             .await?;
         if !policy.keepers.contains(&keeper) {
             let message = format_args!("keeper: the tenant's policy for keys takes none in {keeper}");
-            return Err(Error::new(Kind::Denied, "keeper-not-allowed", message));
+            return Err(Error::new(ErrorCode::KeeperNotAllowed, message));
         }
         if pcrs.selection().is_some() {
             return Err(no_tpm());
         }
-        let csr = Csr::parse(csr).map_err(|error| Error::new(Kind::Invalid, error.code(), error))?;
+        let csr = Csr::parse(csr).map_err(|error| Error::new(error.code(), error))?;
         let new = NewKey {
             key: *csr.public_key(),
             assurance: keeper.assurance(),
@@ -108,8 +108,12 @@ impl Engine {
         let present = self.signature_key(tx, name)?;
         let state = row.as_ref().map(|(_, row)| row.state);
         if let Some(state) = state.filter(|state| state.is_final()) {
-            let code = if state == DeviceState::Retired { "device-retired" } else { "device-revoked" };
-            return Err(Error::new(Kind::Precondition, code, format_args!("the device was {state}")).into());
+            let code = if state == DeviceState::Retired {
+                ErrorCode::EnrollmentOfRetired
+            } else {
+                ErrorCode::EnrollmentOfRevoked
+            };
+            return Err(Error::new(code, format_args!("the device was {state}")).into());
         }
         let key_id = key_id(&new.key).0;
         let answer = |assurance| EnrolledKey { tenant: name.tenant.clone(), key_id, assurance };
@@ -124,7 +128,7 @@ impl Engine {
         if row.is_some() && !(is_anew && present.is_some()) {
             let message =
                 "the device is enrolled already, with another key; revoke it, or enroll another device";
-            return Err(Error::new(Kind::Exists, "already-enrolled", message).into());
+            return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
         }
         if row.is_none() {
             tx.reserve_quota(&self.memory, &caller.principal.serial, name)?;

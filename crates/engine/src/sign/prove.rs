@@ -3,15 +3,15 @@
 use super::quote::Quote;
 use crate::derive::actions::{Ask, Certifying, read_csr};
 use crate::kernel::record::{self, Recording, device_text, target};
-use crate::kernel::{Decision, Engine, Error, Kind, Stop, Tx};
+use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, SignatureKeyRow, key_id};
 use std::sync::Arc;
 use wardein_crypto::Digest;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::{
-    Action, Actor, Call, DeviceState, Event, FieldName, Fields, Method, Outcome, ProfileName, Target,
-    UnixMillis, UnixSeconds,
+    Action, Actor, Call, ErrorCode, ErrorKind, Event, FieldName, Fields, Method, Outcome, ProfileName,
+    Target, UnixMillis, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -53,7 +53,7 @@ impl Engine {
     ) -> Result<SignedReply, Error> {
         if matches!(request.action.as_str(), "rekey" | "attributes") {
             let message = format_args!("action: {} is for devices that derive their keys", request.action);
-            return Err(Error::new(Kind::Invalid, "action-needs-derived-keys", message));
+            return Err(Error::new(ErrorCode::ActionNeedsDerivedKeys, message));
         }
         let ask = Ask::parse(&request.action, body)?;
         let judge = |tx: &mut Tx<'_>| {
@@ -93,8 +93,8 @@ impl Engine {
         )?;
 
         let mut change = Change::default();
-        let done = match known.state {
-            DeviceState::Active => self
+        let done = match known.state.refusal() {
+            None => self
                 .judge_quote(tx, (name, &known.profile), (ask, request.quote.as_ref()), &row, &transcript)
                 .and_then(|quoted| {
                     let done = self.act(tx, ask, (name, &known.profile), now, &row, &mut change)?;
@@ -103,9 +103,9 @@ impl Engine {
                     }
                     Ok(done)
                 }),
-            state => {
-                let message = format_args!("the device is {state}; an administrator decides");
-                Err(Error::new(Kind::Denied, state.refusal_code(), message).into())
+            Some(code) => {
+                let message = format_args!("the device is {}; an administrator decides", known.state);
+                Err(Error::new(code, message).into())
             }
         };
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
@@ -120,7 +120,7 @@ impl Engine {
                 (entry.with_all(fields), Ok(SignedReply { server_time: now, body, signature }))
             }
             Err(Stop::Need(key)) => return Err(Stop::Need(key)),
-            Err(Stop::Refuse(fault)) if fault.kind == Kind::Internal => return Err(fault.into()),
+            Err(Stop::Refuse(fault)) if fault.kind() == ErrorKind::Internal => return Err(fault.into()),
             // It proved who it is, and may not. Its challenge is spent all the same.
             Err(Stop::Refuse(error)) => {
                 let (method, outcome) =
@@ -160,7 +160,7 @@ impl Engine {
                 let csr = read_csr(der)?;
                 if *csr.public_key() != row.key() {
                     let message = "body: asks for a certificate of another key than the one that is enrolled";
-                    return Err(Error::new(Kind::Invalid, "csr-key-of-another", message).into());
+                    return Err(Error::new(ErrorCode::CsrKeyOfAnother, message).into());
                 }
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
                 let assurance = Some(row.assurance);
@@ -196,5 +196,5 @@ fn verify(request: &SignedRequest, body: &[u8], row: &SignatureKeyRow) -> Result
 
 fn signature_wrong() -> Error {
     let message = "the signature is not one of this request by the key that the device was enrolled with";
-    Error::new(Kind::Unauthenticated, "signature-wrong", message)
+    Error::new(ErrorCode::SignatureWrong, message)
 }

@@ -3,12 +3,12 @@
 use super::pcr_policy::PcrPolicy;
 use crate::derive::actions::Ask;
 use crate::kernel::record::hex;
-use crate::kernel::{Engine, Error, Kind, Stop, Tx};
+use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows::SignatureKeyRow;
 use wardein_attest::{Evidence, PcrSelection, PcrState, PcrValues, Refusal, TrustedAk};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{PcrStanding, ProfileName};
+use wardein_domain::{ErrorCode, PcrStanding, ProfileName};
 
 /// What a TPM says of its registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,16 +75,24 @@ impl PcrPolicy {
             return Ok(Some(PcrStanding::Golden));
         }
         let Some(baseline) = &row.baseline else {
-            return Err(not_approved("pcr-unknown", "no state of its registers is on record", &state));
+            return Err(not_approved(
+                ErrorCode::PcrUnknown,
+                "no state of its registers is on record",
+                &state,
+            ));
         };
         match state.same_as(&baseline.state(&ak)?) {
             Ok(()) if baseline.is_approved => Ok(Some(PcrStanding::AsApproved)),
             Ok(()) => Ok(Some(PcrStanding::AsEnrolled)),
             // The policy is of other registers since: nothing on record can be compared.
             Err(Refusal::PcrSelection) => {
-                Err(not_approved("pcr-unknown", "what is on record is of other registers", &state))
+                Err(not_approved(ErrorCode::PcrUnknown, "what is on record is of other registers", &state))
             }
-            Err(_) => Err(not_approved("pcr-changed", "the registers are not as they are on record", &state)),
+            Err(_) => Err(not_approved(
+                ErrorCode::PcrChanged,
+                "the registers are not as they are on record",
+                &state,
+            )),
         }
     }
 }
@@ -126,19 +134,19 @@ impl Engine {
 fn missing(selection: PcrSelection) -> Error {
     let message =
         format_args!("quote: is missing; the profile asks for one of {selection}, with the request's nonce");
-    Error::new(Kind::Denied, "quote-missing", message)
+    Error::new(ErrorCode::QuoteMissing, message)
 }
 
 /// Of a device whose profile asks for what only a TPM can say.
 pub(super) fn no_tpm() -> Error {
     let message = "the profile asks for a quote, and the device's key is in no TPM; give it another profile";
-    Error::new(Kind::Denied, "quote-without-tpm", message)
+    Error::new(ErrorCode::QuoteWithoutTpm, message)
 }
 
-fn not_approved(code: &'static str, why: &str, state: &PcrState) -> Error {
+fn not_approved(code: ErrorCode, why: &str, state: &PcrState) -> Error {
     // As `wardein attestation approve` takes it.
     let digest = hex(state.digest().as_ref());
     let message =
         format_args!("{why}: they give {digest}; an administrator approves it, or finds out what changed");
-    Error::new(Kind::Denied, code, message)
+    Error::new(code, message)
 }

@@ -1,7 +1,7 @@
 //! What the authority remembers between the two steps of an enrollment with a TPM: sealed and given to the station, so that nothing is
 //! stored for those who never come back.
 
-use crate::kernel::{Error, Kind};
+use crate::kernel::Error;
 use crate::project::Memory;
 use crate::rows;
 use crate::rows::seal::{Nonce, Place};
@@ -9,7 +9,7 @@ use crate::sign::KeyOrder;
 use serde::{Deserialize, Serialize};
 use wardein_crypto::{Secret, SecretBytes};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, DeviceId};
+use wardein_domain::{Assurance, DeviceId, ErrorCode};
 use wardein_port::Table;
 
 pub(super) struct Ticket {
@@ -89,7 +89,7 @@ impl Ticket {
         let facts: Facts = rows::decode(Table::SignatureKey, facts)?;
         if now >= facts.expires_at {
             let message = format_args!("ticket: expired at {}, it is {now}; begin again", facts.expires_at);
-            return Err(Error::new(Kind::Precondition, "ticket-expired", message));
+            return Err(Error::new(ErrorCode::TicketExpired, message));
         }
         Ok(Self { secret: Secret::copied_from(secret), facts })
     }
@@ -101,5 +101,5 @@ fn place(key: &[u8]) -> Place<'_> {
 
 fn unknown() -> Error {
     let message = "ticket: was not given for this device, or was changed; begin again";
-    Error::new(Kind::Invalid, "ticket-unknown", message)
+    Error::new(ErrorCode::TicketUnknown, message)
 }

@@ -5,7 +5,7 @@ use super::policy::StoredPolicy;
 use super::quote::Quote;
 use super::ticket::{Facts, Ticket};
 use crate::fleet::enrollment::check_device_id;
-use crate::kernel::{Caller, Draw, Engine, Error, Kind};
+use crate::kernel::{Caller, Draw, Engine, Error};
 use crate::sign::{EnrolledKey, KeyOrder};
 
 use wardein_attest::{
@@ -13,8 +13,7 @@ use wardein_attest::{
 };
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, DeviceId};
-use wardein_pki::EndorsementError;
+use wardein_domain::{Assurance, DeviceId, ErrorCode};
 
 /// What a device shows of its TPM.
 #[derive(Debug, Clone)]
@@ -119,7 +118,7 @@ impl Engine {
             self.look(|tx| Ok((self.key_policy(tx, tenant)?, self.is_listed(tx, tenant, &ek)?))).await?;
         if policy.version != facts.policy || (assurance == Assurance::TpmListed && !is_listed) {
             let message = "the tenant's policy for keys has changed since the first step; begin again";
-            return Err(Error::new(Kind::Precondition, "key-policy-changed", message));
+            return Err(Error::new(ErrorCode::KeyPolicyChanged, message));
         }
         let ak = TrustedAk::activated(AkPublic::parse(&facts.ak)?, &expected, secret.expose())?;
         let evidence = Evidence { attested: &attested, signature: &signature };
@@ -135,22 +134,6 @@ impl Engine {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        use EndorsementError::{Malformed, TooLong};
-        let kind = match refusal {
-            Refusal::Fault => Kind::Internal,
-            // What the device sent is not what it must be, whoever made it.
-            Refusal::Structure(_)
-            | Refusal::EkTemplate(_)
-            | Refusal::EkCertificate(Malformed | TooLong)
-            | Refusal::AkAttributes
-            | Refusal::AkScheme
-            | Refusal::AttestScheme
-            | Refusal::AttestType
-            | Refusal::DeviceKeyAttributes
-            | Refusal::DeviceKeyKind => Kind::Invalid,
-            // It shows no TPM that is trusted, or not that the key is in it.
-            _ => Kind::Denied,
-        };
-        Self::new(kind, refusal.code(), refusal)
+        Self::new(refusal.code(), refusal)
     }
 }

@@ -1,12 +1,12 @@
 //! Trust queries.
 
 use crate::issue::certificates::FoundCertificate;
-use crate::kernel::{Caller, Engine, Error, Kind, Stop, Tx};
+use crate::kernel::{Caller, Engine, Error, Stop, Tx};
 use crate::project::KnownDevice;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, PcrStanding, Profile, TenantId, Verdict,
-    VerdictReason,
+    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, PcrStanding, Profile,
+    TenantId, Verdict, VerdictReason,
 };
 use wardein_pki::CertificateError;
 
@@ -87,8 +87,11 @@ impl Engine {
         let found = match self.authority.issuing.recognize(der) {
             Ok(identity) => self.find_certificate(tx, &identity.serial)?,
             Err(error @ (CertificateError::TooLong | CertificateError::Malformed)) => {
-                let message = format_args!("certificate: {error}");
-                return Err(Error::new(Kind::Invalid, error.code(), message).into());
+                let code = match error {
+                    CertificateError::TooLong => ErrorCode::CertificateTooLong,
+                    _ => ErrorCode::CertificateMalformed,
+                };
+                return Err(Error::new(code, format_args!("certificate: {error}")).into());
             }
             // A certificate, and none of ours.
             Err(_) => None,
@@ -147,7 +150,7 @@ type Shown = (Option<Assurance>, Option<(PcrStanding, u64)>);
 
 fn tenant_of(caller: &Caller) -> Result<&TenantId, Error> {
     caller.principal.tenant.as_ref().ok_or_else(|| {
-        Error::new(Kind::Denied, "role-insufficient", "only an operator of a tenant asks whom to trust")
+        Error::new(ErrorCode::RoleInsufficient, "only an operator of a tenant asks whom to trust")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::world::{World, caller, name, order};
 use wardein_domain::{Method, Role, TenantId};
-use wardein_engine::{DeviceFilter, Error, Kind, Page, RotationScope};
+use wardein_engine::{DeviceFilter, Error, ErrorCode, ErrorKind, Page, RotationScope};
 
 const ALL: Page = Page { size: 1000, after: None };
 
@@ -12,7 +12,7 @@ async fn an_operator_stands_until_it_is_revoked_or_expires() {
     world.engine.authenticate(&world.station.principal).unwrap();
     let mut other_role = world.station.principal.clone();
     other_role.role = Role::TenantAdmin;
-    assert_eq!(world.engine.authenticate(&other_role).unwrap_err().code, "operator-unknown");
+    assert_eq!(world.engine.authenticate(&other_role).unwrap_err().code.as_str(), "operator-unknown");
 
     let serial = world.station.principal.serial;
     for _ in 0..2 {
@@ -20,11 +20,14 @@ async fn an_operator_stands_until_it_is_revoked_or_expires() {
     }
     for _ in 0..2 {
         let refused = world.engine.authenticate(&world.station.principal).unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "operator-revoked"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Unauthenticated, "operator-revoked"));
         world.restart().await;
     }
     world.clock.pass(31 * 86_400);
-    assert_eq!(world.engine.authenticate(&world.platform.principal).unwrap_err().code, "operator-expired");
+    assert_eq!(
+        world.engine.authenticate(&world.platform.principal).unwrap_err().code.as_str(),
+        "operator-expired"
+    );
 }
 
 #[tokio::test]
@@ -32,7 +35,7 @@ async fn a_name_is_taken_until_its_holder_is_revoked() {
     let world = World::new().await;
     let again = || order(Role::Station, Some("klinik"), "line-1");
     let refused = world.engine.issue_operator(&world.admin, again()).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Exists, "operator-exists"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exists, "operator-exists"));
     let serial = world.station.principal.serial;
     world.engine.revoke_operator(&world.admin, serial, "renewed".parse().unwrap()).await.unwrap();
     world.engine.issue_operator(&world.admin, again()).await.unwrap();
@@ -76,18 +79,18 @@ async fn a_tenants_administrator_ends_at_its_tenant() {
         for refusal in refusals {
             let refusal = refusal.unwrap();
             // What is another's looks as if it were not there.
-            assert_eq!((refusal.kind, refusal.code), (Kind::NotFound, "tenant-unknown"));
+            assert_eq!((refusal.kind(), refusal.code.as_str()), (ErrorKind::NotFound, "tenant-unknown"));
         }
     }
     for role in [Role::Admin, Role::Auditor] {
         assert_eq!(
-            world.engine.issue_operator(&anna, order(role, None, "x")).await.unwrap_err().kind,
-            Kind::Denied
+            world.engine.issue_operator(&anna, order(role, None, "x")).await.unwrap_err().kind(),
+            ErrorKind::Denied
         );
     }
     let admin = world.admin.principal.serial;
     let refused = world.engine.revoke_operator(&anna, admin, "coup".parse().unwrap()).await.unwrap_err();
-    assert_eq!(refused.kind, Kind::NotFound);
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
     let seen = world.engine.list_operators(&anna, None, ALL).await.unwrap().items;
     assert!(seen.iter().all(|operator| operator.principal.tenant.as_ref() == Some(&world.tenant())));
 }
@@ -107,19 +110,22 @@ async fn roles_take_what_fits_them() {
     cases.push((wardein_engine::OperatorOrder { quota: 1, ..platform }, "quota"));
     for (order, field) in cases {
         let refused = world.engine.issue_operator(&world.admin, order).await.unwrap_err();
-        assert_eq!(refused.kind, Kind::Invalid);
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
         assert!(refused.message.starts_with(field), "{refused}");
     }
     let order =
         wardein_engine::OperatorOrder { csr: vec![1, 2, 3], ..order(Role::Platform, Some("klinik"), "x") };
-    assert_eq!(world.engine.issue_operator(&world.admin, order).await.unwrap_err().kind, Kind::Invalid);
+    assert_eq!(
+        world.engine.issue_operator(&world.admin, order).await.unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
 }
 
 #[tokio::test]
 async fn the_log_tells_what_was_done_and_what_was_refused() {
     let world = World::new().await;
     world.device("pump-1").await;
-    let refusal = Error::new(Kind::Denied, "role-insufficient", "a station does not ask");
+    let refusal = Error::new(ErrorCode::RoleInsufficient, "a station does not ask");
     world.engine.record_refusal(&world.station, Method::Check, None, &refusal).await.unwrap();
     let (entries, next) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     assert_eq!(next, 0);
@@ -167,7 +173,10 @@ async fn pages_hold_what_was_asked_for_and_follow_each_other() {
     assert_eq!(second.next, None);
     for size in [0, 1001] {
         let page = Page { size, after: None };
-        assert_eq!(world.engine.list_tenants(&world.admin, page).await.unwrap_err().kind, Kind::Invalid);
+        assert_eq!(
+            world.engine.list_tenants(&world.admin, page).await.unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
     }
     let token = Page { size: 1, after: Some(b"other\0x".to_vec()) };
     let refused = world
@@ -189,7 +198,7 @@ async fn a_wrong_root_key_opens_nothing() {
 async fn a_refused_call_is_found_by_the_device_that_it_named() {
     let world = World::new().await;
     let named = crate::world::name("klinik", "pump-9");
-    let refusal = Error::new(Kind::NotFound, "device-unknown", "there is no such device");
+    let refusal = Error::new(ErrorCode::DeviceUnknown, "there is no such device");
     for caller in [&world.station, &world.admin] {
         world.engine.record_refusal(caller, Method::Check, Some(&named), &refusal).await.unwrap();
     }

@@ -4,7 +4,7 @@ use crate::storage_keys::restart;
 use crate::world::{ROOT_KEY, World, caller, facts, open_under, ports};
 use wardein_crypto::Secret;
 use wardein_domain::{Event, FieldName};
-use wardein_engine::{Backup, BackupPart, Error, Kind, Restored, Restoring};
+use wardein_engine::{Backup, BackupPart, Error, ErrorKind, Restored, Restoring};
 use wardein_port::{Change, RootKey, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, commit};
 
@@ -129,7 +129,10 @@ async fn it_is_of_one_moment_whatever_is_committed_meanwhile() {
     let restored = world.restored(&file, &custody).await;
     assert!(restored.engine.get_device(&restored.admin, device.name.clone()).await.is_ok());
     let later = crate::world::name("klinik", "pump-2");
-    assert_eq!(restored.engine.get_device(&restored.admin, later).await.unwrap_err().code, "device-unknown");
+    assert_eq!(
+        restored.engine.get_device(&restored.admin, later).await.unwrap_err().code.as_str(),
+        "device-unknown"
+    );
 }
 
 #[tokio::test]
@@ -137,14 +140,14 @@ async fn one_at_a_time_and_not_at_any_price() {
     let (world, custody) = World::with_custody().await;
     let backup = world.begin_backup().await;
     let second = world.engine.begin_backup(&world.admin, 0).await.err().unwrap();
-    assert_eq!((second.kind, second.code), (Kind::Unavailable, "under-way"));
+    assert_eq!((second.kind(), second.code.as_str()), (ErrorKind::Unavailable, "under-way"));
     drop(backup);
     let mut backup = world.engine.begin_backup(&world.admin, 100_000).await.unwrap();
     backup.may_go_on().unwrap();
     world.fill().await;
     for refused in [backup.may_go_on(), backup.next_part().map(|_| ())] {
         let refused = refused.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Exhausted, "backup-too-slow"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exhausted, "backup-too-slow"));
     }
     drop(backup);
     // The root key is not changed while custody and store are looked at, and what was begun before opens with both versions.
@@ -153,9 +156,12 @@ async fn one_at_a_time_and_not_at_any_price() {
     assert_eq!(custody.root_keys()[0].version, 2);
     world.restored(&backup, &custody).await;
     let old = restore(&backup, &MemoryStore::new(), &world.clock, root_key(7)).await.err().unwrap();
-    assert_eq!((old.kind, old.code), (Kind::Invalid, "backup-damaged"));
+    assert_eq!((old.kind(), old.code.as_str()), (ErrorKind::Invalid, "backup-damaged"));
     let fixed = World::new().await;
-    assert_eq!(fixed.engine.begin_backup(&fixed.admin, 0).await.err().unwrap().code, "custody-fixed");
+    assert_eq!(
+        fixed.engine.begin_backup(&fixed.admin, 0).await.err().unwrap().code.as_str(),
+        "custody-fixed"
+    );
 }
 
 /// What a backup is made of: what stands in front, and each part with its length.
@@ -178,16 +184,16 @@ async fn one_that_is_not_whole_is_refused_and_makes_no_authority() {
     let refused = async |what: &str, backup: &[u8], key: u8, code: &str| {
         let store = MemoryStore::new();
         let error = restore(backup, &store, &world.clock, root_key(key)).await.err().expect(what);
-        assert_eq!(error.code, code, "{what}: {error}");
+        assert_eq!(error.code.as_str(), code, "{what}: {error}");
         let opened = open_under(&store, &world.clock, &MemoryCustody::of(ROOT_KEY)).await;
-        assert_eq!(opened.err().unwrap().code, "not-founded", "{what}");
+        assert_eq!(opened.err().unwrap().code.as_str(), "not-founded", "{what}");
     };
     let small = world.backup().await;
     for at in 0..small.len() {
         let mut flipped = small.clone();
         flipped[at] ^= 0x10;
         let error = restore(&flipped, &MemoryStore::new(), &world.clock, root_key(7)).await.err();
-        let code = error.unwrap_or_else(|| panic!("byte {at}")).code;
+        let code = error.unwrap_or_else(|| panic!("byte {at}")).code.as_str();
         let expected = match at {
             0..15 => "backup-unknown",
             15..17 => "backup-version",
@@ -245,16 +251,16 @@ async fn restoring_that_is_cut_short_leaves_no_authority_and_none_is_written_ove
     let whole = MemoryStore::new();
     restore(&backup, &whole, &world.clock, root_key(7)).await.unwrap();
     let taken = restore(&backup, &whole, &world.clock, root_key(7)).await.err().unwrap();
-    assert_eq!((taken.kind, taken.code), (Kind::Exists, "founded-already"));
+    assert_eq!((taken.kind(), taken.code.as_str()), (ErrorKind::Exists, "founded-already"));
     let commits = whole.commits();
     assert!(commits > 1);
     for nth in 0..commits {
         let store = MemoryStore::new();
         store.crash_at(nth, CrashPoint::BeforeApply);
         let cut = restore(&backup, &store, &world.clock, root_key(7)).await.err().unwrap();
-        assert_eq!(cut.code, "store-unavailable");
+        assert_eq!(cut.code.as_str(), "store-unavailable");
         let opened = open_under(&store.restart(), &world.clock, &custody).await;
-        assert_eq!(opened.err().unwrap().code, "not-founded", "commit {nth}");
+        assert_eq!(opened.err().unwrap().code.as_str(), "not-founded", "commit {nth}");
     }
 }
 
@@ -264,5 +270,5 @@ async fn a_clock_outside_of_the_authoritys_time_is_told() {
     let backup = world.backup().await;
     let clock = wardein_testkit::TestClock::at(1_000);
     let refused = restore(&backup, &MemoryStore::new(), &clock, root_key(7)).await.err().unwrap();
-    assert_eq!((refused.kind, refused.code), (Kind::Precondition, "clock-wrong"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "clock-wrong"));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use wardein_ddkg::message::ProofRequest;
 use wardein_domain::{AuditEntry, DeviceState, Event, Role, Serial, Verdict};
-use wardein_engine::{Engine, Error, Kind, Page, Ports, Subject};
+use wardein_engine::{Engine, Error, ErrorKind, Page, Ports, Subject};
 use wardein_port::Store;
 use wardein_testkit::{Chaos, ChaosStore, MemoryCustody};
 
@@ -107,7 +107,7 @@ async fn who_is_wrong_is_refused_while_the_record_is_held_and_delays_nobody() {
         begin(&mut right);
         for n in 0..1_000 {
             let refused = end(vec![prove(engine, n, &wrong)]).await.remove(0).unwrap_err();
-            assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "mac-wrong"));
+            assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Unauthenticated, "mac-wrong"));
             if n == 500 {
                 right.push(prove(engine, "second", &second));
                 begin(&mut right[1..]);
@@ -139,7 +139,11 @@ async fn a_caller_that_goes_away_leaves_a_durable_record_and_its_turn_to_the_nex
     let again = async |n: usize| {
         world.engine.prove(&wardein_domain::Call::new("again"), proofs[n].clone(), vec![]).await
     };
-    assert_eq!(again(0).await.unwrap_err().code, "replayed", "it came to its end without its caller");
+    assert_eq!(
+        again(0).await.unwrap_err().code.as_str(),
+        "replayed",
+        "it came to its end without its caller"
+    );
     again(2).await.expect("it never began, and the challenge is good still");
 
     // What memory has is what the store has: nothing conflicts.
@@ -186,8 +190,8 @@ async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
             outcomes.reverse();
         }
         assert_eq!(outcomes[1], Ok(()));
-        let proved = outcomes.remove(0).map_err(|error| (error.kind, error.code));
-        let expected = if is_first { Ok(()) } else { Err((Kind::Denied, "suspended")) };
+        let proved = outcomes.remove(0).map_err(|error| (error.kind(), error.code.as_str()));
+        let expected = if is_first { Ok(()) } else { Err((ErrorKind::Denied, "suspended")) };
         assert_eq!(proved, expected, "elsewhere: {is_elsewhere}");
 
         let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1_000).await.unwrap();
@@ -203,7 +207,7 @@ async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
         assert_eq!(entry(Event::CallRefused, "proof").is_some(), !is_first, "the refusal is on record");
         for engine in [&world.engine, &other] {
             let refused = device.prove(engine, "authenticate", b"").await.unwrap_err();
-            assert_eq!(refused.code, "suspended");
+            assert_eq!(refused.code.as_str(), "suspended");
         }
     }
 }
@@ -248,7 +252,10 @@ async fn an_operator_that_is_revoked_while_it_is_issued_is_refused_from_then_on(
         let restarted = open(&world.store, &world.clock).await;
         for engine in [&world.engine, &other, &restarted] {
             let refused = engine.authenticate(&principal).unwrap_err();
-            assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "operator-revoked"));
+            assert_eq!(
+                (refused.kind(), refused.code.as_str()),
+                (ErrorKind::Unauthenticated, "operator-revoked")
+            );
         }
         // A name that was revoked is free.
         let again = world.engine.issue_operator(&world.admin, order(Role::Platform, Some("klinik"), "late"));

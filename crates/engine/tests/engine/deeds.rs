@@ -316,7 +316,7 @@ async fn custody_that_fails_is_told_and_asked_again_with_the_same_key() {
     let mut shred = watched.shred("pump-0", SLOWLY).await.unwrap();
     watched.custody.crash_at(0, CrashPoint::AfterApply);
     let refused = watched.work().await.unwrap_err();
-    assert_eq!(refused.code, "custody-unavailable");
+    assert_eq!(refused.code.as_str(), "custody-unavailable");
     assert_eq!(shred.watch.now().failure, Some(refused));
     // It has the key, and said that it has not.
     let kept = watched.custody.root_keys();
@@ -333,7 +333,7 @@ async fn without_custody_nothing_is_begun_that_could_not_end() {
     let world = World::new().await;
     let device = world.proven("pump-1").await;
     let refused = world.engine.begin_shred(&world.admin, &device.name, "sold".parse().unwrap(), SLOWLY).await;
-    assert_eq!(refused.err().unwrap().code, "custody-fixed");
+    assert_eq!(refused.err().unwrap().code.as_str(), "custody-fixed");
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active);
 }

@@ -3,7 +3,7 @@
 use crate::world::{TestDevice, World, csr};
 use wardein_ddkg::Suite;
 use wardein_domain::{AuditEntry, DeviceState, Event, Reason, Verdict};
-use wardein_engine::{Device, DeviceFilter, Error, Kind, Page, RotationScope, Subject};
+use wardein_engine::{Device, DeviceFilter, Error, ErrorKind, Page, RotationScope, Subject};
 use wardein_port::Store;
 
 const ALL: Page = Page { size: 1000, after: None };
@@ -54,7 +54,7 @@ impl World {
         copy.prove(&self.engine, "authenticate", b"").await.unwrap();
         self.clock.pass(10);
         assert_eq!(
-            device.prove(&self.engine, "authenticate", b"").await.unwrap_err().code,
+            device.prove(&self.engine, "authenticate", b"").await.unwrap_err().code.as_str(),
             "clone-suspected"
         );
         (device, copy)
@@ -72,14 +72,14 @@ async fn a_readmitted_device_must_rekey_and_shuts_the_other_holder_out() {
     }
     world.clock.pass(10);
     let refused = first.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-    assert_eq!(refused.code, "rekey-required");
+    assert_eq!(refused.code.as_str(), "rekey-required");
     first.rekey(&world.engine, Suite::P256).await.unwrap();
     first.prove(&world.engine, "authenticate", b"").await.unwrap();
     // The other one is found out by the generation that has retired. More of its words are in the log alone.
     for _ in 0..5 {
         world.clock.pass(10);
         let again = other.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-        assert_eq!(again.code, "clone-suspected");
+        assert_eq!(again.code.as_str(), "clone-suspected");
     }
     assert_eq!(world.entries(Event::CloneSuspected).await.len(), 6);
     let mut events: Vec<_> = world.history(&first).await.into_iter().map(|(event, _)| event).collect();
@@ -143,7 +143,7 @@ async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_befo
     let mut world = World::new().await;
     let (mut device, mut copy) = world.cloned().await;
     let early = world.enroll_again("pump-1").await.err().unwrap();
-    assert_eq!(early.code, "already-enrolled", "nobody has let it");
+    assert_eq!(early.code.as_str(), "already-enrolled", "nobody has let it");
     for _ in 0..2 {
         assert_eq!(world.readmit(&device, true).await.unwrap().state, DeviceState::Pending);
         world.restart().await;
@@ -152,7 +152,7 @@ async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_befo
         world.engine.check(&world.platform, Subject::Device(device.name.device.clone())).await.unwrap();
     assert_eq!(verdict.verdict, Verdict::NotTrusted);
     world.clock.pass(10);
-    assert_eq!(copy.prove(&world.engine, "authenticate", b"").await.unwrap_err().code, "pending");
+    assert_eq!(copy.prove(&world.engine, "authenticate", b"").await.unwrap_err().code.as_str(), "pending");
     // Asked for, and lost before it was confirmed: the generation is that of the one that replaces it.
     let lost = TestDevice::begin(&world.engine, "pump-1");
     assert_eq!(world.engine.enroll(&world.station, lost.order()).await.unwrap().generation, 2);
@@ -163,7 +163,10 @@ async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_befo
         anew.prove(&world.engine, "authenticate", b"").await.unwrap();
         for former in [&mut device, &mut copy] {
             let refused = former.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-            assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "generation-unknown"));
+            assert_eq!(
+                (refused.kind(), refused.code.as_str()),
+                (ErrorKind::Unauthenticated, "generation-unknown")
+            );
         }
         world.restart().await;
     }
@@ -177,8 +180,9 @@ async fn a_device_that_may_enroll_anew_gets_the_next_generation_and_nothing_befo
 async fn who_may_not_be_readmitted() {
     let world = World::new().await;
     let device = world.device("pump-1").await;
-    let refused =
-        |error: Error| assert_eq!((error.kind, error.code), (Kind::Precondition, "transition-not-allowed"));
+    let refused = |error: Error| {
+        assert_eq!((error.kind(), error.code.as_str()), (ErrorKind::Precondition, "transition-not-allowed"))
+    };
     world.set(&device, DeviceState::Suspended).await.unwrap();
     refused(world.readmit(&device, false).await.unwrap_err());
     world.set(&device, DeviceState::Quarantined).await.unwrap();
@@ -199,10 +203,10 @@ async fn a_retired_device_is_refused_for_good_and_cannot_enroll() {
     world.set(&device, DeviceState::Retired).await.unwrap();
     for _ in 0..2 {
         let refused = device.prove(&world.engine, "certificate", &csr()).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Denied, "device-retired"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "device-retired"));
         let again = TestDevice::begin(&world.engine, "pump-1");
         let refused = world.engine.enroll(&world.station, again.order()).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Precondition, "device-retired"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "device-retired"));
         world.restart().await;
     }
     let answer =
@@ -266,7 +270,7 @@ async fn a_history_has_no_signs_of_life_and_comes_in_pages() {
     );
     let absent = crate::world::name("klinik", "pump-2");
     assert_eq!(
-        world.engine.device_history(&world.admin, &absent, ALL).await.unwrap_err().code,
+        world.engine.device_history(&world.admin, &absent, ALL).await.unwrap_err().code.as_str(),
         "device-unknown"
     );
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{TestDevice, World, caller, name, order};
 use wardein_domain::{DeviceState, Role};
-use wardein_engine::Kind;
+use wardein_engine::ErrorKind;
 
 #[tokio::test]
 async fn a_device_is_enrolled_confirmed_and_on_record() {
@@ -43,12 +43,12 @@ async fn another_request_replaces_what_is_pending_and_touches_nothing_confirmed(
     let reply = world.engine.enroll(&world.station, second.order()).await.unwrap();
     let id = first.name.device.clone();
     let refused = world.engine.confirm(&world.station, id.clone(), old).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "confirmation-wrong"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Unauthenticated, "confirmation-wrong"));
     world.engine.confirm(&world.station, id, second.finish(&reply)).await.unwrap();
 
     let third = TestDevice::begin(&world.engine, "pump-1");
     let refused = world.engine.enroll(&world.station, third.order()).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Exists, "already-enrolled"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exists, "already-enrolled"));
     second.prove(&world.engine, "authenticate", b"").await.unwrap();
 }
 
@@ -66,7 +66,7 @@ async fn a_quota_is_a_bound_across_restarts_and_counts_a_device_once() {
     for _ in 0..2 {
         let device = TestDevice::begin(&world.engine, "c");
         let refused = world.engine.enroll(&small, device.order()).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Exhausted, "quota-exhausted"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exhausted, "quota-exhausted"));
         assert!(world.engine.get_device(&world.admin, name("klinik", "c")).await.is_err());
         world.restart().await;
     }
@@ -82,7 +82,7 @@ async fn a_failed_enrollment_gives_its_quota_back() {
     let mut bad = TestDevice::begin(&world.engine, "a").order();
     bad.share = vec![4; 65];
     let refused = world.engine.enroll(&small, bad).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Invalid, "share-invalid"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Invalid, "share-invalid"));
     world.engine.enroll(&small, TestDevice::begin(&world.engine, "a").order()).await.unwrap();
 }
 
@@ -105,7 +105,7 @@ async fn what_is_out_of_bounds_is_refused_by_name() {
     let commits = world.store.commits();
     for (order, code, field) in cases {
         let refused = world.engine.enroll(&world.station, order).await.unwrap_err();
-        assert_eq!(refused.code, code, "{refused}");
+        assert_eq!(refused.code.as_str(), code, "{refused}");
         assert!(refused.message.starts_with(field), "{refused}");
     }
     assert_eq!(world.store.commits(), commits, "a refused request changes nothing");
@@ -116,7 +116,7 @@ async fn only_a_station_enrolls_and_only_in_its_tenant() {
     let world = World::new().await;
     for other in [&world.admin, &world.platform] {
         let order = TestDevice::begin(&world.engine, "a").order();
-        assert_eq!(world.engine.enroll(other, order).await.unwrap_err().kind, Kind::Denied);
+        assert_eq!(world.engine.enroll(other, order).await.unwrap_err().kind(), ErrorKind::Denied);
     }
     world.engine.create_tenant(&world.admin, "other".parse().unwrap()).await.unwrap();
     let order_there = order(Role::Station, Some("other"), "line-1");

@@ -3,7 +3,7 @@
 use crate::world::{START, TestDevice, World, csr};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_domain::{Call, DeviceState, Event, ProfileFields, Reason, RekeyGate};
-use wardein_engine::{DeviceKeys, Error, Kind, RotationScope};
+use wardein_engine::{DeviceKeys, Error, ErrorKind, RotationScope};
 use wardein_port::Clock;
 
 fn reason() -> Reason {
@@ -64,7 +64,7 @@ async fn a_suite_that_policy_does_not_allow_is_refused_and_on_record() {
     let mut device = world.device("pump-1").await;
     world.put_profile("default", ProfileFields { suites: Some(vec![2]), ..ProfileFields::default() }).await;
     let refused = device.rekey(&world.engine, Suite::P256).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Precondition, "suite-not-allowed"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "suite-not-allowed"));
     assert_eq!(world.refusals().await, [("device/klinik/pump-1".into(), "suite-not-allowed".into())]);
     assert_eq!(world.keys(&device).await.pending_generation, None);
     device.rekey(&world.engine, Suite::P256MlKem768).await.unwrap();
@@ -113,7 +113,7 @@ async fn attributes_are_announced_twice_then_shown_and_the_recipe_follows() {
     back.insert("board".parse().unwrap(), b"b").unwrap();
     device.measured = back.digests();
     let over = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-    assert_eq!(over.code, "mac-wrong", "what was on record before is over");
+    assert_eq!(over.code.as_str(), "mac-wrong", "what was on record before is over");
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn an_attribute_cannot_be_dropped() {
     other.insert("board".parse().unwrap(), b"b").unwrap();
     for body in [Attributes::new(), other] {
         let refused = device.prove(&world.engine, "attributes", &body.encode()).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Precondition, "attribute-dropped"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "attribute-dropped"));
     }
     assert_eq!(world.refusals().await.len(), 2);
 }
@@ -186,7 +186,11 @@ async fn where_it_is_required_a_device_may_rekey_and_nothing_else() {
         ];
         for (action, body) in asks {
             let refused = device.prove(&world.engine, action, &body).await.unwrap_err();
-            assert_eq!((refused.kind, refused.code), (Kind::Precondition, "rekey-required"), "{action}");
+            assert_eq!(
+                (refused.kind(), refused.code.as_str()),
+                (ErrorKind::Precondition, "rekey-required"),
+                "{action}"
+            );
         }
         // What comes later asks for less, and lifts nothing.
         world.rotate(RotationScope::Device(device.name.device.clone()), false).await;
@@ -209,7 +213,7 @@ async fn a_pending_generation_that_a_required_rotation_overtook_can_still_rekey(
     world.rotate(RotationScope::Tenant, true).await;
     world.clock.pass(5);
     let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-    assert_eq!(refused.code, "rekey-required");
+    assert_eq!(refused.code.as_str(), "rekey-required");
     device.rekey(&world.engine, Suite::P256).await.unwrap();
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
     assert_eq!(world.keys(&device).await.generation, 3);
@@ -246,7 +250,7 @@ async fn a_record_that_is_full_of_what_was_sealed_is_not_locked_out() {
     world.rotate(RotationScope::Tenant, true).await;
     world.clock.pass(1);
     let full = device.rekey(&world.engine, Suite::P256).await.unwrap_err();
-    assert_eq!((full.kind, full.code), (Kind::Precondition, "retention-full"));
+    assert_eq!((full.kind(), full.code.as_str()), (ErrorKind::Precondition, "retention-full"));
     assert_eq!(gate(&world, &mut device).await.unwrap(), RekeyGate::Due);
 }
 
@@ -289,7 +293,7 @@ async fn a_clone_is_reported_and_not_quarantined_where_the_profile_says_so() {
     copy.prove(&world.engine, "authenticate", b"").await.unwrap();
     world.clock.pass(10);
     let alarm = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-    assert_eq!(alarm.code, "clone-suspected");
+    assert_eq!(alarm.code.as_str(), "clone-suspected");
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active);
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();

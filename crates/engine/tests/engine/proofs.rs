@@ -2,7 +2,7 @@
 
 use crate::world::{World, csr, facts, open};
 use wardein_domain::{Call, DeviceState, Event, FieldName};
-use wardein_engine::{Kind, Page, Subject};
+use wardein_engine::{ErrorKind, Page, Subject};
 
 #[tokio::test]
 async fn each_action_is_proved_and_safe_to_ask_twice() {
@@ -32,7 +32,7 @@ async fn a_repeated_proof_is_refused_also_after_a_restart() {
     world.engine.prove(&Call::new("1"), request.clone(), vec![]).await.unwrap();
     for _ in 0..2 {
         let refused = world.engine.prove(&Call::new("2"), request.clone(), vec![]).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Precondition, "replayed"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "replayed"));
         world.restart().await;
     }
 }
@@ -47,15 +47,19 @@ async fn who_cannot_prove_learns_nothing_and_changes_nothing() {
     let (mut request, _) = device.proof(&world.engine, "authenticate", b"");
     request.mac.0[0] ^= 1;
     let wrong = world.engine.prove(&Call::new("1"), request, vec![]).await.unwrap_err();
-    assert_eq!((wrong.kind, wrong.code), (Kind::Unauthenticated, "mac-wrong"));
+    assert_eq!((wrong.kind(), wrong.code.as_str()), (ErrorKind::Unauthenticated, "mac-wrong"));
 
     let (mut request, _) = device.proof(&world.engine, "authenticate", b"");
     request.device.device = "unheard".parse().unwrap();
     let foreign = world.engine.prove(&Call::new("2"), request.clone(), vec![]).await.unwrap_err();
-    assert_eq!((foreign.kind, foreign.code), (Kind::Unauthenticated, "challenge-unknown"));
+    assert_eq!((foreign.kind(), foreign.code.as_str()), (ErrorKind::Unauthenticated, "challenge-unknown"));
     request.challenge = world.engine.challenge(&request.device).unwrap().challenge;
     let absent = world.engine.prove(&Call::new("3"), request, vec![]).await.unwrap_err();
-    assert_eq!((absent.code, absent.message), (wrong.code, wrong.message), "absent and wrong look alike");
+    assert_eq!(
+        (absent.code.as_str(), absent.message),
+        (wrong.code.as_str(), wrong.message),
+        "absent and wrong look alike"
+    );
     assert_eq!(world.store.commits(), commits);
 }
 
@@ -66,19 +70,23 @@ async fn a_challenge_expires_and_other_bodies_and_actions_are_refused() {
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
     world.clock.pass(61);
     let late = world.engine.prove(&Call::new("1"), request, vec![]).await.unwrap_err();
-    assert_eq!((late.kind, late.code), (Kind::Unauthenticated, "challenge-expired"));
+    assert_eq!((late.kind(), late.code.as_str()), (ErrorKind::Unauthenticated, "challenge-expired"));
 
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
     let body = world.engine.prove(&Call::new("1"), request, vec![1]).await.unwrap_err();
-    assert_eq!((body.kind, body.code), (Kind::Invalid, "malformed"));
+    assert_eq!((body.kind(), body.code.as_str()), (ErrorKind::Invalid, "malformed"));
 
     let (request, _) = device.proof(&world.engine, "certificate", &csr());
     let other = world.engine.prove(&Call::new("1"), request, csr()).await.unwrap_err();
-    assert_eq!((other.kind, other.code), (Kind::Invalid, "body-wrong"), "the request of another key");
+    assert_eq!(
+        (other.kind(), other.code.as_str()),
+        (ErrorKind::Invalid, "body-wrong"),
+        "the request of another key"
+    );
 
     let (request, _) = device.proof(&world.engine, "fly", b"");
     let action = world.engine.prove(&Call::new("1"), request, vec![]).await.unwrap_err();
-    assert_eq!((action.kind, action.code), (Kind::Invalid, "action-unknown"));
+    assert_eq!((action.kind(), action.code.as_str()), (ErrorKind::Invalid, "action-unknown"));
 }
 
 #[tokio::test]
@@ -92,7 +100,7 @@ async fn a_device_that_is_not_active_is_refused_and_one_that_is_resumed_goes_on(
     };
     set(DeviceState::Suspended).await;
     let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Denied, "suspended"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "suspended"));
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
     let entry = &entries.iter().find(|(_, entry)| entry.event == Event::CallRefused).unwrap().1;
     assert_eq!(
@@ -117,7 +125,7 @@ async fn changed_hardware_cannot_prove() {
     changed.insert("firmware".parse().unwrap(), b"1.1").unwrap();
     device.measured = changed.digests();
     let refused = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-    assert_eq!(refused.code, "mac-wrong");
+    assert_eq!(refused.code.as_str(), "mac-wrong");
 }
 
 #[tokio::test]
@@ -130,13 +138,13 @@ async fn a_clone_is_quarantined_with_the_evidence_on_record() {
     copy.prove(&world.engine, "authenticate", b"").await.expect("the copy speaks first");
     world.clock.pass(10);
     let alarm = device.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-    assert_eq!((alarm.kind, alarm.code), (Kind::Denied, "clone-suspected"));
+    assert_eq!((alarm.kind(), alarm.code.as_str()), (ErrorKind::Denied, "clone-suspected"));
 
     for _ in 0..2 {
         let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
         assert_eq!(record.state, DeviceState::Quarantined);
         let refused = copy.prove(&world.engine, "authenticate", b"").await.unwrap_err();
-        assert_eq!(refused.code, "quarantined");
+        assert_eq!(refused.code.as_str(), "quarantined");
         world.restart().await;
     }
     let (entries, _) = world.engine.list_audit(&world.admin, None, None, 1, 1000).await.unwrap();
@@ -160,7 +168,7 @@ async fn keys_in_memory_that_are_behind_the_store_accept_nothing_twice_and_stran
     let (request, _) = device.proof(&world.engine, "authenticate", b"");
     other.prove(&Call::new("1"), request.clone(), vec![]).await.unwrap();
     let refused = world.engine.prove(&Call::new("2"), request, vec![]).await.unwrap_err();
-    assert_eq!(refused.code, "replayed");
+    assert_eq!(refused.code.as_str(), "replayed");
 
     // Nor does this one's memory say why a proof is refused.
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
@@ -172,7 +180,7 @@ async fn keys_in_memory_that_are_behind_the_store_accept_nothing_twice_and_stran
     };
     set(DeviceState::Suspended).await;
     let refused = world.engine.prove(&Call::new("4"), request, vec![]).await.unwrap_err();
-    assert_eq!(refused.code, "replayed");
+    assert_eq!(refused.code.as_str(), "replayed");
     set(DeviceState::Active).await;
 
     device.prove(&world.engine, "authenticate", b"").await.unwrap();

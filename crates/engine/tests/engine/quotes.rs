@@ -9,7 +9,7 @@ use wardein_crypto::{Digest, Entropy, SystemEntropy};
 use wardein_ddkg::message::SignatureClaim;
 use wardein_domain::{Call, Event, FieldName, KeyKeeper, PcrStanding, ProfileFields, ProfileName};
 use wardein_engine::{
-    Error, KeyPolicy, Kind, PcrPolicy, Quote, SetPcrPolicy, SignedReply, SignedRequest, Subject,
+    Error, ErrorKind, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply, SignedRequest, Subject,
     TpmActivation,
 };
 use wardein_pki::{Csr, PublicKey};
@@ -119,9 +119,9 @@ impl Device {
         world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await
     }
 
-    async fn refused(&self, world: &World, state: Option<&State>) -> (Kind, &'static str) {
+    async fn refused(&self, world: &World, state: Option<&State>) -> (ErrorKind, &'static str) {
         let error = self.certify(world, state).await.unwrap_err();
-        (error.kind, error.code)
+        (error.kind(), error.code.as_str())
     }
 }
 
@@ -146,11 +146,11 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     world.clock.pass(3_600);
     device.certify(&world, Some(&BOOTED)).await.unwrap();
     assert_eq!(world.quoted("pump-1").await, Some((PcrStanding::AsEnrolled, enrolled_at + 3_600)));
-    assert_eq!(device.refused(&world, None).await, (Kind::Denied, "quote-missing"));
+    assert_eq!(device.refused(&world, None).await, (ErrorKind::Denied, "quote-missing"));
 
     let before = certificates(&world).await;
     let refused = device.certify(&world, Some(&UPDATED)).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-changed"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "pcr-changed"));
     let digest = digest_of(&UPDATED);
     let hex = hex_of(&digest);
     assert!(refused.message.contains(&hex), "what an administrator is to compare: {}", refused.message);
@@ -174,7 +174,11 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     for _ in 0..2 {
         device.certify(&world, Some(&UPDATED)).await.unwrap();
         assert!(matches!(world.quoted("pump-1").await, Some((PcrStanding::AsApproved, _))));
-        assert_eq!(device.refused(&world, Some(&BOOTED)).await, (Kind::Denied, "pcr-changed"), "no way back");
+        assert_eq!(
+            device.refused(&world, Some(&BOOTED)).await,
+            (ErrorKind::Denied, "pcr-changed"),
+            "no way back"
+        );
         world.restart().await;
     }
     let approvals = world.entries(Event::PcrsApproved).await;
@@ -198,18 +202,18 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
     let (stale, quoted) = (first.quote.clone().unwrap(), world.quoted("pump-1").await);
 
     type Spoil<'a> = &'a dyn Fn(&mut Quote, &[u8; 32]);
-    let spoils: [(&str, Spoil, Kind, &str); 13] = [
-        ("replayed", &|quote, _| *quote = stale.clone(), Kind::Denied, "attest-nonce"),
+    let spoils: [(&str, Spoil, ErrorKind, &str); 13] = [
+        ("replayed", &|quote, _| *quote = stale.clone(), ErrorKind::Denied, "attest-nonce"),
         (
             "of another TPM",
             &|given, nonce| *given = quote(&other.tpm, nonce, &BOOTED),
-            Kind::Denied,
+            ErrorKind::Denied,
             "attest-signature",
         ),
         (
             "a certify",
             &|quote, nonce| (quote.attested, quote.signature) = device.tpm.certify(nonce),
-            Kind::Invalid,
+            ErrorKind::Invalid,
             "attest-type",
         ),
         (
@@ -218,7 +222,7 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
                 (quote.attested, quote.signature) = device.tpm.quote(nonce, &BOOTED[..1]);
                 quote.values.truncate(1);
             },
-            Kind::Denied,
+            ErrorKind::Denied,
             "pcr-selection",
         ),
         (
@@ -226,17 +230,22 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
             &|quote, nonce| {
                 (quote.attested, quote.signature) = device.tpm.quote(nonce, &[BOOTED[0], (8, BOOTED[1].1)]);
             },
-            Kind::Denied,
+            ErrorKind::Denied,
             "pcr-selection",
         ),
-        ("with other values", &|quote, _| quote.values[1][0] ^= 1, Kind::Denied, "pcr-digest"),
-        ("without values", &|quote, _| quote.values.clear(), Kind::Denied, "pcr-digest"),
-        ("changed", &|quote, _| *quote.attested.last_mut().unwrap() ^= 1, Kind::Denied, "attest-signature"),
-        ("signed otherwise", &|quote, _| quote.signature[8] ^= 1, Kind::Denied, "attest-signature"),
-        ("cut off", &|quote, _| quote.attested.truncate(80), Kind::Invalid, "tpm-truncated"),
-        ("with bytes behind", &|quote, _| quote.attested.push(0), Kind::Invalid, "tpm-trailing-bytes"),
-        ("too long", &|quote, _| quote.attested.resize(321, 0), Kind::Invalid, "tpm-too-long"),
-        ("without a signature", &|quote, _| quote.signature.clear(), Kind::Invalid, "tpm-truncated"),
+        ("with other values", &|quote, _| quote.values[1][0] ^= 1, ErrorKind::Denied, "pcr-digest"),
+        ("without values", &|quote, _| quote.values.clear(), ErrorKind::Denied, "pcr-digest"),
+        (
+            "changed",
+            &|quote, _| *quote.attested.last_mut().unwrap() ^= 1,
+            ErrorKind::Denied,
+            "attest-signature",
+        ),
+        ("signed otherwise", &|quote, _| quote.signature[8] ^= 1, ErrorKind::Denied, "attest-signature"),
+        ("cut off", &|quote, _| quote.attested.truncate(80), ErrorKind::Invalid, "tpm-truncated"),
+        ("with bytes behind", &|quote, _| quote.attested.push(0), ErrorKind::Invalid, "tpm-trailing-bytes"),
+        ("too long", &|quote, _| quote.attested.resize(321, 0), ErrorKind::Invalid, "tpm-too-long"),
+        ("without a signature", &|quote, _| quote.signature.clear(), ErrorKind::Invalid, "tpm-truncated"),
     ];
     let before = certificates(&world).await;
     for (what, spoil, kind, code) in spoils {
@@ -248,20 +257,20 @@ async fn a_quote_of_another_request_tpm_or_kind_is_refused_and_certifies_nothing
             request.quote = Some(spoiled);
             let refused =
                 world.engine.prove_by_signature(&Call::new("test"), &request, body).await.unwrap_err();
-            assert_eq!((refused.kind, refused.code), (kind, code), "{what}");
+            assert_eq!((refused.kind(), refused.code.as_str()), (kind, code), "{what}");
         }
         assert_eq!((certificates(&world).await, world.quoted("pump-1").await), (before, quoted), "{what}");
     }
     // A right quote does not help another signature, and the request that it was refused with is spent.
     let (mut request, transcript) = device.request(&world, "certificate", &csr);
     let missing = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
-    assert_eq!(missing.code, "quote-missing");
+    assert_eq!(missing.code.as_str(), "quote-missing");
     request.quote = Some(quote(&device.tpm, &transcript, &BOOTED));
     let spent = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
-    assert_eq!(spent.code, "replayed");
+    assert_eq!(spent.code.as_str(), "replayed");
     request.signature[10] ^= 1;
     let unsigned = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
-    assert_eq!(unsigned.code, "signature-wrong");
+    assert_eq!(unsigned.code.as_str(), "signature-wrong");
     assert_eq!(certificates(&world).await, before);
 }
 
@@ -274,8 +283,8 @@ async fn an_enrollment_is_refused_without_the_quote_that_is_asked_for_and_stores
     let rows = world.rows().await;
     let late = world.engine.finish_tpm_enrollment(&world.station, asked_before).await.unwrap_err();
     assert_eq!(
-        (late.kind, late.code),
-        (Kind::Denied, "quote-missing"),
+        (late.kind(), late.code.as_str()),
+        (ErrorKind::Denied, "quote-missing"),
         "the policy holds from when it is set"
     );
     let (device, good) = Device::activation(&world, "pump-1", Some(&BOOTED)).await;
@@ -291,26 +300,26 @@ async fn an_enrollment_is_refused_without_the_quote_that_is_asked_for_and_stores
         let mut spoiled = again(&good);
         spoil(&mut spoiled);
         let refused = world.engine.finish_tpm_enrollment(&world.station, spoiled).await.unwrap_err();
-        assert_eq!(refused.code, code);
+        assert_eq!(refused.code.as_str(), code);
     }
     let (_, updated) = Device::activation(&world, "pump-2", Some(&UPDATED)).await;
     let refused = world.engine.finish_tpm_enrollment(&world.station, updated).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-value"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "pcr-value"));
     assert!(refused.message.starts_with("PCR 7 "), "{}", refused.message);
     let (csr, order) = (csr(), key_order("pump-3"));
     let by_word =
         world.engine.enroll_key(&world.station, &order, KeyKeeper::Software, &csr).await.unwrap_err();
-    assert_eq!((by_word.kind, by_word.code), (Kind::Denied, "quote-without-tpm"));
+    assert_eq!((by_word.kind(), by_word.code.as_str()), (ErrorKind::Denied, "quote-without-tpm"));
     assert_eq!(world.rows().await, rows);
 
     world.engine.finish_tpm_enrollment(&world.station, again(&good)).await.unwrap();
     assert!(matches!(world.quoted("pump-1").await, Some((PcrStanding::Golden, _))));
     device.certify(&world, Some(&[BOOTED[0], (7, [4; 32])])).await.expect("another of the values");
-    assert_eq!(device.refused(&world, Some(&UPDATED)).await, (Kind::Denied, "pcr-value"));
-    assert_eq!(device.refused(&world, None).await, (Kind::Denied, "quote-missing"));
+    assert_eq!(device.refused(&world, Some(&UPDATED)).await, (ErrorKind::Denied, "pcr-value"));
+    assert_eq!(device.refused(&world, None).await, (ErrorKind::Denied, "quote-missing"));
     world.ask_of("default", Some(golden(&[(0, &[[1; 32]]), (7, &[[3; 32]])]))).await;
     device.certify(&world, Some(&UPDATED)).await.expect("the list of the update");
-    assert_eq!(device.refused(&world, Some(&BOOTED)).await, (Kind::Denied, "pcr-value"));
+    assert_eq!(device.refused(&world, Some(&BOOTED)).await, (ErrorKind::Denied, "pcr-value"));
 }
 
 #[tokio::test]
@@ -324,7 +333,7 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
             .unwrap();
     }
     let absent = engine.put_pcr_policy(&world.admin, &tenant, &profile("none"), Some(PcrPolicy::Any)).await;
-    assert_eq!(absent.unwrap_err().code, "profile-unknown");
+    assert_eq!(absent.unwrap_err().code.as_str(), "profile-unknown");
     let commits = world.store.commits();
     world.ask_of("pumps", None).await;
     assert_eq!(world.store.commits(), commits, "nothing was set");
@@ -370,7 +379,7 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     let key = Device { id: "pump-3", tpm: SoftTpm::new() };
     let order = key_order("pump-3");
     world.engine.enroll_key(&world.station, &order, KeyKeeper::Software, &key.csr()).await.unwrap();
-    let code = async |id: &str, digest: &[u8]| world.approve(id, digest).await.unwrap_err().code;
+    let code = async |id: &str, digest: &[u8]| world.approve(id, digest).await.unwrap_err().code.as_str();
     let digest = digest_of(&BOOTED);
     assert_eq!(code("pump-1", &digest).await, "pcr-policy-other", "no policy");
     device.certify(&world, None).await.expect("no quote is asked for");
@@ -379,9 +388,9 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     assert_eq!(world.engine.quote_asked(&name("klinik", "pump-1")).await, Ok(None));
 
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;
-    assert_eq!(device.refused(&world, Some(&BOOTED)).await, (Kind::Denied, "pcr-unknown"));
-    assert_eq!(key.refused(&world, None).await, (Kind::Denied, "quote-without-tpm"));
-    assert_eq!(key.refused(&world, Some(&BOOTED)).await, (Kind::Denied, "quote-without-tpm"));
+    assert_eq!(device.refused(&world, Some(&BOOTED)).await, (ErrorKind::Denied, "pcr-unknown"));
+    assert_eq!(key.refused(&world, None).await, (ErrorKind::Denied, "quote-without-tpm"));
+    assert_eq!(key.refused(&world, Some(&BOOTED)).await, (ErrorKind::Denied, "quote-without-tpm"));
     for id in ["pump-2", "pump-3", "pump-9"] {
         assert_eq!(world.engine.quote_asked(&name("klinik", id)).await, Ok(None), "{id}");
     }
@@ -403,7 +412,7 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     let (attested, signature) = device.tpm.quote(&transcript, &BOOTED[..1]);
     request.quote = Some(Quote { attested, signature, values: vec![BOOTED[0].1.to_vec()] });
     let refused = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Denied, "pcr-unknown"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "pcr-unknown"));
 }
 
 fn hex_of(bytes: &[u8]) -> String {

@@ -5,7 +5,7 @@ use wardein_crypto::Digest;
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Purpose, Right};
-use wardein_engine::{Error, Kind, OpenAsk, REPEAT_WINDOW, ReleaseAsk, Sealed, Unsealed};
+use wardein_engine::{Error, ErrorKind, OpenAsk, REPEAT_WINDOW, ReleaseAsk, Sealed, Unsealed};
 
 impl World {
     async fn open(&self, sealed: &SealedPayload, attempt: &[u8]) -> Result<Unsealed, Error> {
@@ -43,9 +43,9 @@ impl World {
     }
 }
 
-fn code<T>(result: Result<T, Error>) -> (Kind, &'static str) {
+fn code<T>(result: Result<T, Error>) -> (ErrorKind, &'static str) {
     let error = result.err().unwrap();
-    (error.kind, error.code)
+    (error.kind(), error.code.as_str())
 }
 
 #[tokio::test]
@@ -56,9 +56,9 @@ async fn a_payload_is_opened_once() {
     assert_eq!((opened.secret.expose(), &opened.key_name), (&b"Puls 72/min"[..], sealed.name()));
     assert_eq!(opened.state, DeviceState::Active);
     for _ in 0..2 {
-        assert_eq!(code(world.open(&sealed, b"2").await), (Kind::Precondition, "key-spent"));
+        assert_eq!(code(world.open(&sealed, b"2").await), (ErrorKind::Precondition, "key-spent"));
         let released = world.release(Sealed::Payload(sealed.name().clone()), b"2").await;
-        assert_eq!(code(released), (Kind::Precondition, "key-spent"));
+        assert_eq!(code(released), (ErrorKind::Precondition, "key-spent"));
         world.restart().await;
     }
     let entries = world.entries(Event::PayloadOpened).await;
@@ -80,11 +80,14 @@ async fn a_key_is_released_once_and_opens_what_was_sealed() {
     assert_eq!(world.release(file.clone(), b"1").await.unwrap().secret.expose(), [5; 16]);
     for _ in 0..2 {
         for sealed in [&name, &file] {
-            assert_eq!(code(world.release(sealed.clone(), b"2").await), (Kind::Precondition, "key-spent"));
+            assert_eq!(
+                code(world.release(sealed.clone(), b"2").await),
+                (ErrorKind::Precondition, "key-spent")
+            );
         }
         assert_eq!(
             code(world.open(&sealed, b"1").await),
-            (Kind::Precondition, "key-spent"),
+            (ErrorKind::Precondition, "key-spent"),
             "by another way"
         );
         world.restart().await;
@@ -142,7 +145,9 @@ async fn each_right_is_needed_and_none_comes_with_another() {
         for (needed, error) in results {
             // What was spent for a right before is asked for again in time.
             assert_eq!(error.is_none(), needed <= right, "{needed} with {right}: {error:?}");
-            assert!(error.is_none_or(|error| (error.kind, error.code) == (Kind::Denied, "grant-missing")));
+            assert!(error.is_none_or(
+                |error| (error.kind(), error.code.as_str()) == (ErrorKind::Denied, "grant-missing")
+            ));
         }
         assert_eq!(world.rows().await == before, right == Right::Token);
     }
@@ -178,19 +183,29 @@ async fn what_is_refused_is_not_spent() {
     let changed_stanza = FileStanza::parse(&stanza.arguments(), &body).unwrap();
     let before = world.rows().await;
     for (what, sealed, kind, expected) in [
-        ("another's", named(|it| it.owner = name("nowhere", "pump-1")), Kind::NotFound, "tenant-unknown"),
-        ("no device", named(|it| it.owner = name("klinik", "unheard")), Kind::NotFound, "device-unknown"),
-        ("no generation", named(|it| it.generation = 2), Kind::Invalid, "generation-unknown"),
-        ("the future", named(|it| it.epoch = 1), Kind::Precondition, "epoch-ahead"),
-        ("a token's", named(|it| it.purpose = Purpose::Token), Kind::Invalid, "malformed"),
-        ("a proof's", named(|it| it.purpose = Purpose::Proof), Kind::Invalid, "malformed"),
-        ("a file's by name", named(|it| it.purpose = Purpose::File), Kind::Invalid, "malformed"),
-        ("a changed stanza", Sealed::File(changed_stanza), Kind::Invalid, "open-failed"),
+        (
+            "another's",
+            named(|it| it.owner = name("nowhere", "pump-1")),
+            ErrorKind::NotFound,
+            "tenant-unknown",
+        ),
+        (
+            "no device",
+            named(|it| it.owner = name("klinik", "unheard")),
+            ErrorKind::NotFound,
+            "device-unknown",
+        ),
+        ("no generation", named(|it| it.generation = 2), ErrorKind::Invalid, "generation-unknown"),
+        ("the future", named(|it| it.epoch = 1), ErrorKind::Precondition, "epoch-ahead"),
+        ("a token's", named(|it| it.purpose = Purpose::Token), ErrorKind::Invalid, "malformed"),
+        ("a proof's", named(|it| it.purpose = Purpose::Proof), ErrorKind::Invalid, "malformed"),
+        ("a file's by name", named(|it| it.purpose = Purpose::File), ErrorKind::Invalid, "malformed"),
+        ("a changed stanza", Sealed::File(changed_stanza), ErrorKind::Invalid, "open-failed"),
     ] {
         assert_eq!(code(world.release(sealed, b"1").await), (kind, expected), "{what}");
     }
-    assert_eq!(code(world.open(&changed, b"1").await), (Kind::Invalid, "open-failed"));
-    assert_eq!(code(world.open_with(&sealed, b"other", b"1").await), (Kind::Invalid, "open-failed"));
+    assert_eq!(code(world.open(&changed, b"1").await), (ErrorKind::Invalid, "open-failed"));
+    assert_eq!(code(world.open_with(&sealed, b"other", b"1").await), (ErrorKind::Invalid, "open-failed"));
     assert!(world.rows().await == before);
     world.open(&sealed, b"1").await.unwrap();
     world.release(Sealed::File(stanza), b"1").await.unwrap();
@@ -198,9 +213,9 @@ async fn what_is_refused_is_not_spent() {
     let late = device.seal(b"late", 0);
     world.clock.pass(3_600 + 300);
     let before = world.rows().await;
-    assert_eq!(code(world.open(&late, b"2").await), (Kind::Precondition, "epoch-gone"));
+    assert_eq!(code(world.open(&late, b"2").await), (ErrorKind::Precondition, "epoch-gone"));
     let late = Sealed::Payload(late.name().clone());
-    assert_eq!(code(world.release(late, b"2").await), (Kind::Precondition, "epoch-gone"));
+    assert_eq!(code(world.release(late, b"2").await), (ErrorKind::Precondition, "epoch-gone"));
     assert!(world.rows().await == before);
 }
 
@@ -211,7 +226,7 @@ async fn a_device_that_is_not_confirmed_has_sealed_nothing() {
     let reply = world.engine.enroll(&world.station, pending.order()).await.unwrap();
     pending.finish(&reply);
     let sealed = pending.seal(b"x", 0);
-    assert_eq!(code(world.open(&sealed, b"1").await), (Kind::Precondition, "enrollment-pending"));
+    assert_eq!(code(world.open(&sealed, b"1").await), (ErrorKind::Precondition, "enrollment-pending"));
 }
 
 #[tokio::test]
@@ -221,8 +236,8 @@ async fn two_payloads_under_one_key_are_two_holders() {
     let (own, copied) = (device.seal(b"own", 0), copy.seal(b"copied", 0));
     assert_eq!(own.name(), copied.name());
     world.open(&own, b"1").await.unwrap();
-    assert_eq!(code(world.open_with(&copied, b"other", b"2").await), (Kind::Invalid, "open-failed"));
-    assert_eq!(code(world.open(&copied, b"2").await), (Kind::Denied, "clone-suspected"));
+    assert_eq!(code(world.open_with(&copied, b"other", b"2").await), (ErrorKind::Invalid, "open-failed"));
+    assert_eq!(code(world.open(&copied, b"2").await), (ErrorKind::Denied, "clone-suspected"));
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Quarantined);
     assert_eq!(world.entries(Event::CloneSuspected).await.len(), 1);
@@ -273,7 +288,7 @@ async fn a_key_that_was_released_gives_no_clone_away() {
     let mut copy = device.copied();
     let (own, copied) = (device.seal(b"own", 0), copy.seal(b"copied", 0));
     world.release(Sealed::Payload(own.name().clone()), b"1").await.unwrap();
-    assert_eq!(code(world.open(&copied, b"2").await), (Kind::Precondition, "key-spent"));
+    assert_eq!(code(world.open(&copied, b"2").await), (ErrorKind::Precondition, "key-spent"));
     let record = world.engine.get_device(&world.admin, device.name.clone()).await.unwrap();
     assert_eq!(record.state, DeviceState::Active);
 }

@@ -6,7 +6,7 @@ use wardein_crypto::Digest;
 use wardein_ddkg::Suite;
 use wardein_ddkg::message::SealedPayload;
 use wardein_domain::{Call, DeviceState, Event, ProfileFields, Purpose, RekeyGate, Right, Verdict};
-use wardein_engine::{Error, Kind, OpenAsk, ReleaseAsk, Sealed, Subject};
+use wardein_engine::{Error, ErrorKind, OpenAsk, ReleaseAsk, Sealed, Subject};
 use wardein_port::Clock;
 use wardein_testkit::MemoryCustody;
 
@@ -22,13 +22,17 @@ impl World {
         let by_name =
             self.engine.release_key(&self.platform, release(Sealed::Payload(payload.name().clone())));
         vec![
-            by_name.await.err().map(|error| error.code),
+            by_name.await.err().map(|error| error.code.as_str()),
             self.engine
                 .release_key(&self.platform, release(Sealed::File(stanza)))
                 .await
                 .err()
-                .map(|error| error.code),
-            self.engine.open_payload(&self.platform, opening(payload)).await.err().map(|error| error.code),
+                .map(|error| error.code.as_str()),
+            self.engine
+                .open_payload(&self.platform, opening(payload))
+                .await
+                .err()
+                .map(|error| error.code.as_str()),
         ]
     }
 
@@ -62,13 +66,13 @@ fn opening(payload: &SealedPayload) -> OpenAsk {
     }
 }
 
-fn refusal<T>(result: Result<T, Error>) -> (Kind, &'static str) {
+fn refusal<T>(result: Result<T, Error>) -> (ErrorKind, &'static str) {
     let error = result.err().unwrap();
-    (error.kind, error.code)
+    (error.kind(), error.code.as_str())
 }
 
-const REQUIRED: (Kind, &str) = (Kind::Precondition, "rekey-required");
-const LOST: (Kind, &str) = (Kind::Precondition, "keys-after-backup");
+const REQUIRED: (ErrorKind, &str) = (ErrorKind::Precondition, "rekey-required");
+const LOST: (ErrorKind, &str) = (ErrorKind::Precondition, "keys-after-backup");
 
 #[tokio::test]
 async fn a_device_rekeys_before_anything_else_and_is_back_whatever_the_clock_says() {
@@ -157,11 +161,17 @@ async fn nothing_that_was_recorded_is_taken_not_even_a_rekey() {
     let rows = after.rows().await;
     for (request, body) in [(rekey, body), (proof, Vec::new()), (before.0, Vec::new())] {
         let refused = after.engine.prove(&Call::new("test"), request, body).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-unknown"));
+        assert_eq!(
+            (refused.kind(), refused.code.as_str()),
+            (ErrorKind::Unauthenticated, "challenge-unknown")
+        );
     }
     for request in [signed, before.1] {
         let refused = after.engine.prove_by_signature(&Call::new("test"), &request, b"").await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-unknown"));
+        assert_eq!(
+            (refused.kind(), refused.code.as_str()),
+            (ErrorKind::Unauthenticated, "challenge-unknown")
+        );
     }
     assert!(after.rows().await == rows);
     // A key that signs is spent by nothing but challenges, of which there are new ones.
@@ -267,7 +277,7 @@ async fn a_device_that_was_enrolled_after_the_backup_is_enrolled_again() {
     let mut device = world.proven("pump-1").await;
     let after = world.restored(&backup, &custody).await;
     let refused = refusal(device.prove(&after.engine, "authenticate", b"").await);
-    assert_eq!(refused, (Kind::Unauthenticated, "mac-wrong"), "as of any that is not there");
+    assert_eq!(refused, (ErrorKind::Unauthenticated, "mac-wrong"), "as of any that is not there");
     after.proven("pump-1").await;
     let record = after.engine.get_device(&after.admin, device.name.clone()).await.unwrap();
     assert!(record.generation > 1, "no name of a key stands for two keys");

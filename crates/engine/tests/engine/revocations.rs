@@ -2,7 +2,7 @@
 
 use crate::world::{START, TestDevice, World, caller, csr, name, order};
 use wardein_domain::{Event, Role, Verdict};
-use wardein_engine::{Issued, Kind, Page, Subject};
+use wardein_engine::{ErrorKind, Issued, Page, Subject};
 
 /// The leaf of a fresh certificate.
 async fn certify(world: &World, device: &mut TestDevice) -> Vec<u8> {
@@ -64,7 +64,7 @@ async fn nothing_is_issued_that_a_rule_revokes_already() {
         let mut device = world.device("pump-1").await;
         world.revoke(issued, 0, START + 60).await;
         let refused = device.prove(&world.engine, "certificate", &csr()).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Precondition, "issuance-revoked"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "issuance-revoked"));
         assert_eq!(world.entries(Event::CertificateIssued).await.len(), 0);
         world.clock.pass(61);
         let der = certify(&world, &mut device).await;
@@ -96,7 +96,11 @@ async fn who_may_revoke_what() {
     let admin = caller(world.engine.issue_operator(&world.admin, admin).await.unwrap().1.principal);
     let revoke = async |issued, from, until| {
         let reason = "by chance".parse().unwrap();
-        world.engine.revoke_issued(&admin, issued, from..=until, reason).await.map_err(|error| error.code)
+        world
+            .engine
+            .revoke_issued(&admin, issued, from..=until, reason)
+            .await
+            .map_err(|error| error.code.as_str())
     };
     assert_eq!(revoke(Issued::ByCa, 0, 1).await, Err("role-insufficient"));
     assert_eq!(revoke(Issued::InTenant("other".parse().unwrap()), 0, 1).await, Err("tenant-unknown"));

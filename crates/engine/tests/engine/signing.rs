@@ -5,7 +5,7 @@ use crate::world::{World, csr, name};
 use wardein_crypto::{Digest, Entropy, P256SigningKey, P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_domain::{Assurance, Call, DeviceState, Event, KeyKeeper};
-use wardein_engine::{Error, KeyPolicy, Kind, SignedReply, SignedRequest, Subject};
+use wardein_engine::{Error, ErrorKind, KeyPolicy, SignedReply, SignedRequest, Subject};
 use wardein_pki::{Csr, PublicKey};
 
 /// A device whose key is in this process, and says so.
@@ -103,13 +103,13 @@ async fn a_challenge_is_good_for_one_signature_also_after_a_restart_and_for_anot
     for _ in 0..2 {
         for request in [&request, &other] {
             let refused = world.engine.prove_by_signature(&Call::new("2"), request, b"").await.unwrap_err();
-            assert_eq!((refused.kind, refused.code), (Kind::Precondition, "replayed"));
+            assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "replayed"));
         }
         world.restart().await;
     }
     world.clock.pass(61);
     let late = world.engine.prove_by_signature(&Call::new("3"), &request, b"").await.unwrap_err();
-    assert_eq!((late.kind, late.code), (Kind::Unauthenticated, "challenge-expired"));
+    assert_eq!((late.kind(), late.code.as_str()), (ErrorKind::Unauthenticated, "challenge-expired"));
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_clock_that_goes_back_revives_no_challenge() {
     let earlier = wardein_testkit::TestClock::at(crate::world::START);
     let behind = crate::world::open(&world.store, &earlier).await;
     let refused = behind.prove_by_signature(&Call::new("2"), &request, b"").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "challenge-expired"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Unauthenticated, "challenge-expired"));
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_device_signs_so_many_requests_in_the_time_of_a_challenge_and_no_more(
         device.ask(&world, "authenticate", b"").await.unwrap();
     }
     let refused = device.ask(&world, "authenticate", b"").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Exhausted, "signatures-exhausted"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exhausted, "signatures-exhausted"));
     world.clock.pass(61);
     device.ask(&world, "authenticate", b"").await.unwrap();
 }
@@ -155,7 +155,12 @@ async fn who_has_not_the_key_learns_nothing_and_changes_nothing() {
             assert!(!world.engine.challenge(&request.device).unwrap().recipe.names().is_empty());
         }
         let refused = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "signature-wrong"), "{}", signer.id);
+        assert_eq!(
+            (refused.kind(), refused.code.as_str()),
+            (ErrorKind::Unauthenticated, "signature-wrong"),
+            "{}",
+            signer.id
+        );
         words.push(refused.message);
     }
     assert!(words.windows(2).all(|pair| pair[0] == pair[1]), "absent and wrong look alike");
@@ -172,15 +177,18 @@ async fn who_has_not_the_key_learns_nothing_and_changes_nothing() {
         let (mut request, _) = device.request(&world, "authenticate", b"");
         spoil(&mut request);
         let refused = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, code), "{i}");
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Unauthenticated, code), "{i}");
     }
     let (request, _) = device.request(&world, "certificate", &device.csr());
     let other_body = world.engine.prove_by_signature(&Call::new("1"), &request, &csr()).await.unwrap_err();
-    assert_eq!(other_body.code, "signature-wrong");
+    assert_eq!(other_body.code.as_str(), "signature-wrong");
     for action in ["rekey", "attributes"] {
         let (request, _) = device.request(&world, action, b"");
         let derived = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
-        assert_eq!((derived.kind, derived.code), (Kind::Invalid, "action-needs-derived-keys"));
+        assert_eq!(
+            (derived.kind(), derived.code.as_str()),
+            (ErrorKind::Invalid, "action-needs-derived-keys")
+        );
     }
     assert_eq!(world.store.commits(), commits);
 }
@@ -202,9 +210,13 @@ async fn a_request_for_a_certificate_is_read_only_for_who_has_the_key() {
         [(vec![], "csr-malformed"), (vec![0x30; 4097], "csr-too-long"), (forged, "csr-signature")]
     {
         let refused = stranger.ask(&world, "certificate", &body).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Unauthenticated, "signature-wrong"), "{code}");
+        assert_eq!(
+            (refused.kind(), refused.code.as_str()),
+            (ErrorKind::Unauthenticated, "signature-wrong"),
+            "{code}"
+        );
         let refused = device.ask(&world, "certificate", &body).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Invalid, code));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Invalid, code));
     }
     device.ask(&world, "certificate", &device.csr()).await.unwrap();
 }
@@ -214,7 +226,7 @@ async fn another_key_is_not_certified_and_a_device_out_of_trust_is_refused_on_re
     let world = World::new().await;
     let device = Signer::enrolled(&world, "pump-1").await;
     let refused = device.ask(&world, "certificate", &csr()).await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Invalid, "csr-key-of-another"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Invalid, "csr-key-of-another"));
     let set = async |state| {
         let device = name("klinik", "pump-1");
         world
@@ -226,11 +238,11 @@ async fn another_key_is_not_certified_and_a_device_out_of_trust_is_refused_on_re
     set(DeviceState::Suspended).await;
     let (request, _) = device.request(&world, "authenticate", b"");
     let refused = world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Denied, "suspended"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "suspended"));
     set(DeviceState::Active).await;
     // What was refused is not taken later.
     assert_eq!(
-        world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err().code,
+        world.engine.prove_by_signature(&Call::new("1"), &request, b"").await.unwrap_err().code.as_str(),
         "replayed"
     );
     device.ask(&world, "authenticate", b"").await.unwrap();
@@ -250,7 +262,7 @@ async fn a_keeper_must_be_allowed_and_its_level_claims_no_evidence() {
     let commits = world.store.commits();
     for keeper in KeyKeeper::ALL {
         let refused = enroll("pump-1", keeper).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (Kind::Denied, "keeper-not-allowed"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "keeper-not-allowed"));
     }
     assert_eq!(world.store.commits(), commits);
     let keepers = vec![KeyKeeper::SecureElement, KeyKeeper::Pkcs11];
@@ -262,5 +274,5 @@ async fn a_keeper_must_be_allowed_and_its_level_claims_no_evidence() {
     ] {
         assert_eq!(enroll(id, keeper).await.unwrap().assurance, level);
     }
-    assert_eq!(enroll("pump-3", KeyKeeper::Software).await.unwrap_err().code, "keeper-not-allowed");
+    assert_eq!(enroll("pump-3", KeyKeeper::Software).await.unwrap_err().code.as_str(), "keeper-not-allowed");
 }

@@ -89,7 +89,7 @@ async fn the_root_key_is_changed_and_nothing_below_it() {
 async fn without_custody_the_root_key_stays_as_it_is() {
     let world = World::new().await;
     let refused = world.engine.rotate_root_key(&world.admin).await.unwrap_err();
-    assert_eq!(refused.code, "custody-fixed");
+    assert_eq!(refused.code.as_str(), "custody-fixed");
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn custody_that_fails_is_told_and_the_old_key_serves_on() {
     let mut device = world.device("pump-1").await;
     custody.crash_at(0, CrashPoint::BeforeApply);
     let refused = world.engine.rotate_root_key(&world.admin).await.unwrap_err();
-    assert_eq!(refused.code, "custody-unavailable");
+    assert_eq!(refused.code.as_str(), "custody-unavailable");
     device.prove(&world.engine, "certificate", &csr()).await.unwrap();
     custody.restart();
     assert_eq!(world.engine.rotate_root_key(&world.admin).await.unwrap(), 2);
@@ -186,7 +186,7 @@ async fn versions_are_bounded_until_a_sweep_drops_them() {
         assert_eq!(world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap(), version);
     }
     let refused = world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap_err();
-    assert_eq!(refused.code, "sweep-first");
+    assert_eq!(refused.code.as_str(), "sweep-first");
     assert_eq!(sweep(&world.engine).await.dropped, 7);
     assert_eq!(world.engine.rotate_tenant_key(&world.admin, world.tenant()).await.unwrap(), 9);
     device.prove(&world.engine, "certificate", &csr()).await.unwrap();
@@ -265,7 +265,7 @@ async fn no_crash_in_a_sweep_loses_anything() {
 async fn one_sweep_at_a_time() {
     let world = World::new().await;
     let first = world.engine.begin_sweep(None, None, false).await.unwrap();
-    assert_eq!(world.engine.begin_sweep(None, None, false).await.err().unwrap().code, "under-way");
+    assert_eq!(world.engine.begin_sweep(None, None, false).await.err().unwrap().code.as_str(), "under-way");
     drop(first);
     sweep(&world.engine).await;
 }

@@ -4,7 +4,7 @@ use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, grant, n
 use wardein_crypto::Digest;
 use wardein_ddkg::message::Token;
 use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Right, Role, Verdict};
-use wardein_engine::{Error, Kind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
+use wardein_engine::{Error, ErrorKind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
 
 impl World {
     pub(crate) async fn login(&self, token: &Token, nonce: &[u8], attempt: &[u8]) -> Result<LoggedIn, Error> {
@@ -35,7 +35,7 @@ async fn a_token_logs_in_once() {
     assert_eq!((answer.verdict, answer.device.unwrap()), (Verdict::Trusted, device.name.device.clone()));
     for _ in 0..2 {
         let spent = world.login(&token, b"nonce", b"login 2").await.unwrap_err();
-        assert_eq!((spent.kind, spent.code), (Kind::Precondition, "token-spent"));
+        assert_eq!((spent.kind(), spent.code.as_str()), (ErrorKind::Precondition, "token-spent"));
         world.restart().await;
     }
     world.login(&device.token(b"", 0), b"", b"login 3").await.unwrap();
@@ -52,7 +52,7 @@ async fn of_two_that_ask_at_once_one_is_answered() {
         let token = device.token(b"", 0);
         let (one, two) = tokio::join!(world.login(&token, b"", b"1"), world.login(&token, b"", b"2"));
         assert_eq!(one.is_ok(), two.is_err(), "round {round}");
-        assert_eq!(one.err().or(two.err()).unwrap().code, "token-spent");
+        assert_eq!(one.err().or(two.err()).unwrap().code.as_str(), "token-spent");
     }
 }
 
@@ -67,13 +67,13 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
     assert_eq!(entries[1].field(FieldName::Delivery), Some("again"));
 
     let wrong = world.login(&token, b"other", b"login").await.unwrap_err();
-    assert_eq!((wrong.kind, wrong.code), (Kind::Invalid, "nonce-wrong"));
+    assert_eq!((wrong.kind(), wrong.code.as_str()), (ErrorKind::Invalid, "nonce-wrong"));
     world.clock.pass(REPEAT_WINDOW);
     world.login(&token, b"nonce", b"login").await.unwrap();
     let late = device.token(b"late", REPEAT_WINDOW);
     world.login(&late, b"late", b"login").await.unwrap();
     world.clock.pass(1);
-    assert_eq!(world.login(&token, b"nonce", b"login").await.unwrap_err().code, "token-spent");
+    assert_eq!(world.login(&token, b"nonce", b"login").await.unwrap_err().code.as_str(), "token-spent");
 
     // Another holder of the platform's name: the same audience, another certificate.
     let serial = world.platform.principal.serial;
@@ -83,10 +83,10 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
     let renewed = caller(renewed.unwrap().1.principal);
     let ask =
         TokenAsk { token: late.clone(), platform_nonce: b"late".into(), idempotency: Digest::of(b"login") };
-    assert_eq!(world.engine.verify_token(&renewed, ask).await.unwrap_err().code, "token-spent");
+    assert_eq!(world.engine.verify_token(&renewed, ask).await.unwrap_err().code.as_str(), "token-spent");
     // Nor is the reply given again to one who was revoked since.
     let revoked = world.login(&late, b"late", b"login").await.unwrap_err();
-    assert_eq!((revoked.kind, revoked.code), (Kind::Unauthenticated, "operator-revoked"));
+    assert_eq!((revoked.kind(), revoked.code.as_str()), (ErrorKind::Unauthenticated, "operator-revoked"));
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_login_is_not_given_again_for_a_device_that_was_suspended_since() {
     world.login(&token, b"", b"login").await.unwrap();
     let (name, reason) = (device.name.clone(), "lost".parse().unwrap());
     world.engine.set_device_state(&world.admin, name, DeviceState::Suspended, reason).await.unwrap();
-    assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code, "suspended");
+    assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code.as_str(), "suspended");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn a_device_that_must_rekey_does_not_log_in() {
     }
     let before = world.rows().await;
     let refused = world.login(&token, b"", b"login").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Precondition, "rekey-required"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "rekey-required"));
     assert!(world.rows().await == before);
     world.clock.pass(1);
     device.rekey(&world.engine, wardein_ddkg::Suite::P256).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_device_that_must_rekey_does_not_log_in() {
     );
     assert!(early.is_err(), "a proof comes first");
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
-    assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code, "retired");
+    assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code.as_str(), "retired");
     world.login(&device.token(b"", 0), b"", b"new").await.unwrap();
 }
 
@@ -132,10 +132,14 @@ async fn a_crash_loses_no_token_and_spends_none_twice() {
         let (mut world, mut device) = World::with_tokens().await;
         let token = device.token(b"", 0);
         world.store.crash_at(0, point);
-        assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code, "store-unavailable");
+        assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code.as_str(), "store-unavailable");
         world.restart().await;
         world.login(&token, b"", b"login").await.unwrap();
-        assert_eq!(world.login(&token, b"", b"other").await.unwrap_err().code, "token-spent", "{point:?}");
+        assert_eq!(
+            world.login(&token, b"", b"other").await.unwrap_err().code.as_str(),
+            "token-spent",
+            "{point:?}"
+        );
     }
 }
 
@@ -159,17 +163,17 @@ async fn what_is_refused_is_not_spent() {
     let good = device.token(b"n", 0);
     let before = world.rows().await;
     for (what, token, nonce, kind, code) in [
-        ("another's device", &foreign, &b"n"[..], Kind::NotFound, "tenant-unknown"),
-        ("no device", &unheard, b"n", Kind::NotFound, "device-unknown"),
-        ("a forged one", &forged, b"n", Kind::Invalid, "mac-wrong"),
-        ("no generation", &generation, b"n", Kind::Invalid, "generation-unknown"),
-        ("the future", &ahead, b"n", Kind::Precondition, "epoch-ahead"),
-        ("another audience", &other, b"n", Kind::Invalid, "audience-wrong"),
-        ("another nonce", &good, b"m", Kind::Invalid, "nonce-wrong"),
-        ("no nonce", &good, b"", Kind::Invalid, "nonce-wrong"),
+        ("another's device", &foreign, &b"n"[..], ErrorKind::NotFound, "tenant-unknown"),
+        ("no device", &unheard, b"n", ErrorKind::NotFound, "device-unknown"),
+        ("a forged one", &forged, b"n", ErrorKind::Invalid, "mac-wrong"),
+        ("no generation", &generation, b"n", ErrorKind::Invalid, "generation-unknown"),
+        ("the future", &ahead, b"n", ErrorKind::Precondition, "epoch-ahead"),
+        ("another audience", &other, b"n", ErrorKind::Invalid, "audience-wrong"),
+        ("another nonce", &good, b"m", ErrorKind::Invalid, "nonce-wrong"),
+        ("no nonce", &good, b"", ErrorKind::Invalid, "nonce-wrong"),
     ] {
         let refused = world.login(token, nonce, b"login").await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (kind, code), "{what}: {refused}");
+        assert_eq!((refused.kind(), refused.code.as_str()), (kind, code), "{what}: {refused}");
     }
     assert!(world.rows().await == before);
     for (state, code) in [(DeviceState::Suspended, "suspended"), (DeviceState::Active, "")] {
@@ -177,7 +181,7 @@ async fn what_is_refused_is_not_spent() {
         world.engine.set_device_state(&world.admin, name, state, reason).await.unwrap();
         let before = world.rows().await;
         let result = world.login(&good, b"n", b"login").await;
-        assert_eq!(result.as_ref().err().map_or("", |error| error.code), code);
+        assert_eq!(result.as_ref().err().map_or("", |error| error.code.as_str()), code);
         assert_eq!(world.rows().await == before, result.is_err());
     }
 }
@@ -196,11 +200,11 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
     world.engine.add_grant(&world.admin, grant(Right::Token, Some("pumps")), None).await.unwrap();
     let before = world.rows().await;
     let refused = world.login(&token, b"", b"login").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Denied, "grant-missing"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "grant-missing"));
     let ask =
         TokenAsk { token: token.clone(), platform_nonce: Vec::new(), idempotency: Digest::of(b"login") };
     assert_eq!(
-        world.engine.verify_token(&world.station, ask.clone()).await.unwrap_err().code,
+        world.engine.verify_token(&world.station, ask.clone()).await.unwrap_err().code.as_str(),
         "grant-missing"
     );
     assert!(world.rows().await == before);
@@ -219,7 +223,7 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
     // A station of that name, were it let in here, has nothing of it.
     let issued = world.engine.issue_operator(&world.admin, order(Role::Station, Some("klinik"), "iot")).await;
     let station = caller(issued.unwrap().1.principal);
-    assert_eq!(world.engine.verify_token(&station, ask).await.unwrap_err().code, "grant-missing");
+    assert_eq!(world.engine.verify_token(&station, ask).await.unwrap_err().code.as_str(), "grant-missing");
 }
 
 #[tokio::test]
@@ -230,15 +234,15 @@ async fn a_token_is_over_after_its_epochs_and_what_was_spent_may_be_forgotten_th
     assert_eq!(world.engine.forget_spent(&device.name).await.unwrap(), 0);
     world.clock.pass(3 * 3_600);
     let refused = world.login(&late, b"", b"2").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Precondition, "epoch-spent"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "epoch-spent"));
 
     assert_eq!(world.engine.forget_spent(&device.name).await.unwrap(), 0, "the record yields it still");
     // The record is moved forward by the next login.
     let next = device.token(b"", 3 * 3_600);
     world.login(&next, b"", b"3").await.unwrap();
     assert_eq!(world.engine.forget_spent(&device.name).await.unwrap(), 1);
-    assert_eq!(world.login(&used, b"", b"1").await.unwrap_err().code, "epoch-spent");
-    assert_eq!(world.login(&next, b"", b"4").await.unwrap_err().code, "token-spent");
+    assert_eq!(world.login(&used, b"", b"1").await.unwrap_err().code.as_str(), "epoch-spent");
+    assert_eq!(world.login(&next, b"", b"4").await.unwrap_err().code.as_str(), "token-spent");
 }
 
 #[tokio::test]
@@ -257,10 +261,10 @@ async fn two_tokens_of_one_number_are_two_holders() {
     world.login(&copied, b"", b"1").await.unwrap();
     let mut forged = own.clone();
     forged.mac.0[0] ^= 1;
-    assert_eq!(world.login(&forged, b"", b"2").await.unwrap_err().code, "mac-wrong");
+    assert_eq!(world.login(&forged, b"", b"2").await.unwrap_err().code.as_str(), "mac-wrong");
 
     let alarm = world.login(&own, b"", b"3").await.unwrap_err();
-    assert_eq!((alarm.kind, alarm.code), (Kind::Denied, "clone-suspected"));
+    assert_eq!((alarm.kind(), alarm.code.as_str()), (ErrorKind::Denied, "clone-suspected"));
     let entries = world.entries(Event::CloneSuspected).await;
     let key = own.key_name();
     let expected =
@@ -271,7 +275,7 @@ async fn two_tokens_of_one_number_are_two_holders() {
         assert_eq!(record.state, DeviceState::Quarantined);
         assert_eq!(record.state_reason.unwrap().as_str(), "clone suspected: key-twice");
         let refused = world.login(&device.token(b"", 0), b"", b"4").await.unwrap_err();
-        assert_eq!(refused.code, "quarantined");
+        assert_eq!(refused.code.as_str(), "quarantined");
         world.restart().await;
     }
     assert!(device.prove(&world.engine, "certificate", &csr()).await.is_err());

@@ -6,7 +6,8 @@ use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_domain::{Assurance, DeviceState, Event, FieldName, Role};
 use wardein_engine::{
-    EnrolledKey, Error, KeyOrder, KeyPolicy, Kind, Page, Subject, TpmActivation, TpmChallenge, TpmEvidence,
+    EnrolledKey, Error, ErrorKind, KeyOrder, KeyPolicy, Page, Subject, TpmActivation, TpmChallenge,
+    TpmEvidence,
 };
 use wardein_port::{Store, Table};
 use wardein_testkit::SoftTpm;
@@ -78,7 +79,7 @@ async fn a_listed_tpm_is_enrolled_and_the_level_is_told_in_record_and_verdict_af
     let mut world = World::new().await;
     let mut tpm = SoftTpm::new();
     let refused = world.begin(&tpm, "pump-1").await.unwrap_err();
-    assert_eq!((refused.kind, refused.code), (Kind::Denied, "ek-untrusted"));
+    assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "ek-untrusted"));
     world.list(&tpm).await;
     let commits = world.store.commits();
     let challenge = world.begin(&tpm, "pump-1").await.unwrap();
@@ -140,17 +141,17 @@ async fn a_vendors_tpm_is_trusted_by_its_certificate_and_another_key_is_not() {
     let begin =
         async |evidence: &TpmEvidence| world.engine.begin_tpm_enrollment(&world.station, evidence).await;
     world.clock.pass(4_102_444_800 - crate::world::START);
-    assert_eq!(begin(&captured).await.unwrap_err().code, "ek-certificate-chain");
+    assert_eq!(begin(&captured).await.unwrap_err().code.as_str(), "ek-certificate-chain");
     let policy = KeyPolicy { vendor_roots: vec![vector("vendor-root.der")], ..KeyPolicy::default() };
     world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
     assert!(begin(&captured).await.is_ok());
 
     let of_another = TpmEvidence { ek_public: SoftTpm::new().ek_public(), ..captured.clone() };
-    assert_eq!(begin(&of_another).await.unwrap_err().code, "ek-certificate-of-another");
+    assert_eq!(begin(&of_another).await.unwrap_err().code.as_str(), "ek-certificate-of-another");
     let alone = TpmEvidence { ek_certificates: captured.ek_certificates[..1].to_vec(), ..captured.clone() };
-    assert_eq!(begin(&alone).await.unwrap_err().code, "ek-certificate-chain");
+    assert_eq!(begin(&alone).await.unwrap_err().code.as_str(), "ek-certificate-chain");
     let not_restricted = TpmEvidence { ak_public: vector("device.pub"), ..captured };
-    assert_eq!(begin(&not_restricted).await.unwrap_err().code, "ak-attributes");
+    assert_eq!(begin(&not_restricted).await.unwrap_err().code.as_str(), "ak-attributes");
     assert_eq!(world.stored().await, 0);
 }
 
@@ -172,43 +173,43 @@ async fn what_is_replayed_substituted_or_forged_is_refused_and_nothing_is_stored
         spoiled
     };
     let cases = [
-        (with(&|a| a.secret = SecretBytes::from_vec(vec![0; 32])), Kind::Denied, "credential-wrong"),
+        (with(&|a| a.secret = SecretBytes::from_vec(vec![0; 32])), ErrorKind::Denied, "credential-wrong"),
         (
             with(&|a| a.secret = SecretBytes::from_vec(theirs.secret.expose().to_vec())),
-            Kind::Denied,
+            ErrorKind::Denied,
             "credential-wrong",
         ),
-        (with(&|a| a.device_key = theirs.device_key.clone()), Kind::Denied, "certify-name"),
+        (with(&|a| a.device_key = theirs.device_key.clone()), ErrorKind::Denied, "certify-name"),
         (
             with(&|a| (a.attested, a.signature) = (theirs.attested.clone(), theirs.signature.clone())),
-            Kind::Denied,
+            ErrorKind::Denied,
             "attest-signature",
         ),
         // A statement of the right TPM, for another request.
         (
             with(&|a| (a.attested, a.signature) = (old_attested.clone(), old_signature.clone())),
-            Kind::Denied,
+            ErrorKind::Denied,
             "attest-nonce",
         ),
         (
             with(&|a| (a.attested, a.signature) = forger.certify(&challenge.nonce)),
-            Kind::Denied,
+            ErrorKind::Denied,
             "attest-signature",
         ),
-        (with(&|a| a.attested[0] ^= 1), Kind::Denied, "attest-signature"),
-        (with(&|a| a.attested.truncate(40)), Kind::Invalid, "tpm-truncated"),
-        (with(&|a| a.signature.push(0)), Kind::Invalid, "tpm-trailing-bytes"),
+        (with(&|a| a.attested[0] ^= 1), ErrorKind::Denied, "attest-signature"),
+        (with(&|a| a.attested.truncate(40)), ErrorKind::Invalid, "tpm-truncated"),
+        (with(&|a| a.signature.push(0)), ErrorKind::Invalid, "tpm-trailing-bytes"),
         // The attestation key cannot certify itself as the device's: it may not sign a request.
-        (with(&|a| a.device_key = tpm.ak_public()), Kind::Invalid, "device-key-attributes"),
-        (with(&|a| a.ticket = theirs.ticket.clone()), Kind::Invalid, "ticket-unknown"),
-        (with(&|a| a.ticket[20] ^= 1), Kind::Invalid, "ticket-unknown"),
-        (with(&|a| a.ticket.clear()), Kind::Invalid, "ticket-unknown"),
-        (with(&|a| a.device = "pump-2".parse().unwrap()), Kind::Invalid, "ticket-unknown"),
+        (with(&|a| a.device_key = tpm.ak_public()), ErrorKind::Invalid, "device-key-attributes"),
+        (with(&|a| a.ticket = theirs.ticket.clone()), ErrorKind::Invalid, "ticket-unknown"),
+        (with(&|a| a.ticket[20] ^= 1), ErrorKind::Invalid, "ticket-unknown"),
+        (with(&|a| a.ticket.clear()), ErrorKind::Invalid, "ticket-unknown"),
+        (with(&|a| a.device = "pump-2".parse().unwrap()), ErrorKind::Invalid, "ticket-unknown"),
     ];
     let commits = world.store.commits();
     for (i, (activation, kind, code)) in cases.into_iter().enumerate() {
         let refused = world.finish(activation).await.unwrap_err();
-        assert_eq!((refused.kind, refused.code), (kind, code), "case {i}: {refused}");
+        assert_eq!((refused.kind(), refused.code.as_str()), (kind, code), "case {i}: {refused}");
     }
     assert_eq!((world.stored().await, world.store.commits()), (0, commits));
     world.finish(good).await.expect("what none of these did harm to");
@@ -229,21 +230,21 @@ async fn a_ticket_is_for_its_tenant_its_time_and_the_policy_that_it_was_given_un
     let challenge = world.begin(&tpm, "pump-1").await.unwrap();
     let good = answer(&mut tpm, "pump-1", &challenge);
     let foreign = world.engine.finish_tpm_enrollment(&there, again(&good)).await.unwrap_err();
-    assert_eq!(foreign.code, "ticket-unknown");
+    assert_eq!(foreign.code.as_str(), "ticket-unknown");
 
     world.engine.remove_endorsement_keys(&world.admin, &world.tenant(), &digests(&tpm)).await.unwrap();
-    assert_eq!(world.finish(again(&good)).await.unwrap_err().code, "key-policy-changed");
+    assert_eq!(world.finish(again(&good)).await.unwrap_err().code.as_str(), "key-policy-changed");
     world.list(&tpm).await;
     let policy = KeyPolicy { first_use: true, ..KeyPolicy::default() };
     world.engine.put_key_policy(&world.admin, world.tenant(), policy.clone()).await.unwrap();
-    assert_eq!(world.finish(again(&good)).await.unwrap_err().code, "key-policy-changed");
+    assert_eq!(world.finish(again(&good)).await.unwrap_err().code.as_str(), "key-policy-changed");
 
     let mut later = SoftTpm::new();
     let challenge = world.begin(&later, "pump-2").await.unwrap();
     let in_time = answer(&mut later, "pump-2", &challenge);
     world.clock.pass(600);
     let late = world.finish(again(&in_time)).await.unwrap_err();
-    assert_eq!((late.kind, late.code), (Kind::Precondition, "ticket-expired"));
+    assert_eq!((late.kind(), late.code.as_str()), (ErrorKind::Precondition, "ticket-expired"));
     assert_eq!(world.stored().await, 0);
     assert_eq!(world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap(), policy);
     let all = Page { size: 10, after: None };
@@ -259,7 +260,11 @@ async fn a_device_has_one_way_to_be_known_and_quota_counts_for_it() {
     world.device("pump-1").await;
     let challenge = world.begin(&tpm, "pump-1").await.unwrap();
     let over = world.finish(answer(&mut tpm, "pump-1", &challenge)).await.unwrap_err();
-    assert_eq!((over.kind, over.code), (Kind::Exists, "already-enrolled"), "it derives its keys");
+    assert_eq!(
+        (over.kind(), over.code.as_str()),
+        (ErrorKind::Exists, "already-enrolled"),
+        "it derives its keys"
+    );
 
     let mut tpm = SoftTpm::new();
     world.list(&tpm).await;
@@ -267,18 +272,18 @@ async fn a_device_has_one_way_to_be_known_and_quota_counts_for_it() {
     world.finish(answer(&mut tpm, "pump-2", &challenge)).await.unwrap();
     let derived = crate::world::TestDevice::begin(&world.engine, "pump-2");
     let over = world.engine.enroll(&world.station, derived.order()).await.unwrap_err();
-    assert_eq!((over.kind, over.code), (Kind::Exists, "already-enrolled"), "it signs");
+    assert_eq!((over.kind(), over.code.as_str()), (ErrorKind::Exists, "already-enrolled"), "it signs");
     let mut other = SoftTpm::new();
     world.list(&other).await;
     let challenge = world.begin(&other, "pump-2").await.unwrap();
     let over = world.finish(answer(&mut other, "pump-2", &challenge)).await.unwrap_err();
-    assert_eq!(over.code, "already-enrolled", "it signs with another key");
+    assert_eq!(over.code.as_str(), "already-enrolled", "it signs with another key");
 
     let reason = "lost".parse().unwrap();
     let revoked = DeviceState::Revoked;
     world.engine.set_device_state(&world.admin, name("klinik", "pump-2"), revoked, reason).await.unwrap();
     let challenge = world.begin(&SoftTpm::new(), "pump-2").await.map(|_| ()).unwrap_err();
-    assert_eq!(challenge.code, "ek-untrusted");
+    assert_eq!(challenge.code.as_str(), "ek-untrusted");
 
     let mut small = order(Role::Station, Some("klinik"), "line-2");
     small.quota = 1;
@@ -290,6 +295,6 @@ async fn a_device_has_one_way_to_be_known_and_quota_counts_for_it() {
         let challenge = world.engine.begin_tpm_enrollment(&small, &evidence(&tpm, id)).await.unwrap();
         let activation = answer(&mut tpm, id, &challenge);
         let finished = world.engine.finish_tpm_enrollment(&small, activation).await;
-        assert_eq!(finished.err().map(|error| error.code), expected);
+        assert_eq!(finished.err().map(|error| error.code.as_str()), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{START, World, caller, csr, order};
 use wardein_domain::{DeviceState, Role, Verdict, VerdictReason};
-use wardein_engine::{Kind, Page, Subject};
+use wardein_engine::{ErrorKind, Page, Subject};
 
 async fn by_id(world: &World, id: &str) -> (Verdict, Vec<&'static str>) {
     let answer = world.engine.check(&world.platform, Subject::Device(id.parse().unwrap())).await.unwrap();
@@ -33,7 +33,7 @@ async fn the_verdict_changes_with_the_answer_to_the_order() {
         DeviceState::Active,
         "x".parse().unwrap(),
     );
-    assert_eq!(back.await.unwrap_err().code, "transition-not-allowed", "revoked is for good");
+    assert_eq!(back.await.unwrap_err().code.as_str(), "transition-not-allowed", "revoked is for good");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn foreign_and_malformed_certificates() {
     assert_eq!(answer.verdict, Verdict::Unknown);
     for malformed in [vec![], vec![0x30, 0x80], vec![0; 9000]] {
         let refused = world.engine.check(&world.platform, Subject::Certificate(malformed)).await.unwrap_err();
-        assert_eq!(refused.kind, Kind::Invalid);
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
     }
 }
 

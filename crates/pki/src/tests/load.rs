@@ -79,6 +79,6 @@ fn every_code_is_of_its_own() {
         PkiError::Signing,
         PkiError::Signature,
     ];
-    let codes: std::collections::BTreeSet<_> = errors.iter().map(|error| error.code()).collect();
+    let codes: std::collections::BTreeSet<_> = errors.iter().map(|error| error.code().as_str()).collect();
     assert_eq!(codes.len(), errors.len());
 }

@@ -69,7 +69,7 @@ fn each_refusal_is_its_own() {
         (good(&other), CsrError::Signature),
         (request(&key, 0, &off_curve, &[], &ECDSA_WITH_SHA256), CsrError::Signature),
     ] {
-        assert_eq!(Csr::parse(&der), Err(error), "{}", error.code());
+        assert_eq!(Csr::parse(&der), Err(error), "{}", error.code().as_str());
     }
 }
 

@@ -6,7 +6,7 @@ use super::peer::{Claim, Peer};
 use super::rate::address_key;
 use super::route::Route;
 use wardein_domain::{Access, Call, Method, Principal};
-use wardein_engine::{Caller, Error, Kind};
+use wardein_engine::{Caller, Error, ErrorCode};
 
 impl Shared {
     /// Who calls, as far as the certificate says, and whether they may.
@@ -42,14 +42,12 @@ impl Shared {
         let role = principal.role;
         if !method.allows(Some(role)) {
             let message = format_args!("the role {role} may not call {}", method.path());
-            return Err(Error::new(Kind::Denied, "role-denied", message));
+            return Err(Error::new(ErrorCode::RoleDenied, message));
         }
         Ok(())
     }
 }
 
 pub(crate) fn rate_limited() -> Error {
-    Error::new(Kind::Exhausted, RATE_LIMITED, "too many calls; wait a second and try again")
+    Error::new(ErrorCode::RateLimited, "too many calls; wait a second and try again")
 }
-
-pub(super) const RATE_LIMITED: &str = "rate-limited";

@@ -8,7 +8,7 @@ use tonic::Request;
 use wardein_crypto::{Entropy, EntropyError, SystemEntropy};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Call, Method};
-use wardein_engine::{Caller, Error, Kind};
+use wardein_engine::{Caller, Error, ErrorCode};
 
 /// What the edge found out before a handler runs.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl Context {
 /// The caller showed no certificate, and the method takes operators alone.
 pub(crate) fn certificate_required() -> Error {
     let message = "this method takes a client certificate of an operator; present one";
-    Error::new(Kind::Unauthenticated, "certificate-required", message)
+    Error::new(ErrorCode::CertificateRequired, message)
 }
 
 /// Makes request ids: random for the process, then counted, so that none comes twice and none costs entropy.

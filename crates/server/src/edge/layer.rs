@@ -6,7 +6,7 @@ use super::log::log;
 use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
-use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of, unknown_method};
+use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
 use http::{HeaderValue, Request, Response};
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +18,7 @@ use std::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use wardein_domain::Call;
-use wardein_engine::{Error, Kind};
+use wardein_engine::{Error, ErrorCode};
 
 /// Puts [`Edge`] before tonic's services.
 #[derive(Clone)]
@@ -83,11 +83,11 @@ impl Shared {
         let _in_hand = InHand::enter(&self.calls);
         let (caller, admitted) = match route {
             _ if self.calls.load(Ordering::Relaxed) > self.limits.calls => {
-                (None, Err(Error::new(Kind::Unavailable, "overloaded", "too many calls at one time")))
+                (None, Err(Error::new(ErrorCode::Overloaded, "too many calls at one time")))
             }
             Some(route) => self.admit(route, &peer, &call),
             None => {
-                let unknown = || Error::new(Kind::Invalid, UNKNOWN_METHOD, "there is no such method");
+                let unknown = || Error::new(ErrorCode::MethodUnknown, "there is no such method");
                 (None, self.admit_anyone(&peer).and_then(|()| Err(unknown())))
             }
         };
@@ -98,7 +98,7 @@ impl Shared {
             Ok(()) => {
                 request.extensions_mut().insert(context.clone());
                 match tokio::time::timeout(self.limits.request_time, inner.call(request)).await {
-                    Err(_) => Err(Error::new(Kind::Unavailable, "request-timeout", "no answer in time")),
+                    Err(_) => Err(Error::new(ErrorCode::RequestTimeout, "no answer in time")),
                     Ok(Err(never)) => match never {},
                     Ok(Ok(response)) => match response.extensions().get::<Status>() {
                         Some(status) => Err(carried(status)),
@@ -124,7 +124,7 @@ impl Shared {
     ) -> Response<Body> {
         let ContextParts { call: Call { request_id, .. }, caller, .. } = &*context.0;
         let took = started.elapsed();
-        let code = result.as_ref().err().map_or(OK, |error| error.code);
+        let code = result.as_ref().err().map_or(OK, |error| error.code.as_str());
         self.metrics.called(route, code, took);
         log(route, peer, request_id, caller.as_ref(), result.as_ref().err(), took);
         match result {
@@ -137,7 +137,6 @@ impl Shared {
                 response.headers_mut().insert(CODE, HeaderValue::from_static(OK));
                 response
             }
-            Err(error) if error.code == UNKNOWN_METHOD => unknown_method(&error, request_id).into_http(),
             Err(error) => status_of(&error, request_id).into_http(),
         }
     }
@@ -158,5 +157,3 @@ impl Drop for InHand<'_> {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-const UNKNOWN_METHOD: &str = "method-unknown";

@@ -5,7 +5,7 @@ use super::peer::Peer;
 use super::route::Route;
 use std::time::Duration;
 use wardein_domain::Method;
-use wardein_engine::{Caller, Error, Kind};
+use wardein_engine::{Caller, Error, ErrorKind};
 
 /// One line a call. Those that come by the ten thousand a second and went well are for debugging: a proof stands in the audit log,
 /// with its request id, and the others change nothing.
@@ -29,11 +29,13 @@ pub(super) fn log(
             tracing::debug!(request_id, method, caller, %peer, code = OK, duration_us, "call")
         }
         None => tracing::info!(request_id, method, caller, %peer, code = OK, duration_us, "call"),
-        Some(Error { kind: Kind::Internal | Kind::Unavailable, code, message, .. }) => {
-            tracing::error!(request_id, method, caller, %peer, code, duration_us, error = message, "call failed");
-        }
-        Some(Error { kind, code, message, .. }) => {
-            tracing::info!(request_id, method, caller, %peer, ?kind, code, duration_us, error = message, "call refused");
+        Some(Error { code, message, .. }) => {
+            let (kind, code) = (code.kind(), code.as_str());
+            if matches!(kind, ErrorKind::Internal | ErrorKind::Unavailable) {
+                tracing::error!(request_id, method, caller, %peer, code, duration_us, error = message, "call failed");
+            } else {
+                tracing::info!(request_id, method, caller, %peer, ?kind, code, duration_us, error = message, "call refused");
+            }
         }
     }
 }

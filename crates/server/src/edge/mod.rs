@@ -13,7 +13,6 @@ pub(crate) use admit::rate_limited;
 pub(crate) use layer::EdgeLayer;
 
 use crate::config::{Config, Limits};
-use admit::RATE_LIMITED;
 use context::{Context, RequestIds};
 use metrics::Metrics;
 use rate::Buckets;
@@ -23,7 +22,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
 use wardein_domain::Serial;
-use wardein_engine::{Engine, Error, Kind};
+use wardein_engine::{Engine, Error, ErrorCode, ErrorKind};
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -64,7 +63,7 @@ impl Shared {
     /// rate: an entry each would carry a flood on to the disk.
     pub(crate) async fn record(&self, context: &Context, device: Option<&DeviceName>, error: Error) -> Error {
         let (Some(method), Some(caller)) = (context.0.method, &context.0.caller) else { return error };
-        if error.kind == Kind::Unavailable || error.code == RATE_LIMITED {
+        if error.kind() == ErrorKind::Unavailable || error.code == ErrorCode::RateLimited {
             return error;
         }
         self.engine.record_refusal(caller, method, device, &error).await.err().unwrap_or(error)

@@ -75,7 +75,7 @@ mod tests {
     fn an_error_names_the_field_and_the_bound() {
         let error = parse::<TenantId>("tenant", &"t".repeat(64)).unwrap_err();
         assert_eq!(
-            (error.code, error.message.as_str()),
+            (error.code.as_str(), error.message.as_str()),
             ("malformed", "tenant: tenant has 64 bytes; it takes 1 to 63")
         );
         assert_eq!(bytes32("mac", &[0; 31]).unwrap_err().message, "mac: has 31 bytes; it takes 32");

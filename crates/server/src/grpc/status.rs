@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::{Code, Status};
-use wardein_engine::{Error, Kind};
+use wardein_engine::{Error, ErrorCode, ErrorKind};
 
 /// The metadata that holds the id of the request.
 pub(crate) const REQUEST_ID: &str = "wardein-request-id";
@@ -16,50 +16,43 @@ pub(crate) const REQUEST_ID: &str = "wardein-request-id";
 pub(crate) const CODE: &str = "wardein-code";
 
 /// The gRPC status of `kind`.
-pub(crate) fn code_of(kind: Kind) -> Code {
+pub(crate) fn code_of(kind: ErrorKind) -> Code {
     match kind {
-        Kind::Invalid => Code::InvalidArgument,
-        Kind::NotFound => Code::NotFound,
-        Kind::Exists => Code::AlreadyExists,
-        Kind::Precondition => Code::FailedPrecondition,
-        Kind::Denied => Code::PermissionDenied,
-        Kind::Unauthenticated => Code::Unauthenticated,
-        Kind::Exhausted => Code::ResourceExhausted,
-        Kind::Unavailable => Code::Unavailable,
-        Kind::Internal => Code::Internal,
+        ErrorKind::Invalid => Code::InvalidArgument,
+        ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::Exists => Code::AlreadyExists,
+        ErrorKind::Precondition => Code::FailedPrecondition,
+        ErrorKind::Denied => Code::PermissionDenied,
+        ErrorKind::Unauthenticated => Code::Unauthenticated,
+        ErrorKind::Exhausted => Code::ResourceExhausted,
+        ErrorKind::Unimplemented => Code::Unimplemented,
+        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::Internal => Code::Internal,
     }
 }
 
 /// What the caller is told.
 pub(crate) fn words(error: &Error, request_id: &str) -> String {
-    match error.kind {
-        Kind::Internal => format!("internal error, request {request_id}"),
-        Kind::Unavailable => {
+    match error.kind() {
+        ErrorKind::Internal => format!("internal error, request {request_id}"),
+        ErrorKind::Unavailable => {
             format!("the authority cannot serve this now; try again later, request {request_id}")
         }
-        Kind::Invalid
-        | Kind::NotFound
-        | Kind::Exists
-        | Kind::Precondition
-        | Kind::Denied
-        | Kind::Unauthenticated
-        | Kind::Exhausted => error.message.clone(),
+        ErrorKind::Invalid
+        | ErrorKind::NotFound
+        | ErrorKind::Exists
+        | ErrorKind::Precondition
+        | ErrorKind::Denied
+        | ErrorKind::Unauthenticated
+        | ErrorKind::Exhausted
+        | ErrorKind::Unimplemented => error.message.clone(),
     }
 }
 
 /// The status that `error` leaves as.
 pub(crate) fn status_of(error: &Error, request_id: &str) -> Status {
-    outgoing(code_of(error.kind), error, request_id)
-}
-
-/// The status of a call of what has no row.
-pub(crate) fn unknown_method(error: &Error, request_id: &str) -> Status {
-    outgoing(Code::Unimplemented, error, request_id)
-}
-
-fn outgoing(code: Code, error: &Error, request_id: &str) -> Status {
     let mut metadata = MetadataMap::new();
-    metadata.insert(CODE, MetadataValue::from_static(error.code));
+    metadata.insert(CODE, MetadataValue::from_static(error.code.as_str()));
     if let Ok(id) = MetadataValue::try_from(request_id) {
         metadata.insert(REQUEST_ID, id);
     }
@@ -68,7 +61,7 @@ fn outgoing(code: Code, error: &Error, request_id: &str) -> Status {
     {
         metadata.insert(name, MetadataValue::from(value));
     }
-    Status::with_metadata(code, words(error, request_id), metadata)
+    Status::with_metadata(code_of(error.kind()), words(error, request_id), metadata)
 }
 
 /// An error on its way from a handler to the edge, which alone turns it into what leaves.
@@ -104,17 +97,17 @@ pub(crate) fn carried(status: &Status) -> Error {
 }
 
 fn foreign(status: &Status) -> Error {
-    let error = |kind, code| Error::new(kind, code, status.message());
+    let error = |code| Error::new(code, status.message());
     match status.code() {
         // A message larger than the limit; gRPC calls that RESOURCE_EXHAUSTED.
-        Code::OutOfRange => error(Kind::Exhausted, "too-large"),
+        Code::OutOfRange => error(ErrorCode::TooLarge),
         // tonic reports bytes that are no protobuf message so, which is the caller's fault, not ours.
-        Code::Internal | Code::InvalidArgument => error(Kind::Invalid, "malformed"),
-        Code::Unimplemented => error(Kind::Invalid, "not-supported"),
-        Code::NotFound => error(Kind::NotFound, "not-found"),
+        Code::Internal | Code::InvalidArgument => error(ErrorCode::Malformed),
+        Code::Unimplemented => error(ErrorCode::NotSupported),
+        Code::NotFound => error(ErrorCode::NotFound),
         // The request broke off; nobody reads this.
-        Code::Cancelled | Code::Unknown | Code::Unavailable => error(Kind::Unavailable, "broken-off"),
-        _ => error(Kind::Internal, "internal"),
+        Code::Cancelled | Code::Unknown | Code::Unavailable => error(ErrorCode::BrokenOff),
+        _ => error(ErrorCode::Internal),
     }
 }
 
@@ -128,27 +121,28 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_status() {
-        for (kind, code) in [
-            (Kind::Invalid, Code::InvalidArgument),
-            (Kind::NotFound, Code::NotFound),
-            (Kind::Exists, Code::AlreadyExists),
-            (Kind::Precondition, Code::FailedPrecondition),
-            (Kind::Denied, Code::PermissionDenied),
-            (Kind::Unauthenticated, Code::Unauthenticated),
-            (Kind::Exhausted, Code::ResourceExhausted),
-            (Kind::Unavailable, Code::Unavailable),
-            (Kind::Internal, Code::Internal),
+        for (code, status) in [
+            (ErrorCode::Malformed, Code::InvalidArgument),
+            (ErrorCode::DeviceUnknown, Code::NotFound),
+            (ErrorCode::TenantExists, Code::AlreadyExists),
+            (ErrorCode::RekeyRequired, Code::FailedPrecondition),
+            (ErrorCode::RoleDenied, Code::PermissionDenied),
+            (ErrorCode::MacWrong, Code::Unauthenticated),
+            (ErrorCode::QuotaExhausted, Code::ResourceExhausted),
+            (ErrorCode::MethodUnknown, Code::Unimplemented),
+            (ErrorCode::Contended, Code::Unavailable),
+            (ErrorCode::Internal, Code::Internal),
         ] {
-            let status = status_of(&Error::new(kind, "some-code", "words"), "id-1");
-            assert_eq!(status.code(), code);
-            assert_eq!((text(&status, CODE), text(&status, REQUEST_ID)), (Some("some-code"), Some("id-1")));
+            let left = status_of(&Error::new(code, "words"), "id-1");
+            assert_eq!(left.code(), status);
+            assert_eq!((text(&left, CODE), text(&left, REQUEST_ID)), (Some(code.as_str()), Some("id-1")));
         }
     }
 
     #[test]
     fn a_fault_tells_nothing_but_the_request() {
-        for kind in [Kind::Internal, Kind::Unavailable] {
-            let status = status_of(&Error::new(kind, "store-unavailable", "/srv/wardein: disk full"), "id-1");
+        for code in [ErrorCode::Internal, ErrorCode::StoreUnavailable] {
+            let status = status_of(&Error::new(code, "/srv/wardein: disk full"), "id-1");
             assert!(!status.message().contains("disk"), "{}", status.message());
             assert!(status.message().contains("request id-1"), "{}", status.message());
         }
@@ -156,8 +150,7 @@ mod tests {
 
     #[test]
     fn an_error_comes_back_as_it_was_carried_and_its_hint_leaves() {
-        let error =
-            Error { hint: Some(("next-epoch", 7)), ..Error::new(Kind::Precondition, "epoch-spent", "x") };
+        let error = Error { hint: Some(("next-epoch", 7)), ..Error::new(ErrorCode::EpochSpent, "x") };
         assert_eq!(carried(&Failed(error.clone()).into()), error);
         assert_eq!(text(&status_of(&error, "id"), "wardein-next-epoch"), Some("7"));
     }

@@ -75,7 +75,7 @@ fn names_may_be_added_and_none_left_out() {
     fewer.insert("firmware".parse().unwrap(), b"sha256:5f2c").unwrap();
     let dropped = announce(&mut pair, &attributes(), &fewer).unwrap_err();
     assert_eq!(
-        (dropped.code(), dropped),
+        (dropped.code().as_str(), dropped),
         ("attribute-dropped", Refusal::AttributeDropped("mac".parse().unwrap()))
     );
     let more = updated(b"sha256:5f2c", Some("serial"));

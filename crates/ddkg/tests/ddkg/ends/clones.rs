@@ -9,7 +9,7 @@ use wardein_ddkg::model::CloneSign;
 fn evidence(pair: &mut Pair, sent: &crate::common::Sent) -> CloneEvidence {
     match pair.unchanged("a clone", |pair| pair.receive(sent).err()) {
         Some(refusal @ Refusal::CloneSuspected(evidence)) => {
-            assert_eq!(refusal.code(), "clone-suspected");
+            assert_eq!(refusal.code().as_str(), "clone-suspected");
             evidence
         }
         other => panic!("{other:?}"),
@@ -77,13 +77,13 @@ fn a_holder_left_behind_in_a_retired_generation_is_noticed() {
     pair.prove();
     // The network held an honest request back until the generation had retired.
     let refused = pair.unchanged("a late proof", |pair| pair.receive(&late).err());
-    assert_eq!(refused, Some(Refusal::Retired { claimed: 1, active: 2 }));
+    assert_eq!(refused, Some(Refusal::GenerationRetired { claimed: 1, active: 2 }));
     pair.swap(&mut copy);
     // As late as the clocks of two nodes allow, it may still be an honest one.
     pair.now_ms += pair.setup.policy.skew_ms;
     let sent = pair.ask("authenticate", b"");
     let refused = pair.unchanged("a late proof", |pair| pair.receive(&sent).err());
-    assert_eq!(refused, Some(Refusal::Retired { claimed: 1, active: 2 }));
+    assert_eq!(refused, Some(Refusal::GenerationRetired { claimed: 1, active: 2 }));
     pair.now_ms += 1;
     let sent = pair.ask("authenticate", b"");
     assert_eq!(evidence(&mut pair, &sent).sign, CloneSign::RetiredGeneration);
@@ -129,7 +129,7 @@ fn a_clone_is_noticed_for_four_generations_and_refused_for_ever() {
             let refused = pair.receive(&sent).err();
             assert_eq!(
                 refused,
-                Some(Refusal::Retired { claimed: 1, active: 6 }),
+                Some(Refusal::GenerationRetired { claimed: 1, active: 6 }),
                 "kept for its payloads only"
             );
         }
@@ -192,7 +192,7 @@ fn an_honest_device_that_crashes_and_repeats_itself_never_looks_like_two() {
         if round % 2 == 1 {
             pair.rekey();
             pair.prove();
-            assert!(matches!(pair.receive(&late).err(), Some(Refusal::Retired { .. })));
+            assert!(matches!(pair.receive(&late).err(), Some(Refusal::GenerationRetired { .. })));
         }
     }
 }

@@ -103,7 +103,10 @@ fn a_new_generation_must_be_proved_before_it_logs_in_and_a_crash_forgets_nothing
     let token = pair.token(b"");
     assert_eq!((token.generation, token.number), (2, 0));
     assert!(pair.verify_token(&token, b"").is_ok());
-    assert_eq!(pair.verify_token(&old, b"").err(), Some(Refusal::Retired { claimed: 1, active: 2 }));
+    assert_eq!(
+        pair.verify_token(&old, b"").err(),
+        Some(Refusal::GenerationRetired { claimed: 1, active: 2 })
+    );
 }
 
 #[test]
@@ -181,7 +184,7 @@ fn a_rekey_is_refused_while_sixteen_retired_generations_are_kept_and_no_longer()
     let ask = RekeyAsk::decode(&sent.body).unwrap();
     let refused = pair.record.rekey(&accepted, &ask, HOURLY, &mut pair.entropy).err();
     assert_eq!(refused, Some(Refusal::RetentionFull { kept: 16 }));
-    assert_eq!(refused.map(|refusal| refusal.code()), Some("retention-full"));
+    assert_eq!(refused.map(|refusal| refusal.code().as_str()), Some("retention-full"));
     assert!(load(&bytes(&pair.record)).is_ok());
     pair.prove();
     pair.wait(25 * 3600);

@@ -81,7 +81,7 @@ fn decided(verdict: Verdict) -> String {
             Refusal::ChallengeExpired => "challenge-expired".into(),
             Refusal::ChallengeFromTheFuture => "challenge-from-the-future".into(),
             Refusal::GenerationUnknown => "generation-unknown".into(),
-            Refusal::Retired => "retired".into(),
+            Refusal::Retired => "generation-retired".into(),
             Refusal::EpochSpent(next) => format!("epoch-spent {next}"),
             Refusal::EpochAhead => "epoch-ahead".into(),
             Refusal::MacWrong => "mac-wrong".into(),

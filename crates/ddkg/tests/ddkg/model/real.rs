@@ -184,7 +184,7 @@ impl Real {
         {
             Ok(checked) => checked,
             Err(error @ ChallengeError::Unknown) => panic!("{error}"),
-            Err(error) => return error.code().into(),
+            Err(error) => return error.code().as_str().into(),
         };
         // As the store gives it back: what is not in the bytes is lost.
         let mut record = self.stored();
@@ -212,7 +212,7 @@ impl Real {
                 match refusal {
                     Refusal::EpochSpent { next } => format!("epoch-spent {next}"),
                     Refusal::CloneSuspected(evidence) => evidence.sign.code().into(),
-                    other => other.code().into(),
+                    other => other.code().as_str().into(),
                 }
             }
         }

@@ -16,11 +16,11 @@ fn a_challenge_is_good_for_its_time() {
     let early = issued_ms - policy.skew_ms - 1;
     let refused = check(early).unwrap_err();
     assert_eq!(refused, ChallengeError::FromTheFuture { issued_ms, now_ms: early });
-    assert_eq!(refused.code(), "challenge-from-the-future");
+    assert_eq!(refused.code().as_str(), "challenge-from-the-future");
     let expires_ms = issued_ms + policy.challenge_lifetime_ms;
     let refused = check(expires_ms + 1).unwrap_err();
     assert_eq!(refused, ChallengeError::Expired { expires_ms, now_ms: expires_ms + 1 });
-    assert_eq!(refused.code(), "challenge-expired");
+    assert_eq!(refused.code().as_str(), "challenge-expired");
 }
 
 #[test]
@@ -39,7 +39,11 @@ fn a_challenge_is_for_one_device_and_recipe_of_one_authority() {
         ("authority", &other_key, &own, &recipe),
     ] {
         let refused = key.check(&challenge, device, recipe, now_ms, &policy).unwrap_err();
-        assert_eq!((refused, refused.code()), (ChallengeError::Unknown, "challenge-unknown"), "{what}");
+        assert_eq!(
+            (refused, refused.code().as_str()),
+            (ChallengeError::Unknown, "challenge-unknown"),
+            "{what}"
+        );
     }
     let bytes = challenge.as_bytes();
     for bit in 0..8 * bytes.len() {

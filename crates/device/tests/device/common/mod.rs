@@ -232,7 +232,7 @@ impl World {
 
 fn refused(refusal: &Refusal) -> CallError {
     CallError::Refused(Refused {
-        code: refusal.code().into(),
+        code: refusal.code().to_string(),
         message: refusal.to_string(),
         next_epoch: if let Refusal::EpochSpent { next } = refusal { Some(*next) } else { None },
         highest_epoch: if let Refusal::EpochAhead { highest } = refusal { Some(*highest) } else { None },
@@ -276,7 +276,7 @@ impl Authority for Shared {
         let accepted = match record.verify(request, checked, &recipe, body, now, &policy) {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                world.refusals.push(refusal.code().into());
+                world.refusals.push(refusal.code().to_string());
                 return Err(refused(&refusal));
             }
         };

@@ -6,12 +6,12 @@ mod rekey;
 
 pub(crate) use certificate::Certifying;
 
-use crate::kernel::{Engine, Error, Kind, Stop, Tx};
+use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::project::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Action, Event, Fields};
+use wardein_domain::{Action, ErrorCode, Event, Fields};
 use wardein_pki::Csr;
 use wardein_port::Change;
 
@@ -60,7 +60,7 @@ impl<'a> Ask<'a> {
                 let message = format_args!(
                     "action: {action} is none of authenticate, certificate, rekey, attributes, trust-bundle"
                 );
-                Err(Error::new(Kind::Invalid, "action-unknown", message))
+                Err(Error::new(ErrorCode::ActionUnknown, message))
             }
         }
     }
@@ -68,7 +68,7 @@ impl<'a> Ask<'a> {
 
 /// The request for a certificate of a device that has shown who it is.
 pub(crate) fn read_csr(der: &[u8]) -> Result<Csr, Error> {
-    Csr::parse(der).map_err(|error| Error::new(Kind::Invalid, error.code(), error))
+    Csr::parse(der).map_err(|error| Error::new(error.code(), error))
 }
 
 impl Engine {

@@ -10,11 +10,12 @@
 //! part as nonce, and number and "is last" as additional data. So each backup has a key of its own, and no part can be changed, left
 //! out, moved, or taken from another backup, and the last one not be cut off, unnoticed.
 
-use crate::kernel::{Error, Kind};
+use crate::kernel::Error;
 use crate::rows::seal::Keyring;
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Read};
 use wardein_crypto::{AeadKey, Digest, TAG_LEN};
+use wardein_domain::ErrorCode;
 use wardein_port::{MAX_KEY, MAX_VALUE, Table};
 
 /// The most bytes of a part before it is sealed.
@@ -52,7 +53,7 @@ impl Head {
 
     pub(crate) fn read(from: &mut impl Read) -> Result<Self, Error> {
         let magic = array(from).map_err(|error| match error.code {
-            CUT_OFF => not_a_backup(),
+            ErrorCode::BackupCutOff => not_a_backup(),
             _ => error,
         })?;
         if magic != *MAGIC {
@@ -63,7 +64,7 @@ impl Head {
             let message = format_args!(
                 "it has format {format}, and this release reads {FORMAT}; use the one that took it"
             );
-            return Err(Error::new(Kind::Invalid, "backup-version", message));
+            return Err(Error::new(ErrorCode::BackupVersion, message));
         }
         let root_version = u32::from_be_bytes(array(from)?);
         let taken_ms = u64::from_be_bytes(array(from)?);
@@ -189,19 +190,18 @@ impl Parts {
 
 pub(crate) fn damaged(what: impl std::fmt::Display) -> Error {
     let message = format_args!("the backup is damaged: {what}; take another one");
-    Error::new(Kind::Invalid, "backup-damaged", message)
+    Error::new(ErrorCode::BackupDamaged, message)
 }
 
 fn not_a_backup() -> Error {
     Error::new(
-        Kind::Invalid,
-        "backup-unknown",
+        ErrorCode::BackupUnknown,
         "this is no backup of Wardein; name the file that `wardein backup` wrote",
     )
 }
 
 fn unreadable(error: &std::io::Error) -> Error {
-    Error::new(Kind::Unavailable, "backup-unreadable", format_args!("the backup cannot be read: {error}"))
+    Error::new(ErrorCode::BackupUnreadable, format_args!("the backup cannot be read: {error}"))
 }
 
 fn array<const N: usize>(from: &mut impl Read) -> Result<[u8; N], Error> {
@@ -219,12 +219,11 @@ fn bytes(from: &mut impl Read, length: usize) -> Result<Vec<u8>, Error> {
 fn read_all(from: &mut impl Read, into: &mut [u8]) -> Result<(), Error> {
     from.read_exact(into).map_err(|error| match error.kind() {
         ErrorKind::UnexpectedEof => {
-            Error::new(Kind::Invalid, CUT_OFF, "the backup is cut off; copy all of it, or take another one")
+            Error::new(ErrorCode::BackupCutOff, "the backup is cut off; copy all of it, or take another one")
         }
         _ => unreadable(&error),
     })
 }
 
-const CUT_OFF: &str = "backup-cut-off";
 const MAGIC: &[u8; 15] = b"wardein backup\0";
 const FORMAT: u16 = 1;

@@ -7,9 +7,9 @@ pub(crate) mod form;
 
 use crate::keep::upkeep::Busy;
 use crate::kernel::record::{BEGUN, COMPLETE};
-use crate::kernel::{Caller, Draw, Engine, Error, Kind};
+use crate::kernel::{Caller, Draw, Engine, Error};
 use form::{Head, Item, Sealer};
-use wardein_domain::{Event, FieldName, Outcome, Target};
+use wardein_domain::{ErrorCode, Event, FieldName, Outcome, Target};
 use wardein_port::{MAX_KEY, MAX_VALUE, Snapshot, Table};
 
 /// A backup under way. Where it is dropped, it is given up.
@@ -59,7 +59,7 @@ impl Engine {
             let snapshot = self.store.snapshot()?.ok_or_else(|| {
                 let message =
                     "this store cannot hold a moment while it is written to; stop the service and copy its directory whole";
-                Error::new(Kind::Precondition, "store-without-snapshots", message)
+                Error::new(ErrorCode::StoreWithoutSnapshots, message)
             })?;
             let custody = self.custody()?.wrapped().await?;
             let ring = self.root.ring();
@@ -111,7 +111,7 @@ impl Backup {
              less is going on",
             held >> 20
         );
-        Err(Error::new(Kind::Exhausted, "backup-too-slow", message))
+        Err(Error::new(ErrorCode::BackupTooSlow, message))
     }
 
     fn read(&mut self, plain: &mut Vec<u8>) -> Result<(), Error> {

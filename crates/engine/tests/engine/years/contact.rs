@@ -9,7 +9,7 @@ use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::ProofRequest;
 use wardein_ddkg::{Attributes, Suite};
-use wardein_engine::{Error, Kind, Proved};
+use wardein_engine::{Error, ErrorKind, Proved};
 
 /// How a contact ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Contact<'_> {
             let ended = self.attempt(device, must_rekey, &mut delayed).await;
             // A request that was overtaken comes after all: it may count or not, and must not look like another holder.
             if let Some((request, body)) = overtaken
-                && self.deliver(&request, &body).await.is_err_and(|error| error.code == CLONE)
+                && self.deliver(&request, &body).await.is_err_and(|error| error.code.as_str() == CLONE)
             {
                 return Ended::Alarm;
             }
@@ -120,7 +120,7 @@ impl Contact<'_> {
             self.figures.count("requests repeated by the network");
             self.authority.clock.pass(self.random.below(30));
             match self.deliver(&request, &body).await {
-                Err(error) if error.code == CLONE => return Ok(Ended::Alarm),
+                Err(error) if error.code.as_str() == CLONE => return Ok(Ended::Alarm),
                 Ok(_) if answer.is_ok() => {
                     self.figures.wrong(format!("{} was accepted twice", device.name.device))
                 }
@@ -129,15 +129,19 @@ impl Contact<'_> {
         }
         let Proved { reply, rekey_due } = match answer {
             Ok(proved) => proved,
-            Err(error) if error.kind == Kind::Unavailable => return Ok(Ended::Lost),
-            Err(error) if error.kind == Kind::Internal => {
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(Ended::Lost),
+            Err(error) if error.kind() == ErrorKind::Internal => {
                 self.figures.wrong(format!("{}: {error}", device.name.device));
                 return Ok(Ended::Lost);
             }
             Err(error) => {
-                self.figures.refused(error.code);
+                self.figures.refused(error.code.as_str());
                 teach(device, &request, &error);
-                return Ok(if error.code == CLONE { Ended::Alarm } else { Ended::Refused(error.code) });
+                return Ok(if error.code.as_str() == CLONE {
+                    Ended::Alarm
+                } else {
+                    Ended::Refused(error.code.as_str())
+                });
             }
         };
         if self.happens(100) {
@@ -207,7 +211,7 @@ fn firmware(version: u64) -> Attributes {
 /// What the agent makes of a refusal that concerns the epoch.
 fn teach(device: &mut Device, request: &ProofRequest, error: &Error) {
     let hint = error.hint.map_or(0, |(_, number)| number as u32);
-    let refusal = match error.code {
+    let refusal = match error.code.as_str() {
         "epoch-spent" => Refusal::EpochSpent { next: hint },
         "epoch-ahead" => Refusal::EpochAhead { highest: hint },
         _ => return,

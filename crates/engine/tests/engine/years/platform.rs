@@ -67,7 +67,7 @@ fn judge<T>(
     match first {
         Ok(_) => figures.count(what),
         // Somebody rotated since the device was acknowledged.
-        Err(error) if error.code == "rekey-required" => figures.refused(error.code),
+        Err(error) if error.code.as_str() == "rekey-required" => figures.refused(error.code.as_str()),
         Err(error) => figures.wrong(format!("{device}: {what}: {error}")),
     }
     if second.is_ok() {

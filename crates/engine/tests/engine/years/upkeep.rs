@@ -31,7 +31,7 @@ pub(crate) async fn tend(authority: &mut Authority, figures: &mut Figures, rando
             };
             match authority.insist(rotated).await {
                 Ok(_) => figures.count("rotations of the tenant's key"),
-                Err(error) if error.code == "sweep-first" => sweep(authority, figures).await,
+                Err(error) if error.code.as_str() == "sweep-first" => sweep(authority, figures).await,
                 Err(error) => figures.wrong(format!("the tenant's key: {error}")),
             }
         }

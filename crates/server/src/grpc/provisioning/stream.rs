@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::{Status, Streaming};
-use wardein_engine::{Error, Kind};
+use wardein_engine::{Error, ErrorCode};
 use wardein_proto::v1;
 use wardein_proto::v1::enroll_stream_request::Step;
 use wardein_proto::v1::enroll_stream_response::Result as Outcome;
@@ -39,7 +39,7 @@ pub(super) fn answers(api: Api, context: Context, messages: Streaming<v1::Enroll
                     // It waits for us, and we do not wait for it.
                     Err(_) if counted.load(Ordering::Relaxed) > 0 => continue,
                     Err(_) => {
-                        let error = Error::new(Kind::Unavailable, "stream-idle", "nothing came for too long");
+                        let error = Error::new(ErrorCode::StreamIdle, "nothing came for too long");
                         Some((Err(error), None))
                     }
                 };
@@ -83,13 +83,13 @@ impl Api {
                     caller =
                         context.0.caller.as_ref().map(|caller| tracing::field::display(&caller.principal)),
                     correlation,
-                    code = error.code,
+                    code = error.code.as_str(),
                     error = error.message,
                     "message of a stream refused"
                 );
                 Outcome::Failure(v1::Failure {
-                    status: code_of(error.kind) as u32,
-                    code: error.code.to_owned(),
+                    status: code_of(error.kind()) as u32,
+                    code: error.code.to_string(),
                     message: words(&error, request_id),
                 })
             }

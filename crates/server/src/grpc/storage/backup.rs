@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{Permit, Sender};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use wardein_engine::{Backup, Error, Kind};
+use wardein_engine::{Backup, Error, ErrorCode};
 use wardein_proto::v1;
 
 /// The parts.
@@ -28,7 +28,12 @@ pub(super) fn parts(api: Api, context: Context, backup: Backup) -> Parts {
         if let Err(error) = send_all(&api, &context, backup, &out).await {
             let error = api.shared.record(&context, None, error).await;
             let request_id = &context.call().request_id;
-            tracing::warn!(request_id, code = error.code, error = error.message, "a backup was given up");
+            tracing::warn!(
+                request_id,
+                code = error.code.as_str(),
+                error = error.message,
+                "a backup was given up"
+            );
             // It waits behind a part that was not taken, and holds nothing of the store any more.
             drop(out.send(Err(status_of(&error, request_id))).await);
         }
@@ -80,7 +85,7 @@ async fn place(
         }
         if begun.elapsed() > patience {
             let message = "no part was taken for too long; take the backup over a connection that holds";
-            return Err(Error::new(Kind::Exhausted, "backup-stalled", message));
+            return Err(Error::new(ErrorCode::BackupStalled, message));
         }
     }
 }

@@ -7,7 +7,7 @@ use futures_util::{Stream, stream};
 use std::pin::Pin;
 use std::time::Duration;
 use tonic::Status;
-use wardein_engine::{DeedProgress, DeedWatch, Error, Kind, Shredding};
+use wardein_engine::{DeedProgress, DeedWatch, Error, ErrorCode, Shredding};
 use wardein_proto::v1;
 
 /// How far a shredding is.
@@ -49,7 +49,7 @@ async fn changed(api: &Api, watch: &mut DeedWatch) -> DeedProgress {
 }
 
 pub(crate) fn stopping() -> Error {
-    Error::new(Kind::Unavailable, "stopping", "the service stops; deeds under way go on when it starts again")
+    Error::new(ErrorCode::Stopping, "the service stops; deeds under way go on when it starts again")
 }
 
 /// How often it is looked whether the server stops.

@@ -93,7 +93,7 @@ mod tests {
 
     fn starts_with(error: Error, field: &str) {
         assert!(error.message.starts_with(&format!("{field}: ")), "{field}: {}", error.message);
-        assert_eq!(error.code, "malformed");
+        assert_eq!(error.code, wardein_engine::ErrorCode::Malformed);
     }
 
     #[test]

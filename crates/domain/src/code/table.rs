@@ -1,0 +1,415 @@
+//! All codes, by the part of the authority that gives them.
+
+use super::{ErrorKind, codes};
+
+codes! {
+    // Any call.
+    /// A field of the request is malformed or out of bounds.
+    Malformed = "malformed", Invalid, "Correct the field that the message names.";
+    /// The request is larger than this method takes.
+    TooLarge = "too-large", Exhausted, "Send less at one time; the limits are in the description of the method.";
+    /// The transport asks for something that this server does not offer, such as a compression.
+    NotSupported = "not-supported", Unimplemented, "Send the request without it.";
+    /// There is no such path.
+    NotFound = "not-found", NotFound, "Correct the path; `grpcurl … list` shows the services.";
+    /// There is no such method in this version.
+    MethodUnknown = "method-unknown", Unimplemented, "Correct the path, or upgrade the authority.";
+    /// The call broke off before it was complete.
+    BrokenOff = "broken-off", Unavailable, "Call again; an identical request is not executed twice.";
+    /// The method needs a client certificate, and none was presented.
+    CertificateRequired = "certificate-required", Unauthenticated, "Connect with the operator's identity (`--identity DIR`).";
+    /// The role of the caller may not call this method.
+    RoleDenied = "role-denied", Denied, "Use an identity of a role that the message names.";
+    /// The caller's role or tenant does not allow this particular request.
+    RoleInsufficient = "role-insufficient", Denied, "Ask an operator who may, or correct the tenant.";
+    /// Too many calls are in flight.
+    Overloaded = "overloaded", Unavailable, "Try again after a pause that grows; if it lasts, raise `limits` or add capacity.";
+    /// The caller makes more calls a second than it may.
+    RateLimited = "rate-limited", Exhausted, "Slow down; `limits` in the configuration says how many are taken.";
+    /// The call was not answered within the time limit.
+    RequestTimeout = "request-timeout", Unavailable, "Call again; if it lasts, look at the store's disk.";
+    /// A stream carried nothing for too long.
+    StreamIdle = "stream-idle", Unavailable, "Open the stream again when there is something to send.";
+    /// The service is stopping.
+    Stopping = "stopping", Unavailable, "Call again once the service is up.";
+    /// Others changed the same record at every attempt.
+    Contended = "contended", Unavailable, "Call again.";
+    /// The store cannot be written or read now.
+    StoreUnavailable = "store-unavailable", Unavailable, "Look at the log and at `/readyz`: a full disk, a failing one, or a store that is being opened again.";
+    /// A fault of the authority.
+    Internal = "internal", Internal, "Report the request id; the log has the rest under it.";
+    /// The authority's random number generator or signing key failed.
+    Fault = "fault", Internal, "Report the request id; the log has the rest under it.";
+
+    // Operators, tenants, grants, profiles.
+    /// The client certificate belongs to no operator on record.
+    IdentityUnknown = "identity-unknown", Unauthenticated, "Have an identity issued by this authority.";
+    /// The operator's certificate has expired.
+    OperatorExpired = "operator-expired", Unauthenticated, "Have another identity issued (`wardein operator issue`).";
+    /// The operator was revoked.
+    OperatorRevoked = "operator-revoked", Unauthenticated, "Have another identity issued, if that is intended.";
+    /// There is no operator of this serial or name.
+    OperatorUnknown = "operator-unknown", NotFound, "`wardein operator list` shows who there is.";
+    /// An operator of this role and name exists.
+    OperatorExists = "operator-exists", Exists, "Choose another name, or revoke the existing one first.";
+    /// The station has enrolled as many devices as it may.
+    QuotaExhausted = "quota-exhausted", Exhausted, "Have another station identity issued with a new quota.";
+    /// There is no such tenant, or the caller may not see it.
+    TenantUnknown = "tenant-unknown", NotFound, "Correct the name; `wardein tenant list` shows which there are.";
+    /// A tenant of this name exists.
+    TenantExists = "tenant-exists", Exists, "Nothing is to be done, or choose another name.";
+    /// There is no such profile.
+    ProfileUnknown = "profile-unknown", NotFound, "Correct the name, or create the profile (`wardein profile put`).";
+    /// The platform has no such grant.
+    GrantUnknown = "grant-unknown", NotFound, "`wardein grant list` shows what was granted.";
+    /// The platform was not granted this right on these devices.
+    GrantMissing = "grant-missing", Denied, "An administrator grants it (`wardein grant add`).";
+
+    // Devices and their enrollment.
+    /// There is no such device, or the caller may not see it.
+    DeviceUnknown = "device-unknown", NotFound, "Correct the id; `wardein device list` shows which there are.";
+    /// The device is enrolled already.
+    AlreadyEnrolled = "already-enrolled", Exists, "Use the existing enrollment; if its state is lost, an administrator readmits the device.";
+    /// The enrollment has not been confirmed.
+    EnrollmentPending = "enrollment-pending", Precondition, "The device sends its confirmation again.";
+    /// The confirmation does not belong to the last enrollment request.
+    ConfirmationWrong = "confirmation-wrong", Unauthenticated, "The device enrolls again from the start.";
+    /// The message names another device than the record.
+    WrongDevice = "wrong-device", Invalid, "Send it under the id of the device that made it.";
+    /// The device's share is not a valid key of its suite.
+    ShareInvalid = "share-invalid", Invalid, "Make the share as the specification of the suite says.";
+    /// The profile does not allow this suite.
+    SuiteNotAllowed = "suite-not-allowed", Precondition, "Use a suite of the profile, or have the profile changed.";
+    /// The device is pending: its enrollment is not confirmed.
+    DevicePending = "pending", Denied, "The device sends its confirmation.";
+    /// The device is suspended.
+    DeviceSuspended = "suspended", Denied, "An administrator resumes it (`wardein device resume`).";
+    /// The device is quarantined: a copy of its keys is suspected.
+    DeviceQuarantined = "quarantined", Denied, "Find out which holder is genuine; an administrator readmits the device.";
+    /// The device is revoked.
+    DeviceRevoked = "revoked", Denied, "It stays so. Enroll the hardware under another id.";
+    /// The device is retired.
+    DeviceRetired = "retired", Denied, "It stays so. Enroll the hardware under another id.";
+    /// A device of this id was revoked, and the id is not enrolled again.
+    EnrollmentOfRevoked = "device-revoked", Precondition, "Choose another id.";
+    /// A device of this id was retired, and the id is not enrolled again.
+    EnrollmentOfRetired = "device-retired", Precondition, "Choose another id.";
+    /// A device in this state cannot be brought into that one.
+    TransitionNotAllowed = "transition-not-allowed", Precondition, "The message says which states can be reached.";
+    /// A copy of the device's state is in use, or an old image of it was restored.
+    CloneSuspected = "clone-suspected", Denied, "Find out which holder is genuine; an administrator readmits the device.";
+
+    // At the factory, between a station and the devices on its lines.
+    /// The device is of another tenant than the station.
+    TenantForeign = "tenant-foreign", Denied, "Correct the tenant in the device's configuration.";
+    /// The device is not in the list of devices to enroll.
+    DeviceNotListed = "device-not-listed", Denied, "Add it to the list, or correct its id.";
+    /// The station does not reach the authority.
+    Unreachable = "unreachable", Unavailable, "Look at the network and the endpoint; the device goes on by itself.";
+    /// The device left before the end.
+    DeviceGone = "device-gone", Unavailable, "Connect it again; it goes on where it was.";
+    /// The device failed.
+    DeviceFailed = "device-failed", Internal, "The message has what the device said.";
+    /// A line cannot be read or written any more.
+    LineLost = "line-lost", Unavailable, "Look at the cable and the line's name.";
+
+    // Proofs of devices that derive their keys.
+    /// The challenge was not issued here for this device and these attributes.
+    ChallengeUnknown = "challenge-unknown", Unauthenticated, "The device asks for another challenge.";
+    /// The challenge has expired.
+    ChallengeExpired = "challenge-expired", Unauthenticated, "The device asks for another challenge and answers it at once.";
+    /// The challenge was issued by a node whose clock is ahead.
+    ChallengeFromTheFuture = "challenge-from-the-future", Unauthenticated, "The device asks for another challenge; compare the nodes' clocks.";
+    /// The mac is wrong: other keys, other attributes, or a changed message.
+    MacWrong = "mac-wrong", Unauthenticated, "Compare the device's attributes with those on record; if its state is lost, an administrator readmits it.";
+    /// The body is not the one that was proved.
+    BodyWrong = "body-wrong", Invalid, "Send the body whose digest was proved, unchanged.";
+    /// The message was received before, or overtaken by a later one.
+    Replayed = "replayed", Precondition, "The device asks for a challenge and proves again.";
+    /// The recipe asks for an attribute that the device was not enrolled with.
+    AttributeUnknown = "attribute-unknown", Invalid, "Correct the profile's recipe, or have the device announce the attribute.";
+    /// An attribute on record was left out.
+    AttributeDropped = "attribute-dropped", Precondition, "Announce all attributes; only a new enrollment drops one.";
+    /// The authority knows no such generation of the device's keys.
+    GenerationUnknown = "generation-unknown", Unauthenticated, "The device uses its active generation; if it has none, an administrator readmits it.";
+    /// The generation was agreed and not yet used in a proof.
+    GenerationPending = "generation-pending", Precondition, "The device proves a request under it first.";
+    /// The generation was replaced by a rekey.
+    GenerationRetired = "generation-retired", Unauthenticated, "The device uses its active generation.";
+    /// The epoch is over, or all its numbers are used.
+    EpochSpent = "epoch-spent", Precondition, "The device moves to the epoch in `wardein-next-epoch`.";
+    /// The epoch is too far ahead.
+    EpochAhead = "epoch-ahead", Precondition, "The device uses no epoch above `wardein-highest-epoch`; look at its clock.";
+    /// The keys of the epoch are erased.
+    EpochGone = "epoch-gone", Precondition, "They cannot be had again; lengthen the profile's retention for the future.";
+    /// No keys are kept for this purpose.
+    PurposeNotKept = "purpose-not-kept", Precondition, "Set a retention for the purpose in the profile.";
+    /// So many retired generations are kept that no other can be added.
+    RetentionFull = "retention-full", Precondition, "Rekey once the oldest retention has ended.";
+    /// The device must rekey before any other request is accepted.
+    RekeyRequired = "rekey-required", Precondition, "The device rekeys, then sends the request again.";
+    /// There is no such action.
+    ActionUnknown = "action-unknown", Invalid, "Use an action that the message names.";
+    /// Only a device that derives its keys may ask for this action.
+    ActionNeedsDerivedKeys = "action-needs-derived-keys", Invalid, "Enroll the device with DDKG, or do without the action.";
+    /// The device may have agreed on these keys after the backup that the authority was restored from.
+    KeysAfterBackup = "keys-after-backup", Precondition, "The device rekeys from the newest generation that the authority knows, or is readmitted.";
+    /// Whether the key was spent between the backup and the restore is unknown.
+    KeyFromBeforeRestore = "key-from-before-restore", Precondition, "Set `archive` in the device's profile where keys may be given out again.";
+
+    // Proofs by signature, and TPM evidence.
+    /// The signature is not one of this request by the device's key.
+    SignatureWrong = "signature-wrong", Unauthenticated, "Sign the transcript of this request with the enrolled key.";
+    /// The device has used all its signatures of this epoch.
+    SignaturesExhausted = "signatures-exhausted", Exhausted, "Wait for the next epoch.";
+    /// The certificate request is for another key than the one that the device signs with.
+    CsrKeyOfAnother = "csr-key-of-another", Invalid, "Request a certificate for the enrolled key.";
+    /// The tenant's key policy does not take keys kept in this way.
+    KeeperNotAllowed = "keeper-not-allowed", Denied, "Keep the key in a TPM, or have the key policy changed.";
+    /// The key policy changed during the enrollment.
+    KeyPolicyChanged = "key-policy-changed", Precondition, "Begin the enrollment again.";
+    /// The ticket of the enrollment has expired.
+    TicketExpired = "ticket-expired", Precondition, "Begin the enrollment again.";
+    /// The ticket is not one of this authority, or belongs to another enrollment.
+    TicketUnknown = "ticket-unknown", Invalid, "Send the ticket of this enrollment unchanged.";
+    /// The profile asks for a quote, and none was sent.
+    QuoteMissing = "quote-missing", Denied, "Send a quote of the registers that the message names, with the nonce of the request.";
+    /// The profile asks for a quote, and the device's key is not in a TPM.
+    QuoteWithoutTpm = "quote-without-tpm", Precondition, "Give the device another profile, or enroll it with a TPM.";
+    /// The PCR policy is not the one that the request was made for.
+    PcrPolicyOther = "pcr-policy-other", Precondition, "Read the policy again and repeat the request.";
+    /// The quote is of other registers or another bank than the policy's.
+    PcrSelection = "pcr-selection", Denied, "Quote the registers and bank that the policy names.";
+    /// The values of the registers do not give the digest that was quoted.
+    PcrDigest = "pcr-digest", Denied, "Read the registers again and quote them.";
+    /// A register has a value that the policy does not allow.
+    PcrValue = "pcr-value", Denied, "Find out what changed; then have the value approved (`wardein attestation approve`).";
+    /// No state of these registers is on record.
+    PcrUnknown = "pcr-unknown", Denied, "Have the state that the message names approved (`wardein attestation approve`).";
+    /// The registers are not as they were at enrollment.
+    PcrChanged = "pcr-changed", Denied, "Find out what changed; then have the state approved (`wardein attestation approve`).";
+    /// The endorsement key is not one of the TCG templates.
+    EkTemplate = "ek-template", Invalid, "Use the standard endorsement key of the TPM.";
+    /// The certificate belongs to another endorsement key.
+    EkCertificateOfAnother = "ek-certificate-of-another", Denied, "Send the certificate of this TPM.";
+    /// Nothing vouches for the endorsement key.
+    EkUntrusted = "ek-untrusted", Denied, "List its digest, or send its certificate and trust its vendor's root.";
+    /// The chain of the endorsement key's certificate is too long.
+    EkCertificateTooLong = "ek-certificate-too-long", Invalid, "Send only the certificates that lead to the vendor's root.";
+    /// The endorsement key's certificate is not one X.509 certificate in DER.
+    EkCertificateMalformed = "ek-certificate-malformed", Invalid, "Send the DER, without padding after it.";
+    /// The endorsement key's certificate does not lead to a trusted vendor root.
+    EkCertificateChain = "ek-certificate-chain", Denied, "Send its intermediates, or trust its root.";
+    /// The endorsement key's certificate, or a CA above it, is not valid now.
+    EkCertificateTime = "ek-certificate-time", Denied, "Look at the authority's clock; else list the key's digest.";
+    /// The certificate is not for an endorsement key.
+    EkCertificateUse = "ek-certificate-use", Denied, "Send the endorsement key's certificate (2.23.133.8.1).";
+    /// The attestation key does not have the required attributes.
+    AkAttributes = "ak-attributes", Invalid, "Make it with the attributes that the message names.";
+    /// The attestation key has no signing scheme, or has a cipher.
+    AkScheme = "ak-scheme", Invalid, "Make it with a signing scheme and no symmetric cipher.";
+    /// The secret of the credential is wrong.
+    CredentialWrong = "credential-wrong", Denied, "Endorsement and attestation key must be in one TPM; begin the enrollment again.";
+    /// The signature claims another scheme than the attestation key's.
+    AttestScheme = "attest-scheme", Invalid, "Sign with the scheme of the attestation key.";
+    /// The statement is not signed by the attestation key.
+    AttestSignature = "attest-signature", Denied, "Send the statement and signature of the attestation key unchanged.";
+    /// The statement was not made by a TPM.
+    AttestMagic = "attest-magic", Denied, "Send what TPM2_Certify or TPM2_Quote returned.";
+    /// The statement is of another type.
+    AttestType = "attest-type", Invalid, "Send a TPM2_Certify statement at enrollment, a TPM2_Quote elsewhere.";
+    /// The statement answers another nonce.
+    AttestNonce = "attest-nonce", Denied, "Use the nonce of this request as qualifying data.";
+    /// The statement certifies another key.
+    CertifyName = "certify-name", Denied, "Certify the key that is sent.";
+    /// The device's key does not have the required attributes.
+    DeviceKeyAttributes = "device-key-attributes", Invalid, "Make it with the attributes that the message names.";
+    /// The device's key is not on P-256.
+    DeviceKeyKind = "device-key-kind", Invalid, "Make the device's key on P-256.";
+    /// A TPM structure has more bytes than are read.
+    TpmTooLong = "tpm-too-long", Invalid, "Send the structure as the TPM returned it.";
+    /// A TPM structure is cut short.
+    TpmTruncated = "tpm-truncated", Invalid, "Send the structure as the TPM returned it.";
+    /// Bytes follow a TPM structure.
+    TpmTrailingBytes = "tpm-trailing-bytes", Invalid, "Send the structure as the TPM returned it.";
+    /// A TPM structure names an algorithm, curve or kind that is not supported.
+    TpmUnsupported = "tpm-unsupported", Invalid, "Use RSA-2048, P-256 or P-384 with SHA-256 or SHA-384.";
+    /// A TPM structure has a value that it cannot have.
+    TpmValue = "tpm-value", Invalid, "Send the structure as the TPM returned it.";
+
+    // Certificates.
+    /// The certificate request is too long.
+    CsrTooLong = "csr-too-long", Invalid, "Send a request without attributes and extensions.";
+    /// The certificate request is not PKCS#10 in DER.
+    CsrMalformed = "csr-malformed", Invalid, "Send PKCS#10 in DER, not PEM.";
+    /// Bytes follow the certificate request.
+    CsrTrailingBytes = "csr-trailing-bytes", Invalid, "Cut what follows the request.";
+    /// The certificate request is not of version 1.
+    CsrVersion = "csr-version", Invalid, "Make a request of version 1 (RFC 2986).";
+    /// The key of the certificate request is not P-256 with an uncompressed point.
+    CsrKey = "csr-key", Invalid, "Make a P-256 key with an uncompressed point.";
+    /// The certificate request is not signed by ECDSA with SHA-256.
+    CsrSignatureAlgorithm = "csr-signature-algorithm", Invalid, "Sign the request by ECDSA with SHA-256.";
+    /// The certificate request is not signed by the key that it carries.
+    CsrSignature = "csr-signature", Invalid, "Sign the request with its own key.";
+    /// There is no such certificate.
+    CertificateUnknown = "certificate-unknown", NotFound, "Correct the serial; `wardein cert list` shows which there are.";
+    /// The certificate is longer than any of this authority.
+    CertificateTooLong = "certificate-too-long", Invalid, "Send the leaf alone, in DER.";
+    /// The bytes are not one X.509 certificate of version 3 in DER.
+    CertificateMalformed = "certificate-malformed", Invalid, "Send the leaf alone, in DER.";
+    /// A revocation rule covers what would be issued now.
+    IssuanceRevoked = "issuance-revoked", Precondition, "Ask again after the second that the message names.";
+    /// A certificate cannot be issued with this validity.
+    PkiValidity = "pki-validity", Invalid, "Choose a validity within the CA's, and before the year 10000.";
+    /// The names do not make a SPIFFE id.
+    PkiUri = "pki-uri", Invalid, "Choose names of letters, digits, dots, dashes and underscores.";
+    /// This role cannot have, or cannot be without, a tenant.
+    PkiRole = "pki-role", Invalid, "Name a tenant for stations, platforms and tenant administrators only.";
+    /// A server certificate has no name, or too many.
+    PkiServerNames = "pki-server-names", Invalid, "Correct `server.names` in the configuration.";
+    /// A CA's certificate cannot be used.
+    PkiCaCertificate = "pki-ca-certificate", Internal, "Report the request id; the log names the cause.";
+    /// A CA's private key does not belong to its certificate.
+    PkiCaKey = "pki-ca-key", Internal, "Report the request id; the log names the cause.";
+    /// A CA's key is of an algorithm that a CA does not have.
+    PkiCaAlgorithm = "pki-ca-algorithm", Internal, "Report the request id; the log names the cause.";
+    /// The certificate was prepared for another CA or algorithm.
+    PkiOtherCa = "pki-other-ca", Internal, "Report the request id; the log names the cause.";
+    /// A signer in another process was asked to sign bytes that are not on record.
+    PkiNotRecorded = "pki-not-recorded", Internal, "Report the request id; the log names the cause.";
+    /// The certificate breaks a rule; it was not signed.
+    PkiLint = "pki-lint", Internal, "Report the request id; the log names the cause.";
+    /// The signed bytes differ from those that were checked.
+    PkiAltered = "pki-altered", Internal, "Report the request id; the log names the cause.";
+    /// The values cannot be written as X.509.
+    PkiEncoding = "pki-encoding", Internal, "Report the request id; the log names the cause.";
+    /// The key could not sign.
+    PkiSigning = "pki-signing", Internal, "Report the request id; the log names the cause.";
+    /// The signer's signature does not verify with the CA's key.
+    PkiSignature = "pki-signature", Internal, "Report the request id; the log names the cause.";
+
+    // Tokens, payloads and files that a platform presents.
+    /// The mac of the message is wrong.
+    MessageMacWrong = "message-mac-wrong", Invalid, "The device did not make it so, or it was changed; have it make another one.";
+    /// The message is under a generation that the authority does not know.
+    MessageGenerationUnknown = "message-generation-unknown", Invalid, "The device did not make it so, or the authority was restored; have it make another one.";
+    /// The message is under a generation for which nothing is kept.
+    MessageGenerationRetired = "message-generation-retired", Invalid, "Have the device make another one.";
+    /// The token is for another platform.
+    AudienceWrong = "audience-wrong", Invalid, "Have the device make a token for this platform.";
+    /// The token carries another nonce than the platform's.
+    NonceWrong = "nonce-wrong", Invalid, "Have the device make a token with this nonce.";
+    /// The payload or its additional data were changed.
+    OpenFailed = "open-failed", Invalid, "Present payload and additional data unchanged.";
+    /// The token was used before.
+    TokenSpent = "token-spent", Precondition, "Have the device make another token.";
+    /// The key was given out before.
+    KeySpent = "key-spent", Precondition, "It is given out once; set `archive` in the profile where it may be given out again.";
+    /// No keys of the device are kept.
+    KeysGone = "keys-gone", Precondition, "What they sealed cannot be opened any more.";
+
+    // The authority: founding, store, keys, backup.
+    /// The store holds no authority.
+    NotFounded = "not-founded", Precondition, "Run `wardein init` first.";
+    /// The store holds an authority, or is not empty.
+    FoundedAlready = "founded-already", Exists, "Use another directory, or start the existing authority.";
+    /// The clock is before the time at which this can be right.
+    ClockWrong = "clock-wrong", Precondition, "Set the machine's clock, then try again.";
+    /// The store is of an older release.
+    StoreFormatOlder = "store-format-older", Precondition, "Start `wardein serve` of this release once: it migrates the store.";
+    /// The store is of a newer release.
+    StoreFormatNewer = "store-format-newer", Precondition, "Use the release that wrote it, or a later one.";
+    /// The store cannot take a snapshot while it is in use.
+    StoreWithoutSnapshots = "store-without-snapshots", Precondition, "Stop the service and take the backup offline.";
+    /// Upkeep of this kind is in progress.
+    UnderWay = "under-way", Unavailable, "Wait until it has ended.";
+    /// So many versions of the key are kept that no other can be added.
+    SweepFirst = "sweep-first", Precondition, "Run `wardein key sweep`, then rotate.";
+    /// The root key's protection does not let it change.
+    CustodyFixed = "custody-fixed", Precondition, "Use a custody that the service can rewrite.";
+    /// The custody of the root key failed.
+    CustodyUnavailable = "custody-unavailable", Precondition, "Fix what the message names and retry.";
+    /// The bytes are not a backup.
+    BackupUnknown = "backup-unknown", Invalid, "Give the file that `wardein backup` wrote.";
+    /// The backup is of another version.
+    BackupVersion = "backup-version", Invalid, "Restore it with the release that the message names.";
+    /// The backup is damaged.
+    BackupDamaged = "backup-damaged", Invalid, "Use another copy, or take another backup.";
+    /// The backup is incomplete.
+    BackupCutOff = "backup-cut-off", Invalid, "Copy all of it, or use another one.";
+    /// The backup cannot be read.
+    BackupUnreadable = "backup-unreadable", Unavailable, "Look at the disk or pipe that it is read from.";
+    /// The client reads a backup too slowly.
+    BackupStalled = "backup-stalled", Exhausted, "Write it to a faster disk.";
+    /// The backup took so long that the store's log grew too large.
+    BackupTooSlow = "backup-too-slow", Exhausted, "Write it to a faster disk, or take it when there is less load.";
+
+    // Custody of the root key, at the command line.
+    /// The file exists; a file that protects a root key is never overwritten.
+    CustodyExists = "custody-exists", Exists, "Name another file, or move this one away.";
+    /// A custody file cannot be read or written.
+    CustodyIo = "custody-io", Unavailable, "Look at the path, its permissions and the disk.";
+    /// The custody file is damaged.
+    CustodyDamaged = "custody-damaged", Invalid, "Restore the custody file from its copy.";
+    /// The custody file is of another version.
+    CustodyVersion = "custody-version", Precondition, "Use the release that wrote it, or a later one.";
+    /// A number in the custody file is out of bounds.
+    CustodyBounds = "custody-bounds", Invalid, "Restore the custody file from its copy.";
+    /// The root key is protected by another kind of secret than the one given.
+    CustodyKind = "custody-kind", Invalid, "Give what the message names.";
+    /// The passphrase is wrong.
+    CustodyWrongPassphrase = "custody-wrong-passphrase", Unauthenticated, "Give the passphrase in force; a backup needs the one in force when it was taken.";
+    /// The key file is another one.
+    CustodyWrongKeyFile = "custody-wrong-key-file", Unauthenticated, "Give the key file in force; a backup needs the one in force when it was taken.";
+    /// The wrapped root key is damaged.
+    CustodyWrapped = "custody-wrapped", Invalid, "Restore the custody file from its copy.";
+    /// The passphrase is too short or too long.
+    CustodyPassphraseLength = "custody-passphrase-length", Invalid, "Choose one of the length that the message names.";
+    /// The two passphrases differ.
+    CustodyPassphraseMismatch = "custody-passphrase-mismatch", Invalid, "Type the same passphrase twice.";
+    /// Others than its owner can read or write the key file.
+    CustodyPermissions = "custody-permissions", Precondition, "`chmod 600` it.";
+    /// The protection was changed after the service opened it.
+    CustodyReplaced = "custody-replaced", Precondition, "Restart the service with the new protection.";
+    /// The root key is being changed.
+    CustodyChanging = "custody-changing", Precondition, "Let `wardein key rotate --root` end, or start the service, which ends it.";
+    /// A version of the root key does not fit those that are kept.
+    CustodyVersions = "custody-versions", Internal, "Report it; restore the custody file from its copy.";
+    /// The key file belongs to another user.
+    CustodyOwner = "custody-owner", Precondition, "Name a key file of the service's own user.";
+    /// The file is not a key file.
+    CustodyKeyFile = "custody-key-file", Invalid, "Name a regular file of 32 random bytes.";
+    /// There is not enough memory for the passphrase's Argon2 cost.
+    CustodyMemory = "custody-memory", Unavailable, "Free the memory that the message names.";
+    /// This build cannot use a TPM.
+    CustodyNoTpm = "custody-no-tpm", Precondition, "Use a build with the feature `tpm`, or the recovery passphrase.";
+    /// The text does not say where a TPM is.
+    CustodyTcti = "custody-tcti", Invalid, "Write `device:/dev/tpmrm0`, or `swtpm:host=HOST,port=PORT`.";
+    /// The text does not name PCRs.
+    CustodyRegisters = "custody-registers", Invalid, "Write numbers from 0 to 23 such as `0,2,4,7`.";
+    /// The operating system gave no random bytes.
+    CustodyEntropy = "custody-entropy", Internal, "Look at the operating system.";
+
+    // The machine's TPM.
+    /// No TPM answers.
+    TpmUnavailable = "tpm-unavailable", Unavailable, "See that it is there and that this user may open it (`/dev/tpmrm0`: group `tss`).";
+    /// The TPM is locked out after failed authorizations.
+    TpmLockout = "tpm-lockout", Unavailable, "Wait, or run `tpm2_dictionarylockout --clear-lockout`.";
+    /// The TPM has no room.
+    TpmMemory = "tpm-memory", Unavailable, "Use `device:/dev/tpmrm0`; flush what others left.";
+    /// A hierarchy of the TPM is under a password.
+    TpmPassword = "tpm-password", Precondition, "Give the owner and endorsement hierarchies an empty password.";
+    /// The persistent handle holds another program's object.
+    TpmHandleTaken = "tpm-handle-taken", Precondition, "If nobody needs it, evict it with `tpm2_evictcontrol`.";
+    /// The PCRs have other values than when the secret was sealed.
+    TpmPcrChanged = "tpm-pcr-changed", Precondition, "Open it with the recovery passphrase, then `wardein custody reseal`.";
+    /// The secret was sealed by another TPM, or before this one was cleared, or is damaged.
+    TpmSealedElsewhere = "tpm-sealed-elsewhere", Precondition, "Open it with the recovery passphrase, then `wardein custody reseal`.";
+    /// The TPM does not have these PCRs, or the bank is off.
+    TpmNoRegisters = "tpm-no-registers", Precondition, "Choose another bank, or enable it.";
+    /// A TPM does not seal a secret of this length.
+    TpmSecretLength = "tpm-secret-length", Invalid, "Seal 1 to 128 bytes.";
+    /// The TPM or libtss2 refused for another reason.
+    TpmFailed = "tpm-failed", Internal, "The message has what the TPM said.";
+}
