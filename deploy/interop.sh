@@ -40,11 +40,11 @@ part() {
 }
 
 binaries() {
-	if [[ ! -x target/release/wardein || ! -x target/release/wardein-device ]]; then
+	if [[ ! -x target/quick/wardein || ! -x target/quick/wardein-device ]]; then
 		echo "building; that takes some minutes"
-		cargo build --locked --release -p wardein -p wardein-device
+		cargo build --locked --profile quick -p wardein -p wardein-device
 	fi
-	PATH=$PWD/target/release:$PATH
+	PATH=$PWD/target/quick:$PATH
 }
 
 packages() {
@@ -108,7 +108,7 @@ finish() {
 	wait "$ended"
 }
 
-part "the release binaries" binaries
+part "the binaries" binaries
 part "Python packages of tests/interop/requirements.txt, in target/interop" packages
 part "stubs from proto/" stubs
 part "an authority and its station" found

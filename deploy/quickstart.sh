@@ -86,9 +86,9 @@ code() {
 # Ends the authority that this script started, and no other: by its number, if that is still our binary.
 stop() {
 	local number=$1
-	if [[ $(readlink "/proc/$number/exe" 2>/dev/null) != "$PWD/target/release/wardein"* ]]; then return; fi
+	if [[ $(readlink "/proc/$number/exe" 2>/dev/null) != "$PWD/target/quick/wardein"* ]]; then return; fi
 	kill -TERM "$number"
-	while [[ -e /proc/$number/exe && $(readlink "/proc/$number/exe") == "$PWD/target/release/wardein"* ]]; do sleep 0.1; done
+	while [[ -e /proc/$number/exe && $(readlink "/proc/$number/exe") == "$PWD/target/quick/wardein"* ]]; do sleep 0.1; done
 }
 
 at_exit() {
@@ -132,8 +132,8 @@ prepare() {
 		echo "no TPM in software can be installed here: the fourth device, whose key is in a TPM, is left out"
 	fi
 	echo "building; that takes some minutes the first time"
-	cargo build --locked --quiet --release -p wardein -p wardein-device "${features[@]}"
-	PATH=$PWD/target/release:$PATH
+	cargo build --locked --quiet --profile quick -p wardein -p wardein-device "${features[@]}"
+	PATH=$PWD/target/quick:$PATH
 	if [[ -s $here/pid ]]; then stop "$(<"$here/pid")"; fi
 	rm -rf "$here"
 	mkdir -p "$here"
@@ -402,7 +402,7 @@ cat <<T
 
 Every step held, in $SECONDS s. The authority is running (process $(<"$here/pid"), log ${log#"$PWD/"}). Try:
 
-  export PATH=$PWD/target/release:\$PATH WARDEIN_DIR=$authority
+  export PATH=$PWD/target/quick:\$PATH WARDEIN_DIR=$authority
   wardein device resume pump-001 --tenant klinik-nord --reason found
   wardein trust check --identity $here/platform --device pump-001
   wardein-device --dir $here/devices/pump-004 run       # stays certified by itself; end it with Ctrl-C
