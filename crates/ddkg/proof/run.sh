@@ -12,17 +12,15 @@ set -euo pipefail
 
 readonly version=1.6.7
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../../deploy/steps.sh"
 # Verifpal's verdicts do not depend on its threads; the jobs are the parallelism.
 export VERIFPAL_THREADS=1
 
 find_verifpal() {
 	if [[ -n ${VERIFPAL:-} ]]; then return; fi
 	if VERIFPAL=$(command -v verifpal); then return; fi
-	local tools=$here/../../../target/tools
+	tool verifpal "$version" --ignore-rust-version
 	VERIFPAL=$tools/bin/verifpal
-	if [[ -x $VERIFPAL ]]; then return; fi
-	echo "verifpal is neither in VERIFPAL nor in PATH: installing $version into target/tools" >&2
-	cargo install verifpal --version "$version" --ignore-rust-version --locked --root "$tools" >&2
 }
 
 # The queries of a model, one a line, in order.
