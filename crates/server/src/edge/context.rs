@@ -1,4 +1,4 @@
-//! What is known of a request beside its message: its id, and who makes it.
+//! A request beside its message: its id, its method, and who makes it.
 
 use crate::grpc::convert::device_name;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ pub(crate) struct ContextParts {
     pub(crate) call: Call,
     /// The authority's own method that is called, if it is one.
     pub(crate) method: Option<Method>,
-    /// The operator, where one showed a certificate that stands.
+    /// The operator, where one showed a certificate that is good.
     pub(crate) caller: Option<Caller>,
     /// The device that the request names, once a handler has read it.
     pub(crate) device: OnceLock<DeviceName>,

@@ -1,4 +1,4 @@
-//! What is logged of a call.
+//! The log line of a call.
 
 use super::metrics::OK;
 use super::peer::Peer;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use wardein_domain::Method;
 use wardein_engine::{Caller, Error, ErrorKind};
 
-/// One line a call. Those that come by the ten thousand a second and went well are for debugging: a proof stands in the audit log,
+/// One line a call. Those that come by the ten thousand a second and went well are for debugging: a proof is in the audit log,
 /// with its request id, and the others change nothing.
 pub(super) fn log(
     route: Option<Route>,

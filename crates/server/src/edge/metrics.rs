@@ -1,4 +1,4 @@
-//! What is counted, in Prometheus's words. No label holds a tenant, a device or an operator: their number has no bound.
+//! Counters and histograms, in Prometheus's words. No label holds a tenant, a device or an operator: their number has no bound.
 
 use super::route::Route;
 use prometheus::{

@@ -58,8 +58,8 @@ impl Shared {
         }))
     }
 
-    /// Leaves an entry for what an operator is refused, and gives what the operator is told: that the service is unavailable where the
-    /// entry cannot be left, for no refusal goes unseen. What is ours to answer for is no refusal, and neither is a call beyond the
+    /// Leaves an entry for what an operator is refused, and gives the error to answer with: that the service is unavailable where the
+    /// entry cannot be left, for no refusal goes unseen. A fault of ours is no refusal, and neither is a call beyond the
     /// rate: an entry each would carry a flood on to the disk.
     pub(crate) async fn record(&self, context: &Context, device: Option<&DeviceName>, error: Error) -> Error {
         let (Some(method), Some(caller)) = (context.0.method, &context.0.caller) else { return error };

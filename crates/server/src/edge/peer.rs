@@ -23,7 +23,7 @@ impl PeerParts {
     }
 }
 
-/// Whom the certificate names. Whether that operator still stands is asked at each call.
+/// Whom the certificate names. Whether that operator may still call is asked at each call.
 #[derive(Debug)]
 pub(crate) enum Claim {
     /// There is no certificate.

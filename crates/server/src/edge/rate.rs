@@ -68,7 +68,7 @@ impl<K: Hash + Eq> Shard<K> {
     }
 }
 
-/// What stands for a peer: of an IPv6 address its first 64 bits, for the rest is the peer's to choose (RFC 4291 §2.5.4).
+/// The key of a peer: of an IPv6 address its first 64 bits, for the rest is the peer's to choose (RFC 4291 §2.5.4).
 pub(crate) fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

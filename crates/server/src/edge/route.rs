@@ -5,7 +5,7 @@ use wardein_domain::Method;
 /// A method that can be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// One of the authority's own; its row stands in the domain's table.
+    /// One of the authority's own; its row is in the domain's table.
     Own(Method),
     /// One of those in [`PUBLIC`], by its path.
     Public(&'static str),

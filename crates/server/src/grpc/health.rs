@@ -9,7 +9,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use wardein_domain::Method;
 use wardein_engine::Engine;
 
-/// What is told of the services' health.
+/// The services' health, as their watchers hear it.
 #[derive(Clone)]
 pub(crate) struct Health {
     reporter: HealthReporter,
@@ -25,12 +25,12 @@ impl Health {
 
     /// Tells whether the store takes changes, now and at every change of that, for ever. Asking has a store that failed try again.
     pub(crate) async fn follow(&self, engine: &Engine) {
-        let mut told = None;
+        let mut last = None;
         loop {
             let found = engine.writable();
             let is_writable = found.is_ok();
             // Watchers hear of changes alone.
-            if told != Some(is_writable) {
+            if last != Some(is_writable) {
                 match found {
                     Ok(()) => {
                         tracing::info!("the store takes changes: serving");
@@ -41,7 +41,7 @@ impl Health {
                         self.set(ServingStatus::NotServing).await;
                     }
                 }
-                told = Some(is_writable);
+                last = Some(is_writable);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -31,7 +31,7 @@ pub(crate) fn code_of(kind: ErrorKind) -> Code {
     }
 }
 
-/// What the caller is told.
+/// The words for the caller.
 pub(crate) fn words(error: &Error, request_id: &str) -> String {
     match error.kind() {
         ErrorKind::Internal => format!("internal error, request {request_id}"),

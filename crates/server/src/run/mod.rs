@@ -210,7 +210,7 @@ impl Worker {
 }
 
 async fn wait_for_stop(mut stopping: watch::Receiver<bool>) {
-    // An error means that whoever would say so has gone, which is the same.
+    // An error means that the sender has gone, which is the same.
     drop(stopping.wait_for(|is_stopping| *is_stopping).await);
 }
 

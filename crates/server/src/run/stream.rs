@@ -1,4 +1,4 @@
-//! A connection after its handshake, with what the handshake told.
+//! A connection after its handshake, and who is at its other end.
 
 use super::accept::Slot;
 use crate::edge::peer::{Claim, Peer, PeerParts};

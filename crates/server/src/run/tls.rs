@@ -75,7 +75,7 @@ pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<S
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(shown);
     configuration.alpn_protocols = vec![b"h2".to_vec()];
-    // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is made anew every few hours. No early data: it
+    // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is replaced every few hours. No early data: it
     // could be replayed. A certificate that ends or is revoked meanwhile is found at each call, by the engine.
     configuration.ticketer = Ticketer::new()?;
     configuration.send_tls13_tickets = 1;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use wardein_engine::{Engine, Error, SweepProgress, pace};
 
-/// Has the server certified anew when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
+/// Has the server certified again when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
 /// not notice that the clock was set, or the machine asleep.
 pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
     let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
@@ -29,7 +29,9 @@ pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_a
                 }
                 Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
             },
-            Err(error) => tracing::error!(%error, "the server could not be certified anew; trying again"),
+            Err(error) => {
+                tracing::error!(%error, "the server could not be certified again; trying once more")
+            }
         }
     }
 }
@@ -77,7 +79,7 @@ pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receive
                     failures = 0;
                     tokio::time::sleep(pause).await;
                 }
-                // One may be on record of which nobody was told, as after a store that failed.
+                // One may be on record of which nobody heard, as after a store that failed.
                 Ok(None) => drop(tokio::time::timeout(LOOK, engine.deed_begun()).await),
                 Err(error) => {
                     let pause = LONGEST.min(Duration::from_secs(1 << failures.min(16)));

@@ -1,4 +1,4 @@
-//! What is asked of the registers of devices' TPMs.
+//! Policies for the registers of devices' TPMs.
 
 use crate::grpc::convert::{parse, wrong};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The parts of a backup on their way out.
 //!
-//! A task of its own reads and seals, off the threads that serve, and holds one part in hand: whoever takes it slowly holds nobody up, and
+//! A task of its own reads and seals, off the threads that serve, and holds one part in hand: a slow taker holds nobody up, and
 //! is given up when the store has had to keep too much meanwhile, or when nothing is taken for too long.
 
 use crate::edge::context::Context;

@@ -1,4 +1,4 @@
-//! Deeds, how far they are, and what is asked of them.
+//! Deeds, their progress, and how fast and how far they are to go.
 
 use wardein_engine::{Deed, DeedOf, DeedProgress, Error, SweepProgress};
 use wardein_proto::v1;
