@@ -133,26 +133,21 @@ pub(crate) fn wardein(args: &[&str]) -> Output {
 }
 
 /// The binary `wardein-device`, which is another package's; it is built where it is not there or not current.
+///
+/// As cargo builds it for that package's own tests, beside all others: where those ran too it is there, and where it is not, what they were
+/// built with stays.
 pub(crate) fn wardein_device() -> PathBuf {
     let ours = Path::new(env!("CARGO_BIN_EXE_wardein"));
     let mut build = Command::new(env!("CARGO"));
-    build.args([
-        "build",
-        "--locked",
-        "--offline",
-        "--quiet",
-        "-p",
-        "wardein-device",
-        "--bin",
-        "wardein-device",
-    ]);
-    // It lies where that package's own tests have theirs, which must stay what they were built with.
+    build.args(["test", "--locked", "--offline", "--quiet", "--workspace", "--test", "device", "--no-run"]);
     if cfg!(feature = "tpm") {
         build.arg("--all-features");
     }
     build.arg("--target-dir").arg(ours.ancestors().nth(2).unwrap());
-    if ours.parent().unwrap().ends_with("release") {
-        build.arg("--release");
+    // The folder is named after the profile, but for that of tests.
+    let profile = ours.parent().and_then(Path::file_name).unwrap();
+    if profile != "debug" {
+        build.arg("--profile").arg(profile);
     }
     assert!(build.status().unwrap().success());
     ours.with_file_name("wardein-device")
