@@ -88,6 +88,8 @@ mod tests {
     use alloc::collections::BTreeSet;
     use alloc::format;
     use alloc::string::String;
+    use alloc::vec;
+    use alloc::vec::Vec;
 
     #[test]
     fn each_code_is_one_word_with_a_meaning_and_a_remedy() {
@@ -143,6 +145,43 @@ mod tests {
         let again = "write it again with WARDEIN_BLESS=1 cargo test -p wardein-domain";
         assert!(committed == troubleshooting(), "deploy/TROUBLESHOOTING.md is not current; {again}");
     }
+
+    /// A code that is written as text somewhere else is one that no map is exhaustive about.
+    #[test]
+    fn no_code_is_a_literal_elsewhere() {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let mut folders = vec![root.join("crates"), root.join("src")];
+        let (mut files, mut found) = (0, Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                if path.is_dir()
+                    && !matches!(name.as_str(), "tests" | "benches" | "examples" | "fuzz" | "target")
+                {
+                    folders.push(path);
+                } else if name.ends_with(".rs") && !matches!(name.as_str(), "table.rs" | "tests.rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+                    let literals =
+                        ErrorCode::ALL.iter().map(|code| code.as_str()).filter(|text| text.contains('-'));
+                    found.extend(
+                        literals
+                            .filter(|text| code.contains(&format!("\"{text}\"")))
+                            .map(|text| (name.clone(), text)),
+                    );
+                    files += 1;
+                }
+            }
+        }
+        assert!(files > 300, "{files} files are not all of them");
+        found.retain(|(name, text)| !NOT_CODES.contains(&(name.as_str(), text)));
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    /// Words of other lists that are spelled as a code is: a field of the audit log, a reason of a verdict, how an enrollment ended.
+    const NOT_CODES: [(&str, &str); 3] =
+        [("field.rs", "pcr-digest"), ("trust.rs", "certificate-unknown"), ("outcome.rs", "already-enrolled")];
 
     const HEAD: &str = "\
 # Troubleshooting

@@ -128,3 +128,28 @@ impl Drop for QuotaPlace {
         self.memory.release_quota(&self.station, &self.device);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wardein_domain::Role;
+
+    /// A feed that is replayed after a failure brings older versions again.
+    #[test]
+    fn an_older_version_does_not_undo_a_revocation() {
+        let serial = Serial::from_random([7; 16]);
+        let principal = Principal { role: Role::Admin, tenant: None, name: "admin".parse().unwrap(), serial };
+        let known = |version, is_revoked| KnownOperator {
+            version,
+            principal: principal.clone(),
+            not_after: UnixSeconds::new(9),
+            is_revoked,
+            quota: 0,
+        };
+        let operators = Operators::default();
+        operators.put(known(1, false));
+        operators.put(known(3, true));
+        operators.put(known(1, false));
+        assert!(operators.get(&serial).is_some_and(|known| known.is_revoked && known.version == 3));
+    }
+}

@@ -12,7 +12,7 @@ async fn an_operator_stands_until_it_is_revoked_or_expires() {
     world.engine.authenticate(&world.station.principal).unwrap();
     let mut other_role = world.station.principal.clone();
     other_role.role = Role::TenantAdmin;
-    assert_eq!(world.engine.authenticate(&other_role).unwrap_err().code.as_str(), "operator-unknown");
+    assert_eq!(world.engine.authenticate(&other_role).unwrap_err().code.as_str(), "identity-unknown");
 
     let serial = world.station.principal.serial;
     for _ in 0..2 {

@@ -203,7 +203,7 @@ async fn a_retired_device_is_refused_for_good_and_cannot_enroll() {
     world.set(&device, DeviceState::Retired).await.unwrap();
     for _ in 0..2 {
         let refused = device.prove(&world.engine, "certificate", &csr()).await.unwrap_err();
-        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "device-retired"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "retired"));
         let again = TestDevice::begin(&world.engine, "pump-1");
         let refused = world.engine.enroll(&world.station, again.order()).await.unwrap_err();
         assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "device-retired"));

@@ -309,7 +309,7 @@ async fn an_enrollment_is_refused_without_the_quote_that_is_asked_for_and_stores
     let (csr, order) = (csr(), key_order("pump-3"));
     let by_word =
         world.engine.enroll_key(&world.station, &order, KeyKeeper::Software, &csr).await.unwrap_err();
-    assert_eq!((by_word.kind(), by_word.code.as_str()), (ErrorKind::Denied, "quote-without-tpm"));
+    assert_eq!((by_word.kind(), by_word.code.as_str()), (ErrorKind::Precondition, "quote-without-tpm"));
     assert_eq!(world.rows().await, rows);
 
     world.engine.finish_tpm_enrollment(&world.station, again(&good)).await.unwrap();
@@ -389,8 +389,8 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
 
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;
     assert_eq!(device.refused(&world, Some(&BOOTED)).await, (ErrorKind::Denied, "pcr-unknown"));
-    assert_eq!(key.refused(&world, None).await, (ErrorKind::Denied, "quote-without-tpm"));
-    assert_eq!(key.refused(&world, Some(&BOOTED)).await, (ErrorKind::Denied, "quote-without-tpm"));
+    assert_eq!(key.refused(&world, None).await, (ErrorKind::Precondition, "quote-without-tpm"));
+    assert_eq!(key.refused(&world, Some(&BOOTED)).await, (ErrorKind::Precondition, "quote-without-tpm"));
     for id in ["pump-2", "pump-3", "pump-9"] {
         assert_eq!(world.engine.quote_asked(&name("klinik", id)).await, Ok(None), "{id}");
     }

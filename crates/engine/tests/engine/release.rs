@@ -195,7 +195,7 @@ async fn what_is_refused_is_not_spent() {
             ErrorKind::NotFound,
             "device-unknown",
         ),
-        ("no generation", named(|it| it.generation = 2), ErrorKind::Invalid, "generation-unknown"),
+        ("no generation", named(|it| it.generation = 2), ErrorKind::Invalid, "message-generation-unknown"),
         ("the future", named(|it| it.epoch = 1), ErrorKind::Precondition, "epoch-ahead"),
         ("a token's", named(|it| it.purpose = Purpose::Token), ErrorKind::Invalid, "malformed"),
         ("a proof's", named(|it| it.purpose = Purpose::Proof), ErrorKind::Invalid, "malformed"),

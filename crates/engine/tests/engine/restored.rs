@@ -200,7 +200,7 @@ async fn no_token_of_before_logs_in() {
     device.rekey(&after.engine, Suite::P256).await.unwrap();
     device.prove(&after.engine, "authenticate", b"").await.unwrap();
     for (token, attempt) in [(&spent_since, b"2"), (&unspent, b"3")] {
-        assert_eq!(refusal(after.login(token, b"", attempt).await).1, "retired");
+        assert_eq!(refusal(after.login(token, b"", attempt).await).1, "message-generation-retired");
     }
     let fresh = device.token(b"", 0);
     after.login(&fresh, b"", b"4").await.unwrap();
@@ -265,9 +265,9 @@ async fn a_device_that_rekeyed_after_the_backup_is_told_so_and_enrolled_anew() {
     assert_eq!((record.gate, record.state), (RekeyGate::Free, DeviceState::Active));
     assert!(record.generation > world.clock.now_ms() / 1000, "above what was given out after the backup");
     after.login(&anew.token(b"", 0), b"", b"2").await.unwrap();
-    assert_eq!(refusal(after.login(&token, b"", b"1").await).1, "generation-unknown");
+    assert_eq!(refusal(after.login(&token, b"", b"1").await).1, "message-generation-unknown");
     // One that never was restored makes no such claim.
-    assert_eq!(refusal(world.login(&anew.token(b"", 0), b"", b"3").await).1, "generation-unknown");
+    assert_eq!(refusal(world.login(&anew.token(b"", 0), b"", b"3").await).1, "message-generation-unknown");
 }
 
 #[tokio::test]

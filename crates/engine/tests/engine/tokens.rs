@@ -122,7 +122,10 @@ async fn a_device_that_must_rekey_does_not_log_in() {
     );
     assert!(early.is_err(), "a proof comes first");
     device.prove(&world.engine, "authenticate", b"").await.unwrap();
-    assert_eq!(world.login(&token, b"", b"login").await.unwrap_err().code.as_str(), "retired");
+    assert_eq!(
+        world.login(&token, b"", b"login").await.unwrap_err().code.as_str(),
+        "message-generation-retired"
+    );
     world.login(&device.token(b"", 0), b"", b"new").await.unwrap();
 }
 
@@ -165,8 +168,8 @@ async fn what_is_refused_is_not_spent() {
     for (what, token, nonce, kind, code) in [
         ("another's device", &foreign, &b"n"[..], ErrorKind::NotFound, "tenant-unknown"),
         ("no device", &unheard, b"n", ErrorKind::NotFound, "device-unknown"),
-        ("a forged one", &forged, b"n", ErrorKind::Invalid, "mac-wrong"),
-        ("no generation", &generation, b"n", ErrorKind::Invalid, "generation-unknown"),
+        ("a forged one", &forged, b"n", ErrorKind::Invalid, "message-mac-wrong"),
+        ("no generation", &generation, b"n", ErrorKind::Invalid, "message-generation-unknown"),
         ("the future", &ahead, b"n", ErrorKind::Precondition, "epoch-ahead"),
         ("another audience", &other, b"n", ErrorKind::Invalid, "audience-wrong"),
         ("another nonce", &good, b"m", ErrorKind::Invalid, "nonce-wrong"),
@@ -261,7 +264,7 @@ async fn two_tokens_of_one_number_are_two_holders() {
     world.login(&copied, b"", b"1").await.unwrap();
     let mut forged = own.clone();
     forged.mac.0[0] ^= 1;
-    assert_eq!(world.login(&forged, b"", b"2").await.unwrap_err().code.as_str(), "mac-wrong");
+    assert_eq!(world.login(&forged, b"", b"2").await.unwrap_err().code.as_str(), "message-mac-wrong");
 
     let alarm = world.login(&own, b"", b"3").await.unwrap_err();
     assert_eq!((alarm.kind(), alarm.code.as_str()), (ErrorKind::Denied, "clone-suspected"));

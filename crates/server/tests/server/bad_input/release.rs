@@ -120,9 +120,14 @@ async fn verify_token() {
         ("another tenant's device", by, of("other", "pump-1"), NO_TENANT),
         ("no tenant's device", by, of("nowhere", "pump-1"), NO_TENANT),
         ("no such device", by, of("t", "pump-9"), NO_DEVICE),
-        ("a changed mac", by, with(|token| token.mac.0[0] ^= 1), invalid("mac-wrong", "mac")),
-        ("another time", by, with(|token| token.issued_at += 1), invalid("mac-wrong", "mac")),
-        ("a generation to come", by, with(|token| token.generation = 2), invalid("generation-unknown", "2")),
+        ("a changed mac", by, with(|token| token.mac.0[0] ^= 1), invalid("message-mac-wrong", "mac")),
+        ("another time", by, with(|token| token.issued_at += 1), invalid("message-mac-wrong", "mac")),
+        (
+            "a generation to come",
+            by,
+            with(|token| token.generation = 2),
+            invalid("message-generation-unknown", "2"),
+        ),
         ("the future", by, with(|token| token.epoch = 70_000), precondition("epoch-ahead", "65541")),
         (
             "for another platform",
@@ -242,7 +247,12 @@ async fn release_key() {
         ("a changed body", by, file(&stanza.arguments(), &wrong_body), invalid("open-failed", "changed")),
         ("another tenant's", by, with(|name| name.owner.tenant = "other".parse().unwrap()), NO_TENANT),
         ("no such device's", by, with(|name| name.owner.device = "pump-9".parse().unwrap()), NO_DEVICE),
-        ("no such generation", by, with(|name| name.generation = 9), invalid("generation-unknown", "9")),
+        (
+            "no such generation",
+            by,
+            with(|name| name.generation = 9),
+            invalid("message-generation-unknown", "9"),
+        ),
         ("the future", by, with(|name| name.epoch = 6), precondition("epoch-ahead", "ahead")),
         (
             "spent",
@@ -322,7 +332,12 @@ async fn open() {
         ),
         ("another tenant's", by, ask(renamed(":t/", ":u/")), NO_TENANT),
         ("no such device's", by, ask(renamed("pump-1", "pump-9")), NO_DEVICE),
-        ("no such generation", by, ask(renamed("/1.data", "/9.data")), invalid("generation-unknown", "9")),
+        (
+            "no such generation",
+            by,
+            ask(renamed("/1.data", "/9.data")),
+            invalid("message-generation-unknown", "9"),
+        ),
         (
             "spent",
             by,
