@@ -46,7 +46,7 @@ keep() {
 
 rustup toolchain list | grep -q '^nightly' || { echo "fuzzing needs a nightly Rust: rustup toolchain install nightly" >&2; exit 1; }
 step "the Debian packages that the build needs" debian gcc g++ libc6-dev
-step "cargo-fuzz" tool cargo-fuzz 0.13.2
+step "cargo-fuzz" tool cargo-fuzz 0.13.2 --debug
 for target in "${targets[@]}"; do
 	if [[ ${1:-} == --keep ]]; then
 		step "the smallest corpus of $target" keep "$target"

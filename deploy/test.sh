@@ -44,8 +44,9 @@ oldest() {
 	cargo "+$promised" check --locked --quiet --workspace --all-targets --all-features
 }
 
+# Tools that run for seconds are compiled without optimization, which takes half the time.
 unused() {
-	tool cargo-machete 0.9.2
+	tool cargo-machete 0.9.2 --debug
 	"$tools/bin/cargo-machete"
 }
 
@@ -72,7 +73,7 @@ documents() {
 
 # Whose licenses we take, and where from.
 dependencies() {
-	tool cargo-deny 0.20.2
+	tool cargo-deny 0.20.2 --debug
 	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph licenses bans sources
 }
 
