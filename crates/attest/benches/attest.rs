@@ -9,9 +9,9 @@ use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, PcrSelection, TrustedAk, make_credential};
-use wardein_crypto::tpm::HashAlgorithm;
+use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, TrustedAk, make_credential};
 use wardein_crypto::{Secret, SystemEntropy};
+use wardein_domain::{Bank, PcrSelection};
 use wardein_pki::VendorRoots;
 
 fn main() {
@@ -60,7 +60,7 @@ impl Device {
             certify: statement("certify"),
             quote: statement("quote"),
             registers: read("pcrs"),
-            selection: PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).expect("registers"),
+            selection: PcrSelection::new(Bank::Sha256, &[0, 7, 16]).expect("registers"),
         }
     }
 

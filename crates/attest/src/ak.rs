@@ -2,12 +2,13 @@
 
 use crate::algorithm::Scheme;
 use crate::attested::{Attested, Claim, MAGIC};
-use crate::pcr::{PcrSelection, PcrState};
+use crate::pcr::PcrState;
 use crate::public::{Attributes, Name, Public};
 use crate::signature::Signature;
 use crate::{DeviceKey, Refusal};
 use wardein_crypto::Secret;
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
+use wardein_domain::PcrSelection;
 
 /// A key that could be an attestation key, by its public area. Whether it is in a TPM is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! TPMS_ATTEST: what an attestation key signs (TPM 2.0 Library, part 2, §10.12).
 
-use crate::algorithm::read_hash;
-use crate::pcr::PcrSelection;
 use crate::wire::{Fault, ParseError, Reader};
+use wardein_domain::{Bank, PcrSelection};
 
 /// What a TPM says of a key or of its registers.
 ///
@@ -62,7 +61,8 @@ fn read_selection(reader: &mut Reader<'_>) -> Result<PcrSelection, ParseError> {
     if reader.u32("attested.pcrSelect.count")? != 1 {
         return Err(reader.fault("attested.pcrSelect.count", Fault::Unsupported));
     }
-    let bank = read_hash(reader, "attested.pcrSelect.hash")?;
+    let hash = "attested.pcrSelect.hash";
+    let bank = Bank::from_id(reader.u16(hash)?).ok_or_else(|| reader.fault(hash, Fault::Unsupported))?;
     let length = usize::from(reader.u8("attested.pcrSelect.sizeofSelect")?);
     // Three octets at least (§10.6.1). A fourth stands for registers that nobody asks for, and is 0.
     if !(3..=4).contains(&length) {

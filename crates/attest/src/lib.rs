@@ -41,7 +41,7 @@ pub use attested::Attested;
 pub use credential::{Credential, make_credential};
 pub use device_key::DeviceKey;
 pub use ek::{EkDigest, EkPublic, InvalidDigest};
-pub use pcr::{GoldenPcrs, InvalidGolden, InvalidSelection, PcrSelection, PcrState, PcrValues};
+pub use pcr::{GoldenPcrs, InvalidGolden, PcrState, PcrValues, pcr_value};
 pub use public::{Attributes, Key, Name, Public};
 pub use refusal::Refusal;
 pub use signature::Signature;

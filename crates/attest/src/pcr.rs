@@ -1,58 +1,9 @@
-//! Platform configuration registers: which are quoted, their values, and what they must be.
+//! Platform configuration registers: what a TPM said of them, their values, and what they must be.
 
 use crate::Refusal;
 use std::collections::BTreeMap;
-use std::fmt;
 use wardein_crypto::tpm::{HashAlgorithm, HashValue};
-use wardein_domain::PCRS;
-
-/// Registers of one bank, at least one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PcrSelection {
-    bank: HashAlgorithm,
-    /// Bit n is register n; those from [`PCRS`] on are 0.
-    mask: u32,
-}
-
-impl PcrSelection {
-    /// The registers of these numbers, each below [`PCRS`].
-    pub fn new(bank: HashAlgorithm, registers: &[u8]) -> Result<Self, InvalidSelection> {
-        let mut bits = registers.iter().map(|&register| 1_u32.checked_shl(u32::from(register)));
-        let mask = bits.try_fold(0, |mask, bit| Some(mask | bit?)).ok_or(InvalidSelection)?;
-        Self::from_mask(bank, mask)
-    }
-
-    pub(crate) fn from_mask(bank: HashAlgorithm, mask: u32) -> Result<Self, InvalidSelection> {
-        (mask != 0 && mask >> PCRS == 0).then_some(Self { bank, mask }).ok_or(InvalidSelection)
-    }
-
-    /// The bank.
-    pub fn bank(&self) -> HashAlgorithm {
-        self.bank
-    }
-
-    /// Their numbers, in order.
-    pub fn registers(&self) -> impl Iterator<Item = u8> + use<> {
-        let mask = self.mask;
-        (0..PCRS).filter(move |register| mask >> register & 1 == 1)
-    }
-}
-
-impl fmt::Display for PcrSelection {
-    /// As `tpm2-tools` write it: `sha256:0,7,16`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.bank.name())?;
-        for (register, before) in self.registers().zip(std::iter::once(':').chain(std::iter::repeat(','))) {
-            write!(f, "{before}{register}")?;
-        }
-        Ok(())
-    }
-}
-
-/// No register is selected, or one that no TPM of a PC has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a policy selects at least one PCR, and only PCRs 0 to {last}; set the policy again with those", last = PCRS - 1)]
-pub struct InvalidSelection;
+use wardein_domain::{Bank, InvalidSelection, PcrSelection};
 
 /// What a TPM said of its registers, with a nonce of ours: which, and the digest of their values. It is what an enrollment
 /// remembers, for [`PcrState::same_as`].
@@ -86,14 +37,26 @@ impl PcrState {
 
     /// The values behind the digest: one for each register, in order of number, as the device gives them.
     pub fn values(&self, given: &[&[u8]]) -> Result<PcrValues, Refusal> {
-        ensure(given.len() == self.selection.registers().count(), Refusal::PcrDigest)?;
+        ensure(given.len() == self.selection.numbers().count(), Refusal::PcrDigest)?;
         ensure(self.digest.algorithm().digest(given) == self.digest, Refusal::PcrDigest)?;
-        let bank = self.selection.bank;
+        let bank = self.selection.bank();
         let mut values = BTreeMap::new();
-        for (register, given) in self.selection.registers().zip(given) {
-            values.insert(register, HashValue::from_bytes(bank, given).ok_or(Refusal::PcrDigest)?);
+        for (register, given) in self.selection.numbers().zip(given) {
+            values.insert(register, pcr_value(bank, given).ok_or(Refusal::PcrDigest)?);
         }
         Ok(PcrValues(values))
+    }
+}
+
+/// The value of a PCR of this bank; `None` unless the bytes are as many as the bank has.
+pub fn pcr_value(bank: Bank, bytes: &[u8]) -> Option<HashValue> {
+    HashValue::from_bytes(hash_of(bank), bytes)
+}
+
+fn hash_of(bank: Bank) -> HashAlgorithm {
+    match bank {
+        Bank::Sha256 => HashAlgorithm::Sha256,
+        Bank::Sha384 => HashAlgorithm::Sha384,
     }
 }
 
@@ -113,14 +76,14 @@ impl GoldenPcrs {
     pub const MAX_VALUES: usize = 16;
 
     /// What is allowed, by register: of each 1 to [`GoldenPcrs::MAX_VALUES`] values.
-    pub fn new(bank: HashAlgorithm, allowed: BTreeMap<u8, Vec<HashValue>>) -> Result<Self, InvalidGolden> {
+    pub fn new(bank: Bank, allowed: BTreeMap<u8, Vec<HashValue>>) -> Result<Self, InvalidGolden> {
         let registers: Vec<u8> = allowed.keys().copied().collect();
         let selection = PcrSelection::new(bank, &registers)?;
         for (&register, values) in &allowed {
             if !(1..=Self::MAX_VALUES).contains(&values.len()) {
                 return Err(InvalidGolden::Count { register, count: values.len() });
             }
-            if values.iter().any(|value| value.algorithm() != bank) {
+            if values.iter().any(|value| value.algorithm() != hash_of(bank)) {
                 return Err(InvalidGolden::Bank { register });
             }
         }

@@ -21,7 +21,8 @@ mod present {
     use super::CustodyError;
     use std::fmt;
     use wardein_crypto::{Secret, SecretBytes};
-    use wardein_tpm::{Bank, PcrSelection, Sealed, Tcti, Tpm, TpmError};
+    use wardein_domain::{Bank, PcrSelection};
+    use wardein_tpm::{Sealed, Tcti, Tpm, TpmError};
 
     /// A TPM, and registers of it.
     #[derive(Debug, Clone)]
@@ -33,13 +34,11 @@ mod present {
     impl TpmTarget {
         /// `tcti` as tpm2-tools take it, such as `device:/dev/tpmrm0`; `registers` such as `0,2,4,7` or `sha384:7`.
         pub fn parse(tcti: &str, registers: &str) -> Result<Self, CustodyError> {
-            let (bank, numbers) = registers.split_once(':').unwrap_or(("sha256", registers));
-            let bank = [Bank::Sha256, Bank::Sha384].into_iter().find(|known| known.to_string() == bank);
-            let numbers =
-                numbers.split(',').map(|number| number.trim().parse().ok()).collect::<Option<Vec<u8>>>();
-            let selection =
-                bank.zip(numbers).and_then(|(bank, numbers)| PcrSelection::new(bank, &numbers).ok());
-            let registers = selection.ok_or_else(|| CustodyError::Registers(registers.to_owned()))?;
+            let selection = match registers.contains(':') {
+                true => registers.parse(),
+                false => format!("{}:{registers}", Bank::Sha256).parse(),
+            };
+            let registers = selection.map_err(|_| CustodyError::Registers(registers.to_owned()))?;
             Ok(Self { tcti: place(tcti)?, registers })
         }
 

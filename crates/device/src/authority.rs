@@ -1,6 +1,6 @@
 //! The seam between what the device decides and how it calls: the authority, and the station at the factory.
 
-use crate::signing::{Quote, Registers};
+use crate::signing::Quote;
 use std::fmt;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::authority::Refusal;
@@ -8,7 +8,7 @@ use wardein_ddkg::device::DeviceState;
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, SignatureClaim,
 };
-use wardein_domain::{ErrorCode, TenantId};
+use wardein_domain::{ErrorCode, PcrSelection, TenantId};
 
 /// What a device asks of the authority. Over the wire it is `wardein_client`; tests script it.
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
@@ -28,7 +28,7 @@ pub trait SigningAuthority: Authority {
     async fn challenge_to_sign(
         &mut self,
         device: &DeviceName,
-    ) -> Result<(ChallengeOffer, Option<Registers>), CallError>;
+    ) -> Result<(ChallengeOffer, Option<PcrSelection>), CallError>;
     /// A signed request with its body.
     async fn prove_by_signature(
         &mut self,

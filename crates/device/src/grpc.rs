@@ -2,14 +2,14 @@
 
 use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, SigningAuthority, Station};
 use crate::error::Error;
-use crate::signing::{EnrolledKey, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
-use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, registers, tag};
+use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, selection, tag};
 use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
 };
 use wardein_ddkg::{Challenge, DeviceName, Problem, Recipe};
-use wardein_domain::{TenantId, with_causes};
+use wardein_domain::{PcrSelection, TenantId, with_causes};
 
 /// The authority at an endpoint. It is reached when it is first needed, and again after it was lost.
 pub struct Remote {
@@ -83,7 +83,7 @@ impl SigningAuthority for Remote {
     async fn challenge_to_sign(
         &mut self,
         device: &DeviceName,
-    ) -> Result<(ChallengeOffer, Option<Registers>), CallError> {
+    ) -> Result<(ChallengeOffer, Option<PcrSelection>), CallError> {
         let request = v1::GetChallengeRequest {
             tenant: device.tenant.to_string(),
             device_id: device.device.to_string(),
@@ -98,7 +98,7 @@ impl SigningAuthority for Remote {
             server_time: answer.server_time,
             recipe: Recipe::new(names.collect::<Result<_, _>>()?).map_err(malformed)?,
         };
-        Ok((offer, answer.quote.map(registers)))
+        Ok((offer, answer.quote.map(selection).transpose()?))
     }
 
     async fn prove_by_signature(

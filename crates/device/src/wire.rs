@@ -2,12 +2,12 @@
 
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
-use crate::signing::{EnrolledKey, Quote, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+use crate::signing::{EnrolledKey, Quote, TpmActivation, TpmChallenge, TpmEvidence, TpmStation, asked};
 use wardein_client::{self as client, Refusal, v1};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{AuthorityShare, DecodeError, Problem, Suite};
-use wardein_domain::{Schedule, TenantId};
+use wardein_domain::{PcrSelection, Schedule, TenantId};
 
 /// What the factory says of the device.
 #[derive(Debug, Clone, Default)]
@@ -110,7 +110,7 @@ impl TpmStation for ConnectedStation {
             id_object: answer.id_object,
             encrypted_secret: answer.encrypted_secret,
             nonce: nonce.map_err(|_| malformed(Problem::Length { length, min, max }.of("nonce")))?,
-            quote: answer.quote.map(registers),
+            quote: answer.quote.map(selection).transpose()?,
         })
     }
 
@@ -130,8 +130,8 @@ impl TpmStation for ConnectedStation {
     }
 }
 
-pub(crate) fn registers(selection: v1::PcrSelection) -> Registers {
-    Registers { bank: selection.bank, numbers: selection.registers }
+pub(crate) fn selection(asks: v1::PcrSelection) -> Result<PcrSelection, CallError> {
+    asked(&asks.bank, &asks.registers).map_err(CallError::Malformed)
 }
 
 pub(crate) fn quote(quote: &Quote) -> v1::Quote {

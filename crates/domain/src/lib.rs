@@ -15,6 +15,7 @@ mod device;
 mod grant;
 mod name;
 mod operator;
+mod pcr;
 mod profile;
 mod registers;
 mod rotation;
@@ -38,8 +39,9 @@ pub use name::{
     Reason, TenantId, TrustDomain,
 };
 pub use operator::{Principal, Role};
+pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
 pub use profile::{Profile, ProfileError, ProfileFields};
-pub use registers::{PCRS, PcrStanding};
+pub use registers::PcrStanding;
 pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};

@@ -4,10 +4,6 @@ use crate::name::NameError;
 use core::fmt;
 use core::str::FromStr;
 
-/// How many PCRs the TPM of a PC has, numbered from 0 (TCG PC Client Platform TPM Profile for TPM 2.0, §4.6). The authority asks for no
-/// others: a device could not quote them.
-pub const PCRS: u8 = 24;
-
 /// By what the registers of a device's TPM (PCRs) were found good, at the last quote of them that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PcrStanding {

@@ -11,12 +11,11 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wardein_attest::{EkDigest, PcrSelection};
-use wardein_crypto::tpm::HashAlgorithm;
+use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Call, Role};
+use wardein_domain::{Bank, Call, PcrSelection, Role};
 use wardein_engine::{
     Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Ports, Quote, SignedRequest, TpmActivation,
     TpmEvidence, found,
@@ -182,7 +181,7 @@ fn id(number: usize, quotes: bool) -> wardein_domain::DeviceId {
 }
 
 fn selection() -> PcrSelection {
-    PcrSelection::new(HashAlgorithm::Sha256, &STATE.map(|(register, _)| register)).unwrap()
+    PcrSelection::new(Bank::Sha256, &STATE.map(|(register, _)| register)).unwrap()
 }
 
 fn quote(tpm: &SoftTpm, nonce: &[u8; 32]) -> Quote {

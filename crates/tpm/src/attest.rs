@@ -3,12 +3,13 @@
 use crate::Tpm;
 use crate::error::{Doing, TpmError};
 use crate::keys::with_key;
-use crate::pcr::PcrSelection;
+use crate::pcr::selection_list;
 use crate::template::Slot;
 use tss_esapi::Context;
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Attest, Data, Signature, SignatureScheme};
 use tss_esapi::traits::Marshall;
+use wardein_domain::PcrSelection;
 
 /// What the TPM says, signed by its attestation key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Tpm {
     pub fn quote(&mut self, nonce: &[u8; 32], selection: PcrSelection) -> Result<Statement, TpmError> {
         let quoting = "quote the registers";
         let nonce = Data::try_from(nonce.as_slice()).doing(quoting)?;
-        let selection = selection.list()?;
+        let selection = selection_list(selection)?;
         with_key(&mut self.context, Slot::Attestation, |context, attestation| {
             let quote =
                 |context: &mut Context| context.quote(attestation, nonce, SignatureScheme::Null, selection);

@@ -1,11 +1,10 @@
 //! What can go wrong with a TPM, and what to do then.
 
-use crate::pcr::{Bank, PcrSelection};
 use std::borrow::Cow;
 use std::fmt;
 use tss_esapi::Error;
 use tss_esapi::constants::response_code::{Tss2ResponseCode, Tss2ResponseCodeKind as Kind};
-use wardein_domain::ErrorCode;
+use wardein_domain::{ErrorCode, PcrSelection};
 
 /// Why the TPM did not do it. None of it holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -172,15 +171,6 @@ impl<T> Doing<T> for tss_esapi::Result<T> {
 const TCTI_LAYER: u32 = 10 << 16;
 /// Above the base response codes that libtss2 defines.
 const BASE_CODES: u32 = 0x40;
-
-impl fmt::Display for Bank {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sha256 => "sha256",
-            Self::Sha384 => "sha384",
-        })
-    }
-}
 
 #[cfg(test)]
 mod tests {

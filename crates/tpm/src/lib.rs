@@ -41,7 +41,7 @@ pub use attest::Statement;
 pub use endorsement::{EkKind, EndorsementKey, InvalidEkKind};
 pub use error::{Cause, TpmError};
 pub use keys::DeviceKey;
-pub use pcr::{Bank, InvalidSelection, PcrSelection, PcrValues};
+pub use pcr::PcrValues;
 pub use seal::MAX_SECRET;
 pub use sealed::{MalformedSeal, Sealed};
 pub use tcti::{InvalidTcti, Tcti};

@@ -3,7 +3,7 @@
 use crate::Tpm;
 use crate::error::{Cause, Doing, TpmError};
 use crate::keys::{with_key, with_transient};
-use crate::pcr::PcrValues;
+use crate::pcr::{PcrValues, selection_list};
 use crate::sealed::Sealed;
 use crate::session::{flushed, hiding_session, policy_session};
 use crate::template::{self, Slot, public_bytes};
@@ -74,7 +74,7 @@ impl Tpm {
                 };
                 flushed(context, session, |context| {
                     if let Some(selection) = sealed.selection {
-                        let list = selection.list()?;
+                        let list = selection_list(selection)?;
                         let session = session.try_into().doing(opening)?;
                         let bind =
                             |context: &mut Context| context.policy_pcr(session, Digest::default(), list);

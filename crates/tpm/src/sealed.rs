@@ -1,6 +1,6 @@
 //! A sealed secret as it is stored.
 
-use crate::pcr::{Bank, PcrSelection};
+use wardein_domain::{Bank, PcrSelection};
 
 /// A secret that only the TPM opens that sealed it. It can lie where anybody reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +49,7 @@ impl Sealed {
             return Err(MalformedSeal);
         };
         let mask = u32::from_be_bytes(*mask);
-        let bank = [Bank::Sha256, Bank::Sha384]
-            .into_iter()
-            .find(|bank| bank.id() == u16::from_be_bytes([bank_0, bank_1]));
-        let selection = match bank {
+        let selection = match Bank::from_id(u16::from_be_bytes([bank_0, bank_1])) {
             Some(bank) => Some(PcrSelection::from_mask(bank, mask).map_err(|_| MalformedSeal)?),
             None if [bank_0, bank_1] == [0, 0] && mask == 0 => None,
             None => return Err(MalformedSeal),

@@ -7,11 +7,10 @@
 //! | [`certificate`] | a chain of certificates | reading it, and verifying it to a vendor's root |
 
 use wardein_attest::{
-    AkPublic, Attested, EkPublic, EkTrust, Evidence, PcrSelection, Public, Refusal, Signature, TrustedAk,
-    make_credential,
+    AkPublic, Attested, EkPublic, EkTrust, Evidence, Public, Refusal, Signature, TrustedAk, make_credential,
 };
-use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{Entropy, EntropyError, Secret};
+use wardein_domain::{Bank, PcrSelection};
 use wardein_pki::{EndorsementChain, VendorRoots};
 
 /// Reads `data` as each kind of key. What is taken must be usable.
@@ -44,7 +43,7 @@ pub fn statement(data: &[u8]) {
     let is_read = Attested::parse(attested).is_ok() && Signature::parse(signature).is_ok();
     let ak = TrustedAk::assertion(known_ak());
     let evidence = Evidence { attested, signature };
-    let selection = PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).expect("registers");
+    let selection = PcrSelection::new(Bank::Sha256, &[0, 7, 16]).expect("registers");
     for refusal in
         [ak.certified(evidence, &[0; 32], DEVICE).err(), ak.quoted(evidence, &[0; 32], selection).err()]
     {

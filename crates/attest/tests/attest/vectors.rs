@@ -3,13 +3,9 @@
 use crate::forge::NONCE;
 use std::fs;
 use std::path::Path;
-use wardein_attest::{
-    AkPublic, EkPublic, EkTrust, Evidence, PcrSelection, Refusal, TrustedAk, make_credential,
-};
-use wardein_crypto::tpm::HashAlgorithm;
+use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
 use wardein_crypto::{Digest, Entropy, EntropyError, Secret};
-use wardein_domain::Assurance;
-use wardein_domain::ErrorCode;
+use wardein_domain::{Assurance, Bank, ErrorCode, PcrSelection};
 use wardein_pki::{EndorsementError, VendorRoots};
 
 const EKS: [&str; 3] = ["rsa2048", "p256", "p384"];
@@ -57,7 +53,7 @@ fn a_credential_is_the_one_that_the_tpm_opened() {
 
 #[test]
 fn statements_of_each_kind_of_key_are_taken() {
-    let selection = PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).unwrap();
+    let selection = PcrSelection::new(Bank::Sha256, &[0, 7, 16]).unwrap();
     let registers = read("pcrs");
     let values: Vec<&[u8]> = registers.chunks(32).collect();
     for name in AKS {
@@ -137,7 +133,7 @@ fn whatever_is_cut_short_or_followed_by_a_byte_is_refused() {
             is_parse_error(EkPublic::parse(&bytes).err());
         }
     }
-    let selection = PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).unwrap();
+    let selection = PcrSelection::new(Bank::Sha256, &[0, 7, 16]).unwrap();
     for name in AKS {
         for bytes in cut_or_followed(&read(&format!("ak-{name}.pub"))) {
             is_parse_error(AkPublic::parse(&bytes).err());

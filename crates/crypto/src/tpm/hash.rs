@@ -13,19 +13,6 @@ pub enum HashAlgorithm {
 }
 
 impl HashAlgorithm {
-    /// What `tpm2-tools` call it: `sha256` or `sha384`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha384 => "sha384",
-        }
-    }
-
-    /// The algorithm that [`HashAlgorithm::name`] is the name of.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Sha256, Self::Sha384].into_iter().find(|algorithm| algorithm.name() == name)
-    }
-
     /// Bytes in a digest.
     #[allow(clippy::len_without_is_empty, reason = "a digest is never empty")]
     pub fn len(self) -> usize {
@@ -131,14 +118,6 @@ mod tests {
             of(HashAlgorithm::Sha384),
             "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649"
         );
-    }
-
-    #[test]
-    fn a_name_comes_back() {
-        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha384] {
-            assert_eq!(HashAlgorithm::from_name(algorithm.name()), Some(algorithm));
-        }
-        assert_eq!(HashAlgorithm::from_name("sha1"), None);
     }
 
     #[test]

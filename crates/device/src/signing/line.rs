@@ -1,9 +1,10 @@
 //! The same two steps as lines of JSON. The README has the format.
 
-use super::{EnrolledKey, Quote, Registers, TpmActivation, TpmChallenge, TpmEvidence};
+use super::{EnrolledKey, Quote, TpmActivation, TpmChallenge, TpmEvidence, asked};
 use crate::hex;
 use crate::line::{VERSION, array, bytes, device};
 use serde::{Deserialize, Serialize};
+use wardein_domain::PcrSelection;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,10 +101,7 @@ impl From<&TpmChallenge> for ChallengeLine {
             id_object: hex::encode(&challenge.id_object),
             encrypted_secret: hex::encode(&challenge.encrypted_secret),
             nonce: hex::encode(&challenge.nonce),
-            quote: challenge.quote.as_ref().map(|Registers { bank, numbers }| RegistersLine {
-                bank: bank.clone(),
-                registers: numbers.clone(),
-            }),
+            quote: challenge.quote.map(RegistersLine::from),
         }
     }
 }
@@ -115,11 +113,15 @@ impl ChallengeLine {
             id_object: bytes("id_object", &self.id_object)?,
             encrypted_secret: bytes("encrypted_secret", &self.encrypted_secret)?,
             nonce: array("nonce", &self.nonce)?,
-            quote: self.quote.as_ref().map(|RegistersLine { bank, registers }| Registers {
-                bank: bank.clone(),
-                numbers: registers.clone(),
-            }),
+            quote: self.quote.as_ref().map(|quote| asked(&quote.bank, &quote.registers)).transpose()?,
         })
+    }
+}
+
+impl From<PcrSelection> for RegistersLine {
+    fn from(selection: PcrSelection) -> Self {
+        let registers = selection.numbers().map(u32::from).collect();
+        Self { bank: selection.bank().to_string(), registers }
     }
 }
 

@@ -12,6 +12,7 @@ pub use enrolled::SigningKey;
 pub use session::{Signer, SigningSession};
 pub use settings::TpmSettings;
 pub(crate) use settings::check_tcti;
-pub use steps::{EnrolledKey, Quote, Registers, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+pub(crate) use steps::asked;
+pub use steps::{EnrolledKey, Quote, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 #[cfg(feature = "tpm")]
 pub use tpm::{TpmSigner, enroll_tpm, open_tpm};

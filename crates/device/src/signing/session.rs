@@ -1,6 +1,6 @@
 //! Signed requests: challenge, signature, and a reply that the authority signed.
 
-use super::{Quote, Registers, SigningKey};
+use super::{Quote, SigningKey};
 use crate::agent::Prover;
 use crate::authority::{CallError, SignedReply, SignedRequest, SigningAuthority};
 use crate::certificate::{self, Certificate};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use wardein_crypto::{Digest, Entropy};
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
+use wardein_domain::PcrSelection;
 use wardein_pki::{Csr, PublicKey};
 
 /// What signs: a TPM, or what else keeps a key that it does not give away.
@@ -19,7 +20,7 @@ pub trait Signer {
     /// An ECDSA signature with SHA-256 on P-256 of `message`, DER.
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, Error>;
     /// What the TPM says of its registers, with `nonce` as qualifying data.
-    fn quote(&mut self, nonce: &[u8; 32], registers: &Registers) -> Result<Quote, Error>;
+    fn quote(&mut self, nonce: &[u8; 32], selection: PcrSelection) -> Result<Quote, Error>;
 }
 
 /// A device that signs, and can ask for things, one at a time.
@@ -82,7 +83,7 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
     }
 
     async fn attempt(&mut self, action: &'static str, body: &[u8]) -> Result<Acknowledged, Error> {
-        let (offer, registers) = in_time(self.authority.challenge_to_sign(&self.config.device)).await?;
+        let (offer, selection) = in_time(self.authority.challenge_to_sign(&self.config.device)).await?;
         let claim = SignatureClaim {
             device: self.config.device.clone(),
             challenge: offer.challenge,
@@ -93,8 +94,8 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
         };
         let transcript = claim.transcript();
         let signature = self.signer.sign(transcript.as_ref())?;
-        let registers = registers.filter(|_| action == "certificate");
-        let quote = registers.map(|registers| self.signer.quote(&transcript.0, &registers)).transpose()?;
+        let selection = selection.filter(|_| action == "certificate");
+        let quote = selection.map(|selection| self.signer.quote(&transcript.0, selection)).transpose()?;
         let request = SignedRequest { claim, signature, quote };
         let reply: Result<SignedReply, CallError> =
             in_time(self.authority.prove_by_signature(&request, body)).await;

@@ -2,7 +2,7 @@
 
 use crate::authority::CallError;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, TenantId};
+use wardein_domain::{Assurance, PcrSelection, TenantId};
 
 /// What the TPM shows of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,16 +29,7 @@ pub struct TpmChallenge {
     /// The qualifying data of TPM2_Certify.
     pub nonce: [u8; 32],
     /// What is to be quoted with the same nonce, if the profile asks for it.
-    pub quote: Option<Registers>,
-}
-
-/// Registers (PCRs) of a TPM, as the authority names them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registers {
-    /// `sha256` or `sha384`.
-    pub bank: String,
-    /// Their numbers, in order.
-    pub numbers: Vec<u32>,
+    pub quote: Option<PcrSelection>,
 }
 
 /// What the TPM says of its registers.
@@ -102,4 +93,28 @@ pub trait TpmStation {
     async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError>;
     /// Relays the second.
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError>;
+}
+
+/// What is to be quoted, as the authority names it.
+pub(crate) fn asked(bank: &str, numbers: &[u32]) -> Result<PcrSelection, String> {
+    let bank = bank.parse().map_err(|error| format!("quote: {error}"))?;
+    // A number that is none is refused with the others.
+    let numbers: Vec<u8> = numbers.iter().map(|&number| u8::try_from(number).unwrap_or(u8::MAX)).collect();
+    PcrSelection::new(bank, &numbers).map_err(|error| format!("quote: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_tpm_can_quote_is_not_asked() {
+        assert_eq!(asked("sha384", &[7, 0]).unwrap().to_string(), "sha384:0,7");
+        for (bank, numbers) in
+            [("sha1", &[7][..]), ("", &[7]), ("sha256", &[]), ("sha256", &[24]), ("sha256", &[263])]
+        {
+            let refused = asked(bank, numbers).unwrap_err();
+            assert!(refused.starts_with("quote: "), "{bank} {numbers:?}: {refused}");
+        }
+    }
 }

@@ -1,14 +1,13 @@
 //! A TPM as what signs, and its enrollment.
 
-use super::{
-    EnrolledKey, Quote, Registers, Signer, SigningKey, TpmActivation, TpmEvidence, TpmSettings, TpmStation,
-};
+use super::{EnrolledKey, Quote, Signer, SigningKey, TpmActivation, TpmEvidence, TpmSettings, TpmStation};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::error::Error;
 use wardein_crypto::{Digest, P256VerifyingKey};
+use wardein_domain::PcrSelection;
 use wardein_pki::PublicKey;
-use wardein_tpm::{Bank, EkKind, PcrSelection, Tcti, Tpm};
+use wardein_tpm::{EkKind, Tcti, Tpm};
 
 /// The TPM of `settings`.
 pub fn open_tpm(settings: &TpmSettings) -> Result<TpmSigner, Error> {
@@ -40,22 +39,12 @@ impl Signer for TpmSigner {
         Ok(self.tpm()?.sign(&Digest::of(message).0)?)
     }
 
-    fn quote(&mut self, nonce: &[u8; 32], registers: &Registers) -> Result<Quote, Error> {
-        quoted(self.tpm()?, nonce, registers)
+    fn quote(&mut self, nonce: &[u8; 32], selection: PcrSelection) -> Result<Quote, Error> {
+        quoted(self.tpm()?, nonce, selection)
     }
 }
 
-fn quoted(tpm: &mut Tpm, nonce: &[u8; 32], registers: &Registers) -> Result<Quote, Error> {
-    let wrong = |why: &dyn std::fmt::Display| Error::Answer(format!("quote: {why}"));
-    let bank = match registers.bank.as_str() {
-        "sha256" => Bank::Sha256,
-        "sha384" => Bank::Sha384,
-        other => return Err(wrong(&format_args!("{other:?} is no bank of a TPM"))),
-    };
-    // A number that is none is refused with the others.
-    let numbers: Vec<u8> =
-        registers.numbers.iter().map(|&number| u8::try_from(number).unwrap_or(u8::MAX)).collect();
-    let selection = PcrSelection::new(bank, &numbers).map_err(|error| wrong(&error))?;
+fn quoted(tpm: &mut Tpm, nonce: &[u8; 32], selection: PcrSelection) -> Result<Quote, Error> {
     let mut values = tpm.read_pcrs(selection)?;
     loop {
         let statement = tpm.quote(nonce, selection)?;
@@ -104,8 +93,7 @@ pub async fn enroll_tpm(
     let challenge = station.begin(&evidence).await?;
     let secret = tpm.activate(kind, &challenge.id_object, &challenge.encrypted_secret)?;
     let statement = tpm.certify(&challenge.nonce)?;
-    let quote =
-        challenge.quote.as_ref().map(|registers| quoted(tpm, &challenge.nonce, registers)).transpose()?;
+    let quote = challenge.quote.map(|selection| quoted(tpm, &challenge.nonce, selection)).transpose()?;
     let activation = TpmActivation {
         device: config.device.clone(),
         ticket: challenge.ticket,

@@ -5,10 +5,9 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
-use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
-    Assurance, AttributeName, DeviceId, DeviceState, KeyKeeper, ModelName, OperatorName, PcrStanding,
+    Assurance, AttributeName, Bank, DeviceId, DeviceState, KeyKeeper, ModelName, OperatorName, PcrStanding,
     ProfileName, Purpose, Reason, Role, Seconds, Serial, TenantId, TrustDomain, Udi, UnixMillis, UnixSeconds,
     UserNameTemplate,
 };
@@ -163,7 +162,7 @@ words! {
     Role { Admin = 1, TenantAdmin = 2, Station = 3, Platform = 4, Auditor = 5 }
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
-    HashAlgorithm { Sha256 = 1, Sha384 = 2 }
+    Bank { Sha256 = 1, Sha384 = 2 }
 }
 
 impl Column for Serial {

@@ -3,15 +3,14 @@
 use super::column;
 use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
-use wardein_attest::PcrSelection;
-use wardein_crypto::tpm::HashAlgorithm;
+use wardein_domain::{Bank, InvalidSelection, PcrSelection};
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum PcrPolicyRow {
     Any,
     Golden {
         #[serde(with = "column")]
-        bank: HashAlgorithm,
+        bank: Bank,
         /// Each PCR with its allowed values.
         allowed: Vec<(u8, Vec<Vec<u8>>)>,
     },
@@ -22,18 +21,22 @@ pub(crate) enum PcrPolicyRow {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SelectionRow {
     #[serde(with = "column")]
-    pub(super) bank: HashAlgorithm,
+    pub(super) bank: Bank,
     pub(super) pcrs: Vec<u8>,
 }
 
 impl From<PcrSelection> for SelectionRow {
     fn from(selection: PcrSelection) -> Self {
-        Self { bank: selection.bank(), pcrs: selection.registers().collect() }
+        Self { bank: selection.bank(), pcrs: selection.numbers().collect() }
     }
 }
 
 impl SelectionRow {
     pub(crate) fn parse(&self) -> Result<PcrSelection, Error> {
-        PcrSelection::new(self.bank, &self.pcrs).map_err(Error::internal)
+        // One that only an earlier release took.
+        let stale = |error: InvalidSelection| {
+            Error::internal(format_args!("{error}; set the policy again with those"))
+        };
+        PcrSelection::new(self.bank, &self.pcrs).map_err(stale)
     }
 }

@@ -6,9 +6,9 @@ use crate::kernel::{Caller, Decision, Engine, Error, Page, Stop, Tx};
 use crate::rows::{self, PcrPolicyRow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use wardein_attest::{GoldenPcrs, PcrSelection};
+use wardein_attest::{GoldenPcrs, InvalidGolden, pcr_value};
 use wardein_crypto::tpm::HashValue;
-use wardein_domain::{Event, FieldName, Fields, Outcome, ProfileName, Target, TenantId};
+use wardein_domain::{Event, FieldName, Fields, Outcome, PcrSelection, ProfileName, Target, TenantId};
 use wardein_port::{Change, Expect, Table, Write};
 
 /// What is asked of the registers of a device whose key is in a TPM. It is asked at enrollment and with each certificate.
@@ -144,12 +144,15 @@ impl PcrPolicyRow {
         match self {
             Self::Any => Ok(PcrPolicy::Any),
             Self::Golden { bank, allowed } => {
-                let value = |bytes: Vec<u8>| HashValue::from_bytes(bank, &bytes);
+                let value = |bytes: Vec<u8>| pcr_value(bank, &bytes);
                 let values = |values: Vec<Vec<u8>>| values.into_iter().map(value).collect::<Option<_>>();
                 let allowed = allowed.into_iter().map(|(register, given)| Some((register, values(given)?)));
                 let allowed: Option<BTreeMap<u8, Vec<HashValue>>> = allowed.collect();
                 let allowed = allowed.ok_or_else(|| Error::internal("a golden value is damaged"))?;
-                Ok(PcrPolicy::Golden(GoldenPcrs::new(bank, allowed).map_err(Error::internal)?))
+                let stale = |error: InvalidGolden| {
+                    Error::internal(format_args!("{error}; set the policy again with those"))
+                };
+                Ok(PcrPolicy::Golden(GoldenPcrs::new(bank, allowed).map_err(stale)?))
             }
             Self::AsEnrolled(selection) => Ok(PcrPolicy::AsEnrolled(selection.parse()?)),
         }

@@ -5,10 +5,10 @@ use crate::derive::actions::Ask;
 use crate::kernel::record::hex;
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows::SignatureKeyRow;
-use wardein_attest::{Evidence, PcrSelection, PcrState, PcrValues, Refusal, TrustedAk};
+use wardein_attest::{Evidence, PcrState, PcrValues, Refusal, TrustedAk};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{ErrorCode, PcrStanding, ProfileName};
+use wardein_domain::{ErrorCode, PcrSelection, PcrStanding, ProfileName};
 
 /// What a TPM says of its registers.
 #[derive(Debug, Clone, PartialEq, Eq)]

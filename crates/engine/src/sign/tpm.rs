@@ -8,12 +8,10 @@ use crate::fleet::enrollment::check_device_id;
 use crate::kernel::{Caller, Draw, Engine, Error};
 use crate::sign::{EnrolledKey, KeyOrder};
 
-use wardein_attest::{
-    AkPublic, EkDigest, EkPublic, EkTrust, Evidence, PcrSelection, Refusal, TrustedAk, make_credential,
-};
+use wardein_attest::{AkPublic, EkDigest, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, DeviceId, ErrorCode};
+use wardein_domain::{Assurance, DeviceId, ErrorCode, PcrSelection};
 
 /// What a device shows of its TPM.
 #[derive(Debug, Clone)]

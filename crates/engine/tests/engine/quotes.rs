@@ -3,11 +3,12 @@
 use crate::tpm::{again, answer, evidence, key_order};
 use crate::world::{World, csr, name};
 use std::collections::BTreeMap;
-use wardein_attest::{GoldenPcrs, PcrSelection};
-use wardein_crypto::tpm::{HashAlgorithm, HashValue};
+use wardein_attest::{GoldenPcrs, pcr_value};
 use wardein_crypto::{Digest, Entropy, SystemEntropy};
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Call, Event, FieldName, KeyKeeper, PcrStanding, ProfileFields, ProfileName};
+use wardein_domain::{
+    Bank, Call, Event, FieldName, KeyKeeper, PcrSelection, PcrStanding, ProfileFields, ProfileName,
+};
 use wardein_engine::{
     Error, ErrorKind, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply, SignedRequest, Subject,
     TpmActivation,
@@ -23,7 +24,7 @@ const BOOTED: State = [(0, [1; 32]), (7, [2; 32])];
 const UPDATED: State = [(0, [1; 32]), (7, [3; 32])];
 
 fn selection() -> PcrSelection {
-    PcrSelection::new(HashAlgorithm::Sha256, &[0, 7]).unwrap()
+    PcrSelection::new(Bank::Sha256, &[0, 7]).unwrap()
 }
 
 fn digest_of(state: &State) -> [u8; 32] {
@@ -31,9 +32,9 @@ fn digest_of(state: &State) -> [u8; 32] {
 }
 
 fn golden(allowed: &[(u8, &[[u8; 32]])]) -> PcrPolicy {
-    let value = |bytes: &[u8; 32]| HashValue::from_bytes(HashAlgorithm::Sha256, bytes).unwrap();
+    let value = |bytes: &[u8; 32]| pcr_value(Bank::Sha256, bytes).unwrap();
     let allowed = allowed.iter().map(|(number, values)| (*number, values.iter().map(value).collect()));
-    PcrPolicy::Golden(GoldenPcrs::new(HashAlgorithm::Sha256, allowed.collect::<BTreeMap<_, _>>()).unwrap())
+    PcrPolicy::Golden(GoldenPcrs::new(Bank::Sha256, allowed.collect::<BTreeMap<_, _>>()).unwrap())
 }
 
 fn quote(tpm: &SoftTpm, nonce: &[u8; 32], state: &State) -> Quote {
@@ -344,7 +345,7 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
         evidence.order.profile = profile(id);
         engine.begin_tpm_enrollment(&world.station, &evidence).await.unwrap().quote
     };
-    let one = PcrSelection::new(HashAlgorithm::Sha384, &[5]).unwrap();
+    let one = PcrSelection::new(Bank::Sha384, &[5]).unwrap();
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;
     world.ask_of("pumps", Some(PcrPolicy::AsEnrolled(one))).await;
     world.ask_of("scales", Some(PcrPolicy::Any)).await;
@@ -405,7 +406,7 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     assert!(matches!(world.quoted("pump-1").await, Some((PcrStanding::AsApproved, _))));
 
     // Of other registers nothing is on record.
-    let fewer = PcrSelection::new(HashAlgorithm::Sha256, &[0]).unwrap();
+    let fewer = PcrSelection::new(Bank::Sha256, &[0]).unwrap();
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(fewer))).await;
     let csr = device.csr();
     let (mut request, transcript) = device.request(&world, "certificate", &csr);

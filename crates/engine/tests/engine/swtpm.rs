@@ -9,11 +9,10 @@ mod tools;
 
 use crate::world::{self, World, csr, name};
 use tools::{Ek, Tpm};
-use wardein_attest::{Credential, PcrSelection};
-use wardein_crypto::tpm::HashAlgorithm;
+use wardein_attest::Credential;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Assurance, Call, PcrStanding};
+use wardein_domain::{Assurance, Bank, Call, PcrSelection, PcrStanding};
 use wardein_engine::{
     EnrolledKey, Error, KeyOrder, KeyPolicy, PcrPolicy, Quote, SignedReply, SignedRequest, Subject,
     TpmActivation, TpmEvidence,
@@ -26,7 +25,7 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     let [root, issuer] = tpm.vendor();
     let policy = KeyPolicy { vendor_roots: vec![root], ..KeyPolicy::default() };
     world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
-    let registers = PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).unwrap();
+    let registers = PcrSelection::new(Bank::Sha256, &[0, 7, 16]).unwrap();
     let (default, policy) = ("default".parse().unwrap(), Some(PcrPolicy::AsEnrolled(registers)));
     world.engine.put_pcr_policy(&world.admin, &world.tenant(), &default, policy).await.unwrap();
     // Its certificates are made just now, and one of them a little later.

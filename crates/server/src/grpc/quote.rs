@@ -1,9 +1,9 @@
 //! What a device's TPM says of its registers, and what it is asked to say.
 
 use crate::grpc::convert::{at_most, wrong};
-use wardein_attest::{Attested, PcrSelection, Signature};
+use wardein_attest::{Attested, Signature};
 use wardein_crypto::tpm::HashAlgorithm;
-use wardein_domain::PCRS;
+use wardein_domain::{PCRS, PcrSelection};
 use wardein_engine::{Error, Quote};
 use wardein_proto::v1;
 
@@ -22,8 +22,8 @@ pub(crate) fn quote(given: v1::Quote) -> Result<Quote, Error> {
 }
 
 pub(crate) fn selection(selection: PcrSelection) -> v1::PcrSelection {
-    let registers = selection.registers().map(u32::from).collect();
-    v1::PcrSelection { bank: selection.bank().name().to_owned(), registers }
+    let registers = selection.numbers().map(u32::from).collect();
+    v1::PcrSelection { bank: selection.bank().to_string(), registers }
 }
 
 /// That of the largest bank that is taken, and the longest that an attestation key signs with here.

@@ -1,12 +1,11 @@
 use crate::{extend_16, left_over, open, tool};
 use std::fs;
 use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
-use wardein_crypto::tpm::HashAlgorithm;
 use wardein_crypto::{Digest, P256VerifyingKey, Secret, SystemEntropy};
-use wardein_domain::Assurance;
+use wardein_domain::{Assurance, Bank, PcrSelection};
 use wardein_pki::VendorRoots;
 use wardein_testkit::Swtpm;
-use wardein_tpm::{Bank, EkKind, PcrSelection, Statement, TpmError};
+use wardein_tpm::{EkKind, Statement, TpmError};
 
 /// 2100-01-01: after the certificates were made, whenever this runs. They are valid until 9999.
 const NOW: u64 = 4_102_444_800;
@@ -64,17 +63,16 @@ fn a_quote_tells_the_registers_as_they_are() {
     let ak = TrustedAk::assertion(AkPublic::parse(&tpm.attestation_key().unwrap()).unwrap());
     // More than a TPM reads at one time.
     let numbers: Vec<u8> = (0..17).collect();
-    let ours = PcrSelection::new(Bank::Sha256, &numbers).unwrap();
-    let theirs = wardein_attest::PcrSelection::new(HashAlgorithm::Sha256, &numbers).unwrap();
+    let selection = PcrSelection::new(Bank::Sha256, &numbers).unwrap();
 
-    let before = ak.quoted(evidence(&tpm.quote(&NONCE, ours).unwrap()), &NONCE, theirs).unwrap();
-    let values = tpm.read_pcrs(ours).unwrap();
+    let before = ak.quoted(evidence(&tpm.quote(&NONCE, selection).unwrap()), &NONCE, selection).unwrap();
+    let values = tpm.read_pcrs(selection).unwrap();
     let given: Vec<&[u8]> = values.values().iter().map(Vec::as_slice).collect();
     assert!(before.values(&given).is_ok());
     extend_16(&swtpm);
-    let after = ak.quoted(evidence(&tpm.quote(&NONCE, ours).unwrap()), &NONCE, theirs).unwrap();
+    let after = ak.quoted(evidence(&tpm.quote(&NONCE, selection).unwrap()), &NONCE, selection).unwrap();
     assert_eq!(after.same_as(&before), Err(Refusal::PcrChanged));
-    assert_ne!(tpm.read_pcrs(ours).unwrap(), values);
+    assert_ne!(tpm.read_pcrs(selection).unwrap(), values);
 
     // `swtpm_setup` was told to switch on the bank of SHA-256 alone.
     let absent = PcrSelection::new(Bank::Sha384, &[0]).unwrap();

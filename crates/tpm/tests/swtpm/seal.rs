@@ -1,7 +1,8 @@
 use crate::{extend_16, left_over, open, tool};
 use wardein_crypto::SecretBytes;
+use wardein_domain::{Bank, PcrSelection};
 use wardein_testkit::Swtpm;
-use wardein_tpm::{Bank, MAX_SECRET, PcrSelection, Sealed, TpmError};
+use wardein_tpm::{MAX_SECRET, Sealed, TpmError};
 
 const SECRET: [u8; 32] = *b"a root key that no file may hold";
 

@@ -7,12 +7,9 @@
 mod tools;
 
 use tools::{Ek, Tpm};
-use wardein_attest::{
-    AkPublic, EkPublic, EkTrust, Endorsed, Evidence, PcrSelection, Refusal, TrustedAk, make_credential,
-};
-use wardein_crypto::tpm::HashAlgorithm;
+use wardein_attest::{AkPublic, EkPublic, EkTrust, Endorsed, Evidence, Refusal, TrustedAk, make_credential};
 use wardein_crypto::{Entropy, EntropyError, Secret};
-use wardein_domain::Assurance;
+use wardein_domain::{Assurance, Bank, PcrSelection};
 use wardein_pki::VendorRoots;
 
 #[test]
@@ -36,7 +33,7 @@ fn evidence_of_a_real_tpm_is_accepted() {
         assert_eq!(endorsed.assurance(), Assurance::TpmVendor, "{}", ek.name());
         (ek, endorsed)
     });
-    let selection = PcrSelection::new(HashAlgorithm::Sha256, &[0, 7, 16]).unwrap();
+    let selection = PcrSelection::new(Bank::Sha256, &[0, 7, 16]).unwrap();
     let values = tpm.registers();
     tpm.keep("pcrs", &values);
     let values: Vec<&[u8]> = values.chunks(32).collect();
@@ -72,7 +69,7 @@ fn evidence_of_a_real_tpm_is_accepted() {
         ak.quoted(Evidence { attested: &attested, signature: &signature }, &NONCE, selection)
     };
     let before = quote(&tpm, selection).unwrap();
-    let other = PcrSelection::new(HashAlgorithm::Sha256, &[0, 7]).unwrap();
+    let other = PcrSelection::new(Bank::Sha256, &[0, 7]).unwrap();
     assert_eq!(quote(&tpm, other), Err(Refusal::PcrSelection));
     assert_eq!(quote(&tpm, selection).unwrap().same_as(&before), Ok(()));
     tpm.extend(16);

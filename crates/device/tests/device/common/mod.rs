@@ -63,7 +63,7 @@ pub(crate) struct World {
     /// The TPM that seals the device's state.
     pub(crate) sealed_by: Option<String>,
     /// What its TPM is to quote, and the transcript and quote that came last.
-    pub(crate) registers: Option<wardein_device::Registers>,
+    pub(crate) registers: Option<wardein_domain::PcrSelection>,
     pub(crate) quoted: Option<([u8; 32], wardein_device::Quote)>,
     pub(crate) identity: P256SigningKey,
     issuing: IssuingCa,

@@ -5,10 +5,10 @@ use wardein_crypto::{Digest, P256SigningKey, SystemEntropy};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{ChallengeOffer, ack_transcript};
 use wardein_device::{
-    Authority, CallError, Directory, Error, Quote, Refused, Registers, SignedReply, SignedRequest, Signer,
+    Authority, CallError, Directory, Error, Quote, Refused, SignedReply, SignedRequest, Signer,
     SigningAuthority, SigningKey, SigningSession,
 };
-use wardein_domain::Assurance;
+use wardein_domain::{Assurance, PcrSelection};
 use wardein_pki::PublicKey;
 
 pub(crate) struct SoftKey(P256SigningKey);
@@ -24,7 +24,7 @@ impl Signer for SoftKey {
         Ok(self.0.sign(message).unwrap())
     }
 
-    fn quote(&mut self, nonce: &[u8; 32], _: &Registers) -> Result<Quote, Error> {
+    fn quote(&mut self, nonce: &[u8; 32], _: PcrSelection) -> Result<Quote, Error> {
         Ok(Quote { attested: nonce.to_vec(), signature: Vec::new(), values: Vec::new() })
     }
 }
@@ -33,9 +33,9 @@ impl SigningAuthority for Shared {
     async fn challenge_to_sign(
         &mut self,
         device: &DeviceName,
-    ) -> Result<(ChallengeOffer, Option<Registers>), CallError> {
+    ) -> Result<(ChallengeOffer, Option<PcrSelection>), CallError> {
         let offer = self.challenge(device).await?;
-        Ok((offer, self.0.borrow().registers.clone()))
+        Ok((offer, self.0.borrow().registers))
     }
 
     async fn prove_by_signature(

@@ -4,8 +4,7 @@ use super::super as now;
 use crate::kernel::Error;
 use serde::Deserialize;
 use wardein_crypto::P256VerifyingKey;
-use wardein_crypto::tpm::HashAlgorithm;
-use wardein_domain::{ProfileFields, Rotation, Serial, UnixMillis, UnixSeconds};
+use wardein_domain::{Bank, ProfileFields, Rotation, Serial, UnixMillis, UnixSeconds};
 use wardein_port::Table;
 
 #[derive(Deserialize)]
@@ -346,8 +345,8 @@ impl SelectionV1 {
     }
 }
 
-fn bank(table: Table, name: &str) -> Result<HashAlgorithm, Error> {
-    HashAlgorithm::from_name(name).ok_or_else(|| now::damaged(table, "names an unknown PCR bank"))
+fn bank(table: Table, name: &str) -> Result<Bank, Error> {
+    name.parse().map_err(|_| now::damaged(table, "names an unknown PCR bank"))
 }
 
 fn serial(table: Table, bytes: &[u8; 16]) -> Result<Serial, Error> {

@@ -2,9 +2,9 @@
 
 use crate::grpc::convert::{parse, wrong};
 use std::collections::BTreeMap;
-use wardein_attest::{GoldenPcrs, PcrSelection};
-use wardein_crypto::tpm::{HashAlgorithm, HashValue};
-use wardein_domain::{PCRS, ProfileName, TenantId};
+use wardein_attest::{GoldenPcrs, pcr_value};
+use wardein_crypto::tpm::HashValue;
+use wardein_domain::{Bank, PCRS, PcrSelection, ProfileName, TenantId};
 use wardein_engine::{Error, PcrPolicy, SetPcrPolicy};
 use wardein_proto::v1;
 
@@ -40,15 +40,10 @@ fn golden(given: v1::PcrPolicy) -> Result<GoldenPcrs, Error> {
             let why = || {
                 wrong(
                     &field,
-                    format_args!(
-                        "has a value of {} bytes; {} takes {}",
-                        bytes.len(),
-                        bank.name(),
-                        bank.len()
-                    ),
+                    format_args!("has a value of {} bytes; {bank} takes {}", bytes.len(), bank.value_len()),
                 )
             };
-            HashValue::from_bytes(bank, &bytes).ok_or_else(why)
+            pcr_value(bank, &bytes).ok_or_else(why)
         };
         allowed.insert(number, values.into_iter().map(value).collect::<Result<_, _>>()?);
     }
@@ -67,9 +62,8 @@ fn selection(given: v1::PcrPolicy) -> Result<PcrSelection, Error> {
 type Registers = BTreeMap<u8, Vec<Vec<u8>>>;
 
 /// The bank, and what is given for each register, which is given once.
-fn parts(given: v1::PcrPolicy) -> Result<(HashAlgorithm, Registers), Error> {
-    let bank = HashAlgorithm::from_name(&given.bank)
-        .ok_or_else(|| wrong("policy.bank", "takes sha256 or sha384"))?;
+fn parts(given: v1::PcrPolicy) -> Result<(Bank, Registers), Error> {
+    let bank = given.bank.parse().map_err(|_| wrong("policy.bank", "takes sha256 or sha384"))?;
     let mut registers = Registers::new();
     for register in given.registers {
         let number = u8::try_from(register.number).ok().filter(|number| *number < PCRS);
@@ -94,7 +88,7 @@ pub(crate) fn set_policy(tenant: &TenantId, set: SetPcrPolicy) -> v1::PcrPolicy 
             (GOLDEN, golden.allowed().iter().map(register).collect())
         }
         PcrPolicy::AsEnrolled(selection) => {
-            (AS_ENROLLED, selection.registers().map(|number| register(number, Vec::new())).collect())
+            (AS_ENROLLED, selection.numbers().map(|number| register(number, Vec::new())).collect())
         }
     };
     let bank = set.policy.selection().map_or("", |selection| selection.bank().name()).to_owned();

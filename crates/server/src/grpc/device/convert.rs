@@ -2,10 +2,10 @@
 
 use crate::grpc::convert::{bytes32, device_name, parse, wrong};
 use crate::grpc::quote::selection;
-use wardein_attest::PcrSelection;
 use wardein_crypto::{Digest, Tag};
 use wardein_ddkg::Challenge;
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, Confirmation, ProofRequest};
+use wardein_domain::PcrSelection;
 use wardein_engine::{Error, Proved};
 use wardein_proto::v1;
 
