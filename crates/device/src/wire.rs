@@ -118,7 +118,7 @@ impl TpmStation for ConnectedStation {
         let call = v1::FinishTpmEnrollmentRequest {
             device_id: activation.device.device.to_string(),
             ticket: activation.ticket.clone(),
-            secret: activation.secret.clone(),
+            secret: activation.secret.expose().to_vec(),
             device_key: activation.device_key.clone(),
             attested: activation.attested.clone(),
             signature: activation.signature.clone(),

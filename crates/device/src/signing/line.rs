@@ -4,6 +4,7 @@ use super::{EnrolledKey, Quote, TpmActivation, TpmChallenge, TpmEvidence, asked}
 use crate::hex;
 use crate::line::{VERSION, array, bytes, device};
 use serde::{Deserialize, Serialize};
+use wardein_crypto::SecretBytes;
 use wardein_domain::PcrSelection;
 
 #[derive(Serialize, Deserialize)]
@@ -131,7 +132,7 @@ impl From<&TpmActivation> for ActivationLine {
             tenant: activation.device.tenant.to_string(),
             device_id: activation.device.device.to_string(),
             ticket: hex::encode(&activation.ticket),
-            secret: hex::encode(&activation.secret),
+            secret: hex::encode(activation.secret.expose()),
             device_key: hex::encode(&activation.device_key),
             attested: hex::encode(&activation.attested),
             signature: hex::encode(&activation.signature),
@@ -150,7 +151,7 @@ impl ActivationLine {
         Ok(TpmActivation {
             device: device(&self.tenant, &self.device_id)?,
             ticket: bytes("ticket", &self.ticket)?,
-            secret: bytes("secret", &self.secret)?,
+            secret: SecretBytes::from_vec(bytes("secret", &self.secret)?),
             device_key: bytes("device_key", &self.device_key)?,
             attested: bytes("attested", &self.attested)?,
             signature: bytes("signature", &self.signature)?,

@@ -1,6 +1,7 @@
 //! The two steps by which a device with a TPM is enrolled. Structures are as TPM 2.0 marshals them; the station reads none of them.
 
 use crate::authority::CallError;
+use wardein_crypto::SecretBytes;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Assurance, PcrSelection, TenantId};
 
@@ -44,14 +45,13 @@ pub struct Quote {
 }
 
 /// What the TPM answers. The secret is the station's and the authority's to see: it shows once that the TPM could open it.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TpmActivation {
     /// Whose it is.
     pub device: DeviceName,
     /// From the first step.
     pub ticket: Vec<u8>,
     /// What TPM2_ActivateCredential gave.
-    pub secret: Vec<u8>,
+    pub secret: SecretBytes,
     /// TPM2B_PUBLIC of the device's key.
     pub device_key: Vec<u8>,
     /// TPMS_ATTEST of TPM2_Certify of that key.

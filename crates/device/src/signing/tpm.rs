@@ -97,7 +97,7 @@ pub async fn enroll_tpm(
     let activation = TpmActivation {
         device: config.device.clone(),
         ticket: challenge.ticket,
-        secret: secret.expose().to_vec(),
+        secret,
         device_key: device_key.public,
         attested: statement.attested,
         signature: statement.signature,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, TrustedAk, make_credential};
-use wardein_crypto::{Digest, Secret, SystemEntropy};
+use wardein_crypto::{Digest, Secret, SecretBytes, SystemEntropy};
 use wardein_device::{
     Agent, CallError, Directory, EnrolledKey, Error, Prover, Refused, Round, TpmActivation, TpmChallenge,
     TpmEvidence, TpmSettings, TpmStation, enroll_tpm, open_tpm,
@@ -59,8 +59,8 @@ impl TpmStation for Factory {
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
         assert_eq!(activation.ticket, b"ticket");
         let ak = self.ak.take().unwrap();
-        let ak =
-            TrustedAk::activated(ak, &Secret::copied_from(&SECRET), &activation.secret).map_err(refused)?;
+        let ak = TrustedAk::activated(ak, &Secret::copied_from(&SECRET), activation.secret.expose())
+            .map_err(refused)?;
         let evidence = Evidence { attested: &activation.attested, signature: &activation.signature };
         let key = ak.certified(evidence, &NONCE, &activation.device_key).map_err(refused)?;
         let mut world = self.authority.0.borrow_mut();
@@ -216,7 +216,7 @@ async fn the_binary_speaks_with_its_station_in_lines() {
     let activation = TpmActivation {
         device: config.device.clone(),
         ticket: bytes(&line["ticket"]),
-        secret: bytes(&line["secret"]),
+        secret: SecretBytes::from_vec(bytes(&line["secret"])),
         device_key: bytes(&line["device_key"]),
         attested: bytes(&line["attested"]),
         signature: bytes(&line["signature"]),
