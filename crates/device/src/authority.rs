@@ -1,6 +1,5 @@
 //! The seam between what the device decides and how it calls: the authority, and the station at the factory.
 
-use crate::signing::Quote;
 use std::fmt;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::authority::Refusal;
@@ -8,7 +7,7 @@ use wardein_ddkg::device::DeviceState;
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, SignatureClaim,
 };
-use wardein_domain::{ErrorCode, PcrSelection, TenantId};
+use wardein_domain::{ErrorCode, PcrSelection, Quote, TenantId};
 
 /// What a device asks of the authority. Over the wire it is `wardein_client`; tests script it.
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]

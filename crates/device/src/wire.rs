@@ -2,12 +2,12 @@
 
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
-use crate::signing::{EnrolledKey, Quote, TpmActivation, TpmChallenge, TpmEvidence, TpmStation, asked};
+use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation, asked};
 use wardein_client::{self as client, Refusal, v1};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{AuthorityShare, DecodeError, Problem, Suite};
-use wardein_domain::{PcrSelection, Schedule, TenantId};
+use wardein_domain::{PcrSelection, Quote, Schedule, TenantId};
 
 /// What the factory says of the device.
 #[derive(Debug, Clone, Default)]

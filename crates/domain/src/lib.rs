@@ -17,6 +17,7 @@ mod name;
 mod operator;
 mod pcr;
 mod profile;
+mod quote;
 mod registers;
 mod rotation;
 mod schedule;
@@ -41,6 +42,7 @@ pub use name::{
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
 pub use profile::{Profile, ProfileError, ProfileFields};
+pub use quote::Quote;
 pub use registers::PcrStanding;
 pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;

@@ -15,10 +15,10 @@ use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Bank, Call, PcrSelection, Role};
+use wardein_domain::{Bank, Call, PcrSelection, Quote, Role};
 use wardein_engine::{
-    Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Ports, Quote, SignedRequest, TpmActivation,
-    TpmEvidence, found,
+    Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Ports, SignedRequest, TpmActivation, TpmEvidence,
+    found,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_testkit::{MemoryCustody, MemoryStore, SoftTpm, TestClock};

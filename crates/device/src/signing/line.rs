@@ -1,11 +1,11 @@
 //! The same two steps as lines of JSON. The README has the format.
 
-use super::{EnrolledKey, Quote, TpmActivation, TpmChallenge, TpmEvidence, asked};
+use super::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, asked};
 use crate::hex;
 use crate::line::{VERSION, array, bytes, device};
 use serde::{Deserialize, Serialize};
 use wardein_crypto::SecretBytes;
-use wardein_domain::PcrSelection;
+use wardein_domain::{PcrSelection, Quote};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

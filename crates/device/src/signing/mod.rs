@@ -13,6 +13,6 @@ pub use session::{Signer, SigningSession};
 pub use settings::TpmSettings;
 pub(crate) use settings::check_tcti;
 pub(crate) use steps::asked;
-pub use steps::{EnrolledKey, Quote, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+pub use steps::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 #[cfg(feature = "tpm")]
 pub use tpm::{TpmSigner, enroll_tpm, open_tpm};

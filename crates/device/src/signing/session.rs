@@ -1,6 +1,6 @@
 //! Signed requests: challenge, signature, and a reply that the authority signed.
 
-use super::{Quote, SigningKey};
+use super::SigningKey;
 use crate::agent::Prover;
 use crate::authority::{CallError, SignedReply, SignedRequest, SigningAuthority};
 use crate::certificate::{self, Certificate};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use wardein_crypto::{Digest, Entropy};
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
-use wardein_domain::PcrSelection;
+use wardein_domain::{PcrSelection, Quote};
 use wardein_pki::{Csr, PublicKey};
 
 /// What signs: a TPM, or what else keeps a key that it does not give away.

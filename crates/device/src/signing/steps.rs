@@ -3,7 +3,7 @@
 use crate::authority::CallError;
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, PcrSelection, TenantId};
+use wardein_domain::{Assurance, PcrSelection, Quote, TenantId};
 
 /// What the TPM shows of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,17 +31,6 @@ pub struct TpmChallenge {
     pub nonce: [u8; 32],
     /// What is to be quoted with the same nonce, if the profile asks for it.
     pub quote: Option<PcrSelection>,
-}
-
-/// What the TPM says of its registers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quote {
-    /// TPMS_ATTEST of TPM2_Quote.
-    pub attested: Vec<u8>,
-    /// TPMT_SIGNATURE of it by the attestation key.
-    pub signature: Vec<u8>,
-    /// The values of the registers, in order of their numbers.
-    pub values: Vec<Vec<u8>>,
 }
 
 /// What the TPM answers. The secret is the station's and the authority's to see: it shows once that the TPM could open it.

@@ -17,5 +17,4 @@ pub use enroll::{EnrolledKey, KeyOrder};
 pub use pcr_policy::{PcrPolicy, SetPcrPolicy};
 pub use policy::KeyPolicy;
 pub use prove::{SignedReply, SignedRequest};
-pub use quote::Quote;
 pub use tpm::{TpmActivation, TpmChallenge, TpmEvidence};

@@ -1,6 +1,5 @@
 //! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
 
-use super::quote::Quote;
 use crate::derive::actions::{Ask, Certifying, read_csr};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
@@ -10,7 +9,7 @@ use wardein_crypto::Digest;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::{
-    Action, Actor, Call, ErrorCode, ErrorKind, Event, FieldName, Fields, Method, Outcome, ProfileName,
+    Action, Actor, Call, ErrorCode, ErrorKind, Event, FieldName, Fields, Method, Outcome, ProfileName, Quote,
     Target, UnixMillis, UnixSeconds,
 };
 use wardein_port::{Change, Table};

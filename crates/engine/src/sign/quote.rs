@@ -8,39 +8,12 @@ use crate::rows::SignatureKeyRow;
 use wardein_attest::{Evidence, PcrState, PcrValues, Refusal, TrustedAk};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{ErrorCode, PcrSelection, PcrStanding, ProfileName};
-
-/// What a TPM says of its registers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quote {
-    /// TPMS_ATTEST of TPM2_Quote.
-    pub attested: Vec<u8>,
-    /// TPMT_SIGNATURE of it by the attestation key.
-    pub signature: Vec<u8>,
-    /// The values of the registers, in order of their numbers.
-    pub values: Vec<Vec<u8>>,
-}
+use wardein_domain::{ErrorCode, PcrSelection, PcrStanding, ProfileName, Quote};
 
 /// A quote that was taken at an enrollment.
 pub(super) struct EnrolledState {
     pub(super) state: PcrState,
     pub(super) standing: PcrStanding,
-}
-
-impl Quote {
-    /// What it says, if `ak` signed it for `nonce` and it is of `selection`.
-    fn read(
-        &self,
-        ak: &TrustedAk,
-        nonce: &[u8; 32],
-        selection: PcrSelection,
-    ) -> Result<(PcrState, PcrValues), Refusal> {
-        let evidence = Evidence { attested: &self.attested, signature: &self.signature };
-        let state = ak.quoted(evidence, nonce, selection)?;
-        let values: Vec<&[u8]> = self.values.iter().map(Vec::as_slice).collect();
-        let values = state.values(&values)?;
-        Ok((state, values))
-    }
 }
 
 impl PcrPolicy {
@@ -52,7 +25,7 @@ impl PcrPolicy {
         nonce: &[u8; 32],
     ) -> Result<Option<EnrolledState>, Error> {
         let Some(selection) = self.selection() else { return Ok(None) };
-        let (state, values) = quote.ok_or_else(|| missing(selection))?.read(ak, nonce, selection)?;
+        let (state, values) = read(quote.ok_or_else(|| missing(selection))?, ak, nonce, selection)?;
         let standing = match self {
             Self::Golden(golden) => golden.judge(&values).map(|()| PcrStanding::Golden)?,
             Self::Any | Self::AsEnrolled(_) => PcrStanding::AsEnrolled,
@@ -69,7 +42,7 @@ impl PcrPolicy {
     ) -> Result<Option<PcrStanding>, Error> {
         let Some(selection) = self.selection() else { return Ok(None) };
         let ak = row.ak()?.ok_or_else(no_tpm)?;
-        let (state, values) = quote.read(&TrustedAk::assertion(ak.clone()), nonce, selection)?;
+        let (state, values) = read(quote, &TrustedAk::assertion(ak.clone()), nonce, selection)?;
         if let Self::Golden(golden) = self {
             golden.judge(&values)?;
             return Ok(Some(PcrStanding::Golden));
@@ -129,6 +102,20 @@ impl Engine {
             (None, _) => Ok(None),
         }
     }
+}
+
+/// What `quote` says, if `ak` signed it for `nonce` and it is of `selection`.
+fn read(
+    quote: &Quote,
+    ak: &TrustedAk,
+    nonce: &[u8; 32],
+    selection: PcrSelection,
+) -> Result<(PcrState, PcrValues), Refusal> {
+    let evidence = Evidence { attested: &quote.attested, signature: &quote.signature };
+    let state = ak.quoted(evidence, nonce, selection)?;
+    let values: Vec<&[u8]> = quote.values.iter().map(Vec::as_slice).collect();
+    let values = state.values(&values)?;
+    Ok((state, values))
 }
 
 fn missing(selection: PcrSelection) -> Error {

@@ -2,7 +2,6 @@
 
 use super::enroll::NewKey;
 use super::policy::StoredPolicy;
-use super::quote::Quote;
 use super::ticket::{Facts, Ticket};
 use crate::fleet::enrollment::check_device_id;
 use crate::kernel::{Caller, Draw, Engine, Error};
@@ -11,7 +10,7 @@ use crate::sign::{EnrolledKey, KeyOrder};
 use wardein_attest::{AkPublic, EkDigest, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, DeviceId, ErrorCode, PcrSelection};
+use wardein_domain::{Assurance, DeviceId, ErrorCode, PcrSelection, Quote};
 
 /// What a device shows of its TPM.
 #[derive(Debug, Clone)]

@@ -7,11 +7,10 @@ use wardein_attest::{GoldenPcrs, pcr_value};
 use wardein_crypto::{Digest, Entropy, SystemEntropy};
 use wardein_ddkg::message::SignatureClaim;
 use wardein_domain::{
-    Bank, Call, Event, FieldName, KeyKeeper, PcrSelection, PcrStanding, ProfileFields, ProfileName,
+    Bank, Call, Event, FieldName, KeyKeeper, PcrSelection, PcrStanding, ProfileFields, ProfileName, Quote,
 };
 use wardein_engine::{
-    Error, ErrorKind, KeyPolicy, PcrPolicy, Quote, SetPcrPolicy, SignedReply, SignedRequest, Subject,
-    TpmActivation,
+    Error, ErrorKind, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Store, Table};

@@ -3,8 +3,8 @@
 use crate::grpc::convert::{at_most, wrong};
 use wardein_attest::{Attested, Signature};
 use wardein_crypto::tpm::HashAlgorithm;
-use wardein_domain::{PCRS, PcrSelection};
-use wardein_engine::{Error, Quote};
+use wardein_domain::{PCRS, PcrSelection, Quote};
+use wardein_engine::Error;
 use wardein_proto::v1;
 
 pub(crate) fn quote(given: v1::Quote) -> Result<Quote, Error> {

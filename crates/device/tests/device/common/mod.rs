@@ -64,7 +64,7 @@ pub(crate) struct World {
     pub(crate) sealed_by: Option<String>,
     /// What its TPM is to quote, and the transcript and quote that came last.
     pub(crate) registers: Option<wardein_domain::PcrSelection>,
-    pub(crate) quoted: Option<([u8; 32], wardein_device::Quote)>,
+    pub(crate) quoted: Option<([u8; 32], wardein_domain::Quote)>,
     pub(crate) identity: P256SigningKey,
     issuing: IssuingCa,
     challenges: ChallengeKey,

@@ -5,10 +5,10 @@ use wardein_crypto::{Digest, P256SigningKey, SystemEntropy};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{ChallengeOffer, ack_transcript};
 use wardein_device::{
-    Authority, CallError, Directory, Error, Quote, Refused, SignedReply, SignedRequest, Signer,
-    SigningAuthority, SigningKey, SigningSession,
+    Authority, CallError, Directory, Error, Refused, SignedReply, SignedRequest, Signer, SigningAuthority,
+    SigningKey, SigningSession,
 };
-use wardein_domain::{Assurance, PcrSelection};
+use wardein_domain::{Assurance, PcrSelection, Quote};
 use wardein_pki::PublicKey;
 
 pub(crate) struct SoftKey(P256SigningKey);
