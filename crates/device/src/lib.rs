@@ -48,8 +48,7 @@ pub use lines::LineStation;
 pub use lock::PATIENCE;
 pub use session::{Rekeyed, Session};
 pub use signing::{
-    EnrolledKey, Signer, SigningKey, SigningSession, TpmActivation, TpmChallenge, TpmEvidence, TpmSettings,
-    TpmStation,
+    Signer, SigningKey, SigningSession, TpmActivation, TpmChallenge, TpmEvidence, TpmSettings, TpmStation,
 };
 #[cfg(feature = "tpm")]
 pub use signing::{TpmSigner, enroll_tpm, open_tpm};

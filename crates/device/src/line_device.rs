@@ -2,10 +2,10 @@
 
 use crate::authority::CallError;
 use crate::line::{self, DeviceLine, LineError, StationLine};
-use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence};
+use crate::signing::{TpmActivation, TpmChallenge, TpmEvidence};
 use std::io::{BufRead, Write};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_domain::{Assurance, ErrorCode, TenantId};
+use wardein_domain::{Assurance, EnrolledKey, ErrorCode, TenantId};
 
 /// A device at the other end of a line.
 pub struct LineDevice<R, W> {

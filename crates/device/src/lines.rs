@@ -4,10 +4,10 @@ use crate::authority::{CallError, Station};
 use crate::enroll::Enrolled;
 use crate::error::Error;
 use crate::line::{self, DeviceLine, LineError, StationLine};
-use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+use crate::signing::{TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
 use std::io::{BufRead, Write};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_domain::TenantId;
+use wardein_domain::{EnrolledKey, TenantId};
 
 /// A station that reads lines from the device and writes lines to it.
 pub struct LineStation<R, W> {

@@ -4,9 +4,9 @@ use crate::commands::ROOT;
 use std::path::{Path, PathBuf};
 use wardein_crypto::SystemEntropy;
 use wardein_device::{
-    Certificate, Config, Directory, EnrolledKey, Error, Prover, Remote, Session, SigningSession, TpmSettings,
-    TpmStation,
+    Certificate, Config, Directory, Error, Prover, Remote, Session, SigningSession, TpmSettings, TpmStation,
 };
+use wardein_domain::EnrolledKey;
 
 type Derives = Session<Remote, SystemEntropy>;
 type Signs = SigningSession<Remote, SystemEntropy>;

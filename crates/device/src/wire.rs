@@ -2,12 +2,12 @@
 
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
-use crate::signing::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, TpmStation, asked};
+use crate::signing::{TpmActivation, TpmChallenge, TpmEvidence, TpmStation, asked, on_record};
 use wardein_client::{self as client, Refusal, v1};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{AuthorityShare, DecodeError, Problem, Suite};
-use wardein_domain::{PcrSelection, Quote, Schedule, TenantId};
+use wardein_domain::{EnrolledKey, PcrSelection, Quote, Schedule, TenantId};
 
 /// What the factory says of the device.
 #[derive(Debug, Clone, Default)]
@@ -126,7 +126,7 @@ impl TpmStation for ConnectedStation {
         };
         let answer = self.authority.finish_tpm_enrollment(call).await.map_err(failed)?;
         let v1::EnrolledKey { tenant, key_id, assurance } = answer;
-        EnrolledKey::judge(&tenant, &key_id, &assurance).map_err(CallError::Malformed)
+        on_record(&tenant, &key_id, &assurance).map_err(CallError::Malformed)
     }
 }
 

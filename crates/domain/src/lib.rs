@@ -12,6 +12,7 @@ mod audit;
 mod causes;
 mod code;
 mod device;
+mod enrolled;
 mod grant;
 mod name;
 mod operator;
@@ -34,6 +35,7 @@ pub use audit::{
 pub use causes::with_causes;
 pub use code::{ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
+pub use enrolled::EnrolledKey;
 pub use grant::{Right, UserNameTemplate};
 pub use name::{
     Action, AttributeName, Audience, DeviceId, ModelName, NameError, OperatorName, ProfileName, Purpose,

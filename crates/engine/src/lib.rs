@@ -40,8 +40,8 @@ pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;
 pub use sign::{
-    EndorsementKey, EnrolledKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest,
-    TpmActivation, TpmChallenge, TpmEvidence,
+    EndorsementKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, TpmActivation,
+    TpmChallenge, TpmEvidence,
 };
 pub use trust::check::{Answer, Subject};
 pub use wardein_domain::{ErrorCode, ErrorKind};

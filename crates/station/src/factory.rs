@@ -7,10 +7,10 @@ use wardein_client as client;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_device::{
-    CallError, ConnectedStation, EnrolledKey, Refused, Station, TpmActivation, TpmChallenge, TpmEvidence,
-    TpmStation, Vouched,
+    CallError, ConnectedStation, Refused, Station, TpmActivation, TpmChallenge, TpmEvidence, TpmStation,
+    Vouched,
 };
-use wardein_domain::{DeviceId, ErrorCode, TenantId};
+use wardein_domain::{DeviceId, EnrolledKey, ErrorCode, TenantId};
 
 /// A station that lines to devices share.
 pub struct Factory {

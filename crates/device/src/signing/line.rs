@@ -1,11 +1,11 @@
 //! The same two steps as lines of JSON. The README has the format.
 
-use super::{EnrolledKey, TpmActivation, TpmChallenge, TpmEvidence, asked};
+use super::{TpmActivation, TpmChallenge, TpmEvidence, asked, on_record};
 use crate::hex;
 use crate::line::{VERSION, array, bytes, device};
 use serde::{Deserialize, Serialize};
 use wardein_crypto::SecretBytes;
-use wardein_domain::{PcrSelection, Quote};
+use wardein_domain::{EnrolledKey, PcrSelection, Quote};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,6 +183,6 @@ impl From<&EnrolledKey> for EnrolledLine {
 
 impl EnrolledLine {
     pub(crate) fn judge(&self) -> Result<EnrolledKey, String> {
-        EnrolledKey::judge(&self.tenant, &bytes("key_id", &self.key_id)?, &self.assurance)
+        on_record(&self.tenant, &bytes("key_id", &self.key_id)?, &self.assurance)
     }
 }

@@ -3,7 +3,7 @@
 use crate::authority::CallError;
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, PcrSelection, Quote, TenantId};
+use wardein_domain::{EnrolledKey, PcrSelection, Quote};
 
 /// What the TPM shows of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,27 +51,6 @@ pub struct TpmActivation {
     pub quote: Option<Quote>,
 }
 
-/// What the authority has on record then.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnrolledKey {
-    /// The tenant that the station works for.
-    pub tenant: TenantId,
-    /// SHA-256 of the key's SubjectPublicKeyInfo.
-    pub key_id: [u8; 32],
-    /// How surely the key is where it is said to be.
-    pub assurance: Assurance,
-}
-
-impl EnrolledKey {
-    pub(crate) fn judge(tenant: &str, key_id: &[u8], assurance: &str) -> Result<Self, String> {
-        Ok(Self {
-            tenant: tenant.parse().map_err(|error| format!("tenant: {error}"))?,
-            key_id: key_id.try_into().map_err(|_| "key_id: has not 32 bytes".to_owned())?,
-            assurance: assurance.parse().map_err(|_| format!("assurance: {assurance:?} is no level"))?,
-        })
-    }
-}
-
 /// What a device with a TPM asks of the station that relays its enrollment.
 #[allow(
     async_fn_in_trait,
@@ -82,6 +61,15 @@ pub trait TpmStation {
     async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError>;
     /// Relays the second.
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError>;
+}
+
+/// What the authority has on record, as it says it.
+pub(crate) fn on_record(tenant: &str, key_id: &[u8], assurance: &str) -> Result<EnrolledKey, String> {
+    Ok(EnrolledKey {
+        tenant: tenant.parse().map_err(|error| format!("tenant: {error}"))?,
+        key_id: key_id.try_into().map_err(|_| "key_id: has not 32 bytes".to_owned())?,
+        assurance: assurance.parse().map_err(|_| format!("assurance: {assurance:?} is no level"))?,
+    })
 }
 
 /// What is to be quoted, as the authority names it.

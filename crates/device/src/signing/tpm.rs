@@ -1,11 +1,11 @@
 //! A TPM as what signs, and its enrollment.
 
-use super::{EnrolledKey, Signer, SigningKey, TpmActivation, TpmEvidence, TpmSettings, TpmStation};
+use super::{Signer, SigningKey, TpmActivation, TpmEvidence, TpmSettings, TpmStation};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::error::Error;
 use wardein_crypto::{Digest, P256VerifyingKey};
-use wardein_domain::{PcrSelection, Quote};
+use wardein_domain::{EnrolledKey, PcrSelection, Quote};
 use wardein_pki::PublicKey;
 use wardein_tpm::{EkKind, Tcti, Tpm};
 

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, TrustedAk, make_credential};
 use wardein_crypto::{Digest, Secret, SecretBytes, SystemEntropy};
 use wardein_device::{
-    Agent, CallError, Directory, EnrolledKey, Error, Prover, Refused, Round, TpmActivation, TpmChallenge,
-    TpmEvidence, TpmSettings, TpmStation, enroll_tpm, open_tpm,
+    Agent, CallError, Directory, Error, Prover, Refused, Round, TpmActivation, TpmChallenge, TpmEvidence,
+    TpmSettings, TpmStation, enroll_tpm, open_tpm,
 };
-use wardein_domain::{Assurance, Bank, PcrSelection};
+use wardein_domain::{Assurance, Bank, EnrolledKey, PcrSelection};
 use wardein_pki::VendorRoots;
 use wardein_testkit::Swtpm;
 

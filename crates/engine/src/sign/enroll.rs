@@ -8,8 +8,8 @@ use crate::rows::{self, BaselineRow, DeviceRow, SeenChallenges, SignatureKeyRow,
 use wardein_attest::EkDigest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, DeviceId, DeviceState, ErrorCode, Event, FieldName, KeyKeeper, ModelName, Outcome,
-    ProfileName, TenantId, Udi,
+    Assurance, DeviceId, DeviceState, EnrolledKey, ErrorCode, Event, FieldName, KeyKeeper, ModelName,
+    Outcome, ProfileName, Udi,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Change, Table};
@@ -25,17 +25,6 @@ pub struct KeyOrder {
     pub model: Option<ModelName>,
     /// Its unique device identifier.
     pub udi: Option<Udi>,
-}
-
-/// A device that is enrolled by a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnrolledKey {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// SHA-256 of the key's SubjectPublicKeyInfo.
-    pub key_id: [u8; 32],
-    /// How surely it is where it is said to be.
-    pub assurance: Assurance,
 }
 
 /// A key that was judged.

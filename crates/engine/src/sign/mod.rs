@@ -13,7 +13,7 @@ mod ticket;
 mod tpm;
 
 pub use endorsement_keys::EndorsementKey;
-pub use enroll::{EnrolledKey, KeyOrder};
+pub use enroll::KeyOrder;
 pub use pcr_policy::{PcrPolicy, SetPcrPolicy};
 pub use policy::KeyPolicy;
 pub use prove::{SignedReply, SignedRequest};

@@ -5,12 +5,12 @@ use super::policy::StoredPolicy;
 use super::ticket::{Facts, Ticket};
 use crate::fleet::enrollment::check_device_id;
 use crate::kernel::{Caller, Draw, Engine, Error};
-use crate::sign::{EnrolledKey, KeyOrder};
+use crate::sign::KeyOrder;
 
 use wardein_attest::{AkPublic, EkDigest, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, DeviceId, ErrorCode, PcrSelection, Quote};
+use wardein_domain::{Assurance, DeviceId, EnrolledKey, ErrorCode, PcrSelection, Quote};
 
 /// What a device shows of its TPM.
 #[derive(Debug, Clone)]

@@ -12,10 +12,9 @@ use tools::{Ek, Tpm};
 use wardein_attest::Credential;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Assurance, Bank, Call, PcrSelection, PcrStanding, Quote};
+use wardein_domain::{Assurance, Bank, Call, EnrolledKey, PcrSelection, PcrStanding, Quote};
 use wardein_engine::{
-    EnrolledKey, Error, KeyOrder, KeyPolicy, PcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation,
-    TpmEvidence,
+    Error, KeyOrder, KeyPolicy, PcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation, TpmEvidence,
 };
 
 #[tokio::test]

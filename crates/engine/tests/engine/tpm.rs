@@ -4,10 +4,9 @@ use crate::world::{World, name, order};
 use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, SecretBytes};
-use wardein_domain::{Assurance, DeviceState, Event, FieldName, Role};
+use wardein_domain::{Assurance, DeviceState, EnrolledKey, Event, FieldName, Role};
 use wardein_engine::{
-    EnrolledKey, Error, ErrorKind, KeyOrder, KeyPolicy, Page, Subject, TpmActivation, TpmChallenge,
-    TpmEvidence,
+    Error, ErrorKind, KeyOrder, KeyPolicy, Page, Subject, TpmActivation, TpmChallenge, TpmEvidence,
 };
 use wardein_port::{Store, Table};
 use wardein_testkit::SoftTpm;

@@ -4,8 +4,8 @@ use crate::grpc::convert::{at_most, parse, parse_optional, wrong};
 use crate::grpc::quote::{quote, selection};
 use wardein_attest::{Attested, Public, Signature};
 use wardein_crypto::SecretBytes;
-use wardein_domain::{KeyKeeper, ProfileName};
-use wardein_engine::{EnrolledKey, Error, KeyOrder, TpmActivation, TpmChallenge, TpmEvidence};
+use wardein_domain::{EnrolledKey, KeyKeeper, ProfileName};
+use wardein_engine::{Error, KeyOrder, TpmActivation, TpmChallenge, TpmEvidence};
 use wardein_pki::{Csr, EndorsementChain};
 use wardein_proto::v1;
 
