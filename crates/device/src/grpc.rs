@@ -2,14 +2,14 @@
 
 use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, SigningAuthority, Station};
 use crate::error::Error;
-use crate::signing::{TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+use crate::signing::{TpmActivation, TpmStation};
 use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, selection, tag};
 use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
 };
 use wardein_ddkg::{Challenge, DeviceName, Problem, Recipe};
-use wardein_domain::{EnrolledKey, PcrSelection, TenantId, with_causes};
+use wardein_domain::{EnrolledKey, PcrSelection, TenantId, TpmChallenge, TpmEvidence, with_causes};
 
 /// The authority at an endpoint. It is reached when it is first needed, and again after it was lost.
 pub struct Remote {
@@ -156,8 +156,12 @@ impl Station for RemoteStation {
 }
 
 impl TpmStation for RemoteStation {
-    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
-        self.connected().await?.begin(evidence).await
+    async fn begin(
+        &mut self,
+        device: &DeviceName,
+        evidence: &TpmEvidence,
+    ) -> Result<TpmChallenge, CallError> {
+        self.connected().await?.begin(device, evidence).await
     }
 
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {

@@ -47,9 +47,7 @@ pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
 pub use session::{Rekeyed, Session};
-pub use signing::{
-    Signer, SigningKey, SigningSession, TpmActivation, TpmChallenge, TpmEvidence, TpmSettings, TpmStation,
-};
+pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};
 #[cfg(feature = "tpm")]
 pub use signing::{TpmSigner, enroll_tpm, open_tpm};
 pub use status::{Status, utc};

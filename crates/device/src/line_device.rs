@@ -2,10 +2,11 @@
 
 use crate::authority::CallError;
 use crate::line::{self, DeviceLine, LineError, StationLine};
-use crate::signing::{TpmActivation, TpmChallenge, TpmEvidence};
+use crate::signing::TpmActivation;
 use std::io::{BufRead, Write};
+use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_domain::{Assurance, EnrolledKey, ErrorCode, TenantId};
+use wardein_domain::{Assurance, EnrolledKey, ErrorCode, TenantId, TpmChallenge, TpmEvidence};
 
 /// A device at the other end of a line.
 pub struct LineDevice<R, W> {
@@ -20,7 +21,7 @@ pub enum Said {
     /// It has saved them.
     Confirmation(Confirmation),
     /// It asks for its TPM's key to be taken.
-    Evidence(TpmEvidence),
+    Evidence(DeviceName, TpmEvidence),
     /// Its TPM answers what it was asked.
     Activation(TpmActivation),
     /// The end: it has its keys.
@@ -98,7 +99,10 @@ fn judge(line: DeviceLine) -> Result<Said, String> {
         DeviceLine::Confirmation { tenant, device_id, device_confirmation } => {
             Said::Confirmation(line::judge_confirmation(&tenant, &device_id, &device_confirmation)?)
         }
-        DeviceLine::TpmEvidence(evidence) => Said::Evidence(evidence.judge()?),
+        DeviceLine::TpmEvidence(evidence) => {
+            let (device, evidence) = evidence.judge()?;
+            Said::Evidence(device, evidence)
+        }
         DeviceLine::TpmActivation(activation) => Said::Activation(activation.judge()?),
         DeviceLine::Done { generation, confirmed } => Said::Done { generation, is_confirmed: confirmed },
         DeviceLine::Signs { assurance } => match assurance.parse() {

@@ -4,10 +4,12 @@ use crate::authority::{CallError, Station};
 use crate::enroll::Enrolled;
 use crate::error::Error;
 use crate::line::{self, DeviceLine, LineError, StationLine};
-use crate::signing::{TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+use crate::signing::line::EvidenceLine;
+use crate::signing::{TpmActivation, TpmStation};
 use std::io::{BufRead, Write};
+use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_domain::{EnrolledKey, TenantId};
+use wardein_domain::{EnrolledKey, TenantId, TpmChallenge, TpmEvidence};
 
 /// A station that reads lines from the device and writes lines to it.
 pub struct LineStation<R, W> {
@@ -72,8 +74,12 @@ impl<R: BufRead, W: Write> Station for LineStation<R, W> {
 }
 
 impl<R: BufRead, W: Write> TpmStation for LineStation<R, W> {
-    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
-        self.write(&DeviceLine::TpmEvidence(evidence.into()))?;
+    async fn begin(
+        &mut self,
+        device: &DeviceName,
+        evidence: &TpmEvidence,
+    ) -> Result<TpmChallenge, CallError> {
+        self.write(&DeviceLine::TpmEvidence(EvidenceLine::new(device, evidence)))?;
         match self.read()? {
             StationLine::TpmChallenge(challenge) => challenge.judge().map_err(CallError::Malformed),
             other => Err(other.unexpected("tpm_challenge")),

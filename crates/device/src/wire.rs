@@ -2,12 +2,12 @@
 
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
-use crate::signing::{TpmActivation, TpmChallenge, TpmEvidence, TpmStation, asked, on_record};
+use crate::signing::{TpmActivation, TpmStation, asked, on_record};
 use wardein_client::{self as client, Refusal, v1};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_ddkg::{AuthorityShare, DecodeError, Problem, Suite};
-use wardein_domain::{EnrolledKey, PcrSelection, Quote, Schedule, TenantId};
+use wardein_ddkg::{AuthorityShare, DecodeError, DeviceName, Problem, Suite};
+use wardein_domain::{EnrolledKey, PcrSelection, Quote, Schedule, TenantId, TpmChallenge, TpmEvidence};
 
 /// What the factory says of the device.
 #[derive(Debug, Clone, Default)]
@@ -91,10 +91,14 @@ impl Station for ConnectedStation {
 }
 
 impl TpmStation for ConnectedStation {
-    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
+    async fn begin(
+        &mut self,
+        device: &DeviceName,
+        evidence: &TpmEvidence,
+    ) -> Result<TpmChallenge, CallError> {
         let Vouched { profile, model, udi } = self.vouched.clone();
         let call = v1::BeginTpmEnrollmentRequest {
-            device_id: evidence.device.device.to_string(),
+            device_id: device.device.to_string(),
             profile: profile.unwrap_or_default(),
             model: model.unwrap_or_default(),
             udi: udi.unwrap_or_default(),

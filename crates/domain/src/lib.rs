@@ -24,6 +24,7 @@ mod rotation;
 mod schedule;
 mod serial;
 mod time;
+mod tpm;
 mod trust;
 mod udi;
 
@@ -50,5 +51,6 @@ pub use rotation::{RekeyGate, Rotation};
 pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};
 pub use time::{Seconds, UnixMillis, UnixSeconds};
+pub use tpm::{TpmChallenge, TpmEvidence};
 pub use trust::{CertificateFacts, DeviceFacts, Verdict, VerdictReason};
 pub use udi::{Udi, UdiError};

@@ -15,10 +15,9 @@ use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, P256SigningKey, Secret, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Bank, Call, PcrSelection, Quote, Role};
+use wardein_domain::{Bank, Call, PcrSelection, Quote, Role, TpmEvidence};
 use wardein_engine::{
-    Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Ports, SignedRequest, TpmActivation, TpmEvidence,
-    found,
+    Caller, Engine, KeyOrder, OperatorOrder, PcrPolicy, Ports, SignedRequest, TpmActivation, found,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_testkit::{MemoryCustody, MemoryStore, SoftTpm, TestClock};
@@ -97,22 +96,22 @@ impl World {
         let evidence: Vec<_> = tpms
             .iter()
             .enumerate()
-            .map(|(number, tpm)| TpmEvidence {
-                order: KeyOrder {
+            .map(|(number, tpm)| {
+                let order = KeyOrder {
                     device: id(number, quotes),
                     profile: "default".parse().unwrap(),
                     model: None,
                     udi: None,
-                },
-                ek_public: tpm.ek_public(),
-                ek_certificates: Vec::new(),
-                ak_public: tpm.ak_public(),
+                };
+                let (ek_public, ak_public) = (tpm.ek_public(), tpm.ak_public());
+                (order, TpmEvidence { ek_public, ek_certificates: Vec::new(), ak_public })
             })
             .collect();
         let begun = Instant::now();
         let mut challenges = Vec::new();
-        for one in &evidence {
-            challenges.push(self.engine.begin_tpm_enrollment(&self.station, one).await.unwrap());
+        for (order, one) in &evidence {
+            let begun = self.engine.begin_tpm_enrollment(&self.station, order, one).await;
+            challenges.push(begun.unwrap().0);
         }
         let first = begun.elapsed();
         let answers: Vec<_> = tpms

@@ -41,7 +41,6 @@ pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;
 pub use sign::{
     EndorsementKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, TpmActivation,
-    TpmChallenge, TpmEvidence,
 };
 pub use trust::check::{Answer, Subject};
 pub use wardein_domain::{ErrorCode, ErrorKind};

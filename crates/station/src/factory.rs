@@ -6,11 +6,8 @@ use std::time::Duration;
 use wardein_client as client;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
-use wardein_device::{
-    CallError, ConnectedStation, Refused, Station, TpmActivation, TpmChallenge, TpmEvidence, TpmStation,
-    Vouched,
-};
-use wardein_domain::{DeviceId, EnrolledKey, ErrorCode, TenantId};
+use wardein_device::{CallError, ConnectedStation, Refused, Station, TpmActivation, TpmStation, Vouched};
+use wardein_domain::{DeviceId, EnrolledKey, ErrorCode, TenantId, TpmChallenge, TpmEvidence};
 
 /// A station that lines to devices share.
 pub struct Factory {
@@ -81,9 +78,13 @@ impl Station for &Factory {
 }
 
 impl TpmStation for &Factory {
-    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
-        let mut station = self.station(&evidence.device)?;
-        patiently(async || station.begin(evidence).await).await
+    async fn begin(
+        &mut self,
+        device: &DeviceName,
+        evidence: &TpmEvidence,
+    ) -> Result<TpmChallenge, CallError> {
+        let mut station = self.station(device)?;
+        patiently(async || station.begin(device, evidence).await).await
     }
 
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {

@@ -85,9 +85,9 @@ impl<R: BufRead, W: Write> Relay<R, W> {
                     self.device = Some(confirmation.device.clone());
                     station.confirm(&confirmation).await.map(|()| Answer::Confirmed)
                 }
-                Ok(Said::Evidence(evidence)) => {
-                    self.device = Some(evidence.device.clone());
-                    station.begin(&evidence).await.map(Answer::Challenge)
+                Ok(Said::Evidence(device, evidence)) => {
+                    self.device = Some(device.clone());
+                    station.begin(&device, &evidence).await.map(Answer::Challenge)
                 }
                 Ok(Said::Activation(activation)) => {
                     self.device = Some(activation.device.clone());

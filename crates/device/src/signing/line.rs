@@ -1,11 +1,12 @@
 //! The same two steps as lines of JSON. The README has the format.
 
-use super::{TpmActivation, TpmChallenge, TpmEvidence, asked, on_record};
+use super::{TpmActivation, asked, on_record};
 use crate::hex;
 use crate::line::{VERSION, array, bytes, device};
 use serde::{Deserialize, Serialize};
 use wardein_crypto::SecretBytes;
-use wardein_domain::{EnrolledKey, PcrSelection, Quote};
+use wardein_ddkg::DeviceName;
+use wardein_domain::{EnrolledKey, PcrSelection, Quote, TpmChallenge, TpmEvidence};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,32 +67,31 @@ pub(crate) struct EnrolledLine {
     assurance: String,
 }
 
-impl From<&TpmEvidence> for EvidenceLine {
-    fn from(evidence: &TpmEvidence) -> Self {
+impl EvidenceLine {
+    pub(crate) fn new(device: &DeviceName, evidence: &TpmEvidence) -> Self {
         Self {
             version: VERSION,
-            tenant: evidence.device.tenant.to_string(),
-            device_id: evidence.device.device.to_string(),
+            tenant: device.tenant.to_string(),
+            device_id: device.device.to_string(),
             ek_public: hex::encode(&evidence.ek_public),
             ek_certificates: evidence.ek_certificates.iter().map(|bytes| hex::encode(bytes)).collect(),
             ak_public: hex::encode(&evidence.ak_public),
         }
     }
-}
 
-impl EvidenceLine {
-    /// The evidence; an error names the field.
-    pub(crate) fn judge(&self) -> Result<TpmEvidence, String> {
+    /// Whose it is, and the evidence; an error names the field.
+    pub(crate) fn judge(&self) -> Result<(DeviceName, TpmEvidence), String> {
         if self.version != VERSION {
             return Err(format!("version: is {}; this station speaks {VERSION}", self.version));
         }
         let certificates = self.ek_certificates.iter().map(|text| bytes("ek_certificates", text));
-        Ok(TpmEvidence {
-            device: device(&self.tenant, &self.device_id)?,
+        let device = device(&self.tenant, &self.device_id)?;
+        let evidence = TpmEvidence {
             ek_public: bytes("ek_public", &self.ek_public)?,
             ek_certificates: certificates.collect::<Result<_, _>>()?,
             ak_public: bytes("ak_public", &self.ak_public)?,
-        })
+        };
+        Ok((device, evidence))
     }
 }
 

@@ -12,7 +12,7 @@ pub use enrolled::SigningKey;
 pub use session::{Signer, SigningSession};
 pub use settings::TpmSettings;
 pub(crate) use settings::check_tcti;
-pub use steps::{TpmActivation, TpmChallenge, TpmEvidence, TpmStation};
+pub use steps::{TpmActivation, TpmStation};
 pub(crate) use steps::{asked, on_record};
 #[cfg(feature = "tpm")]
 pub use tpm::{TpmSigner, enroll_tpm, open_tpm};

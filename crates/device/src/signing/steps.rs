@@ -3,35 +3,7 @@
 use crate::authority::CallError;
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{EnrolledKey, PcrSelection, Quote};
-
-/// What the TPM shows of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TpmEvidence {
-    /// Whose it is.
-    pub device: DeviceName,
-    /// TPM2B_PUBLIC of its endorsement key.
-    pub ek_public: Vec<u8>,
-    /// The certificate of that key, DER, with the CAs above it; perhaps none.
-    pub ek_certificates: Vec<Vec<u8>>,
-    /// TPM2B_PUBLIC of its attestation key.
-    pub ak_public: Vec<u8>,
-}
-
-/// What the authority asks of the TPM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TpmChallenge {
-    /// For the second step, as it is.
-    pub ticket: Vec<u8>,
-    /// The contents of a TPM2B_ID_OBJECT.
-    pub id_object: Vec<u8>,
-    /// The contents of a TPM2B_ENCRYPTED_SECRET.
-    pub encrypted_secret: Vec<u8>,
-    /// The qualifying data of TPM2_Certify.
-    pub nonce: [u8; 32],
-    /// What is to be quoted with the same nonce, if the profile asks for it.
-    pub quote: Option<PcrSelection>,
-}
+use wardein_domain::{EnrolledKey, PcrSelection, Quote, TpmChallenge, TpmEvidence};
 
 /// What the TPM answers. The secret is the station's and the authority's to see: it shows once that the TPM could open it.
 pub struct TpmActivation {
@@ -58,7 +30,8 @@ pub struct TpmActivation {
 )]
 pub trait TpmStation {
     /// Relays the first step.
-    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError>;
+    async fn begin(&mut self, device: &DeviceName, evidence: &TpmEvidence)
+    -> Result<TpmChallenge, CallError>;
     /// Relays the second.
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError>;
 }

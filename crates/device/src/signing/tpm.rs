@@ -1,11 +1,11 @@
 //! A TPM as what signs, and its enrollment.
 
-use super::{Signer, SigningKey, TpmActivation, TpmEvidence, TpmSettings, TpmStation};
+use super::{Signer, SigningKey, TpmActivation, TpmSettings, TpmStation};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::error::Error;
 use wardein_crypto::{Digest, P256VerifyingKey};
-use wardein_domain::{EnrolledKey, PcrSelection, Quote};
+use wardein_domain::{EnrolledKey, PcrSelection, Quote, TpmEvidence};
 use wardein_pki::PublicKey;
 use wardein_tpm::{EkKind, Tcti, Tpm};
 
@@ -85,12 +85,11 @@ pub async fn enroll_tpm(
     let endorsement = tpm.endorsement_key(kind)?;
     let device_key = tpm.device_key()?;
     let evidence = TpmEvidence {
-        device: config.device.clone(),
         ek_public: endorsement.public,
         ek_certificates: endorsement.certificate.into_iter().collect(),
         ak_public: tpm.attestation_key()?,
     };
-    let challenge = station.begin(&evidence).await?;
+    let challenge = station.begin(&config.device, &evidence).await?;
     let secret = tpm.activate(kind, &challenge.id_object, &challenge.encrypted_secret)?;
     let statement = tpm.certify(&challenge.nonce)?;
     let quote = challenge.quote.map(|selection| quoted(tpm, &challenge.nonce, selection)).transpose()?;

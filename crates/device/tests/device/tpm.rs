@@ -8,11 +8,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, TrustedAk, make_credential};
 use wardein_crypto::{Digest, Secret, SecretBytes, SystemEntropy};
+use wardein_ddkg::DeviceName;
 use wardein_device::{
-    Agent, CallError, Directory, Error, Prover, Refused, Round, TpmActivation, TpmChallenge, TpmEvidence,
-    TpmSettings, TpmStation, enroll_tpm, open_tpm,
+    Agent, CallError, Directory, Error, Prover, Refused, Round, TpmActivation, TpmSettings, TpmStation,
+    enroll_tpm, open_tpm,
 };
-use wardein_domain::{Assurance, Bank, EnrolledKey, PcrSelection};
+use wardein_domain::{Assurance, Bank, EnrolledKey, PcrSelection, TpmChallenge, TpmEvidence};
 use wardein_pki::VendorRoots;
 use wardein_testkit::Swtpm;
 
@@ -43,7 +44,7 @@ fn refused(refusal: wardein_attest::Refusal) -> CallError {
 }
 
 impl TpmStation for Factory {
-    async fn begin(&mut self, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
+    async fn begin(&mut self, _: &DeviceName, evidence: &TpmEvidence) -> Result<TpmChallenge, CallError> {
         let certificates: Vec<&[u8]> = evidence.ek_certificates.iter().map(Vec::as_slice).collect();
         let ek = EkPublic::parse(&evidence.ek_public).map_err(refused)?;
         // 2100-01-01: behind the making of the certificates, whenever this runs.
@@ -196,12 +197,11 @@ async fn the_binary_speaks_with_its_station_in_lines() {
     let line = hear();
     assert_eq!((&line["type"], &line["version"]), (&json!("tpm_evidence"), &json!(1)));
     let evidence = TpmEvidence {
-        device: config.device.clone(),
         ek_public: bytes(&line["ek_public"]),
         ek_certificates: line["ek_certificates"].as_array().unwrap().iter().map(bytes).collect(),
         ak_public: bytes(&line["ak_public"]),
     };
-    let challenge = factory.begin(&evidence).await.unwrap();
+    let challenge = factory.begin(&config.device, &evidence).await.unwrap();
     writeln!(
         input,
         "{}",

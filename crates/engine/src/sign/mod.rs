@@ -17,4 +17,4 @@ pub use enroll::KeyOrder;
 pub use pcr_policy::{PcrPolicy, SetPcrPolicy};
 pub use policy::KeyPolicy;
 pub use prove::{SignedReply, SignedRequest};
-pub use tpm::{TpmActivation, TpmChallenge, TpmEvidence};
+pub use tpm::TpmActivation;

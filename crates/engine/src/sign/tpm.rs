@@ -10,37 +10,7 @@ use crate::sign::KeyOrder;
 use wardein_attest::{AkPublic, EkDigest, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, DeviceId, EnrolledKey, ErrorCode, PcrSelection, Quote};
-
-/// What a device shows of its TPM.
-#[derive(Debug, Clone)]
-pub struct TpmEvidence {
-    /// Who it is, with what the factory vouches for.
-    pub order: KeyOrder,
-    /// TPM2B_PUBLIC of its endorsement key.
-    pub ek_public: Vec<u8>,
-    /// The certificate of that key, DER, with the CAs above it; perhaps none.
-    pub ek_certificates: Vec<Vec<u8>>,
-    /// TPM2B_PUBLIC of its attestation key.
-    pub ak_public: Vec<u8>,
-}
-
-/// What the TPM is to answer.
-#[derive(Debug, Clone)]
-pub struct TpmChallenge {
-    /// For the second step.
-    pub ticket: Vec<u8>,
-    /// For TPM2_ActivateCredential: the contents of a TPM2B_ID_OBJECT.
-    pub id_object: Vec<u8>,
-    /// For TPM2_ActivateCredential: the contents of a TPM2B_ENCRYPTED_SECRET.
-    pub encrypted_secret: Vec<u8>,
-    /// The qualifying data of TPM2_Certify, and of TPM2_Quote.
-    pub nonce: [u8; 32],
-    /// Unix seconds at which the second step is no longer taken.
-    pub expires_at: u64,
-    /// The registers to quote with that nonce, if the profile asks for it.
-    pub quote: Option<PcrSelection>,
-}
+use wardein_domain::{Assurance, DeviceId, EnrolledKey, ErrorCode, Quote, TpmChallenge, TpmEvidence};
 
 /// What the TPM answered.
 pub struct TpmActivation {
@@ -64,14 +34,16 @@ pub struct TpmActivation {
 const LIFETIME: u64 = 600;
 
 impl Engine {
-    /// Judges a TPM by its endorsement key, and makes a credential that only it opens. Nothing is stored.
+    /// Judges a TPM by its endorsement key, and makes a credential that only it opens. With it comes the Unix second at which the
+    /// second step is no longer taken. Nothing is stored.
     pub async fn begin_tpm_enrollment(
         &self,
         caller: &Caller,
+        order: &KeyOrder,
         evidence: &TpmEvidence,
-    ) -> Result<TpmChallenge, Error> {
+    ) -> Result<(TpmChallenge, u64), Error> {
         let tenant = self.stations_tenant(caller)?;
-        let TpmEvidence { order, ek_public, ek_certificates, ak_public } = evidence;
+        let TpmEvidence { ek_public, ek_certificates, ak_public } = evidence;
         check_device_id(&order.device)?;
         self.rules_of(tenant, &order.profile)?;
         let (ek, ak) = (EkPublic::parse(ek_public)?, AkPublic::parse(ak_public)?);
@@ -96,7 +68,7 @@ impl Engine {
         let ticket = Ticket { secret, facts }.seal(draw.nonce()?, &self.memory, &name)?;
         let (id_object, encrypted_secret) = (credential.id_object, credential.encrypted_secret);
         let quote = pcr_policy.selection();
-        Ok(TpmChallenge { ticket, id_object, encrypted_secret, nonce, expires_at, quote })
+        Ok((TpmChallenge { ticket, id_object, encrypted_secret, nonce, quote }, expires_at))
     }
 
     /// Enrolls a device by the key of which its TPM says that it is in it. The same again is answered alike.

@@ -10,7 +10,8 @@ use wardein_domain::{
     Bank, Call, Event, FieldName, KeyKeeper, PcrSelection, PcrStanding, ProfileFields, ProfileName, Quote,
 };
 use wardein_engine::{
-    Error, ErrorKind, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation,
+    Error, ErrorKind, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, Subject,
+    TpmActivation,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Store, Table};
@@ -79,7 +80,8 @@ impl Device {
     /// What it answers to the first step, with a quote of `state`.
     async fn activation(world: &World, id: &'static str, state: Option<&State>) -> (Self, TpmActivation) {
         let mut tpm = SoftTpm::new();
-        let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence(&tpm, id)).await.unwrap();
+        let begun = world.engine.begin_tpm_enrollment(&world.station, &key_order(id), &evidence(&tpm)).await;
+        let (challenge, _) = begun.unwrap();
         let mut activation = answer(&mut tpm, id, &challenge);
         activation.quote = state.map(|state| quote(&tpm, &challenge.nonce, state));
         (Self { id, tpm }, activation)
@@ -340,9 +342,9 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
 
     world.trust_first_use().await;
     let asked = async |id: &str| {
-        let mut evidence = evidence(&SoftTpm::new(), "pump-1");
-        evidence.order.profile = profile(id);
-        engine.begin_tpm_enrollment(&world.station, &evidence).await.unwrap().quote
+        let order = KeyOrder { profile: profile(id), ..key_order("pump-1") };
+        let begun = engine.begin_tpm_enrollment(&world.station, &order, &evidence(&SoftTpm::new())).await;
+        begun.unwrap().0.quote
     };
     let one = PcrSelection::new(Bank::Sha384, &[5]).unwrap();
     world.ask_of("default", Some(PcrPolicy::AsEnrolled(selection()))).await;

@@ -12,9 +12,9 @@ use tools::{Ek, Tpm};
 use wardein_attest::Credential;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::message::SignatureClaim;
-use wardein_domain::{Assurance, Bank, Call, EnrolledKey, PcrSelection, PcrStanding, Quote};
+use wardein_domain::{Assurance, Bank, Call, EnrolledKey, PcrSelection, PcrStanding, Quote, TpmEvidence};
 use wardein_engine::{
-    Error, KeyOrder, KeyPolicy, PcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation, TpmEvidence,
+    Error, KeyOrder, KeyPolicy, PcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation,
 };
 
 #[tokio::test]
@@ -34,18 +34,19 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     tpm.make_ak(AK, "sha256");
     for (ek, id) in Ek::ALL.into_iter().zip(["pump-1", "pump-2", "pump-3"]) {
         let (ek_public, certificate) = tpm.ek(ek);
+        let order = KeyOrder {
+            device: id.parse().unwrap(),
+            profile: "default".parse().unwrap(),
+            model: None,
+            udi: None,
+        };
         let evidence = TpmEvidence {
-            order: KeyOrder {
-                device: id.parse().unwrap(),
-                profile: "default".parse().unwrap(),
-                model: None,
-                udi: None,
-            },
             ek_public,
             ek_certificates: vec![certificate, issuer.clone()],
             ak_public: tpm.read("ak.pub"),
         };
-        let challenge = world.engine.begin_tpm_enrollment(&world.station, &evidence).await.unwrap();
+        let begun = world.engine.begin_tpm_enrollment(&world.station, &order, &evidence).await;
+        let (challenge, _) = begun.unwrap();
         let (id_object, encrypted_secret) = (challenge.id_object, challenge.encrypted_secret);
         let secret = tpm.activate(ek, &Credential { id_object, encrypted_secret }).unwrap();
         assert_eq!(challenge.quote, Some(registers));

@@ -4,10 +4,10 @@ use crate::world::{World, name, order};
 use std::collections::BTreeSet;
 use wardein_attest::EkDigest;
 use wardein_crypto::{Digest, SecretBytes};
-use wardein_domain::{Assurance, DeviceState, EnrolledKey, Event, FieldName, Role};
-use wardein_engine::{
-    Error, ErrorKind, KeyOrder, KeyPolicy, Page, Subject, TpmActivation, TpmChallenge, TpmEvidence,
+use wardein_domain::{
+    Assurance, DeviceState, EnrolledKey, Event, FieldName, Role, TpmChallenge, TpmEvidence,
 };
+use wardein_engine::{Error, ErrorKind, KeyOrder, KeyPolicy, Page, Subject, TpmActivation};
 use wardein_port::{Store, Table};
 use wardein_testkit::SoftTpm;
 
@@ -16,9 +16,9 @@ pub(crate) fn key_order(id: &str) -> KeyOrder {
     KeyOrder { device, profile, model: Some("pump".parse().unwrap()), udi: None }
 }
 
-pub(crate) fn evidence(tpm: &SoftTpm, id: &str) -> TpmEvidence {
+pub(crate) fn evidence(tpm: &SoftTpm) -> TpmEvidence {
     let (ek_public, ak_public) = (tpm.ek_public(), tpm.ak_public());
-    TpmEvidence { order: key_order(id), ek_public, ek_certificates: Vec::new(), ak_public }
+    TpmEvidence { ek_public, ek_certificates: Vec::new(), ak_public }
 }
 
 /// What an honest device answers.
@@ -60,7 +60,8 @@ impl World {
     }
 
     async fn begin(&self, tpm: &SoftTpm, id: &str) -> Result<TpmChallenge, Error> {
-        self.engine.begin_tpm_enrollment(&self.station, &evidence(tpm, id)).await
+        let begun = self.engine.begin_tpm_enrollment(&self.station, &key_order(id), &evidence(tpm)).await;
+        begun.map(|(challenge, _)| challenge)
     }
 
     async fn finish(&self, activation: TpmActivation) -> Result<EnrolledKey, Error> {
@@ -132,13 +133,14 @@ async fn a_vendors_tpm_is_trusted_by_its_certificate_and_another_key_is_not() {
         std::fs::read(vectors.join(name)).unwrap()
     };
     let captured = TpmEvidence {
-        order: key_order("pump-1"),
         ek_public: vector("ek-p384.pub"),
         ek_certificates: vec![vector("ek-p384.der"), vector("vendor-issuer.der")],
         ak_public: vector("ak-p256.pub"),
     };
-    let begin =
-        async |evidence: &TpmEvidence| world.engine.begin_tpm_enrollment(&world.station, evidence).await;
+    let order = key_order("pump-1");
+    let begin = async |evidence: &TpmEvidence| {
+        world.engine.begin_tpm_enrollment(&world.station, &order, evidence).await
+    };
     world.clock.pass(4_102_444_800 - crate::world::START);
     assert_eq!(begin(&captured).await.unwrap_err().code.as_str(), "ek-certificate-chain");
     let policy = KeyPolicy { vendor_roots: vec![vector("vendor-root.der")], ..KeyPolicy::default() };
@@ -291,7 +293,8 @@ async fn a_device_has_one_way_to_be_known_and_quota_counts_for_it() {
     for (id, expected) in [("pump-3", None), ("pump-4", Some("quota-exhausted"))] {
         let mut tpm = SoftTpm::new();
         world.list(&tpm).await;
-        let challenge = world.engine.begin_tpm_enrollment(&small, &evidence(&tpm, id)).await.unwrap();
+        let begun = world.engine.begin_tpm_enrollment(&small, &key_order(id), &evidence(&tpm)).await;
+        let (challenge, _) = begun.unwrap();
         let activation = answer(&mut tpm, id, &challenge);
         let finished = world.engine.finish_tpm_enrollment(&small, activation).await;
         assert_eq!(finished.err().map(|error| error.code.as_str()), expected);

@@ -71,9 +71,9 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
         let begin = async {
             let context = Context::of(&request)?;
             context.may_be_about("", &request.get_ref().device_id);
-            let evidence = signing::evidence(request.into_inner())?;
+            let (order, evidence) = signing::evidence(request.into_inner())?;
             Ok(signing::challenge(
-                self.shared.engine.begin_tpm_enrollment(context.caller()?, &evidence).await?,
+                self.shared.engine.begin_tpm_enrollment(context.caller()?, &order, &evidence).await?,
             ))
         };
         reply(begin.await)

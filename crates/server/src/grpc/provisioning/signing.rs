@@ -4,8 +4,8 @@ use crate::grpc::convert::{at_most, parse, parse_optional, wrong};
 use crate::grpc::quote::{quote, selection};
 use wardein_attest::{Attested, Public, Signature};
 use wardein_crypto::SecretBytes;
-use wardein_domain::{EnrolledKey, KeyKeeper, ProfileName};
-use wardein_engine::{Error, KeyOrder, TpmActivation, TpmChallenge, TpmEvidence};
+use wardein_domain::{EnrolledKey, KeyKeeper, ProfileName, TpmChallenge, TpmEvidence};
+use wardein_engine::{Error, KeyOrder, TpmActivation};
 use wardein_pki::{Csr, EndorsementChain};
 use wardein_proto::v1;
 
@@ -19,7 +19,8 @@ fn order(device: &str, profile: &str, model: &str, udi: &str) -> Result<KeyOrder
     })
 }
 
-pub(crate) fn evidence(request: v1::BeginTpmEnrollmentRequest) -> Result<TpmEvidence, Error> {
+/// The order, and the evidence.
+pub(crate) fn evidence(request: v1::BeginTpmEnrollmentRequest) -> Result<(KeyOrder, TpmEvidence), Error> {
     let (count, max) = (request.ek_certificates.len(), EndorsementChain::MAX_CERTIFICATES);
     if count > max {
         return Err(wrong("ek_certificates", format_args!("are {count}; it takes at most {max}")));
@@ -27,21 +28,22 @@ pub(crate) fn evidence(request: v1::BeginTpmEnrollmentRequest) -> Result<TpmEvid
     let certificates = request.ek_certificates.into_iter().enumerate();
     let certificates = certificates
         .map(|(i, der)| at_most(&format!("ek_certificates[{i}]"), der, EndorsementChain::MAX_LEN));
-    Ok(TpmEvidence {
-        order: order(&request.device_id, &request.profile, &request.model, &request.udi)?,
+    let order = order(&request.device_id, &request.profile, &request.model, &request.udi)?;
+    let evidence = TpmEvidence {
         ek_public: at_most("ek_public", request.ek_public, Public::MAX_LEN)?,
         ek_certificates: certificates.collect::<Result<_, _>>()?,
         ak_public: at_most("ak_public", request.ak_public, Public::MAX_LEN)?,
-    })
+    };
+    Ok((order, evidence))
 }
 
-pub(crate) fn challenge(challenge: TpmChallenge) -> v1::BeginTpmEnrollmentResponse {
+pub(crate) fn challenge((challenge, expires_at): (TpmChallenge, u64)) -> v1::BeginTpmEnrollmentResponse {
     v1::BeginTpmEnrollmentResponse {
         ticket: challenge.ticket,
         id_object: challenge.id_object,
         encrypted_secret: challenge.encrypted_secret,
         nonce: challenge.nonce.to_vec(),
-        expires_at: challenge.expires_at,
+        expires_at,
         quote: challenge.quote.map(selection),
     }
 }
