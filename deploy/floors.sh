@@ -18,6 +18,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 
 		# What carries cryptography, behind one door: whoever reviews or replaces it looks in one place.
 		only("ring aws-lc-rs zeroize subtle ml-kem", "crypto")
+		only("base16ct", "crypto")
 		# Wire formats stay at the edge; the rules never see them.
 		only("prost", "proto")
 		only("tonic", "proto server client")

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use tokio::time::sleep;
 use wardein_client::{Connection, Identity, Settings, connect, v1};
-use wardein_crypto::{P256SigningKey, SecretBytes};
+use wardein_crypto::{P256SigningKey, SecretBytes, hex};
 use wardein_device::Remote;
 use wardein_pki::{Csr, pem};
 
@@ -39,11 +39,8 @@ impl Served {
             .stdout(Stdio::null())
             .status();
         assert!(status.unwrap().success());
-        let hex = std::fs::read_to_string(home.join("identity.pub")).unwrap();
-        let mut identity_key = [0; 65];
-        for (byte, at) in identity_key.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        }
+        let line = std::fs::read_to_string(home.join("identity.pub")).unwrap();
+        let identity_key = hex::decode_array(line.trim_end()).unwrap();
         let endpoint = format!("https://{listen}");
         let mut served = Self { directory, home, endpoint, identity_key, child: None };
         served.start().await;

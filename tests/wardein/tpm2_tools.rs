@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use wardein_client::{Refusal, connect, v1};
+use wardein_crypto::hex;
 use wardein_testkit::{SoftTpm, Swtpm};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/tpm2-tools.sh");
@@ -69,12 +70,12 @@ fn refusals(swtpm: &Swtpm, other: &Swtpm, line: &mut Line) -> Value {
     let of_other = Line::tools(other, &["enroll", "klinik", "pump-4"]).hear();
     let device_key = std::fs::read(swtpm.folder().join("key.pub")).unwrap();
     let without_certificate =
-        [("ek_public", hex(&soft.ek_public()).into()), ("ek_certificates", Value::Array(vec![]))];
+        [("ek_public", hex::encode(&soft.ek_public()).into()), ("ek_certificates", Value::Array(vec![]))];
     for (code, changes) in [
         ("ek-certificate-of-another", &[("ek_certificates", of_other["ek_certificates"].clone())][..]),
         ("ek-untrusted", &without_certificate),
         // It signs whatever its owner wants, a TPMS_ATTEST of his own making too.
-        ("ak-attributes", &[("ak_public", hex(&device_key).into())]),
+        ("ak-attributes", &[("ak_public", hex::encode(&device_key).into())]),
         ("malformed", &[("ak_public", "zz".into())]),
     ] {
         assert_eq!(line.ask(&changed(&evidence, changes))["code"], code);
@@ -83,13 +84,13 @@ fn refusals(swtpm: &Swtpm, other: &Swtpm, line: &mut Line) -> Value {
     let challenge = line.ask(&evidence);
     tools.say(&challenge);
     let activation = tools.hear();
-    let nonce: [u8; 32] = bytes(challenge["nonce"].as_str().unwrap()).try_into().unwrap();
+    let nonce: [u8; 32] = hex::decode_array(challenge["nonce"].as_str().unwrap()).unwrap();
     let (attested, signature) = soft.certify(&nonce);
-    let forged = [("attested", hex(&attested).into()), ("signature", hex(&signature).into())];
+    let forged = [("attested", hex::encode(&attested).into()), ("signature", hex::encode(&signature).into())];
     for (code, changes) in [
         ("credential-wrong", &[("secret", "00".repeat(32).into())][..]),
         ("attest-signature", &forged),
-        ("certify-name", &[("device_key", hex(&soft.device_public()).into())]),
+        ("certify-name", &[("device_key", hex::encode(&soft.device_public()).into())]),
         ("ticket-unknown", &[("device_id", "pump-5".into())]),
         ("ticket-unknown", &[("ticket", "00".repeat(64).into())]),
     ] {
@@ -107,17 +108,18 @@ async fn requests(swtpm: &Swtpm, served: &Served) {
     let (tenant, device_id) = ("klinik".to_owned(), "pump-4".to_owned());
     let ask = v1::GetChallengeRequest { tenant: tenant.clone(), device_id: device_id.clone() };
     let challenge = connection.device().get_challenge(ask).await.unwrap().into_inner().challenge;
-    let told = run(swtpm, &["request", "klinik", "pump-4", "certificate", &hex(&challenge), "csr.der"]);
+    let told =
+        run(swtpm, &["request", "klinik", "pump-4", "certificate", &hex::encode(&challenge), "csr.der"]);
     let [nonce, signature, transcript]: [&str; 3] =
         told.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
     let request = v1::ProveBySignatureRequest {
         tenant,
         device_id,
         challenge,
-        device_nonce: bytes(nonce),
+        device_nonce: hex::decode(nonce).unwrap(),
         action: "certificate".into(),
         body: std::fs::read(swtpm.folder().join("csr.der")).unwrap(),
-        signature: bytes(signature),
+        signature: hex::decode(signature).unwrap(),
         quote: None,
     };
     let code = async |request: &v1::ProveBySignatureRequest| {
@@ -132,7 +134,7 @@ async fn requests(swtpm: &Swtpm, served: &Served) {
     std::fs::write(swtpm.folder().join("reply"), &reply.body).unwrap();
     let identity = served.home().join("identity.pub");
     let accept = |server_time: u64| {
-        let (time, signature) = (server_time.to_string(), hex(&reply.signature));
+        let (time, signature) = (server_time.to_string(), hex::encode(&reply.signature));
         let accept = ["accept", transcript, &time, "reply", &signature, identity.to_str().unwrap()];
         command(swtpm, &accept).output().unwrap().status.success()
     };
@@ -247,12 +249,4 @@ impl Line {
             told.lines().find(|line| line.contains("\"devices\"")).unwrap_or_else(|| panic!("{told}"));
         serde_json::from_str(report).unwrap()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use wardein_crypto::{Digest, SystemEntropy};
+use wardein_crypto::{Digest, SystemEntropy, hex};
 use wardein_custody::{PassphraseSource, Protection};
 use wardein_ddkg::message::{SealedPayload, from_text};
 use wardein_domain::{Call, DeviceState, OperatorName, Principal, Role, Serial, TenantId};
@@ -222,10 +222,7 @@ fn a_migration_that_dies_anywhere_is_finished_by_the_next() {
 /// The rows of the fixture's SQLite store, in memory.
 fn in_memory() -> MemoryStore {
     let store = MemoryStore::new();
-    let bytes = |hex: &str| -> Vec<u8> {
-        let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
-        pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
-    };
+    let bytes = |text: &str| hex::decode(text).unwrap();
     for entry in fs::read_dir(fixture("rows")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();

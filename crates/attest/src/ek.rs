@@ -4,8 +4,8 @@ use crate::Refusal;
 use crate::public::{Attributes, Key, Public};
 use core::fmt;
 use core::str::FromStr;
-use wardein_crypto::Digest;
 use wardein_crypto::tpm::{AesKeyLength, Curve, HashAlgorithm};
+use wardein_crypto::{Digest, hex};
 
 /// An endorsement key made by one of the templates of the TCG EK Credential Profile for TPM Family 2.0 (annex B): L-1 and H-1 (RSA-2048),
 /// L-2 and H-2 (P-256), H-3 (P-384).
@@ -24,7 +24,7 @@ pub struct EkDigest(pub Digest);
 
 impl fmt::Display for EkDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&hex::Hex(&self.0.0), f)
     }
 }
 
@@ -33,16 +33,8 @@ impl FromStr for EkDigest {
 
     /// 64 hexadecimal digits, of either case.
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-        let mut bytes = [0; 32];
-        if text.len() != 2 * bytes.len() {
-            return Err(InvalidDigest);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let [high, low] = pair else { return Err(InvalidDigest) };
-            *byte = digit(*high).ok_or(InvalidDigest)? << 4 | digit(*low).ok_or(InvalidDigest)?;
-        }
-        Ok(Self(Digest(bytes)))
+        let bytes = hex::decode_any_case(text).ok_or(InvalidDigest)?;
+        bytes.try_into().map(|bytes| Self(Digest(bytes))).map_err(|_| InvalidDigest)
     }
 }
 

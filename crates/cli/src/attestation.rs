@@ -1,13 +1,13 @@
 //! `wardein attestation` and `wardein endorsement-key`: which keys devices may sign with.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, files, pages, pcr_policy, time};
+use crate::{Failure, Output, Record, files, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 use wardein_attest::EkDigest;
 use wardein_client::v1;
-use wardein_crypto::Digest;
+use wardein_crypto::{Digest, hex};
 use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +37,7 @@ pub(crate) struct ApproveArgs {
 struct Digest48(Vec<u8>);
 
 fn digest(text: &str) -> Result<Digest48, String> {
-    let bytes = pcr_policy::unhex(text).filter(|bytes| matches!(bytes.len(), 32 | 48));
+    let bytes = hex::decode_any_case(text).filter(|bytes| matches!(bytes.len(), 32 | 48));
     bytes.map(Digest48).ok_or_else(|| "it takes 64 or 96 digits in hex".to_owned())
 }
 
@@ -192,8 +192,8 @@ async fn approve(args: ApproveArgs, out: Output) -> Result<(), Failure> {
     let session = args.at.connect.open().await?;
     let (tenant, device_id, Digest48(digest)) = (session.tenant(args.at.tenant)?, args.device, args.digest);
     let words =
-        format!("{device_id} is certified with the registers of {} from now on", pcr_policy::hex(&digest));
-    let value = serde_json::json!({ "device_id": &device_id, "digest": pcr_policy::hex(&digest) });
+        format!("{device_id} is certified with the registers of {} from now on", hex::encode(&digest));
+    let value = serde_json::json!({ "device_id": &device_id, "digest": hex::encode(&digest) });
     let request = v1::ApprovePcrsRequest { tenant, device_id, digest };
     session.operator().approve_pcrs(request).await?;
     out.say(&words, &value)

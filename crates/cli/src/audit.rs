@@ -1,13 +1,13 @@
 //! `wardein audit`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::pcr_policy::hex;
 use crate::{Failure, Output, Record, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 use wardein_client::{PAGE_SIZE, v1};
+use wardein_crypto::hex;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -85,7 +85,7 @@ impl From<v1::AuditEntry> for Event {
             fields: entry.fields.into_iter().map(Field::from).collect(),
             request_id: entry.request_id,
             address: entry.address,
-            certificate_sha256: hex(&entry.certificate_sha256),
+            certificate_sha256: hex::encode(&entry.certificate_sha256),
             software: entry.software,
         }
     }

@@ -6,10 +6,11 @@ mod report;
 mod state;
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, audit, pages, pcr_policy, time};
+use crate::{Failure, Output, Record, audit, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
+use wardein_crypto::hex;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
@@ -129,7 +130,7 @@ impl From<v1::Device> for Device {
             last_seen: device.last_seen,
             agreed_at: device.agreed_at,
             rekey: device.rekey,
-            key_id: pcr_policy::hex(&device.key_id),
+            key_id: hex::encode(&device.key_id),
             assurance: device.assurance,
             pcrs: device.pcrs,
             quoted_at: device.quoted_at,

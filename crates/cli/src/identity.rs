@@ -3,6 +3,7 @@
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use wardein_crypto::hex;
 
 /// Where the parts of an identity are.
 #[derive(Debug)]
@@ -78,5 +79,5 @@ impl IdentityFiles {
 
 /// A public key as it stands in a file: lower-case hex and the end of the line.
 pub fn hex_line(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).chain(["\n".to_owned()]).collect()
+    hex::encode(bytes) + "\n"
 }

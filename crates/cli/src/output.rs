@@ -1,9 +1,10 @@
 //! What a command prints: tables for people, one JSON document for scripts.
 
-use crate::{Failure, pages};
+use crate::Failure;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use wardein_crypto::hex;
 
 /// Where and how a command prints.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +57,7 @@ impl Output {
         records: &[T],
         next: &[u8],
     ) -> Result<(), Failure> {
-        let next = (!next.is_empty()).then(|| pages::written(next));
+        let next = (!next.is_empty()).then(|| hex::encode(next));
         if self.is_json {
             return self.json(&serde_json::json!({ plural: records, "next": next }));
         }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use wardein_client::{Refusal, pages};
+use wardein_crypto::hex;
 
 /// Which part of a list that may be very long.
 #[derive(Debug, Clone, Args)]
@@ -19,16 +20,7 @@ pub(crate) struct Part {
 struct Token(Vec<u8>);
 
 fn token(text: &str) -> Result<Token, &'static str> {
-    let digits = text.as_bytes().chunks(2).map(|pair| {
-        let digits = std::str::from_utf8(pair).ok().filter(|digits| digits.len() == 2)?;
-        if digits.starts_with('+') { None } else { u8::from_str_radix(digits, 16).ok() }
-    });
-    digits.collect::<Option<Vec<u8>>>().map(Token).ok_or("is none that a list ended with")
-}
-
-/// A token as it is written.
-pub(crate) fn written(token: &[u8]) -> String {
-    token.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::decode_any_case(text).map(Token).ok_or("is none that a list ended with")
 }
 
 impl Part {
@@ -56,7 +48,7 @@ mod tests {
     #[test]
     fn a_token_is_read_as_it_was_written() {
         let bytes = [0, 1, 0xab, 0xff];
-        assert_eq!(token(&written(&bytes)).unwrap().0, bytes);
+        assert_eq!(token(&hex::encode(&bytes)).unwrap().0, bytes);
         for bad in ["0", "0g", "abc", "+1", "ä"] {
             assert!(token(bad).is_err(), "{bad}");
         }

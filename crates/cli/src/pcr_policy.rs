@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use wardein_client::v1;
+use wardein_crypto::hex;
 use wardein_domain::{Bank, PcrSelection, ProfileName};
 
 #[derive(Debug, Subcommand)]
@@ -72,7 +73,7 @@ impl From<v1::PcrPolicy> for Policy {
     fn from(policy: v1::PcrPolicy) -> Self {
         let v1::PcrPolicy { tenant, profile, rule, bank, registers } = policy;
         let values = |register: v1::PcrRegister| {
-            (register.number, register.allowed.iter().map(|value| hex(value)).collect())
+            (register.number, register.allowed.iter().map(|value| hex::encode(value)).collect())
         };
         Self { tenant, profile, rule, bank, registers: registers.into_iter().map(values).collect() }
     }
@@ -152,7 +153,8 @@ fn golden(text: &str) -> Result<v1::PcrPolicy, String> {
         if words.next().is_some() {
             return Err(wrong());
         }
-        let value = unhex(value.strip_prefix("0x").unwrap_or(value)).ok_or_else(wrong)?;
+        let value = hex::decode_any_case(value.strip_prefix("0x").unwrap_or(value));
+        let value = value.filter(|bytes| !bytes.is_empty()).ok_or_else(wrong)?;
         let found = Bank::ALL.into_iter().find(|bank| bank.value_len() == value.len());
         let found = found.ok_or_else(|| {
             let length = value.len();
@@ -177,17 +179,6 @@ fn as_enrolled(selection: PcrSelection) -> v1::PcrPolicy {
     let registers = selection.numbers().map(register).collect();
     let (rule, bank) = ("as-enrolled".to_owned(), selection.bank().to_string());
     v1::PcrPolicy { rule, bank, registers, ..Default::default() }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let nibbles: Option<Vec<u8>> =
-        text.bytes().map(|digit| char::from(digit).to_digit(16)?.try_into().ok()).collect();
-    let nibbles = nibbles.filter(|nibbles| !nibbles.is_empty() && nibbles.len() % 2 == 0)?;
-    Some(nibbles.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]

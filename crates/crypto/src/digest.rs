@@ -1,5 +1,6 @@
 //! SHA-256 over bytes that come in pieces.
 
+use crate::hex::Hex;
 use core::fmt;
 
 /// A SHA-256 digest: 32 public bytes.
@@ -23,7 +24,7 @@ impl AsRef<[u8]> for Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&Hex(&self.0), f)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Secret types and the primitives that Wardein stands on, each behind one name.
 //!
-//! What: SHA-256, HMAC, HKDF, P-256 agreement, signatures by ECDSA and RSA, two AEADs, ML-KEM-768, and what TPM 2.0 evidence takes,
-//! all from maintained libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
+//! What: SHA-256, HMAC, HKDF, P-256 agreement, signatures by ECDSA and RSA, two AEADs, ML-KEM-768, what TPM 2.0 evidence takes, and
+//! hexadecimal text, all from maintained libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
 //! reviewer finds every use of a raw secret by searching for `expose`.
 //!
 //! What it does not do: no key storage, no protocol. What `ring` itself keeps on its stack (HMAC key schedules,
@@ -15,6 +15,7 @@ mod aead;
 mod agreement;
 mod digest;
 mod entropy;
+pub mod hex;
 mod hkdf;
 mod mac;
 #[cfg(feature = "ml-kem")]

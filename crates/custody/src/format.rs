@@ -4,6 +4,7 @@ use crate::CustodyError;
 use crate::wrap::{Argon2Cost, Kind};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use wardein_crypto::hex;
 
 /// The version that is written and read.
 pub(crate) const VERSION: u32 = 1;
@@ -188,23 +189,12 @@ impl<'de> Deserialize<'de> for HexText {
 }
 
 fn write_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    serializer.serialize_str(&text)
+    serializer.serialize_str(&hex::encode(bytes))
 }
 
 fn read_hex<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let refused = || serde::de::Error::custom(NOT_HEX);
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(refused()),
-    };
-    if text.len() % 2 != 0 {
-        return Err(refused());
-    }
-    let byte = |pair: &[u8]| pair.iter().try_fold(0, |value, hex| Ok(value << 4 | digit(*hex)?));
-    text.as_bytes().chunks(2).map(byte).collect()
+    hex::decode(&text).ok_or_else(|| serde::de::Error::custom(NOT_HEX))
 }
 
 const NOT_HEX: &str = "hexadecimal digits of another number or spelling";

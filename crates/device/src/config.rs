@@ -2,12 +2,11 @@
 
 use crate::attribute::Source;
 use crate::error::Error;
-use crate::hex;
 use crate::signing::{TpmSettings, check_tcti};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use wardein_crypto::P256VerifyingKey;
+use wardein_crypto::{P256VerifyingKey, hex};
 use wardein_ddkg::{DeviceName, MAX_ATTRIBUTES, Purposes, Suite};
 use wardein_domain::{AttributeName, Purpose};
 

@@ -2,10 +2,9 @@
 
 use crate::authority::Authority;
 use crate::error::Error;
-use crate::hex;
 use crate::session::Session;
 use std::str::FromStr;
-use wardein_crypto::Entropy;
+use wardein_crypto::{Entropy, hex};
 use wardein_ddkg::message::{MAX_PLATFORM_NONCE, SealedPayload, Token};
 use wardein_domain::Audience;
 

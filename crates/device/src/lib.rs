@@ -19,7 +19,6 @@ mod error;
 mod frames;
 mod given;
 mod grpc;
-mod hex;
 mod keys;
 mod line;
 mod line_device;

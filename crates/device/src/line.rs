@@ -2,11 +2,10 @@
 
 use crate::authority::{CallError, Refused};
 use crate::frames;
-use crate::hex;
 use crate::signing::line::{ActivationLine, ChallengeLine, EnrolledLine, EvidenceLine};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Read, Write};
-use wardein_crypto::Tag;
+use wardein_crypto::{Tag, hex};
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{Attributes, AuthorityShare, DecodeError, DeviceName, DeviceShare, Suite};
 use wardein_domain::{ErrorCode, Schedule, TenantId};

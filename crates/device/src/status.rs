@@ -4,11 +4,10 @@ use crate::certificate::{self, Certificate};
 use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
-use crate::hex;
 use crate::signing::SigningKey;
 use serde::Serialize;
 use std::fmt;
-use wardein_crypto::Digest;
+use wardein_crypto::{Digest, hex};
 use wardein_ddkg::device::DeviceState;
 use wardein_pki::PublicKey;
 

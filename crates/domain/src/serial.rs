@@ -36,25 +36,17 @@ impl FromStr for Serial {
     type Err = SerialError;
 
     fn from_str(text: &str) -> Result<Self, SerialError> {
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Ok(byte - b'0'),
-            b'a'..=b'f' => Ok(byte - b'a' + 10),
-            _ => Err(SerialError),
-        };
-        let mut bytes = [0; 16];
-        if text.len() != 32 {
-            return Err(SerialError);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = pair.iter().try_fold(0, |value, hex| Ok(value << 4 | digit(*hex)?))?;
-        }
-        Self::from_bytes(&bytes)
+        let number = u128::from_str_radix(text, 16).map_err(|_| SerialError)?;
+        let serial = Self::from_bytes(&number.to_be_bytes())?;
+        // A number has many spellings: a sign, upper case, zeros before it.
+        let is_ours = text.len() == 32 && !text.bytes().any(|c| c == b'+' || c.is_ascii_uppercase());
+        is_ours.then_some(serial).ok_or(SerialError)
     }
 }
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
@@ -67,6 +59,7 @@ impl fmt::Debug for Serial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::string::ToString;
 
     #[test]
@@ -79,6 +72,14 @@ mod tests {
         assert!(Serial::from_bytes(&[0; 16]).is_err());
         assert!(Serial::from_bytes(&[0x40; 15]).is_err());
         assert!("4".repeat(31).parse::<Serial>().is_err());
-        assert!("G".repeat(32).parse::<Serial>().is_err());
+        for bad in [
+            "G".repeat(32),
+            "4A".repeat(16),
+            format!("+{}", "4".repeat(31)),
+            "4".repeat(33),
+            format!("0{}", "4".repeat(32)),
+        ] {
+            assert!(bad.parse::<Serial>().is_err(), "{bad}");
+        }
     }
 }

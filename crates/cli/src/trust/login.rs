@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 use wardein_client::v1;
+use wardein_crypto::hex;
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
@@ -73,12 +74,7 @@ impl VerifyArgs {
 }
 
 fn nonce(text: &str) -> Result<Nonce, &'static str> {
-    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(pair).collect::<Option<_>>().map(Nonce).ok_or("is no hex")
+    hex::decode_any_case(text).map(Nonce).ok_or("is no hex")
 }
 
 /// What the authority takes.

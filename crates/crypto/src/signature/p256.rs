@@ -1,6 +1,7 @@
 //! ECDSA on P-256 with SHA-256 (FIPS 186-5), signatures in ASN.1 DER.
 
 use super::{InvalidSignature, Signer, SigningError, VerifyingKey};
+use crate::hex::Hex;
 use crate::{EntropyError, SecretBytes};
 use alloc::vec::Vec;
 use core::fmt;
@@ -75,6 +76,6 @@ impl P256VerifyingKey {
 
 impl fmt::Debug for P256VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&Hex(&self.0), f)
     }
 }

@@ -3,6 +3,7 @@
 use super::InvalidSignature;
 #[cfg(feature = "authority")]
 use super::SigningError;
+use crate::hex::Hex;
 #[cfg(feature = "authority")]
 use crate::{EntropyError, SecretBytes};
 #[cfg(feature = "authority")]
@@ -32,7 +33,7 @@ impl P384VerifyingKey {
 
 impl fmt::Debug for P384VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&Hex(&self.0), f)
     }
 }
 

@@ -3,6 +3,7 @@
 //! With `ring`, so that a device can verify its chain under a CA whose key is RSA.
 
 use super::InvalidSignature;
+use crate::hex::Hex;
 use alloc::vec::Vec;
 use core::fmt;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, UnparsedPublicKey};
@@ -66,7 +67,7 @@ impl RsaVerifyingKey {
 
 impl fmt::Debug for RsaVerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.modulus().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&Hex(self.modulus()), f)
     }
 }
 

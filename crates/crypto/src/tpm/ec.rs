@@ -1,5 +1,6 @@
 //! Keys on P-256 and P-384 (FIPS 186-5, SP 800-186), the public half: verifying, and an ephemeral key's agreement with them.
 
+use crate::hex::Hex;
 use crate::{Entropy, EntropyError, InvalidPoint, InvalidSignature, SecretBytes};
 use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, PrivateKey, UnparsedPublicKey};
 use aws_lc_rs::signature::{
@@ -113,7 +114,7 @@ impl EcPublicKey {
 
 impl fmt::Debug for EcPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.point().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&Hex(self.point()), f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! SHA-256 and SHA-384 (FIPS 180-4), and HMAC with them (FIPS 198-1).
 
+use crate::hex::Hex;
 use aws_lc_rs::{digest, hmac};
 use core::fmt;
 
@@ -82,7 +83,7 @@ impl AsRef<[u8]> for HashValue {
 
 impl fmt::Debug for HashValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_ref().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&Hex(self.as_ref()), f)
     }
 }
 

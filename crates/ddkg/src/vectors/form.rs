@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use wardein_crypto::hex;
 
 /// Bytes in lower-case hex.
 pub(super) struct Hex(pub(super) Vec<u8>);
@@ -13,16 +14,8 @@ pub(super) struct Hex(pub(super) Vec<u8>);
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let digit = |c: u8| match c {
-            b'0'..=b'9' => Ok(c - b'0'),
-            b'a'..=b'f' => Ok(c - b'a' + 10),
-            _ => Err(D::Error::custom(format!("{text:?} is not lower-case hex"))),
-        };
-        if !text.len().is_multiple_of(2) {
-            return Err(D::Error::custom(format!("{text:?} has half a byte")));
-        }
-        let pairs = text.as_bytes().chunks_exact(2);
-        pairs.map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect::<Result<_, _>>().map(Self)
+        let bytes = hex::decode(&text).map(Self);
+        bytes.ok_or_else(|| D::Error::custom(format!("{text:?} is not whole bytes in lower-case hex")))
     }
 }
 

@@ -1,8 +1,7 @@
 //! What is stored of a key that signs: its public half. The other half never leaves the TPM.
 
-use crate::hex;
 use serde::{Deserialize, Serialize};
-use wardein_crypto::P256VerifyingKey;
+use wardein_crypto::{P256VerifyingKey, hex};
 use wardein_domain::Assurance;
 
 /// The key that the device was enrolled with.

@@ -1,10 +1,9 @@
 //! The same two steps as lines of JSON. The README has the format.
 
 use super::{TpmActivation, asked, on_record};
-use crate::hex;
 use crate::line::{VERSION, array, bytes, device};
 use serde::{Deserialize, Serialize};
-use wardein_crypto::SecretBytes;
+use wardein_crypto::{SecretBytes, hex};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{EnrolledKey, PcrSelection, Quote, TpmChallenge, TpmEvidence};
 

@@ -4,6 +4,7 @@ use crate::common::{Device, Shared};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use wardein_crypto::hex;
 use wardein_ddkg::message::{Confirmation, EnrollRequest};
 use wardein_ddkg::{Attributes, DeviceName, DeviceShare, Suite};
 
@@ -17,7 +18,7 @@ impl Process {
     fn start(device: &Device) -> Self {
         let (config, home) = (device.authority.config(), device.root());
         let (key, roots) = (home.join("identity.pub"), home.join("roots.pem"));
-        std::fs::write(&key, hex(&config.identity_key.0)).unwrap();
+        std::fs::write(&key, hex::encode(&config.identity_key.0)).unwrap();
         std::fs::write(&roots, &config.trust_roots).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_wardein-device"))
             .args(["enroll", "--begin", "--tenant", "clinic", "--device-id", "pump-1"])
@@ -54,13 +55,8 @@ impl Process {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn bytes(value: &Value) -> Vec<u8> {
-    let text = value.as_str().unwrap();
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    hex::decode(value.as_str().unwrap()).unwrap()
 }
 
 fn name(line: &Value) -> DeviceName {
@@ -88,13 +84,13 @@ fn reply(authority: &Shared, line: &Value) -> Value {
     };
     let reply = authority.0.borrow_mut().answer(&request).unwrap();
     json!({
-        "type": "reply", "tenant": "clinic", "authority_share": hex(reply.share.as_bytes()),
+        "type": "reply", "tenant": "clinic", "authority_share": hex::encode(reply.share.as_bytes()),
         "generation": reply.generation,
         "schedule": {
             "period": reply.schedule.period, "max_uses": reply.schedule.max_uses,
             "not_before": reply.schedule.not_before,
         },
-        "signature": hex(&reply.signature), "authority_confirmation": hex(&reply.confirmation.0),
+        "signature": hex::encode(&reply.signature), "authority_confirmation": hex::encode(&reply.confirmation.0),
     })
 }
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use wardein_crypto::SecretBytes;
+use wardein_crypto::{SecretBytes, hex};
 use wardein_device::{Directory, Error, Files, Given, Rekeyed};
 use wardein_testkit::Swtpm;
 
@@ -273,8 +273,7 @@ async fn it_is_a_setting_of_the_enrollment_for_devices_that_derive_keys() {
     let device = Device::new(&authority);
     let (config, directory) = (authority.config(), Directory::create(&device.path()).unwrap());
     let (key, roots) = (device.root().join("identity.pub"), device.root().join("roots.pem"));
-    let point: String = config.identity_key.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    fs::write(&key, point).unwrap();
+    fs::write(&key, hex::encode(&config.identity_key.0)).unwrap();
     fs::write(&roots, &config.trust_roots).unwrap();
     let given = Given {
         tenant: Some("clinic".into()),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use wardein_attest::{AkPublic, EkPublic, EkTrust, Evidence, TrustedAk, make_credential};
-use wardein_crypto::{Digest, Secret, SecretBytes, SystemEntropy};
+use wardein_crypto::{Digest, Secret, SecretBytes, SystemEntropy, hex};
 use wardein_ddkg::DeviceName;
 use wardein_device::{
     Agent, CallError, Directory, Error, Prover, Refused, Round, TpmActivation, TpmSettings, TpmStation,
@@ -178,7 +178,7 @@ async fn the_binary_speaks_with_its_station_in_lines() {
     let mut factory = Factory::new(&swtpm, &authority);
     let (config, home) = (authority.config(), device.root());
     let (key, roots) = (home.join("identity.pub"), home.join("roots.pem"));
-    std::fs::write(&key, hex(&config.identity_key.0)).unwrap();
+    std::fs::write(&key, hex::encode(&config.identity_key.0)).unwrap();
     std::fs::write(&roots, &config.trust_roots).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_wardein-device"))
         .args(["enroll", "--begin", "--tenant", "clinic", "--device-id", "pump-1"])
@@ -206,8 +206,8 @@ async fn the_binary_speaks_with_its_station_in_lines() {
         input,
         "{}",
         json!({
-            "type": "tpm_challenge", "ticket": hex(&challenge.ticket), "id_object": hex(&challenge.id_object),
-            "encrypted_secret": hex(&challenge.encrypted_secret), "nonce": hex(&challenge.nonce),
+            "type": "tpm_challenge", "ticket": hex::encode(&challenge.ticket), "id_object": hex::encode(&challenge.id_object),
+            "encrypted_secret": hex::encode(&challenge.encrypted_secret), "nonce": hex::encode(&challenge.nonce),
         })
     )
     .unwrap();
@@ -227,7 +227,7 @@ async fn the_binary_speaks_with_its_station_in_lines() {
         input,
         "{}",
         json!({
-            "type": "key_enrolled", "tenant": "clinic", "key_id": hex(&enrolled.key_id),
+            "type": "key_enrolled", "tenant": "clinic", "key_id": hex::encode(&enrolled.key_id),
             "assurance": "tpm-vendor",
         })
     )
@@ -240,7 +240,7 @@ async fn the_binary_speaks_with_its_station_in_lines() {
         command.arg("--dir").arg(device.path()).args(arguments).output().unwrap()
     };
     let status: Value = serde_json::from_slice(&run(&["status", "--json"]).stdout).unwrap();
-    assert_eq!(status["signing"]["key_id"], hex(&enrolled.key_id));
+    assert_eq!(status["signing"]["key_id"], hex::encode(&enrolled.key_id));
     assert_eq!(status["signing"]["tpm"], swtpm.tcti());
     for derives in [&["rekey"][..], &["token", "--audience", "iot"], &["attributes"]] {
         let output = run(derives);
@@ -253,11 +253,6 @@ async fn the_binary_speaks_with_its_station_in_lines() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("(tpm-unavailable)"), "{output:?}");
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn bytes(value: &Value) -> Vec<u8> {
-    let text = value.as_str().unwrap();
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    hex::decode(value.as_str().unwrap()).unwrap()
 }

@@ -7,6 +7,9 @@ use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, AuditEntry, Call, DeviceId, Event, Outcome, Target, TenantId};
 use wardein_port::{Change, Table};
 
+/// Bytes as fields have them.
+pub(crate) use wardein_crypto::hex::encode as hex;
+
 impl Engine {
     /// Records something that alters no record, such as the start of the service.
     pub async fn record_system(&self, event: Event) -> Result<(), Error> {
@@ -68,17 +71,6 @@ pub(crate) fn listed(items: &[impl ToString]) -> String {
         [] => "none".to_owned(),
         items => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
     }
-}
-
-/// Bytes as fields have them.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // A String takes whatever it is given.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// What puts a decision on record.

@@ -191,6 +191,7 @@ const FORMAT_OF_TEXT: u8 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wardein_crypto::hex;
     use wardein_domain::{Call, Event, Role};
 
     /// Written by version 0.1.0.
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn what_the_first_version_wrote_is_read() {
         for (bytes, expected) in TEXTS {
-            let entry = decode(&bytes_of(bytes)).unwrap();
+            let entry = decode(&hex::decode(bytes).unwrap()).unwrap();
             let AuditEntry { tenant, actor, event, target, outcome, request_id, .. } = &entry;
             let detail = entry.field(FieldName::Detail).unwrap_or_default();
             let tenant = tenant.as_ref().unwrap();
@@ -263,8 +264,8 @@ mod tests {
     #[test]
     fn the_bytes_of_an_entry_never_change() {
         for (entry, golden) in [(full(), FULL), (bare(), BARE)] {
-            assert_eq!(crate::kernel::record::hex(&encode(&entry).unwrap()), golden);
-            assert_eq!(decode(&bytes_of(golden)).unwrap(), entry);
+            assert_eq!(hex::encode(&encode(&entry).unwrap()), golden);
+            assert_eq!(decode(&hex::decode(golden).unwrap()).unwrap(), entry);
         }
     }
 
@@ -286,11 +287,6 @@ mod tests {
         for bad in [&[][..], &[3, 0], &row[..row.len() - 1], &row[..40]] {
             assert!(decode(bad).is_err());
         }
-    }
-
-    fn bytes_of(hex: &str) -> Vec<u8> {
-        let digits: Vec<u8> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 
     const FULL: &str = "02fbd095ffbc3101066b6c696e696b0b61646d696e2f61646d696e106465766963652e7365742d7374617465146465766963652f6b6c\

@@ -61,6 +61,7 @@ mod tests {
     use super::*;
     use crate::rows::{decode, encode};
     use std::fmt::Write as _;
+    use wardein_crypto::hex;
     use wardein_port::Table;
 
     /// A deed at each step.
@@ -104,8 +105,7 @@ mod tests {
             let value = encode(&deed).unwrap();
             let again = encode(&decode::<DeedRow>(Table::Deed, &value).unwrap()).unwrap();
             assert_eq!(again, value, "what is read is written as it was");
-            value.iter().for_each(|byte| write!(lines, "{byte:02x}").unwrap());
-            lines.push('\n');
+            writeln!(lines, "{}", hex::Hex(&value)).unwrap();
         }
         if std::env::var_os("WARDEIN_BLESS").is_some() {
             std::fs::write(&path, &lines).unwrap();

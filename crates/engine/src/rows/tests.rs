@@ -4,8 +4,8 @@
 //! `WARDEIN_BLESS=1 cargo test -p wardein-engine --lib rows`, and only before a release has written it.
 
 use super::*;
-use crate::kernel::record::hex;
 use std::path::{Path, PathBuf};
+use wardein_crypto::hex;
 
 /// The tables whose rows become one row each, with what reads and writes a row of the present format.
 const TABLES: [(Table, &str, Again); 12] = [
@@ -57,13 +57,9 @@ fn crate_path(below: &str) -> PathBuf {
 
 /// Keys and values of a golden file.
 fn rows(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let bytes = |hex: &str| {
-        let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
-        digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect::<Vec<u8>>()
-    };
     let row = |line: &str| {
         let (key, value) = line.split_once(' ').unwrap();
-        (bytes(key), bytes(value))
+        (hex::decode(key).unwrap(), hex::decode(value).unwrap())
     };
     text.lines().map(row).collect()
 }
@@ -77,7 +73,8 @@ fn each_format_is_read_as_it_was_written() {
         let now: Vec<_> = old.iter().map(|(key, value)| (key.clone(), renewed(table, key, value))).collect();
         let golden = crate_path("tests/rows/2").join(format!("{file}.txt"));
         if std::env::var_os("WARDEIN_BLESS").is_some() {
-            let lines = now.iter().map(|(key, value)| format!("{} {}\n", hex(key), hex(value)));
+            let lines =
+                now.iter().map(|(key, value)| format!("{} {}\n", hex::encode(key), hex::encode(value)));
             std::fs::write(&golden, lines.collect::<String>()).unwrap();
         }
         assert_eq!(

@@ -4,7 +4,7 @@ use crate::tpm::{again, answer, evidence, key_order};
 use crate::world::{World, csr, name};
 use std::collections::BTreeMap;
 use wardein_attest::{GoldenPcrs, pcr_value};
-use wardein_crypto::{Digest, Entropy, SystemEntropy};
+use wardein_crypto::{Digest, Entropy, SystemEntropy, hex};
 use wardein_ddkg::message::SignatureClaim;
 use wardein_domain::{
     Bank, Call, Event, FieldName, KeyKeeper, PcrSelection, PcrStanding, ProfileFields, ProfileName, Quote,
@@ -154,8 +154,8 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     let refused = device.certify(&world, Some(&UPDATED)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "pcr-changed"));
     let digest = digest_of(&UPDATED);
-    let hex = hex_of(&digest);
-    assert!(refused.message.contains(&hex), "what an administrator is to compare: {}", refused.message);
+    let text = hex::encode(&digest);
+    assert!(refused.message.contains(&text), "what an administrator is to compare: {}", refused.message);
     assert_eq!(certificates(&world).await, before);
     assert_eq!(world.quoted("pump-1").await, Some((PcrStanding::AsEnrolled, enrolled_at + 3_600)));
     let refusals = world.entries(Event::CallRefused).await;
@@ -164,7 +164,7 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
         (last.actor.to_string().as_str(), last.outcome.code()),
         ("device/klinik/pump-1", "pcr-changed")
     );
-    assert!(last.field(FieldName::Message).unwrap().contains(&hex), "the audit log tells it");
+    assert!(last.field(FieldName::Message).unwrap().contains(&text), "the audit log tells it");
     // What asks for no certificate takes no quote.
     let (request, _) = device.request(&world, "authenticate", b"");
     world.engine.prove_by_signature(&Call::new("test"), &request, b"").await.unwrap();
@@ -187,7 +187,7 @@ async fn a_device_is_certified_in_the_state_that_it_was_enrolled_in_until_anothe
     assert_eq!(approvals.len(), 1);
     assert_eq!(approvals[0].target.to_string(), "device/klinik/pump-1");
     let approved = approvals[0].fields.get(FieldName::PcrDigest).unwrap();
-    assert_eq!((approved.before.clone(), &approved.value), (Some(hex_of(&digest_of(&BOOTED))), &hex));
+    assert_eq!((approved.before.clone(), &approved.value), (Some(hex::encode(&digest_of(&BOOTED))), &text));
 }
 
 #[tokio::test]
@@ -415,8 +415,4 @@ async fn what_is_not_on_record_is_approved_first_and_only_where_a_policy_compare
     request.quote = Some(Quote { attested, signature, values: vec![BOOTED[0].1.to_vec()] });
     let refused = world.engine.prove_by_signature(&Call::new("test"), &request, &csr).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Denied, "pcr-unknown"));
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use wardein_crypto::hex;
 use wardein_port::{Change, Feed, Head, Row, Store, Table};
 use wardein_store::{Kind, Options};
 use wardein_testkit::{block_on, commit, get};
@@ -63,8 +64,10 @@ fn no_value_is_altered() {
         let table = Table::ALL.into_iter().find(|table| *table as u8 == number).unwrap();
         let rows = block_on(store.scan(table, b"", None, usize::MAX)).unwrap();
         let golden = std::fs::read_to_string(&path).unwrap();
-        let found: Vec<_> =
-            rows.iter().map(|(key, row)| format!("{} {}", hex(key), hex(&row.value))).collect();
+        let found: Vec<_> = rows
+            .iter()
+            .map(|(key, row)| format!("{} {}", hex::encode(key), hex::encode(&row.value)))
+            .collect();
         assert_eq!(found, golden.lines().collect::<Vec<_>>(), "{name}");
         seen += found.len();
     }
@@ -173,10 +176,6 @@ fn rows(store: &Arc<dyn Store>) -> Vec<(Name, Row)> {
         .into_iter()
         .flat_map(|table| of(table).into_iter().map(move |(key, row)| ((table, key), row)))
         .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 const PATH: &str = "WARDEIN_UPGRADE_PATH";

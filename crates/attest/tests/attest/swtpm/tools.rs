@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use wardein_attest::Credential;
+use wardein_crypto::hex;
 use wardein_testkit::Swtpm;
 
 /// A TPM as a device has it.
@@ -68,10 +69,9 @@ impl Tpm {
 
     /// Its vendor made no certificate for P-256; it does now.
     fn certify_p256(&self, public: &[u8]) -> Vec<u8> {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         // TPM2B_PUBLIC ends with both coordinates, each after its length.
         let (x, y) = (&public[public.len() - 66..public.len() - 34], &public[public.len() - 32..]);
-        let key = format!("x={},y={},id=secp256r1", hex(x), hex(y));
+        let key = format!("x={},y={},id=secp256r1", hex::encode(x), hex::encode(y));
         let made = Command::new("swtpm_localca")
             .current_dir(self.0.folder())
             .args(["--type", "ek", "--ek", &key, "--dir", ".", "--vmid", "test", "--tpm2"])
@@ -173,7 +173,7 @@ impl Tpm {
     pub(crate) fn quote(&self, kind: &str, nonce: &[u8; 32]) -> (Vec<u8>, Vec<u8>) {
         // The tool does not ask the key for its scheme.
         let (scheme, hash) = kind.split(':').nth(1).unwrap().split_once('-').unwrap();
-        let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
+        let nonce = hex::encode(nonce);
         let files = ["-m", "quoted", "-s", "signature", "-f", "tss"];
         self.run(
             "tpm2_quote",

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy, hex};
 use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal};
 use wardein_ddkg::message::{
     ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
@@ -117,8 +117,7 @@ impl Shared {
     /// device.toml for one device of this authority.
     pub(crate) fn config(&self) -> Config {
         let world = self.0.borrow();
-        let point: String =
-            world.identity.verifying_key().0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let point = hex::encode(&world.identity.verifying_key().0);
         let text = format!(
             "tenant = \"clinic\"\ndevice_id = \"pump-1\"\nendpoint = \"https://localhost:1\"\nidentity_key = \
              \"{point}\"\nauthenticate_every = 600\ntrust_roots = \"\"\"\n{}\"\"\"\n[attributes]\n\
