@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 /// What is set for a profile. What is not set holds as it does in the tenant's profile `default`, and for that one as
 /// in [`Profile::DEFAULT`].
+///
+/// Whatever reads or makes it names every field, without `..`, so that a new one is an error of the compiler wherever it is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileFields {
     /// Seconds for which a certificate is valid: 300 to 864,000.
@@ -88,24 +90,37 @@ impl Profile {
     }
 
     fn replaced_by(self, fields: &ProfileFields) -> Result<Self, ProfileError> {
-        let archives = |purpose| fields.archive.as_ref().map(|purposes| purposes.contains(&purpose));
-        if let Some(purposes) = &fields.archive {
+        let ProfileFields {
+            certificate_validity,
+            period,
+            max_uses,
+            suites,
+            verdict_lifetime,
+            rekey_after,
+            quarantine_on_clone,
+            token_retention,
+            data_retention,
+            file_retention,
+            archive,
+        } = fields;
+        let archives = |purpose| archive.as_ref().map(|purposes| purposes.contains(&purpose));
+        if let Some(purposes) = archive {
             range("archive", purposes.len() as u64, 0, 2)?;
             for purpose in purposes {
                 range("archive", *purpose as u64, Purpose::Data as u64, Purpose::File as u64)?;
             }
         }
         Ok(Self {
-            certificate_validity: fields.certificate_validity.unwrap_or(self.certificate_validity),
-            period: fields.period.unwrap_or(self.period),
-            max_uses: fields.max_uses.unwrap_or(self.max_uses),
-            suites: fields.suites.as_deref().map_or(Ok(self.suites), suites)?,
-            verdict_lifetime: fields.verdict_lifetime.unwrap_or(self.verdict_lifetime),
-            rekey_after: fields.rekey_after.unwrap_or(self.rekey_after),
-            quarantine_on_clone: fields.quarantine_on_clone.unwrap_or(self.quarantine_on_clone),
-            token_retention: fields.token_retention.unwrap_or(self.token_retention),
-            data_retention: fields.data_retention.unwrap_or(self.data_retention),
-            file_retention: fields.file_retention.unwrap_or(self.file_retention),
+            certificate_validity: certificate_validity.unwrap_or(self.certificate_validity),
+            period: period.unwrap_or(self.period),
+            max_uses: max_uses.unwrap_or(self.max_uses),
+            suites: suites.as_deref().map_or(Ok(self.suites), suite_bits)?,
+            verdict_lifetime: verdict_lifetime.unwrap_or(self.verdict_lifetime),
+            rekey_after: rekey_after.unwrap_or(self.rekey_after),
+            quarantine_on_clone: quarantine_on_clone.unwrap_or(self.quarantine_on_clone),
+            token_retention: token_retention.unwrap_or(self.token_retention),
+            data_retention: data_retention.unwrap_or(self.data_retention),
+            file_retention: file_retention.unwrap_or(self.file_retention),
             archives_data: archives(Purpose::Data).unwrap_or(self.archives_data),
             archives_files: archives(Purpose::File).unwrap_or(self.archives_files),
         })
@@ -208,7 +223,7 @@ impl ProfileFields {
     }
 }
 
-fn suites(numbers: &[u32]) -> Result<u8, ProfileError> {
+fn suite_bits(numbers: &[u32]) -> Result<u8, ProfileError> {
     range("suites", numbers.len() as u64, 1, 2)?;
     numbers.iter().try_fold(0, |bits, number| Ok(bits | 1 << (range("suites", (*number).into(), 1, 2)? - 1)))
 }

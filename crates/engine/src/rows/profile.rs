@@ -29,36 +29,64 @@ pub(crate) struct ProfileRow {
 
 impl ProfileRow {
     pub(crate) fn new(fields: &ProfileFields, rotation: RotationRow) -> Self {
+        let ProfileFields {
+            certificate_validity,
+            period,
+            max_uses,
+            suites,
+            verdict_lifetime,
+            rekey_after,
+            quarantine_on_clone,
+            token_retention,
+            data_retention,
+            file_retention,
+            archive,
+        } = fields.clone();
         Self {
-            certificate_validity: fields.certificate_validity.map(Seconds::new),
-            period: fields.period.map(Seconds::new),
-            max_uses: fields.max_uses,
-            suites: fields.suites.clone(),
-            verdict_lifetime: fields.verdict_lifetime.map(Seconds::new),
-            rekey_after: fields.rekey_after.map(Seconds::new),
-            quarantine_on_clone: fields.quarantine_on_clone,
-            token_retention: fields.token_retention,
-            data_retention: fields.data_retention,
-            file_retention: fields.file_retention,
-            archives: fields.archive.is_some(),
-            archive: fields.archive.clone().unwrap_or_default(),
+            certificate_validity: certificate_validity.map(Seconds::new),
+            period: period.map(Seconds::new),
+            max_uses,
+            suites,
+            verdict_lifetime: verdict_lifetime.map(Seconds::new),
+            rekey_after: rekey_after.map(Seconds::new),
+            quarantine_on_clone,
+            token_retention,
+            data_retention,
+            file_retention,
+            archives: archive.is_some(),
+            archive: archive.unwrap_or_default(),
             rotation,
         }
     }
 
     pub(crate) fn fields(&self) -> ProfileFields {
+        let Self {
+            certificate_validity,
+            period,
+            max_uses,
+            suites,
+            verdict_lifetime,
+            rekey_after,
+            quarantine_on_clone,
+            token_retention,
+            data_retention,
+            file_retention,
+            archive,
+            archives,
+            rotation: _,
+        } = self;
         ProfileFields {
-            certificate_validity: self.certificate_validity.map(Seconds::get),
-            period: self.period.map(Seconds::get),
-            max_uses: self.max_uses,
-            suites: self.suites.clone(),
-            verdict_lifetime: self.verdict_lifetime.map(Seconds::get),
-            rekey_after: self.rekey_after.map(Seconds::get),
-            quarantine_on_clone: self.quarantine_on_clone,
-            token_retention: self.token_retention,
-            data_retention: self.data_retention,
-            file_retention: self.file_retention,
-            archive: self.archives.then(|| self.archive.clone()),
+            certificate_validity: certificate_validity.map(Seconds::get),
+            period: period.map(Seconds::get),
+            max_uses: *max_uses,
+            suites: suites.clone(),
+            verdict_lifetime: verdict_lifetime.map(Seconds::get),
+            rekey_after: rekey_after.map(Seconds::get),
+            quarantine_on_clone: *quarantine_on_clone,
+            token_retention: *token_retention,
+            data_retention: *data_retention,
+            file_retention: *file_retention,
+            archive: archives.then(|| archive.clone()),
         }
     }
 }

@@ -7,43 +7,68 @@ use wardein_proto::v1;
 
 /// What is to be set; the engine judges the bounds.
 pub(crate) fn profile(given: Option<v1::Profile>) -> Result<(TenantId, ProfileName, ProfileFields), Error> {
-    let given = given.ok_or_else(|| wrong("profile", "is missing"))?;
+    let v1::Profile {
+        tenant,
+        name,
+        certificate_validity,
+        period,
+        max_uses,
+        suites,
+        verdict_lifetime,
+        rekey_after,
+        quarantine_on_clone,
+        token_retention,
+        data_retention,
+        file_retention,
+        archive,
+    } = given.ok_or_else(|| wrong("profile", "is missing"))?;
     let purpose = |word: &String| parse::<Purpose>("profile.archive", word);
+    let purposes = |archive: v1::Archive| archive.purposes.iter().map(purpose).collect::<Result<_, _>>();
     let fields = ProfileFields {
-        certificate_validity: given.certificate_validity,
-        period: given.period,
-        max_uses: given.max_uses,
-        suites: (!given.suites.is_empty()).then_some(given.suites),
-        verdict_lifetime: given.verdict_lifetime,
-        rekey_after: given.rekey_after,
-        quarantine_on_clone: given.quarantine_on_clone,
-        token_retention: given.token_retention,
-        data_retention: given.data_retention,
-        file_retention: given.file_retention,
-        archive: given
-            .archive
-            .map(|archive| archive.purposes.iter().map(purpose).collect::<Result<_, _>>())
-            .transpose()?,
+        certificate_validity,
+        period,
+        max_uses,
+        suites: (!suites.is_empty()).then_some(suites),
+        verdict_lifetime,
+        rekey_after,
+        quarantine_on_clone,
+        token_retention,
+        data_retention,
+        file_retention,
+        archive: archive.map(purposes).transpose()?,
     };
-    Ok((parse("profile.tenant", &given.tenant)?, parse("profile.name", &given.name)?, fields))
+    Ok((parse("profile.tenant", &tenant)?, parse("profile.name", &name)?, fields))
 }
 
 pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: ProfileFields) -> v1::Profile {
     let words = |purposes: Vec<Purpose>| purposes.iter().map(ToString::to_string).collect();
+    let ProfileFields {
+        certificate_validity,
+        period,
+        max_uses,
+        suites,
+        verdict_lifetime,
+        rekey_after,
+        quarantine_on_clone,
+        token_retention,
+        data_retention,
+        file_retention,
+        archive,
+    } = fields;
     v1::Profile {
         tenant: tenant.to_string(),
         name: name.to_string(),
-        certificate_validity: fields.certificate_validity,
-        period: fields.period,
-        max_uses: fields.max_uses,
-        suites: fields.suites.unwrap_or_default(),
-        verdict_lifetime: fields.verdict_lifetime,
-        rekey_after: fields.rekey_after,
-        quarantine_on_clone: fields.quarantine_on_clone,
-        token_retention: fields.token_retention,
-        data_retention: fields.data_retention,
-        file_retention: fields.file_retention,
-        archive: fields.archive.map(|purposes| v1::Archive { purposes: words(purposes) }),
+        certificate_validity,
+        period,
+        max_uses,
+        suites: suites.unwrap_or_default(),
+        verdict_lifetime,
+        rekey_after,
+        quarantine_on_clone,
+        token_retention,
+        data_retention,
+        file_retention,
+        archive: archive.map(|purposes| v1::Archive { purposes: words(purposes) }),
     }
 }
 
