@@ -5,8 +5,8 @@ use serde::Serialize;
 use std::sync::Arc;
 use wardein_cli::config::Config;
 use wardein_cli::{
-    CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, Failure, Output, PassphraseArgs,
-    ProtectionKind, Record,
+    Column, CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, Failure, Output,
+    PassphraseArgs, ProtectionKind, Record,
 };
 use wardein_crypto::{Secret, SystemEntropy};
 use wardein_custody::{Kind, Opened, Passphrase, Protection, TpmProtection, TpmTarget, open_by_tpm};
@@ -73,22 +73,23 @@ struct Shown {
     root_key_versions: Vec<u32>,
 }
 
-impl Record for Shown {
-    const HEADS: &'static [&'static str] =
-        &["root key under", "a guess costs", "registers", "TPM gives it now", "versions"];
-
-    fn cells(&self) -> Vec<String> {
+impl Shown {
+    fn versions(&self) -> String {
         let versions: Vec<_> = self.root_key_versions.iter().map(u32::to_string).collect();
         let unfinished =
             if versions.len() > 1 { " (a change is under way; a start finishes it)" } else { "" };
-        vec![
-            self.protection.clone(),
-            self.argon2.clone().unwrap_or_default(),
-            self.registers.clone().unwrap_or_default(),
-            self.tpm_opens.clone().unwrap_or_default(),
-            format!("{}{unfinished}", versions.join(", ")),
-        ]
+        format!("{}{unfinished}", versions.join(", "))
     }
+}
+
+impl Record for Shown {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("root key under", |shown| shown.protection.clone()),
+        ("a guess costs", |shown| shown.argon2.clone().unwrap_or_default()),
+        ("registers", |shown| shown.registers.clone().unwrap_or_default()),
+        ("TPM gives it now", |shown| shown.tpm_opens.clone().unwrap_or_default()),
+        ("versions", |shown| shown.versions()),
+    ];
 }
 
 pub(crate) fn run(command: CustodyCommand, out: Output) -> Result<(), Failure> {

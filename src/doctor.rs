@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wardein_cli::config::Config;
-use wardein_cli::{DoctorArgs, Failure, Output, Record, identity};
+use wardein_cli::{Column, DoctorArgs, Failure, Output, Record, identity};
 use wardein_client::v1;
 use wardein_custody::Kind;
 use wardein_pki::{CaCertificate, Infrastructure, Issuing, Root, Validity, pem};
@@ -22,11 +22,12 @@ struct Finding {
 }
 
 impl Record for Finding {
-    const HEADS: &'static [&'static str] = &["check", "result", "found", "what to do"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![self.check.to_owned(), self.result.to_owned(), self.found.clone(), self.next.to_owned()]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("check", |finding| finding.check.to_owned()),
+        ("result", |finding| finding.result.to_owned()),
+        ("found", |finding| finding.found.clone()),
+        ("what to do", |finding| finding.next.to_owned()),
+    ];
 }
 
 impl Finding {

@@ -1,7 +1,7 @@
 //! `wardein attestation` and `wardein endorsement-key`: which keys devices may sign with.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, files, pages, time};
+use crate::{Column, Failure, Output, Record, files, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -93,13 +93,12 @@ struct Policy {
 }
 
 impl Record for Policy {
-    const HEADS: &'static [&'static str] = &["tenant", "vendor roots", "first use", "by the station's word"];
-
-    fn cells(&self) -> Vec<String> {
-        let roots = self.vendor_roots.matches("-----BEGIN ").count();
-        let first_use = if self.first_use { "trusted" } else { "not trusted" };
-        vec![self.tenant.clone(), roots.to_string(), first_use.to_owned(), self.keepers.join(", ")]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("tenant", |policy| policy.tenant.clone()),
+        ("vendor roots", |policy| policy.vendor_roots.matches("-----BEGIN ").count().to_string()),
+        ("first use", |policy| if policy.first_use { "trusted" } else { "not trusted" }.to_owned()),
+        ("by the station's word", |policy| policy.keepers.join(", ")),
+    ];
 }
 
 #[derive(Debug, Serialize)]
@@ -110,11 +109,8 @@ struct Listed {
 }
 
 impl Record for Listed {
-    const HEADS: &'static [&'static str] = &["endorsement key", "added"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![self.digest.clone(), time::at(self.added_at)]
-    }
+    const COLUMNS: &'static [Column<Self>] =
+        &[("endorsement key", |listed| listed.digest.clone()), ("added", |listed| time::at(listed.added_at))];
 }
 
 impl AttestationCommand {

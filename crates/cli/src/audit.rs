@@ -1,7 +1,7 @@
 //! `wardein audit`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, time};
+use crate::{Column, Failure, Output, Record, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt;
@@ -98,29 +98,25 @@ impl From<v1::AuditField> for Field {
 }
 
 impl Record for Entry {
-    const HEADS: &'static [&'static str] = &["no", "time", "who", "what", "on whom", "result", "more"];
-
-    fn cells(&self) -> Vec<String> {
-        let Event { time_ms, actor, event, target, outcome, .. } = &self.event;
-        vec![
-            self.sequence.to_string(),
-            time::at_ms(*time_ms),
-            actor.clone(),
-            event.clone(),
-            target.clone(),
-            outcome.clone(),
-            self.event.more(),
-        ]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("no", |entry| entry.sequence.to_string()),
+        ("time", |entry| time::at_ms(entry.event.time_ms)),
+        ("who", |entry| entry.event.actor.clone()),
+        ("what", |entry| entry.event.event.clone()),
+        ("on whom", |entry| entry.event.target.clone()),
+        ("result", |entry| entry.event.outcome.clone()),
+        ("more", |entry| entry.event.more()),
+    ];
 }
 
 impl Record for Event {
-    const HEADS: &'static [&'static str] = &["time", "who", "what", "result", "more"];
-
-    fn cells(&self) -> Vec<String> {
-        let (who, what) = (self.actor.clone(), self.event.clone());
-        vec![time::at_ms(self.time_ms), who, what, self.outcome.clone(), self.more()]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("time", |event| time::at_ms(event.time_ms)),
+        ("who", |event| event.actor.clone()),
+        ("what", |event| event.event.clone()),
+        ("result", |event| event.outcome.clone()),
+        ("more", |event| event.more()),
+    ];
 }
 
 impl Event {

@@ -3,7 +3,7 @@
 use crate::args::PlaceArgs;
 use crate::connection::ConnectArgs;
 use crate::files::{PRIVATE, sync_directory};
-use crate::{Failure, Output, PassphraseArgs, Record, progress};
+use crate::{Column, Failure, Output, PassphraseArgs, Record, progress};
 use clap::Args;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
@@ -58,12 +58,12 @@ struct Taken {
 }
 
 impl Record for Taken {
-    const HEADS: &'static [&'static str] = &["file", "bytes", "rows", "audit entries"];
-
-    fn cells(&self) -> Vec<String> {
-        let numbers = [self.bytes, self.rows, self.audit_entries].map(|number| number.to_string());
-        std::iter::once(self.file.display().to_string()).chain(numbers).collect()
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("file", |taken| taken.file.display().to_string()),
+        ("bytes", |taken| taken.bytes.to_string()),
+        ("rows", |taken| taken.rows.to_string()),
+        ("audit entries", |taken| taken.audit_entries.to_string()),
+    ];
 }
 
 impl BackupArgs {

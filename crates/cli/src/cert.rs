@@ -1,7 +1,7 @@
 //! `wardein cert`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Confirm, Failure, Output, Record, pages, time};
+use crate::{Column, Confirm, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
@@ -82,19 +82,14 @@ impl TryFrom<v1::Certificate> for Certificate {
 }
 
 impl Record for Certificate {
-    const HEADS: &'static [&'static str] =
-        &["serial", "device", "valid from", "valid until", "revoked", "because"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.serial.clone(),
-            self.device_id.clone(),
-            time::at(self.not_before),
-            time::at(self.not_after),
-            time::at(self.revoked_at),
-            self.revoked_for.clone(),
-        ]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("serial", |certificate| certificate.serial.clone()),
+        ("device", |certificate| certificate.device_id.clone()),
+        ("valid from", |certificate| time::at(certificate.not_before)),
+        ("valid until", |certificate| time::at(certificate.not_after)),
+        ("revoked", |certificate| time::at(certificate.revoked_at)),
+        ("because", |certificate| certificate.revoked_for.clone()),
+    ];
 }
 
 impl CertCommand {

@@ -6,7 +6,7 @@ mod report;
 mod state;
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, audit, pages, time};
+use crate::{Column, Failure, Output, Record, audit, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
@@ -139,53 +139,28 @@ impl From<v1::Device> for Device {
 }
 
 impl Record for Device {
-    const HEADS: &'static [&'static str] = &[
-        "device",
-        "tenant",
-        "state",
-        "because",
-        "model",
-        "udi",
-        "profile",
-        "enrolled",
-        "by",
-        "last proof",
-        "generation",
-        "agreed",
-        "rekey",
-        "epoch",
-        "suite",
-        "attributes",
-        "key",
-        "key held",
-        "registers",
-        "quoted",
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("device", |device| device.device_id.clone()),
+        ("tenant", |device| device.tenant.clone()),
+        ("state", |device| device.state.clone()),
+        ("because", |device| device.state_reason.clone()),
+        ("model", |device| device.model.clone()),
+        ("udi", |device| device.udi.clone()),
+        ("profile", |device| device.profile.clone()),
+        ("enrolled", |device| time::at(device.enrolled_at)),
+        ("by", |device| device.enrolled_by.clone()),
+        ("last proof", |device| time::at(device.last_seen)),
+        ("generation", |device| device.generation.to_string()),
+        ("agreed", |device| time::at(device.agreed_at)),
+        ("rekey", |device| device.rekey.clone()),
+        ("epoch", |device| device.proof_epoch.to_string()),
+        ("suite", |device| device.suite.to_string()),
+        ("attributes", |device| device.attributes.join(", ")),
+        ("key", |device| device.key_id.clone()),
+        ("key held", |device| device.assurance.clone()),
+        ("registers", |device| device.pcrs.clone()),
+        ("quoted", |device| time::at(device.quoted_at)),
     ];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.device_id.clone(),
-            self.tenant.clone(),
-            self.state.clone(),
-            self.state_reason.clone(),
-            self.model.clone(),
-            self.udi.clone(),
-            self.profile.clone(),
-            time::at(self.enrolled_at),
-            self.enrolled_by.clone(),
-            time::at(self.last_seen),
-            self.generation.to_string(),
-            time::at(self.agreed_at),
-            self.rekey.clone(),
-            self.proof_epoch.to_string(),
-            self.suite.to_string(),
-            self.attributes.join(", "),
-            self.key_id.clone(),
-            self.assurance.clone(),
-            self.pcrs.clone(),
-            time::at(self.quoted_at),
-        ]
-    }
 }
 
 /// A device in a list, where there is no room for everything; in JSON it is the whole.
@@ -194,22 +169,16 @@ impl Record for Device {
 struct Row(Device);
 
 impl Record for Row {
-    const HEADS: &'static [&'static str] =
-        &["device", "state", "model", "profile", "enrolled", "last proof", "rekey", "key held"];
-
-    fn cells(&self) -> Vec<String> {
-        let Self(device) = self;
-        vec![
-            device.device_id.clone(),
-            device.state.clone(),
-            device.model.clone(),
-            device.profile.clone(),
-            time::at(device.enrolled_at),
-            time::at(device.last_seen),
-            device.rekey.clone(),
-            device.assurance.clone(),
-        ]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("device", |Self(device)| device.device_id.clone()),
+        ("state", |Self(device)| device.state.clone()),
+        ("model", |Self(device)| device.model.clone()),
+        ("profile", |Self(device)| device.profile.clone()),
+        ("enrolled", |Self(device)| time::at(device.enrolled_at)),
+        ("last proof", |Self(device)| time::at(device.last_seen)),
+        ("rekey", |Self(device)| device.rekey.clone()),
+        ("key held", |Self(device)| device.assurance.clone()),
+    ];
 }
 
 impl DeviceCommand {

@@ -1,7 +1,7 @@
 //! `wardein grant`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Confirm, Failure, Output, Record, pages, time};
+use crate::{Column, Confirm, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
@@ -84,22 +84,22 @@ impl From<v1::Grant> for Grant {
 }
 
 impl Record for Grant {
-    const HEADS: &'static [&'static str] =
-        &["tenant", "platform", "right", "profile", "user name", "granted", "by"];
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("tenant", |grant| grant.tenant.clone()),
+        ("platform", |grant| grant.platform.clone()),
+        ("right", |grant| grant.right.clone()),
+        ("profile", |grant| or(&grant.profile, "any")),
+        ("user name", |grant| match grant.right.as_str() {
+            "token" => or(&grant.user_name, "{device}"),
+            _ => String::new(),
+        }),
+        ("granted", |grant| time::at(grant.granted_at)),
+        ("by", |grant| grant.granted_by.clone()),
+    ];
+}
 
-    fn cells(&self) -> Vec<String> {
-        let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
-        let user_name = if self.right == "token" { or(&self.user_name, "{device}") } else { String::new() };
-        vec![
-            self.tenant.clone(),
-            self.platform.clone(),
-            self.right.clone(),
-            or(&self.profile, "any"),
-            user_name,
-            time::at(self.granted_at),
-            self.granted_by.clone(),
-        ]
-    }
+fn or(text: &str, other: &str) -> String {
+    if text.is_empty() { other.to_owned() } else { text.to_owned() }
 }
 
 impl GrantCommand {

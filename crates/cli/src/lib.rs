@@ -38,7 +38,7 @@ pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
 pub use failure::Failure;
-pub use output::{Output, Record};
+pub use output::{Column, Output, Record};
 pub use passphrase::PassphraseArgs;
 pub use progress::progress;
 

@@ -3,7 +3,7 @@
 mod issue;
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Confirm, Failure, Output, Record, pages, time};
+use crate::{Column, Confirm, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
@@ -61,23 +61,24 @@ impl From<v1::Operator> for Operator {
     }
 }
 
-impl Record for Operator {
-    const HEADS: &'static [&'static str] =
-        &["role", "tenant", "name", "serial", "valid until", "revoked", "enrolled", "of"];
-
-    fn cells(&self) -> Vec<String> {
-        let of_station = |count: u64| if self.role == "station" { count.to_string() } else { String::new() };
-        vec![
-            self.role.clone(),
-            self.tenant.clone(),
-            self.name.clone(),
-            self.serial.clone(),
-            time::at(self.not_after),
-            time::at(self.revoked_at),
-            of_station(self.used),
-            of_station(self.quota),
-        ]
+impl Operator {
+    /// A count of devices; nothing where it is no station.
+    fn of_station(&self, count: u64) -> String {
+        if self.role == "station" { count.to_string() } else { String::new() }
     }
+}
+
+impl Record for Operator {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("role", |operator| operator.role.clone()),
+        ("tenant", |operator| operator.tenant.clone()),
+        ("name", |operator| operator.name.clone()),
+        ("serial", |operator| operator.serial.clone()),
+        ("valid until", |operator| time::at(operator.not_after)),
+        ("revoked", |operator| time::at(operator.revoked_at)),
+        ("enrolled", |operator| operator.of_station(operator.used)),
+        ("of", |operator| operator.of_station(operator.quota)),
+    ];
 }
 
 impl OperatorCommand {

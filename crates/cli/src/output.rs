@@ -15,13 +15,18 @@ pub struct Output {
 }
 
 /// Something that has a line in a table and an object in JSON, whose field names are stable.
-pub trait Record: Serialize {
-    /// The heads of the columns.
-    const HEADS: &'static [&'static str];
+pub trait Record: Serialize + Sized + 'static {
+    /// The columns of its table.
+    const COLUMNS: &'static [Column<Self>];
 
-    /// One cell for each column.
-    fn cells(&self) -> Vec<String>;
+    /// Its cell in each column.
+    fn cells(&self) -> Vec<String> {
+        Self::COLUMNS.iter().map(|(_, cell)| cell(self)).collect()
+    }
 }
+
+/// A column of a table: its head, and the cell of a record in it.
+pub type Column<T> = (&'static str, fn(&T) -> String);
 
 impl Output {
     /// Standard output; as JSON where that was asked for.
@@ -47,7 +52,8 @@ impl Output {
         if records.is_empty() {
             return self.write(&format!("no {plural}\n"));
         }
-        self.write(&self.table(T::HEADS, records.iter().map(T::cells)))
+        let heads: Vec<_> = T::COLUMNS.iter().map(|(head, _)| *head).collect();
+        self.write(&self.table(&heads, records.iter().map(T::cells)))
     }
 
     /// Prints a part of a list, and where it goes on: on standard error for people, as `next` (null at the end) for scripts.
@@ -73,8 +79,9 @@ impl Output {
         if self.is_json {
             return self.json(record);
         }
-        let width = T::HEADS.iter().map(|head| head.len()).max().unwrap_or(0);
-        let lines = T::HEADS.iter().zip(record.cells()).filter(|(_, cell)| !cell.is_empty());
+        let width = T::COLUMNS.iter().map(|(head, _)| head.len()).max().unwrap_or(0);
+        let lines =
+            T::COLUMNS.iter().map(|(head, cell)| (head, cell(record))).filter(|(_, cell)| !cell.is_empty());
         self.write(&lines.map(|(head, cell)| format!("{head:width$}  {cell}\n")).collect::<String>())
     }
 

@@ -1,7 +1,7 @@
 //! `wardein pcr-policy`: what is asked of the registers of devices' TPMs.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, files};
+use crate::{Column, Failure, Output, Record, files};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -80,17 +80,19 @@ impl From<v1::PcrPolicy> for Policy {
 }
 
 impl Record for Policy {
-    const HEADS: &'static [&'static str] = &["tenant", "profile", "rule", "bank", "registers"];
-
-    fn cells(&self) -> Vec<String> {
-        let register = |(number, values): (&u32, &Vec<String>)| match values.len() {
-            0 | 1 => number.to_string(),
-            count => format!("{number} ({count} values)"),
-        };
-        let registers: Vec<_> = self.registers.iter().map(register).collect();
-        let (tenant, profile) = (self.tenant.clone(), self.profile.clone());
-        vec![tenant, profile, self.rule.clone(), self.bank.clone(), registers.join(", ")]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("tenant", |policy| policy.tenant.clone()),
+        ("profile", |policy| policy.profile.clone()),
+        ("rule", |policy| policy.rule.clone()),
+        ("bank", |policy| policy.bank.clone()),
+        ("registers", |policy| {
+            let register = |(number, values): (&u32, &Vec<String>)| match values.len() {
+                0 | 1 => number.to_string(),
+                count => format!("{number} ({count} values)"),
+            };
+            policy.registers.iter().map(register).collect::<Vec<_>>().join(", ")
+        }),
+    ];
 }
 
 impl PcrPolicyCommand {

@@ -1,7 +1,7 @@
 //! `wardein profile`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, time};
+use crate::{Column, Failure, Output, Record, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
@@ -155,36 +155,29 @@ impl Profile {
 }
 
 impl Record for Profile {
-    const HEADS: &'static [&'static str] = &[
-        "tenant",
-        "profile",
-        "certificates for",
-        "epochs of",
-        "keys in an epoch",
-        "rekey after",
-        "suites",
-        "verdicts for",
-        "clones",
-        "tokens, data, files kept",
-        "archive",
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("tenant", |profile| profile.tenant.clone()),
+        ("profile", |profile| profile.name.clone()),
+        ("certificates for", |profile| time::span(profile.certificate_validity)),
+        ("epochs of", |profile| time::span(profile.period)),
+        ("keys in an epoch", |profile| {
+            if profile.max_uses == 0 { "any".to_owned() } else { profile.max_uses.to_string() }
+        }),
+        ("rekey after", |profile| {
+            if profile.rekey_after == 0 { "asked".to_owned() } else { time::span(profile.rekey_after) }
+        }),
+        ("suites", |profile| profile.suites.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+        ("verdicts for", |profile| time::span(profile.verdict_lifetime)),
+        ("clones", |profile| if profile.quarantine_on_clone { "quarantined" } else { "reported" }.to_owned()),
+        ("tokens, data, files kept", |profile| {
+            let Self { token_retention, data_retention, file_retention, .. } = profile;
+            format!("{token_retention}, {data_retention}, {file_retention}")
+        }),
+        (
+            "archive",
+            |profile| if profile.archive.is_empty() { "none".to_owned() } else { profile.archive.join(", ") },
+        ),
     ];
-
-    fn cells(&self) -> Vec<String> {
-        let suites: Vec<_> = self.suites.iter().map(u32::to_string).collect();
-        vec![
-            self.tenant.clone(),
-            self.name.clone(),
-            time::span(self.certificate_validity),
-            time::span(self.period),
-            if self.max_uses == 0 { "any".to_owned() } else { self.max_uses.to_string() },
-            if self.rekey_after == 0 { "asked".to_owned() } else { time::span(self.rekey_after) },
-            suites.join(", "),
-            time::span(self.verdict_lifetime),
-            if self.quarantine_on_clone { "quarantined" } else { "reported" }.to_owned(),
-            format!("{}, {}, {}", self.token_retention, self.data_retention, self.file_retention),
-            if self.archive.is_empty() { "none".to_owned() } else { self.archive.join(", ") },
-        ]
-    }
 }
 
 impl ProfileCommand {

@@ -1,7 +1,7 @@
 //! `wardein tenant`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, pages, time};
+use crate::{Column, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wardein_client::v1;
@@ -41,11 +41,8 @@ impl From<v1::Tenant> for Tenant {
 }
 
 impl Record for Tenant {
-    const HEADS: &'static [&'static str] = &["tenant", "created"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![self.tenant.clone(), time::at(self.created_at)]
-    }
+    const COLUMNS: &'static [Column<Self>] =
+        &[("tenant", |tenant| tenant.tenant.clone()), ("created", |tenant| time::at(tenant.created_at))];
 }
 
 impl TenantCommand {

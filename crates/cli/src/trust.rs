@@ -4,7 +4,7 @@ mod keys;
 mod login;
 
 use crate::connection::ConnectArgs;
-use crate::{Failure, Output, Record, files, time};
+use crate::{Column, Failure, Output, Record, files, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fs::File;
@@ -94,31 +94,17 @@ impl From<v1::CheckResponse> for Answer {
 }
 
 impl Record for Answer {
-    const HEADS: &'static [&'static str] = &[
-        "verdict",
-        "because",
-        "device",
-        "state",
-        "key held",
-        "registers",
-        "quoted",
-        "decided",
-        "keep until",
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("verdict", |answer| answer.verdict.to_owned()),
+        ("because", |answer| answer.reasons.join(", ")),
+        ("device", |answer| answer.device_id.clone()),
+        ("state", |answer| answer.state.clone()),
+        ("key held", |answer| answer.assurance.clone()),
+        ("registers", |answer| answer.pcrs.clone()),
+        ("quoted", |answer| time::at(answer.quoted_at)),
+        ("decided", |answer| time::at(answer.decided_at)),
+        ("keep until", |answer| time::at(answer.keep_until)),
     ];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.verdict.to_owned(),
-            self.reasons.join(", "),
-            self.device_id.clone(),
-            self.state.clone(),
-            self.assurance.clone(),
-            self.pcrs.clone(),
-            time::at(self.quoted_at),
-            time::at(self.decided_at),
-            time::at(self.keep_until),
-        ]
-    }
 }
 
 fn word(verdict: v1::Verdict) -> &'static str {

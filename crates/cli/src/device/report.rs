@@ -1,6 +1,6 @@
 //! What a station did, for people and for scripts.
 
-use crate::{Failure, Output, Record};
+use crate::{Column, Failure, Output, Record};
 use serde::Serialize;
 use wardein_domain::ErrorCode;
 use wardein_station::{BadLine, Batch, Outcome, Tally};
@@ -19,12 +19,13 @@ pub(super) struct Report<'a> {
 }
 
 impl Record for Outcome {
-    const HEADS: &'static [&'static str] = &["line", "device", "result", "assurance", "why"];
-
-    fn cells(&self) -> Vec<String> {
-        let Self { line, device_id, result, assurance, message, .. } = self;
-        vec![line.to_string(), device_id.clone(), result.to_string(), assurance.clone(), message.clone()]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("line", |outcome| outcome.line.to_string()),
+        ("device", |outcome| outcome.device_id.clone()),
+        ("result", |outcome| outcome.result.to_string()),
+        ("assurance", |outcome| outcome.assurance.clone()),
+        ("why", |outcome| outcome.message.clone()),
+    ];
 }
 
 impl<'a> Report<'a> {

@@ -1,7 +1,7 @@
 //! Deeds of several steps that are under way.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, pages, time};
+use crate::{Column, Failure, Output, Record, pages, time};
 use clap::Args;
 use serde::Serialize;
 use wardein_client::v1;
@@ -38,21 +38,16 @@ impl From<v1::Deed> for Deed {
 }
 
 impl Record for Deed {
-    const HEADS: &'static [&'static str] =
-        &["deed", "tenant", "device", "step", "devices swept", "begun", "by", "request"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.kind.clone(),
-            self.tenant.clone(),
-            self.device_id.clone(),
-            self.step.clone(),
-            self.devices.to_string(),
-            time::at(self.begun_at),
-            self.actor.clone(),
-            self.request_id.clone(),
-        ]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("deed", |deed| deed.kind.clone()),
+        ("tenant", |deed| deed.tenant.clone()),
+        ("device", |deed| deed.device_id.clone()),
+        ("step", |deed| deed.step.clone()),
+        ("devices swept", |deed| deed.devices.to_string()),
+        ("begun", |deed| time::at(deed.begun_at)),
+        ("by", |deed| deed.actor.clone()),
+        ("request", |deed| deed.request_id.clone()),
+    ];
 }
 
 pub(super) async fn list(args: DeedsArgs, out: Output) -> Result<(), Failure> {

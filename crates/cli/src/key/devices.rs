@@ -3,7 +3,7 @@
 use super::RotateArgs;
 use super::storage::{self, StorageKey};
 use crate::connection::{ConnectArgs, Session};
-use crate::{Confirm, Failure, Output, Record, time};
+use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::Args;
 use serde::Serialize;
 use wardein_client::v1;
@@ -82,60 +82,45 @@ struct DeviceKeys {
     max_uses: u64,
 }
 
-impl Record for Status {
-    const HEADS: &'static [&'static str] = &[
-        "tenant",
-        "profile",
-        "epochs of",
-        "keys in an epoch",
-        "rekey after",
-        "suites",
-        "rotated",
-        "required",
-        "records under",
-        "device",
-        "generation",
-        "agreed",
-        "due",
-        "rekey",
-        "suite",
-        "epoch",
-        "its epochs of",
-        "its keys in an epoch",
-    ];
-
-    fn cells(&self) -> Vec<String> {
-        let suites: Vec<_> = self.suites.iter().map(u32::to_string).collect();
-        let mut cells = vec![
-            self.tenant.clone(),
-            self.profile.clone(),
-            time::span(self.period),
-            uses(self.max_uses),
-            if self.rekey_after == 0 { "asked".to_owned() } else { time::span(self.rekey_after) },
-            suites.join(", "),
-            time::at(self.rotated_at),
-            time::at(self.required_at),
-            self.storage_key.words(),
-        ];
-        if let Some(keys) = &self.device {
-            let pending = match keys.pending_generation {
-                0 => keys.generation.to_string(),
-                pending => format!("{} ({pending} is agreed, and not used yet)", keys.generation),
-            };
-            cells.extend([
-                keys.device_id.clone(),
-                pending,
-                time::at(keys.agreed_at),
-                time::at(keys.due_at),
-                keys.rekey.clone(),
-                keys.suite.to_string(),
-                keys.proof_epoch.to_string(),
-                time::span(keys.period),
-                uses(keys.max_uses),
-            ]);
-        }
-        cells
+impl Status {
+    /// What is said of the device; nothing where none was asked about.
+    fn of_device(&self, words: fn(&DeviceKeys) -> String) -> String {
+        self.device.as_ref().map(words).unwrap_or_default()
     }
+}
+
+impl DeviceKeys {
+    fn generations(&self) -> String {
+        match self.pending_generation {
+            0 => self.generation.to_string(),
+            pending => format!("{} ({pending} is agreed, and not used yet)", self.generation),
+        }
+    }
+}
+
+impl Record for Status {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("tenant", |status| status.tenant.clone()),
+        ("profile", |status| status.profile.clone()),
+        ("epochs of", |status| time::span(status.period)),
+        ("keys in an epoch", |status| uses(status.max_uses)),
+        ("rekey after", |status| {
+            if status.rekey_after == 0 { "asked".to_owned() } else { time::span(status.rekey_after) }
+        }),
+        ("suites", |status| status.suites.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+        ("rotated", |status| time::at(status.rotated_at)),
+        ("required", |status| time::at(status.required_at)),
+        ("records under", |status| status.storage_key.words()),
+        ("device", |status| status.of_device(|keys| keys.device_id.clone())),
+        ("generation", |status| status.of_device(|keys| keys.generations())),
+        ("agreed", |status| status.of_device(|keys| time::at(keys.agreed_at))),
+        ("due", |status| status.of_device(|keys| time::at(keys.due_at))),
+        ("rekey", |status| status.of_device(|keys| keys.rekey.clone())),
+        ("suite", |status| status.of_device(|keys| keys.suite.to_string())),
+        ("epoch", |status| status.of_device(|keys| keys.proof_epoch.to_string())),
+        ("its epochs of", |status| status.of_device(|keys| time::span(keys.period))),
+        ("its keys in an epoch", |status| status.of_device(|keys| uses(keys.max_uses))),
+    ];
 }
 
 fn uses(max_uses: u64) -> String {

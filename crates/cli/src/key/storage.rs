@@ -2,7 +2,7 @@
 
 use super::RotateArgs;
 use crate::connection::{ConnectArgs, Session};
-use crate::{Failure, Output, Record, progress};
+use crate::{Column, Failure, Output, Record, progress};
 use clap::Args;
 use serde::Serialize;
 use wardein_client::v1::rotate_storage_key_request::Scope as RotateScope;
@@ -57,11 +57,7 @@ struct RootKey {
 }
 
 impl Record for RootKey {
-    const HEADS: &'static [&'static str] = &["root key"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![self.root_key.words()]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[("root key", |status| status.root_key.words())];
 }
 
 pub(super) async fn show_root(session: &Session, out: Output) -> Result<(), Failure> {
@@ -77,20 +73,20 @@ struct Rotated {
     sweep: Option<Swept>,
 }
 
-impl Record for Rotated {
-    const HEADS: &'static [&'static str] = &["key", "version", "sealed anew", "old keys dropped"];
-
-    fn cells(&self) -> Vec<String> {
-        let swept = |number: fn(&Swept) -> u64| {
-            self.sweep.as_ref().map_or_else(String::new, |swept| number(swept).to_string())
-        };
-        vec![
-            self.key.clone(),
-            self.version.to_string(),
-            swept(|swept| swept.renewed),
-            swept(|swept| swept.dropped),
-        ]
+impl Rotated {
+    /// A number of the sweep; nothing where none was made.
+    fn swept(&self, number: fn(&Swept) -> u64) -> String {
+        self.sweep.as_ref().map_or_else(String::new, |swept| number(swept).to_string())
     }
+}
+
+impl Record for Rotated {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("key", |rotated| rotated.key.clone()),
+        ("version", |rotated| rotated.version.to_string()),
+        ("sealed anew", |rotated| rotated.swept(|swept| swept.renewed)),
+        ("old keys dropped", |rotated| rotated.swept(|swept| swept.dropped)),
+    ];
 }
 
 #[derive(Debug, Serialize)]
@@ -103,15 +99,17 @@ struct Swept {
 }
 
 impl Record for Swept {
-    const HEADS: &'static [&'static str] =
-        &["devices", "something erased", "sealed anew", "old keys dropped", "clock believed"];
-
-    fn cells(&self) -> Vec<String> {
-        let clock = if self.clock_believed { "yes" } else { "no: look at it, then add --clock-is-right" };
-        let numbers =
-            [self.devices, self.erased, self.renewed, self.dropped].map(|number| number.to_string());
-        numbers.into_iter().chain([clock.to_owned()]).collect()
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("devices", |swept| swept.devices.to_string()),
+        ("something erased", |swept| swept.erased.to_string()),
+        ("sealed anew", |swept| swept.renewed.to_string()),
+        ("old keys dropped", |swept| swept.dropped.to_string()),
+        ("clock believed", |swept| {
+            let clock =
+                if swept.clock_believed { "yes" } else { "no: look at it, then add --clock-is-right" };
+            clock.to_owned()
+        }),
+    ];
 }
 
 pub(super) async fn go_over(args: SweepArgs, out: Output) -> Result<(), Failure> {

@@ -4,7 +4,7 @@
 use super::{idempotency_key, message, until_answered};
 use crate::connection::ConnectArgs;
 use crate::files::Reserved;
-use crate::{Failure, Output, Record};
+use crate::{Column, Failure, Output, Record};
 use clap::Args;
 use serde::Serialize;
 use std::fs::File;
@@ -67,12 +67,13 @@ struct Unsealed {
 }
 
 impl Record for Unsealed {
-    const HEADS: &'static [&'static str] = &["tenant", "device", "its state now", "key", "written to"];
-
-    fn cells(&self) -> Vec<String> {
-        let file = self.file.display().to_string();
-        vec![self.tenant.clone(), self.device_id.clone(), self.state.clone(), self.key_name.clone(), file]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("tenant", |unsealed| unsealed.tenant.clone()),
+        ("device", |unsealed| unsealed.device_id.clone()),
+        ("its state now", |unsealed| unsealed.state.clone()),
+        ("key", |unsealed| unsealed.key_name.clone()),
+        ("written to", |unsealed| unsealed.file.display().to_string()),
+    ];
 }
 
 impl ReleaseArgs {

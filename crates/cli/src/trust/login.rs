@@ -2,7 +2,7 @@
 
 use super::{idempotency_key, message, until_answered, word};
 use crate::connection::ConnectArgs;
-use crate::{Failure, Output, Record, time};
+use crate::{Column, Failure, Output, Record, time};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -36,20 +36,15 @@ struct Login {
 }
 
 impl Record for Login {
-    const HEADS: &'static [&'static str] =
-        &["verdict", "user name", "tenant", "device", "token made", "decided", "keep until"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.verdict.to_owned(),
-            self.user_name.clone(),
-            self.tenant.clone(),
-            self.device_id.clone(),
-            time::at(self.issued_at),
-            time::at(self.decided_at),
-            time::at(self.keep_until),
-        ]
-    }
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("verdict", |login| login.verdict.to_owned()),
+        ("user name", |login| login.user_name.clone()),
+        ("tenant", |login| login.tenant.clone()),
+        ("device", |login| login.device_id.clone()),
+        ("token made", |login| time::at(login.issued_at)),
+        ("decided", |login| time::at(login.decided_at)),
+        ("keep until", |login| time::at(login.keep_until)),
+    ];
 }
 
 impl VerifyArgs {
