@@ -50,7 +50,7 @@ impl Custody for Custodian {
     }
 
     fn keep_only(&self, version: u32) -> Pending<'_, Result<(), CustodyError>> {
-        self.apart(move |opened| opened.keep_only(version, &mut SystemEntropy::default()))
+        self.apart(move |opened| opened.keep_only(version))
     }
 
     fn wrapped(&self) -> Pending<'_, Result<Vec<u8>, CustodyError>> {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use wardein_cli::Failure;
 use wardein_cli::config::Config;
 use wardein_cli::files::{PUBLIC, make_private_directory, sync_directory, write_new};
+use wardein_files::directory_of;
 
 /// A founding at work. Its marker is locked, so that two never work on one directory. One that is not finished is cleared away.
 pub(crate) struct Founding {
@@ -54,8 +55,7 @@ impl Founding {
         fs::rename(&self.beside, &self.directory)
             .map_err(|error| Failure::file("give its name to", &self.beside, error))?;
         self.is_done = true;
-        let parent = self.directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_directory(parent.unwrap_or(Path::new(".")))
+        sync_directory(directory_of(&self.directory))
     }
 }
 
@@ -99,13 +99,16 @@ fn clear(beside: &Path) -> Result<(), Failure> {
             lock(&marker, beside)?;
             remove(beside).map_err(failed)
         }
-        // Without a marker it is ours only if it is empty: a crash came between the two.
-        Err(error) if error.kind() == ErrorKind::NotFound => match fs::remove_dir(beside) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Failure::file("make way for", beside, error))
+        // Without a marker it is ours only if nothing else is in it: a crash came before the marker had its name.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let unfinished = wardein_files::remove_unfinished(&beside.join(MARKER));
+            match unfinished.and_then(|()| fs::remove_dir(beside)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(Failure::file("make way for", beside, error))
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        },
+        }
         Err(error) => Err(Failure::file("look into", beside, error)),
     }
 }
@@ -165,7 +168,9 @@ mod tests {
 
         let other = parent.path().join("other");
         fs::create_dir(&other).unwrap();
-        fs::create_dir(parent.path().join("other.founding")).unwrap();
+        let begun = parent.path().join("other.founding");
+        fs::create_dir(&begun).unwrap();
+        fs::write(begun.join(format!("{MARKER}.0123456789abcdef.tmp")), "").unwrap();
         Founding::begin(&other).unwrap().finish().unwrap();
 
         let foreign = parent.path().join("foreign.founding");

@@ -21,9 +21,7 @@ impl Home {
     /// The directory that the configuration stands in.
     pub(crate) fn of_config(path: &Path) -> Result<Self, Failure> {
         let config = Config::read(path).map_err(Failure::failed)?;
-        let directory =
-            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok(Self { directory: directory.to_owned(), config })
+        Ok(Self { directory: wardein_files::directory_of(path).to_owned(), config })
     }
 
     /// A directory that `config` belongs to.

@@ -10,7 +10,6 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use wardein_cli::config::Config;
 use wardein_cli::{Failure, Output, RestoreArgs};
-use wardein_crypto::SystemEntropy;
 use wardein_custody::{Kind, Opened, Protection};
 use wardein_engine::{Engine, Ports, Restored, Restoring};
 use wardein_port::SystemClock;
@@ -34,7 +33,7 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
     let config = configuration(&args.place, args.key_file.as_deref())?;
     let home = Home::new(founding.beside().to_owned(), config);
     let custody = home.custody();
-    wardein_custody::put(&custody, restoring.custody(), &mut SystemEntropy::default()).map_err(failed)?;
+    wardein_custody::put(&custody, restoring.custody()).map_err(failed)?;
     let custodian = Custodian::new(open(&custody, &args)?);
     let taken_at = restoring.taken_ms() / 1000;
     let restored = apply(&home, restoring, custodian).map_err(|error| told(&error))?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use wardein_crypto::{Digest, SystemEntropy, hex};
+use wardein_crypto::{Digest, hex};
 use wardein_custody::{PassphraseSource, Protection};
 use wardein_ddkg::message::{SealedPayload, from_text};
 use wardein_domain::{Call, DeviceState, OperatorName, Principal, Role, Serial, TenantId};
@@ -251,7 +251,7 @@ fn a_backup_of_the_release_before_restores() {
     let custody = directory.path().join("custody.json");
     let backup = fs::read(fixture("backup/wardein.backup")).unwrap();
     let restoring = Restoring::begin(&backup[..]).unwrap();
-    wardein_custody::put(&custody, restoring.custody(), &mut SystemEntropy::default()).unwrap();
+    wardein_custody::put(&custody, restoring.custody()).unwrap();
     let root_keys = || root_keys(&custody, Kind::Sqlite);
     let options = Options { reserve: 0, ..Options::default() };
     for kind in [Kind::Sqlite, Kind::Sled] {

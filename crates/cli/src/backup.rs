@@ -2,12 +2,12 @@
 
 use crate::args::PlaceArgs;
 use crate::connection::ConnectArgs;
-use crate::files::{PRIVATE, sync_directory};
+use crate::files::PRIVATE;
 use crate::{Column, Failure, Output, PassphraseArgs, Record, progress};
 use clap::Args;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use wardein_client::v1;
@@ -100,7 +100,9 @@ struct Partial {
 
 impl Partial {
     fn new(path: &Path) -> Result<Self, Failure> {
-        refuse_if_there(path)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(is_there(path));
+        }
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
@@ -123,12 +125,11 @@ impl Partial {
     /// Syncs it and gives it its name; its bytes.
     fn finish(mut self) -> Result<u64, Failure> {
         self.file.sync_all().map_err(|error| Failure::file("write", &self.partial, error))?;
-        refuse_if_there(&self.path)?;
-        fs::rename(&self.partial, &self.path)
-            .map_err(|error| Failure::file("give its name to", &self.partial, error))?;
+        wardein_files::give_name(&self.partial, &self.path).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => is_there(&self.path),
+            _ => Failure::file("give its name to", &self.partial, error),
+        })?;
         self.is_done = true;
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_directory(parent.unwrap_or(Path::new(".")))?;
         Ok(self.bytes)
     }
 }
@@ -142,11 +143,8 @@ impl Drop for Partial {
     }
 }
 
-fn refuse_if_there(path: &Path) -> Result<(), Failure> {
-    match path.symlink_metadata() {
-        Ok(_) => Err(Failure::Failed(format!("{} is there already; name another file", path.display()))),
-        Err(_) => Ok(()),
-    }
+fn is_there(path: &Path) -> Failure {
+    Failure::Failed(format!("{} is there already; name another file", path.display()))
 }
 
 #[cfg(test)]
@@ -175,5 +173,13 @@ mod tests {
         assert!(!partial.exists());
         assert!(Partial::new(&path).is_err(), "nothing is written over");
         assert_eq!(fs::read(&path).unwrap(), b"whole");
+
+        // Nor is what came there while it was being written.
+        let late = directory.path().join("late");
+        let file = Partial::new(&late).unwrap();
+        fs::write(&late, b"theirs").unwrap();
+        assert!(file.finish().unwrap_err().to_string().contains("is there already"));
+        assert_eq!(fs::read(&late).unwrap(), b"theirs");
+        assert!(!directory.path().join("late.partial").exists());
     }
 }

@@ -1,9 +1,8 @@
 //! Files that are made once, durable and with their mode from the first moment.
 
 use crate::Failure;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use wardein_crypto::SecretBytes;
 
@@ -18,51 +17,45 @@ pub fn make_private_directory(path: &Path) -> Result<(), Failure> {
     DirBuilder::new().mode(0o700).create(path).map_err(|error| Failure::file("make", path, error))
 }
 
-/// Writes a file that must not be there yet, and syncs it.
+/// Writes a file that must not be there yet: durable and whole, or not at all.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    file.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .map_err(|error| Failure::file("write", path, error))
+    wardein_files::create(path, content, mode).map_err(|error| Failure::file("write", path, error))
 }
 
 /// A new file that its owner alone may read, made before that is had which goes into it. Unless it is filled, it is removed again.
 pub(crate) struct Reserved {
-    path: Option<PathBuf>,
-    file: File,
+    path: PathBuf,
+    is_filled: bool,
 }
 
 impl Reserved {
     /// Makes the file; it must not be there yet.
     pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path);
-        let file = file.map_err(|error| Failure::file("write", path, error))?;
-        Ok(Self { path: Some(path.to_owned()), file })
+        write_new(path, b"", PRIVATE)?;
+        Ok(Self { path: path.to_owned(), is_filled: false })
     }
 
-    /// Writes and syncs it.
+    /// Fills it, durably.
     pub(crate) fn fill(mut self, secret: &SecretBytes) -> Result<(), Failure> {
-        let path = self.path.take().unwrap_or_default();
-        self.file
-            .write_all(secret.expose())
-            .and_then(|()| self.file.sync_all())
-            .map_err(|error| Failure::file("write", &path, error))
+        wardein_files::replace(&self.path, secret.expose(), PRIVATE)
+            .map_err(|error| Failure::file("write", &self.path, error))?;
+        self.is_filled = true;
+        Ok(())
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        if !self.is_filled {
             // It is empty; where it stays, the next attempt says so.
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
 /// Makes the names in a directory durable.
 pub fn sync_directory(path: &Path) -> Result<(), Failure> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| Failure::file("sync", path, error))
+    wardein_files::sync_directory(path).map_err(|error| Failure::file("sync", path, error))
 }
 
 /// A text file.

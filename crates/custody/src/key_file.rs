@@ -20,7 +20,7 @@ pub(crate) fn read_or_create(path: &Path, entropy: &mut impl Entropy) -> Result<
         return if owner == geteuid().as_raw() { Ok(key) } else { Err(CustodyError::Owner(path.to_owned())) };
     }
     let key = entropy.secret()?;
-    file::write_new(path, key.expose(), entropy.array()?)?;
+    file::write_new(path, key.expose())?;
     Ok(key)
 }
 

@@ -97,7 +97,7 @@ pub fn create(
         return Err(CustodyError::Exists(path.to_owned()));
     }
     let custody = protect(protection, [(1, root_key)], entropy)?;
-    file::write_new(path, &text(path, &custody)?, entropy.array()?)
+    file::write_new(path, &text(path, &custody)?)
 }
 
 /// What a custody file says to everybody.
@@ -137,13 +137,13 @@ pub fn copy(path: &Path) -> Result<Vec<u8>, CustodyError> {
 }
 
 /// Writes a custody file that was copied, durably, for its owner alone, and never over another file.
-pub fn put(path: &Path, copied: &[u8], entropy: &mut impl Entropy) -> Result<(), CustodyError> {
+pub fn put(path: &Path, copied: &[u8]) -> Result<(), CustodyError> {
     if copied.len() > MAX_LEN {
         let reason = format!("it has more than {MAX_LEN} bytes");
         return Err(CustodyError::Damaged { path: path.to_owned(), reason });
     }
     let custody = CustodyFile::parse(path, copied)?;
-    file::write_new(path, &text(path, &custody)?, entropy.array()?)
+    file::write_new(path, &text(path, &custody)?)
 }
 
 /// A custody file that was opened: the versions of the root key, and what they are wrapped with.
@@ -224,7 +224,7 @@ impl Opened {
         entropy: &mut impl Entropy,
     ) -> Result<(), CustodyError> {
         let nonce = entropy.array()?;
-        self.rewrite(entropy, |custody| {
+        self.rewrite(|custody| {
             if let Some(kept) = custody.keys.iter().find(|kept| kept.version == version) {
                 let kept = unwrap_root_key(&custody.protection, kept, &self.prk)?;
                 // Secrets are not compared byte by byte.
@@ -241,8 +241,8 @@ impl Opened {
     }
 
     /// Keeps that version alone, durably.
-    pub fn keep_only(&self, version: u32, entropy: &mut impl Entropy) -> Result<(), CustodyError> {
-        self.rewrite(entropy, |custody| {
+    pub fn keep_only(&self, version: u32) -> Result<(), CustodyError> {
+        self.rewrite(|custody| {
             custody.keys.retain(|kept| kept.version == version);
             if custody.keys.is_empty() { Err(CustodyError::Versions(version)) } else { Ok(()) }
         })
@@ -256,7 +256,7 @@ impl Opened {
             // The service that is changing it holds what these are wrapped with.
             _ => return Err(CustodyError::Changing),
         };
-        self.rewrite(entropy, |custody| {
+        self.rewrite(|custody| {
             // Looked at again: a change of the root key may have begun since it was opened.
             if custody.keys.iter().map(|kept| kept.version).ne(self.keys.iter().map(|(version, _)| *version))
             {
@@ -271,7 +271,6 @@ impl Opened {
     /// what we wrap could not be opened by who has the new passphrase.
     fn rewrite(
         &self,
-        entropy: &mut impl Entropy,
         alter: impl FnOnce(&mut CustodyFile) -> Result<(), CustodyError>,
     ) -> Result<(), CustodyError> {
         let _lock = file::lock(&self.path)?;
@@ -280,7 +279,7 @@ impl Opened {
             return Err(CustodyError::Replaced(self.path.clone()));
         }
         alter(&mut custody)?;
-        file::replace(&self.path, &text(&self.path, &custody)?, entropy.array()?)
+        file::replace(&self.path, &text(&self.path, &custody)?)
     }
 }
 

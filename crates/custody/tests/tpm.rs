@@ -66,7 +66,7 @@ fn the_root_key_is_had_while_the_machine_is_as_it_was_and_else_by_the_recovery_p
     // A change of the root key is kept under the same TPM.
     let serving = open_by_tpm(&path, &tpm.tcti()).unwrap();
     serving.keep(2, &Secret::copied_from(&[0xb6; 32]), entropy).unwrap();
-    serving.keep_only(2, entropy).unwrap();
+    serving.keep_only(2).unwrap();
     let had = || Ok(vec![[0xb6; 32]]);
     assert_eq!(key(open_by_tpm(&path, &tpm.tcti())), had());
 

@@ -4,7 +4,6 @@ mod state;
 
 use crate::at_rest::StateKey;
 use crate::config::Config;
-use crate::durable;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::signing::SigningKey;
@@ -235,8 +234,8 @@ impl Directory {
         if self.lock.is_none() {
             return Err(Error::Fault("having the directory to itself"));
         }
-        let path = self.files.path();
-        durable::replace(path, name, bytes, mode).map_err(Error::file("write", path.join(name)))
+        let path = self.files.path().join(name);
+        wardein_files::replace(&path, bytes, mode).map_err(Error::file("write", path))
     }
 }
 

@@ -13,7 +13,6 @@ mod backoff;
 mod certificate;
 mod config;
 mod directory;
-mod durable;
 mod enroll;
 mod error;
 mod frames;

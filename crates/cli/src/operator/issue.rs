@@ -5,9 +5,10 @@ use crate::connection::{ConnectArgs, Session};
 use crate::identity::{self, Description};
 use crate::{Failure, Output, files, time};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use wardein_client::v1;
 use wardein_crypto::P256SigningKey;
+use wardein_files::directory_of;
 use wardein_pki::{Csr, pem};
 
 #[derive(Debug, Args)]
@@ -92,12 +93,6 @@ async fn issue(args: &IssueArgs, session: &Session) -> Result<Operator, Failure>
     write(identity::TRUST, &bundle.pem)?;
     write(identity::IDENTITY_KEY, &identity::hex_line(&bundle.identity_key))?;
     write(identity::DESCRIPTION, &description)?;
-    files::sync_directory(&args.out)?;
-    files::sync_directory(parent(&args.out))?;
+    files::sync_directory(directory_of(&args.out))?;
     Ok(operator)
-}
-
-/// The directory that a path's last name stands in.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
