@@ -31,6 +31,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("tss-esapi", "tpm")
 		only("clap", "cli device")
 		only("csv", "station")
+		only("humantime", "cli device")
 	}
 	function floor(names, at,   list, i) {
 		split(names, list, " ")

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::signing::SigningKey;
 use serde::Serialize;
 use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
 use wardein_crypto::{Digest, hex};
 use wardein_ddkg::device::DeviceState;
 use wardein_pki::PublicKey;
@@ -177,19 +178,14 @@ fn stored(
     key.map_or(Ok(None), |key| certificate::stored(files, config, &key))
 }
 
-/// A Unix second as RFC 3339, by the civil calendar counted in eras of 400 years that begin on 1 March.
+/// A Unix second as RFC 3339.
 pub fn utc(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day + 2) / 153;
-    let day = day - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    // humantime writes years up to 9999.
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))).to_string()
 }
+
+/// The last second of the year 9999.
+const LAST: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {
@@ -204,7 +200,8 @@ mod tests {
             (951_868_800, "2000-03-01T00:00:00Z"),
             (1_798_761_599, "2026-12-31T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (LAST, "9999-12-31T23:59:59Z"),
+            (u64::MAX, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(utc(seconds), text);
         }
