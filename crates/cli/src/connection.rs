@@ -129,7 +129,7 @@ impl From<wardein_station::Error> for Failure {
 }
 
 fn missing(option: &str) -> Failure {
-    Failure::Usage(format!("{option} is needed as well"))
+    Failure::Usage(format!("missing {option}"))
 }
 
 fn unreached(error: ConnectError) -> Failure {

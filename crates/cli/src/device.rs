@@ -14,7 +14,7 @@ use wardein_crypto::hex;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
-    /// Enroll a batch of devices that this command plays, from a CSV file
+    /// Enroll simulated devices listed in a CSV file
     Enroll(enroll::EnrollArgs),
     /// Enroll real devices: carry what they say on a line to the authority, and its answers back
     Relay(relay::RelayArgs),
@@ -58,7 +58,7 @@ pub(crate) struct ListArgs {
     /// Those whose last proof is not longer ago than this
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     seen_within: Option<u64>,
-    /// Those whose keys are to be agreed anew
+    /// Those that are due to rekey
     #[arg(long)]
     rekey_due: bool,
     #[command(flatten)]

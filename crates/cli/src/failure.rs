@@ -88,7 +88,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// What every `--help` says of exit codes.
-pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed here, 2 not asked rightly, 3 refused by the authority (with code, reason and \
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed here, 2 usage error, 3 refused by the authority (with code, reason and \
      request id), 4 the authority cannot be reached.";
 
 #[cfg(test)]

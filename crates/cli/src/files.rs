@@ -22,7 +22,7 @@ pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> 
     wardein_files::create(path, content, mode).map_err(|error| Failure::file("write", path, error))
 }
 
-/// A new file that its owner alone may read, made before that is had which goes into it. Unless it is filled, it is removed again.
+/// A new file that its owner alone may read, created before its contents are available. Unless it is filled, it is removed again.
 pub(crate) struct Reserved {
     path: PathBuf,
     is_filled: bool,

@@ -49,7 +49,7 @@ pub(crate) struct RotateArgs {
     /// The tenant of the devices; alone: the key that its records are sealed under
     #[arg(long)]
     tenant: Option<String>,
-    /// Take nothing else of a device until it has rekeyed, as after a leak; otherwise it goes on meanwhile
+    /// Refuse everything but a rekey until the device has rekeyed (after a leak). Without this the device keeps working
     #[arg(long, conflicts_with = "root")]
     required: bool,
     /// With devices: why, for the audit log

@@ -20,7 +20,7 @@ pub(crate) struct Part {
 struct Token(Vec<u8>);
 
 fn token(text: &str) -> Result<Token, &'static str> {
-    hex::decode_any_case(text).map(Token).ok_or("is none that a list ended with")
+    hex::decode_any_case(text).map(Token).ok_or("is not a continuation token printed by a list command")
 }
 
 impl Part {

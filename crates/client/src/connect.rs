@@ -28,7 +28,7 @@ pub struct Settings {
     pub roots: Vec<u8>,
     /// What to show; none for a device.
     pub identity: Option<Identity>,
-    /// Whether the system's clock is to be asked if the authority's certificate is valid now. A device says no: its clock may be wrong by
+    /// Whether to check the authority's certificate's validity period against the system clock. A device says no: its clock may be wrong by
     /// years, no error of it may lock the device out (DDKG-1 §3.1), and nothing rests on that question, since the pinned identity key and
     /// the device's own keys authenticate every answer. Chain, name and usage are judged all the same.
     pub has_clock: bool,

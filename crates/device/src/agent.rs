@@ -52,7 +52,7 @@ pub trait Prover {
     fn random(&mut self) -> Result<u64, Error>;
 }
 
-/// A session with a will of its own.
+/// Runs a session on a schedule: renews the certificate, rekeys, sends keep-alives.
 pub struct Agent<P> {
     session: P,
     renew: When,

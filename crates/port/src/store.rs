@@ -41,7 +41,7 @@ pub trait Store: Send + Sync + 'static {
     fn head(&self) -> Pending<'_, Result<Head, StoreError>>;
 
     /// All that is stored, as of the last acknowledged commit or a later one. Commits go on in the meantime. `None` where the store
-    /// cannot hold a moment while it is written to.
+    /// has no point-in-time snapshots.
     fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError>;
 
     /// What was committed to tables that authorize after revision `after`: at most `limit` commits, oldest first. The stored feed names

@@ -20,8 +20,8 @@ pub(crate) struct SweepArgs {
     /// Devices a second, 1 to 100000
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     per_second: u32,
-    /// The authority's clock was looked at and is right, though it jumped since the last sweep; what is erased under a wrong
-    /// clock is gone
+    /// Confirm that the authority's clock is correct although it jumped since the last sweep. Erasure under a wrong clock
+    /// cannot be undone
     #[arg(long)]
     clock_is_right: bool,
     #[command(flatten)]

@@ -201,8 +201,7 @@ pub(crate) fn rotated(before: Rotation, now: Rotation) -> Fields {
 
 /// The refusal of all but `rekey`.
 pub(crate) fn rekey_required() -> Error {
-    let message = "the device's keys are to be agreed anew before anything else; rekey";
-    Error::new(ErrorCode::RekeyRequired, message)
+    Error::new(ErrorCode::RekeyRequired, "the device must rekey before any other request is accepted")
 }
 
 fn device_name(tenant: &TenantId, device: &DeviceId) -> DeviceName {

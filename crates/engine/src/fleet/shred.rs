@@ -2,8 +2,8 @@
 //!
 //! Its record is deleted, here and in memory. What a database's files still have of a deleted row is the database's affair, and is not
 //! relied on: it is sealed under the key of the device's tenant, which is sealed under the root key. So the tenant's key is changed and all
-//! its records are sealed under the new version, the older ones are dropped, and then the root key is changed: nothing there opens it
-//! any more. These are the steps of a deed ([`crate::keep::deeds`]).
+//! its records are sealed under the new version, the older ones are dropped, and then the root key is changed: after that, no existing key
+//! opens it. These are the steps of a deed ([`crate::keep::deeds`]).
 
 use crate::keep::deeds::{self, DeedWatch, Underway};
 use crate::keep::sweep::pace;

@@ -211,7 +211,7 @@ impl From<CustodyError> for Error {
     fn from(error: CustodyError) -> Self {
         // Whoever may change the root key is told why it cannot be kept: a disk that is full, a file that was replaced.
         let message =
-            format_args!("custody: {error}; mend that: what was begun is on record, and goes on by itself");
+            format_args!("custody: {error}; fix this: the change is on record, and resumes by itself");
         Self::new(ErrorCode::CustodyUnavailable, message)
     }
 }

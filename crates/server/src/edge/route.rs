@@ -1,4 +1,4 @@
-//! Which method a path is, and whom it takes. What has no row is nobody's.
+//! Which method a path is, and who may call it. A method without a row is denied to everyone.
 
 use wardein_domain::Method;
 

@@ -60,8 +60,8 @@ fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, TlsError> {
     Ok(Arc::new(certified))
 }
 
-/// The server's half of a handshake. A client certificate is not asked for in vain: without one only open methods answer, with one that
-/// the infrastructure CA did not issue, or whose time is over, there is no connection.
+/// The server's half of a handshake. Client certificates are optional: without one only open methods answer; one that the infrastructure
+/// CA did not issue, or that has expired, fails the handshake.
 pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(provider());
     let mut trusted = RootCertStore::empty();

@@ -58,7 +58,7 @@ impl Engine {
             let _root = self.upkeep.root.lock().await;
             let snapshot = self.store.snapshot()?.ok_or_else(|| {
                 let message =
-                    "this store cannot hold a moment while it is written to; stop the service and copy its directory whole";
+                    "this store has no point-in-time snapshots; stop the service and copy its directory whole";
                 Error::new(ErrorCode::StoreWithoutSnapshots, message)
             })?;
             let custody = self.custody()?.wrapped().await?;
