@@ -41,7 +41,7 @@ part() {
 
 binaries() {
 	if [[ ! -x target/quick/wardein || ! -x target/quick/wardein-device ]]; then
-		echo "building; that takes some minutes"
+		echo "building; this takes some minutes"
 		cargo build --locked --profile quick -p wardein -p wardein-device
 	fi
 	PATH=$PWD/target/quick:$PATH
@@ -50,7 +50,7 @@ binaries() {
 packages() {
 	if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then debian python3 python3-venv; fi
 	if ! command -v openssl >/dev/null; then debian openssl; fi
-	# Anew only when the requirements changed, or the last time did not come to its end.
+	# Again only when the requirements changed, or the last installation did not complete.
 	if ! cmp --silent tests/interop/requirements.txt "$made/installed"; then
 		rm -rf "$made"
 		mkdir -p "$made"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The main job, for real: an authority is founded, a factory station enrolls a batch of devices, three of them prove themselves
-# and get certificates, so does a fourth whose key is in a TPM (in software, where that can be installed), and the platform is told whom to trust, before and after a suspension. Real binaries, real TLS, a real store.
+# The main use case, for real: an authority is founded, a factory station enrolls a batch of devices, three of them prove themselves
+# and get certificates, so does a fourth whose key is in a TPM (in software, where that can be installed), and the platform is told
+# whom to trust, before and after a suspension. Real binaries, real TLS, a real store.
 #
 # quickstart.sh          leaves the authority running, and says what to try next
-# quickstart.sh --once   ends it; exit code 0 only if every step held
+# quickstart.sh --once   stops it; exit code 0 only if every step held
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -129,9 +130,9 @@ prepare() {
 	if (debian swtpm swtpm-tools libtss2-dev pkg-config); then
 		tpm=1 features=(--features wardein-device/tpm)
 	else
-		echo "no TPM in software can be installed here: the fourth device, whose key is in a TPM, is left out"
+		echo "no software TPM can be installed here: the fourth device, whose key is in a TPM, is left out"
 	fi
-	echo "building; that takes some minutes the first time"
+	echo "building; this takes some minutes the first time"
 	cargo build --locked --quiet --profile quick -p wardein -p wardein-device "${features[@]}"
 	PATH=$PWD/target/quick:$PATH
 	if [[ -s $here/pid ]]; then stop "$(<"$here/pid")"; fi
@@ -144,9 +145,9 @@ found() {
 	(umask 077 && openssl rand -hex 16 >"$here/passphrase")
 	run wardein init --dir "$authority" --trust-domain quickstart.example --passphrase-file "$here/passphrase" \
 		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http"
-	holds "the directory is its owner's alone" test "$(stat -c %a "$authority")" = 700
+	holds "only its owner can access the directory" test "$(stat -c %a "$authority")" = 700
 	code 1 wardein init --dir "$authority" --trust-domain other.example --passphrase-file "$here/passphrase"
-	holds "nothing is founded over it" grep -q 'is an authority already' "$here/said"
+	holds "an existing authority is not overwritten" grep -q 'is an authority already' "$here/said"
 }
 
 serve() {
@@ -194,7 +195,7 @@ batch() {
 		echo 'pump-027,Infusion pump 3,(01)09506000134353(21)1027,,3.1.4,rev-b'
 	} >"$here/batch.csv"
 	code 1 wardein device enroll --identity "$here/station" --csv "$here/batch.csv" --out "$here/devices"
-	holds "the two bad lines are told by number and reason" test "$(grep -cE '^line 2[78] was left out: (id|udi): ' "$here/said")" = 2
+	holds "the two bad lines are reported by number and reason" test "$(grep -cE '^line 2[78] was left out: (id|udi): ' "$here/said")" = 2
 	wardein --json device list --tenant klinik-nord >"$here/said"
 	holds "25 devices are on record" answers '.devices | length == 25' "$here/said"
 	holds "all of them are active" answers 'all(.devices[]; .state == "active")' "$here/said"
@@ -233,14 +234,14 @@ create_certs_tool_options = $at/localca.options
 active_pcr_banks = sha256
 C
 	swtpm_setup --tpm2 --create-ek-cert --lock-nvram --tpm-state "dir://$at/state" --config "$at/setup.conf" >"$here/said" ||
-		fail "a TPM in software is manufactured"
+		fail "a software TPM is manufactured"
 	port=$(free_port 7490 17490 27490 37490) control=$((port + 1))
 	swtpm socket --tpm2 --flags not-need-init,startup-clear --tpmstate "dir=$at/state" \
 		--server "type=tcp,port=$port,bindaddr=127.0.0.1" --ctrl "type=tcp,port=$control,bindaddr=127.0.0.1" &
 	tpm_pid=$!
 	tcti=swtpm:host=127.0.0.1,port=$port
 	until (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-		((++tries < 100)) || fail "the TPM in software answers"
+		((++tries < 100)) || fail "the software TPM answers"
 		sleep 0.1
 	done
 }
@@ -265,7 +266,7 @@ attested() {
 	run wardein-device --dir "$device" certificate
 	run wardein-device --dir "$device" run --once
 	run wardein-device --dir "$device" status
-	holds "no key of it is in a file" test ! -e "$device/device.key"
+	holds "none of its keys is in a file" test ! -e "$device/device.key"
 	holds "openssl accepts its chain for a TLS client" openssl verify -purpose sslclient -CAfile "$authority/root-ca.pem" \
 		-untrusted "$device/certificate.pem" "$device/certificate.pem"
 	wardein trust check --identity "$here/platform" --json --device pump-tpm >"$here/said"
@@ -275,7 +276,7 @@ attested() {
 	wait "$tpm_pid" 2>/dev/null || true
 	tpm_pid=
 	code 1 wardein-device --dir "$device" authenticate
-	holds "without its TPM it is nobody" grep -q 'tpm-unavailable' "$here/said"
+	holds "without its TPM it can prove nothing" grep -q 'tpm-unavailable' "$here/said"
 }
 
 trust() {
@@ -286,16 +287,16 @@ trust() {
 	"${ask[@]}" --json --certificate "$here/devices/pump-001/certificate.pem" >"$here/said"
 	holds "by its certificate as well" answers '.verdict == "trusted" and .device_id == "pump-001"' "$here/said"
 	"${ask[@]}" --json --device pump-999 >"$here/said"
-	holds "of a device that nobody enrolled nothing is known" answers '.verdict == "unknown"' "$here/said"
+	holds "a device that nobody enrolled is unknown" answers '.verdict == "unknown"' "$here/said"
 
 	code 2 wardein device suspend pump-001 --tenant klinik-nord --reason 'reported lost' </dev/null
-	holds "without --yes and without a terminal nothing is suspended" grep -q 'nothing was done' "$here/said"
+	holds "without --yes or a terminal nothing is suspended" grep -q 'nothing was done' "$here/said"
 	run wardein device suspend pump-001 --tenant klinik-nord --reason 'reported lost' --yes
 	run "${ask[@]}" --device pump-001
 	"${ask[@]}" --json --device pump-001 >"$here/said"
-	holds "the platform is told at once not to" answers '.verdict == "not-trusted" and .reasons == ["suspended"]' "$here/said"
+	holds "the platform is told at once not to trust it" answers '.verdict == "not-trusted" and .reasons == ["suspended"]' "$here/said"
 	"${ask[@]}" --json --certificate "$here/devices/pump-001/certificate.pem" >"$here/said"
-	holds "of its certificate as well" answers '.verdict == "not-trusted"' "$here/said"
+	holds "nor its certificate" answers '.verdict == "not-trusted"' "$here/said"
 	code 3 wardein-device --dir "$here/devices/pump-001" authenticate
 	holds "and the device itself is refused" grep -qi 'suspended' "$here/said"
 	"${ask[@]}" --json --device pump-002 >"$here/said"
@@ -317,7 +318,7 @@ keys() {
 	printf 'Puls 72/min' | wardein-device --dir "$here/devices/pump-002" seal >"$here/sealed"
 	ask=(wardein trust open --identity "$here/platform" --sealed "$here/sealed" --reason 'alarm 7')
 	run "${ask[@]}" --out "$here/opened"
-	holds "what it sealed is opened" grep -qx 'Puls 72/min' "$here/opened"
+	holds "its sealed data is opened" grep -qx 'Puls 72/min' "$here/opened"
 	code 3 "${ask[@]}" --out "$here/opened-again"
 	holds "once, and nothing is left of a second attempt" test ! -e "$here/opened-again"
 }
@@ -325,7 +326,7 @@ keys() {
 change_keys() {
 	local device=(wardein-device --dir "$here/devices/pump-003")
 	code 2 wardein key rotate --device pump-003 --tenant klinik-nord --reason drill </dev/null
-	holds "without --yes and without a terminal no keys are changed" grep -q 'nothing was done' "$here/said"
+	holds "without --yes or a terminal no keys are changed" grep -q 'nothing was done' "$here/said"
 	run wardein key rotate --device pump-003 --tenant klinik-nord --required --reason 'a drill' --yes
 	wardein --json key status --tenant klinik-nord --device pump-003 >"$here/said"
 	holds "the device may rekey, and nothing else" answers '.device.rekey == "required" and .device.generation == 1' "$here/said"
@@ -349,7 +350,7 @@ change_keys() {
 	run wardein key rotate --root --yes
 	show wardein key rotate --tenant klinik-nord --yes
 	wardein --json key rotate --tenant klinik-nord --yes >"$here/said"
-	holds "the root key is changed, and the tenant's, under which 25 devices are sealed anew" \
+	holds "the root key is changed, and the tenant's, under which 25 devices are resealed" \
 		answers '.version == 2 and .sweep.renewed == 25 and .sweep.dropped == 1' "$here/said"
 	wardein --json key sweep --tenant klinik-nord >"$here/said"
 	holds "a sweep finds nothing left to do" answers '.devices == 25 and .renewed == 0 and .dropped == 0' "$here/said"
@@ -377,18 +378,18 @@ finish() {
 	holds "and knows the suspension after a restart" answers '.state == "suspended"' "$here/said"
 }
 
-part "what is needed" prepare
+part "prerequisites" prepare
 export WARDEIN_DIR=$authority
 part "an authority is founded" found
 part "it is started" serve
 part "a tenant, a station, a platform" administer
 part "a factory's batch of 25 devices, with two bad lines" batch
-part "three devices prove themselves, and are certified" prove
+part "three devices prove themselves and are certified" prove
 if [[ -n $tpm ]]; then part "a fourth, whose key is in a TPM (in software)" attested; fi
-part "a device logs in at the platform, and seals a value for it" keys
+part "a device logs in at the platform and seals a value for it" keys
 part "keys are changed at every level while it serves" change_keys
-part "whom to trust, before and after a suspension" trust
-part "what the audit log says" audit
+part "trust verdicts, before and after a suspension" trust
+part "the audit log" audit
 part "it is stopped and started again" finish
 
 if [[ -n $once ]]; then
@@ -405,7 +406,7 @@ Every step held, in $SECONDS s. The authority is running (process $(<"$here/pid"
   export PATH=$PWD/target/quick:\$PATH WARDEIN_DIR=$authority
   wardein device resume pump-001 --tenant klinik-nord --reason found
   wardein trust check --identity $here/platform --device pump-001
-  wardein-device --dir $here/devices/pump-004 run       # stays certified by itself; end it with Ctrl-C
+  wardein-device --dir $here/devices/pump-004 run       # stays certified by itself; stop it with Ctrl-C
   wardein audit list --follow
   wardein doctor
   kill $(<"$here/pid")                                             # ends it; everything else is in ${here#"$PWD/"}

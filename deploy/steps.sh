@@ -43,7 +43,7 @@ debian() {
 # tool name version [option...]: installs a cargo tool, once for each version.
 tool() {
 	if [[ $("$tools/bin/$1" --version 2>/dev/null) == *"$2"* ]]; then return; fi
-	echo "installing $1 $2 into $tools; that takes some minutes, once"
+	echo "installing $1 $2 into $tools; this takes some minutes, once"
 	cargo install "$1" --version "$2" --locked --quiet --root "$tools" "${@:3}"
 }
 
