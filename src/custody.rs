@@ -77,7 +77,7 @@ impl Shown {
     fn versions(&self) -> String {
         let versions: Vec<_> = self.root_key_versions.iter().map(u32::to_string).collect();
         let unfinished =
-            if versions.len() > 1 { " (a change is under way; a start finishes it)" } else { "" };
+            if versions.len() > 1 { " (a change is in progress; the next start finishes it)" } else { "" };
         format!("{}{unfinished}", versions.join(", "))
     }
 }

@@ -45,9 +45,10 @@ impl Finding {
 }
 
 pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
-    let directory = args.connect.dir.clone().ok_or_else(|| {
-        Failure::Usage("give --dir (or WARDEIN_DIR), the directory of the authority to look into".to_owned())
-    })?;
+    let directory =
+        args.connect.dir.clone().ok_or_else(|| {
+            Failure::Usage("give --dir (or WARDEIN_DIR), the authority's directory".to_owned())
+        })?;
     let mut findings = vec![directory_is_private(&directory)];
     match Config::read(&directory.join(Config::FILE)) {
         Err(error) => {
@@ -79,10 +80,12 @@ fn directory_is_private(directory: &Path) -> Finding {
     const CHECK: &str = "directory";
     match mode(directory) {
         Err(error) => Finding::bad(CHECK, error, "name the directory that `wardein init` made"),
-        Ok(_) if !directory.join(MARKER).exists() => {
-            Finding::bad(CHECK, "is not an authority's", "name the directory that `wardein init` made")
-        }
-        Ok(0o700) => Finding::ok(CHECK, "for its owner alone"),
+        Ok(_) if !directory.join(MARKER).exists() => Finding::bad(
+            CHECK,
+            "does not belong to an authority",
+            "name the directory that `wardein init` made",
+        ),
+        Ok(0o700) => Finding::ok(CHECK, "accessible to its owner only"),
         Ok(mode) => Finding::bad(CHECK, format!("mode {mode:o}"), "chmod 700 it"),
     }
 }
@@ -90,7 +93,7 @@ fn directory_is_private(directory: &Path) -> Finding {
 fn secrets_are_private(home: &Home) -> Vec<Finding> {
     let files = [("custody file", home.custody()), ("administrator's key", home.file(identity::ADMIN_KEY))];
     let look = |(check, path): (&'static str, std::path::PathBuf)| match mode(&path) {
-        Ok(0o600 | 0o400) => Finding::ok(check, "for its owner alone"),
+        Ok(0o600 | 0o400) => Finding::ok(check, "accessible to its owner only"),
         Ok(mode) => Finding::bad(check, format!("mode {mode:o}"), "chmod 600 it"),
         Err(error) if check == "custody file" => {
             Finding::bad(check, error, "restore it from a backup; without it the store opens nothing")
@@ -108,11 +111,11 @@ fn custody(home: &Home) -> Finding {
             .tpm()
             .and_then(|tpm| wardein_custody::open_by_tpm(&home.custody(), tpm).map_err(failed))
         {
-            Ok(_) => Finding::ok(CHECK, "under a TPM, which gives it"),
+            Ok(_) => Finding::ok(CHECK, "under a TPM, which releases it"),
             Err(error) => Finding::bad(
                 CHECK,
                 error,
-                "start with the recovery passphrase; if the machine is as it should be: wardein custody reseal",
+                "start with the recovery passphrase; if the machine is in a good state: wardein custody reseal",
             ),
         },
         Ok(Kind::Passphrase) => Finding::ok(CHECK, "under a passphrase"),
@@ -230,9 +233,9 @@ fn certificates(home: &Home) -> Vec<Finding> {
 fn end(check: &'static str, validity: Result<Validity, String>, next: &'static str) -> Finding {
     match validity.map(|validity| validity.not_after().saturating_sub(now()) / 86_400) {
         Err(error) => Finding::bad(check, error, "restore the file from a backup"),
-        Ok(0) => Finding::bad(check, "its certificate ended, or ends today", next),
-        Ok(days @ 1..30) => Finding::warning(check, format!("its certificate ends in {days} days"), next),
-        Ok(days) => Finding::ok(check, format!("its certificate ends in {days} days")),
+        Ok(0) => Finding::bad(check, "its certificate has expired, or expires today", next),
+        Ok(days @ 1..30) => Finding::warning(check, format!("its certificate expires in {days} days"), next),
+        Ok(days) => Finding::ok(check, format!("its certificate expires in {days} days")),
     }
 }
 

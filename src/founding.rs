@@ -138,7 +138,7 @@ fn lock(marker: &File, beside: &Path) -> Result<(), Failure> {
 fn at_work(beside: &Path) -> Failure {
     let beside = beside.display();
     Failure::Failed(format!(
-        "another `wardein init` or `wardein restore` is at work in {beside}; wait until it has ended"
+        "another `wardein init` or `wardein restore` is running in {beside}; wait until it has ended"
     ))
 }
 

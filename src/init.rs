@@ -49,12 +49,12 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
          \x20 custody.json        how the root key is wrapped; without it and its {protected} the store opens nothing\n\
          \x20 {store:<19} records; every secret in it is sealed\n\
          \x20 admin.pem, .key     the first administrator, for a year: issue personal ones, and keep this one locked away\n\
-         \x20 root-ca.pem         the root; trust.pem and infrastructure.pem are what devices and servers are verified with\n\
-         \x20 identity.pub        what devices pin\n\
+         \x20 root-ca.pem         the root; trust.pem and infrastructure.pem verify devices and servers\n\
+         \x20 identity.pub        the key that devices pin\n\
          \n\
-         Next: back the directory up, then start it:\n\
+         Next: back up the directory, then start it:\n\
          \x20 wardein serve --config {directory}/{file}\n\
-         and make a tenant: wardein tenant create --dir {directory} NAME",
+         and create a tenant: wardein tenant create --dir {directory} NAME",
         protected = match protection {
             Protection::Passphrase(_) => "passphrase",
             Protection::KeyFile(_) => "key file",

@@ -54,11 +54,11 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
     let words = format!(
         "Restored the authority in {directory} from a backup of Unix second {taken_at}: {rows} rows, {audit_entries} audit entries.\n\
          \n\
-         It knows nothing of what was done since: revoke and suspend again what was revoked and suspended after that.\n\
-         Devices rekey by themselves when they next call; those that rekeyed since are told `keys-after-backup`.\n\
+         It knows nothing of later changes: repeat every revocation and suspension made since then.\n\
+         Devices rekey by themselves when they next call; those that rekeyed since get `keys-after-backup`.\n\
          Administrator {name} ({serial}) is new: admin.pem and admin.key.\n\
          \n\
-         Next: look over {directory}/{config}, then start it, and see that the authority that this was a copy of never runs again:\n\
+         Next: review {directory}/{config}, then start it, and make sure that the original authority never runs again:\n\
          \x20 wardein serve --config {directory}/{config}",
         name = founded.admin.name,
     );

@@ -47,7 +47,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 /// A store of a million devices takes minutes.
 fn migrating(so_far: Migrating) {
     let Migrating { table, rows } = so_far;
-    tracing::info!(?table, rows, "bringing the store to the format of this release");
+    tracing::info!(?table, rows, "migrating the store to the format of this release");
 }
 
 /// What the file says, judged.
@@ -93,7 +93,7 @@ async fn stop_signal() {
             }
         }
         // Without signals the service would only end by force; it is better not to begin.
-        _ => tracing::error!("signals cannot be heard; stopping"),
+        _ => tracing::error!("cannot listen for signals; stopping"),
     }
 }
 

@@ -25,7 +25,7 @@ pub async fn pages<T>(
         }
         // Otherwise a faulty authority would be asked without end.
         if next == token {
-            return Err(Refusal::faulty("the authority gives the same page again and again"));
+            return Err(Refusal::faulty("the authority returns the same page again and again"));
         }
         token = next;
     }

@@ -138,7 +138,7 @@ impl AttributeDigests {
 
 /// The attribute was asked for and not measured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("attribute {0} is asked for and was not measured")]
+#[error("attribute {0} is required and was not measured")]
 pub struct NotMeasured(pub AttributeName);
 
 /// The names of the attributes to measure, in order, each once (section 5). It may be empty.

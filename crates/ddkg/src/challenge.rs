@@ -113,7 +113,7 @@ pub enum ChallengeError {
     #[error("the challenge was not issued here for this device and these attributes; ask for another")]
     Unknown,
     /// Its time is over.
-    #[error("the challenge expired at Unix ms {expires_ms}, it is {now_ms}; ask for another")]
+    #[error("the challenge expired at Unix ms {expires_ms}, and it is {now_ms}; ask for another")]
     Expired {
         /// Unix ms at which it expired.
         expires_ms: u64,
@@ -121,7 +121,7 @@ pub enum ChallengeError {
         now_ms: u64,
     },
     /// The clock of the node that issued it is ahead of this one's by more than `skew`.
-    #[error("the challenge was issued at Unix ms {issued_ms}, it is {now_ms}; ask for another")]
+    #[error("the challenge was issued at Unix ms {issued_ms}, and it is {now_ms}; ask for another")]
     FromTheFuture {
         /// Unix ms at which it was issued.
         issued_ms: u64,

@@ -31,7 +31,7 @@ pub enum NameError {
         allowed: &'static str,
     },
     /// The text is no word of a closed list.
-    #[error("{kind} is none of {allowed}")]
+    #[error("{kind} is not one of {allowed}")]
     Unknown {
         /// What the text should have been.
         kind: &'static str,

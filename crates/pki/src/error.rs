@@ -12,7 +12,7 @@ pub enum PkiError {
     #[error("the validity is empty, ends after the year 9999 or lies outside the CA's")]
     Validity,
     /// The names make no SPIFFE id.
-    #[error("the names make no SPIFFE id")]
+    #[error("the names do not form a SPIFFE id")]
     Uri(#[source] UriError),
     /// The operator's role and tenant do not fit.
     #[error("this role cannot have, or cannot be without, a tenant")]
@@ -33,7 +33,7 @@ pub enum PkiError {
     #[error("the certificate was prepared for another CA or algorithm; prepare it again")]
     OtherCa,
     /// The CA's key is in another process, and what it is to sign is not on record.
-    #[error("a signer in another process signs only what is recorded")]
+    #[error("a signer in another process signs only recorded bytes")]
     NotRecorded,
     /// What was about to be signed breaks a rule. Nothing was signed.
     #[error("the certificate was not signed, because it breaks a rule")]
@@ -85,7 +85,7 @@ pub enum CertificateError {
     #[error("the certificate is not one X.509 certificate of version 3 in DER")]
     Malformed,
     /// Its key is not P-256 or, in a CA's certificate, P-384 or RSA of 3072 or 4096 bits.
-    #[error("the certificate's key is not of an algorithm that this use takes")]
+    #[error("the algorithm of the certificate's key is not allowed for this use")]
     Key,
     /// It is signed by another algorithm than its issuer's.
     #[error("the certificate is not signed by an algorithm of its issuer")]
@@ -97,7 +97,7 @@ pub enum CertificateError {
     #[error("the certificate's signature is not its issuer's")]
     Signature,
     /// Its serial is not of the form that this authority gives.
-    #[error("the certificate's serial is not one that this authority gives")]
+    #[error("the certificate's serial is not one that this authority issues")]
     Serial,
     /// Its validity cannot be expressed.
     #[error("the certificate's validity is empty or out of range")]

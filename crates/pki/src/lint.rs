@@ -81,8 +81,8 @@ pub enum LintError {
     /// There is an extension that this authority does not write.
     #[error("unknown extension")]
     UnknownExtension,
-    /// An extension comes twice.
-    #[error("extension comes twice")]
+    /// An extension occurs twice.
+    #[error("extension occurs twice")]
     RepeatedExtension,
 }
 

@@ -17,7 +17,7 @@ pub enum PemError {
     #[error("the text is not well-formed PEM")]
     Malformed,
     /// It is PEM of something else, or of nothing.
-    #[error("the PEM text holds no {0}")]
+    #[error("the PEM text contains no {0}")]
     Label(&'static str),
 }
 

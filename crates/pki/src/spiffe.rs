@@ -16,7 +16,7 @@ pub enum UriError {
     #[error("a name is '.' or '..', which cannot be part of a SPIFFE id")]
     Dots,
     /// The text has not the form that its kind takes.
-    #[error("the SPIFFE id has not the form that this use takes")]
+    #[error("the SPIFFE id does not have the form required for this use")]
     Form,
 }
 

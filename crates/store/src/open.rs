@@ -79,7 +79,7 @@ pub enum OpenError {
     #[error("{}: another process has this store open; stop it first", .0.display())]
     Locked(PathBuf),
     /// It is something else's.
-    #[error("{}: not a store of Wardein ({found}); choose another path", path.display())]
+    #[error("{}: not a Wardein store ({found}); choose another path", path.display())]
     Foreign {
         /// The path.
         path: PathBuf,

@@ -21,19 +21,19 @@ pub enum Refusal {
     #[error("device share: {0}")]
     Share(ShareInvalid),
     /// The enrollment was confirmed; only an administrator may let the device enroll again.
-    #[error("the device is enrolled already; an administrator must let it enroll anew")]
+    #[error("the device is already enrolled; an administrator must let it enroll again")]
     AlreadyEnrolled,
     /// The enrollment was not confirmed yet; the device must send its confirmation.
     #[error("the enrollment is not confirmed; send the confirmation again")]
     EnrollmentPending,
     /// The confirmation is not that of the pending enrollment.
-    #[error("the confirmation is not that of the last enrollment request; enroll anew")]
+    #[error("the confirmation does not belong to the last enrollment request; enroll again")]
     ConfirmationWrong,
     /// The recipe asks for an attribute that the device was not enrolled with.
     #[error("recipe: {0}")]
     NotMeasured(NotMeasured),
     /// What the device announces lacks an attribute that it is expected to measure.
-    #[error("attribute {0} is on record and was left out; only enrolling anew drops one")]
+    #[error("attribute {0} is on record and was left out; only a new enrollment drops one")]
     AttributeDropped(AttributeName),
     /// The generation is none that the authority knows.
     #[error("generation {claimed} is unknown; {active} is active")]
@@ -81,7 +81,7 @@ pub enum Refusal {
     )]
     MacWrong,
     /// The network repeated or delayed the message.
-    #[error("the message was received before, or was overtaken; ask for a challenge and send anew")]
+    #[error("the message was received before, or was overtaken; ask for a challenge and prove again")]
     Replayed,
     /// A copy of the device's state exists, or an old image was restored.
     #[error("two holders of the device's state speak ({})", .0.sign.code())]
@@ -93,7 +93,7 @@ pub enum Refusal {
         found: Audience,
     },
     /// The token does not show the nonce that the platform gave.
-    #[error("the token shows another nonce than the one given; have the device make one with that nonce")]
+    #[error("the token carries another nonce than the one given; have the device make one with that nonce")]
     NonceWrong,
     /// The payload or its additional data were changed.
     #[error("the payload or its additional data were changed")]

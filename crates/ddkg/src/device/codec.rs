@@ -105,7 +105,7 @@ impl DeviceState {
             let taken = reader.u64("taken numbers")?;
             let cover = Cover::read(&mut reader)?;
             if cover.last() != u32::MAX {
-                return Err(Problem::NotCanonical("is no frontier").of("tree"));
+                return Err(Problem::NotCanonical("is not a frontier").of("tree"));
             }
             trees.insert(purpose, Tree { cover, numbers, taken });
         }

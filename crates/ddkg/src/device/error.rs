@@ -30,7 +30,7 @@ pub enum DeviceError {
     #[error("the challenge was asked for before another one; only the last one asked for may be answered")]
     ChallengeOvertaken,
     /// The reply's ack is wrong: the authority did not send it, or not for this request.
-    #[error("the reply's ack is wrong; the reply is not believed, ask anew")]
+    #[error("the reply's ack is wrong; the reply is not believed; ask again")]
     AckWrong,
     /// The reply is to a rekey that a later one, or another generation, has overtaken.
     #[error("the reply is to an earlier rekey; only the last one counts")]
@@ -57,7 +57,7 @@ pub enum DeviceError {
     ProveFirst,
     /// The key of the payload is another device's, another generation's, or erased.
     #[error(
-        "the key of this payload is not to be had here: it is another device's or generation's, or erased"
+        "the key of this payload is not available here: it belongs to another device or generation, or is erased"
     )]
     KeyGone,
     /// The payload, its name or its additional data were changed.
@@ -65,7 +65,7 @@ pub enum DeviceError {
     OpenFailed,
     /// The state is older than the caller's rollback counter allows.
     #[error(
-        "the state is of write {found}; the rollback counter stands at {floor}: an old image was restored"
+        "the state is from write {found}, and the rollback counter is at {floor}: an old image was restored"
     )]
     RolledBack {
         /// The write that the state is of.

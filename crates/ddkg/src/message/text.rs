@@ -16,7 +16,7 @@ pub fn from_text(text: &str, max: usize) -> Result<Vec<u8>, DecodeError> {
     if length > max {
         return Err(Problem::Length { length, min, max }.of("base64 text"));
     }
-    Base64::decode_vec(text).map_err(|_| Problem::NotCanonical("is no padded base64").of("base64 text"))
+    Base64::decode_vec(text).map_err(|_| Problem::NotCanonical("is not padded base64").of("base64 text"))
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ fn kem(given: &Enrollment, suite: Suite) -> Checked<Vec<u8>> {
     let key = seed.encapsulation_key();
     same("device_share", &key[..], given.device_share.0.get(65..).unwrap_or_default())?;
     let encapsulated = ml_kem_encapsulate(&key, &secret("mlkem_encaps_m", m)?);
-    let (ciphertext, ours) = encapsulated.map_err(|_| "device_share: is no encapsulation key")?;
+    let (ciphertext, ours) = encapsulated.map_err(|_| "device_share: is not an encapsulation key")?;
     same("authority_share", &ciphertext[..], given.authority_share.0.get(65..).unwrap_or_default())?;
     same("mlkem_shared_secret", &ours.expose()[..], &shared.0)?;
     same("mlkem_shared_secret", &seed.decapsulate(&ciphertext).expose()[..], &shared.0)?;

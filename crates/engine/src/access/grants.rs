@@ -46,7 +46,7 @@ impl Engine {
     ) -> Result<Grant, Error> {
         self.require_tenant(caller, &order.tenant)?;
         if user_name.is_some() && order.right != Right::Token {
-            return Err(Error::invalid(format_args!("user_name: right {} has none", order.right)));
+            return Err(Error::invalid(format_args!("user_name: right {} takes none", order.right)));
         }
         if let Some(profile) = &order.profile
             && self.memory.profile(&order.tenant, profile).is_none()
@@ -57,7 +57,7 @@ impl Engine {
         let holder = rows::operator_name_key(Role::Platform, Some(&order.tenant), &order.platform);
         if self.look(|tx| tx.get(Table::OperatorName, &holder)).await?.is_none() {
             let message =
-                format_args!("there was never a platform {}; issue its identity first", order.platform);
+                format_args!("there has never been a platform {}; issue its identity first", order.platform);
             return Err(Error::new(ErrorCode::OperatorUnknown, message));
         }
         let key = key(&order);

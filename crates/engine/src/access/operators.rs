@@ -199,7 +199,7 @@ impl Engine {
             return Err(Error::invalid(message));
         }
         if *role != Role::Station && *quota != 0 {
-            return Err(Error::invalid(format_args!("quota: role {role} has none")));
+            return Err(Error::invalid(format_args!("quota: role {role} takes none")));
         }
         Ok(())
     }
@@ -216,7 +216,8 @@ impl Engine {
                     .operator(&holder)
                     .is_some_and(|holder| !holder.is_revoked && holder.not_after >= self.time());
                 if stands {
-                    let message = format_args!("that operator exists, with serial {holder}; revoke it first");
+                    let message =
+                        format_args!("the operator already exists, with serial {holder}; revoke it first");
                     return Err(Error::new(ErrorCode::OperatorExists, message).into());
                 }
                 Expect::Version(row.version)

@@ -25,7 +25,7 @@ impl Engine {
         let profile = ProfileRow::new(&ProfileFields::default(), rows::RotationRow::default());
         self.transact_by(caller, |tx| {
             if tx.get(Table::Tenant, key)?.is_some() {
-                let message = format_args!("tenant {tenant} is there already");
+                let message = format_args!("tenant {tenant} already exists");
                 return Err(Error::new(ErrorCode::TenantExists, message).into());
             }
             let mut change = Change::default();

@@ -149,8 +149,8 @@ impl Engine {
         let (name, now) = (&request.device, now_ms / 1000);
         if let Some(code) = known.state.refusal() {
             let next = match known.state {
-                DeviceState::Pending => "an administrator let it enroll anew; enroll it at a station",
-                _ => "an administrator decides",
+                DeviceState::Pending => "an administrator let it enroll again; enroll it at a station",
+                _ => "an administrator must decide",
             };
             let message = format_args!("the device is {}; {next}", known.state);
             let error = Error::new(code, message);

@@ -40,8 +40,8 @@ impl Engine {
             return Ok(());
         }
         let message = format_args!(
-            "{key_name} is from before the authority was restored from a backup; whether it was spent since is not known. Where it may be \
-             given out again, an administrator sets `archive` in the device's profile"
+            "{key_name} dates from before the authority was restored from a backup; whether it was spent since is unknown. If it may be \
+             given out again, have an administrator set `archive` in the device's profile"
         );
         Err(Error::new(ErrorCode::KeyFromBeforeRestore, message))
     }
@@ -68,7 +68,7 @@ fn is_known(record: &Record, generation: u64) -> bool {
 
 fn keys_lost(generation: u64) -> Error {
     let message = format_args!(
-        "generation {generation} was agreed after the backup that this authority was restored from, and is not known here; have an \
+        "generation {generation} was agreed after the backup that this authority was restored from, and is unknown here; have an \
          administrator run `wardein device readmit --enroll-anew`, and enroll the device at a station"
     );
     Error::new(ErrorCode::KeysAfterBackup, message)

@@ -89,8 +89,7 @@ impl Engine {
             return Err(Error::new(code, message).into());
         }
         if self.signature_key(tx, &request.device)?.is_some() {
-            let message =
-                "the device is enrolled already, by a key that it signs with; enroll another device";
+            let message = "the device is already enrolled with a signing key; enroll another device";
             return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
         }
         if row.is_none() {

@@ -120,7 +120,7 @@ impl Engine {
         let Some(rule) = self.memory.revocation_rule(device, self.issuing_ca(), now) else { return Ok(()) };
         let (until, reason) = (rule.issued_until.get(), rule.reason);
         let message = format_args!(
-            "certificates of this device that are issued until Unix second {until} are revoked: {reason}; ask again after it"
+            "certificates of this device that are issued until Unix second {until} are revoked: {reason}; ask again after that"
         );
         Err(Error::new(ErrorCode::IssuanceRevoked, message))
     }
@@ -148,7 +148,8 @@ impl Engine {
             }
             Issued::ByCa if caller.principal.tenant.is_none() => RuleScope::Ca(*self.issuing_ca()),
             Issued::ByCa => {
-                let message = "only an operator of the authority revokes what the CA issued to all tenants";
+                let message =
+                    "only an operator of the authority may revoke the CA's certificates of all tenants";
                 return Err(Error::new(ErrorCode::RoleInsufficient, message));
             }
         };

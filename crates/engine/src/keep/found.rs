@@ -42,7 +42,7 @@ const SERVER_LIFETIME: u64 = 30 * 86_400;
 pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomain) -> Result<Founded, Error> {
     let store = &*ports.store;
     if store.head().await?.revision != 0 {
-        return Err(Error::new(ErrorCode::FoundedAlready, "the store holds an authority already"));
+        return Err(Error::new(ErrorCode::FoundedAlready, "the store already holds an authority"));
     }
     let (now_ms, mut draw) = (ports.clock.now_ms(), Draw::new(&*ports.entropy));
     let now = now_ms / 1000;
@@ -74,7 +74,7 @@ pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomai
     change.record(&entry)?;
     commit(store, change).await.map_err(|error| match error {
         CommitError::Conflict { .. } => {
-            Error::new(ErrorCode::FoundedAlready, "another process founds an authority in this store")
+            Error::new(ErrorCode::FoundedAlready, "another process is founding an authority in this store")
         }
         error => error.into(),
     })?;
@@ -209,7 +209,7 @@ impl NewAdministrator {
         let validity = Validity::starting(now, MAX_VALIDITY).and_then(|validity| validity.within(ca));
         let validity = validity.map_err(|_| {
             let message = format_args!(
-                "the clock says Unix second {now}, at which the authority's CA is not valid; set it right"
+                "the clock says Unix second {now}, when the authority's CA is not valid; correct the clock"
             );
             Error::new(ErrorCode::ClockWrong, message)
         })?;

@@ -132,7 +132,7 @@ impl Engine {
         let version = deed.row.root_key;
         if self.root.ring().newest() != version {
             return Err(Error::internal(format_args!(
-                "custody has not version {version} of the root key as its newest"
+                "version {version} is not custody's newest version of the root key"
             )));
         }
         custody.keep_only(version).await?;

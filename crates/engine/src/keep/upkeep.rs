@@ -25,7 +25,7 @@ pub(crate) struct Busy(Arc<AtomicBool>);
 impl Busy {
     pub(crate) fn take(flag: &Arc<AtomicBool>, what: &str) -> Result<Self, Error> {
         if flag.swap(true, Ordering::AcqRel) {
-            let message = format_args!("{what} is under way already; wait until it has ended");
+            let message = format_args!("{what} is already in progress; wait until it has ended");
             return Err(Error::new(ErrorCode::UnderWay, message));
         }
         Ok(Self(flag.clone()))

@@ -51,7 +51,7 @@ impl Error {
     }
 
     pub(crate) fn not_on_record() -> Self {
-        let message = "the certificate is of no operator on record; have another one issued";
+        let message = "the certificate belongs to no operator on record; have another one issued";
         Self::new(ErrorCode::IdentityUnknown, message)
     }
 
@@ -63,7 +63,7 @@ impl Error {
 
     /// Others changed the same rows with every attempt.
     pub(crate) fn contended() -> Self {
-        let message = "others changed the same record all the time; try again";
+        let message = "others kept changing the same record; try again";
         Self::new(ErrorCode::Contended, message)
     }
 

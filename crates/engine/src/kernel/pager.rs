@@ -69,7 +69,7 @@ impl Engine {
     ) -> Result<Pager<'a, T>, Error> {
         let limit = page.limit()?;
         if page.after.as_ref().is_some_and(|after| !after.starts_with(prefix)) {
-            return Err(Error::invalid("page_token: is not one of this list"));
+            return Err(Error::invalid("page_token: is not from this list"));
         }
         Ok(Pager {
             store: &*self.store,

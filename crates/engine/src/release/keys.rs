@@ -82,7 +82,8 @@ impl Engine {
         let (name, right, message) = match sealed {
             Sealed::Payload(name) if name.purpose == Purpose::Data => (name, Right::Data, None),
             Sealed::Payload(name) => {
-                let message = "takes a `data` key; that of a file is had by its stanza, others never leave";
+                let message =
+                    "takes a `data` key; the key of a file is released by its stanza, others never leave";
                 return Err(Error::invalid(format_args!(
                     "key_name: is of purpose {}; {message}",
                     name.purpose
@@ -215,8 +216,10 @@ fn copied(secret: &[u8]) -> SecretBytes {
 impl Error {
     /// The device's keys are gone.
     pub(crate) fn no_keys(name: &DeviceName) -> Self {
-        let message =
-            format_args!("no keys are kept of device {}; what they sealed cannot be opened", name.device);
+        let message = format_args!(
+            "no keys of device {} are kept; data sealed under them cannot be opened",
+            name.device
+        );
         Self::new(ErrorCode::KeysGone, message)
     }
 }
@@ -226,7 +229,7 @@ pub(crate) fn spent_error(name: &KeyName) -> Error {
         Purpose::Token => (ErrorCode::TokenSpent, "have the device make another token"),
         Purpose::Proof | Purpose::Data | Purpose::File => (ErrorCode::KeySpent, "it is given out once"),
     };
-    Error::new(code, format_args!("{name} was spent before; {next}"))
+    Error::new(code, format_args!("{name} was already spent; {next}"))
 }
 
 /// A refusal of what a platform shows. It is not the platform that fails to authenticate: its certificate is good.

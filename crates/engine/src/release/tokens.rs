@@ -86,7 +86,7 @@ impl Engine {
         }
         // Judged now, also for who asks again: a login that was lost is none.
         if let Some(code) = known.state.refusal() {
-            let message = format_args!("the device is {}; an administrator decides", known.state);
+            let message = format_args!("the device is {}; an administrator must decide", known.state);
             return Err(Error::new(code, message).into());
         }
         let rotation = rules.rotation.and(known.rotation);

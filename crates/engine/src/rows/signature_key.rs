@@ -123,7 +123,7 @@ impl SeenChallenges {
         digest.copy_from_slice(&Digest::of(challenge.as_bytes()).0[..16]);
         let seen = Seen { issued, digest };
         if self.seen.contains(&seen) {
-            let message = "the challenge was answered already; ask for another";
+            let message = "the challenge was already answered; ask for another";
             return Err(Error::new(ErrorCode::Replayed, message));
         }
         if self.seen.len() == Self::MAX {

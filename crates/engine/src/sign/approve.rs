@@ -34,11 +34,12 @@ impl Engine {
         digest: &[u8],
     ) -> Result<Decision<()>, Stop> {
         let (_, device) = self.device_row(tx, name)?;
-        let no_tpm = || Error::new(ErrorCode::QuoteWithoutTpm, "the device's key is in no TPM");
+        let no_tpm = || Error::new(ErrorCode::QuoteWithoutTpm, "the device's key is not in a TPM");
         let (version, mut row) = self.signature_key(tx, name)?.ok_or_else(no_tpm)?;
         let ak = row.ak()?.ok_or_else(no_tpm)?;
         let PcrPolicy::AsEnrolled(selection) = self.pcr_policy(tx, &name.tenant, &device.profile)? else {
-            let message = "the policy of the device's profile compares its registers with nothing of its own";
+            let message =
+                "the policy of the device's profile does not compare its PCRs with its own earlier values";
             return Err(Error::new(ErrorCode::PcrPolicyOther, message).into());
         };
         let digest = HashValue::from_bytes(ak.hash(), digest).ok_or_else(|| {

@@ -52,7 +52,8 @@ impl Engine {
             })
             .await?;
         if !policy.keepers.contains(&keeper) {
-            let message = format_args!("keeper: the tenant's policy for keys takes none in {keeper}");
+            let message =
+                format_args!("keeper: the tenant's key storage policy does not accept keys in {keeper}");
             return Err(Error::new(ErrorCode::KeeperNotAllowed, message));
         }
         if pcrs.selection().is_some() {
@@ -116,7 +117,7 @@ impl Engine {
         // An administrator let it enroll anew: only then is a device pending that signs.
         if row.is_some() && !(is_anew && present.is_some()) {
             let message =
-                "the device is enrolled already, with another key; revoke it, or enroll another device";
+                "the device is already enrolled with another key; revoke it, or enroll another device";
             return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
         }
         if row.is_none() {

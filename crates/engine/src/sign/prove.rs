@@ -103,7 +103,7 @@ impl Engine {
                     Ok(done)
                 }),
             Some(code) => {
-                let message = format_args!("the device is {}; an administrator decides", known.state);
+                let message = format_args!("the device is {}; an administrator must decide", known.state);
                 Err(Error::new(code, message).into())
             }
         };
@@ -158,7 +158,7 @@ impl Engine {
             Ask::Certificate(der) => {
                 let csr = read_csr(der)?;
                 if *csr.public_key() != row.key() {
-                    let message = "body: asks for a certificate of another key than the one that is enrolled";
+                    let message = "body: requests a certificate for another key than the enrolled one";
                     return Err(Error::new(ErrorCode::CsrKeyOfAnother, message).into());
                 }
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
@@ -194,6 +194,6 @@ fn verify(request: &SignedRequest, body: &[u8], row: &SignatureKeyRow) -> Result
 }
 
 fn signature_wrong() -> Error {
-    let message = "the signature is not one of this request by the key that the device was enrolled with";
+    let message = "the signature is not one of this request by the device's enrolled key";
     Error::new(ErrorCode::SignatureWrong, message)
 }

@@ -48,24 +48,18 @@ impl PcrPolicy {
             return Ok(Some(PcrStanding::Golden));
         }
         let Some(baseline) = &row.baseline else {
-            return Err(not_approved(
-                ErrorCode::PcrUnknown,
-                "no state of its registers is on record",
-                &state,
-            ));
+            return Err(not_approved(ErrorCode::PcrUnknown, "no values of its PCRs are on record", &state));
         };
         match state.same_as(&baseline.state(&ak)?) {
             Ok(()) if baseline.is_approved => Ok(Some(PcrStanding::AsApproved)),
             Ok(()) => Ok(Some(PcrStanding::AsEnrolled)),
             // The policy is of other registers since: nothing on record can be compared.
             Err(Refusal::PcrSelection) => {
-                Err(not_approved(ErrorCode::PcrUnknown, "what is on record is of other registers", &state))
+                Err(not_approved(ErrorCode::PcrUnknown, "the values on record are of other PCRs", &state))
             }
-            Err(_) => Err(not_approved(
-                ErrorCode::PcrChanged,
-                "the registers are not as they are on record",
-                &state,
-            )),
+            Err(_) => {
+                Err(not_approved(ErrorCode::PcrChanged, "the PCRs differ from those on record", &state))
+            }
         }
     }
 }
@@ -126,14 +120,16 @@ fn missing(selection: PcrSelection) -> Error {
 
 /// Of a device whose profile asks for what only a TPM can say.
 pub(super) fn no_tpm() -> Error {
-    let message = "the profile asks for a quote, and the device's key is in no TPM; give it another profile";
+    let message =
+        "the profile asks for a quote, and the device's key is not in a TPM; give it another profile";
     Error::new(ErrorCode::QuoteWithoutTpm, message)
 }
 
 fn not_approved(code: ErrorCode, why: &str, state: &PcrState) -> Error {
     // As `wardein attestation approve` takes it.
     let digest = hex(state.digest().as_ref());
-    let message =
-        format_args!("{why}: they give {digest}; an administrator approves it, or finds out what changed");
+    let message = format_args!(
+        "{why}: their digest is {digest}; have an administrator approve it, or find out what changed"
+    );
     Error::new(code, message)
 }

@@ -88,7 +88,8 @@ impl Ticket {
         let (secret, facts) = plain.expose().split_first_chunk().ok_or_else(unknown)?;
         let facts: Facts = rows::decode(Table::SignatureKey, facts)?;
         if now >= facts.expires_at {
-            let message = format_args!("ticket: expired at {}, it is {now}; begin again", facts.expires_at);
+            let message =
+                format_args!("ticket: expired at {}, and it is now {now}; begin again", facts.expires_at);
             return Err(Error::new(ErrorCode::TicketExpired, message));
         }
         Ok(Self { secret: Secret::copied_from(secret), facts })
@@ -100,6 +101,6 @@ fn place(key: &[u8]) -> Place<'_> {
 }
 
 fn unknown() -> Error {
-    let message = "ticket: was not given for this device, or was changed; begin again";
+    let message = "ticket: was not issued for this device, or was changed; begin again";
     Error::new(ErrorCode::TicketUnknown, message)
 }

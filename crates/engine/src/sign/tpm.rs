@@ -86,7 +86,7 @@ impl Engine {
         let (policy, is_listed) =
             self.look(|tx| Ok((self.key_policy(tx, tenant)?, self.is_listed(tx, tenant, &ek)?))).await?;
         if policy.version != facts.policy || (assurance == Assurance::TpmListed && !is_listed) {
-            let message = "the tenant's policy for keys has changed since the first step; begin again";
+            let message = "the tenant's key storage policy has changed since the first step; begin again";
             return Err(Error::new(ErrorCode::KeyPolicyChanged, message));
         }
         let ak = TrustedAk::activated(AkPublic::parse(&facts.ak)?, &expected, secret.expose())?;

@@ -150,7 +150,7 @@ type Shown = (Option<Assurance>, Option<(PcrStanding, u64)>);
 
 fn tenant_of(caller: &Caller) -> Result<&TenantId, Error> {
     caller.principal.tenant.as_ref().ok_or_else(|| {
-        Error::new(ErrorCode::RoleInsufficient, "only an operator of a tenant asks whom to trust")
+        Error::new(ErrorCode::RoleInsufficient, "only an operator of a tenant may ask for trust verdicts")
     })
 }
 

@@ -73,7 +73,7 @@ impl Context {
 
 /// The caller showed no certificate, and the method takes operators alone.
 pub(crate) fn certificate_required() -> Error {
-    let message = "this method takes a client certificate of an operator; present one";
+    let message = "this method requires an operator's client certificate; present one";
     Error::new(ErrorCode::CertificateRequired, message)
 }
 

@@ -34,7 +34,7 @@ impl Metrics {
             requests: IntCounterVec::new(
                 Opts::new(
                     "wardein_requests_total",
-                    "Calls by method and stable code; `ok` where nothing was wrong",
+                    "Calls by method and stable code; `ok` if nothing was wrong",
                 ),
                 &["method", "code"],
             )?,
@@ -48,15 +48,15 @@ impl Metrics {
                 HistogramOpts::new("wardein_store_commit_seconds", "Time until a change was durable")
                     .buckets(REQUEST_BUCKETS.to_vec()),
             )?,
-            commits_failed: counter("wardein_store_commits_failed_total", "Changes that were not applied")?,
-            enrolled: counter("wardein_devices_enrolled_total", "Enrollments that were answered")?,
-            proofs: counter("wardein_proofs_total", "Proofs that were accepted")?,
-            certificates: counter("wardein_certificates_total", "Certificates that were issued to devices")?,
+            commits_failed: counter("wardein_store_commits_failed_total", "Changes not applied")?,
+            enrolled: counter("wardein_devices_enrolled_total", "Answered enrollments")?,
+            proofs: counter("wardein_proofs_total", "Accepted proofs")?,
+            certificates: counter("wardein_certificates_total", "Certificates issued to devices")?,
             rejected: IntCounterVec::new(
-                Opts::new("wardein_connections_rejected_total", "Connections that were closed before a call"),
+                Opts::new("wardein_connections_rejected_total", "Connections closed before a call"),
                 &["reason"],
             )?,
-            connections: IntGauge::new("wardein_connections", "Connections that are open")?,
+            connections: IntGauge::new("wardein_connections", "Open connections")?,
             registry,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;

@@ -33,11 +33,11 @@ impl Health {
             if last != Some(is_writable) {
                 match found {
                     Ok(()) => {
-                        tracing::info!("the store takes changes: serving");
+                        tracing::info!("the store accepts changes: serving");
                         self.set(ServingStatus::Serving).await;
                     }
                     Err(why) => {
-                        tracing::error!(why, "the store takes no change: not serving");
+                        tracing::error!(why, "the store accepts no changes: not serving");
                         self.set(ServingStatus::NotServing).await;
                     }
                 }

@@ -36,7 +36,7 @@ impl Api {
         &self,
         deed: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let died = |_| Err(Error::internal("a deed of several steps panicked"));
+        let died = |_| Err(Error::internal("a deed panicked"));
         self.shared.work.spawn(deed).await.unwrap_or_else(died)
     }
 }

@@ -62,7 +62,7 @@ async fn trust_bundle(State(served): State<Served>) -> impl IntoResponse {
 async fn nothing(method: Method) -> Response {
     match method {
         Method::GET | Method::HEAD => {
-            (StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz and /trust-bundle\n")
+            (StatusCode::NOT_FOUND, "available: /metrics, /healthz, /readyz and /trust-bundle\n")
                 .into_response()
         }
         // RFC 9110 §15.5.6.

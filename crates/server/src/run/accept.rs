@@ -41,7 +41,7 @@ pub(crate) async fn take(listener: TcpListener, slots: Arc<Slots>, workers: Vec<
                 },
                 Err(error) => {
                     // Out of file descriptors, mostly. Others may be closed in a moment; spinning would not help them.
-                    tracing::warn!(%error, "no connection could be taken");
+                    tracing::warn!(%error, "no connection could be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }

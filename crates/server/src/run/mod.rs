@@ -57,7 +57,7 @@ pub enum ServeError {
     #[error("no thread to serve with")]
     Thread(#[from] io::Error),
     /// A thread that serves ended before it was asked to.
-    #[error("a thread that serves ended by itself")]
+    #[error("a serving thread ended by itself")]
     Ended,
 }
 
@@ -154,7 +154,7 @@ impl Server {
             // No worker sends; the channel ends with the last of them.
             _ = any_ended.recv() => Err(ServeError::Ended),
         };
-        tracing::info!("stopping: no more connections are taken");
+        tracing::info!("stopping: no more connections are accepted");
         services.health.stop().await;
         stop.send_replace(true);
         shared.work.close();
@@ -203,7 +203,7 @@ impl Worker {
         };
         tokio::select! {
             () = finished => {}
-            () = deadline => tracing::warn!("stopped with calls in hand: their time was over"),
+            () = deadline => tracing::warn!("stopped with unfinished calls: their time was up"),
         }
         hands.abort();
     }

@@ -30,7 +30,7 @@ pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_a
                 Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
             },
             Err(error) => {
-                tracing::error!(%error, "the server could not be certified again; trying once more")
+                tracing::error!(%error, "the server's certificate could not be renewed; retrying")
             }
         }
     }
@@ -46,10 +46,10 @@ pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
             }
             Ok(SweepProgress { devices, .. }) => tracing::warn!(
                 devices,
-                "swept without erasing: the clock jumped since the last sweep; look at it, and if it is right run: \
+                "swept without erasing: the clock jumped since the last sweep; check it, and if it is correct run: \
                  wardein key sweep --clock-is-right"
             ),
-            Err(error) => tracing::warn!(%error, "the sweep was cut short; it is tried again"),
+            Err(error) => tracing::warn!(%error, "the sweep was cut short; it will be retried"),
         }
     }
 }
@@ -84,7 +84,7 @@ pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receive
                 Err(error) => {
                     let pause = LONGEST.min(Duration::from_secs(1 << failures.min(16)));
                     failures += 1;
-                    tracing::error!(%error, again_in = ?pause, "a deed under way does not go on; it is tried again");
+                    tracing::error!(%error, again_in = ?pause, "a deed in progress failed; it will be retried");
                     // Or as soon as somebody asks for it, who may have mended what was wrong.
                     drop(tokio::time::timeout(pause, engine.deed_begun()).await);
                 }

@@ -103,7 +103,7 @@ impl SqliteWriter {
         let connection = self.connect().map_err(told)?;
         let (found, acknowledged) = (read::head(&connection).map_err(told)?, self.head);
         if found.revision < acknowledged.revision || found.last_audit < acknowledged.last_audit {
-            return Err(format!("{acknowledged:?} was acknowledged, and {found:?} is what is found"));
+            return Err(format!("{acknowledged:?} was acknowledged, and {found:?} was found"));
         }
         // Writing the header over what a failed commit may have left of itself in the log also decides that it never
         // happened: the log's checksums are chained, and do not continue behind a frame that was replaced.

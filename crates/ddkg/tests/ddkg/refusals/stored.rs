@@ -66,7 +66,7 @@ fn a_state_has_its_bounds() {
         (
             PROOF + 16,
             [0, 0].map(u32::to_be_bytes).concat(),
-            Problem::NotCanonical("is no frontier").of("tree"),
+            Problem::NotCanonical("is not a frontier").of("tree"),
         ),
     ] {
         assert_eq!(decode(&with(&body, at, &value)), Some(error));

@@ -58,7 +58,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is none of authenticate, certificate, rekey, attributes, trust-bundle"
+                    "action: {action} is not one of authenticate, certificate, rekey, attributes, trust-bundle"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }

@@ -116,7 +116,7 @@ struct Parts {
 impl Sealer {
     pub(crate) fn new(root: &Keyring, root_version: u32, head: &[u8]) -> Result<Self, Error> {
         let parts = Parts::new(root, root_version, head);
-        parts.map(Self).ok_or_else(|| Error::internal("the root key has not that version"))
+        parts.map(Self).ok_or_else(|| Error::internal("the root key does not have that version"))
     }
 
     /// The part as it stands in the file.
@@ -137,8 +137,7 @@ impl<R: Read> Opener<R> {
     /// Opens what follows `head` in `from`.
     pub(crate) fn new(root: &Keyring, head: &Head, from: R) -> Result<Self, Error> {
         let parts = Parts::new(root, head.root_version, &head.encode()?);
-        let parts =
-            parts.ok_or_else(|| damaged("its custody has not the root key that it is sealed under"))?;
+        let parts = parts.ok_or_else(|| damaged("its custody does not have the root key that seals it"))?;
         Ok(Self { parts, from, is_over: false })
     }
 
@@ -157,14 +156,14 @@ impl<R: Read> Opener<R> {
         let (nonce, additional) = self.parts.next(is_last == 1);
         self.parts.key.open(&nonce, &additional, &mut buffer).map_err(|_| {
             damaged(format_args!(
-                "part {number} does not open: it was changed, moved, or is of another backup"
+                "part {number} does not open: it was changed, moved, or belongs to another backup"
             ))
         })?;
         if is_last == 1 {
             self.is_over = true;
             let mut more = [0];
             if self.from.read(&mut more).map_err(|error| unreadable(&error))? != 0 {
-                return Err(damaged("something follows its last part"));
+                return Err(damaged("bytes follow its last part"));
             }
         }
         Ok(Some(buffer))
@@ -196,7 +195,7 @@ pub(crate) fn damaged(what: impl std::fmt::Display) -> Error {
 fn not_a_backup() -> Error {
     Error::new(
         ErrorCode::BackupUnknown,
-        "this is no backup of Wardein; name the file that `wardein backup` wrote",
+        "this is not a Wardein backup; name the file that `wardein backup` wrote",
     )
 }
 
@@ -218,9 +217,10 @@ fn bytes(from: &mut impl Read, length: usize) -> Result<Vec<u8>, Error> {
 
 fn read_all(from: &mut impl Read, into: &mut [u8]) -> Result<(), Error> {
     from.read_exact(into).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => {
-            Error::new(ErrorCode::BackupCutOff, "the backup is cut off; copy all of it, or take another one")
-        }
+        ErrorKind::UnexpectedEof => Error::new(
+            ErrorCode::BackupCutOff,
+            "the backup is incomplete; copy all of it, or take another one",
+        ),
         _ => unreadable(&error),
     })
 }

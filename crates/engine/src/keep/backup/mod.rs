@@ -107,8 +107,8 @@ impl Backup {
             return Ok(());
         }
         let message = format_args!(
-            "{} MiB were written meanwhile, which the store keeps until the backup has ended; take it over a faster connection, or when \
-             less is going on",
+            "{} MiB were written in the meantime, which the store keeps until the backup has ended; take it over a faster connection, \
+             or under less load",
             held >> 20
         );
         Err(Error::new(ErrorCode::BackupTooSlow, message))

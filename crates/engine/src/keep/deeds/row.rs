@@ -71,7 +71,7 @@ impl DeedRow {
             What::Shred { tenant, device, .. } => {
                 Ok(DeviceName { tenant: tenant.clone(), device: device.clone() })
             }
-            What::RootKey => Err(Error::internal("a change of the root key is of no device")),
+            What::RootKey => Err(Error::internal("a change of the root key has no device")),
         }
     }
 

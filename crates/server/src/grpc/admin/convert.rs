@@ -12,7 +12,7 @@ pub(crate) fn tenant(tenant: Tenant) -> v1::Tenant {
 
 pub(crate) fn order(request: v1::IssueOperatorRequest) -> Result<OperatorOrder, Error> {
     if request.validity == 0 {
-        return Err(wrong("validity", "is 0; it takes 1 second and more"));
+        return Err(wrong("validity", "is 0; it takes 1 second or more"));
     }
     Ok(OperatorOrder {
         role: parse("role", &request.role)?,

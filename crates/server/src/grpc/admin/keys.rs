@@ -12,7 +12,7 @@ pub(crate) fn scope(profile: &str, device: &str) -> Result<RotationScope, Error>
         (None, None) => Ok(RotationScope::Tenant),
         (Some(profile), None) => Ok(RotationScope::Profile(profile)),
         (None, Some(device)) => Ok(RotationScope::Device(device)),
-        (Some(_), Some(_)) => Err(wrong("device_id", "goes without profile; name one of them")),
+        (Some(_), Some(_)) => Err(wrong("device_id", "excludes profile; name one of them")),
     }
 }
 

@@ -12,7 +12,7 @@ use wardein_proto::v1;
 /// The proof, and the body that it is about.
 pub(crate) fn proof(request: v1::ProveRequest) -> Result<(ProofRequest, Vec<u8>), Error> {
     if request.generation == 0 {
-        return Err(wrong("generation", "is 0; it takes 1 and more"));
+        return Err(wrong("generation", "is 0; it takes 1 or more"));
     }
     let proof = ProofRequest {
         device: device_name(&request.tenant, &request.device_id)?,

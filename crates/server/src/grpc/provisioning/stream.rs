@@ -39,7 +39,7 @@ pub(super) fn answers(api: Api, context: Context, messages: Streaming<v1::Enroll
                     // It waits for us, and we do not wait for it.
                     Err(_) if counted.load(Ordering::Relaxed) > 0 => continue,
                     Err(_) => {
-                        let error = Error::new(ErrorCode::StreamIdle, "nothing came for too long");
+                        let error = Error::new(ErrorCode::StreamIdle, "no message came for too long");
                         Some((Err(error), None))
                     }
                 };

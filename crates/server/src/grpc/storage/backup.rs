@@ -32,7 +32,7 @@ pub(super) fn parts(api: Api, context: Context, backup: Backup) -> Parts {
                 request_id,
                 code = error.code.as_str(),
                 error = error.message,
-                "a backup was given up"
+                "a backup was aborted"
             );
             // It waits behind a part that was not taken, and holds nothing of the store any more.
             drop(out.send(Err(status_of(&error, request_id))).await);
@@ -45,10 +45,7 @@ async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender
     loop {
         let (waited, place) = place(out, backup, api.shared.limits.stream_idle_time).await?;
         let Some(place) = place else {
-            tracing::warn!(
-                request_id = context.call().request_id,
-                "a backup was given up by who asked for it"
-            );
+            tracing::warn!(request_id = context.call().request_id, "a backup was aborted by its caller");
             return Ok(());
         };
         backup = waited;
@@ -84,7 +81,7 @@ async fn place(
             Err(_) => backup.may_go_on()?,
         }
         if begun.elapsed() > patience {
-            let message = "no part was taken for too long; take the backup over a connection that holds";
+            let message = "no part was fetched for too long; take the backup over a stable connection";
             return Err(Error::new(ErrorCode::BackupStalled, message));
         }
     }

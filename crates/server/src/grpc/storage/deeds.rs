@@ -49,7 +49,7 @@ async fn changed(api: &Api, watch: &mut DeedWatch) -> DeedProgress {
 }
 
 pub(crate) fn stopping() -> Error {
-    Error::new(ErrorCode::Stopping, "the service stops; deeds under way go on when it starts again")
+    Error::new(ErrorCode::Stopping, "the service is stopping; deeds in progress resume when it starts again")
 }
 
 /// How often it is looked whether the server stops.

@@ -347,7 +347,7 @@ async fn prove_by_signature() {
         ("31 bytes", by, with(&|r| r.device_nonce.truncate(31)), malformed("device_nonce")),
         ("another nonce", by, with(&|r| r.device_nonce[0] ^= 1), wrong),
         ("no action", by, with(&|r| r.action.clear()), malformed("action")),
-        ("an unknown action", by, with(&|r| r.action = "fly".into()), invalid("action-unknown", "none of")),
+        ("an unknown action", by, with(&|r| r.action = "fly".into()), invalid("action-unknown", "one of")),
         ("a body where none is", by, with(&|r| r.body = vec![1]), malformed("body")),
         ("no signature", by, with(&|r| r.signature.clear()), wrong),
         ("73 bytes", by, with(&|r| r.signature = vec![0x30; 73]), malformed("signature")),
