@@ -61,10 +61,10 @@ impl Custody for Custodian {
 #[derive(Serialize)]
 struct Shown {
     protection: String,
-    /// What a guess of the passphrase costs.
+    /// The cost of a guess of the passphrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     argon2: Option<String>,
-    /// The registers to whose state a TPM sealed it.
+    /// The PCRs to whose values a TPM sealed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     registers: Option<String>,
     /// Whether the TPM gives it now: `yes`, or why not.

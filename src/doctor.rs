@@ -1,4 +1,4 @@
-//! `wardein doctor`: looks for what is wrong, and says what to do next.
+//! `wardein doctor`: looks for faults, and says how to fix them.
 
 use crate::home::{Home, MARKER, failed};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use wardein_client::v1;
 use wardein_custody::Kind;
 use wardein_pki::{CaCertificate, Infrastructure, Issuing, Root, Validity, pem};
 
-/// What was looked at, and how it is.
+/// A check, and its result.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,
@@ -138,7 +138,7 @@ fn key_file(check: &'static str, path: &Path) -> Finding {
     }
 }
 
-/// Free space, against what a store with its log needs to go on.
+/// Free space, against the needs of a store with its log.
 fn space(directory: &Path) -> Finding {
     const CHECK: &str = "free space";
     const NEXT: &str = "make room; a full disk stops enrolling and proving, and loses nothing";
@@ -193,7 +193,7 @@ fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
     }
 }
 
-/// The ends of the certificates that stand in the directory.
+/// The ends of the certificates in the directory.
 fn certificates(home: &Home) -> Vec<Finding> {
     let chain = |name| {
         let text = wardein_cli::files::read(&home.file(name)).map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
 //! An authority's directory in the making: whole or not at all.
 //!
-//! Everything is made in a directory beside the one that was asked for, and takes its name as the last step. What a crash leaves
-//! behind bears our marker, and the next founding starts over.
+//! Everything is made in a directory beside the requested one, and takes its name as the last step. A directory that a crash
+//! leaves behind bears our marker, and the next founding starts over.
 
 use crate::home::MARKER;
 use std::fs::{self, File, TryLockError};
@@ -62,7 +62,7 @@ impl Founding {
 impl Drop for Founding {
     fn drop(&mut self) {
         if !self.is_done {
-            // What cannot be removed now is cleared by the next founding, as what a crash left.
+            // Files that cannot be removed now are cleared by the next founding, like those that a crash left.
             drop(remove(&self.beside));
         }
     }
@@ -91,7 +91,7 @@ fn refuse_unless_free(directory: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Removes what an unfinished founding left, and nothing else.
+/// Removes the files that an unfinished founding left, and nothing else.
 fn clear(beside: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::file("remove what an unfinished founding left in", beside, error);
     match File::open(beside.join(MARKER)) {
@@ -113,7 +113,8 @@ fn clear(beside: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Removes a directory of ours. The marker goes last, so that a crash in the middle of this leaves what the next founding knows for ours.
+/// Removes one of our directories. The marker goes last, so that a crash in the middle leaves a directory that the next founding
+/// recognizes as ours.
 fn remove(beside: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(beside)? {
         let entry = entry?;
@@ -142,7 +143,7 @@ fn at_work(beside: &Path) -> Failure {
     ))
 }
 
-/// What was asked cannot be followed.
+/// The request cannot be followed.
 pub(crate) fn usage(error: impl std::fmt::Display) -> Failure {
     Failure::Usage(error.to_string())
 }

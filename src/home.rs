@@ -1,4 +1,4 @@
-//! An authority's directory: what is where, and how it is opened.
+//! An authority's directory: its layout, and how it is opened.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// The directory that the configuration stands in.
+    /// The directory of the configuration.
     pub(crate) fn of_config(path: &Path) -> Result<Self, Failure> {
         let config = Config::read(path).map_err(Failure::failed)?;
         Ok(Self { directory: wardein_files::directory_of(path).to_owned(), config })
@@ -39,7 +39,7 @@ impl Home {
         self.file("custody.json")
     }
 
-    /// The store, made where there is none.
+    /// The store, created if missing.
     pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
         let kind = store_kind(&self.config);
         let path = self.file(kind.file_name());

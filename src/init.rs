@@ -16,7 +16,7 @@ use wardein_engine::{Founded, Ports};
 use wardein_pki::{ServerName, pem};
 use wardein_port::SystemClock;
 
-/// What a script learns of a founding.
+/// The result of a founding, for scripts.
 #[derive(Serialize)]
 struct Made<'a> {
     directory: &'a Path,
@@ -66,7 +66,7 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     out.say(&words, &made)
 }
 
-/// What `wardein.toml` is to say.
+/// The contents of `wardein.toml`.
 pub(crate) fn configuration(place: &PlaceArgs, key_file: Option<&Path>) -> Result<Config, Failure> {
     let mut config = Config::default();
     config.network.listen = place.listen;
@@ -82,7 +82,7 @@ pub(crate) fn configuration(place: &PlaceArgs, key_file: Option<&Path>) -> Resul
         name.parse::<ServerName>().map_err(|error| usage(format_args!("--server-name {name}: {error}")))?;
     }
     let first = names.first().map_or("localhost", String::as_str);
-    // An IPv6 address stands in brackets in a URI.
+    // An IPv6 address is in brackets in a URI.
     let host = if first.contains(':') { format!("[{first}]") } else { first.to_owned() };
     config.network.endpoint = format!("https://{host}:{}", place.listen.port());
     config.network.server_names = names;
@@ -96,7 +96,7 @@ fn protection(args: &InitArgs) -> Result<Protection, Failure> {
     if let Some(path) = &args.key_file {
         return Ok(Protection::KeyFile(path.clone()));
     }
-    // Whether the TPM can be had is told before a person is asked for anything.
+    // Whether the TPM is available is checked before a person is asked for anything.
     let target =
         args.tpm.as_ref().map(|tpm| TpmTarget::parse(tpm, &args.pcrs)).transpose().map_err(failed)?;
     let passphrase = home::source(&args.passphrase).read_new().map_err(failed)?;
@@ -118,7 +118,7 @@ fn found(home: &Home, protection: &Protection, trust_domain: TrustDomain) -> Res
     })
 }
 
-/// What stands in the directory beside custody and store.
+/// The files in the directory beside custody and store.
 pub(crate) fn write_files(home: &Home, founded: &Founded) -> Result<(), Failure> {
     let write = |name: &str, text: &str| write_new(&home.file(name), text.as_bytes(), PUBLIC);
     write("root-ca.pem", &founded.root_pem)?;

@@ -1,4 +1,4 @@
-//! What is logged, to standard error, where systemd and containers take it up.
+//! Logging, to standard error, where systemd and containers collect it.
 
 use tracing_subscriber::EnvFilter;
 use wardein_cli::Failure;

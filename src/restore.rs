@@ -14,7 +14,7 @@ use wardein_custody::{Kind, Opened, Protection};
 use wardein_engine::{Engine, Ports, Restored, Restoring};
 use wardein_port::SystemClock;
 
-/// What a script learns of it.
+/// The result, for scripts.
 #[derive(Serialize)]
 struct Made<'a> {
     directory: &'a Path,
@@ -71,7 +71,8 @@ fn open(custody: &Path, args: &RestoreArgs) -> Result<Opened, Failure> {
         (Kind::KeyFile, None) => {
             return Err(usage("the root key of this backup is under a key file; name it: --key-file"));
         }
-        // Of another machine's TPM only the recovery passphrase is left; `wardein custody reseal` puts the root key under this one's.
+        // From another machine's TPM only the recovery passphrase remains; `wardein custody reseal` puts the root key under this
+        // one's.
         (Kind::Passphrase | Kind::Tpm, None) => {
             Protection::Passphrase(home::source(&args.passphrase).read().map_err(failed)?)
         }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         if migrate(&ports, again, migrating).await.map_err(failed)? {
             tracing::info!("the store is in the format of this release");
         }
-        // Deeds that a crash cut short go on while it serves.
+        // Deeds that a crash cut short continue while it serves.
         Engine::open(ports, root_keys).await.map(Arc::new).map_err(failed)
     })?;
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
@@ -50,7 +50,7 @@ fn migrating(so_far: Migrating) {
     tracing::info!(?table, rows, "migrating the store to the format of this release");
 }
 
-/// What the file says, judged.
+/// The file's settings, validated.
 fn server_config(config: &Config) -> Result<wardein_server::Config, Failure> {
     let Config { network, limits, .. } = config;
     let name = |name: &String| {

@@ -32,7 +32,7 @@ impl Clients {
         Self(clients)
     }
 
-    /// Runs `lane` with its number, `lanes` times on each connection, all at one time; what came of each, and how long all took.
+    /// Runs `lane` with its number, `lanes` times on each connection, all at one time; the result of each, and the total time.
     pub(crate) fn drive<T, F>(
         &self,
         lanes: usize,
@@ -60,7 +60,7 @@ impl Clients {
         (results, started.elapsed())
     }
 
-    /// Runs `work` on one connection; what came of it.
+    /// Runs `work` on one connection; its result.
     pub(crate) fn alone<T, F: Future<Output = T>>(&self, work: impl FnOnce(Connection) -> F) -> T {
         let (runtime, connections) = &self.0[0];
         runtime.block_on(work(connections[0].clone()))
@@ -89,7 +89,7 @@ impl Clients {
         requests: &[v1::ProveRequest],
         times: usize,
     ) -> (Vec<(usize, v1::ProveResponse)>, f64) {
-        // Whoever is free takes the next one, so that no lane is left with work when the others are done.
+        // The next free lane takes the next one, so that no lane has work left when the others are done.
         let next = &AtomicUsize::new(0);
         let (replies, took) = self.drive(IN_FLIGHT, |_, connection| async move {
             let (mut client, mut replies) = (connection.device(), Vec::new());

@@ -1,4 +1,4 @@
-//! One device, and many callers at a time: what is measured is how its record bears them.
+//! One device, and many callers at a time: it measures how the device's record handles them.
 //!
 //! Each caller takes the next message of the device, sends it, and does not send it again where it is refused.
 
@@ -20,7 +20,7 @@ pub(crate) const OPENERS: [(usize, usize); 2] = [(2, 400), (32, 1_200)];
 /// Devices that are needed: one for each line above.
 pub(crate) const DEVICES: usize = PROVERS.len() + OPENERS.len();
 
-/// What came of the calls of one line, by round and in all.
+/// The results of the calls of one line, by round and in total.
 #[derive(Default)]
 pub(crate) struct Race {
     /// Calls a second that were granted.

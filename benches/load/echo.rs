@@ -1,6 +1,6 @@
 //! The yardstick: tonic's server with the generated services, whose handlers give a ready answer and do nothing else.
 //!
-//! TLS, runtimes and connections are as the authority has them, so that what differs is what the authority does for a call.
+//! TLS, runtimes and connections are those of the authority, so that the only difference is the authority's work for a call.
 
 use crate::authority::Authority;
 use rustls::crypto::CryptoProvider;
@@ -25,7 +25,7 @@ use wardein_proto::v1;
 use wardein_proto::v1::device_service_server::{DeviceService, DeviceServiceServer};
 use wardein_proto::v1::trust_service_server::{TrustService, TrustServiceServer};
 
-/// What it answers, to everyone alike.
+/// Its answer, the same for everyone.
 #[derive(Clone)]
 pub(crate) struct Echo {
     pub(crate) checked: v1::CheckResponse,

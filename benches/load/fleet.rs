@@ -24,7 +24,7 @@ pub(crate) struct Fleet {
     devices: Vec<DeviceState>,
 }
 
-/// Proofs that are ready to be sent, and what their devices await.
+/// Proofs that are ready to be sent, and the replies that their devices await.
 pub(crate) struct Proofs {
     first: usize,
     pub(crate) requests: Vec<v1::ProveRequest>,
@@ -33,7 +33,7 @@ pub(crate) struct Proofs {
     pub(crate) challenges: f64,
 }
 
-/// What devices ask for by their proofs.
+/// The actions that devices request by their proofs.
 pub(crate) struct Asked {
     action: Action,
     body: Vec<u8>,
@@ -185,7 +185,7 @@ impl Asked {
         Self { action: "authenticate".parse().unwrap(), body: Vec::new() }
     }
 
-    /// A certificate, by one request for all devices: what their keys cost them is no matter of the authority.
+    /// A certificate, by one request for all devices: the cost of their keys does not concern the authority.
     pub(crate) fn certificate() -> Self {
         let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
         let body = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! What the authority bears, beside an echo over the same transport in the same run.
+//! The authority's throughput, beside that of an echo over the same transport in the same run.
 //!
 //! `cargo bench --bench load`; `WARDEIN_LOAD_ROUNDS=1` before it takes one round in place of nine, about a minute.
 //!
@@ -7,7 +7,7 @@
 //! by default. Rates alone say little on a machine that is shared, so each round measures the echo right beside what is compared
 //! with it, a ratio is that of its round, and medians are printed.
 //!
-//! A bar that is missed is said, and is no failure of the run: it depends on the machine as well.
+//! A missed bar is reported but does not fail the run: it depends on the machine as well.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be made ends there")]
 
 mod authority;
@@ -62,7 +62,7 @@ fn main() {
     let mut fleet = Fleet::new(tenant, authority.identity_key());
     let enrolled: Vec<f64> = (0..BATCHES).map(|_| fleet.enroll(&stations, BATCH)).collect();
     let checks = fleet.checks();
-    // Beyond those that are asked about: what is done to them may take them out of trust.
+    // Apart from those that are asked about: these calls may take them out of trust.
     fleet.enroll(&stations, contended::DEVICES);
     drop(stations);
 
@@ -123,7 +123,7 @@ fn rounds() -> usize {
     }
 }
 
-/// What else the machine is doing; Linux says it.
+/// The machine's other load, from Linux.
 fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     match text.split(' ').take(3).collect::<Vec<_>>().join(" ") {

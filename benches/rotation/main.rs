@@ -1,4 +1,4 @@
-//! Keys at every level are changed under a large fleet that goes on proving itself: no call may fail.
+//! Keys at every level are changed under a large fleet that keeps proving itself: no call may fail.
 //!
 //! `cargo bench --bench rotation`, with 100,000 devices, or as many as `WARDEIN_ROTATION_DEVICES` says.
 //!
@@ -101,7 +101,7 @@ struct Load {
 }
 
 impl Load {
-    /// Does `work` while the devices go on, and tells their proofs a second. A call that fails ends the measurement.
+    /// Does `work` while the devices continue, and returns their proofs a second. A call that fails ends the measurement.
     fn beside<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> (T, f64) {
         let (mut proofs, mut spent) = (0, Duration::ZERO);
         let done = std::thread::scope(|scope| {

@@ -24,7 +24,7 @@ macro_rules! client {
 }
 
 client! {
-    /// What a factory's station calls.
+    /// The calls of a factory's station.
     Station {
         provisioning {
             enroll: EnrollRequest => EnrollResponse,
@@ -40,7 +40,7 @@ client! {
 }
 
 client! {
-    /// What a platform calls.
+    /// The calls of a platform.
     Platform {
         trust {
             check: CheckRequest => CheckResponse,
@@ -55,7 +55,7 @@ client! {
 }
 
 client! {
-    /// What administrators and auditors call.
+    /// The calls of administrators and auditors.
     Operator {
         admin {
             create_tenant: CreateTenantRequest => CreateTenantResponse,
@@ -134,7 +134,7 @@ impl Operator {
         Ok(Parts(self.0.storage().backup(request).await?.into_inner()))
     }
 
-    /// Calls `shred_device`; the last part says that it is done. The authority goes on with it when nobody listens.
+    /// Calls `shred_device`; the last part says that it is done. The authority continues even if nobody listens.
     pub async fn shred_device(
         &self,
         request: v1::ShredDeviceRequest,

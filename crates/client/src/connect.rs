@@ -22,15 +22,16 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How to reach the authority.
 pub struct Settings {
-    /// `https://HOST` or `https://HOST:PORT`; without a port, [`Settings::DEFAULT_PORT`]. The host is what the authority's certificate must name.
+    /// `https://HOST` or `https://HOST:PORT`; without a port, [`Settings::DEFAULT_PORT`]. The authority's certificate must name
+    /// the host.
     pub endpoint: String,
     /// The certificates that the authority's must lead to, PEM.
     pub roots: Vec<u8>,
-    /// What to show; none for a device.
+    /// The identity to present; none for a device.
     pub identity: Option<Identity>,
-    /// Whether to check the authority's certificate's validity period against the system clock. A device says no: its clock may be wrong by
-    /// years, no error of it may lock the device out (DDKG-1 §3.1), and nothing rests on that question, since the pinned identity key and
-    /// the device's own keys authenticate every answer. Chain, name and usage are judged all the same.
+    /// Whether to check the authority's certificate's validity period against the system clock. A device says no: its clock may
+    /// be wrong by years, no error of it may lock the device out (DDKG-1 §3.1), and nothing rests on that question, since the
+    /// pinned identity key and the device's own keys authenticate every answer. Chain, name and usage are judged all the same.
     pub has_clock: bool,
     /// The most time that reaching the authority may take, handshake included.
     pub connect_timeout: Duration,
@@ -55,7 +56,7 @@ impl Settings {
     }
 }
 
-/// A connection, which is made anew by itself when it breaks. Clones share it.
+/// A connection, which reconnects by itself when it breaks. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Connection(Channel);
 
@@ -75,7 +76,7 @@ impl Connection {
         Operator(self.clone())
     }
 
-    /// What is beneath, for services that are not the authority's own, such as health and reflection.
+    /// The underlying channel, for services that are not the authority's own, such as health and reflection.
     pub fn channel(&self) -> Channel {
         self.0.clone()
     }
@@ -92,17 +93,17 @@ macro_rules! services {
 }
 
 services! {
-    /// What stations call.
+    /// The calls of stations.
     provisioning: ProvisioningServiceClient,
-    /// What devices call.
+    /// The calls of devices.
     device: DeviceServiceClient,
-    /// What platforms call.
+    /// The calls of platforms.
     trust: TrustServiceClient,
     /// Certificates that were issued.
     certificates: CertificateServiceClient,
     /// Administration.
     admin: AdminServiceClient,
-    /// The keys that records are sealed under, and what is stored.
+    /// The keys that seal records, and the stored data.
     storage: StorageServiceClient,
     /// Which keys devices may sign with.
     attestation: AttestationServiceClient,
@@ -116,7 +117,7 @@ pub async fn connect(settings: &Settings) -> Result<Connection, ConnectError> {
     let uri: Uri = settings.endpoint.parse().map_err(|_| wrong())?;
     let host = uri.host().filter(|_| is_plain_https(&uri)).ok_or_else(wrong)?;
     let port = uri.port_u16().unwrap_or(Settings::DEFAULT_PORT);
-    // An IPv6 address stands in brackets in a URI, and without them everywhere else.
+    // An IPv6 address is in brackets in a URI, and without them everywhere else.
     let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
     let server = ServerName::try_from(name.clone()).map_err(|_| wrong())?;
     let tls = TlsConnector::from(Arc::new(configuration(

@@ -25,7 +25,7 @@ pub enum ConnectError {
     },
 }
 
-/// What a failed call says: the authority's refusal, or that the authority was not reached.
+/// The error of a failed call: the authority's refusal, or that the authority was not reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The gRPC status.
@@ -36,9 +36,9 @@ pub struct Refusal {
     pub message: String,
     /// The id under which the authority logged the call, where the answer is from the authority.
     pub request_id: Option<String>,
-    /// The epoch that a device's next proof is to use, where that is what was wrong.
+    /// The epoch that a device's next proof must use, if that was wrong.
     pub next_epoch: Option<u64>,
-    /// The highest epoch that the authority accepts now, where that is what was wrong.
+    /// The highest epoch that the authority accepts now, if that was wrong.
     pub highest_epoch: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Refusal {
     /// The code of an answer that is not from the authority.
     pub const TRANSPORT: &'static str = "transport";
 
-    /// What an answer that no authority would give comes to.
+    /// The error for an answer that no authority would give.
     pub(crate) fn faulty(message: &str) -> Self {
         Self::from(Status::internal(message))
     }
@@ -62,7 +62,7 @@ impl Refusal {
             Code::Unavailable | Code::DeadlineExceeded | Code::Aborted => true,
             // A rate is used up for a moment; a quota, or a limit on size, for good.
             Code::ResourceExhausted => self.known() == Some(ErrorCode::RateLimited),
-            // What tonic reports of a connection that broke under a call.
+            // tonic's report of a connection that broke during a call.
             Code::Unknown | Code::Cancelled => self.code == Self::TRANSPORT,
             Code::Ok
             | Code::InvalidArgument
@@ -83,7 +83,7 @@ impl From<Status> for Refusal {
     fn from(status: Status) -> Self {
         let text = |name: &str| {
             let value = status.metadata().get(name)?.to_str().ok()?;
-            // Whoever answers may send anything; what is kept is short and printable.
+            // The peer may send anything; only a short and printable part is kept.
             let is_fit = value.len() <= MAX_FIELD && value.bytes().all(|byte| byte.is_ascii_graphic());
             is_fit.then(|| value.to_owned())
         };

@@ -5,8 +5,9 @@ use crate::error::Refusal;
 /// As many items as a page may have.
 pub const PAGE_SIZE: u32 = 1000;
 
-/// At most `limit` items of a list, from the page that `after` names (empty: from the beginning), and the token to go on from (empty:
-/// that was the end). `page` asks for one page of at most so many items by its token, and gives its items and the next token.
+/// At most `limit` items of a list, from the page that `after` names (empty: from the beginning), and the token to continue from
+/// (empty: that was the end). `page` asks for one page of at most so many items by its token, and gives its items and the next
+/// token.
 pub async fn pages<T>(
     after: Vec<u8>,
     limit: usize,

@@ -22,7 +22,7 @@ impl ServerCertVerifier for Timeless {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let mut time = now;
-        // Each certificate of the chain may have a word on the time; one that has none that all agree on is refused in the end.
+        // Each certificate of the chain may change the time; a chain with no time that all accept is refused in the end.
         for _ in 0..=intermediates.len() {
             let judged =
                 self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, time);
@@ -113,7 +113,7 @@ mod tests {
         Chain { root, below, leaf }
     }
 
-    /// What is said of `chain` by one who trusts `root` and takes it to be the year `year`.
+    /// The judgment on `chain` by a verifier that trusts `root` in the year `year`.
     fn judge(chain: &Chain, root: &CertificateDer<'static>, name: &str, year: u64) -> [Result<(), Error>; 2] {
         let mut roots = RootCertStore::empty();
         roots.add(root.clone()).unwrap();

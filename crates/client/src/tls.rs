@@ -1,4 +1,4 @@
-//! What a caller shows and whom it believes: TLS 1.3 and nothing older.
+//! The identity that a caller presents and the roots that it trusts: TLS 1.3 and nothing older.
 
 use crate::timeless::{Timeless, Uptime};
 use rustls::client::WebPkiServerVerifier;
@@ -20,17 +20,17 @@ pub struct Identity {
     pub key: SecretBytes,
 }
 
-/// What a connection was to be made with is of no use.
+/// The material for a connection is unusable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaterialError {
-    /// There is no readable certificate in the trusted ones.
+    /// The trusted certificates contain no readable one.
     #[error("the trusted certificates are not PEM with at least one certificate")]
     Roots,
-    /// There is no readable certificate in the identity.
+    /// The identity contains no readable certificate.
     #[error("the identity's certificates are not PEM with at least one certificate")]
     Certificates,
-    /// There is no readable key in the identity.
+    /// The identity contains no readable key.
     #[error("the identity's key is not a PEM private key")]
     Key,
     /// The key is not the certificate's, or of a kind that TLS has no use for.
@@ -41,8 +41,8 @@ pub enum MaterialError {
     Provider(#[source] rustls::Error),
 }
 
-/// The configuration of a connection that believes `roots` only, and shows `identity` when it is asked. Without a clock, the times in the
-/// authority's certificate are not judged.
+/// The configuration of a connection that believes `roots` only, and shows `identity` when it is asked. Without a clock, the
+/// times in the authority's certificate are not judged.
 pub(crate) fn configuration(
     roots: &[u8],
     identity: Option<&Identity>,
@@ -63,7 +63,7 @@ pub(crate) fn configuration(
     let builder = ClientConfig::builder_with_details(provider, time)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(MaterialError::Provider)?
-        // What rustls calls dangerous is a verifier of one's own; ours asks rustls's for all but the time.
+        // rustls calls a custom verifier dangerous; ours asks rustls's for everything but the time.
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut configuration = match identity {

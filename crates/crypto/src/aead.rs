@@ -24,14 +24,14 @@ impl AeadKey {
         Self::with(&CHACHA20_POLY1305, secret)
     }
 
-    /// Turns `buffer` from plaintext into ciphertext with the tag behind it; [`TooLong`] where the AEAD has its bound.
+    /// Turns `buffer` from plaintext into ciphertext followed by the tag; [`TooLong`] where the AEAD has its bound.
     pub fn seal(&self, nonce: &[u8; 12], additional: &[u8], buffer: &mut Vec<u8>) -> Result<(), TooLong> {
         self.0
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(*nonce), Aad::from(additional), buffer)
             .map_err(|_| TooLong)
     }
 
-    /// Turns what stands in `bytes` behind its first `header` bytes into ciphertext, adds the tag, and gives all of it: what was secret
+    /// Turns `bytes` after its first `header` bytes into ciphertext, adds the tag, and gives all of it: what was secret
     /// is so no more, and no copy of it was made. [`TooLong`] where the AEAD has its bound.
     ///
     /// Panics where `bytes` is shorter than `header`.

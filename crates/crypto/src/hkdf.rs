@@ -3,7 +3,7 @@
 use crate::{Secret, TooLong};
 use ring::hkdf;
 
-/// A pseudorandom key: what HKDF-Extract gives and HKDF-Expand takes.
+/// A pseudorandom key: the output of HKDF-Extract and the input of HKDF-Expand.
 pub struct Prk(hkdf::Prk);
 
 impl Prk {

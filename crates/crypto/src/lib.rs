@@ -1,4 +1,4 @@
-//! Secret types and the primitives that Wardein stands on, each behind one name.
+//! Secret types and the primitives that Wardein rests on, each behind one name.
 //!
 //! What: SHA-256, HMAC, HKDF, P-256 agreement, signatures by ECDSA and RSA, two AEADs, ML-KEM-768, what TPM 2.0 evidence takes, and
 //! hexadecimal text, all from maintained libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a

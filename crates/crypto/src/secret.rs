@@ -78,7 +78,7 @@ impl SecretBytes {
     ) -> Result<Self, E> {
         let mut bytes = Self(vec![0; capacity]);
         let length = fill(&mut bytes.0)?;
-        // Only the bytes behind are cut off, and they stay within what is wiped: `zeroize` covers the whole capacity.
+        // Only the bytes behind are cut off, and they stay within the wiped range: `zeroize` covers the whole capacity.
         bytes.0.truncate(length);
         Ok(bytes)
     }
@@ -111,8 +111,8 @@ impl Drop for SecretBytes {
     }
 }
 
-/// Secrets of `N` bytes each, in one place; they are added and taken away at the end. They are wiped when dropped, when taken away,
-/// and whenever they move to a larger place.
+/// Secrets of `N` bytes each, in one place; they are added and taken away at the end. They are wiped when dropped, when taken
+/// away, and whenever they move to a larger place.
 pub struct SecretStack<const N: usize>(Vec<[u8; N]>);
 
 impl<const N: usize> SecretStack<N> {
@@ -148,7 +148,7 @@ impl<const N: usize> SecretStack<N> {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

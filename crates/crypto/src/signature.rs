@@ -1,7 +1,7 @@
-//! Signatures: the port that CA keys stand behind, the algorithms as values, and the keys of each.
+//! Signatures: the port in front of CA keys, the algorithms as values, and the keys of each.
 //!
-//! A device signs with P-256 alone, and verifies what any CA signs. The private keys of the other algorithms are the authority's
-//! (feature `authority`).
+//! A device signs only with P-256, and verifies the signatures of any CA. The private keys of the other algorithms are the
+//! authority's (feature `authority`).
 
 #[cfg(feature = "authority")]
 mod in_process;
@@ -36,8 +36,8 @@ pub trait Signer: Send + Sync {
     /// A signature of `message` by [`Signer::algorithm`]: of ECDSA in DER (RFC 3279 §2.2.3), of RSA as long as the modulus.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError>;
 
-    /// Whether the key is in another process (PKCS#11, a key management service). A crash can separate what such a signer signed from
-    /// its record, so it may sign only what is recorded already.
+    /// Whether the key is in another process (PKCS#11, a key management service). A crash can separate such a signer's signature
+    /// from its record, so it may sign only bytes that are already recorded.
     fn is_external(&self) -> bool {
         false
     }
@@ -100,7 +100,8 @@ impl SignatureAlgorithm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidSignature;
 
-/// The document holds no key of its algorithm, or the key could not sign: no random bytes, or a signer elsewhere that did not answer.
+/// The document holds no key of its algorithm, or the key could not sign: no random bytes, or a signer elsewhere that did not
+/// answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SigningError;
 

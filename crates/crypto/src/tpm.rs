@@ -1,6 +1,6 @@
-//! What TPM 2.0 evidence is made of: hashes, derivation, the keys that it names, and the cipher of credentials.
+//! The parts of TPM 2.0 evidence: hashes, derivation, the keys that it names, and the cipher of credentials.
 //!
-//! Only the authority has it; what a device compiles stays with `ring`. Of each algorithm there is what a TPM's templates
+//! Only the authority has it; a device's code stays with `ring`. Of each algorithm it has the parts that a TPM's templates
 //! use (TCG EK Credential Profile, annex B) and no more: SHA-256 and SHA-384, RSA with exponent 65537, P-256 and P-384.
 
 mod cfb;

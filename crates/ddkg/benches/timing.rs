@@ -14,7 +14,7 @@
 //! A measurement is no proof. The argument is the code's: both tags have 32 bytes by type, `MacKey::verify` is the only
 //! comparison of a tag (`Tag` has no `PartialEq`), and `ring::hmac::verify` combines the differences of all bytes before it
 //! looks at them. It is no part of the tests, since other work on the machine can disturb it; a subject that seems to fail
-//! is measured anew, up to five times.
+//! is measured again, up to five times.
 
 use std::hint::black_box;
 use std::process::ExitCode;

@@ -127,7 +127,7 @@ fn enroll(suite: Suite) -> Outcome<(Authority, Device)> {
     Ok((Authority { challenges, policy: Policy::default(), record, now }, Device { state, flash }))
 }
 
-/// What the device measures of itself, anew for each proof.
+/// The device's measurements of itself, repeated for each proof.
 fn measure() -> Outcome<Attributes> {
     let mut attributes = Attributes::new();
     attributes.insert("firmware".parse()?, b"1.4.2")?;

@@ -1,4 +1,4 @@
-//! What a device measures of itself, and how that enters a proof (specification, sections 4 and 5).
+//! A device's measurements of itself, and how they enter a proof (specification, sections 4 and 5).
 
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use alloc::collections::BTreeMap;
@@ -136,7 +136,7 @@ impl AttributeDigests {
     }
 }
 
-/// The attribute was asked for and not measured.
+/// The attribute is required and was not measured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("attribute {0} is required and was not measured")]
 pub struct NotMeasured(pub AttributeName);
@@ -177,7 +177,7 @@ impl Recipe {
     }
 }
 
-/// What binds a proof to a challenge and to the hardware as it was measured for it.
+/// Binds a proof to a challenge and to the hardware as measured for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding(pub(crate) Digest);
 

@@ -1,8 +1,8 @@
-//! The authority's end: answer an enrollment, verify proofs, tell a repeated message from a clone, keep pending and
-//! retired generations, open what devices sealed, delegate, and erase.
+//! The authority's end: answer an enrollment, verify proofs, distinguish a repeated message from a clone, keep pending and
+//! retired generations, open sealed data of devices, delegate, and erase.
 //!
 //! It is sans-IO: a [`Record`] is loaded, decides with the time handed in, and changes only when it accepts. The caller
-//! stores what changed of the record, and what [`Spend`] names, durably and in one step before it answers.
+//! stores the changes of the record, and the key that [`Spend`] names, durably and in one step before it answers.
 
 mod announce;
 mod codec;

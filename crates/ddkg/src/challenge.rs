@@ -112,7 +112,7 @@ pub enum ChallengeError {
     /// It was not issued by this authority for this device and these attributes.
     #[error("the challenge was not issued here for this device and these attributes; ask for another")]
     Unknown,
-    /// Its time is over.
+    /// It has expired.
     #[error("the challenge expired at Unix ms {expires_ms}, and it is {now_ms}; ask for another")]
     Expired {
         /// Unix ms at which it expired.

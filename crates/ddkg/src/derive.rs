@@ -3,7 +3,7 @@
 use crate::wire::{DecodeError, Problem, Sink};
 use wardein_crypto::{Digest, Prk, Secret, Sha256};
 
-/// What stands before every label, so that no other protocol derives what this one does.
+/// The prefix of every label, so that no other protocol derives the same keys.
 const PREFIX: &str = "ddkg1 ";
 
 /// `expand(secret, label, context, out.len())` into `out`.
@@ -23,7 +23,7 @@ pub(crate) fn derive(secret: &Secret<32>, label: &'static str, context: &[u8]) -
     derive_prk(&Prk::uniform(secret), label, context)
 }
 
-/// The same from what HKDF-Extract gave.
+/// The same from the output of HKDF-Extract.
 pub(crate) fn derive_prk(prk: &Prk, label: &'static str, context: &[u8]) -> Secret<32> {
     Secret::filled(|out| {
         expand_prk(prk, label, context, out)

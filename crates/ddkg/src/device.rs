@@ -1,7 +1,7 @@
 //! The device's end: enroll, confirm, prove, check the ack, rekey, token, seal, open, wrap.
 //!
-//! It is sans-IO: whatever must be on flash before a message may leave comes as [`Unsaved`], and the message is had only
-//! by saving. One [`DeviceState`] lives in one process; who keeps a second copy of its bytes makes a clone.
+//! It is sans-IO: state that must be on flash before a message may leave comes as [`Unsaved`], which yields the message only
+//! by saving. One [`DeviceState`] lives in one process; a second copy of its bytes is a clone.
 
 mod codec;
 mod enroll;

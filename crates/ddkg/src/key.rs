@@ -24,7 +24,7 @@ pub struct KeyName {
     pub owner: DeviceName,
     /// The generation, from 1.
     pub generation: u64,
-    /// What the key is for.
+    /// The purpose of the key.
     pub purpose: Purpose,
     /// The epoch.
     pub epoch: u32,

@@ -1,10 +1,10 @@
-//! Which numbers were accepted, and what a right mac means (specification, section 5): the authority's rules for one
+//! The accepted numbers, and the meaning of a right mac (specification, section 5): the authority's rules for one
 //! generation's proofs, without keys, so that the model of the protocol runs these very lines.
 
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use wardein_domain::Schedule;
 
-/// What a proof says of itself, before its mac is known to be right.
+/// A proof's claim about itself, before its mac is known to be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The epoch of its key.
@@ -55,14 +55,14 @@ pub const WINDOW: u64 = 127;
 pub enum Place {
     /// Accept it.
     Open,
-    /// It is none to accept: judge whether the network repeated it or a clone sent it.
+    /// Do not accept it: judge whether the network repeated it or a clone sent it.
     Closed,
 }
 
 /// The claim is refused before anything is derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misplaced {
-    /// Its epoch is over or full; `next` is one that would do.
+    /// Its epoch is over or full; `next` is an acceptable one.
     Spent {
         /// An epoch that is acceptable now.
         next: u32,
@@ -74,7 +74,7 @@ pub enum Misplaced {
     },
 }
 
-/// What a right mac that cannot be accepted means.
+/// The meaning of a right mac that cannot be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgment {
     /// The network repeated or delayed a message.
@@ -83,7 +83,7 @@ pub enum Judgment {
     Clone(CloneSign),
 }
 
-/// What gave a clone away.
+/// The sign that gave a clone away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloneSign {
     /// One number came with two transcripts.
@@ -134,7 +134,7 @@ impl Ledger {
         self.latest_ms
     }
 
-    /// Where `claim` stands, before its mac is looked at, so that the work on a refused one is bounded.
+    /// The place of `claim`, before its mac is checked, so that the work on a refused one is bounded.
     ///
     /// There is no bound on how far a number may be above the highest: deriving its key costs the same whatever it is, and
     /// a device that burned numbers on refused or lost requests must not be locked out.
@@ -204,7 +204,7 @@ impl Ledger {
         self.highest = Some((claim.number, claim.mark));
     }
 
-    /// What a claim means that is closed and whose mac is right.
+    /// The meaning of a closed claim whose mac is right.
     pub fn judge(&self, claim: &Claim, skew_ms: u64) -> Judgment {
         match self.highest {
             Some((number, mark)) if number == claim.number && mark == claim.mark => Judgment::Replayed,

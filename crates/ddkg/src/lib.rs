@@ -1,11 +1,11 @@
 //! DDKG-1: the protocol by which a device and the authority derive the same keys without ever sending one.
 //!
-//! What: both ends of the specification, which stands in this crate as `SPEC.md`: keys that
+//! What: both ends of the specification, which is in this crate as `SPEC.md`: keys that
 //! belong to one device, purpose, epoch and number, change by themselves, and are used once. Why one crate: the device and the
 //! authority run the same derivations, and the model of the protocol runs the same rules.
 //!
 //! What it does not do: no IO, no clock, no storage. The caller brings time, randomness and storage; an [`device::Unsaved`]
-//! message leaves only once the state that it rests on is saved, and what an accepted proof changes must be durable before
+//! message leaves only once the state that it rests on is saved, and the changes of an accepted proof must be durable before
 //! the reply leaves.
 #![no_std]
 extern crate alloc;

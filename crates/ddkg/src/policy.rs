@@ -1,4 +1,4 @@
-//! What the authority's operator may set, with the specification's defaults.
+//! The settings of the authority's operator, with the specification's defaults.
 
 use wardein_domain::Purpose;
 
@@ -27,7 +27,7 @@ pub struct Policy {
 
 impl Policy {
     /// Epochs for which the tree of `purpose` is kept behind the current one. Proofs have one, so that a late message can
-    /// be told from a clone.
+    /// be distinguished from a clone.
     pub fn retention(&self, purpose: Purpose) -> u32 {
         match purpose {
             Purpose::Proof => 1,

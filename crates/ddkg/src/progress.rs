@@ -6,7 +6,7 @@ use wardein_domain::Schedule;
 /// How many numbers one write to flash reserves.
 pub const NUMBER_BLOCK: u64 = 64;
 
-/// The numbers of one purpose. What is stored is the end of the reserved block; a crash skips the rest of it.
+/// The numbers of one purpose. The stored number is the end of the reserved block; a crash skips the rest of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Numbers {
     next: u64,
@@ -24,7 +24,7 @@ impl Numbers {
         Self { next: reserved, reserved }
     }
 
-    /// What is to be stored.
+    /// The value to store.
     pub fn reserved(&self) -> u64 {
         self.reserved
     }
@@ -52,7 +52,7 @@ impl Default for Numbers {
     }
 }
 
-/// The epochs of a device's proofs. It moves by what the authority acknowledged; refusals, which nothing authenticates,
+/// The epochs of a device's proofs. It moves by the authority's acknowledgments; refusals, which nothing authenticates,
 /// only shape the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProofEpochs {
@@ -62,12 +62,12 @@ pub struct ProofEpochs {
     acks: u64,
     /// The least epoch that the authority's last refusal left, until an ack or a refusal as too far ahead.
     floor: u32,
-    /// By how many epochs the next refusal as spent goes beyond what it names.
+    /// By how many epochs the next refusal as spent goes beyond the epoch that it names.
     stride: u32,
 }
 
 impl ProofEpochs {
-    /// At the start of a generation, or after a restart with what was stored.
+    /// At the start of a generation, or after a restart with the stored value.
     pub fn new(acked: u32, acks: u64) -> Self {
         Self { acked, acks, floor: 0, stride: 0 }
     }
@@ -100,11 +100,11 @@ impl ProofEpochs {
     }
 
     /// A proof of `epoch` was refused as `epoch-spent`, with `next` as the authority's advice. The advice is a hint from
-    /// the network, so an attempt always goes on by at least one epoch, and [`ProofEpochs::refused_as_ahead`] forgets it.
+    /// the network, so an attempt always advances by at least one epoch, and [`ProofEpochs::refused_as_ahead`] forgets it.
     ///
-    /// Refused again after it took the advice, another holder of this state may be taking each epoch just before it does:
-    /// neither would ever be told from the other. So every further refusal of an attempt that took the advice doubles the
-    /// lead, until they meet. The same refusal again, or one of an earlier attempt, says nothing new.
+    /// Refused again after it took the advice, another holder of this state may be taking each epoch just before it does: neither
+    /// would ever be distinguished from the other. So every further refusal of an attempt that took the advice doubles the lead,
+    /// until they meet. The same refusal again, or one of an earlier attempt, says nothing new.
     pub fn refused_as_spent(&mut self, epoch: u32, next: u32) {
         if epoch < self.floor {
             self.floor = self.floor.max(next);
@@ -203,7 +203,7 @@ mod tests {
         let leads = [0; 7].map(|_| {
             let (epoch, next) = (epochs.next(&PLAIN, 0), epochs.next(&PLAIN, 0) + 1);
             epochs.refused_as_spent(epoch, next);
-            // What the network repeats takes no lead.
+            // Repetitions by the network take no lead.
             epochs.refused_as_spent(epoch, next);
             epochs.next(&PLAIN, 0) - next
         });

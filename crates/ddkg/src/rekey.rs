@@ -6,8 +6,8 @@ use crate::suite::Agreed;
 use crate::tree::GenerationRoot;
 use wardein_crypto::Digest;
 
-/// root[g+1]: from the epoch secret that the proof was made in, so that only the holder of g can go on, and from a fresh
-/// agreement, so that one who has merely read g cannot.
+/// root[g+1]: from the epoch secret that the proof was made in, so that only the holder of g can continue, and from a fresh
+/// agreement, so that an attacker who has merely read g cannot.
 pub(crate) fn next_root(epoch_secret: &EpochSecret, agreed: Agreed, transcript: &Digest) -> GenerationRoot {
     let salt = derive(&epoch_secret.0, "rekey", transcript.as_ref());
     agreed.root(salt.expose(), transcript)

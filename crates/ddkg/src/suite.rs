@@ -87,7 +87,7 @@ macro_rules! share {
                 self.suite
             }
 
-            /// The share as it is sent.
+            /// The share as sent.
             pub fn as_bytes(&self) -> &[u8] {
                 &self.bytes
             }
@@ -111,11 +111,11 @@ macro_rules! share {
 }
 
 share! {
-    /// The device's half: a P-256 point; in suite 2 with an ML-KEM-768 encapsulation key behind it.
+    /// The device's half: a P-256 point; in suite 2 followed by an ML-KEM-768 encapsulation key.
     DeviceShare, "device share", device_share_len
 }
 share! {
-    /// The authority's half: a P-256 point; in suite 2 with an ML-KEM-768 ciphertext behind it.
+    /// The authority's half: a P-256 point; in suite 2 followed by an ML-KEM-768 ciphertext.
     AuthorityShare, "authority share", authority_share_len
 }
 
@@ -176,7 +176,7 @@ impl DeviceEphemeral {
     }
 }
 
-/// The authority's whole part of one agreement: its share, and what it shares with the device.
+/// The authority's whole part of one agreement: its share, and the secret shared with the device.
 #[cfg_attr(not(feature = "suite2"), allow(unused_variables, reason = "only ML-KEM draws from the port"))]
 pub(crate) fn answer(
     share: &DeviceShare,
@@ -212,7 +212,7 @@ pub(crate) enum AnswerError {
     Entropy(EntropyError),
 }
 
-/// What both ends share after an agreement: `ikm` of section 4.
+/// The shared secret after an agreement: `ikm` of section 4.
 pub(crate) struct Agreed {
     ecdh: Secret<32>,
     #[cfg(feature = "suite2")]

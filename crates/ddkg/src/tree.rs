@@ -16,7 +16,7 @@ pub const MAX_COVER_NODES: usize = 62;
 /// Bytes of a node in the encoding of section 2.
 pub const NODE_LEN: usize = 1 + 4 + 32;
 
-/// What one key agreement gives, `root[g]`. Making the trees from it is all that it is for; it is wiped when dropped.
+/// The result of one key agreement, `root[g]`. Its only use is to make the trees; it is wiped when dropped.
 pub struct GenerationRoot(pub(crate) Secret<32>);
 
 impl GenerationRoot {
@@ -69,7 +69,7 @@ impl Cover {
         places(self.first, self.last).zip(self.secrets.expose().iter().rev())
     }
 
-    /// The secret at `place`; none where no node is at it or above it.
+    /// The secret at `place`; none if no node is at it or above it.
     fn secret(&self, place: Place) -> Option<Secret<32>> {
         let (node, secret) = self.nodes().find(|(node, _)| node.contains(place.first()))?;
         Some(node.descend(Secret::copied_from(secret), place))
@@ -110,7 +110,7 @@ impl Cover {
         Ok(())
     }
 
-    /// The cover of `first` to `last`, which must lie within this one; this one stays as it is.
+    /// The cover of `first` to `last`, which must lie within this one; this one is unchanged.
     pub fn narrow(&self, first: u32, last: u32) -> Result<Self, OutOfRange> {
         if first > last || first < self.first || last > self.last {
             return Err(self.out_of_range(if first < self.first { first } else { last }));
@@ -193,7 +193,7 @@ impl Cover {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("epoch {epoch} cannot be derived; {first} to {last} can")]
 pub struct OutOfRange {
-    /// The epoch that was asked for.
+    /// The requested epoch.
     pub epoch: u32,
     /// The first that can be derived.
     pub first: u32,
@@ -201,7 +201,7 @@ pub struct OutOfRange {
     pub last: u32,
 }
 
-/// Where a node stands. `index < 2^depth`, `depth ≤ 32`.
+/// The position of a node. `index < 2^depth`, `depth ≤ 32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     depth: u8,
@@ -227,7 +227,7 @@ impl Place {
         (self.first()..=self.last()).contains(&epoch)
     }
 
-    /// The secret at `place`, which lies at or below this one, whose secret is `secret`. What is passed on the way is wiped.
+    /// The secret at `place`, which lies at or below this one, whose secret is `secret`. Nodes passed on the way are wiped.
     fn descend(self, secret: Secret<32>, place: Self) -> Secret<32> {
         let below = place.depth - self.depth;
         (0..below).rev().fold(secret, |secret, level| {

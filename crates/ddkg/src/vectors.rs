@@ -16,7 +16,7 @@ use std::io::Write;
 
 const COMMITTED: &str = include_str!("../vectors/ddkg-1.vectors.json");
 
-/// What was left out, and why.
+/// The omissions, and why.
 type Skipped = Vec<String>;
 
 /// Checks a whole file; an error names the field.
@@ -46,7 +46,7 @@ fn text() -> String {
 #[test]
 fn every_field_of_the_vectors() {
     for skipped in check(&text()).unwrap() {
-        // Past the test harness, which would keep it to itself: what was not checked must be seen.
+        // Past the test harness, which would hide it: unchecked vectors must be visible.
         writeln!(std::io::stderr(), "SKIPPED {skipped}").unwrap();
     }
 }

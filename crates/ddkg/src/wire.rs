@@ -5,17 +5,17 @@ use core::str::FromStr;
 use wardein_crypto::{Secret, SecretBytes, Sha256};
 use wardein_domain::NameError;
 
-/// Where, and why, bytes are not what they should be.
+/// Where, and why, bytes are malformed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct DecodeError {
     /// The field at fault.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The fault.
     pub problem: Problem,
 }
 
-/// What is wrong with a field.
+/// The fault of a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -53,7 +53,7 @@ pub enum Problem {
         /// How many.
         count: usize,
     },
-    /// The text is no name of its kind.
+    /// The text is not a name of its kind.
     #[error("{0}")]
     Name(NameError),
     /// The value could be written in a second way, and this is it.
@@ -62,9 +62,9 @@ pub enum Problem {
     /// Two parts of one value are of different states of it: one is older, or was changed.
     #[error("is {found} where the other part has {expected}")]
     Apart {
-        /// What this part has.
+        /// The value of this part.
         found: u64,
-        /// What the other part has.
+        /// The value of the other part.
         expected: u64,
     },
     /// The bytes were changed since they were written.
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
-    /// `N` bytes where they stand, so that no copy of a secret is made.
+    /// `N` bytes in place, so that no copy of a secret is made.
     pub(crate) fn chunk<const N: usize>(&mut self, field: &'static str) -> Result<&'a [u8; N], DecodeError> {
         let bytes = self.take(field, N)?;
         bytes.first_chunk().ok_or(Problem::Length { length: bytes.len(), min: N, max: N }.of(field))

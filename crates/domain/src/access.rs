@@ -2,7 +2,7 @@
 
 use crate::operator::Role;
 
-/// What a method asks of its caller.
+/// A method's requirements on its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// No certificate: the request carries its own proof, or the answer is public.

@@ -4,14 +4,14 @@ use crate::name::NameError;
 use core::fmt;
 use core::str::FromStr;
 
-/// How surely the key that a device signs with cannot leave its hardware: what the record, the verdict and the certificate say of it.
+/// The assurance that a device's signing key cannot leave its hardware, as in the record, the verdict and the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assurance {
     /// In a TPM whose endorsement key is certified by its vendor.
     TpmVendor,
     /// In a TPM whose endorsement key is on the list of the factory.
     TpmListed,
-    /// In what said at its first use that it is a TPM; any program can say so.
+    /// In something that claimed at its first use to be a TPM; any program can claim that.
     TpmFirstUse,
     /// In a secure element, as the station states; nothing shows it.
     StatedSecureElement,
@@ -44,7 +44,7 @@ impl Assurance {
         }
     }
 
-    /// Whether it is of a TPM that showed, or at least said, what it is: only such a one can be asked for a quote.
+    /// Whether it is of a TPM that proved, or at least claimed, to be one: quotes can be required only of such a key.
     pub fn is_tpm(self) -> bool {
         match self {
             Self::TpmVendor | Self::TpmListed | Self::TpmFirstUse => true,
@@ -82,14 +82,14 @@ impl FromStr for Assurance {
     }
 }
 
-/// What keeps a key that shows nothing about where it is, by the station's word.
+/// The keeper of a key whose location nothing proves, by the station's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKeeper {
     /// A secure element.
     SecureElement,
     /// Something behind PKCS#11.
     Pkcs11,
-    /// Software: for tests, and for what has nothing better.
+    /// Software: for tests, and for devices that have nothing better.
     Software,
 }
 

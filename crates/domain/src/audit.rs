@@ -1,4 +1,4 @@
-//! What the audit log says: who did what on whom, with which result, and what it came to, each fact in a field of its own.
+//! The audit log: who did what to whom, with what result and what consequences, each fact in a field of its own.
 
 mod actor;
 mod event;
@@ -28,17 +28,17 @@ pub struct AuditEntry {
     pub tenant: Option<TenantId>,
     /// Who.
     pub actor: Actor,
-    /// What.
+    /// The event.
     pub event: Word<Event>,
     /// On whom.
     pub target: Target,
     /// How it ended.
     pub outcome: Outcome,
-    /// What more there is to say, a fact each. None of them is a secret.
+    /// Further details, a fact each. None of them is a secret.
     pub fields: Fields,
     /// The id of the request; empty where there was none.
     pub request_id: String,
-    /// Where the request came from; none where there was none, and in entries of versions before 0.2.
+    /// Where the request came from; none if there was none, and in entries of versions before 0.2.
     pub origin: Option<Origin>,
     /// The version of the software that wrote it; empty in entries of versions before 0.2.
     pub software: Cow<'static, str>,
@@ -47,7 +47,7 @@ pub struct AuditEntry {
 /// A call, as an entry names it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Call {
-    /// The id of the request, for log and audit; empty for what the authority does by itself.
+    /// The id of the request, for log and audit; empty if the authority acts by itself.
     pub request_id: String,
     /// Where the request came from.
     pub origin: Option<Origin>,
@@ -56,9 +56,9 @@ pub struct Call {
 /// Where a request came from, as the transport saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// The other end of the connection: the caller, or what stands before it.
+    /// The other end of the connection: the caller, or a proxy in front of it.
     pub address: SocketAddr,
-    /// SHA-256 of the TLS client certificate, DER; none where the caller showed none.
+    /// SHA-256 of the TLS client certificate, DER; none if the caller showed none.
     pub certificate: Option<[u8; 32]>,
 }
 
@@ -106,7 +106,7 @@ impl AuditEntry {
         Self { fields: self.fields.with(name, value), ..self }
     }
 
-    /// The same with what changed, by what it was and what it is now.
+    /// The same with the changes, by their former and present values.
     pub fn changed(self, name: FieldName, before: impl FieldValue, value: impl FieldValue) -> Self {
         Self { fields: self.fields.changed(name, before, value), ..self }
     }
@@ -135,7 +135,7 @@ impl Outcome {
         Self::Refused(Cow::Borrowed(code.as_str()))
     }
 
-    /// What [`Outcome::code`] wrote.
+    /// The text that [`Outcome::code`] wrote.
     pub fn from_text(text: &str) -> Self {
         if text == DONE { Self::Done } else { Self::Refused(Cow::Owned(text.into())) }
     }

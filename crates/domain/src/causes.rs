@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::error::Error;
 
-/// What `error` says, and what its causes say, each behind a colon. Some errors say their cause themselves; it is not said twice.
+/// The message of `error` and those of its causes, separated by colons. Some errors include their cause; it is not repeated.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut words = error.to_string();
     let mut beneath = error.source();

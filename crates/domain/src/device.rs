@@ -5,7 +5,7 @@ use crate::name::NameError;
 use core::fmt;
 use core::str::FromStr;
 
-/// Where a device stands.
+/// The lifecycle state of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeviceState {
     /// Its enrollment is not confirmed.
@@ -39,7 +39,7 @@ impl DeviceState {
         }
     }
 
-    /// The code with which a device in this state is refused that has proved who it is; none where it is trusted.
+    /// The code for refusing a device in this state that has proved its identity; none if it is trusted.
     pub fn refusal(self) -> Option<ErrorCode> {
         match self {
             Self::Pending => Some(ErrorCode::DevicePending),
@@ -76,7 +76,7 @@ impl DeviceState {
 pub struct TransitionError {
     /// The state that it is in.
     pub from: DeviceState,
-    /// The state that was asked for.
+    /// The requested state.
     pub to: DeviceState,
 }
 

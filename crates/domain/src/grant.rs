@@ -1,4 +1,4 @@
-//! What platforms are granted.
+//! Grants to platforms.
 
 use crate::name::{DeviceId, NameError, ProfileName, Purpose, TenantId};
 use alloc::borrow::ToOwned;
@@ -6,7 +6,7 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
-/// What a platform may be granted. None of them comes with another.
+/// The rights that a platform may be granted. None implies another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
     /// Have tokens verified.
@@ -76,7 +76,7 @@ impl UserNameTemplate {
     /// The user name of one device.
     pub fn user_name(&self, tenant: &TenantId, device: &DeviceId, profile: &ProfileName) -> String {
         let values = [tenant.as_str(), device.as_str(), profile.as_str()];
-        // No name of these has a brace, so that what was put in is never replaced.
+        // No name of these has a brace, so that inserted text is never replaced.
         let put = |text: String, (place, value): (&str, &str)| text.replace(place, value);
         PLACES.into_iter().zip(values).fold(self.0.clone(), put)
     }

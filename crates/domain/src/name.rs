@@ -4,14 +4,14 @@ use core::fmt;
 use core::str::FromStr;
 use smol_str::SmolStr;
 
-/// Why a text is no name of its kind.
+/// Why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
     /// The text is empty or too long.
     #[error("{kind} has {length} bytes; it takes {min} to {max}")]
     Length {
-        /// What the text should have been.
+        /// The kind of name expected.
         kind: &'static str,
         /// Bytes that it has.
         length: usize,
@@ -23,17 +23,17 @@ pub enum NameError {
     /// The text has a character that its kind does not allow there.
     #[error("{kind} has a character at byte {position} that is not allowed there; {allowed}")]
     Character {
-        /// What the text should have been.
+        /// The kind of name expected.
         kind: &'static str,
         /// Offset of the character, in bytes.
         position: usize,
-        /// What is allowed.
+        /// The allowed characters.
         allowed: &'static str,
     },
-    /// The text is no word of a closed list.
+    /// The text is not a word of a closed list.
     #[error("{kind} is not one of {allowed}")]
     Unknown {
-        /// What the text should have been.
+        /// The kind of name expected.
         kind: &'static str,
         /// The list.
         allowed: &'static str,
@@ -104,7 +104,7 @@ name! {
 }
 
 name! {
-    /// What a proved request asks for, such as `certificate` (DDKG-1 §8).
+    /// The action of a proved request, such as `certificate` (DDKG-1 §8).
     Action, "action", 1..=32, "a-z, 0-9 and '-'",
     |_, _, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 }
@@ -175,7 +175,7 @@ impl Action {
     }
 }
 
-/// What a key is for (DDKG-1 §3). Each purpose has a tree of its own.
+/// The purpose of a key (DDKG-1 §3). Each purpose has a tree of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
     /// A device's request to the authority.

@@ -1,11 +1,11 @@
-//! Who calls: roles and principals.
+//! Callers: roles and principals.
 
 use crate::name::{NameError, OperatorName, TenantId};
 use crate::serial::Serial;
 use core::fmt;
 use core::str::FromStr;
 
-/// What an operator may be.
+/// The roles of operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Administers everything.
@@ -65,7 +65,7 @@ impl fmt::Display for Role {
 /// An operator, as its certificate says and the operator's record confirms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// What it may be.
+    /// Its role.
     pub role: Role,
     /// The tenant that it belongs to; none for those who see all.
     pub tenant: Option<TenantId>,
@@ -76,7 +76,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Whether it may touch what belongs to `tenant`.
+    /// Whether it may act within `tenant`.
     pub fn may_see(&self, tenant: &TenantId) -> bool {
         self.tenant.as_ref().is_none_or(|own| own == tenant)
     }

@@ -1,10 +1,10 @@
-//! What holds for a group of devices.
+//! The rules for a group of devices.
 
 use crate::name::Purpose;
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
 
-/// What is set for a profile. What is not set holds as it does in the tenant's profile `default`, and for that one as
+/// The settings of a profile. An unset field has the value of the tenant's profile `default`, and for that one as
 /// in [`Profile::DEFAULT`].
 ///
 /// Whatever reads or makes it names every field, without `..`, so that a new one is an error of the compiler wherever it is missing.
@@ -20,7 +20,7 @@ pub struct ProfileFields {
     pub suites: Option<Vec<u32>>,
     /// Seconds for which a trust verdict may be kept: at most 86,400.
     pub verdict_lifetime: Option<u64>,
-    /// Seconds after which a device is to agree on keys anew: 3,600 to ten years; 0 for only when it is asked.
+    /// Seconds after which a device is to rekey: 3,600 to ten years; 0 for only when it is asked.
     pub rekey_after: Option<u64>,
     /// Whether a clone alarm takes the device out of trust until a human decides.
     pub quarantine_on_clone: Option<bool>,
@@ -34,7 +34,7 @@ pub struct ProfileFields {
     pub archive: Option<Vec<Purpose>>,
 }
 
-/// The rules that a device follows by its profile, with what the profile inherits.
+/// The rules that a device follows by its profile, including inherited ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
     certificate_validity: u64,
@@ -70,7 +70,7 @@ impl Profile {
         archives_files: false,
     };
 
-    /// This profile with what `fields` sets in the place of its own. Whether they are within their bounds does not depend on
+    /// This profile with the set `fields` replacing its own. Whether they are within their bounds does not depend on
     /// this profile.
     pub fn with(self, fields: &ProfileFields) -> Result<Self, ProfileError> {
         let given = self.replaced_by(fields)?;
@@ -136,10 +136,10 @@ impl Profile {
         self.verdict_lifetime
     }
 
-    /// Seconds after which a device is to agree on keys anew; `None` where only a rotation asks for it.
+    /// Seconds after which a device is to rekey; `None` where only a rotation asks for it.
     ///
-    /// It is longer than what is set where the generations that are kept for what was sealed under them would fill a device's
-    /// record (DDKG-1 §6): time alone fills half of it, the other half is for rotations that are asked for.
+    /// It is longer than the setting where the generations that are kept for data sealed under them would fill a device's
+    /// record (DDKG-1 §6): time alone fills half of it, the other half is for requested rotations.
     pub fn rekey_after(&self) -> Option<u64> {
         let kept = u64::from(self.data_retention.max(self.file_retention)).saturating_mul(self.period);
         (self.rekey_after != 0).then(|| self.rekey_after.max(kept.div_ceil(FILLED_BY_TIME)))
@@ -150,8 +150,8 @@ impl Profile {
         self.quarantine_on_clone
     }
 
-    /// Epochs for which what was made with a key of `purpose` is taken after its own. Proofs have one, so that a late message
-    /// can be told from a clone (DDKG-1 §5).
+    /// Epochs for which messages made with a key of `purpose` are accepted after their own. Proofs have one, so that a late
+    /// message can be distinguished from a clone (DDKG-1 §5).
     pub fn retention(&self, purpose: Purpose) -> u32 {
         match purpose {
             Purpose::Proof => 1,
@@ -246,7 +246,7 @@ pub struct ProfileError {
     pub max: u64,
 }
 
-/// Of the 16 generations that a record keeps for what was sealed under them (DDKG-1 §6).
+/// Of the 16 generations that a record keeps for data sealed under them (DDKG-1 §6).
 const FILLED_BY_TIME: u64 = 8;
 
 #[cfg(test)]

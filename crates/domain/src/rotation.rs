@@ -1,6 +1,6 @@
-//! When keys are to be agreed anew: rotations that were asked for, and the gate that they put before a device.
+//! When devices must rekey: the requested rotations, and the gate that they put before a device.
 
-/// The rotations that were asked for of a device, a profile or a tenant: two times, and nothing for each device below it.
+/// The rotations that were requested of a device, a profile or a tenant: two times, and nothing for each device below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rotation {
     /// Unix second of the last one; 0 for none.
@@ -9,19 +9,19 @@ pub struct Rotation {
     pub required_at: u64,
 }
 
-/// What a device may ask for, by the age of its keys.
+/// The requests that a device may make, by the age of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RekeyGate {
     /// Its keys are good.
     Free,
-    /// It is to rekey soon, and may go on until then.
+    /// It is to rekey soon, and may continue until then.
     Due,
     /// It may rekey, and nothing else.
     Required,
 }
 
 impl Rotation {
-    /// Takes in that a rotation was asked for at Unix second `now`. A later one never lifts what an earlier one required. One that
+    /// Records that a rotation was requested at Unix second `now`. A later one never lifts what an earlier one required. One that
     /// a clock ran ahead for is brought back to `now`: otherwise devices would rekey again and again until that time came.
     pub fn ask(self, now: u64, is_required: bool) -> Self {
         let required_at = if is_required { now } else { self.required_at.min(now) };
@@ -38,8 +38,8 @@ impl Rotation {
 }
 
 impl RekeyGate {
-    /// The gate before a device whose keys were agreed at Unix second `agreed_at`, by all rotations above it and the seconds after
-    /// which its profile has it rekey.
+    /// The gate before a device whose keys were agreed at Unix second `agreed_at`, by all rotations above it and the seconds
+    /// after which its profile has it rekey.
     ///
     /// Keys that were agreed in the very second of a rotation count as agreed before it: a rekey too many harms nothing.
     pub fn of(agreed_at: u64, rotation: Rotation, rekey_after: Option<u64>, now: u64) -> Self {

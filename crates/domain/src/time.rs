@@ -23,7 +23,7 @@ impl UnixSeconds {
         self.0
     }
 
-    /// That much later, or the last moment that can be told.
+    /// That much later, or the last moment that can be represented.
     pub const fn plus(self, span: Seconds) -> Self {
         Self(self.0.saturating_add(span.0))
     }

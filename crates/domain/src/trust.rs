@@ -14,7 +14,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// Why. A verdict names every reason against, or that there is none.
+/// The reasons. A verdict names every reason against, or that there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerdictReason {
     /// Nothing speaks against it.
@@ -27,7 +27,7 @@ pub enum VerdictReason {
     CertificateUnknown,
     /// The certificate is not valid yet.
     CertificateNotYetValid,
-    /// The certificate's time is over.
+    /// The certificate has expired.
     CertificateExpired,
     /// The certificate was revoked.
     CertificateRevoked,
@@ -48,7 +48,7 @@ impl VerdictReason {
     }
 }
 
-/// What is known of a device that is asked about.
+/// The facts about a device in question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceFacts {
     /// Its state.
@@ -57,7 +57,7 @@ pub struct DeviceFacts {
     pub verdict_lifetime: u64,
 }
 
-/// What is known of a certificate that is asked about.
+/// The facts about a certificate in question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateFacts {
     /// Unix seconds from which it is valid.

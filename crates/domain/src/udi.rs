@@ -20,14 +20,14 @@ impl Udi {
     }
 }
 
-/// Why a text is no UDI.
+/// Why a text is not a UDI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UdiError {
     /// It does not consist of `(nn)value` parts, the first of them `(01)`.
     #[error("UDI: parts are `(nn)value`, the first of them (01)")]
     Shape,
-    /// A part is none of 01, 10, 11, 17, 21, or comes twice.
+    /// A part is not one of 01, 10, 11, 17, 21, or occurs twice.
     #[error("UDI: only (01), (10), (11), (17) and (21) are known, each once")]
     Part,
     /// The GTIN is not 14 digits with the right check digit.

@@ -1,9 +1,9 @@
 //! The use cases of Wardein: decide, commit, project.
 //!
-//! What: everything that the authority does. A decision is a function of rows, memory, the time and random bytes that were handed in;
-//! it comes to one [`wardein_port::Change`]. The store commits that and gives it a revision, and what it wrote is projected to the memory
-//! that answers, in order. Why here: one place in which a decision, its record and its audit entry come together, so that none exists
-//! without the others. What it does not do: no transport, no files, no SQL.
+//! What: everything that the authority does. A decision is a function of rows, memory, the time and random bytes that were handed
+//! in; it comes to one [`wardein_port::Change`]. The store commits that and gives it a revision, and the written rows are
+//! projected to the memory that answers, in order. Why here: one place in which a decision, its record and its audit entry come
+//! together, so that none exists without the others. What it does not do: no transport, no files, no SQL.
 
 mod access;
 mod derive;

@@ -18,13 +18,13 @@ pub(crate) fn identifier(algorithm: SignatureAlgorithm) -> &'static [u8] {
     }
 }
 
-/// The algorithm that these bytes are [`identifier`] of. ECDSA does not name its curve there: with which hash it signs says it, because
-/// keys on each curve sign with one.
+/// The algorithm that these bytes are [`identifier`] of. ECDSA does not name its curve there: with which hash it signs says it,
+/// because keys on each curve sign with one.
 pub(crate) fn from_identifier(der: &[u8]) -> Option<SignatureAlgorithm> {
     SignatureAlgorithm::ALL.into_iter().find(|algorithm| identifier(*algorithm) == der)
 }
 
-/// What the reader read is this algorithm.
+/// The parsed identifier is this algorithm.
 pub(crate) fn is(found: &AlgorithmIdentifier<'_>, algorithm: SignatureAlgorithm) -> bool {
     let (oid, has_null) = match algorithm {
         SignatureAlgorithm::EcdsaP256Sha256 => (OID_SIG_ECDSA_WITH_SHA256, false),

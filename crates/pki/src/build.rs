@@ -1,4 +1,4 @@
-//! What is to be certified, and how the writer is told so.
+//! The contents to certify, and the writer's parameters for them.
 
 use crate::key::KeyId;
 use crate::server_name::ServerName;
@@ -12,7 +12,7 @@ use wardein_crypto::SignatureAlgorithm;
 use wardein_domain::{Assurance, Serial};
 use x509_parser::time::ASN1Time;
 
-/// What a certificate is to say. The writer is told so by [`Order::params`]; the lint compares what was written with it.
+/// The contents of a certificate. [`Order::params`] gives them to the writer; the lint compares the written bytes with them.
 pub(crate) struct Order {
     pub(crate) serial: Serial,
     /// The subject's common name; without one the subject is empty.
@@ -22,7 +22,7 @@ pub(crate) struct Order {
     pub(crate) kind: Kind,
     pub(crate) purposes: Purposes,
     pub(crate) names: Vec<AltName>,
-    /// What its policy says of where the key is.
+    /// Its policy on where the key is.
     pub(crate) assurance: Option<Assurance>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum AltName {
     Server(ServerName),
 }
 
-/// Who issues, as its certificates name it.
+/// The issuer, as its certificates name it.
 pub(crate) struct Issuer<'a> {
     pub(crate) common_name: &'a str,
     /// The DER of its subject; none when it issues its own certificate.

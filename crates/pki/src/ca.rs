@@ -11,7 +11,7 @@ use std::sync::Arc;
 use wardein_crypto::{Digest, SignatureAlgorithm, Signer, VerifyingKey};
 use wardein_domain::TrustDomain;
 
-/// What a CA is for. Implemented by [`Root`], [`Issuing`] and [`Infrastructure`] only.
+/// The role of a CA. Implemented by [`Root`], [`Issuing`] and [`Infrastructure`] only.
 pub trait CaRole: sealed::Role {}
 
 /// Signs the other two CAs.
@@ -37,10 +37,10 @@ pub type IssuingCa = CaKey<Issuing>;
 /// The infrastructure CA's key with its certificate.
 pub type InfrastructureCa = CaKey<Infrastructure>;
 
-/// The signer of a CA's private key, wherever that is, with the CA's certificate. It signs what passed the lint.
+/// The signer of a CA's private key, wherever that is, with the CA's certificate. It signs only bytes that passed the lint.
 pub struct CaKey<R> {
     signer: Arc<dyn Signer>,
-    /// How it signs. It is asked once: what was linted must be what is signed.
+    /// How it signs. It is asked once: the linted bytes must be the signed ones.
     algorithm: SignatureAlgorithm,
     certificate: CaCertificate<R>,
     fingerprint: Digest,
@@ -71,7 +71,7 @@ impl<R: CaRole> CaKey<R> {
         self.algorithm
     }
 
-    /// Whether its key is in another process: then it signs only what is recorded. See [`crate::Recorded`].
+    /// Whether its key is in another process: then it signs only recorded bytes. See [`crate::Recorded`].
     pub fn is_external(&self) -> bool {
         self.signer.is_external()
     }
@@ -96,7 +96,7 @@ impl<R: CaRole> fmt::Debug for CaKey<R> {
     }
 }
 
-/// The certificate of a CA of ours. Its own issuer is not verified here: it comes from where the authority keeps what it trusts.
+/// The certificate of one of our CAs. Its own issuer is not verified here: it comes from the authority's own trust store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CaCertificate<R> {
     der: Vec<u8>,
@@ -130,12 +130,12 @@ impl<R: CaRole> CaCertificate<R> {
         &self.der
     }
 
-    /// When it is valid. What it issues is valid within that: see [`Validity::within`].
+    /// When it is valid. Its certificates are valid within that: see [`Validity::within`].
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// The trust domain that it stands for.
+    /// Its trust domain.
     pub fn trust_domain(&self) -> &TrustDomain {
         &self.domain
     }
@@ -172,8 +172,8 @@ impl<R: CaRole> fmt::Debug for CaCertificate<R> {
     }
 }
 
-/// The common name of a CA: the trust domain, cut so that the whole has at most 64 characters (RFC 5280 appendix A, ub-common-name),
-/// and what it is.
+/// The common name of a CA: the trust domain, cut so that the whole has at most 64 characters (RFC 5280 appendix A,
+/// ub-common-name), and what it is.
 pub(crate) fn common_name<R: CaRole>(domain: &TrustDomain) -> String {
     let domain: String = domain.as_str().chars().take(MAX_COMMON_NAME - R::SUFFIX.len()).collect();
     domain + R::SUFFIX
@@ -184,7 +184,7 @@ const MAX_COMMON_NAME: usize = 64;
 pub(crate) mod sealed {
     use super::{Infrastructure, Issuing, Purposes, Root};
 
-    /// What tells one role from another in a certificate.
+    /// Distinguishes one role from another in a certificate.
     pub trait Role {
         #[doc(hidden)]
         const SUFFIX: &'static str;
@@ -205,7 +205,8 @@ pub(crate) mod sealed {
     impl Role for Issuing {
         const SUFFIX: &'static str = " issuing CA";
         const PATH_LEN: u8 = 0;
-        // A CA that says client alone cannot certify a server, whatever it signs (RFC 5280 §4.2.1.12 as verifiers apply it to chains).
+        // A CA that says client alone cannot certify a server, whatever it signs (RFC 5280 §4.2.1.12 as verifiers apply it to
+        // chains).
         #[allow(private_interfaces, reason = "nobody outside can name this trait")]
         const PURPOSES: Purposes = Purposes { client: true, server: false };
     }

@@ -12,7 +12,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
 /// A request whose signature shows that the asker has the private key. Its subject and extensions are ignored: the authority
-/// decides what it certifies.
+/// decides the contents of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Csr {
     key: PublicKey,
@@ -74,7 +74,7 @@ pub enum CsrError {
     /// It is longer than [`Csr::MAX_LEN`].
     #[error("the certificate request has more than {} bytes", Csr::MAX_LEN)]
     TooLong,
-    /// It is no DER of a PKCS#10 request.
+    /// It is not a PKCS#10 request in DER.
     #[error("the certificate request is not PKCS#10 in DER")]
     Malformed,
     /// Bytes follow it.

@@ -1,6 +1,7 @@
 //! Elements of DER (X.690): read where each byte has one right value, and written so.
 
-/// The content of the element at the start of `der` if it has this tag and a length in its one DER form (X.690 §10.1), and what follows it.
+/// The content of the element at the start of `der` if it has this tag and a length in its one DER form (X.690 §10.1), and the
+/// rest.
 pub(crate) fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match *der {
         [found, length @ 0..=0x7f, ref rest @ ..] if found == tag => (usize::from(length), rest),

@@ -1,9 +1,9 @@
 //! Certificates of TPM endorsement keys, judged against the roots of TPM vendors (TCG EK Credential Profile for TPM Family 2.0).
 //!
-//! What: the chain, its times, and what the certificate is for. Why `webpki`: vendors sign with RSA and with curves that this
-//! authority never uses, through intermediates that differ from ours. What it does not do: no revocation (vendors' CRLs would have to be
-//! fetched) and no fetching of intermediates; whoever sends a certificate sends its chain. The validity of a root itself is not judged: that
-//! it is trusted is the administrator's decision.
+//! What: the chain, its times, and the purpose of the certificate. Why `webpki`: vendors sign with RSA and with curves that this
+//! authority never uses, through intermediates that differ from ours. What it does not do: no revocation (vendors' CRLs would
+//! have to be fetched) and no fetching of intermediates; the sender of a certificate sends its chain. The validity of a root
+//! itself is not judged: that it is trusted is the administrator's decision.
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use std::time::Duration;
@@ -30,8 +30,8 @@ impl<'a> EndorsementChain<'a> {
     /// The most bytes of each. Vendors' certificates have less than half.
     pub const MAX_LEN: usize = 4 * 1024;
 
-    /// Reads a chain: the endorsement key's certificate, DER, and then in any order the CAs between it and a root. Padding after a
-    /// certificate, as it comes from the index of a TPM, is for the sender to cut.
+    /// Reads a chain: the endorsement key's certificate, DER, and then in any order the CAs between it and a root. Padding after
+    /// a certificate, as it comes from the index of a TPM, is for the sender to cut.
     pub fn parse(chain: &[&'a [u8]]) -> Result<Self, EndorsementError> {
         let [leaf, intermediates @ ..] = chain else { return Err(EndorsementError::Malformed) };
         let is_small = |der: &&[u8]| der.len() <= Self::MAX_LEN;
@@ -50,8 +50,9 @@ impl<'a> EndorsementChain<'a> {
         })
     }
 
-    /// What is in the BIT STRING of its public key: the RSAPublicKey (RFC 8017 §A.1.1) or the uncompressed point. The algorithm around it
-    /// is left out, because some vendors write id-RSAES-OAEP where others write rsaEncryption, for the same key.
+    /// The contents of the BIT STRING of its public key: the RSAPublicKey (RFC 8017 §A.1.1) or the uncompressed point. The
+    /// algorithm around it is left out, because some vendors write id-RSAES-OAEP where others write rsaEncryption, for the same
+    /// key.
     pub fn key_bits(&self) -> &'a [u8] {
         self.key
     }
@@ -95,7 +96,7 @@ pub enum EndorsementError {
         EndorsementChain::MAX_LEN
     )]
     TooLong,
-    /// It is no DER of an X.509 certificate, or bytes follow it.
+    /// It is not an X.509 certificate in DER, or bytes follow it.
     #[error("the certificate is not one X.509 certificate in DER; cut what follows it")]
     Malformed,
     /// The chain does not lead to a trusted root.
@@ -132,8 +133,8 @@ fn key_bits<'a>(certificate: &X509Certificate<'a>) -> &'a [u8] {
     }
 }
 
-/// It says what for, and its key may do what a TPM does with such a key: decrypt, or agree. That it says the right thing, and is no CA,
-/// is for the verifier to see, which would take a certificate that says nothing.
+/// It states its purpose, and its key usage allows a TPM's use of such a key: decrypt, or agree. That it says the right thing,
+/// and is no CA, is for the verifier to see, which would take a certificate that says nothing.
 fn is_for_endorsement(certificate: &X509Certificate<'_>) -> bool {
     let mut says_what_for = false;
     for extension in certificate.extensions() {
@@ -169,7 +170,7 @@ fn explain(error: &Error) -> EndorsementError {
 /// tcg-kp-EKCertificate, 2.23.133.8.1, as the contents of its OBJECT IDENTIFIER.
 const EK_CERTIFICATE: [u8; 5] = [0x67, 0x81, 0x05, 0x08, 0x01];
 
-/// What vendors sign with.
+/// The algorithms of vendors.
 const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::RSA_PKCS1_2048_8192_SHA256,
     algorithms::RSA_PKCS1_2048_8192_SHA384,

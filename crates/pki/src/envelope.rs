@@ -1,8 +1,8 @@
-//! What a certificate and a request have around what is signed: `SEQUENCE { signed, AlgorithmIdentifier, BIT STRING }` (RFC 5280 §4.1.1,
-//! RFC 2986 §4.2).
+//! The envelope of a certificate and a request around the signed part: `SEQUENCE { signed, AlgorithmIdentifier, BIT STRING }`
+//! (RFC 5280 §4.1.1, RFC 2986 §4.2).
 //!
-//! These bytes are the ones that no signature covers. The reader of the rest takes some spellings of them that are no DER, so they
-//! are read here, where each byte has one right value.
+//! These bytes are the ones that no signature covers. The reader of the rest takes some spellings of them that are not DER, so
+//! they are read here, where each byte has one right value.
 
 use crate::algorithm;
 use crate::der::{BIT_STRING, SEQUENCE, element, write};
@@ -10,7 +10,7 @@ use wardein_crypto::SignatureAlgorithm;
 
 /// The parts of a signed structure.
 pub(crate) struct Envelope<'a> {
-    /// The DER of what is signed.
+    /// The DER of the signed part.
     pub(crate) signed: &'a [u8],
     /// How it says that it is signed.
     pub(crate) algorithm: SignatureAlgorithm,
@@ -18,7 +18,7 @@ pub(crate) struct Envelope<'a> {
     pub(crate) signature: &'a [u8],
 }
 
-/// Why bytes are no signed structure.
+/// Why bytes are not a signed structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EnvelopeError {
     Malformed,

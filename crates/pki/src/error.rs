@@ -32,10 +32,10 @@ pub enum PkiError {
     /// It was prepared for another CA, or for this one with another signature algorithm. Prepare it again.
     #[error("the certificate was prepared for another CA or algorithm; prepare it again")]
     OtherCa,
-    /// The CA's key is in another process, and what it is to sign is not on record.
+    /// The CA's key is in another process, and the bytes to sign are not on record.
     #[error("a signer in another process signs only recorded bytes")]
     NotRecorded,
-    /// What was about to be signed breaks a rule. Nothing was signed.
+    /// The bytes to sign break a rule. Nothing was signed.
     #[error("the certificate was not signed, because it breaks a rule")]
     Lint(#[source] LintError),
     /// The certificate carries other bytes than those that were linted. It is thrown away.
@@ -81,7 +81,7 @@ pub enum CertificateError {
     /// It is longer than [`CertificateError::MAX_LEN`].
     #[error("the certificate has more than {} bytes", Self::MAX_LEN)]
     TooLong,
-    /// It is no DER of an X.509 certificate of version 3, or bytes follow it.
+    /// It is not an X.509 certificate of version 3 in DER, or bytes follow it.
     #[error("the certificate is not one X.509 certificate of version 3 in DER")]
     Malformed,
     /// Its key is not P-256 or, in a CA's certificate, P-384 or RSA of 3072 or 4096 bits.

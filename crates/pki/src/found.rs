@@ -22,7 +22,7 @@ impl RootCa {
         Self::load(signer, certificate.der())
     }
 
-    /// A root's own certificate, for a signer that signs only what is recorded: [`Recorded::sign_itself`] completes it, and
+    /// A root's own certificate, for a signer that signs only recorded bytes: [`Recorded::sign_itself`] completes it, and
     /// [`CaKey::load`] makes a root of it.
     pub fn prepare_itself(
         domain: &TrustDomain,
@@ -51,7 +51,8 @@ impl RootCa {
         CaKey::load(signer, self.issue(&order)?.der())
     }
 
-    /// What [`RootCa::found_issuing`] has signed, as an order: the root's key signs, that of the CA is only certified.
+    /// The certificate that [`RootCa::found_issuing`] has signed, as an order: the root's key signs, that of the CA is only
+    /// certified.
     pub fn issuing_order(
         &self,
         key: &VerifyingKey,
@@ -72,7 +73,7 @@ impl RootCa {
         CaKey::load(signer, self.issue(&order)?.der())
     }
 
-    /// What [`RootCa::found_infrastructure`] has signed, as an order.
+    /// The certificate that [`RootCa::found_infrastructure`] has signed, as an order.
     pub fn infrastructure_order(
         &self,
         key: &VerifyingKey,

@@ -1,4 +1,4 @@
-//! The certificates of devices, operators and servers: what is ordered for each, and the one step that issues it.
+//! The certificates of devices, operators and servers: the order for each, and the one step that issues it.
 
 use crate::build::{AltName, Kind, Order, Purposes};
 use crate::envelope::Envelope;
@@ -32,13 +32,13 @@ impl Issued {
 }
 
 impl IssuingCa {
-    /// A device's certificate: its SPIFFE id as the only name, for the client end of TLS, and where a key was enrolled, the policy that
-    /// says how surely it is where it is said to be.
+    /// A device's certificate: its SPIFFE id as the only name, for the client end of TLS, and where a key was enrolled, the
+    /// policy that says how surely it is where it is said to be.
     pub fn issue_device(&self, csr: &Csr, device: &DeviceIdentity) -> Result<Issued, PkiError> {
         self.issue(&self.device_order(csr, device)?)
     }
 
-    /// What [`IssuingCa::issue_device`] issues, as an order.
+    /// The certificate that [`IssuingCa::issue_device`] issues, as an order.
     pub fn device_order(
         &self,
         csr: &Csr,
@@ -65,7 +65,7 @@ impl InfrastructureCa {
         self.issue(&self.operator_order(csr, operator)?)
     }
 
-    /// What [`InfrastructureCa::issue_operator`] issues, as an order.
+    /// The certificate that [`InfrastructureCa::issue_operator`] issues, as an order.
     pub fn operator_order(
         &self,
         csr: &Csr,
@@ -95,7 +95,7 @@ impl InfrastructureCa {
         self.issue(&self.server_order(csr, server)?)
     }
 
-    /// What [`InfrastructureCa::issue_server`] issues, as an order.
+    /// The certificate that [`InfrastructureCa::issue_server`] issues, as an order.
     pub fn server_order(
         &self,
         csr: &Csr,

@@ -11,8 +11,8 @@ impl PublicKey {
     /// Bytes in [`PublicKey::spki`].
     pub const SPKI_LEN: usize = SPKI_PREFIX.len() + P256_POINT_LEN;
 
-    /// The key in a SubjectPublicKeyInfo: the one encoding of a named curve and an uncompressed point (RFC 5480 §2). `None` for any
-    /// other algorithm, curve or form. Whether the point is on the curve shows when a signature is verified with it.
+    /// The key in a SubjectPublicKeyInfo: the one encoding of a named curve and an uncompressed point (RFC 5480 §2). `None` for
+    /// any other algorithm, curve or form. Whether the point is on the curve shows when a signature is verified with it.
     pub(crate) fn from_spki(spki: &[u8]) -> Option<Self> {
         let point = spki.strip_prefix(&SPKI_PREFIX)?;
         (point.first() == Some(&UNCOMPRESSED)).then_some(())?;
@@ -50,7 +50,7 @@ impl PublicKeyData for PublicKey {
     }
 }
 
-/// A subject or authority key identifier of ours.
+/// One of our subject or authority key identifiers.
 pub(crate) type KeyId = [u8; 20];
 
 /// `SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING` up to the point.

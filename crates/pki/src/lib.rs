@@ -1,11 +1,11 @@
 //! The certificates of Wardein: requests read, authorities founded, leaves issued and recognized.
 //!
-//! What: PKCS#10 in ([`Csr`]), X.509 out ([`CaKey`]). Every certificate takes one path: built, linted as the very bytes that are to
-//! be signed, and only then signed; `lint::Linted` is what the signing key demands, and only the lint can make one. Writer
-//! (rcgen) and reader (x509-parser) are different implementations on purpose. A CA's key is behind a signer, in this process or in
-//! another; one in another signs only what is [`Recorded`].
+//! What: PKCS#10 in ([`Csr`]), X.509 out ([`CaKey`]). Every certificate takes one path: built, linted as exactly the bytes that
+//! are to be signed, and only then signed; the signing key demands a `lint::Linted`, and only the lint can make one. Writer
+//! (rcgen) and reader (x509-parser) are different implementations on purpose. A CA's key is behind a signer, in this process or
+//! in another; one in another signs only [`Recorded`] bytes.
 //!
-//! What it does not do: no storage, no clock, no revocation, no chain building; serials, times and who may have what are decided
+//! What it does not do: no storage, no clock, no revocation, no chain building; serials, times and permissions are decided
 //! above.
 
 mod algorithm;

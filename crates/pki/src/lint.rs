@@ -1,7 +1,7 @@
-//! The lint: what is about to be signed, read back and compared with what was ordered.
+//! The lint: the bytes about to be signed, read back and compared with the order.
 //!
-//! It reads the bytes to be signed (TBSCertificate, RFC 5280 §4.1) with another implementation than the one that wrote them. Every field
-//! and extension must be as ordered, and there may be no other.
+//! It reads the bytes to be signed (TBSCertificate, RFC 5280 §4.1) with another implementation than the one that wrote them.
+//! Every field and extension must be as ordered, and there may be no other.
 
 use crate::build::{AltName, Issuer, Kind, Order};
 use crate::server_name::ServerName;
@@ -63,10 +63,10 @@ pub enum LintError {
     /// keyUsage is not the critical one of its kind.
     #[error("keyUsage is not as ordered, or not critical")]
     KeyUsage,
-    /// extendedKeyUsage is not exactly what was ordered.
+    /// extendedKeyUsage is not exactly as ordered.
     #[error("extendedKeyUsage is not as ordered")]
     ExtendedKeyUsage,
-    /// subjectAltName is not exactly what was ordered, or its criticality is wrong.
+    /// subjectAltName is not exactly as ordered, or its criticality is wrong.
     #[error("subjectAltName is not as ordered, or its criticality is wrong")]
     SubjectAltName,
     /// authorityKeyIdentifier is not the CA's subjectKeyIdentifier.
@@ -75,7 +75,7 @@ pub enum LintError {
     /// subjectKeyIdentifier is not that of the key.
     #[error("subjectKeyIdentifier is not that of the key")]
     SubjectKeyId,
-    /// certificatePolicies is not exactly what was ordered, or critical.
+    /// certificatePolicies is not exactly as ordered, or critical.
     #[error("certificatePolicies is not as ordered, or critical")]
     Policy,
     /// There is an extension that this authority does not write.
@@ -112,7 +112,7 @@ impl LintError {
     }
 }
 
-/// Whether `tbs` says what was ordered of this issuer, and nothing else.
+/// Whether `tbs` has the contents ordered of this issuer, and nothing else.
 pub(crate) fn check(tbs: Vec<u8>, order: &Order, issuer: &Issuer<'_>) -> Result<Linted, LintError> {
     let (rest, parsed) = TbsCertificate::from_der(&tbs).map_err(|_| LintError::Malformed)?;
     if !rest.is_empty() {
@@ -149,7 +149,7 @@ fn check_fields(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>) ->
 }
 
 fn check_extensions(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>) -> Result<(), LintError> {
-    // What must be there, in the order of `extension`'s answers.
+    // The required extensions, in the order of `extension`'s answers.
     let wanted = [
         (true, LintError::BasicConstraints),
         (true, LintError::KeyUsage),

@@ -13,7 +13,7 @@ pub enum PemError {
     /// It is longer than [`MAX_LEN`].
     #[error("the PEM text has more than {MAX_LEN} bytes")]
     TooLong,
-    /// It is no well-formed PEM.
+    /// It is not well-formed PEM.
     #[error("the text is not well-formed PEM")]
     Malformed,
     /// It is PEM of something else, or of nothing.

@@ -18,7 +18,7 @@ pub(crate) fn content(assurance: Assurance) -> Vec<u8> {
         .fold(identifier, |inner, tag| [&[tag, inner.len() as u8], &inner[..]].concat())
 }
 
-/// What a policy says, if it is one of ours alone.
+/// The meaning of a policy, if it is exactly one of ours.
 pub(crate) fn read(policies: &CertificatePolicies<'_>) -> Option<Assurance> {
     let [policy] = &policies[..] else { return None };
     let (number, arc) = policy.policy_id.as_bytes().split_last()?;

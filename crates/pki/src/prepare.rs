@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use wardein_crypto::{Digest, SignatureAlgorithm, Signer, VerifyingKey};
 use wardein_domain::Serial;
 
-/// What a certificate is to say, for a CA of this role to write and sign.
+/// The contents of a certificate, for a CA of this role to write and sign.
 pub struct CertificateOrder<R> {
     pub(crate) order: Order,
     role: PhantomData<R>,
@@ -77,15 +77,15 @@ impl<R: CaRole> ToBeSigned<R> {
         Ok(Self { linted, serial, issuer: id, algorithm, role: PhantomData })
     }
 
-    /// The only use of a CA's key for certificates: it takes nothing but what passed the lint.
+    /// The only use of a CA's key for certificates: it takes only bytes that passed the lint.
     fn complete(self, by: &By<'_>) -> Result<Issued, PkiError> {
         if (self.issuer, self.algorithm) != (by.id, by.algorithm) {
             return Err(PkiError::OtherCa);
         }
         let tbs = self.linted.into_bytes();
         let signature = by.signer.sign(&tbs).map_err(|_| PkiError::Signing)?;
-        // A signer elsewhere can be set up with another key or mechanism than it says. In this process, verifying would cost more than
-        // signing does, and find nothing.
+        // A signer elsewhere can be set up with another key or mechanism than it says. In this process, verifying would cost more
+        // than signing does, and find nothing.
         if by.signer.is_external() {
             by.key.verify(by.algorithm, &tbs, &signature).map_err(|_| PkiError::Signature)?;
         }
@@ -94,14 +94,15 @@ impl<R: CaRole> ToBeSigned<R> {
     }
 }
 
-/// A certificate that lacks its signature and is on record: what a signer in another process takes.
+/// A certificate that lacks its signature and is on record: the input of a signer in another process.
 ///
-/// Record, sign, record the certificate, release: after a crash in between, the record says exactly what may have been signed.
+/// Record, sign, record the certificate, release: after a crash in between, the record has exactly the bytes that may have been
+/// signed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Recorded<R>(ToBeSigned<R>);
 
 impl<R: CaRole> Recorded<R> {
-    /// Reads what was recorded, and lints it again, as what `order` says of `ca`.
+    /// Reads the recorded bytes, and lints them again, against `order` and `ca`.
     pub fn from_record(bytes: Vec<u8>, order: &CertificateOrder<R>, ca: &CaKey<R>) -> Result<Self, PkiError> {
         ToBeSigned::linted(bytes, &order.order, &ca.issuer(), ca.fingerprint()).map(Self)
     }
@@ -116,8 +117,8 @@ impl<R: CaRole> Recorded<R> {
         self.0.serial
     }
 
-    /// Signs it with the key of `ca`, for which it was prepared, wherever that is. The signature of a signer in another process is
-    /// verified.
+    /// Signs it with the key of `ca`, for which it was prepared, wherever that is. The signature of a signer in another process
+    /// is verified.
     pub fn sign(self, ca: &CaKey<R>) -> Result<Issued, PkiError> {
         self.sign_by(&By::ca(ca))
     }
@@ -128,18 +129,18 @@ impl<R: CaRole> Recorded<R> {
 }
 
 impl<R: CaRole> CaKey<R> {
-    /// Builds what is ordered of this CA, and lints it. Nothing is signed.
+    /// Builds the certificate ordered of this CA, and lints it. Nothing is signed.
     pub fn prepare(&self, order: &CertificateOrder<R>) -> Result<ToBeSigned<R>, PkiError> {
         ToBeSigned::new(&order.order, &self.issuer(), self.fingerprint())
     }
 
-    /// Builds, lints and signs what is ordered of this CA, whose key is in this process.
+    /// Builds, lints and signs the certificate ordered of this CA, whose key is in this process.
     pub(crate) fn issue(&self, order: &CertificateOrder<R>) -> Result<Issued, PkiError> {
         self.prepare(order)?.sign(self)
     }
 }
 
-/// Who signs.
+/// The signer.
 pub(crate) struct By<'a> {
     pub(crate) signer: &'a dyn Signer,
     pub(crate) algorithm: SignatureAlgorithm,
@@ -165,7 +166,7 @@ fn build(order: &Order, issuer: &Issuer<'_>) -> Result<Vec<u8>, PkiError> {
     Ok(capture.tbs.into_inner())
 }
 
-/// The signer that rcgen is given: it keeps what it is to sign.
+/// The signer that rcgen is given: it keeps the bytes that it is to sign.
 struct Capture {
     algorithm: SignatureAlgorithm,
     tbs: RefCell<Vec<u8>>,

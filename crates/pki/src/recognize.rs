@@ -1,4 +1,4 @@
-//! Certificates that are shown to the authority, read as what it issued.
+//! Certificates that are presented to the authority, read as certificates that it issued.
 
 use crate::build::{Kind, Purposes};
 use crate::ca::{CaCertificate, CaRole, Issuing, Root};
@@ -12,7 +12,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
-/// What a device's certificate says: what it is issued for, and what is read from it again.
+/// The contents of a device's certificate, for issuing and for reading it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceIdentity {
     /// Its serial.
@@ -23,11 +23,11 @@ pub struct DeviceIdentity {
     pub device: DeviceId,
     /// When it is valid.
     pub validity: Validity,
-    /// How surely its key is where it is said to be; none where nothing is said, as of a device that derives its keys.
+    /// How surely its key is where it is said to be; none if nothing is said, as of a device that derives its keys.
     pub assurance: Option<Assurance>,
 }
 
-/// What an operator's certificate says.
+/// The contents of an operator's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorIdentity {
     /// Who it is; its serial is the certificate's.
@@ -44,7 +44,8 @@ impl IssuingCa {
 }
 
 impl CaCertificate<Issuing> {
-    /// Reads a device's certificate that this CA signed. Whether it is valid now, on record and not revoked is for the caller to judge.
+    /// Reads a device's certificate that this CA signed. Whether it is valid now, on record and not revoked is for the caller to
+    /// judge.
     pub fn recognize(&self, der: &[u8]) -> Result<DeviceIdentity, CertificateError> {
         let parsed = Parsed::new(der)?;
         parsed.verify(self)?;
@@ -56,8 +57,8 @@ impl CaCertificate<Issuing> {
     }
 }
 
-/// Reads an operator's certificate whose chain and time the TLS layer has verified against the infrastructure CA: its signature is
-/// not verified again here.
+/// Reads an operator's certificate whose chain and time the TLS layer has verified against the infrastructure CA: its signature
+/// is not verified again here.
 pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdentity, CertificateError> {
     let parsed = Parsed::new(der)?;
     let uri = parsed.client_uri()?;
@@ -68,9 +69,10 @@ pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdenti
     Ok(OperatorIdentity { principal, validity: parsed.validity()? })
 }
 
-/// Reads a device's certificate by its chain, leaf first: the issuing CA comes second and is signed by one of the trusted roots; what
-/// follows it is ignored, and what else is trusted does not help. Each certificate's time lies within its issuer's, so that a
-/// caller who judges the leaf's time has judged all; that is left to it. The second value is the key that is certified.
+/// Reads a device's certificate by its chain, leaf first: the issuing CA comes second and is signed by one of the trusted roots;
+/// whatever follows it is ignored, and other trusted certificates do not help. Each certificate's time lies within its issuer's,
+/// so that a caller that judges the leaf's time has judged all; that is the caller's task. The second value is the key that is
+/// certified.
 pub fn verify_device_chain(
     chain: &[&[u8]],
     trusted: &[&[u8]],
@@ -88,7 +90,8 @@ pub fn verify_device_chain(
     Ok((identity, Parsed::new(leaf)?.key()?))
 }
 
-/// A certificate of version 3 of bounded length, alone in its bytes, signed by an algorithm of ours. By whom is not known yet.
+/// A certificate of version 3 of bounded length, alone in its bytes, signed by one of our algorithms. The signer is not known
+/// yet.
 pub(crate) struct Parsed<'a> {
     tbs: TbsCertificate<'a>,
     envelope: Envelope<'a>,
@@ -100,7 +103,7 @@ impl<'a> Parsed<'a> {
         let envelope = Envelope::open(der)?;
         let (_, tbs) = TbsCertificate::from_der(envelope.signed).map_err(|_| CertificateError::Malformed)?;
         ensure(tbs.version == X509Version::V3, CertificateError::Malformed)?;
-        // RFC 5280 §4.1.2.3: the algorithm within what is signed is the one outside of it.
+        // RFC 5280 §4.1.2.3: the algorithm within the signed part is the one outside of it.
         ensure(algorithm::is(&tbs.signature, envelope.algorithm), CertificateError::SignatureAlgorithm)?;
         Ok(Self { tbs, envelope })
     }
@@ -176,7 +179,7 @@ impl<'a> Parsed<'a> {
             .then_some(Purposes { client: found.client_auth, server: found.server_auth })
     }
 
-    /// What its policy says, which must be one of ours where there is one.
+    /// Its policy, which must be one of ours if there is one.
     fn assurance(&self) -> Result<Option<Assurance>, CertificateError> {
         let policies = self.extensions().find_map(|extension| match extension {
             ParsedExtension::CertificatePolicies(found) => Some(found),

@@ -63,7 +63,7 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// What a server certificate says.
+/// The contents of a server certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerIdentity {
     /// Its serial.

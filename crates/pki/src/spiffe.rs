@@ -1,14 +1,15 @@
 //! The names in certificates: SPIFFE ids (SPIFFE-ID §2).
 //!
-//! A device is `spiffe://DOMAIN/TENANT/DEVICE`, an operator `spiffe://DOMAIN/operator/ROLE/TENANT or -/NAME`, a CA `spiffe://DOMAIN`. They
-//! cannot be confused, a tenant called `operator` included: they have two, four and no segments, and no name holds a slash.
+//! A device is `spiffe://DOMAIN/TENANT/DEVICE`, an operator `spiffe://DOMAIN/operator/ROLE/TENANT or -/NAME`, a CA
+//! `spiffe://DOMAIN`. They cannot be confused, a tenant called `operator` included: they have two, four and no segments, and no
+//! name holds a slash.
 //!
-//! A device id may hold `:`, which RFC 3986 §3.3 allows in a path and SPIFFE-ID §2.2 does not: such a device gets its certificate, and a
-//! strict SPIFFE library will not take its name.
+//! A device id may hold `:`, which RFC 3986 §3.3 allows in a path and SPIFFE-ID §2.2 does not: such a device gets its
+//! certificate, and a strict SPIFFE library will not take its name.
 
 use wardein_domain::{DeviceId, OperatorName, Role, TenantId, TrustDomain};
 
-/// Why names make no SPIFFE id, or a text is none of ours.
+/// Why names do not form a SPIFFE id, or a text is not one of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {

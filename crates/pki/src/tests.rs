@@ -1,4 +1,4 @@
-//! What the crate's tests stand on: an authority founded in memory.
+//! The basis of the crate's tests: an authority founded in memory.
 
 mod algorithms;
 mod chain;

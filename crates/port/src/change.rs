@@ -1,4 +1,4 @@
-//! What one decision alters.
+//! The changes of one decision.
 
 use crate::Table;
 
@@ -57,7 +57,7 @@ pub struct Write {
     pub value: Option<Vec<u8>>,
 }
 
-/// What must hold for a row when a change is applied.
+/// The condition on a row when a change is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// There is no row: insert-only.
@@ -67,7 +67,7 @@ pub enum Expect {
 }
 
 impl Expect {
-    /// What a decision expects that found this version, or no row.
+    /// The expectation of a decision that found this version, or no row.
     pub fn found(version: Option<u64>) -> Self {
         version.map_or(Self::Absent, Self::Version)
     }
@@ -108,6 +108,6 @@ impl Change {
 /// The most bytes of a key.
 pub const MAX_KEY: usize = 512;
 
-/// The most bytes of a value, or of an audit entry. The longest are the keys of a device that rekeyed all the time while its payloads
-/// are retained, some 68 KB.
+/// The most bytes of a value, or of an audit entry. The longest are the keys of a device that rekeyed all the time while its
+/// payloads are retained, some 68 KB.
 pub const MAX_VALUE: usize = 128 * 1024;

@@ -1,4 +1,4 @@
-//! What time it is.
+//! The time.
 
 /// A clock.
 pub trait Clock: Send + Sync + 'static {

@@ -1,9 +1,9 @@
-//! The feed: what was committed to the tables that authorize, in commit order. Everything that must hear of a change follows it.
+//! The feed: commits to the tables that authorize, in commit order. Everything that must learn of a change follows it.
 
 use crate::{Change, Table};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-/// What one commit wrote to tables that authorize.
+/// The writes of one commit to tables that authorize.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     /// Its revision.
@@ -28,7 +28,7 @@ pub struct FeedRow {
 pub enum Feed {
     /// The commits that follow.
     Since(Vec<Committed>),
-    /// The feed begins behind what was asked for: read everything again.
+    /// The feed begins after the requested revision: read everything again.
     Truncated {
         /// The revision up to which it was truncated.
         up_to: u64,
@@ -39,15 +39,16 @@ pub enum Feed {
 ///
 /// Memory that no longer follows the store must not answer: where a projection fails, the process ends.
 pub trait Projection: Send + Sync + 'static {
-    /// Takes in a commit. It may come again after a recovery, and then changes nothing. The error says why it cannot be taken in.
+    /// Applies a commit. It may come again after a recovery, and then changes nothing. The error says why it cannot be applied.
     fn project(&self, committed: &Committed) -> Result<(), String>;
 
-    /// The store has recovered from a failure: commits that were answered as unknown may have been applied. Caches of rows are void.
+    /// The store has recovered from a failure: commits that were answered as unknown may have been applied. Caches of rows are
+    /// void.
     fn recovered(&self);
 }
 
 impl Committed {
-    /// What `change` writes to tables that authorize, committed as `revision`; `None` where it writes nothing there.
+    /// The writes of `change` to tables that authorize, committed as `revision`; `None` where it writes nothing there.
     pub fn of(revision: u64, change: Change) -> Option<Self> {
         // Nearly every change is a proof, which has none.
         if !change.writes.iter().any(|write| write.table.authorizes()) {

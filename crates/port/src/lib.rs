@@ -1,8 +1,8 @@
-//! What the engine needs of the outside: traits, and the plain types that they speak.
+//! The engine's needs of the outside: traits, and the plain types that they use.
 //!
-//! What: [`Store`] and [`Projection`], [`Custody`], [`Clock`], [`EntropySource`]; signing keys are `wardein_crypto::Signer`. Why a
-//! crate of its own: adapters and fakes implement it without compiling the engine, and the engine's unit tests can use those fakes. What
-//! it does not do: no rules, no encoding of rows, no IO.
+//! What: [`Store`] and [`Projection`], [`Custody`], [`Clock`], [`EntropySource`]; signing keys are `wardein_crypto::Signer`. Why
+//! a crate of its own: adapters and fakes implement it without compiling the engine, and the engine's unit tests can use those
+//! fakes. What it does not do: no rules, no encoding of rows, no IO.
 
 mod change;
 mod clock;

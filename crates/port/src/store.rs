@@ -14,12 +14,12 @@ pub type Scanned = Vec<(Vec<u8>, Row)>;
 /// Audit entries with their numbers, in order.
 pub type Entries = Vec<(u64, Vec<u8>)>;
 
-/// Where rows live: versioned rows in tables, the audit log, and the feed of what authorizes.
+/// Where rows live: versioned rows in tables, the audit log, and the feed of authorizing changes.
 ///
 /// There is one way to write, [`Store::commit`], and one suite, in the testkit, that every store must pass.
 pub trait Store: Send + Sync + 'static {
-    /// The row at `key`, as of the last acknowledged commit or a later one, where it can be read without waiting for a network. Embedded
-    /// stores never say [`Peek::Later`].
+    /// The row at `key`, as of the last acknowledged commit or a later one, where it can be read without waiting for a network.
+    /// Embedded stores never say [`Peek::Later`].
     fn peek(&self, table: Table, key: &[u8]) -> Result<Peek, StoreError>;
 
     /// The rows of `keys`, in their order, as of the last acknowledged commit or a later one.
@@ -40,28 +40,28 @@ pub trait Store: Send + Sync + 'static {
     /// The last revision and the number of the last audit entry.
     fn head(&self) -> Pending<'_, Result<Head, StoreError>>;
 
-    /// All that is stored, as of the last acknowledged commit or a later one. Commits go on in the meantime. `None` where the store
-    /// has no point-in-time snapshots.
+    /// All stored data, as of the last acknowledged commit or a later one. Commits continue in the meantime. `None` where the
+    /// store has no point-in-time snapshots.
     fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>, StoreError>;
 
-    /// What was committed to tables that authorize after revision `after`: at most `limit` commits, oldest first. The stored feed names
+    /// The commits to tables that authorize after revision `after`: at most `limit` commits, oldest first. The stored feed names
     /// rows, and this gives their present values: a row that was written twice comes twice as it is now, and of a deleted one the
     /// feed keeps no copy.
     fn feed(&self, after: u64, limit: usize) -> Pending<'_, Result<Feed, StoreError>>;
 
-    /// Has every later commit projected, in order, before its caller is told. It ends when the projection is dropped.
+    /// Has every later commit projected, in order, before its caller is notified. It ends when the projection is dropped.
     fn follow(&self, projection: &Arc<dyn Projection>);
 
     /// Applies `change` whole or not at all, and calls `told` once: with the commit's revision after the change is durable and
-    /// projected, or with the reason why it was not applied. Durable means that it survives kill -9 and power loss from then on. Where
-    /// `told` is dropped without a call, the outcome is unknown. Nothing depends on the caller: it may be gone by then.
+    /// projected, or with the reason why it was not applied. Durable means that it survives kill -9 and power loss from then on.
+    /// If `told` is dropped without a call, the outcome is unknown. Nothing depends on the caller: it may be gone by then.
     fn commit(&self, change: Change, told: Told);
 
     /// Whether it would take a change now, and if not, why and what to do.
     fn writable(&self) -> Result<(), String>;
 }
 
-/// Hears what became of a change.
+/// Receives the outcome of a change.
 pub type Told = Box<dyn FnOnce(Outcome) + Send>;
 
 /// The revision of a commit, or why there was none.
@@ -70,7 +70,7 @@ pub type Outcome = Result<u64, CommitError>;
 /// An answer that was at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peek {
-    /// The row, or that there is none.
+    /// The row, or its absence.
     Found(Option<Row>),
     /// It has to be loaded.
     Later,
@@ -85,7 +85,7 @@ pub struct Head {
     pub last_audit: u64,
 }
 
-/// What a store held at one moment.
+/// The contents of a store at one moment.
 pub trait Snapshot: Send + 'static {
     /// At most `limit` rows in byte order, after `after` where that is given. It reads from the disk.
     fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Scanned, StoreError>;

@@ -32,7 +32,7 @@ pub enum Table {
     DeviceHot = 13,
     /// Revocations: of one certificate by issuer and serial, or by one rule of a device, a CA or a time range.
     Revocation = 14,
-    /// Deeds of several steps that are under way, by what they are about.
+    /// Deeds (multi-step jobs) in progress, by their subject.
     Deed = 15,
     /// The keys that devices sign with, by tenant and id.
     SignatureKey = 16,
@@ -68,7 +68,7 @@ impl Table {
         Self::PcrPolicy,
     ];
 
-    /// Whether its rows decide who is trusted with what. They are what the feed carries; everything else changes too often, or
+    /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
     /// concerns nobody who watches.
     pub const fn authorizes(self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Where the server listens, and what it allows.
+//! Where the server listens, and its limits.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,14 +17,15 @@ pub struct Config {
     pub workers: usize,
     /// The kind of store, as `GetStatus` is to say it.
     pub store_name: &'static str,
-    /// What is allowed.
+    /// The limits.
     pub limits: Limits,
 }
 
-/// What one peer, and all together, may ask of the server.
+/// The limits on one peer, and on all together.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The most bytes of a message from outside. The largest of the protocol, an enrollment with 64 attributes of 4 KiB, is below it.
+    /// The most bytes of a message from outside. The largest of the protocol, an enrollment with 64 attributes of 4 KiB, is below
+    /// it.
     pub message_bytes: usize,
     /// The most bytes of a request's headers.
     pub header_bytes: u32,
@@ -44,17 +45,17 @@ pub struct Limits {
     pub request_time: Duration,
     /// The most time in which nothing comes on a stream whose messages are all answered.
     pub stream_idle_time: Duration,
-    /// The age at which a connection is asked to go, so that none holds its place for good. What it began is finished.
+    /// The age at which a connection is asked to go, so that none holds its place for good. Its running calls are finished.
     pub connection_age: Duration,
     /// The time between two sweeps that the server does by itself.
     pub sweep_every: Duration,
     /// How many devices a second such a sweep looks at; at least 1.
     pub sweep_per_second: u32,
-    /// Bytes that the store may have to keep for the sake of a backup that is under way before that is given up: they fill the disk.
+    /// Bytes that the store may have to keep for a backup in progress before it is aborted: they fill the disk.
     pub backup_held: u64,
     /// How often the server looks whether its certificate is to be renewed.
     pub renewal_check: Duration,
-    /// The most time that a stop waits for what is in hand.
+    /// The most time that a stop waits for running calls.
     pub shutdown_time: Duration,
     /// Calls of open methods, by the peer's address.
     pub open: Rate,

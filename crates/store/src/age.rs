@@ -2,23 +2,23 @@
 
 /// The times of the oldest and the newest entry, by the clock of the changes: the store has none of its own.
 ///
-/// Each entry is noted with the latest time that any change had by then. So times rise with revisions, whatever the clock does, and
-/// what is too old is always a first part of the feed.
+/// Each entry is noted with the latest time that any change had by then. So times rise with revisions, whatever the clock does,
+/// and the entries that are too old are always a prefix of the feed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Age {
-    /// The latest time of any change; 0 where none had one.
+    /// The latest time of any change; 0 if none had one.
     newest: u64,
-    /// The time of the oldest entry that has one; 0 where there is none.
+    /// The time of the oldest entry that has one; 0 if there is none.
     oldest: u64,
 }
 
 impl Age {
-    /// A feed whose oldest and newest times are these; 0 where there is none.
+    /// A feed whose oldest and newest times are these; 0 if there is none.
     pub(crate) fn new(oldest: u64, newest: u64) -> Self {
         Self { newest, oldest }
     }
 
-    /// Takes in a change that is applied.
+    /// Applies a change that is applied.
     pub(crate) fn pass(&mut self, at_ms: u64) {
         // SQLite's numbers end there.
         self.newest = self.newest.max(at_ms.min(i64::MAX as u64));
@@ -38,13 +38,14 @@ impl Age {
         (self.oldest > 0 && self.oldest.saturating_add(SLACK) < before).then_some(before)
     }
 
-    /// Some were deleted, and the oldest time is this one now; 0 where there is none.
+    /// Some were deleted, and the oldest time is this one now; 0 if there is none.
     pub(crate) fn truncated(&mut self, oldest: u64) {
         self.oldest = oldest;
     }
 }
 
-/// At most this many entries are deleted at a time, besides the rest of the last one's commit: a commit waits for some milliseconds.
+/// At most this many entries are deleted at a time, besides the rest of the last one's commit: a commit waits for some
+/// milliseconds.
 pub(crate) const AT_A_TIME: usize = 1024;
 
 /// For how long entries are kept at least, in milliseconds: 7 days.

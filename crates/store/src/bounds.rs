@@ -1,4 +1,4 @@
-//! What a change may not exceed, checked before it is queued.
+//! The bounds of a change, checked before it is queued.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ pub(crate) fn check(change: &Change) -> Result<(), CommitError> {
     Ok(())
 }
 
-/// What a change weighs in memory, roughly.
+/// The approximate size of a change in memory.
 pub(crate) fn weight(change: &Change) -> usize {
     let writes = change.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
     writes.chain(change.audit.iter().map(Vec::len)).sum()

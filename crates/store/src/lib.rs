@@ -1,8 +1,9 @@
 //! The store port, twice: [`sqlite`] by default, [`sled`] by choice.
 //!
-//! What: both take changes through a queue into one writing thread, which applies what is waiting as one group, makes it durable,
-//! projects it, and only then answers; scans have threads of their own. Why here: group commit amortizes the cost of fsync, and one
-//! writer needs no lock between decision and record. What it does not do: it knows no record's meaning, and seals nothing.
+//! What: both take changes through a queue into one writing thread, which applies the waiting changes as one group, makes it
+//! durable, projects it, and only then answers; scans have threads of their own. Why here: group commit amortizes the cost of
+//! fsync, and one writer needs no lock between decision and record. What it does not do: it knows no record's meaning, and seals
+//! nothing.
 
 mod age;
 mod bounds;

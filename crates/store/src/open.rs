@@ -53,7 +53,7 @@ impl Kind {
     }
 }
 
-/// What may be chosen at opening.
+/// The options at opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Free bytes of the file system below which changes are refused, so that the disk is never full in the middle of one
@@ -61,7 +61,8 @@ pub struct Options {
     pub reserve: u64,
     /// Memory for cached pages, in bytes, of the writer; readers have a part of it each.
     pub cache: u64,
-    /// Bytes of SQLite's write-ahead log at which it is copied into the file. A page that was written often by then is copied once.
+    /// Bytes of SQLite's write-ahead log at which it is copied into the file. A page that was written often by then is copied
+    /// once.
     pub log: u64,
 }
 
@@ -83,7 +84,7 @@ pub enum OpenError {
     Foreign {
         /// The path.
         path: PathBuf,
-        /// What shows it.
+        /// The evidence.
         found: String,
     },
     /// A later release wrote it.
@@ -96,12 +97,12 @@ pub enum OpenError {
         /// The latest format known here.
         known: u32,
     },
-    /// What is there is damaged.
+    /// The store is damaged.
     #[error("{}: damaged: {what}; restore it from a backup", path.display())]
     Damaged {
         /// The path.
         path: PathBuf,
-        /// What is wrong.
+        /// The damage.
         what: String,
     },
     /// The operating system or the database refused.
@@ -109,7 +110,7 @@ pub enum OpenError {
     Failed {
         /// The path.
         path: PathBuf,
-        /// What it said.
+        /// Its message.
         what: String,
     },
 }

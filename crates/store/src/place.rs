@@ -64,14 +64,14 @@ impl Reserve {
         Self { path: path.to_owned(), bytes }
     }
 
-    /// Refuses, with what to do, where less than the reserve is free.
+    /// Refuses, with a remedy, if less than the reserve is free.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.bytes == 0 {
             return Ok(());
         }
         let stat = rustix::fs::statvfs(&self.path)
             .map_err(|error| format!("{}: free space is unknown: {error}", self.path.display()))?;
-        // What this process may use, which is less than all that is free where it is not root (statvfs(3)).
+        // The space that this process may use, which is less than the free space if it is not root (statvfs(3)).
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         if free >= self.bytes {
             return Ok(());

@@ -10,8 +10,8 @@ use wardein_port::{Pending, StoreError};
 
 use crate::open::OpenError;
 
-/// A few threads and a bounded queue to them. Dropping it waits for the reads that are under way, so that nobody has the store's files
-/// open any more.
+/// A few threads and a bounded queue to them. Dropping it waits for the reads in progress, so that nobody has the store's
+/// files open any more.
 #[derive(Debug)]
 pub(crate) struct Pool {
     // An option so that it can be closed before the threads are waited for.
@@ -58,7 +58,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         drop(self.jobs.take());
         for thread in self.threads.drain(..) {
-            // None of them panics: they catch what a read does.
+            // None of them panics: they catch a panic of a read.
             let _ = thread.join();
         }
     }
@@ -66,10 +66,10 @@ impl Drop for Pool {
 
 fn run(queue: &Mutex<mpsc::Receiver<Job>>) {
     loop {
-        // The lock is held while waiting, and let go before reading.
+        // The lock is held while waiting, and released before reading.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(job) = job else { break };
-        // The caller hears of it by its answer that is dropped, and the thread goes on for the others.
+        // The caller learns of it by its dropped answer, and the thread continues for the others.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

@@ -17,8 +17,8 @@ use crate::open::OpenError;
 
 /// How a group comes to disk. It lives in the writer's thread.
 pub(crate) trait Writer: Send + 'static {
-    /// Applies the changes in order and makes them durable: one outcome each. Of an empty change the outcome is the revision so far. On
-    /// a fault nothing in the group is acknowledged.
+    /// Applies the changes in order and makes them durable: one outcome each. Of an empty change the outcome is the revision so
+    /// far. On a fault nothing in the group is acknowledged.
     fn write(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault>;
 
     /// Work that can wait until the callers have their answers.
@@ -34,11 +34,11 @@ pub(crate) enum Fault {
     Unknown(String),
 }
 
-/// The way to the writer's thread, which ends when this is dropped, after what was queued.
+/// The way to the writer's thread, which ends when this is dropped, after the queued changes.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    // An option so that it can be closed before the thread is waited for. It has no bound: callers are bounded at the edge, and hold
-    // their change in memory anyway.
+    // An option so that it can be closed before the thread is waited for. It has no bound: callers are bounded at the edge, and
+    // hold their change in memory anyway.
     jobs: Option<mpsc::UnboundedSender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -86,7 +86,8 @@ impl Drop for Queue {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A caller that is answered in the writer's thread may hold the last handle to the store: the thread cannot wait for itself.
+            // A caller that is answered in the writer's thread may hold the last handle to the store: the thread cannot wait for
+            // itself.
             if thread.thread().id() != std::thread::current().id() {
                 // Its panics end the process.
                 let _ = thread.join();
@@ -106,8 +107,8 @@ struct Answer {
     runtime: Option<Handle>,
 }
 
-/// Answers all of a group. One task on each runtime answers the callers there: woken one by one from here, each would cost a system
-/// call, and the replies, which then leave one by one too, another.
+/// Answers all of a group. One task on each runtime answers the callers there: woken one by one from here, each would cost a
+/// system call, and the replies, which then leave one by one too, another.
 fn tell(mut outcomes: Vec<(Answer, Outcome)>) {
     while let Some((first, _)) = outcomes.first() {
         let runtime = first.runtime.clone();
@@ -174,7 +175,7 @@ pub(crate) fn project<C: Borrow<Committed>>(commits: impl Iterator<Item = C>, pr
     }
 }
 
-/// Ends the process, which would go on to serve from memory that hears of no change any more.
+/// Ends the process, which would otherwise serve from memory that no longer receives changes.
 fn end_process(why: &str) -> ! {
     // Not eprintln, whose failure would be a panic of its own.
     let _ = std::io::stderr().write_all(format!("{DEAD}: {why}\n").as_bytes());
@@ -197,8 +198,9 @@ const DEAD: &str = "wardein: the store's writer or a projection failed, and the 
 const GROUP: usize = 256;
 
 /// A group of as many changes says that more are on their way: the next one waits for them a little, as with PostgreSQL's
-/// `commit_delay`. What a group costs by itself, the sync and the pages that all of them touch, is then shared by more: 6 % more proofs
-/// a second and 20 % more enrollments than without pauses (`cargo bench --bench load`). A change that comes alone never waits.
+/// `commit_delay`. The fixed cost of a group, the sync and the pages that all of them touch, is then shared by more: 6 % more
+/// proofs a second and 20 % more enrollments than without pauses (`cargo bench --bench load`). A change that comes alone never
+/// waits.
 const BUSY: usize = 16;
 
 /// A group that large waits for no more.
@@ -253,7 +255,7 @@ mod tests {
         outcome.recv().ok()
     }
 
-    /// Not a test: what dies. Without its variable it does nothing.
+    /// Not a test: the process that dies. Without its variable it does nothing.
     #[test]
     fn victim() {
         let Ok(how) = std::env::var(HOW) else { return };

@@ -1,6 +1,6 @@
 //! The range of keys that a scan asks for.
 
-/// From `low` on, up to but without `high`, where there is one, in byte order.
+/// From `low` on, up to but without `high`, if there is one, in byte order.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) low: Vec<u8>,
@@ -8,7 +8,7 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// The keys that start with `prefix` and stand behind `after`.
+    /// The keys that start with `prefix` and come after `after`.
     pub(crate) fn new(prefix: &[u8], after: Option<&[u8]>) -> Self {
         let low = match after {
             // The least key behind a key is that key and a zero byte.

@@ -16,9 +16,9 @@ use crate::held;
 use crate::memory::MemoryStore;
 use crate::store_contract::Fixture;
 
-/// A [`MemoryStore`] that behaves as a store across a bad network may: rows are not at hand, answers come late and in another order,
-/// commits wait and overtake each other, are refused, or have an unknown outcome. What it does follows from its seed, where its callers
-/// are deterministic. A clone is another handle to the same rows.
+/// A [`MemoryStore`] that behaves as a store across a bad network may: rows are not at hand, answers come late and in another
+/// order, commits wait and overtake each other, are refused, or have an unknown outcome. Its behavior follows from its seed,
+/// where its callers are deterministic. A clone is another handle to the same rows.
 #[derive(Clone)]
 pub struct ChaosStore(Arc<Shared>);
 
@@ -77,7 +77,7 @@ impl ChaosStore {
         self.state().chaos = chaos;
     }
 
-    /// Applies what is delayed, recovers from unknown outcomes and projects everything: memory is as the rows are.
+    /// Applies delayed commits, recovers from unknown outcomes and projects everything: memory matches the rows.
     pub fn settle(&self) {
         loop {
             let Some((_, (change, told))) = self.state().delayed.pop_first() else { break };
@@ -100,7 +100,7 @@ impl ChaosStore {
         self.0.memory.commit(change, told);
     }
 
-    /// Lets an answer take its time. It is of the moment at which it was asked for, or of the one at which it comes.
+    /// Delays an answer. It is of the moment of its request, or of its arrival.
     fn slowly<'a, T: Send + 'a>(&'a self, answer: Pending<'a, T>) -> Pending<'a, T> {
         let is_slow = self.chance(|chaos| chaos.slow);
         let turns = if is_slow { self.state().random.turns() } else { Turns(0) };
@@ -249,7 +249,7 @@ mod tests {
     // One caller's commits come in their order here, so that none is delayed; and each has the outcome that it must have.
     crate::store_contract_tests!(ChaosStore::new(11, Chaos { later: 500, slow: 500, ..Chaos::default() }));
 
-    /// A copy of the tenants' rows, kept by what is projected.
+    /// A copy of the tenants' rows, maintained by projections.
     #[derive(Default)]
     struct Copied {
         rows: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    /// What became of 200 additions at once: applied, refused, unknown, and the sum.
+    /// The outcomes of 200 additions at once: applied, refused, unknown, and the sum.
     fn run(seed: u64) -> (u64, u64, u64, u64) {
         let store = ChaosStore::new(seed, Chaos::ROUGH);
         let copied = Arc::new(Copied::default());

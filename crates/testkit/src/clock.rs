@@ -1,4 +1,4 @@
-//! A clock that stands still until it is set.
+//! A clock that stays the same until it is set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -7,7 +7,7 @@ use wardein_port::{Custody, CustodyError, Pending, RootKey};
 
 use crate::CrashPoint;
 
-/// Custody that remembers what it keeps. A clone is another handle to the same keys.
+/// Custody that remembers its keys. A clone is another handle to the same keys.
 #[derive(Clone, Default)]
 pub struct MemoryCustody(Arc<Mutex<Kept>>);
 
@@ -105,7 +105,7 @@ impl Custody for MemoryCustody {
         Box::pin(async move { self.alter(|keys| keys.retain(|kept| kept.version == version)) })
     }
 
-    /// The versions, for there is no passphrase to wrap the keys under.
+    /// The versions, since there is no passphrase to wrap the keys under.
     fn wrapped(&self) -> Pending<'_, Result<Vec<u8>, CustodyError>> {
         Box::pin(async {
             let crashed = self.crashed();

@@ -1,4 +1,4 @@
-//! What a store in memory holds, and how a change alters it.
+//! The contents of a store in memory, and how a change alters them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -111,7 +111,8 @@ impl Held {
         Ok(self.revision)
     }
 
-    /// Truncates the feed by age, up to `projected` at most. Entries from before there was a time go with the first one that has one.
+    /// Truncates the feed by age, up to `projected` at most. Entries from before there was a time go with the first one that has
+    /// one.
     pub(crate) fn truncate(&mut self, projected: u64) {
         let Some(before) = self.newest_ms.checked_sub(KEPT_MS) else { return };
         let has_old =

@@ -1,8 +1,8 @@
 //! Fakes and contract suites for Wardein's ports.
 //!
-//! What: fakes of each port, one suite that every adapter of the store must pass, and a TPM in software for what is about a real
-//! one. Why here: adapters and engine test against the same words, so that a fake cannot promise what a real store does not keep. What it
-//! does not do: nothing that ships depends on it.
+//! What: fakes of each port, one suite that every adapter of the store must pass, and a software TPM for tests that need a real
+//! one. Why here: adapters and engine test against the same words, so that a fake cannot promise what a real store does not keep.
+//! What it does not do: nothing that ships depends on it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it states expectations of tests, as tests do")]
 
 mod calls;

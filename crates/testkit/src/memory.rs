@@ -11,8 +11,8 @@ use wardein_port::{
 use crate::held::{self, Held};
 use crate::store_contract::Fixture;
 
-/// A store in memory. It applies and projects a change, and tells its caller, before [`Store::commit`] returns, unless commits are held
-/// back. A clone is another handle to the same rows. Where a projection fails, it panics.
+/// A store in memory. It applies and projects a change, and notifies its caller, before [`Store::commit`] returns, unless commits
+/// are held back. A clone is another handle to the same rows. Where a projection fails, it panics.
 ///
 /// It passes the contract suite, except that nothing survives the process: its restart is [`MemoryStore::restart`].
 #[derive(Clone, Default)]
@@ -72,8 +72,8 @@ impl MemoryStore {
         self.state().crashed
     }
 
-    /// The store as the next process finds it. Its followers are forgotten, as are the commits that wait; a crash that has not happened is
-    /// called off.
+    /// The store as the next process finds it. Its followers are forgotten, as are the commits that wait; a crash that has not
+    /// happened is called off.
     pub fn restart(&self) -> Self {
         let mut state = self.state();
         state.plan = None;
@@ -97,7 +97,7 @@ impl MemoryStore {
         self.state().is_held = true;
     }
 
-    /// Applies all commits that wait, in their order, and lets those to come go on.
+    /// Applies all commits that wait, in their order, and lets later ones proceed.
     pub fn release(&self) {
         let mut state = self.state();
         state.is_held = false;
@@ -113,8 +113,8 @@ impl MemoryStore {
         self.state().waiting.len()
     }
 
-    /// Fails as a disk does: the outcome is unknown, and what was applied of `change`, if it was handed in at all, is projected at the
-    /// next recovery.
+    /// Fails as a disk does: the outcome is unknown, and the applied part of `change`, if it was handed in at all, is projected
+    /// at the next recovery.
     pub(crate) fn fail(&self, change: Option<&Change>) {
         let _order = self.order();
         let mut state = self.state();
@@ -125,7 +125,7 @@ impl MemoryStore {
         }
     }
 
-    /// Recovers, if it failed: what was applied since the last projected commit is projected.
+    /// Recovers, if it failed: changes applied since the last projected commit are projected.
     pub(crate) fn recover(&self) {
         let _order = self.order();
         self.recover_in_order();
@@ -176,7 +176,7 @@ impl MemoryStore {
         if now == Some(CrashPoint::AfterApply) { Err(self.state().crash()) } else { Ok(revision) }
     }
 
-    // A test that panicked elsewhere has said what is wrong; what the locks keep is whole, as nothing here panics halfway.
+    // A test that panicked elsewhere has reported its fault; the locked values are whole, as nothing here panics halfway.
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)

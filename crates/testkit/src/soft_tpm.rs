@@ -1,5 +1,5 @@
-//! A TPM 2.0 that is none: its keys are in this process. It does by the book what a device's TPM does, which is why a TPM that only
-//! claims to be one is trusted by a list or on first use, or not at all.
+//! A simulated TPM 2.0: its keys are in this process. It follows the specification as a device's TPM does, which is why a TPM
+//! that only claims to be one is trusted by a list or on first use, or not at all.
 
 use wardein_crypto::tpm::{AesKeyLength, HashAlgorithm, cfb_encrypt, hmac, kdfa, kdfe};
 use wardein_crypto::{Digest, EphemeralKey, P256SigningKey, SecretBytes};
@@ -30,7 +30,7 @@ impl SoftTpm {
         public(&self.endorsement_point, 0xb2 | RESTRICTED | DECRYPT, &POLICY_A, &AES_128_CFB, &NULL)
     }
 
-    /// What a factory's list has of it.
+    /// Its entry on a factory's list.
     pub fn ek_digest(&self) -> [u8; 32] {
         Digest::of(&[&SPKI_PREFIX[..], &self.endorsement_point].concat()).0
     }
@@ -78,7 +78,7 @@ impl SoftTpm {
         self.say(0x17, nonce, &[sized(&name), sized(&[0; 34])].concat())
     }
 
-    /// TPM2_Quote of these registers of the bank for SHA-256, with the values that are given for them: TPMS_ATTEST and TPMT_SIGNATURE.
+    /// TPM2_Quote of these PCRs of the bank for SHA-256, with the values that are given for them: TPMS_ATTEST and TPMT_SIGNATURE.
     pub fn quote(&self, nonce: &[u8; 32], registers: &[(u8, [u8; 32])]) -> (Vec<u8>, Vec<u8>) {
         let mask = registers.iter().fold(0_u32, |mask, (register, _)| mask | 1 << register).to_le_bytes();
         let values = registers.iter().flat_map(|(_, value)| *value).collect::<Vec<u8>>();
@@ -99,7 +99,7 @@ impl SoftTpm {
     }
 }
 
-/// CFB with a zero IV, by the cipher that only encrypts: what it makes of zeros behind what is known is the next key stream.
+/// CFB with a zero IV, by the cipher that only encrypts: its output for zeros after the known part is the next key stream.
 fn cfb_decrypt(key: &SecretBytes, sealed: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
     for block in sealed.chunks(16) {

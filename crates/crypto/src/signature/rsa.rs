@@ -71,7 +71,7 @@ impl fmt::Debug for RsaVerifyingKey {
     }
 }
 
-/// The bytes are no odd number of 2048, 3072 or 4096 bits.
+/// The bytes are not an odd number of 2048, 3072 or 4096 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidModulus;
 

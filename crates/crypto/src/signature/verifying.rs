@@ -14,7 +14,8 @@ pub enum VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Whether `signature` is one of `message` by the owner of this key and by `algorithm`, which must be one of this kind of key.
+    /// Whether `signature` is one of `message` by the owner of this key and by `algorithm`, which must be one of this kind of
+    /// key.
     pub fn verify(
         &self,
         algorithm: SignatureAlgorithm,
@@ -50,7 +51,7 @@ impl VerifyingKey {
         }
     }
 
-    /// What a certificate has in the BIT STRING of its public key: the uncompressed point (RFC 5480 §2.2) or the RSAPublicKey
+    /// The contents of the BIT STRING of a certificate's public key: the uncompressed point (RFC 5480 §2.2) or the RSAPublicKey
     /// (RFC 3279 §2.3.1).
     pub fn as_bytes(&self) -> &[u8] {
         match self {

@@ -118,7 +118,7 @@ impl fmt::Debug for EcPublicKey {
     }
 }
 
-/// A private key by rejection sampling (FIPS 186-5 §A.2.2): the library refuses zero and what is not below the order.
+/// A private key by rejection sampling (FIPS 186-5 §A.2.2): the library refuses zero and values not below the order.
 fn draw(curve: Curve, entropy: &mut dyn Entropy) -> Result<PrivateKey, EntropyError> {
     for _ in 0..DRAWS {
         let bytes = SecretBytes::try_filled(curve.coordinate(), |bytes| {

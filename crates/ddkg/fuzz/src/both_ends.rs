@@ -322,7 +322,7 @@ impl Ends {
         self.store();
     }
 
-    /// The station begins anew: that replaces what is pending, and touches nothing else.
+    /// The station starts over: that replaces the pending enrollment, and touches nothing else.
     fn enroll_again(&mut self, orders: &mut Orders<'_>) {
         let (how, before) = (orders.byte(), world::bytes(&self.record));
         let suite = self.suites[0];

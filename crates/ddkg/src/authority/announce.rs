@@ -6,11 +6,11 @@ use super::refusal::Refusal;
 use crate::attribute::AttributeDigests;
 
 impl Record {
-    /// Takes in what a proved `attributes` says that the device will measure. Proofs are accepted with these and with the
-    /// attributes on record, until one shows these: so neither a lost reply nor an update that comes late, or never, strands the
-    /// device. The attributes on record again call off what was announced.
+    /// Records the attributes that the device will measure, as a proved `attributes` announces. Proofs are accepted with these
+    /// and with the attributes on record, until one shows these: so neither a lost reply nor an update that comes late, or never,
+    /// strands the device. Announcing the attributes on record cancels the announcement.
     ///
-    /// Attributes may be added and none left out: who has stolen the state must not be able to get rid of what it cannot measure.
+    /// Attributes may be added but not left out: a thief of the state must not be able to drop those it cannot measure.
     pub fn announce(&mut self, _proved: &Accepted, attributes: AttributeDigests) -> Result<(), Refusal> {
         let expected = self.cold.attributes.names();
         if let Some(name) = expected.names().iter().find(|name| attributes.get(name).is_none()) {

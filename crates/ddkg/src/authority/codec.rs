@@ -1,4 +1,4 @@
-//! The record as bytes, versioned: the cold part and the hot one. The caller seals the cold part; a seal also tells a changed
+//! The record as bytes, versioned: the cold part and the hot one. The caller seals the cold part; a seal also detects a changed
 //! byte, so there is no checksum.
 
 mod whole;
@@ -29,7 +29,7 @@ impl Record {
         out
     }
 
-    /// The same, behind what is in `out`.
+    /// The same, appended to `out`.
     pub fn encode_cold_to(&self, out: &mut SecretBytes) {
         out.put(&[FORMAT]);
         out.u64(self.cold.sequence());
@@ -37,7 +37,7 @@ impl Record {
     }
 
     /// The hot part, [`Record::MAX_HOT_LEN`] bytes: which cold part it belongs to, and how far the active generation was used. It
-    /// fits only the cold part of this record as it is now.
+    /// fits only the present cold part of this record.
     ///
     /// It may be stored in the clear: it has no key, and nothing that a key was made from. It has epochs and numbers that the
     /// device sends in the clear, how many proofs were accepted and when the latest challenge was issued, and 8 bytes of the
@@ -91,7 +91,7 @@ fn must_be(expected: u64, found: u64, field: &'static str) -> Result<(), DecodeE
     if found == expected { Ok(()) } else { Err(Problem::Apart { found, expected }.of(field)) }
 }
 
-/// How those fields are read that differ between this form and the older one. `H` is what the form has, beside the keys, of the
+/// Reads the fields that differ between this form and the older one. `H` is what the form has, beside the keys, of the
 /// active generation.
 struct Form<H> {
     active: Read<(Generation, H)>,

@@ -1,4 +1,4 @@
-//! What changes seldom, and whether it has changed since it was stored.
+//! The part that changes seldom, and whether it has changed since it was stored.
 
 use core::ops::Deref;
 
@@ -22,7 +22,7 @@ impl<T> Cold<T> {
         cold
     }
 
-    /// A value as it is stored.
+    /// A value as stored.
     pub(super) fn stored(value: T, sequence: u64) -> Self {
         Self { value, sequence, stored: sequence }
     }
@@ -37,7 +37,7 @@ impl<T> Cold<T> {
         self.sequence != self.stored
     }
 
-    /// Takes in that the value is stored as it is.
+    /// Notes that the present value is stored.
     pub(super) fn mark_stored(&mut self) {
         self.stored = self.sequence;
     }

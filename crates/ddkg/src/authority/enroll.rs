@@ -16,10 +16,10 @@ use alloc::vec::Vec;
 use wardein_crypto::{Digest, Entropy, SigningError};
 use wardein_domain::Schedule;
 
-/// What the authority grants an enrolling device.
+/// The terms that the authority grants an enrolling device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EnrollTerms {
-    /// 1, or one more than the last generation of a device that enrolls anew, so that no key name stands for two keys.
+    /// 1, or one more than the last generation of a device that enrolls again, so that no key name means two keys.
     pub generation: u64,
     /// When keys change. Its `not_before` is the authority's time now.
     pub schedule: Schedule,
@@ -29,7 +29,7 @@ pub struct EnrollTerms {
 
 /// The answer to an enrollment request.
 pub struct Enrolled {
-    /// The record to store before the reply leaves; `None` when the same request was answered before, and alike.
+    /// The record to store before the reply leaves; `None` when the same request was answered before, with the same answer.
     pub record: Option<Record>,
     /// The reply.
     pub reply: EnrollReply,
@@ -37,7 +37,7 @@ pub struct Enrolled {
 
 impl Record {
     /// Answers an enrollment request. `previous` is the device's record, if there is one: a pending enrollment is replaced,
-    /// or answered alike when the request is the same; a confirmed one is never touched.
+    /// or given the same answer when the request is the same; a confirmed one is never touched.
     ///
     /// `sign` signs the 32 bytes with the authority's identity key: ECDSA P-256 with SHA-256, DER.
     pub fn enroll(
@@ -85,7 +85,7 @@ impl Record {
         Ok(Enrolled { record: Some(record), reply })
     }
 
-    /// Takes in the device's confirmation; from then on it may prove requests. The same confirmation again is fine until a
+    /// Accepts the device's confirmation; from then on it may prove requests. The same confirmation again is fine until a
     /// proof was accepted. `Ok(true)` when the record changed.
     pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<bool, Refusal> {
         if confirmation.device != self.cold.device {

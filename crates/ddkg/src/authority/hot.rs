@@ -1,11 +1,11 @@
-//! What every accepted proof changes, apart from what it rests on.
+//! The part that every accepted proof changes, apart from the part that it rests on.
 
 use super::record::Generation;
 use crate::ledger::Ledger;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use wardein_domain::Purpose;
 
-/// How far one generation was used. There is no key in it, and nothing that a key was made from.
+/// How far one generation was used. It has no key, and no input of a key.
 #[derive(Clone)]
 pub(super) struct Hot {
     pub(super) ledger: Ledger,
@@ -15,7 +15,7 @@ pub(super) struct Hot {
 }
 
 impl Hot {
-    /// Nothing used but what `ledger` says.
+    /// Nothing used except as `ledger` says.
     pub(super) fn new(ledger: Ledger) -> Self {
         Self { ledger, token: 0, data: 0, file: 0 }
     }
@@ -30,7 +30,7 @@ impl Hot {
         }
     }
 
-    /// Takes in that a key of `epoch` was accepted or opened. For proofs the ledger does.
+    /// Records that a key of `epoch` was accepted or opened. For proofs the ledger does.
     pub(super) fn reach(&mut self, purpose: Purpose, epoch: u32) {
         let highest = match purpose {
             Purpose::Proof => return,

@@ -17,7 +17,7 @@ use wardein_domain::{Audience, Purpose, Schedule};
 #[must_use = "a key that is not recorded as spent can be used again"]
 pub struct Spend(pub KeyName);
 
-/// What a platform expects of a token.
+/// A platform's expectations of a token.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The platform's own name.
@@ -137,7 +137,7 @@ impl Record {
         Ok((key, Spend(name.clone())))
     }
 
-    /// Whether the key of that name can still be derived. Once it cannot, it never can again: whoever remembers that it was
+    /// Whether the key of that name can still be derived. Once it cannot, it never can again: a caller that remembers that it was
     /// spent may forget it.
     pub fn yields(&self, name: &KeyName) -> bool {
         let is_token = name.purpose == Purpose::Token;
@@ -185,7 +185,7 @@ impl Record {
         self.check_owner(&name.owner)?;
         let (schedule, trees) = self.sealing_trees(name.generation, now)?;
         let cover = trees.get(&name.purpose).ok_or(Refusal::PurposeNotKept(name.purpose))?;
-        // What retention has ended for is not opened, though the sweep may not have come by to erase it.
+        // Data whose retention has ended is not opened, even if the sweep has not erased it yet.
         let retained =
             schedule.due(now.saturating_sub(policy.grace)).saturating_sub(policy.retention(name.purpose));
         if name.epoch < retained {
@@ -249,12 +249,12 @@ pub struct Delegation {
 }
 
 impl Delegation {
-    /// The key of a payload, if it lies within what was delegated.
+    /// The key of a payload, if it lies within the delegation.
     pub fn payload_key(&self, name: &KeyName) -> Result<PayloadKey, Refusal> {
         Ok(self.key(name, Purpose::Data)?.payload())
     }
 
-    /// The wrapping key of a file, if it lies within what was delegated.
+    /// The wrapping key of a file, if it lies within the delegation.
     pub fn file_key(&self, name: &KeyName) -> Result<FileWrapKey, Refusal> {
         Ok(self.key(name, Purpose::File)?.file_wrap())
     }

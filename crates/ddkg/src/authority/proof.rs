@@ -77,7 +77,7 @@ impl Record {
         let proof = Proof::new(request, checked, expected, announced);
         let judged = match &self.cold.pending {
             Some(pending) if pending.generation.number == request.generation => {
-                // What is pending is altered only by becoming active.
+                // A pending generation changes only by becoming active.
                 let (mut hot, mut recent) = (pending.hot.clone(), Recent::default());
                 let accepted = pending.generation.judge(&mut hot, &mut recent, &proof, now, policy);
                 accepted.map(|accepted| (accepted, Some((hot, recent))))
@@ -107,7 +107,7 @@ impl Record {
         Ok(accepted)
     }
 
-    /// What a proof means whose generation is neither active nor pending: never acceptance.
+    /// The verdict on a proof whose generation is neither active nor pending: never acceptance.
     fn judge_retired(&self, proof: &Proof<'_>, policy: &Policy) -> Refusal {
         let (claimed, active) = (proof.request.generation, self.cold.active.number);
         let Some(retired) = self.cold.retired.iter().find(|retired| retired.number == claimed) else {
@@ -218,7 +218,7 @@ struct Proof<'a> {
     announced: Option<Binding>,
 }
 
-/// What a right mac shows: the key that it was made with, and what was measured.
+/// What a right mac proves: the key that it was made with, and the measurements.
 struct Proved {
     epoch_secret: EpochSecret,
     key: NumberKey,

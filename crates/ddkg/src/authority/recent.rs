@@ -27,7 +27,7 @@ impl Recent {
         Ok(secret)
     }
 
-    /// Wipes what is not of `generation`, or of an epoch before `first`.
+    /// Wipes entries not of `generation`, or of an epoch before `first`.
     pub(super) fn keep_from(&mut self, generation: u64, first: u32) {
         self.0.take_if(|((of, epoch), _)| *of != generation || *epoch < first);
     }

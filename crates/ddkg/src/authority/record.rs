@@ -1,4 +1,4 @@
-//! What the authority keeps of one device.
+//! The authority's record of one device.
 
 use super::cold::Cold;
 use super::hot::Hot;
@@ -15,7 +15,7 @@ use wardein_domain::{Purpose, Schedule};
 
 /// All that the authority keeps of one device's keys: a value that is loaded, changed by accepting, and stored.
 ///
-/// It is stored in two parts. What every accepted proof changes is the *hot* one: one small row without a secret
+/// It is stored in two parts. Every accepted proof changes the *hot* one: one small row without a secret
 /// ([`Record::encode_hot`]). All keys, and whatever changes seldom, are the *cold* one: secret bytes, which the caller seals
 /// ([`Record::encode_cold`]) and writes only where [`Record::is_cold_changed`]. Whatever is written of a record is written in one
 /// step.
@@ -27,11 +27,11 @@ pub struct Record {
     pub(super) recent: Recent,
 }
 
-/// What is secret or changes seldom.
+/// The part that is secret or changes seldom.
 pub(super) struct Kept {
     pub(super) device: DeviceName,
     pub(super) attributes: AttributeDigests,
-    /// What the device said that it will measure; a proof that shows it makes it what is expected.
+    /// The measurements that the device announced; a proof that shows them makes them the expected ones.
     pub(super) announced: Option<AttributeDigests>,
     pub(super) enrollment: Enrollment,
     pub(super) active: Generation,
@@ -43,9 +43,9 @@ pub(super) struct Kept {
     pub(super) replaced: VecDeque<Replaced>,
 }
 
-/// How far the enrollment has come. What it keeps is dropped as soon as nothing can ask for it any more.
+/// The progress of the enrollment. Its data is dropped as soon as nothing can ask for it any more.
 pub(super) enum Enrollment {
-    /// Answered; the device's confirmation is awaited, and the same request is answered alike.
+    /// Answered; the device's confirmation is awaited, and the same request gets the same answer.
     Pending { request: Digest, reply: EnrollReply, confirm: ConfirmSecret },
     /// Confirmed; the confirmation may be sent again until a proof was accepted.
     Confirmed(ConfirmSecret),
@@ -53,7 +53,7 @@ pub(super) enum Enrollment {
     Done,
 }
 
-/// What a device's confirmation is checked with.
+/// The data that checks a device's confirmation.
 pub(super) struct ConfirmSecret {
     pub(super) secret: Secret<32>,
     pub(super) transcript: Digest,
@@ -104,7 +104,7 @@ pub(super) struct Replaced {
 /// How many retired generations' proof trees are kept (specification, section 5).
 pub(super) const RETIRED_PROOFS: usize = 4;
 
-/// How many retired generations a record may hold for what was sealed under them. Beside it a rekey is refused, so that a device
+/// How many retired generations a record may hold for data sealed under them. Beside it a rekey is refused, so that a device
 /// that asks for one all the time cannot make its record grow without end. Where payloads are retained for long, rekeys are to
 /// be rarer.
 pub(super) const MAX_RETIRED: usize = 16;
@@ -151,7 +151,7 @@ impl Record {
     }
 
     /// The generation that an enrollment of this device gets: that of a pending one again, or one more than the last of all, so
-    /// that no key name ever stands for two keys.
+    /// that no key name ever means two keys.
     pub fn generation_for_enrollment(&self) -> u64 {
         match self.standing() {
             Standing::Pending => self.cold.active.number,
@@ -171,7 +171,7 @@ impl Record {
         &self.cold.active.schedule
     }
 
-    /// Whether another generation can be agreed on: not while as many as a record may hold are kept for what was sealed under them.
+    /// Whether another generation can be agreed on: not while as many as a record may hold are kept for data sealed under them.
     pub fn can_rekey(&self) -> bool {
         self.cold.retired.len() < MAX_RETIRED
     }
@@ -185,14 +185,14 @@ impl Record {
     /// record that was never stored in this form. It is then to be written together with the hot part. Otherwise the hot part
     /// alone is written.
     ///
-    /// An accepted proof changes it where a tree moves: with the first proof of an epoch, and with the first one after `grace` has
-    /// passed in it. Otherwise it does only as the first one of an enrollment or a generation, or as the first one that shows what was
-    /// announced. What changed and changed back counts as changed.
+    /// An accepted proof changes it where a tree moves: with the first proof of an epoch, and with the first one after `grace`
+    /// has passed in it. Otherwise it does only as the first one of an enrollment or a generation, or as the first one that shows
+    /// what was announced. A change that was reverted counts as a change.
     pub fn is_cold_changed(&self) -> bool {
         self.cold.is_changed()
     }
 
-    /// Takes in that both parts are durable as they are, for a caller that keeps the record in memory.
+    /// Notes that both parts are durable in their present form, for a caller that keeps the record in memory.
     pub fn mark_stored(&mut self) {
         self.cold.mark_stored();
     }

@@ -17,7 +17,7 @@ pub enum Refusal {
     /// The body is not the one that was proved.
     #[error("the body's SHA-256 is not the body digest that was proved")]
     BodyWrong,
-    /// The device's share is no valid key of its suite.
+    /// The device's share is not a valid key of its suite.
     #[error("device share: {0}")]
     Share(ShareInvalid),
     /// The enrollment was confirmed; only an administrator may let the device enroll again.
@@ -32,10 +32,10 @@ pub enum Refusal {
     /// The recipe asks for an attribute that the device was not enrolled with.
     #[error("recipe: {0}")]
     NotMeasured(NotMeasured),
-    /// What the device announces lacks an attribute that it is expected to measure.
+    /// The announcement lacks an attribute that the device is expected to measure.
     #[error("attribute {0} is on record and was left out; only a new enrollment drops one")]
     AttributeDropped(AttributeName),
-    /// The generation is none that the authority knows.
+    /// The authority does not know the generation.
     #[error("generation {claimed} is unknown; {active} is active")]
     GenerationUnknown {
         /// The generation in the message.
@@ -57,7 +57,7 @@ pub enum Refusal {
         /// The active one.
         active: u64,
     },
-    /// The epoch is over, or all its numbers are used; `next` would do.
+    /// The epoch is over, or all its numbers are used; `next` is acceptable.
     #[error("the epoch is over or full; use {next}")]
     EpochSpent {
         /// An epoch that is acceptable now.
@@ -98,7 +98,7 @@ pub enum Refusal {
     /// The payload or its additional data were changed.
     #[error("the payload or its additional data were changed")]
     OpenFailed,
-    /// Too many retired generations are kept for what was sealed under them: a rekey would add another one.
+    /// Too many retired generations are kept for data sealed under them: a rekey would add another one.
     #[error("{kept} retired generations are kept until their retention ends; rekey later")]
     RetentionFull {
         /// How many are kept.
@@ -109,10 +109,10 @@ pub enum Refusal {
     Fault,
 }
 
-/// What a clone alarm rests on. The caller records it and quarantines the device where its policy says so.
+/// The evidence of a clone alarm. The caller records it and quarantines the device where its policy says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CloneEvidence {
-    /// What gave the clone away.
+    /// The sign that gave the clone away.
     pub sign: CloneSign,
     /// The generation of the message.
     pub generation: u64,

@@ -13,7 +13,7 @@ use wardein_domain::{Purpose, Schedule};
 
 impl Record {
     /// Answers a proved `rekey`. The new generation is pending until a proof comes under it; one that was pending already
-    /// is replaced, and remembered only to tell a clone.
+    /// is replaced, and remembered only to detect a clone.
     ///
     /// Which suites are allowed is the caller's to judge before. The schedule's `not_before` is the authority's time now.
     pub fn rekey(

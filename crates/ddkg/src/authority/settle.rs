@@ -1,4 +1,4 @@
-//! Erasure: what is over is moved out of reach, with every write and by the sweep (specification, section 9).
+//! Erasure: expired keys are moved out of reach, with every write and by the sweep (specification, section 9).
 
 use super::hot::Hot;
 use super::record::{Enrollment, Generation, Kept, Record, Retired};
@@ -7,9 +7,9 @@ use crate::tree::Cover;
 use wardein_domain::Purpose;
 
 impl Record {
-    /// Erases what is over at Unix second `now`. `true` when anything was; both parts of the record are then to be stored.
+    /// Erases expired keys at Unix second `now`. `true` when anything was; both parts of the record are then to be stored.
     ///
-    /// This is the sweep's step for a device that stays silent. The caller must be sure of its clock: what is erased under
+    /// This is the sweep's step for a device that stays silent. The caller must be sure of its clock: a key erased under
     /// a wrong one is gone.
     pub fn sweep(&mut self, now: u64, policy: &Policy) -> bool {
         if matches!(self.cold.enrollment, Enrollment::Pending { .. }) {
@@ -19,7 +19,7 @@ impl Record {
     }
 
     pub(super) fn settle(&mut self, now: u64, policy: &Policy) -> bool {
-        // Asked first, so that a proof that moves no tree leaves the cold part as it is stored.
+        // Asked first, so that a proof that moves no tree leaves the stored cold part unchanged.
         let has_ended = self.cold.has_ended(&self.hot, now, policy);
         if has_ended {
             self.cold.change().erase(&self.hot, now, policy);

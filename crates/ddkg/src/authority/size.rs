@@ -1,4 +1,4 @@
-//! How long a record can become, whatever a device asks for: whoever stores records must have room for it.
+//! The maximum length of a record, whatever a device asks for: the store must have room for it.
 
 use super::hot::Hot;
 use super::record::{MAX_REPLACED, MAX_RETIRED, RETIRED_PROOFS, Record};
@@ -28,7 +28,7 @@ const FRAME: usize = 4;
 /// The first and the last epoch, then a node at each depth.
 const FRONTIER: usize = 4 + 4 + 32 * 32;
 const ATTRIBUTES: usize = 1 + MAX_ATTRIBUTES * (FRAME + AttributeName::MAX_LEN + 32);
-/// One that was confirmed. A pending one is longer, and has nothing of what comes after it.
+/// One that was confirmed. A pending one is longer, and has none of the later parts.
 const ENROLLMENT: usize = 1 + 32 + 32;
 const SCHEDULE: usize = 3 * 8;
 const GENERATION: usize = 8 + 2 + SCHEDULE + 1 + 4 * FRONTIER;

@@ -17,7 +17,7 @@ impl DeviceState {
     /// The most bytes of a state, with four purposes.
     pub const MAX_LEN: usize = 5 * 1024;
 
-    /// The state as bytes. They hold what a crash now would leave: all reserved numbers count as used.
+    /// The state as bytes. They hold the state that a crash now would leave: all reserved numbers count as used.
     pub(super) fn encode(&self) -> SecretBytes {
         let mut out = SecretBytes::with_capacity(Self::MAX_LEN);
         out.put(&[FORMAT]);

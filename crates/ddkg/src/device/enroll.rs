@@ -11,7 +11,7 @@ use crate::purposes::Purposes;
 use crate::suite::{DeviceEphemeral, Suite};
 use wardein_crypto::{Entropy, P256VerifyingKey};
 
-/// An enrollment that waits for its reply. A restart forgets it; the station then asks anew.
+/// An enrollment that waits for its reply. A restart forgets it; the station then asks again.
 pub struct Enrolling {
     identity: P256VerifyingKey,
     ephemeral: DeviceEphemeral,
@@ -32,12 +32,12 @@ impl Enrolling {
         Ok(Self { identity, ephemeral, request })
     }
 
-    /// What the station relays. It may be sent again unchanged, and is then answered alike.
+    /// The request for the station to relay. It may be sent again unchanged, and then gets the same answer.
     pub fn request(&self) -> &EnrollRequest {
         &self.request
     }
 
-    /// Checks signature and confirmation, and makes the trees of `purposes`. After an error the enrollment is begun anew.
+    /// Checks signature and confirmation, and makes the trees of `purposes`. After an error the enrollment starts over.
     ///
     /// Nothing is saved yet: [`DeviceState::confirmation`] saves before it speaks.
     pub fn finish(self, reply: &EnrollReply, purposes: Purposes) -> Result<DeviceState, DeviceError> {
@@ -59,7 +59,7 @@ impl Enrolling {
             generation: reply.generation,
             schedule: reply.schedule,
             standing: Standing::Unconfirmed(confirmation.tag(&transcript)),
-            // The schedule is signed, and starts when the authority answered: a time that it has told.
+            // The schedule is signed, and starts when the authority answered: a time that it has reported.
             known_time: reply.schedule.not_before,
             proofs: ProofEpochs::new(0, 0),
             writes: 0,

@@ -11,16 +11,16 @@ use wardein_domain::Purpose;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// Bytes are no message, or no state.
+    /// The bytes are not a message, or not a state.
     #[error("{0}")]
     Decode(DecodeError),
     /// The source of randomness failed.
     #[error("the source of randomness failed")]
     Entropy,
-    /// The authority's share is no valid key of its suite.
+    /// The authority's share is not a valid key of its suite.
     #[error("authority share: {0}")]
     Share(ShareInvalid),
-    /// The reply's signature is not that of the pinned identity key over what was asked.
+    /// The reply's signature is not that of the pinned identity key over the request.
     #[error("the enrollment reply is not signed by the pinned identity key, or answers another request")]
     SignatureWrong,
     /// The reply's confirmation is wrong: the authority does not share the secret.

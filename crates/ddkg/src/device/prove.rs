@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use wardein_crypto::{Digest, Entropy, Tag};
 use wardein_domain::{Action, Purpose};
 
-/// What the device remembers of a request until its reply comes. Dropping it gives the request up; asking anew is safe.
+/// The device's memory of a request until its reply comes. Dropping it abandons the request; asking again is safe.
 pub struct InFlight {
     generation: u64,
     epoch: u32,
@@ -48,13 +48,13 @@ pub struct Acknowledged {
 }
 
 impl DeviceState {
-    /// To be called right before a challenge is asked for. The reply to any earlier question can no longer be answered.
+    /// Call it right before requesting a challenge. The reply to any earlier question can no longer be answered.
     pub fn ask_challenge(&mut self) -> ChallengeAsk {
         self.challenge_ask = Attempt::new();
         ChallengeAsk(self.challenge_ask)
     }
 
-    /// Proves that this device asks for `action` with `body`, answering `offer` with what was `measured` for it.
+    /// Proves that this device asks for `action` with `body`, answering `offer` with the attributes `measured` for it.
     ///
     /// `ask` is the question that `offer` came in reply to, over a channel that authenticates the authority and matches
     /// replies with questions, such as TLS. For `rekey` there is [`DeviceState::rekey`].
@@ -132,7 +132,7 @@ impl DeviceState {
         Ok((request, in_flight, epoch_secret))
     }
 
-    /// Checks the ack of a reply, and takes in what it tells: the time, the epoch, and after a rekey the new generation,
+    /// Checks the ack of a reply, and adopts its contents: the time, the epoch, and after a rekey the new generation,
     /// whose predecessor is erased. Nothing changes when the ack is wrong.
     pub fn acknowledge(
         &mut self,
@@ -191,8 +191,8 @@ impl DeviceState {
         Ok(())
     }
 
-    /// Takes in why a proof was refused, so that the next attempt fits. Nothing authenticates a refusal, so it moves nothing
-    /// that lasts. Refusals that do not concern the epoch change nothing.
+    /// Adopts the reason why a proof was refused, so that the next attempt fits. Nothing authenticates a refusal, so it moves
+    /// nothing that lasts. Refusals that do not concern the epoch change nothing.
     pub fn refused(&mut self, request: &ProofRequest, refusal: &Refusal) {
         if request.generation != self.generation {
             return;

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use wardein_crypto::{Entropy, Secret, SecretBytes, Tag};
 use wardein_domain::{Audience, Purpose};
 
-/// What the device's clocks say.
+/// The device's clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     /// Seconds that a monotonic clock counted since the last ack, or since the restart where that was later.
@@ -95,7 +95,7 @@ impl DeviceState {
         self.known_time.saturating_add(clock.elapsed).max(clock.wall.unwrap_or(0))
     }
 
-    /// The next key of `purpose` at Unix second `time`. What can yield an earlier epoch is erased.
+    /// The next key of `purpose` at Unix second `time`. Nodes that can yield an earlier epoch are erased.
     fn take_key(&mut self, purpose: Purpose, time: u64) -> Result<(KeyName, NumberKey), DeviceError> {
         let (schedule, owner, generation) = (self.schedule, self.device.clone(), self.generation);
         let tree = self.tree(purpose)?;

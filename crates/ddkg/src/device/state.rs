@@ -1,4 +1,4 @@
-//! What a device keeps.
+//! The state of a device.
 
 use super::error::DeviceError;
 use crate::key::DeviceName;
@@ -11,9 +11,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use wardein_crypto::{P256VerifyingKey, SecretBytes, Tag};
 use wardein_domain::{Purpose, Schedule};
 
-/// All that an enrolled device keeps: the trees of one generation and where it stands in them.
+/// The whole state of an enrolled device: the trees of one generation and its place in them.
 ///
-/// Its bytes are secret: whoever has them is the device. They are meant to be sealed to the hardware where it can.
+/// Its bytes are secret: their holder is the device. They are meant to be sealed to the hardware where it can.
 pub struct DeviceState {
     pub(super) device: DeviceName,
     /// The pinned key that authenticates the authority at enrollment.
@@ -27,13 +27,13 @@ pub struct DeviceState {
     pub(super) known_time: u64,
     pub(super) proofs: ProofEpochs,
     pub(super) trees: BTreeMap<Purpose, Tree>,
-    /// How often this state was saved; it only rises, so that a hardware counter can tell an old image.
+    /// How often this state was saved; it only rises, so that a hardware counter can detect an old image.
     pub(super) writes: u64,
     /// Whether the saved bytes are behind in a way that matters.
     pub(super) is_dirty: bool,
     /// Which rekey was sent last. It is not stored: a restart forgets the private share too.
     pub(super) rekey_attempt: Attempt,
-    /// Which challenge was asked for last. It is not stored: a restart forgets every connection too.
+    /// The last requested challenge. It is not stored: a restart forgets every connection too.
     pub(super) challenge_ask: Attempt,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Tree {
 }
 
 impl DeviceState {
-    /// Who this is.
+    /// The device's name.
     pub fn device(&self) -> &DeviceName {
         &self.device
     }
@@ -87,7 +87,7 @@ impl DeviceState {
         &self.schedule
     }
 
-    /// The last time that the authority told and an ack authenticated, in Unix seconds.
+    /// The last time that the authority reported and an ack authenticated, in Unix seconds.
     pub fn known_time(&self) -> u64 {
         self.known_time
     }

@@ -10,16 +10,16 @@ use alloc::vec::Vec;
 use wardein_crypto::{Digest, P256_SIGNATURE_MAX, Tag};
 use wardein_domain::Schedule;
 
-/// What a device asks for at the factory; the station relays it and learns no secret.
+/// A device's request at the factory; the station relays it and learns no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrollRequest {
-    /// Who asks.
+    /// The device.
     pub device: DeviceName,
     /// 32 random bytes of the device.
     pub nonce: [u8; 32],
     /// The device's share; its suite is that of the request.
     pub share: DeviceShare,
-    /// What the device measured of itself.
+    /// The device's measurements of itself.
     pub attributes: Attributes,
 }
 
@@ -47,7 +47,7 @@ impl EnrollRequest {
         Ok(Self { device, nonce, share, attributes: Attributes::decode(reader.rest())? })
     }
 
-    /// What tells this request from every other: the digest of all of it.
+    /// Distinguishes this request from every other: the digest of all of it.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.encode())
     }
@@ -73,7 +73,7 @@ impl EnrollRequest {
 /// The authority's answer.
 #[derive(Debug, Clone)]
 pub struct EnrollReply {
-    /// The authority's share, of the suite that was asked for.
+    /// The authority's share, of the requested suite.
     pub share: AuthorityShare,
     /// The generation: 1.
     pub generation: u64,
@@ -119,7 +119,7 @@ impl EnrollReply {
 /// The device's last word of an enrollment. It may be sent again until a proof was acknowledged.
 #[derive(Debug, Clone)]
 pub struct Confirmation {
-    /// Who confirms.
+    /// The device.
     pub device: DeviceName,
     /// The device's confirmation.
     pub tag: Tag,

@@ -14,7 +14,7 @@ use wardein_domain::{Action, Schedule};
 /// The most bytes of a reply's body: 1 MiB.
 pub const MAX_BODY: usize = 1 << 20;
 
-/// What the authority hands out before a proof.
+/// The authority's offer before a proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChallengeOffer {
     /// The challenge, opaque to the device.
@@ -53,7 +53,7 @@ impl ChallengeOffer {
 /// A proof that this device asks for this action with this body, now. The body itself travels beside it.
 #[derive(Debug, Clone)]
 pub struct ProofRequest {
-    /// Who asks.
+    /// The device.
     pub device: DeviceName,
     /// The challenge that it answers.
     pub challenge: Challenge,
@@ -65,7 +65,7 @@ pub struct ProofRequest {
     pub epoch: u32,
     /// The number of the key.
     pub number: u64,
-    /// What is asked for.
+    /// The requested action.
     pub action: Action,
     /// The SHA-256 of the action's body.
     pub body_digest: Digest,
@@ -167,10 +167,10 @@ pub fn ack_transcript(transcript: &Digest, server_time: u64, body: &[u8]) -> Dig
     Transcript::new("ack").field(transcript).integer(server_time).field(Digest::of(body)).finish()
 }
 
-/// What a device that keeps its key in a TPM or secure element signs (section 5.1).
+/// The transcript that a device with its key in a TPM or secure element signs (section 5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureClaim {
-    /// Who asks.
+    /// The device.
     pub device: DeviceName,
     /// The challenge that it answers.
     pub challenge: Challenge,
@@ -178,7 +178,7 @@ pub struct SignatureClaim {
     pub nonce: [u8; 32],
     /// The SHA-256 of the key's DER SubjectPublicKeyInfo.
     pub key_id: Digest,
-    /// What is asked for.
+    /// The requested action.
     pub action: Action,
     /// The SHA-256 of the action's body.
     pub body_digest: Digest,
@@ -246,7 +246,7 @@ impl RekeyAnswer {
         out
     }
 
-    /// The inverse of [`RekeyAnswer::encode`], for the suite that was asked for.
+    /// The inverse of [`RekeyAnswer::encode`], for the requested suite.
     pub fn decode(suite: Suite, bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let answer = Self {

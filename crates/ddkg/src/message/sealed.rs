@@ -12,7 +12,7 @@ use wardein_domain::Purpose;
 /// The most bytes of a payload: 16 MiB. Longer ones are files.
 pub const MAX_PLAINTEXT: usize = 16 << 20;
 
-/// A payload under a key that its name tells; the key is used for this one alone.
+/// A payload under a key that its name identifies; the key is used for this payload alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedPayload {
     /// The name of the key; its purpose is `data`.
@@ -49,7 +49,7 @@ impl SealedPayload {
         &self.name
     }
 
-    /// The plaintext, if `key` is the key of that name and `additional` what was bound in.
+    /// The plaintext, if `key` is the key of that name and `additional` the bound data.
     pub fn open(&self, key: &PayloadKey, additional: &[u8]) -> Result<SecretBytes, OpenError> {
         let mut plaintext = self.ciphertext.clone();
         let additional = additional_data(&self.name, additional).map_err(|_| OpenError)?;

@@ -1,4 +1,4 @@
-//! Messages as text, for what takes nothing else: a login form, a header, a terminal (specification, section 11).
+//! Messages as text, for media that take nothing else: a login form, a header, a terminal (specification, section 11).
 
 use crate::wire::{DecodeError, Problem};
 use alloc::string::String;

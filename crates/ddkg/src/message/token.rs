@@ -11,7 +11,7 @@ use wardein_domain::{Audience, Purpose};
 /// The most bytes of a platform's nonce.
 pub const MAX_PLATFORM_NONCE: usize = 64;
 
-/// What a device logs in to a platform with; only the authority can verify it, and only once.
+/// A device's login to a platform; only the authority can verify it, and only once.
 #[derive(Debug, Clone)]
 pub struct Token {
     /// Whose token it is.
@@ -24,7 +24,7 @@ pub struct Token {
     pub number: u64,
     /// The platform that it is for.
     pub audience: Audience,
-    /// What the platform asked to see in it: at most [`MAX_PLATFORM_NONCE`] bytes, maybe none.
+    /// The nonce that the platform asked for: at most [`MAX_PLATFORM_NONCE`] bytes, maybe none.
     pub platform_nonce: Vec<u8>,
     /// When the device made it, by its known time, in Unix seconds.
     pub issued_at: u64,

@@ -56,7 +56,7 @@ impl Enrollment {
     }
 }
 
-/// What both ends derive from an agreement.
+/// The keys that both ends derive from an agreement.
 pub(super) struct Derived {
     pub(super) root: GenerationRoot,
     pub(super) authority: Tag,

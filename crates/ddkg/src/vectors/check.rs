@@ -278,7 +278,7 @@ fn sealed(file: &File, owner: DeviceName) -> Checked {
     let resealed =
         SealedPayload::seal(name.clone(), &key()?, nonce, &given.additional_data.0, &given.plaintext.0)
             .map_err(wrong("sealed"))?;
-    // The message as it travels, put together here from what is given.
+    // The message as it travels, assembled here from the given parts.
     let mut message = vec![8];
     message.frame(name.to_string().as_bytes());
     message.put(&given.nonce.0);
@@ -327,7 +327,7 @@ fn wrapped(file: &File, owner: DeviceName) -> Checked {
     same("file.file_key", unwrapped.expose(), file_key.expose())
 }
 
-/// A root is that of one generation, whoever names it. Names of keys are held against this where nothing else is given.
+/// A root belongs to one generation, whichever name it has. Names of keys are compared with this where nothing else is given.
 fn one_generation_for_each_root(file: &File) -> Checked {
     let stanza = FileStanza::parse(&file.file.stanza, &file.file.body.0).map_err(wrong("file.stanza"))?;
     let mut named = vec![

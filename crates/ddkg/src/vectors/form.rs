@@ -1,4 +1,4 @@
-//! The form of a vector file. What it does not know, or misses, is refused, so that nothing goes unchecked in silence.
+//! The form of a vector file. Unknown and missing fields are refused, so that nothing goes unchecked in silence.
 
 use alloc::collections::BTreeMap;
 use alloc::format;

@@ -1,6 +1,6 @@
 //! That each field is checked: a file in which one leaf is changed, missing or added is refused.
 //!
-//! What the committed file does not pin down is listed in [`FREE`], with the reason.
+//! Values that the committed file does not pin down are listed in [`FREE`], with the reason.
 
 use super::{COMMITTED, check};
 use alloc::borrow::ToOwned;
@@ -10,7 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use serde_json::Value;
 
-/// Leaves of the committed file that may have another value; what ends in `/` is a whole entry.
+/// Leaves of the committed file that may have another value; a path that ends in `/` is a whole entry.
 const FREE: &[&str] = &[
     // A note for the reader.
     "/seed_note",
@@ -19,7 +19,7 @@ const FREE: &[&str] = &[
     "/schedule/0/not_before",
     // Before the schedule's start epoch 0 is due, whatever the period.
     "/schedule/1/period",
-    // z enters only what a forged ciphertext is answered with (FIPS 203 §6.3), and the file has none.
+    // z enters only the answer to a forged ciphertext (FIPS 203 §6.3), and the file has none.
     "/enrollment/1/mlkem_keygen_z",
     // Without the feature the whole entry is skipped, and said to be.
     #[cfg(not(feature = "suite2"))]
@@ -57,7 +57,7 @@ fn others(path: &str, value: &Value) -> Vec<Value> {
         Value::String(text) => [0, text.len() / 2, text.len() - 1]
             .map(|at| {
                 let mut bytes = text.clone().into_bytes();
-                // Flips the lowest bit; what would leave the digits 0 to 9 and letters a to z goes to '0'.
+                // Flips the lowest bit; a character that would leave the digits 0 to 9 and letters a to z goes to '0'.
                 bytes[at] = match bytes[at] ^ 1 {
                     flipped @ (b'0'..=b'9' | b'a'..=b'z') => flipped,
                     _ => b'0',

@@ -1,4 +1,4 @@
-//! Who does what is recorded.
+//! The actors of audit entries.
 
 use crate::name::{DeviceId, OperatorName, TenantId};
 use crate::operator::{Principal, Role};
@@ -10,7 +10,7 @@ use core::fmt;
 pub enum Actor {
     /// An operator. Which of its certificates it came with is in [`super::Origin::certificate`].
     Operator {
-        /// What it may be.
+        /// Its role.
         role: Role,
         /// The tenant that it belongs to.
         tenant: Option<TenantId>,
@@ -26,7 +26,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// What `Display` wrote.
+    /// The text that `Display` wrote.
     pub fn from_text(text: &str) -> Self {
         Self::parse(text).unwrap_or_else(|| Self::Other(text.into()))
     }

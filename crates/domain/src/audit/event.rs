@@ -1,10 +1,10 @@
-//! What is done, or refused.
+//! The events of the audit log: deeds and refusals.
 
 use super::Code;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $event:ident = $code:literal,)*) => {
-        /// What was done, or was refused.
+        /// An event: something done, or refused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Event {
             $($(#[$doc])* $event,)*
@@ -54,9 +54,9 @@ events! {
     KeyEnrolled = "device.enroll-key",
     /// Which keys devices may sign with was set.
     KeyPolicyPut = "key-policy.put",
-    /// What is asked of the registers of devices' TPMs was set.
+    /// The PCR requirements on devices' TPMs were set.
     PcrPolicyPut = "pcr-policy.put",
-    /// The state of a device's registers was approved.
+    /// The PCR values of a device were approved.
     PcrsApproved = "device.approve-pcrs",
     /// Endorsement keys were put on a tenant's list.
     EndorsementKeysAdded = "endorsement-key.add",
@@ -66,7 +66,7 @@ events! {
     DeviceAuthenticated = "device.authenticate",
     /// A device's state was set by hand.
     DeviceStateSet = "device.set-state",
-    /// A device's keys were erased for good, and what the disk may have of them is made unreadable: the begin, and the end.
+    /// A device's keys were erased for good, and the disk's remnants of them are made unreadable: the begin, and the end.
     DeviceShredded = "device.shred",
     /// A device that was quarantined came back into trust, or may enroll again.
     DeviceReadmitted = "device.readmit",
@@ -94,7 +94,8 @@ events! {
     KeyReleased = "key.release",
     /// A payload was opened for a platform.
     PayloadOpened = "payload.open",
-    /// A key that seals rows is changed, the root key or a tenant's: each step, and the destruction of the root key's older versions.
+    /// A key that seals rows is changed, the root key or a tenant's: each step, and the destruction of the root key's older
+    /// versions.
     StorageKeyRotated = "key.rotate-storage",
     /// Versions of a tenant's key that nothing was under were dropped.
     StorageKeyDropped = "key.drop-storage",

@@ -15,11 +15,11 @@ use core::fmt::{self, Write};
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// What it is about. A name may come several times where there are several values.
+    /// Its subject. A name may come several times where there are several values.
     pub name: Word<FieldName>,
-    /// What it was before, where it was changed.
+    /// The previous value, where it was changed.
     pub before: Option<String>,
-    /// What it is: a word, a number, or a short text, in at most [`Field::MAX_LEN`] bytes.
+    /// The value: a word, a number, or a short text, in at most [`Field::MAX_LEN`] bytes.
     pub value: String,
 }
 
@@ -27,9 +27,9 @@ pub struct Field {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fields(Vec<Field>);
 
-/// What may be the value of a field: types whose `Display` is a plain word, number or text.
+/// The possible values of a field: types whose `Display` is a plain word, number or text.
 ///
-/// [`fmt::Arguments`] is none of them, so that no `Debug` text of a structure comes into the log by the way:
+/// [`fmt::Arguments`] is not one of them, so that no `Debug` text of a structure slips into the log:
 ///
 /// ```compile_fail,E0277
 /// # use wardein_domain::{FieldName, Fields};
@@ -53,7 +53,7 @@ impl Fields {
         self
     }
 
-    /// With one more about what was `before` and is `value` now.
+    /// With one more, whose value was `before` and is now `value`.
     pub fn changed(mut self, name: FieldName, before: impl FieldValue, value: impl FieldValue) -> Self {
         self.0.push(Field::new(name, Some(&before), &value));
         self
@@ -128,7 +128,7 @@ values!(
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        /// What a field is about, with the unit of its value.
+        /// The subject of a field, with the unit of its value.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum FieldName {
             $($(#[$doc])* $name,)*
@@ -158,11 +158,11 @@ names! {
     Reason = "reason",
     /// The device that a refused call named, `TENANT/ID`.
     Device = "device",
-    /// What a refused caller was told.
+    /// The message that a refused caller received.
     Message = "message",
-    /// What versions before 0.2 wrote instead of fields, as it is.
+    /// The text that versions before 0.2 wrote instead of fields, verbatim.
     Detail = "detail",
-    /// Where a device stands.
+    /// The state of a device.
     State = "state",
     /// A profile: that of the device, or the one that a grant is for; `all` for a grant for all devices.
     Profile = "profile",
@@ -180,13 +180,13 @@ names! {
     Serial = "serial",
     /// Until when a certificate is valid, in Unix seconds.
     NotAfter = "not-after",
-    /// SHA-256 of a certificate, DER, in hex: as in the origin of what is done with it.
+    /// SHA-256 of a certificate, DER, in hex: as in the origin of calls made with it.
     Certificate = "certificate",
     /// Certificates that were issued at that Unix second or later are revoked.
     IssuedFrom = "issued-from",
     /// Certificates that were issued at that Unix second or before are revoked.
     IssuedUntil = "issued-until",
-    /// An operator, as it is written as an actor.
+    /// An operator, written as an actor.
     Operator = "operator",
     /// How many devices a station may enroll.
     Quota = "quota",
@@ -194,7 +194,7 @@ names! {
     Administrator = "administrator",
     /// The trust domain of the authority.
     TrustDomain = "trust-domain",
-    /// What a platform was granted.
+    /// A platform's granted right.
     Right = "right",
     /// As whom a platform knows a device; in a grant the template of it, or `none`.
     UserName = "user-name",
@@ -212,13 +212,13 @@ names! {
     VendorRootAdded = "vendor-root-added",
     /// SHA-256 of a TPM vendor's certificate that is trusted no more, in hex.
     VendorRootRemoved = "vendor-root-removed",
-    /// Whether what shows no certificate and is not listed is taken for a TPM.
+    /// Whether a TPM that presents no certificate and is not listed is accepted.
     FirstUse = "first-use",
-    /// What else may keep a key by the station's word, with commas; or `none`.
+    /// The other keepers allowed by the station's word, with commas; or `none`.
     Keepers = "keepers",
-    /// What is asked of the registers of devices; `inherited` where nothing is set.
+    /// The PCR rule for devices; `inherited` if none is set.
     PcrPolicy = "pcr-policy",
-    /// A value that is good for a register from now on: the register's number and the value in hex.
+    /// A PCR value that is accepted from now on: the PCR's number and the value in hex.
     GoldenAdded = "golden-added",
     /// A value that is good no more.
     GoldenRemoved = "golden-removed",
@@ -226,9 +226,9 @@ names! {
     Pcrs = "pcrs",
     /// The digest of their values, in hex.
     PcrDigest = "pcr-digest",
-    /// By what they were found good.
+    /// By which comparison they were found good.
     PcrStanding = "pcr-standing",
-    /// What gave a clone away.
+    /// The sign that gave a clone away.
     Sign = "sign",
     /// The epoch of a message that gave a clone away.
     Epoch = "epoch",
@@ -242,7 +242,7 @@ names! {
     LatestChallengeMs = "latest-challenge-ms",
     /// The transcript that was right, in hex.
     Transcript = "transcript",
-    /// When keys were last asked to be agreed again, in Unix seconds; 0 for never.
+    /// When a rekey was last requested, in Unix seconds; 0 for never.
     RotationAsked = "rotation-asked",
     /// When that was last required, in Unix seconds; 0 for never.
     RotationRequired = "rotation-required",
@@ -342,7 +342,7 @@ impl Write for Plain {
     }
 }
 
-/// Not one that moves the cursor, breaks the line, cannot be seen, or turns the direction of what follows (UAX #9 §2).
+/// Not one that moves the cursor, breaks the line, cannot be seen, or turns the direction of the text that follows (UAX #9 §2).
 fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

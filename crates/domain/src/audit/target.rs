@@ -1,4 +1,4 @@
-//! On whom what is recorded was done.
+//! The targets of audit entries.
 
 use crate::access::Method;
 use crate::name::{DeviceId, OperatorName, ProfileName, TenantId};
@@ -34,7 +34,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// What `Display` wrote.
+    /// The text that `Display` wrote.
     pub fn from_text(text: &str) -> Self {
         Self::parse(text).unwrap_or_else(|| Self::Other(text.into()))
     }

@@ -22,7 +22,7 @@ pub enum Word<T> {
 }
 
 impl<T: Code> Word<T> {
-    /// What [`Word::as_str`] wrote.
+    /// The text that [`Word::as_str`] wrote.
     pub fn from_text(text: &str) -> Self {
         let known = T::ALL.iter().copied().find(|word| word.code() == text);
         known.map_or_else(|| Self::Other(text.into()), Self::Known)

@@ -7,8 +7,8 @@ use wardein_ddkg::DeviceName;
 use wardein_domain::{AuditEntry, DeviceId, ErrorKind, Event, FieldName, Method, Outcome, Target, TenantId};
 
 impl Engine {
-    /// Records that a call of an authenticated caller was refused, and which device it named. A failure to record it is returned: the
-    /// edge then answers that it is unavailable, since no refusal may go unseen.
+    /// Records that a call of an authenticated caller was refused, and which device it named. A failure to record it is returned:
+    /// the edge then answers that it is unavailable, since no refusal may go unseen.
     pub async fn record_refusal(
         &self,
         caller: &Caller,
@@ -19,7 +19,7 @@ impl Engine {
         let mut entry =
             self.entry(caller, Event::CallRefused, Target::Method(method), Outcome::refused(error.code));
         if let Some(DeviceName { tenant, device }) = device {
-            // Who belongs to a tenant is in its tenant's log alone, whichever tenant it names.
+            // An actor of a tenant is only in its tenant's log, whichever tenant it names.
             if caller.principal.tenant.is_none() {
                 entry = entry.in_tenant(tenant);
             }
@@ -31,7 +31,7 @@ impl Engine {
         self.record(entry).await
     }
 
-    /// Entries that the caller may see, from number `from` on, and the number to go on from; 0 at the end. Reading is recorded
+    /// Entries that the caller may see, from number `from` on, and the number to continue from; 0 at the end. Reading is recorded
     /// first.
     pub async fn list_audit(
         &self,

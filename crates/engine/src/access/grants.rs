@@ -1,4 +1,4 @@
-//! Grants: what a platform may have of its tenant's devices. They are read from the store at each use, so that one that is taken
+//! Grants: what a platform may get from its tenant's devices. They are read from the store at each use, so that one that is taken
 //! back is gone with the answer.
 
 use crate::kernel::record::Recording;
@@ -15,9 +15,9 @@ use wardein_port::{Change, Table};
 pub struct GrantOrder {
     /// The tenant of platform and devices.
     pub tenant: TenantId,
-    /// The platform's name. Whoever has that name has the grant.
+    /// The platform's name. The holder of that name has the grant.
     pub platform: OperatorName,
-    /// What it may.
+    /// The right.
     pub right: Right,
     /// The profile whose devices it is about; none for all devices of the tenant.
     pub profile: Option<ProfileName>,
@@ -26,7 +26,7 @@ pub struct GrantOrder {
 /// A grant on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// What was granted to whom.
+    /// A grant: the right and its holder.
     pub order: GrantOrder,
     /// As whom the platform knows a device; for [`Right::Token`].
     pub user_name: Option<UserNameTemplate>,
@@ -133,7 +133,7 @@ impl Engine {
         .await
     }
 
-    /// The caller's grant of `right` for devices of `profile`: one for that profile stands before one for all.
+    /// The caller's grant of `right` for devices of `profile`: one for that profile takes precedence over one for all.
     pub(crate) fn require_grant(
         &self,
         tx: &Tx<'_>,
@@ -191,7 +191,7 @@ fn target(order: &GrantOrder) -> Target {
     Target::Platform(order.tenant.clone(), order.platform.clone())
 }
 
-/// What is granted, for the audit entry.
+/// The granted right, for the audit entry.
 fn facts(order: &GrantOrder) -> Fields {
     let profile = order.profile.as_ref().map_or("all", ProfileName::as_str);
     Fields::default().with(FieldName::Right, order.right).with(FieldName::Profile, profile)

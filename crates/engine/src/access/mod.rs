@@ -1,4 +1,4 @@
-//! Who may call and see what: tenants, operators, grants.
+//! Access: tenants, operators, grants.
 
 mod audit;
 pub(crate) mod grants;

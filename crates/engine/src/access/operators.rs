@@ -16,7 +16,7 @@ use wardein_port::{Change, Expect, Table, Write};
 /// An operator to be certified.
 #[derive(Debug, Clone)]
 pub struct OperatorOrder {
-    /// What it may be.
+    /// Its role.
     pub role: Role,
     /// Its tenant.
     pub tenant: Option<TenantId>,
@@ -54,7 +54,7 @@ pub(crate) const MAX_VALIDITY: u64 = 366 * 86_400;
 const MIN_VALIDITY: u64 = 60;
 
 impl Engine {
-    /// Whether the operator of a certificate that TLS has verified still stands: on record, as certified, not revoked, and
+    /// Whether the operator of a certificate that TLS has verified is still valid: on record, as certified, not revoked, and
     /// its time not over (a connection may outlive it).
     pub fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
         let known = self.standing(claimed)?;
@@ -82,7 +82,7 @@ impl Engine {
         Ok(known)
     }
 
-    /// Certifies an operator's key. The answer is the certificate with the infrastructure CA's behind it, PEM.
+    /// Certifies an operator's key. The answer is the certificate followed by the infrastructure CA's, PEM.
     pub async fn issue_operator(
         &self,
         caller: &Caller,
@@ -253,7 +253,7 @@ impl OperatorRow {
     }
 }
 
-/// An entry about an operator concerns the operator's tenant, whoever acts.
+/// An entry about an operator concerns the operator's tenant, regardless of the actor.
 struct AuditTenant<'a>(&'a Principal);
 
 impl AuditTenant<'_> {

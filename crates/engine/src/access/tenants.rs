@@ -29,7 +29,7 @@ impl Engine {
                 return Err(Error::new(ErrorCode::TenantExists, message).into());
             }
             let mut change = Change::default();
-            // A root key that is being changed must not miss this tenant: what it is sealed under is judged with the authority's row.
+            // A change of the root key must not miss this tenant: the version that seals it is judged with the authority's row.
             let authority = tx.get(Table::Authority, AUTHORITY)?.ok_or_else(Error::not_founded)?;
             change.check(Table::Authority, AUTHORITY.to_vec(), authority.version);
             let secret = tx.draw().hidden()?;

@@ -1,4 +1,4 @@
-//! Proofs of devices that derive their keys (DDKG), what these ask for, keys that are spent, and when keys change.
+//! Proofs of devices that derive their keys (DDKG), their actions, spent keys, and when keys change.
 
 pub(crate) mod actions;
 pub(crate) mod proof;

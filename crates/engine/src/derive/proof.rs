@@ -19,7 +19,7 @@ use wardein_port::{Change, Table};
 /// The answer to a proved request.
 #[derive(Debug, Clone)]
 pub struct Proved {
-    /// What the device believes.
+    /// The reply, with the ack that makes the device believe it.
     pub reply: AckedReply,
     /// Whether it is to rekey soon.
     pub rekey_due: bool,
@@ -51,7 +51,7 @@ impl Engine {
         Ok(ChallengeOffer { challenge, server_time: now_ms / 1000, recipe: Recipe::clone(&recipe) })
     }
 
-    /// Verifies a proved request, does what it asks, and answers when all of it is durable.
+    /// Verifies a proved request, performs its action, and answers when all of it is durable.
     pub async fn prove(&self, call: &Call, request: ProofRequest, body: Vec<u8>) -> Result<Proved, Error> {
         let ask = Ask::parse(&request.action, &body)?;
         let judge = |tx: &mut Tx<'_>| {
@@ -100,7 +100,7 @@ impl Engine {
     fn decide_proof(&self, tx: &mut Tx<'_>, proof: &Proof<'_>) -> Result<Decision<Proved>, Stop> {
         let name = &proof.request.device;
         if let Some(mut held) = tx.take_keys(name) {
-            // What is in memory may be behind the store, so it refuses nobody; where it is not, it stays.
+            // Memory may be behind the store, so it refuses nobody; if it is not, it stays.
             if let Ok(accepted) = self.verify(proof, &mut held.keys) {
                 let decision = self.accept(tx, proof, accepted, held)?;
                 if decision.answer.is_ok() {
@@ -137,7 +137,7 @@ impl Engine {
         }
     }
 
-    /// Does what is asked, as far as the state of the device and of its keys allows.
+    /// Performs the action, as far as the state of the device and of its keys allows.
     fn accept(
         &self,
         tx: &mut Tx<'_>,
@@ -213,7 +213,7 @@ impl Engine {
     }
 }
 
-/// What a clone alarm rests on.
+/// The evidence of a clone alarm.
 fn facts(evidence: &CloneEvidence) -> Fields {
     let CloneEvidence { generation, epoch, number, highest, issued_ms, latest_ms, transcript, .. } = evidence;
     let fields = Fields::default()

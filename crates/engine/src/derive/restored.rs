@@ -1,8 +1,8 @@
-//! What holds at an authority that was restored from a backup: it does not know what was spent since the backup was taken, so it takes
-//! nothing of keys from before but a `rekey`.
+//! Rules of an authority that was restored from a backup: it does not know which keys were spent since the backup, so with
+//! earlier keys it accepts nothing but a `rekey`.
 //!
-//! The challenge key is another one, so that no recorded request can be shown to it; what is left is what a device or platform makes
-//! anew with keys from before, and is judged here.
+//! The challenge key is another one, so that no recorded request can be replayed to it. What remains are new requests of devices
+//! and platforms with earlier keys, which are judged here.
 
 use crate::kernel::{Engine, Error};
 use crate::rows::KeysRow;
@@ -12,13 +12,13 @@ use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::{KeyName, Policy};
 
 impl Engine {
-    /// A refusal under `generation`, told as what it is where the device agreed on keys after the backup, which are not known here.
+    /// A refusal under `generation`, which says so if the device agreed on keys after the backup, which are unknown here.
     pub(crate) fn refusal(&self, refusal: Refusal, keys: &KeysRow, generation: u64) -> Error {
         let could_be = matches!(refusal, Refusal::GenerationUnknown { .. } | Refusal::MacWrong);
         if could_be && self.is_lost(keys, generation) { keys_lost(generation) } else { refusal.into() }
     }
 
-    /// What a device with keys from before is judged by: it may be further ahead than any that lost a reply or two.
+    /// The policy for a device with earlier keys: it may be further ahead than any that lost a reply or two.
     pub(crate) fn policy_towards(&self, keys: &KeysRow, policy: Policy) -> Policy {
         match keys.is_stale(keys.record.active_generation(), self.authority.restored_at) {
             true => Policy { proof_lead: LEAD, ..policy },
@@ -26,7 +26,7 @@ impl Engine {
         }
     }
 
-    /// Judges the use of a key that was sealed with before: only what may be given out again anyway is given out.
+    /// Judges the use of a key that was used before: only keys that may be given out again anyway are given out.
     pub(crate) fn judge_stale(
         &self,
         keys: &KeysRow,
@@ -46,8 +46,8 @@ impl Engine {
         Err(Error::new(ErrorCode::KeyFromBeforeRestore, message))
     }
 
-    /// The first generation that an enrollment gets here. Those that were given out after the backup are not known, and no name of a
-    /// key may ever stand for two keys; nobody rekeys once a second from 1970 on.
+    /// The first generation that an enrollment gets here. Those that were given out after the backup are not known, and no name
+    /// of a key may ever mean two keys; nobody rekeys once a second from 1970 on.
     pub(crate) fn first_generation(&self) -> u64 {
         self.authority.restored_at.get().saturating_add(1)
     }
@@ -59,7 +59,8 @@ impl Engine {
     }
 }
 
-/// Epochs that a device may have gone on since the backup: with a period of an hour seven years, if the clock is wrong by as much.
+/// Epochs that a device may have gone on since the backup: with a period of an hour seven years, if the clock is wrong by as
+/// much.
 const LEAD: u32 = 65_536;
 
 fn is_known(record: &Record, generation: u64) -> bool {

@@ -1,4 +1,4 @@
-//! When keys change: rotations, the gate that they put before a device, and what an administrator sees of it.
+//! When keys change: rotations, the gate that they put before a device, and an administrator's view of them.
 
 use crate::fleet::profiles::default_profile;
 use crate::kernel::record::{Recording, target};
@@ -13,7 +13,7 @@ use wardein_domain::{
 };
 use wardein_port::{Change, Table};
 
-/// Whose keys are to be agreed anew.
+/// Whose devices must rekey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RotationScope {
     /// Those of all devices of the tenant.
@@ -29,17 +29,17 @@ pub enum RotationScope {
 pub struct KeyStatus {
     /// The profile that was asked about, or that of the device.
     pub profile: ProfileName,
-    /// What holds by it.
+    /// The rules in force by it.
     pub effective: Profile,
     /// The latest rotations of all levels.
     pub rotation: Rotation,
     /// Of the device that was asked about.
     pub device: Option<DeviceKeys>,
-    /// What the tenant's records are sealed under.
+    /// The key that seals the tenant's records.
     pub storage: StorageKey,
 }
 
-/// Where a device's keys stand.
+/// The state of a device's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceKeys {
     /// The active generation.
@@ -50,9 +50,9 @@ pub struct DeviceKeys {
     pub suite: u16,
     /// Unix seconds at which the active generation was agreed.
     pub agreed_at: u64,
-    /// Unix seconds at which it is to be agreed anew by its age.
+    /// Unix seconds at which it is due for a rekey by its age.
     pub due_at: Option<u64>,
-    /// What the device may ask for.
+    /// The requests that the device may make.
     pub gate: RekeyGate,
     /// The highest epoch of an accepted proof.
     pub proof_epoch: u32,
@@ -61,7 +61,7 @@ pub struct DeviceKeys {
 }
 
 impl Engine {
-    /// Asks that keys be agreed anew, and tells since when. It writes one row, however many devices there are: a device's gate
+    /// Requests a rekey, and returns since when. It writes one row, however many devices there are: a device's gate
     /// is worked out from it when the device next proves a request.
     pub async fn rotate_keys(
         &self,
@@ -157,7 +157,7 @@ impl Engine {
         Ok(KeyStatus { profile, effective: rules.profile, rotation, device, storage })
     }
 
-    /// What DDKG-1 is to go by for the devices of a profile.
+    /// The DDKG-1 policy for the devices of a profile.
     pub(crate) fn policy_of(&self, profile: &Profile) -> Policy {
         Policy {
             token_retention: profile.retention(Purpose::Token),
@@ -167,11 +167,11 @@ impl Engine {
         }
     }
 
-    /// What the device of these keys may ask for at Unix second `now`. To be asked after a proof was verified, which may have made
-    /// another generation the active one.
+    /// The requests that the device of these keys may make at Unix second `now`. Call it after a proof was verified, which may
+    /// have made another generation the active one.
     ///
-    /// Where the record cannot take another generation (DDKG-1 §6), no rotation is required: the device could do nothing until the
-    /// retention of what it sealed ends. Keys from before the authority was restored are good for nothing else all the same.
+    /// Where the record cannot take another generation (DDKG-1 §6), no rotation is required: the device could do nothing until
+    /// the retention of its sealed data ends. Keys from before the restore are still good for nothing else.
     pub(crate) fn gate(&self, keys: &KeysRow, profile: &Profile, rotation: Rotation, now: u64) -> RekeyGate {
         let record = &keys.record;
         if keys.is_stale(record.active_generation(), self.authority.restored_at) {
@@ -181,7 +181,7 @@ impl Engine {
         if record.can_rekey() { gate } else { gate.min(RekeyGate::Due) }
     }
 
-    /// The time of it, and what it changed.
+    /// Its time, and its changes.
     fn ask(&self, row: &mut RotationRow, is_required: bool) -> (u64, Fields) {
         let (now, before) = (self.now(), Rotation::from(*row));
         let rotation = before.ask(now, is_required);
@@ -190,7 +190,7 @@ impl Engine {
     }
 }
 
-/// What a rotation changed, for the audit entry.
+/// The changes of a rotation, for the audit entry.
 pub(crate) fn rotated(before: Rotation, now: Rotation) -> Fields {
     let fields = Fields::default().changed(FieldName::RotationAsked, before.asked_at, now.asked_at);
     match before.required_at == now.required_at {

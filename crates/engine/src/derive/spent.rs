@@ -7,27 +7,27 @@ use wardein_ddkg::{DeviceName, KeyName};
 use wardein_domain::UnixSeconds;
 use wardein_port::{Change, Table};
 
-/// Seconds within which a platform whose reply was lost may ask the same again. Long enough for a retry after a time-out, and short
-/// beside the time for which anybody could make use of a captured request.
+/// Seconds within which a platform whose reply was lost may ask the same again. Long enough for a retry after a time-out, and
+/// short beside the time for which anybody could make use of a captured request.
 pub const REPEAT_WINDOW: u64 = 300;
 
-/// Who spends a key on what.
+/// Who spends a key, and on what.
 pub(crate) struct Spending<'a> {
     pub(crate) caller: &'a Caller,
     /// The SHA-256 of the idempotency key.
     pub(crate) idempotency: Digest,
-    /// The SHA-256 of the message that shows the key; none where its name alone is known.
+    /// The SHA-256 of the message that shows the key; none if its name alone is known.
     pub(crate) message: Option<Digest>,
 }
 
-/// How an attempt to spend a key stands to what is on record.
+/// How an attempt to spend a key relates to the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// The key is not spent.
     First,
     /// The one who spent it asks the same again, in time: its reply was lost.
     Repeated,
-    /// It is spent, as far as the message tells on the same.
+    /// It is spent, on the same message as far as that can be told.
     Spent,
     /// It is spent on another message. If this one is right too, two holders of the device's state speak.
     OtherMessage,
@@ -57,7 +57,7 @@ impl Spending<'_> {
 }
 
 impl Engine {
-    /// What is remembered of a key, with its version; none while it is not spent.
+    /// The record of a spent key, with its version; none while it is not spent.
     pub(crate) fn spent(&self, tx: &Tx<'_>, name: &KeyName) -> Result<Option<(u64, SpentRow)>, Stop> {
         tx.row(Table::Spent, &key(name))
     }
@@ -65,7 +65,7 @@ impl Engine {
     /// Forgets the spent keys of a device that can be derived no more, which is all that is needed to refuse them: the sweep's
     /// step after the record is moved forward, or erased. Gives how many there were.
     ///
-    /// What a record yields only ever shrinks, so that a proof or a login that comes in between harms nothing.
+    /// The keys that a record yields only ever shrink, so that a proof or a login in between harms nothing.
     pub async fn forget_spent(&self, device: &DeviceName) -> Result<u64, Error> {
         let prefix = prefix(device);
         let record = self.look(|tx| self.load_keys(tx, device)).await?.map(|held| held.keys.record);

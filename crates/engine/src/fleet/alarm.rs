@@ -1,4 +1,4 @@
-//! Clone alarms: whatever shows two holders of one device's state, it ends alike.
+//! Clone alarms: every sign of two holders of one device's state has the same consequence.
 
 use crate::kernel::record::{self, Recording, target};
 use crate::kernel::{Engine, Error, Stop, Tx};
@@ -35,7 +35,8 @@ impl Engine {
         let outcome = Outcome::refused(ErrorCode::CloneSuspected);
         let entry = record::entry(now_ms, Actor::System, Event::CloneSuspected, target(name), outcome, call);
         let entry = entry.in_tenant(&name.tenant).with_all(fields.and(evidence));
-        // Once it is out of trust, a further alarm changes nothing, and is in the log alone: its history is not to grow without end.
+        // Once it is out of trust, a further alarm changes nothing, and is in the log alone: its history is not to grow without
+        // end.
         if is_trusted {
             change.record_on(tx.draw(), name, &entry)?
         } else {

@@ -15,7 +15,7 @@ use wardein_port::{Change, Table};
 pub struct Device {
     /// Who it is.
     pub name: DeviceName,
-    /// Where it stands.
+    /// Its state.
     pub state: DeviceState,
     /// Why, where a human or an alarm brought it there.
     pub state_reason: Option<Reason>,
@@ -41,7 +41,7 @@ pub struct Device {
     pub last_seen: Option<u64>,
     /// Unix seconds at which the active generation was agreed.
     pub agreed_at: u64,
-    /// Whether its keys are to be agreed anew.
+    /// Whether it must rekey.
     pub gate: RekeyGate,
     /// The key that it signs with, where it does not derive its keys.
     pub signing: Option<SigningKey>,
@@ -54,7 +54,7 @@ pub struct SigningKey {
     pub id: [u8; 32],
     /// How surely it is where it is said to be.
     pub assurance: Assurance,
-    /// The last quote of its TPM's registers that was taken: by what it was found good, and when in Unix seconds.
+    /// The last accepted quote of its TPM's PCRs: by which comparison it was found good, and when in Unix seconds.
     pub last_quote: Option<(PcrStanding, u64)>,
 }
 
@@ -71,7 +71,7 @@ pub struct DeviceFilter {
     pub seen_before: Option<u64>,
     /// Those whose last proof was at this Unix second or later.
     pub seen_after: Option<u64>,
-    /// Those whose keys are to be agreed anew.
+    /// Those that are due to rekey.
     pub rekey_due: bool,
 }
 
@@ -86,8 +86,8 @@ impl Engine {
         .await
     }
 
-    /// The devices of a tenant in order of their ids, those that `filter` lets through. A page looks at a bounded number of devices:
-    /// it may hold fewer than were asked for and still name a next one.
+    /// The devices of a tenant in order of their ids, those that `filter` lets through. A page looks at a bounded number of
+    /// devices: it may hold fewer than requested and still name a next one.
     pub async fn list_devices(
         &self,
         caller: &Caller,
@@ -117,7 +117,8 @@ impl Engine {
         Ok(pager.done())
     }
 
-    /// Suspends, resumes, quarantines, retires or revokes a device; trust follows at once. Asking for its present state changes nothing.
+    /// Suspends, resumes, quarantines, retires or revokes a device; trust follows at once. Asking for its present state changes
+    /// nothing.
     pub async fn set_device_state(
         &self,
         caller: &Caller,

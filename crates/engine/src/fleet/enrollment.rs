@@ -13,7 +13,7 @@ use wardein_domain::{
 };
 use wardein_port::{Change, Table};
 
-/// A device's enrollment request with what the factory vouches for. The tenant is the station's.
+/// A device's enrollment request with the facts that the factory vouches for. The tenant is the station's.
 #[derive(Debug, Clone)]
 pub struct EnrollOrder {
     /// The device.
@@ -24,7 +24,7 @@ pub struct EnrollOrder {
     pub nonce: [u8; 32],
     /// The device's share.
     pub share: Vec<u8>,
-    /// What the device measured of itself.
+    /// The device's measurements of itself.
     pub attributes: Attributes,
     /// The profile that it is to follow.
     pub profile: ProfileName,
@@ -35,7 +35,7 @@ pub struct EnrollOrder {
 }
 
 impl Engine {
-    /// Answers a device's enrollment. The same request again, after a lost reply, is answered alike; another one replaces an
+    /// Answers a device's enrollment. The same request again, after a lost reply, gets the same answer; another one replaces an
     /// enrollment that was not confirmed.
     pub async fn enroll(&self, caller: &Caller, order: EnrollOrder) -> Result<EnrollReply, Error> {
         let tenant = self.stations_tenant(caller)?;
@@ -46,14 +46,14 @@ impl Engine {
         self.transact_on_by(caller, &request.device, |_| Ok(()), decide).await
     }
 
-    /// Takes in a device's confirmation through its station.
+    /// Accepts a device's confirmation through its station.
     pub async fn confirm(&self, caller: &Caller, device: DeviceId, tag: [u8; 32]) -> Result<(), Error> {
         let tenant = self.stations_tenant(caller)?.clone();
         let confirmation = Confirmation { device: DeviceName { tenant, device }, tag: Tag(tag) };
         self.take_confirmation(Actor::from(&caller.principal), &caller.call, &confirmation).await
     }
 
-    /// Takes in a confirmation from the device itself, whose first one was lost.
+    /// Accepts a confirmation from the device itself, whose first one was lost.
     pub async fn confirm_by_device(&self, call: &Call, confirmation: Confirmation) -> Result<(), Error> {
         let DeviceName { tenant, device } = confirmation.device.clone();
         self.take_confirmation(Actor::Device(tenant, device), call, &confirmation).await
@@ -96,7 +96,7 @@ impl Engine {
             tx.reserve_quota(&self.memory, &caller.principal.serial, &request.device)?;
         }
         let known = keys.as_ref().map(|held| &held.keys.record);
-        // An administrator let it enroll anew: only then is a device pending whose enrollment was confirmed.
+        // An administrator let it enroll again: only then is a device pending whose enrollment was confirmed.
         let is_anew = state == Some(DeviceState::Pending)
             && known.is_some_and(|record| record.standing() == Standing::Enrolled);
         let terms = EnrollTerms {
@@ -128,7 +128,7 @@ impl Engine {
         let mut change = Change::default();
         let version = row.as_ref().map(|(version, _)| *version);
         change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
-        // What is new is seen by no sweep that has passed its place: it must be under the newest version of its tenant's key.
+        // A sweep that has passed its place does not see a new row: it must be under the newest version of its tenant's key.
         let ring = self.newest_tenant_keys(tx, &request.device.tenant, &mut change)?;
         let mut fresh = KeysRow::new(record, self.authority.restored_at);
         let cold = fresh.seal_cold(tx.nonce()?, &ring, &key)?;

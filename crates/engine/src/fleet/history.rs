@@ -1,7 +1,7 @@
-//! What happened to one device. The audit log is in the order of time alone, and a device's few entries are spread over millions of
-//! others; so each is written a second time under its device, in the same change. Signs of life are left out: they are nearly all of
-//! the log, and the time of the last one stands in the device's keys. So are refusals, and alarms on a device that is out of trust already:
-//! they change nothing, and whoever holds its keys could make its history grow without end.
+//! The history of one device. The audit log is in the order of time alone, and a device's few entries are spread over millions of
+//! others; so each is written a second time under its device, in the same change. Signs of life are left out: they are nearly all
+//! of the log, and the time of the last one is in the device's keys. So are refusals, and alarms on a device that is out of trust
+//! already: they change nothing, and a holder of its keys could make its history grow without end.
 
 use crate::kernel::{Caller, Draw, Engine, Error, Page, Paged};
 use crate::rows;

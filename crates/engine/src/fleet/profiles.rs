@@ -1,4 +1,4 @@
-//! Profiles: what holds for groups of devices.
+//! Profiles: the rules for groups of devices.
 
 use crate::kernel::record::{INHERITED, Recording, listed};
 use crate::kernel::{Caller, Decision, Engine, Error, Page};
@@ -14,14 +14,14 @@ use wardein_port::{Change, Table};
 pub struct ListedProfile {
     /// Its name.
     pub name: ProfileName,
-    /// What is set for it.
+    /// Its settings.
     pub set: ProfileFields,
-    /// What holds, with what it inherits.
+    /// The rules in force, including inherited ones.
     pub effective: Profile,
 }
 
 impl Engine {
-    /// Creates or replaces a profile; with `merge`, what is not set stays as it is. Devices follow at once, but for their
+    /// Creates or replaces a profile; with `merge`, unset fields stay unchanged. It applies to devices at once, except their
     /// schedules, which change with their next generation.
     pub async fn put_profile(
         &self,
@@ -32,7 +32,7 @@ impl Engine {
         merge: bool,
     ) -> Result<(), Error> {
         self.require_tenant(caller, &tenant)?;
-        // The bounds do not depend on what is inherited.
+        // The bounds do not depend on inherited values.
         Profile::DEFAULT
             .with(&fields)
             .map_err(|error| Error::invalid(format_args!("profile.{}: {error}", error.field)))?;
@@ -77,7 +77,7 @@ impl Engine {
             .collect()
     }
 
-    /// What holds for the devices of a profile that is there.
+    /// The rules for the devices of an existing profile.
     pub(crate) fn rules_of(&self, tenant: &TenantId, name: &ProfileName) -> Result<Rules, Error> {
         self.memory.rules(tenant, name).ok_or_else(|| Error::no_profile(tenant, name))
     }
@@ -109,7 +109,7 @@ fn changed(before: &Option<ProfileFields>, set: &ProfileFields) -> Fields {
     })
 }
 
-/// What is set, as fields have it.
+/// The settings, as audit fields.
 fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 11] {
     let ProfileFields {
         certificate_validity,

@@ -10,9 +10,9 @@ use wardein_domain::{DeviceState, ErrorCode, Event, FieldName, Outcome, Reason, 
 use wardein_port::{Change, Table};
 
 impl Engine {
-    /// Brings a quarantined device back into trust with the keys that it has; it must rekey first, which shuts out whoever else
-    /// holds its state, and its certificates count as revoked, which a copy may hold too. With `enroll_anew`, a station may enroll it again, and until then nothing is taken of it. Asking twice is
-    /// fine.
+    /// Brings a quarantined device back into trust with its existing keys; it must rekey first, which shuts out any other holder
+    /// of its state, and its certificates count as revoked, which a copy may hold too. With `enroll_anew`, a station may enroll
+    /// it again, and until then nothing is accepted from it. Asking twice is fine.
     pub async fn readmit_device(
         &self,
         caller: &Caller,
@@ -45,7 +45,7 @@ impl Engine {
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, &name)?;
-            // A copy of its state may hold what it was certified until now.
+            // A copy of its state may hold its certificates issued until now.
             let rule = RuleRow::readmitted(self.time());
             self.put_rule(tx, &mut change, &RuleScope::Device(name.clone()), rule)?;
             let entry = self.entry(caller, Event::DeviceReadmitted, target(&name), Outcome::Done);

@@ -1,9 +1,9 @@
 //! The keys of a device erased for good.
 //!
-//! Its record is deleted, here and in memory. What a database's files still have of a deleted row is the database's affair, and is not
-//! relied on: it is sealed under the key of the device's tenant, which is sealed under the root key. So the tenant's key is changed and all
-//! its records are sealed under the new version, the older ones are dropped, and then the root key is changed: after that, no existing key
-//! opens it. These are the steps of a deed ([`crate::keep::deeds`]).
+//! Its record is deleted, here and in memory. The remnants of a deleted row in a database's files are the database's affair, and
+//! are not relied on: they are sealed under the key of the device's tenant, which is sealed under the root key. So the tenant's
+//! key is changed and all its records are sealed under the new version, the older ones are dropped, and then the root key is
+//! changed: after that, no existing key opens them. These are the steps of a deed ([`crate::keep::deeds`]).
 
 use crate::keep::deeds::{self, DeedWatch, Underway};
 use crate::keep::sweep::pace;
@@ -15,7 +15,7 @@ use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, DeviceState, ErrorCode, Event, FieldName, Outcome, Reason, Target, UnixMillis};
 use wardein_port::{Change, Table};
 
-/// A device whose keys are erased, while what the files have of them is made unreadable.
+/// A device whose keys are erased, while their remnants in the files are made unreadable.
 pub struct Shredding {
     /// Retired, or revoked where it was.
     pub state: DeviceState,
@@ -26,9 +26,9 @@ pub struct Shredding {
 }
 
 impl Engine {
-    /// Erases the keys of a device, and retires it where its service has not ended yet. The names of keys that were spent stay, and so
-    /// does what happened to it. With that the deed is begun; the task that works deeds off does the rest, at `per_second` devices of the
-    /// tenant. Asking again meanwhile joins it, and asking afterward does it again.
+    /// Erases the keys of a device, and retires it where its service has not ended yet. The names of keys that were spent stay,
+    /// and so does its history. That begins the deed; the task that performs deeds does the rest, at `per_second` devices of the
+    /// tenant. Asking again in the meantime joins it, and asking afterward does it again.
     pub async fn begin_shred(
         &self,
         caller: &Caller,
@@ -56,7 +56,7 @@ impl Engine {
             }
             row.state = state;
             let mut change = Change::default();
-            // Written also where it stays as it is: nothing that was decided on it may be applied after this.
+            // Written even if unchanged: no earlier decision on it may be applied after this.
             change.update(Table::Device, key.clone(), version, rows::encode(&row)?);
             for table in [Table::DeviceKeys, Table::DeviceHot] {
                 if let Some(row) = tx.get(table, &key)? {
@@ -129,13 +129,13 @@ impl Engine {
         };
         let devices = deed.row.devices + page.len() as u64;
         let next = DeedRow { devices, ..deed.row.at(Step::Sweeping { after: Some(last.clone()) }) };
-        // What is out of retention is the daily sweep's affair, which looks at the clock.
+        // Keys out of retention are the daily sweep's affair, which checks the clock.
         self.sweep_page(&page, false, Some(deed.advanced(&next)?)).await?;
         self.tell_deed(&next);
         Ok(pause)
     }
 
-    /// Puts on record that a shredding is complete, and with it that of others of the tenant that waited: what was erased before the
+    /// Puts on record that a shredding is complete, and with it that of others of the tenant that waited: keys erased before the
     /// tenant's key was changed went with its older versions.
     pub(crate) async fn finish_shred(&self, deed: &Underway, all: &[Underway]) -> Result<(), Error> {
         let of = deed.row.device()?.tenant;

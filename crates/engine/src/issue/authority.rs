@@ -9,7 +9,7 @@ use wardein_domain::{TrustDomain, UnixSeconds};
 use wardein_pki::{InfrastructureCa, IssuingCa, pem};
 use wardein_port::Table;
 
-/// What devices and platforms verify with.
+/// The certificates and keys with which devices and platforms verify.
 #[derive(Debug, Clone)]
 pub struct TrustBundle {
     /// Root and issuing CA, PEM, root first.
@@ -32,7 +32,7 @@ pub(crate) struct Authority {
     pub(crate) bundle: TrustBundle,
 }
 
-/// What a server shows in TLS: made anew at each start, and never stored.
+/// A server's TLS identity: made at each start, and never stored.
 pub struct ServerIdentity {
     /// The chain, leaf first, DER.
     pub chain: Vec<Vec<u8>>,
@@ -69,7 +69,7 @@ impl Authority {
     }
 
     /// The reply body of the action `certificate`: the certificates, leaf first, each framed (DDKG-1 §8). The root is not among
-    /// them: who trusts it has it.
+    /// them: every verifier that trusts it has it.
     pub(crate) fn device_chain(&self, leaf: &[u8]) -> Vec<u8> {
         let issuing = self.issuing.certificate().der();
         let mut out = Vec::with_capacity(8 + leaf.len() + issuing.len());
@@ -80,7 +80,7 @@ impl Authority {
         out
     }
 
-    /// An operator's certificate with its CA's behind it, PEM.
+    /// An operator's certificate followed by its CA's, PEM.
     pub(crate) fn operator_chain(&self, leaf: &[u8]) -> Result<String, Error> {
         pem_of([leaf, self.infrastructure.certificate().der()])
     }

@@ -27,7 +27,7 @@ pub struct Certificate {
     pub der: Vec<u8>,
 }
 
-/// What a rule revokes.
+/// The certificates that a rule revokes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Issued {
     /// Certificates of a device.
@@ -114,8 +114,8 @@ impl Engine {
         Ok(rule.map(|rule| (rule.at.get(), rule.reason)))
     }
 
-    /// Refuses to issue what a rule revokes already: a certificate of the second in which the device was readmitted, of a clock that
-    /// ran ahead then, or of a CA that is not to be trusted any more.
+    /// Refuses to issue a certificate that a rule already revokes: a certificate of the second in which the device was
+    /// readmitted, of a clock that ran ahead then, or of a CA that is not to be trusted any more.
     pub(crate) fn refuse_revoked(&self, device: &DeviceName, now: UnixSeconds) -> Result<(), Error> {
         let Some(rule) = self.memory.revocation_rule(device, self.issuing_ca(), now) else { return Ok(()) };
         let (until, reason) = (rule.issued_until.get(), rule.reason);
@@ -125,8 +125,8 @@ impl Engine {
         Err(Error::new(ErrorCode::IssuanceRevoked, message))
     }
 
-    /// Revokes by one rule what was issued in a span of Unix seconds, both ends inclusive: to a device, in a tenant, or by the issuing CA. It
-    /// costs the same however many certificates there are. The same again changes nothing.
+    /// Revokes by one rule the certificates issued in a span of Unix seconds, both ends inclusive: to a device, in a tenant, or
+    /// by the issuing CA. It costs the same however many certificates there are. The same again changes nothing.
     pub async fn revoke_issued(
         &self,
         caller: &Caller,
@@ -225,7 +225,7 @@ impl Engine {
     }
 }
 
-/// A certificate on record: whose it is, and what its row says.
+/// A certificate on record: its holder, and its row.
 pub(crate) struct FoundCertificate {
     pub(crate) name: DeviceName,
     pub(crate) serial: Serial,

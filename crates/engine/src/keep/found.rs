@@ -17,17 +17,17 @@ use wardein_pki::{
 };
 use wardein_port::{Change, CommitError, Store, Table};
 
-/// What founding leaves outside of the store.
+/// The files that founding leaves outside of the store.
 pub struct Founded {
     /// The root CA, PEM.
     pub root_pem: String,
-    /// Root and infrastructure CA, PEM: what clients verify the server with.
+    /// Root and infrastructure CA, PEM: clients verify the server with them.
     pub infrastructure_pem: String,
-    /// Root and issuing CA, PEM: what devices' certificates are verified with.
+    /// Root and issuing CA, PEM: they verify devices' certificates.
     pub bundle_pem: String,
     /// The identity key that devices pin, an uncompressed P-256 point.
     pub identity_key: [u8; 65],
-    /// The first administrator's certificate with its CA's behind it, PEM.
+    /// The first administrator's certificate followed by its CA's, PEM.
     pub admin_certificate_pem: String,
     /// The first administrator's key, PKCS#8 DER.
     pub admin_key: SecretBytes,
@@ -35,7 +35,7 @@ pub struct Founded {
     pub admin: Principal,
 }
 
-/// Seconds for which a server's certificate is valid: 30 days. It is made anew at each start.
+/// Seconds for which a server's certificate is valid: 30 days. A new one is made at each start.
 const SERVER_LIFETIME: u64 = 30 * 86_400;
 
 /// Founds an authority in an empty store, under version 1 of a root key that custody keeps.
@@ -102,7 +102,7 @@ impl Founded {
 }
 
 impl Engine {
-    /// A server's key and certificate for `names`, made anew; its serial is on record before it is used.
+    /// A new key and certificate of a server for `names`; its serial is on record before it is used.
     pub async fn issue_server_identity(&self, names: &[ServerName]) -> Result<ServerIdentity, Error> {
         let validity = self.infrastructure_validity(SERVER_LIFETIME)?;
         let key = new_key()?;
@@ -136,7 +136,7 @@ impl Engine {
             .map_err(Error::internal)
     }
 
-    /// The infrastructure CA's certificate, DER: what operators' certificates are verified with.
+    /// The infrastructure CA's certificate, DER: it verifies operators' certificates.
     pub fn infrastructure_ca(&self) -> &[u8] {
         self.authority.infrastructure.certificate().der()
     }
@@ -196,8 +196,8 @@ pub(crate) struct NewAdministrator {
 }
 
 impl NewAdministrator {
-    /// Makes a key and certifies it from Unix second `now` on, for as long as is allowed and within the CA's validity; `change` puts the
-    /// administrator on record.
+    /// Makes a key and certifies it from Unix second `now` on, for as long as is allowed and within the CA's validity; `change`
+    /// puts the administrator on record.
     pub(crate) fn certify(
         infrastructure: &InfrastructureCa,
         name: OperatorName,

@@ -1,8 +1,9 @@
-//! Bringing a store that the release before wrote to the format of this one.
+//! Migrating a store that the previous release wrote to the format of this one.
 //!
-//! It goes table by table, some rows a commit, before anything is served. Each row says its format itself, so that a migration that was cut
-//! short goes on where it was, and one that has ended finds nothing to do. The last commit names the format, with an audit entry. The
-//! audit log and the history of devices are never rewritten: entries are read in the format that they were written in.
+//! It goes table by table, some rows a commit, before anything is served. Each row says its format itself, so that a migration
+//! that was cut short resumes where it was, and one that has ended finds nothing to do. The last commit names the format, with an
+//! audit entry. The audit log and the history of devices are never rewritten: entries are read in the format that they were
+//! written in.
 
 use crate::keep::found::commit;
 use crate::keep::tenant_keys::open_tenant_keys;
@@ -23,10 +24,10 @@ pub struct Migrating {
     pub rows: u64,
 }
 
-/// Rewrites what an earlier release wrote; whether there was anything to do. `progress` hears of it about every thousand rows.
+/// Rewrites the rows of an earlier release; whether there was anything to do. `progress` hears of it about every thousand rows.
 ///
-/// Fails with `store-format-newer` where a later release wrote the store, and with `internal` where a row is damaged, which it names by its
-/// table; nothing is lost then, and it can be run again.
+/// Fails with `store-format-newer` where a later release wrote the store, and with `internal` where a row is damaged, which it
+/// names by its table; nothing is lost then, and it can be run again.
 pub async fn migrate(
     ports: &Ports,
     root_keys: impl IntoIterator<Item = RootKey>,
@@ -81,7 +82,7 @@ pub(crate) fn name_format(change: &mut Change) -> Result<(), Error> {
 async fn format(ports: &Ports) -> Result<Option<u8>, Error> {
     let Some(row) = row(ports, Table::Authority, FORMAT_KEY).await? else { return Ok(None) };
     match row.value.first() {
-        // What a later release writes cannot be read, but for its first byte.
+        // The rows of a later release cannot be read, except their first byte.
         Some(found) if *found > FORMAT => Ok(Some(*found)),
         _ => rows::decode::<FormatRow>(Table::Authority, &row.value).map(|row| Some(row.format)),
     }

@@ -19,9 +19,9 @@ pub struct Restoring<R> {
     from: R,
 }
 
-/// What restoring leaves outside of the store.
+/// The files that restoring leaves outside of the store.
 pub struct Restored {
-    /// What founding once left, but for the administrator, who is a new one.
+    /// The files of the founding, except the administrator, who is a new one.
     pub founded: Founded,
     /// Rows of the backup.
     pub rows: u64,
@@ -30,12 +30,12 @@ pub struct Restored {
 }
 
 impl<R: Read> Restoring<R> {
-    /// Reads what stands in front.
+    /// Reads the head.
     pub fn begin(mut from: R) -> Result<Self, Error> {
         Ok(Self { head: Head::read(&mut from)?, from })
     }
 
-    /// The custody file that was wrapped for the passphrase or key file of then.
+    /// The custody file, wrapped for the passphrase or key file in force at backup time.
     pub fn custody(&self) -> &[u8] {
         &self.head.custody
     }
@@ -80,7 +80,7 @@ impl<R: Read> Restoring<R> {
     }
 }
 
-/// What was applied so far.
+/// The progress so far.
 #[derive(Default)]
 struct Applied {
     change: Change,
@@ -115,14 +115,14 @@ impl Applied {
         Ok(())
     }
 
-    /// Makes an authority of it: with another challenge key, so that no request that was recorded counts, with the mark that all keys
-    /// from before are stale, and with an administrator, whose key can be in no backup.
+    /// Makes an authority of it: with another challenge key, so that no request that was recorded counts, with the mark that all
+    /// keys from before are stale, and with an administrator, whose key can be in no backup.
     async fn end(self, ports: &Ports, root: &Keyring, taken_ms: u64) -> Result<Restored, Error> {
         let Self { authority, rows: count, entries: audit_entries, latest, .. } = self;
         let mut row = authority.ok_or_else(|| damaged("it holds no authority"))?;
         let mut draw = Draw::new(&*ports.entropy);
         let now_ms = ports.clock.now_ms();
-        // Above what it was, and above every second in which a key was agreed, whatever the clock says now.
+        // Above the former one, and above every second in which a key was agreed, whatever the clock says now.
         let restored_at = (now_ms / 1000).max(latest).max(row.restored_at.get().saturating_add(1));
         row.restored_at = UnixSeconds::new(restored_at);
         let challenge: Secret<32> = draw.hidden()?;
@@ -165,8 +165,8 @@ fn authority_row(value: &[u8]) -> Result<AuthorityRow, Error> {
     }
 }
 
-/// Bytes with which a change is full.
+/// Bytes at which a change is full.
 const FULL: usize = 2 << 20;
 
-/// What a row weighs beside its bytes, so that a change has at most some ten thousand.
+/// The overhead of a row beside its bytes, so that a change has at most some ten thousand.
 const ROW: usize = 128;

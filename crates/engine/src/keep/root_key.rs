@@ -1,9 +1,10 @@
-//! The root key is changed while the authority serves: custody keeps the new version beside the old one, what is sealed under the
-//! root key is sealed again (the authority's own keys and those of tenants, and nothing below), and custody destroys the old one.
+//! The root key is changed while the authority serves: custody keeps the new version beside the old one, everything sealed under
+//! the root key is sealed again (the authority's own keys and those of tenants, and nothing below), and custody destroys the old
+//! one.
 //!
-//! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed ([`crate::keep::deeds`]), of
-//! one that changes the root key alone or of one that shreds a device. Which rows are done is shown by the version in front of each
-//! sealed value.
+//! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed
+//! ([`crate::keep::deeds`]), of one that changes the root key alone or of one that shreds a device. Which rows are done is shown
+//! by the version in front of each sealed value.
 
 use crate::keep::deeds::{self, DeedWatch, ROOT_KEY, Underway};
 use crate::keep::tenant_keys;
@@ -17,8 +18,9 @@ use wardein_port::{Change, Custody, CustodyError, RootKey, Table};
 const PAGE: usize = 1_000;
 
 impl Engine {
-    /// Changes the root key, and gives the number of the new version once the older ones are destroyed. Calls go on meanwhile. One that was
-    /// begun before, and not finished, is finished instead. Where this is dropped, or fails, the task that works deeds off goes on.
+    /// Changes the root key, and gives the number of the new version once the older ones are destroyed. Calls continue in the
+    /// meantime. One that was begun before, and not finished, is finished instead. Where this is dropped, or fails, the task that
+    /// performs deeds continues.
     pub async fn rotate_root_key(&self, caller: &Caller) -> Result<u32, Error> {
         let mut watch = self.begin_root_key(caller).await?;
         loop {
@@ -159,8 +161,9 @@ impl Engine {
         })
     }
 
-    /// Seals the authority's own keys under the newest version. Its row is written in any case: a tenant that is created under the version
-    /// of before rests on the row of before, and is refused from here on, so that a look at all tenants afterward misses none.
+    /// Seals the authority's own keys under the newest version. Its row is written in any case: a tenant that is created under
+    /// the version in force earlier rests on the earlier row, and is refused from here on, so that a scan of all tenants
+    /// afterward misses none.
     async fn renew_authority(&self) -> Result<(), Error> {
         self.transact(|tx| {
             let root = self.root.ring();
@@ -209,7 +212,7 @@ fn root_entry(row: &DeedRow, now_ms: u64, step: &str) -> AuditEntry {
 
 impl From<CustodyError> for Error {
     fn from(error: CustodyError) -> Self {
-        // Whoever may change the root key is told why it cannot be kept: a disk that is full, a file that was replaced.
+        // A caller that may change the root key learns why it cannot be kept: a full disk, a replaced file.
         let message =
             format_args!("custody: {error}; fix this: the change is on record, and resumes by itself");
         Self::new(ErrorCode::CustodyUnavailable, message)

@@ -1,8 +1,8 @@
-//! The sweep: goes over the keys of all devices, and does what otherwise waits until a device speaks. Trees are moved forward and what is
-//! out of retention is erased, spent keys that cannot be derived any more are forgotten; what is sealed under an older version of its tenant's key is sealed under the newest, and the older
-//! ones, under which nothing is left then, are dropped.
+//! The sweep: goes over the keys of all devices, and does what otherwise waits until a device speaks. Trees are moved forward and
+//! keys out of retention are erased; spent keys that can no longer be derived are forgotten; records under an older version of
+//! their tenant's key are resealed under the newest, and the older ones, under which nothing is left then, are dropped.
 //!
-//! It goes step by step, so that whoever drives it decides how fast; one that is cut short is begun anew, and finds little to do.
+//! It goes step by step, so that its driver decides the speed; one that is cut short is started over, and finds little to do.
 
 use crate::keep::tenant_keys::open_tenant_keys;
 use crate::keep::upkeep::Busy;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use wardein_domain::{Actor, AuditEntry, Call, Event, FieldName, Outcome, Profile, Target, TenantId};
 use wardein_port::{Change, CommitError, Row, Table, Write};
 
-/// A sweep under way.
+/// A sweep in progress.
 pub struct Sweep {
     tenants: Vec<TenantId>,
     /// Where it is: the tenant's number in the list, the version of its key at the beginning, the last row that was looked at.
@@ -26,7 +26,7 @@ pub struct Sweep {
     _busy: Busy,
 }
 
-/// What a sweep has done so far.
+/// The progress of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SweepProgress {
     /// Devices looked at.
@@ -37,13 +37,13 @@ pub struct SweepProgress {
     pub renewed: u64,
     /// Versions of tenants' keys that were dropped.
     pub dropped: u64,
-    /// Whether the clock was believed: otherwise nothing is erased, because what is erased under a wrong clock is gone.
+    /// Whether the clock was trusted: otherwise nothing is erased, because erasure under a wrong clock cannot be undone.
     pub has_clock: bool,
     /// Whether all was done.
     pub is_done: bool,
 }
 
-/// What became of a device's keys.
+/// The result for a device's keys.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Swept {
     is_erased: bool,
@@ -51,8 +51,8 @@ pub(crate) struct Swept {
 }
 
 impl Engine {
-    /// Begins a sweep of one tenant, or of all. The clock is believed where it shows a time since the last sweep, or since the founding,
-    /// that is neither negative nor longer than [`Sweep::TRUSTED`]; or where somebody says so.
+    /// Begins a sweep of one tenant, or of all. The clock is believed where it shows a time since the last sweep, or since the
+    /// founding, that is neither negative nor longer than [`Sweep::TRUSTED`]; or where somebody says so.
     pub async fn begin_sweep(
         &self,
         caller: Option<&Caller>,
@@ -118,7 +118,7 @@ impl Engine {
             let aboard = aboard.as_ref().filter(|_| groups.peek().is_none());
             match self.sweep_rows(&keys, has_clock, aboard).await? {
                 Some(swept) => all.extend(swept),
-                // A device spoke meanwhile: each by itself.
+                // A device spoke in the meantime: each by itself.
                 None => {
                     for key in keys {
                         let decide = |tx: &mut Tx<'_>| self.decide_sweep(tx, &[key], has_clock);
@@ -132,7 +132,7 @@ impl Engine {
                     }
                 }
             }
-            // What is spent is forgotten where it can be derived no more, which the clock alone decides.
+            // A spent key is forgotten once it can no longer be derived, which the clock alone decides.
             if has_clock {
                 for (key, _) in group {
                     self.forget_spent(&rows::parse_device_key(key)?).await?;
@@ -142,7 +142,7 @@ impl Engine {
         Ok(all)
     }
 
-    /// One change for several rows; none where one of them has changed meanwhile.
+    /// One change for several rows; none if one of them has changed in the meantime.
     async fn sweep_rows(
         &self,
         keys: &[&[u8]],
@@ -172,7 +172,7 @@ impl Engine {
         let mut all = Vec::with_capacity(keys.len());
         for key in keys {
             let name = rows::parse_device_key(key)?;
-            // One that was erased in the meantime is no concern of ours any more.
+            // One that was erased in the meantime no longer concerns us.
             let Some(stored) = tx.get(Table::DeviceKeys, key)? else { continue };
             let Some(Held { cold, version, mut keys }) = self.load_keys(tx, &name)? else { continue };
             let ring = self.memory.tenant_key(&name.tenant)?;
@@ -192,9 +192,9 @@ impl Engine {
         Ok(Decision::new(change, all))
     }
 
-    /// Drops the versions of a tenant's key before `newest`, which was the newest when the sweep of its rows began; how many. Nothing is
-    /// under them: each row was sealed again by the sweep or by who wrote it, and a new one comes under the newest or not at all. The
-    /// audit entry is completed here, and `aboard` is written in any case.
+    /// Drops the versions of a tenant's key before `newest`, which was the newest when the sweep of its rows began; how many.
+    /// Nothing is under them: each row was sealed again by the sweep or by who wrote it, and a new one comes under the newest or
+    /// not at all. The audit entry is completed here, and `aboard` is written in any case.
     pub(crate) async fn drop_versions(
         &self,
         tenant: &TenantId,
@@ -288,7 +288,7 @@ pub fn pace(per_second: u32) -> (usize, Duration) {
 /// Rows of one change.
 const GROUP: usize = 32;
 
-/// What two clocks of one authority may differ by.
+/// The allowed difference between two clocks of one authority.
 const TOLERANCE_MS: u64 = 60_000;
 
 /// Steps a second, where a step is of more than one device.

@@ -13,7 +13,7 @@ use wardein_port::{Change, RootKey, Table};
 const MAX_VERSIONS: usize = 8;
 
 impl Engine {
-    /// Gives a tenant a new version of its key, and tells its number. It writes one row: from then on rows are sealed under the
+    /// Gives a tenant a new version of its key, and returns its number. It writes one row: from then on rows are sealed under the
     /// new version when they are next written, or by the sweep, which drops the old one in the end.
     pub async fn rotate_tenant_key(&self, caller: &Caller, tenant: TenantId) -> Result<u32, Error> {
         self.require_tenant(caller, &tenant)?;
@@ -27,8 +27,8 @@ impl Engine {
         .await
     }
 
-    /// Adds a version of the tenant's key to `change`, with an audit entry that is completed here; its number. Where the tenant has `most`
-    /// versions already it is refused.
+    /// Adds a version of the tenant's key to `change`, with an audit entry that is completed here; its number. Where the tenant
+    /// has `most` versions already it is refused.
     pub(crate) fn add_tenant_key(
         &self,
         tx: &mut Tx<'_>,

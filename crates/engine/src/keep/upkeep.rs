@@ -1,4 +1,4 @@
-//! Upkeep of stored keys: one at a time, whoever asks.
+//! Upkeep of stored keys: one at a time, regardless of the caller.
 
 use crate::keep::deeds::Deeds;
 use crate::kernel::Error;
@@ -8,12 +8,12 @@ use tokio::sync::Mutex;
 use wardein_domain::ErrorCode;
 use wardein_port::RootKey;
 
-/// The deeds under way; whether a sweep is under way, and whether a backup is.
+/// The deeds in progress; whether a sweep is in progress, and whether a backup is.
 #[derive(Default)]
 pub(crate) struct Upkeep {
     pub(crate) deeds: Deeds,
-    /// Held while custody and what is sealed under its keys change, or are to be of one moment. Inside: a new version that custody was asked
-    /// to keep. Where it is unknown whether custody has it, it must be asked again with the same key.
+    /// Held while custody and the data sealed under its keys change, or must be consistent. Inside: a new version that custody
+    /// was asked to keep. Where it is unknown whether custody has it, it must be asked again with the same key.
     pub(crate) root: Mutex<Option<RootKey>>,
     pub(crate) sweep: Arc<AtomicBool>,
     pub(crate) backup: Arc<AtomicBool>,

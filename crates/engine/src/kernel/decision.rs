@@ -1,4 +1,4 @@
-//! What a decision comes to.
+//! The result of a decision.
 
 use crate::kernel::Error;
 use crate::rows::KeysRow;
@@ -6,14 +6,15 @@ use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::{ChallengeError, DecodeError};
 use wardein_port::{Change, RowKey, StoreError};
 
-/// Everything that follows from a decision: the change, the answer once that is durable and projected, and the keys of a device as the
-/// change leaves them.
+/// Everything that follows from a decision: the change, the answer once that is durable and projected, and the keys of a device
+/// as the change leaves them.
 ///
 /// The answer may be a refusal: one that must be on record, or an alarm, is a decision like any other, and its change says so.
 pub(crate) struct Decision<T> {
     pub(crate) change: Change,
     pub(crate) answer: Result<T, Error>,
-    /// Kept in memory under the revision of the commit, for the device's next request. They travel with the commit and are in no feed.
+    /// Kept in memory under the revision of the commit, for the device's next request. They travel with the commit and are in no
+    /// feed.
     pub(crate) keys: Option<Kept>,
 }
 

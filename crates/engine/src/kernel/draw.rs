@@ -4,8 +4,9 @@ use crate::kernel::Error;
 use wardein_crypto::{AES_256_GCM_NONCE_LEN, Entropy, EntropyError, Secret, SecretBytes};
 use wardein_port::EntropySource;
 
-/// What a decision draws. When it has to be made again because rows were missing, it draws the same bytes again: otherwise a random
-/// serial would ask for another row each time. Nonces to seal with are always fresh: the plaintext may have become another.
+/// The random bytes of a decision. When it has to be made again because rows were missing, it draws the same bytes again:
+/// otherwise a random serial would ask for another row each time. Nonces to seal with are always fresh: the plaintext may have
+/// become another.
 pub(crate) struct Draw<'a> {
     source: &'a dyn EntropySource,
     drawn: SecretBytes,

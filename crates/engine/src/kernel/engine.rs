@@ -13,7 +13,7 @@ use wardein_ddkg::Policy;
 use wardein_domain::{TrustDomain, UnixMillis, UnixSeconds};
 use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
 
-/// What the authority says of itself.
+/// The authority's description of itself.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// The trust domain of its SPIFFE ids.
@@ -37,7 +37,7 @@ pub struct Engine {
     pub(crate) root: Arc<RootRing>,
     pub(crate) upkeep: Upkeep,
     pub(crate) authority: Authority,
-    /// What authorizes. The store's feed alone writes it.
+    /// The memory that authorizes. Only the store's feed writes it.
     pub(crate) memory: Arc<Memory>,
     pub(crate) records: Arc<Records>,
     pub(crate) policy: Policy,
@@ -45,12 +45,12 @@ pub struct Engine {
     started_at: u64,
 }
 
-/// What an engine stands on.
+/// The ports of an engine.
 #[derive(Clone)]
 pub struct Ports {
     /// Where rows live.
     pub store: Arc<dyn Store>,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where random bytes come from.
     pub entropy: Arc<dyn EntropySource>,
@@ -72,8 +72,8 @@ impl Ports {
 }
 
 impl Engine {
-    /// Opens an authority that was founded, under the versions of the root key that custody keeps. A wrong key shows at the first value
-    /// that does not open.
+    /// Opens an authority that was founded, under the versions of the root key that custody keeps. A wrong key shows at the first
+    /// value that does not open.
     pub async fn open(ports: Ports, root_keys: impl IntoIterator<Item = RootKey>) -> Result<Self, Error> {
         let ring = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
         require_format(&ports).await?;
@@ -84,7 +84,7 @@ impl Engine {
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new();
         let memory = Arc::new(Memory::new(root.clone(), records.clone()));
-        // Followed before it is loaded: what comes in between comes twice, and changes nothing the second time.
+        // Followed before it is loaded: changes in between come twice, and the second time has no effect.
         store.follow(&(memory.clone() as Arc<dyn Projection>));
         memory.load(&*store).await?;
         let started_at = clock.now_ms() / 1000;
@@ -105,7 +105,7 @@ impl Engine {
         })
     }
 
-    /// What the authority says of itself.
+    /// The authority's description of itself.
     pub async fn status(&self) -> Result<Status, Error> {
         Ok(Status {
             trust_domain: self.authority.trust_domain.clone(),
@@ -116,12 +116,12 @@ impl Engine {
         })
     }
 
-    /// Whether changes are taken now; if not, why, and what to do.
+    /// Whether changes are accepted now; if not, why, and what to do.
     pub fn writable(&self) -> Result<(), String> {
         self.store.writable()
     }
 
-    /// What devices and platforms verify with.
+    /// The certificates and keys with which devices and platforms verify.
     pub fn trust_bundle(&self) -> &TrustBundle {
         &self.authority.bundle
     }

@@ -6,12 +6,12 @@ use wardein_ddkg::{ChallengeError, DecodeError, DeviceName};
 use wardein_domain::{ErrorCode, ErrorKind, TenantId};
 use wardein_port::{CommitError, StoreError};
 
-/// A refusal or a fault, with a stable code and words that tell the caller what to change.
+/// A refusal or a fault, with a stable code and a message that says what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The stable code, which says who is at fault.
     pub code: ErrorCode,
-    /// What was wrong, where, and what to do next. For faults of ours it is for the log, not for the caller.
+    /// What was wrong, where, and what to do next. For internal faults it is for the log, not for the caller.
     pub message: String,
     /// A number that a device's next attempt needs, by its name: `next-epoch` or `highest-epoch`.
     pub hint: Option<(&'static str, u64)>,
@@ -39,7 +39,7 @@ impl Error {
         Self::new(ErrorCode::NotFounded, message)
     }
 
-    /// The tenant is not there, or not the caller's to see: the two look alike.
+    /// The tenant does not exist, or the caller may not see it: the two look the same.
     pub(crate) fn no_tenant(tenant: &TenantId) -> Self {
         Self::new(ErrorCode::TenantUnknown, format_args!("there is no tenant {tenant}; create it first"))
     }
@@ -67,7 +67,7 @@ impl Error {
         Self::new(ErrorCode::Contended, message)
     }
 
-    /// A fault of ours; `message` goes to the log only.
+    /// An internal fault; `message` goes to the log only.
     pub fn internal(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Internal, message)
     }

@@ -1,4 +1,5 @@
-//! What all use cases share: the engine itself, how a decision is made and committed, errors, pages, the records of devices in use.
+//! Shared by all use cases: the engine itself, how a decision is made and committed, errors, pages, the records of devices in
+//! use.
 
 mod caller;
 mod decision;

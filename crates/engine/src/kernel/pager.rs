@@ -29,8 +29,8 @@ pub struct Paged<T> {
 /// How many rows are looked at for one page.
 pub(crate) const SCANNED: usize = 20_000;
 
-/// A page in the making: rows of a table behind one another, and the items that came of them. A page may hold fewer items than were
-/// asked for, or none, and still name a next one: so a search for what is rare ends.
+/// A page in the making: rows of a table behind one another, and the items that came of them. A page may hold fewer items than
+/// were asked for, or none, and still name a next one: so a search for rare rows ends.
 pub(crate) struct Pager<'a, T> {
     store: &'a dyn Store,
     table: Table,
@@ -87,7 +87,7 @@ impl Engine {
         })
     }
 
-    /// A page of what `parse` makes of each row, leaving out what it leaves out.
+    /// A page of the results of `parse` for each row, without those that it skips.
     pub(crate) async fn page<T>(
         &self,
         table: Table,

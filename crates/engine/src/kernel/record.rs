@@ -50,7 +50,7 @@ pub(crate) fn entry(
     AuditEntry::new(SOFTWARE, now_ms, actor, event, target, outcome, call)
 }
 
-/// An entry about what the authority did by itself.
+/// An entry about an action of the authority itself.
 pub(crate) fn of_system(now_ms: u64, event: Event) -> AuditEntry {
     entry(now_ms, Actor::System, event, Target::Authority, Outcome::Done, &Call::default())
 }
@@ -73,7 +73,7 @@ pub(crate) fn listed(items: &[impl ToString]) -> String {
     }
 }
 
-/// What puts a decision on record.
+/// Puts a decision on record.
 pub(crate) trait Recording {
     /// Adds an audit entry.
     fn record(&mut self, entry: &AuditEntry) -> Result<(), Error>;
@@ -136,7 +136,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// Files whose faults name what is stored as Rust does, and tests. Of a fault no entry has the message.
+    /// Files whose faults name stored types as Rust does, and tests. Of a fault no entry has the message.
     const LEFT_OUT: [&str; 3] = ["rows", "seal", "tests"];
 
     #[test]

@@ -22,8 +22,8 @@ impl Engine {
         self.reach(&mut tx, &mut look).await
     }
 
-    /// Decides and commits, and decides again when a row has changed in between. The answer is given when the change is durable and
-    /// projected. A decision that alters nothing is answered at once.
+    /// Decides and commits, and decides again when a row has changed in between. The answer is given when the change is durable
+    /// and projected. A decision that alters nothing is answered at once.
     pub(crate) async fn transact<T: Send>(
         &self,
         mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
@@ -33,8 +33,8 @@ impl Engine {
         self.carry_out(tx, first, decide).await
     }
 
-    /// The same about one device, one decision after the other. `judge` tells whether the caller is right: only then does it wait
-    /// for its turn, so that nobody without keys can hold up a device.
+    /// The same about one device, one decision after the other. `judge` says whether the caller is genuine: only then does it
+    /// wait for its turn, so that nobody without keys can hold up a device.
     pub(crate) async fn transact_on<T: Send>(
         &self,
         device: &DeviceName,
@@ -46,7 +46,7 @@ impl Engine {
             match decide(&mut tx) {
                 Ok(first) => return self.carry_out(tx, first, decide).await,
                 Err(Stop::Refuse(error)) => return Err(error),
-                // The record is let go while rows are loaded, for callers who need none.
+                // The record is released while rows are loaded, for callers who need none.
                 Err(Stop::Need(_)) => {}
             }
         }
@@ -56,8 +56,8 @@ impl Engine {
         self.carry_out(tx, first, decide).await
     }
 
-    /// A decision of an operator. It rests on the operator's row: one that was revoked in the meantime decides nothing any more, whatever
-    /// the memory of this node says.
+    /// A decision of an operator. It rests on the operator's row: one that was revoked in the meantime decides nothing any more,
+    /// whatever the memory of this node says.
     pub(crate) async fn transact_by<T: Send>(
         &self,
         caller: &Caller,
@@ -143,8 +143,8 @@ impl Engine {
         Err(Error::contended())
     }
 
-    /// Commits a change, and gives its revision. `keys` are kept, and the record let go, when it is durable, whether or not the
-    /// caller still waits.
+    /// Commits a change, and gives its revision. `keys` are kept, and the record is released, when it is durable, whether or not
+    /// the caller still waits.
     async fn commit(
         &self,
         mut change: Change,
@@ -160,7 +160,7 @@ impl Engine {
             Box::new(move |outcome| {
                 let guard = match (&outcome, guard) {
                     (Ok(revision), Some(mut guard)) => {
-                        // What was in memory before is behind the store now.
+                        // Memory is now behind the store.
                         drop(guard.take());
                         if let Some(Kept { keys, cold }) = keys {
                             guard.put(Held { cold: cold.unwrap_or(*revision), version: *revision, keys });

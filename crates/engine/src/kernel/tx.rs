@@ -1,4 +1,4 @@
-//! What a decision may look at.
+//! The view of a decision.
 
 use crate::kernel::{Draw, Error, Guard, Held, Stop};
 use crate::project::{Memory, QuotaPlace};
@@ -90,13 +90,13 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// Takes in rows that were missing, and starts over.
+    /// Adds the missing rows, and starts over.
     pub(super) fn take_in(&mut self, key: RowKey, row: Option<Row>) {
         self.loaded.insert(key, row);
         self.draw.rewind();
     }
 
-    /// Forgets what it knows: some of it has changed since.
+    /// Forgets what it has read: some of it has changed since.
     pub(super) fn forget(&mut self) {
         self.loaded.clear();
         self.draw.renew();

@@ -36,7 +36,7 @@ pub(super) struct Devices {
     recipes: Mutex<Recipes>,
 }
 
-/// Recipes are alike across a fleet: each is kept once, and for as long as a device has it.
+/// Recipes are the same across a fleet: each is kept once, and for as long as a device has it.
 #[derive(Default)]
 struct Recipes {
     known: HashMap<Vec<AttributeName>, Weak<Recipe>>,
@@ -67,7 +67,7 @@ impl Devices {
         shards.flatten().collect()
     }
 
-    /// Takes in a device's row, unless a later version is known; whether the device was not known before.
+    /// Applies a device's row, unless a later version is known; whether the device was not known before.
     pub(super) fn put(&self, name: &DeviceName, version: u64, row: &DeviceRow) -> Result<bool, Error> {
         let known = KnownDevice {
             version,

@@ -14,7 +14,7 @@ use wardein_ddkg::DeviceName;
 use wardein_domain::{Profile, ProfileName, Serial, TenantId, UnixSeconds};
 use wardein_port::{Committed, Projection, Store, Table};
 
-/// What authentication, trust queries and decisions look at.
+/// The state that authentication, trust queries and decisions read.
 pub(crate) struct Memory {
     root: Arc<RootRing>,
     records: Arc<Records>,
@@ -36,7 +36,7 @@ impl Memory {
         Self { root, records, tenants, rules, operators, devices, revocations }
     }
 
-    /// Takes in everything that is stored.
+    /// Applies everything that is stored.
     pub(crate) async fn load(&self, store: &dyn Store) -> Result<(), Error> {
         // Operators before devices, which count for the stations that enrolled them.
         for table in [Table::Tenant, Table::Profile, Table::Operator, Table::Device, Table::Revocation] {
@@ -127,7 +127,7 @@ impl Memory {
         self.tenants.all()
     }
 
-    /// What holds for the devices of a profile; `None` where there is no such profile.
+    /// The rules for the devices of a profile; `None` if there is no such profile.
     pub(crate) fn rules(&self, tenant: &TenantId, name: &ProfileName) -> Option<Rules> {
         self.rules.rules(tenant, name)
     }
@@ -145,7 +145,8 @@ impl Memory {
         self.operators.used(serial)
     }
 
-    /// Reserves a place of a station's quota for a device that is not on record, until the reservation is dropped or the device is.
+    /// Reserves a place of a station's quota for a device that is not on record, until the reservation is dropped or the device
+    /// is.
     pub(crate) fn reserve_quota(
         self: &Arc<Self>,
         station: &Serial,
@@ -163,7 +164,7 @@ impl Memory {
         self.devices.get(name)
     }
 
-    /// The rule that revokes what the CA of that key identifier issued to a device at that time, if there is one.
+    /// The rule that revokes the certificates that the CA of that key identifier issued to a device at that time, if any.
     pub(crate) fn revocation_rule(
         &self,
         name: &DeviceName,

@@ -24,8 +24,8 @@ pub(super) struct Operators(RwLock<HashMap<Serial, Entry>>);
 
 struct Entry {
     known: KnownOperator,
-    /// Devices on record that count for its quota. They are counted in memory, and again at the start: one row that every enrollment
-    /// wrote would make enrollments wait for each other.
+    /// Devices on record that count for its quota. They are counted in memory, and again at the start: one row that every
+    /// enrollment wrote would make enrollments wait for each other.
     used: u64,
     /// Devices that are being enrolled.
     reserved: HashSet<DeviceName>,
@@ -68,7 +68,7 @@ impl Operators {
         self.read().get(serial).map_or(0, |entry| entry.used)
     }
 
-    /// Takes in an operator, unless a later version is known.
+    /// Applies an operator, unless a later version is known.
     pub(super) fn put(&self, known: KnownOperator) {
         let mut all = self.write();
         match all.get_mut(&known.principal.serial) {

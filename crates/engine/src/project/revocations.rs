@@ -27,7 +27,7 @@ struct Known {
 }
 
 impl Revocations {
-    /// The rule that revokes what that CA issued to that device at that time, if there is one.
+    /// The rule that revokes the certificates that this CA issued to that device at that time, if any.
     pub(super) fn rule(&self, name: &DeviceName, ca: &[u8; 20], issued_at: UnixSeconds) -> Option<RuleRow> {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let is_of = |scope: &RuleScope| match scope {
@@ -40,7 +40,7 @@ impl Revocations {
         all.find(|known| known.rule.covers(issued_at)).map(|known| known.rule.clone())
     }
 
-    /// Takes in a row of the table, unless a later version is known. Single certificates stay in the store.
+    /// Applies a row of the table, unless a later version is known. Single certificates stay in the store.
     pub(super) fn put(&self, key: &[u8], version: u64, value: &[u8]) -> Result<(), Error> {
         let Revocation::Rule(scope) = rows::parse_revocation_key(key)? else { return Ok(()) };
         let rule: RuleRow = rows::decode(Table::Revocation, value)?;

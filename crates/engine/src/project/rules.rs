@@ -1,4 +1,4 @@
-//! What holds for devices by their tenant and profile, in memory: what profiles inherit, and which rotations were asked for.
+//! The rules for devices by their tenant and profile, in memory: inherited settings, and the requested rotations.
 
 use crate::kernel::Error;
 use crate::rows::ProfileRow;
@@ -10,17 +10,17 @@ use wardein_domain::{Profile, ProfileFields, ProfileName, Rotation, TenantId};
 #[derive(Default)]
 pub(super) struct TenantRules(RwLock<HashMap<TenantId, OfTenant>>);
 
-/// What holds for the devices of a profile.
+/// The rules for the devices of a profile.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// The profile with what it inherits.
+    /// The profile including inherited settings.
     pub(crate) profile: Profile,
     /// The rotations of the tenant and of the profile, together.
     pub(crate) rotation: Rotation,
 }
 
 impl Default for Rules {
-    /// What holds where no profile is.
+    /// The rules without a profile.
     fn default() -> Self {
         Self { profile: Profile::DEFAULT, rotation: Rotation::default() }
     }
@@ -67,7 +67,7 @@ impl TenantRules {
         lines
     }
 
-    /// Takes in the rotation of a tenant's row, unless a later version is known.
+    /// Applies the rotation of a tenant's row, unless a later version is known.
     pub(super) fn put_tenant(&self, tenant: TenantId, version: u64, rotation: Rotation) {
         let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = tenants.entry(tenant).or_default();
@@ -76,7 +76,7 @@ impl TenantRules {
         }
     }
 
-    /// Takes in a profile's row, unless a later version is known.
+    /// Applies a profile's row, unless a later version is known.
     pub(super) fn put_profile(
         &self,
         tenant: TenantId,
@@ -97,7 +97,7 @@ impl TenantRules {
     }
 }
 
-/// Works out again what each profile of a tenant comes to.
+/// Recomputes the effective rules of each profile of a tenant.
 fn inherit(profiles: &mut HashMap<ProfileName, OfProfile>) -> Result<(), Error> {
     let default = profiles.iter().find(|(name, _)| name.as_str() == ProfileName::DEFAULT);
     let base = default.map_or(Ok(Profile::DEFAULT), |(_, default)| Profile::DEFAULT.with(&default.fields));

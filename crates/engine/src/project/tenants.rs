@@ -40,7 +40,7 @@ impl TenantKeys {
         all.iter().map(line).collect()
     }
 
-    /// Takes in a tenant's keys, unless a later version of its row is known.
+    /// Applies a tenant's keys, unless a later version of its row is known.
     pub(super) fn put(
         &self,
         tenant: TenantId,

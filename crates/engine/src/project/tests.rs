@@ -206,7 +206,7 @@ impl World {
         Ok(())
     }
 
-    /// Memory says what a memory says that is loaded now.
+    /// Memory equals one that is loaded now.
     async fn compare(&self) {
         self.store.settle();
         let root = Arc::new(RootRing::new(Keyring::of(root_keys()).unwrap()));
@@ -227,7 +227,8 @@ async fn run(seed: u64, decisions: u64) {
         *world.counts.entry(word).or_default() += 1;
         if let Err(error) = outcome {
             *world.counts.entry("refused").or_default() += 1;
-            // A rough store makes for unavailability, and for refusals of what was tried on half a state; never for a fault of ours.
+            // A faulty store causes unavailability, and refusals of attempts on half a state; never a fault of
+            // ours.
             assert_ne!(error.kind(), ErrorKind::Internal, "decision {decision}, {word}: {error}");
         }
         if world.random.below(20) == 0 {

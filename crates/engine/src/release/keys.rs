@@ -1,4 +1,4 @@
-//! What devices sealed: a platform has a payload opened, or its key or a file's released, which spends the key.
+//! Sealed data of devices: a platform has a payload opened, or its key or a file's released, which spends the key.
 
 use crate::derive::spent::{self, Spending, Standing};
 use crate::kernel::record::{Recording, target};
@@ -13,7 +13,7 @@ use wardein_domain::{
 };
 use wardein_port::{Change, Table};
 
-/// What a key is released for.
+/// The sealed data that a key is released for.
 #[derive(Debug, Clone)]
 pub enum Sealed {
     /// A payload whose key has that name.
@@ -39,7 +39,7 @@ pub struct ReleaseAsk {
     pub sealed: Sealed,
     /// Why.
     pub reason: Reason,
-    /// The SHA-256 of what tells this release from every other.
+    /// The SHA-256 that distinguishes this release from every other.
     pub idempotency: Digest,
 }
 
@@ -48,11 +48,11 @@ pub struct ReleaseAsk {
 pub struct OpenAsk {
     /// The payload.
     pub sealed: SealedPayload,
-    /// What the device bound to it beside.
+    /// The additional data that the device bound to it.
     pub additional: Vec<u8>,
     /// Why.
     pub reason: Reason,
-    /// The SHA-256 of what tells this opening from every other.
+    /// The SHA-256 that distinguishes this opening from every other.
     pub idempotency: Digest,
 }
 
@@ -62,7 +62,7 @@ pub struct Unsealed {
     pub secret: SecretBytes,
     /// The key that is spent.
     pub key_name: KeyName,
-    /// Where its device stands now.
+    /// The present state of its device.
     pub state: DeviceState,
 }
 
@@ -150,7 +150,7 @@ impl Engine {
         if standing == Standing::Spent && !is_archived {
             return Err(spent_error(key_name).into());
         }
-        // Whatever the device's state: what it sealed is its owner's, who is told the state.
+        // Regardless of the device's state: its sealed data is its owner's, who learns the state.
         let Held { cold, version, mut keys } =
             self.open_keys(tx, owner)?.ok_or_else(|| Error::no_keys(owner))?;
         let mut kept = None;
@@ -232,7 +232,7 @@ pub(crate) fn spent_error(name: &KeyName) -> Error {
     Error::new(code, format_args!("{name} was already spent; {next}"))
 }
 
-/// A refusal of what a platform shows. It is not the platform that fails to authenticate: its certificate is good.
+/// A refusal of a platform's message. It is not the platform that fails to authenticate: its certificate is good.
 pub(crate) fn of_platform(error: Error) -> Error {
     let code = match error.code {
         ErrorCode::MacWrong => ErrorCode::MessageMacWrong,

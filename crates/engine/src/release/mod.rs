@@ -1,4 +1,4 @@
-//! What platforms get of a device: logins by token, keys to open data and files.
+//! What platforms get from a device: logins by token, keys to open data and files.
 
 pub(crate) mod keys;
 pub(crate) mod tokens;

@@ -20,7 +20,7 @@ pub struct TokenAsk {
     pub token: Token,
     /// The nonce that the platform gave for this login, or nothing.
     pub platform_nonce: Vec<u8>,
-    /// The SHA-256 of what tells this login from every other.
+    /// The SHA-256 that distinguishes this login from every other.
     pub idempotency: Digest,
 }
 
@@ -67,7 +67,7 @@ impl Engine {
         let mut change = Change::default();
         // A device that was suspended in the meantime logs in nowhere, whatever the memory of this node says.
         change.check(Table::Device, rows::device_key(name), known.version);
-        // What is on record was verified; that it is for this platform is in its mac, that it answers this nonce is not.
+        // The token on record was verified; its mac covers the platform, but not that it answers this nonce.
         if standing == Standing::Repeated && token.platform_nonce != *platform_nonce {
             return Err(of_platform(Refusal::NonceWrong.into()).into());
         }
@@ -84,7 +84,7 @@ impl Engine {
             spent::spend(&mut change, &spend.0, &spending.row(UnixSeconds::new(now)))?;
             kept = Some(self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?);
         }
-        // Judged now, also for who asks again: a login that was lost is none.
+        // Judged now, also on a retry: a login whose reply was lost did not happen.
         if let Some(code) = known.state.refusal() {
             let message = format_args!("the device is {}; an administrator must decide", known.state);
             return Err(Error::new(code, message).into());

@@ -1,5 +1,5 @@
-//! Rows of the audit log and of devices' histories. The first byte is the format: 2 since 0.2, in which each fact is a field of its
-//! own; 1 before, in which all facts were one text.
+//! Rows of the audit log and of devices' histories. The first byte is the format: 2 since 0.2, in which each fact is a field of
+//! its own; 1 before, in which all facts were one text.
 
 use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
@@ -133,7 +133,7 @@ impl EntryRow<'_> {
 }
 
 impl<'a> TextRow<'a> {
-    /// The text becomes a field as it is; nothing is guessed out of it.
+    /// The text becomes a field verbatim; nothing is inferred from it.
     fn parse(self) -> Result<AuditEntry, Error> {
         let Self { time_ms, tenant, actor, event, target, outcome, detail, request_id } = self;
         let name = Cow::Borrowed(FieldName::Detail.code());

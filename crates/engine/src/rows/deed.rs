@@ -1,4 +1,4 @@
-//! The row of a deed under way, at what it is about.
+//! The row of a deed in progress, keyed by its subject.
 
 use super::column;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ pub(crate) struct DeedRow {
     pub(crate) id: u64,
     pub(crate) what: What,
     pub(crate) step: Step,
-    /// Who asked for it, as the audit log names them.
+    /// Who requested it, as the audit log names them.
     pub(crate) actor: String,
     pub(crate) request_id: String,
     #[serde(with = "column")]
@@ -23,7 +23,7 @@ pub(crate) struct DeedRow {
     pub(crate) root_key: u32,
 }
 
-/// What a deed is about. The order of the variants is stored.
+/// The subject of a deed. The order of the variants is stored.
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) enum What {
     Shred {
@@ -39,7 +39,7 @@ pub(crate) enum What {
     RootKey,
 }
 
-/// What was done last, and with it what comes next. The order of the variants is stored.
+/// The last completed step, which determines the next one. The order of the variants is stored.
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) enum Step {
     /// It is on record; the keys of a device that is shredded are erased.

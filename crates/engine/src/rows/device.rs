@@ -1,4 +1,4 @@
-//! The row of a device, at tenant and id: what an administrator sees of it and what trust rests on. Its keys are elsewhere.
+//! The row of a device, at tenant and id: the administrator's view of it, and the basis of trust. Its keys are elsewhere.
 
 use super::{RotationRow, column};
 use serde::{Deserialize, Serialize};

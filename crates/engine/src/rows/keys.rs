@@ -1,7 +1,7 @@
 //! The two rows of a device's keys, at tenant and id.
 //!
-//! The cold one is sealed under the tenant's key: the trees and everything else that changes when an epoch moves, or more rarely. The hot
-//! one lies in the clear and is what every proof writes; it holds no key. They are written together where both change, and the
+//! The cold one is sealed under the tenant's key: the trees and everything else that changes when an epoch moves, or more rarely.
+//! The hot one is in the clear, and every proof writes it; it holds no key. They are written together where both change, and the
 //! record refuses a hot part that belongs to another cold one.
 
 use super::damaged;
@@ -11,7 +11,7 @@ use wardein_ddkg::authority::Record;
 use wardein_domain::UnixSeconds;
 use wardein_port::{MAX_VALUE, Table};
 
-/// A device's record, with what the engine knows beside it.
+/// A device's record, with the engine's own facts about it.
 pub(crate) struct KeysRow {
     /// The last accepted proof; 0 for none.
     pub(crate) last_seen: UnixSeconds,
@@ -31,14 +31,14 @@ impl KeysRow {
         Self { last_seen, restored_at, fresh_from: 0, is_head_changed: true, record }
     }
 
-    /// Whether that generation was agreed before the authority was last restored: what was spent of it since the backup is not known.
+    /// Whether that generation was agreed before the authority was last restored: its keys spent since the backup are unknown.
     ///
-    /// It goes by what was written, and by no clock: one that was wrong then, or is now, lets nothing in and locks nobody out.
+    /// It rests on stored facts, not on a clock: one that was wrong then, or is now, lets nothing in and locks nobody out.
     pub(crate) fn is_stale(&self, generation: u64, restored_at: UnixSeconds) -> bool {
         self.restored_at != restored_at || generation < self.fresh_from
     }
 
-    /// Takes in that the device rekeyed to the generation that is pending now.
+    /// Records that the device rekeyed to the generation that is pending now.
     pub(crate) fn rekeyed(&mut self, restored_at: UnixSeconds) {
         if self.restored_at != restored_at {
             self.restored_at = restored_at;
@@ -87,7 +87,7 @@ impl KeysRow {
         Ok(Self { last_seen, restored_at, fresh_from, is_head_changed: false, record })
     }
 
-    /// The last accepted proof, of which a hot row tells without the keys; `None` where there was none.
+    /// The last accepted proof, which a hot row shows without the keys; `None` if there was none.
     pub(crate) fn last_seen(hot: &[u8]) -> Result<Option<UnixSeconds>, Error> {
         let (last_seen, _) = number(Table::DeviceHot, super::body(Table::DeviceHot, hot, super::FORMAT)?)?;
         Ok(Some(UnixSeconds::new(last_seen)).filter(|seen| seen.get() != 0))

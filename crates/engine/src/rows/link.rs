@@ -1,4 +1,4 @@
-//! Rows whose value is the key of another row: a serial leads to what has it, the name of an operator to its serial.
+//! Rows whose value is the key of another row: a serial leads to its holder, the name of an operator to its serial.
 
 use super::{FORMAT, body};
 use crate::kernel::Error;

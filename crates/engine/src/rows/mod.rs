@@ -1,8 +1,8 @@
 //! Rows: one file a table, with typed columns.
 //!
 //! A value is a format byte and a postcard encoding after it. All tables share one format number, which the store's own row names
-//! ([`FormatRow`]): a release writes that format, and reads it and the one before. [`v1`] has the rows of format 1, for the migration alone.
-//! Golden values of every format ever written are in `tests/rows`.
+//! ([`FormatRow`]): a release writes that format, and reads it and the one before. [`v1`] has the rows of format 1, for the
+//! migration alone. Golden values of every format ever written are in `tests/rows`.
 
 pub(crate) mod audit;
 mod authority;
@@ -72,7 +72,7 @@ pub(crate) fn decode<T: DeserializeOwned>(table: Table, value: &[u8]) -> Result<
     body(table, value, FORMAT).and_then(|body| parse(table, body))
 }
 
-/// What follows the format byte, which must be `format`.
+/// The bytes after the format byte, which must be `format`.
 pub(crate) fn body(table: Table, value: &[u8], format: u8) -> Result<&[u8], Error> {
     match value.split_first() {
         Some((found, body)) if *found == format => Ok(body),

@@ -1,4 +1,4 @@
-//! The row of a profile, at tenant and name: what is set for it, and the last rotation of its devices' keys.
+//! The row of a profile, at tenant and name: its settings, and the last rotation of its devices' keys.
 
 use super::{RotationRow, column};
 use serde::{Deserialize, Serialize};

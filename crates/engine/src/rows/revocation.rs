@@ -1,5 +1,6 @@
-//! Revocations: of one certificate, by its serial; and rules, each of which revokes what was issued in a span of time to a device, in a tenant
-//! or by a CA. Revoking a million certificates is one row then. A revocation list expands the rules; issuance checks them.
+//! Revocations: of one certificate, by its serial; and rules, each of which revokes the certificates issued in a span of time to
+//! a device, in a tenant or by a CA. Revoking a million certificates is one row then. A revocation list expands the rules;
+//! issuance checks them.
 
 use super::{column, device_key, parse_device_key, tenant_prefix};
 use crate::kernel::Error;
@@ -42,7 +43,7 @@ pub(crate) enum RuleScope {
     Ca([u8; 20]),
 }
 
-/// What a row of the table is about.
+/// The subject of a row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Revocation {
     /// One certificate.
@@ -52,7 +53,7 @@ pub(crate) enum Revocation {
 }
 
 impl RuleRow {
-    /// The rule of a readmission at `at`: a copy of the device's state may hold what it was certified until then.
+    /// The rule of a readmission at `at`: a copy of the device's state may hold its certificates issued until then.
     pub(crate) fn readmitted(at: UnixSeconds) -> Self {
         let reason = "the device was readmitted".parse().expect("the constant is a reason");
         Self { issued_from: UnixSeconds::default(), issued_until: at, at, reason }
@@ -68,8 +69,8 @@ pub(crate) fn revoked_key(serial: &Serial) -> Vec<u8> {
     [&[CERTIFICATE], &serial.as_bytes()[..]].concat()
 }
 
-/// `'d' ‖ tenant ‖ 0 ‖ device`: a device has one rule. `'t' ‖ tenant ‖ 0 ‖ u64(from) ‖ u64(until)` and `'i' ‖ key identifier ‖ u64(from) ‖
-/// u64(until)`: these have one for each span.
+/// `'d' ‖ tenant ‖ 0 ‖ device`: a device has one rule. `'t' ‖ tenant ‖ 0 ‖ u64(from) ‖ u64(until)` and
+/// `'i' ‖ key identifier ‖ u64(from) ‖ u64(until)`: these have one for each span.
 pub(crate) fn rule_key(scope: &RuleScope, row: &RuleRow) -> Vec<u8> {
     let span = [row.issued_from.get().to_be_bytes(), row.issued_until.get().to_be_bytes()].concat();
     match scope {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use wardein_crypto::{AES_256_GCM_NONCE_LEN, AeadKey, Prk, Secret, SecretBytes};
 use wardein_port::{RootKey, Table};
 
-/// A key that what is stored is sealed under.
+/// A key that seals stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StorageKey {
     /// The version that is sealed under now, from 1.
@@ -20,7 +20,7 @@ struct SealingKey {
     secret: Secret<32>,
 }
 
-/// A key in its versions. What is written is sealed under the newest; what is read opens under the one that sealed it.
+/// A key in its versions. Writes are sealed under the newest; reads open under the one that sealed the value.
 pub(crate) struct Keyring {
     /// Newest first, and never none.
     versions: Vec<Arc<SealingKey>>,
@@ -59,7 +59,7 @@ impl Keyring {
         Self { versions: vec![Arc::new(SealingKey { version, secret })] }
     }
 
-    /// A ring of those versions; none where there are none, or one comes twice.
+    /// A ring of those versions; none if there are none, or one comes twice.
     pub(crate) fn of(keys: impl IntoIterator<Item = RootKey>) -> Option<Self> {
         let sealing = |RootKey { version, secret }| Arc::new(SealingKey { version, secret });
         let mut versions: Vec<_> = keys.into_iter().map(sealing).collect();
@@ -76,7 +76,7 @@ impl Keyring {
         Self { versions }
     }
 
-    /// The same without what is older than `version`, but never without the newest.
+    /// The same without versions older than `version`, but never without the newest.
     pub(crate) fn since(&self, version: u32) -> Self {
         let oldest = version.min(self.newest());
         Self { versions: self.versions.iter().filter(|key| key.version >= oldest).cloned().collect() }
@@ -101,13 +101,13 @@ impl Keyring {
         self.versions.len()
     }
 
-    /// `u8(1) ‖ u32(version) ‖ nonce ‖ ciphertext ‖ tag`: AES-256-GCM under a key derived for the place, so that no key ever comes
-    /// near the 2³² random nonces that one key bears (NIST SP 800-38D §8.3), with the place as additional data.
+    /// `u8(1) ‖ u32(version) ‖ nonce ‖ ciphertext ‖ tag`: AES-256-GCM under a key derived for the place, so that no key ever
+    /// comes near the 2³² random nonces that one key bears (NIST SP 800-38D §8.3), with the place as additional data.
     pub(crate) fn seal(&self, nonce: Nonce, place: Place<'_>, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
         self.seal_with(nonce, place, |out| out.extend(plaintext))
     }
 
-    /// The same of what `write` adds, which is sealed where it is written: no copy of it is made that would have to be wiped.
+    /// The same for the bytes that `write` adds, which are sealed in place: no copy of it is made that would have to be wiped.
     pub(crate) fn seal_with(
         &self,
         nonce: Nonce,
@@ -144,7 +144,7 @@ impl Keyring {
         Ok(SecretBytes::from_vec(buffer))
     }
 
-    /// A key of its own for `purpose`, out of that version; none where the ring has it not.
+    /// A key of its own for `purpose`, out of that version; none if the ring has it not.
     pub(crate) fn derived(&self, version: u32, purpose: &[&[u8]]) -> Option<Secret<32>> {
         let key = self.versions.iter().find(|key| key.version == version)?;
         Some(Secret::filled(|out| {
@@ -154,7 +154,7 @@ impl Keyring {
         }))
     }
 
-    /// The value under the newest version; none where it is already.
+    /// The value under the newest version; none if it is already.
     pub(crate) fn renew(
         &self,
         nonce: Nonce,
@@ -168,7 +168,7 @@ impl Keyring {
     }
 }
 
-/// The version of the key that a value is sealed under, and what follows.
+/// The version of the key that seals a value, and the rest.
 fn split_version(sealed: &[u8]) -> Result<(u32, &[u8]), Error> {
     let cut = || Error::internal("a sealed value is cut off");
     let (format, rest) = sealed.split_first().ok_or_else(cut)?;
@@ -202,13 +202,13 @@ impl Place<'_> {
     }
 }
 
-/// What most rows fit into, sealed.
+/// The size into which most rows fit, sealed.
 const ROOM: usize = 2048;
 
 const FORMAT: u8 = 1;
 const HEADER: usize = 1 + 4 + AES_256_GCM_NONCE_LEN;
 
-/// By how many bytes a sealed value is longer than what is in it: the header and the tag.
+/// By how many bytes a sealed value is longer than its content: the header and the tag.
 pub(crate) const OVERHEAD: usize = HEADER + 16;
 
 #[cfg(test)]

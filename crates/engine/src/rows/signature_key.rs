@@ -22,7 +22,7 @@ pub(crate) struct SignatureKeyRow {
     pub(crate) ek: Option<[u8; 32]>,
     /// TPM2B_PUBLIC of the attestation key that certified it.
     pub(crate) ak: Option<Vec<u8>>,
-    /// The PCRs that its quotes are compared with, if a quote was asked for or a state was approved.
+    /// The PCRs that its quotes are compared with, if a quote was required or a state was approved.
     pub(crate) baseline: Option<BaselineRow>,
     /// The last quote that was taken.
     #[serde(with = "column::maybe")]

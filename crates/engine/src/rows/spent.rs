@@ -1,4 +1,4 @@
-//! The row of a spent key, at its name: what is remembered of its use.
+//! The row of a spent key, at its name: the record of its use.
 
 use super::column;
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,13 @@
 //! Golden rows: every format ever written, from the release that wrote it.
 //!
-//! Format 1 is what the release before wrote (`tests/fixtures/0.1.0/rows`). Format 2 is in `crates/engine/tests/rows/2`; write it again with
-//! `WARDEIN_BLESS=1 cargo test -p wardein-engine --lib rows`, and only before a release has written it.
+//! Format 1 is that of the previous release (`tests/fixtures/0.1.0/rows`). Format 2 is in `crates/engine/tests/rows/2`; write it
+//! again with `WARDEIN_BLESS=1 cargo test -p wardein-engine --lib rows`, and only before a release has written it.
 
 use super::*;
 use std::path::{Path, PathBuf};
 use wardein_crypto::hex;
 
-/// The tables whose rows become one row each, with what reads and writes a row of the present format.
+/// The tables whose rows become one row each, with the reader and writer of a row of the present format.
 const TABLES: [(Table, &str, Again); 12] = [
     (Table::Authority, "1-authority", authority),
     (Table::Tenant, "2-tenant", again::<TenantRow>),
@@ -36,7 +36,7 @@ fn authority(table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What a row of format 1 becomes.
+/// The result of migrating a row of format 1.
 fn renewed(table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
     match table {
         Table::Device => {

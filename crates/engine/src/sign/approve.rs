@@ -1,4 +1,4 @@
-//! An administrator approves the state of a device's registers, after an update of its firmware.
+//! An administrator approves the PCR values of a device, after an update of its firmware.
 
 use super::pcr_policy::PcrPolicy;
 use crate::fleet::devices::Device;
@@ -12,8 +12,8 @@ use wardein_domain::{ErrorCode, Event, FieldName, Outcome};
 use wardein_port::{Change, Table};
 
 impl Engine {
-    /// From now on a device's registers are compared with `digest`, by the hash of its attestation key, and with nothing before. It
-    /// stands in the refusal of the quote, which is in the audit log. Asking twice is fine.
+    /// From now on a device's PCRs are compared with `digest`, by the hash of its attestation key, and with no earlier one. It
+    /// is in the refusal of the quote, which is in the audit log. Asking twice is fine.
     pub async fn approve_pcrs(
         &self,
         caller: &Caller,

@@ -12,7 +12,7 @@ use wardein_port::{Change, Table};
 /// An endorsement key on a tenant's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndorsementKey {
-    /// What it is known by.
+    /// Its digest.
     pub digest: EkDigest,
     /// Unix seconds.
     pub added_at: u64,

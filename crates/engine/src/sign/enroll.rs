@@ -14,7 +14,7 @@ use wardein_domain::{
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Change, Table};
 
-/// A device that is to be enrolled by a key, with what the factory vouches for. The tenant is the station's.
+/// A device that is to be enrolled by a key, with the facts that the factory vouches for. The tenant is the station's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyOrder {
     /// The device.
@@ -70,7 +70,7 @@ impl Engine {
         self.put_key(caller, order, &new).await
     }
 
-    /// Puts a device on record with its key, active at once. The same key again is answered by what is on record.
+    /// Puts a device on record with its key, active at once. The same key again is answered from the record.
     pub(super) async fn put_key(
         &self,
         caller: &Caller,
@@ -114,7 +114,7 @@ impl Engine {
         {
             return Ok(Decision::unchanged(answer(present.assurance)));
         }
-        // An administrator let it enroll anew: only then is a device pending that signs.
+        // An administrator let it enroll again: only then is a device pending that signs.
         if row.is_some() && !(is_anew && present.is_some()) {
             let message =
                 "the device is already enrolled with another key; revoke it, or enroll another device";

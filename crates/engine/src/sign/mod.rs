@@ -1,5 +1,5 @@
-//! Devices that sign instead of deriving (DDKG-1 §5.1): which keys a tenant takes, how they are enrolled, and what is asked with
-//! them.
+//! Devices that sign instead of deriving (DDKG-1 §5.1): which keys a tenant accepts, how they are enrolled, and the requests made
+//! with them.
 
 mod approve;
 mod endorsement_keys;

@@ -1,4 +1,4 @@
-//! In which state of their TPM's registers (PCRs) the devices of a profile may be.
+//! The PCR values that the TPMs of a profile's devices may have.
 
 use crate::fleet::profiles::default_profile;
 use crate::kernel::record::{INHERITED, Recording, hex};
@@ -11,10 +11,10 @@ use wardein_crypto::tpm::HashValue;
 use wardein_domain::{Event, FieldName, Fields, Outcome, PcrSelection, ProfileName, Target, TenantId};
 use wardein_port::{Change, Expect, Table, Write};
 
-/// What is asked of the registers of a device whose key is in a TPM. It is asked at enrollment and with each certificate.
+/// The PCR requirements on a device whose key is in a TPM. They apply at enrollment and with each certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PcrPolicy {
-    /// Nothing: no quote is asked for.
+    /// Nothing: no quote is required.
     Any,
     /// Each has a value that is listed.
     Golden(GoldenPcrs),
@@ -27,12 +27,12 @@ pub enum PcrPolicy {
 pub struct SetPcrPolicy {
     /// The profile.
     pub profile: ProfileName,
-    /// What is set for it.
+    /// Its setting.
     pub policy: PcrPolicy,
 }
 
 impl PcrPolicy {
-    /// Which registers are to be quoted; none where nothing is asked of them.
+    /// The PCRs to quote; none if nothing is required of them.
     pub fn selection(&self) -> Option<PcrSelection> {
         match self {
             Self::Any => None,
@@ -53,8 +53,8 @@ impl fmt::Display for PcrPolicy {
 }
 
 impl Engine {
-    /// Sets what is asked of the devices of a profile; with `None`, what is set for the tenant's profile `default` holds for it. It
-    /// holds from their next certificate on. What is set already is fine.
+    /// Sets the requirements on the devices of a profile; with `None`, those of the tenant's profile `default` apply to it. It
+    /// applies from their next certificate on. Setting the same again is fine.
     pub async fn put_pcr_policy(
         &self,
         caller: &Caller,
@@ -87,7 +87,7 @@ impl Engine {
         .await
     }
 
-    /// What is set for the profiles of a tenant, in order of their names.
+    /// The policies of the profiles of a tenant, in order of their names.
     pub async fn list_pcr_policies(
         &self,
         caller: &Caller,
@@ -106,7 +106,7 @@ impl Engine {
             .collect()
     }
 
-    /// What holds for the devices of a profile: its own, or that of the tenant's profile `default`.
+    /// The policy for the devices of a profile: its own, or that of the tenant's profile `default`.
     pub(super) fn pcr_policy(
         &self,
         tx: &Tx<'_>,

@@ -8,14 +8,14 @@ use wardein_domain::{Event, FieldName, Fields, KeyKeeper, Outcome, Target, Tenan
 use wardein_pki::VendorRoots;
 use wardein_port::{Change, Table};
 
-/// What a tenant trusts to keep a key, besides the TPMs on its list.
+/// The tenant's key storage policy, besides the TPMs on its list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyPolicy {
     /// The certificates of TPM vendors, DER.
     pub vendor_roots: Vec<Vec<u8>>,
-    /// Whether what shows no certificate and is not listed is taken for a TPM.
+    /// Whether a TPM that presents no certificate and is not listed is accepted.
     pub first_use: bool,
-    /// What else may keep a key, by the station's word.
+    /// The other keepers that may hold a key, by the station's word.
     pub keepers: Vec<KeyKeeper>,
 }
 
@@ -52,7 +52,7 @@ impl KeyPolicy {
 }
 
 impl Engine {
-    /// Sets the policy of a tenant, whole. What is set already is fine.
+    /// Sets the policy of a tenant, whole. Setting the same again is fine.
     pub async fn put_key_policy(
         &self,
         caller: &Caller,
@@ -85,7 +85,7 @@ impl Engine {
         .await
     }
 
-    /// The policy of a tenant; where none was set, one that trusts its list alone.
+    /// The policy of a tenant; if none was set, one that trusts only its list.
     pub async fn get_key_policy(&self, caller: &Caller, tenant: &TenantId) -> Result<KeyPolicy, Error> {
         self.require_tenant(caller, tenant)?;
         Ok(self.look(|tx| self.key_policy(tx, tenant)).await?.policy)
@@ -102,7 +102,7 @@ impl Engine {
     }
 }
 
-/// For the audit entry: what is other than it was.
+/// For the audit entry: the changes.
 fn changed(before: &KeyPolicy, policy: &KeyPolicy) -> Fields {
     let mut fields = Fields::default();
     if before.first_use != policy.first_use {

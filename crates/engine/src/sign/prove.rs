@@ -17,17 +17,17 @@ use wardein_port::{Change, Table};
 /// A request that a device signed. Its body travels beside it.
 #[derive(Debug, Clone)]
 pub struct SignedRequest {
-    /// Who asks.
+    /// The device.
     pub device: DeviceName,
     /// The challenge that it answers.
     pub challenge: Challenge,
     /// 32 random bytes of the device.
     pub nonce: [u8; 32],
-    /// What is asked for.
+    /// The requested action.
     pub action: Action,
     /// Of the transcript, DER.
     pub signature: Vec<u8>,
-    /// What its TPM says of its registers, the transcript being its qualifying data: it is of this request and no other.
+    /// Its TPM's statement on its PCRs, with the transcript as qualifying data: it belongs to this request and no other.
     pub quote: Option<Quote>,
 }
 
@@ -43,7 +43,7 @@ pub struct SignedReply {
 }
 
 impl Engine {
-    /// Verifies a signed request, does what it asks, and answers when all of it is durable.
+    /// Verifies a signed request, performs its action, and answers when all of it is durable.
     pub async fn prove_by_signature(
         &self,
         call: &Call,
@@ -139,7 +139,7 @@ impl Engine {
         Ok(Decision { change, answer, keys: None })
     }
 
-    /// Event, fields of the entry and reply body of what is asked.
+    /// Event, fields of the entry and reply body of the action.
     fn act(
         &self,
         tx: &mut Tx<'_>,

@@ -1,4 +1,4 @@
-//! Quotes: what a device's TPM says of its registers, bound to one request and judged by the policy of the device's profile.
+//! Quotes: a TPM's statement on a device's PCRs, bound to one request and judged by the policy of the device's profile.
 
 use super::pcr_policy::PcrPolicy;
 use crate::derive::actions::Ask;
@@ -17,7 +17,7 @@ pub(super) struct EnrolledState {
 }
 
 impl PcrPolicy {
-    /// Judges the quote of an enrollment; nothing comes of one that was not asked for.
+    /// Judges the quote of an enrollment; one that was not required has no effect.
     pub(super) fn enroll(
         &self,
         ak: &TrustedAk,
@@ -53,7 +53,7 @@ impl PcrPolicy {
         match state.same_as(&baseline.state(&ak)?) {
             Ok(()) if baseline.is_approved => Ok(Some(PcrStanding::AsApproved)),
             Ok(()) => Ok(Some(PcrStanding::AsEnrolled)),
-            // The policy is of other registers since: nothing on record can be compared.
+            // The policy is of other PCRs since: nothing on record can be compared.
             Err(Refusal::PcrSelection) => {
                 Err(not_approved(ErrorCode::PcrUnknown, "the values on record are of other PCRs", &state))
             }
@@ -65,7 +65,7 @@ impl PcrPolicy {
 }
 
 impl Engine {
-    /// Which registers a device is to quote with its next certificate; none for one that is asked for no quote, or is not there.
+    /// The PCRs that a device is to quote with its next certificate; none if no quote is required, or the device does not exist.
     pub async fn quote_asked(&self, name: &DeviceName) -> Result<Option<PcrSelection>, Error> {
         let Some(known) = self.memory.device(name) else { return Ok(None) };
         if !known.assurance.is_some_and(|level| level.is_tpm()) {
@@ -74,8 +74,8 @@ impl Engine {
         Ok(self.look(|tx| self.pcr_policy(tx, &name.tenant, &known.profile)).await?.selection())
     }
 
-    /// Judges the quote that came with a signed request of `transcript`: it must come with `certificate` where the profile asks for
-    /// one, and is judged wherever it comes.
+    /// Judges the quote that came with a signed request of `transcript`: it must come with `certificate` where the profile asks
+    /// for one, and is judged wherever it comes.
     pub(super) fn judge_quote(
         &self,
         tx: &Tx<'_>,
@@ -118,7 +118,7 @@ fn missing(selection: PcrSelection) -> Error {
     Error::new(ErrorCode::QuoteMissing, message)
 }
 
-/// Of a device whose profile asks for what only a TPM can say.
+/// Of a device whose profile asks for a statement that only a TPM can make.
 pub(super) fn no_tpm() -> Error {
     let message =
         "the profile asks for a quote, and the device's key is not in a TPM; give it another profile";

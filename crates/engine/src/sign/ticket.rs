@@ -1,4 +1,4 @@
-//! What the authority remembers between the two steps of an enrollment with a TPM: sealed and given to the station, so that nothing is
+//! The authority's memory between the two steps of an enrollment with a TPM: sealed and given to the station, so that nothing is
 //! stored for those who never come back.
 
 use crate::kernel::Error;
@@ -13,14 +13,14 @@ use wardein_domain::{Assurance, DeviceId, ErrorCode};
 use wardein_port::Table;
 
 pub(super) struct Ticket {
-    /// What went into the credential.
+    /// The secret of the credential.
     pub(super) secret: Secret<32>,
     pub(super) facts: Facts,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Facts {
-    /// Unix seconds at which the second step is no longer taken.
+    /// Unix seconds from which the second step is no longer accepted.
     pub(super) expires_at: u64,
     pub(super) nonce: [u8; 32],
     /// The version of the policy by which the endorsement key was judged.
@@ -35,7 +35,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// What is judged so far.
+    /// The judgment so far.
     pub(super) fn new(
         order: &KeyOrder,
         assurance: Assurance,
@@ -59,7 +59,7 @@ impl Facts {
         rows::word("assurance level", &self.assurance)
     }
 
-    /// What the station vouched for in the first step.
+    /// The facts that the station vouched for in the first step.
     pub(super) fn order(&self, device: DeviceId) -> Result<KeyOrder, Error> {
         Ok(KeyOrder {
             device,

@@ -1,4 +1,4 @@
-//! Enrolling a device whose key is in a TPM 2.0, in two steps: evidence against a credential, and what came of it.
+//! Enrolling a device whose key is in a TPM 2.0, in two steps: evidence for a credential, and the answer to it.
 
 use super::enroll::NewKey;
 use super::policy::StoredPolicy;
@@ -12,13 +12,13 @@ use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Assurance, DeviceId, EnrolledKey, ErrorCode, Quote, TpmChallenge, TpmEvidence};
 
-/// What the TPM answered.
+/// The TPM's answer.
 pub struct TpmActivation {
     /// The device.
     pub device: DeviceId,
     /// From the first step.
     pub ticket: Vec<u8>,
-    /// What TPM2_ActivateCredential gave.
+    /// The secret that TPM2_ActivateCredential returned.
     pub secret: SecretBytes,
     /// TPM2B_PUBLIC of the device's key.
     pub device_key: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct TpmActivation {
     pub attested: Vec<u8>,
     /// TPMT_SIGNATURE of it.
     pub signature: Vec<u8>,
-    /// TPM2_Quote of the registers that were asked for.
+    /// TPM2_Quote of the requested PCRs.
     pub quote: Option<Quote>,
 }
 
@@ -71,7 +71,7 @@ impl Engine {
         Ok((TpmChallenge { ticket, id_object, encrypted_secret, nonce, quote }, expires_at))
     }
 
-    /// Enrolls a device by the key of which its TPM says that it is in it. The same again is answered alike.
+    /// Enrolls a device by the key that its TPM certifies to be inside it. The same again gets the same answer.
     pub async fn finish_tpm_enrollment(
         &self,
         caller: &Caller,
@@ -82,7 +82,7 @@ impl Engine {
         let name = DeviceName { tenant: tenant.clone(), device };
         let Ticket { secret: expected, facts } = Ticket::open(&self.memory, &name, &ticket, self.now())?;
         let (assurance, ek) = (facts.assurance()?, EkDigest(Digest(facts.ek)));
-        // What was trusted in the first step may no longer be.
+        // A TPM trusted in the first step may no longer be trusted.
         let (policy, is_listed) =
             self.look(|tx| Ok((self.key_policy(tx, tenant)?, self.is_listed(tx, tenant, &ek)?))).await?;
         if policy.version != facts.policy || (assurance == Assurance::TpmListed && !is_listed) {

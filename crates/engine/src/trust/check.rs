@@ -38,13 +38,13 @@ pub struct Answer {
     pub state: Option<DeviceState>,
     /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
     pub assurance: Option<Assurance>,
-    /// The last quote of its TPM's registers that was taken: by what it was found good, and when in Unix seconds.
+    /// The last accepted quote of its TPM's PCRs: by which comparison it was found good, and when in Unix seconds.
     pub last_quote: Option<(PcrStanding, u64)>,
 }
 
 impl Engine {
-    /// The same as [`Engine::check`] where memory alone has the answer; `None` where a row is needed: for a certificate, and for a device
-    /// whose key is in a TPM.
+    /// The same as [`Engine::check`] where memory alone has the answer; `None` where a row is needed: for a certificate, and for
+    /// a device whose key is in a TPM.
     pub fn check_in_memory(&self, caller: &Caller, subject: &Subject) -> Result<Option<Answer>, Error> {
         let tenant = tenant_of(caller)?;
         let Subject::Device(device) = subject else { return Ok(None) };
@@ -93,7 +93,7 @@ impl Engine {
                 };
                 return Err(Error::new(code, format_args!("certificate: {error}")).into());
             }
-            // A certificate, and none of ours.
+            // A certificate, but not one of ours.
             Err(_) => None,
         };
         let found = found.filter(|found| found.name.tenant == tenant && found.row.der == der);

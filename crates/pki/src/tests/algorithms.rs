@@ -73,7 +73,7 @@ fn every_changed_byte_of_a_certificate_of_every_algorithm_is_refused() {
 
 #[test]
 fn the_algorithm_around_what_is_signed_is_the_one_within() {
-    // The same RSA key signs with either hash; what says SHA-384 outside must say it inside.
+    // The same RSA key signs with either hash; a certificate with SHA-384 outside must have it inside.
     let authority = Authority::found_with(key(), EVERY[2].clone(), key());
     let mut der = authority.device();
     let outer = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11, 5, 0];
@@ -126,7 +126,7 @@ fn a_ca_has_no_rsa_key_of_2048_bits() {
 fn a_certificate_of_a_ca_with_an_rsa_key_of_2048_bits_is_not_taken() {
     let domain = "wardein.example".parse().unwrap();
     let name = common_name::<Root>(&domain);
-    // What a root's certificate says, with a signature of zeros: a reader of a root trusts it already.
+    // The contents of a root's certificate, with a signature of zeros: a reader of a root trusts it already.
     let root = |bytes: usize| {
         let key = SubjectKey::from(VerifyingKey::Rsa(RsaVerifyingKey::new(&vec![0xff; bytes]).unwrap()));
         let algorithm = SignatureAlgorithm::RsaPkcs1Sha256;

@@ -103,7 +103,7 @@ fn rustls_takes_each_leaf_for_its_purpose_and_no_other() {
     ] {
         assert_eq!(webpki_verifies(root, ca, leaf, NOW, usage), expected);
     }
-    // As the server sees it: the infrastructure CA is the anchor, and what a device sends along does not help it.
+    // As the server sees it: the infrastructure CA is the anchor, and certificates that a device sends along do not help it.
     assert!(webpki_verifies(infrastructure, infrastructure, &operator, NOW, client()));
     assert!(!webpki_verifies(infrastructure, issuing, &device, NOW, client()));
     for now in [NOW - 301, NOW + 86_401] {

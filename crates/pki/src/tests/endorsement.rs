@@ -17,7 +17,7 @@ fn a_chain_to_a_trusted_root_is_accepted() {
     let chain = [&leaf[..], &vendor.issuer];
     let parsed = EndorsementChain::parse(&chain).unwrap();
     assert_eq!(parsed.key_bits(), vendor.ek.verifying_key().0);
-    // The intermediate itself may be what is trusted.
+    // The intermediate itself may be the trusted certificate.
     let roots = VendorRoots::new(&[&vendor.issuer]).unwrap();
     assert_eq!(roots.verify(&EndorsementChain::parse(&[&leaf]).unwrap(), NOW), Ok(()));
 }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use wardein_crypto::Digest;
 use wardein_domain::Assurance;
 
-/// Captures what it is given to sign.
+/// Captures the bytes that it is given to sign.
 struct Capture {
     key: SubjectKey,
     algorithm: &'static SignatureAlgorithm,
@@ -63,7 +63,7 @@ fn order(key: &PublicKey) -> Order {
     }
 }
 
-/// What the lint says of a device's certificate that `spoil` has had in its hands before it was written, and `patch` after it.
+/// The lint's verdict on a device's certificate that `spoil` altered before it was written, and `patch` after it.
 fn lint_after(spoil: impl FnOnce(&mut Bench), patch: impl FnOnce(&mut Vec<u8>)) -> Result<(), LintError> {
     let authority = Authority::found();
     let csr = csr();
@@ -93,7 +93,7 @@ fn lint(spoil: impl FnOnce(&mut CertificateParams)) -> Result<(), LintError> {
     lint_after(|bench| spoil(&mut bench.params), |_| ())
 }
 
-/// Replaces the one place where `from` stands.
+/// Replaces the only occurrence of `from`.
 fn replace(tbs: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
     let places: Vec<_> = (0..=tbs.len() - from.len()).filter(|&i| tbs[i..].starts_with(from)).collect();
@@ -313,7 +313,7 @@ fn the_policy_is_that_of_the_level_ordered_and_no_other() {
 
 #[test]
 fn nothing_is_signed_that_breaks_a_rule() {
-    // The order says a name that the issuer's facts contradict: here, a CA that is no longer valid.
+    // The order has a name that the issuer's facts contradict: here, a CA that is no longer valid.
     let authority = Authority::found();
     let csr = csr();
     let facts = authority.issuing.issuer();

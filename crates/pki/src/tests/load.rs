@@ -1,4 +1,4 @@
-//! CAs are what their certificates say, and names and times are within bounds.
+//! CAs match their certificates, and names and times are within bounds.
 
 use super::*;
 use crate::{CLOCK_SKEW, CertificateError, PkiError};

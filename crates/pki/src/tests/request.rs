@@ -1,4 +1,4 @@
-//! Requests: what is taken, and each refusal.
+//! Requests: the accepted ones, and each refusal.
 
 use super::*;
 use crate::CsrError;
@@ -112,7 +112,7 @@ fn requests_of_openssl_are_taken_with_whatever_subject_and_extensions() {
     let der = of_curve("prime256v1").unwrap().stdout;
     let csr = Csr::parse(&der).unwrap();
     let authority = Authority::found();
-    // The CA:TRUE and the name that were asked for are not in what is issued, for the lint compares it with what was decided.
+    // The CA:TRUE and the name that were requested are not in the issued certificate, for the lint compares it with the decision.
     let issued = authority.issuing.issue_device(&csr, &device()).unwrap();
     assert_eq!(authority.issuing.recognize(issued.der()), Ok(device()));
     assert_eq!(Csr::parse(&of_curve("secp384r1").unwrap().stdout), Err(CsrError::Key));

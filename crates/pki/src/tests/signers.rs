@@ -21,7 +21,7 @@ pub(super) static EVERY: LazyLock<[Arc<dyn Signer>; 4]> = LazyLock::new(|| {
     })
 });
 
-/// What a signer does wrong.
+/// The faults of a signer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
@@ -29,7 +29,7 @@ pub(super) enum Fault {
     OtherKey,
     /// It signs other bytes than it was given.
     OtherBytes,
-    /// It gives bytes that are no signature.
+    /// It returns bytes that are not a signature.
     Garbage,
     /// It does not answer.
     Unreachable,
@@ -39,7 +39,7 @@ pub(super) enum Fault {
 pub(super) struct Elsewhere {
     key: FixedKey,
     fault: Fault,
-    /// What it was given to sign.
+    /// The bytes that it was given to sign.
     pub(super) given: Mutex<Vec<Vec<u8>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Prepared, recorded, signed: what a signer in another process may be given, and what of its answers is taken.
+//! Prepared, recorded, signed: the input of a signer in another process, and which of its answers are accepted.
 
 use super::signers::{Claims, EVERY, Elsewhere, Fault};
 use super::*;

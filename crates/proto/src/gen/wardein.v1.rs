@@ -20,7 +20,7 @@ pub struct ListEntriesRequest {
 pub struct ListEntriesResponse {
     #[prost(message, repeated, tag = "1")]
     pub entries: ::prost::alloc::vec::Vec<AuditEntry>,
-    /// The sequence number to go on from; 0 at the end.
+    /// The sequence number to continue from; 0 at the end.
     ///
     /// Next unused field number: 3.
     #[prost(uint64, tag = "2")]
@@ -46,19 +46,19 @@ pub struct AuditEntry {
     /// `ok`, or the stable code of the refusal.
     #[prost(string, tag = "6")]
     pub outcome: ::prost::alloc::string::String,
-    /// The id of the request; empty for what the authority did by itself.
+    /// The id of the request; empty if the authority acted by itself.
     #[prost(string, tag = "8")]
     pub request_id: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub tenant: ::prost::alloc::string::String,
-    /// What more there is to say, a fact each, in the order in which they were written. None of them is a secret.
+    /// Further details, a fact each, in the order in which they were written. None of them is a secret.
     #[prost(message, repeated, tag = "10")]
     pub fields: ::prost::alloc::vec::Vec<AuditField>,
-    /// The other end of the connection by which the request came, such as `192.0.2.7:41234`; empty where there was no request, and in
-    /// entries of versions before 0.2.
+    /// The other end of the connection by which the request came, such as `192.0.2.7:41234`; empty where there was no request, and
+    /// in entries of versions before 0.2.
     #[prost(string, tag = "11")]
     pub address: ::prost::alloc::string::String,
-    /// SHA-256 of the caller's TLS certificate, DER: 32 bytes, or none where it showed none.
+    /// SHA-256 of the caller's TLS certificate, DER: 32 bytes, or none if it presented none.
     #[prost(bytes = "vec", tag = "12")]
     pub certificate_sha256: ::prost::alloc::vec::Vec<u8>,
     /// The version of the software that wrote the entry; empty in entries of versions before 0.2.
@@ -67,17 +67,17 @@ pub struct AuditEntry {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuditField {
-    /// A word of a list that grows, such as `state`, `serial`, `not-after`. It may come several times, where there are several values.
-    /// A refused call has the `device` that it named as `TENANT/ID`, and the `message` that the caller was told; entries of versions
-    /// before 0.2 have all that they say in `detail`.
+    /// A word of a list that grows, such as `state`, `serial`, `not-after`. It may come several times, where there are several
+    /// values. A refused call has the `device` that it named as `TENANT/ID`, and the `message` that the caller received; entries of
+    /// versions before 0.2 have everything in `detail`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// What it was before, where it was changed.
+    /// The previous value, where it was changed.
     #[prost(string, optional, tag = "2")]
     pub before: ::core::option::Option<::prost::alloc::string::String>,
-    /// A word, a number, or a text of at most 1,024 bytes; a longer one was cut, and ends with `…`. Characters that move a terminal or
-    /// turn the direction of the text are written out, such as `\u{a}`. Times are in Unix seconds, or in Unix milliseconds where the
-    /// name ends with `-ms`; spans are in seconds; bytes are in hex.
+    /// A word, a number, or a text of at most 1,024 bytes; a longer one was cut, and ends with `…`. Characters that move a terminal
+    /// or turn the direction of the text are written out, such as `\u{a}`. Times are in Unix seconds, or in Unix milliseconds where
+    /// the name ends with `-ms`; spans are in seconds; bytes are in hex.
     ///
     /// Next unused field number: 4.
     #[prost(string, tag = "3")]
@@ -510,7 +510,7 @@ pub struct RevokeOperatorRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeOperatorResponse {}
-/// What holds for a group of devices. What is not set is inherited from the tenant's profile `default`; what is not set there
+/// The rules for a group of devices. An unset field is inherited from the tenant's profile `default`; one that is not set there
 /// has the value that is named here.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Profile {
@@ -534,7 +534,7 @@ pub struct Profile {
     /// Seconds for which a trust verdict may be kept: 0 to 86,400. 300.
     #[prost(uint64, optional, tag = "7")]
     pub verdict_lifetime: ::core::option::Option<u64>,
-    /// Seconds after which a device is to agree on keys anew: 3,600 to ten years; 0 for only when it is asked. 2,592,000.
+    /// Seconds after which a device is to rekey: 3,600 to ten years; 0 for only when it is asked. 2,592,000.
     #[prost(uint64, optional, tag = "8")]
     pub rekey_after: ::core::option::Option<u64>,
     /// Whether a clone alarm takes the device out of trust until a human decides. true.
@@ -567,7 +567,7 @@ pub struct Archive {
 pub struct PutProfileRequest {
     #[prost(message, optional, tag = "1")]
     pub profile: ::core::option::Option<Profile>,
-    /// What is not set stays as it is; otherwise it is inherited from then on.
+    /// Unset fields stay as they are; otherwise they are inherited from then on.
     ///
     /// Next unused field number: 3.
     #[prost(bool, tag = "2")]
@@ -583,10 +583,10 @@ pub struct ListProfilesRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListProfilesResponse {
-    /// What was set.
+    /// The values that were set.
     #[prost(message, repeated, tag = "1")]
     pub profiles: ::prost::alloc::vec::Vec<Profile>,
-    /// What holds, in the same order: every field is set.
+    /// The values in force, in the same order: every field is set.
     ///
     /// Next unused field number: 3.
     #[prost(message, repeated, tag = "2")]
@@ -602,7 +602,7 @@ pub struct RotateKeysRequest {
     /// This device alone. Not with `profile`.
     #[prost(string, tag = "3")]
     pub device_id: ::prost::alloc::string::String,
-    /// A device whose keys were agreed before may rekey, and nothing else, until it has; otherwise it may go on meanwhile.
+    /// A device whose keys were agreed earlier may rekey, and nothing else, until it has; otherwise it may continue in the meantime.
     #[prost(bool, tag = "4")]
     pub required: bool,
     /// Why, 1 to 256 bytes.
@@ -613,7 +613,7 @@ pub struct RotateKeysRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateKeysResponse {
-    /// Unix seconds: keys that were agreed until then are to be agreed anew.
+    /// Unix seconds: keys that were agreed until then are due for a rekey.
     ///
     /// Next unused field number: 2.
     #[prost(uint64, tag = "1")]
@@ -623,10 +623,10 @@ pub struct RotateKeysResponse {
 pub struct GetKeyStatusRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// The profile to tell of; empty for that of the device, or for `default`.
+    /// The profile to describe; empty for that of the device, or for `default`.
     #[prost(string, tag = "2")]
     pub profile: ::prost::alloc::string::String,
-    /// The device to tell of; empty for none.
+    /// The device to describe; empty for none.
     ///
     /// Next unused field number: 4.
     #[prost(string, tag = "3")]
@@ -642,13 +642,13 @@ pub struct GetKeyStatusResponse {
     /// Keys in an epoch; 0 for no bound.
     #[prost(uint64, tag = "3")]
     pub max_uses: u64,
-    /// Seconds after which devices are to agree on keys anew; 0 for only when they are asked. It is longer than what is set where
-    /// generations are kept so long for what was sealed under them that a device's record would be full.
+    /// Seconds after which devices are to rekey; 0 for only when they are asked. It is longer than the setting where generations
+    /// are kept so long for data sealed under them that a device's record would be full.
     #[prost(uint64, tag = "4")]
     pub rekey_after: u64,
     #[prost(uint32, repeated, tag = "5")]
     pub suites: ::prost::alloc::vec::Vec<u32>,
-    /// Unix seconds: keys that were agreed until then are to be agreed anew, by the latest rotation of any level; 0 for none.
+    /// Unix seconds: keys that were agreed until then are due for a rekey, by the latest rotation of any level; 0 for none.
     #[prost(uint64, tag = "6")]
     pub rotated_at: u64,
     /// Unix seconds: likewise by the latest rotation that was required.
@@ -657,20 +657,20 @@ pub struct GetKeyStatusResponse {
     /// Of the device that was asked about.
     #[prost(message, optional, tag = "8")]
     pub device: ::core::option::Option<DeviceKeys>,
-    /// The key that the tenant's records are sealed under.
+    /// The key that seals the tenant's records.
     ///
     /// Next unused field number: 10.
     #[prost(message, optional, tag = "9")]
     pub storage_key: ::core::option::Option<StorageKey>,
 }
-/// A key that what is stored is sealed under.
+/// A key that seals stored data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StorageKey {
-    /// The version that is sealed under now, from 1.
+    /// The version in use for sealing, from 1.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// How many older versions are kept, because something may be under them still: a tenant's until the sweep has gone over all its
-    /// devices, the root key's while it is changed.
+    /// How many older versions are kept, because something may still be under them: a tenant's until the sweep has gone over all its
+    /// devices, the root key's while it is being changed.
     ///
     /// Next unused field number: 3.
     #[prost(uint32, tag = "2")]
@@ -689,7 +689,7 @@ pub struct DeviceKeys {
     /// Unix seconds at which the generation in use was agreed.
     #[prost(uint64, tag = "4")]
     pub agreed_at: u64,
-    /// Unix seconds at which it is to be agreed anew by its age; 0 where only a rotation asks for it.
+    /// Unix seconds at which it is due for a rekey by its age; 0 where only a rotation asks for it.
     #[prost(uint64, tag = "5")]
     pub due_at: u64,
     /// `free`, `due` or `required`.
@@ -739,22 +739,22 @@ pub struct Device {
     /// Unix seconds of the last accepted proof; 0 for none.
     #[prost(uint64, tag = "13")]
     pub last_seen: u64,
-    /// Why it is in its state; empty where nobody brought it there.
+    /// Why it is in its state; empty if nobody put it there.
     #[prost(string, tag = "14")]
     pub state_reason: ::prost::alloc::string::String,
     /// Unix seconds at which the generation in use was agreed.
     #[prost(uint64, tag = "15")]
     pub agreed_at: u64,
-    /// Whether its keys are to be agreed anew: `free`, `due` or `required`.
+    /// Whether it must rekey: `free`, `due` or `required`.
     #[prost(string, tag = "16")]
     pub rekey: ::prost::alloc::string::String,
-    /// Of a device that signs: the SHA-256 of its key's DER SubjectPublicKeyInfo, and how surely it is where it is said to be, as
-    /// EnrolledKey says it. Empty for one that derives its keys.
+    /// Of a device that signs: the SHA-256 of its key's DER SubjectPublicKeyInfo, and the assurance of where the key is kept, as in
+    /// EnrolledKey. Empty for one that derives its keys.
     #[prost(bytes = "vec", tag = "17")]
     pub key_id: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "18")]
     pub assurance: ::prost::alloc::string::String,
-    /// As CheckResponse says them.
+    /// As in CheckResponse.
     #[prost(string, tag = "19")]
     pub pcrs: ::prost::alloc::string::String,
     /// Next unused field number: 21.
@@ -799,14 +799,14 @@ pub struct ListDevicesRequest {
     /// Unix seconds: whose last accepted proof was at that time or later. 0 for all.
     #[prost(uint64, tag = "8")]
     pub seen_after: u64,
-    /// Only those whose keys are to be agreed anew.
+    /// Only those that are due to rekey.
     ///
     /// Next unused field number: 10.
     #[prost(bool, tag = "9")]
     pub rekey_due: bool,
 }
-/// A page looks at no more than 20,000 devices, and at 2,000 where their keys must be opened to judge them (`seen_before`, `seen_after`,
-/// `rekey_due`): it may hold fewer devices than were asked for, or none, and still name a next page.
+/// A page looks at no more than 20,000 devices, and at 2,000 where their keys must be opened to judge them (`seen_before`,
+/// `seen_after`, `rekey_due`): it may hold fewer devices than were asked for, or none, and still name a next page.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDevicesResponse {
     #[prost(message, repeated, tag = "1")]
@@ -836,8 +836,8 @@ pub struct SetDeviceStateResponse {
     #[prost(message, optional, tag = "1")]
     pub device: ::core::option::Option<Device>,
 }
-/// What a platform may have of the devices of its tenant, or of those of one profile. A grant belongs to the platform's name, so
-/// that another identity under that name, issued when the last one is revoked or has expired, has it too.
+/// What a platform may get from the devices of its tenant, or from those of one profile. A grant belongs to the platform's name,
+/// so that another identity under that name, issued when the last one is revoked or has expired, has it too.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Grant {
     #[prost(string, tag = "1")]
@@ -845,14 +845,14 @@ pub struct Grant {
     /// The platform's operator name.
     #[prost(string, tag = "2")]
     pub platform: ::prost::alloc::string::String,
-    /// `token` (verify tokens), `open` (have small payloads opened), `data` (have payload keys) or `file` (have file keys).
+    /// `token` (verify tokens), `open` (have small payloads opened), `data` (get payload keys) or `file` (get file keys).
     #[prost(string, tag = "3")]
     pub right: ::prost::alloc::string::String,
-    /// Empty for all devices of the tenant. A grant for a profile stands before one for all.
+    /// Empty for all devices of the tenant. A grant for a profile takes precedence over one for all.
     #[prost(string, tag = "4")]
     pub profile: ::prost::alloc::string::String,
-    /// With `token`: as whom the platform knows a device. 1 to 128 bytes in which `{device}`, `{tenant}` and `{profile}` are
-    /// replaced; empty for `{device}`.
+    /// With `token`: the name by which the platform knows a device. 1 to 128 bytes in which `{device}`, `{tenant}` and `{profile}`
+    /// are replaced; empty for `{device}`.
     #[prost(string, tag = "5")]
     pub user_name: ::prost::alloc::string::String,
     /// Unix seconds.
@@ -920,9 +920,9 @@ pub struct ReadmitDeviceRequest {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// A station may enroll the device again, under the next generation; until then nothing is taken of it. Its former keys are gone
-    /// then, and what was sealed under them with them. Otherwise the device goes on, and must rekey first: whoever else holds its
-    /// state is shut out by that.
+    /// A station may enroll the device again, under the next generation; until then nothing is accepted from it. Its former keys are
+    /// then gone, and data sealed under them with them. Otherwise the device continues, and must rekey first: that shuts out any
+    /// other holder of its state.
     #[prost(bool, tag = "3")]
     pub enroll_anew: bool,
     /// Why, 1 to 256 bytes.
@@ -1186,7 +1186,8 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "RevokeOperator"));
             self.inner.unary(req, path, codec).await
         }
-        /// Creates, replaces or changes a profile. Devices follow at once, but for their schedules, which change with their next generation.
+        /// Creates, replaces or changes a profile. It applies to devices at once, except their schedules, which change with their next
+        /// generation.
         pub async fn put_profile(
             &mut self,
             request: impl tonic::IntoRequest<super::PutProfileRequest>,
@@ -1308,8 +1309,8 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "SetDeviceState"));
             self.inner.unary(req, path, codec).await
         }
-        /// Brings a quarantined device back, by a human's decision: into trust with the keys that it has, after a rekey; or to where a
-        /// station may enroll it anew. Asking twice is fine.
+        /// Brings a quarantined device back, by a human's decision: into trust with its existing keys, after a rekey; or to where a
+        /// station may enroll it again. Asking twice is fine.
         pub async fn readmit_device(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadmitDeviceRequest>,
@@ -1334,7 +1335,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "ReadmitDevice"));
             self.inner.unary(req, path, codec).await
         }
-        /// What happened to a device, oldest first: its audit entries, but for its signs of life. Reading it is recorded.
+        /// What happened to a device, oldest first: its audit entries, except its signs of life. Reading it is recorded.
         pub async fn list_device_history(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDeviceHistoryRequest>,
@@ -1359,8 +1360,8 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "ListDeviceHistory"));
             self.inner.unary(req, path, codec).await
         }
-        /// Asks that keys be agreed anew: those of a device, of the devices of a profile, or of all devices of a tenant. It writes one
-        /// row, however many devices there are; each hears of it with its next proof. Asking twice is fine.
+        /// Asks for a rekey: of a device, of the devices of a profile, or of all devices of a tenant. It writes one
+        /// row, however many devices there are; each learns of it with its next proof. Asking twice is fine.
         pub async fn rotate_keys(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateKeysRequest>,
@@ -1385,7 +1386,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "RotateKeys"));
             self.inner.unary(req, path, codec).await
         }
-        /// When keys change: by the profile, by the rotations that were asked for, and for a device by what it holds.
+        /// When keys change: by the profile, by the rotations that were requested, and for a device by the keys that it holds.
         pub async fn get_key_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetKeyStatusRequest>,
@@ -1484,7 +1485,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "RemoveGrant"));
             self.inner.unary(req, path, codec).await
         }
-        /// What the authority says of itself.
+        /// The authority's description of itself.
         pub async fn get_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetStatusRequest>,
@@ -1563,7 +1564,8 @@ pub mod admin_service_server {
             tonic::Response<super::RevokeOperatorResponse>,
             tonic::Status,
         >;
-        /// Creates, replaces or changes a profile. Devices follow at once, but for their schedules, which change with their next generation.
+        /// Creates, replaces or changes a profile. It applies to devices at once, except their schedules, which change with their next
+        /// generation.
         async fn put_profile(
             &self,
             request: tonic::Request<super::PutProfileRequest>,
@@ -1600,8 +1602,8 @@ pub mod admin_service_server {
             tonic::Response<super::SetDeviceStateResponse>,
             tonic::Status,
         >;
-        /// Brings a quarantined device back, by a human's decision: into trust with the keys that it has, after a rekey; or to where a
-        /// station may enroll it anew. Asking twice is fine.
+        /// Brings a quarantined device back, by a human's decision: into trust with its existing keys, after a rekey; or to where a
+        /// station may enroll it again. Asking twice is fine.
         async fn readmit_device(
             &self,
             request: tonic::Request<super::ReadmitDeviceRequest>,
@@ -1609,7 +1611,7 @@ pub mod admin_service_server {
             tonic::Response<super::ReadmitDeviceResponse>,
             tonic::Status,
         >;
-        /// What happened to a device, oldest first: its audit entries, but for its signs of life. Reading it is recorded.
+        /// What happened to a device, oldest first: its audit entries, except its signs of life. Reading it is recorded.
         async fn list_device_history(
             &self,
             request: tonic::Request<super::ListDeviceHistoryRequest>,
@@ -1617,8 +1619,8 @@ pub mod admin_service_server {
             tonic::Response<super::ListDeviceHistoryResponse>,
             tonic::Status,
         >;
-        /// Asks that keys be agreed anew: those of a device, of the devices of a profile, or of all devices of a tenant. It writes one
-        /// row, however many devices there are; each hears of it with its next proof. Asking twice is fine.
+        /// Asks for a rekey: of a device, of the devices of a profile, or of all devices of a tenant. It writes one
+        /// row, however many devices there are; each learns of it with its next proof. Asking twice is fine.
         async fn rotate_keys(
             &self,
             request: tonic::Request<super::RotateKeysRequest>,
@@ -1626,7 +1628,7 @@ pub mod admin_service_server {
             tonic::Response<super::RotateKeysResponse>,
             tonic::Status,
         >;
-        /// When keys change: by the profile, by the rotations that were asked for, and for a device by what it holds.
+        /// When keys change: by the profile, by the rotations that were requested, and for a device by the keys that it holds.
         async fn get_key_status(
             &self,
             request: tonic::Request<super::GetKeyStatusRequest>,
@@ -1657,7 +1659,7 @@ pub mod admin_service_server {
             tonic::Response<super::RemoveGrantResponse>,
             tonic::Status,
         >;
-        /// What the authority says of itself.
+        /// The authority's description of itself.
         async fn get_status(
             &self,
             request: tonic::Request<super::GetStatusRequest>,
@@ -2601,11 +2603,11 @@ pub struct KeyPolicy {
     /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 16, of 48 KiB in DER together. Empty for none.
     #[prost(string, tag = "2")]
     pub vendor_roots: ::prost::alloc::string::String,
-    /// Whether a TPM that is not listed and shows no certificate is trusted on first use. Any program can then claim to be a TPM;
+    /// Whether a TPM that is not listed and presents no certificate is trusted on first use. Any program can then claim to be a TPM;
     /// the level `tpm-first-use` says so.
     #[prost(bool, tag = "3")]
     pub first_use: bool,
-    /// What else may keep a key, by the station's word: `secure-element`, `pkcs11`, `software`.
+    /// Other keepers that may hold a key, by the station's word: `secure-element`, `pkcs11`, `software`.
     ///
     /// Next unused field number: 5.
     #[prost(string, repeated, tag = "4")]
@@ -2627,7 +2629,7 @@ pub struct GetKeyPolicyRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKeyPolicyResponse {
-    /// Where none was set: one that trusts nothing but the list.
+    /// If none was set: one that trusts nothing but the list.
     ///
     /// Next unused field number: 2.
     #[prost(message, optional, tag = "1")]
@@ -2709,9 +2711,9 @@ pub struct PcrPolicy {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub profile: ::prost::alloc::string::String,
-    /// `any`: no quote is asked for. `golden`: each register has one of the values that are listed. `as-enrolled`: they are as they were
-    /// at the device's enrollment, or as was approved since. `inherited`: as is set for the tenant's profile `default`; `any` where
-    /// nothing is. The last is never listed.
+    /// `any`: no quote is required. `golden`: each PCR has one of the listed values. `as-enrolled`: they are as they were at the
+    /// device's enrollment, or as approved since. `inherited`: the rule of the tenant's profile `default`; `any` if none is set.
+    /// The last is never listed.
     #[prost(string, tag = "3")]
     pub rule: ::prost::alloc::string::String,
     /// Of `golden` and `as-enrolled`: `sha256` or `sha384`.
@@ -2760,8 +2762,8 @@ pub struct ApprovePcrsRequest {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// The digest of the registers' values, one after the other in order of number, by the hash of the device's attestation key: 32 or
-    /// 48 bytes. The refusal of a quote (`pcr-changed`, `pcr-unknown`) names it, and with it the audit log.
+    /// The digest of the PCR values, concatenated in order of number, by the hash of the device's attestation key: 32 or
+    /// 48 bytes. The refusal of a quote (`pcr-changed`, `pcr-unknown`) names it, and so does the audit log.
     ///
     /// Next unused field number: 4.
     #[prost(bytes = "vec", tag = "3")]
@@ -2782,7 +2784,7 @@ pub mod attestation_service_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// Which keys the devices of a tenant may sign with (DDKG-1 section 5.1). Callers: role `admin` everywhere, `tenant-admin` within
-    /// its tenant; `auditor` where it only reads. What is set holds for enrollments from then on; keys that were enrolled stay.
+    /// its tenant; `auditor` where it only reads. A setting applies to enrollments from then on; enrolled keys stay.
     #[derive(Debug, Clone)]
     pub struct AttestationServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2935,7 +2937,7 @@ pub mod attestation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Takes them off again. One that is not on it is no error.
+        /// Takes them off again. One that is not on it is not an error.
         pub async fn remove_endorsement_keys(
             &mut self,
             request: impl tonic::IntoRequest<super::RemoveEndorsementKeysRequest>,
@@ -2995,7 +2997,7 @@ pub mod attestation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Sets what is asked of the registers (PCRs) of the TPMs in which the devices of a profile have their keys. It holds from their next
+        /// Sets the requirements on the PCRs of the TPMs in which the devices of a profile have their keys. It applies from their next
         /// certificate on. Asking twice is fine.
         pub async fn put_pcr_policy(
             &mut self,
@@ -3023,7 +3025,7 @@ pub mod attestation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// What is set, in order of the profiles' names.
+        /// The policies that are set, in order of the profiles' names.
         pub async fn list_pcr_policies(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPcrPoliciesRequest>,
@@ -3050,7 +3052,8 @@ pub mod attestation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Approves the state of a device's registers: from now on they are compared with it, and with nothing before. Asking twice is fine.
+        /// Approves the PCR values of a device: from now on its PCRs are compared with these, and not with earlier ones. Asking twice is
+        /// fine.
         pub async fn approve_pcrs(
             &mut self,
             request: impl tonic::IntoRequest<super::ApprovePcrsRequest>,
@@ -3114,7 +3117,7 @@ pub mod attestation_service_server {
             tonic::Response<super::AddEndorsementKeysResponse>,
             tonic::Status,
         >;
-        /// Takes them off again. One that is not on it is no error.
+        /// Takes them off again. One that is not on it is not an error.
         async fn remove_endorsement_keys(
             &self,
             request: tonic::Request<super::RemoveEndorsementKeysRequest>,
@@ -3130,7 +3133,7 @@ pub mod attestation_service_server {
             tonic::Response<super::ListEndorsementKeysResponse>,
             tonic::Status,
         >;
-        /// Sets what is asked of the registers (PCRs) of the TPMs in which the devices of a profile have their keys. It holds from their next
+        /// Sets the requirements on the PCRs of the TPMs in which the devices of a profile have their keys. It applies from their next
         /// certificate on. Asking twice is fine.
         async fn put_pcr_policy(
             &self,
@@ -3139,7 +3142,7 @@ pub mod attestation_service_server {
             tonic::Response<super::PutPcrPolicyResponse>,
             tonic::Status,
         >;
-        /// What is set, in order of the profiles' names.
+        /// The policies that are set, in order of the profiles' names.
         async fn list_pcr_policies(
             &self,
             request: tonic::Request<super::ListPcrPoliciesRequest>,
@@ -3147,7 +3150,8 @@ pub mod attestation_service_server {
             tonic::Response<super::ListPcrPoliciesResponse>,
             tonic::Status,
         >;
-        /// Approves the state of a device's registers: from now on they are compared with it, and with nothing before. Asking twice is fine.
+        /// Approves the PCR values of a device: from now on its PCRs are compared with these, and not with earlier ones. Asking twice is
+        /// fine.
         async fn approve_pcrs(
             &self,
             request: tonic::Request<super::ApprovePcrsRequest>,
@@ -3157,7 +3161,7 @@ pub mod attestation_service_server {
         >;
     }
     /// Which keys the devices of a tenant may sign with (DDKG-1 section 5.1). Callers: role `admin` everywhere, `tenant-admin` within
-    /// its tenant; `auditor` where it only reads. What is set holds for enrollments from then on; keys that were enrolled stay.
+    /// its tenant; `auditor` where it only reads. A setting applies to enrollments from then on; enrolled keys stay.
     #[derive(Debug)]
     pub struct AttestationServiceServer<T> {
         inner: Arc<T>,
@@ -4215,13 +4219,13 @@ pub struct GetChallengeResponse {
     /// The names of the attributes to measure, in order.
     #[prost(string, repeated, tag = "3")]
     pub recipe: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The registers to quote with the action `certificate`, where the profile of a device with a TPM asks for it; absent elsewhere.
+    /// The PCRs to quote with the action `certificate`, if the profile of a device with a TPM asks for it; absent otherwise.
     ///
     /// Next unused field number: 5.
     #[prost(message, optional, tag = "4")]
     pub quote: ::core::option::Option<PcrSelection>,
 }
-/// Registers (PCRs) of a TPM.
+/// PCRs of a TPM.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PcrSelection {
     /// `sha256` or `sha384`.
@@ -4233,9 +4237,10 @@ pub struct PcrSelection {
     #[prost(uint32, repeated, tag = "2")]
     pub registers: ::prost::alloc::vec::Vec<u32>,
 }
-/// TPM2_Quote by the attestation key that the device was enrolled with, of exactly the registers that were asked for, with the scheme
-/// of that key. Its qualifying data are 32 bytes: at an enrollment the nonce of BeginTpmEnrollmentResponse, with a signed request T
-/// of DDKG-1 section 5.1, the very bytes that the device's key signs. So it is of this challenge, action and body, and of no other.
+/// TPM2_Quote by the attestation key that the device was enrolled with, of exactly the requested PCRs, with the scheme of that
+/// key. Its qualifying data are 32 bytes: at an enrollment the nonce of BeginTpmEnrollmentResponse, with a signed request T of
+/// DDKG-1 section 5.1, the same bytes that the device's key signs. So it belongs to this challenge, action and body, and to no
+/// other.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Quote {
     /// TPMS_ATTEST, without a length before it; at most 320 bytes.
@@ -4244,8 +4249,8 @@ pub struct Quote {
     /// TPMT_SIGNATURE of it.
     #[prost(bytes = "vec", tag = "2")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
-    /// The values of the registers, in order of their numbers, 32 or 48 bytes each by their bank. They must give the digest that is
-    /// quoted: a device whose registers change between reading and quoting them does both again.
+    /// The PCR values, in order of their numbers, 32 or 48 bytes each by their bank. They must give the quoted digest: a device
+    /// whose PCRs change between reading and quoting them does both again.
     ///
     /// Next unused field number: 4.
     #[prost(bytes = "vec", repeated, tag = "3")]
@@ -4271,7 +4276,7 @@ pub struct ProveRequest {
     /// `authenticate`, `certificate`, `rekey`, `attributes` or `trust-bundle` (DDKG-1 section 8).
     #[prost(string, tag = "8")]
     pub action: ::prost::alloc::string::String,
-    /// The action's body; its SHA-256 is what is proved.
+    /// The action's body; the proof covers its SHA-256.
     #[prost(bytes = "vec", tag = "9")]
     pub body: ::prost::alloc::vec::Vec<u8>,
     /// 32 bytes.
@@ -4291,8 +4296,9 @@ pub struct ProveResponse {
     /// 32 bytes. The device believes no reply without it.
     #[prost(bytes = "vec", tag = "3")]
     pub ack: ::prost::alloc::vec::Vec<u8>,
-    /// The device is to rekey soon. The ack does not cover it, and need not: a false one costs one rekey; one that is held back
-    /// leaves the device to its own schedule, and the authority can require a rekey, from then on it accepts nothing else of the device.
+    /// The device is to rekey soon. The ack does not cover it, and need not: a false one costs one rekey. One that is held back
+    /// leaves the device to its own schedule, and the authority can require a rekey: from then on it accepts nothing else from the
+    /// device.
     ///
     /// Next unused field number: 5.
     #[prost(bool, tag = "4")]
@@ -4311,15 +4317,16 @@ pub struct ProveBySignatureRequest {
     pub device_nonce: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "5")]
     pub action: ::prost::alloc::string::String,
-    /// The action's body; its SHA-256 is what is signed.
+    /// The action's body; the signature covers its SHA-256.
     #[prost(bytes = "vec", tag = "6")]
     pub body: ::prost::alloc::vec::Vec<u8>,
     /// ECDSA P-256 with SHA-256 over the 32 bytes of the transcript, DER, at most 72 bytes.
     #[prost(bytes = "vec", tag = "7")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
-    /// Needed with `certificate` where GetChallengeResponse names registers (`quote-missing`); judged with every action that it comes with.
-    /// The reply to a request that is refused for it says by a code why: `attest-nonce` (of another request), `attest-signature` (of
-    /// another key), `pcr-selection`, `pcr-digest`, `pcr-value`, `pcr-changed`, `pcr-unknown`, or what is malformed. Its challenge is spent.
+    /// Needed with `certificate` if GetChallengeResponse names PCRs (`quote-missing`); judged with every action that it comes with.
+    /// A request that is refused for it gets a code that says why: `attest-nonce` (of another request), `attest-signature` (of
+    /// another key), `pcr-selection`, `pcr-digest`, `pcr-value`, `pcr-changed`, `pcr-unknown`, or the malformed part. Its challenge
+    /// is spent.
     ///
     /// Next unused field number: 9.
     #[prost(message, optional, tag = "8")]
@@ -4366,7 +4373,7 @@ pub mod device_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// What devices call. They need no certificate: every request carries its own proof (DDKG-1 section 5).
+    /// Methods for devices. They need no certificate: every request carries its own proof (DDKG-1 section 5).
     #[derive(Debug, Clone)]
     pub struct DeviceServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -4436,7 +4443,7 @@ pub mod device_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// A challenge to prove the next request with. It changes nothing; a device that does not exist gets one all the same.
+        /// A challenge to prove the next request with. It changes nothing; a device that does not exist gets one as well.
         pub async fn get_challenge(
             &mut self,
             request: impl tonic::IntoRequest<super::GetChallengeRequest>,
@@ -4483,7 +4490,7 @@ pub mod device_service_client {
                 .insert(GrpcMethod::new("wardein.v1.DeviceService", "Prove"));
             self.inner.unary(req, path, codec).await
         }
-        /// The same of a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
+        /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
         /// `trust-bundle`. A challenge is good for one signature.
         pub async fn prove_by_signature(
             &mut self,
@@ -4552,7 +4559,7 @@ pub mod device_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with DeviceServiceServer.
     #[async_trait]
     pub trait DeviceService: std::marker::Send + std::marker::Sync + 'static {
-        /// A challenge to prove the next request with. It changes nothing; a device that does not exist gets one all the same.
+        /// A challenge to prove the next request with. It changes nothing; a device that does not exist gets one as well.
         async fn get_challenge(
             &self,
             request: tonic::Request<super::GetChallengeRequest>,
@@ -4565,7 +4572,7 @@ pub mod device_service_server {
             &self,
             request: tonic::Request<super::ProveRequest>,
         ) -> std::result::Result<tonic::Response<super::ProveResponse>, tonic::Status>;
-        /// The same of a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
+        /// The same for a device that signs (DDKG-1 section 5.1): `authenticate`, `certificate`, of the key that it signs with, and
         /// `trust-bundle`. A challenge is good for one signature.
         async fn prove_by_signature(
             &self,
@@ -4583,7 +4590,7 @@ pub mod device_service_server {
             tonic::Status,
         >;
     }
-    /// What devices call. They need no certificate: every request carries its own proof (DDKG-1 section 5).
+    /// Methods for devices. They need no certificate: every request carries its own proof (DDKG-1 section 5).
     #[derive(Debug)]
     pub struct DeviceServiceServer<T> {
         inner: Arc<T>,
@@ -4937,7 +4944,7 @@ pub struct EnrollResponse {
     /// 32 bytes.
     #[prost(bytes = "vec", tag = "5")]
     pub authority_confirmation: ::prost::alloc::vec::Vec<u8>,
-    /// The tenant, which enters every transcript: the device learns it here where the station was not told.
+    /// The tenant, which enters every transcript: the device learns it here if the station did not know it.
     ///
     /// Next unused field number: 7.
     #[prost(string, tag = "6")]
@@ -5024,7 +5031,7 @@ pub struct Failure {
 /// Structures are as TPM 2.0 marshals them; TPM2B ones begin with their length of two bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BeginTpmEnrollmentRequest {
-    /// What EnrollRequest says of these four.
+    /// As in EnrollRequest, for these four.
     #[prost(string, tag = "1")]
     pub device_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
@@ -5060,10 +5067,10 @@ pub struct BeginTpmEnrollmentResponse {
     /// 32 bytes: the qualifying data of TPM2_Certify, and of TPM2_Quote.
     #[prost(bytes = "vec", tag = "4")]
     pub nonce: ::prost::alloc::vec::Vec<u8>,
-    /// Unix seconds: until when the second step is taken.
+    /// Unix seconds: until when the second step is accepted.
     #[prost(uint64, tag = "5")]
     pub expires_at: u64,
-    /// The registers to quote, where the profile asks for it; absent elsewhere.
+    /// The PCRs to quote, if the profile asks for it; absent otherwise.
     ///
     /// Next unused field number: 7.
     #[prost(message, optional, tag = "6")]
@@ -5087,7 +5094,7 @@ pub struct FinishTpmEnrollmentRequest {
     /// TPMT_SIGNATURE of it.
     #[prost(bytes = "vec", tag = "6")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
-    /// Needed where the first step names registers; its qualifying data is the same nonce.
+    /// Needed if the first step names PCRs; its qualifying data is the same nonce.
     ///
     /// Next unused field number: 8.
     #[prost(message, optional, tag = "7")]
@@ -5095,7 +5102,7 @@ pub struct FinishTpmEnrollmentRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnrollKeyRequest {
-    /// What EnrollRequest says of these four.
+    /// As in EnrollRequest, for these four.
     #[prost(string, tag = "1")]
     pub device_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
@@ -5107,7 +5114,7 @@ pub struct EnrollKeyRequest {
     /// `secure-element`, `pkcs11` or `software`.
     #[prost(string, tag = "5")]
     pub keeper: ::prost::alloc::string::String,
-    /// A PKCS#10 request, DER, at most 4 KiB, whose signature shows that somebody has the key, which is on P-256. Nothing else is
+    /// A PKCS#10 request, DER, at most 4 KiB, whose signature proves possession of the key, which is on P-256. Nothing else is
     /// taken from it.
     ///
     /// Next unused field number: 7.
@@ -5123,7 +5130,7 @@ pub struct EnrolledKey {
     /// SHA-256 of the key's DER SubjectPublicKeyInfo.
     #[prost(bytes = "vec", tag = "2")]
     pub key_id: ::prost::alloc::vec::Vec<u8>,
-    /// How surely the key is where it is said to be: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
+    /// The assurance of where the key is kept: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
     /// `stated-pkcs11` or `software`.
     ///
     /// Next unused field number: 4.
@@ -5213,7 +5220,7 @@ pub mod provisioning_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Enrolls one device. The same request again, after a lost reply, is answered alike.
+        /// Enrolls one device. The same request again, after a lost reply, gets the same answer.
         pub async fn enroll(
             &mut self,
             request: impl tonic::IntoRequest<super::EnrollRequest>,
@@ -5235,7 +5242,7 @@ pub mod provisioning_service_client {
                 .insert(GrpcMethod::new("wardein.v1.ProvisioningService", "Enroll"));
             self.inner.unary(req, path, codec).await
         }
-        /// Takes in a device's confirmation; the same one again is fine.
+        /// Accepts a device's confirmation; sending it again is fine.
         pub async fn confirm(
             &mut self,
             request: impl tonic::IntoRequest<super::ConfirmRequest>,
@@ -5260,7 +5267,8 @@ pub mod provisioning_service_client {
                 .insert(GrpcMethod::new("wardein.v1.ProvisioningService", "Confirm"));
             self.inner.unary(req, path, codec).await
         }
-        /// Enrolls and confirms any number of devices. Each message has its own result, in any order; one that fails stops nothing.
+        /// Enrolls and confirms any number of devices. Each message has its own result, in any order; a failure does not stop the
+        /// others.
         pub async fn enroll_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -5290,7 +5298,7 @@ pub mod provisioning_service_client {
             self.inner.streaming(req, path, codec).await
         }
         /// First step for a device whose key is in a TPM 2.0: judges its endorsement key by the tenant's policy, and gives a credential
-        /// that only this TPM opens. It stores nothing; the same again begins anew.
+        /// that only this TPM opens. It stores nothing; the same request again starts over.
         pub async fn begin_tpm_enrollment(
             &mut self,
             request: impl tonic::IntoRequest<super::BeginTpmEnrollmentRequest>,
@@ -5320,8 +5328,8 @@ pub mod provisioning_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Second step: what was in the credential, and what TPM2_Certify says of the device's key. The same again, after a lost reply,
-        /// is answered alike.
+        /// Second step: the secret of the credential, and TPM2_Certify's statement on the device's key. The same request again, after a
+        /// lost reply, gets the same answer.
         pub async fn finish_tpm_enrollment(
             &mut self,
             request: impl tonic::IntoRequest<super::FinishTpmEnrollmentRequest>,
@@ -5348,8 +5356,8 @@ pub mod provisioning_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Enrolls a device by a key of which nothing shows where it is, if the tenant's policy allows it. The level says so wherever it
-        /// is told. The same again is answered alike.
+        /// Enrolls a device by a key whose location nothing proves, if the tenant's policy allows it. The level says so wherever it
+        /// is shown. The same request again gets the same answer.
         pub async fn enroll_key(
             &mut self,
             request: impl tonic::IntoRequest<super::EnrollKeyRequest>,
@@ -5387,12 +5395,12 @@ pub mod provisioning_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ProvisioningServiceServer.
     #[async_trait]
     pub trait ProvisioningService: std::marker::Send + std::marker::Sync + 'static {
-        /// Enrolls one device. The same request again, after a lost reply, is answered alike.
+        /// Enrolls one device. The same request again, after a lost reply, gets the same answer.
         async fn enroll(
             &self,
             request: tonic::Request<super::EnrollRequest>,
         ) -> std::result::Result<tonic::Response<super::EnrollResponse>, tonic::Status>;
-        /// Takes in a device's confirmation; the same one again is fine.
+        /// Accepts a device's confirmation; sending it again is fine.
         async fn confirm(
             &self,
             request: tonic::Request<super::ConfirmRequest>,
@@ -5403,7 +5411,8 @@ pub mod provisioning_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Enrolls and confirms any number of devices. Each message has its own result, in any order; one that fails stops nothing.
+        /// Enrolls and confirms any number of devices. Each message has its own result, in any order; a failure does not stop the
+        /// others.
         async fn enroll_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::EnrollStreamRequest>>,
@@ -5412,7 +5421,7 @@ pub mod provisioning_service_server {
             tonic::Status,
         >;
         /// First step for a device whose key is in a TPM 2.0: judges its endorsement key by the tenant's policy, and gives a credential
-        /// that only this TPM opens. It stores nothing; the same again begins anew.
+        /// that only this TPM opens. It stores nothing; the same request again starts over.
         async fn begin_tpm_enrollment(
             &self,
             request: tonic::Request<super::BeginTpmEnrollmentRequest>,
@@ -5420,14 +5429,14 @@ pub mod provisioning_service_server {
             tonic::Response<super::BeginTpmEnrollmentResponse>,
             tonic::Status,
         >;
-        /// Second step: what was in the credential, and what TPM2_Certify says of the device's key. The same again, after a lost reply,
-        /// is answered alike.
+        /// Second step: the secret of the credential, and TPM2_Certify's statement on the device's key. The same request again, after a
+        /// lost reply, gets the same answer.
         async fn finish_tpm_enrollment(
             &self,
             request: tonic::Request<super::FinishTpmEnrollmentRequest>,
         ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status>;
-        /// Enrolls a device by a key of which nothing shows where it is, if the tenant's policy allows it. The level says so wherever it
-        /// is told. The same again is answered alike.
+        /// Enrolls a device by a key whose location nothing proves, if the tenant's policy allows it. The level says so wherever it
+        /// is shown. The same request again gets the same answer.
         async fn enroll_key(
             &self,
             request: tonic::Request<super::EnrollKeyRequest>,
@@ -5868,8 +5877,8 @@ pub struct SweepRequest {
     /// Devices a second, 1 to 100000; 0 for 1000.
     #[prost(uint32, tag = "2")]
     pub per_second: u32,
-    /// That the authority's clock was looked at and is right, though it jumped since the last sweep. What is erased under a wrong clock is
-    /// gone.
+    /// Confirms that the authority's clock is correct although it jumped since the last sweep. Erasure under a wrong clock cannot be
+    /// undone.
     ///
     /// Next unused field number: 5.
     #[prost(bool, tag = "3")]
@@ -5911,13 +5920,13 @@ pub struct ShredDeviceRequest {
     #[prost(uint32, tag = "4")]
     pub per_second: u32,
 }
-/// How far the shredding has come; the last one says that it is done.
+/// The progress of the shredding; the last one says that it is done.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShredDeviceResponse {
     /// The state that the device is in: `retired` or `revoked`.
     #[prost(string, tag = "1")]
     pub state: ::prost::alloc::string::String,
-    /// Whether there were keys of it.
+    /// Whether it had keys.
     #[prost(bool, tag = "2")]
     pub had_keys: bool,
     #[prost(message, optional, tag = "3")]
@@ -5926,10 +5935,10 @@ pub struct ShredDeviceResponse {
     #[prost(bool, tag = "4")]
     pub is_done: bool,
 }
-/// How far a deed is.
+/// The progress of a deed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeedProgress {
-    /// `waiting` for others, `sweeping` the tenant's records, `root-key` while the root key is changed, or `done`.
+    /// `waiting` for others, `sweeping` the tenant's records, `root-key` while the root key is being changed, or `done`.
     #[prost(string, tag = "1")]
     pub step: ::prost::alloc::string::String,
     /// Of a device that is shredded: how many records of its tenant were looked at.
@@ -5973,7 +5982,7 @@ pub struct Deed {
     pub device_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
     pub progress: ::core::option::Option<DeedProgress>,
-    /// Who asked for it, and with which request: all its audit entries have that id.
+    /// Who requested it, and the request: all its audit entries have that id.
     #[prost(string, tag = "5")]
     pub actor: ::prost::alloc::string::String,
     #[prost(string, tag = "6")]
@@ -5984,7 +5993,7 @@ pub struct Deed {
     #[prost(uint64, tag = "7")]
     pub begun_at: u64,
 }
-/// A part of a backup, and how far it has come.
+/// A part of a backup, and its progress.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupResponse {
     /// At most 5 MiB.
@@ -6002,7 +6011,7 @@ pub struct BackupResponse {
     #[prost(bool, tag = "4")]
     pub is_last: bool,
 }
-/// How far a sweep has come; the last one says so.
+/// The progress of a sweep; the last one says so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SweepResponse {
     /// Devices looked at.
@@ -6017,7 +6026,7 @@ pub struct SweepResponse {
     /// Old versions of tenants' keys that were dropped.
     #[prost(uint64, tag = "4")]
     pub dropped: u64,
-    /// Whether the clock was believed; otherwise nothing was erased.
+    /// Whether the clock was trusted; otherwise nothing was erased.
     #[prost(bool, tag = "5")]
     pub has_clock: bool,
     /// Next unused field number: 7.
@@ -6036,9 +6045,10 @@ pub mod storage_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone, but for ListDeeds, which an `auditor` may call.
+    /// The keys that seal records, and the stored data. Callers: role `admin` alone, except ListDeeds, which an `auditor` may call.
     ///
-    /// A deed of several steps is one call here: it is on record from its begin to its end, goes on when its caller has gone, and after a crash.
+    /// A deed (a job of several steps) is one call here: it is on record from its begin to its end, and continues when its caller has
+    /// gone, and after a crash.
     #[derive(Debug, Clone)]
     pub struct StorageServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -6108,9 +6118,9 @@ pub mod storage_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Changes the root key, or a tenant's, while everything goes on. What lies below is sealed anew: at once below the root key, row by
-        /// row when it is next written or swept below a tenant's. A change of the root key is answered when its older versions are destroyed. It
-        /// is a deed: one that is under way already is joined.
+        /// Changes the root key, or a tenant's, during normal operation. Everything below is resealed: at once below the root key, row
+        /// by row when it is next written or swept below a tenant's. A change of the root key is answered when its older versions are
+        /// destroyed. It is a deed: one that is already in progress is joined.
         pub async fn rotate_storage_key(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateStorageKeyRequest>,
@@ -6137,8 +6147,8 @@ pub mod storage_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Goes over the keys of all devices: erases what is out of retention, seals anew what is under an old key, and drops old keys in the
-        /// end. It goes on while the caller listens; one that is cut short is begun anew, and finds little to do.
+        /// Goes over the keys of all devices: erases keys out of retention, reseals those under an old key, and drops old keys in the
+        /// end. It runs while the caller listens; one that is cut short is started over, and finds little to do.
         pub async fn sweep(
             &mut self,
             request: impl tonic::IntoRequest<super::SweepRequest>,
@@ -6163,9 +6173,10 @@ pub mod storage_service_client {
                 .insert(GrpcMethod::new("wardein.v1.StorageService", "Sweep"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Takes a backup: all that is stored at one moment, sealed, with the custody file, so that the passphrase or key file opens it. The
-        /// parts, one behind the other, are the file for `wardein restore`. Other calls go on meanwhile. One that is not complete is of no use: it
-        /// is begun anew. One at a time; who takes its parts too slowly is refused (`backup-too-slow`, `backup-stalled`).
+        /// Takes a backup: a point-in-time copy of the store, sealed, with the custody file, so that the passphrase or key file opens
+        /// it. The concatenated parts are the file for `wardein restore`. Other calls continue in the meantime. An incomplete backup is
+        /// useless: start it again. One at a time; a caller that takes the parts too slowly is refused (`backup-too-slow`,
+        /// `backup-stalled`).
         pub async fn backup(
             &mut self,
             request: impl tonic::IntoRequest<super::BackupRequest>,
@@ -6190,10 +6201,11 @@ pub mod storage_service_client {
                 .insert(GrpcMethod::new("wardein.v1.StorageService", "Backup"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the first answer on nothing of it is
-        /// verified, opened or released. Then it makes unreadable what the disk still has of its record: the tenant's key is changed, the
-        /// tenant's records are sealed under the new one, and the root key is changed, until nothing can read it. It is a deed: it goes on
-        /// whether or not the caller listens; one that is under way already is joined, and asking afterward does it again.
+        /// Erases the keys of a device for good, and retires it unless it is retired or revoked already: from the first answer on
+        /// nothing of it is verified, opened or released. Then it makes the disk's remnants of its record unreadable: the tenant's key
+        /// is changed, the tenant's records are sealed under the new one, and the root key is changed, until nothing can read them. It
+        /// is a deed: it continues whether or not the caller listens; one that is already in progress is joined, and asking afterward
+        /// does it again.
         pub async fn shred_device(
             &mut self,
             request: impl tonic::IntoRequest<super::ShredDeviceRequest>,
@@ -6218,7 +6230,7 @@ pub mod storage_service_client {
                 .insert(GrpcMethod::new("wardein.v1.StorageService", "ShredDevice"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// The deeds under way, those of the caller's tenant where it has one.
+        /// The deeds in progress; those of the caller's tenant if it has one.
         pub async fn list_deeds(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDeedsRequest>,
@@ -6259,9 +6271,9 @@ pub mod storage_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with StorageServiceServer.
     #[async_trait]
     pub trait StorageService: std::marker::Send + std::marker::Sync + 'static {
-        /// Changes the root key, or a tenant's, while everything goes on. What lies below is sealed anew: at once below the root key, row by
-        /// row when it is next written or swept below a tenant's. A change of the root key is answered when its older versions are destroyed. It
-        /// is a deed: one that is under way already is joined.
+        /// Changes the root key, or a tenant's, during normal operation. Everything below is resealed: at once below the root key, row
+        /// by row when it is next written or swept below a tenant's. A change of the root key is answered when its older versions are
+        /// destroyed. It is a deed: one that is already in progress is joined.
         async fn rotate_storage_key(
             &self,
             request: tonic::Request<super::RotateStorageKeyRequest>,
@@ -6275,8 +6287,8 @@ pub mod storage_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Goes over the keys of all devices: erases what is out of retention, seals anew what is under an old key, and drops old keys in the
-        /// end. It goes on while the caller listens; one that is cut short is begun anew, and finds little to do.
+        /// Goes over the keys of all devices: erases keys out of retention, reseals those under an old key, and drops old keys in the
+        /// end. It runs while the caller listens; one that is cut short is started over, and finds little to do.
         async fn sweep(
             &self,
             request: tonic::Request<super::SweepRequest>,
@@ -6287,9 +6299,10 @@ pub mod storage_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Takes a backup: all that is stored at one moment, sealed, with the custody file, so that the passphrase or key file opens it. The
-        /// parts, one behind the other, are the file for `wardein restore`. Other calls go on meanwhile. One that is not complete is of no use: it
-        /// is begun anew. One at a time; who takes its parts too slowly is refused (`backup-too-slow`, `backup-stalled`).
+        /// Takes a backup: a point-in-time copy of the store, sealed, with the custody file, so that the passphrase or key file opens
+        /// it. The concatenated parts are the file for `wardein restore`. Other calls continue in the meantime. An incomplete backup is
+        /// useless: start it again. One at a time; a caller that takes the parts too slowly is refused (`backup-too-slow`,
+        /// `backup-stalled`).
         async fn backup(
             &self,
             request: tonic::Request<super::BackupRequest>,
@@ -6300,10 +6313,11 @@ pub mod storage_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Erases the keys of a device for good, and retires it where it is not retired or revoked yet: from the first answer on nothing of it is
-        /// verified, opened or released. Then it makes unreadable what the disk still has of its record: the tenant's key is changed, the
-        /// tenant's records are sealed under the new one, and the root key is changed, until nothing can read it. It is a deed: it goes on
-        /// whether or not the caller listens; one that is under way already is joined, and asking afterward does it again.
+        /// Erases the keys of a device for good, and retires it unless it is retired or revoked already: from the first answer on
+        /// nothing of it is verified, opened or released. Then it makes the disk's remnants of its record unreadable: the tenant's key
+        /// is changed, the tenant's records are sealed under the new one, and the root key is changed, until nothing can read them. It
+        /// is a deed: it continues whether or not the caller listens; one that is already in progress is joined, and asking afterward
+        /// does it again.
         async fn shred_device(
             &self,
             request: tonic::Request<super::ShredDeviceRequest>,
@@ -6311,7 +6325,7 @@ pub mod storage_service_server {
             tonic::Response<Self::ShredDeviceStream>,
             tonic::Status,
         >;
-        /// The deeds under way, those of the caller's tenant where it has one.
+        /// The deeds in progress; those of the caller's tenant if it has one.
         async fn list_deeds(
             &self,
             request: tonic::Request<super::ListDeedsRequest>,
@@ -6320,9 +6334,10 @@ pub mod storage_service_server {
             tonic::Status,
         >;
     }
-    /// The keys that records are sealed under, and what is stored. Callers: role `admin` alone, but for ListDeeds, which an `auditor` may call.
+    /// The keys that seal records, and the stored data. Callers: role `admin` alone, except ListDeeds, which an `auditor` may call.
     ///
-    /// A deed of several steps is one call here: it is on record from its begin to its end, goes on when its caller has gone, and after a crash.
+    /// A deed (a job of several steps) is one call here: it is on record from its begin to its end, and continues when its caller has
+    /// gone, and after a crash.
     #[derive(Debug)]
     pub struct StorageServiceServer<T> {
         inner: Arc<T>,
@@ -6704,16 +6719,15 @@ pub struct CheckResponse {
     /// The lifecycle state on record.
     #[prost(string, tag = "7")]
     pub state: ::prost::alloc::string::String,
-    /// How surely the key that the device signs with is where it is said to be, as EnrolledKey says it; empty for a device that
-    /// derives its keys.
+    /// The assurance of where the device's signing key is kept, as in EnrolledKey; empty for a device that derives its keys.
     #[prost(string, tag = "8")]
     pub assurance: ::prost::alloc::string::String,
-    /// By what the registers (PCRs) of the device's TPM were found good at the last quote that was taken: `golden`, `as-enrolled` or
-    /// `as-approved`; empty where none was. A quote that was refused changes neither this nor the verdict: the device gets no
-    /// certificate, and those that it has end.
+    /// By which comparison the PCRs of the device's TPM were found good at the last accepted quote: `golden`, `as-enrolled` or
+    /// `as-approved`; empty if there was none. A refused quote changes neither this nor the verdict: the device gets no certificate,
+    /// and those that it has expire.
     #[prost(string, tag = "9")]
     pub pcrs: ::prost::alloc::string::String,
-    /// Unix seconds: when that was; 0 where none was.
+    /// Unix seconds: when that was; 0 if there was none.
     ///
     /// Next unused field number: 11.
     #[prost(uint64, tag = "10")]
@@ -6721,7 +6735,7 @@ pub struct CheckResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {
-    /// As ddkg-1 (section 11, kind 7) writes it, at most 1 KiB; what a person sees is its base64.
+    /// As ddkg-1 (section 11, kind 7) writes it, at most 1 KiB; people see its base64.
     #[prost(bytes = "vec", tag = "1")]
     pub token: ::prost::alloc::vec::Vec<u8>,
     /// The nonce that the platform gave the device for this login, at most 64 bytes; empty if it gave none.
@@ -6738,7 +6752,7 @@ pub struct VerifyTokenResponse {
     /// The verdict on the device; TRUSTED, for every other one is a refusal.
     #[prost(message, optional, tag = "1")]
     pub trust: ::core::option::Option<CheckResponse>,
-    /// Whom the device is at the platform, by the grant's template.
+    /// The device's user name at the platform, by the grant's template.
     #[prost(string, tag = "2")]
     pub user_name: ::prost::alloc::string::String,
     /// Unix seconds: when the device made the token, as far as it knows the time.
@@ -6764,7 +6778,7 @@ pub struct ReleaseKeyRequest {
 pub mod release_key_request {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Key {
-        /// The name of a `data` key, as the sealed payload tells it: `ddkg1:TENANT/DEVICE/G.data.E.N`. A name proves nothing, so its epoch
+        /// The name of a `data` key, as in the sealed payload: `ddkg1:TENANT/DEVICE/G.data.E.N`. A name proves nothing, so its epoch
         /// must be due (`epoch-ahead`).
         #[prost(string, tag = "1")]
         KeyName(::prost::alloc::string::String),
@@ -6787,7 +6801,7 @@ pub struct FileStanza {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseKeyResponse {
-    /// Of a payload: the 32 bytes that it is sealed under. Of a file: its 16-byte age file key.
+    /// Of a payload: the 32 bytes of its sealing key. Of a file: its 16-byte age file key.
     #[prost(bytes = "vec", tag = "1")]
     pub key: ::prost::alloc::vec::Vec<u8>,
     /// Next unused field number: 3.
@@ -6799,7 +6813,7 @@ pub struct OpenRequest {
     /// As ddkg-1 (section 11, kind 8) writes it, with at most 8 KiB of plaintext.
     #[prost(bytes = "vec", tag = "1")]
     pub sealed: ::prost::alloc::vec::Vec<u8>,
-    /// What the device bound to it beside, at most 1 KiB.
+    /// The additional data that the device bound to it, at most 1 KiB.
     #[prost(bytes = "vec", tag = "2")]
     pub additional_data: ::prost::alloc::vec::Vec<u8>,
     /// Why, for the audit log; 1 to 256 bytes.
@@ -6826,7 +6840,7 @@ pub struct SealedBy {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// The device's state now: anything but `active` means that what it sealed may not be its own word.
+    /// The device's state now: anything but `active` means that its sealed data may not be its own word.
     #[prost(string, tag = "3")]
     pub state: ::prost::alloc::string::String,
     /// Next unused field number: 5.
@@ -6878,14 +6892,14 @@ pub mod trust_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Whom to trust, and what devices give a platform to read. Callers: role `platform`, for devices of its tenant.
+    /// Trust verdicts, and the data that devices give a platform to read. Callers: role `platform`, for devices of its tenant.
     ///
     /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
-    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is spent already is refused as `token-spent` or
-    /// `key-spent`, with one exception, for replies that were lost: the caller that spent it (the same certificate), asking the same
+    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
+    /// `key-spent`, with one exception, for lost replies: the caller that spent it (the same certificate), making the same request
     /// with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a fresh
-    /// random key for each login and each release that it begins, uses it for the repetitions of that one alone, and tells it to
-    /// nobody: whoever brings a captured token to the platform begins another login, and is refused.
+    /// random key for each login and each release that it begins, uses it only for repetitions of that one, and reveals it to
+    /// nobody: anyone who brings a captured token to the platform begins another login, and is refused.
     #[derive(Debug, Clone)]
     pub struct TrustServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -6977,8 +6991,8 @@ pub mod trust_service_client {
                 .insert(GrpcMethod::new("wardein.v1.TrustService", "Check"));
             self.inner.unary(req, path, codec).await
         }
-        /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of the
-        /// platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
+        /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of
+        /// the platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
         pub async fn verify_token(
             &mut self,
             request: impl tonic::IntoRequest<super::VerifyTokenRequest>,
@@ -7003,8 +7017,8 @@ pub mod trust_service_client {
                 .insert(GrpcMethod::new("wardein.v1.TrustService", "VerifyToken"));
             self.inner.unary(req, path, codec).await
         }
-        /// The key of a sealed payload (right: `data`) or of an age file (right: `file`). Also for a device that is out of trust: what it
-        /// sealed is its owner's; the reply says in which state the device is.
+        /// The key of a sealed payload (right: `data`) or of an age file (right: `file`). Also for a device that is out of trust: the
+        /// data that it sealed is its owner's; the reply has the state of the device.
         pub async fn release_key(
             &mut self,
             request: impl tonic::IntoRequest<super::ReleaseKeyRequest>,
@@ -7072,8 +7086,8 @@ pub mod trust_service_server {
             &self,
             request: tonic::Request<super::CheckRequest>,
         ) -> std::result::Result<tonic::Response<super::CheckResponse>, tonic::Status>;
-        /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of the
-        /// platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
+        /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of
+        /// the platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
         async fn verify_token(
             &self,
             request: tonic::Request<super::VerifyTokenRequest>,
@@ -7081,8 +7095,8 @@ pub mod trust_service_server {
             tonic::Response<super::VerifyTokenResponse>,
             tonic::Status,
         >;
-        /// The key of a sealed payload (right: `data`) or of an age file (right: `file`). Also for a device that is out of trust: what it
-        /// sealed is its owner's; the reply says in which state the device is.
+        /// The key of a sealed payload (right: `data`) or of an age file (right: `file`). Also for a device that is out of trust: the
+        /// data that it sealed is its owner's; the reply has the state of the device.
         async fn release_key(
             &self,
             request: tonic::Request<super::ReleaseKeyRequest>,
@@ -7096,14 +7110,14 @@ pub mod trust_service_server {
             request: tonic::Request<super::OpenRequest>,
         ) -> std::result::Result<tonic::Response<super::OpenResponse>, tonic::Status>;
     }
-    /// Whom to trust, and what devices give a platform to read. Callers: role `platform`, for devices of its tenant.
+    /// Trust verdicts, and the data that devices give a platform to read. Callers: role `platform`, for devices of its tenant.
     ///
     /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
-    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is spent already is refused as `token-spent` or
-    /// `key-spent`, with one exception, for replies that were lost: the caller that spent it (the same certificate), asking the same
+    /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
+    /// `key-spent`, with one exception, for lost replies: the caller that spent it (the same certificate), making the same request
     /// with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a fresh
-    /// random key for each login and each release that it begins, uses it for the repetitions of that one alone, and tells it to
-    /// nobody: whoever brings a captured token to the platform begins another login, and is refused.
+    /// random key for each login and each release that it begins, uses it only for repetitions of that one, and reveals it to
+    /// nobody: anyone who brings a captured token to the platform begins another login, and is refused.
     #[derive(Debug)]
     pub struct TrustServiceServer<T> {
         inner: Arc<T>,

@@ -9,7 +9,7 @@ use wardein_domain::{Access, Call, Method, Principal};
 use wardein_engine::{Caller, Error, ErrorCode};
 
 impl Shared {
-    /// Who calls, as far as the certificate says, and whether they may.
+    /// The caller, as far as the certificate identifies it, and whether it may call.
     pub(super) fn admit(
         &self,
         route: Route,
@@ -18,7 +18,7 @@ impl Shared {
     ) -> (Option<Caller>, Result<(), Error>) {
         let method = match route {
             Route::Own(method) if method.access() != Access::Open => method,
-            // An open method asks for nobody, so that a wrong certificate does not stand in the way of a right proof.
+            // An open method needs no caller, so that a wrong certificate does not stand in the way of a right proof.
             Route::Own(_) | Route::Public(_) => return (None, self.admit_anyone(peer)),
         };
         let Claim::Operator(principal) = &peer.0.claim else {

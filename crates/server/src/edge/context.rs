@@ -1,4 +1,4 @@
-//! A request beside its message: its id, its method, and who makes it.
+//! A request beside its message: its id, its method, and its caller.
 
 use crate::grpc::convert::device_name;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use wardein_ddkg::DeviceName;
 use wardein_domain::{Call, Method};
 use wardein_engine::{Caller, Error, ErrorCode};
 
-/// What the edge found out before a handler runs.
+/// The edge's findings before a handler runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Context(pub(crate) Arc<ContextParts>);
 
@@ -26,7 +26,7 @@ pub(crate) struct ContextParts {
 }
 
 impl Context {
-    /// What the edge put into the request.
+    /// The edge's findings in the request.
     pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Error> {
         let context = request.extensions().get::<Self>().cloned();
         context.ok_or_else(|| Error::internal("a request came past the edge"))
@@ -61,7 +61,7 @@ impl Context {
         }
     }
 
-    /// An operator's device of that id; in the operator's own tenant where none is named.
+    /// An operator's device of that id; in the operator's own tenant if none is named.
     pub(crate) fn named(&self, tenant: &str, device: &str) -> Option<DeviceName> {
         let tenant = match tenant {
             "" => self.0.caller.as_ref()?.principal.tenant.clone()?,

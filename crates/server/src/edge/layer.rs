@@ -1,4 +1,4 @@
-//! What every call of gRPC passes through, on its way in and out.
+//! The layer that every gRPC call passes, on its way in and out.
 
 use super::Shared;
 use super::context::{Context, ContextParts};

@@ -1,4 +1,4 @@
-//! The layer before every handler: who calls, may they, how often; and after it: what leaves, the log line, the count.
+//! The layer before every handler: authentication, authorization, rate limits; and after it: the answer, the log line, the count.
 
 mod admit;
 pub(crate) mod context;
@@ -24,13 +24,13 @@ use wardein_ddkg::DeviceName;
 use wardein_domain::Serial;
 use wardein_engine::{Engine, Error, ErrorCode, ErrorKind};
 
-/// What all connections share.
+/// Shared by all connections.
 pub(crate) struct Shared {
     pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) store_name: &'static str,
-    /// Work that goes on when its caller has gone: refusals on their way to the log, and deeds of several steps.
+    /// Work that continues when its caller has gone: refusals on their way to the log, and deeds of several steps.
     pub(crate) work: TaskTracker,
     pub(crate) operators: Buckets<Serial>,
     open: Buckets<IpAddr>,
@@ -58,8 +58,8 @@ impl Shared {
         }))
     }
 
-    /// Leaves an entry for what an operator is refused, and gives the error to answer with: that the service is unavailable where the
-    /// entry cannot be left, for no refusal goes unseen. A fault of ours is no refusal, and neither is a call beyond the
+    /// Leaves an entry for the refusal of an operator, and returns the error to answer with: that the service is unavailable if
+    /// the entry cannot be left, for no refusal goes unseen. An internal fault is not a refusal, and neither is a call beyond the
     /// rate: an entry each would carry a flood on to the disk.
     pub(crate) async fn record(&self, context: &Context, device: Option<&DeviceName>, error: Error) -> Error {
         let (Some(method), Some(caller)) = (context.0.method, &context.0.caller) else { return error };
@@ -69,7 +69,7 @@ impl Shared {
         self.engine.record_refusal(caller, method, device, &error).await.err().unwrap_or(error)
     }
 
-    /// What a call failed with, once that is on record where it is to be.
+    /// The error of a failed call, once it is on record if it must be.
     async fn recorded(self: &Arc<Self>, context: &Context, error: Error) -> Error {
         if context.0.caller.is_none() {
             return error;

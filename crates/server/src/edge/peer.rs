@@ -1,10 +1,10 @@
-//! Who is at the other end of a connection, as its handshake said.
+//! The peer of a connection, as its handshake identified it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wardein_domain::{Origin, Principal};
 
-/// Who is at the other end.
+/// The peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer(pub(crate) Arc<PeerParts>);
 
@@ -26,10 +26,10 @@ impl PeerParts {
 /// Whom the certificate names. Whether that operator may still call is asked at each call.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// There is no certificate.
+    /// It presented no certificate.
     Nobody,
     /// An operator.
     Operator(Principal),
-    /// The infrastructure CA issued it, and it is no operator's of this authority, such as a server's.
+    /// The infrastructure CA issued it, and it does not belong to an operator of this authority, such as a server's.
     Other,
 }

@@ -1,7 +1,7 @@
 //! How often a peer may call: a token bucket for each, as GCRA (ITU-T I.371): one number a peer.
 //!
-//! Own code rather than the crate `governor`: its keyed limiter forgets peers only when asked to, so that addresses that call once
-//! would fill the memory; here the number of peers is bounded, and the whole is a map and a comparison.
+//! Own code rather than the crate `governor`: its keyed limiter forgets peers only when asked to, so that addresses that call
+//! once would fill the memory; here the number of peers is bounded, and the whole is a map and a comparison.
 
 use crate::config::Rate;
 use std::collections::HashMap;
@@ -57,8 +57,8 @@ impl<K: Hash + Eq> Buckets<K> {
 }
 
 impl<K: Hash + Eq> Shard<K> {
-    /// Forgets who has a full bucket, as if it had never called; at most once a second, so that a flood of new peers does not turn each
-    /// of its calls into a walk over all. Whether there is room then.
+    /// Forgets callers with a full bucket, as if they had never called; at most once a second, so that a flood of new peers does
+    /// not turn each of its calls into a walk over all. Whether there is room then.
     fn sweep(&mut self, now: u64) -> bool {
         if self.swept.is_none_or(|swept| now >= swept + SWEEP_INTERVAL) {
             self.swept = Some(now);

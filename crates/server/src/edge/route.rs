@@ -32,8 +32,8 @@ impl Route {
     }
 }
 
-/// Open to everyone, within the rate of open methods. Health: load balancers and orchestrators have no identity here, and learn only
-/// whether the service takes calls. Reflection: it tells what `proto/` says, which is published.
+/// Open to everyone, within the rate of open methods. Health: load balancers and orchestrators have no identity here, and learn
+/// only whether the service takes calls. Reflection: it serves the contents of `proto/`, which is published.
 pub(crate) const PUBLIC: [&str; 3] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",

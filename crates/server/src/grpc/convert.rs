@@ -1,11 +1,12 @@
-//! Wire types to domain types and back. Each field from outside becomes a domain type here, once, or is refused by its name and bound.
+//! Wire types to domain types and back. Each field from outside becomes a domain type here, once, or is refused by its name and
+//! bound.
 
 use std::fmt;
 use std::str::FromStr;
 use wardein_ddkg::DeviceName;
 use wardein_engine::{Error, Page};
 
-/// What is wrong with a field.
+/// The fault of a field.
 pub(super) fn wrong(field: &str, why: impl fmt::Display) -> Error {
     Error::invalid(format_args!("{field}: {why}"))
 }

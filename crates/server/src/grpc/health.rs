@@ -1,5 +1,5 @@
-//! grpc.health.v1: the services are serving while the store takes changes, until the stop. A balancer sends nobody to an authority that
-//! refuses every enrollment and proof.
+//! grpc.health.v1: the services are serving while the store takes changes, until the stop. A balancer sends nobody to an
+//! authority that refuses every enrollment and proof.
 
 use std::time::Duration;
 use tonic::service::RoutesBuilder;
@@ -23,7 +23,8 @@ impl Health {
         health
     }
 
-    /// Tells whether the store takes changes, now and at every change of that, for ever. Asking has a store that failed try again.
+    /// Tells whether the store takes changes, now and at every change of that, for ever. Asking has a store that failed try
+    /// again.
     pub(crate) async fn follow(&self, engine: &Engine) {
         let mut last = None;
         loop {
@@ -58,7 +59,7 @@ impl Health {
     }
 
     async fn set(&self, status: ServingStatus) {
-        // The empty name stands for the server as a whole (gRPC health checking protocol).
+        // The empty name means the server as a whole (gRPC health checking protocol).
         self.reporter.set_service_status("", status).await;
         for service in Method::ALL.iter().filter_map(|method| method.path().split('/').nth(1)) {
             self.reporter.set_service_status(service, status).await;

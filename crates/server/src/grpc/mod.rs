@@ -1,4 +1,4 @@
-//! The handlers: what they are handed becomes domain types, the engine decides, its answer becomes wire types.
+//! The handlers: requests become domain types, the engine decides, its answer becomes wire types.
 
 mod admin;
 mod attestation;
@@ -30,8 +30,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Does a deed of several steps to its end, whether or not its caller waits for it. A single decision needs no such care: its commit
-    /// depends on nobody.
+    /// Does a deed of several steps to its end, whether or not its caller waits for it. A single decision needs no such care: its
+    /// commit depends on nobody.
     async fn finish<T: Send + 'static>(
         &self,
         deed: impl Future<Output = Result<T, Error>> + Send + 'static,

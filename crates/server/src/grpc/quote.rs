@@ -1,4 +1,4 @@
-//! What a device's TPM says of its registers, and what it is asked to say.
+//! A TPM's quote of a device's PCRs, and the request for it.
 
 use crate::grpc::convert::{at_most, wrong};
 use wardein_attest::{Attested, Signature};

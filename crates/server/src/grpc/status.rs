@@ -1,6 +1,6 @@
 //! How an error leaves: the one place where kinds become gRPC statuses.
 //!
-//! A refusal says its code and reason. A fault of ours says that there was one, and the id under which the log has the rest.
+//! A refusal says its code and reason. An internal fault says that there was one, and the id under which the log has the rest.
 
 use std::error::Error as _;
 use std::fmt;
@@ -64,7 +64,7 @@ pub(crate) fn status_of(error: &Error, request_id: &str) -> Status {
     Status::with_metadata(code_of(error.kind()), words(error, request_id), metadata)
 }
 
-/// An error on its way from a handler to the edge, which alone turns it into what leaves.
+/// An error on its way from a handler to the edge, which alone turns it into a status.
 #[derive(Debug)]
 pub(crate) struct Failed(pub(crate) Error);
 
@@ -90,7 +90,7 @@ impl From<Failed> for Status {
     }
 }
 
-/// The error in a status: the one that a handler carried, or what tonic says of a request that reached no handler.
+/// The error in a status: the one that a handler carried, or tonic's error for a request that reached no handler.
 pub(crate) fn carried(status: &Status) -> Error {
     let ours = status.source().and_then(|source| source.downcast_ref::<Failed>());
     ours.map_or_else(|| foreign(status), |Failed(error)| error.clone())
@@ -101,7 +101,7 @@ fn foreign(status: &Status) -> Error {
     match status.code() {
         // A message larger than the limit; gRPC calls that RESOURCE_EXHAUSTED.
         Code::OutOfRange => error(ErrorCode::TooLarge),
-        // tonic reports bytes that are no protobuf message so, which is the caller's fault, not ours.
+        // tonic reports bytes that are not a protobuf message this way, which is the caller's fault, not ours.
         Code::Internal | Code::InvalidArgument => error(ErrorCode::Malformed),
         Code::Unimplemented => error(ErrorCode::NotSupported),
         Code::NotFound => error(ErrorCode::NotFound),

@@ -36,7 +36,7 @@ pub(crate) async fn serve(
                 .header_read_timeout(HEADER_TIME)
                 .max_buf_size(16 * 1024)
                 .serve_connection(TokioIo::new(stream), router);
-            // What goes wrong on a connection concerns its peer alone.
+            // A connection's failure concerns only its peer.
             drop(tokio::time::timeout(CONNECTION_TIME, connection).await);
             drop(place);
         });

@@ -1,4 +1,4 @@
-//! What there is over HTTP, by path. GET and HEAD alone: nothing can be changed here.
+//! The HTTP resources, by path. GET and HEAD only: nothing can be changed here.
 
 use crate::edge::metrics::Metrics;
 use axum::Router;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use wardein_engine::Engine;
 
-/// What the answers are made of.
+/// The sources of the answers.
 #[derive(Clone)]
 pub(super) struct Served {
     pub(super) engine: Arc<Engine>,

@@ -1,7 +1,7 @@
 //! Connections: taken by one thread, bounded, dealt out in turn to runtimes of one core each, and shaken hands with there.
 //!
-//! Dealt out rather than each runtime listening by SO_REUSEPORT: the kernel chooses by a hash, and the few connections of a platform
-//! that carry all the load may all fall to one core.
+//! Dealt out rather than each runtime listening by SO_REUSEPORT: the kernel chooses by a hash, and the few connections of a
+//! platform that carry all the load may all fall to one core.
 
 use super::stream::PeerStream;
 use crate::config::Limits;
@@ -52,7 +52,7 @@ pub(crate) async fn take(listener: TcpListener, slots: Arc<Slots>, workers: Vec<
     }
 }
 
-/// Shakes hands with what was taken, many at a time, and passes on what is ready to serve.
+/// Makes the handshakes of accepted connections, many at a time, and passes on those ready to serve.
 pub(crate) async fn shake_hands(
     mut taken: mpsc::Receiver<Taken>,
     ready: mpsc::Sender<io::Result<PeerStream>>,

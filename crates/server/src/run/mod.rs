@@ -47,7 +47,7 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
-    /// The engine refuses to certify the server, or cannot say what is needed to serve.
+    /// The engine refuses to certify the server, or cannot provide the data needed to serve.
     #[error("the authority cannot be served")]
     Engine(#[from] Error),
     /// TLS cannot be set up.
@@ -91,7 +91,7 @@ impl Server {
         Ok(self.http.local_addr()?)
     }
 
-    /// Serves until `shutdown` is done, then takes no more connections, finishes what was begun, within the time that the limits
+    /// Serves until `shutdown` is done, then accepts no more connections, finishes running calls, within the time that the limits
     /// give, and returns. It blocks the calling thread, which must be in no runtime.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         runtime()?.block_on(self.serve(shutdown))
@@ -106,7 +106,7 @@ impl Server {
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
         let services = services(&shared).await?;
         let (stop, stopping) = watch::channel(false);
-        // A stop waits for the step in hand.
+        // A stop waits for the current step.
         drop(shared.work.spawn(work_off_deeds(engine.clone(), stopping.clone())));
 
         let count = match config.workers {
@@ -166,7 +166,7 @@ impl Server {
     }
 }
 
-/// What one thread serves with.
+/// The state with which one thread serves.
 struct Worker {
     shared: Arc<Shared>,
     services: Services,

@@ -1,4 +1,4 @@
-//! A connection after its handshake, and who is at its other end.
+//! A connection after its handshake, and its peer.
 
 use super::accept::Slot;
 use crate::edge::peer::{Claim, Peer, PeerParts};

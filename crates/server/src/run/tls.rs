@@ -12,14 +12,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use wardein_engine::{Engine, ServerIdentity};
 
-/// Why there is no TLS.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum TlsError {
     /// rustls will not have the material.
     #[error("TLS cannot be set up")]
     Material(#[from] rustls::Error),
-    /// The infrastructure CA's certificate is no trust anchor.
+    /// The infrastructure CA's certificate is not a trust anchor.
     #[error("the infrastructure CA cannot be trusted")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
 }
@@ -60,8 +60,8 @@ fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, TlsError> {
     Ok(Arc::new(certified))
 }
 
-/// The server's half of a handshake. Client certificates are optional: without one only open methods answer; one that the infrastructure
-/// CA did not issue, or that has expired, fails the handshake.
+/// The server's half of a handshake. Client certificates are optional: without one only open methods answer; one that the
+/// infrastructure CA did not issue, or that has expired, fails the handshake.
 pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(provider());
     let mut trusted = RootCertStore::empty();
@@ -75,15 +75,15 @@ pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<S
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(shown);
     configuration.alpn_protocols = vec![b"h2".to_vec()];
-    // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is replaced every few hours. No early data: it
-    // could be replayed. A certificate that ends or is revoked meanwhile is found at each call, by the engine.
+    // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is replaced every few hours. No early data:
+    // it could be replayed. The engine detects a certificate that has since expired or been revoked, at each call.
     configuration.ticketer = Ticketer::new()?;
     configuration.send_tls13_tickets = 1;
     configuration.max_early_data_size = 0;
     Ok(configuration)
 }
 
-/// The authority has one clock: what judges certificates here is what issued them.
+/// The authority has one clock: the one that dates certificates also judges them here.
 struct EngineTime(Arc<Engine>);
 
 impl TimeProvider for EngineTime {

@@ -1,4 +1,5 @@
-//! What the server does by itself, so that nobody has to think of it: its certificate, the sweep, slowly, and the deeds under way.
+//! The server's automatic upkeep, so that nobody has to think of it: its certificate, the sweep, slowly, and the deeds in
+//! progress.
 
 use super::tls::Shown;
 use super::wait_for_stop;
@@ -11,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use wardein_engine::{Engine, Error, SweepProgress, pace};
 
-/// Has the server certified again when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks would
-/// not notice that the clock was set, or the machine asleep.
+/// Has the server certified again when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks
+/// would not notice that the clock was set, or the machine asleep.
 pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
     let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
     let mut due = renew_at(engine.now(), not_after);
@@ -66,7 +67,7 @@ async fn sweep(engine: &Engine, per_second: u32) -> Result<SweepProgress, Error>
     }
 }
 
-/// Works off the deeds of several steps, those that a crash cut short and those to come, until the server stops. What fails is tried
+/// Performs the deeds, those that a crash cut short and those to come, until the server stops. A failed step is tried
 /// again: a deed that is on record has no other way than to its end.
 pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receiver<bool>) {
     let mut failures = 0;
@@ -85,7 +86,7 @@ pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receive
                     let pause = LONGEST.min(Duration::from_secs(1 << failures.min(16)));
                     failures += 1;
                     tracing::error!(%error, again_in = ?pause, "a deed in progress failed; it will be retried");
-                    // Or as soon as somebody asks for it, who may have mended what was wrong.
+                    // Or as soon as somebody asks for it, who may have fixed the fault.
                     drop(tokio::time::timeout(pause, engine.deed_begun()).await);
                 }
             }
@@ -101,5 +102,5 @@ pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receive
 /// The longest pause before a step that failed is tried again.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// How often it is looked for deeds under way.
+/// How often the server checks for deeds in progress.
 const LOOK: Duration = Duration::from_secs(60);

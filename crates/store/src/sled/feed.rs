@@ -32,7 +32,7 @@ pub(super) fn read(tree: &Tree, truncated: u64, after: u64, limit: usize) -> Res
     Ok(Feed::Since(commits))
 }
 
-/// Adds what a change writes to tables that authorize, at the time to note.
+/// Adds the writes of a change to tables that authorize, at the time to note.
 pub(super) fn add(batch: &mut Batch, revision: u64, writes: &[Write], age: &mut Age) {
     for (n, write) in (0_u32..).zip(writes.iter().filter(|write| write.table.authorizes())) {
         let key = [&revision.to_be_bytes()[..], &n.to_be_bytes()].concat();
@@ -48,7 +48,8 @@ pub(super) fn age(tree: &Tree) -> Result<Age, StoreError> {
     Ok(Age::new(oldest(tree, 0)?, newest))
 }
 
-/// Removes some of the entries from before `before`, or without a time. Returns where the feed begins then, and the oldest time that is left.
+/// Removes some of the entries from before `before`, or without a time. Returns where the feed begins then, and the oldest time
+/// that is left.
 pub(super) fn truncate(
     tree: &Tree,
     batch: &mut Batch,
@@ -70,7 +71,7 @@ pub(super) fn truncate(
     Ok((after, oldest(tree, after.truncated)?))
 }
 
-/// The time of the oldest entry after `after` that has one; 0 where there is none.
+/// The time of the oldest entry after `after` that has one; 0 if there is none.
 fn oldest(tree: &Tree, after: u64) -> Result<u64, StoreError> {
     let first = Space::Feed.key(&after.saturating_add(1).to_be_bytes());
     for found in tree.range(first..Space::Feed.end()) {

@@ -1,9 +1,8 @@
 //! How rows and audit entries lie in one tree of sled's.
 //!
-//! A key is a byte for its space and the port's key; a value is its version, its whole length and its first piece. Further
-//! pieces lie in a space of their own under the whole key and the piece's number. sled keeps each value of up to [`PIECE`]
-//! bytes in its log; larger ones would go to files that it never syncs. The head, and the entries of the feed, are short and lie as they
-//! are.
+//! A key is a byte for its space and the port's key; a value is its version, its whole length and its first piece. Further pieces
+//! lie in a space of their own under the whole key and the piece's number. sled keeps each value of up to [`PIECE`] bytes in its
+//! log; larger ones would go to files that it never syncs. The head, and the entries of the feed, are short and lie as they are.
 
 use std::ops::Bound;
 use std::path::Path;
@@ -14,7 +13,7 @@ use wardein_port::{Head, Row, StoreError, Table};
 use crate::open::OpenError;
 use crate::range::Range;
 
-/// What a key belongs to.
+/// The space of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Space {
     /// A table's rows.
@@ -68,8 +67,8 @@ pub(super) fn prepare(path: &Path, db: &Db) -> Result<Tree, OpenError> {
     match format {
         Some(FORMAT) => Ok(tree),
         Some(1) => {
-            // The first format counted each row's versions by itself, and had no feed: revisions begin behind all versions that exist, and
-            // the feed behind that.
+            // The first format counted each row's versions by itself, and had no feed: revisions begin behind all versions that
+            // exist, and the feed behind that.
             let last = last_version(&tree).map_err(|error| OpenError::failed(path, error))?;
             begin(&tree, Revisions { last, truncated: last }).map_err(failed)?;
             Ok(tree)
@@ -107,14 +106,14 @@ pub(super) fn put_revisions(batch: &mut Batch, revisions: Revisions) {
     batch.insert(&HEAD, [revisions.last.to_be_bytes(), revisions.truncated.to_be_bytes()].concat());
 }
 
-/// The number of the last audit entry, 0 where there is none.
+/// The number of the last audit entry, 0 if there is none.
 fn last_audit(tree: &Tree) -> ::sled::Result<u64> {
     let last = tree.scan_prefix([AUDIT]).keys().next_back().transpose()?;
     let number = last.as_deref().and_then(|key| key.get(1..)).and_then(|number| number.try_into().ok());
     Ok(number.map_or(0, u64::from_be_bytes))
 }
 
-/// The highest version of a row, 0 where there is none.
+/// The highest version of a row, 0 if there is none.
 fn last_version(tree: &Tree) -> Result<u64, StoreError> {
     tree.range([MARK + 1]..[AUDIT]).try_fold(0, |last, found| {
         let (_, head) = found.map_err(told)?;
@@ -180,8 +179,8 @@ pub(super) fn remove(batch: &mut Batch, key: &[u8], before: usize) {
     }
 }
 
-/// Reads everything; every value has all its pieces, no piece is without a value, no audit entry is missing, and no version is beyond the
-/// last revision.
+/// Reads everything; every value has all its pieces, no piece is without a value, no audit entry is missing, and no version is
+/// beyond the last revision.
 pub(super) fn verify(tree: &Tree, known: Head) -> Result<(), StoreError> {
     let (mut entries, mut expected, mut found) = (0, 0, 0_usize);
     for item in tree {

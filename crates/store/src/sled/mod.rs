@@ -1,9 +1,9 @@
-//! The store by choice: sled 0.34.7, with what it lacks added.
+//! The optional store: sled 0.34.7, with its gaps filled.
 //!
 //! What: as the default store, over one sled tree. Why so, as measured: sled's own flush leaves file size and disk cache to luck,
-//! so its file is synced on a handle of ours before anything is acknowledged; its values beyond a few KB go to files that
+//! so its file is synced on our own handle before anything is acknowledged; its values beyond a few KB go to files that
 //! are never synced, so ours are cut into pieces; a kill while it opens leaves a file that it then stumbles over, so that file
-//! is removed first; and after an error nothing it holds is trusted, so an error is final until the process opens it anew.
+//! is removed first; and after an error nothing it holds is trusted, so an error is final until the process opens it again.
 
 mod feed;
 mod layout;
@@ -30,7 +30,7 @@ use writer::SledWriter;
 /// A store in a directory of sled's.
 #[derive(Debug)]
 pub struct SledStore {
-    // In the order in which they must go: the writer and the readers end, then sled closes, then the lock is let go.
+    // In the order in which they must go: the writer and the readers end, then sled closes, then the lock is released.
     queue: Queue,
     pool: Pool,
     shared: Arc<Shared>,
@@ -39,7 +39,7 @@ pub struct SledStore {
     _lock: Arc<Lock>,
 }
 
-/// What readers and the writer share.
+/// Shared by readers and the writer.
 #[derive(Debug)]
 struct Shared {
     tree: Tree,
@@ -228,7 +228,7 @@ fn open_database(path: &Path, options: &Options) -> Result<Db, OpenError> {
 /// For how long sled's own lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What sled says when its file is locked (its `config.rs`, `try_lock`).
+/// sled's message when its file is locked (its `config.rs`, `try_lock`).
 const SLED_LOCKED: &str = "could not acquire lock";
 
 const PANICKED: &str = "the store's writer died; restart the service";

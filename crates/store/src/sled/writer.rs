@@ -15,12 +15,12 @@ use crate::open::OpenError;
 use crate::place::{Lock, Reserve};
 use crate::queue::{Fault, Writer};
 
-/// The writer, in its thread. It alone writes, so that what it looks up stays so until it writes.
+/// The writer, in its thread. It alone writes, so that its lookups stay valid until it writes.
 pub(super) struct SledWriter {
     path: PathBuf,
     shared: Arc<Shared>,
     reserve: Reserve,
-    /// sled's file, on a handle of ours: sled's own flush ends in `sync_file_range`, which neither flushes the disk's
+    /// sled's file, on our own handle: sled's own flush ends in `sync_file_range`, which neither flushes the disk's
     /// cache nor commits the file's size (sync_file_range(2), "Warning").
     file: File,
     age: Age,
@@ -48,7 +48,7 @@ impl SledWriter {
         self.file.sync_data().map_err(|error| error.to_string())
     }
 
-    /// Any error is final for the handle: what sled holds in memory and what is on disk may differ from now on.
+    /// Any error is final for the handle: sled's memory and the disk may differ from now on.
     fn fail(&self, why: &str) -> String {
         let why = format!("{}: {why}; restart the service to open the store again", self.path.display());
         if let Ok(mut state) = self.shared.state.write() {
@@ -119,7 +119,7 @@ impl SledWriter {
 struct Plan<'a> {
     shared: &'a Shared,
     batch: Batch,
-    /// What the group has made of rows, ahead of the tree: version and length.
+    /// The group's changes of rows, ahead of the tree: version and length.
     heads: HashMap<Vec<u8>, Option<(u64, usize)>>,
     head: Head,
     age: Age,

@@ -1,8 +1,8 @@
 //! The bulk of the write-ahead log, copied into the file beside the commits.
 //!
-//! Copying a whole log takes the writer tens of milliseconds, in which nobody is answered. So another connection copies what was
-//! logged so far (sqlite.org/c3ref/wal_checkpoint_v2.html, "PASSIVE": nobody waits for it), and leaves to the writer what came in meanwhile:
-//! the log begins anew only where a commit finds all of it copied.
+//! Copying a whole log takes the writer tens of milliseconds, in which nobody is answered. So another connection copies the pages
+//! logged so far (sqlite.org/c3ref/wal_checkpoint_v2.html, "PASSIVE": nobody waits for it), and leaves to the writer those logged
+//! in the meantime: the log is restarted only if a commit finds all of it copied.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -20,9 +20,9 @@ pub(super) struct Copier {
 /// How far the copying is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bulk {
-    /// It goes on beside.
+    /// It is running.
     UnderWay,
-    /// It is over, or could not begin; what is left is the writer's.
+    /// It is over, or could not begin; the rest is the writer's.
     Over,
 }
 
@@ -31,7 +31,7 @@ impl Copier {
         Self { path: path.to_owned(), copying: None }
     }
 
-    /// Begins, or tells whether what was begun is over.
+    /// Begins, or says whether a running copy is over.
     pub(super) fn poll(&mut self) -> Bulk {
         match self.copying.take() {
             Some(copying) if copying.is_finished() => Bulk::Over,
@@ -42,7 +42,7 @@ impl Copier {
             None => {
                 let path = self.path.clone();
                 let copying = std::thread::Builder::new().name("store-copier".into()).spawn(move || {
-                    // What fails here fails for the writer too, who copies the rest and says so.
+                    // A failure here fails for the writer too, who copies the rest and says so.
                     let _ = schema::writer(&path, CACHE).and_then(|connection| copy(&connection));
                 });
                 self.copying = copying.ok();
@@ -74,14 +74,14 @@ fn copy(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Copies what nobody reads from the log any more; how many pages the log has, and how many of them are copied.
+/// Copies the pages that nobody reads from the log any more; how many pages the log has, and how many of them are copied.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
     connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
         .query_row((), |record| Ok((record.get(1)?, record.get(2)?)))
 }
 
-/// How often the log is looked at for what came in while it was copied: each time it is a small part of what came in before.
+/// How often the log is checked for pages that came in while it was copied: each time they are a small part of the previous ones.
 const PASSES: u32 = 4;
 
 /// Pages that a pass copies in the time of some commits.

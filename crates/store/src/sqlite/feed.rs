@@ -36,7 +36,7 @@ pub(super) fn read(connection: &Connection, after: u64, limit: usize) -> Result<
     Ok(Feed::Since(commits))
 }
 
-/// Adds what a change writes to tables that authorize, at the time to note. A change that writes nothing there costs nothing.
+/// Adds the writes of a change to tables that authorize, at the time to note. A change that writes nothing there costs nothing.
 pub(super) fn add(connection: &Connection, revision: u64, writes: &[Write], age: &mut Age) -> Result<()> {
     for (n, write) in (0_i64..).zip(writes.iter().filter(|write| write.table.authorizes())) {
         connection
@@ -59,9 +59,10 @@ pub(super) fn age(connection: &Connection) -> Result<Age> {
     Ok(Age::new(oldest(connection)?, newest.cast_unsigned()))
 }
 
-/// Deletes some of the entries from before `before`, or without a time; the oldest time that is left. The caller has begun a transaction.
+/// Deletes some of the entries from before `before`, or without a time; the oldest time that is left. The caller has begun a
+/// transaction.
 pub(super) fn truncate(connection: &Connection, before: u64) -> Result<u64> {
-    // Times rise with revisions: what is found is a first part of the feed.
+    // Times rise with revisions: the result is a prefix of the feed.
     let up_to: Option<i64> = connection
         .prepare_cached(
             "SELECT max(revision) FROM
@@ -75,7 +76,7 @@ pub(super) fn truncate(connection: &Connection, before: u64) -> Result<u64> {
     oldest(connection)
 }
 
-/// The time of the oldest entry that has one; 0 where there is none.
+/// The time of the oldest entry that has one; 0 if there is none.
 fn oldest(connection: &Connection) -> Result<u64> {
     let mut oldest = connection.prepare_cached(
         "SELECT coalesce((SELECT at_ms FROM feed WHERE at_ms > 0 ORDER BY revision, n LIMIT 1), 0)",

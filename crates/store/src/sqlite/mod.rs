@@ -1,7 +1,8 @@
 //! The default store: SQLite with a write-ahead log, synced at each group's commit.
 //!
 //! What: one writing connection in a thread of its own, reading connections for everybody else; WAL lets neither wait for the
-//! other. Rows are looked up where they are asked for, and what may take long is read on a pool of threads. What it does not do: no memory-mapped reads, as a failing disk would then be a signal instead of an error.
+//! other. Rows are looked up in the caller's thread, and long reads run on a pool of threads. What it does not do: no
+//! memory-mapped reads, as a failing disk would then be a signal instead of an error.
 
 mod copier;
 mod feed;
@@ -31,7 +32,7 @@ use writer::SqliteWriter;
 /// A store in a SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // In the order in which they must go: the writer ends and closes, then the readers, then the lock is let go.
+    // In the order in which they must go: the writer ends and closes, then the readers, then the lock is released.
     queue: Queue,
     pool: Pool,
     readers: Arc<Readers>,
@@ -140,7 +141,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// Why the writer is down, shared with whoever asks for readiness.
+/// Why the writer is down, shared with readiness checks.
 #[derive(Debug, Default)]
 struct Down {
     why: Mutex<Option<String>>,
@@ -159,14 +160,14 @@ impl Down {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        // What it holds is whole whoever panicked.
+        // Its value is whole, whichever thread panicked.
         self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 impl Down {
-    /// What the writer asks after each commit that it has made.
+    /// The writer calls this after each commit that it has made.
     fn fail_if_asked(&self) -> rusqlite::Result<()> {
         use std::sync::atomic::Ordering;
         let left = self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -185,7 +186,7 @@ mod tests {
     use wardein_port::{CommitError, Committed, Outcome};
     use wardein_testkit::store_contract::block_on;
 
-    /// Writes down what it hears: revisions, and 0 for a recovery.
+    /// Records its notifications: revisions, and 0 for a recovery.
     #[derive(Default)]
     struct Heard(Mutex<Vec<u64>>);
 
@@ -211,7 +212,7 @@ mod tests {
         block_on(wardein_testkit::commit(store, change))
     }
 
-    /// SQLite says of a commit that it failed, and it was made: what a disk does that fails at the last moment.
+    /// SQLite says of a commit that it failed, and it was made: as with a disk that fails at the last moment.
     #[test]
     fn what_was_unknown_is_projected_before_the_next_commit() {
         let place = tempfile::tempdir().unwrap();
@@ -238,7 +239,7 @@ mod tests {
         store.verify().unwrap();
     }
 
-    /// A disk that forgets what it has synced: going on would give revisions twice.
+    /// A disk that forgets synced data: continuing would give revisions twice.
     #[test]
     fn a_store_that_lost_what_was_acknowledged_does_not_go_on() {
         let place = tempfile::tempdir().unwrap();

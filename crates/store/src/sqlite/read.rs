@@ -1,4 +1,4 @@
-//! What is asked of a connection that reads.
+//! The queries of a reading connection.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row as Record, params};
 use wardein_port::{Entries, Head, Row, Scanned, StoreError, Table};

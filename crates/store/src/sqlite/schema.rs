@@ -1,4 +1,4 @@
-//! The file: what is in it, whose it is, how a connection is set up.
+//! The file: its contents, its mark, and the setup of a connection.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::open::OpenError;
 use crate::place;
 
-/// Makes sure that at `path` is a store of ours of a format that is known, making an empty one where there is nothing.
+/// Makes sure that `path` is a Wardein store of a known format, and creates an empty one if there is nothing.
 ///
 /// A crash at any point leaves either nothing or an empty file, both of which count as nothing, or the store.
 pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
@@ -37,9 +37,9 @@ pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
 /// A connection that writes.
 pub(super) fn writer(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, cache)?;
-    // The log is synced at each commit (sqlite.org/pragma.html#pragma_synchronous): what was acknowledged survives power loss.
+    // The log is synced at each commit (sqlite.org/pragma.html#pragma_synchronous): acknowledged commits survive power loss.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // What the log grew to while a backup was taken is given back when it begins anew.
+    // The log's growth during a backup is given back when it restarts.
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     Ok(connection)
 }
@@ -126,8 +126,8 @@ fn create(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Makes a store of the first format, which counted each row's versions by itself and had no feed, one of the second: revisions begin
-/// behind all versions that exist, and the feed behind that.
+/// Makes a store of the first format, which counted each row's versions by itself and had no feed, one of the second: revisions
+/// begin behind all versions that exist, and the feed behind that.
 fn upgrade(path: &Path) -> rusqlite::Result<()> {
     let mut connection = writer(path, 1 << 20)?;
     // One transaction: a crash leaves the first format or the second.
@@ -158,7 +158,7 @@ fn foreign(path: &Path, found: String) -> OpenError {
 
 /// Rows lie in the order in which they came, beside an index of their keys. A table that is its own index (`WITHOUT ROWID`)
 /// took 67 µs of processor a commit instead of 25 (`benches/commits.rs`, 256 at once), and 41 with pages of 16 KiB: a row of
-/// 2.5 KB does not fit into an index's page and spills, and is taken out and put in anew instead of written over.
+/// 2.5 KB does not fit into an index's page and spills, and is deleted and inserted again instead of overwritten.
 const TABLES: &str = "
     CREATE TABLE rows (
         id INTEGER PRIMARY KEY, version INTEGER NOT NULL, tbl INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL
@@ -167,8 +167,8 @@ const TABLES: &str = "
     CREATE TABLE audit (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
 ";
 
-/// `head` has one row: the last revision, and the one up to which the feed is truncated. `feed` has the names of rows that commits
-/// wrote to tables that authorize, in their order, with the time by which it is truncated.
+/// `head` has one row: the last revision, and the one up to which the feed is truncated. `feed` has the names of rows that
+/// commits wrote to tables that authorize, in their order, with the time by which it is truncated.
 const HEAD_AND_FEED: &str = "
     CREATE TABLE head (
         id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, truncated INTEGER NOT NULL
@@ -185,8 +185,8 @@ const APPLICATION: i32 = 0x5741_5244;
 /// The format of the tables. A release reads all formats up to its own.
 const FORMAT: u32 = 2;
 
-/// What stays of the write-ahead log's file, however long it was: twice what it comes to by default before it is copied.
+/// The kept size of the write-ahead log's file, however long it was: twice its default size before it is copied.
 const LOG_BYTES: u32 = 512 << 20;
 
-/// A row of 2.5 KB dirties one page, and that is what is logged; pages of 8 KiB took 30 µs a commit instead of 25.
+/// A row of 2.5 KB dirties one page, which is logged; pages of 8 KiB took 30 µs a commit instead of 25.
 pub(super) const PAGE: u32 = 4096;

@@ -1,6 +1,7 @@
 //! One moment, held by a read transaction (sqlite.org/isolation.html).
 //!
-//! The write-ahead log cannot begin anew before the transaction has ended, and grows meanwhile: [`Snapshot::held`] says how far.
+//! The write-ahead log cannot restart before the transaction has ended, and grows in the meantime: [`Snapshot::held`] says how
+//! far.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -37,7 +37,7 @@ pub(super) struct SqliteWriter {
     _lock: Arc<Lock>,
 }
 
-/// What the writer shares with the store.
+/// Shared by the writer and the store.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) down: Arc<Down>,
@@ -92,7 +92,7 @@ impl SqliteWriter {
         Ok(connection)
     }
 
-    /// Opens the file again after a failure, and goes on only if everything acknowledged is there and a write comes
+    /// Opens the file again after a failure, and continues only if everything acknowledged is there and a write comes
     /// through to the disk.
     fn recover(&mut self) -> Result<(), String> {
         if self.tried.elapsed() < PAUSE {
@@ -116,7 +116,7 @@ impl SqliteWriter {
         loop {
             let commits = match feed::read(&connection, projected, FEED_PAGE).map_err(told)? {
                 Feed::Since(commits) => commits,
-                // Only this writer truncates it, and only what was projected.
+                // Only this writer truncates it, and only projected entries.
                 Feed::Truncated { up_to } => return Err(format!("the feed is truncated up to {up_to}")),
             };
             let Some(last) = commits.last() else { break };
@@ -174,7 +174,7 @@ impl Writer for SqliteWriter {
 
     fn rest(&mut self) {
         if let Err(error) = self.copy_log().and_then(|()| self.truncate_feed()) {
-            // Nothing is lost; but what else would fail is better found out before the next group.
+            // Nothing is lost; but other failures are better detected before the next group.
             self.fail(&error, false);
         }
     }
@@ -190,7 +190,7 @@ impl SqliteWriter {
         self.full = self.limit;
         let copied = copier::checkpoint(connection);
         match copied {
-            // A snapshot is held: the log goes on from here.
+            // A snapshot is held: the log continues from here.
             Ok((pages, copied)) if copied < pages => {
                 log.store(pages, Ordering::Relaxed);
                 self.full = pages.saturating_add(self.limit);
@@ -210,9 +210,9 @@ impl SqliteWriter {
     }
 }
 
-/// Applies a group inside of a transaction that the caller commits. Conflicts are rare, as a device's record is held by one caller at a
-/// time: so rows are not looked at before they are written. Where that leaves a change half applied, the group is taken back and applied
-/// again, looking first. (A savepoint around each change would copy every page.)
+/// Applies a group inside of a transaction that the caller commits. Conflicts are rare, as a device's record is held by one
+/// caller at a time: so rows are not looked at before they are written. Where that leaves a change half applied, the group is
+/// taken back and applied again, looking first. (A savepoint around each change would copy every page.)
 fn apply_group(
     connection: &Connection,
     group: &[Change],
@@ -228,7 +228,7 @@ fn apply_group(
         run(connection, "BEGIN IMMEDIATE")?;
         outcomes = apply_all(connection, group, head, age, Look::First)?;
     }
-    // What was looked at first is as it was when it is written.
+    // A row looked up first is unchanged when it is written.
     let outcomes = outcomes.ok_or(rusqlite::Error::StatementChangedRows(0))?;
     if head.revision > before.0.revision {
         connection.prepare_cached("UPDATE head SET revision = ?1")?.execute([head.revision.cast_signed()])?;
@@ -236,7 +236,7 @@ fn apply_group(
     Ok(outcomes)
 }
 
-/// When a row is compared with what a change expects of it.
+/// When a row is compared with a change's expectation of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Look {
     WhenWriting,
@@ -260,7 +260,7 @@ fn apply_all(
     Ok(Some(outcomes))
 }
 
-/// What a group is written with; looked up once for all of its changes.
+/// The statements of a group; prepared once for all of its changes.
 struct Statements<'c> {
     connection: &'c Connection,
     version: CachedStatement<'c>,
@@ -289,8 +289,8 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Applies one change, or nothing of it where a row is not as expected; `None` where a part of it was applied. What was applied
-    /// before it in the group counts.
+    /// Applies one change, or nothing of it if a row is not as expected; `None` if a part of it was applied. What was
+    /// applied before it in the group counts.
     fn apply(
         &mut self,
         change: &Change,
@@ -331,7 +331,8 @@ impl<'c> Statements<'c> {
         Ok(Some(Ok(revision)))
     }
 
-    /// Whether a row has the version that a change rests on. Many changes of a group rest on the same few rows: each is looked up once.
+    /// Whether a row has the version that a change rests on. Many changes of a group rest on the same few rows: each is looked up
+    /// once.
     fn is_unchanged(&mut self, check: &Check) -> rusqlite::Result<bool> {
         let Check { table, key, version } = check;
         if let Some(found) = self.checked.get(key).filter(|(of, _)| of == table) {
@@ -344,7 +345,7 @@ impl<'c> Statements<'c> {
         Ok(is_unchanged)
     }
 
-    /// Whether the row is as it is expected to be.
+    /// Whether the row is as expected.
     fn holds(&mut self, table: Table, key: &[u8], expect: Expect) -> rusqlite::Result<bool> {
         let found: Option<i64> =
             self.version.query_row(params![table as u8, key], |record| record.get(0)).optional()?;
@@ -354,7 +355,7 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Writes the row if it is as the write expects; tells whether it was.
+    /// Writes the row if it is as the write expects; returns whether it was.
     fn put(&mut self, write: &Write, revision: u64) -> rusqlite::Result<bool> {
         let Write { table, key, expect, value } = write;
         let (of, table, revision) = (*table, *table as u8, revision.cast_signed());

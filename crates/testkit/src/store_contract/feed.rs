@@ -1,4 +1,4 @@
-//! The feed, and who follows it.
+//! The feed, and its followers.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ pub fn the_feed_is_what_authorizes_in_commit_order(fixture: &impl Fixture) {
     }
 }
 
-/// A page has as many commits as were asked for, each whole.
+/// A page has as many commits as requested, each whole.
 pub fn the_feed_is_read_page_by_page(fixture: &impl Fixture) {
     let store = fixture.open();
     for n in 0..30_u8 {
@@ -80,7 +80,8 @@ pub fn the_feed_is_read_page_by_page(fixture: &impl Fixture) {
     assert_eq!(rows, (0..30).map(|n| 1 + n % 5).collect::<Vec<_>>());
 }
 
-/// A follower hears of each commit that authorizes, once, in commit order, with the values of that commit, and before the caller does.
+/// A follower hears of each commit that authorizes, once, in commit order, with the values of that commit, and before the caller
+/// does.
 pub fn followers_hear_each_commit_once_before_its_caller(fixture: &impl Fixture) {
     let store = fixture.open();
     put(&store, Table::Tenant, b"before", Expect::Absent, b"v").unwrap();
@@ -185,7 +186,7 @@ pub fn a_feed_without_times_is_kept(fixture: &impl Fixture) {
     assert_eq!(since(&store, 0).len(), 11);
 }
 
-/// Writes down what it hears.
+/// Records its notifications.
 #[derive(Default)]
 struct Heard(Mutex<Vec<Committed>>);
 

@@ -1,4 +1,4 @@
-//! What lasts: the audit log, large values, reopenings.
+//! Durability: the audit log, large values, reopenings.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use wardein_port::{Change, Expect, MAX_VALUE, Row};
 
 use super::{Fixture, T, at_once, audit, commit_of, delete, done, last_audit, put, read, row, scan};
 
-/// Audit numbers start at 1 and go on without gaps, over reopenings.
+/// Audit numbers start at 1 and continue without gaps, over reopenings.
 pub fn audit_has_no_gaps(fixture: &impl Fixture) {
     let mut store = fixture.open();
     let entry = |n: u64| n.to_be_bytes().repeat((n % 7) as usize);
@@ -70,7 +70,7 @@ pub fn large_values(fixture: &impl Fixture) {
         put(&store, T, &size.to_be_bytes(), Expect::Absent, &value(1, size)).unwrap();
     }
     let version_of = |store, key: usize| read(store, T, &key.to_be_bytes()).unwrap().unwrap().version;
-    // Grow and shrink: what is left of a longer value must not show.
+    // Grow and shrink: remnants of a longer value must not show.
     let mut version = version_of(&store, 0);
     for size in sizes.into_iter().rev().chain(sizes) {
         let other = sizes[(size * 7) % sizes.len()];
@@ -96,7 +96,7 @@ pub fn large_values(fixture: &impl Fixture) {
     }
 }
 
-/// What was acknowledged is there after reopening.
+/// Acknowledged changes are there after reopening.
 pub fn everything_survives_reopening(fixture: &impl Fixture) {
     for round in 1..=5_u64 {
         let store = fixture.open();

@@ -1,7 +1,7 @@
-//! What every [`Store`] must keep, as tests.
+//! The contract of every [`Store`], as tests.
 //!
-//! A store's own tests say `wardein_testkit::store_contract_tests!(fixture)`, which makes one `#[test]` of each promise. The
-//! fixture is made anew for each.
+//! A store's own tests say `wardein_testkit::store_contract_tests!(fixture)`, which makes one `#[test]` of each promise. A
+//! fresh fixture is made for each.
 
 mod feed;
 mod lasting;
@@ -69,7 +69,7 @@ fn delete(store: &Arc<dyn Store>, key: &[u8], expect: Expect) -> Outcome {
     done(store, Change { writes: vec![write], ..Change::default() })
 }
 
-/// What became of a change.
+/// The outcome of a change.
 fn done(store: &Arc<dyn Store>, change: Change) -> Outcome {
     block_on(async { commit(&**store, change).await })
 }

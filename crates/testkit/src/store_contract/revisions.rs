@@ -61,7 +61,7 @@ pub fn revisions_rise_in_commit_order(fixture: &impl Fixture) {
     assert_eq!(revision(&store), 63);
 }
 
-/// The next process goes on where the last one ended.
+/// The next process continues where the last one ended.
 pub fn revisions_go_on_over_reopenings(fixture: &impl Fixture) {
     for n in 1..=6_u64 {
         let store = fixture.open();
@@ -74,7 +74,7 @@ pub fn revisions_go_on_over_reopenings(fixture: &impl Fixture) {
     assert_eq!(scan(&fixture.open(), T, b"", 9), []);
 }
 
-/// A row that was deleted and inserted again cannot be taken for what it was.
+/// A row that was deleted and inserted again cannot be mistaken for the former one.
 pub fn a_version_never_comes_again(fixture: &impl Fixture) {
     let store = fixture.open();
     let mut seen = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What is written, and when it is refused.
+//! Writes, and when they are refused.
 
 use wardein_port::{Change, CommitError, Expect, MAX_KEY, MAX_VALUE, RowKey, Table, Write};
 
@@ -6,7 +6,7 @@ use super::{
     Fixture, T, audit, block_on, commit, conflict, delete, done, keys, last_audit, put, read, row, scan,
 };
 
-/// Nothing is there at first, and a change of nothing is no fault.
+/// Nothing is there at first, and an empty change is not a fault.
 pub fn an_empty_store(fixture: &impl Fixture) {
     let store = fixture.open();
     for table in Table::ALL {
@@ -93,7 +93,7 @@ pub fn deletes(fixture: &impl Fixture) {
     assert_eq!(read(&store, T, b"k"), row(again, b"again"));
 }
 
-/// Deleting what is expected absent writes nothing and holds only while it is absent.
+/// Deleting a row that is expected absent writes nothing and holds only while it is absent.
 pub fn absence_can_be_asserted(fixture: &impl Fixture) {
     let store = fixture.open();
     assert_eq!(delete(&store, b"k", Expect::Absent), Ok(1));
@@ -123,7 +123,7 @@ pub fn a_conflict_refuses_the_whole_change(fixture: &impl Fixture) {
     let store = fixture.open();
     put(&store, T, b"m", Expect::Absent, b"old").unwrap();
     put(&store, T, b"z", Expect::Absent, b"old").unwrap();
-    // The conflict stands first, in the middle and last.
+    // The conflict is first, in the middle and last.
     for at in 0..4 {
         let mut change = Change::default();
         change.insert(T, b"a".to_vec(), b"new".to_vec());

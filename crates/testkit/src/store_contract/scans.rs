@@ -1,10 +1,10 @@
-//! What scans give.
+//! The results of scans.
 
 use wardein_port::{Change, Expect, MAX_KEY};
 
 use super::{Fixture, NONE, T, block_on, done, keys, put, scan};
 
-/// Scans give what the plain reading of the contract gives, for every prefix, start and limit.
+/// Scans match a literal reading of the contract, for every prefix, start and limit.
 pub fn scans_in_byte_order(fixture: &impl Fixture) {
     let store = fixture.open();
     let mut all: Vec<Vec<u8>> = vec![

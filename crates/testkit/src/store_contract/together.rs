@@ -1,4 +1,4 @@
-//! What holds when many write and read at once.
+//! Concurrent writes and reads.
 
 use std::future::Future;
 use std::pin::pin;
@@ -84,7 +84,7 @@ pub fn one_wins_an_insert(fixture: &impl Fixture) {
     }
 }
 
-/// What became of a change does not depend on its caller: it may be gone by then, or its runtime may.
+/// The outcome of a change does not depend on its caller: it may be gone by then, or its runtime may.
 pub fn dropped_callers_change_nothing(fixture: &impl Fixture) {
     let store = fixture.open();
     block_on(async {
@@ -178,7 +178,7 @@ pub fn reads_while_writing_see_whole_changes(fixture: &impl Fixture) {
     readers.into_iter().for_each(|reader| reader.join().unwrap());
 }
 
-/// A snapshot shows what was there when it was taken, all of it and nothing else, and no commit waits for it. A store that has none
+/// A snapshot shows the rows as of its taking, all of them and nothing else, and no commit waits for it. A store that has none
 /// says so each time.
 pub fn a_snapshot_is_of_one_moment(fixture: &impl Fixture) {
     let store = fixture.open();

@@ -42,7 +42,8 @@ fn read_live(reader: &mut Reader<'_>) -> Result<(Generation, Hot), DecodeError> 
     Ok((Generation { number, suite, schedule, trees }.with_proof()?, hot))
 }
 
-/// Each tree behind its highest epoch. Proofs had one too, which stayed 0, and so had retired generations, where it moves nothing.
+/// Each tree behind its highest epoch. Proofs had one too, which stayed 0, and so had retired generations, where it moves
+/// nothing.
 fn read_trees(reader: &mut Reader<'_>, mut highest: impl FnMut(Purpose, u32)) -> Result<Trees, DecodeError> {
     read_set(reader)?
         .map(|purpose| {
@@ -126,7 +127,7 @@ mod tests {
         }
     }
 
-    /// Without what a freshly read one has otherwise: the sequence.
+    /// Without the sequence, in which a freshly read one differs.
     fn content(record: &Record) -> (SecretBytes, alloc::vec::Vec<u8>) {
         let mut cold = SecretBytes::with_capacity(2048);
         cold.put(&record.encode_cold().expose()[9..]);

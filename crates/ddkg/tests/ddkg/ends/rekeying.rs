@@ -65,7 +65,7 @@ fn a_reply_that_is_kept_over_a_restore_is_not_believed_in_the_next_generation() 
     let first = pair.ask_rekey();
     let accepted = pair.receive(&first).unwrap();
     let early = pair.answer_rekey(&first, &accepted);
-    // The restored state counts its rekeys anew.
+    // The restored state counts its rekeys again.
     pair.restart();
     pair.rekey();
     let refused = pair.unchanged("an overtaken reply", |pair| pair.acknowledge(first.in_flight, early).err());

@@ -2,7 +2,7 @@
 //!
 //! From here on the network is reliable and the clocks are right. The device makes at most [`REQUESTS`] requests; for each
 //! it asks for a challenge, proves, and takes in the refusal or the ack. While its enrollment is not known to be confirmed
-//! it confirms first, and enrolls anew where the authority awaits another confirmation. Then it rekeys, and proves a
+//! it confirms first, and enrolls again where the authority awaits another confirmation. Then it rekeys, and proves a
 //! request under the new generation, each within as many. After a fork an alarm will do instead, since that is for a human.
 
 use super::config::{Budget, Clock, Config, TICK};
@@ -49,7 +49,7 @@ fn is_acked(world: &mut World, holder: usize, is_rekey: bool, config: &Config) -
     matches!(world.request(holder, 0, is_rekey, true, config), Seen::Whole(_, _, Got::Acked))
 }
 
-/// Confirms, or enrolls anew, where that is needed.
+/// Confirms, or enrolls again, where that is needed.
 fn is_enrolled(world: &mut World, holder: usize, config: &Config) -> bool {
     if world.holders[holder].ram.key.is_none() {
         enroll(world, holder, config);
@@ -57,7 +57,7 @@ fn is_enrolled(world: &mut World, holder: usize, config: &Config) -> bool {
     if world.is_unconfirmed(holder) {
         let Some(key) = world.confirm(holder, Crash::None, config) else { return false };
         if !world.take_confirmation(key) {
-            // Refused as already enrolled, it stays as it is; refused as another's, it begins anew.
+            // Refused as already enrolled, it stays as it is; refused as another's, it starts over.
             enroll(world, holder, config);
             if let Some(key) = world.confirm(holder, Crash::None, config) {
                 world.take_confirmation(key);

@@ -1,6 +1,6 @@
 //! Messages forged from the parts of those that were seen.
 //!
-//! The mac covers everything a proof says, so whoever holds no key can only put parts of seen messages together. Every proof
+//! The mac covers everything a proof says, so an attacker without a key can only put parts of seen messages together. Every proof
 //! is tried with each of its fields, and its mac, taken from every other: the record must not change.
 
 use super::authority::{Proof, Record};

@@ -1,4 +1,4 @@
-//! The action `attributes` (DDKG-1 §8.1). What is announced holds beside what is on record until a proof shows it.
+//! The action `attributes` (DDKG-1 §8.1). The announced attributes hold beside those on record until a proof shows them.
 
 use super::{Done, Performing};
 use crate::kernel::{Engine, Error, Stop, Tx};

@@ -12,7 +12,7 @@ use wardein_domain::{Assurance, Event, FieldName, Fields, UnixSeconds};
 use wardein_pki::{Csr, DeviceIdentity, Validity};
 use wardein_port::{Change, Table};
 
-/// What a certificate is issued by, and the change that it goes into.
+/// The inputs for issuing a certificate, and the change that it goes into.
 pub(crate) struct Certifying<'a> {
     pub(crate) name: &'a DeviceName,
     pub(crate) rules: &'a Rules,

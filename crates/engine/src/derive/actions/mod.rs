@@ -1,4 +1,4 @@
-//! What a device may ask for with a proof, beyond being there: one file for each action that does something.
+//! The actions that a device may request with a proof, beyond being present: one file for each action that does something.
 
 mod attributes;
 mod certificate;
@@ -25,7 +25,7 @@ pub(crate) enum Ask<'a> {
     TrustBundle,
 }
 
-/// What an action works on: a proof that was accepted, and the change that its work goes into.
+/// The input of an action: a proof that was accepted, and the change that its work goes into.
 pub(crate) struct Performing<'a> {
     pub(crate) name: &'a DeviceName,
     pub(crate) rules: &'a Rules,
@@ -36,7 +36,7 @@ pub(crate) struct Performing<'a> {
     pub(crate) change: &'a mut Change,
 }
 
-/// What an action came to.
+/// The result of an action.
 pub(crate) struct Done {
     pub(crate) event: Event,
     /// For the audit entry.

@@ -1,4 +1,5 @@
-//! The action `rekey` (DDKG-1 §6). The new generation is pending until a proof comes under it, so a lost reply is asked for anew.
+//! The action `rekey` (DDKG-1 §6). The new generation is pending until a proof comes under it, so a lost reply is requested
+//! again.
 
 use super::{Done, Performing};
 use crate::kernel::{Error, Tx};

@@ -6,9 +6,9 @@
 //!     ‖ parts: u32(length) ‖ u8(is last) ‖ ciphertext ‖ tag
 //! ```
 //!
-//! Each part is AES-256-GCM under HKDF-Expand(root key, "wardein backup 1 " ‖ SHA-256 of all in front of the parts), with the number of the
-//! part as nonce, and number and "is last" as additional data. So each backup has a key of its own, and no part can be changed, left
-//! out, moved, or taken from another backup, and the last one not be cut off, unnoticed.
+//! Each part is AES-256-GCM under HKDF-Expand(root key, "wardein backup 1 " ‖ SHA-256 of all in front of the parts), with the
+//! number of the part as nonce, and number and "is last" as additional data. So each backup has a key of its own, and no part can
+//! be changed, left out, moved, or taken from another backup, and the last one not be cut off, unnoticed.
 
 use crate::kernel::Error;
 use crate::rows::seal::Keyring;
@@ -21,7 +21,7 @@ use wardein_port::{MAX_KEY, MAX_VALUE, Table};
 /// The most bytes of a part before it is sealed.
 pub(crate) const MAX_PLAIN: usize = 5 << 20;
 
-/// What stands in front of the parts.
+/// The head in front of the parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) root_version: u32,
@@ -82,7 +82,7 @@ impl<'a> Item<'a> {
         Ok(())
     }
 
-    /// The first item of a part, and what follows.
+    /// The first item of a part, and the rest.
     pub(crate) fn take(plain: &'a [u8]) -> Result<(Self, &'a [u8]), Error> {
         let (item, rest) = postcard::take_from_bytes(plain).map_err(|_| damaged("a row is malformed"))?;
         let is_bounded = match item {
@@ -119,7 +119,7 @@ impl Sealer {
         parts.map(Self).ok_or_else(|| Error::internal("the root key does not have that version"))
     }
 
-    /// The part as it stands in the file.
+    /// The part as stored in the file.
     pub(crate) fn seal(&mut self, mut plain: Vec<u8>, is_last: bool) -> Result<Vec<u8>, Error> {
         let too_long = || Error::internal("a part of a backup is too long");
         let length = u32::try_from(plain.len() + TAG_LEN).map_err(|_| too_long())?;
@@ -134,7 +134,7 @@ impl Sealer {
 }
 
 impl<R: Read> Opener<R> {
-    /// Opens what follows `head` in `from`.
+    /// Opens the parts after `head` in `from`.
     pub(crate) fn new(root: &Keyring, head: &Head, from: R) -> Result<Self, Error> {
         let parts = Parts::new(root, head.root_version, &head.encode()?);
         let parts = parts.ok_or_else(|| damaged("its custody does not have the root key that seals it"))?;

@@ -1,7 +1,7 @@
-//! A backup: all that is stored at one moment, sealed, taken while the authority serves.
+//! A backup: a point-in-time copy of the store, sealed, taken while the authority serves.
 //!
-//! What is read is one snapshot of the store, so that it is of one moment, and no commit waits for it. What leaves is sealed under a key
-//! that is derived from the root key for this backup alone; the custody file stands in front, so that the passphrase or key file opens it.
+//! It reads one snapshot of the store, so that no commit waits for it. Its output is sealed under a key that is derived from the
+//! root key for this backup alone; the custody file is in front, so that the passphrase or key file opens it.
 
 pub(crate) mod form;
 
@@ -12,11 +12,11 @@ use form::{Head, Item, Sealer};
 use wardein_domain::{ErrorCode, Event, FieldName, Outcome, Target};
 use wardein_port::{MAX_KEY, MAX_VALUE, Snapshot, Table};
 
-/// A backup under way. Where it is dropped, it is given up.
+/// A backup in progress. Dropping it aborts it.
 pub struct Backup {
     snapshot: Box<dyn Snapshot>,
     sealer: Sealer,
-    /// What goes in front of the first part.
+    /// The head in front of the first part.
     head: Option<Vec<u8>>,
     at: At,
     rows: u64,
@@ -48,13 +48,13 @@ pub struct BackupPart {
 }
 
 impl Engine {
-    /// Begins a backup, which is on record before anything of it leaves. It is given up with `backup-too-slow` when the store had to
-    /// keep more than `most_held` bytes for its sake.
+    /// Begins a backup, which is on record before anything of it leaves. It is aborted with `backup-too-slow` when the store had
+    /// to keep more than `most_held` bytes for its sake.
     pub async fn begin_backup(&self, caller: &Caller, most_held: u64) -> Result<Backup, Error> {
         let busy = Busy::take(&self.upkeep.backup, "a backup")?;
         let taken_ms = self.clock.now_ms();
         let (snapshot, sealer, head) = {
-            // Between the two looks no version of the root key may go that what is stored needs.
+            // Between the two reads no version of the root key may go that stored data needs.
             let _root = self.upkeep.root.lock().await;
             let snapshot = self.store.snapshot()?.ok_or_else(|| {
                 let message =
@@ -100,7 +100,7 @@ impl Backup {
         Ok(BackupPart { bytes, rows: self.rows, audit_entries: self.audit_entries, is_last })
     }
 
-    /// Refuses to go on where it would fill the disk that the authority writes to.
+    /// Refuses to continue if it would fill the disk that the authority writes to.
     pub fn may_go_on(&self) -> Result<(), Error> {
         let held = self.snapshot.held();
         if held <= self.most_held {
@@ -155,7 +155,7 @@ impl Backup {
 /// Rows read at a time.
 const PAGE: usize = 32;
 
-/// Bytes of plaintext with which a part is full.
+/// Bytes of plaintext at which a part is full.
 const FULL: usize = 256 * 1024;
 
 // A part is full before the last page of it is added.

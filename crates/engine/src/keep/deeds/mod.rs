@@ -1,8 +1,8 @@
 //! Deeds of several steps: the keys of a device shredded, the root key changed.
 //!
-//! A deed has a row from the change that begins it to the change that puts its end on record. Each step alters the row in the same change as
-//! its own work, so that after a crash at any point the next start finds the next step; custody, which is not in the store, is
-//! asked again, and does the same again. One step is done at a time, and [`DeedRow::rank`] says of which deed.
+//! A deed has a row from the change that begins it to the change that puts its end on record. Each step alters the row in the
+//! same change as its own work, so that after a crash at any point the next start finds the next step; custody, which is not in
+//! the store, is asked again, and does the same again. One step is done at a time, and [`DeedRow::rank`] says of which deed.
 
 mod row;
 mod watch;
@@ -17,22 +17,22 @@ use std::time::Duration;
 use wardein_ddkg::DeviceName;
 use wardein_port::{Change, Table};
 
-/// A deed under way.
+/// A deed in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
-    /// What it is about.
+    /// Its subject.
     pub of: DeedOf,
     /// How far it is.
     pub progress: DeedProgress,
-    /// Who asked for it, as the audit log names them.
+    /// Who requested it, as the audit log names them.
     pub actor: String,
-    /// The request that asked for it: all its audit entries have it.
+    /// The id of that request: all its audit entries have it.
     pub request_id: String,
     /// Unix seconds.
     pub begun_at: u64,
 }
 
-/// What a deed is about.
+/// The subject of a deed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeedOf {
     /// The keys of this device are shredded.
@@ -41,10 +41,10 @@ pub enum DeedOf {
     RootKey,
 }
 
-/// How far a deed is.
+/// The progress of a deed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeedProgress {
-    /// What is being done.
+    /// The present step.
     pub step: DeedStep,
     /// Of a device that is shredded: how many records of its tenant were looked at, whether or not they had to be sealed again.
     pub devices: u64,
@@ -52,11 +52,11 @@ pub struct DeedProgress {
     pub tenant_key: u32,
     /// The new version of the root key; 0 before there is one.
     pub root_key: u32,
-    /// Why it does not go on for now. It is tried again.
+    /// Why it is stalled for now. It is retried.
     pub failure: Option<Error>,
 }
 
-/// What is being done of a deed.
+/// The current step of a deed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeedStep {
     /// It waits for others. The keys of a device that is shredded are erased.
@@ -89,14 +89,14 @@ impl DeedProgress {
 }
 
 impl Engine {
-    /// Goes on with the deeds under way until none is left. [`Engine::deed_step`] does the same at the pace of its caller.
+    /// Continues the deeds in progress until none is left. [`Engine::deed_step`] does the same at the pace of its caller.
     pub async fn resume(&self) -> Result<(), Error> {
         while self.deed_step().await?.is_some() {}
         Ok(())
     }
 
-    /// Does the next step of the deeds under way, and says how long to pause before the one after it; `None` when no deed is under way.
-    /// Dropping it, or a crash, leaves a deed that the next call goes on with. The watchers of a deed get the error.
+    /// Does the next step of the deeds in progress, and says how long to pause before the one after it; `None` when no deed is
+    /// in progress. Dropping it, or a crash, leaves a deed that the next call resumes. The watchers of a deed get the error.
     pub async fn deed_step(&self) -> Result<Option<Duration>, Error> {
         let _turn = self.upkeep.deeds.turn.lock().await;
         let stepped = self.step_in_turn().await;
@@ -111,12 +111,12 @@ impl Engine {
         self.upkeep.deeds.begun().await;
     }
 
-    /// Tells all who watch a deed that none goes on in this process.
+    /// Notifies all watchers of a deed that none continues in this process.
     pub fn suspend_deeds(&self, why: &Error) {
         self.upkeep.deeds.tell_all(why);
     }
 
-    /// Deeds under way that the caller may see.
+    /// Deeds in progress that the caller may see.
     pub async fn list_deeds(&self, caller: &Caller, page: Page) -> Result<Paged<Deed>, Error> {
         let prefix = caller.principal.tenant.as_ref().map(row::shred_prefix).unwrap_or_default();
         self.page(Table::Deed, &prefix, &page, |_, value| {
@@ -169,7 +169,7 @@ impl Engine {
         }
     }
 
-    /// Commits `change` with the write that brings a deed to its next step, and tells who watches.
+    /// Commits `change` with the write that brings a deed to its next step, and notifies the watchers.
     pub(crate) async fn advance(
         &self,
         mut change: Change,
@@ -186,7 +186,7 @@ impl Engine {
         self.upkeep.deeds.tell(row.id, row.progress());
     }
 
-    /// Tells who watches that it is complete.
+    /// Notifies the watchers that it is complete.
     pub(crate) fn tell_done(&self, row: &DeedRow, tenant_key: u32, root_key: u32) {
         let progress = DeedProgress { step: DeedStep::Done, tenant_key, root_key, ..row.progress() };
         self.upkeep.deeds.tell(row.id, progress);

@@ -1,4 +1,4 @@
-//! What a deed's row says, and how it is altered.
+//! A deed's row, and how it changes.
 
 use super::{Deed, DeedOf, DeedProgress, DeedStep};
 use crate::kernel::{Error, record};
@@ -14,18 +14,18 @@ pub(crate) struct Underway {
     pub(crate) row: DeedRow,
 }
 
-/// The key of the one change of the root key that may be under way.
+/// The key of the one change of the root key that may be in progress.
 pub(crate) const ROOT_KEY: &[u8] = b"root-key";
 
-/// What the keys of devices that are shredded begin with.
+/// The prefix of the row keys of devices being shredded.
 const SHRED: &[u8] = b"shred\0";
 
-/// The key of the one shredding of a device that may be under way.
+/// The key of the one shredding of a device that may be in progress.
 pub(crate) fn shred_key(name: &DeviceName) -> Vec<u8> {
     [SHRED, &rows::device_key(name)].concat()
 }
 
-/// What the keys of all devices of a tenant that are shredded begin with.
+/// The prefix of the row keys of all devices of a tenant being shredded.
 pub(crate) fn shred_prefix(tenant: &TenantId) -> Vec<u8> {
     [SHRED, &rows::tenant_prefix(tenant)].concat()
 }
@@ -50,7 +50,7 @@ impl DeedRow {
         Self { step, ..self.clone() }
     }
 
-    /// Who goes first, the lowest: the root key is changed by one at a time, and quickly; tenants are swept one behind the other.
+    /// The order, lowest first: the root key is changed by one at a time, and quickly; tenants are swept one after the other.
     pub(crate) fn rank(&self) -> u8 {
         match (&self.step, &self.what) {
             (Step::Keeping | Step::Destroying { .. } | Step::Destroyed, _) => 0,
@@ -75,7 +75,8 @@ impl DeedRow {
         }
     }
 
-    /// An audit entry of a step after the first, by the caller who asked for the deed; where that call came from is in the first one.
+    /// An audit entry of a step after the first, by the caller who requested the deed; where that call came from is in the first
+    /// one.
     pub(crate) fn entry(&self, now_ms: u64, event: Event, target: Target) -> AuditEntry {
         let (actor, call) = (Actor::from_text(&self.actor), Call::new(&self.request_id));
         record::entry(now_ms, actor, event, target, Outcome::Done, &call)

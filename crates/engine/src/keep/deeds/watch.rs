@@ -1,4 +1,4 @@
-//! Who watches deeds: callers that are told how far theirs has come, and the task that works them off.
+//! The watchers of deeds: callers that follow the progress of theirs, and the task that performs them.
 
 use super::DeedProgress;
 use crate::kernel::Error;
@@ -22,7 +22,7 @@ struct Watched {
     ended: VecDeque<(u64, DeedProgress)>,
 }
 
-/// How far a deed has come. Dropping it leaves the deed as it is.
+/// The progress of a deed. Dropping it leaves the deed unchanged.
 pub struct DeedWatch(watch::Receiver<DeedProgress>);
 
 impl DeedWatch {
@@ -65,7 +65,7 @@ impl Deeds {
         }
     }
 
-    /// Tells all who watch why no deed goes on for now.
+    /// Tells all watchers why no deed continues for now.
     pub(super) fn tell_all(&self, error: &Error) {
         for sender in self.watched().under_way.values() {
             sender.send_modify(|progress| progress.failure = Some(error.clone()));

@@ -1,4 +1,4 @@
-//! Their shapes, and what becomes of each.
+//! Their shapes, and the migration of each.
 
 use super::super as now;
 use crate::kernel::Error;
@@ -51,7 +51,7 @@ impl SweepV1 {
     }
 }
 
-/// When it was asked for, and when it was required.
+/// When it was requested, and when it was required.
 #[derive(Deserialize)]
 struct RotationV1(u64, u64);
 

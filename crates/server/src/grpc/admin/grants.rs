@@ -1,4 +1,4 @@
-//! What platforms are granted.
+//! Grants to platforms.
 
 use crate::grpc::convert::{parse, parse_optional, text, wrong};
 use wardein_domain::{Reason, UserNameTemplate};

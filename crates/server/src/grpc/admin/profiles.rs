@@ -5,7 +5,7 @@ use wardein_domain::{ProfileFields, ProfileName, Purpose, TenantId};
 use wardein_engine::Error;
 use wardein_proto::v1;
 
-/// What is to be set; the engine judges the bounds.
+/// The new settings; the engine judges the bounds.
 pub(crate) fn profile(given: Option<v1::Profile>) -> Result<(TenantId, ProfileName, ProfileFields), Error> {
     let v1::Profile {
         tenant,

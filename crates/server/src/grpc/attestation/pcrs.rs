@@ -1,4 +1,4 @@
-//! Policies for the registers of devices' TPMs.
+//! Policies for the PCRs of devices' TPMs.
 
 use crate::grpc::convert::{parse, wrong};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use wardein_domain::{Bank, PCRS, PcrSelection, ProfileName, TenantId};
 use wardein_engine::{Error, PcrPolicy, SetPcrPolicy};
 use wardein_proto::v1;
 
-/// Tenant and profile, and what is set; `None` for what is inherited.
+/// Tenant and profile, and the setting; `None` if it is inherited.
 pub(crate) fn policy(
     given: Option<v1::PcrPolicy>,
 ) -> Result<(TenantId, ProfileName, Option<PcrPolicy>), Error> {

@@ -1,4 +1,4 @@
-//! What devices say and hear.
+//! The messages to and from devices.
 
 use crate::grpc::convert::{bytes32, device_name, parse, wrong};
 use crate::grpc::quote::selection;

@@ -1,4 +1,4 @@
-//! `DeviceService`. Who calls is shown by the proof in the request, which the engine judges.
+//! `DeviceService`. The proof in the request, which the engine judges, identifies the caller.
 
 mod convert;
 mod signing;

@@ -1,4 +1,4 @@
-//! What devices that sign ask, and hear.
+//! The messages to and from devices that sign.
 
 use crate::grpc::convert::{at_most, bytes32, device_name, parse, wrong};
 use crate::grpc::quote::quote;

@@ -65,7 +65,7 @@ pub(crate) fn activation(request: v1::FinishTpmEnrollmentRequest) -> Result<TpmA
     })
 }
 
-/// The order, what keeps the key, and the request for it.
+/// The order, the keeper of the key, and the request for it.
 pub(crate) fn key(request: v1::EnrollKeyRequest) -> Result<(KeyOrder, KeyKeeper, Vec<u8>), Error> {
     let order = order(&request.device_id, &request.profile, &request.model, &request.udi)?;
     Ok((order, parse("keeper", &request.keeper)?, at_most("csr", request.csr, Csr::MAX_LEN)?))

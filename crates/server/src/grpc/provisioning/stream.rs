@@ -1,7 +1,7 @@
 //! `EnrollStream`: each message has its own result, in any order; a failure is a result and stops nothing.
 //!
-//! At most so many messages are worked on at one time, and no more are read meanwhile: HTTP/2 then holds the station back. When the
-//! stream breaks, a commit on its way is applied all the same; its result is lost, and asking again gives it.
+//! At most so many messages are worked on at one time, and no more are read in the meantime: HTTP/2 then holds the station back.
+//! When the stream breaks, a commit on its way is applied all the same; its result is lost, and asking again gives it.
 
 use crate::edge::context::Context;
 use crate::edge::rate_limited;

@@ -1,7 +1,7 @@
 //! The parts of a backup on their way out.
 //!
-//! A task of its own reads and seals, off the threads that serve, and holds one part in hand: a slow taker holds nobody up, and
-//! is given up when the store has had to keep too much meanwhile, or when nothing is taken for too long.
+//! A task of its own reads and seals, off the threads that serve, and holds one part ready: a slow client holds nobody up, and
+//! is aborted when the store has had to keep too much in the meantime, or when nothing is fetched for too long.
 
 use crate::edge::context::Context;
 use crate::grpc::Api;
@@ -68,7 +68,7 @@ async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender
     }
 }
 
-/// A place for the next part; none where nobody listens any more.
+/// A place for the next part; none if nobody listens any more.
 async fn place(
     out: &Sender<Part>,
     backup: Backup,
@@ -87,5 +87,5 @@ async fn place(
     }
 }
 
-/// How often it is looked what a part that is not taken costs.
+/// How often the cost of a part that is not fetched is checked.
 const LOOK: Duration = Duration::from_millis(500);

@@ -13,7 +13,7 @@ use wardein_proto::v1;
 /// How far a shredding is.
 pub(super) type Shreds = Pin<Box<dyn Stream<Item = Result<v1::ShredDeviceResponse, Status>> + Send>>;
 
-/// One message a change, until all is done or nobody listens. The deed goes on in either case.
+/// One message a change, until all is done or nobody listens. The deed continues in either case.
 pub(super) fn shreds(api: Api, begun: Shredding, request_id: String) -> Shreds {
     let Shredding { state, had_keys, mut watch } = begun;
     let state = state.to_string();
@@ -36,7 +36,7 @@ pub(super) fn shreds(api: Api, begun: Shredding, request_id: String) -> Shreds {
     }))
 }
 
-/// What comes next of a deed. A server that stops says so, for the deed then waits for the next start.
+/// The next progress of a deed. A server that stops says so, for the deed then waits for the next start.
 async fn changed(api: &Api, watch: &mut DeedWatch) -> DeedProgress {
     loop {
         if tokio::time::timeout(LOOK, watch.changed()).await.is_ok() {

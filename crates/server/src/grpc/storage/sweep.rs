@@ -1,4 +1,4 @@
-//! A sweep, as far as it is.
+//! The progress of a sweep.
 
 use super::convert;
 use crate::grpc::Api;

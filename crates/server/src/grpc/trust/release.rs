@@ -83,7 +83,7 @@ fn bounded(field: &str, bytes: &[u8], range: std::ops::RangeInclusive<usize>) ->
 const MAX_TOKEN: usize = 1024;
 /// The type of the stanza, a space, and a name.
 const MAX_ARGUMENTS: usize = 6 + KeyName::MAX_LEN;
-/// The most plaintext, and what is around it: kind, framed name, nonce, framed ciphertext with its tag.
+/// The most plaintext, and its envelope: kind, framed name, nonce, framed ciphertext with its tag.
 const MAX_SEALED: usize = 8 * 1024 + 1 + 4 + KeyName::MAX_LEN + AES_256_GCM_NONCE_LEN + 4 + TAG_LEN;
 const MAX_ADDITIONAL: usize = 1024;
 
