@@ -81,7 +81,7 @@ fn main() {
 
     let ((last, took), rate) = load.beside(|| ours.block_on(sweep(&settings)));
     println!(
-        "{rate:>8.0} a second while the sweep went over {} devices and sealed {} anew in {took:.1?}, dropping {} old keys; none failed",
+        "{rate:>8.0} a second while the sweep went over {} devices and resealed {} in {took:.1?}, dropping {} old keys; none failed",
         last.devices, last.renewed, last.dropped
     );
     assert_eq!((last.is_done, last.dropped), (true, 1));

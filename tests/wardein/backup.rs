@@ -1,5 +1,5 @@
-//! Backup and restore through the real binaries: taken while devices prove themselves, restored elsewhere, and nothing that was spent in
-//! between is taken there; devices come back by themselves.
+//! Backup and restore through the real binaries: taken while devices prove themselves, restored elsewhere, and nothing that was
+//! spent in between is taken there; devices come back by themselves.
 
 use crate::common::{Served, wardein, wardein_device};
 use serde_json::Value;
@@ -222,7 +222,7 @@ fn what_was_spent_after_a_backup_is_not_taken_again_and_devices_come_back() {
     }
     drop(running);
 
-    // The one that rekeyed after the backup is enrolled anew, by the station of before.
+    // The one that rekeyed after the backup is enrolled again, by the existing station.
     hospital.refused(4, &["authenticate"], "keys-after-backup");
     hospital.told(&[
         "device",

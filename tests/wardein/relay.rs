@@ -78,7 +78,7 @@ fn one_line_brings_one_device_after_the_other_whatever_happens_between() {
     assert_eq!(line.ask(&format!("{request}{}\"}}", "00".repeat(32)))["code"], "tenant-foreign");
     assert_eq!(line.ask(&format!("{request}00\"}}"))["code"], "malformed");
 
-    // Cut off behind the reply, it begins anew; cut off behind its confirmation, it only confirms again.
+    // Cut off after the reply, it starts over; cut off after its confirmation, it only confirms again.
     let mut device = factory.start("pump-2");
     line.carry_once(&mut device);
     end(&mut device.child);
@@ -94,7 +94,7 @@ fn one_line_brings_one_device_after_the_other_whatever_happens_between() {
     device.say(&line.ask(&again));
     assert_eq!(line.carry(&mut device), Some(0));
 
-    // The authority starts anew while a device waits.
+    // The authority restarts while a device waits.
     factory.served.kill();
     let mut device = factory.start("pump-3");
     std::thread::scope(|scope| {

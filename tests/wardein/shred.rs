@@ -1,5 +1,5 @@
-//! `wardein device retire --shred`: whoever has all files of the authority afterward, its key file, and every sealed record of the device that there
-//! ever was, opens none of them.
+//! `wardein device retire --shred`: a thief of all files of the authority afterward, its key file, and every sealed record of the
+//! device that there ever was, opens none of them.
 
 use crate::common::{Served, wardein, wardein_device};
 use std::fs;
@@ -11,8 +11,8 @@ use wardein_port::{Store, Table};
 use wardein_store::{Kind, Options, open};
 use wardein_testkit::{SEALED_KEY, block_on, get, unsealed};
 
-/// Whoever has the directory's files and the key file: all versions of the tenant's key that are to be had from them, at whatever place in
-/// whatever file something stands that was one once.
+/// A thief of the directory's files and the key file: all versions of the tenant's key that are to be had from them, at whatever
+/// place in whatever file something stands that was one once.
 fn tenant_keys(home: &Path, key_file: &Path) -> Vec<Secret<32>> {
     let custody =
         wardein_custody::open(&home.join("custody.json"), &Protection::KeyFile(key_file.to_owned()));
@@ -123,7 +123,7 @@ fn shred(kind: Kind, name: &str) {
         let keys = tenant_keys(&home, &key_file);
         assert_eq!(opening(&keys, "pump-2", &neighbor), 1, "what is read here is what there is to read");
         assert_eq!(opening(&keys, "pump-1", &sealed), 0);
-        // Nor is the root key of before wrapped anywhere.
+        // Nor is the previous root key wrapped anywhere.
         let has_it = |bytes: &[u8]| bytes.windows(wrapped.len()).any(|window| window == wrapped.as_bytes());
         assert!(has_it(custody.as_bytes()));
         for (path, bytes) in files(&home) {

@@ -1,4 +1,4 @@
-//! Backups: of one moment, complete or refused, and opened by the root key of then alone.
+//! Backups: of one moment, complete or refused, and opened only by the root key in force at backup time.
 
 use crate::storage_keys::restart;
 use crate::world::{ROOT_KEY, World, caller, facts, open_under, ports};

@@ -159,7 +159,7 @@ async fn a_shredding_that_is_asked_for_twice_is_one() {
         watch.changed().await;
     }
     is_shredded(&mut watched, "twice").await;
-    // Afterward it is done again: a store of before may have been put back.
+    // Afterward it is done again: an earlier copy of the store may have been put back.
     let mut third = watched.shred("pump-0", SLOWLY).await.unwrap();
     watched.work().await.unwrap();
     let done = third.watch.now();
@@ -295,7 +295,7 @@ async fn a_tenant_that_comes_in_the_middle_of_the_change_is_under_the_new_root_k
         world.store.hold();
         let mut creating = Box::pin(world.engine.create_tenant(&world.admin, "nord".parse().unwrap()));
         let mut step = Box::pin(world.engine.deed_step());
-        // Decided under the root key of before, and applied after custody kept the new one.
+        // Decided under the previous root key, and applied after custody kept the new one.
         assert!(poll_fn(|context| Poll::Ready(creating.as_mut().poll(context).is_pending())).await);
         assert!(poll_fn(|context| Poll::Ready(step.as_mut().poll(context).is_pending())).await);
         assert_eq!((watched.custody.versions(), world.store.waiting()), (vec![1, 2], 2));

@@ -127,7 +127,7 @@ async fn what_was_certified_before_a_readmission_counts_as_revoked() {
         assert_eq!(listed.iter().filter(|certificate| certificate.revoked.is_some()).count(), 1);
         world.restart().await;
     }
-    // Enrolled anew, it stays so.
+    // Enrolled again, it stays so.
     world.clock.pass(10);
     world.readmit(&device, true).await.unwrap();
     world.clock.pass(10);

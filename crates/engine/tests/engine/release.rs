@@ -281,7 +281,7 @@ async fn what_is_archived_is_opened_and_released_again() {
     assert_eq!(code(world.release(named, b"7").await).1, "key-spent");
 }
 
-/// Whoever was given a key can seal under it: that is no evidence against the device.
+/// A platform that was given a key can seal under it: that is not evidence against the device.
 #[tokio::test]
 async fn a_key_that_was_released_gives_no_clone_away() {
     let (world, mut device) = World::with_keys().await;

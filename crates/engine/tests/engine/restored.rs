@@ -1,4 +1,5 @@
-//! An authority that was restored from a backup takes nothing that was spent since, whatever its clock says, and devices come back.
+//! An authority that was restored from a backup takes nothing that was spent since, whatever its clock says, and devices come
+//! back.
 
 use crate::signing::Signer;
 use crate::world::{START, TestDevice, World, csr, open_under};
@@ -229,7 +230,7 @@ async fn no_key_of_before_is_given_out_but_from_the_archive() {
     let fresh = device.seal(b"Puls", 0);
     after.engine.open_payload(&after.platform, opening(&fresh)).await.unwrap();
 
-    // Whoever lets keys be given out again lets these be.
+    // A profile that lets keys be given out again lets these be.
     let archive = ProfileFields { archive: Some(vec![Purpose::Data]), ..ProfileFields::default() };
     let name = "default".parse().unwrap();
     after.engine.put_profile(&after.admin, after.tenant(), name, archive, true).await.unwrap();
@@ -241,7 +242,7 @@ async fn no_key_of_before_is_given_out_but_from_the_archive() {
 async fn a_device_that_rekeyed_after_the_backup_is_told_so_and_enrolled_anew() {
     let (world, custody) = World::with_all_rights().await;
     let (mut rekeyed, mut asked_twice) = (world.proven("pump-1").await, world.proven("pump-2").await);
-    // A rekey whose reply is lost before the backup, and asked for anew after it.
+    // A rekey whose reply is lost before the backup, and requested again after it.
     let (request, body, _) = asked_twice.rekey_proof(&world.engine, Suite::P256);
     world.engine.prove(&Call::new("test"), request, body).await.unwrap();
     let backup = world.backup().await;

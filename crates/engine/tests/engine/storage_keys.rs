@@ -80,7 +80,7 @@ async fn the_root_key_is_changed_and_nothing_below_it() {
     for device in &mut devices {
         device.prove(&world.engine, "certificate", &csr()).await.unwrap();
     }
-    // The key of before opens nothing any more.
+    // The previous key no longer opens anything.
     let old = open_under(&world.store, &world.clock, &MemoryCustody::of(ROOT_KEY)).await;
     assert!(old.is_err());
 }

@@ -1,4 +1,4 @@
-//! Logins: a token is good once, whoever asks, whatever is lost.
+//! Logins: a token is good once, for any caller, and whatever is lost.
 
 use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, grant, name, order};
 use wardein_crypto::Digest;

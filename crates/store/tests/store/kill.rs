@@ -1,11 +1,12 @@
-//! kill -9 and power cuts at random moments: everything that was acknowledged is there, and every change is there whole or not at all.
+//! kill -9 and power cuts at random moments: everything that was acknowledged is there, and every change is there whole or not at
+//! all.
 //!
 //! The test starts itself as the victim: a process that writes through the port from several tasks, and prints each
 //! acknowledgement as it comes. `WARDEIN_KILL_ROUNDS` asks for more rounds than the usual 30 kills
 //! and 10 cuts of each store.
 //!
-//! The power is cut by shutting a file system down beneath the victim: what it had not put on its disk is gone, as is its journal's tail,
-//! and nothing reaches the disk any more. What a disk does with what it had in hand is not simulated.
+//! The power is cut by shutting a file system down beneath the victim: what it had not put on its disk is gone, as is its
+//! journal's tail, and nothing reaches the disk any more. What a disk does with what it had in hand is not simulated.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write as _};
@@ -76,8 +77,8 @@ fn told<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     })
 }
 
-/// The change number `n` of a task: its counter over the version that was found, a row of its own of a size that varies from nothing to several
-/// pieces, and an audit entry.
+/// The change number `n` of a task: its counter over the version that was found, a row of its own of a size that varies from
+/// nothing to several pieces, and an audit entry.
 fn change(task: u8, n: u64, found: Option<u64>) -> Change {
     let mut change = Change::default();
     change.put(Table::Device, vec![task], found, value(task, n));
@@ -150,11 +151,11 @@ fn cut_repeatedly(kind: Kind) {
         let (sure, unsure) = run_and_end(kind, &path, await_line, delay, || mounted.cut());
         total += sure.len();
         acknowledged.count(sure);
-        // Linux lets an fsync that meets the shutdown return 0: its transaction is aborted, and counts as done (jbd2_complete_transaction).
-        // A machine without power would not have answered.
+        // Linux lets an fsync that meets the shutdown return 0: its transaction is aborted, and counts as done
+        // (jbd2_complete_transaction). A machine without power would not have answered.
         acknowledged.maybe(unsure);
         drop(mounted);
-        // Mounted anew, the file system knows what is on its disk and nothing else.
+        // Mounted again, the file system knows what is on its disk and nothing else.
         let mounted = disk.mount().unwrap();
         verify(kind, &path, &mut acknowledged);
         drop(mounted);
@@ -212,7 +213,7 @@ impl Disk {
     }
 
     fn mount(&self) -> Option<Mounted<'_>> {
-        // Whoever else takes the same free loop device at the same moment may get it.
+        // Another process that takes the same free loop device at the same moment may get it.
         (0..20).find_map(|_| {
             let is_mounted =
                 is_done(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.at));
@@ -235,8 +236,8 @@ impl Mounted<'_> {
 
 impl Drop for Mounted<'_> {
     fn drop(&mut self) {
-        // The victim is gone, and its files with it; what still looks at the file system, as an indexer may, lets it go soon. Mounted a
-        // second time above, it would be written by two that know nothing of one another.
+        // The victim is gone, and its files with it; what still looks at the file system, as an indexer may, lets it go soon.
+        // Mounted a second time above, it would be written by two that know nothing of one another.
         let is_unmounted = (0..100).any(|_| {
             let is_done = is_done(Command::new("umount").arg(&self.0.at));
             if !is_done {
@@ -252,8 +253,8 @@ fn is_done(command: &mut Command) -> bool {
     command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// Runs the victim for `delay` from the first line on that begins with `await_line`, and kills it after `end`; what it acknowledged before
-/// `end`, and from then on.
+/// Runs the victim for `delay` from the first line on that begins with `await_line`, and kills it after `end`; what it
+/// acknowledged before `end`, and from then on.
 fn run_and_end(
     kind: Kind,
     path: &Path,

@@ -149,7 +149,7 @@ fn the_reserve_refuses_writes_and_not_reads() {
     }
 }
 
-/// SQLite's log is copied into the file beside the commits, and begins anew though they never pause.
+/// SQLite's log is copied into the file beside the commits, and restarts although they never pause.
 #[test]
 fn the_log_does_not_grow_with_what_is_written() {
     let place = tempfile::tempdir().unwrap();

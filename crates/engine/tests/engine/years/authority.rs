@@ -80,7 +80,7 @@ impl Authority {
         self.engine = open(&self.store, &self.clock, &self.custody).await;
     }
 
-    /// Starts the process anew if it died, which finishes what was begun; whether it had.
+    /// Restarts the process if it died, which finishes deeds in progress; whether it had died.
     pub(crate) async fn revive(&mut self) -> bool {
         let mut has_crashed = false;
         while self.store.crashed() || self.custody.crashed() {

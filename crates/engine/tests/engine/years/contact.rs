@@ -110,7 +110,7 @@ impl Contact<'_> {
             return Ok(Ended::Lost);
         }
         if self.happens(100) {
-            // The device gives up waiting and asks anew; this request arrives when the next one was answered.
+            // The device gives up waiting and asks again; this request arrives when the next one was answered.
             self.figures.count("requests overtaken");
             *delayed = Some((request, body));
             return Ok(Ended::Refused("overtaken"));

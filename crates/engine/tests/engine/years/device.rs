@@ -95,7 +95,7 @@ impl Device {
         }
     }
 
-    /// Starts anew from what the flash holds.
+    /// Restarts from the contents of the flash.
     pub(crate) fn restart(&mut self) {
         self.state = DeviceState::restore(&self.flash, 0).unwrap();
         self.is_rekey_due = false;

@@ -1,7 +1,7 @@
 //! Two years of a fleet whose days are bad: messages are lost, delayed and repeated, power is cut before and after every write at
 //! either end, devices lie switched off for months, their clocks are wrong by up to ten years, states are copied, and somebody
-//! rotates and changes schedules at every level all the time, the root key and the tenant's among them. The authority's process dies some
-//! 250 times a year, however many devices there are, and more often while its own keys are changed.
+//! rotates and changes schedules at every level all the time, the root key and the tenant's among them. The authority's process
+//! dies some 250 times a year, however many devices there are, and more often while its own keys are changed.
 //!
 //! What must hold: no honest device is ever locked out, no key is used twice, no honest device is taken for a clone, and every
 //! clone that speaks is found.
@@ -20,8 +20,8 @@ mod restore;
 mod run;
 mod upkeep;
 
-/// The same where the authority is lost every few months, and goes on from a copy that is some days old. Devices that had agreed on keys
-/// since are told so, and enroll anew; nobody else loses anything.
+/// The same where the authority is lost every few months, and goes on from a copy that is some days old. Devices that had agreed
+/// on keys since are told so, and enroll again; nobody else loses anything.
 #[test]
 fn two_years_of_a_fleet_whose_authority_is_restored() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -33,7 +33,7 @@ fn two_years_of_a_fleet_whose_authority_is_restored() {
     for must in [
         "restores from an old copy",
         "spent keys shown again to a restored authority",
-        "devices enrolled anew",
+        "devices enrolled again",
     ] {
         assert!(figures.counts.contains_key(must), "there was no {must}");
     }

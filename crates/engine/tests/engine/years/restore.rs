@@ -5,7 +5,7 @@ use super::figures::Figures;
 use wardein_engine::{OpenAsk, Restoring, TokenAsk};
 use wardein_testkit::{MemoryCustody, MemoryStore};
 
-/// A backup, with the root key of then, and what was spent since.
+/// A backup, with the root key in force then, and the keys spent since.
 pub(crate) struct OldCopy {
     bytes: Vec<u8>,
     custody: MemoryCustody,
@@ -27,7 +27,7 @@ impl Authority {
         }
     }
 
-    /// Goes on from the copy. Nothing that was spent since is taken again, whoever asks.
+    /// Continues from the copy. No key spent since is accepted again, for any caller.
     pub(crate) async fn restore(&mut self, old: OldCopy, figures: &mut Figures) {
         self.live_on().await;
         let store = MemoryStore::new();

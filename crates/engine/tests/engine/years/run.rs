@@ -181,7 +181,7 @@ impl Run {
         if !must_enroll || index >= self.copies.len() {
             return ended;
         }
-        self.figures.count("devices enrolled anew");
+        self.figures.count("devices enrolled again");
         let Self { authority, holders, random, .. } = self;
         authority.live_on().await;
         let (name, reason) = (holders[index].device.name.clone(), "restored".parse().unwrap());
@@ -219,7 +219,7 @@ impl Run {
         }
     }
 
-    /// At the end everybody comes once more, with nothing between, and whoever has a copy speaks in turn with it.
+    /// At the end everybody comes once more, with nothing between, and every holder of a copy speaks in turn with it.
     async fn settle(&mut self) {
         for index in 0..self.copies.len() {
             if self.copies[index] == Copied::No {

@@ -1,4 +1,5 @@
-//! The keys at rest: the root key and the tenant's key are changed, the sweep goes over all devices, and the process dies in between.
+//! The keys at rest: the root key and the tenant's key are changed, the sweep goes over all devices, and the process dies in
+//! between.
 
 use super::authority::{Authority, point, tenant};
 use super::figures::Figures;
@@ -41,7 +42,7 @@ pub(crate) async fn tend(authority: &mut Authority, figures: &mut Figures, rando
     authority.custody.restart();
 }
 
-/// A sweep to its end, begun anew whenever the process dies over it.
+/// A sweep to its end, started over whenever the process dies during it.
 async fn sweep(authority: &mut Authority, figures: &mut Figures) {
     figures.count("sweeps");
     let mut progress = authority.insist(async |authority| sweep_once(authority, false).await).await.unwrap();

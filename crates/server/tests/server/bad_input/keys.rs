@@ -115,7 +115,7 @@ async fn readmit_device() {
         ("no such device", by, good("pump-9"), NO_DEVICE),
         ("retired is for good", by, good("pump-3"), not_allowed),
         (
-            "retired is for good, anew too",
+            "retired is for good, also with a new enrollment",
             by,
             v1::ReadmitDeviceRequest { enroll_anew: true, ..good("pump-3") },
             not_allowed,

@@ -130,7 +130,7 @@ async fn backup() {
     world.refuses(Method::Backup, [("again", &world.admin, ask(), fixed)]).await;
 }
 
-/// The server sweeps by itself, whoever asks for it or not.
+/// The server sweeps by itself, whether or not anybody asks for it.
 #[tokio::test]
 async fn by_itself() {
     let sweep_every = std::time::Duration::from_millis(50);
