@@ -8,7 +8,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 	awk '
 	BEGIN {
 		# Lowest first.
-		floor("crypto proto domain files", 0)
+		floor("crypto proto domain durable", 0)
 		floor("port ddkg pki client tpm", 1)
 		floor("attest", 2)
 		floor("engine", 3)

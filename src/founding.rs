@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use wardein_cli::Failure;
 use wardein_cli::config::Config;
 use wardein_cli::files::{PUBLIC, make_private_directory, sync_directory, write_new};
-use wardein_files::directory_of;
+use wardein_durable::directory_of;
 
 /// A founding at work. Its marker is locked, so that two never work on one directory. One that is not finished is cleared away.
 pub(crate) struct Founding {
@@ -101,7 +101,7 @@ fn clear(beside: &Path) -> Result<(), Failure> {
         }
         // Without a marker it is ours only if nothing else is in it: a crash came before the marker had its name.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let unfinished = wardein_files::remove_unfinished(&beside.join(MARKER));
+            let unfinished = wardein_durable::remove_unfinished(&beside.join(MARKER));
             match unfinished.and_then(|()| fs::remove_dir(beside)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     Err(Failure::file("make way for", beside, error))

@@ -21,7 +21,7 @@ impl Home {
     /// The directory of the configuration.
     pub(crate) fn of_config(path: &Path) -> Result<Self, Failure> {
         let config = Config::read(path).map_err(Failure::failed)?;
-        Ok(Self { directory: wardein_files::directory_of(path).to_owned(), config })
+        Ok(Self { directory: wardein_durable::directory_of(path).to_owned(), config })
     }
 
     /// A directory that `config` belongs to.

@@ -125,7 +125,7 @@ impl Partial {
     /// Syncs it and gives it its name; its bytes.
     fn finish(mut self) -> Result<u64, Failure> {
         self.file.sync_all().map_err(|error| Failure::file("write", &self.partial, error))?;
-        wardein_files::give_name(&self.partial, &self.path).map_err(|error| match error.kind() {
+        wardein_durable::give_name(&self.partial, &self.path).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => is_there(&self.path),
             _ => Failure::file("give its name to", &self.partial, error),
         })?;

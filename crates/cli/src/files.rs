@@ -19,7 +19,7 @@ pub fn make_private_directory(path: &Path) -> Result<(), Failure> {
 
 /// Writes a file that must not be there yet: durable and whole, or not at all.
 pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    wardein_files::create(path, content, mode).map_err(|error| Failure::file("write", path, error))
+    wardein_durable::create(path, content, mode).map_err(|error| Failure::file("write", path, error))
 }
 
 /// A new file that its owner alone may read, created before its contents are available. Unless it is filled, it is removed again.
@@ -37,7 +37,7 @@ impl Reserved {
 
     /// Fills it, durably.
     pub(crate) fn fill(mut self, secret: &SecretBytes) -> Result<(), Failure> {
-        wardein_files::replace(&self.path, secret.expose(), PRIVATE)
+        wardein_durable::replace(&self.path, secret.expose(), PRIVATE)
             .map_err(|error| Failure::file("write", &self.path, error))?;
         self.is_filled = true;
         Ok(())
@@ -55,7 +55,7 @@ impl Drop for Reserved {
 
 /// Makes the names in a directory durable.
 pub fn sync_directory(path: &Path) -> Result<(), Failure> {
-    wardein_files::sync_directory(path).map_err(|error| Failure::file("sync", path, error))
+    wardein_durable::sync_directory(path).map_err(|error| Failure::file("sync", path, error))
 }
 
 /// A text file.

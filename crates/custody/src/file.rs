@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use wardein_crypto::SecretBytes;
-use wardein_files::directory_of;
+use wardein_durable::directory_of;
 
 /// Writes a new file, never over another.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), CustodyError> {
-    wardein_files::create(path, content, MODE).map_err(|error| match error.kind() {
+    wardein_durable::create(path, content, MODE).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => CustodyError::Exists(path.to_owned()),
         _ => CustodyError::io("cannot write", path)(error),
     })
@@ -18,7 +18,7 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), CustodyError>
 /// Writes a file over another, in one step, while nobody else does ([`lock`]).
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), CustodyError> {
     remove_unfinished(path)?;
-    wardein_files::replace(path, content, MODE).map_err(CustodyError::io("cannot write", path))
+    wardein_durable::replace(path, content, MODE).map_err(CustodyError::io("cannot write", path))
 }
 
 /// Waits until nobody else rewrites the file, and keeps others from it for as long as the value lives. The lock is on the directory:
@@ -33,7 +33,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, CustodyError> {
 
 /// Removes what writings of `path` left that were cut short; each holds a secret, and nothing is under any of them.
 pub(crate) fn remove_unfinished(path: &Path) -> Result<(), CustodyError> {
-    let removed = wardein_files::remove_unfinished(path);
+    let removed = wardein_durable::remove_unfinished(path);
     removed.map_err(CustodyError::io("cannot look for unfinished copies of", path))
 }
 

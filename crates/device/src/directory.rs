@@ -235,7 +235,7 @@ impl Directory {
             return Err(Error::Fault("having the directory to itself"));
         }
         let path = self.files.path().join(name);
-        wardein_files::replace(&path, bytes, mode).map_err(Error::file("write", path))
+        wardein_durable::replace(&path, bytes, mode).map_err(Error::file("write", path))
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use std::path::PathBuf;
 use wardein_client::v1;
 use wardein_crypto::P256SigningKey;
-use wardein_files::directory_of;
+use wardein_durable::directory_of;
 use wardein_pki::{Csr, pem};
 
 #[derive(Debug, Args)]
