@@ -23,7 +23,7 @@ impl Health {
         health
     }
 
-    /// Tells whether the store takes changes, now and at every change of that, for ever. Asking has a store that failed try
+    /// Tells whether the store takes changes, now and at every change of that, forever. Asking has a store that failed try
     /// again.
     pub(crate) async fn follow(&self, engine: &Engine) {
         let mut last = None;

@@ -24,7 +24,7 @@ pub(crate) struct Taken {
     slot: Slot,
 }
 
-/// Takes connections for ever.
+/// Takes connections forever.
 pub(crate) async fn take(listener: TcpListener, slots: Arc<Slots>, workers: Vec<mpsc::Sender<Taken>>) {
     for worker in workers.iter().cycle() {
         let taken = loop {

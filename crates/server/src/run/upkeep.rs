@@ -37,7 +37,7 @@ pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_a
     }
 }
 
-/// Sweeps again and again, for ever.
+/// Sweeps again and again, forever.
 pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
     loop {
         tokio::time::sleep(limits.sweep_every).await;
