@@ -42,8 +42,8 @@ pub fn give_name(temporary: &Path, path: &Path) -> io::Result<()> {
     sync_directory(directory_of(path))
 }
 
-/// Removes what calls of [`create`] for `path` left that were cut short. One that is at work meanwhile finds its file gone, and
-/// fails.
+/// Removes what calls of [`create`] for `path` left that were cut short. One that is running in the meantime finds its file gone,
+/// and fails.
 pub fn remove_unfinished(path: &Path) -> io::Result<()> {
     let prefix = [path.file_name().unwrap_or_default().as_bytes(), b"."].concat();
     let is_temporary = |name: &[u8]| {
