@@ -159,7 +159,7 @@ mod tests {
         let directory = parent.path().join("authority");
         let crashed = Founding::begin(&directory).unwrap();
         write_new(&crashed.beside.join("half"), b"made", PRIVATE).unwrap();
-        assert!(Founding::begin(&directory).err().unwrap().to_string().contains("at work"));
+        assert!(Founding::begin(&directory).err().unwrap().to_string().contains("is running in"));
         let mut crashed = crashed;
         crashed.is_done = true;
         drop(crashed);

@@ -276,3 +276,24 @@ async fn projection_again_changes_nothing() {
     world.engine.memory.load(world.store.memory()).await.unwrap();
     assert_eq!(world.engine.memory.dump(), before, "rows that come twice");
 }
+
+/// A shredded device's keys would otherwise stay in memory until others push them out.
+#[tokio::test]
+async fn a_change_that_brings_no_keys_leaves_no_opened_ones_in_memory() {
+    let mut world = World::new(3).await;
+    while world.enroll(0).await.is_err() {}
+    world.prove(0).await.unwrap();
+    let held = |engine: &Engine| {
+        let mut guard = engine.records.try_hold(&name(0)).unwrap();
+        let held = guard.take();
+        let is_held = held.is_some();
+        if let Some(held) = held {
+            guard.put(held);
+        }
+        is_held
+    };
+    assert!(held(&world.engine), "a proof keeps them for the next one");
+    let (admin, reason) = (&world.admin, "lost".parse().unwrap());
+    world.engine.set_device_state(admin, name(0), DeviceState::Retired, reason).await.unwrap();
+    assert!(!held(&world.engine));
+}

@@ -40,3 +40,16 @@ impl SelectionRow {
         PcrSelection::new(self.bank, &self.pcrs).map_err(stale)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The log says what an administrator does about a policy that only 0.1 took.
+    #[test]
+    fn a_policy_of_pcrs_that_no_tpm_quotes_is_to_be_set_again() {
+        let row = SelectionRow { bank: Bank::Sha256, pcrs: vec![0, 24] };
+        let refused = row.parse().unwrap_err();
+        assert!(refused.message.contains("set the policy again"), "{refused}");
+    }
+}
