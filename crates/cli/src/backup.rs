@@ -84,7 +84,7 @@ impl BackupArgs {
             }
         }
         Err(Failure::Unreachable(
-            "the backup was cut short, and nothing is left of it; begin it anew".to_owned(),
+            "the backup was cut short, and nothing is left of it; start it again".to_owned(),
         ))
     }
 }

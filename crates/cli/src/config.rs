@@ -200,7 +200,7 @@ mod tests {
 
     const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/wardein.example.toml");
 
-    /// Run with `WARDEIN_BLESS=1` to write it anew.
+    /// Run with `WARDEIN_BLESS=1` to regenerate it.
     #[test]
     fn the_example_is_current() {
         let generated = Config::default().to_documented_toml();

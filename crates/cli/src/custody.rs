@@ -12,7 +12,7 @@ pub enum CustodyCommand {
     Status(CustodyStatusArgs),
     /// Put the root key under another passphrase, a key file, a TPM, or back; what lies below it stays as it is
     Change(CustodyChangeArgs),
-    /// Seal the root key to the TPM anew, in the state that the machine is in now; after an update of its firmware
+    /// Reseal the root key to the TPM, in the state that the machine is in now; after an update of its firmware
     Reseal(CustodyResealArgs),
 }
 
@@ -43,7 +43,7 @@ pub struct CustodyStatusArgs {
 
 /// `wardein custody change`.
 ///
-/// It takes effect with the next start. A service that runs goes on, but can change the root key only after it was started anew. The old
+/// It takes effect with the next start. A service that runs goes on, but can change the root key only after a restart. The old
 /// passphrase or key file still opens backups that were taken before.
 #[derive(Debug, Args)]
 pub struct CustodyChangeArgs {

@@ -30,7 +30,7 @@ pub(crate) enum DeviceCommand {
     Revoke(state::SetArgs),
     /// Take a device out of trust until a human decides
     Quarantine(state::SetArgs),
-    /// Bring a quarantined device back, or let a station enroll a device anew
+    /// Bring a quarantined device back, or let a station enroll a device again
     Readmit(state::ReadmitArgs),
     /// End a device's service as planned; it is out of trust for good
     Retire(state::RetireArgs),

@@ -16,7 +16,7 @@ pub(crate) enum KeyCommand {
     Rotate(RotateArgs),
     /// Change when devices' keys change by themselves, for a whole tenant or a profile
     Schedule(devices::ScheduleArgs),
-    /// Go over the keys of all devices: erase what is out of retention, seal anew what is under an old key, drop old keys
+    /// Go over the keys of all devices: erase what is out of retention, reseal records under an old key, drop old keys
     Sweep(storage::SweepArgs),
     /// Show what is under way in several steps: devices being shredded, the root key being changed
     Deeds(deeds::DeedsArgs),

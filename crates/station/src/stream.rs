@@ -37,7 +37,7 @@ impl Stream {
                         let mut waiters = waiters.lock().unwrap_or_else(PoisonError::into_inner);
                         let waiter = waiters.as_mut().ok().and_then(|waiters| waiters.remove(&correlation));
                         if let Some(waiter) = waiter {
-                            // One that is not waited for any more has given up, and asks anew.
+                            // One that is not waited for any more has given up, and asks again.
                             drop(waiter.send(result));
                         }
                     }

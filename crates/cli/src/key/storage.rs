@@ -11,7 +11,7 @@ use wardein_client::{Operator, v1};
 
 /// `wardein key sweep`.
 ///
-/// The authority does it by itself once a day, slowly. One that is interrupted is begun anew, and finds little to do.
+/// The authority does it by itself once a day, slowly. One that is interrupted starts again, and finds little to do.
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
     /// One tenant only
@@ -84,7 +84,7 @@ impl Record for Rotated {
     const COLUMNS: &'static [Column<Self>] = &[
         ("key", |rotated| rotated.key.clone()),
         ("version", |rotated| rotated.version.to_string()),
-        ("sealed anew", |rotated| rotated.swept(|swept| swept.renewed)),
+        ("sealed again", |rotated| rotated.swept(|swept| swept.renewed)),
         ("old keys dropped", |rotated| rotated.swept(|swept| swept.dropped)),
     ];
 }
@@ -102,7 +102,7 @@ impl Record for Swept {
     const COLUMNS: &'static [Column<Self>] = &[
         ("devices", |swept| swept.devices.to_string()),
         ("something erased", |swept| swept.erased.to_string()),
-        ("sealed anew", |swept| swept.renewed.to_string()),
+        ("sealed again", |swept| swept.renewed.to_string()),
         ("old keys dropped", |swept| swept.dropped.to_string()),
         ("clock believed", |swept| {
             let clock =
@@ -144,12 +144,12 @@ async fn sweep(operator: &Operator, request: v1::SweepRequest) -> Result<Swept, 
     let bar = progress("{spinner} {pos} devices, {per_sec}; {msg}", None);
     while let Some(step) = steps.next().await? {
         bar.set_position(step.devices);
-        bar.set_message(format!("{} sealed anew", step.renewed));
+        bar.set_message(format!("{} sealed again", step.renewed));
         if step.is_done {
             bar.finish_and_clear();
             let v1::SweepResponse { devices, erased, renewed, dropped, has_clock, .. } = step;
             return Ok(Swept { devices, erased, renewed, dropped, clock_believed: has_clock });
         }
     }
-    Err(Failure::Unreachable("the sweep was cut short; the same command begins it anew".to_owned()))
+    Err(Failure::Unreachable("the sweep was cut short; the same command starts it again".to_owned()))
 }

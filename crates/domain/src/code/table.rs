@@ -15,11 +15,11 @@ codes! {
     /// There is no such method in this version.
     MethodUnknown = "method-unknown", Unimplemented, "Correct the path, or upgrade the authority.";
     /// The call broke off before it was complete.
-    BrokenOff = "broken-off", Unavailable, "Call again; an identical request is not executed twice.";
+    BrokenOff = "broken-off", Unavailable, "Call again; every method is safe to call twice.";
     /// The method needs a client certificate, and none was presented.
     CertificateRequired = "certificate-required", Unauthenticated, "Connect with the operator's identity (`--identity DIR`).";
     /// The role of the caller may not call this method.
-    RoleDenied = "role-denied", Denied, "Use an identity of a role that the message names.";
+    RoleDenied = "role-denied", Denied, "Use an identity of a role that may call it.";
     /// The caller's role or tenant does not allow this particular request.
     RoleInsufficient = "role-insufficient", Denied, "Ask an operator who may, or correct the tenant.";
     /// Too many calls are in flight.
@@ -95,7 +95,7 @@ codes! {
     /// A device of this id was retired, and the id is not enrolled again.
     EnrollmentOfRetired = "device-retired", Precondition, "Choose another id.";
     /// A device in this state cannot be brought into that one.
-    TransitionNotAllowed = "transition-not-allowed", Precondition, "The message says which states can be reached.";
+    TransitionNotAllowed = "transition-not-allowed", Precondition, "Look at the state that it is in (`wardein device show`).";
     /// A copy of the device's state is in use, or an old image of it was restored.
     CloneSuspected = "clone-suspected", Denied, "Find out which holder is genuine; an administrator readmits the device.";
 
@@ -153,15 +153,15 @@ codes! {
     /// Only a device that derives its keys may ask for this action.
     ActionNeedsDerivedKeys = "action-needs-derived-keys", Invalid, "Enroll the device with DDKG, or do without the action.";
     /// The device may have agreed on these keys after the backup that the authority was restored from.
-    KeysAfterBackup = "keys-after-backup", Precondition, "The device rekeys from the newest generation that the authority knows, or is readmitted.";
+    KeysAfterBackup = "keys-after-backup", Precondition, "`wardein device readmit --enroll-anew`, then enroll the device at a station.";
     /// Whether the key was spent between the backup and the restore is unknown.
     KeyFromBeforeRestore = "key-from-before-restore", Precondition, "Set `archive` in the device's profile where keys may be given out again.";
 
     // Proofs by signature, and TPM evidence.
     /// The signature is not one of this request by the device's key.
     SignatureWrong = "signature-wrong", Unauthenticated, "Sign the transcript of this request with the enrolled key.";
-    /// The device has used all its signatures of this epoch.
-    SignaturesExhausted = "signatures-exhausted", Exhausted, "Wait for the next epoch.";
+    /// The device signed too many requests within a short time.
+    SignaturesExhausted = "signatures-exhausted", Exhausted, "Wait, then ask for another challenge.";
     /// The certificate request is for another key than the one that the device signs with.
     CsrKeyOfAnother = "csr-key-of-another", Invalid, "Request a certificate for the enrolled key.";
     /// The tenant's key policy does not take keys kept in this way.
@@ -171,13 +171,13 @@ codes! {
     /// The ticket of the enrollment has expired.
     TicketExpired = "ticket-expired", Precondition, "Begin the enrollment again.";
     /// The ticket is not one of this authority, or belongs to another enrollment.
-    TicketUnknown = "ticket-unknown", Invalid, "Send the ticket of this enrollment unchanged.";
+    TicketUnknown = "ticket-unknown", Invalid, "Begin the enrollment again, and send its ticket unchanged.";
     /// The profile asks for a quote, and none was sent.
     QuoteMissing = "quote-missing", Denied, "Send a quote of the registers that the message names, with the nonce of the request.";
     /// The profile asks for a quote, and the device's key is not in a TPM.
     QuoteWithoutTpm = "quote-without-tpm", Precondition, "Give the device another profile, or enroll it with a TPM.";
-    /// The PCR policy is not the one that the request was made for.
-    PcrPolicyOther = "pcr-policy-other", Precondition, "Read the policy again and repeat the request.";
+    /// The profile's PCR policy does not compare PCRs with the device's own earlier values.
+    PcrPolicyOther = "pcr-policy-other", Precondition, "Approve a state only under a policy that does (`wardein pcr-policy set --as-enrolled`).";
     /// The quote is of other registers or another bank than the policy's.
     PcrSelection = "pcr-selection", Denied, "Quote the registers and bank that the policy names.";
     /// The values of the registers do not give the digest that was quoted.
@@ -314,19 +314,19 @@ codes! {
     NotFounded = "not-founded", Precondition, "Run `wardein init` first.";
     /// The store holds an authority, or is not empty.
     FoundedAlready = "founded-already", Exists, "Use another directory, or start the existing authority.";
-    /// The clock is before the time at which this can be right.
-    ClockWrong = "clock-wrong", Precondition, "Set the machine's clock, then try again.";
+    /// The clock says a time at which the CA of the authority is not valid.
+    ClockWrong = "clock-wrong", Precondition, "Correct the clock of the machine, then try again.";
     /// The store is of an older release.
     StoreFormatOlder = "store-format-older", Precondition, "Start `wardein serve` of this release once: it migrates the store.";
     /// The store is of a newer release.
     StoreFormatNewer = "store-format-newer", Precondition, "Use the release that wrote it, or a later one.";
     /// The store cannot take a snapshot while it is in use.
-    StoreWithoutSnapshots = "store-without-snapshots", Precondition, "Stop the service and take the backup offline.";
+    StoreWithoutSnapshots = "store-without-snapshots", Precondition, "Stop the service and copy its directory whole.";
     /// Upkeep of this kind is in progress.
     UnderWay = "under-way", Unavailable, "Wait until it has ended.";
     /// So many versions of the key are kept that no other can be added.
     SweepFirst = "sweep-first", Precondition, "Run `wardein key sweep`, then rotate.";
-    /// The root key's protection does not let it change.
+    /// The authority keeps its root key where it cannot be changed.
     CustodyFixed = "custody-fixed", Precondition, "Use a custody that the service can rewrite.";
     /// The custody of the root key failed.
     CustodyUnavailable = "custody-unavailable", Precondition, "Fix what the message names and retry.";
@@ -340,10 +340,10 @@ codes! {
     BackupCutOff = "backup-cut-off", Invalid, "Copy all of it, or use another one.";
     /// The backup cannot be read.
     BackupUnreadable = "backup-unreadable", Unavailable, "Look at the disk or pipe that it is read from.";
-    /// The client reads a backup too slowly.
-    BackupStalled = "backup-stalled", Exhausted, "Write it to a faster disk.";
+    /// No part of the backup was fetched for too long.
+    BackupStalled = "backup-stalled", Exhausted, "Take the backup over a stable connection.";
     /// The backup took so long that the store's log grew too large.
-    BackupTooSlow = "backup-too-slow", Exhausted, "Write it to a faster disk, or take it when there is less load.";
+    BackupTooSlow = "backup-too-slow", Exhausted, "Take the backup over a faster connection, or under less load.";
 
     // Custody of the root key, at the command line.
     /// The file exists; a file that protects a root key is never overwritten.

@@ -3,7 +3,7 @@
 //! of the log, and the time of the last one is in the device's keys. So are refusals, and alarms on a device that is out of trust
 //! already: they change nothing, and a holder of its keys could make its history grow without end.
 
-use crate::kernel::{Caller, Draw, Engine, Error, Page, Paged};
+use crate::kernel::{Caller, Engine, Error, Page, Paged};
 use crate::rows;
 use crate::rows::audit::decode;
 use wardein_ddkg::DeviceName;
@@ -27,13 +27,4 @@ impl Engine {
         let prefix = rows::certificate_prefix(&name.tenant, &name.device);
         self.page(Table::History, &prefix, &page, |_, value| decode(value).map(Some)).await
     }
-}
-
-/// `tenant ‖ 0 ‖ device ‖ 0 ‖ u64(Unix ms) ‖ 8 random bytes`: several may come in one millisecond.
-pub(crate) fn key(draw: &mut Draw<'_>, name: &DeviceName, entry: &AuditEntry) -> Result<Vec<u8>, Error> {
-    let tie: [u8; 8] = draw.public()?;
-    let mut key = rows::certificate_prefix(&name.tenant, &name.device);
-    key.extend_from_slice(&entry.time_ms.to_be_bytes());
-    key.extend_from_slice(&tie);
-    Ok(key)
 }
