@@ -12,7 +12,7 @@ use wardein_crypto::{Digest, SignatureAlgorithm, Signer, VerifyingKey};
 use wardein_domain::TrustDomain;
 
 /// The role of a CA. Implemented by [`Root`], [`Issuing`] and [`Infrastructure`] only.
-pub trait CaRole: sealed::Role {}
+pub trait CaRole: sealed::Role + Clone + Send + Sync + 'static {}
 
 /// Signs the other two CAs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub type IssuingCa = CaKey<Issuing>;
 pub type InfrastructureCa = CaKey<Infrastructure>;
 
 /// The signer of a CA's private key, wherever that is, with the CA's certificate. It signs only bytes that passed the lint.
+#[derive(Clone)]
 pub struct CaKey<R> {
     signer: Arc<dyn Signer>,
     /// How it signs. It is asked once: the linted bytes must be the signed ones.

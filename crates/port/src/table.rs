@@ -42,11 +42,13 @@ pub enum Table {
     EndorsementKey = 18,
     /// PCR policies, by tenant and profile.
     PcrPolicy = 19,
+    /// Certificates that a signer in another process was to sign, by serial, until they are complete.
+    Prepared = 20,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -66,6 +68,7 @@ impl Table {
         Self::KeyPolicy,
         Self::EndorsementKey,
         Self::PcrPolicy,
+        Self::Prepared,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -90,7 +93,8 @@ impl Table {
             | Self::DeviceHot
             | Self::Deed
             | Self::SignatureKey
-            | Self::EndorsementKey => false,
+            | Self::EndorsementKey
+            | Self::Prepared => false,
         }
     }
 }

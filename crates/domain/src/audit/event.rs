@@ -80,6 +80,10 @@ events! {
     CloneSuspected = "device.clone-suspected",
     /// A device took the trust bundle.
     TrustBundleServed = "device.trust-bundle",
+    /// A certificate is on record that a signer in another process is to sign.
+    CertificatePrepared = "certificate.prepare",
+    /// A certificate that was prepared was never signed, or its signature is lost: its serial is revoked.
+    CertificateAbandoned = "certificate.abandon",
     /// A certificate was issued to a device.
     CertificateIssued = "certificate.issue",
     /// A certificate was revoked.

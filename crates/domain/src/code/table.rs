@@ -258,6 +258,8 @@ codes! {
     CertificateTooLong = "certificate-too-long", Invalid, "Send the leaf alone, in DER.";
     /// The bytes are not one X.509 certificate of version 3 in DER.
     CertificateMalformed = "certificate-malformed", Invalid, "Send the leaf alone, in DER.";
+    /// The store of a CA's key, in another process, does not sign.
+    SignerUnavailable = "signer-unavailable", Unavailable, "Try again; if it lasts, look at the device or service that holds the CA's key.";
     /// A revocation rule covers what would be issued now.
     IssuanceRevoked = "issuance-revoked", Precondition, "Ask again after the second that the message names.";
     /// A certificate cannot be issued with this validity.

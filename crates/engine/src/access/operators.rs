@@ -1,5 +1,6 @@
 //! Operators: certified for a stated time, authenticated at every call, revoked at once.
 
+use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::kernel::record::{Recording, hex};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
@@ -92,19 +93,19 @@ impl Engine {
         let csr = Csr::parse(&order.csr).map_err(|error| Error::new(error.code(), error))?;
         let validity = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
-        let (pem, principal) = self
+        let infrastructure = &self.authority.infrastructure;
+        let (certified, principal) = self
             .transact_by(caller, |tx| {
                 let serial = new_serial(tx.draw())?;
                 let OperatorOrder { role, tenant, name, quota, .. } = order.clone();
                 let principal = Principal { role, tenant, name, serial };
                 let operator = OperatorIdentity { principal: principal.clone(), validity };
-                let issued = self
-                    .authority
-                    .infrastructure
-                    .issue_operator(&csr, &operator)
+                let order = infrastructure
+                    .operator_order(&csr, &operator)
                     .map_err(|error| Error::new(error.code(), error))?;
                 let row = OperatorRow::new(&principal, validity, quota);
                 let mut change = Change::default();
+                let certified = self.certify(infrastructure, &order, &mut change)?;
                 change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&name_key));
                 change.writes.push(self.claim_name(tx, &name_key, serial)?);
@@ -113,13 +114,22 @@ impl Engine {
                 let entry = entry
                     .with(FieldName::Operator, Actor::from(&principal))
                     .with(FieldName::NotAfter, validity.not_after())
-                    .with(FieldName::Quota, quota)
-                    .with(FieldName::Certificate, hex(&Digest::of(issued.der()).0));
+                    .with(FieldName::Quota, quota);
+                let entry = match &certified {
+                    Certified::Signed(issued) => {
+                        entry.with(FieldName::Certificate, hex(&Digest::of(issued.der()).0))
+                    }
+                    Certified::Prepared(_) => entry,
+                };
                 change.record(&AuditTenant(&principal).set(entry))?;
-                let pem = self.authority.operator_chain(issued.der())?;
-                Ok(Decision::new(change, (pem, principal)))
+                Ok(Decision::new(change, (certified, principal)))
             })
             .await?;
+        let issued = match certified {
+            Certified::Signed(issued) => issued,
+            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _, _| Ok(())).await?,
+        };
+        let pem = self.authority.operator_chain(issued.der())?;
         let (not_before, not_after) = (validity.not_before(), validity.not_after());
         let operator =
             Operator { principal, not_before, not_after, revoked_at: None, quota: order.quota, used: 0 };

@@ -1,6 +1,6 @@
 //! Proofs: a challenge, then an action that is proved, committed, and only then answered.
 
-use crate::derive::actions::{Ask, Performing};
+use crate::derive::actions::{Ask, Body, Performing};
 use crate::derive::rotation::rekey_required;
 use crate::kernel::record::{self, Recording, device_text, hex, target};
 use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Stop, Tx};
@@ -23,6 +23,15 @@ pub struct Proved {
     pub reply: AckedReply,
     /// Whether it is to rekey soon.
     pub rekey_due: bool,
+}
+
+/// An answer whose change is durable, but for its reply body.
+struct Answering {
+    accepted: Accepted,
+    /// Unix seconds.
+    now: u64,
+    body: Body,
+    is_rekey_due: bool,
 }
 
 /// A request with all that is known of it before its keys are looked at.
@@ -67,7 +76,10 @@ impl Engine {
             let proof = self.proof(call, &request, &body, &ask)?;
             self.decide_proof(tx, &proof)
         };
-        self.transact_on(&request.device, judge, decide).await
+        let Answering { accepted, now, body, is_rekey_due } =
+            self.transact_on(&request.device, judge, decide).await?;
+        let body = self.body(call, body).await?;
+        Ok(Proved { reply: accepted.reply(now, body), rekey_due: is_rekey_due })
     }
 
     /// A request whose challenge is good and whose device is on record.
@@ -97,7 +109,7 @@ impl Engine {
         keys.record.verify(request, *checked, &known.recipe, body, now_ms / 1000, &policy)
     }
 
-    fn decide_proof(&self, tx: &mut Tx<'_>, proof: &Proof<'_>) -> Result<Decision<Proved>, Stop> {
+    fn decide_proof(&self, tx: &mut Tx<'_>, proof: &Proof<'_>) -> Result<Decision<Answering>, Stop> {
         let name = &proof.request.device;
         if let Some(mut held) = tx.take_keys(name) {
             // Memory may be behind the store, so it refuses nobody; if it is not, it stays.
@@ -118,7 +130,7 @@ impl Engine {
     }
 
     /// By keys that are as they are stored.
-    fn judge(&self, tx: &mut Tx<'_>, proof: &Proof<'_>, mut held: Held) -> Result<Decision<Proved>, Stop> {
+    fn judge(&self, tx: &mut Tx<'_>, proof: &Proof<'_>, mut held: Held) -> Result<Decision<Answering>, Stop> {
         let Proof { request, call, now_ms, .. } = proof;
         match self.verify(proof, &mut held.keys) {
             Ok(accepted) => self.accept(tx, proof, accepted, held),
@@ -144,7 +156,7 @@ impl Engine {
         proof: &Proof<'_>,
         accepted: Accepted,
         Held { cold, version, mut keys }: Held,
-    ) -> Result<Decision<Proved>, Stop> {
+    ) -> Result<Decision<Answering>, Stop> {
         let Proof { call, request, ask, known, rules, now_ms, .. } = proof;
         let (name, now) = (&request.device, now_ms / 1000);
         if let Some(code) = known.state.refusal() {
@@ -191,13 +203,13 @@ impl Engine {
         } else {
             change.record_on(tx.draw(), name, &entry.with_all(done.fields))?;
         }
-        let rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
-        let proved = Proved { reply: accepted.reply(now, done.reply), rekey_due };
-        Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, proved) })
+        let is_rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
+        let answering = Answering { accepted, now, body: done.body, is_rekey_due };
+        Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, answering) })
     }
 
     /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.
-    fn decide_refusal(&self, proof: &Proof<'_>, error: Error) -> Result<Decision<Proved>, Error> {
+    fn decide_refusal(&self, proof: &Proof<'_>, error: Error) -> Result<Decision<Answering>, Error> {
         let DeviceName { tenant, device } = &proof.request.device;
         let (actor, named) = (Actor::Device(tenant.clone(), device.clone()), device_text(tenant, device));
         let (method, outcome) = (Target::Method(Method::Prove), Outcome::refused(error.code));

@@ -1,12 +1,14 @@
 //! The authority's own keys, opened: the CAs that it issues with, the identity key, the challenge key.
 
+use crate::issue::ca_keys::signer_of;
 use crate::kernel::Error;
 use crate::rows::seal::{Keyring, Place};
 use crate::rows::{AUTHORITY, AuthorityRow};
-use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
+use std::sync::Arc;
+use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer, SigningKey};
 use wardein_ddkg::ChallengeKey;
 use wardein_domain::{TrustDomain, UnixSeconds};
-use wardein_pki::{InfrastructureCa, IssuingCa, pem};
+use wardein_pki::{CaCertificate, CaKey, CaRole, InfrastructureCa, IssuingCa, pem};
 use wardein_port::Table;
 
 /// The certificates and keys with which devices and platforms verify.
@@ -43,21 +45,21 @@ pub struct ServerIdentity {
 }
 
 impl Authority {
-    pub(crate) fn open(root: &Keyring, row: &AuthorityRow) -> Result<Self, Error> {
-        let key = |column, sealed: &[u8]| {
-            let pkcs8 = root.open(place(column), sealed)?;
-            P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| damaged())
-        };
+    /// `signers` have the CAs' keys that are in another process.
+    pub(crate) fn open(
+        root: &Keyring,
+        row: &AuthorityRow,
+        signers: &[Arc<dyn Signer>],
+    ) -> Result<Self, Error> {
         let challenge = root.open(place("challenge"), &row.challenge_key)?;
         let challenge = challenge.expose().try_into().map_err(|_| damaged())?;
-        let identity = key("identity", &row.identity_key)?;
-        let issuing = IssuingCa::load(key("issuing", &row.issuing_key)?, &row.issuing_der);
-        let infrastructure =
-            InfrastructureCa::load(key("infrastructure", &row.infrastructure_key)?, &row.infrastructure_der);
+        let identity = root.open(place("identity"), &row.identity_key)?;
+        let identity = P256SigningKey::from_pkcs8(&identity).map_err(|_| damaged())?;
+        let ca = |column, sealed| Opening { root, column, sealed, signers };
         Ok(Self {
             trust_domain: row.trust_domain.clone(),
-            issuing: issuing.map_err(Error::internal)?,
-            infrastructure: infrastructure.map_err(Error::internal)?,
+            issuing: ca("issuing", &row.issuing_key).load(&row.issuing_der)?,
+            infrastructure: ca("infrastructure", &row.infrastructure_key).load(&row.infrastructure_der)?,
             bundle: TrustBundle {
                 pem: pem_of([&row.root_der[..], &row.issuing_der])?,
                 identity_key: identity.verifying_key().0,
@@ -83,6 +85,30 @@ impl Authority {
     /// An operator's certificate followed by its CA's, PEM.
     pub(crate) fn operator_chain(&self, leaf: &[u8]) -> Result<String, Error> {
         pem_of([leaf, self.infrastructure.certificate().der()])
+    }
+}
+
+/// The key of a CA, to be opened.
+struct Opening<'a> {
+    root: &'a Keyring,
+    column: &'static str,
+    /// Empty where the key is in another process.
+    sealed: &'a [u8],
+    signers: &'a [Arc<dyn Signer>],
+}
+
+impl Opening<'_> {
+    /// The CA of a certificate, which says by which algorithm it signs.
+    fn load<R: CaRole>(self, der: &[u8]) -> Result<CaKey<R>, Error> {
+        let certificate = CaCertificate::<R>::parse(der).map_err(Error::internal)?;
+        let key = certificate.verifying_key();
+        let signer: Arc<dyn Signer> = if self.sealed.is_empty() {
+            signer_of(self.signers, key)?
+        } else {
+            let document = self.root.open(place(self.column), self.sealed)?;
+            Arc::new(SigningKey::from_pkcs8(key.algorithm(), &document).map_err(|_| damaged())?)
+        };
+        CaKey::load(signer, der).map_err(Error::internal)
     }
 }
 

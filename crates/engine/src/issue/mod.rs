@@ -1,5 +1,7 @@
 //! Certificates and the CAs that issue them; revocation.
 
 pub(crate) mod authority;
+pub(crate) mod ca_keys;
 pub(crate) mod certificates;
+pub(crate) mod prepared;
 pub(crate) mod serial;

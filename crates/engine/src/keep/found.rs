@@ -2,18 +2,22 @@
 
 use crate::access::operators::MAX_VALIDITY;
 use crate::issue::authority::{ServerIdentity, pem_of, place};
+use crate::issue::ca_keys::{CaKeys, NewCaKey};
+use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::keep::migrate::name_format;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Decision, Draw, Engine, Error, Ports};
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, AuthorityRow, Link, OperatorRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, Link, OperatorRow, PreparedRow};
 use tokio::sync::oneshot;
-use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
-use wardein_domain::{ErrorCode, Event, FieldName, OperatorName, Principal, Role, TrustDomain, UnixSeconds};
+use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
+use wardein_domain::{
+    ErrorCode, Event, FieldName, OperatorName, Principal, Role, Serial, TrustDomain, UnixSeconds,
+};
 use wardein_pki::{
-    Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, OperatorIdentity, ROOT_LIFETIME, RootCa, ServerName,
-    Validity,
+    CaKey, CaRole, CertificateOrder, Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, Issued, IssuingCa,
+    OperatorIdentity, PkiError, ROOT_LIFETIME, RootCa, ServerName, ToBeSigned, Validity,
 };
 use wardein_port::{Change, CommitError, Store, Table};
 
@@ -40,23 +44,39 @@ const SERVER_LIFETIME: u64 = 30 * 86_400;
 
 /// Founds an authority in an empty store, under version 1 of a root key that custody keeps.
 pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomain) -> Result<Founded, Error> {
+    found_with(ports, root_key, trust_domain, CaKeys::default()).await
+}
+
+/// The same with these keys of its CAs. One whose founding was cut short begins with another empty store.
+pub async fn found_with(
+    ports: &Ports,
+    root_key: Secret<32>,
+    trust_domain: TrustDomain,
+    ca_keys: CaKeys,
+) -> Result<Founded, Error> {
     let store = &*ports.store;
     if store.head().await?.revision != 0 {
         return Err(Error::new(ErrorCode::FoundedAlready, "the store already holds an authority"));
     }
     let (now_ms, mut draw) = (ports.clock.now_ms(), Draw::new(&*ports.entropy));
     let now = now_ms / 1000;
-    let keys = NewKeys::generate(&mut draw)?;
+    let keys = NewKeys::generate(ca_keys, &mut draw)?;
+    let mut offline = Offline::new(store, now);
     let valid = |lifetime| Validity::starting(now, lifetime).map_err(Error::internal);
-    let root =
-        RootCa::found(&trust_domain, signing_key(&keys.root)?, new_serial(&mut draw)?, valid(ROOT_LIFETIME)?)
-            .map_err(Error::internal)?;
+    let root_signer = &keys.root.signer;
+    let itself =
+        RootCa::prepare_itself(&trust_domain, root_signer, new_serial(&mut draw)?, valid(ROOT_LIFETIME)?);
+    let root = offline.sign_itself(root_signer, itself.map_err(Error::internal)?).await?;
+    let root = RootCa::load(root_signer.clone(), root.der()).map_err(Error::internal)?;
     let below = valid(INTERMEDIATE_LIFETIME)?;
-    let issuing = root
-        .found_issuing(signing_key(&keys.issuing)?, new_serial(&mut draw)?, below)
-        .map_err(Error::internal)?;
-    let infrastructure = root
-        .found_infrastructure(signing_key(&keys.infrastructure)?, new_serial(&mut draw)?, below)
+    let key = keys.issuing.signer.verifying_key();
+    let order = root.issuing_order(&key, new_serial(&mut draw)?, below).map_err(Error::internal)?;
+    let issuing = offline.sign(&root, &order).await?;
+    let issuing = IssuingCa::load(keys.issuing.signer.clone(), issuing.der()).map_err(Error::internal)?;
+    let key = keys.infrastructure.signer.verifying_key();
+    let order = root.infrastructure_order(&key, new_serial(&mut draw)?, below).map_err(Error::internal)?;
+    let infrastructure = offline.sign(&root, &order).await?;
+    let infrastructure = InfrastructureCa::load(keys.infrastructure.signer.clone(), infrastructure.der())
         .map_err(Error::internal)?;
     let ders = [root.certificate().der(), issuing.certificate().der(), infrastructure.certificate().der()];
 
@@ -65,7 +85,9 @@ pub async fn found(ports: &Ports, root_key: Secret<32>, trust_domain: TrustDomai
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
     name_format(&mut change)?;
     let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
-    let administrator = NewAdministrator::certify(&infrastructure, name, now, below, &mut draw, &mut change)?;
+    let at = (&mut offline, &mut change);
+    let administrator = NewAdministrator::certify(&infrastructure, name, below, &mut draw, at).await?;
+    offline.end(&mut change);
     let identity_key = signing_key(&keys.identity)?.verifying_key().0;
     let founded = Founded::new(ders, identity_key, administrator)?;
     let entry = record::of_system(now_ms, Event::Founded)
@@ -107,25 +129,29 @@ impl Engine {
         let validity = self.infrastructure_validity(SERVER_LIFETIME)?;
         let key = new_key()?;
         let csr = own_csr(&key)?;
-        let leaf = self
+        let infrastructure = &self.authority.infrastructure;
+        let certified = self
             .transact(|tx| {
                 let serial = new_serial(tx.draw())?;
                 let server = wardein_pki::ServerIdentity { serial, names: names.to_vec(), validity };
-                let issued = self
-                    .authority
-                    .infrastructure
-                    .issue_server(&csr, &server)
+                let order = infrastructure
+                    .server_order(&csr, &server)
                     .map_err(|error| Error::new(error.code(), error))?;
                 let mut change = Change::default();
+                let certified = self.certify(infrastructure, &order, &mut change)?;
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(b"server"));
                 let entry = record::of_system(self.clock.now_ms(), Event::ServerCertified)
                     .with(FieldName::Serial, serial)
                     .with(FieldName::NotAfter, validity.not_after());
                 change.record(&entry)?;
-                Ok(Decision::new(change, issued.into_der()))
+                Ok(Decision::new(change, certified))
             })
             .await?;
-        let chain = vec![leaf, self.infrastructure_ca().to_vec()];
+        let leaf = match certified {
+            Certified::Signed(issued) => issued,
+            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _, _| Ok(())).await?,
+        };
+        let chain = vec![leaf.into_der(), self.infrastructure_ca().to_vec()];
         Ok(ServerIdentity { chain, key, not_after: validity.not_after() })
     }
 
@@ -144,19 +170,20 @@ impl Engine {
 
 /// The keys that an authority starts with, each a PKCS#8 document.
 struct NewKeys {
-    root: SecretBytes,
-    issuing: SecretBytes,
-    infrastructure: SecretBytes,
+    root: NewCaKey,
+    issuing: NewCaKey,
+    infrastructure: NewCaKey,
     identity: SecretBytes,
     challenge: Secret<32>,
 }
 
 impl NewKeys {
-    fn generate(draw: &mut Draw<'_>) -> Result<Self, Error> {
+    fn generate(ca_keys: CaKeys, draw: &mut Draw<'_>) -> Result<Self, Error> {
+        let CaKeys { root, issuing, infrastructure } = ca_keys;
         Ok(Self {
-            root: new_key()?,
-            issuing: new_key()?,
-            infrastructure: new_key()?,
+            root: NewCaKey::of(root)?,
+            issuing: NewCaKey::of(issuing)?,
+            infrastructure: NewCaKey::of(infrastructure)?,
             identity: new_key()?,
             challenge: draw.hidden()?,
         })
@@ -171,6 +198,10 @@ impl NewKeys {
         [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],
     ) -> Result<AuthorityRow, Error> {
         let seal = |column, key: &[u8]| sealing.seal(draw.nonce()?, place(column), key);
+        let seal_ca = |column, key: &NewCaKey| match &key.document {
+            Some(document) => seal(column, document.expose()),
+            None => Ok(Vec::new()),
+        };
         Ok(AuthorityRow {
             trust_domain: trust_domain.clone(),
             founded_at: UnixSeconds::new(founded_at),
@@ -178,9 +209,9 @@ impl NewKeys {
             root_der: root_der.to_vec(),
             issuing_der: issuing_der.to_vec(),
             infrastructure_der: infrastructure_der.to_vec(),
-            root_key: seal("root", self.root.expose())?,
-            issuing_key: seal("issuing", self.issuing.expose())?,
-            infrastructure_key: seal("infrastructure", self.infrastructure.expose())?,
+            root_key: seal_ca("root", &self.root)?,
+            issuing_key: seal_ca("issuing", &self.issuing)?,
+            infrastructure_key: seal_ca("infrastructure", &self.infrastructure)?,
             identity_key: seal("identity", self.identity.expose())?,
             challenge_key: seal("challenge", self.challenge.expose())?,
         })
@@ -196,16 +227,16 @@ pub(crate) struct NewAdministrator {
 }
 
 impl NewAdministrator {
-    /// Makes a key and certifies it from Unix second `now` on, for as long as is allowed and within the CA's validity; `change`
-    /// puts the administrator on record.
-    pub(crate) fn certify(
+    /// Makes a key and certifies it from now on, for as long as is allowed and within the CA's validity; `change` puts the
+    /// administrator on record.
+    pub(crate) async fn certify(
         infrastructure: &InfrastructureCa,
         name: OperatorName,
-        now: u64,
         ca: Validity,
         draw: &mut Draw<'_>,
-        change: &mut Change,
+        (offline, change): (&mut Offline<'_>, &mut Change),
     ) -> Result<Self, Error> {
+        let now = offline.now;
         let validity = Validity::starting(now, MAX_VALIDITY).and_then(|validity| validity.within(ca));
         let validity = validity.map_err(|_| {
             let message = format_args!(
@@ -216,7 +247,8 @@ impl NewAdministrator {
         let principal = Principal { role: Role::Admin, tenant: None, name, serial: new_serial(draw)? };
         let key = new_key()?;
         let identity = OperatorIdentity { principal: principal.clone(), validity };
-        let issued = infrastructure.issue_operator(&own_csr(&key)?, &identity).map_err(Error::internal)?;
+        let order = infrastructure.operator_order(&own_csr(&key)?, &identity).map_err(Error::internal)?;
+        let issued = offline.sign(infrastructure, &order).await?;
         let serial = principal.serial.as_bytes().to_vec();
         let row = OperatorRow::new(&principal, validity, 0);
         change.insert(Table::Operator, serial.clone(), rows::encode(&row)?);
@@ -224,6 +256,73 @@ impl NewAdministrator {
         change.insert(Table::OperatorName, name_key.clone(), Link::encode(&serial));
         change.insert(Table::Serial, serial, Link::encode(&name_key));
         Ok(Self { principal, key, der: issued.into_der() })
+    }
+}
+
+/// Signing for a store that no engine serves. What a key in another process is to sign is on record before, in a change of its
+/// own.
+pub(crate) struct Offline<'a> {
+    store: &'a dyn Store,
+    /// Unix seconds.
+    now: u64,
+    /// The certificates on record, with the versions of their rows.
+    prepared: Vec<(Serial, u64)>,
+}
+
+impl<'a> Offline<'a> {
+    pub(crate) fn new(store: &'a dyn Store, now: u64) -> Self {
+        Self { store, now, prepared: Vec::new() }
+    }
+
+    async fn sign<R: CaRole>(&mut self, ca: &CaKey<R>, order: &CertificateOrder<R>) -> Result<Issued, Error> {
+        let tbs = ca.prepare(order).map_err(Error::internal)?;
+        let signed = if ca.is_external() {
+            self.record(&tbs).await?;
+            tbs.recorded_assertion().sign(ca)
+        } else {
+            tbs.sign(ca)
+        };
+        signed.map_err(failed)
+    }
+
+    /// A root's own certificate.
+    async fn sign_itself(
+        &mut self,
+        signer: &dyn Signer,
+        tbs: ToBeSigned<wardein_pki::Root>,
+    ) -> Result<Issued, Error> {
+        let signed = if signer.is_external() {
+            self.record(&tbs).await?;
+            tbs.recorded_assertion().sign_itself(signer)
+        } else {
+            tbs.sign_itself(signer)
+        };
+        signed.map_err(failed)
+    }
+
+    async fn record<R: CaRole>(&mut self, tbs: &ToBeSigned<R>) -> Result<(), Error> {
+        let row = PreparedRow { at: UnixSeconds::new(self.now), tbs: tbs.bytes().to_vec() };
+        let mut change = Change::default();
+        change.insert(Table::Prepared, tbs.serial().as_bytes().to_vec(), rows::encode(&row)?);
+        let version = commit(self.store, change).await?;
+        self.prepared.push((tbs.serial(), version));
+        Ok(())
+    }
+
+    /// Removes the records of what is complete.
+    pub(crate) fn end(self, change: &mut Change) {
+        for (serial, version) in self.prepared {
+            change.delete(Table::Prepared, serial.as_bytes().to_vec(), version);
+        }
+    }
+}
+
+fn failed(error: PkiError) -> Error {
+    match error {
+        PkiError::Signing => {
+            Error::new(ErrorCode::SignerUnavailable, "the store of the CA's key does not sign")
+        }
+        error => Error::internal(error),
     }
 }
 

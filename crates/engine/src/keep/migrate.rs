@@ -133,7 +133,9 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
         let old = row.value.first() == Some(&1);
         match table {
             // Written as audit entries are, or only since this format.
-            Table::History | Table::DeviceHot | Table::Revocation | Table::Deed => return Ok(false),
+            Table::History | Table::DeviceHot | Table::Revocation | Table::Deed | Table::Prepared => {
+                return Ok(false);
+            }
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -2,7 +2,7 @@
 
 use crate::issue::authority::{Authority, place};
 use crate::keep::backup::form::{Head, Item, Opener, damaged};
-use crate::keep::found::{Founded, NewAdministrator, commit};
+use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
 use crate::keep::migrate::migrate_under;
 use crate::kernel::record::Recording;
 use crate::kernel::{Draw, Error, Ports, record};
@@ -127,19 +127,21 @@ impl Applied {
         row.restored_at = UnixSeconds::new(restored_at);
         let challenge: Secret<32> = draw.hidden()?;
         row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
-        let authority = Authority::open(root, &row)?;
+        let authority = Authority::open(root, &row, &ports.signers)?;
 
         let mut change = Change::default();
+        let mut offline = Offline::new(&*ports.store, now_ms / 1000);
         let name = format!("restored-{restored_at}").parse().map_err(Error::internal)?;
         let ca = authority.infrastructure.certificate().validity();
         let administrator = NewAdministrator::certify(
             &authority.infrastructure,
             name,
-            now_ms / 1000,
             ca,
             &mut draw,
-            &mut change,
-        )?;
+            (&mut offline, &mut change),
+        )
+        .await?;
+        offline.end(&mut change);
         let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
         let founded = Founded::new(ders, authority.bundle.identity_key, administrator)?;
         change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&row)?);

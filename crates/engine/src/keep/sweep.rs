@@ -225,6 +225,7 @@ impl Engine {
         if sweep.progress.is_done {
             return Ok(sweep.progress);
         }
+        self.abandon_prepared().await?;
         let ended_at = self.time();
         let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
         self.transact(|tx| {

@@ -9,6 +9,7 @@ use crate::rows::seal::{Keyring, RootRing, StorageKey};
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use std::sync::Arc;
 use std::time::Duration;
+use wardein_crypto::Signer;
 use wardein_ddkg::Policy;
 use wardein_domain::{TrustDomain, UnixMillis, UnixSeconds};
 use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
@@ -56,6 +57,8 @@ pub struct Ports {
     pub entropy: Arc<dyn EntropySource>,
     /// Where the root key is kept; without it the root key cannot be changed.
     pub custody: Option<Arc<dyn Custody>>,
+    /// The CAs' keys that are in another process; none where all are sealed in the store.
+    pub signers: Vec<Arc<dyn Signer>>,
     /// Hears of each commit.
     pub meter: Option<Meter>,
 }
@@ -67,7 +70,7 @@ impl Ports {
     /// A store and a clock, random bytes of the operating system, and no custody.
     pub fn new(store: Arc<dyn Store>, clock: impl Clock) -> Self {
         let (clock, entropy) = (Arc::new(clock), Arc::new(SystemSource));
-        Self { store, clock, entropy, custody: None, meter: None }
+        Self { store, clock, entropy, custody: None, signers: Vec::new(), meter: None }
     }
 }
 
@@ -77,10 +80,10 @@ impl Engine {
     pub async fn open(ports: Ports, root_keys: impl IntoIterator<Item = RootKey>) -> Result<Self, Error> {
         let ring = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
         require_format(&ports).await?;
-        let Ports { store, clock, entropy, custody, meter } = ports;
+        let Ports { store, clock, entropy, custody, signers, meter } = ports;
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
-        let authority = Authority::open(&ring, &row)?;
+        let authority = Authority::open(&ring, &row, &signers)?;
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new();
         let memory = Arc::new(Memory::new(root.clone(), records.clone()));

@@ -110,7 +110,8 @@ impl Memory {
             | Table::SignatureKey
             | Table::KeyPolicy
             | Table::EndorsementKey
-            | Table::PcrPolicy => Ok(()),
+            | Table::PcrPolicy
+            | Table::Prepared => Ok(()),
         }
     }
 

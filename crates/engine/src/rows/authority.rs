@@ -17,7 +17,7 @@ pub(crate) struct AuthorityRow {
     pub(crate) root_der: Vec<u8>,
     pub(crate) issuing_der: Vec<u8>,
     pub(crate) infrastructure_der: Vec<u8>,
-    /// Sealed under the root key: PKCS#8 documents and a raw key.
+    /// Sealed under the root key: PKCS#8 documents and a raw key. Empty where the key is in another process.
     pub(crate) root_key: Vec<u8>,
     pub(crate) issuing_key: Vec<u8>,
     pub(crate) infrastructure_key: Vec<u8>,
@@ -43,13 +43,14 @@ pub(crate) const FORMAT_KEY: &[u8] = b"format";
 
 impl AuthorityRow {
     /// The columns that are sealed under the root key.
-    pub(crate) fn sealed_columns(&mut self) -> [(&'static str, &mut Vec<u8>); 5] {
-        [
+    pub(crate) fn sealed_columns(&mut self) -> impl Iterator<Item = (&'static str, &mut Vec<u8>)> {
+        let columns = [
             ("root", &mut self.root_key),
             ("issuing", &mut self.issuing_key),
             ("infrastructure", &mut self.infrastructure_key),
             ("identity", &mut self.identity_key),
             ("challenge", &mut self.challenge_key),
-        ]
+        ];
+        columns.into_iter().filter(|(_, sealed)| !sealed.is_empty())
     }
 }

@@ -18,6 +18,7 @@ mod keys;
 mod link;
 mod operator;
 mod pcr_policy;
+mod prepared;
 mod profile;
 mod revocation;
 pub(crate) mod seal;
@@ -43,6 +44,7 @@ pub(crate) use keys::{KeysRow, cold_place};
 pub(crate) use link::Link;
 pub(crate) use operator::OperatorRow;
 pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
+pub(crate) use prepared::PreparedRow;
 pub(crate) use profile::ProfileRow;
 pub(crate) use revocation::{
     Revocation, RevokedRow, RuleRow, RuleScope, parse_revocation_key, revoked_key, rule_key,

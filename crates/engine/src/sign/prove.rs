@@ -1,6 +1,6 @@
 //! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
 
-use crate::derive::actions::{Ask, Certifying, read_csr};
+use crate::derive::actions::{Ask, Body, Certifying, read_csr};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, SignatureKeyRow, key_id};
@@ -42,6 +42,14 @@ pub struct SignedReply {
     pub signature: Vec<u8>,
 }
 
+/// An answer whose change is durable, but for its reply body.
+struct Answering {
+    transcript: Digest,
+    /// Unix seconds.
+    now: u64,
+    body: Body,
+}
+
 impl Engine {
     /// Verifies a signed request, performs its action, and answers when all of it is durable.
     pub async fn prove_by_signature(
@@ -61,7 +69,12 @@ impl Engine {
             Ok(())
         };
         let decide = |tx: &mut Tx<'_>| self.decide_signed(tx, call, request, body, &ask);
-        self.transact_on(&request.device, judge, decide).await
+        let Answering { transcript, now, body } = self.transact_on(&request.device, judge, decide).await?;
+        let body = self.body(call, body).await?;
+        let ack = ack_transcript(&transcript, now, &body);
+        let signature = self.authority.identity.sign(ack.as_ref());
+        let signature = signature.map_err(|_| Error::internal("a reply could not be signed"))?;
+        Ok(SignedReply { server_time: now, body, signature })
     }
 
     fn decide_signed(
@@ -71,7 +84,7 @@ impl Engine {
         request: &SignedRequest,
         body: &[u8],
         ask: &Ask<'_>,
-    ) -> Result<Decision<SignedReply>, Stop> {
+    ) -> Result<Decision<Answering>, Stop> {
         let name = &request.device;
         let now_ms = self.clock.now_ms();
         let now = now_ms / 1000;
@@ -111,12 +124,9 @@ impl Engine {
         let is_sign_of_life = done.as_ref().is_ok_and(|(event, ..)| event.is_sign_of_life());
         let (entry, answer) = match done {
             Ok((event, fields, body)) => {
-                let ack = ack_transcript(&transcript, now, &body);
-                let signature = self.authority.identity.sign(ack.as_ref());
-                let signature = signature.map_err(|_| Error::internal("a reply could not be signed"))?;
                 row.last_seen = Some(UnixSeconds::new(now));
                 let entry = record::entry(now_ms, actor, event, target(name), Outcome::Done, call);
-                (entry.with_all(fields), Ok(SignedReply { server_time: now, body, signature }))
+                (entry.with_all(fields), Ok(Answering { transcript, now, body }))
             }
             Err(Stop::Need(key)) => return Err(Stop::Need(key)),
             Err(Stop::Refuse(fault)) if fault.kind() == ErrorKind::Internal => return Err(fault.into()),
@@ -148,12 +158,12 @@ impl Engine {
         now: u64,
         row: &SignatureKeyRow,
         change: &mut Change,
-    ) -> Result<(Event, Fields, Vec<u8>), Stop> {
+    ) -> Result<(Event, Fields, Body), Stop> {
         match ask {
-            Ask::Authenticate => Ok((Event::DeviceAuthenticated, Fields::default(), Vec::new())),
+            Ask::Authenticate => Ok((Event::DeviceAuthenticated, Fields::default(), Body::Ready(Vec::new()))),
             Ask::TrustBundle => {
                 let pem = self.authority.bundle.pem.clone().into_bytes();
-                Ok((Event::TrustBundleServed, Fields::default(), pem))
+                Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(pem)))
             }
             Ask::Certificate(der) => {
                 let csr = read_csr(der)?;
@@ -168,7 +178,7 @@ impl Engine {
                     &csr,
                     Certifying { name, rules: &rules, now, assurance, change },
                 )?;
-                Ok((done.event, done.fields, done.reply))
+                Ok((done.event, done.fields, done.body))
             }
             Ask::Rekey(_) | Ask::Attributes(_) => {
                 Err(Error::internal("an action was not refused before").into())

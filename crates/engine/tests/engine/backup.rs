@@ -34,6 +34,7 @@ impl World {
         Self {
             store,
             clock: self.clock.clone(),
+            signers: Vec::new(),
             engine,
             admin: caller(restored.founded.admin),
             station: self.station.clone(),

@@ -9,6 +9,7 @@ mod crashes;
 mod deed_crashes;
 mod deeds;
 mod devices;
+mod elsewhere;
 mod enrollment;
 mod grants;
 mod keys;

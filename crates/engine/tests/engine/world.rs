@@ -1,14 +1,16 @@
 //! A founded authority with a tenant and a station, and devices.
 
 use std::sync::Arc;
-use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, Signer, SystemEntropy};
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, EnrollReply, FileStanza, ProofRequest, SealedPayload, Token,
 };
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
 use wardein_domain::{AuditEntry, Call, Event, Field, Principal, Right, Role, TenantId};
-use wardein_engine::{Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports, Proved, found};
+use wardein_engine::{
+    CaKeys, Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports, Proved, found_with,
+};
 use wardein_pki::Csr;
 use wardein_port::{Row, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, TestClock};
@@ -22,6 +24,8 @@ pub(crate) const ROOT_KEY: [u8; 32] = [7; 32];
 pub(crate) struct World {
     pub(crate) store: MemoryStore,
     pub(crate) clock: TestClock,
+    /// The CAs' keys that are in another process.
+    pub(crate) signers: Vec<Arc<dyn Signer>>,
     pub(crate) engine: Engine,
     pub(crate) admin: Caller,
     pub(crate) station: Caller,
@@ -63,10 +67,16 @@ pub(crate) fn name(tenant: &str, device: &str) -> DeviceName {
 impl World {
     /// An authority with tenant `klinik`, a station and a platform in it.
     pub(crate) async fn new() -> Self {
+        Self::founded(CaKeys::default(), Vec::new()).await
+    }
+
+    /// The same with these keys of its CAs.
+    pub(crate) async fn founded(ca_keys: CaKeys, signers: Vec<Arc<dyn Signer>>) -> Self {
         let (store, clock) = (MemoryStore::new(), TestClock::at(START));
         let (ports, key) = (ports(&store, &clock), Secret::copied_from(&ROOT_KEY));
-        let founded = found(&ports, key, "wardein.example".parse().unwrap()).await.unwrap();
-        let engine = open(&store, &clock).await;
+        let domain = "wardein.example".parse().unwrap();
+        let founded = found_with(&ports, key, domain, ca_keys).await.unwrap();
+        let engine = opened(&store, &clock, &signers).await;
         let admin = caller(founded.admin.clone());
         engine.create_tenant(&admin, "klinik".parse().unwrap()).await.unwrap();
         let issue = async |role, name: &str| {
@@ -75,13 +85,18 @@ impl World {
             caller(operator.principal)
         };
         let (station, platform) = (issue(Role::Station, "line-1").await, issue(Role::Platform, "iot").await);
-        Self { store, clock, engine, admin, station, platform }
+        Self { store, clock, signers, engine, admin, station, platform }
     }
 
     /// The same authority after its process was started anew.
     pub(crate) async fn restart(&mut self) {
         self.store = self.store.restart();
-        self.engine = open(&self.store, &self.clock).await;
+        self.engine = opened(&self.store, &self.clock, &self.signers).await;
+    }
+
+    /// Another engine over the same store, with these keys of CAs.
+    pub(crate) async fn reopened(&self, signers: Vec<Arc<dyn Signer>>) -> Result<Engine, Error> {
+        reopened(&self.store.restart(), &self.clock, &signers).await
     }
 
     pub(crate) fn tenant(&self) -> TenantId {
@@ -127,7 +142,20 @@ impl World {
 
 /// An engine over these, without custody.
 pub(crate) async fn open(store: &MemoryStore, clock: &TestClock) -> Engine {
-    Engine::open(ports(store, clock), MemoryCustody::of(ROOT_KEY).root_keys()).await.unwrap()
+    opened(store, clock, &[]).await
+}
+
+async fn opened(store: &MemoryStore, clock: &TestClock, signers: &[Arc<dyn Signer>]) -> Engine {
+    reopened(store, clock, signers).await.unwrap()
+}
+
+async fn reopened(
+    store: &MemoryStore,
+    clock: &TestClock,
+    signers: &[Arc<dyn Signer>],
+) -> Result<Engine, Error> {
+    let ports = Ports { signers: signers.to_vec(), ..ports(store, clock) };
+    Engine::open(ports, MemoryCustody::of(ROOT_KEY).root_keys()).await
 }
 
 /// An engine over these, with what custody keeps.

@@ -1,15 +1,16 @@
 //! The action `certificate`.
 
-use super::Done;
+use super::{Body, Done};
+use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
-use crate::kernel::record::hex;
+use crate::kernel::record::{self, Recording, hex, target};
 use crate::kernel::{Engine, Error, Tx};
 use crate::project::Rules;
 use crate::rows::{self, CertificateRow, Link};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Assurance, Event, FieldName, Fields, UnixSeconds};
-use wardein_pki::{Csr, DeviceIdentity, Validity};
+use wardein_domain::{Actor, Assurance, Call, Event, FieldName, Fields, Outcome, Serial, UnixSeconds};
+use wardein_pki::{Csr, DeviceIdentity, Issued, Issuing, ToBeSigned, Validity};
 use wardein_port::{Change, Table};
 
 /// The inputs for issuing a certificate, and the change that it goes into.
@@ -24,7 +25,8 @@ pub(crate) struct Certifying<'a> {
 }
 
 impl Engine {
-    /// Builds, lints and signs a certificate; it is on record, with its serial, in the same change as the proof.
+    /// Builds and lints a certificate. It is on record, with its serial, in the same change as the proof; signed, unless the CA's
+    /// key is in another process.
     pub(crate) fn issue_certificate(
         &self,
         tx: &mut Tx<'_>,
@@ -36,25 +38,83 @@ impl Engine {
         let validity = Validity::starting(now, rules.profile.certificate_validity())
             .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
             .map_err(Error::internal)?;
-        let (not_before, not_after) = (validity.not_before(), validity.not_after());
         self.refuse_revoked(name, UnixSeconds::new(now))?;
         let (tenant, device) = (name.tenant.clone(), name.device.clone());
         let device = DeviceIdentity { serial, tenant, device, validity, assurance };
-        let issued = self.authority.issuing.issue_device(csr, &device).map_err(Error::internal)?;
-        let row = CertificateRow {
-            issued_at: UnixSeconds::new(now),
-            not_before: UnixSeconds::new(not_before),
-            not_after: UnixSeconds::new(not_after),
-            der: issued.der().to_vec(),
-        };
+        let issuing = &self.authority.issuing;
+        let order = issuing.device_order(csr, &device).map_err(Error::internal)?;
+        let ordered = Ordered { name: name.clone(), serial, issued_at: UnixSeconds::new(now), validity };
         let key = rows::certificate_key(name, &serial);
         change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&key));
-        change.insert(Table::Certificate, key, rows::encode(&row)?);
-        let fields = Fields::default()
-            .with(FieldName::Serial, serial)
-            .with(FieldName::NotAfter, not_after)
-            .with(FieldName::Certificate, hex(&Digest::of(issued.der()).0));
-        let reply = self.authority.device_chain(issued.der());
-        Ok(Done { event: Event::CertificateIssued, fields, reply })
+        Ok(match self.certify(issuing, &order, change)? {
+            Certified::Signed(issued) => {
+                ordered.put(&issued, change)?;
+                let fields = ordered.fields().with(FieldName::Certificate, digest(&issued));
+                let body = Body::Ready(self.authority.device_chain(issued.der()));
+                Done { event: Event::CertificateIssued, fields, body }
+            }
+            Certified::Prepared(tbs) => {
+                let fields = ordered.fields();
+                let body = Body::Unsigned(Box::new(Unsigned { ordered, tbs }));
+                Done { event: Event::CertificatePrepared, fields, body }
+            }
+        })
     }
+
+    /// The reply body of an action whose change is durable.
+    pub(crate) async fn body(&self, call: &Call, body: Body) -> Result<Vec<u8>, Error> {
+        let Unsigned { ordered, tbs } = match body {
+            Body::Ready(body) => return Ok(body),
+            Body::Unsigned(unsigned) => *unsigned,
+        };
+        let issued = self
+            .complete(&self.authority.issuing, tbs, |tx, issued, change| {
+                ordered.put(issued, change)?;
+                let name = &ordered.name;
+                let actor = Actor::Device(name.tenant.clone(), name.device.clone());
+                let (now_ms, event) = (self.clock.now_ms(), Event::CertificateIssued);
+                let entry = record::entry(now_ms, actor, event, target(name), Outcome::Done, call);
+                let fields = ordered.fields().with(FieldName::Certificate, digest(issued));
+                change.record_on(tx.draw(), name, &entry.with_all(fields))
+            })
+            .await?;
+        Ok(self.authority.device_chain(issued.der()))
+    }
+}
+
+/// A certificate that the CA's key, in another process, is yet to sign.
+pub(crate) struct Unsigned {
+    ordered: Ordered,
+    tbs: ToBeSigned<Issuing>,
+}
+
+/// A certificate as it goes on record.
+struct Ordered {
+    name: DeviceName,
+    serial: Serial,
+    issued_at: UnixSeconds,
+    validity: Validity,
+}
+
+impl Ordered {
+    fn put(&self, issued: &Issued, change: &mut Change) -> Result<(), Error> {
+        let row = CertificateRow {
+            issued_at: self.issued_at,
+            not_before: UnixSeconds::new(self.validity.not_before()),
+            not_after: UnixSeconds::new(self.validity.not_after()),
+            der: issued.der().to_vec(),
+        };
+        let key = rows::certificate_key(&self.name, &self.serial);
+        change.insert(Table::Certificate, key, rows::encode(&row)?);
+        Ok(())
+    }
+
+    fn fields(&self) -> Fields {
+        let fields = Fields::default().with(FieldName::Serial, self.serial);
+        fields.with(FieldName::NotAfter, self.validity.not_after())
+    }
+}
+
+fn digest(issued: &Issued) -> String {
+    hex(&Digest::of(issued.der()).0)
 }

@@ -4,7 +4,7 @@ mod attributes;
 mod certificate;
 mod rekey;
 
-pub(crate) use certificate::Certifying;
+pub(crate) use certificate::{Certifying, Unsigned};
 
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::project::Rules;
@@ -41,8 +41,14 @@ pub(crate) struct Done {
     pub(crate) event: Event,
     /// For the audit entry.
     pub(crate) fields: Fields,
-    /// The reply body.
-    pub(crate) reply: Vec<u8>,
+    pub(crate) body: Body,
+}
+
+/// The reply body of an action.
+pub(crate) enum Body {
+    Ready(Vec<u8>),
+    /// A certificate's chain, once it is signed: see [`Engine::body`].
+    Unsigned(Box<Unsigned>),
 }
 
 impl<'a> Ask<'a> {
@@ -78,12 +84,12 @@ impl Engine {
         ask: &Ask<'_>,
         performing: Performing<'_>,
     ) -> Result<Done, Stop> {
-        let nothing = |event| Done { event, fields: Fields::default(), reply: Vec::new() };
+        let nothing = |event| Done { event, fields: Fields::default(), body: Body::Ready(Vec::new()) };
         match ask {
             Ask::Authenticate => Ok(nothing(Event::DeviceAuthenticated)),
             Ask::TrustBundle => {
-                let reply = self.authority.bundle.pem.clone().into_bytes();
-                Ok(Done { reply, ..nothing(Event::TrustBundleServed) })
+                let body = Body::Ready(self.authority.bundle.pem.clone().into_bytes());
+                Ok(Done { body, ..nothing(Event::TrustBundleServed) })
             }
             Ask::Certificate(der) => {
                 let csr = read_csr(der)?;

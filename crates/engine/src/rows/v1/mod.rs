@@ -35,7 +35,8 @@ pub(crate) fn renewed(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>,
         | Table::History
         | Table::DeviceHot
         | Table::Revocation
-        | Table::Deed => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
+        | Table::Deed
+        | Table::Prepared => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }
 

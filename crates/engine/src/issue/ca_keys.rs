@@ -1,0 +1,58 @@
+//! Where the CAs' keys are: sealed in the authority's row, or in another process.
+
+use crate::kernel::Error;
+use std::sync::Arc;
+use wardein_crypto::{KeyAlgorithm, SecretBytes, Signer, SigningKey, VerifyingKey};
+
+/// The keys that an authority is founded with. By default all are made, on P-256.
+#[derive(Default)]
+pub struct CaKeys {
+    /// The root's.
+    pub root: CaKeySource,
+    /// Of the CA that certifies devices.
+    pub issuing: CaKeySource,
+    /// Of the CA that certifies operators and servers.
+    pub infrastructure: CaKeySource,
+}
+
+/// Where a CA's key comes from.
+pub enum CaKeySource {
+    /// It is made, and sealed under the root key.
+    Made(KeyAlgorithm),
+    /// It is in another process, and stays there. [`crate::Ports::signers`] must have it whenever the authority is opened.
+    Elsewhere(Arc<dyn Signer>),
+}
+
+impl Default for CaKeySource {
+    fn default() -> Self {
+        Self::Made(KeyAlgorithm::default())
+    }
+}
+
+/// The key of a CA that is being founded.
+pub(crate) struct NewCaKey {
+    pub(crate) signer: Arc<dyn Signer>,
+    /// PKCS#8, to be sealed; none of a key elsewhere.
+    pub(crate) document: Option<SecretBytes>,
+}
+
+impl NewCaKey {
+    pub(crate) fn of(source: CaKeySource) -> Result<Self, Error> {
+        match source {
+            CaKeySource::Made(algorithm) => {
+                let document = SigningKey::generate_pkcs8(algorithm)
+                    .map_err(|_| Error::internal("no entropy for keys"))?;
+                let signer = SigningKey::from_pkcs8(algorithm.signature(), &document)
+                    .map_err(|_| Error::internal("a key that was just made is damaged"))?;
+                Ok(Self { signer: Arc::new(signer), document: Some(document) })
+            }
+            CaKeySource::Elsewhere(signer) => Ok(Self { signer, document: None }),
+        }
+    }
+}
+
+/// The signer, of those that are given, of a CA's key in another process.
+pub(crate) fn signer_of(signers: &[Arc<dyn Signer>], key: &VerifyingKey) -> Result<Arc<dyn Signer>, Error> {
+    let found = signers.iter().find(|signer| signer.verifying_key() == *key).cloned();
+    found.ok_or_else(|| Error::internal("the key of a CA is in another process, and no signer has it"))
+}
