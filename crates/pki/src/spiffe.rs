@@ -4,8 +4,8 @@
 //! `spiffe://DOMAIN`. They cannot be confused, a tenant called `operator` included: they have two, four and no segments, and no
 //! name holds a slash.
 //!
-//! A device id may hold `:`, which RFC 3986 §3.3 allows in a path and SPIFFE-ID §2.2 does not: such a device gets its
-//! certificate, and a strict SPIFFE library will not take its name.
+//! A device that was enrolled by the first release may have `:` in its id, which RFC 3986 §3.3 allows in a path and SPIFFE-ID §2.2 does
+//! not: it gets its certificate, and a strict SPIFFE library will not take its name. None is enrolled with it any more.
 
 use wardein_domain::{DeviceId, OperatorName, Role, TenantId, TrustDomain};
 

@@ -1,7 +1,7 @@
 //! Certificates that are shown: read as they were issued, or refused.
 
 use super::*;
-use crate::pem::{PemError, decode_certificates, encode_certificates};
+use crate::pem::{PemError, decode_certificates, encode_certificates, read_certificates};
 use crate::{CertificateError, parse_operator, verify_device_chain};
 
 #[test]
@@ -81,9 +81,34 @@ fn chains_in_pem_keep_their_order() {
     let text = encode_certificates([&leaf[..], ca]).unwrap();
     assert_eq!(decode_certificates(&format!("# trusted\n{text}\n")), Ok(vec![leaf.clone(), ca.to_vec()]));
     assert_eq!(decode_certificates(""), Err(PemError::Label("CERTIFICATE")));
-    assert_eq!(decode_certificates(&"x".repeat(crate::pem::MAX_LEN + 1)), Err(PemError::TooLong));
+    let most = crate::pem::MAX_BUNDLE_LEN;
+    assert_eq!(decode_certificates(&"x".repeat(most + 1)), Err(PemError::TooLong(most)));
     let key = text.replacen("CERTIFICATE", "PRIVATE KEY", 2);
     assert!(decode_certificates(&key).is_err());
     assert!(decode_certificates(&text[..text.len() - 30]).is_err());
     assert!(decode_certificates(&text.replace("MII", "M!I")).is_err());
+}
+
+/// As openssl, Go and Java read them: whatever the columns, and DER where a file has one certificate.
+#[test]
+fn certificates_are_read_in_the_forms_in_which_files_have_them() {
+    let der = include_bytes!("vectors/root.der");
+    let forms = [
+        ("76 columns", include_str!("vectors/columns-76.pem")),
+        ("one line", include_str!("vectors/one-line.pem")),
+        ("a blank line", include_str!("vectors/blank-line.pem")),
+    ];
+    for (form, text) in forms {
+        for text in [text.to_owned(), text.replace('\n', "\r\n"), format!("Gerät\n{text}{text}")] {
+            let read = read_certificates(text.as_bytes()).unwrap_or_else(|error| panic!("{form}: {error}"));
+            assert_eq!(read[0], der, "{form}");
+        }
+    }
+    assert_eq!(read_certificates(der), Ok(vec![der.to_vec()]));
+    for damaged in [&der[..der.len() - 1], &[&der[..], &der[..]].concat()] {
+        assert_eq!(read_certificates(damaged), Err(PemError::Der));
+    }
+    // Text around the blocks may be in any encoding.
+    let text = [b"Ger\xe4t\n", include_bytes!("vectors/one-line.pem").as_slice()].concat();
+    assert_eq!(read_certificates(&text), Ok(vec![der.to_vec()]));
 }
