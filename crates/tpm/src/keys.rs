@@ -73,15 +73,39 @@ pub(crate) fn with_key<T>(
     slot: Slot,
     work: impl FnOnce(&mut Context, KeyHandle) -> Result<T, TpmError>,
 ) -> Result<T, TpmError> {
-    if !is_present(context, slot.handle())? {
-        make(context, slot)?;
+    let handle = place(context, slot)?;
+    with_persistent(context, handle, work)
+}
+
+/// The handle at which the key of `slot` is, made if need be. An unfit key of another program is left alone where there is a second
+/// handle: BitLocker and FAPI keep storage roots at the TCG's that some power cuts would lock.
+fn place(context: &mut Context, slot: Slot) -> Result<u32, TpmError> {
+    let first = slot.handle();
+    // Once there is one of ours, what was sealed under it stays under it.
+    if let Some(second) = slot.second_handle()
+        && is_present(context, second)?
+        && is_fit(context, slot, second)?
+    {
+        return Ok(second);
     }
-    with_persistent(context, slot.handle(), |context, key| {
-        if !slot.fits(&read_public(context, key)?)? {
-            return Err(TpmError::HandleTaken { handle: slot.handle(), wanted: slot.name() });
+    if !is_present(context, first)? {
+        make(context, slot, first)?;
+        return Ok(first);
+    }
+    if is_fit(context, slot, first)? {
+        return Ok(first);
+    }
+    match slot.second_handle() {
+        Some(second) if !is_present(context, second)? => {
+            make(context, slot, second)?;
+            Ok(second)
         }
-        work(context, key)
-    })
+        second => Err(TpmError::HandleTaken { handle: second.unwrap_or(first), wanted: slot.name() }),
+    }
+}
+
+fn is_fit(context: &mut Context, slot: Slot, handle: u32) -> Result<bool, TpmError> {
+    with_persistent(context, handle, |context, key| slot.fits(&read_public(context, key)?))
 }
 
 /// Does `work` with whatever is at `handle`.
@@ -124,7 +148,7 @@ pub(crate) fn is_present(context: &mut Context, handle: u32) -> Result<bool, Tpm
     Ok(handles.into_inner().first().is_some_and(|&found| u32::from(found) == handle))
 }
 
-fn make(context: &mut Context, slot: Slot) -> Result<(), TpmError> {
+fn make(context: &mut Context, slot: Slot, handle: u32) -> Result<(), TpmError> {
     let template = slot.template()?;
     let making = || format!("make {}", slot.name());
     let key = if slot == Slot::StorageRoot {
@@ -142,7 +166,7 @@ fn make(context: &mut Context, slot: Slot) -> Result<(), TpmError> {
         })?
     };
     with_transient(context, key.into(), |context| {
-        let handle = Persistent::Persistent(PersistentTpmHandle::new(slot.handle()).doing(making())?);
+        let handle = Persistent::Persistent(PersistentTpmHandle::new(handle).doing(making())?);
         let persist = |context: &mut Context| context.evict_control(Provision::Owner, key.into(), handle);
         let mut kept = context.execute_with_session(Some(AuthSession::Password), persist).doing(making())?;
         let _ = context.tr_close(&mut kept);

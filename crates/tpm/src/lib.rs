@@ -9,7 +9,8 @@
 //!
 //! | persistent handle | what |
 //! | --- | --- |
-//! | 0x81000001 | the storage root key, by the TCG's template (P-256) unless one is there already |
+//! | 0x81000001 | the storage root key, by the TCG's template (P-256) unless one is there already, P-256 or RSA |
+//! | 0x81000012 | the same, where another program's key at 0x81000001 is not by that template |
 //! | 0x81000010 | the attestation key: P-256, restricted |
 //! | 0x81000011 | the device's key: P-256, signs what the device wants |
 //!

@@ -22,12 +22,20 @@ pub(crate) enum Slot {
 }
 
 impl Slot {
-    /// The persistent handle.
+    /// The persistent handle. Of the storage root it is the place that the TCG gives it (TPM v2.0 Provisioning Guidance, §7.8).
     pub(crate) fn handle(self) -> u32 {
         match self {
             Self::StorageRoot => 0x8100_0001,
             Self::Attestation => 0x8100_0010,
             Self::Device => 0x8100_0011,
+        }
+    }
+
+    /// Where it is if another program's key, which does not fit, has the place that the TCG gives it.
+    pub(crate) fn second_handle(self) -> Option<u32> {
+        match self {
+            Self::StorageRoot => Some(0x8100_0012),
+            Self::Attestation | Self::Device => None,
         }
     }
 
