@@ -77,6 +77,14 @@ impl Served {
         child.wait().unwrap();
     }
 
+    /// Ends it in order, by SIGTERM.
+    pub(crate) fn terminate(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let id = child.id().to_string();
+        assert!(Command::new("sh").args(["-c", "kill -TERM $1", "sh", &id]).status().unwrap().success());
+        assert!(child.wait().unwrap().success());
+    }
+
     pub(crate) fn roots(&self) -> String {
         read(&self.home().join("infrastructure.pem"))
     }
@@ -148,4 +156,26 @@ pub(crate) fn wardein_device() -> PathBuf {
     }
     assert!(build.status().unwrap().success());
     ours.with_file_name("wardein-device")
+}
+
+/// A file system of its own, where that may be had.
+pub(crate) struct Mount(PathBuf);
+
+impl Mount {
+    pub(crate) fn tmpfs(at: &Path, size: &str) -> Option<Self> {
+        let size = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        let is_mounted = mounted.is_ok_and(|mounted| mounted.status.success());
+        if !is_mounted {
+            eprintln!("SKIPPED: it needs to mount a tmpfs, which is refused here");
+        }
+        is_mounted.then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: a service of a failed test may still have it open.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
 }

@@ -131,13 +131,14 @@ fn a_relative_key_file_is_found_from_the_directory() {
 }
 
 /// The files of a founding, in the order in which it begins them: its marker, what the root key needs, the store, what is read by people.
-const BEGUN: [&str; 13] = [
+const BEGUN: [&str; 14] = [
     "wardein-authority",
     "custody.json",
     "store.db.lock",
     "store.db",
     "store.db-wal",
     "store.db-shm",
+    "store.db.spare",
     "root-ca.pem",
     "trust.pem",
     "infrastructure.pem",

@@ -4,6 +4,7 @@
 mod backup;
 mod common;
 mod founding;
+mod full_disk;
 mod kill;
 mod relay;
 mod shred;

@@ -31,6 +31,9 @@ pub struct Change {
     pub audit: Vec<Vec<u8>>,
     /// Unix milliseconds by the authority's clock, by which the feed is truncated. It decides nothing.
     pub at_ms: u64,
+    /// Whether it may take the room that a store keeps free: with what starts and stops an authority, and takes a device out of trust
+    /// once. Nobody may bring it about without end.
+    pub may_use_reserve: bool,
 }
 
 /// A row that must have the version that it was read with.

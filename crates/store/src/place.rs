@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FallocateFlags;
+
 use crate::open::OpenError;
 
 /// That no other process has the store open, for as long as it lives.
@@ -16,14 +18,12 @@ pub(crate) struct Lock(File);
 impl Lock {
     /// Locks the store at `path`.
     pub(crate) fn acquire(path: &Path) -> Result<Self, OpenError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(PathBuf::from(name))
+            .open(beside(path, LOCK))
             .map_err(|error| OpenError::failed(path, format_args!("its lock cannot be made: {error}")))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
@@ -43,8 +43,7 @@ impl Drop for Lock {
 
 /// Makes the entries of the directory that `path` is in durable: a new file whose name is lost is lost.
 pub(crate) fn sync_parent(path: &Path) -> Result<(), OpenError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_directory(parent).map_err(|error| OpenError::failed(path, error))
+    sync_directory(directory_of(path)).map_err(|error| OpenError::failed(path, error))
 }
 
 /// Makes the entries of `directory` durable.
@@ -52,38 +51,102 @@ pub(crate) fn sync_directory(directory: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// The free space that must be left.
+/// The free space that is kept for what must be written on a full disk: an authority's start and end, and what takes a device out of
+/// trust.
+///
+/// Others may fill the disk to its last byte. A part of the reserve is therefore a file, the spare, which gives way to the next start.
 #[derive(Debug, Clone)]
 pub(crate) struct Reserve {
     path: PathBuf,
     bytes: u64,
+    /// Whether the spare was there, or is not to be had.
+    has_spare: bool,
 }
 
 impl Reserve {
     pub(crate) fn new(path: &Path, bytes: u64) -> Self {
-        Self { path: path.to_owned(), bytes }
+        Self { path: path.to_owned(), bytes, has_spare: bytes == 0 }
     }
 
-    /// Refuses, with a remedy, if less than the reserve is free.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// Removes the spare if less than that is free.
+    pub(crate) fn make_room(&self) {
+        if self.bytes != 0 && self.free().is_ok_and(|free| free < SPARE) {
+            // Without it, or where it cannot be removed, opening the store says what is wrong.
+            let _ = std::fs::remove_file(self.spare());
+        }
+    }
+
+    /// Refuses, with a remedy, if less than the reserve is free. If there is room for the spare, it is made.
+    pub(crate) fn check_and_keep(&mut self) -> Result<(), String> {
+        self.check()?;
+        if !self.has_spare && self.free().is_ok_and(|free| free >= self.bytes.saturating_add(SPARE)) {
+            // A file system that allocates nothing ahead has none.
+            let _ = self.keep_spare();
+            self.has_spare = true;
+        }
+        Ok(())
+    }
+
+    /// The same for those who ask and write nothing: whether the file system can be written to is tried as well.
+    pub(crate) fn writable(&self) -> Result<(), String> {
+        // The lock's file, on whose descriptors nothing rests.
+        OpenOptions::new()
+            .write(true)
+            .open(beside(&self.path, LOCK))
+            .map_err(|error| format!("the store's directory cannot be written to: {error}"))?;
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), String> {
         if self.bytes == 0 {
             return Ok(());
         }
-        let stat = rustix::fs::statvfs(&self.path)
-            .map_err(|error| format!("{}: free space is unknown: {error}", self.path.display()))?;
-        // The space that this process may use, which is less than the free space if it is not root (statvfs(3)).
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let free = self.free().map_err(|error| format!("the store's free space is unknown: {error}"))?;
         if free >= self.bytes {
             return Ok(());
         }
         Err(format!(
-            "{}: {} KiB are free on its file system, and {} KiB are kept in reserve; free some space",
-            self.path.display(),
+            "{} KiB are free on the store's file system, and {} KiB are kept in reserve; free some space",
             free / 1024,
             self.bytes / 1024
         ))
     }
+
+    /// The space that this process may use, which is less than the free space if it is not root (statvfs(3)).
+    fn free(&self) -> std::io::Result<u64> {
+        let stat = rustix::fs::statvfs(directory_of(&self.path))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn keep_spare(&self) -> std::io::Result<()> {
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.spare())?;
+        let kept = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, SPARE);
+        if kept.is_err() {
+            let _ = std::fs::remove_file(self.spare());
+        }
+        Ok(kept?)
+    }
+
+    fn spare(&self) -> PathBuf {
+        beside(&self.path, ".spare")
+    }
 }
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+const LOCK: &str = ".lock";
+
+/// Bytes of the spare: some forty starts.
+const SPARE: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -103,9 +166,31 @@ mod tests {
     #[test]
     fn the_reserve_is_told_with_what_is_free() {
         let here = tempfile::tempdir().unwrap();
-        assert_eq!(Reserve::new(here.path(), 1).check(), Ok(()));
-        let told = Reserve::new(here.path(), u64::MAX).check().unwrap_err();
+        let path = here.path().join("store");
+        assert_eq!(Reserve::new(&path, 1).check(), Ok(()));
+        let told = Reserve::new(&path, u64::MAX).check().unwrap_err();
         assert!(told.contains("are free") && told.contains("free some space"), "{told}");
-        assert!(Reserve::new(&here.path().join("none"), 1).check().is_err());
+        assert!(Reserve::new(&here.path().join("none/store"), 1).check().is_err());
+        // No file can be written where none is.
+        assert!(Reserve::new(&path, 1).writable().unwrap_err().contains("cannot be written to"));
+        let _lock = Lock::acquire(&path).unwrap();
+        assert_eq!(Reserve::new(&path, 1).writable(), Ok(()));
+    }
+
+    #[test]
+    fn a_spare_is_kept_where_there_is_room_beside_the_reserve() {
+        use std::os::unix::fs::MetadataExt;
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("store");
+        let spare = here.path().join("store.spare");
+        for bytes in [0, u64::MAX - SPARE] {
+            let _ = Reserve::new(&path, bytes).check_and_keep();
+            assert!(!spare.exists(), "{bytes}");
+        }
+        Reserve::new(&path, 1).check_and_keep().unwrap();
+        assert!(std::fs::metadata(&spare).unwrap().blocks() * 512 >= SPARE);
+        // There is room without it.
+        Reserve::new(&path, 1).make_room();
+        assert!(spare.exists());
     }
 }

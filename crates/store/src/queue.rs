@@ -14,6 +14,7 @@ use wardein_port::{Change, CommitError, Committed, Outcome, Projections, Told};
 
 use crate::bounds;
 use crate::open::OpenError;
+use crate::place::Reserve;
 
 /// How a group comes to disk. It lives in the writer's thread.
 pub(crate) trait Writer: Send + 'static {
@@ -48,12 +49,13 @@ impl Queue {
         path: &Path,
         writer: impl Writer,
         projections: Arc<Projections>,
+        reserve: Reserve,
     ) -> Result<Self, OpenError> {
         let (jobs, queue) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
-                if catch_unwind(AssertUnwindSafe(|| run(queue, writer, &projections))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| run(queue, writer, &projections, reserve))).is_err() {
                     end_process("it panicked");
                 }
             })
@@ -130,7 +132,12 @@ fn send(outcomes: Vec<(Answer, Outcome)>) {
     }
 }
 
-fn run(mut queue: mpsc::UnboundedReceiver<Job>, mut writer: impl Writer, projections: &Projections) {
+fn run(
+    mut queue: mpsc::UnboundedReceiver<Job>,
+    mut writer: impl Writer,
+    projections: &Projections,
+    mut reserve: Reserve,
+) {
     let (mut group, mut answers) = (Vec::new(), Vec::new());
     let mut is_busy = false;
     while let Some(first) = queue.blocking_recv() {
@@ -149,6 +156,12 @@ fn run(mut queue: mpsc::UnboundedReceiver<Job>, mut writer: impl Writer, project
             }
         }
         is_busy = group.len() >= BUSY;
+        if let Err(why) = reserve.check_and_keep() {
+            refuse(&mut group, &mut answers, &why);
+            if group.is_empty() {
+                continue;
+            }
+        }
         let written = writer.write(&group);
         let answers = answers.drain(..);
         tell(match written {
@@ -164,6 +177,20 @@ fn run(mut queue: mpsc::UnboundedReceiver<Job>, mut writer: impl Writer, project
         group.clear();
         writer.rest();
     }
+}
+
+/// Takes from the group what must leave the reserve alone, and answers it. What writes nothing, and has a writer that failed try again,
+/// is not refused.
+fn refuse(group: &mut Vec<Change>, answers: &mut Vec<Answer>, why: &str) {
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    for (change, answer) in group.drain(..).zip(answers.drain(..)) {
+        match change.may_use_reserve || change.is_empty() {
+            true => kept.push((change, answer)),
+            false => refused.push((answer, Err(CommitError::Unavailable(why.to_owned())))),
+        }
+    }
+    tell(refused);
+    (*group, *answers) = kept.into_iter().unzip();
 }
 
 /// Projects commits, in their order. Where that fails, the process ends.
@@ -246,7 +273,8 @@ mod tests {
     }
 
     fn queue(projections: Projections) -> Queue {
-        Queue::start(Path::new("test"), Counting(0), Arc::new(projections)).unwrap()
+        let none = Reserve::new(Path::new("test"), 0);
+        Queue::start(Path::new("test"), Counting(0), Arc::new(projections), none).unwrap()
     }
 
     fn wait_for(queue: &Queue, change: Change) -> Option<Outcome> {

@@ -26,6 +26,8 @@ impl Engine {
         let is_trusted = row.state == DeviceState::Active;
         let mut fields = Fields::default().with(FieldName::Sign, sign);
         if quarantines && is_trusted {
+            // Once for each device until a human takes it in again.
+            change.may_use_reserve = true;
             row.state = DeviceState::Quarantined;
             row.state_reason = Some(format!("clone suspected: {sign}").parse().map_err(Error::internal)?);
             change.update(Table::Device, key, version, rows::encode(&row)?);

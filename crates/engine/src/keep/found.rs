@@ -137,7 +137,8 @@ impl Engine {
                 let order = infrastructure
                     .server_order(&csr, &server)
                     .map_err(|error| Error::new(error.code(), error))?;
-                let mut change = Change::default();
+                // Without it the authority does not start, which needs to be done on a full disk too.
+                let mut change = Change { may_use_reserve: true, ..Change::default() };
                 let certified = self.certify(infrastructure, &order, &mut change)?;
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(b"server"));
                 let entry = record::of_system(self.clock.now_ms(), Event::ServerCertified)

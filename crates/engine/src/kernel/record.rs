@@ -11,9 +11,15 @@ use wardein_port::{Change, Table};
 pub(crate) use wardein_crypto::hex::encode as hex;
 
 impl Engine {
-    /// Records something that alters no record, such as the start of the service.
+    /// Records something that alters no record: the start of the service, or its end. On a full disk too, as it must be able to start.
     pub async fn record_system(&self, event: Event) -> Result<(), Error> {
-        self.record(of_system(self.clock.now_ms(), event)).await
+        let entry = of_system(self.clock.now_ms(), event);
+        self.transact(|_| {
+            let mut change = Change { may_use_reserve: true, ..Change::default() };
+            change.record(&entry)?;
+            Ok(Decision::new(change, ()))
+        })
+        .await
     }
 
     /// An entry by an operator.

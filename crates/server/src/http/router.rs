@@ -31,17 +31,15 @@ pub(super) fn router(served: Served) -> Router {
         .with_state(served)
 }
 
-async fn ready(State(served): State<Served>) -> Result<&'static str, Failure> {
+/// Ready means: can write. Trust queries are answered all the same. Nothing is logged: gRPC's health logs each change of this, and
+/// whoever reaches the port may ask as often as they like.
+async fn ready(State(served): State<Served>) -> Result<&'static str, (StatusCode, String)> {
+    let not_ready = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why);
     if *served.stopping.borrow() {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
+        return Err(not_ready("stopping\n".to_owned()));
     }
-    match served.engine.writable() {
-        Ok(()) => Ok("ready\n"),
-        Err(why) => {
-            tracing::error!(why, "not ready");
-            Err((StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written to\n"))
-        }
-    }
+    let why = |why| not_ready(format!("the store cannot be written to: {why}\n"));
+    served.engine.writable().map(|()| "ready\n").map_err(why)
 }
 
 async fn metrics(State(served): State<Served>) -> Result<impl IntoResponse, Failure> {

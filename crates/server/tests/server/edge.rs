@@ -184,7 +184,10 @@ async fn a_store_that_takes_no_change_is_told_by_readiness_and_by_health_until_i
 
     is_full.store(true, Ordering::SeqCst);
     let ready = get(&served, "GET", "/readyz").await;
-    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("cannot be written to"), "{ready}");
+    assert!(
+        ready.starts_with("HTTP/1.1 503") && ready.contains("cannot be written to: the disk is full"),
+        "{ready}"
+    );
     assert!(get(&served, "GET", "/healthz").await.starts_with("HTTP/1.1 200"), "it is alive");
     let refusal: Refusal = admin.admin().create_tenant(create()).await.unwrap_err().into();
     assert_eq!((refusal.status, refusal.code.as_str()), (Code::Unavailable, "store-unavailable"));

@@ -68,20 +68,21 @@ impl SledStore {
         let path = path.as_ref();
         let failed = |error: &dyn std::fmt::Display| OpenError::failed(path, error);
         let lock = Arc::new(Lock::acquire(path)?);
+        let reserve = Reserve::new(path, options.reserve);
+        reserve.make_room();
         make_directory(path).map_err(|error| failed(&error))?;
         remove_half_snapshots(path).map_err(|error| failed(&error))?;
         let db = open_database(path, options)?;
         let tree = layout::prepare(path, &db)?;
-        let reserve = Reserve::new(path, options.reserve);
         let (head, revisions) = layout::known(&tree).map_err(|error| failed(&error))?;
         let state = State { head, truncated: revisions.truncated };
         let shared = Arc::new(Shared { tree, state: RwLock::new(Ok(state)), _db: db });
-        let writer = SledWriter::open(path, Arc::clone(&shared), reserve.clone(), Arc::clone(&lock))?;
+        let writer = SledWriter::open(path, Arc::clone(&shared), Arc::clone(&lock))?;
         // The names of the files that sled made, and of their directory.
         place::sync_directory(path).map_err(|error| failed(&error))?;
         place::sync_parent(path)?;
         let projections = Arc::default();
-        let queue = Queue::start(path, writer, Arc::clone(&projections))?;
+        let queue = Queue::start(path, writer, Arc::clone(&projections), reserve.clone())?;
         Ok(Self { queue, pool: Pool::start(path)?, shared, projections, reserve, _lock: lock })
     }
 
@@ -174,7 +175,7 @@ impl Store for SledStore {
 
     fn writable(&self) -> Result<(), String> {
         self.shared.read(|_, _| Ok(())).map_err(|error| error.0)?;
-        self.reserve.check()
+        self.reserve.writable()
     }
 }
 

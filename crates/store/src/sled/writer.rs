@@ -12,14 +12,13 @@ use super::layout::{self, Revisions, Space};
 use super::{PANICKED, Shared, State, feed};
 use crate::age::Age;
 use crate::open::OpenError;
-use crate::place::{Lock, Reserve};
+use crate::place::Lock;
 use crate::queue::{Fault, Writer};
 
 /// The writer, in its thread. It alone writes, so that its lookups stay valid until it writes.
 pub(super) struct SledWriter {
     path: PathBuf,
     shared: Arc<Shared>,
-    reserve: Reserve,
     /// sled's file, on our own handle: sled's own flush ends in `sync_file_range`, which neither flushes the disk's
     /// cache nor commits the file's size (sync_file_range(2), "Warning").
     file: File,
@@ -29,15 +28,10 @@ pub(super) struct SledWriter {
 }
 
 impl SledWriter {
-    pub(super) fn open(
-        path: &Path,
-        shared: Arc<Shared>,
-        reserve: Reserve,
-        lock: Arc<Lock>,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, shared: Arc<Shared>, lock: Arc<Lock>) -> Result<Self, OpenError> {
         let file = File::open(path.join("db")).map_err(|error| OpenError::failed(path, error))?;
         let age = feed::age(&shared.tree).map_err(|error| OpenError::failed(path, error))?;
-        let writer = Self { path: path.to_owned(), shared, reserve, file, age, _lock: lock };
+        let writer = Self { path: path.to_owned(), shared, file, age, _lock: lock };
         // The mark of a store that is new, or was upgraded.
         writer.sync().map_err(|why| OpenError::failed(path, why))?;
         Ok(writer)
@@ -61,7 +55,6 @@ impl SledWriter {
 impl Writer for SledWriter {
     fn write(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault> {
         let state = self.state().map_err(Fault::Unavailable)?;
-        self.reserve.check().map_err(Fault::Unavailable)?;
         let mut plan = Plan {
             shared: &self.shared,
             batch: Batch::default(),

@@ -54,14 +54,15 @@ impl SqliteStore {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let lock = Arc::new(Lock::acquire(path)?);
-        schema::prepare(path)?;
         let reserve = Reserve::new(path, options.reserve);
+        reserve.make_room();
+        schema::prepare(path)?;
         let shared = writer::Shared::default();
         let (down, log) = (Arc::clone(&shared.down), Arc::clone(&shared.log));
         let projections = Arc::clone(&shared.projections);
-        let writer = SqliteWriter::open(path, options, reserve.clone(), shared, Arc::clone(&lock))?;
+        let writer = SqliteWriter::open(path, options, shared, Arc::clone(&lock))?;
         let readers = Arc::new(Readers::open(path, options)?);
-        let queue = Queue::start(path, writer, Arc::clone(&projections))?;
+        let queue = Queue::start(path, writer, Arc::clone(&projections), reserve.clone())?;
         Ok(Self { queue, pool: Pool::start(path)?, readers, projections, down, reserve, log, _lock: lock })
     }
 
@@ -137,7 +138,7 @@ impl Store for SqliteStore {
             self.queue.nudge();
             return Err(why);
         }
-        self.reserve.check()
+        self.reserve.writable()
     }
 }
 

@@ -13,14 +13,13 @@ use super::copier::{self, Bulk, Copier};
 use super::{Down, feed, read, schema};
 use crate::age::Age;
 use crate::open::{OpenError, Options};
-use crate::place::{Lock, Reserve};
+use crate::place::Lock;
 use crate::queue::{self, Fault, Writer};
 
 /// The writing connection, in its thread.
 pub(super) struct SqliteWriter {
     path: PathBuf,
     cache: u64,
-    reserve: Reserve,
     /// None from a failure until it was opened again and found whole.
     connection: Option<Connection>,
     shared: Shared,
@@ -50,7 +49,6 @@ impl SqliteWriter {
     pub(super) fn open(
         path: &Path,
         options: &Options,
-        reserve: Reserve,
         shared: Shared,
         lock: Arc<Lock>,
     ) -> Result<Self, OpenError> {
@@ -58,7 +56,6 @@ impl SqliteWriter {
         let mut writer = Self {
             path: path.to_owned(),
             cache: options.cache,
-            reserve,
             connection: None,
             shared,
             tried: Instant::now(),
@@ -154,7 +151,6 @@ impl Writer for SqliteWriter {
             }
             self.shared.down.set(None);
         }
-        self.reserve.check().map_err(Fault::Unavailable)?;
         let Some(connection) = &self.connection else {
             return Err(Fault::Unavailable("not open".into()));
         };

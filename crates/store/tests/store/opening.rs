@@ -146,6 +146,61 @@ fn the_reserve_refuses_writes_and_not_reads() {
         assert!(store.writable().unwrap_err().contains("kept in reserve"));
         assert_eq!(head(&*store).last_audit, 1);
         assert!(get(&store, &0_u64.to_be_bytes()).is_some());
+        // But what is there for it may be written, also where both come in one group.
+        let outcomes = block_on(async {
+            commit_all(&store, (1..20).map(|n| Change { may_use_reserve: n % 2 == 0, ..entry(n) })).await
+        });
+        for (n, outcome) in (1..).zip(outcomes) {
+            assert_eq!(outcome.is_ok(), n % 2 == 0, "{n}: {outcome:?}");
+        }
+        assert_eq!(head(&*store).last_audit, 10);
+    }
+}
+
+/// Others fill the disk to its last byte. A store that is opened then reads, and takes what starts an authority.
+#[test]
+fn a_store_opens_on_a_disk_without_a_byte_left() {
+    for (kind, is_killed) in BOTH.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
+        let place = tempfile::tempdir().unwrap();
+        let Some(_disk) = Disk::mount(place.path(), "90m") else {
+            eprintln!(
+                "SKIPPED: a_store_opens_on_a_disk_without_a_byte_left needs to mount a tmpfs, which is refused here"
+            );
+            return;
+        };
+        let path = place.path().join("store");
+        let store = open(kind, &path).unwrap();
+        for n in 0..50 {
+            commit(&store, entry(n)).unwrap();
+        }
+        // As a kill leaves it: a clean end would give some room back.
+        let copy = place.path().join("copy");
+        if is_killed {
+            copy_all(place.path(), "store", &copy);
+        }
+        drop(store);
+        if is_killed {
+            copy_back(&copy, place.path());
+        }
+        fill(&place.path().join("others"));
+        let store = open(kind, &path).unwrap();
+        assert!(get(&store, &49_u64.to_be_bytes()).is_some());
+        let why = store.writable().unwrap_err();
+        assert!(why.contains("KiB are free") && why.contains("65536 KiB are kept in reserve"), "{why}");
+        let refused = commit(&store, entry(50));
+        assert!(matches!(&refused, Err(CommitError::Unavailable(said)) if said.contains("KiB are free")));
+        for n in 50..100 {
+            commit(&store, Change { may_use_reserve: true, ..entry(n) }).unwrap();
+        }
+        drop(store);
+        let store = open(kind, &path).unwrap();
+        assert_eq!(head(&*store).last_audit, 100, "{kind:?}");
+        std::fs::remove_file(place.path().join("others")).unwrap();
+        commit(&store, entry(100)).unwrap();
+        assert_eq!(store.writable(), Ok(()));
+        drop(store);
+        wardein_store::verify(kind, &path, &Options::default()).unwrap();
+        assert!(place.path().join("store.spare").exists(), "there is a spare for the next time");
     }
 }
 
@@ -253,6 +308,57 @@ fn entry(n: u64) -> Change {
     change.insert(Table::Device, n.to_be_bytes().to_vec(), vec![n as u8; 3000]);
     change.audit.push(n.to_be_bytes().to_vec());
     change
+}
+
+/// Commits all of them at once.
+async fn commit_all(store: &Arc<dyn Store>, changes: impl Iterator<Item = Change>) -> Vec<Outcome> {
+    let (told, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+    let mut count = 0;
+    for (n, change) in changes.enumerate() {
+        let told = told.clone();
+        store.commit(change, Box::new(move |outcome| drop(told.send((n, outcome)))));
+        count += 1;
+    }
+    let mut all = Vec::new();
+    while all.len() < count {
+        all.push(outcomes.recv().await.unwrap());
+    }
+    all.sort_by_key(|(n, _)| *n);
+    all.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn fill(path: &Path) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path).unwrap();
+    while file.write(&[7; 4096]).is_ok() {}
+}
+
+fn copy_all(from: &Path, prefix: &str, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if !name.to_str().unwrap().starts_with(prefix) || name.to_str().unwrap().ends_with(".spare") {
+            continue;
+        }
+        let target = to.join(&name);
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), "", &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+fn copy_back(copy: &Path, to: &Path) {
+    for entry in std::fs::read_dir(copy).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if target.is_dir() {
+            std::fs::remove_dir_all(&target).unwrap();
+        }
+        std::fs::rename(entry.path(), target).unwrap();
+    }
+    std::fs::remove_dir(copy).unwrap();
 }
 
 fn sqlite(path: &Path, sql: &str) {
