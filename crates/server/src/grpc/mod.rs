@@ -7,6 +7,7 @@ mod certificate;
 pub(crate) mod convert;
 mod device;
 mod health;
+pub(crate) mod panic;
 mod provisioning;
 mod quote;
 pub(crate) mod status;

@@ -8,6 +8,7 @@ mod upkeep;
 use crate::config::Config;
 use crate::edge::metrics::Metrics;
 use crate::edge::{EdgeLayer, Shared};
+use crate::grpc::panic::CatchPanics;
 use crate::grpc::{Services, services};
 use crate::http;
 use accept::{Slots, Taken, shake_hands, take};
@@ -124,18 +125,14 @@ impl Server {
                 domain: domain.clone(),
                 stopping: stopping.clone(),
             };
-            let (runtime, ended) = (runtime()?, ended.clone());
-            let thread = thread::Builder::new().name(format!("wardein-{number}"));
-            workers.push(thread.spawn(move || {
-                runtime.block_on(worker.serve(taken));
-                drop(ended);
-            })?);
+            let (runtime, ended) = (runtime()?, Ended(ended.clone()));
+            let serve = move || runtime.block_on(worker.serve(taken));
+            workers.push(on_thread(format!("wardein-{number}"), ended, serve)?);
             doors.push(door);
         }
-        drop(ended);
 
         let slots = Slots::new(&config.limits, metrics.clone());
-        let http = tokio::spawn(http::serve(
+        let mut http = tokio::spawn(http::serve(
             TcpListener::from_std(http)?,
             engine.clone(),
             metrics.clone(),
@@ -151,8 +148,9 @@ impl Server {
             () = renewing => Ok(()),
             () = sweeping => Ok(()),
             () = following => Ok(()),
-            // No worker sends; the channel ends with the last of them.
+            // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
+            _ = &mut http => Err(ServeError::Ended),
         };
         tracing::info!("stopping: no more connections are accepted");
         services.health.stop().await;
@@ -181,7 +179,7 @@ impl Worker {
         let limits = shared.limits.clone();
         let (ready, incoming) = mpsc::channel(BACKLOG);
         let hands = shake_hands(taken, ready, tls, domain, limits.clone(), shared.metrics.clone());
-        let hands = tokio::spawn(hands);
+        let mut hands = tokio::spawn(hands);
         let served = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_keepalive_timeout(Some(KEEP_ALIVE))
@@ -189,6 +187,7 @@ impl Worker {
             .max_concurrent_streams(limits.calls_per_connection)
             .max_connection_age(limits.connection_age)
             .layer(EdgeLayer(shared.clone()))
+            .layer(CatchPanics)
             .add_routes(services.routes())
             .serve_with_incoming_shutdown(ReceiverStream::new(incoming), wait_for_stop(stopping.clone()));
         let deadline = async {
@@ -201,12 +200,40 @@ impl Worker {
             }
             shared.work.wait().await;
         };
+        // They end by themselves when no more connections come.
+        let hands_died = async {
+            if (&mut hands).await.is_ok() {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
             () = finished => {}
+            () = hands_died => tracing::error!("no more handshakes are made"),
             () = deadline => tracing::warn!("stopped with unfinished calls: their time was up"),
         }
         hands.abort();
     }
+}
+
+/// Says that a thread has ended, however it did.
+struct Ended(mpsc::Sender<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Where it is full, another has said so.
+        let _ = self.0.try_send(());
+    }
+}
+
+fn on_thread(
+    name: String,
+    ended: Ended,
+    serve: impl FnOnce() + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name).spawn(move || {
+        let _ended = ended;
+        serve();
+    })
 }
 
 async fn wait_for_stop(mut stopping: watch::Receiver<bool>) {
@@ -221,3 +248,22 @@ fn runtime() -> io::Result<Runtime> {
 /// Connections that wait for a runtime or to be served by it.
 const BACKLOG: usize = 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thread_of_many_that_ends_is_heard_of_also_where_it_panicked() {
+        let (ended, mut any_ended) = mpsc::channel(1);
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let goes_on =
+            on_thread("goes-on".into(), Ended(ended.clone()), move || assert!(held.recv().is_err())).unwrap();
+        assert!(any_ended.try_recv().is_err());
+        let dies = on_thread("dies".into(), Ended(ended.clone()), || panic!("this test's own panic"));
+        assert!(dies.unwrap().join().is_err());
+        assert_eq!(any_ended.blocking_recv(), Some(()));
+        drop(hold);
+        goes_on.join().unwrap();
+    }
+}

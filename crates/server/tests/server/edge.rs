@@ -1,6 +1,6 @@
 //! Transport and limits, over real TLS.
 
-use crate::common::full::FullStore;
+use crate::common::full::{FullStore, PANICS};
 use crate::common::{Served, now};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -160,6 +160,31 @@ async fn http_takes_head_as_get_without_a_body_and_names_both_to_others() {
 fn headers(answer: &str) -> (Vec<&str>, &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.lines().filter(|line| !line.starts_with("date:")).collect(), body)
+}
+
+/// It ends that call, with an id under which the log has it, and nothing else.
+#[tokio::test]
+async fn a_handler_that_panics_answers_internal_and_the_others_go_on() {
+    let served = Served::serve(Limits::default(), now(), 0, |ports| Ports {
+        store: Arc::new(FullStore::new(ports.store.clone(), Arc::default())),
+        ..ports
+    })
+    .await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    let create = |tenant: &str| v1::CreateTenantRequest { tenant: tenant.into() };
+    for _ in 0..3 {
+        let status = admin.admin().create_tenant(create(PANICS)).await.unwrap_err();
+        let id = status.metadata().get("wardein-request-id").unwrap().to_str().unwrap().to_owned();
+        assert_eq!(status.message(), format!("internal error, request {id}"));
+        let refusal: Refusal = status.into();
+        assert_eq!((refusal.status, refusal.code.as_str()), (Code::Internal, "internal"));
+    }
+    admin.admin().create_tenant(create("t")).await.unwrap();
+    let metrics = get(&served, "GET", "/metrics").await;
+    assert!(
+        metrics.contains("code=\"internal\",method=\"/wardein.v1.AdminService/CreateTenant\"} 3"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]

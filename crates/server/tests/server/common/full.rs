@@ -1,4 +1,4 @@
-//! A store whose disk may be full: it reads, and takes no change.
+//! A store whose disk may be full: it reads, and takes no change. It panics over one key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,6 +6,9 @@ use wardein_port::{
     Change, CommitError, Entries, Feed, Head, Peek, Pending, Projection, Row, RowKey, Scanned, Snapshot,
     Store, StoreError, Table, Told,
 };
+
+/// A row that nobody survives to look for.
+pub(crate) const PANICS: &str = "panics";
 
 /// A store before another one.
 pub(crate) struct FullStore {
@@ -22,6 +25,7 @@ impl FullStore {
 
 impl Store for FullStore {
     fn peek(&self, table: Table, key: &[u8]) -> Result<Peek, StoreError> {
+        assert_ne!(key, PANICS.as_bytes(), "this test's own panic");
         self.store.peek(table, key)
     }
 
