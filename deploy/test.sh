@@ -77,6 +77,22 @@ dependencies() {
 	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph licenses bans sources
 }
 
+# What is known to be wrong with it. The database is fetched; a machine without a network uses the copy that it has, or says that nothing
+# was looked at.
+advisories() {
+	local copy date
+	tool cargo-deny 0.20.2 --debug
+	if ! timeout 120 "$tools/bin/cargo-deny" fetch db >/dev/null 2>&1; then
+		copy=$(find "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" -maxdepth 1 -name 'advisory-db-*' -type d 2>/dev/null | head -n 1)
+		date=$(git -C "${copy:-/nonexistent}" log -1 --format=%cs 2>/dev/null) || {
+			echo "NOTICE: there is no database of advisories here, and it cannot be fetched; nothing was looked at"
+			return
+		}
+		echo "NOTICE: the database of advisories cannot be fetched; its copy of $date is used"
+	fi
+	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph advisories
+}
+
 # In a checkout that is built once, what is kept for the next build is only written.
 if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
 
@@ -95,6 +111,7 @@ step "the oldest Rust" oldest
 step "floors: which crate may use which" deploy/floors.sh
 step "dependencies that nothing uses" unused
 step "licenses and sources of what we use" dependencies
+step "advisories about what we use" advisories
 step "fuzz targets, whose corpora the tests replay" corpora
 step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents
