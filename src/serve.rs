@@ -16,9 +16,11 @@ use wardein_server::{Limits, Metrics, Rate, Server};
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let home = Home::of_config(&args.config)?;
     let server_config = server_config(&home.config)?;
-    logging::start(&home.config.log)?;
+    let logging = logging::start(&home.config.log)?;
     let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
+    let counted = metrics.clone();
+    logging.watch(move |lines| counted.log_lines_dropped(lines))?;
     let (metered, root_keys, again) = (metrics.clone(), custodian.root_keys(), custodian.root_keys());
     let ports = Ports {
         custody: Some(Arc::new(custodian)),

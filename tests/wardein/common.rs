@@ -2,8 +2,10 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 use wardein_client::{Connection, Identity, Settings, connect, v1};
 use wardein_crypto::{P256SigningKey, SecretBytes, hex};
@@ -15,6 +17,7 @@ pub(crate) struct Served {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) home: PathBuf,
     pub(crate) endpoint: String,
+    http: String,
     pub(crate) identity_key: [u8; 65],
     child: Option<Child>,
 }
@@ -42,7 +45,7 @@ impl Served {
         let line = std::fs::read_to_string(home.join("identity.pub")).unwrap();
         let identity_key = hex::decode_array(line.trim_end()).unwrap();
         let endpoint = format!("https://{listen}");
-        let mut served = Self { directory, home, endpoint, identity_key, child: None };
+        let mut served = Self { directory, home, endpoint, http, identity_key, child: None };
         served.start().await;
         let tenant = v1::CreateTenantRequest { tenant: "klinik".into() };
         served.admin().await.admin().create_tenant(tenant).await.unwrap();
@@ -54,12 +57,17 @@ impl Served {
     }
 
     pub(crate) async fn start(&mut self) {
+        self.start_with(Stdio::null()).await;
+    }
+
+    /// The same with another place for the log.
+    pub(crate) async fn start_with(&mut self, stderr: Stdio) {
         let child = Command::new(env!("CARGO_BIN_EXE_wardein"))
             .arg("serve")
             .arg("--config")
             .arg(self.home().join("wardein.toml"))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn();
         self.child = Some(child.unwrap());
         for _ in 0..600 {
@@ -69,6 +77,21 @@ impl Served {
             sleep(Duration::from_millis(50)).await;
         }
         unreachable!("the server did not come up in half a minute");
+    }
+
+    /// What it logs, where that was piped.
+    pub(crate) fn stderr(&mut self) -> ChildStderr {
+        self.child.as_mut().and_then(|child| child.stderr.take()).unwrap()
+    }
+
+    /// The body of `path` on the HTTP port.
+    pub(crate) async fn http_get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.http).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: wardein\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     pub(crate) fn kill(&mut self) {

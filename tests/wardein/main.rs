@@ -6,6 +6,7 @@ mod common;
 mod founding;
 mod full_disk;
 mod kill;
+mod logging;
 mod relay;
 mod shred;
 mod storage_keys;

@@ -204,8 +204,18 @@ pub(crate) fn project<C: Borrow<Committed>>(commits: impl Iterator<Item = C>, pr
 
 /// Ends the process, which would otherwise serve from memory that no longer receives changes.
 fn end_process(why: &str) -> ! {
-    // Not eprintln, whose failure would be a panic of its own.
-    let _ = std::io::stderr().write_all(format!("{DEAD}: {why}\n").as_bytes());
+    let line = format!("{DEAD}: {why}\n");
+    let say = move || {
+        // Not eprintln, whose failure would be a panic of its own.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    };
+    // In a thread of its own: nobody may be reading.
+    if let Ok(said) = std::thread::Builder::new().spawn(say) {
+        let begun = std::time::Instant::now();
+        while !said.is_finished() && begun.elapsed() < LAST_WORDS {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
     std::process::abort()
 }
 
@@ -220,6 +230,9 @@ impl From<Fault> for CommitError {
 
 const DEAD: &str = "wardein: the store's writer or a projection failed, and the process ends, as its memory may be out of date; \
                     restart the service";
+
+/// How long the end of the process waits for its reason to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The most changes in a group: the sync of a slow disk is shared by many, and no caller waits for too many others.
 const GROUP: usize = 256;

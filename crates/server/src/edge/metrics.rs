@@ -23,6 +23,7 @@ pub struct Metrics {
     certificates: IntCounter,
     rejected: IntCounterVec,
     connections: IntGauge,
+    log_lines_dropped: IntCounter,
 }
 
 impl Metrics {
@@ -57,6 +58,10 @@ impl Metrics {
                 &["reason"],
             )?,
             connections: IntGauge::new("wardein_connections", "Open connections")?,
+            log_lines_dropped: counter(
+                "wardein_log_lines_dropped_total",
+                "Lines of the log that nobody read in time",
+            )?,
             registry,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
@@ -64,7 +69,13 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.commits.clone()))?;
         metrics.registry.register(Box::new(metrics.rejected.clone()))?;
         metrics.registry.register(Box::new(metrics.connections.clone()))?;
-        for one in [&metrics.commits_failed, &metrics.enrolled, &metrics.proofs, &metrics.certificates] {
+        for one in [
+            &metrics.commits_failed,
+            &metrics.enrolled,
+            &metrics.proofs,
+            &metrics.certificates,
+            &metrics.log_lines_dropped,
+        ] {
             metrics.registry.register(Box::new(one.clone()))?;
         }
         Ok(metrics)
@@ -101,6 +112,11 @@ impl Metrics {
         if !is_applied {
             self.commits_failed.inc();
         }
+    }
+
+    /// Lines of the log were dropped.
+    pub fn log_lines_dropped(&self, lines: u64) {
+        self.log_lines_dropped.inc_by(lines);
     }
 
     pub(crate) fn enrolled(&self) {
