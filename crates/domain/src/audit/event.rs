@@ -115,6 +115,8 @@ events! {
     AuditRead = "audit.read",
     /// A call of an authenticated caller was refused.
     CallRefused = "call.refuse",
+    /// Further calls of an authenticated caller were refused, too many for an entry each.
+    CallsRefused = "call.refuse-further",
 }
 
 impl Event {

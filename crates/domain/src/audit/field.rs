@@ -160,6 +160,10 @@ names! {
     Device = "device",
     /// The message that a refused caller received.
     Message = "message",
+    /// How many calls were refused without an entry of their own.
+    Count = "count",
+    /// Their codes, each with its number, with commas.
+    Codes = "codes",
     /// The text that versions before 0.2 wrote instead of fields, verbatim.
     Detail = "detail",
     /// The state of a device.

@@ -3,5 +3,6 @@
 mod audit;
 pub(crate) mod grants;
 pub(crate) mod operators;
+pub(crate) mod refusals;
 mod scope;
 pub(crate) mod tenants;

@@ -74,7 +74,15 @@ impl Engine {
         };
         let decide = |tx: &mut Tx<'_>| {
             let proof = self.proof(call, &request, &body, &ask)?;
-            self.decide_proof(tx, &proof)
+            let mut decision = self.decide_proof(tx, &proof)?;
+            // A refusal of one who proved who it is, or an alarm. One that alters nothing is only counted where it comes too often.
+            if let Err(error) = &decision.answer
+                && decision.change.writes.is_empty()
+                && !self.records_refusal_of(&request.device, Method::Prove, error.code, call)
+            {
+                decision.change = Change::default();
+            }
+            Ok(decision)
         };
         let Answering { accepted, now, body, is_rekey_due } =
             self.transact_on(&request.device, judge, decide).await?;

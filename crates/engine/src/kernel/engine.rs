@@ -1,5 +1,6 @@
 //! The engine: an authority at work over its ports.
 
+use crate::access::refusals::Refusals;
 use crate::issue::authority::{Authority, TrustBundle};
 use crate::keep::migrate::require_format;
 use crate::keep::upkeep::Upkeep;
@@ -42,6 +43,8 @@ pub struct Engine {
     pub(crate) memory: Arc<Memory>,
     pub(crate) records: Arc<Records>,
     pub(crate) policy: Policy,
+    /// Refusals of authenticated callers that came too often for an entry each.
+    pub(crate) refusals: Refusals,
     pub(super) meter: Option<Meter>,
     started_at: u64,
 }
@@ -103,6 +106,7 @@ impl Engine {
             memory,
             records,
             policy,
+            refusals: Refusals::default(),
             meter,
             started_at,
         })

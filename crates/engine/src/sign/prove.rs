@@ -141,10 +141,13 @@ impl Engine {
             }
         };
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
-        if is_sign_of_life || answer.is_err() {
-            change.record(&entry)?;
-        } else {
-            change.record_on(tx.draw(), name, &entry)?;
+        match &answer {
+            Ok(_) if is_sign_of_life => change.record(&entry)?,
+            Ok(_) => change.record_on(tx.draw(), name, &entry)?,
+            Err(error) if self.records_refusal_of(name, Method::ProveBySignature, error.code, call) => {
+                change.record(&entry)?;
+            }
+            Err(_) => {}
         }
         Ok(Decision { change, answer, keys: None })
     }

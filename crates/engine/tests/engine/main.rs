@@ -15,6 +15,7 @@ mod grants;
 mod keys;
 mod proofs;
 mod quotes;
+mod refusals;
 mod release;
 mod restored;
 mod revocations;

@@ -126,7 +126,7 @@ impl Shared {
         let took = started.elapsed();
         let code = result.as_ref().err().map_or(OK, |error| error.code.as_str());
         self.metrics.called(route, code, took);
-        log(route, peer, request_id, caller.as_ref(), result.as_ref().err(), took);
+        log(&self.floods, route, peer, request_id, caller.as_ref(), result.as_ref().err(), took);
         match result {
             Ok(mut response) => {
                 if let Ok(mut id) = HeaderValue::from_str(request_id) {

@@ -2,6 +2,7 @@
 
 mod admit;
 pub(crate) mod context;
+pub(crate) mod flood;
 mod layer;
 mod log;
 pub(crate) mod metrics;
@@ -14,6 +15,7 @@ pub(crate) use layer::EdgeLayer;
 
 use crate::config::{Config, Limits};
 use context::{Context, RequestIds};
+use flood::Floods;
 use metrics::Metrics;
 use rate::Buckets;
 use std::net::IpAddr;
@@ -22,12 +24,13 @@ use std::sync::atomic::AtomicUsize;
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
 use wardein_domain::Serial;
-use wardein_engine::{Engine, Error, ErrorCode, ErrorKind};
+use wardein_engine::{Engine, Error, ErrorKind};
 
 /// Shared by all connections.
 pub(crate) struct Shared {
     pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) floods: Arc<Floods>,
     pub(crate) limits: Limits,
     pub(crate) store_name: &'static str,
     /// Work that continues when its caller has gone: refusals on their way to the log, and deeds of several steps.
@@ -48,6 +51,7 @@ impl Shared {
         Ok(Arc::new(Self {
             engine,
             metrics,
+            floods: Arc::default(),
             work: TaskTracker::new(),
             operators: Buckets::new(limits.operator),
             open: Buckets::new(limits.open),
@@ -59,25 +63,33 @@ impl Shared {
     }
 
     /// Leaves an entry for the refusal of an operator, and returns the error to answer with: that the service is unavailable if
-    /// the entry cannot be left, for no refusal goes unseen. An internal fault is not a refusal, and neither is a call beyond the
-    /// rate: an entry each would carry a flood on to the disk.
+    /// the entry cannot be left, for no refusal goes unseen. An internal fault is not a refusal. Of refusals that come too often
+    /// the engine records the number.
     pub(crate) async fn record(&self, context: &Context, device: Option<&DeviceName>, error: Error) -> Error {
-        let (Some(method), Some(caller)) = (context.0.method, &context.0.caller) else { return error };
-        if error.kind() == ErrorKind::Unavailable || error.code == ErrorCode::RateLimited {
-            return error;
-        }
-        self.engine.record_refusal(caller, method, device, &error).await.err().unwrap_or(error)
+        if self.is_due(context, &error) { self.leave_entry(context, device, error).await } else { error }
     }
 
     /// The error of a failed call, once it is on record if it must be.
     async fn recorded(self: &Arc<Self>, context: &Context, error: Error) -> Error {
-        if context.0.caller.is_none() {
+        // Asked first: a flood of refusals costs no task each.
+        if !self.is_due(context, &error) {
             return error;
         }
         let (shared, context) = (self.clone(), context.clone());
         // A task of its own: a caller that hangs up is on record all the same.
-        let record = async move { shared.record(&context, context.0.device.get(), error).await };
+        let record = async move { shared.leave_entry(&context, context.0.device.get(), error).await };
         let recorded = self.work.spawn(record).await;
         recorded.unwrap_or_else(|_| Error::internal("recording a refusal panicked"))
+    }
+
+    /// Whether a refusal must have an entry of its own.
+    fn is_due(&self, context: &Context, error: &Error) -> bool {
+        let (Some(method), Some(caller)) = (context.0.method, &context.0.caller) else { return false };
+        error.kind() != ErrorKind::Unavailable && self.engine.records_refusal(caller, method, error.code)
+    }
+
+    async fn leave_entry(&self, context: &Context, device: Option<&DeviceName>, error: Error) -> Error {
+        let (Some(method), Some(caller)) = (context.0.method, &context.0.caller) else { return error };
+        self.engine.record_refusal(caller, method, device, &error).await.err().unwrap_or(error)
     }
 }

@@ -105,9 +105,9 @@ fn foreign(status: &Status) -> Error {
         Code::Internal | Code::InvalidArgument => error(ErrorCode::Malformed),
         Code::Unimplemented => error(ErrorCode::NotSupported),
         Code::NotFound => error(ErrorCode::NotFound),
-        // The request broke off; nobody reads this.
-        Code::Cancelled | Code::Unknown | Code::Unavailable => error(ErrorCode::BrokenOff),
-        _ => error(ErrorCode::Internal),
+        // The request broke off, or its connection broke HTTP/2's rules, for which h2 has any code; nobody reads this. It is not
+        // a fault of ours: those come from handlers, and are carried.
+        _ => error(ErrorCode::BrokenOff),
     }
 }
 
@@ -145,6 +145,14 @@ mod tests {
             let status = status_of(&Error::new(code, "/srv/wardein: disk full"), "id-1");
             assert!(!status.message().contains("disk"), "{}", status.message());
             assert!(status.message().contains("request id-1"), "{}", status.message());
+        }
+    }
+
+    #[test]
+    fn what_a_peer_did_to_its_connection_is_never_a_fault_of_ours() {
+        for code in (0..=16).map(Code::from_i32) {
+            let error = carried(&Status::new(code, "h2"));
+            assert_ne!(error.kind(), ErrorKind::Internal, "{code:?}");
         }
     }
 

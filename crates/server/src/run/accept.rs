@@ -5,6 +5,7 @@
 
 use super::stream::PeerStream;
 use crate::config::Limits;
+use crate::edge::flood::{Floods, Kind};
 use crate::edge::metrics::Metrics;
 use crate::edge::rate::address_key;
 use std::collections::HashMap;
@@ -25,7 +26,12 @@ pub(crate) struct Taken {
 }
 
 /// Takes connections forever.
-pub(crate) async fn take(listener: TcpListener, slots: Arc<Slots>, workers: Vec<mpsc::Sender<Taken>>) {
+pub(crate) async fn take(
+    listener: TcpListener,
+    slots: Arc<Slots>,
+    floods: Arc<Floods>,
+    workers: Vec<mpsc::Sender<Taken>>,
+) {
     for worker in workers.iter().cycle() {
         let taken = loop {
             match listener.accept().await {
@@ -41,7 +47,9 @@ pub(crate) async fn take(listener: TcpListener, slots: Arc<Slots>, workers: Vec<
                 },
                 Err(error) => {
                     // Out of file descriptors, mostly. Others may be closed in a moment; spinning would not help them.
-                    tracing::warn!(%error, "no connection could be accepted");
+                    if floods.is_first(Kind::Accept, || error.to_string()) {
+                        tracing::warn!(%error, "no connection could be accepted");
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -59,10 +67,11 @@ pub(crate) async fn shake_hands(
     tls: TlsAcceptor,
     domain: Arc<TrustDomain>,
     limits: Limits,
-    metrics: Arc<Metrics>,
+    (metrics, floods): (Arc<Metrics>, Arc<Floods>),
 ) {
     while let Some(Taken { stream, address, slot }) = taken.recv().await {
-        let (ready, tls, domain, metrics) = (ready.clone(), tls.clone(), domain.clone(), metrics.clone());
+        let (ready, tls, domain) = (ready.clone(), tls.clone(), domain.clone());
+        let (metrics, floods) = (metrics.clone(), floods.clone());
         tokio::spawn(async move {
             let handshake = async {
                 let stream = TcpStream::from_std(stream)?;
@@ -74,7 +83,11 @@ pub(crate) async fn shake_hands(
                 Ok(Ok(stream)) => drop(ready.send(Ok(PeerStream::new(stream, address, slot, &domain))).await),
                 Ok(Err(error)) => {
                     metrics.rejected("handshake");
-                    tracing::info!(peer = %address, %error, "handshake refused");
+                    if floods.is_first(Kind::Handshake, || format!("{address}: {error}")) {
+                        tracing::info!(peer = %address, %error, "handshake refused");
+                    } else {
+                        tracing::debug!(peer = %address, %error, "handshake refused");
+                    }
                 }
                 Err(_) => metrics.rejected("handshake-timeout"),
             }

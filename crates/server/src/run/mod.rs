@@ -23,7 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use upkeep::{renew, sweep_by_itself, work_off_deeds};
+use upkeep::{account, renew, sweep_by_itself, work_off_deeds};
 use wardein_domain::TrustDomain;
 use wardein_engine::{Engine, Error};
 
@@ -138,16 +138,18 @@ impl Server {
             metrics.clone(),
             stopping.clone(),
         ));
-        let taking = take(TcpListener::from_std(grpc)?, slots, doors);
+        let taking = take(TcpListener::from_std(grpc)?, slots, shared.floods.clone(), doors);
         let renewing = renew(&engine, &shown, &config, identity.not_after);
         let sweeping = sweep_by_itself(&engine, &config.limits);
         let following = services.health.follow(&engine);
+        let accounting = account(&shared);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
             () = renewing => Ok(()),
             () = sweeping => Ok(()),
             () = following => Ok(()),
+            () = accounting => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),
@@ -160,6 +162,10 @@ impl Server {
             tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
         let is_orderly = joined.await.unwrap_or(false);
         http.abort();
+        shared.floods.tell();
+        if let Err(error) = engine.record_further_refusals(true).await {
+            tracing::error!(%error, "the number of further refusals could not be recorded");
+        }
         outcome.and(is_orderly.then_some(()).ok_or(ServeError::Ended))
     }
 }
@@ -178,7 +184,8 @@ impl Worker {
         let Self { shared, services, tls, domain, stopping } = self;
         let limits = shared.limits.clone();
         let (ready, incoming) = mpsc::channel(BACKLOG);
-        let hands = shake_hands(taken, ready, tls, domain, limits.clone(), shared.metrics.clone());
+        let counts = (shared.metrics.clone(), shared.floods.clone());
+        let hands = shake_hands(taken, ready, tls, domain, limits.clone(), counts);
         let mut hands = tokio::spawn(hands);
         let served = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEP_ALIVE))

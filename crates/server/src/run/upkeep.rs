@@ -1,9 +1,10 @@
-//! The server's automatic upkeep, so that nobody has to think of it: its certificate, the sweep, slowly, and the deeds in
-//! progress.
+//! The server's automatic upkeep, so that nobody has to think of it: its certificate, the sweep, slowly, the deeds in progress,
+//! and the numbers of what came too often for a line each.
 
 use super::tls::Shown;
 use super::wait_for_stop;
 use crate::config::{Config, Limits};
+use crate::edge::Shared;
 use crate::grpc::storage::deeds::stopping as stopping_error;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -34,6 +35,25 @@ pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_a
                 tracing::error!(%error, "the server's certificate could not be renewed; retrying")
             }
         }
+    }
+}
+
+/// Says once a second how many calls and handshakes were refused without a line of their own, and has the engine record how many
+/// refusals had no entry of their own, forever.
+pub(crate) async fn account(shared: &Shared) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut is_recording = true;
+    loop {
+        second.tick().await;
+        shared.floods.tell();
+        // They stay counted while the store cannot write.
+        let recorded = shared.engine.record_further_refusals(false).await;
+        if let Err(error) = &recorded
+            && is_recording
+        {
+            tracing::error!(%error, "the number of further refusals could not be recorded; it will be retried");
+        }
+        is_recording = recorded.is_ok();
     }
 }
 

@@ -13,5 +13,6 @@ mod clock;
 mod common;
 mod deeds;
 mod edge;
+mod floods;
 mod stream;
 mod time;

@@ -4,6 +4,7 @@
 //! When the stream breaks, a commit on its way is applied all the same; its result is lost, and asking again gives it.
 
 use crate::edge::context::Context;
+use crate::edge::flood::Kind;
 use crate::edge::rate_limited;
 use crate::grpc::Api;
 use crate::grpc::status::{Failed, carried, code_of, status_of, words};
@@ -78,15 +79,18 @@ impl Api {
             Err(Failed(error)) => {
                 let error = self.shared.record(context, device.as_ref(), error).await;
                 let request_id = &context.call().request_id;
-                tracing::info!(
-                    request_id,
-                    caller =
-                        context.0.caller.as_ref().map(|caller| tracing::field::display(&caller.principal)),
-                    correlation,
-                    code = error.code.as_str(),
-                    error = error.message,
-                    "message of a stream refused"
-                );
+                let example = || format!("message {correlation} of {request_id}: {}", error.message);
+                if self.shared.floods.is_first(Kind::OfOperator(error.code), example) {
+                    tracing::info!(
+                        request_id,
+                        caller =
+                            context.0.caller.as_ref().map(|caller| tracing::field::display(&caller.principal)),
+                        correlation,
+                        code = error.code.as_str(),
+                        error = error.message,
+                        "message of a stream refused"
+                    );
+                }
                 Outcome::Failure(v1::Failure {
                     status: code_of(error.kind()) as u32,
                     code: error.code.to_string(),
