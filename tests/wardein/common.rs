@@ -129,9 +129,18 @@ impl Served {
     }
 
     pub(crate) async fn issue(&self, role: &str, quota: u64) -> Identity {
+        self.issue_one("klinik", role, quota).await
+    }
+
+    /// An identity of a role in a tenant.
+    pub(crate) async fn issue_in(&self, tenant: &str, role: &str) -> Identity {
+        self.issue_one(tenant, role, 0).await
+    }
+
+    async fn issue_one(&self, tenant: &str, role: &str, quota: u64) -> Identity {
         let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
         let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
-        let (role, tenant, name) = (role.to_owned(), "klinik".to_owned(), "line-1".to_owned());
+        let (role, tenant, name) = (role.to_owned(), tenant.to_owned(), "line-1".to_owned());
         let order = v1::IssueOperatorRequest { role, tenant, name, csr, validity: 86_400, quota };
         let issued = self.admin().await.admin().issue_operator(order).await.unwrap().into_inner();
         let key = pem::encode_private_key(pkcs8.expose()).unwrap();

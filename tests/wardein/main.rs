@@ -3,6 +3,7 @@
 
 mod backup;
 mod common;
+mod fairness;
 mod founding;
 mod full_disk;
 mod kill;

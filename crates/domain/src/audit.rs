@@ -13,7 +13,7 @@ pub use target::Target;
 pub use word::{Code, Word};
 
 use crate::code::ErrorCode;
-use crate::name::TenantId;
+use crate::name::{DeviceId, TenantId};
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
@@ -116,6 +116,21 @@ impl AuditEntry {
         Self { fields: self.fields.and(fields), ..self }
     }
 
+    /// The device in whose history it is: one on which something was done, or that came under suspicion. Signs of life are nearly all
+    /// of the log, and the time of the last one is in the device's keys. Refusals, and alarms on a device that is out of trust
+    /// already, change nothing, and a holder of its keys could make its history grow without end.
+    pub fn of_history(&self) -> Option<(&TenantId, &DeviceId)> {
+        let Target::Device(tenant, device) = &self.target else { return None };
+        let is_left_out = match &self.event {
+            Word::Known(event) if event.is_sign_of_life() => true,
+            Word::Known(Event::CloneSuspected) => {
+                self.fields.get(FieldName::State).is_some_and(|state| state.before.is_none())
+            }
+            _ => self.outcome != Outcome::Done,
+        };
+        (!is_left_out).then_some((tenant, device))
+    }
+
     /// The value of the first field of that name.
     pub fn field(&self, name: FieldName) -> Option<&str> {
         self.fields.get(name).map(|field| field.value.as_str())
@@ -197,6 +212,29 @@ mod tests {
             [("state", Some("active"), "revoked"), ("generation", None, "2"), ("reason", None, "stolen")];
         assert_eq!(said, expected);
         assert_eq!((entry.field(FieldName::Reason), entry.field(FieldName::Serial)), (Some("stolen"), None));
+    }
+
+    #[test]
+    fn a_history_has_what_was_done_and_the_first_alarm() {
+        let (klinik, pump): (TenantId, DeviceId) = ("klinik".parse().unwrap(), "pump-1".parse().unwrap());
+        let device = Target::Device(klinik.clone(), pump.clone());
+        let entry = |event, target: &Target, outcome| {
+            AuditEntry::new("0.2.0", 7, Actor::System, event, target.clone(), outcome, &Call::default())
+        };
+        let suspected = || Outcome::refused(ErrorCode::CloneSuspected);
+        let done = entry(Event::DeviceEnrolled, &device, Outcome::Done);
+        let alarm = entry(Event::CloneSuspected, &device, suspected());
+        let first = alarm.clone().changed(FieldName::State, "active", "quarantined");
+        for of_it in [&done, &alarm, &first] {
+            assert_eq!(of_it.of_history(), Some((&klinik, &pump)));
+        }
+        let further = alarm.with(FieldName::State, "quarantined");
+        let sign_of_life = entry(Event::DeviceAuthenticated, &device, Outcome::Done);
+        let refused = entry(Event::DeviceConfirmed, &device, Outcome::refused(ErrorCode::MacWrong));
+        let elsewhere = entry(Event::TenantCreated, &Target::Tenant(klinik.clone()), Outcome::Done);
+        for not_of_it in [further, sign_of_life, refused, elsewhere] {
+            assert_eq!(not_of_it.of_history(), None);
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Change {
     pub writes: Vec<Write>,
     /// Audit entries; the store numbers them in commit order.
     pub audit: Vec<Vec<u8>>,
+    /// The keys under which audit entries are found, see [`crate::Store::audit_of`].
+    pub index: Vec<Indexed>,
     /// Unix milliseconds by the authority's clock, by which the feed is truncated. It decides nothing.
     pub at_ms: u64,
     /// Whether it may take the room that a store keeps free: with what starts and stops an authority, and takes a device out of trust
@@ -60,6 +62,24 @@ pub struct Write {
     pub value: Option<Vec<u8>>,
 }
 
+/// A key under which an audit entry is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Indexed {
+    /// The key, 1 to [`MAX_KEY`] bytes.
+    pub key: Vec<u8>,
+    /// The entry. Under one key entries are in the order of their numbers: one that is not above the last is left out.
+    pub entry: Numbered,
+}
+
+/// An audit entry of which a change says under what it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbered {
+    /// The one at this place in the change.
+    Here(usize),
+    /// One that is stored already, by its number: a migration's.
+    Stored(u64),
+}
+
 /// The condition on a row when a change is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
@@ -79,7 +99,7 @@ impl Expect {
 impl Change {
     /// Whether it neither rests on anything nor alters anything.
     pub fn is_empty(&self) -> bool {
-        self.checks.is_empty() && self.writes.is_empty() && self.audit.is_empty()
+        self.checks.is_empty() && self.writes.is_empty() && self.audit.is_empty() && self.index.is_empty()
     }
 
     /// Adds a row that must not have changed since it was read.

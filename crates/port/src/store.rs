@@ -37,6 +37,15 @@ pub trait Store: Send + Sync + 'static {
     /// At most `limit` audit entries from sequence number `from` on; numbers start at 1 and have no gaps.
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Entries, StoreError>>;
 
+    /// At most `limit` of the audit entries that were indexed under `key`, from the `from`th on. Each has its place among those of
+    /// the key, which starts at 1 and has no gaps: it says nothing of entries under other keys.
+    fn audit_of<'a>(
+        &'a self,
+        key: &'a [u8],
+        from: u64,
+        limit: usize,
+    ) -> Pending<'a, Result<Entries, StoreError>>;
+
     /// The last revision and the number of the last audit entry.
     fn head(&self) -> Pending<'_, Result<Head, StoreError>>;
 

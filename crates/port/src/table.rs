@@ -26,7 +26,7 @@ pub enum Table {
     Spent = 10,
     /// Rights granted to platforms, by tenant, platform, right and profile.
     Grant = 11,
-    /// The history of devices, by tenant, id and time: their audit entries without signs of life.
+    /// Until format 3 the audit entries of devices, a second time. A migration empties it; the audit log has an index instead.
     History = 12,
     /// The hot part of devices' key records, by tenant and id: written with every proof.
     DeviceHot = 13,
@@ -44,11 +44,13 @@ pub enum Table {
     PcrPolicy = 19,
     /// Certificates that a signer in another process was to sign, by serial, until they are complete.
     Prepared = 20,
+    /// Operators' serials by tenant; those of the authority itself under no tenant.
+    TenantOperator = 21,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -69,6 +71,7 @@ impl Table {
         Self::EndorsementKey,
         Self::PcrPolicy,
         Self::Prepared,
+        Self::TenantOperator,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -94,7 +97,8 @@ impl Table {
             | Self::Deed
             | Self::SignatureKey
             | Self::EndorsementKey
-            | Self::Prepared => false,
+            | Self::Prepared
+            | Self::TenantOperator => false,
         }
     }
 }

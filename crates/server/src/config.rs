@@ -63,6 +63,16 @@ pub struct Limits {
     pub operator: Rate,
 }
 
+impl Config {
+    /// How many threads serve.
+    pub(crate) fn threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+}
+
 /// A rate: so many at once, and so many a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {

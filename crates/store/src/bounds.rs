@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use wardein_port::{Change, CommitError, MAX_KEY, MAX_VALUE};
+use wardein_port::{Change, CommitError, Indexed, MAX_KEY, MAX_VALUE, Numbered};
 
 /// Refuses a change that is out of the port's bounds.
 pub(crate) fn check(change: &Change) -> Result<(), CommitError> {
@@ -17,6 +17,14 @@ pub(crate) fn check(change: &Change) -> Result<(), CommitError> {
     if change.audit.iter().any(|entry| entry.len() > MAX_VALUE) {
         return Err(CommitError::TooLarge("an audit entry has at most 131072 bytes"));
     }
+    for Indexed { key, entry } in &change.index {
+        if key.is_empty() || key.len() > MAX_KEY {
+            return Err(CommitError::TooLarge("a key has 1 to 512 bytes"));
+        }
+        if matches!(entry, Numbered::Here(at) if *at >= change.audit.len()) {
+            return Err(CommitError::TooLarge("an index names an entry that is not there"));
+        }
+    }
     if has_duplicates(change) {
         return Err(CommitError::TooLarge("a key is written twice"));
     }
@@ -26,7 +34,8 @@ pub(crate) fn check(change: &Change) -> Result<(), CommitError> {
 /// The approximate size of a change in memory.
 pub(crate) fn weight(change: &Change) -> usize {
     let writes = change.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
-    writes.chain(change.audit.iter().map(Vec::len)).sum()
+    let index = change.index.iter().map(|indexed| indexed.key.len());
+    writes.chain(change.audit.iter().map(Vec::len)).chain(index).sum()
 }
 
 fn has_duplicates(change: &Change) -> bool {

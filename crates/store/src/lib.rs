@@ -10,6 +10,7 @@ mod bounds;
 mod open;
 mod place;
 mod pool;
+mod postings;
 mod queue;
 mod range;
 pub mod sled;

@@ -147,7 +147,10 @@ mod tests {
         for numbers in [vec![1], vec![7, 8, 200, 328, 100_000, u64::from(u32::MAX), u64::MAX]] {
             let posting = Posting::of(3, &numbers).unwrap();
             assert_eq!(posting.numbers().unwrap(), numbers);
-            assert_eq!(posting.tail(), Some(Tail { count: 2 + numbers.len() as u64, last: *numbers.last().unwrap() }));
+            assert_eq!(
+                posting.tail(),
+                Some(Tail { count: 2 + numbers.len() as u64, last: *numbers.last().unwrap() })
+            );
         }
         assert_eq!(Posting::of(1, &[5, 6, 7, 300]).unwrap().more, [1, 1, 0xa5, 2], "a byte or two each");
         assert_eq!(Posting::of(1, &[]), None);

@@ -154,6 +154,15 @@ impl Store for ChaosStore {
         self.slowly(self.0.memory.audit(from, limit))
     }
 
+    fn audit_of<'a>(
+        &'a self,
+        key: &'a [u8],
+        from: u64,
+        limit: usize,
+    ) -> Pending<'a, Result<Entries, StoreError>> {
+        self.slowly(self.0.memory.audit_of(key, from, limit))
+    }
+
     fn head(&self) -> Pending<'_, Result<Head, StoreError>> {
         self.slowly(self.0.memory.head())
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use wardein_port::{
-    Change, Check, CommitError, Committed, Entries, Expect, Feed, FeedRow, Head, MAX_KEY, MAX_VALUE, Outcome,
-    Row, RowKey, Scanned, Table, Write,
+    Change, Check, CommitError, Committed, Entries, Expect, Feed, FeedRow, Head, Indexed, MAX_KEY, MAX_VALUE,
+    Numbered, Outcome, Row, RowKey, Scanned, Table, Write,
 };
 
 /// Rows, audit log and feed.
@@ -13,6 +13,8 @@ use wardein_port::{
 pub(crate) struct Held {
     rows: BTreeMap<(Table, Vec<u8>), Row>,
     audit: Vec<Vec<u8>>,
+    /// The numbers of entries by the keys under which they are found.
+    index: BTreeMap<Vec<u8>, Vec<u64>>,
     revision: u64,
     feed: VecDeque<Entry>,
     /// The revision up to which the feed is truncated.
@@ -53,6 +55,12 @@ impl Held {
         let before = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
         let entries = self.audit.iter().skip(before).take(limit);
         (from.max(1)..).zip(entries.cloned()).collect()
+    }
+
+    pub(crate) fn entries_of(&self, key: &[u8], from: u64, limit: usize) -> Entries {
+        let before = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        let numbers = self.index.get(key).into_iter().flatten().skip(before).take(limit);
+        (from.max(1)..).zip(numbers.map(|number| self.audit[*number as usize - 1].clone())).collect()
     }
 
     pub(crate) fn feed(&self, after: u64, limit: usize) -> Feed {
@@ -100,6 +108,16 @@ impl Held {
                 }
             }
         }
+        for Indexed { key, entry } in &change.index {
+            let number = match entry {
+                Numbered::Here(at) => (self.audit.len() + at + 1) as u64,
+                Numbered::Stored(number) => *number,
+            };
+            let numbers = self.index.entry(key.clone()).or_default();
+            if numbers.last().is_none_or(|last| *last < number) {
+                numbers.push(number);
+            }
+        }
         self.audit.extend(change.audit.iter().cloned());
         self.newest_ms = self.newest_ms.max(change.at_ms);
         let authorizing = change.writes.iter().filter(|write| write.table.authorizes());
@@ -139,6 +157,14 @@ pub(crate) fn check(change: &Change) -> Result<(), CommitError> {
         }
         if write.value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
             return Err(CommitError::TooLarge("a value has at most 131072 bytes"));
+        }
+    }
+    for Indexed { key, entry } in &change.index {
+        if key.is_empty() || key.len() > MAX_KEY {
+            return Err(CommitError::TooLarge("a key has 1 to 512 bytes"));
+        }
+        if matches!(entry, Numbered::Here(at) if *at >= change.audit.len()) {
+            return Err(CommitError::TooLarge("an index names an entry that is not there"));
         }
     }
     if change.audit.iter().any(|entry| entry.len() > MAX_VALUE) {

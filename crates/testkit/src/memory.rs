@@ -220,6 +220,15 @@ impl Store for MemoryStore {
         Box::pin(async move { self.read(|held| held.entries(from, limit)) })
     }
 
+    fn audit_of<'a>(
+        &'a self,
+        key: &'a [u8],
+        from: u64,
+        limit: usize,
+    ) -> Pending<'a, Result<Entries, StoreError>> {
+        Box::pin(async move { self.read(|held| held.entries_of(key, from, limit)) })
+    }
+
     fn head(&self) -> Pending<'_, Result<Head, StoreError>> {
         Box::pin(async { self.read(Held::head) })
     }

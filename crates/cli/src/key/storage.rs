@@ -62,7 +62,10 @@ impl Record for RootKey {
 
 pub(super) async fn show_root(session: &Session, out: Output) -> Result<(), Failure> {
     let status = session.operator().get_status(v1::GetStatusRequest {}).await?;
-    out.one(&RootKey { root_key: status.root_key.into() })
+    let root_key = status.root_key.ok_or_else(|| {
+        Failure::failed("the root key is shown to operators of the authority alone; use such an identity")
+    })?;
+    out.one(&RootKey { root_key: Some(root_key).into() })
 }
 
 #[derive(Debug, Serialize)]

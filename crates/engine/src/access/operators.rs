@@ -12,7 +12,7 @@ use wardein_domain::{
     TenantId, UnixSeconds,
 };
 use wardein_pki::{Csr, OperatorIdentity, Validity};
-use wardein_port::{Change, Expect, Table, Write};
+use wardein_port::{Change, Expect, RowKey, Table, Write};
 
 /// An operator to be certified.
 #[derive(Debug, Clone)]
@@ -107,6 +107,8 @@ impl Engine {
                 let mut change = Change::default();
                 let certified = self.certify(infrastructure, &order, &mut change)?;
                 change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
+                let by_tenant = rows::tenant_operator_key(&principal);
+                change.insert(Table::TenantOperator, by_tenant, rows::encode(&())?);
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&name_key));
                 change.writes.push(self.claim_name(tx, &name_key, serial)?);
                 let entry =
@@ -127,7 +129,7 @@ impl Engine {
             .await?;
         let issued = match certified {
             Certified::Signed(issued) => issued,
-            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _, _| Ok(())).await?,
+            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _| Ok(())).await?,
         };
         let pem = self.authority.operator_chain(issued.der())?;
         let (not_before, not_after) = (validity.not_before(), validity.not_after());
@@ -136,7 +138,8 @@ impl Engine {
         Ok((pem, operator))
     }
 
-    /// The operators that the caller may see, optionally of one tenant.
+    /// The operators that the caller may see, optionally of one tenant. Those of a tenant are found by its index: neither the time nor
+    /// the token of the next page says anything of others.
     pub async fn list_operators(
         &self,
         caller: &Caller,
@@ -144,12 +147,26 @@ impl Engine {
         page: Page,
     ) -> Result<Paged<Operator>, Error> {
         let tenant = self.visible_tenant(caller, tenant)?;
-        self.page(Table::Operator, b"", &page, |key, value| {
-            let serial = Serial::from_bytes(key).map_err(Error::internal)?;
-            let operator = self.operator(serial, &rows::decode(Table::Operator, value)?)?;
-            Ok((tenant.is_none() || operator.principal.tenant == tenant).then_some(operator))
-        })
-        .await
+        if tenant.is_none() {
+            return self
+                .page(Table::Operator, b"", &page, |key, value| {
+                    let serial = Serial::from_bytes(key).map_err(Error::internal)?;
+                    self.operator(serial, &rows::decode(Table::Operator, value)?).map(Some)
+                })
+                .await;
+        }
+        let prefix = rows::tenant_operator_prefix(tenant.as_ref());
+        let damaged = || rows::damaged(Table::TenantOperator, "has a damaged key");
+        let serial =
+            |key: &[u8], _: &[u8]| rows::parse_tenant_operator_key(key).ok_or_else(damaged).map(Some);
+        let Paged { items: serials, next } = self.page(Table::TenantOperator, &prefix, &page, serial).await?;
+        let key = |serial: &Serial| RowKey { table: Table::Operator, key: serial.as_bytes().to_vec() };
+        let found = self.store.load(&serials.iter().map(key).collect::<Vec<_>>()).await?;
+        let operators = serials.into_iter().zip(found).map(|(serial, row)| {
+            let row = row.ok_or_else(|| rows::damaged(Table::TenantOperator, "names no operator"))?;
+            self.operator(serial, &rows::decode(Table::Operator, &row.value)?)
+        });
+        Ok(Paged { items: operators.collect::<Result<_, _>>()?, next })
     }
 
     /// Revokes an operator: it is refused from the answer on. Revoking twice is fine.

@@ -120,12 +120,7 @@ impl Engine {
     pub fn records_refusal(&self, caller: &Caller, method: Method, code: ErrorCode) -> bool {
         let who = Who::Operator(caller.principal.serial);
         let refused = Refused { code, method, call: &caller.call };
-        self.refusals.is_recorded(
-            &who,
-            || Actor::from(&caller.principal),
-            &refused,
-            self.clock.now_ms(),
-        )
+        self.refusals.is_recorded(&who, || Actor::from(&caller.principal), &refused, self.clock.now_ms())
     }
 
     /// The same for a device that proved who it is.

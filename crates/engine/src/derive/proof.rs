@@ -206,11 +206,7 @@ impl Engine {
         let cold = self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?;
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
         let entry = record::entry(*now_ms, actor, done.event, target(name), Outcome::Done, call);
-        if done.event.is_sign_of_life() {
-            change.record(&entry)?;
-        } else {
-            change.record_on(tx.draw(), name, &entry.with_all(done.fields))?;
-        }
+        change.record(&entry.with_all(done.fields))?;
         let is_rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
         let answering = Answering { accepted, now, body: done.body, is_rekey_due };
         Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, answering) })
@@ -223,7 +219,6 @@ impl Engine {
         let (method, outcome) = (Target::Method(Method::Prove), Outcome::refused(error.code));
         let mut change = Change::default();
         let entry = record::entry(proof.now_ms, actor, Event::CallRefused, method, outcome, proof.call);
-        // In the log alone: a caller that asks again and again must not make the device's history grow without end.
         change.record(&entry.with(FieldName::Device, named).with(FieldName::Message, &error.message))?;
         Ok(Decision::refused(change, error))
     }

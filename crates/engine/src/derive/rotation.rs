@@ -111,7 +111,7 @@ impl Engine {
                     let mut change = Change::default();
                     change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
                     self.touch_keys(tx, &mut change, &name)?;
-                    change.record_on(tx.draw(), &name, &entry(target(&name), changed))?;
+                    change.record(&entry(target(&name), changed))?;
                     Ok(Decision::new(change, now))
                 };
                 self.transact_on_by(caller, &name, |_| Ok(()), decide).await

@@ -36,14 +36,11 @@ impl Engine {
         }
         let outcome = Outcome::refused(ErrorCode::CloneSuspected);
         let entry = record::entry(now_ms, Actor::System, Event::CloneSuspected, target(name), outcome, call);
-        let entry = entry.in_tenant(&name.tenant).with_all(fields.and(evidence));
-        // Once it is out of trust, a further alarm changes nothing, and is in the log alone: its history is not to grow without
-        // end.
-        if is_trusted {
-            change.record_on(tx.draw(), name, &entry)?
-        } else {
-            change.record(&entry)?
+        if !is_trusted {
+            // A further alarm changes nothing, and says so: it is in the log alone.
+            fields = fields.with(FieldName::State, row.state);
         }
+        change.record(&entry.in_tenant(&name.tenant).with_all(fields.and(evidence)))?;
         Ok(change)
     }
 }

@@ -144,7 +144,7 @@ impl Engine {
                 .in_tenant(&name.tenant)
                 .changed(FieldName::State, from, state)
                 .with(FieldName::Reason, &reason);
-            change.record_on(tx.draw(), &name, &entry)?;
+            change.record(&entry)?;
             Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
         };
         self.transact_on_by(caller, &name, |_| Ok(()), decide).await

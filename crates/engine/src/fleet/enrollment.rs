@@ -141,7 +141,7 @@ impl Engine {
             .with(FieldName::Generation, terms.generation)
             .with(FieldName::Suite, request.share.suite().number())
             .with(FieldName::Profile, &order.profile);
-        change.record_on(tx.draw(), &request.device, &entry)?;
+        change.record(&entry)?;
         let kept = Kept { keys: Box::new(fresh), cold: None };
         Ok(Decision { keys: Some(kept), ..Decision::new(change, enrolled.reply) })
     }
@@ -195,7 +195,7 @@ impl Engine {
         }
         change.update(Table::Device, key, version, rows::encode(&row)?);
         let cold = self.put_keys(tx, &mut change, name, (cold, keys_version), &mut keys)?;
-        change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
+        change.record(&entry.in_tenant(&name.tenant))?;
         Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, ()) })
     }
 }

@@ -54,7 +54,7 @@ impl Engine {
                 .changed(FieldName::State, from, to)
                 .with_all(rotated(before, rotation))
                 .with(FieldName::Reason, &reason);
-            change.record_on(tx.draw(), &name, &entry)?;
+            change.record(&entry)?;
             Ok(Decision::new(change, self.device(tx, name.clone(), row)?))
         };
         self.transact_on_by(caller, &name, |_| Ok(()), decide).await

@@ -79,7 +79,7 @@ impl Engine {
                 .changed(FieldName::State, from, state)
                 .with(FieldName::HadKeys, had_keys)
                 .with(FieldName::Reason, &reason);
-            change.record_on(tx.draw(), name, &entry)?;
+            change.record(&entry)?;
             Ok(Decision::new(change, Shredding { state, had_keys, watch: self.watch_deed(&deed) }))
         };
         let begun = self.transact_on_by(caller, name, |_| Ok(()), decide).await?;
@@ -153,7 +153,7 @@ impl Engine {
     async fn end_shred(&self, deed: &Underway, done: &DeedRow) -> Result<(), Error> {
         let name = deed.row.device()?;
         let DeedRow { tenant_key, root_key, request_id, .. } = done;
-        self.transact(|tx| {
+        self.transact(|_| {
             let mut change = Change { writes: vec![deed.ended()], ..Change::default() };
             let entry = deed.row.entry(self.clock.now_ms(), Event::DeviceShredded, target(&name));
             let mut entry = entry
@@ -164,7 +164,7 @@ impl Engine {
             if deed.row.id != done.id {
                 entry = entry.with(FieldName::CompletedBy, request_id);
             }
-            change.record_on(tx.draw(), &name, &entry)?;
+            change.record(&entry)?;
             Ok(Decision::new(change, ()))
         })
         .await?;

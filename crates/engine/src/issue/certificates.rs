@@ -91,7 +91,7 @@ impl Engine {
                 let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
                 let entry =
                     entry.in_tenant(&tenant).with(FieldName::Serial, serial).with(FieldName::Reason, &reason);
-                change.record_on(tx.draw(), &name, &entry)?;
+                change.record(&entry)?;
             }
             Ok(Decision::new(change, ()))
         })
@@ -174,10 +174,7 @@ impl Engine {
                 .with(FieldName::IssuedFrom, issued_from.get())
                 .with(FieldName::IssuedUntil, issued_until.get())
                 .with(FieldName::Reason, &reason);
-            match &scope {
-                RuleScope::Device(name) => change.record_on(tx.draw(), name, &entry)?,
-                RuleScope::Tenant(_) | RuleScope::Ca(_) => change.record(&entry)?,
-            }
+            change.record(&entry)?;
             Ok(Decision::new(change, ()))
         })
         .await

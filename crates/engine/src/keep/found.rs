@@ -150,7 +150,7 @@ impl Engine {
             .await?;
         let leaf = match certified {
             Certified::Signed(issued) => issued,
-            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _, _| Ok(())).await?,
+            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _| Ok(())).await?,
         };
         let chain = vec![leaf.into_der(), self.infrastructure_ca().to_vec()];
         Ok(ServerIdentity { chain, key, not_after: validity.not_after() })
@@ -253,6 +253,7 @@ impl NewAdministrator {
         let serial = principal.serial.as_bytes().to_vec();
         let row = OperatorRow::new(&principal, validity, 0);
         change.insert(Table::Operator, serial.clone(), rows::encode(&row)?);
+        change.insert(Table::TenantOperator, rows::tenant_operator_key(&principal), rows::encode(&())?);
         let name_key = rows::operator_name_key(principal.role, None, &principal.name);
         change.insert(Table::OperatorName, name_key.clone(), Link::encode(&serial));
         change.insert(Table::Serial, serial, Link::encode(&name_key));

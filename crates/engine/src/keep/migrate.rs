@@ -1,18 +1,21 @@
-//! Migrating a store that the previous release wrote to the format of this one.
+//! Migrating a store of an earlier format to the present one.
 //!
 //! It goes table by table, some rows a commit, before anything is served. Each row says its format itself, so that a migration
 //! that was cut short resumes where it was, and one that has ended finds nothing to do. The last commit names the format, with an
-//! audit entry. The audit log and the history of devices are never rewritten: entries are read in the format that they were
-//! written in.
+//! audit entry. The audit log is never rewritten: entries are read in the format that they were written in.
+//!
+//! - Format 1 is version 0.1's. Its rows are rewritten in format 2, which is still theirs.
+//! - Format 2 wrote devices' entries a second time. Format 3 has an index of the audit log instead, and one of operators by tenant.
 
 use crate::keep::found::commit;
 use crate::keep::tenant_keys::open_tenant_keys;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Draw, Error, Ports};
+use crate::rows::audit::decode;
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, FORMAT, FORMAT_KEY, FormatRow, v1};
+use crate::rows::{self, AUTHORITY, FORMAT, FORMAT_KEY, FormatRow, OperatorRow, v1};
 use std::collections::HashMap;
-use wardein_domain::{ErrorCode, Event, FieldName};
+use wardein_domain::{ErrorCode, Event, FieldName, Serial};
 use wardein_port::{Change, RootKey, Row, RowKey, Table};
 
 /// How far a migration is.
@@ -43,30 +46,35 @@ pub(crate) async fn migrate_under(
     root: &Keyring,
     progress: impl FnMut(Migrating),
 ) -> Result<bool, Error> {
-    let is_old = match format(ports).await? {
-        Some(FORMAT) => false,
-        Some(found) => return Err(newer(found)),
-        None => row(ports, Table::Authority, AUTHORITY).await?.is_some(),
+    let found = match format(ports).await? {
+        Some((_, STORE_FORMAT)) => return Ok(false),
+        Some((_, found)) if found > STORE_FORMAT => return Err(newer(found)),
+        None if row(ports, Table::Authority, AUTHORITY).await?.is_none() => return Ok(false),
+        found => found,
     };
-    if !is_old {
-        return Ok(false);
-    }
     let mut migration =
         Migration { ports, root, rings: HashMap::new(), rows: 0, change: Change::default(), progress };
-    for table in Table::ALL {
-        migration.go_over(table).await?;
+    if found.is_none() {
+        for table in Table::ALL {
+            migration.go_over(table, Step::ToSecond).await?;
+        }
     }
-    migration.end().await?;
+    migration.index_log().await?;
+    // The history last: without it the index could not be compared.
+    for table in [Table::Operator, Table::History] {
+        migration.go_over(table, Step::ToThird).await?;
+    }
+    migration.end(found).await?;
     Ok(true)
 }
 
 /// Refuses a store that is not of this release's format.
 pub(crate) async fn require_format(ports: &Ports) -> Result<(), Error> {
     match format(ports).await? {
-        Some(FORMAT) => Ok(()),
-        Some(found) => Err(newer(found)),
+        Some((_, STORE_FORMAT)) => Ok(()),
+        Some((_, found)) if found > STORE_FORMAT => Err(newer(found)),
         None if row(ports, Table::Authority, AUTHORITY).await?.is_none() => Err(Error::not_founded()),
-        None => {
+        _ => {
             let message = "the store was written by an earlier release and is not migrated yet; start it once with `wardein serve`";
             Err(Error::new(ErrorCode::StoreFormatOlder, message))
         }
@@ -75,28 +83,43 @@ pub(crate) async fn require_format(ports: &Ports) -> Result<(), Error> {
 
 /// The change that names the format of a new store.
 pub(crate) fn name_format(change: &mut Change) -> Result<(), Error> {
-    change.insert(Table::Authority, FORMAT_KEY.to_vec(), rows::encode(&FormatRow { format: FORMAT })?);
+    put_format(change, None)
+}
+
+fn put_format(change: &mut Change, version: Option<u64>) -> Result<(), Error> {
+    let row = rows::encode(&FormatRow { format: STORE_FORMAT })?;
+    change.put(Table::Authority, FORMAT_KEY.to_vec(), version, row);
     Ok(())
 }
 
-async fn format(ports: &Ports) -> Result<Option<u8>, Error> {
-    let Some(row) = row(ports, Table::Authority, FORMAT_KEY).await? else { return Ok(None) };
-    match row.value.first() {
+/// The format of the store, with the version of the row that names it.
+async fn format(ports: &Ports) -> Result<Option<(u64, u8)>, Error> {
+    let Some(Row { version, value }) = row(ports, Table::Authority, FORMAT_KEY).await? else {
+        return Ok(None);
+    };
+    match value.first() {
         // The rows of a later release cannot be read, except their first byte.
-        Some(found) if *found > FORMAT => Ok(Some(*found)),
-        _ => rows::decode::<FormatRow>(Table::Authority, &row.value).map(|row| Some(row.format)),
+        Some(found) if *found > FORMAT => Ok(Some((version, *found))),
+        _ => rows::decode::<FormatRow>(Table::Authority, &value).map(|row| Some((version, row.format))),
     }
 }
 
 fn newer(found: u8) -> Error {
     let message = format_args!(
-        "the store has rows of format {found}, and this release knows formats up to {FORMAT}; run the release that wrote it"
+        "the store has format {found}, and this release knows formats up to {STORE_FORMAT}; run the release that wrote it"
     );
     Error::new(ErrorCode::StoreFormatNewer, message)
 }
 
 async fn row(ports: &Ports, table: Table, key: &[u8]) -> Result<Option<Row>, Error> {
     Ok(ports.store.load(&[RowKey { table, key: key.to_vec() }]).await?.pop().flatten())
+}
+
+/// What becomes of a row.
+#[derive(Clone, Copy)]
+enum Step {
+    ToSecond,
+    ToThird,
 }
 
 struct Migration<'a, P> {
@@ -110,16 +133,18 @@ struct Migration<'a, P> {
 }
 
 impl<P: FnMut(Migrating)> Migration<'_, P> {
-    async fn go_over(&mut self, table: Table) -> Result<(), Error> {
+    async fn go_over(&mut self, table: Table, step: Step) -> Result<(), Error> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.ports.store.scan(table, b"", after.as_deref(), PAGE).await?;
             let Some((last, _)) = page.last() else { return self.flush().await };
             after = Some(last.clone());
             for (key, row) in &page {
-                if self.renew(table, key, row).await? {
-                    self.rows += 1;
-                }
+                let is_old = match step {
+                    Step::ToSecond => self.renew(table, key, row).await?,
+                    Step::ToThird => self.renew_to_third(table, key, row).await?,
+                };
+                self.rows += u64::from(is_old);
                 if self.change.writes.len() >= GROUP {
                     self.flush().await?;
                 }
@@ -128,12 +153,47 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
         }
     }
 
-    /// Adds the new form of a row to the change; whether it had an old one.
+    /// Files the entries of the log under their tenants and devices. Those that are filed already are left alone.
+    async fn index_log(&mut self) -> Result<(), Error> {
+        let mut next = 1;
+        loop {
+            let page = self.ports.store.audit(next, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            next = last + 1;
+            for (number, value) in &page {
+                self.change.index_again(*number, &decode(value)?);
+            }
+            self.flush().await?;
+            (self.progress)(Migrating { table: Table::History, rows: self.rows });
+        }
+    }
+
+    async fn renew_to_third(&mut self, table: Table, key: &[u8], row: &Row) -> Result<bool, Error> {
+        if table == Table::History {
+            self.change.delete(table, key.to_vec(), row.version);
+            return Ok(true);
+        }
+        let serial = Serial::from_bytes(key).map_err(Error::internal)?;
+        let operator: OperatorRow = rows::decode(table, &row.value)?;
+        let by_tenant = rows::tenant_operator_key(&operator.principal(serial));
+        if self::row(self.ports, Table::TenantOperator, &by_tenant).await?.is_some() {
+            return Ok(false);
+        }
+        self.change.insert(Table::TenantOperator, by_tenant, rows::encode(&())?);
+        Ok(true)
+    }
+
+    /// Adds the format 2 of a row to the change; whether it had an old one.
     async fn renew(&mut self, table: Table, key: &[u8], row: &Row) -> Result<bool, Error> {
         let old = row.value.first() == Some(&1);
         match table {
             // Written as audit entries are, or only since this format.
-            Table::History | Table::DeviceHot | Table::Revocation | Table::Deed | Table::Prepared => {
+            Table::History
+            | Table::DeviceHot
+            | Table::Revocation
+            | Table::Deed
+            | Table::Prepared
+            | Table::TenantOperator => {
                 return Ok(false);
             }
             Table::DeviceKeys => {
@@ -200,16 +260,20 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
         Ok(())
     }
 
-    async fn end(mut self) -> Result<(), Error> {
-        name_format(&mut self.change)?;
+    async fn end(mut self, found: Option<(u64, u8)>) -> Result<(), Error> {
+        let (version, before) = found.unzip();
+        put_format(&mut self.change, version)?;
         let now_ms = self.ports.clock.now_ms();
         let entry = record::of_system(now_ms, Event::Migrated)
-            .changed(FieldName::Format, FORMAT - 1, FORMAT)
+            .changed(FieldName::Format, before.unwrap_or(1), STORE_FORMAT)
             .with(FieldName::Rows, self.rows);
         self.change.record(&entry)?;
         self.flush().await
     }
 }
+
+/// The format of the store that this release writes.
+const STORE_FORMAT: u8 = 3;
 
 /// Rows read at a time.
 const PAGE: usize = 1_000;

@@ -6,6 +6,7 @@ use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
 use crate::keep::migrate::migrate_under;
 use crate::kernel::record::Recording;
 use crate::kernel::{Draw, Error, Ports, record};
+use crate::rows::audit::decode;
 use crate::rows::seal::Keyring;
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use std::io::Read;
@@ -108,8 +109,9 @@ impl Applied {
             Item::Entry(entry) => {
                 self.entries += 1;
                 self.weight += ROW + entry.len();
-                self.latest = self.latest.max(record::time_of(entry)? / 1000);
-                self.change.audit.push(entry.to_vec());
+                let decoded = decode(entry)?;
+                self.latest = self.latest.max(decoded.time_ms / 1000);
+                self.change.record_again(&decoded, entry.to_vec());
             }
         }
         Ok(())

@@ -1,11 +1,11 @@
 //! Audit entries: how they are made, and how they come into a change.
 
-use crate::kernel::{Caller, Decision, Draw, Engine, Error};
+use crate::kernel::{Caller, Decision, Engine, Error};
 use crate::rows;
 use crate::rows::audit::{decode, encode};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Actor, AuditEntry, Call, DeviceId, Event, Outcome, Target, TenantId};
-use wardein_port::{Change, Table};
+use wardein_port::{Change, Indexed, Numbered};
 
 /// Bytes as fields have them.
 pub(crate) use wardein_crypto::hex::encode as hex;
@@ -81,44 +81,42 @@ pub(crate) fn listed(items: &[impl ToString]) -> String {
 
 /// Puts a decision on record.
 pub(crate) trait Recording {
-    /// Adds an audit entry.
+    /// Adds an audit entry, to the log of its tenant and to the history of its device.
     fn record(&mut self, entry: &AuditEntry) -> Result<(), Error>;
 
-    /// Adds an audit entry about a device, to the log and to the device's history.
-    fn record_on(
-        &mut self,
-        draw: &mut Draw<'_>,
-        device: &DeviceName,
-        entry: &AuditEntry,
-    ) -> Result<(), Error>;
+    /// Adds one that was encoded before.
+    fn record_again(&mut self, entry: &AuditEntry, value: Vec<u8>);
+
+    /// Adds one that is stored already to the log of its tenant and to the history of its device.
+    fn index_again(&mut self, number: u64, entry: &AuditEntry);
 }
 
 impl Recording for Change {
     fn record(&mut self, entry: &AuditEntry) -> Result<(), Error> {
-        self.audit.push(encode(entry)?);
+        self.record_again(entry, encode(entry)?);
         Ok(())
     }
 
-    fn record_on(
-        &mut self,
-        draw: &mut Draw<'_>,
-        device: &DeviceName,
-        entry: &AuditEntry,
-    ) -> Result<(), Error> {
-        let value = encode(entry)?;
-        self.insert(Table::History, history_key(draw, device, entry)?, value.clone());
+    fn record_again(&mut self, entry: &AuditEntry, value: Vec<u8>) {
+        index(self, entry, Numbered::Here(self.audit.len()));
         self.audit.push(value);
-        Ok(())
+    }
+
+    fn index_again(&mut self, number: u64, entry: &AuditEntry) {
+        index(self, entry, Numbered::Stored(number));
     }
 }
 
-/// `tenant ‖ 0 ‖ device ‖ 0 ‖ u64(Unix ms) ‖ 8 random bytes`: several may come in one millisecond.
-fn history_key(draw: &mut Draw<'_>, name: &DeviceName, entry: &AuditEntry) -> Result<Vec<u8>, Error> {
-    let tie: [u8; 8] = draw.public()?;
-    let mut key = rows::certificate_prefix(&name.tenant, &name.device);
-    key.extend_from_slice(&entry.time_ms.to_be_bytes());
-    key.extend_from_slice(&tie);
-    Ok(key)
+/// An entry is found under its tenant, and under its device if it is of its history. The keys are a function of the entry, so that a
+/// restore and a migration find the same.
+fn index(change: &mut Change, entry: &AuditEntry, number: Numbered) {
+    let mut add = |key| change.index.push(Indexed { key, entry: number });
+    if let Some(tenant) = &entry.tenant {
+        add(rows::log_key(tenant));
+    }
+    if let Some((tenant, device)) = entry.of_history() {
+        add(rows::history_key(tenant, device));
+    }
 }
 
 /// Unix milliseconds of a stored entry.

@@ -111,7 +111,8 @@ impl Memory {
             | Table::KeyPolicy
             | Table::EndorsementKey
             | Table::PcrPolicy
-            | Table::Prepared => Ok(()),
+            | Table::Prepared
+            | Table::TenantOperator => Ok(()),
         }
     }
 

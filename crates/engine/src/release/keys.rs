@@ -185,7 +185,7 @@ impl Engine {
             .with(FieldName::Key, spend.to_string())
             .with(FieldName::Delivery, delivery)
             .with(FieldName::Reason, reason);
-        change.record_on(tx.draw(), owner, &entry)?;
+        change.record(&entry)?;
         let unsealed = Unsealed { secret, key_name: spend, state: known.state };
         Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, unsealed) })
     }

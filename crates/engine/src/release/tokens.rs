@@ -104,7 +104,7 @@ impl Engine {
             .with(FieldName::Key, key_name.to_string())
             .with(FieldName::UserName, &user_name)
             .with(FieldName::Delivery, delivery);
-        change.record_on(tx.draw(), name, &entry)?;
+        change.record(&entry)?;
         let answer = self.answer_on(tx, name, now)?;
         let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
         Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, logged_in) })

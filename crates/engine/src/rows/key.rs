@@ -3,7 +3,7 @@
 use super::word;
 use crate::kernel::Error;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{DeviceId, OperatorName, ProfileName, Role, Serial, TenantId};
+use wardein_domain::{DeviceId, OperatorName, Principal, ProfileName, Role, Serial, TenantId};
 
 /// The row of the authority itself.
 pub(crate) const AUTHORITY: &[u8] = b"authority";
@@ -14,6 +14,34 @@ pub(crate) fn tenant_prefix(tenant: &TenantId) -> Vec<u8> {
     key.extend_from_slice(tenant.as_str().as_bytes());
     key.push(0);
     key
+}
+
+/// The key under which the audit log has a tenant's entries.
+pub(crate) fn log_key(tenant: &TenantId) -> Vec<u8> {
+    tenant.as_str().as_bytes().to_vec()
+}
+
+/// The key under which it has a device's history. No tenant has a zero in its name.
+pub(crate) fn history_key(tenant: &TenantId, device: &DeviceId) -> Vec<u8> {
+    let mut key = tenant_prefix(tenant);
+    key.extend_from_slice(device.as_str().as_bytes());
+    key
+}
+
+/// `tenant ‖ 0`, behind which the serials of its operators are; of those of the authority itself nothing comes before the zero.
+pub(crate) fn tenant_operator_prefix(tenant: Option<&TenantId>) -> Vec<u8> {
+    [tenant.map_or("", TenantId::as_str).as_bytes(), &[0]].concat()
+}
+
+pub(crate) fn tenant_operator_key(Principal { tenant, serial, .. }: &Principal) -> Vec<u8> {
+    let mut key = tenant_operator_prefix(tenant.as_ref());
+    key.extend_from_slice(serial.as_bytes());
+    key
+}
+
+/// The serial that [`tenant_operator_key`] is the key of.
+pub(crate) fn parse_tenant_operator_key(key: &[u8]) -> Option<Serial> {
+    Serial::from_bytes(key.last_chunk::<16>()?).ok()
 }
 
 pub(crate) fn device_key(name: &DeviceName) -> Vec<u8> {

@@ -36,8 +36,9 @@ pub(crate) use device::{DeviceRow, attribute_names};
 pub(crate) use endorsement_key::EndorsementKeyRow;
 pub(crate) use grant::GrantRow;
 pub(crate) use key::{
-    AUTHORITY, certificate_key, certificate_prefix, device_key, operator_name_key, parse_certificate_key,
-    parse_device_key, parse_profile_key, profile_key, tenant_prefix,
+    AUTHORITY, certificate_key, certificate_prefix, device_key, history_key, log_key, operator_name_key,
+    parse_certificate_key, parse_device_key, parse_profile_key, parse_tenant_operator_key, profile_key,
+    tenant_operator_key, tenant_operator_prefix, tenant_prefix,
 };
 pub(crate) use key_policy::KeyPolicyRow;
 pub(crate) use keys::{KeysRow, cold_place};
@@ -58,7 +59,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wardein_port::{Row, RowKey, Store, Table};
 
-/// The format that this release writes.
+/// The format of rows that this release writes; that of the whole store is in `keep/migrate.rs`.
 pub(crate) const FORMAT: u8 = 2;
 
 /// The row as a value.

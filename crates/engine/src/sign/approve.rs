@@ -66,7 +66,7 @@ impl Engine {
                     .changed(FieldName::PcrDigest, digest_before, digest),
                 None => entry.with(FieldName::Pcrs, pcrs).with(FieldName::PcrDigest, digest),
             };
-        change.record_on(tx.draw(), name, &entry.in_tenant(&name.tenant))?;
+        change.record(&entry.in_tenant(&name.tenant))?;
         Ok(Decision::new(change, ()))
     }
 }

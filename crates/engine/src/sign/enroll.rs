@@ -166,7 +166,7 @@ impl Engine {
                 .with(FieldName::PcrDigest, hex(state.digest().as_ref()))
                 .with(FieldName::PcrStanding, standing);
         }
-        change.record_on(tx.draw(), name, &entry)?;
+        change.record(&entry)?;
         Ok(Decision::new(change, answer(new.assurance)))
     }
 }

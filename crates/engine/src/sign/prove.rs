@@ -121,7 +121,6 @@ impl Engine {
             }
         };
         let actor = Actor::Device(name.tenant.clone(), name.device.clone());
-        let is_sign_of_life = done.as_ref().is_ok_and(|(event, ..)| event.is_sign_of_life());
         let (entry, answer) = match done {
             Ok((event, fields, body)) => {
                 row.last_seen = Some(UnixSeconds::new(now));
@@ -142,8 +141,7 @@ impl Engine {
         };
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
         match &answer {
-            Ok(_) if is_sign_of_life => change.record(&entry)?,
-            Ok(_) => change.record_on(tx.draw(), name, &entry)?,
+            Ok(_) => change.record(&entry)?,
             Err(error) if self.records_refusal_of(name, Method::ProveBySignature, error.code, call) => {
                 change.record(&entry)?;
             }

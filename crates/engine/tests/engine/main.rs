@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod administration;
+mod audit;
 mod backup;
 mod contended;
 mod crashes;
@@ -13,6 +14,7 @@ mod elsewhere;
 mod enrollment;
 mod grants;
 mod keys;
+mod migration;
 mod proofs;
 mod quotes;
 mod refusals;

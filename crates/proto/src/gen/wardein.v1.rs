@@ -7,7 +7,7 @@ pub struct ListEntriesRequest {
     /// Those of one device: what it did, what was done to it, and refused calls that named it. Empty for all.
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// The first sequence number to give; 0 for the beginning.
+    /// The first sequence number to give, of the list that is asked for; 0 for the beginning.
     #[prost(uint64, tag = "3")]
     pub from: u64,
     /// 1 to 1000; 0 for 100.
@@ -28,7 +28,8 @@ pub struct ListEntriesResponse {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AuditEntry {
-    /// From 1, without gaps.
+    /// From 1, without gaps, in the list that is asked for: the entries of a tenant have numbers of their own, and another one in the
+    /// list of all. 0 in the history of a device.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// Unix milliseconds.
@@ -975,8 +976,9 @@ pub struct GetStatusResponse {
     /// Unix seconds at which the service started.
     #[prost(uint64, tag = "5")]
     pub started_at: u64,
-    #[prost(uint64, tag = "6")]
-    pub audit_entries: u64,
+    /// Unset for an operator of a tenant, which learns nothing of the others; and so is the next.
+    #[prost(uint64, optional, tag = "6")]
+    pub audit_entries: ::core::option::Option<u64>,
     /// Next unused field number: 8.
     #[prost(message, optional, tag = "7")]
     pub root_key: ::core::option::Option<StorageKey>,

@@ -9,6 +9,7 @@ pub(crate) mod metrics;
 pub(crate) mod peer;
 pub(crate) mod rate;
 mod route;
+pub(crate) mod scans;
 
 pub(crate) use admit::rate_limited;
 pub(crate) use layer::EdgeLayer;
@@ -18,6 +19,7 @@ use context::{Context, RequestIds};
 use flood::Floods;
 use metrics::Metrics;
 use rate::Buckets;
+use scans::Scans;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -36,6 +38,7 @@ pub(crate) struct Shared {
     /// Work that continues when its caller has gone: refusals on their way to the log, and deeds of several steps.
     pub(crate) work: TaskTracker,
     pub(crate) operators: Buckets<Serial>,
+    pub(crate) scans: Scans,
     open: Buckets<IpAddr>,
     ids: RequestIds,
     calls: AtomicUsize,
@@ -54,6 +57,7 @@ impl Shared {
             floods: Arc::default(),
             work: TaskTracker::new(),
             operators: Buckets::new(limits.operator),
+            scans: Scans::new(config.threads()),
             open: Buckets::new(limits.open),
             limits,
             store_name: config.store_name,

@@ -32,27 +32,39 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Takes one call of `peer`, if it has one left.
     pub(crate) fn take(&self, peer: K) -> bool {
-        self.rate.per_second == 0 || self.take_at(peer, self.start.elapsed())
+        self.reserve(peer, 1, Duration::ZERO).is_some()
     }
 
-    fn take_at(&self, peer: K, now: Duration) -> bool {
+    /// Takes as many calls as `cost`, a full bucket at most, if `peer` has them left or will have them within `patience`; how long
+    /// that is.
+    pub(crate) fn reserve(&self, peer: K, cost: u32, patience: Duration) -> Option<Duration> {
+        if self.rate.per_second == 0 {
+            return Some(Duration::ZERO);
+        }
+        self.reserve_at(peer, cost, patience, self.start.elapsed())
+    }
+
+    fn reserve_at(&self, peer: K, cost: u32, patience: Duration, now: Duration) -> Option<Duration> {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let interval = 1_000_000_000 / u64::from(self.rate.per_second.max(1));
         let tolerance = interval * u64::from(self.rate.burst.max(1) - 1);
         let shard = self.hasher.hash_one(&peer) as usize % SHARDS;
-        let Some(shard) = self.shards.get(shard) else { return false };
+        let shard = self.shards.get(shard)?;
         // A poisoned map still has nothing but numbers in it.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if shard.due.len() >= MAX_PEERS / SHARDS && !shard.due.contains_key(&peer) && !shard.sweep(now) {
-            return false;
+            return None;
         }
+        let cost = u64::from(cost.clamp(1, self.rate.burst.max(1)));
         let due = shard.due.entry(peer).or_insert(now);
         let from = (*due).max(now);
-        let has_one = from - now <= tolerance;
-        if has_one {
-            *due = from + interval;
+        let wait = (from - now + interval * (cost - 1)).saturating_sub(tolerance);
+        let wait = Duration::from_nanos(wait);
+        if wait > patience {
+            return None;
         }
-        has_one
+        *due = from + interval * cost;
+        Some(wait)
     }
 }
 
@@ -83,6 +95,29 @@ const MAX_PEERS: usize = 1 << 18;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<K: Hash + Eq> Buckets<K> {
+        fn take_at(&self, peer: K, now: Duration) -> bool {
+            self.reserve_at(peer, 1, Duration::ZERO, now).is_some()
+        }
+    }
+
+    #[test]
+    fn what_costs_more_takes_more_and_may_wait_for_it() {
+        let buckets = Buckets::new(Rate { per_second: 10, burst: 10 });
+        let reserve = |cost, patience| {
+            let wait = buckets.reserve_at("peer", cost, Duration::from_millis(patience), Duration::ZERO);
+            wait.map(|wait| wait.as_millis())
+        };
+        assert_eq!(reserve(8, 0), Some(0));
+        assert_eq!(reserve(8, 0), None, "two are left");
+        assert_eq!(reserve(8, 600), Some(600));
+        assert_eq!(reserve(1, 600), None, "those that wait come first");
+        assert_eq!(reserve(1, 700), Some(700));
+        let fresh = Buckets::new(Rate { per_second: 10, burst: 10 });
+        let all = fresh.reserve_at("peer", 500, Duration::ZERO, Duration::ZERO);
+        assert_eq!(all, Some(Duration::ZERO), "no more than a full bucket");
+    }
 
     #[test]
     fn a_burst_and_then_the_rate() {

@@ -14,14 +14,17 @@ pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
 
-use crate::edge::Shared;
+use crate::edge::context::Context;
+use crate::edge::scans::{COST, PATIENCE};
+use crate::edge::{Shared, rate_limited};
 use health::Health;
 use status::Failed;
 use std::future::Future;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::{Response, Status};
-use wardein_engine::Error;
+use wardein_engine::{Caller, Engine, Error};
 use wardein_proto::v1;
 
 /// The authority's services.
@@ -39,6 +42,33 @@ impl Api {
     ) -> Result<T, Error> {
         let died = |_| Err(Error::internal("a deed panicked"));
         self.shared.work.spawn(deed).await.unwrap_or_else(died)
+    }
+}
+
+impl Api {
+    /// Reads many rows for an operator, when it is its tenant's turn, on a thread beside those that serve: reading and converting a page
+    /// of a thousand takes as long as hundreds of trust queries.
+    async fn scan<T, R>(
+        &self,
+        context: &Context,
+        read: impl FnOnce(Arc<Engine>, Caller) -> R + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        R: Future<Output = Result<T, Error>>,
+    {
+        let (engine, caller) = (self.shared.engine.clone(), context.caller()?.clone());
+        let due = self.shared.operators.reserve(caller.principal.serial, COST, PATIENCE);
+        let due = due.ok_or_else(rate_limited)?;
+        let place = self.shared.scans.enter(caller.principal.tenant.as_ref(), due).await?;
+        let runtime = Handle::current();
+        let reading = tokio::task::spawn_blocking(move || {
+            let found = runtime.block_on(read(engine, caller));
+            // Kept until here: a caller that hangs up makes no room for the next before its read is over.
+            drop(place);
+            found
+        });
+        reading.await.unwrap_or_else(|_| Err(Error::internal("a read panicked")))
     }
 }
 

@@ -110,10 +110,7 @@ impl Server {
         // A stop waits for the current step.
         drop(shared.work.spawn(work_off_deeds(engine.clone(), stopping.clone())));
 
-        let count = match config.workers {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            count => count,
-        };
+        let count = config.threads();
         let (mut doors, mut workers) = (Vec::new(), Vec::new());
         let (ended, mut any_ended) = mpsc::channel::<()>(1);
         for number in 0..count {

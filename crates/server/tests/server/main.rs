@@ -13,6 +13,7 @@ mod clock;
 mod common;
 mod deeds;
 mod edge;
+mod fairness;
 mod floods;
 mod stream;
 mod time;

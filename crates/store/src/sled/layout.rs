@@ -2,7 +2,8 @@
 //!
 //! A key is a byte for its space and the port's key; a value is its version, its whole length and its first piece. Further pieces
 //! lie in a space of their own under the whole key and the piece's number. sled keeps each value of up to [`PIECE`] bytes in its
-//! log; larger ones would go to files that it never syncs. The head, and the entries of the feed, are short and lie as they are.
+//! log; larger ones would go to files that it never syncs. The head, and the entries of the feed and of the audit log's index, are
+//! short and lie as they are.
 
 use std::ops::Bound;
 use std::path::Path;
@@ -22,6 +23,8 @@ pub(super) enum Space {
     Audit,
     /// The feed, by revision and the number of the row in its commit.
     Feed,
+    /// The index of the audit log, by key and place.
+    Index,
 }
 
 impl Space {
@@ -30,6 +33,7 @@ impl Space {
             Self::Rows(table) => table as u8,
             Self::Audit => AUDIT,
             Self::Feed => FEED,
+            Self::Index => INDEX,
         }
     }
 
@@ -66,6 +70,11 @@ pub(super) fn prepare(path: &Path, db: &Db) -> Result<Tree, OpenError> {
     let format = mark.strip_prefix(NAME).and_then(|format| format.try_into().ok()).map(u32::from_be_bytes);
     match format {
         Some(FORMAT) => Ok(tree),
+        Some(2) => {
+            // The second had no index of the audit log, which the engine fills.
+            tree.insert([MARK], [NAME, &FORMAT.to_be_bytes()].concat()).map_err(failed)?;
+            Ok(tree)
+        }
         Some(1) => {
             // The first format counted each row's versions by itself, and had no feed: revisions begin behind all versions that
             // exist, and the feed behind that.
@@ -187,7 +196,7 @@ pub(super) fn verify(tree: &Tree, known: Head) -> Result<(), StoreError> {
         let (key, value) = item.map_err(told)?;
         match key.first() {
             Some(&PIECES) => found += 1,
-            Some(&(MARK | FEED)) | None => {}
+            Some(&(MARK | FEED | INDEX)) | None => {}
             Some(space) => {
                 entries += u64::from(*space == AUDIT);
                 let row = whole(tree, &key, &value)?;
@@ -250,12 +259,13 @@ const MARK: u8 = 0;
 const HEAD: [u8; 2] = [MARK, 1];
 const AUDIT: u8 = 0xe0;
 const PIECES: u8 = 0xe8;
+const INDEX: u8 = 0xee;
 const FEED: u8 = 0xf4;
 
 const NAME: &[u8] = b"wardein";
 
 /// The format of the tree. A release reads all formats up to its own.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The most bytes of a value in one piece: with its head it stays within the 4 KB that were measured to be safe.
 const PIECE: usize = 4000;

@@ -6,6 +6,7 @@
 //! is removed first; and after an error nothing it holds is trusted, so an error is final until the process opens it again.
 
 mod feed;
+mod index;
 mod layout;
 mod writer;
 
@@ -150,6 +151,16 @@ impl Store for SledStore {
             });
             entries.collect()
         })
+    }
+
+    fn audit_of<'a>(
+        &'a self,
+        key: &'a [u8],
+        from: u64,
+        limit: usize,
+    ) -> Pending<'a, Result<Entries, StoreError>> {
+        let key = key.to_vec();
+        self.read(move |tree, _| index::read(tree, &key, from, limit))
     }
 
     fn head(&self) -> Pending<'_, Result<Head, StoreError>> {

@@ -9,10 +9,11 @@ use ::sled::Batch;
 use wardein_port::{Change, Check, CommitError, Expect, Head, Outcome, StoreError, Write};
 
 use super::layout::{self, Revisions, Space};
-use super::{PANICKED, Shared, State, feed};
+use super::{PANICKED, Shared, State, feed, index};
 use crate::age::Age;
 use crate::open::OpenError;
 use crate::place::Lock;
+use crate::postings::{Filing, Tails};
 use crate::queue::{Fault, Writer};
 
 /// The writer, in its thread. It alone writes, so that its lookups stay valid until it writes.
@@ -23,6 +24,7 @@ pub(super) struct SledWriter {
     /// cache nor commits the file's size (sync_file_range(2), "Warning").
     file: File,
     age: Age,
+    tails: Tails,
     /// Also here, as the thread may outlive the store.
     _lock: Arc<Lock>,
 }
@@ -31,7 +33,7 @@ impl SledWriter {
     pub(super) fn open(path: &Path, shared: Arc<Shared>, lock: Arc<Lock>) -> Result<Self, OpenError> {
         let file = File::open(path.join("db")).map_err(|error| OpenError::failed(path, error))?;
         let age = feed::age(&shared.tree).map_err(|error| OpenError::failed(path, error))?;
-        let writer = Self { path: path.to_owned(), shared, file, age, _lock: lock };
+        let writer = Self { path: path.to_owned(), shared, file, age, tails: Tails::default(), _lock: lock };
         // The mark of a store that is new, or was upgraded.
         writer.sync().map_err(|why| OpenError::failed(path, why))?;
         Ok(writer)
@@ -62,7 +64,20 @@ impl Writer for SledWriter {
             head: state.head,
             age: self.age,
         };
-        let outcomes = match group.iter().map(|change| plan.add(change)).collect() {
+        let mut filing = Filing::default();
+        let outcomes = group.iter().map(|change| {
+            let before = plan.head.last_audit;
+            let outcome = plan.add(change)?;
+            if outcome.is_ok() {
+                filing.add(change, before);
+            }
+            Ok(outcome)
+        });
+        let outcomes = outcomes.collect::<Result<Vec<_>, StoreError>>().and_then(|outcomes| {
+            index::add(&self.shared.tree, &mut plan.batch, filing, &mut self.tails)?;
+            Ok(outcomes)
+        });
+        let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(StoreError(why)) => return Err(Fault::Unavailable(self.fail(&why))),
         };

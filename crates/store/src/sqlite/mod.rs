@@ -6,6 +6,7 @@
 
 mod copier;
 mod feed;
+mod index;
 mod read;
 mod readers;
 mod schema;
@@ -111,6 +112,16 @@ impl Store for SqliteStore {
         self.read(move |reader| read::audit(reader, from, limit))
     }
 
+    fn audit_of<'a>(
+        &'a self,
+        key: &'a [u8],
+        from: u64,
+        limit: usize,
+    ) -> Pending<'a, Result<Entries, StoreError>> {
+        let key = key.to_vec();
+        self.read(move |reader| index::read(reader, &key, from, limit))
+    }
+
     fn head(&self) -> Pending<'_, Result<Head, StoreError>> {
         self.read(read::head)
     }
@@ -177,6 +188,7 @@ impl Down {
 }
 
 pub(crate) const AUDIT_GAP: &str = "the audit log has gaps";
+pub(crate) const INDEX_BEYOND: &str = "the index of the audit log names an entry that is not there";
 pub(crate) const VERSION_BEYOND: &str = "a row has a version beyond the last revision";
 
 #[cfg(test)]

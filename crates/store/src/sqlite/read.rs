@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row as Record, params};
 use wardein_port::{Entries, Head, Row, Scanned, StoreError, Table};
 
-use super::{AUDIT_GAP, VERSION_BEYOND};
+use super::{AUDIT_GAP, INDEX_BEYOND, VERSION_BEYOND};
 use crate::range::Range;
 
 /// The row at `key`.
@@ -59,10 +59,13 @@ pub(super) fn verify(connection: &Connection) -> Result<std::result::Result<(), 
     let entries: i64 = moment.query_row("SELECT count(*) FROM audit", (), |record| record.get(0))?;
     let version: i64 =
         moment.query_row("SELECT coalesce(max(version), 0) FROM rows", (), |record| record.get(0))?;
+    let indexed: i64 =
+        moment.query_row("SELECT coalesce(max(first), 0) FROM audit_index", (), |record| record.get(0))?;
     let head = head(&moment)?;
     Ok(match () {
         () if told != "ok" => Err(StoreError(told)),
         () if entries.cast_unsigned() != head.last_audit => Err(StoreError(AUDIT_GAP.into())),
+        () if indexed.cast_unsigned() > head.last_audit => Err(StoreError(INDEX_BEYOND.into())),
         () if version.cast_unsigned() > head.revision => Err(StoreError(VERSION_BEYOND.into())),
         () => Ok(()),
     })

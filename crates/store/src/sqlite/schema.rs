@@ -27,7 +27,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
     }
     match inspect(path)? {
         Found::Nothing => create(path)?,
-        Found::First => upgrade(path).map_err(|error| failed(&error))?,
+        Found::Former(format) => upgrade(path, format).map_err(|error| failed(&error))?,
         Found::Store => {}
     }
     // Also where it was there before: the process that made it may have died before it came here.
@@ -51,8 +51,8 @@ pub(super) fn reader(path: &Path, cache: u64) -> rusqlite::Result<Connection> {
 
 enum Found {
     Nothing,
-    /// A store of the first format.
-    First,
+    /// A store of an earlier format.
+    Former(u32),
     Store,
 }
 
@@ -83,7 +83,7 @@ fn inspect(path: &Path) -> Result<Found, OpenError> {
     match (application, format) {
         (0, 0) if empty => Ok(Found::Nothing),
         (APPLICATION, FORMAT) => Ok(Found::Store),
-        (APPLICATION, 1) => Ok(Found::First),
+        (APPLICATION, former @ 1..FORMAT) => Ok(Found::Former(former)),
         (APPLICATION, found) if found > FORMAT => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT })
         }
@@ -107,6 +107,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
         let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         all.execute_batch(TABLES)?;
         all.execute_batch(HEAD_AND_FEED)?;
+        all.execute_batch(INDEX)?;
         all.execute("INSERT INTO head (revision, truncated) VALUES (0, 0)", ())?;
         all.pragma_update(None, "application_id", APPLICATION)?;
         all.pragma_update(None, "user_version", FORMAT)?;
@@ -126,17 +127,22 @@ fn create(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Makes a store of the first format, which counted each row's versions by itself and had no feed, one of the second: revisions
-/// begin behind all versions that exist, and the feed behind that.
-fn upgrade(path: &Path) -> rusqlite::Result<()> {
+/// Makes a store of an earlier format one of ours.
+///
+/// The first counted each row's versions by itself and had no feed: revisions begin behind all versions that exist, and the feed
+/// behind that. The second had no index of the audit log: the engine, which can read the entries, fills it.
+fn upgrade(path: &Path, format: u32) -> rusqlite::Result<()> {
     let mut connection = writer(path, 1 << 20)?;
-    // One transaction: a crash leaves the first format or the second.
+    // One transaction: a crash leaves the earlier format or ours.
     let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    all.execute_batch(HEAD_AND_FEED)?;
-    all.execute(
-        "INSERT INTO head (revision, truncated) SELECT last, last FROM (SELECT coalesce(max(version), 0) AS last FROM rows)",
-        (),
-    )?;
+    if format == 1 {
+        all.execute_batch(HEAD_AND_FEED)?;
+        all.execute(
+            "INSERT INTO head (revision, truncated) SELECT last, last FROM (SELECT coalesce(max(version), 0) AS last FROM rows)",
+            (),
+        )?;
+    }
+    all.execute_batch(INDEX)?;
     all.pragma_update(None, "user_version", FORMAT)?;
     all.commit()
 }
@@ -179,11 +185,19 @@ const HEAD_AND_FEED: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// The index of the audit log (`postings.rs`). Its rows are short, and are written once.
+const INDEX: &str = "
+    CREATE TABLE audit_index (
+        key BLOB NOT NULL, n INTEGER NOT NULL, first INTEGER NOT NULL, more BLOB NOT NULL,
+        PRIMARY KEY (key, n)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// "WARD", in the file's header (sqlite.org/fileformat.html#application_id).
 const APPLICATION: i32 = 0x5741_5244;
 
 /// The format of the tables. A release reads all formats up to its own.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The kept size of the write-ahead log's file, however long it was: twice its default size before it is copied.
 const LOG_BYTES: u32 = 512 << 20;

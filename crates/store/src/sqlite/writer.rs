@@ -10,10 +10,11 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params
 use wardein_port::{Change, Check, CommitError, Expect, Feed, Head, Outcome, Projections, Table, Write};
 
 use super::copier::{self, Bulk, Copier};
-use super::{Down, feed, read, schema};
+use super::{Down, feed, index, read, schema};
 use crate::age::Age;
 use crate::open::{OpenError, Options};
 use crate::place::Lock;
+use crate::postings::{Filing, Tails};
 use crate::queue::{self, Fault, Writer};
 
 /// The writing connection, in its thread.
@@ -27,6 +28,7 @@ pub(super) struct SqliteWriter {
     /// How far the store is durable, and projected.
     head: Head,
     age: Age,
+    tails: Tails,
     /// At how many pages the write-ahead log is copied into the file.
     limit: i32,
     /// The same, as far as a snapshot that is held allows.
@@ -61,6 +63,7 @@ impl SqliteWriter {
             tried: Instant::now(),
             head: Head::default(),
             age: Age::default(),
+            tails: Tails::default(),
             limit,
             full: limit,
             copier: Copier::new(path),
@@ -128,6 +131,7 @@ impl SqliteWriter {
 
     fn fail(&mut self, error: &rusqlite::Error, committing: bool) -> Fault {
         self.connection = None;
+        self.tails.clear();
         self.tried = Instant::now();
         let why = format!("{}: {error}; it is being opened again", self.path.display());
         self.shared.down.set(Some(why.clone()));
@@ -155,7 +159,7 @@ impl Writer for SqliteWriter {
             return Err(Fault::Unavailable("not open".into()));
         };
         let (mut head, mut age) = (self.head, self.age);
-        match apply_group(connection, group, &mut head, &mut age) {
+        match apply_group(connection, group, &mut head, &mut age, &mut self.tails) {
             Ok(outcomes) => match run(connection, "COMMIT") {
                 Ok(()) => {
                     (self.head, self.age) = (head, age);
@@ -214,15 +218,16 @@ fn apply_group(
     group: &[Change],
     head: &mut Head,
     age: &mut Age,
+    tails: &mut Tails,
 ) -> rusqlite::Result<Vec<Outcome>> {
     let before = (*head, *age);
     run(connection, "BEGIN IMMEDIATE")?;
-    let mut outcomes = apply_all(connection, group, head, age, Look::WhenWriting)?;
+    let mut outcomes = apply_all(connection, group, (head, age), tails, Look::WhenWriting)?;
     if outcomes.is_none() {
         (*head, *age) = before;
         run(connection, "ROLLBACK")?;
         run(connection, "BEGIN IMMEDIATE")?;
-        outcomes = apply_all(connection, group, head, age, Look::First)?;
+        outcomes = apply_all(connection, group, (head, age), tails, Look::First)?;
     }
     // A row looked up first is unchanged when it is written.
     let outcomes = outcomes.ok_or(rusqlite::Error::StatementChangedRows(0))?;
@@ -243,16 +248,22 @@ enum Look {
 fn apply_all(
     connection: &Connection,
     group: &[Change],
-    head: &mut Head,
-    age: &mut Age,
+    (head, age): (&mut Head, &mut Age),
+    tails: &mut Tails,
     look: Look,
 ) -> rusqlite::Result<Option<Vec<Outcome>>> {
     let mut statements = Statements::prepared(connection)?;
+    let mut filing = Filing::default();
     let mut outcomes = Vec::with_capacity(group.len());
     for change in group {
+        let before = head.last_audit;
         let Some(outcome) = statements.apply(change, head, age, look)? else { return Ok(None) };
+        if outcome.is_ok() {
+            filing.add(change, before);
+        }
         outcomes.push(outcome);
     }
+    index::add(connection, filing, tails)?;
     Ok(Some(outcomes))
 }
 

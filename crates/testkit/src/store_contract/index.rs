@@ -26,7 +26,8 @@ pub fn entries_are_found_by_their_keys(fixture: &impl Fixture) {
         let store = fixture.open();
         for n in 1..=100 {
             let n = round * 100 + n;
-            let keys: Vec<_> = KEYS.into_iter().zip(1..).filter(|(_, k)| n % k == 0).map(|(key, _)| key).collect();
+            let keys: Vec<_> =
+                KEYS.into_iter().zip(1..).filter(|(_, k)| n % k == 0).map(|(key, _)| key).collect();
             keys.iter().for_each(|key| expected.entry(key).or_default().push(n));
             done(&store, filed(n, &keys)).unwrap();
         }
@@ -78,7 +79,10 @@ pub fn stored_entries_are_indexed_once(fixture: &impl Fixture) {
         ..Change::default()
     };
     done(&store, stored(&[2, 3, 5])).unwrap();
-    let store = { drop(store); fixture.open() };
+    let store = {
+        drop(store);
+        fixture.open()
+    };
     done(&store, stored(&[2, 3, 5])).unwrap();
     done(&store, stored(&[5, 7])).unwrap();
     done(&store, filed(11, &[b"k"])).unwrap();

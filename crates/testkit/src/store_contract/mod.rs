@@ -4,6 +4,7 @@
 //! fresh fixture is made for each.
 
 mod feed;
+mod index;
 mod lasting;
 mod revisions;
 mod rows;
@@ -17,6 +18,7 @@ use wardein_port::{Change, CommitError, Expect, Outcome, Row, Store, StoreError,
 
 pub use crate::calls::{block_on, commit, get};
 pub use feed::*;
+pub use index::*;
 pub use lasting::*;
 pub use revisions::*;
 pub use rows::*;
@@ -45,7 +47,8 @@ macro_rules! store_contract_tests {
             revisions_go_on_over_reopenings, a_version_never_comes_again,
             the_feed_is_what_authorizes_in_commit_order, the_feed_is_read_page_by_page,
             followers_hear_each_commit_once_before_its_caller, a_feed_is_truncated_by_age,
-            a_feed_without_times_is_kept, it_is_writable,
+            a_feed_without_times_is_kept, it_is_writable, entries_are_found_by_their_keys,
+            groups_are_indexed_as_single_changes_are, stored_entries_are_indexed_once, an_index_has_bounds,
         }
     };
     (@each $fixture:expr, $($case:ident,)*) => {$(

@@ -36,7 +36,10 @@ pub(crate) fn renewed(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>,
         | Table::DeviceHot
         | Table::Revocation
         | Table::Deed
-        | Table::Prepared => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
+        | Table::Prepared
+        | Table::TenantOperator => {
+            Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
+        }
     }
 }
 

@@ -12,8 +12,10 @@ use crate::grpc::{Api, reply};
 use convert::{device, filter, operator, order, settable_state, tenant};
 use grants::{grant, grant_order, grant_to_remove};
 use profiles::{profile, profile_response};
+use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::TenantId;
+use wardein_engine::{Caller, Engine};
 use wardein_proto::v1;
 
 #[async_trait]
@@ -39,11 +41,14 @@ impl v1::admin_service_server::AdminService for Api {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_tenants(context.caller()?, page).await?;
-            Ok(v1::ListTenantsResponse {
-                tenants: found.items.into_iter().map(tenant).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_tenants(&caller, page).await?;
+                Ok(v1::ListTenantsResponse {
+                    tenants: found.items.into_iter().map(tenant).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }
@@ -71,11 +76,14 @@ impl v1::admin_service_server::AdminService for Api {
             let asked = request.into_inner();
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_operators(context.caller()?, tenant, page).await?;
-            Ok(v1::ListOperatorsResponse {
-                operators: found.items.into_iter().map(operator).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_operators(&caller, tenant, page).await?;
+                Ok(v1::ListOperatorsResponse {
+                    operators: found.items.into_iter().map(operator).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }
@@ -115,12 +123,15 @@ impl v1::admin_service_server::AdminService for Api {
         let list = async {
             let context = Context::of(&request)?;
             let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
-            let found = self.shared.engine.list_profiles(context.caller()?, tenant.clone()).await?;
-            let effective =
-                found.iter().map(|one| profile_response(&tenant, &one.name, one.effective.fields()));
-            let effective = effective.collect();
-            let set = found.into_iter().map(|one| profile_response(&tenant, &one.name, one.set));
-            Ok(v1::ListProfilesResponse { profiles: set.collect(), effective })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_profiles(&caller, tenant.clone()).await?;
+                let effective =
+                    found.iter().map(|one| profile_response(&tenant, &one.name, one.effective.fields()));
+                let effective = effective.collect();
+                let set = found.into_iter().map(|one| profile_response(&tenant, &one.name, one.set));
+                Ok(v1::ListProfilesResponse { profiles: set.collect(), effective })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }
@@ -147,11 +158,14 @@ impl v1::admin_service_server::AdminService for Api {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
             let (tenant, filter, page) = filter(asked)?;
-            let found = self.shared.engine.list_devices(context.caller()?, tenant, &filter, page).await?;
-            Ok(v1::ListDevicesResponse {
-                devices: found.items.into_iter().map(device).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_devices(&caller, tenant, &filter, page).await?;
+                Ok(v1::ListDevicesResponse {
+                    devices: found.items.into_iter().map(device).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }
@@ -197,11 +211,14 @@ impl v1::admin_service_server::AdminService for Api {
             let asked = request.into_inner();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.device_history(context.caller()?, &name, page).await?;
-            Ok(v1::ListDeviceHistoryResponse {
-                entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.device_history(&caller, &name, page).await?;
+                Ok(v1::ListDeviceHistoryResponse {
+                    entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }
@@ -265,11 +282,14 @@ impl v1::admin_service_server::AdminService for Api {
             let asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_grants(context.caller()?, tenant, page).await?;
-            Ok(v1::ListGrantsResponse {
-                grants: found.items.into_iter().map(grant).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_grants(&caller, tenant, page).await?;
+                Ok(v1::ListGrantsResponse {
+                    grants: found.items.into_iter().map(grant).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }
@@ -289,9 +309,12 @@ impl v1::admin_service_server::AdminService for Api {
 
     async fn get_status(
         &self,
-        _: Request<v1::GetStatusRequest>,
+        request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         let status = async {
+            let context = Context::of(&request)?;
+            // An operator of a tenant learns nothing of the others, not even how much they do.
+            let sees_all = context.caller()?.principal.tenant.is_none();
             let status = self.shared.engine.status().await?;
             Ok(v1::GetStatusResponse {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -299,8 +322,8 @@ impl v1::admin_service_server::AdminService for Api {
                 store: self.shared.store_name.to_owned(),
                 time: status.time,
                 started_at: status.started_at,
-                audit_entries: status.audit_entries,
-                root_key: Some(keys::storage_key(status.root_key)),
+                audit_entries: sees_all.then_some(status.audit_entries),
+                root_key: sees_all.then(|| keys::storage_key(status.root_key)),
             })
         };
         reply(status.await)

@@ -8,8 +8,10 @@ use crate::grpc::convert::{at_most, page, parse};
 use crate::grpc::quote::LONGEST_HASH;
 use crate::grpc::{Api, reply};
 use convert::{digests, endorsement_key, policy, policy_response};
+use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::TenantId;
+use wardein_engine::{Caller, Engine};
 use wardein_proto::v1;
 
 #[async_trait]
@@ -78,11 +80,14 @@ impl v1::attestation_service_server::AttestationService for Api {
             let asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_endorsement_keys(context.caller()?, &tenant, &page).await?;
-            Ok(v1::ListEndorsementKeysResponse {
-                keys: found.items.into_iter().map(endorsement_key).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_endorsement_keys(&caller, &tenant, &page).await?;
+                Ok(v1::ListEndorsementKeysResponse {
+                    keys: found.items.into_iter().map(endorsement_key).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }
@@ -107,9 +112,12 @@ impl v1::attestation_service_server::AttestationService for Api {
         let list = async {
             let context = Context::of(&request)?;
             let tenant: TenantId = parse("tenant", &request.get_ref().tenant)?;
-            let found = self.shared.engine.list_pcr_policies(context.caller()?, &tenant).await?;
-            let policies = found.into_iter().map(|set| pcrs::set_policy(&tenant, set)).collect();
-            Ok(v1::ListPcrPoliciesResponse { policies })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_pcr_policies(&caller, &tenant).await?;
+                let policies = found.into_iter().map(|set| pcrs::set_policy(&tenant, set)).collect();
+                Ok(v1::ListPcrPoliciesResponse { policies })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }

@@ -6,7 +6,9 @@ use crate::edge::context::Context;
 use crate::grpc::convert::{page_size, parse_optional};
 use crate::grpc::{Api, reply};
 use convert::entry;
+use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
+use wardein_engine::{Caller, Engine};
 use wardein_proto::v1;
 
 #[async_trait]
@@ -22,9 +24,11 @@ impl v1::audit_service_server::AuditService for Api {
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let limit = page_size(asked.page_size)?;
-            let (entries, next) =
-                self.shared.engine.list_audit(context.caller()?, tenant, device, asked.from, limit).await?;
-            Ok(v1::ListEntriesResponse { entries: entries.into_iter().map(entry).collect(), next })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let (entries, next) = engine.list_audit(&caller, tenant, device, asked.from, limit).await?;
+                Ok(v1::ListEntriesResponse { entries: entries.into_iter().map(entry).collect(), next })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }

@@ -6,7 +6,9 @@ use crate::edge::context::Context;
 use crate::grpc::convert::{page, parse, parse_optional};
 use crate::grpc::{Api, reply};
 use convert::certificate;
+use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
+use wardein_engine::{Caller, Engine};
 use wardein_proto::v1;
 
 #[async_trait]
@@ -22,11 +24,14 @@ impl v1::certificate_service_server::CertificateService for Api {
             let tenant = parse("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
             let page = page(asked.page_size, asked.page_token)?;
-            let found = self.shared.engine.list_certificates(context.caller()?, tenant, device, page).await?;
-            Ok(v1::ListCertificatesResponse {
-                certificates: found.items.into_iter().map(certificate).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_certificates(&caller, tenant, device, page).await?;
+                Ok(v1::ListCertificatesResponse {
+                    certificates: found.items.into_iter().map(certificate).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }

@@ -83,8 +83,11 @@ impl Api {
                 if self.shared.floods.is_first(Kind::OfOperator(error.code), example) {
                     tracing::info!(
                         request_id,
-                        caller =
-                            context.0.caller.as_ref().map(|caller| tracing::field::display(&caller.principal)),
+                        caller = context
+                            .0
+                            .caller
+                            .as_ref()
+                            .map(|caller| tracing::field::display(&caller.principal)),
                         correlation,
                         code = error.code.as_str(),
                         error = error.message,

@@ -12,9 +12,11 @@ use crate::grpc::{Api, reply};
 use backup::{Parts, parts};
 use convert::{deed, no_scope, rate};
 use deeds::{Shreds, shreds};
+use std::sync::Arc;
 use sweep::{Progress, swept};
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::TenantId;
+use wardein_engine::{Caller, Engine};
 use wardein_proto::v1;
 use wardein_proto::v1::rotate_storage_key_request::Scope as RotateScope;
 use wardein_proto::v1::sweep_request::Scope as SweepScope;
@@ -90,11 +92,14 @@ impl v1::storage_service_server::StorageService for Api {
             let context = Context::of(&request)?;
             let v1::ListDeedsRequest { page_size, page_token } = request.into_inner();
             let page = page(page_size, page_token)?;
-            let found = self.shared.engine.list_deeds(context.caller()?, page).await?;
-            Ok(v1::ListDeedsResponse {
-                deeds: found.items.into_iter().map(deed).collect(),
-                next_page_token: found.next.unwrap_or_default(),
-            })
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_deeds(&caller, page).await?;
+                Ok(v1::ListDeedsResponse {
+                    deeds: found.items.into_iter().map(deed).collect(),
+                    next_page_token: found.next.unwrap_or_default(),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
         };
         reply(list.await)
     }

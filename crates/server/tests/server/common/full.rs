@@ -1,7 +1,8 @@
-//! A store whose disk may be full: it reads, and takes no change. It panics over one key.
+//! A store whose disk may be full: it reads, and takes no change. It panics over one key. Its reads of tenants' audit entries may be
+//! held up.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use wardein_port::{
     Change, CommitError, Entries, Feed, Head, Peek, Pending, Projection, Row, RowKey, Scanned, Snapshot,
     Store, StoreError, Table, Told,
@@ -14,12 +15,43 @@ pub(crate) const PANICS: &str = "panics";
 pub(crate) struct FullStore {
     store: Arc<dyn Store>,
     is_full: Arc<AtomicBool>,
+    gate: Arc<Gate>,
+}
+
+/// Holds up those who read: their thread, as much work would.
+#[derive(Default)]
+pub(crate) struct Gate {
+    closed: Mutex<()>,
+    inside: AtomicUsize,
+}
+
+impl Gate {
+    /// Until the result is dropped.
+    pub(crate) fn close(&self) -> impl Sized + '_ {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are held up.
+    pub(crate) fn inside(&self) -> usize {
+        self.inside.load(Ordering::SeqCst)
+    }
+
+    fn pass(&self) {
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        drop(self.close());
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl FullStore {
+    /// `store`, whose reads are held up while `gate` is closed.
+    pub(crate) fn behind(store: Arc<dyn Store>, gate: Arc<Gate>) -> Self {
+        Self { store, is_full: Arc::default(), gate }
+    }
+
     /// `store` while `is_full` says no.
     pub(crate) fn new(store: Arc<dyn Store>, is_full: Arc<AtomicBool>) -> Self {
-        Self { store, is_full }
+        Self { store, is_full, gate: Arc::default() }
     }
 }
 
@@ -45,6 +77,16 @@ impl Store for FullStore {
 
     fn audit(&self, from: u64, limit: usize) -> Pending<'_, Result<Entries, StoreError>> {
         self.store.audit(from, limit)
+    }
+
+    fn audit_of<'a>(
+        &'a self,
+        key: &'a [u8],
+        from: u64,
+        limit: usize,
+    ) -> Pending<'a, Result<Entries, StoreError>> {
+        self.gate.pass();
+        self.store.audit_of(key, from, limit)
     }
 
     fn head(&self) -> Pending<'_, Result<Head, StoreError>> {

@@ -1,0 +1,118 @@
+//! What a tenant sees of the audit log, of operators and of tenants: its own, found without looking at others.
+
+use crate::world::{World, caller, order};
+use wardein_domain::{ErrorCode, Event, Method, Role, TenantId};
+use wardein_engine::{Caller, Error, Page};
+
+impl World {
+    /// A second tenant, `lab`, with an auditor.
+    async fn lab(&self) -> (TenantId, Caller) {
+        self.engine.create_tenant(&self.admin, "lab".parse().unwrap()).await.unwrap();
+        ("lab".parse().unwrap(), self.operator(Role::Auditor, Some("lab"), "reader").await)
+    }
+
+    async fn operator(&self, role: Role, tenant: Option<&str>, name: &str) -> Caller {
+        let (_, operator) = self.engine.issue_operator(&self.admin, order(role, tenant, name)).await.unwrap();
+        caller(operator.principal)
+    }
+
+    /// Entries of `klinik`, as many as that.
+    async fn busy(&self, count: usize) {
+        let error = Error::new(ErrorCode::RoleDenied, "a test refuses");
+        for _ in 0..count {
+            self.engine.record_refusal(&self.station, Method::Sweep, None, &error).await.unwrap();
+        }
+    }
+
+    async fn log(&self, by: &Caller, from: u64, limit: usize) -> (Vec<u64>, u64) {
+        let (entries, next) = self.engine.list_audit(by, None, None, from, limit).await.unwrap();
+        assert!(entries.iter().all(|(_, entry)| entry.tenant == by.principal.tenant));
+        (entries.into_iter().map(|(number, _)| number).collect(), next)
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_entries_have_numbers_of_their_own_and_are_found_behind_any_number_of_others() {
+    let world = World::new().await;
+    let (lab, reader) = world.lab().await;
+    // The creation, the auditor, and that it reads.
+    assert_eq!(world.log(&reader, 0, 1000).await, (vec![1, 2, 3], 0));
+    world.busy(12_000).await;
+    assert_eq!(world.log(&reader, 1, 2).await, (vec![1, 2], 3), "others are not even counted");
+    world.busy(100).await;
+    assert_eq!(world.log(&reader, 3, 1000).await, (vec![3, 4, 5], 0));
+    let (by_admin, _) = world.engine.list_audit(&world.admin, Some(lab), None, 1, 1000).await.unwrap();
+    let numbers: Vec<_> = by_admin.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6], "whoever asks");
+    assert_eq!(by_admin[0].1.event, Event::TenantCreated);
+    // The whole log is the authority's.
+    let (all, next) = world.engine.list_audit(&world.admin, None, None, 12_000, 1000).await.unwrap();
+    assert_eq!((all.first().unwrap().0, next), (12_000, 0));
+}
+
+#[tokio::test]
+async fn a_device_is_looked_for_in_its_tenants_entries_alone() {
+    let world = World::new().await;
+    let mut device = world.proven("pump-1").await;
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let (_, reader) = world.lab().await;
+    let own = world.operator(Role::Auditor, Some("klinik"), "reader").await;
+    let id = Some(device.name.device.clone());
+    let (found, next) = world.engine.list_audit(&own, None, id.clone(), 1, 1000).await.unwrap();
+    let events: Vec<_> = found.iter().map(|(_, entry)| entry.event.to_string()).collect();
+    let expected = ["device.enroll", "device.confirm", "device.authenticate", "device.authenticate"];
+    assert_eq!((events.as_slice(), next), (&expected.map(String::from)[..], 0));
+    let (none, _) = world.engine.list_audit(&reader, None, id, 1, 1000).await.unwrap();
+    assert!(none.is_empty());
+}
+
+#[tokio::test]
+async fn operators_of_a_tenant_are_listed_without_a_word_of_others() {
+    let world = World::new().await;
+    let (_, reader) = world.lab().await;
+    world.engine.create_tenant(&world.admin, "labor".parse().unwrap()).await.unwrap();
+    world.operator(Role::Auditor, Some("labor"), "reader").await;
+    for n in 0..20 {
+        world.operator(Role::Platform, Some("klinik"), &format!("iot-{n}")).await;
+        world.operator(Role::Platform, Some("lab"), &format!("iot-{n}")).await;
+    }
+    let (mut after, mut seen) = (None, Vec::new());
+    loop {
+        let page = Page { size: 2, after };
+        let page = world.engine.list_operators(&reader, None, page).await.unwrap();
+        assert_eq!(page.items.len(), if page.next.is_some() { 2 } else { 1 }, "a page is full of its own");
+        seen.extend(page.items.into_iter().map(|one| one.principal));
+        after = page.next;
+        match &after {
+            // The last one that it was given, and nobody else.
+            Some(token) => assert!(token.ends_with(seen.last().unwrap().serial.as_bytes())),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 21);
+    assert!(seen.iter().all(|one| one.tenant == reader.principal.tenant));
+    // A token of another list is none of this.
+    let all = world.engine.list_operators(&world.admin, None, Page { size: 1, after: None }).await.unwrap();
+    let stray = Page { size: 1, after: all.next };
+    assert_eq!(
+        world.engine.list_operators(&reader, None, stray).await.unwrap_err().code,
+        ErrorCode::Malformed
+    );
+    let page = Page { size: 1000, after: None };
+    assert_eq!(world.engine.list_operators(&world.admin, None, page).await.unwrap().items.len(), 45);
+}
+
+#[tokio::test]
+async fn a_tenants_auditor_sees_its_tenant_and_no_other() {
+    let world = World::new().await;
+    let (lab, reader) = world.lab().await;
+    let page = || Page { size: 10, after: None };
+    let names = async |by: &Caller| -> Vec<TenantId> {
+        let listed = world.engine.list_tenants(by, page()).await.unwrap();
+        listed.items.into_iter().map(|tenant| tenant.id).collect()
+    };
+    assert_eq!(names(&reader).await, [lab]);
+    assert_eq!(names(&world.admin).await.len(), 2);
+    let everywhere = world.operator(Role::Auditor, None, "outside").await;
+    assert_eq!(names(&everywhere).await.len(), 2);
+}

@@ -1,0 +1,140 @@
+//! Reads that go over many rows: each tenant has a line of its own, and a few places at its end, so that one tenant's auditor makes
+//! nobody wait but its own tenant. An honest listing of a large fleet, page after page, is slowed to the operator's rate and not refused.
+
+use super::rate_limited;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wardein_domain::TenantId;
+use wardein_engine::Error;
+
+/// The lines, by the tenant of the caller; those who see all tenants have one together.
+pub(crate) struct Scans {
+    lines: Mutex<HashMap<Option<TenantId>, Arc<Line>>>,
+    all: Arc<Semaphore>,
+}
+
+struct Line {
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// A place at the end of a line, free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _of_tenant: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Scans {
+    /// For `threads` that serve: as many scans go on at a time as leave each its time.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self { lines: Mutex::default(), all: Arc::new(Semaphore::new(threads.max(OF_TENANT))) }
+    }
+
+    /// Waits for a place, in the order in which they came; `due` is the time after which the operator's rate allows it. Those for whom
+    /// it takes too long are refused.
+    pub(crate) async fn enter(&self, tenant: Option<&TenantId>, due: Duration) -> Result<Place, Error> {
+        let line = self.line(tenant);
+        let _waiting = Waiting::behind(&line).ok_or_else(rate_limited)?;
+        let turn = async {
+            tokio::time::sleep(due).await;
+            let of_tenant = line.places.clone().acquire_owned().await;
+            (of_tenant, self.all.clone().acquire_owned().await)
+        };
+        match tokio::time::timeout(PATIENCE, turn).await {
+            Ok((Ok(of_tenant), Ok(of_all))) => Ok(Place { _of_tenant: of_tenant, _of_all: of_all }),
+            // Nobody closes the semaphores.
+            _ => Err(rate_limited()),
+        }
+    }
+
+    fn line(&self, tenant: Option<&TenantId>) -> Arc<Line> {
+        // A poisoned map is whole. It has as many lines as there are tenants with operators.
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = || {
+            let places = Arc::new(Semaphore::new(OF_TENANT));
+            Arc::new(Line { places, waiting: AtomicUsize::new(0) })
+        };
+        lines.entry(tenant.cloned()).or_insert_with(begin).clone()
+    }
+}
+
+/// Counts one who waits in a line.
+struct Waiting<'a>(&'a Line);
+
+impl<'a> Waiting<'a> {
+    fn behind(line: &'a Line) -> Option<Self> {
+        let waiting = Self(line);
+        // Dropped where it is one too many.
+        (line.waiting.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many of an operator's calls a scan counts for: a page of a thousand devices takes some 4 ms of a core, a trust query some 10 µs.
+pub(crate) const COST: u32 = 500;
+
+/// The longest that a scan waits for its turn.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many scans of one tenant go on at a time.
+const OF_TENANT: usize = 2;
+
+/// How many of one tenant wait.
+const WAITING: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn one_tenant_in_a_line_keeps_no_other_waiting() {
+        runtime().block_on(async {
+            let scans = Arc::new(Scans::new(4));
+            let (klinik, lab): (TenantId, TenantId) = ("klinik".parse().unwrap(), "lab".parse().unwrap());
+            let enter = |tenant: &TenantId| {
+                let (scans, tenant) = (scans.clone(), tenant.clone());
+                async move { scans.enter(Some(&tenant), Duration::ZERO).await }
+            };
+            let (first, _second) = (enter(&klinik).await.unwrap(), enter(&klinik).await.unwrap());
+            let waits = tokio::spawn(enter(&klinik));
+            tokio::task::yield_now().await;
+            drop(enter(&lab).await.unwrap());
+            assert!(!waits.is_finished());
+            drop(first);
+            let _third = waits.await.unwrap().unwrap();
+            let refused = enter(&klinik).await.unwrap_err();
+            assert_eq!(refused.code.as_str(), "rate-limited", "it waited too long");
+        });
+    }
+
+    #[test]
+    fn a_line_has_a_length() {
+        runtime().block_on(async {
+            let scans = Arc::new(Scans::new(2));
+            let _places = (scans.enter(None, Duration::ZERO).await, scans.enter(None, Duration::ZERO).await);
+            let waiting = || {
+                let scans = scans.clone();
+                tokio::spawn(async move { scans.enter(None, Duration::ZERO).await.map(drop) })
+            };
+            let line: Vec<_> = (0..WAITING).map(|_| waiting()).collect();
+            tokio::task::yield_now().await;
+            let begun = tokio::time::Instant::now();
+            assert!(scans.enter(None, Duration::ZERO).await.is_err());
+            assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
+            drop(line);
+        });
+    }
+}

@@ -1,0 +1,81 @@
+//! One tenant's scans, and everybody else's calls.
+
+use crate::common::full::{FullStore, Gate};
+use crate::common::{Served, issue, issue_as, now};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+use wardein_client::{Connection, v1};
+use wardein_domain::Role;
+use wardein_engine::Ports;
+use wardein_server::Limits;
+
+fn entries(connection: &Connection) -> tokio::task::JoinHandle<Result<(), tonic::Status>> {
+    let connection = connection.clone();
+    tokio::spawn(
+        async move { connection.audit().list_entries(v1::ListEntriesRequest::default()).await.map(drop) },
+    )
+}
+
+#[tokio::test]
+async fn scans_hold_up_neither_the_threads_that_serve_nor_another_tenants_scans() {
+    let gate = Arc::new(Gate::default());
+    let behind = gate.clone();
+    let served = Served::serve(Limits::default(), now(), 0, |ports| Ports {
+        store: Arc::new(FullStore::behind(ports.store.clone(), behind)),
+        ..ports
+    })
+    .await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    for tenant in ["t", "u"] {
+        admin.admin().create_tenant(v1::CreateTenantRequest { tenant: tenant.into() }).await.unwrap();
+    }
+    let auditor = served.connect(Some(issue(&admin, Role::Auditor).await)).await.unwrap();
+    let order = v1::IssueOperatorRequest {
+        role: "auditor".into(),
+        tenant: "u".into(),
+        name: "other".into(),
+        validity: 3600,
+        ..Default::default()
+    };
+    let other = served.connect(Some(issue_as(&admin, order).await)).await.unwrap();
+
+    let closed = gate.close();
+    let waiting: Vec<_> = (0..20).map(|_| entries(&auditor)).collect();
+    while gate.inside() < 2 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    // Both serving threads answer.
+    for _ in 0..20 {
+        let fresh = served.connect(Some(served.admin())).await.unwrap();
+        let call = async { fresh.admin().get_status(v1::GetStatusRequest {}).await };
+        timeout(Duration::from_secs(5), call).await.expect("nobody waits for a scan").unwrap();
+    }
+    assert_eq!(gate.inside(), 2, "two of one tenant at a time");
+    // One that hangs up makes no room: its read goes on.
+    waiting.iter().take(2).for_each(tokio::task::JoinHandle::abort);
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(gate.inside(), 2);
+    drop(closed);
+    for call in waiting.into_iter().skip(2) {
+        call.await.unwrap().unwrap();
+    }
+    entries(&other).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_operator_of_a_tenant_sees_no_number_and_no_name_of_others() {
+    let served = Served::start().await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    for tenant in ["t", "u"] {
+        admin.admin().create_tenant(v1::CreateTenantRequest { tenant: tenant.into() }).await.unwrap();
+    }
+    let auditor = served.connect(Some(issue(&admin, Role::Auditor).await)).await.unwrap();
+    let status =
+        async |by: &Connection| by.admin().get_status(v1::GetStatusRequest {}).await.unwrap().into_inner();
+    let (seen, all) = (status(&auditor).await, status(&admin).await);
+    assert_eq!((seen.audit_entries, seen.root_key), (None, None));
+    assert!(all.audit_entries.is_some_and(|number| number > 3) && all.root_key.is_some());
+    let tenants = auditor.admin().list_tenants(v1::ListTenantsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(tenants.tenants.into_iter().map(|one| one.tenant).collect::<Vec<_>>(), ["t"]);
+}
