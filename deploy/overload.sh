@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Every flood that an audit found, one after the other, against the real authority, by a client that shares no line with it: what
-# each takes of memory, log and audit log, and how long the operators beside it wait. Exit code 0 only if every ceiling was kept.
+# each takes of memory, log and audit log, and how long the operators beside it wait. Before them, what else the audit could do.
+# Exit code 0 only if every ceiling was kept and no trial succeeded.
 #
 # overload.sh [--short] [--json FILE] [--list] [FLOOD...]
 #   --short   a second or two a flood, and smaller numbers; waits are shown and not judged
-#   FLOOD     these alone, instead of all (see --list)
+#   FLOOD     these alone, instead of all and the trials (see --list)
 #
 # WARDEIN=path/to/wardein takes that binary instead of target/quick/wardein, which is built where it is missing.
 # What it makes is in target/overload, or in a directory that it removes.
@@ -24,6 +25,7 @@ elif [[ ! -x $binary ]]; then
 fi
 
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then debian python3 python3-venv; fi
+if ! command -v openssl >/dev/null; then debian openssl; fi
 # Again only when the requirements changed, or the last installation did not complete.
 if ! cmp --silent tests/overload/requirements.txt "$made/installed"; then
 	rm -rf "$made"

@@ -44,6 +44,9 @@ class Authority:
         def limit():
             _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT_FILES, hard))
+            # What a machine that gathers core dumps gives.
+            _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+            resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 
         command = [self.binary, "serve", "--config", self.directory / "wardein.toml"]
         read, write = os.pipe()
@@ -90,16 +93,17 @@ class Authority:
     def tenant(self, name):
         self.run("tenant", "create", name)
 
-    def operator(self, name, role, tenant=None, quota=None):
+    def operator(self, name, role, tenant=None, quota=None, validity="1d"):
         """Issues an identity; returns its directory."""
         out = self.house / name
         further = (["--tenant", tenant] if tenant else []) + (["--quota", quota] if quota is not None else [])
-        self.run("operator", "issue", "--role", role, "--name", name, "--validity", "1d", "--out", out, *further)
+        self.run("operator", "issue", "--role", role, "--name", name, "--validity", validity, "--out", out, *further)
         return out
 
-    def serial(self, name):
-        operators = json.loads(self.run("operator", "list", "--json"))
-        return next(each["serial"] for each in operators["operators"] if each["name"] == name)
+    def serial(self, name=None, role=None):
+        """That of the operator of this name, or of the only one of this role."""
+        operators = json.loads(self.run("operator", "list", "--json"))["operators"]
+        return next(each["serial"] for each in operators if name in (None, each["name"]) and role in (None, each["role"]))
 
 
 class Log:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import grpc
 import operators
+import trials
 from authority import Authority
 from beside import KINDS, Beside
 
@@ -277,6 +278,7 @@ def main():
     unknown = [name for name in options.floods if name not in FLOODS]
     if unknown:
         parser.error(f"there is no flood {unknown[0]}")
+    succeeded = {} if options.floods else try_the_rest(options.binary.resolve())
     with tempfile.TemporaryDirectory() as house:
         campaign = Campaign(Authority(options.binary.resolve(), Path(house)), not options.short)
         print(HEAD)
@@ -288,13 +290,27 @@ def main():
                 campaign.beside.stop()
             campaign.pool.shutdown(cancel_futures=True)
     if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in campaign.rows], indent=1) + "\n")
+        found = {"floods": [asdict(row) for row in campaign.rows], "trials": succeeded}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
     failed = [row.flood for row in campaign.rows if row.complaints]
     print(
         f"\n{len(campaign.rows) - len(failed)} of {len(campaign.rows)} floods held."
         + (f" Not held: {', '.join(failed)}" if failed else "")
     )
-    return 1 if failed else 0
+    if succeeded:
+        print(f"{len(succeeded)} trials succeeded.")
+    return 1 if failed or succeeded else 0
+
+
+def try_the_rest(binary):
+    """The trials, against an authority that nothing else happens to."""
+    with tempfile.TemporaryDirectory() as house:
+        authority = Authority(binary, Path(house))
+        try:
+            authority.start()
+            return trials.run(authority)
+        finally:
+            authority.stop()
 
 
 if __name__ == "__main__":

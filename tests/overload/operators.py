@@ -1,6 +1,7 @@
 """Calls as operators make them: grpcio, and stubs that deploy/overload.sh generates from proto/."""
 
 import json
+import subprocess
 
 import grpc
 from wardein.v1 import (
@@ -70,6 +71,13 @@ def enrollment(device_id, names=()):
     return provisioning_pb2.EnrollRequest(
         device_id=device_id, suite=1, device_nonce=bytes(32), device_share=SHARE, attributes=attributes, model="Overload 1"
     )
+
+
+def key_enrollment(device_id):
+    """Of a key that is made here, and thrown away."""
+    command = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -outform DER -keyout /dev/null"
+    csr = subprocess.run(command.split(), check=True, capture_output=True).stdout
+    return provisioning_pb2.EnrollKeyRequest(device_id=device_id, keeper="software", csr=csr)
 
 
 def in_stream(correlation, request):
