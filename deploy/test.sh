@@ -112,6 +112,7 @@ step "floors: which crate may use which" deploy/floors.sh
 step "dependencies that nothing uses" unused
 step "licenses and sources of what we use" dependencies
 step "advisories about what we use" advisories
+step "attacks, and the tests that show that they fail" deploy/attacks.sh
 step "fuzz targets, whose corpora the tests replay" corpora
 step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents

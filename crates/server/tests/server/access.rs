@@ -10,7 +10,7 @@ use wardein_client::{Connection, Refusal, v1};
 use wardein_domain::{Access, Method, Role};
 
 /// Calls by path with an empty message, which every method can read.
-async fn call(connection: &Connection, path: &'static str) -> Result<(), Refusal> {
+pub(crate) async fn call(connection: &Connection, path: &'static str) -> Result<(), Refusal> {
     let mut grpc = tonic::client::Grpc::<Channel>::new(connection.channel());
     grpc.ready().await.unwrap();
     let codec = ProstCodec::<(), ()>::default();

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod attacks;
 mod backup;
 mod bad_input;
 mod clock;

@@ -6,5 +6,6 @@ mod codecs;
 mod covers;
 mod erased;
 mod parts;
+mod unpredictable;
 
 pub(crate) use codecs::records;
