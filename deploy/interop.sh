@@ -77,6 +77,8 @@ print(*(each.getsockname()[1] for each in held))')
 	read -r grpc http <<<"$ports"
 	wardein init --dir "$house/a" --trust-domain "$trust_domain" --key-file "$house/root.key" \
 		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$house/said"
+	# All that the authority and its libraries could ever say.
+	sed -i 's/^level = .*/level = "trace"/' "$house/a/wardein.toml"
 	wardein serve --config "$house/a/wardein.toml" </dev/null >"$house/log" 2>&1 &
 	pid=$!
 	export WARDEIN_DIR=$house/a
@@ -101,6 +103,19 @@ client() {
 		--trust-domain "$trust_domain"
 }
 
+silence() {
+	"$python" - "$house/log" "$house/root.key" <<-'end'
+		import base64, pathlib, sys
+
+		log, root_key = (pathlib.Path(file).read_bytes() for file in sys.argv[1:])
+		assert b"TRACE" in log and b"TrustService/Open" in log, "the log does not say what was done"
+		# What client.py has sealed and opened, and the authority's own secret, in the forms in which bytes are printed.
+		for secret in (b"Puls 72/min", root_key):
+		    for form in (secret, secret.hex().encode(), base64.b64encode(secret)[:-2], ", ".join(map(str, secret)).encode()):
+		        assert form.lower() not in log.lower(), f"a secret is in the log: {form}"
+	end
+}
+
 finish() {
 	kill -TERM "$pid"
 	local ended=$pid
@@ -114,4 +129,5 @@ part "stubs from proto/" stubs
 part "an authority and its station" found
 part "a device written from the specification alone" client
 part "the authority ends, in order" finish
+part "no secret is in its log, at its most talkative" silence
 printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"
