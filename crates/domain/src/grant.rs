@@ -1,6 +1,6 @@
 //! Grants to platforms.
 
-use crate::name::{DeviceId, NameError, ProfileName, Purpose, TenantId};
+use crate::name::{DeviceId, NameError, ProfileName, Purpose, TenantId, is_plain};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
@@ -100,9 +100,9 @@ impl FromStr for UserNameTemplate {
         let mut position = 0;
         while let Some(c) = text.get(position..).and_then(|rest| rest.chars().next()) {
             let place = PLACES.into_iter().find(|place| text[position..].starts_with(place));
-            if place.is_none() && (c.is_control() || matches!(c, '{' | '}')) {
-                let allowed = "text without control characters, with {device}, {tenant} and {profile}";
-                return Err(NameError::Character { kind, position, allowed });
+            if place.is_none() && (!is_plain(c) || matches!(c, '{' | '}')) {
+                let allowed = "text without control, format and line-breaking characters, with {device}, {tenant} and {profile}";
+                return Err(NameError::Character { kind, position, character: c, allowed });
             }
             position += place.map_or(c.len_utf8(), str::len);
         }

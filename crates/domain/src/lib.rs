@@ -13,6 +13,7 @@ mod causes;
 mod code;
 mod device;
 mod enrolled;
+mod file_name;
 mod grant;
 mod name;
 mod operator;
@@ -37,10 +38,11 @@ pub use causes::with_causes;
 pub use code::{ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
 pub use enrolled::EnrolledKey;
+pub use file_name::{FileNameError, check_file_name};
 pub use grant::{Right, UserNameTemplate};
 pub use name::{
     Action, AttributeName, Audience, DeviceId, ModelName, NameError, OperatorName, ProfileName, Purpose,
-    Reason, TenantId, TrustDomain,
+    Reason, TenantId, TrustDomain, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 use smol_str::SmolStr;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// Why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,12 +22,17 @@ pub enum NameError {
         max: usize,
     },
     /// The text has a character that its kind does not allow there.
-    #[error("{kind} has a character at byte {position} that is not allowed there; {allowed}")]
+    #[error(
+        "{kind} has a character at byte {position} that is not allowed there, U+{code:04X}; {allowed}",
+        code = u32::from(*character)
+    )]
     Character {
         /// The kind of name expected.
         kind: &'static str,
         /// Offset of the character, in bytes.
         position: usize,
+        /// The character, which may be one that cannot be seen.
+        character: char,
         /// The allowed characters.
         allowed: &'static str,
     },
@@ -40,8 +46,23 @@ pub enum NameError {
     },
 }
 
+/// Whether free text may have the character: not one that moves a cursor, breaks a line, cannot be seen, or turns the direction of
+/// the text after it (Unicode, general categories Cc, Cf, Zl and Zp; UAX #9 §2).
+pub fn is_plain(c: char) -> bool {
+    !matches!(
+        c.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    )
+}
+
+/// What [`is_plain`] lets through.
+const PLAIN_TEXT: &str = "text without control, format and line-breaking characters";
+
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal..=$max:literal, $allowed:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal..=$max:literal, $allowed:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(SmolStr);
@@ -68,7 +89,9 @@ macro_rules! name {
                 }
                 let allowed: fn(&str, usize, char) -> bool = $check;
                 match text.char_indices().find(|&(position, c)| !allowed(text, position, c)) {
-                    Some((position, _)) => Err(NameError::Character { kind: $kind, position, allowed: $allowed }),
+                    Some((position, character)) => {
+                        Err(NameError::Character { kind: $kind, position, character, allowed: $allowed })
+                    }
                     None => Ok(Self(SmolStr::new(text))),
                 }
             }
@@ -117,8 +140,8 @@ name! {
 
 name! {
     /// Whom a platform token is for, such as a platform's host name.
-    Audience, "audience", 1..=255, "text without control characters",
-    |_, _, c| !c.is_control()
+    Audience, "audience", 1..=255, PLAIN_TEXT,
+    |_, _, c| is_plain(c)
 }
 
 name! {
@@ -135,8 +158,8 @@ name! {
 
 name! {
     /// The maker's name of a device's model.
-    ModelName, "model", 1..=64, "text without control characters",
-    |_, _, c| !c.is_control()
+    ModelName, "model", 1..=64, PLAIN_TEXT,
+    |_, _, c| is_plain(c)
 }
 
 name! {
@@ -147,8 +170,8 @@ name! {
 
 name! {
     /// Why an administrator did something.
-    Reason, "reason", 1..=256, "text without control characters",
-    |_, _, c| !c.is_control()
+    Reason, "reason", 1..=256, PLAIN_TEXT,
+    |_, _, c| is_plain(c)
 }
 
 impl ProfileName {
@@ -244,6 +267,39 @@ mod tests {
         assert!("a".repeat(33).parse::<Action>().is_err());
     }
 
+    /// What would have another text read than the one that is there, or none.
+    #[test]
+    fn text_has_nothing_that_hides_or_turns_it() {
+        for (hidden, name) in [
+            ('\u{1b}', "U+001B"),
+            ('\u{85}', "U+0085"),
+            ('\u{ad}', "U+00AD"),
+            ('\u{200b}', "U+200B"),
+            ('\u{200d}', "U+200D"),
+            ('\u{202e}', "U+202E"),
+            ('\u{2028}', "U+2028"),
+            ('\u{2029}', "U+2029"),
+            ('\u{2066}', "U+2066"),
+            ('\u{feff}', "U+FEFF"),
+            ('\u{e0041}', "U+E0041"),
+        ] {
+            let text = alloc::format!("Pump {hidden}etsurt");
+            let refusals = [
+                text.parse::<ModelName>().unwrap_err(),
+                text.parse::<Reason>().unwrap_err(),
+                text.parse::<Audience>().unwrap_err(),
+                text.parse::<crate::UserNameTemplate>().unwrap_err(),
+            ];
+            for refused in refusals {
+                let words = refused.to_string();
+                assert!(words.contains(name) && words.contains("at byte 5"), "{words}");
+            }
+        }
+        for good in ["Gerät „1“ → ok", "ポンプ", "مضخة", "a\u{a0}b"] {
+            assert!(good.parse::<ModelName>().is_ok(), "{good}");
+        }
+    }
+
     #[test]
     fn an_error_names_kind_place_and_bound() {
         let length = "x".repeat(129).parse::<DeviceId>().unwrap_err().to_string();
@@ -253,6 +309,7 @@ mod tests {
             character.starts_with("device id has a character at byte 1 that is not allowed"),
             "{character}"
         );
+        assert!(character.contains("U+002F"), "{character}");
         assert!("log".parse::<Purpose>().unwrap_err().to_string().contains("proof, token, data, file"));
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 use wardein_ddkg::MAX_ATTRIBUTE_LEN;
 use wardein_device::Vouched;
-use wardein_domain::{AttributeName, DeviceId, ModelName, ProfileName, Udi};
+use wardein_domain::{AttributeName, DeviceId, ModelName, ProfileName, Udi, check_file_name};
 
 /// A file of devices: what can be enrolled, and what cannot.
 #[derive(Debug, Default)]
@@ -85,7 +85,8 @@ impl Batch {
             let record = record.map_err(|error| error.to_string())?;
             let number = lines.at(record.position().map_or(0, csv::Position::byte));
             let line = line(&columns, &record, number).and_then(|line| {
-                match seen.insert(line.device.clone(), number) {
+                // A device's files have its name, and on some file systems case makes no difference.
+                match seen.insert(line.device.as_str().to_ascii_lowercase(), number) {
                     Some(first) => Err(format!("id: {} stands on line {first} already", line.device)),
                     None => Ok(line),
                 }
@@ -169,7 +170,8 @@ fn line(columns: &[Column], record: &ByteRecord, number: u64) -> Result<Line, St
             }
         }
     }
-    let device = device.ok_or("has no id")?;
+    let device: DeviceId = device.ok_or("has no id")?;
+    check_file_name(device.as_str()).map_err(|error| format!("id: {error}"))?;
     Ok(Line { number, device, profile, model, udi, attributes })
 }
 
@@ -198,6 +200,7 @@ mod tests {
             ,,,,\r\n\r\n\
             pump-9,,,default,x\r\n"
             .to_vec();
+        csv.extend(b"Pump-9,,,,\r\n-rf,,,,\r\n");
         csv.extend(b"pump-\xff,,,,\r\n");
         let batch = Batch::parse(&csv).unwrap();
         let good: Vec<_> = batch.lines.iter().map(|line| (line.number, line.device.as_str())).collect();
@@ -213,7 +216,9 @@ mod tests {
             (8, "has 4 columns where the first line has 5"),
             (9, "profile: "),
             (10, "id: device id has 0 bytes"),
-            (13, "is not UTF-8"),
+            (13, "id: Pump-9 stands on line 12 already"),
+            (14, "id: begins with '-'"),
+            (15, "is not UTF-8"),
         ];
         assert_eq!(bad.len(), starts.len(), "{bad:?}");
         for ((line, reason), (expected, start)) in bad.iter().zip(starts) {

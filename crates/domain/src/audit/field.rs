@@ -4,7 +4,9 @@ use super::{Actor, Code, Word};
 use crate::assurance::{Assurance, KeyKeeper};
 use crate::device::DeviceState;
 use crate::grant::{Right, UserNameTemplate};
-use crate::name::{AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, TrustDomain};
+use crate::name::{
+    AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, TrustDomain, is_plain,
+};
 use crate::registers::PcrStanding;
 use crate::serial::Serial;
 use crate::udi::Udi;
@@ -340,16 +342,10 @@ impl Plain {
 impl Write for Plain {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
-            if is_harmless(c) { self.put(c) } else { c.escape_unicode().for_each(|c| self.put(c)) }
+            if is_plain(c) { self.put(c) } else { c.escape_unicode().for_each(|c| self.put(c)) }
         }
         Ok(())
     }
-}
-
-/// Not one that moves the cursor, breaks the line, cannot be seen, or turns the direction of the text that follows (UAX #9 §2).
-fn is_harmless(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 const CUT: &str = "…";

@@ -9,7 +9,7 @@ use crate::rows::{self, Link, OperatorRow};
 use wardein_crypto::Digest;
 use wardein_domain::{
     Actor, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Reason, Role, Serial, Target,
-    TenantId, UnixSeconds,
+    TenantId, UnixSeconds, check_file_name,
 };
 use wardein_pki::{Csr, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, RowKey, Table, Write};
@@ -206,7 +206,8 @@ impl Engine {
     }
 
     fn may_issue(&self, caller: &Caller, order: &OperatorOrder) -> Result<(), Error> {
-        let OperatorOrder { role, tenant, validity, quota, .. } = order;
+        let OperatorOrder { role, tenant, name, validity, quota, .. } = order;
+        check_file_name(name.as_str()).map_err(|error| Error::invalid(format_args!("name: {error}")))?;
         if !role.fits_tenant(tenant.is_some()) {
             let needs = if tenant.is_some() { "takes no tenant" } else { "takes a tenant" };
             return Err(Error::invalid(format_args!("tenant: role {role} {needs}")));

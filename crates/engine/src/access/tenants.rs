@@ -5,7 +5,7 @@ use crate::keep::tenant_keys::seal_tenant_key;
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged};
 use crate::rows::{self, AUTHORITY, ProfileRow, TenantRow};
-use wardein_domain::{ErrorCode, Event, Outcome, ProfileFields, Target, TenantId};
+use wardein_domain::{ErrorCode, Event, Outcome, ProfileFields, Target, TenantId, check_file_name};
 use wardein_port::{Change, Table};
 
 /// A tenant.
@@ -20,6 +20,7 @@ pub struct Tenant {
 impl Engine {
     /// Creates a tenant with a key of its own and the default profile.
     pub async fn create_tenant(&self, caller: &Caller, tenant: TenantId) -> Result<Tenant, Error> {
+        check_file_name(tenant.as_str()).map_err(|error| Error::invalid(format_args!("tenant: {error}")))?;
         let created_at = self.time();
         let key = tenant.as_str().as_bytes();
         let profile = ProfileRow::new(&ProfileFields::default(), rows::RotationRow::default());
