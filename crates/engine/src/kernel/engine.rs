@@ -4,6 +4,7 @@ use crate::access::refusals::Refusals;
 use crate::issue::authority::{Authority, TrustBundle};
 use crate::keep::migrate::require_format;
 use crate::keep::upkeep::Upkeep;
+use crate::kernel::turns::Turns;
 use crate::kernel::{Error, Records};
 use crate::project::Memory;
 use crate::rows::seal::{Keyring, RootRing, StorageKey};
@@ -42,6 +43,7 @@ pub struct Engine {
     /// The memory that authorizes. Only the store's feed writes it.
     pub(crate) memory: Arc<Memory>,
     pub(crate) records: Arc<Records>,
+    pub(super) turns: Turns,
     pub(crate) policy: Policy,
     /// Refusals of authenticated callers that came too often for an entry each.
     pub(crate) refusals: Refusals,
@@ -105,6 +107,7 @@ impl Engine {
             authority,
             memory,
             records,
+            turns: Turns::new(),
             policy,
             refusals: Refusals::default(),
             meter,

@@ -11,6 +11,7 @@ mod pager;
 pub(crate) mod record;
 mod records;
 mod transact;
+mod turns;
 mod tx;
 
 pub use caller::Caller;

@@ -128,12 +128,17 @@ impl Engine {
         mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
     ) -> Result<T, Error> {
         let Decision { mut change, mut answer, mut keys } = first;
+        let mut turn = None;
         for _ in 0..ATTEMPTS {
             if change.is_empty() {
                 return answer;
             }
             match self.commit(change, &mut tx, keys).await {
                 Ok(_) => return answer,
+                // A turn is kept to the end, whatever conflicts next, so that nobody waits with one for another.
+                Err(CommitError::Conflict { table, key }) if turn.is_none() => {
+                    turn = Some(self.turns.of(table, &key).await);
+                }
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

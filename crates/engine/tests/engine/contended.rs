@@ -5,9 +5,10 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use wardein_ddkg::message::ProofRequest;
-use wardein_domain::{AuditEntry, DeviceState, Event, Role, Serial, Verdict};
-use wardein_engine::{Engine, Error, ErrorKind, Page, Ports, Subject};
+use wardein_crypto::Digest;
+use wardein_ddkg::message::{ProofRequest, SealedPayload};
+use wardein_domain::{AuditEntry, DeviceState, Event, KeyKeeper, Right, Role, Serial, Verdict};
+use wardein_engine::{Engine, Error, ErrorKind, KeyPolicy, OpenAsk, Page, Ports, Subject};
 use wardein_port::Store;
 use wardein_testkit::{Chaos, ChaosStore, MemoryCustody};
 
@@ -213,6 +214,63 @@ async fn no_proof_is_accepted_after_the_suspension_that_it_met_on_its_way() {
 }
 
 /// The serial of the operator of that name, from the store.
+/// The store answers in rounds: all that wait are judged together, as a group is, and those that conflict decide again.
+async fn end_in_rounds<T>(world: &World, calls: Vec<Call<'_, T>>) -> Vec<Result<T, Error>> {
+    let count = calls.len();
+    let (mut calls, mut outcomes): (Vec<_>, Vec<_>) = (calls.into_iter().map(Some).collect(), Vec::new());
+    for _ in 0..4 * count {
+        world.store.hold();
+        for call in &mut calls {
+            if let Some(waiting) = call
+                && let Poll::Ready(came) = poll(waiting)
+            {
+                outcomes.push(came);
+                *call = None;
+            }
+        }
+        world.store.release();
+        // What tokio lets a task do at a time is bounded.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(outcomes.len(), count, "they wait for each other");
+    outcomes
+}
+
+#[tokio::test]
+async fn many_openings_of_one_devices_payloads_at_a_time_all_come_to_an_end() {
+    let world = World::new().await;
+    world.grant(Right::Open).await;
+    let mut device = world.proven("pump-1").await;
+    let sealed: Vec<_> = (0..64).map(|n: u8| device.seal(&[n], 0)).collect();
+    let open = |(n, sealed): (usize, &SealedPayload)| -> Call<'_, Vec<u8>> {
+        let ask = OpenAsk {
+            sealed: sealed.clone(),
+            additional: b"log".to_vec(),
+            reason: "alarm".parse().unwrap(),
+            idempotency: Digest::of(&n.to_be_bytes()),
+        };
+        let opened = world.engine.open_payload(&world.platform, ask);
+        Box::pin(async move { opened.await.map(|unsealed| unsealed.secret.expose().to_vec()) })
+    };
+    let opened = end_in_rounds(&world, sealed.iter().enumerate().map(open).collect()).await;
+    let mut plaintexts: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    plaintexts.sort();
+    assert_eq!(plaintexts, (0..64).map(|n: u8| vec![n]).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn many_changes_of_one_row_at_a_time_all_come_to_an_end() {
+    let world = World::new().await;
+    let put = |n: usize| -> Call<'_, ()> {
+        let all = KeyKeeper::ALL.into_iter().enumerate();
+        let keepers = all.filter(|(bit, _)| n >> bit & 1 == 1).map(|(_, keeper)| keeper).collect();
+        let policy = KeyPolicy { keepers, first_use: n >> 3 & 1 == 1, ..KeyPolicy::default() };
+        Box::pin(world.engine.put_key_policy(&world.admin, world.tenant(), policy))
+    };
+    let put = end_in_rounds(&world, (0..64).map(put).collect()).await;
+    assert_eq!(put.into_iter().filter(Result::is_err).count(), 0);
+}
+
 async fn serial(engine: &Engine, world: &World, name: &str) -> Serial {
     let page = Page { size: 100, after: None };
     let listed = engine.list_operators(&world.admin, None, page).await.unwrap().items;
