@@ -1,7 +1,8 @@
 //! Files that are made once, durable and with their mode from the first moment.
 
 use crate::Failure;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
+use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use wardein_crypto::SecretBytes;
@@ -65,13 +66,23 @@ pub fn read(path: &Path) -> Result<String, Failure> {
 
 /// A file that the owner alone may read; one that is open to others is refused, for whoever reads it is its owner.
 pub fn read_private(path: &Path) -> Result<SecretBytes, Failure> {
-    let metadata = std::fs::metadata(path).map_err(|error| Failure::file("read", path, error))?;
-    let mode = metadata.permissions().mode() & 0o777;
+    read_opened(path, |_| {})
+}
+
+/// Mode and contents are those of one file, whatever has its name in the meantime.
+fn read_opened(path: &Path, meanwhile: impl FnOnce(&Path)) -> Result<SecretBytes, Failure> {
+    let failed = |error| Failure::file("read", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    meanwhile(path);
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let reason = format!("{} is open to others (mode {mode:o}); run: chmod 600 {0}", path.display());
         return Err(Failure::Failed(reason));
     }
-    std::fs::read(path).map(SecretBytes::from_vec).map_err(|error| Failure::file("read", path, error))
+    let mut content = Vec::new();
+    let read = file.read_to_end(&mut content);
+    let content = SecretBytes::from_vec(content);
+    read.map(|_| content).map_err(failed)
 }
 
 #[cfg(test)]
@@ -99,5 +110,17 @@ mod tests {
         assert_eq!(read_private(&path).unwrap().expose(), b"key");
         assert!(Reserved::new(&path).is_err(), "nothing is written over");
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_private_file_is_judged_and_read_as_the_one_file_that_was_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("key"), directory.path().join("other"));
+        let swap = |path: &Path| std::fs::rename(&other, path).unwrap();
+        write_new(&path, b"open to others", PUBLIC).unwrap();
+        write_new(&other, b"private", PRIVATE).unwrap();
+        assert!(read_opened(&path, swap).is_err());
+        write_new(&other, b"open to others", PUBLIC).unwrap();
+        assert_eq!(read_opened(&path, swap).unwrap().expose(), b"private");
     }
 }
