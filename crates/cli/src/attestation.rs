@@ -43,12 +43,16 @@ fn digest(text: &str) -> Result<Digest48, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
-    /// Certificates of TPM vendors whose endorsement keys are trusted, PEM: roots or intermediates, at most 16
+    /// Certificates of TPM vendors whose endorsement keys are trusted, PEM, or the DER of one: roots or intermediates, at
+    /// most 512 of 1 MiB together
     #[arg(long, value_name = "FILE")]
     vendor_roots: Option<PathBuf>,
     /// Trust a TPM on first use that shows no certificate and is not listed. Any program can claim to be one
     #[arg(long)]
     first_use: bool,
+    /// Let several devices be one TPM, or have one key; the verdict says so. Otherwise the second one is refused
+    #[arg(long)]
+    shared_tpms: bool,
     /// What else may keep a key, by the station's word
     #[arg(long, value_delimiter = ',', value_parser = ["secure-element", "pkcs11", "software"])]
     keepers: Vec<String>,
@@ -90,6 +94,7 @@ struct Policy {
     vendor_roots: String,
     first_use: bool,
     keepers: Vec<String>,
+    shared_tpms: bool,
 }
 
 impl Record for Policy {
@@ -98,6 +103,9 @@ impl Record for Policy {
         ("vendor roots", |policy| policy.vendor_roots.matches("-----BEGIN ").count().to_string()),
         ("first use", |policy| if policy.first_use { "trusted" } else { "not trusted" }.to_owned()),
         ("by the station's word", |policy| policy.keepers.join(", ")),
+        ("one TPM, several devices", |policy| {
+            if policy.shared_tpms { "allowed" } else { "refused" }.to_owned()
+        }),
     ];
 }
 
@@ -160,9 +168,7 @@ impl EndorsementKeyCommand {
 async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
     let vendor_roots = match &args.vendor_roots {
         Some(path) => {
-            let text = files::read(path)?;
-            let found =
-                pem::decode_certificates(&text).map_err(|error| Failure::file("read", path, error))?;
+            let found = files::read_certificates(path)?;
             // The certificates alone: what stands around them is the file's own.
             pem::encode_certificates(found.iter().map(Vec::as_slice)).map_err(Failure::failed)?
         }
@@ -170,8 +176,8 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
     };
     let session = args.at.connect.open().await?;
     let tenant = session.tenant(args.at.tenant)?;
-    let (first_use, keepers) = (args.first_use, args.keepers);
-    let policy = v1::KeyPolicy { tenant: tenant.clone(), vendor_roots, first_use, keepers };
+    let SetArgs { first_use, keepers, shared_tpms, .. } = args;
+    let policy = v1::KeyPolicy { tenant: tenant.clone(), vendor_roots, first_use, keepers, shared_tpms };
     let request = v1::PutKeyPolicyRequest { policy: Some(policy) };
     session.operator().put_key_policy(request).await?;
     show(&session, tenant, out).await
@@ -180,8 +186,9 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
 async fn show(session: &Session, tenant: String, out: Output) -> Result<(), Failure> {
     let request = v1::GetKeyPolicyRequest { tenant };
     let answer = session.operator().get_key_policy(request).await?;
-    let v1::KeyPolicy { tenant, vendor_roots, first_use, keepers } = answer.policy.unwrap_or_default();
-    out.one(&Policy { tenant, vendor_roots, first_use, keepers })
+    let v1::KeyPolicy { tenant, vendor_roots, first_use, keepers, shared_tpms } =
+        answer.policy.unwrap_or_default();
+    out.one(&Policy { tenant, vendor_roots, first_use, keepers, shared_tpms })
 }
 
 async fn approve(args: ApproveArgs, out: Output) -> Result<(), Failure> {

@@ -64,6 +64,12 @@ pub fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))
 }
 
+/// The certificates in a file: PEM in any columns, or the DER of one.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
+    wardein_pki::pem::read_certificates(&bytes).map_err(|error| Failure::file("read", path, error))
+}
+
 /// A file that the owner alone may read; one that is open to others is refused, for whoever reads it is its owner.
 pub fn read_private(path: &Path) -> Result<SecretBytes, Failure> {
     read_opened(path, |_| {})

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use wardein_client::v1;
 use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_ddkg::message::from_text;
-use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
@@ -44,7 +43,7 @@ struct SubjectArgs {
     /// The device's id
     #[arg(long, value_name = "ID")]
     device: Option<String>,
-    /// The certificate that a device showed, in PEM; its first one counts
+    /// The certificate that a device showed, in PEM or DER; of several in PEM the first counts
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
 }
@@ -61,6 +60,7 @@ struct Answer {
     assurance: String,
     pcrs: String,
     quoted_at: u64,
+    is_shared: bool,
 }
 
 impl From<v1::CheckResponse> for Answer {
@@ -76,6 +76,7 @@ impl From<v1::CheckResponse> for Answer {
             assurance,
             pcrs,
             quoted_at,
+            is_shared,
             ..
         } = answer;
         Self {
@@ -89,6 +90,7 @@ impl From<v1::CheckResponse> for Answer {
             assurance,
             pcrs,
             quoted_at,
+            is_shared,
         }
     }
 }
@@ -100,6 +102,7 @@ impl Record for Answer {
         ("device", |answer| answer.device_id.clone()),
         ("state", |answer| answer.state.clone()),
         ("key held", |answer| answer.assurance.clone()),
+        ("key shared", |answer| if answer.is_shared { "with another device" } else { "" }.to_owned()),
         ("registers", |answer| answer.pcrs.clone()),
         ("quoted", |answer| time::at(answer.quoted_at)),
         ("decided", |answer| time::at(answer.decided_at)),
@@ -135,8 +138,7 @@ impl CheckArgs {
         let subject = match (subject.device, subject.certificate) {
             (Some(device), _) => v1::check_request::Subject::DeviceId(device),
             (None, Some(path)) => {
-                let mut chain = pem::decode_certificates(&files::read(&path)?)
-                    .map_err(|error| Failure::file("read", &path, error))?;
+                let mut chain = files::read_certificates(&path)?;
                 v1::check_request::Subject::Certificate(chain.swap_remove(0))
             }
             (None, None) => return Err(Failure::Usage("give --device or --certificate".to_owned())),

@@ -24,7 +24,7 @@ macro_rules! methods {
             pub const ALL: &'static [Self] = &[$(Self::$method),*];
 
             /// The path that gRPC calls it by, such as `/wardein.v1.TrustService/Check`.
-            pub fn path(self) -> &'static str {
+            pub const fn path(self) -> &'static str {
                 match self {
                     $(Self::$method => $path,)*
                 }

@@ -20,7 +20,9 @@ pub enum PemError {
     #[error("the text is not well-formed PEM")]
     Malformed,
     /// It begins as DER does, and is not one certificate.
-    #[error("the file is DER, and not one certificate: its length is not that of its bytes; several go into one file as PEM")]
+    #[error(
+        "the file is DER, and not one certificate: its length is not that of its bytes; several go into one file as PEM"
+    )]
     Der,
     /// It is PEM of something else, or of nothing.
     #[error("the PEM text contains no {0}")]
@@ -36,7 +38,7 @@ pub fn encode_certificates<'a>(certificates: impl IntoIterator<Item = &'a [u8]>)
 
 /// The certificates in a file: PEM, or the DER of one.
 pub fn read_certificates(file: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
-    // A SEQUENCE of more than 255 bytes, as a certificate is. PEM is text, but what stands around its blocks may be in any encoding.
+    // A SEQUENCE of more than 255 bytes, as a certificate is. PEM is text, but what surrounds its blocks may be in any encoding.
     if let [0x30, 0x82, high, low, rest @ ..] = file {
         let is_one = rest.len() == usize::from(u16::from_be_bytes([*high, *low]));
         return is_one.then(|| vec![file.to_vec()]).ok_or(PemError::Der);
@@ -45,7 +47,7 @@ pub fn read_certificates(file: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
 }
 
 /// The certificates in `text`, at least one, as DER. Text around them is ignored; other blocks are not allowed. Lines may be of any
-/// length, and blank, as openssl takes them (RFC 7468 §2, "lax").
+/// length, and blank, as openssl takes them (RFC 7468 §3, `laxtextualmsg`).
 pub fn decode_certificates(text: &str) -> Result<Vec<Vec<u8>>, PemError> {
     if text.len() > MAX_BUNDLE_LEN {
         return Err(PemError::TooLong(MAX_BUNDLE_LEN));

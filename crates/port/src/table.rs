@@ -44,13 +44,17 @@ pub enum Table {
     PcrPolicy = 19,
     /// Certificates that a signer in another process was to sign, by serial, until they are complete.
     Prepared = 20,
+    /// What one device of a tenant has to itself: its id whatever its case, its key, its TPM. Each leads to who has it.
+    DeviceClaim = 21,
+    /// The certificates of TPM vendors that tenants trust, by tenant and digest.
+    VendorRoot = 22,
     /// Operators' serials by tenant; those of the authority itself under no tenant.
-    TenantOperator = 21,
+    TenantOperator = 23,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -71,6 +75,8 @@ impl Table {
         Self::EndorsementKey,
         Self::PcrPolicy,
         Self::Prepared,
+        Self::DeviceClaim,
+        Self::VendorRoot,
         Self::TenantOperator,
     ];
 
@@ -98,6 +104,8 @@ impl Table {
             | Self::SignatureKey
             | Self::EndorsementKey
             | Self::Prepared
+            | Self::DeviceClaim
+            | Self::VendorRoot
             | Self::TenantOperator => false,
         }
     }

@@ -1,12 +1,14 @@
 //! A simulated TPM 2.0: its keys are in this process. It follows the specification as a device's TPM does, which is why a TPM
 //! that only claims to be one is trusted by a list or on first use, or not at all.
 
+use p256::elliptic_curve::sec1::ToEncodedPoint;
+use p256::{PublicKey, SecretKey, ecdh};
 use wardein_crypto::tpm::{AesKeyLength, HashAlgorithm, cfb_encrypt, hmac, kdfa, kdfe};
-use wardein_crypto::{Digest, EphemeralKey, P256SigningKey, SecretBytes};
+use wardein_crypto::{Digest, Entropy, P256SigningKey, SecretBytes, SystemEntropy};
 
 /// An endorsement key by template L-2 (TCG EK Credential Profile, annex B), an attestation key and a device key, all on P-256.
 pub struct SoftTpm {
-    endorsement: Option<EphemeralKey>,
+    endorsement: SecretKey,
     endorsement_point: [u8; 65],
     attestation: P256SigningKey,
     device: P256SigningKey,
@@ -20,9 +22,12 @@ impl SoftTpm {
     /// If the operating system gives no random bytes.
     #[expect(clippy::new_without_default, reason = "a default that draws keys would surprise")]
     pub fn new() -> Self {
-        let endorsement = EphemeralKey::generate().unwrap();
-        let endorsement_point = *endorsement.public();
-        Self { endorsement: Some(endorsement), endorsement_point, attestation: key(), device: key() }
+        let bytes: [u8; 32] = SystemEntropy::default().array().unwrap();
+        // Nearly all 32 bytes are a key.
+        let endorsement = SecretKey::from_slice(&bytes).unwrap();
+        let point = endorsement.public_key().to_encoded_point(false);
+        let endorsement_point = point.as_bytes().try_into().unwrap();
+        Self { endorsement, endorsement_point, attestation: key(), device: key() }
     }
 
     /// TPM2B_PUBLIC of the endorsement key.
@@ -50,16 +55,13 @@ impl SoftTpm {
         &self.device
     }
 
-    /// TPM2_ActivateCredential, once: the secret, or none if the credential is of another attestation key, or of another TPM.
-    ///
-    /// # Panics
-    ///
-    /// If it is asked twice.
+    /// TPM2_ActivateCredential: the secret, or none if the credential is of another attestation key, or of another TPM.
     pub fn activate(&mut self, id_object: &[u8], encrypted_secret: &[u8]) -> Option<Vec<u8>> {
-        let endorsement = self.endorsement.take().unwrap();
         let peer: [u8; 65] =
             [&[4], encrypted_secret.get(2..34)?, encrypted_secret.get(36..68)?].concat().try_into().ok()?;
-        let shared = SecretBytes::from_vec(endorsement.agree(&peer).ok()?.expose().to_vec());
+        let public = PublicKey::from_sec1_bytes(&peer).ok()?;
+        let shared = ecdh::diffie_hellman(self.endorsement.to_nonzero_scalar(), public.as_affine());
+        let shared = SecretBytes::from_vec(shared.raw_secret_bytes().to_vec());
         let (hash, ak) = (HashAlgorithm::Sha256, self.ak_public());
         let seed = kdfe(hash, &shared, b"IDENTITY", &peer[1..33], &self.endorsement_point[1..33], 32);
         let name = [&[0, 0x0b], &Digest::of(&ak[2..]).0[..]].concat();

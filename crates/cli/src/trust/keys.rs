@@ -90,7 +90,7 @@ impl ReleaseArgs {
         let request = v1::ReleaseKeyRequest { key: Some(key), reason, idempotency_key: idempotency_key()? };
         let platform = session.platform();
         let answer = until_answered(async || Ok(platform.release_key(request.clone()).await?)).await?;
-        reserved.fill(&SecretBytes::from_vec(answer.key))?;
+        reserved.fill(&SecretBytes::from_vec(answer.key.into()))?;
         show(answer.sealed_by, path, out)
     }
 }
@@ -109,7 +109,7 @@ impl OpenArgs {
         };
         let platform = session.platform();
         let answer = until_answered(async || Ok(platform.open(request.clone()).await?)).await?;
-        reserved.fill(&SecretBytes::from_vec(answer.plaintext))?;
+        reserved.fill(&SecretBytes::from_vec(answer.plaintext.into()))?;
         show(answer.sealed_by, path, out)
     }
 }

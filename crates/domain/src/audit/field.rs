@@ -214,6 +214,10 @@ names! {
     KeyId = "key-id",
     /// SHA-256 that an endorsement key is known by, in hex.
     EndorsementKey = "endorsement-key",
+    /// Another device that has the same key, or is in the same TPM, `TENANT/ID`.
+    SharedWith = "shared-with",
+    /// Whether several devices may be one TPM, or have one key.
+    SharedTpms = "shared-tpms",
     /// SHA-256 of a TPM vendor's certificate that is trusted from now on, in hex.
     VendorRootAdded = "vendor-root-added",
     /// SHA-256 of a TPM vendor's certificate that is trusted no more, in hex.

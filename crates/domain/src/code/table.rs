@@ -70,6 +70,10 @@ codes! {
     DeviceUnknown = "device-unknown", NotFound, "Correct the id; `wardein device list` shows which there are.";
     /// The device is enrolled already.
     AlreadyEnrolled = "already-enrolled", Exists, "Use the existing enrollment; if its state is lost, an administrator readmits the device.";
+    /// Another device of the tenant has this id but for its case.
+    IdSimilar = "id-similar", Exists, "Choose another id, or write it as the existing device has it.";
+    /// Another device of the tenant has this key, or is in this TPM.
+    KeyOfAnother = "key-of-another-device", Exists, "One device is one hardware: retire the other one, or let the tenant's key policy share TPMs.";
     /// The enrollment has not been confirmed.
     EnrollmentPending = "enrollment-pending", Precondition, "The device sends its confirmation again.";
     /// The confirmation does not belong to the last enrollment request.
@@ -403,7 +407,7 @@ codes! {
     /// A hierarchy of the TPM is under a password.
     TpmPassword = "tpm-password", Precondition, "Give the owner and endorsement hierarchies an empty password.";
     /// The persistent handle holds another program's object.
-    TpmHandleTaken = "tpm-handle-taken", Precondition, "If nobody needs it, evict it with `tpm2_evictcontrol`.";
+    TpmHandleTaken = "tpm-handle-taken", Precondition, "If nobody needs it, evict it with `tpm2_evictcontrol`; another program's storage root at 0x81000001 is left alone by itself.";
     /// The PCRs have other values than when the secret was sealed.
     TpmPcrChanged = "tpm-pcr-changed", Precondition, "Open it with the recovery passphrase, then `wardein custody reseal`.";
     /// The secret was sealed by another TPM, or before this one was cleared, or is damaged.

@@ -9,7 +9,7 @@ use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{Attributes, DeviceName, DeviceShare, Purposes, Suite};
 use wardein_domain::{
     Actor, Call, DeviceId, DeviceState, ErrorCode, Event, FieldName, ModelName, Outcome, Profile,
-    ProfileName, Reason, Role, TenantId, Udi, UnixSeconds,
+    ProfileName, Reason, Role, TenantId, Udi, UnixSeconds, check_file_name,
 };
 use wardein_port::{Change, Table};
 
@@ -92,8 +92,10 @@ impl Engine {
             let message = "the device is already enrolled with a signing key; enroll another device";
             return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
         }
+        let station = &caller.principal.serial;
         if row.is_none() {
-            tx.reserve_quota(&self.memory, &caller.principal.serial, &request.device)?;
+            check_new_id(&request.device.device)?;
+            tx.reserve_quota(&self.memory, station, &request.device)?;
         }
         let known = keys.as_ref().map(|held| &held.keys.record);
         // An administrator let it enroll again: only then is a device pending whose enrollment was confirmed.
@@ -110,6 +112,18 @@ impl Engine {
         let Some(record) = enrolled.record else {
             return Ok(Decision::unchanged(enrolled.reply));
         };
+        // One that it was let to make again costs as the first did; so does one in the place of another station's. A device that
+        // begins from the start does not, a number of times.
+        let costs = row.as_ref().is_none_or(|(_, row)| is_anew || row.costs(station));
+        if costs {
+            tx.reserve_quota(&self.memory, station, &request.device)?;
+        }
+        let (places, replaced) = match &row {
+            None => (Vec::new(), 0),
+            Some((_, row)) => (row.places.clone(), row.replaced),
+        };
+        let (places, replaced) =
+            if costs { (rows::with_place(places, station), 0) } else { (places, replaced + 1) };
         let written = DeviceRow {
             state: DeviceState::Pending,
             state_reason: None,
@@ -118,14 +132,18 @@ impl Engine {
             udi: order.udi.clone(),
             enrolled_at: UnixSeconds::new(now),
             enrolled_by: caller.principal.to_string(),
-            // A device that is enrolled again counts for the station that enrolled it first.
-            station: row.as_ref().map_or(caller.principal.serial, |(_, row)| row.station),
+            places,
+            replaced,
             attributes: rows::attribute_names(&record),
             // Keys agreed now are newer than any rotation there was.
             rotation: rows::RotationRow::default(),
             assurance: None,
+            is_shared: false,
         };
         let mut change = Change::default();
+        if row.is_none() {
+            self.claim_id(tx, &mut change, &request.device)?;
+        }
         let version = row.as_ref().map(|(version, _)| *version);
         change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
         // A sweep that has passed its place does not see a new row: it must be under the newest version of its tenant's key.
@@ -207,7 +225,6 @@ struct Enrollment<'a> {
 }
 
 fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> Result<EnrollRequest, Error> {
-    check_device_id(&order.device)?;
     let number = u16::try_from(order.suite).unwrap_or(u16::MAX);
     let suite = Suite::from_number(number)?;
     if !profile.allows_suite(number) {
@@ -222,10 +239,7 @@ fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> 
     })
 }
 
-/// Whether a device of this id can be certified.
-pub(crate) fn check_device_id(device: &DeviceId) -> Result<(), Error> {
-    if matches!(device.as_str(), "." | "..") {
-        return Err(Error::invalid("device_id: is '.' or '..', which cannot be part of a SPIFFE id"));
-    }
-    Ok(())
+/// Whether a device may be made under this id. One that is on record has its id, whatever is judged of new ones.
+pub(crate) fn check_new_id(device: &DeviceId) -> Result<(), Error> {
+    check_file_name(device.as_str()).map_err(|error| Error::invalid(format_args!("device_id: {error}")))
 }

@@ -1,6 +1,7 @@
 //! The devices: how they are enrolled, listed, suspended, readmitted and retired, and the profiles that they follow.
 
 pub(crate) mod alarm;
+pub(crate) mod claims;
 pub(crate) mod devices;
 pub(crate) mod enrollment;
 pub(crate) mod history;

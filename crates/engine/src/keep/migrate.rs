@@ -13,10 +13,11 @@ use crate::kernel::record::{self, Recording};
 use crate::kernel::{Draw, Error, Ports};
 use crate::rows::audit::decode;
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, FORMAT, FORMAT_KEY, FormatRow, OperatorRow, v1};
+use crate::rows::{self, AUTHORITY, Claim, ClaimRow, FORMAT, FORMAT_KEY, FormatRow, OperatorRow, v1};
 use std::collections::HashMap;
+use wardein_ddkg::DeviceName;
 use wardein_domain::{ErrorCode, Event, FieldName, Serial};
-use wardein_port::{Change, RootKey, Row, RowKey, Table};
+use wardein_port::{Change, RootKey, Row, RowKey, Table, Write};
 
 /// How far a migration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,9 +194,9 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::Revocation
             | Table::Deed
             | Table::Prepared
-            | Table::TenantOperator => {
-                return Ok(false);
-            }
+            | Table::DeviceClaim
+            | Table::VendorRoot
+            | Table::TenantOperator => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);
@@ -209,9 +210,11 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             _ if !old => return Ok(false),
             Table::Device => {
                 let (device, readmitted_at) = v1::read::<v1::DeviceV1>(table, &row.value)?.renewed()?;
+                let name = rows::parse_device_key(key)?;
+                self.claim(&name, &[Claim::Id(&name.device)]).await?;
                 self.change.update(table, key.to_vec(), row.version, rows::encode(&device)?);
                 if let Some(issued_until) = readmitted_at {
-                    let scope = rows::RuleScope::Device(rows::parse_device_key(key)?);
+                    let scope = rows::RuleScope::Device(name);
                     let rule = rows::RuleRow::readmitted(issued_until);
                     let key = rows::rule_key(&scope, &rule);
                     self.change.insert(Table::Revocation, key, rows::encode(&rule)?);
@@ -230,9 +233,49 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
                     );
                 }
             }
+            Table::SignatureKey => {
+                let value = v1::renewed(table, key, &row.value)?;
+                let signing: rows::SignatureKeyRow = rows::decode(table, &value)?;
+                let (name, key_id) = (rows::parse_device_key(key)?, rows::key_id(&signing.key()).0);
+                let claims = [Some(Claim::Key(&key_id)), signing.ek.as_ref().map(Claim::Tpm)];
+                self.claim(&name, &claims.into_iter().flatten().collect::<Vec<_>>()).await?;
+                self.change.update(table, key.to_vec(), row.version, value);
+            }
+            Table::KeyPolicy => {
+                let (policy, ders) = v1::read::<v1::KeyPolicyV1>(table, &row.value)?.renewed()?;
+                self.change.update(table, key.to_vec(), row.version, rows::encode(&policy)?);
+                let tenant = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
+                for (root, der) in policy.vendor_roots.iter().zip(ders) {
+                    let value = rows::encode(&rows::VendorRootRow { der })?;
+                    self.change.insert(Table::VendorRoot, root.row_key(&tenant), value);
+                }
+            }
             _ => self.change.update(table, key.to_vec(), row.version, v1::renewed(table, key, &row.value)?),
         }
         Ok(true)
+    }
+
+    /// Adds claims of a device to the change, which then holds the device's own row as well.
+    async fn claim(&mut self, name: &DeviceName, claims: &[Claim<'_>]) -> Result<(), Error> {
+        let keys: Vec<_> = claims.iter().map(|claim| claim.row_key(&name.tenant)).collect();
+        // Another device of the same change may have one.
+        let is_pending = |write: &Write| write.table == Table::DeviceClaim && keys.contains(&write.key);
+        if self.change.writes.iter().any(is_pending) {
+            self.flush().await?;
+        }
+        for key in keys {
+            let present = self::row(self.ports, Table::DeviceClaim, &key).await?;
+            let version = present.as_ref().map(|row| row.version);
+            let mut claim: ClaimRow = match present {
+                Some(row) => rows::decode(Table::DeviceClaim, &row.value)?,
+                None => ClaimRow::default(),
+            };
+            if !claim.holders.contains(&name.device) {
+                claim.holders.push(name.device.clone());
+            }
+            self.change.put(Table::DeviceClaim, key, version, rows::encode(&claim)?);
+        }
+        Ok(())
     }
 
     async fn split_keys(&mut self, key: &[u8], row: &Row) -> Result<(), Error> {

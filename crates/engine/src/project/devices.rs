@@ -1,10 +1,10 @@
 //! Devices on record.
 
 use crate::kernel::Error;
-use crate::rows::DeviceRow;
+use crate::rows::{DeviceRow, PlaceRow};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use wardein_ddkg::{DeviceName, Recipe};
 use wardein_domain::{Assurance, AttributeName, DeviceState, ProfileName, Rotation};
 
@@ -20,7 +20,13 @@ pub(crate) struct KnownDevice {
     pub(crate) rotation: Rotation,
     /// Of the key that it signs with, if it has one.
     pub(crate) assurance: Option<Assurance>,
+    /// Whether another device was enrolled with its key or its TPM.
+    pub(crate) is_shared: bool,
+    places: Arc<Vec<PlaceRow>>,
 }
+
+/// The places of stations' quotas that a device took, before and now.
+pub(super) type Places = (Arc<Vec<PlaceRow>>, Arc<Vec<PlaceRow>>);
 
 impl KnownDevice {
     /// Whether the key that it signs with is in a TPM.
@@ -33,13 +39,13 @@ impl KnownDevice {
 pub(super) struct Devices {
     hasher: RandomState,
     shards: Vec<RwLock<HashMap<DeviceName, KnownDevice>>>,
-    recipes: Mutex<Recipes>,
+    recipes: Mutex<Shared<Vec<AttributeName>, Recipe>>,
+    places: Mutex<Shared<Vec<PlaceRow>, Vec<PlaceRow>>>,
 }
 
-/// Recipes are the same across a fleet: each is kept once, and for as long as a device has it.
-#[derive(Default)]
-struct Recipes {
-    known: HashMap<Vec<AttributeName>, Weak<Recipe>>,
+/// Values that are the same across a fleet: each is kept once, and for as long as a device has it.
+struct Shared<K, V> {
+    known: HashMap<K, Weak<V>>,
     /// At how many the unused ones are dropped.
     limit: usize,
 }
@@ -47,7 +53,8 @@ struct Recipes {
 impl Devices {
     pub(super) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Self { hasher: RandomState::new(), shards, recipes: Mutex::default() }
+        let (recipes, places) = (Mutex::new(Shared::new()), Mutex::new(Shared::new()));
+        Self { hasher: RandomState::new(), shards, recipes, places }
     }
 
     pub(super) fn get(&self, name: &DeviceName) -> Option<KnownDevice> {
@@ -57,37 +64,50 @@ impl Devices {
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
         let line = |(name, known): (&DeviceName, &KnownDevice)| {
-            let KnownDevice { version, state, profile, recipe, rotation, assurance } = known;
+            let KnownDevice { version, state, profile, recipe, rotation, assurance, is_shared, places } =
+                known;
             let (name, profile) = (format!("{}/{}", name.tenant, name.device), profile.as_str());
             let names: Vec<_> = recipe.names().iter().map(|name| name.as_str()).collect();
-            format!("device {name} at {version}: {state} {profile} {names:?} {rotation:?} {assurance:?}")
+            format!(
+                "device {name} at {version}: {state} {profile} {names:?} {rotation:?} {assurance:?} {is_shared} {places:?}"
+            )
         };
         let shards =
             self.shards.iter().map(|shard| shard.read().unwrap().iter().map(line).collect::<Vec<_>>());
         shards.flatten().collect()
     }
 
-    /// Applies a device's row, unless a later version is known; whether the device was not known before.
-    pub(super) fn put(&self, name: &DeviceName, version: u64, row: &DeviceRow) -> Result<bool, Error> {
+    /// Applies a device's row, unless a later version is known; the places that it took before and now, if it was applied.
+    pub(super) fn put(
+        &self,
+        name: &DeviceName,
+        version: u64,
+        row: &DeviceRow,
+    ) -> Result<Option<Places>, Error> {
+        let places = lock(&self.places).of(&row.places, || Ok(row.places.clone()))?;
+        let recipe = || Recipe::new(row.attributes.clone()).map_err(Error::internal);
         let known = KnownDevice {
             version,
             state: row.state,
             profile: row.profile.clone(),
-            recipe: self.recipes.lock().unwrap_or_else(PoisonError::into_inner).of(&row.attributes)?,
+            recipe: lock(&self.recipes).of(&row.attributes, recipe)?,
             rotation: row.rotation.into(),
             assurance: row.assurance,
+            is_shared: row.is_shared,
+            places: places.clone(),
         };
         let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
         match shard.get_mut(name) {
             Some(present) => {
-                if present.version < version {
-                    *present = known;
+                if present.version >= version {
+                    return Ok(None);
                 }
-                Ok(false)
+                let before = std::mem::replace(present, known).places;
+                Ok(Some((before, places)))
             }
             None => {
                 shard.insert(name.clone(), known);
-                Ok(true)
+                Ok(Some((Arc::default(), places)))
             }
         }
     }
@@ -97,22 +117,65 @@ impl Devices {
     }
 }
 
-impl Recipes {
-    fn of(&mut self, names: &[AttributeName]) -> Result<Arc<Recipe>, Error> {
-        if let Some(recipe) = self.known.get(names).and_then(Weak::upgrade) {
-            return Ok(recipe);
-        }
-        let recipe = Arc::new(Recipe::new(names.to_vec()).map_err(Error::internal)?);
-        if self.known.len() >= self.limit {
-            self.known.retain(|_, recipe| recipe.strong_count() > 0);
-            self.limit = FEW_RECIPES.max(2 * self.known.len());
-        }
-        self.known.insert(names.to_vec(), Arc::downgrade(&recipe));
-        Ok(recipe)
+impl<K: Hash + Eq + Clone, V> Shared<K, V> {
+    fn new() -> Self {
+        Self { known: HashMap::new(), limit: FEW }
     }
+
+    fn of(&mut self, key: &K, make: impl FnOnce() -> Result<V, Error>) -> Result<Arc<V>, Error> {
+        if let Some(value) = self.known.get(key).and_then(Weak::upgrade) {
+            return Ok(value);
+        }
+        let value = Arc::new(make()?);
+        if self.known.len() >= self.limit {
+            self.known.retain(|_, value| value.strong_count() > 0);
+            self.limit = FEW.max(2 * self.known.len());
+        }
+        self.known.insert(key.clone(), Arc::downgrade(&value));
+        Ok(value)
+    }
+}
+
+/// A panic elsewhere cannot leave it half-changed: each step is one insertion or removal.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const SHARDS: usize = 64;
 
-/// So many recipes may be unused before they are looked through.
-const FEW_RECIPES: usize = 64;
+/// So many values may be unused before they are looked through.
+const FEW: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wardein_domain::{Serial, UnixSeconds};
+
+    /// A device that is enrolled again and again, with other attributes each time, leaves nothing behind.
+    #[test]
+    fn what_no_device_has_any_more_is_dropped() {
+        let (devices, station) = (Devices::new(), Serial::from_random([7; 16]));
+        let row = |number: u32| DeviceRow {
+            state: DeviceState::Pending,
+            state_reason: None,
+            profile: "default".parse().unwrap(),
+            model: None,
+            udi: None,
+            enrolled_at: UnixSeconds::new(1),
+            enrolled_by: "station".into(),
+            places: vec![PlaceRow { station, count: number }],
+            replaced: 0,
+            attributes: vec![format!("attribute-{number}").parse().unwrap()],
+            rotation: crate::rows::RotationRow::default(),
+            assurance: None,
+            is_shared: false,
+        };
+        let name = DeviceName { tenant: "klinik".parse().unwrap(), device: "pump-1".parse().unwrap() };
+        for version in 1..=10_000 {
+            devices.put(&name, u64::from(version), &row(version)).unwrap();
+        }
+        assert!(lock(&devices.recipes).known.len() <= FEW);
+        assert!(lock(&devices.places).known.len() <= FEW);
+        assert_eq!(devices.get(&name).unwrap().recipe.names().len(), 1);
+    }
+}

@@ -90,8 +90,8 @@ impl Memory {
             Table::Device => {
                 let name = rows::parse_device_key(key)?;
                 let row: DeviceRow = rows::decode(table, value)?;
-                if self.devices.put(&name, revision, &row)? {
-                    self.operators.count(&row.station, &name);
+                if let Some((before, after)) = self.devices.put(&name, revision, &row)? {
+                    self.operators.count(&name, &before, &after);
                 }
                 Ok(())
             }
@@ -112,6 +112,8 @@ impl Memory {
             | Table::EndorsementKey
             | Table::PcrPolicy
             | Table::Prepared
+            | Table::DeviceClaim
+            | Table::VendorRoot
             | Table::TenantOperator => Ok(()),
         }
     }
@@ -142,13 +144,12 @@ impl Memory {
         self.operators.get(serial)
     }
 
-    /// How many devices count for a station's quota.
+    /// How many places of a station's quota are taken.
     pub(crate) fn enrolled_by(&self, serial: &Serial) -> u64 {
         self.operators.used(serial)
     }
 
-    /// Reserves a place of a station's quota for a device that is not on record, until the reservation is dropped or the device
-    /// is.
+    /// Reserves a place of a station's quota for an enrollment, until the reservation is dropped or the place is on record.
     pub(crate) fn reserve_quota(
         self: &Arc<Self>,
         station: &Serial,

@@ -1,8 +1,8 @@
-//! Operators on record, and how many devices each station enrolled.
+//! Operators on record, and how many places of its quota each station took.
 
 use super::Memory;
 use crate::kernel::Error;
-use crate::rows::OperatorRow;
+use crate::rows::{OperatorRow, PlaceRow};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wardein_ddkg::DeviceName;
@@ -24,15 +24,15 @@ pub(super) struct Operators(RwLock<HashMap<Serial, Entry>>);
 
 struct Entry {
     known: KnownOperator,
-    /// Devices on record that count for its quota. They are counted in memory, and again at the start: one row that every
+    /// Places of its quota that devices on record took. They are counted in memory, and again at the start: one row that every
     /// enrollment wrote would make enrollments wait for each other.
     used: u64,
     /// Devices that are being enrolled.
     reserved: HashSet<DeviceName>,
 }
 
-/// A place of a station's quota, reserved for a device that is being enrolled. It is free again when this is dropped, unless the
-/// device is on record by then.
+/// A place of a station's quota, reserved for a device that is being enrolled. It is free again when this is dropped, unless it is on
+/// record by then.
 pub(crate) struct QuotaPlace {
     memory: Arc<Memory>,
     station: Serial,
@@ -81,11 +81,21 @@ impl Operators {
         }
     }
 
-    /// Counts a device that came on record.
-    pub(super) fn count(&self, station: &Serial, device: &DeviceName) {
-        if let Some(entry) = self.write().get_mut(station) {
-            entry.reserved.remove(device);
-            entry.used += 1;
+    /// Counts the places that a device took, in the place of those that it had taken before.
+    pub(super) fn count(&self, device: &DeviceName, before: &[PlaceRow], after: &[PlaceRow]) {
+        let of = |places: &[PlaceRow], station: &Serial| {
+            let places = places.iter().filter(|place| place.station == *station);
+            places.map(|place| u64::from(place.count)).sum::<u64>()
+        };
+        let mut all = self.write();
+        for PlaceRow { station, .. } in after {
+            let (was, is) = (of(before, station), of(after, station));
+            if was != is
+                && let Some(entry) = all.get_mut(station)
+            {
+                entry.reserved.remove(device);
+                entry.used = (entry.used + is).saturating_sub(was);
+            }
         }
     }
 

@@ -22,9 +22,10 @@ pub(crate) struct DeviceRow {
     #[serde(with = "column")]
     pub(crate) enrolled_at: UnixSeconds,
     pub(crate) enrolled_by: String,
-    /// The serial of the station's certificate, by which its quota is counted.
-    #[serde(with = "column")]
-    pub(crate) station: Serial,
+    /// The places of stations' quotas that it took; the last is of the station that enrolled it last.
+    pub(crate) places: Vec<PlaceRow>,
+    /// How often that station has replaced its enrollment since, at no cost.
+    pub(crate) replaced: u32,
     /// The names of its attributes, in byte order: its recipe.
     #[serde(with = "column::list")]
     pub(crate) attributes: Vec<AttributeName>,
@@ -33,6 +34,41 @@ pub(crate) struct DeviceRow {
     /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
     #[serde(with = "column::maybe")]
     pub(crate) assurance: Option<Assurance>,
+    /// Whether another device was enrolled with its key or its TPM.
+    pub(crate) is_shared: bool,
+}
+
+/// Places of one station's quota.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PlaceRow {
+    /// The serial of the station's certificate.
+    #[serde(with = "column")]
+    pub(crate) station: Serial,
+    pub(crate) count: u32,
+}
+
+impl DeviceRow {
+    /// How often a station may replace an enrollment of its own that was not confirmed, before it costs a place again: a device that
+    /// lost power in the middle begins from the start.
+    pub(crate) const FREE_REPLACEMENTS: u32 = 8;
+
+    /// Whether another enrollment by `station`, in the place of one that was not confirmed, takes a place of its quota.
+    pub(crate) fn costs(&self, station: &Serial) -> bool {
+        self.places.last().is_none_or(|last| last.station != *station)
+            || self.replaced >= Self::FREE_REPLACEMENTS
+    }
+}
+
+/// `places`, with one more of `station`, as the last.
+pub(crate) fn with_place(mut places: Vec<PlaceRow>, station: &Serial) -> Vec<PlaceRow> {
+    let present = places.iter().position(|place| place.station == *station);
+    let mut place = match present {
+        Some(present) => places.remove(present),
+        None => PlaceRow { station: *station, count: 0 },
+    };
+    place.count = place.count.saturating_add(1);
+    places.push(place);
+    places
 }
 
 /// The value of [`DeviceRow::attributes`] for a record.

@@ -7,6 +7,7 @@
 pub(crate) mod audit;
 mod authority;
 mod certificate;
+mod claim;
 mod column;
 mod deed;
 mod device;
@@ -31,8 +32,9 @@ pub(crate) mod v1;
 
 pub(crate) use authority::{AuthorityRow, FORMAT_KEY, FormatRow, SWEEP_KEY, SweepRow};
 pub(crate) use certificate::CertificateRow;
+pub(crate) use claim::{Claim, ClaimRow};
 pub(crate) use deed::{DeedRow, Step, What};
-pub(crate) use device::{DeviceRow, attribute_names};
+pub(crate) use device::{DeviceRow, PlaceRow, attribute_names, with_place};
 pub(crate) use endorsement_key::EndorsementKeyRow;
 pub(crate) use grant::GrantRow;
 pub(crate) use key::{
@@ -40,7 +42,7 @@ pub(crate) use key::{
     parse_certificate_key, parse_device_key, parse_profile_key, parse_tenant_operator_key, profile_key,
     tenant_operator_key, tenant_operator_prefix, tenant_prefix,
 };
-pub(crate) use key_policy::KeyPolicyRow;
+pub(crate) use key_policy::{KeyPolicyRow, RootRef, VendorRootRow};
 pub(crate) use keys::{KeysRow, cold_place};
 pub(crate) use link::Link;
 pub(crate) use operator::OperatorRow;

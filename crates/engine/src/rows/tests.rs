@@ -47,6 +47,10 @@ fn renewed(table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
             let (row, _) = v1::read::<v1::CertificateV1>(table, value).unwrap().renewed().unwrap();
             encode(&row).unwrap()
         }
+        Table::KeyPolicy => {
+            let (row, _) = v1::read::<v1::KeyPolicyV1>(table, value).unwrap().renewed().unwrap();
+            encode(&row).unwrap()
+        }
         _ => v1::renewed(table, key, value).unwrap(),
     }
 }

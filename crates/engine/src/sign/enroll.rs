@@ -1,10 +1,11 @@
 //! Enrolling a device by the key that it signs with.
 
+use super::policy::StoredPolicy;
 use super::quote::{EnrolledState, no_tpm};
-use crate::fleet::enrollment::check_device_id;
+use crate::fleet::enrollment::check_new_id;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
-use crate::rows::{self, BaselineRow, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
+use crate::rows::{self, BaselineRow, Claim, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
 use wardein_attest::EkDigest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
@@ -78,7 +79,6 @@ impl Engine {
         new: &NewKey,
     ) -> Result<EnrolledKey, Error> {
         let tenant = self.stations_tenant(caller)?;
-        check_device_id(&order.device)?;
         self.rules_of(tenant, &order.profile)?;
         let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
         let decide = |tx: &mut Tx<'_>| self.decide_key(tx, caller, &name, order, new);
@@ -121,9 +121,24 @@ impl Engine {
             return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
         }
         if row.is_none() {
-            tx.reserve_quota(&self.memory, &caller.principal.serial, name)?;
+            check_new_id(&name.device)?;
         }
-        let station = row.as_ref().map_or(caller.principal.serial, |(_, row)| row.station);
+        // Each of these costs a place: a repeated request was answered above.
+        let station = &caller.principal.serial;
+        tx.reserve_quota(&self.memory, station, name)?;
+        let places = row.as_ref().map_or_else(Vec::new, |(_, row)| row.places.clone());
+        let mut change = Change::default();
+        if row.is_none() {
+            self.claim_id(tx, &mut change, name)?;
+        }
+        let StoredPolicy { version: policy_version, policy } = self.key_policy(tx, &name.tenant)?;
+        let claims = [Some(Claim::Key(&key_id)), new.ek.as_ref().map(|ek| Claim::Tpm(&ek.0.0))];
+        let claims: Vec<_> = claims.into_iter().flatten().collect();
+        let others = self.claim_hardware(tx, &mut change, name, &claims, policy.shared_tpms)?;
+        if !others.is_empty() {
+            change.check(Table::KeyPolicy, name.tenant.as_str().as_bytes().to_vec(), policy_version);
+            self.mark_shared(tx, &mut change, name, &others)?;
+        }
         let written = DeviceRow {
             state: DeviceState::Active,
             state_reason: None,
@@ -132,10 +147,12 @@ impl Engine {
             udi: order.udi.clone(),
             enrolled_at: self.time(),
             enrolled_by: caller.principal.to_string(),
-            station,
+            places: rows::with_place(places, station),
+            replaced: 0,
             attributes: Vec::new(),
             rotation: rows::RotationRow::default(),
             assurance: Some(new.assurance),
+            is_shared: !others.is_empty(),
         };
         let signing = SignatureKeyRow {
             point: *new.key.verifying_key(),
@@ -147,7 +164,6 @@ impl Engine {
             last_seen: None,
             seen: present.as_ref().map_or_else(SeenChallenges::default, |(_, row)| row.seen.clone()),
         };
-        let mut change = Change::default();
         let version = row.map(|(version, _)| version);
         change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
         let signing_version = present.map(|(version, _)| version);
@@ -159,6 +175,9 @@ impl Engine {
             .with(FieldName::Profile, &order.profile);
         if let Some(ek) = new.ek {
             entry = entry.with(FieldName::EndorsementKey, ek.to_string());
+        }
+        for other in &others {
+            entry = entry.with(FieldName::SharedWith, format!("{}/{other}", name.tenant));
         }
         if let Some(EnrolledState { state, standing }) = &new.quoted {
             entry = entry

@@ -6,7 +6,7 @@ mod endorsement_keys;
 mod enroll;
 mod key;
 mod pcr_policy;
-mod policy;
+pub(crate) mod policy;
 mod prove;
 mod quote;
 mod ticket;

@@ -2,10 +2,11 @@
 
 use crate::kernel::record::{Recording, hex, listed};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
-use crate::rows::{self, KeyPolicyRow};
+use crate::rows::{self, KeyPolicyRow, RootRef, VendorRootRow};
+use std::collections::HashSet;
 use wardein_crypto::Digest;
 use wardein_domain::{Event, FieldName, Fields, KeyKeeper, Outcome, Target, TenantId};
-use wardein_pki::VendorRoots;
+use wardein_pki::{EndorsementChain, VendorRoots};
 use wardein_port::{Change, Table};
 
 /// The tenant's key storage policy, besides the TPMs on its list.
@@ -17,25 +18,25 @@ pub struct KeyPolicy {
     pub first_use: bool,
     /// The other keepers that may hold a key, by the station's word.
     pub keepers: Vec<KeyKeeper>,
+    /// Whether several devices may be one TPM, or have one key.
+    pub shared_tpms: bool,
 }
 
 /// A policy as it is on record: 0 is the version of one that was never set.
 pub(super) struct StoredPolicy {
     pub(super) version: u64,
-    pub(super) policy: KeyPolicy,
+    pub(super) policy: KeyPolicyRow,
 }
 
 impl KeyPolicy {
     /// The most vendor roots.
-    pub const MAX_ROOTS: usize = 16;
+    pub const MAX_ROOTS: usize = 512;
 
     /// The most bytes of all of them together.
-    pub const MAX_ROOTS_LEN: usize = 48 * 1024;
+    pub const MAX_ROOTS_LEN: usize = 1024 * 1024;
 
-    pub(super) fn roots(&self) -> Result<VendorRoots, Error> {
-        let ders: Vec<&[u8]> = self.vendor_roots.iter().map(Vec::as_slice).collect();
-        VendorRoots::new(&ders).map_err(|error| Error::invalid(format_args!("policy.vendor_roots: {error}")))
-    }
+    /// The most bytes of one.
+    const MAX_ROOT_LEN: usize = 16 * 1024;
 
     fn judge(&self) -> Result<(), Error> {
         let length: usize = self.vendor_roots.iter().map(Vec::len).sum();
@@ -47,8 +48,27 @@ impl KeyPolicy {
                 Self::MAX_ROOTS_LEN
             )));
         }
-        self.roots().map(|_| ())
+        match self.vendor_roots.iter().position(|root| root.len() > Self::MAX_ROOT_LEN) {
+            Some(i) => Err(Error::invalid(format_args!(
+                "policy.vendor_roots: certificate {} has {} bytes; it takes at most {}",
+                i + 1,
+                self.vendor_roots[i].len(),
+                Self::MAX_ROOT_LEN
+            ))),
+            None => Ok(()),
+        }
     }
+}
+
+/// What is kept of certificates in the policy's own row.
+pub(crate) fn refs(ders: &[Vec<u8>]) -> Result<Vec<RootRef>, Error> {
+    let one = |(i, der): (usize, &Vec<u8>)| {
+        let subject = VendorRoots::subject_of(der).map_err(|error| {
+            Error::invalid(format_args!("policy.vendor_roots: certificate {}: {error}", i + 1))
+        })?;
+        Ok(RootRef::new(&subject, der))
+    };
+    ders.iter().enumerate().map(one).collect()
 }
 
 impl Engine {
@@ -63,23 +83,33 @@ impl Engine {
         policy.judge()?;
         policy.keepers.sort_by_key(|keeper| keeper.as_str());
         policy.keepers.dedup();
+        let KeyPolicy { vendor_roots: mut ders, first_use, keepers, shared_tpms } = policy;
+        let mut seen = HashSet::new();
+        ders.retain(|der| seen.insert(Digest::of(der).0));
+        let row = KeyPolicyRow { vendor_roots: refs(&ders)?, first_use, keepers, shared_tpms };
+        let roots: Vec<_> = row.vendor_roots.iter().zip(&ders).collect();
         self.transact_by(caller, |tx| {
             let StoredPolicy { version, policy: before } = self.key_policy(tx, &tenant)?;
             let mut change = Change::default();
-            if version != 0 && before == policy {
+            if version != 0 && before == row {
                 return Ok(Decision::new(change, ()));
             }
-            let row = KeyPolicyRow {
-                vendor_roots: policy.vendor_roots.clone(),
-                first_use: policy.first_use,
-                keepers: policy.keepers.clone(),
-            };
+            for (root, der) in roots.iter().filter(|(root, _)| !before.vendor_roots.contains(root)) {
+                let value = rows::encode(&VendorRootRow { der: der.to_vec() })?;
+                change.insert(Table::VendorRoot, root.row_key(&tenant), value);
+            }
+            for root in before.vendor_roots.iter().filter(|root| !row.vendor_roots.contains(root)) {
+                let key = root.row_key(&tenant);
+                if let Some(found) = tx.get(Table::VendorRoot, &key)? {
+                    change.delete(Table::VendorRoot, key, found.version);
+                }
+            }
             let (key, found) =
                 (tenant.as_str().as_bytes().to_vec(), Some(version).filter(|version| *version != 0));
             change.put(Table::KeyPolicy, key, found, rows::encode(&row)?);
             let target = Target::Tenant(tenant.clone());
             let entry = self.entry(caller, Event::KeyPolicyPut, target, Outcome::Done).in_tenant(&tenant);
-            change.record(&entry.with_all(changed(&before, &policy)))?;
+            change.record(&entry.with_all(changed(&before, &row)))?;
             Ok(Decision::new(change, ()))
         })
         .await
@@ -88,25 +118,55 @@ impl Engine {
     /// The policy of a tenant; if none was set, one that trusts only its list.
     pub async fn get_key_policy(&self, caller: &Caller, tenant: &TenantId) -> Result<KeyPolicy, Error> {
         self.require_tenant(caller, tenant)?;
-        Ok(self.look(|tx| self.key_policy(tx, tenant)).await?.policy)
+        self.look(|tx| {
+            let KeyPolicyRow { vendor_roots, first_use, keepers, shared_tpms } =
+                self.key_policy(tx, tenant)?.policy;
+            let vendor_roots =
+                vendor_roots.iter().map(|root| vendor_root(tx, tenant, root)).collect::<Result<_, _>>()?;
+            Ok(KeyPolicy { vendor_roots, first_use, keepers, shared_tpms })
+        })
+        .await
     }
 
     pub(super) fn key_policy(&self, tx: &Tx<'_>, tenant: &TenantId) -> Result<StoredPolicy, Stop> {
         let row: Option<(u64, KeyPolicyRow)> = tx.row(Table::KeyPolicy, tenant.as_str().as_bytes())?;
-        let Some((version, row)) = row else {
-            return Ok(StoredPolicy { version: 0, policy: KeyPolicy::default() });
-        };
-        let KeyPolicyRow { vendor_roots, first_use, keepers } = row;
-        let policy = KeyPolicy { vendor_roots, first_use, keepers };
+        let (version, policy) = row.unwrap_or_default();
         Ok(StoredPolicy { version, policy })
+    }
+
+    /// The trusted certificates that may have issued one of `chain`.
+    pub(super) fn roots_for(
+        &self,
+        tx: &Tx<'_>,
+        tenant: &TenantId,
+        policy: &KeyPolicyRow,
+        chain: &[&[u8]],
+    ) -> Result<VendorRoots, Stop> {
+        // What cannot be read has no issuer, and is refused where it is judged.
+        let issuers = EndorsementChain::parse(chain).map(|chain| chain.issuers()).unwrap_or_default();
+        let names: Vec<_> = issuers.iter().map(|issuer| RootRef::name_of(issuer)).collect();
+        let asked = policy.vendor_roots.iter().filter(|root| names.contains(&root.name));
+        let ders = asked.map(|root| vendor_root(tx, tenant, root)).collect::<Result<Vec<_>, _>>()?;
+        let ders: Vec<&[u8]> = ders.iter().map(Vec::as_slice).collect();
+        let roots = VendorRoots::new(&ders).map_err(|error| rows::damaged(Table::VendorRoot, error));
+        Ok(roots?)
     }
 }
 
+fn vendor_root(tx: &Tx<'_>, tenant: &TenantId, root: &RootRef) -> Result<Vec<u8>, Stop> {
+    let row: Option<(u64, VendorRootRow)> = tx.row(Table::VendorRoot, &root.row_key(tenant))?;
+    let (_, row) = row.ok_or_else(|| rows::damaged(Table::VendorRoot, "is missing"))?;
+    Ok(row.der)
+}
+
 /// For the audit entry: the changes.
-fn changed(before: &KeyPolicy, policy: &KeyPolicy) -> Fields {
+fn changed(before: &KeyPolicyRow, policy: &KeyPolicyRow) -> Fields {
     let mut fields = Fields::default();
     if before.first_use != policy.first_use {
         fields = fields.changed(FieldName::FirstUse, before.first_use, policy.first_use);
+    }
+    if before.shared_tpms != policy.shared_tpms {
+        fields = fields.changed(FieldName::SharedTpms, before.shared_tpms, policy.shared_tpms);
     }
     let (was, now) = (listed(&before.keepers), listed(&policy.keepers));
     if was != now {
@@ -116,7 +176,7 @@ fn changed(before: &KeyPolicy, policy: &KeyPolicy) -> Fields {
         [(FieldName::VendorRootAdded, policy, before), (FieldName::VendorRootRemoved, before, policy)]
     {
         let differ = these.vendor_roots.iter().filter(|root| !others.vendor_roots.contains(root));
-        fields = differ.fold(fields, |fields, root| fields.with(name, hex(&Digest::of(root).0)));
+        fields = differ.fold(fields, |fields, root| fields.with(name, hex(&root.digest)));
     }
     fields
 }

@@ -3,14 +3,15 @@
 use super::enroll::NewKey;
 use super::policy::StoredPolicy;
 use super::ticket::{Facts, Ticket};
-use crate::fleet::enrollment::check_device_id;
+use crate::fleet::enrollment::check_new_id;
 use crate::kernel::{Caller, Draw, Engine, Error};
+use crate::rows::{self, Claim};
 use crate::sign::KeyOrder;
-
 use wardein_attest::{AkPublic, EkDigest, EkPublic, EkTrust, Evidence, Refusal, TrustedAk, make_credential};
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Assurance, DeviceId, EnrolledKey, ErrorCode, Quote, TpmChallenge, TpmEvidence};
+use wardein_port::Table;
 
 /// The TPM's answer.
 pub struct TpmActivation {
@@ -44,19 +45,29 @@ impl Engine {
     ) -> Result<(TpmChallenge, u64), Error> {
         let tenant = self.stations_tenant(caller)?;
         let TpmEvidence { ek_public, ek_certificates, ak_public } = evidence;
-        check_device_id(&order.device)?;
         self.rules_of(tenant, &order.profile)?;
         let (ek, ak) = (EkPublic::parse(ek_public)?, AkPublic::parse(ak_public)?);
         let digest = ek.digest();
-        let (StoredPolicy { version, policy }, is_listed, pcr_policy) = self
+        let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
+        let chain: Vec<&[u8]> = ek_certificates.iter().map(Vec::as_slice).collect();
+        let (StoredPolicy { version, policy }, roots, is_listed, pcr_policy) = self
             .look(|tx| {
                 let is_listed = self.is_listed(tx, tenant, &digest)?;
-                Ok((self.key_policy(tx, tenant)?, is_listed, self.pcr_policy(tx, tenant, &order.profile)?))
+                let policy = self.key_policy(tx, tenant)?;
+                let roots = self.roots_for(tx, tenant, &policy.policy, &chain)?;
+                Ok((policy, roots, is_listed, self.pcr_policy(tx, tenant, &order.profile)?))
             })
             .await?;
-        let chain: Vec<&[u8]> = ek_certificates.iter().map(Vec::as_slice).collect();
-        let trust = EkTrust::new(policy.roots()?, policy.first_use);
+        let trust = EkTrust::new(roots, policy.first_use);
         let endorsed = trust.judge(ek, &chain, is_listed, self.now())?;
+        // Judged again when it is enrolled; here so that nobody goes the whole way for nothing.
+        self.look(|tx| {
+            if tx.get(Table::Device, &rows::device_key(&name))?.is_none() {
+                check_new_id(&name.device)?;
+            }
+            self.judge_claim(tx, &name, Claim::Tpm(&digest.0.0), policy.shared_tpms)
+        })
+        .await?;
 
         let mut draw = Draw::new(&*self.entropy);
         let (secret, nonce) = (draw.hidden()?, draw.public()?);
@@ -64,7 +75,6 @@ impl Engine {
         let expires_at = self.now().saturating_add(LIFETIME);
         let keys = (digest.0.0, ak_public.as_slice());
         let facts = Facts::new(order, endorsed.assurance(), keys, (nonce, expires_at, version));
-        let name = DeviceName { tenant: tenant.clone(), device: order.device.clone() };
         let ticket = Ticket { secret, facts }.seal(draw.nonce()?, &self.memory, &name)?;
         let (id_object, encrypted_secret) = (credential.id_object, credential.encrypted_secret);
         let quote = pcr_policy.selection();

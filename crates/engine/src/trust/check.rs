@@ -40,6 +40,8 @@ pub struct Answer {
     pub assurance: Option<Assurance>,
     /// The last accepted quote of its TPM's PCRs: by which comparison it was found good, and when in Unix seconds.
     pub last_quote: Option<(PcrStanding, u64)>,
+    /// Whether another device was enrolled with its key or its TPM, as the tenant's policy allows.
+    pub is_shared: bool,
 }
 
 impl Engine {
@@ -56,8 +58,8 @@ impl Engine {
         let now = self.now();
         let facts = self.facts(&name.tenant, known.as_ref());
         let verdict = Verdict::on_device(facts, now);
-        let assurance = known.and_then(|known| known.assurance);
-        Ok(Some(answer(name.tenant, Some(name.device), facts, verdict, (assurance, None), now)))
+        let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
+        Ok(Some(answer(name.tenant, Some(name.device), facts, verdict, shown, now)))
     }
 
     /// Whether to trust a device of the caller's tenant, or one that shows a certificate. By device id it touches memory only,
@@ -141,12 +143,13 @@ impl Engine {
             }
             _ => None,
         };
-        Ok((known.and_then(|known| known.assurance), last_quote))
+        let (assurance, is_shared) = known.map_or((None, false), |known| (known.assurance, known.is_shared));
+        Ok((assurance, last_quote, is_shared))
     }
 }
 
-/// The assurance of a device's key, and its last quote: how its PCRs were found, and when in Unix seconds.
-type Shown = (Option<Assurance>, Option<(PcrStanding, u64)>);
+/// The assurance of a device's key, its last quote (how its PCRs were found, and when in Unix seconds), and whether it is shared.
+type Shown = (Option<Assurance>, Option<(PcrStanding, u64)>, bool);
 
 fn tenant_of(caller: &Caller) -> Result<&TenantId, Error> {
     caller.principal.tenant.as_ref().ok_or_else(|| {
@@ -159,7 +162,7 @@ fn answer(
     device: Option<DeviceId>,
     facts: Option<DeviceFacts>,
     (verdict, reasons, keep_until): (Verdict, Vec<VerdictReason>, u64),
-    (assurance, last_quote): Shown,
+    (assurance, last_quote, is_shared): Shown,
     decided_at: u64,
 ) -> Answer {
     Answer {
@@ -172,5 +175,6 @@ fn answer(
         state: facts.map(|facts| facts.state),
         assurance,
         last_quote,
+        is_shared,
     }
 }

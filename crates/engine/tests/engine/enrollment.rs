@@ -1,8 +1,9 @@
 //! Enrollment: what a station may do, and that nothing is done twice.
 
 use crate::world::{TestDevice, World, caller, name, order};
-use wardein_domain::{DeviceState, Role};
-use wardein_engine::ErrorKind;
+use wardein_ddkg::message::EnrollReply;
+use wardein_domain::{DeviceState, KeyKeeper, Role};
+use wardein_engine::{Caller, ErrorKind, KeyPolicy, Page};
 
 #[tokio::test]
 async fn a_device_is_enrolled_confirmed_and_on_record() {
@@ -70,6 +71,114 @@ async fn a_quota_is_a_bound_across_restarts_and_counts_a_device_once() {
         assert!(world.engine.get_device(&world.admin, name("klinik", "c")).await.is_err());
         world.restart().await;
     }
+}
+
+impl World {
+    async fn station_of(&self, name: &str, quota: u64) -> Caller {
+        let mut station = order(Role::Station, Some("klinik"), name);
+        station.quota = quota;
+        caller(self.engine.issue_operator(&self.admin, station).await.unwrap().1.principal)
+    }
+
+    async fn used(&self, station: &Caller) -> u64 {
+        let all = Page { size: 1000, after: None };
+        let operators = self.engine.list_operators(&self.admin, None, all).await.unwrap().items;
+        operators.iter().find(|operator| operator.principal == station.principal).unwrap().used
+    }
+
+    /// Enrolls a device from the start; its first half, and what became of it.
+    async fn enroll_by(&self, station: &Caller, id: &str) -> (TestDevice, Result<EnrollReply, &'static str>) {
+        let device = TestDevice::begin(&self.engine, id);
+        let reply = self.engine.enroll(station, device.order()).await;
+        (device, reply.map_err(|error| error.code.as_str()))
+    }
+
+    async fn let_enroll_anew(&self, id: &str) {
+        let reason = "state lost".parse().unwrap();
+        self.engine.readmit_device(&self.admin, name("klinik", id), true, reason).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_station_without_quota_takes_no_device_over() {
+    let mut world = World::new().await;
+    let (small, none) = (world.station_of("small", 1).await, world.station_of("none", 0).await);
+    let (mut pending, reply) = world.enroll_by(&small, "a").await;
+    let tag = pending.finish(&reply.unwrap());
+    assert_eq!(world.enroll_by(&none, "a").await.1.unwrap_err(), "quota-exhausted", "it is pending");
+    world.engine.confirm(&small, "a".parse().unwrap(), tag).await.unwrap();
+    world.let_enroll_anew("a").await;
+    for _ in 0..2 {
+        // Also the station that enrolled it has no place left.
+        for station in [&none, &small] {
+            assert_eq!(world.enroll_by(station, "a").await.1.unwrap_err(), "quota-exhausted", "readmitted");
+        }
+        assert_eq!((world.used(&small).await, world.used(&none).await), (1, 0));
+        world.restart().await;
+    }
+    // An administrator's remedy: another identity.
+    let next = world.station_of("next", 1).await;
+    let (mut device, reply) = world.enroll_by(&next, "a").await;
+    let tag = device.finish(&reply.unwrap());
+    world.engine.confirm(&next, "a".parse().unwrap(), tag).await.unwrap();
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    assert_eq!((world.used(&small).await, world.used(&next).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_pending_enrollment_is_replaced_a_number_of_times_and_a_repeated_request_costs_nothing() {
+    let mut world = World::new().await;
+    let (small, other) = (world.station_of("small", 1).await, world.station_of("other", 1).await);
+    let (mut last, mut reply) = world.enroll_by(&small, "a").await;
+    let mut last_reply = reply.unwrap();
+    for _ in 0..8 {
+        (last, reply) = world.enroll_by(&small, "a").await;
+        last_reply = reply.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(world.enroll_by(&small, "a").await.1.unwrap_err(), "quota-exhausted");
+        let again = world.engine.enroll(&small, last.order()).await.unwrap();
+        assert_eq!(again.encode(), last_reply.encode(), "a station that lost the reply asks again");
+        assert_eq!(world.used(&small).await, 1);
+        world.restart().await;
+    }
+    // Each that takes it over pays, and nobody gets a place back for it.
+    world.enroll_by(&other, "a").await.1.unwrap();
+    assert_eq!((world.used(&small).await, world.used(&other).await), (1, 1));
+    assert_eq!(world.enroll_by(&small, "a").await.1.unwrap_err(), "quota-exhausted");
+    world.restart().await;
+    let (mut device, reply) = world.enroll_by(&other, "a").await;
+    let tag = device.finish(&reply.unwrap());
+    for _ in 0..2 {
+        world.engine.confirm(&other, "a".parse().unwrap(), tag).await.unwrap();
+    }
+    assert_eq!((world.used(&small).await, world.used(&other).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_signing_device_that_was_readmitted_costs_a_place_too() {
+    let world = World::new().await;
+    let (two, none) = (world.station_of("two", 2).await, world.station_of("none", 0).await);
+    let policy = KeyPolicy { keepers: vec![KeyKeeper::Software], ..KeyPolicy::default() };
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    let csrs = [crate::world::csr(), crate::world::csr()];
+    let enroll = async |station: &Caller, csr: &[u8]| {
+        let order = crate::tpm::key_order("s-1");
+        let enrolled = world.engine.enroll_key(station, &order, KeyKeeper::Software, csr).await;
+        enrolled.map(|_| ()).map_err(|error| error.code.as_str())
+    };
+    for _ in 0..2 {
+        enroll(&two, &csrs[0]).await.unwrap();
+    }
+    assert_eq!(world.used(&two).await, 1);
+    world.let_enroll_anew("s-1").await;
+    assert_eq!(enroll(&none, &csrs[1]).await, Err("quota-exhausted"));
+    for _ in 0..2 {
+        enroll(&two, &csrs[1]).await.unwrap();
+    }
+    assert_eq!(world.used(&two).await, 2);
+    world.let_enroll_anew("s-1").await;
+    assert_eq!(enroll(&two, &csrs[0]).await, Err("quota-exhausted"));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod devices;
 mod elsewhere;
 mod enrollment;
 mod grants;
+mod hardware;
 mod keys;
 mod migration;
 mod proofs;

@@ -22,7 +22,8 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     let Some(tpm) = Tpm::start() else { return };
     let world = World::new().await;
     let [root, issuer] = tpm.vendor();
-    let policy = KeyPolicy { vendor_roots: vec![root], ..KeyPolicy::default() };
+    // One TPM is several devices here, by each of its endorsement keys.
+    let policy = KeyPolicy { vendor_roots: vec![root], shared_tpms: true, ..KeyPolicy::default() };
     world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
     let registers = PcrSelection::new(Bank::Sha256, &[0, 7, 16]).unwrap();
     let (default, policy) = ("default".parse().unwrap(), Some(PcrPolicy::AsEnrolled(registers)));
@@ -72,7 +73,7 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     let answer =
         world.engine.check(&world.platform, Subject::Certificate(chain[4..4 + length].to_vec())).await;
     let answer = answer.unwrap();
-    assert_eq!(answer.assurance, Some(Assurance::TpmVendor));
+    assert_eq!((answer.assurance, answer.is_shared), (Some(Assurance::TpmVendor), true));
     assert_eq!(answer.last_quote.map(|(standing, _)| standing), Some(PcrStanding::AsEnrolled));
     let of_another = ask(&world, &tpm, "pump-1", "certificate", &csr(), true).await.unwrap_err();
     assert_eq!(of_another.code.as_str(), "csr-key-of-another");

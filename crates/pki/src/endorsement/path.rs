@@ -61,7 +61,8 @@ impl<'a> Search<'a> {
         let stated = Stated::read(leaf)?;
         self.is_valid_now(leaf)?;
         // A TPM decrypts with such a key, or agrees. A certificate that says nothing of its purpose is not for one.
-        let is_for_endorsement = stated.is_for_endorsement == Some(true) && stated.may_decrypt && !stated.is_ca;
+        let is_for_endorsement =
+            stated.is_for_endorsement == Some(true) && stated.may_decrypt && !stated.is_ca;
         if !is_for_endorsement {
             return Err(EndorsementError::Use);
         }

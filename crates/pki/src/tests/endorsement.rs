@@ -2,13 +2,13 @@
 
 use super::{NOW, key};
 use crate::{EndorsementChain, EndorsementError, PublicKey, VendorRoots};
-use std::time::Duration;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyUsagePurpose, PublicKeyData, SerialNumber, SignatureAlgorithm, SigningKey,
     date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
+use std::time::Duration;
 use wardein_crypto::P256SigningKey;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
@@ -159,7 +159,9 @@ fn hundreds_of_roots_are_read_and_the_right_one_is_found() {
     let mut roots = crate::pem::decode_certificates(text).unwrap();
     assert_eq!(roots.len(), 17);
     let vendor = Vendor::new(|_| {});
-    roots.extend((0..494).map(|i| ca(&format!("root {i}")).self_signed(&vendor.issuer_key).unwrap().der().to_vec()));
+    roots.extend(
+        (0..494).map(|i| ca(&format!("root {i}")).self_signed(&vendor.issuer_key).unwrap().der().to_vec()),
+    );
     roots.push(vendor.root.clone());
     let text = crate::pem::encode_certificates(roots.iter().map(Vec::as_slice)).unwrap();
     let read = crate::pem::decode_certificates(&text).unwrap();

@@ -427,7 +427,8 @@ pub struct IssueOperatorRequest {
     /// Empty for `admin`, and for an `auditor` of everything.
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
-    /// 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, unique within tenant and role.
+    /// 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, unique within tenant and role; not with `.` or `-` first or `.` last, and not the name of a
+    /// device in Windows, such as `con`.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
     /// A PKCS#10 request, DER, P-256. Only its key is taken.
@@ -436,7 +437,7 @@ pub struct IssueOperatorRequest {
     /// Seconds from now, at most 366 days.
     #[prost(uint64, tag = "5")]
     pub validity: u64,
-    /// For stations: how many devices it may enroll. 0 for none.
+    /// For stations: how many devices it may enroll, those that come back after `readmit` included. 0 for none.
     ///
     /// Next unused field number: 7.
     #[prost(uint64, tag = "6")]
@@ -474,7 +475,7 @@ pub struct Operator {
     /// For stations.
     #[prost(uint64, tag = "8")]
     pub quota: u64,
-    /// For stations: how many devices it enrolled.
+    /// For stations: how many it has used up.
     ///
     /// Next unused field number: 10.
     #[prost(uint64, tag = "9")]
@@ -2602,7 +2603,8 @@ pub mod admin_service_server {
 pub struct KeyPolicy {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 16, of 48 KiB in DER together. Empty for none.
+    /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 512, of 16 KiB each and 1 MiB together in DER. Empty
+    /// for none.
     #[prost(string, tag = "2")]
     pub vendor_roots: ::prost::alloc::string::String,
     /// Whether a TPM that is not listed and presents no certificate is trusted on first use. Any program can then claim to be a TPM;
@@ -2610,10 +2612,14 @@ pub struct KeyPolicy {
     #[prost(bool, tag = "3")]
     pub first_use: bool,
     /// Other keepers that may hold a key, by the station's word: `secure-element`, `pkcs11`, `software`.
-    ///
-    /// Next unused field number: 5.
     #[prost(string, repeated, tag = "4")]
     pub keepers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether several devices may have one key, or be one TPM. Otherwise the second is refused (`key-of-another-device`) while the first
+    /// is neither retired nor revoked. The verdict says which devices share, and the audit log with whom.
+    ///
+    /// Next unused field number: 6.
+    #[prost(bool, tag = "5")]
+    pub shared_tpms: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutKeyPolicyRequest {
@@ -6730,10 +6736,13 @@ pub struct CheckResponse {
     #[prost(string, tag = "9")]
     pub pcrs: ::prost::alloc::string::String,
     /// Unix seconds: when that was; 0 if there was none.
-    ///
-    /// Next unused field number: 11.
     #[prost(uint64, tag = "10")]
     pub quoted_at: u64,
+    /// Whether another device was enrolled with the same key or in the same TPM, which the tenant's key policy may allow.
+    ///
+    /// Next unused field number: 12.
+    #[prost(bool, tag = "11")]
+    pub is_shared: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {
@@ -6803,12 +6812,14 @@ pub struct FileStanza {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseKeyResponse {
-    /// Of a payload: the 32 bytes of its sealing key. Of a file: its 16-byte age file key.
-    #[prost(bytes = "vec", tag = "1")]
-    pub key: ::prost::alloc::vec::Vec<u8>,
-    /// Next unused field number: 3.
-    #[prost(message, optional, tag = "2")]
+    #[prost(message, optional, tag = "1")]
     pub sealed_by: ::core::option::Option<SealedBy>,
+    /// Of a payload: the 32 bytes of its sealing key. Of a file: its 16-byte age file key. The last field, so that an encoder's buffer
+    /// does not grow, and leave its old place behind, with the secret in it.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenRequest {
@@ -6829,11 +6840,13 @@ pub struct OpenRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenResponse {
-    #[prost(bytes = "vec", tag = "1")]
-    pub plaintext: ::prost::alloc::vec::Vec<u8>,
-    /// Next unused field number: 3.
-    #[prost(message, optional, tag = "2")]
+    #[prost(message, optional, tag = "1")]
     pub sealed_by: ::core::option::Option<SealedBy>,
+    /// The last field, as in ReleaseKeyResponse.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub plaintext: ::prost::bytes::Bytes,
 }
 /// Whose key it was.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

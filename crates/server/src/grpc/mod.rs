@@ -13,6 +13,7 @@ mod quote;
 pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
+mod wiped;
 
 use crate::edge::context::Context;
 use crate::edge::scans::{COST, PATIENCE};
@@ -24,8 +25,10 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::{Response, Status};
+use wardein_domain::Method;
 use wardein_engine::{Caller, Engine, Error};
 use wardein_proto::v1;
+use wiped::Wiping;
 
 /// The authority's services.
 #[derive(Clone)]
@@ -87,6 +90,12 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
     Ok(Services { api: Api { shared: shared.clone() }, health: Health::start().await })
 }
 
+/// The methods whose replies hold a secret.
+const SECRETS: [&str; 2] = [Method::ReleaseKey.path(), Method::Open.path()];
+
+/// The PEM of as many certificates as a key policy takes.
+const KEY_POLICY_BYTES: usize = wardein_pki::pem::MAX_BUNDLE_LEN + 4096;
+
 macro_rules! add {
     ($routes:ident, $services:ident, $limit:ident: $($module:ident::$server:ident),* $(,)?) => {
         $($routes.add_service(
@@ -101,14 +110,17 @@ impl Services {
         let (services, limit) = (self, self.api.shared.limits.message_bytes);
         add!(routes, services, limit:
             admin_service_server::AdminServiceServer,
-            attestation_service_server::AttestationServiceServer,
             audit_service_server::AuditServiceServer,
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
             provisioning_service_server::ProvisioningServiceServer,
             storage_service_server::StorageServiceServer,
-            trust_service_server::TrustServiceServer,
         );
+        // A key policy has the certificates of vendors in it; only administrators call.
+        add!(routes, services, KEY_POLICY_BYTES: attestation_service_server::AttestationServiceServer);
+        let trust = v1::trust_service_server::TrustServiceServer::new(services.api.clone());
+        let trust = trust.max_decoding_message_size(limit);
+        routes.add_service(Wiping { service: trust, paths: &SECRETS });
         self.health.add_to(&mut routes);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(wardein_proto::DESCRIPTORS)

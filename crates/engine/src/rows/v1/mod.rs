@@ -9,7 +9,7 @@ use crate::kernel::Error;
 use crate::rows::seal::{Keyring, Place};
 use wardein_port::Table;
 
-pub(crate) use rows::{CertificateV1, DeviceV1};
+pub(crate) use rows::{CertificateV1, DeviceV1, KeyPolicyV1};
 
 /// The value of a row of format 2 that a row of format 1 becomes, in the tables in which one row becomes one row.
 pub(crate) fn renewed(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>, Error> {
@@ -24,7 +24,6 @@ pub(crate) fn renewed(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>,
         Table::Spent => encode(&read::<rows::SpentV1>(table, value)?.renewed()?),
         Table::Grant => encode(&read::<rows::GrantV1>(table, value)?.renewed()?),
         Table::SignatureKey => encode(&read::<rows::SignatureKeyV1>(table, value)?.renewed()?),
-        Table::KeyPolicy => encode(&read::<rows::KeyPolicyV1>(table, value)?.renewed()?),
         Table::EndorsementKey => encode(&read::<rows::EndorsementKeyV1>(table, value)?.renewed()),
         Table::PcrPolicy => encode(&read::<rows::PcrPolicyV1>(table, value)?.renewed()?),
         // The values of these two had no format at all.
@@ -32,11 +31,14 @@ pub(crate) fn renewed(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>,
         Table::Device
         | Table::DeviceKeys
         | Table::Certificate
+        | Table::KeyPolicy
         | Table::History
         | Table::DeviceHot
         | Table::Revocation
         | Table::Deed
         | Table::Prepared
+        | Table::DeviceClaim
+        | Table::VendorRoot
         | Table::TenantOperator => {
             Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
         }

@@ -4,7 +4,7 @@ use super::super as now;
 use crate::kernel::Error;
 use serde::Deserialize;
 use wardein_crypto::P256VerifyingKey;
-use wardein_domain::{Bank, ProfileFields, Rotation, Serial, UnixMillis, UnixSeconds};
+use wardein_domain::{Bank, ProfileFields, Rotation, Serial, UnixMillis, UnixSeconds, is_plain};
 use wardein_port::Table;
 
 #[derive(Deserialize)]
@@ -169,10 +169,12 @@ impl DeviceV1 {
             udi: maybe(table, self.udi.as_deref())?,
             enrolled_at: UnixSeconds::new(self.enrolled_at),
             enrolled_by: self.enrolled_by,
-            station: serial(table, &self.station)?,
+            places: now::with_place(Vec::new(), &serial(table, &self.station)?),
+            replaced: 0,
             attributes: names.collect::<Result<_, _>>()?,
             rotation: self.rotation.renewed(),
             assurance: maybe(table, self.assurance.as_deref())?,
+            is_shared: false,
         };
         Ok((row, readmitted_at))
     }
@@ -288,19 +290,21 @@ impl SignatureKeyV1 {
     }
 }
 
+/// A policy; the certificates in it are rows of their own now.
 #[derive(Deserialize)]
-pub(super) struct KeyPolicyV1 {
+pub(crate) struct KeyPolicyV1 {
     vendor_roots: Vec<Vec<u8>>,
     first_use: bool,
     keepers: Vec<String>,
 }
 
 impl KeyPolicyV1 {
-    pub(super) fn renewed(self) -> Result<now::KeyPolicyRow, Error> {
+    pub(crate) fn renewed(self) -> Result<(now::KeyPolicyRow, Vec<Vec<u8>>), Error> {
         let keepers =
             self.keepers.iter().map(|text| word(Table::KeyPolicy, text)).collect::<Result<_, _>>()?;
-        let Self { vendor_roots, first_use, .. } = self;
-        Ok(now::KeyPolicyRow { vendor_roots, first_use, keepers })
+        let Self { vendor_roots: ders, first_use, .. } = self;
+        let vendor_roots = crate::sign::policy::refs(&ders)?;
+        Ok((now::KeyPolicyRow { vendor_roots, first_use, keepers, shared_tpms: false }, ders))
     }
 }
 
@@ -365,5 +369,25 @@ fn maybe<T: std::str::FromStr>(table: Table, text: Option<&str>) -> Result<Optio
 }
 
 fn word<T: std::str::FromStr>(table: Table, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|_| now::damaged(table, "holds a word that this release does not know"))
+    // Free text could have characters that cannot be seen, and is read without them.
+    let seen = || match text.chars().filter(|c| is_plain(*c)).collect::<String>() {
+        none if none.is_empty() => "-".to_owned(),
+        seen => seen,
+    };
+    let word = text.parse().or_else(|_| seen().parse());
+    word.map_err(|_| now::damaged(table, "holds a word that this release does not know"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wardein_domain::{ModelName, Role};
+
+    #[test]
+    fn text_that_is_taken_no_more_is_read_without_what_cannot_be_seen() {
+        let model = |text| word::<ModelName>(Table::Device, text).unwrap().as_str().to_owned();
+        assert_eq!(model("Pump \u{202e}tsurt"), "Pump tsurt");
+        assert_eq!((model("\u{200b}"), model("Gerät")), ("-".to_owned(), "Gerät".to_owned()));
+        assert!(word::<Role>(Table::Operator, "king").is_err());
+    }
 }

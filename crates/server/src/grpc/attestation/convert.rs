@@ -18,7 +18,8 @@ pub(crate) fn policy(given: Option<v1::KeyPolicy>) -> Result<(TenantId, KeyPolic
     };
     let keepers = given.keepers.iter().map(|keeper| parse("policy.keepers", keeper));
     let keepers = keepers.collect::<Result<_, _>>()?;
-    Ok((tenant, KeyPolicy { vendor_roots, first_use: given.first_use, keepers }))
+    let (first_use, shared_tpms) = (given.first_use, given.shared_tpms);
+    Ok((tenant, KeyPolicy { vendor_roots, first_use, keepers, shared_tpms }))
 }
 
 pub(crate) fn policy_response(tenant: &TenantId, policy: &KeyPolicy) -> Result<v1::KeyPolicy, Error> {
@@ -28,6 +29,7 @@ pub(crate) fn policy_response(tenant: &TenantId, policy: &KeyPolicy) -> Result<v
         vendor_roots: pem::encode_certificates(roots).map_err(Error::internal)?,
         first_use: policy.first_use,
         keepers: policy.keepers.iter().map(ToString::to_string).collect(),
+        shared_tpms: policy.shared_tpms,
     })
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         assurance: text(answer.assurance.as_ref()),
         pcrs: text(answer.last_quote.map(|(standing, _)| standing).as_ref()),
         quoted_at: answer.last_quote.map_or(0, |(_, at)| at),
+        is_shared: answer.is_shared,
     }
 }
 

@@ -56,7 +56,7 @@ impl v1::trust_service_server::TrustService for Api {
             let context = Context::of(&request)?;
             let ask = release_ask(request.into_inner())?;
             context.is_about(ask.sealed.owner());
-            Ok(released(&self.shared.engine.release_key(context.caller()?, ask).await?))
+            Ok(released(self.shared.engine.release_key(context.caller()?, ask).await?))
         };
         reply(release.await)
     }
@@ -66,7 +66,7 @@ impl v1::trust_service_server::TrustService for Api {
             let context = Context::of(&request)?;
             let ask = open_ask(request.into_inner())?;
             context.is_about(&ask.sealed.name().owner);
-            Ok(opened(&self.shared.engine.open_payload(context.caller()?, ask).await?))
+            Ok(opened(self.shared.engine.open_payload(context.caller()?, ask).await?))
         };
         reply(open.await)
     }

@@ -2,6 +2,7 @@
 
 use super::convert::answer;
 use crate::grpc::convert::{parse, wrong};
+use crate::grpc::wiped::wiped;
 use v1::release_key_request::Key;
 use wardein_crypto::{AES_256_GCM_NONCE_LEN, Digest, TAG_LEN};
 use wardein_ddkg::KeyName;
@@ -37,8 +38,8 @@ pub(crate) fn release_ask(request: v1::ReleaseKeyRequest) -> Result<ReleaseAsk, 
     Ok(ReleaseAsk { sealed, reason, idempotency })
 }
 
-pub(crate) fn released(unsealed: &Unsealed) -> v1::ReleaseKeyResponse {
-    v1::ReleaseKeyResponse { key: unsealed.secret.expose().to_vec(), sealed_by: Some(sealed_by(unsealed)) }
+pub(crate) fn released(unsealed: Unsealed) -> v1::ReleaseKeyResponse {
+    v1::ReleaseKeyResponse { sealed_by: Some(sealed_by(&unsealed)), key: wiped(unsealed.secret) }
 }
 
 pub(crate) fn open_ask(request: v1::OpenRequest) -> Result<OpenAsk, Error> {
@@ -52,8 +53,8 @@ pub(crate) fn open_ask(request: v1::OpenRequest) -> Result<OpenAsk, Error> {
     })
 }
 
-pub(crate) fn opened(unsealed: &Unsealed) -> v1::OpenResponse {
-    v1::OpenResponse { plaintext: unsealed.secret.expose().to_vec(), sealed_by: Some(sealed_by(unsealed)) }
+pub(crate) fn opened(unsealed: Unsealed) -> v1::OpenResponse {
+    v1::OpenResponse { sealed_by: Some(sealed_by(&unsealed)), plaintext: wiped(unsealed.secret) }
 }
 
 fn sealed_by(unsealed: &Unsealed) -> v1::SealedBy {
