@@ -7,8 +7,8 @@ use crate::{Column, Failure, Output, PassphraseArgs, Record, progress};
 use clap::Args;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use wardein_client::v1;
 
@@ -106,14 +106,16 @@ impl Partial {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(&partial);
-        let file = file.map_err(|error| Failure::file("write", &partial, error))?;
-        // What a crash left is written over, and what another process is writing is not.
-        file.try_lock().map_err(|_| {
-            Failure::Failed(format!("another backup is being written to {}", partial.display()))
-        })?;
-        file.set_len(0).map_err(|error| Failure::file("write", &partial, error))?;
-        Ok(Self { path: path.to_owned(), partial, file, bytes: 0, is_done: false })
+        let made = {
+            // Held until the new file is locked, so that two never take one leftover for theirs.
+            let _leftover = clear(&partial)?;
+            // Another process made one in the meantime, or took this one for a leftover.
+            new_file(&partial).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists | ErrorKind::WouldBlock => is_written(&partial),
+                _ => Failure::file("write", &partial, error),
+            })?
+        };
+        Ok(Self { path: path.to_owned(), partial, file: made, bytes: 0, is_done: false })
     }
 
     fn write(&mut self, part: &[u8]) -> Result<(), Failure> {
@@ -137,10 +139,50 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.is_done {
-            // Half a backup opens nothing; where it cannot be removed the next one writes over it.
+            // Half a backup opens nothing; where it cannot be removed now, the next one removes it.
             drop(fs::remove_file(&self.partial));
         }
     }
+}
+
+/// Removes the file that a crash left, which is given back locked. Nothing is ever written to what is there: it may be a link, or open
+/// to others.
+fn clear(partial: &Path) -> Result<Option<File>, Failure> {
+    match partial.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::file("look at", partial, error)),
+        Ok(metadata) if !metadata.is_file() => {
+            let words = format!("{} is in the way, and is no file of a backup; remove it", partial.display());
+            return Err(Failure::Failed(words));
+        }
+        Ok(_) => {}
+    }
+    let leftover = File::open(partial).map_err(|error| Failure::file("open", partial, error))?;
+    leftover.try_lock().map_err(|_| is_written(partial))?;
+    if !is_at(&leftover, partial) {
+        return Err(is_written(partial));
+    }
+    fs::remove_file(partial).map_err(|error| Failure::file("remove", partial, error))?;
+    Ok(Some(leftover))
+}
+
+/// Makes the file, which must not be there, and locks it.
+fn new_file(partial: &Path) -> io::Result<File> {
+    // `create_new` follows no link.
+    let file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(partial)?;
+    let is_ours = file.try_lock().is_ok() && is_at(&file, partial);
+    is_ours.then_some(file).ok_or_else(|| ErrorKind::WouldBlock.into())
+}
+
+/// Whether `path` is the name of `file`, and no link to it.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (open, named) = (file.metadata(), path.symlink_metadata());
+    open.and_then(|open| named.map(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
+        .unwrap_or(false)
+}
+
+fn is_written(partial: &Path) -> Failure {
+    Failure::Failed(format!("another backup is being written to {}", partial.display()))
 }
 
 fn is_there(path: &Path) -> Failure {
@@ -181,5 +223,30 @@ mod tests {
         assert!(file.finish().unwrap_err().to_string().contains("is there already"));
         assert_eq!(fs::read(&late).unwrap(), b"theirs");
         assert!(!directory.path().join("late.partial").exists());
+    }
+
+    #[test]
+    fn no_link_is_followed_and_no_mode_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, partial, victim] = ["b", "b.partial", "victim"].map(|name| directory.path().join(name));
+        fs::write(&victim, b"theirs").unwrap();
+        std::os::unix::fs::symlink(&victim, &partial).unwrap();
+        let refused = Partial::new(&path).err().unwrap().to_string();
+        assert!(refused.contains("b.partial is in the way"), "{refused}");
+        assert!(partial.is_symlink() && fs::read(&victim).unwrap() == b"theirs");
+        fs::remove_file(&partial).unwrap();
+
+        // A second name of somebody's file, which is open to others.
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::hard_link(&victim, &partial).unwrap();
+        let mut file = Partial::new(&path).unwrap();
+        assert_eq!(fs::metadata(&partial).unwrap().permissions().mode() & 0o777, 0o600);
+        file.write(b"sealed").unwrap();
+        file.finish().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            (fs::read(&path).unwrap(), fs::read(&victim).unwrap()),
+            (b"sealed".into(), b"theirs".into())
+        );
     }
 }
