@@ -1,6 +1,7 @@
 //! `wardein doctor`: looks for faults, and says how to fix them.
 
 use crate::home::{Home, MARKER, failed};
+use crate::memory::{self, Lock};
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -64,6 +65,7 @@ pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
             findings.extend(certificates(&home));
         }
     }
+    findings.push(process_memory(memory::guard(), std::fs::read_to_string("/proc/swaps").ok().as_deref()));
     findings.push(clock());
     out.list("findings", &findings)?;
     match findings.iter().filter(|finding| finding.result == BAD).count() {
@@ -152,6 +154,25 @@ fn space(directory: &Path) -> Finding {
                 _ => Finding::ok(CHECK, format!("{mebibytes} MiB")),
             }
         }
+    }
+}
+
+/// Whether keys may come to a disk from a process that is started as this one was, with what /proc/swaps says.
+fn process_memory(guarded: &memory::Guarded, swaps: Option<&str>) -> Finding {
+    const CHECK: &str = "memory";
+    // A line of headings, then one for each swap (proc_swaps(5)).
+    let swaps_out = swaps.is_none_or(|swaps| swaps.lines().nth(1).is_some());
+    match (&guarded.dumps, &guarded.lock) {
+        (Some(_), _) => {
+            Finding::warning(CHECK, guarded, "set LimitCORE=0 in its unit, and keep others off the machine")
+        }
+        (None, Lock::Locked) => Finding::ok(CHECK, guarded),
+        (None, _) if swaps_out => Finding::warning(
+            CHECK,
+            format!("{guarded}, and this machine swaps"),
+            "turn swap off or encrypt it, or set LimitMEMLOCK=infinity in the service's unit",
+        ),
+        (None, _) => Finding::ok(CHECK, format!("{guarded}; this machine does not swap")),
     }
 }
 
@@ -253,3 +274,25 @@ fn now() -> u64 {
 }
 
 const BAD: &str = "bad";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_may_be_swapped_out_is_named() {
+        let guarded = |dumps: Option<&str>, lock| memory::Guarded { dumps: dumps.map(str::to_owned), lock };
+        let headings = "Filename Type Size Used Priority\n";
+        let swaps = format!("{headings}/dev/sda2 partition 1048572 0 -2\n");
+        for (guarded, swaps, result, found) in [
+            (guarded(None, Lock::Locked), Some(swaps.as_str()), "ok", "locked"),
+            (guarded(None, Lock::Limited(8 << 20)), Some(&swaps), "warning", "8192 KiB"),
+            (guarded(None, Lock::Failed("EPERM".into())), None, "warning", "not locked: EPERM"),
+            (guarded(None, Lock::Limited(8 << 20)), Some(headings), "ok", "does not swap"),
+            (guarded(Some("EPERM"), Lock::Locked), Some(headings), "warning", "not prevented: EPERM"),
+        ] {
+            let finding = process_memory(&guarded, swaps);
+            assert!(finding.result == result && finding.found.contains(found), "{finding:?}");
+        }
+    }
+}

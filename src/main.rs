@@ -9,6 +9,7 @@ mod founding;
 mod home;
 mod init;
 mod logging;
+mod memory;
 mod restore;
 mod serve;
 
@@ -20,6 +21,8 @@ use wardein_cli::Inside;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before there is a key in it.
+    memory::guard();
     wardein_cli::run(|command, out| match command {
         Inside::Init(args) => init::run(args, out),
         Inside::Restore(args) => restore::run(args, out),

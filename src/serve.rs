@@ -2,7 +2,7 @@
 
 use crate::custody::Custodian;
 use crate::home::{Home, failed, store_kind};
-use crate::logging;
+use crate::{logging, memory};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +17,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let home = Home::of_config(&args.config)?;
     let server_config = server_config(&home.config)?;
     let logging = logging::start(&home.config.log)?;
+    tracing::info!(memory = %memory::guard(), "the memory of the process, which holds keys");
     let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
     let counted = metrics.clone();

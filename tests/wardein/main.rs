@@ -8,6 +8,7 @@ mod founding;
 mod full_disk;
 mod kill;
 mod logging;
+mod memory;
 mod relay;
 mod shred;
 mod storage_keys;
