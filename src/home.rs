@@ -11,6 +11,9 @@ use wardein_store::Options;
 /// The file that says that a directory is an authority's, or was to become one.
 pub(crate) const MARKER: &str = "wardein-authority";
 
+/// Where a founding makes its files: a directory of this name in the authority's, or one whose name ends so beside it.
+pub(crate) const FOUNDING: &str = ".founding";
+
 /// A directory with its configuration.
 pub(crate) struct Home {
     directory: PathBuf,
@@ -20,8 +23,16 @@ pub(crate) struct Home {
 impl Home {
     /// The directory of the configuration.
     pub(crate) fn of_config(path: &Path) -> Result<Self, Failure> {
+        let directory = wardein_durable::directory_of(path);
+        if !path.exists() && directory.join(FOUNDING).exists() {
+            let words = format!(
+                "the founding in {} was cut short; run the same `wardein init` or `wardein restore` again",
+                directory.display()
+            );
+            return Err(Failure::Failed(words));
+        }
         let config = Config::read(path).map_err(Failure::failed)?;
-        Ok(Self { directory: wardein_durable::directory_of(path).to_owned(), config })
+        Ok(Self { directory: directory.to_owned(), config })
     }
 
     /// A directory that `config` belongs to.

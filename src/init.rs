@@ -31,7 +31,7 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     config.custody.tpm = args.tpm.clone().unwrap_or_default();
     let founding = Founding::begin(&args.dir)?;
     let protection = protection(&args)?;
-    let home = Home::new(founding.beside().to_owned(), config);
+    let home = Home::new(founding.staging().to_owned(), config);
     let founded = found(&home, &protection, trust_domain.clone())?;
     write_files(&home, &founded)?;
     founding.finish()?;

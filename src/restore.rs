@@ -31,7 +31,7 @@ pub(crate) fn run(args: RestoreArgs, out: Output) -> Result<(), Failure> {
     let restoring = Restoring::begin(BufReader::new(file)).map_err(|error| told(&error))?;
     let founding = Founding::begin(&args.dir)?;
     let config = configuration(&args.place, args.key_file.as_deref())?;
-    let home = Home::new(founding.beside().to_owned(), config);
+    let home = Home::new(founding.staging().to_owned(), config);
     let custody = home.custody();
     wardein_custody::put(&custody, restoring.custody()).map_err(failed)?;
     let custodian = Custodian::new(open(&custody, &args)?);

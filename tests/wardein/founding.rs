@@ -1,6 +1,7 @@
 //! `wardein init` that is cut short at any step: run again it finishes, or refuses and says what to do; what stands there then
 //! serves. `WARDEIN_INIT_KILLS` sets how often the process is really killed.
 
+use crate::common::Mount;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -21,13 +22,14 @@ fn killed_at_any_time_it_is_finished_by_the_same_command() {
     };
     let (mut cut_short, mut went_on_with_the_key, mut served) = (0, 0, 0);
     for kill in 0..kills {
-        let place = Place::new();
+        // Every other one into a directory that is there.
+        let place = if kill % 2 == 0 { Place::new() } else { Place::there() };
         let mut child = place.init().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         sleep(whole * kill / kills);
         child.kill().unwrap();
         child.wait().unwrap();
         let key = fs::read(place.key_file()).ok();
-        if !place.home().exists() {
+        if !place.is_founded() {
             cut_short += 1;
             went_on_with_the_key += u32::from(key.is_some());
         }
@@ -36,7 +38,7 @@ fn killed_at_any_time_it_is_finished_by_the_same_command() {
             key.is_none_or(|key| key == fs::read(place.key_file()).unwrap()),
             "a key file was written over"
         );
-        if kill % 10 == 0 {
+        if kill % 10 < 2 {
             place.serve();
             served += 1;
         }
@@ -97,6 +99,121 @@ fn every_state_between_two_steps_is_finished_by_the_same_command() {
     println!("{states} states");
 }
 
+/// The same in a directory that is there: what is made in it is cleared or moves up, `wardein.toml` last, and until then nothing opens it.
+#[test]
+fn every_state_in_a_directory_that_is_there_is_finished_by_the_same_command() {
+    let whole = Place::new();
+    assert!(whole.init().output().unwrap().status.success());
+    let files = whole.files();
+    for begun in 0..=files.len() {
+        let place = Place::there();
+        place.copy(&files[..begun], &whole);
+        if begun > 0 {
+            place.copy_key(&whole);
+        }
+        place.finish(&format!("{begun} files begun of {BEGUN:?}"));
+    }
+    let staged = |place: &Place| place.home().join(".founding");
+    for moved in 0..=files.len() {
+        let place = Place::there();
+        place.copy(&files, &whole);
+        place.copy_key(&whole);
+        fs::write(staged(&place).join("complete"), "1\n").unwrap();
+        for file in &files[..moved] {
+            fs::rename(staged(&place).join(file), place.home().join(file)).unwrap();
+        }
+        if moved < files.len() {
+            let config = place.home().join("wardein.toml");
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_wardein")).args(["serve", "--config"]).arg(config).output();
+            let words = String::from_utf8(output.unwrap().stderr).unwrap();
+            assert!(words.contains("was cut short; run the same"), "{words}");
+        }
+        assert!(place.is_founded());
+        place.finish(&format!("{moved} files moved of {BEGUN:?}"));
+        assert!(!staged(&place).exists() && place.home().join("lost+found").exists());
+    }
+}
+
+/// A mount point, a directory beneath one of somebody else's, as `StateDirectory=` makes it, and a link.
+#[test]
+fn it_is_founded_and_restored_in_what_the_system_gives() {
+    let source = Place::new();
+    assert!(source.init().output().unwrap().status.success());
+    source.serve_and(|dir| {
+        let out = source.directory.path().join("backup");
+        let backup = Command::new(env!("CARGO_BIN_EXE_wardein"))
+            .args(["backup", "--dir"])
+            .arg(dir)
+            .arg("--out")
+            .arg(out)
+            .output()
+            .unwrap();
+        assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
+    });
+    let restore = |place: &Place| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wardein"));
+        command.args(["restore", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--from"]);
+        command.arg(source.directory.path().join("backup")).arg("--key-file").arg(source.key_file());
+        command.arg("--dir").arg(place.home());
+        command
+    };
+    for is_restored in [false, true] {
+        let linked = Place::new();
+        let real = linked.directory.path().join("real");
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, linked.home()).unwrap();
+        let mounted = Place::new();
+        fs::create_dir(mounted.home()).unwrap();
+        let _disk = Mount::tmpfs(&mounted.home(), "200m");
+        for (place, is_link) in [(&linked, true), (&mounted, false), (&Place::there(), false)] {
+            let mut command = if is_restored { restore(place) } else { place.init() };
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(place.home().is_symlink(), is_link);
+            assert_eq!(fs::metadata(place.home()).unwrap().permissions().mode() & 0o777, 0o700);
+            assert!(!place.home().join(".founding").exists());
+            place.serve();
+        }
+    }
+}
+
+/// It needs root, to be another user.
+#[test]
+fn an_unprivileged_user_founds_in_a_directory_of_their_own_beneath_one_of_roots() {
+    let place = Place::new();
+    let setpriv = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command
+    };
+    if !setpriv().arg("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: it needs setpriv and root");
+        return;
+    }
+    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // The binary is where only root may look.
+    let binary = place.directory.path().join("wardein");
+    fs::copy(env!("CARGO_BIN_EXE_wardein"), &binary).unwrap();
+    let [home, passphrase] = ["state", "passphrase"].map(|name| place.directory.path().join(name));
+    fs::create_dir(&home).unwrap();
+    fs::write(&passphrase, "a passphrase of some length\n").unwrap();
+    for path in [&home, &passphrase] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
+    }
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+    let wardein = |args: &[&str]| {
+        let output = setpriv().arg(&binary).args(args).arg("--dir").arg(&home).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let passphrase = passphrase.to_str().unwrap();
+    let init = ["init", "--trust-domain", "wardein.test", "--passphrase-file", passphrase];
+    let (is_founded, words) = wardein(&init);
+    assert!(is_founded && home.join("wardein.toml").exists(), "{words}");
+    let (is_founded, words) = wardein(&init);
+    assert!(!is_founded && words.contains("is an authority already"), "{words}");
+}
+
 #[test]
 fn what_is_not_ours_is_left_alone() {
     let place = Place::new();
@@ -109,6 +226,14 @@ fn what_is_not_ours_is_left_alone() {
     fs::set_permissions(place.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
     place.refused("is not a key file");
     assert_eq!(fs::read(place.key_file()).unwrap(), b"a note, and no key");
+    assert!(!place.home().exists());
+    for inside in ["", ".founding"] {
+        let place = Place::there();
+        fs::create_dir_all(place.home().join(inside)).unwrap();
+        fs::write(place.home().join(inside).join("thesis"), "mine").unwrap();
+        place.refused(if inside.is_empty() { "it has thesis" } else { "cannot make way for" });
+        assert!(place.home().join(inside).join("thesis").exists());
+    }
 }
 
 /// A relative path starts at the authority's directory, whichever command reads it and wherever that runs.
@@ -158,8 +283,20 @@ impl Place {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
+    /// Where the directory is there already, as a new file system has it.
+    fn there() -> Self {
+        let place = Self::new();
+        fs::create_dir_all(place.home().join("lost+found")).unwrap();
+        place
+    }
+
     fn home(&self) -> PathBuf {
         self.directory.path().join("authority")
+    }
+
+    /// Whether all is made, if not yet in its place.
+    fn is_founded(&self) -> bool {
+        ["wardein.toml", ".founding/complete"].iter().any(|name| self.home().join(name).exists())
     }
 
     fn key_file(&self) -> PathBuf {
@@ -183,7 +320,7 @@ impl Place {
 
     /// The same command again: it founds, or says that all is there already. Either way a third one says so.
     fn finish(&self, after: &str) {
-        let was_there = self.home().exists();
+        let was_there = self.is_founded();
         let Output { status, stderr, .. } = self.init().output().unwrap();
         let words = String::from_utf8(stderr).unwrap();
         assert_eq!(status.success(), !was_there, "{after}: {words}");
@@ -217,10 +354,17 @@ impl Place {
 
     /// `wardein serve` opens all of it and listens.
     fn serve(&self) {
+        self.serve_and(|_| ());
+    }
+
+    /// The same, and meanwhile `then` is done with the directory.
+    fn serve_and(&self, then: impl FnOnce(&Path)) {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = self.home().join("wardein.toml");
         let text = fs::read_to_string(&config).unwrap();
-        let listening = text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+        let listening = text
+            .replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1)
+            .replace("https://localhost:0", &format!("https://localhost:{port}"));
         assert_ne!(listening, text);
         fs::write(&config, listening).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_wardein"))
@@ -235,6 +379,7 @@ impl Place {
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         assert!(came_up && child.0.try_wait().unwrap().is_none(), "the authority does not serve");
+        then(&self.home());
     }
 
     /// [`BEGUN`], which are all that there is, and in this order by the file system's clock. It ticks every few milliseconds only: files
@@ -251,17 +396,24 @@ impl Place {
 
     /// Puts `files` of a whole founding where an unfinished one has them.
     fn copy(&self, files: &[PathBuf], whole: &Self) {
-        let beside = self.directory.path().join("authority.founding");
+        let staging = self.staging();
         for file in files {
-            let to = beside.join(file);
+            let to = staging.join(file);
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::copy(whole.home().join(file), to).unwrap();
         }
-        fs::create_dir_all(beside).unwrap();
+        fs::create_dir_all(staging).unwrap();
+    }
+
+    fn staging(&self) -> PathBuf {
+        match self.home().exists() {
+            true => self.home().join(".founding"),
+            false => self.directory.path().join("authority.founding"),
+        }
     }
 
     fn halve(&self, file: &Path) {
-        let path = self.directory.path().join("authority.founding").join(file);
+        let path = self.staging().join(file);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     }

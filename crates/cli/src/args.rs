@@ -79,11 +79,11 @@ pub(crate) enum Command {
 
 /// `wardein init`.
 ///
-/// Founding is made in DIR.founding beside DIR, which takes its name last: what a crash leaves is no authority, and the same
-/// command again starts over.
+/// It is made in DIR.founding, which takes the name DIR last; where DIR is there, in DIR/.founding, whose files move up last. What a crash
+/// leaves is not an authority, and the same command again starts over.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The directory to make; it must not exist, or be empty
+    /// The directory to make, or one that is empty but for lost+found: a mount point, a link to one
     #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
     pub dir: PathBuf,
     /// The name that stands in every certificate, such as devices.example.org; it cannot be changed later

@@ -34,7 +34,7 @@ pub struct RestoreArgs {
     /// The file that `wardein backup` wrote
     #[arg(long, value_name = "FILE")]
     pub from: PathBuf,
-    /// The directory to make; it must not exist, or be empty
+    /// The directory to make, or one that is empty but for lost+found: a mount point, a link to one
     #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
     pub dir: PathBuf,
     /// The passphrase that the root key was under when the backup was taken, or the recovery passphrase beside its TPM; it is asked for
