@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Authenticate(Json),
     /// Get a new certificate for the device's own key, once.
     Certificate(Json),
+    /// Write the certificate's key, PEM, to a file in memory (tmpfs), for a program on this device that uses it; asks nobody.
+    Key(Key),
     /// Print a token for logging in to a platform once, in base64. It is a credential until it is used.
     Token(Token),
     /// Seal a payload under a key that is used for nothing else, for a platform to have opened; prints it in base64, and asks nobody.
@@ -50,6 +52,13 @@ pub(crate) struct Json {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Key {
+    /// The file, below /run: it is replaced whole, and its owner alone may read it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 /// Every attribute of device.toml is announced. The authority takes the former values and the announced ones, until a proof

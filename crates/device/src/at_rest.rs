@@ -1,12 +1,22 @@
-//! The DDKG state encrypted at rest, under a key of the device's own that only its TPM opens. The README says what that is good for.
+//! The DDKG state and the certificate's key encrypted at rest, under a key of the device's own that only its TPM opens. The README
+//! says what that is good for.
 //!
-//! The key is made once, before the first state, and sealed to the TPM alone. Registers are left out of it: an update of the firmware
+//! It is made once, before the first state, and sealed to the TPM alone. Registers are left out of it: an update of the firmware
 //! would lock the device out, and nobody stands beside it to bring it back.
 
 use crate::error::Error;
 use std::path::Path;
 use wardein_crypto::{AES_256_GCM_NONCE_LEN, AeadKey, Entropy, Secret, SecretBytes, SystemEntropy, TAG_LEN};
 use wardein_ddkg::DeviceName;
+
+/// What is sealed: neither opens in the other's place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content {
+    /// The DDKG state.
+    State,
+    /// The key that the certificate is for, PEM.
+    CertificateKey,
+}
 
 /// The key of one device's state, as the TPM gave it.
 pub(crate) struct StateKey(Secret<32>);
@@ -20,37 +30,47 @@ pub(crate) fn is_sealed(state: &[u8]) -> bool {
 }
 
 impl StateKey {
-    /// The file of `device`'s state: magic, version, nonce, ciphertext and tag.
+    /// The file of `device`'s `content`: magic, version, nonce, ciphertext and tag.
     ///
     /// The nonce is random: SP 800-38D §8.3 allows 2³² of them under one key, and flash wears out long before so many writes.
-    pub(crate) fn seal(&self, device: &DeviceName, state: &SecretBytes) -> Result<Vec<u8>, Error> {
+    pub(crate) fn seal(
+        &self,
+        device: &DeviceName,
+        content: Content,
+        secret: &SecretBytes,
+    ) -> Result<Vec<u8>, Error> {
         let nonce: [u8; AES_256_GCM_NONCE_LEN] =
             SystemEntropy::default().array().map_err(|_| Error::Fault("the source of randomness"))?;
-        let mut bytes = SecretBytes::with_capacity(state.expose().len() + OVERHEAD);
-        for part in [&MAGIC[..], &[VERSION], &nonce, state.expose()] {
+        let mut bytes = SecretBytes::with_capacity(secret.expose().len() + OVERHEAD);
+        for part in [&MAGIC[..], &[VERSION], &nonce, secret.expose()] {
             bytes.extend(part);
         }
         AeadKey::aes_256_gcm(&self.0)
-            .seal_behind(&nonce, &place(device), HEADER_LEN, bytes)
-            .map_err(|_| Error::Fault("sealing the state"))
+            .seal_behind(&nonce, &place(device, content), HEADER_LEN, bytes)
+            .map_err(|_| Error::Fault("sealing what is stored"))
     }
 
-    /// The inverse of [`StateKey::seal`]; `None` for anything else, and for what another key or another device's state was sealed with.
-    pub(crate) fn open(&self, device: &DeviceName, sealed: &[u8]) -> Option<SecretBytes> {
+    /// The inverse of [`StateKey::seal`]; `None` for anything else, and for what was sealed under another key, for
+    /// another device, or as something else.
+    pub(crate) fn open(&self, device: &DeviceName, content: Content, sealed: &[u8]) -> Option<SecretBytes> {
         let rest = sealed.strip_prefix(MAGIC)?.strip_prefix(&[VERSION])?;
         let (nonce, ciphertext) = rest.split_first_chunk()?;
         let mut buffer = ciphertext.to_vec();
-        let opened = AeadKey::aes_256_gcm(&self.0).open(nonce, &place(device), &mut buffer);
-        let state = SecretBytes::from_vec(buffer);
-        opened.ok().map(|()| state)
+        let opened = AeadKey::aes_256_gcm(&self.0).open(nonce, &place(device, content), &mut buffer);
+        let secret = SecretBytes::from_vec(buffer);
+        opened.ok().map(|()| secret)
     }
 }
 
-/// What a sealed state is bound to, so that it opens in no other file's and no other device's place.
-fn place(device: &DeviceName) -> Vec<u8> {
+/// What a sealed file is bound to, so that it opens in no other file's and no other device's place.
+fn place(device: &DeviceName, content: Content) -> Vec<u8> {
     let (tenant, device) = (device.tenant.to_string(), device.device.to_string());
+    let content = match content {
+        Content::State => "state",
+        Content::CertificateKey => "certificate-key",
+    };
     let mut bytes = [&MAGIC[..], &[VERSION]].concat();
-    for part in ["state", &tenant, &device] {
+    for part in [content, &tenant, &device] {
         bytes.extend((part.len() as u64).to_be_bytes());
         bytes.extend(part.as_bytes());
     }
@@ -124,21 +144,22 @@ mod tests {
     #[test]
     fn a_sealed_state_opens_in_its_place_alone_and_unchanged_alone() {
         let (key, device, state) = (key(1), name("ab", "c"), SecretBytes::from_vec(b"the keys".to_vec()));
-        let sealed = key.seal(&device, &state).unwrap();
+        let sealed = key.seal(&device, Content::State, &state).unwrap();
         assert_eq!(sealed.len(), 8 + OVERHEAD);
         assert!(is_sealed(&sealed) && !is_sealed(state.expose()));
-        assert_eq!(key.open(&device, &sealed).unwrap().expose(), b"the keys");
-        assert_ne!(key.seal(&device, &state).unwrap(), sealed, "the nonce is new each time");
+        assert_eq!(key.open(&device, Content::State, &sealed).unwrap().expose(), b"the keys");
+        assert_ne!(key.seal(&device, Content::State, &state).unwrap(), sealed, "the nonce is new each time");
         for other in [name("a", "bc"), name("ab", "d"), name("b", "c")] {
-            assert!(key.open(&other, &sealed).is_none(), "{}/{}", other.tenant, other.device);
+            assert!(key.open(&other, Content::State, &sealed).is_none(), "{}/{}", other.tenant, other.device);
         }
-        assert!(super::tests::key(2).open(&device, &sealed).is_none());
+        assert!(super::tests::key(2).open(&device, Content::State, &sealed).is_none());
+        assert!(key.open(&device, Content::CertificateKey, &sealed).is_none());
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(key.open(&device, &changed).is_none(), "{at}");
-            assert!(key.open(&device, &sealed[..at]).is_none(), "{at}");
+            assert!(key.open(&device, Content::State, &changed).is_none(), "{at}");
+            assert!(key.open(&device, Content::State, &sealed[..at]).is_none(), "{at}");
         }
-        assert!(key.open(&device, &[&sealed[..], &[0]].concat()).is_none());
+        assert!(key.open(&device, Content::State, &[&sealed[..], &[0]].concat()).is_none());
     }
 }

@@ -33,7 +33,7 @@ pub enum CertificateError {
     #[error("{0}")]
     Chain(wardein_pki::CertificateError),
     /// It certifies another key.
-    #[error("it is for another key than device.key")]
+    #[error("it is for another key than the device's")]
     OtherKey,
     /// It names another device.
     #[error("it is for {0}")]

@@ -40,6 +40,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             });
             Ok(())
         }
+        Command::Key(order) => {
+            let files = Files::open(path)?;
+            let config = files.config()?.ok_or_else(|| files.not_configured())?;
+            files.give_key_out(&config, &order.out)
+        }
         Command::Token(order) => token(path, order).await,
         Command::Seal(order) => seal(path, order).await,
         Command::Rekey(output) => {

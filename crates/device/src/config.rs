@@ -34,7 +34,7 @@ pub struct Config {
     pub rekey_after: u64,
     /// The TPM whose key signs the device's requests; without one, they are proved by keys that the device derives.
     pub signs_with: Option<TpmSettings>,
-    /// The TPM that seals the DDKG state, as a TCTI; without one, it is stored in the clear.
+    /// The TPM that seals the DDKG state and the certificate's key, as a TCTI; without one, they are stored in the clear.
     pub sealed_by: Option<String>,
     /// What is measured, and where.
     pub attributes: BTreeMap<AttributeName, Source>,

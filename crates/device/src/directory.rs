@@ -1,5 +1,6 @@
 //! The state directory: who may enter it, which files it has, and what to do when one is damaged.
 
+mod key;
 mod state;
 
 use crate::at_rest::StateKey;
@@ -13,7 +14,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use wardein_crypto::{Digest, P256SigningKey, SecretBytes};
+use wardein_crypto::{Digest, SecretBytes};
 use wardein_pki::pem;
 
 /// The files of a state directory, for reading. Every file is replaced whole, so that reading needs no lock.
@@ -63,16 +64,6 @@ impl Files {
         let text = std::str::from_utf8(bytes.expose())
             .map_err(|error| Error::Config { field: "syntax", why: error.to_string() })?;
         Config::parse(text).map(Some)
-    }
-
-    /// The key that the certificate is for; `None` where none was made yet.
-    pub fn key(&self) -> Result<Option<P256SigningKey>, Error> {
-        let Some(pem_text) = self.read(KEY, MAX_KEY)? else { return Ok(None) };
-        let der = pem::decode_private_key(pem_text.expose())
-            .map_err(|error| self.damaged(KEY, error, KEY_DAMAGED))?;
-        P256SigningKey::from_pkcs8(&der)
-            .map(Some)
-            .map_err(|_| self.damaged(KEY, "it holds no P-256 key", KEY_DAMAGED))
     }
 
     /// The key in the TPM that the device was enrolled with; `None` where it is not.
@@ -201,19 +192,6 @@ impl Directory {
         self.write(CONFIG, config.to_text()?.as_bytes(), 0o600)
     }
 
-    /// The device's key, made here where there is none yet. It never leaves the device.
-    pub fn key_or_new(&self) -> Result<P256SigningKey, Error> {
-        if let Some(key) = self.files.key()? {
-            return Ok(key);
-        }
-        let der = P256SigningKey::generate_pkcs8().map_err(|_| Error::Fault("the source of randomness"))?;
-        let key = P256SigningKey::from_pkcs8(&der).map_err(|_| Error::Fault("making the device's key"))?;
-        let pem = pem::encode_private_key(der.expose())
-            .map_err(|_| Error::Fault("writing the device's key as PEM"))?;
-        self.write(KEY, pem.expose(), 0o600)?;
-        Ok(key)
-    }
-
     /// Stores what is known of the key in the TPM, with which the device is enrolled.
     pub fn save_signing_key(&self, key: &SigningKey) -> Result<(), Error> {
         self.write(SIGNING, key.to_text().as_bytes(), 0o600)
@@ -237,21 +215,28 @@ impl Directory {
         let path = self.files.path().join(name);
         wardein_durable::replace(&path, bytes, mode).map_err(Error::file("write", path))
     }
+
+    /// Removes a file, if it is there.
+    fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.files.path().join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
+            _ => Ok(()),
+        }
+    }
 }
 
 const STATE: &str = "state";
 const CONFIG: &str = "device.toml";
 const KEY: &str = "device.key";
+const SEALED_KEY: &str = "device.key.sealed";
 const SIGNING: &str = "signing.json";
 const CERTIFICATE: &str = "certificate.pem";
 const CONTACT: &str = "contact.json";
 const MAX_CONFIG: usize = 256 << 10;
-const MAX_KEY: usize = 4 << 10;
 const MAX_SIGNING: usize = 4 << 10;
 const MAX_CERTIFICATE: usize = pem::MAX_LEN;
 const MAX_CONTACT: usize = 4 << 10;
-const KEY_DAMAGED: &str =
-    "remove it and certificate.pem, and run: wardein-device certificate; a new key is made";
 const CERTIFICATE_DAMAGED: &str = "remove it and run: wardein-device certificate";
 
 #[cfg(test)]
@@ -299,23 +284,6 @@ mod tests {
         first.rest();
         assert!(second.wake().await.unwrap());
         assert!(!second.wake().await.unwrap(), "it was not asleep");
-    }
-
-    #[test]
-    fn the_key_is_made_once_kept_and_its_damage_found() {
-        let (_parent, path) = directory();
-        let directory = Directory::create(&path).unwrap();
-        let key = directory.key_or_new().unwrap();
-        assert_eq!(directory.key_or_new().unwrap().verifying_key(), key.verifying_key());
-        let file = path.join(KEY);
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let pem = std::fs::read_to_string(&file).unwrap();
-        let (cut, other) = (pem.split_at(90).0.to_owned(), pem.replace("PRIVATE KEY", "CERTIFICATE"));
-        for damaged in [cut, other, String::new(), "a".repeat(MAX_KEY + 1)] {
-            write(&file, damaged).unwrap();
-            let error = directory.key_or_new().err().unwrap();
-            assert!(matches!(error, Error::Damaged { .. }), "{error}");
-        }
     }
 
     #[test]

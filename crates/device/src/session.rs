@@ -162,8 +162,8 @@ impl<A: Authority, E: Entropy> Session<A, E> {
 
     /// A new certificate for the device's own key, checked and stored.
     pub async fn certificate(&mut self) -> Result<Certificate, Error> {
-        let key = self.directory.key_or_new()?;
-        let csr = Csr::create(&key).map_err(|_| Error::Fault("signing with device.key"))?;
+        let key = self.directory.key_or_new(&self.config)?;
+        let csr = Csr::create(&key).map_err(|_| Error::Fault("signing with the device's key"))?;
         let acknowledged = self.request(&Asking::Action("certificate", &csr)).await?;
         let chain = certificate::split(&acknowledged.body)?;
         let certificate =
@@ -175,7 +175,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     /// The certificate that is stored, if it is for the device's key and can be read.
     pub fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
         let files = self.directory.files();
-        match files.key()? {
+        match files.key(&self.config)? {
             None => Ok(None),
             Some(key) => certificate::stored(files, &self.config, key.verifying_key()),
         }

@@ -173,7 +173,7 @@ fn stored(
 ) -> Result<Option<Certificate>, Error> {
     let key = match signing {
         Some(signing) => Some(signing.key),
-        None => files.key()?.map(|key| *key.verifying_key()),
+        None => files.key(config)?.map(|key| *key.verifying_key()),
     };
     key.map_or(Ok(None), |key| certificate::stored(files, config, &key))
 }

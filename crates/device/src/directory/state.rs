@@ -1,7 +1,7 @@
 //! The file of the DDKG state, and that of the key which it is sealed under, where it is.
 
-use super::{Directory, Files, STATE};
-use crate::at_rest::{self, StateKey};
+use super::{Directory, Files, SEALED_KEY, STATE};
+use crate::at_rest::{self, Content, StateKey};
 use crate::config::Config;
 use crate::error::Error;
 use wardein_crypto::{Digest, SecretBytes};
@@ -31,17 +31,18 @@ impl Files {
             (None, false) => Ok(bytes),
             (None, true) => wrong(NOT_CONFIGURED),
             (Some(_), false) => wrong(NOT_SEALED),
-            (Some(_), true) => {
-                self.state_key(config)?.open(&config.device, bytes.expose()).ok_or_else(|| {
+            (Some(_), true) => self
+                .state_key(config)?
+                .open(&config.device, Content::State, bytes.expose())
+                .ok_or_else(|| {
                     let why = "it was changed, or sealed for another device or under another key";
                     self.damaged(STATE, why, STATE_DAMAGED)
-                })
-            }
+                }),
         }
     }
 
     /// What the state is sealed under, as the TPM opens it.
-    fn state_key(&self, config: &Config) -> Result<&StateKey, Error> {
+    pub(super) fn state_key(&self, config: &Config) -> Result<&StateKey, Error> {
         if let Some(key) = self.state_key.get() {
             return Ok(key);
         }
@@ -67,7 +68,7 @@ impl Directory {
             if config.sealed_by.is_none() {
                 return self.write(STATE, state.expose(), 0o600);
             }
-            let sealed = self.files.state_key(config)?.seal(&config.device, state)?;
+            let sealed = self.files.state_key(config)?.seal(&config.device, Content::State, state)?;
             self.write(STATE, &sealed, 0o600)
         })
     }
@@ -77,6 +78,8 @@ impl Directory {
     pub(crate) fn state_key_or_new(&self, config: &Config) -> Result<(), Error> {
         let Some(tcti) = config.sealed_by.as_deref() else { return Ok(()) };
         if self.files.read(STATE_KEY, MAX_STATE_KEY)?.is_none() {
+            // What was sealed under one that is gone opens no more.
+            self.remove(SEALED_KEY)?;
             self.write(STATE_KEY, &StateKey::make(tcti)?, 0o600)?;
         }
         self.files.state_key(config).map(|_| ())

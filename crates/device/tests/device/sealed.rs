@@ -248,6 +248,76 @@ async fn a_copy_is_nothing_without_the_tpm_and_what_was_changed_does_not_open() 
 }
 
 #[tokio::test]
+async fn the_certificates_key_lies_sealed_too_and_is_given_out_to_memory_alone() {
+    let (Some(swtpm), Some(other)) = (Swtpm::start(), Swtpm::start()) else { return };
+    let (authority, device) = device(&swtpm);
+    // Of a time without sealing.
+    fs::create_dir(device.path()).unwrap();
+    fs::set_permissions(device.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let [clear, sealed] = ["device.key", "device.key.sealed"].map(|name| device.path().join(name));
+    fs::write(&clear, b"a key that lay in the clear").unwrap();
+    device.enroll(false).await.unwrap();
+    let certified = device.session().unwrap().certificate().await.unwrap();
+    assert!(!clear.exists());
+    assert_eq!(fs::metadata(&sealed).unwrap().permissions().mode() & 0o777, 0o600);
+    Directory::open(&device.path()).unwrap().save_config(&authority.config()).unwrap();
+
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let out = memory.path().join("key.pem");
+    let given = run(&device.path(), &["key", "--out", out.to_str().unwrap()]);
+    assert!(given.status.success() && given.stdout.is_empty(), "{given:?}");
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    let pem = fs::read(&out).unwrap();
+    let der = wardein_pki::pem::decode_private_key(&pem).unwrap();
+    let key = wardein_crypto::P256SigningKey::from_pkcs8(&der).unwrap();
+    let of_device = |device: &Device| Files::open(&device.path()).unwrap().key(&authority.config());
+    assert_eq!(of_device(&device).unwrap().unwrap().verifying_key(), key.verifying_key());
+    // Behind it is the public part, which the certificate has too.
+    let body: Vec<u8> = pem[28..118].iter().copied().filter(|byte| *byte != b'\n').collect();
+    assert!(!shows(&device.path(), &body) && !shows(&device.path(), &der.expose()[34..70]));
+    // On a disk it would be what sealing is there to prevent.
+    let refused = run(&device.path(), &["key", "--out", "/proc/key.pem"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("is on no tmpfs"), "{said}");
+
+    // It is the same key at the next renewal and after a restart.
+    let stored = device.session().unwrap().stored_certificate().unwrap().unwrap();
+    assert_eq!(stored.serial, certified.serial);
+    device.session().unwrap().certificate().await.unwrap();
+    assert_eq!(of_device(&device).unwrap().unwrap().verifying_key(), key.verifying_key());
+
+    let stolen = Device::new(&authority);
+    copy(&device.path(), &stolen.path());
+    authority.0.borrow_mut().sealed_by = Some(other.tcti());
+    assert!(matches!(of_device(&stolen), Err(Error::SealedElsewhere(_))));
+    authority.0.borrow_mut().sealed_by = Some(swtpm.tcti());
+    let bytes = fs::read(&sealed).unwrap();
+    let state = fs::read(device.path().join("state")).unwrap();
+    let damaged = (0..bytes.len()).step_by(13).map(|at| {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x10;
+        changed
+    });
+    for other in damaged.chain([state, pem]) {
+        fs::write(&sealed, other).unwrap();
+        assert!(matches!(of_device(&device), Err(Error::Damaged { .. })));
+    }
+    fs::write(&sealed, &bytes).unwrap();
+    // With the state's key goes what it sealed; and without sealing, another key.
+    for is_sealed in [true, false] {
+        for name in ["state", "state.key"] {
+            fs::remove_file(device.path().join(name)).unwrap();
+        }
+        authority.0.borrow_mut().sealed_by = is_sealed.then(|| swtpm.tcti());
+        authority.0.borrow_mut().record = None;
+        device.enroll(false).await.unwrap();
+        device.session().unwrap().certificate().await.unwrap();
+        assert_eq!((sealed.exists(), clear.exists()), (is_sealed, !is_sealed));
+        assert_ne!(of_device(&device).unwrap().unwrap().verifying_key(), key.verifying_key());
+    }
+}
+
+#[tokio::test]
 async fn sealing_is_chosen_at_the_enrollment() {
     let Some(swtpm) = Swtpm::start() else { return };
     let (authority, device) = device(&swtpm);
