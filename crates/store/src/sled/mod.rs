@@ -5,6 +5,7 @@
 //! are never synced, so ours are cut into pieces; a kill while it opens leaves a file that it then stumbles over, so that file
 //! is removed first; and after an error nothing it holds is trusted, so an error is final until the process opens it again.
 
+mod create;
 mod feed;
 mod index;
 mod layout;
@@ -71,7 +72,7 @@ impl SledStore {
         let lock = Arc::new(Lock::acquire(path)?);
         let reserve = Reserve::new(path, options.reserve);
         reserve.make_room();
-        make_directory(path).map_err(|error| failed(&error))?;
+        create::at(path, options)?;
         remove_half_snapshots(path).map_err(|error| failed(&error))?;
         let db = open_database(path, options)?;
         let tree = layout::prepare(path, &db)?;
@@ -187,14 +188,6 @@ impl Store for SledStore {
     fn writable(&self) -> Result<(), String> {
         self.shared.read(|_, _| Ok(())).map_err(|error| error.0)?;
         self.reserve.writable()
-    }
-}
-
-fn make_directory(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
     }
 }
 

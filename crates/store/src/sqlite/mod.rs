@@ -9,6 +9,7 @@ mod feed;
 mod index;
 mod read;
 mod readers;
+mod relog;
 mod schema;
 mod snapshot;
 mod writer;

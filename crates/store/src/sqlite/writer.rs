@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params
 use wardein_port::{Change, Check, CommitError, Expect, Feed, Head, Outcome, Projections, Table, Write};
 
 use super::copier::{self, Bulk, Copier};
-use super::{Down, feed, index, read, schema};
+use super::{Down, feed, index, read, relog, schema};
 use crate::age::Age;
 use crate::open::{OpenError, Options};
 use crate::place::Lock;
@@ -77,6 +77,7 @@ impl SqliteWriter {
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {
+        relog::write_again(&self.path).map_err(unreadable)?;
         let mut connection = schema::writer(&self.path, self.cache)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // In place of SQLite's own checkpoint inside of the commit, while callers wait.
@@ -208,6 +209,13 @@ impl SqliteWriter {
         self.age.truncated(oldest);
         Ok(())
     }
+}
+
+/// SQLite has no error of ours; its own text would say less.
+fn unreadable(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(
+        format!("the write-ahead log cannot be written again: {error}").into(),
+    )
 }
 
 /// Applies a group inside of a transaction that the caller commits. Conflicts are rare, as a device's record is held by one

@@ -7,6 +7,11 @@
 )]
 
 mod contract;
+mod cut;
+mod faults;
 mod kill;
 mod opening;
+mod power;
 mod upgrade;
+mod verify;
+mod victim;
