@@ -54,12 +54,13 @@ pub(crate) fn sync_directory(directory: &Path) -> std::io::Result<()> {
 /// The free space that is kept for what must be written on a full disk: an authority's start and end, and what takes a device out of
 /// trust.
 ///
-/// Others may fill the disk to its last byte. A part of the reserve is therefore a file, the spare, which gives way to the next start.
+/// Others may fill the disk to its last byte. A part of the reserve is therefore a file, the spare, which gives way while such a change
+/// is written, or the store is opened, and takes back what is left of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reserve {
     path: PathBuf,
     bytes: u64,
-    /// Whether the spare was there, or is not to be had.
+    /// Whether the spare is whole, or is not to be had.
     has_spare: bool,
 }
 
@@ -69,11 +70,25 @@ impl Reserve {
     }
 
     /// Removes the spare if less than that is free.
-    pub(crate) fn make_room(&self) {
+    pub(crate) fn make_room(&mut self) {
         if self.bytes != 0 && self.free().is_ok_and(|free| free < SPARE) {
-            // Without it, or where it cannot be removed, opening the store says what is wrong.
+            // Without it, or where it cannot be removed, what needs the room says what is wrong.
             let _ = std::fs::remove_file(self.spare());
+            self.has_spare = false;
         }
+    }
+
+    /// Takes back what is free of the spare, if it gave way.
+    pub(crate) fn take_back(&self) {
+        if self.check().is_err() && !self.spare().exists() {
+            let left = self.free().map_or(0, |free| free.min(SPARE));
+            // The next start then has what is free by then.
+            let _ = self.keep_spare(left);
+        }
+    }
+
+    pub(crate) fn has_spare(&self) -> bool {
+        self.has_spare
     }
 
     /// Refuses, with a remedy, if less than the reserve is free. If there is room for the spare, it is made.
@@ -81,7 +96,7 @@ impl Reserve {
         self.check()?;
         if !self.has_spare && self.free().is_ok_and(|free| free >= self.bytes.saturating_add(SPARE)) {
             // A file system that allocates nothing ahead has none.
-            let _ = self.keep_spare();
+            let _ = self.keep_spare(SPARE);
             self.has_spare = true;
         }
         Ok(())
@@ -118,10 +133,10 @@ impl Reserve {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    fn keep_spare(&self) -> std::io::Result<()> {
+    fn keep_spare(&self, bytes: u64) -> std::io::Result<()> {
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.spare())?;
-        let kept = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, SPARE);
+        let kept = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes);
         if kept.is_err() {
             let _ = std::fs::remove_file(self.spare());
         }
@@ -192,5 +207,11 @@ mod tests {
         // There is room without it.
         Reserve::new(&path, 1).make_room();
         assert!(spare.exists());
+        // It is taken back where it gave way, on a disk that is short.
+        std::fs::remove_file(&spare).unwrap();
+        Reserve::new(&path, 1).take_back();
+        assert!(!spare.exists());
+        Reserve::new(&path, u64::MAX).take_back();
+        assert!(std::fs::metadata(&spare).unwrap().blocks() * 512 >= SPARE);
     }
 }

@@ -161,8 +161,15 @@ fn run(
             if group.is_empty() {
                 continue;
             }
+            if group.iter().any(|change| change.may_use_reserve) {
+                reserve.make_room();
+            }
         }
         let written = writer.write(&group);
+        // Before others take it.
+        if !reserve.has_spare() {
+            reserve.take_back();
+        }
         let answers = answers.drain(..);
         tell(match written {
             Ok(outcomes) => {
@@ -177,6 +184,8 @@ fn run(
         group.clear();
         writer.rest();
     }
+    drop(writer);
+    reserve.take_back();
 }
 
 /// Takes from the group what must leave the reserve alone, and answers it. What writes nothing, and has a writer that failed try again,

@@ -70,7 +70,7 @@ impl SledStore {
         let path = path.as_ref();
         let failed = |error: &dyn std::fmt::Display| OpenError::failed(path, error);
         let lock = Arc::new(Lock::acquire(path)?);
-        let reserve = Reserve::new(path, options.reserve);
+        let mut reserve = Reserve::new(path, options.reserve);
         reserve.make_room();
         create::at(path, options)?;
         remove_half_snapshots(path).map_err(|error| failed(&error))?;

@@ -56,7 +56,7 @@ impl SqliteStore {
     pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let lock = Arc::new(Lock::acquire(path)?);
-        let reserve = Reserve::new(path, options.reserve);
+        let mut reserve = Reserve::new(path, options.reserve);
         reserve.make_room();
         schema::prepare(path)?;
         let shared = writer::Shared::default();
