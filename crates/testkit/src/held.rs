@@ -60,7 +60,7 @@ impl Held {
     pub(crate) fn entries_of(&self, key: &[u8], from: u64, limit: usize) -> Entries {
         let before = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
         let numbers = self.index.get(key).into_iter().flatten().skip(before).take(limit);
-        (from.max(1)..).zip(numbers.map(|number| self.audit[*number as usize - 1].clone())).collect()
+        numbers.zip(from.max(1)..).map(|(number, n)| (n, self.audit[*number as usize - 1].clone())).collect()
     }
 
     pub(crate) fn feed(&self, after: u64, limit: usize) -> Feed {

@@ -84,8 +84,10 @@ async fn all_that_was_there_is_there_again_and_an_administrator_beside() {
     let backup = world.backup().await;
     let restored = world.restored(&backup, &custody).await;
 
-    let is_kept =
-        |table| !matches!(table, Table::Authority | Table::Operator | Table::OperatorName | Table::Serial);
+    let is_kept = |table| {
+        use Table::{Authority, Operator, OperatorName, Serial, TenantOperator};
+        !matches!(table, Authority | Operator | OperatorName | Serial | TenantOperator)
+    };
     for table in Table::ALL {
         let of = async |store: &MemoryStore| {
             let rows = store.scan(table, b"", None, usize::MAX).await.unwrap();
@@ -99,7 +101,7 @@ async fn all_that_was_there_is_there_again_and_an_administrator_beside() {
             assert_eq!(after.iter().filter(|row| is_new(row)).count(), 1, "{table:?}");
         }
     }
-    assert_eq!(restored.rows().await.len(), rows.len() + 3);
+    assert_eq!(restored.rows().await.len(), rows.len() + 4);
     let kept = restored.store.audit(1, 1_000).await.unwrap();
     assert_eq!(kept[..entries.len()], entries[..]);
     assert_eq!(kept.len(), entries.len() + 1);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use wardein_port::{Change, CommitError, Head, Outcome, Row, Store, Table};
+use wardein_port::{Change, CommitError, Head, Indexed, Numbered, Outcome, Row, Store, Table};
 use wardein_store::sled::SledStore;
 use wardein_store::sqlite::SqliteStore;
 use wardein_store::{Kind, OpenError, Options};
@@ -52,16 +52,40 @@ fn a_newer_format_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("store.db");
     drop(SqliteStore::open(&path).unwrap());
-    sqlite(&path, "PRAGMA user_version = 3;");
+    sqlite(&path, "PRAGMA user_version = 4;");
     let error = SqliteStore::open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 4, known: 3, .. }), "{error}");
 
     let path = place.path().join("store.sled");
     drop(SledStore::open(&path).unwrap());
-    let mark = [b"wardein".as_slice(), &3_u32.to_be_bytes()].concat();
+    let mark = [b"wardein".as_slice(), &4_u32.to_be_bytes()].concat();
     sled::open(&path).unwrap().open_tree("wardein").unwrap().insert([0], mark).unwrap();
     let error = SledStore::open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 4, known: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_store_of_the_second_format_gets_an_index_of_its_log() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("store.db");
+    commit(&open(Kind::Sqlite, &file).unwrap(), entry(1)).unwrap();
+    sqlite(&file, "DROP TABLE audit_index; PRAGMA user_version = 2;");
+    let folder = place.path().join("store.sled");
+    commit(&open(Kind::Sled, &folder).unwrap(), entry(1)).unwrap();
+    let mark = [b"wardein".as_slice(), &2_u32.to_be_bytes()].concat();
+    sled::open(&folder).unwrap().open_tree("wardein").unwrap().insert([0], mark).unwrap();
+    for (kind, path) in [(Kind::Sqlite, file), (Kind::Sled, folder)] {
+        for number in [1, 2] {
+            let store = open(kind, &path).unwrap();
+            let found = || block_on(store.audit_of(b"k", 1, 9)).unwrap();
+            assert_eq!(found().len(), number - 1);
+            let index = vec![Indexed { key: b"k".to_vec(), entry: Numbered::Stored(number as u64) }];
+            commit(&store, Change { index, ..Change::default() }).unwrap();
+            assert_eq!(found().len(), number);
+            commit(&store, entry(number as u64 + 1)).unwrap();
+        }
+        wardein_store::verify(kind, &path, &Options::default()).unwrap();
+    }
 }
 
 #[test]
