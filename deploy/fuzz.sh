@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Fuzzes every target of every crate (crates/*/fuzz) with AddressSanitizer.
 #
-# fuzz.sh [SECONDS]   for so many seconds each, 600 by default
-# fuzz.sh --keep      puts the smallest set that reaches as much into the repository
+# fuzz.sh [SECONDS]       for so many seconds each, 600 by default
+# fuzz.sh --hours HOURS   for so many hours in all, shared by risk, but no less than ten minutes each
+# fuzz.sh --keep          puts the smallest set that reaches as much into the repository
+#
+# deploy/fuzz.md says what comes from outside, and which target takes it.
 #
 # What it finds stands in crates/<crate>/fuzz/artifacts; move it to crates/<crate>/fuzz/regressions/<target> with the fix.
 # New inputs stay in target/fuzz-corpus, until they are kept.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
-if (($# > 1)) || [[ ! ${1:-600} =~ ^([0-9]+|--keep)$ ]]; then
-	echo "usage: fuzz.sh [SECONDS | --keep]" >&2
+if [[ ! "$*" =~ ^([0-9]*|--keep|--hours\ [1-9][0-9]*)$ ]]; then
+	echo "usage: fuzz.sh [SECONDS | --hours HOURS | --keep]" >&2
 	exit 2
 fi
 
@@ -23,6 +26,25 @@ done
 readonly targets
 readonly found=$PWD/target/fuzz-corpus
 export PATH=$tools/bin:$PATH
+
+# The share of a target: what anybody on the network sends weighs most, what an administrator's own files hold least.
+risk() {
+	case $1 in
+	server/calls | ddkg/decode | ddkg/record | pki/request | pki/certificate) echo 4 ;;
+	attest/* | ddkg/both_ends) echo 2 ;;
+	*) echo 1 ;;
+	esac
+}
+
+# The seconds of a target where all of them share so many hours.
+share() {
+	local all=0 target seconds
+	for target in "${targets[@]}"; do
+		all=$((all + $(risk "$target")))
+	done
+	seconds=$(($2 * 3600 * $(risk "$1") / all))
+	echo $((seconds < 600 ? 600 : seconds))
+}
 
 # The sanitizer stands in the way of nothing but speed; it watches the C and assembly of ring and AWS-LC as well.
 fuzz() {
@@ -48,9 +70,12 @@ rustup toolchain list | grep -q '^nightly' || { echo "fuzzing needs a nightly Ru
 step "the Debian packages that the build needs" debian gcc g++ libc6-dev
 step "cargo-fuzz" tool cargo-fuzz 0.13.2 --debug
 for target in "${targets[@]}"; do
-	if [[ ${1:-} == --keep ]]; then
-		step "the smallest corpus of $target" keep "$target"
-	else
-		step "fuzzing $target for ${1:-600} s" fuzz "$target" "${1:-600}"
-	fi
+	case ${1:-600} in
+	--keep) step "the smallest corpus of $target" keep "$target" ;;
+	--hours)
+		seconds=$(share "$target" "$2")
+		step "fuzzing $target for $seconds s" fuzz "$target" "$seconds"
+		;;
+	*) step "fuzzing $target for ${1:-600} s" fuzz "$target" "${1:-600}" ;;
+	esac
 done

@@ -8,6 +8,7 @@
 mod calls;
 mod chaos;
 mod clock;
+pub mod corpus;
 mod custody;
 mod elsewhere;
 mod entropy;

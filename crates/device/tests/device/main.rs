@@ -4,6 +4,7 @@
 mod agent;
 mod beside;
 mod common;
+mod corpus;
 mod enrollment;
 mod keys;
 mod lines;

@@ -12,6 +12,7 @@ mod backup;
 mod bad_input;
 mod clock;
 mod common;
+mod corpus;
 mod deeds;
 mod edge;
 mod fairness;

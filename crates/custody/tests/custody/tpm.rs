@@ -1,8 +1,6 @@
 //! The root key under a TPM: had back while the machine is as it was, and by the recovery passphrase alone where it is not.
 //!
 //! It runs where `swtpm swtpm-tools tpm2-tools` are installed, and must run where `WARDEIN_SWTPM=required`.
-#![cfg(feature = "tpm")]
-#![allow(clippy::unwrap_used, reason = "a test states its expectations so")]
 
 use std::fs;
 use std::path::Path;
