@@ -101,8 +101,9 @@ step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev
 # Evidence of TPMs is tested with one in software; without it these tests fail here instead of being left out.
 step "the Debian packages that the tests need" debian swtpm swtpm-tools tpm2-tools
 export WARDEIN_SWTPM=required
-# Power is cut beneath a store on a file system of its own; where no loop device may be mounted, that test says so and is left out.
-step "the Debian packages that cutting the power needs" debian e2fsprogs mount perl-base
+# Power is cut beneath a store on a file system of its own; where no loop device may be mounted, or strace may not trace, that
+# test says so and is left out.
+step "the Debian packages that cutting the power needs" debian e2fsprogs mount perl-base strace
 step "the dependencies, as Cargo.lock names them" cargo fetch --locked
 step "formatting" cargo fmt --all --check
 step "spelling" spelling
@@ -125,8 +126,9 @@ if [[ -n $all ]]; then
 	step "a client of another make" deploy/interop.sh
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture
-	step "150 kills and power cuts of each store" \
-		env WARDEIN_KILL_ROUNDS=150 cargo test --locked --quiet -p wardein-store --test store kill:: -- --nocapture
+	step "kills in the middle of every deed" deploy/campaign.sh crash
+	step "power cuts" deploy/campaign.sh power
+	step "failing disks" deploy/campaign.sh disk
 	step "two bad years of 10,000 devices" \
 		env WARDEIN_YEARS_DEVICES=10000 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 		cargo test --locked --quiet --release -p wardein-engine --test engine years:: -- --nocapture
