@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::opening::Disk;
-use super::power::record;
 use super::power::trace::Trace;
+use super::power::{Victims, record};
 use super::verify::{Acknowledged, verify};
 use super::victim::{Random, TASKS, options};
 use wardein_store::Kind;
@@ -70,7 +70,7 @@ fn fail_repeatedly(kind: Kind) {
             let among = if kind == Kind::Sqlite && call.starts_with("pwrite") { among * 20 } else { among };
             let fault = format!("inject={call}:when={}{from_then_on}", 1 + random.below(among));
             println!("  state of {kind:?}: {fault}");
-            let Some(trace) = record(kind, place.path(), 40, Some(&fault)) else {
+            let Some(trace) = record(kind, place.path(), 40, Some(&fault), Victims::One) else {
                 eprintln!("SKIPPED: a failing disk needs strace, which is missing or refused here");
                 return;
             };

@@ -18,6 +18,7 @@ fn victim() {
     let (Ok(path), Ok(kind)) = (std::env::var(PATH), std::env::var(KIND)) else { return };
     let kind = if kind == "sled" { Kind::Sled } else { Kind::Sqlite };
     let changes = std::env::var(CHANGES).map_or(u64::MAX, |changes| changes.parse().unwrap());
+    let patience = std::env::var(PATIENCE).map_or(60, |patience| patience.parse().unwrap());
     say("opening");
     let store = said(wardein_store::open(kind, Path::new(&path), &options()));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -28,7 +29,7 @@ fn victim() {
                 for _ in 0..changes {
                     match write_one(&*store, task).await {
                         Ok((n, revision)) => say(&format!("ack {task} {n} {revision}")),
-                        Err(why) if FAILURES.fetch_add(1, Ordering::Relaxed) < PATIENCE => {
+                        Err(why) if FAILURES.fetch_add(1, Ordering::Relaxed) < patience => {
                             say(&format!("failed: {why}"));
                             std::thread::sleep(Duration::from_millis(25));
                         }
@@ -139,5 +140,5 @@ pub(crate) const KIND: &str = "WARDEIN_VICTIM_KIND";
 /// How many changes each task makes before the process ends; without it, it does not end.
 pub(crate) const CHANGES: &str = "WARDEIN_VICTIM_CHANGES";
 /// How many failures it takes before it gives up.
-const PATIENCE: u32 = 60;
+pub(crate) const PATIENCE: &str = "WARDEIN_VICTIM_PATIENCE";
 static FAILURES: AtomicU32 = AtomicU32::new(0);

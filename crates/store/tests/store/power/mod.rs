@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::verify::{Acknowledged, verify};
-use super::victim::{CHANGES, Random, as_victim};
+use super::victim::{CHANGES, PATIENCE, Random, as_victim};
 use state::Kept;
 use trace::{CALLS, Trace};
 use wardein_store::Kind;
@@ -46,7 +46,9 @@ fn cut(kind: Kind, fault: Option<&str>) {
             place = tempfile::tempdir().unwrap();
             acknowledged = Acknowledged::by_disk(fault.is_some());
         }
-        let Some(trace) = record(kind, place.path(), CHANGES_EACH, fault) else {
+        let victims =
+            if fault.is_some() && recordings % 2 == 1 { Victims::TheNextAfterAFailure } else { Victims::One };
+        let Some(trace) = record(kind, place.path(), CHANGES_EACH, fault, victims) else {
             eprintln!("SKIPPED: simulating power cuts needs strace, which is missing or refused here");
             return;
         };
@@ -100,15 +102,39 @@ fn moment(trace: &Trace, random: &mut Random) -> usize {
     }
 }
 
+/// Who writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Victims {
+    /// One that tries again after a failure.
+    One,
+    /// One that ends with its first failure, and then another, as a service that is restarted.
+    TheNextAfterAFailure,
+}
+
 /// Runs the victim at `place` until each of its tasks made so many changes; none where strace is missing or refused.
-pub(crate) fn record(kind: Kind, place: &Path, changes: u64, fault: Option<&str>) -> Option<Trace> {
+pub(crate) fn record(
+    kind: Kind,
+    place: &Path,
+    changes: u64,
+    fault: Option<&str>,
+    victims: Victims,
+) -> Option<Trace> {
     let place = place.canonicalize().unwrap();
     Trace::of(&place, || {
         let output = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("strace");
         command.args(["-f", "-y", "-xx", "-qq", "-s", "16777216", "-e", "signal=none", "-e"]);
         command.arg(format!("trace={CALLS}")).args(fault.into_iter().flat_map(|fault| ["-e", fault]));
-        command.arg("-o").arg(output.path()).arg(std::env::current_exe().unwrap());
+        command.arg("-o").arg(output.path());
+        if victims == Victims::TheNextAfterAFailure {
+            // The second is too short to come to the fault.
+            command.args([
+                "sh",
+                "-c",
+                &format!("{PATIENCE}=0 \"$0\" \"$@\"; {CHANGES}=2 exec \"$0\" \"$@\""),
+            ]);
+        }
+        command.arg(std::env::current_exe().unwrap());
         as_victim(&mut command, kind, &place.join(kind.file_name())).env(CHANGES, changes.to_string());
         // It fails where a fault was too much for the victim.
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
