@@ -65,16 +65,17 @@ impl Engine {
     /// Forgets the spent keys of a device that can be derived no more, which is all that is needed to refuse them: the sweep's
     /// step after the record is moved forward, or erased. Gives how many there were.
     ///
-    /// The keys that a record yields only ever shrink, so that a proof or a login in between harms nothing.
+    /// The record is read after the rows: it yielded their keys when they were spent, and what it does not yield since, it never
+    /// will. Read before them, it would not know the keys of a rekey in between, and a token of those could be used twice.
     pub async fn forget_spent(&self, device: &DeviceName) -> Result<u64, Error> {
         let prefix = prefix(device);
-        let record = self.look(|tx| self.load_keys(tx, device)).await?.map(|held| held.keys.record);
         let (mut after, mut forgotten) = (None, 0);
         loop {
             let page = self.store.scan(Table::Spent, &prefix, after.as_deref(), PAGE).await?;
             if page.is_empty() {
                 return Ok(forgotten);
             }
+            let record = self.look(|tx| self.load_keys(tx, device)).await?.map(|held| held.keys.record);
             let mut change = Change::default();
             for (key, row) in page {
                 let name = parse(device, &prefix, &key)?;

@@ -1,7 +1,9 @@
 //! Logins: a token is good once, for any caller, and whatever is lost.
 
 use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, grant, name, order};
+use std::task::Poll;
 use wardein_crypto::Digest;
+use wardein_ddkg::Suite;
 use wardein_ddkg::message::Token;
 use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Right, Role, Verdict};
 use wardein_engine::{Error, ErrorKind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
@@ -246,6 +248,27 @@ async fn a_token_is_over_after_its_epochs_and_what_was_spent_may_be_forgotten_th
     assert_eq!(world.engine.forget_spent(&device.name).await.unwrap(), 1);
     assert_eq!(world.login(&used, b"", b"1").await.unwrap_err().code.as_str(), "epoch-spent");
     assert_eq!(world.login(&next, b"", b"4").await.unwrap_err().code.as_str(), "token-spent");
+}
+
+/// The keys of a rekey in the middle of it are not among those that the record had before.
+#[tokio::test]
+async fn what_is_spent_while_others_are_forgotten_stays_spent() {
+    let (world, mut device) = World::with_tokens().await;
+    let name = device.name.clone();
+    world.login(&device.token(b"", 0), b"", b"1").await.unwrap();
+    world.clock.pass(3 * 3_600);
+    world.login(&device.token(b"", 3 * 3_600), b"", b"2").await.unwrap();
+    world.store.hold();
+    let mut forgetting = Box::pin(world.engine.forget_spent(&name));
+    let is_waiting = std::future::poll_fn(|cx| Poll::Ready(forgetting.as_mut().poll(cx).is_pending())).await;
+    assert!(is_waiting, "the first token is being forgotten");
+    world.store.release();
+    device.rekey(&world.engine, Suite::P256).await.unwrap();
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    let token = device.token(b"", 0);
+    world.login(&token, b"", b"3").await.unwrap();
+    assert_eq!(forgetting.await.unwrap(), 1);
+    assert_eq!(world.login(&token, b"", b"4").await.unwrap_err().code.as_str(), "token-spent");
 }
 
 #[tokio::test]
