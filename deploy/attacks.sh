@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every row of SECURITY-ATTACKS.md names tests that exist: a test of a crate, or a flood of tests/overload. Ids are given once.
+# Every row of SECURITY-ATTACKS.md names tests that exist: a test of a crate, or a flood or trial of tests/overload. Ids are given once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -30,7 +30,8 @@ while IFS='|' read -r _ id _ _ _ shown _; do
 	while read -r kind name; do
 		case $kind in
 		'') ;;
-		overload) if ! grep -qE "^@flood\(\"$name\"" tests/overload/floods/*.py; then complain "$id: there is no flood $name"; fi ;;
+		overload) if ! grep -qE "^(@flood\(|    )\"$name\"," tests/overload/floods/*.py; then complain "$id: there is no flood $name"; fi ;;
+		trial) if ! grep -q "^    def $name(self)" tests/overload/trials.py; then complain "$id: there is no trial $name"; fi ;;
 		*) if ! is_test "$kind" "$name"; then complain "$id: there is no test $name in $kind"; fi ;;
 		esac
 	done <<<"${references//\`/}"
