@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::files;
-use crate::{Failure, identity::IdentityFiles};
+use crate::identity::{IdentityFiles, named};
+use crate::{Failure, time};
 use clap::Args;
 use std::path::PathBuf;
 use wardein_client::{ConnectError, Connection, Identity, Operator, Platform, Refusal, Settings, Station};
@@ -44,14 +45,13 @@ impl ConnectArgs {
     /// Reaches the authority.
     pub async fn open(&self) -> Result<Session, Failure> {
         let IdentityFiles { certificate, key, roots, endpoint, tenant } = self.identity_files()?;
-        let identity = Identity {
-            certificates: files::read(&certificate)?.into_bytes(),
-            key: files::read_private(&key)?,
-        };
+        let certificate = files::read(&certificate)?;
         let roots = files::read(&roots)?;
+        let name = named(&certificate, &roots);
+        let identity = Identity { certificates: certificate.into_bytes(), key: files::read_private(&key)? };
         let mut settings = Settings::new(endpoint.clone(), roots.clone().into_bytes());
         settings.identity = Some(identity);
-        let connection = wardein_client::connect(&settings).await.map_err(unreached)?;
+        let connection = wardein_client::connect(&settings).await.map_err(|error| unreached(&name, error))?;
         Ok(Session { connection, endpoint, roots, tenant })
     }
 
@@ -132,11 +132,40 @@ fn missing(option: &str) -> Failure {
     Failure::Usage(format!("missing {option}"))
 }
 
-fn unreached(error: ConnectError) -> Failure {
+/// `name` is that of the identity.
+fn unreached(name: &str, error: ConnectError) -> Failure {
     let words = with_causes(&error);
     match error {
+        ConnectError::IdentityEnded { at } => {
+            let ended = time::at(at);
+            Failure::Identity(format!(
+                "the identity {name} ended {ended}; have an administrator issue another (wardein operator issue)"
+            ))
+        }
+        ConnectError::ClockBehind { .. } | ConnectError::AuthorityEnded { .. } => Failure::Clock(words),
         ConnectError::Endpoint(_) => Failure::Usage(words),
         ConnectError::Material(_) => Failure::Failed(words),
         _ => Failure::Unreachable(format!("{words}. Is it running? Start it with: wardein serve")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_start_an_authority_that_is_not_at_fault() {
+        let ended = unreached("station/klinik/line-1", ConnectError::IdentityEnded { at: 1_700_000_000 });
+        assert_eq!((ended.code(), ended.to_string().contains("serve")), (1, false));
+        assert!(
+            ended.to_string().starts_with("the identity station/klinik/line-1 ended 2023-11-14T22:13:20Z;"),
+            "{ended}"
+        );
+        let behind = unreached("x", ConnectError::ClockBehind { now: 1_000, from: 8_200 });
+        assert_eq!(
+            behind.to_string(),
+            "this machine's clock is 2 h behind the authority's certificate; set it"
+        );
+        assert_eq!(behind.code(), 1);
     }
 }

@@ -22,6 +22,10 @@ pub enum Failure {
     },
     /// The authority cannot be reached, or is not the one that the roots vouch for. Exit code 4.
     Unreachable(String),
+    /// The identity to call with is not valid any more. Exit code 1.
+    Identity(String),
+    /// This machine's clock rules the connection out. Exit code 1.
+    Clock(String),
     /// Whoever read the output went away, such as `head`: no more can be said. Exit code 1.
     ReaderGone,
 }
@@ -40,7 +44,7 @@ impl Failure {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Failed(_) | Self::ReaderGone => 1,
+            Self::Failed(_) | Self::Identity(_) | Self::Clock(_) | Self::ReaderGone => 1,
             Self::Usage(_) => 2,
             Self::Refused { .. } => 3,
             Self::Unreachable(_) => 4,
@@ -64,6 +68,8 @@ impl Failure {
             Self::Refused { code, reason, request_id } => {
                 json!({ "kind": "refused", "code": code, "message": reason, "request_id": request_id })
             }
+            Self::Identity(message) => json!({ "kind": "identity", "message": message }),
+            Self::Clock(message) => json!({ "kind": "clock", "message": message }),
             Self::Unreachable(message) => json!({ "kind": "unreachable", "message": message }),
             Self::ReaderGone => json!({ "kind": "reader-gone" }),
         };
@@ -74,7 +80,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(message) | Self::Usage(message) => f.write_str(message),
+            Self::Failed(message) | Self::Usage(message) | Self::Identity(message) | Self::Clock(message) => {
+                f.write_str(message)
+            }
             Self::Refused { code, reason, request_id } => {
                 write!(f, "the authority refused ({code}): {reason}")?;
                 request_id.iter().try_for_each(|id| write!(f, "\n  request id: {id}"))

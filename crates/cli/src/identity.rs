@@ -4,6 +4,8 @@ use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use wardein_crypto::hex;
+use wardein_durable::directory_of;
+use wardein_pki::{CaCertificate, Root, pem};
 
 /// Where the parts of an identity are.
 #[derive(Debug)]
@@ -75,6 +77,52 @@ impl IdentityFiles {
             tenant: None,
         }
     }
+}
+
+/// Whom a certificate names, such as `station/TENANT/NAME`, for people; `of this certificate` if it does not say.
+pub(crate) fn named(certificate: &str, roots: &str) -> String {
+    let first = |text| pem::decode_certificates(text).ok().and_then(|chain| chain.into_iter().next());
+    let name = first(roots).zip(first(certificate)).and_then(|(root, leaf)| {
+        let root = CaCertificate::<Root>::parse(&root).ok()?;
+        Some(wardein_pki::parse_operator(root.trust_domain(), &leaf).ok()?.principal.to_string())
+    });
+    name.unwrap_or_else(|| "of this certificate".to_owned())
+}
+
+/// What belongs to an identity beside its key.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    /// What is said of it.
+    pub description: &'a Description,
+    /// See [`CERTIFICATE`].
+    pub certificate: &'a str,
+    /// See [`INFRASTRUCTURE`].
+    pub infrastructure: &'a str,
+    /// See [`TRUST`].
+    pub trust: &'a str,
+    /// See [`IDENTITY_KEY`].
+    pub identity_key: &'a [u8],
+}
+
+/// Writes the key of an identity into its directory, durably. It comes first: a certificate without its key would only block the
+/// name.
+pub fn write_key(directory: &Path, pkcs8: &[u8]) -> Result<(), Failure> {
+    let key = pem::encode_private_key(pkcs8).map_err(Failure::failed)?;
+    files::write_new(&directory.join(KEY), key.expose(), files::PRIVATE)
+}
+
+/// Writes everything else of an identity into its directory, durably.
+pub fn write_contents(directory: &Path, contents: &Contents<'_>) -> Result<(), Failure> {
+    let description = serde_json::to_string_pretty(contents.description).map_err(Failure::failed)? + "\n";
+    let write =
+        |name: &str, text: &str| files::write_new(&directory.join(name), text.as_bytes(), files::PUBLIC);
+    write(CERTIFICATE, contents.certificate)?;
+    write(INFRASTRUCTURE, contents.infrastructure)?;
+    write(TRUST, contents.trust)?;
+    write(IDENTITY_KEY, &hex_line(contents.identity_key))?;
+    write(DESCRIPTION, &description)?;
+    files::sync_directory(directory)?;
+    files::sync_directory(directory_of(directory))
 }
 
 /// A public key as it stands in a file: lower-case hex and the end of the line.

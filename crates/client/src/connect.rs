@@ -1,6 +1,7 @@
 //! One connection, from which a client of each service is made.
 
 use crate::calls::{Operator, Platform, Station};
+use crate::clock;
 use crate::error::ConnectError;
 use crate::tls::{Identity, configuration};
 use crate::v1::admin_service_client::AdminServiceClient;
@@ -126,6 +127,10 @@ pub async fn connect(settings: &Settings) -> Result<Connection, ConnectError> {
         settings.has_clock,
     )?));
 
+    if let Some(identity) = settings.identity.as_ref().filter(|_| settings.has_clock) {
+        clock::judge_identity(&settings.roots, identity, clock::now())?;
+    }
+
     let endpoint = Endpoint::from(uri)
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout)
@@ -147,8 +152,10 @@ pub async fn connect(settings: &Settings) -> Result<Connection, ConnectError> {
         }
     });
     let reached = endpoint.connect_with_connector(connector).await;
-    let unreachable = |source| ConnectError::Unreachable { endpoint: settings.endpoint.clone(), source };
-    reached.map(Connection).map_err(unreachable)
+    reached.map(Connection).map_err(|source| {
+        clock::of_handshake(&source)
+            .unwrap_or_else(|| ConnectError::Unreachable { endpoint: settings.endpoint.clone(), source })
+    })
 }
 
 fn is_plain_https(uri: &Uri) -> bool {

@@ -1,6 +1,8 @@
 //! Why a connection or a call failed.
 
+use crate::clock::span;
 use crate::tls::MaterialError;
+use std::error::Error as _;
 use std::fmt;
 use tonic::{Code, Status};
 use wardein_domain::ErrorCode;
@@ -15,6 +17,31 @@ pub enum ConnectError {
     /// The certificates or the key to connect with are of no use.
     #[error(transparent)]
     Material(#[from] MaterialError),
+    /// The identity's certificate has ended by this machine's clock. The authority was not asked.
+    #[error("the identity's certificate has ended; have an administrator issue another")]
+    IdentityEnded {
+        /// The Unix second of its end.
+        at: u64,
+    },
+    /// The authority's certificate is not valid yet by this machine's clock.
+    #[error("this machine's clock is {} behind the authority's certificate; set it", span(from.saturating_sub(*now)))]
+    ClockBehind {
+        /// The time here, in Unix seconds.
+        now: u64,
+        /// The Unix second from which the certificate is valid.
+        from: u64,
+    },
+    /// The authority's certificate has ended by this machine's clock.
+    #[error(
+        "the authority's certificate ended {} ago by this machine's clock; set the clock, or, if it is right, restart the authority",
+        span(now.saturating_sub(*until))
+    )]
+    AuthorityEnded {
+        /// The time here, in Unix seconds.
+        now: u64,
+        /// The Unix second of the certificate's end.
+        until: u64,
+    },
     /// The authority was not reached, or it or the network broke the handshake off; [`std::error::Error::source`] says why.
     #[error("the authority at {endpoint} was not reached")]
     Unreachable {
@@ -91,11 +118,21 @@ impl From<Status> for Refusal {
         Self {
             status: status.code(),
             code: text("wardein-code").unwrap_or_else(|| Self::TRANSPORT.to_owned()),
-            message: status.message().to_owned(),
+            message: words(&status),
             request_id: text("wardein-request-id"),
             next_epoch: number("wardein-next-epoch"),
             highest_epoch: number("wardein-highest-epoch"),
         }
+    }
+}
+
+/// The words of the authority; or, where there was no answer, why.
+fn words(status: &Status) -> String {
+    match status.source() {
+        Some(source) if status.metadata().get("wardein-code").is_none() => {
+            wardein_domain::with_causes(source)
+        }
+        _ => status.message().to_owned(),
     }
 }
 

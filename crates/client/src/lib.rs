@@ -7,6 +7,7 @@
 //! retries; it only says whether one makes sense.
 
 mod calls;
+mod clock;
 mod connect;
 mod error;
 mod pages;

@@ -85,14 +85,14 @@ fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 
 /// The groups in the order of preference; the hybrid one first, against those who record today to decrypt in years.
 #[cfg(feature = "post-quantum")]
-fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
     let kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1];
     CryptoProvider { kx_groups, ..default_provider() }
 }
 
 #[cfg(not(feature = "post-quantum"))]
-fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     use rustls::crypto::ring::{default_provider, kx_group};
     let kx_groups = vec![kx_group::X25519, kx_group::SECP256R1];
     CryptoProvider { kx_groups, ..default_provider() }

@@ -2,14 +2,13 @@
 
 use super::Operator;
 use crate::connection::{ConnectArgs, Session};
-use crate::identity::{self, Description};
+use crate::identity::{self, Contents, Description};
 use crate::{Failure, Output, files, time};
 use clap::Args;
 use std::path::PathBuf;
 use wardein_client::v1;
 use wardein_crypto::P256SigningKey;
-use wardein_durable::directory_of;
-use wardein_pki::{Csr, pem};
+use wardein_pki::Csr;
 
 #[derive(Debug, Args)]
 pub(crate) struct IssueArgs {
@@ -71,9 +70,8 @@ async fn issue(args: &IssueArgs, session: &Session) -> Result<Operator, Failure>
         validity: args.validity,
         quota: args.quota.unwrap_or_default(),
     };
-    // The key is durable before anybody certifies it: a certificate without its key would only block the name.
-    let key_pem = pem::encode_private_key(pkcs8.expose()).map_err(Failure::failed)?;
-    files::write_new(&args.out.join(identity::KEY), key_pem.expose(), files::PRIVATE)?;
+    // The key is durable before anybody certifies it.
+    identity::write_key(&args.out, pkcs8.expose())?;
     let answer = session.operator().issue_operator(request).await?;
     let operator = Operator::from(answer.operator.unwrap_or_default());
     let bundle = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
@@ -85,14 +83,13 @@ async fn issue(args: &IssueArgs, session: &Session) -> Result<Operator, Failure>
         not_after: operator.not_after,
         endpoint: session.endpoint.clone(),
     };
-    let description = serde_json::to_string_pretty(&description).map_err(Failure::failed)? + "\n";
-    let write =
-        |name: &str, text: &str| files::write_new(&args.out.join(name), text.as_bytes(), files::PUBLIC);
-    write(identity::CERTIFICATE, &answer.certificate_pem)?;
-    write(identity::INFRASTRUCTURE, &session.roots)?;
-    write(identity::TRUST, &bundle.pem)?;
-    write(identity::IDENTITY_KEY, &identity::hex_line(&bundle.identity_key))?;
-    write(identity::DESCRIPTION, &description)?;
-    files::sync_directory(directory_of(&args.out))?;
+    let contents = Contents {
+        description: &description,
+        certificate: &answer.certificate_pem,
+        infrastructure: &session.roots,
+        trust: &bundle.pem,
+        identity_key: &bundle.identity_key,
+    };
+    identity::write_contents(&args.out, &contents)?;
     Ok(operator)
 }
