@@ -7,10 +7,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wardein_cli::config::Config;
-use wardein_cli::{Column, DoctorArgs, Failure, Output, Record, identity};
+use wardein_cli::{Column, DoctorArgs, Failure, Output, Record, Session, identity};
 use wardein_client::v1;
 use wardein_custody::Kind;
+use wardein_domain::ErrorCode;
+use wardein_engine::{Ports, administrators};
 use wardein_pki::{CaCertificate, Infrastructure, Issuing, Root, Validity, pem};
+use wardein_port::SystemClock;
 
 /// A check, and its result.
 #[derive(Debug, Serialize)]
@@ -180,10 +183,11 @@ fn process_memory(guarded: &memory::Guarded, swaps: Option<&str>) -> Finding {
 fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
     let asked = wardein_cli::block_on(async {
         let session = args.connect.open().await?;
-        Ok(session.operator().get_status(v1::GetStatusRequest {}).await?)
+        let status = session.operator().get_status(v1::GetStatusRequest {}).await?;
+        Ok((status, ends_of_administrators(&session).await))
     });
     match asked {
-        Ok(status) => {
+        Ok((status, ends)) => {
             let difference = status.time.abs_diff(now());
             // An operator of a tenant is not given the number.
             let entries = status.audit_entries.map(|number| format!(", {number} audit entries"));
@@ -195,22 +199,107 @@ fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
                     Finding::bad("its clock", format!("{difference} s from here"), "synchronize both by NTP")
                 }
             };
-            vec![Finding::ok("service", found), time]
+            let mut findings = vec![Finding::ok("service", found), time];
+            findings.extend(ends.map(|ends| enough_administrators(&ends)));
+            findings
         }
         Err(Failure::Unreachable(_)) => {
-            let head = home
-                .open_store()
-                .map(|store| wardein_cli::block_on(async { store.head().await.map_err(failed) }));
-            let store = match head {
-                Ok(Ok(head)) => Finding::ok("store", format!("opens, {} audit entries", head.last_audit)),
-                Ok(Err(error)) => Finding::bad("store", error, "restore it from a backup"),
-                Err(error) => {
-                    Finding::bad("store", error, "see whether another process has it open, or restore it")
-                }
-            };
-            vec![Finding::warning("service", "does not answer", "start it: wardein serve"), store]
+            let mut findings =
+                vec![Finding::warning("service", "does not answer", "start it: wardein serve")];
+            findings.extend(store(home));
+            findings
+        }
+        Err(Failure::Clock(words)) => {
+            vec![Finding::bad("service", words, "synchronize this machine's clock by NTP")]
+        }
+        Err(error) if has_ended(&error) => {
+            let mut findings = vec![Finding::bad("identity", error, RECOVER)];
+            // Where the service runs, the store is its own; where it does not, there is more to see.
+            if let Ok(store) = home.open_store() {
+                drop(store);
+                findings.push(Finding::warning("service", "does not run", "start it: wardein serve"));
+                findings.extend(self::store(home));
+            }
+            findings
         }
         Err(error) => vec![Finding::bad("service", error, "see the identity and the service's log")],
+    }
+}
+
+/// Whether the identity is what is wrong: it has expired, was revoked, or is of another authority.
+fn has_ended(error: &Failure) -> bool {
+    let ended = [ErrorCode::OperatorExpired, ErrorCode::OperatorRevoked, ErrorCode::IdentityUnknown];
+    match error {
+        Failure::Identity(_) => true,
+        Failure::Refused { code, .. } => ended.iter().any(|ended| ended.as_str() == code),
+        _ => false,
+    }
+}
+
+/// The store, which no service has open, and the administrators in it.
+fn store(home: &Home) -> Vec<Finding> {
+    let store = match home.open_store() {
+        Ok(store) => store,
+        Err(error) => {
+            return vec![Finding::bad(
+                "store",
+                error,
+                "see whether another process has it open, or restore it",
+            )];
+        }
+    };
+    let looked = wardein_cli::block_on(async {
+        let head = store.head().await.map_err(failed)?;
+        let found = administrators(&Ports::new(store, SystemClock)).await;
+        Ok((head, found))
+    });
+    match looked {
+        Err(error) => vec![Finding::bad("store", error, "restore it from a backup")],
+        Ok((head, found)) => {
+            let mut findings =
+                vec![Finding::ok("store", format!("opens, {} audit entries", head.last_audit))];
+            // One of an earlier release tells nothing before it is migrated.
+            findings.extend(found.ok().map(|found| {
+                let ends: Vec<_> = found.iter().map(|admin| admin.not_after).collect();
+                enough_administrators(&ends)
+            }));
+            findings
+        }
+    }
+}
+
+/// Until when the administrators are certified that may call now; none if the caller may not list them.
+async fn ends_of_administrators(session: &Session) -> Option<Vec<u64>> {
+    let operator = session.operator();
+    let listed = wardein_client::pages(Vec::new(), MOST, async |page_size, page_token| {
+        let request = v1::ListOperatorsRequest { page_size, page_token, ..Default::default() };
+        let page = operator.list_operators(request).await?;
+        Ok((page.operators, page.next_page_token))
+    });
+    let is_valid = |operator: &v1::Operator| {
+        operator.role == "admin" && operator.revoked_at == 0 && operator.not_after >= now()
+    };
+    let (operators, _) = listed.await.ok()?;
+    // An operator of a tenant does not see them.
+    session.tenant.is_none().then_some(())?;
+    Some(operators.iter().filter(|one| is_valid(one)).map(|one| one.not_after).collect())
+}
+
+/// Whether there will be an administrator next month.
+fn enough_administrators(ends: &[u64]) -> Finding {
+    const CHECK: &str = "administrators";
+    const NEXT: &str = "issue another: wardein operator issue --role admin";
+    let Some(last) = ends.iter().max() else {
+        return Finding::bad(CHECK, "none is left", RECOVER);
+    };
+    let found = match (ends.len(), last.saturating_sub(now()) / 86_400) {
+        (1, days) => format!("the only one expires in {days} days"),
+        (count, days) => format!("{count}, the last of which expires in {days} days"),
+    };
+    match last.saturating_sub(now()) / 86_400 {
+        0..7 => Finding::bad(CHECK, found, NEXT),
+        7..30 => Finding::warning(CHECK, found, NEXT),
+        _ => Finding::ok(CHECK, found),
     }
 }
 
@@ -246,7 +335,11 @@ fn certificates(home: &Home) -> Vec<Finding> {
             let identity = wardein_pki::parse_operator(root.trust_domain(), leaf);
             identity.map(|identity| identity.validity).map_err(|error| error.to_string())
         });
-        findings.push(end("administrator", validity, "issue another: wardein operator issue --role admin"));
+        let next = match &validity {
+            Ok(validity) if validity.not_after() < now() => RECOVER,
+            _ => "issue another: wardein operator issue --role admin",
+        };
+        findings.push(end("administrator", validity, next));
     }
     findings
 }
@@ -274,6 +367,11 @@ fn now() -> u64 {
 }
 
 const BAD: &str = "bad";
+
+/// Operators that are looked at.
+const MOST: usize = 100_000;
+
+const RECOVER: &str = "use another administrator (--identity); if none is left, stop the service and run: wardein operator recover";
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ mod home;
 mod init;
 mod logging;
 mod memory;
+mod recover;
 mod restore;
 mod serve;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Inside::Restore(args) => restore::run(args, out),
         Inside::Serve(args) => serve::run(args),
         Inside::Custody(command) => custody::run(command, out),
+        Inside::Recover(args) => recover::run(args, out),
         Inside::Doctor(args) => doctor::run(args, out),
     })
 }

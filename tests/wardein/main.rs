@@ -9,6 +9,7 @@ mod full_disk;
 mod kill;
 mod logging;
 mod memory;
+mod recover;
 mod relay;
 mod shred;
 mod storage_keys;

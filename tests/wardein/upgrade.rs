@@ -136,7 +136,7 @@ async fn is_as_it_was(engine: &Engine, sealed: &str) {
         revoked.iter().map(|operator| operator.principal.name.as_str()).collect::<Vec<_>>(),
         ["old-iot"]
     );
-    let refused = engine.authenticate(&revoked[0].principal).unwrap_err();
+    let refused = engine.authenticate(&revoked[0].principal).await.unwrap_err();
     assert_eq!(refused.code.as_str(), "operator-revoked");
 
     // What was sealed before opens.
@@ -263,7 +263,7 @@ fn a_backup_of_the_release_before_restores() {
             assert_eq!((restored.rows, restored.audit_entries), (180, 151));
             let engine = Engine::open(ports, root_keys()).await.unwrap();
             assert_eq!(devices(&engine).await.len(), 20);
-            engine.authenticate(&restored.founded.admin).unwrap();
+            engine.authenticate(&restored.founded.admin).await.unwrap();
         });
     }
 }

@@ -25,12 +25,12 @@ mod pcr_policy;
 mod profile;
 mod progress;
 mod tenant;
-mod time;
 mod trust;
 
 pub mod config;
 pub mod files;
 pub mod identity;
+pub mod time;
 
 pub use args::{DoctorArgs, InitArgs, PlaceArgs, ServeArgs};
 pub use backup::RestoreArgs;
@@ -38,6 +38,7 @@ pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
 pub use failure::Failure;
+pub use operator::RecoverArgs;
 pub use output::{Column, Output, Record};
 pub use passphrase::PassphraseArgs;
 pub use progress::progress;
@@ -57,6 +58,8 @@ pub enum Inside {
     Serve(ServeArgs),
     /// Show or change what its root key is under.
     Custody(CustodyCommand),
+    /// Make an administrator for one that has none.
+    Recover(RecoverArgs),
     /// Look into its directory.
     Doctor(DoctorArgs),
 }
@@ -91,6 +94,7 @@ fn dispatch(
         Command::Key(command) => block_on(command.run(out)),
         Command::Completions(args) => args.run(out),
         Command::Tenant(command) => block_on(command.run(out)),
+        Command::Operator(operator::OperatorCommand::Recover(args)) => inside(Inside::Recover(args), out),
         Command::Operator(command) => block_on(command.run(out)),
         Command::Profile(command) => block_on(command.run(out)),
         Command::Device(command) => block_on(command.run(out)),

@@ -1,6 +1,9 @@
 //! `wardein operator`.
 
 mod issue;
+mod recover;
+
+pub use recover::RecoverArgs;
 
 use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, pages, time};
@@ -16,6 +19,8 @@ pub(crate) enum OperatorCommand {
     List(ListArgs),
     /// Revoke an operator: it is refused from now on
     Revoke(RevokeArgs),
+    /// Make an administrator where none is left. The service must be stopped
+    Recover(RecoverArgs),
 }
 
 #[derive(Debug, Args)]
@@ -34,6 +39,9 @@ pub(crate) struct RevokeArgs {
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Also revoke what it issued, what that issued, and so on
+    #[arg(long)]
+    with_issued: bool,
     #[command(flatten)]
     confirm: Confirm,
     #[command(flatten)]
@@ -51,13 +59,25 @@ struct Operator {
     revoked_at: u64,
     quota: u64,
     used: u64,
+    issued_by: String,
+    issued_by_serial: String,
 }
 
 impl From<v1::Operator> for Operator {
     fn from(operator: v1::Operator) -> Self {
-        let v1::Operator { role, tenant, name, serial, not_before, not_after, revoked_at, quota, used } =
-            operator;
-        Self { role, tenant, name, serial, not_before, not_after, revoked_at, quota, used }
+        Self {
+            role: operator.role,
+            tenant: operator.tenant,
+            name: operator.name,
+            serial: operator.serial,
+            not_before: operator.not_before,
+            not_after: operator.not_after,
+            revoked_at: operator.revoked_at,
+            quota: operator.quota,
+            used: operator.used,
+            issued_by: operator.issued_by,
+            issued_by_serial: operator.issued_by_serial,
+        }
     }
 }
 
@@ -78,6 +98,7 @@ impl Record for Operator {
         ("revoked", |operator| time::at(operator.revoked_at)),
         ("enrolled", |operator| operator.of_station(operator.used)),
         ("of", |operator| operator.of_station(operator.quota)),
+        ("issued by", |operator| operator.issued_by.clone()),
     ];
 }
 
@@ -87,6 +108,10 @@ impl OperatorCommand {
             Self::Issue(args) => issue::run(args, out).await,
             Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
             Self::Revoke(args) => revoke(args, out).await,
+            // The binary does it: it takes the inside of an authority.
+            Self::Recover(_) => {
+                Err(Failure::Usage("recover works on a directory, not over a connection".to_owned()))
+            }
         }
     }
 }
@@ -104,10 +129,15 @@ async fn list(session: Session, tenant: Option<String>, out: Output) -> Result<(
 }
 
 async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
-    let RevokeArgs { serial, reason, confirm, connect } = args;
-    confirm.ask(&format!("revoke the operator with serial {serial}"))?;
+    let RevokeArgs { serial, reason, with_issued, confirm, connect } = args;
+    let also = if with_issued { " and everything that it issued" } else { "" };
+    confirm.ask(&format!("revoke the operator with serial {serial}{also}"))?;
     let session = connect.open().await?;
-    let request = v1::RevokeOperatorRequest { serial: serial.clone(), reason };
-    session.operator().revoke_operator(request).await?;
-    out.say(&format!("revoked operator {serial}"), &serde_json::json!({ "revoked": serial }))
+    let request = v1::RevokeOperatorRequest { serial: serial.clone(), reason, with_issued };
+    let count = session.operator().revoke_operator(request).await?.revoked;
+    let words = match (with_issued, count) {
+        (false, _) => format!("revoked operator {serial}"),
+        (true, count) => format!("revoked {count} operators: {serial} and what it issued"),
+    };
+    out.say(&words, &serde_json::json!({ "revoked": serial, "count": count }))
 }

@@ -13,7 +13,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
 }
 
 /// A Unix second as RFC 3339 in UTC; nothing for 0, which stands for none.
-pub(crate) fn at(second: u64) -> String {
+pub fn at(second: u64) -> String {
     at_ms(second.saturating_mul(1000))
 }
 

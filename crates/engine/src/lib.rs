@@ -18,7 +18,7 @@ mod sign;
 mod trust;
 
 pub use access::grants::{Grant, GrantOrder};
-pub use access::operators::{Operator, OperatorOrder};
+pub use access::operators::{Issuer, Operator, OperatorOrder};
 pub use access::tenants::Tenant;
 pub use derive::proof::Proved;
 pub use derive::rotation::{DeviceKeys, KeyStatus, RotationScope};
@@ -34,6 +34,7 @@ pub use keep::backup::{Backup, BackupPart};
 pub use keep::deeds::{Deed, DeedOf, DeedProgress, DeedStep, DeedWatch};
 pub use keep::found::{Founded, found, found_with};
 pub use keep::migrate::{Migrating, migrate};
+pub use keep::recover::{Recovery, administrators};
 pub use keep::restore::{Restored, Restoring};
 pub use keep::sweep::{Sweep, SweepProgress, pace};
 pub use kernel::{Caller, Engine, Error, Meter, Page, Paged, Ports, Status};

@@ -21,6 +21,8 @@ pub enum Actor {
     Device(TenantId, DeviceId),
     /// The authority itself.
     System,
+    /// The owner of the machine: a person who has the authority's directory and opens its root key.
+    Owner,
     /// Somebody whom another version of this software wrote down.
     Other(String),
 }
@@ -36,7 +38,7 @@ impl Actor {
         match self {
             Self::Operator { tenant, .. } => tenant.as_ref(),
             Self::Device(tenant, _) => Some(tenant),
-            Self::System | Self::Other(_) => None,
+            Self::System | Self::Owner | Self::Other(_) => None,
         }
     }
 
@@ -48,6 +50,9 @@ impl Actor {
     fn parse(text: &str) -> Option<Self> {
         if text == SYSTEM {
             return Some(Self::System);
+        }
+        if text == OWNER {
+            return Some(Self::Owner);
         }
         let (kind, rest) = text.split_once('/')?;
         let (tenant, name) = match rest.split_once('/') {
@@ -71,7 +76,7 @@ impl From<&Principal> for Actor {
     }
 }
 
-/// `ROLE/NAME`, `ROLE/TENANT/NAME`, `device/TENANT/ID` or `system`.
+/// `ROLE/NAME`, `ROLE/TENANT/NAME`, `device/TENANT/ID`, `system` or `owner`.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,12 +84,14 @@ impl fmt::Display for Actor {
             Self::Operator { role, tenant: None, name } => write!(f, "{role}/{name}"),
             Self::Device(tenant, device) => write!(f, "{DEVICE}/{tenant}/{device}"),
             Self::System => f.write_str(SYSTEM),
+            Self::Owner => f.write_str(OWNER),
             Self::Other(text) => f.write_str(text),
         }
     }
 }
 
 const SYSTEM: &str = "system";
+const OWNER: &str = "owner";
 // No role has that name.
 const DEVICE: &str = "device";
 
@@ -100,6 +107,7 @@ mod tests {
         let operator = |role, tenant| Actor::Operator { role, tenant, name: "line-1".parse().unwrap() };
         for (actor, text) in [
             (Actor::System, "system"),
+            (Actor::Owner, "owner"),
             (Actor::Device(tenant.clone(), "a:b.c".parse().unwrap()), "device/klinik/a:b.c"),
             (operator(Role::Station, Some(tenant.clone())), "station/klinik/line-1"),
             (operator(Role::Admin, None), "admin/line-1"),

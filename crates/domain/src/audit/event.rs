@@ -44,6 +44,8 @@ events! {
     OperatorIssued = "operator.issue",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
+    /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.
+    AdministratorRecovered = "operator.recover",
     /// A profile was set.
     ProfilePut = "profile.put",
     /// A device was enrolled, and its confirmation is awaited.

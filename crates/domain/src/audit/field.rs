@@ -196,6 +196,10 @@ names! {
     Operator = "operator",
     /// How many devices a station may enroll.
     Quota = "quota",
+    /// The serial of the operator together with which, as the issuer, this one was revoked.
+    RevokedWith = "revoked-with",
+    /// How many operators were revoked because of their issuer.
+    WithIssued = "with-issued",
     /// The serial of the administrator whom the authority began with, in hex.
     Administrator = "administrator",
     /// The trust domain of the authority.

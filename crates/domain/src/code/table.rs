@@ -45,13 +45,17 @@ codes! {
     /// The client certificate belongs to no operator on record.
     IdentityUnknown = "identity-unknown", Unauthenticated, "Have an identity issued by this authority.";
     /// The operator's certificate has expired.
-    OperatorExpired = "operator-expired", Unauthenticated, "Have another identity issued (`wardein operator issue`).";
+    OperatorExpired = "operator-expired", Unauthenticated, "Have another identity issued (`wardein operator issue`); where no administrator is left, `wardein operator recover` makes one on the authority's machine.";
     /// The operator was revoked.
     OperatorRevoked = "operator-revoked", Unauthenticated, "Have another identity issued, if that is intended.";
     /// There is no operator of this serial or name.
     OperatorUnknown = "operator-unknown", NotFound, "`wardein operator list` shows who there is.";
     /// An operator of this role and name exists.
     OperatorExists = "operator-exists", Exists, "Choose another name, or revoke the existing one first.";
+    /// The tenant has as many operators, neither revoked nor expired, as it may; so does the authority outside of tenants.
+    OperatorQuota = "operator-quota", Exhausted, "Revoke operators that are not needed, or wait until some expire.";
+    /// No administrator valid for another seven days would be left.
+    LastAdministrator = "last-administrator", Precondition, "Have another administrator issued first (`wardein operator issue`), valid for more than seven days.";
     /// The station has enrolled as many devices as it may.
     QuotaExhausted = "quota-exhausted", Exhausted, "Have another station identity issued with a new quota.";
     /// There is no such tenant, or the caller may not see it.

@@ -4,5 +4,6 @@ mod audit;
 pub(crate) mod grants;
 pub(crate) mod operators;
 pub(crate) mod refusals;
+mod revoke;
 mod scope;
 pub(crate) mod tenants;

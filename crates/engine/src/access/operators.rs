@@ -1,18 +1,18 @@
-//! Operators: certified for a stated time, authenticated at every call, revoked at once.
+//! Operators: certified for a stated time, and authenticated at every call.
 
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::kernel::record::{Recording, hex};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, Stop, Tx};
 use crate::project::KnownOperator;
-use crate::rows::{self, Link, OperatorRow};
+use crate::rows::{self, IssuerRow, Link, OperatorRow};
 use wardein_crypto::Digest;
 use wardein_domain::{
-    Actor, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Reason, Role, Serial, Target,
+    Actor, AuditEntry, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Role, Serial, Target,
     TenantId, UnixSeconds, check_file_name,
 };
 use wardein_pki::{Csr, OperatorIdentity, Validity};
-use wardein_port::{Change, Expect, RowKey, Table, Write};
+use wardein_port::{Change, Expect, RowKey, Store, Table, Write};
 
 /// An operator to be certified.
 #[derive(Debug, Clone)]
@@ -46,19 +46,39 @@ pub struct Operator {
     pub quota: u64,
     /// For stations: how many devices it enrolled.
     pub used: u64,
+    /// Who issued it; none where the authority itself did, or a release before 0.2.
+    pub issued_by: Option<Issuer>,
+}
+
+/// The operator that issued another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// The serial of its certificate.
+    pub serial: Serial,
+    /// Role, tenant and name.
+    pub name: String,
 }
 
 /// The longest that an operator's certificate is valid: 366 days.
 pub(crate) const MAX_VALIDITY: u64 = 366 * 86_400;
 
 /// The shortest: a minute.
-const MIN_VALIDITY: u64 = 60;
+pub(crate) const MIN_VALIDITY: u64 = 60;
 
 impl Engine {
     /// Whether the operator of a certificate that TLS has verified is still valid: on record, as certified, not revoked, and
     /// its time not over (a connection may outlive it).
-    pub fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
-        let known = self.standing(claimed)?;
+    pub async fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
+        let known = match self.memory.operator(&claimed.serial) {
+            Some(known) => known,
+            None => {
+                let row = rows::load(&*self.store, Table::Operator, claimed.serial.as_bytes()).await?;
+                unrevoked(claimed, row)?
+            }
+        };
+        if known.principal != *claimed {
+            return Err(Error::not_on_record());
+        }
         if self.time() > known.not_after {
             let message = "the operator's certificate has expired; have another one issued";
             return Err(Error::new(ErrorCode::OperatorExpired, message));
@@ -67,23 +87,16 @@ impl Engine {
     }
 
     /// The version of the row of an operator that is on record and not revoked.
-    pub(crate) fn operator_version(&self, claimed: &Principal) -> Result<u64, Error> {
-        self.standing(claimed).map(|known| known.version)
+    pub(crate) fn operator_version(&self, tx: &Tx<'_>, claimed: &Principal) -> Result<u64, Stop> {
+        let known = match self.memory.operator(&claimed.serial) {
+            Some(known) => known,
+            None => unrevoked(claimed, tx.row(Table::Operator, claimed.serial.as_bytes())?)?,
+        };
+        Ok(known.version)
     }
 
-    fn standing(&self, claimed: &Principal) -> Result<KnownOperator, Error> {
-        let known = self.memory.operator(&claimed.serial).ok_or_else(Error::not_on_record)?;
-        if known.principal != *claimed {
-            return Err(Error::not_on_record());
-        }
-        if known.is_revoked {
-            let message = "the operator was revoked; an administrator must issue another identity";
-            return Err(Error::new(ErrorCode::OperatorRevoked, message));
-        }
-        Ok(known)
-    }
-
-    /// Certifies an operator's key. The answer is the certificate followed by the infrastructure CA's, PEM.
+    /// Certifies an operator's key. The answer is the certificate followed by the infrastructure CA's, PEM. What an operator of a
+    /// tenant issues ends with its own certificate at the latest.
     pub async fn issue_operator(
         &self,
         caller: &Caller,
@@ -91,11 +104,20 @@ impl Engine {
     ) -> Result<(String, Operator), Error> {
         self.may_issue(caller, &order)?;
         let csr = Csr::parse(&order.csr).map_err(|error| Error::new(error.code(), error))?;
-        let validity = self.infrastructure_validity(order.validity)?;
+        let longest = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
+        let issued_by = Issuer { serial: caller.principal.serial, name: caller.principal.to_string() };
         let infrastructure = &self.authority.infrastructure;
-        let (certified, principal) = self
+        let (certified, operator) = self
             .transact_by(caller, |tx| {
+                tx.reserve_operator(&self.memory, &order.tenant, self.time())?;
+                let validity = match caller.principal.role {
+                    Role::Admin => longest,
+                    _ => {
+                        let end = longest.not_after().min(self.end_of(tx, caller)?);
+                        Validity::new(longest.not_before(), end).map_err(Error::internal)?
+                    }
+                };
                 let serial = new_serial(tx.draw())?;
                 let OperatorOrder { role, tenant, name, quota, .. } = order.clone();
                 let principal = Principal { role, tenant, name, serial };
@@ -103,7 +125,7 @@ impl Engine {
                 let order = infrastructure
                     .operator_order(&csr, &operator)
                     .map_err(|error| Error::new(error.code(), error))?;
-                let row = OperatorRow::new(&principal, validity, quota);
+                let row = OperatorRow::new(&principal, validity, quota, Some(&issued_by));
                 let mut change = Change::default();
                 let certified = self.certify(infrastructure, &order, &mut change)?;
                 change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
@@ -123,19 +145,15 @@ impl Engine {
                     }
                     Certified::Prepared(_) => entry,
                 };
-                change.record(&AuditTenant(&principal).set(entry))?;
-                Ok(Decision::new(change, (certified, principal)))
+                change.record(&in_its_tenant(entry, &principal))?;
+                Ok(Decision::new(change, (certified, row.operator(serial, 0))))
             })
             .await?;
         let issued = match certified {
             Certified::Signed(issued) => issued,
             Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _| Ok(())).await?,
         };
-        let pem = self.authority.operator_chain(issued.der())?;
-        let (not_before, not_after) = (validity.not_before(), validity.not_after());
-        let operator =
-            Operator { principal, not_before, not_after, revoked_at: None, quota: order.quota, used: 0 };
-        Ok((pem, operator))
+        Ok((self.authority.operator_chain(issued.der())?, operator))
     }
 
     /// The operators that the caller may see, optionally of one tenant. Those of a tenant are found by its index: neither the time nor
@@ -151,7 +169,7 @@ impl Engine {
             return self
                 .page(Table::Operator, b"", &page, |key, value| {
                     let serial = Serial::from_bytes(key).map_err(Error::internal)?;
-                    self.operator(serial, &rows::decode(Table::Operator, value)?).map(Some)
+                    Ok(Some(self.operator(serial, &rows::decode(Table::Operator, value)?)))
                 })
                 .await;
         }
@@ -164,45 +182,9 @@ impl Engine {
         let found = self.store.load(&serials.iter().map(key).collect::<Vec<_>>()).await?;
         let operators = serials.into_iter().zip(found).map(|(serial, row)| {
             let row = row.ok_or_else(|| rows::damaged(Table::TenantOperator, "names no operator"))?;
-            self.operator(serial, &rows::decode(Table::Operator, &row.value)?)
+            Ok(self.operator(serial, &rows::decode(Table::Operator, &row.value)?))
         });
         Ok(Paged { items: operators.collect::<Result<_, _>>()?, next })
-    }
-
-    /// Revokes an operator: it is refused from the answer on. Revoking twice is fine.
-    pub async fn revoke_operator(
-        &self,
-        caller: &Caller,
-        serial: Serial,
-        reason: Reason,
-    ) -> Result<(), Error> {
-        let revoked_at = self.time();
-        self.transact_by(caller, |tx| {
-            let key = serial.as_bytes().to_vec();
-            let (version, mut row): (u64, OperatorRow) =
-                tx.row(Table::Operator, &key)?.ok_or_else(|| no_operator(&serial))?;
-            let principal = row.principal(serial);
-            let is_own = match (&caller.principal.tenant, &principal.tenant) {
-                (None, _) => true,
-                (Some(own), Some(tenant)) => own == tenant,
-                (Some(_), None) => false,
-            };
-            if !is_own {
-                return Err(no_operator(&serial).into());
-            }
-            let mut change = Change::default();
-            if row.revoked.is_none() {
-                row.revoked = Some((revoked_at, reason.clone()));
-                change.update(Table::Operator, key, version, rows::encode(&row)?);
-                let entry =
-                    self.entry(caller, Event::OperatorRevoked, Target::Operator(serial), Outcome::Done);
-                let entry =
-                    entry.with(FieldName::Operator, Actor::from(&principal)).with(FieldName::Reason, &reason);
-                change.record(&AuditTenant(&principal).set(entry))?;
-            }
-            Ok(Decision::new(change, ()))
-        })
-        .await
     }
 
     fn may_issue(&self, caller: &Caller, order: &OperatorOrder) -> Result<(), Error> {
@@ -239,11 +221,8 @@ impl Engine {
             Some(row) => {
                 let holder = Serial::from_bytes(Link::decode(Table::OperatorName, &row.value)?)
                     .map_err(Error::internal)?;
-                let stands = self
-                    .memory
-                    .operator(&holder)
-                    .is_some_and(|holder| !holder.is_revoked && holder.not_after >= self.time());
-                if stands {
+                let of_holder = tx.row::<OperatorRow>(Table::Operator, holder.as_bytes())?;
+                if of_holder.is_some_and(|(_, of_holder)| of_holder.is_valid(self.time())) {
                     let message =
                         format_args!("the operator already exists, with serial {holder}; revoke it first");
                     return Err(Error::new(ErrorCode::OperatorExists, message).into());
@@ -255,20 +234,33 @@ impl Engine {
         Ok(Write { table, key, expect, value: Some(Link::encode(serial.as_bytes())) })
     }
 
-    fn operator(&self, serial: Serial, row: &OperatorRow) -> Result<Operator, Error> {
-        Ok(Operator {
-            not_before: row.not_before.get(),
-            not_after: row.not_after.get(),
-            revoked_at: row.revoked.as_ref().map(|(at, _)| at.get()),
-            quota: row.quota,
-            used: self.memory.enrolled_by(&serial),
-            principal: row.principal(serial),
-        })
+    /// Until when the caller itself is certified.
+    fn end_of(&self, tx: &Tx<'_>, caller: &Caller) -> Result<u64, Stop> {
+        let own = tx.row::<OperatorRow>(Table::Operator, caller.principal.serial.as_bytes())?;
+        Ok(own.ok_or_else(Error::not_on_record)?.1.not_after.get())
     }
 }
 
+/// The operator of a row, where memory does not have it: it was revoked, it expired some time ago, or there is none. It may also
+/// be valid, where the clock was ahead when memory was loaded.
+fn unrevoked(claimed: &Principal, row: Option<(u64, OperatorRow)>) -> Result<KnownOperator, Error> {
+    let (version, row) = row.ok_or_else(Error::not_on_record)?;
+    if row.principal(claimed.serial) != *claimed {
+        return Err(Error::not_on_record());
+    }
+    KnownOperator::of(claimed.serial, version, &row).ok_or_else(|| {
+        let message = "the operator was revoked; an administrator must issue another identity";
+        Error::new(ErrorCode::OperatorRevoked, message)
+    })
+}
+
 impl OperatorRow {
-    pub(crate) fn new(principal: &Principal, validity: Validity, quota: u64) -> Self {
+    pub(crate) fn new(
+        principal: &Principal,
+        validity: Validity,
+        quota: u64,
+        issued_by: Option<&Issuer>,
+    ) -> Self {
         Self {
             role: principal.role,
             tenant: principal.tenant.clone(),
@@ -277,22 +269,102 @@ impl OperatorRow {
             not_after: UnixSeconds::new(validity.not_after()),
             revoked: None,
             quota,
+            issued_by: issued_by
+                .map(|Issuer { serial, name }| IssuerRow { serial: *serial, name: name.clone() }),
+        }
+    }
+
+    /// The operator that enrolled `used` devices.
+    pub(crate) fn operator(&self, serial: Serial, used: u64) -> Operator {
+        let issuer = |IssuerRow { serial, name }: &IssuerRow| Issuer { serial: *serial, name: name.clone() };
+        Operator {
+            principal: self.principal(serial),
+            not_before: self.not_before.get(),
+            not_after: self.not_after.get(),
+            revoked_at: self.revoked.as_ref().map(|(at, _)| at.get()),
+            quota: self.quota,
+            used,
+            issued_by: self.issued_by.as_ref().map(issuer),
+        }
+    }
+}
+
+/// Looks at the rows of all operators, also of those that have ended.
+pub(crate) async fn each_operator(
+    store: &dyn Store,
+    mut look: impl FnMut(Serial, OperatorRow) + Send,
+) -> Result<(), Error> {
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.scan(Table::Operator, b"", after.as_deref(), Page::MAX).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+        for (key, row) in page {
+            let serial = Serial::from_bytes(&key).map_err(Error::internal)?;
+            look(serial, rows::decode(Table::Operator, &row.value)?);
         }
     }
 }
 
 /// An entry about an operator concerns the operator's tenant, regardless of the actor.
-struct AuditTenant<'a>(&'a Principal);
-
-impl AuditTenant<'_> {
-    fn set(&self, entry: wardein_domain::AuditEntry) -> wardein_domain::AuditEntry {
-        match &self.0.tenant {
-            Some(tenant) => entry.in_tenant(tenant),
-            None => entry,
-        }
+pub(super) fn in_its_tenant(entry: AuditEntry, principal: &Principal) -> AuditEntry {
+    match &principal.tenant {
+        Some(tenant) => entry.in_tenant(tenant),
+        None => entry,
     }
 }
 
-fn no_operator(serial: &Serial) -> Error {
-    Error::new(ErrorCode::OperatorUnknown, format_args!("there is no operator {serial}"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Ports;
+    use crate::project::MAX_OPERATORS;
+    use std::sync::Arc;
+    use wardein_crypto::{P256SigningKey, Secret};
+    use wardein_domain::Call;
+    use wardein_port::RootKey;
+    use wardein_testkit::{MemoryStore, TestClock, commit};
+
+    const NOW: u64 = 1_790_000_000;
+
+    /// The bound of memory is that of issuing: a tenant's administrator does not fill it.
+    #[tokio::test]
+    async fn a_tenant_has_so_many_operators_and_no_more() {
+        let (store, clock) = (MemoryStore::new(), TestClock::at(NOW));
+        let ports = || Ports::new(Arc::new(store.clone()), clock.clone());
+        let secret = || Secret::copied_from(&[7; 32]);
+        let founded = crate::found(&ports(), secret(), "wardein.test".parse().unwrap()).await.unwrap();
+        let open = async || Engine::open(ports(), [RootKey { version: 1, secret: secret() }]).await.unwrap();
+        let admin = Caller { principal: founded.admin, call: Call::new("test") };
+        let tenant: TenantId = "klinik".parse().unwrap();
+        open().await.create_tenant(&admin, tenant.clone()).await.unwrap();
+        let mut change = Change::default();
+        for number in 0..MAX_OPERATORS as u64 {
+            let mut bytes = [7; 16];
+            bytes[8..].copy_from_slice(&number.to_be_bytes());
+            let (serial, name) = (Serial::from_random(bytes), "one".parse().unwrap());
+            let principal = Principal { role: Role::Auditor, tenant: Some(tenant.clone()), name, serial };
+            let validity = Validity::new(NOW, NOW + if number == 0 { 60 } else { 3_600 }).unwrap();
+            let row = OperatorRow::new(&principal, validity, 0, None);
+            change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row).unwrap());
+        }
+        commit(&store, change).await.unwrap();
+        let engine = open().await;
+        let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
+        let csr = Csr::create(&key).unwrap();
+        let order = |name: &str| OperatorOrder {
+            role: Role::Auditor,
+            tenant: Some("klinik".parse().unwrap()),
+            name: name.parse().unwrap(),
+            csr: csr.clone(),
+            validity: 3_600,
+            quota: 0,
+        };
+        let refused = engine.issue_operator(&admin, order("more")).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::OperatorQuota);
+        clock.pass(61);
+        engine.issue_operator(&admin, order("more")).await.unwrap();
+        let refused = engine.issue_operator(&admin, order("another")).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::OperatorQuota);
+    }
 }

@@ -37,6 +37,8 @@ pub struct Founded {
     pub admin_key: SecretBytes,
     /// The first administrator.
     pub admin: Principal,
+    /// Unix seconds until which it is certified.
+    pub admin_not_after: u64,
 }
 
 /// Seconds for which a server's certificate is valid: 30 days. A new one is made at each start.
@@ -85,8 +87,8 @@ pub async fn found_with(
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
     name_format(&mut change)?;
     let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
-    let at = (&mut offline, &mut change);
-    let administrator = NewAdministrator::certify(&infrastructure, name, below, &mut draw, at).await?;
+    let administrator = NewAdministrator { name, lifetime: MAX_VALIDITY };
+    let administrator = administrator.certify(&infrastructure, &mut draw, &mut offline, &mut change).await?;
     offline.end(&mut change);
     let identity_key = signing_key(&keys.identity)?.verifying_key().0;
     let founded = Founded::new(ders, identity_key, administrator)?;
@@ -109,7 +111,7 @@ impl Founded {
     pub(crate) fn new(
         [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],
         identity_key: [u8; 65],
-        NewAdministrator { principal, key, der }: NewAdministrator,
+        Administrator { principal, validity, key, der }: Administrator,
     ) -> Result<Self, Error> {
         Ok(Self {
             root_pem: pem_of([root_der])?,
@@ -119,6 +121,7 @@ impl Founded {
             admin_certificate_pem: pem_of([&der, infrastructure_der])?,
             admin_key: key,
             admin: principal,
+            admin_not_after: validity.not_after(),
         })
     }
 }
@@ -219,26 +222,34 @@ impl NewKeys {
     }
 }
 
-/// An administrator whom nobody issued.
+/// An administrator whom nobody issues, to be made.
 pub(crate) struct NewAdministrator {
-    principal: Principal,
+    pub(crate) name: OperatorName,
+    /// For how many seconds, within the CA's validity.
+    pub(crate) lifetime: u64,
+}
+
+/// The same with its key and certificate.
+pub(crate) struct Administrator {
+    pub(crate) principal: Principal,
+    pub(crate) validity: Validity,
     key: SecretBytes,
     /// The certificate.
-    der: Vec<u8>,
+    pub(crate) der: Vec<u8>,
 }
 
 impl NewAdministrator {
-    /// Makes a key and certifies it from now on, for as long as is allowed and within the CA's validity; `change` puts the
-    /// administrator on record.
+    /// Makes a key and certifies it from now on; `change` puts the administrator on record.
     pub(crate) async fn certify(
+        self,
         infrastructure: &InfrastructureCa,
-        name: OperatorName,
-        ca: Validity,
         draw: &mut Draw<'_>,
-        (offline, change): (&mut Offline<'_>, &mut Change),
-    ) -> Result<Self, Error> {
-        let now = offline.now;
-        let validity = Validity::starting(now, MAX_VALIDITY).and_then(|validity| validity.within(ca));
+        offline: &mut Offline<'_>,
+        change: &mut Change,
+    ) -> Result<Administrator, Error> {
+        let (Self { name, lifetime }, now) = (self, offline.now);
+        let ca = infrastructure.certificate().validity();
+        let validity = Validity::starting(now, lifetime).and_then(|validity| validity.within(ca));
         let validity = validity.map_err(|_| {
             let message = format_args!(
                 "the clock says Unix second {now}, when the authority's CA is not valid; correct the clock"
@@ -251,13 +262,13 @@ impl NewAdministrator {
         let order = infrastructure.operator_order(&own_csr(&key)?, &identity).map_err(Error::internal)?;
         let issued = offline.sign(infrastructure, &order).await?;
         let serial = principal.serial.as_bytes().to_vec();
-        let row = OperatorRow::new(&principal, validity, 0);
+        let row = OperatorRow::new(&principal, validity, 0, None);
         change.insert(Table::Operator, serial.clone(), rows::encode(&row)?);
         change.insert(Table::TenantOperator, rows::tenant_operator_key(&principal), rows::encode(&())?);
         let name_key = rows::operator_name_key(principal.role, None, &principal.name);
         change.insert(Table::OperatorName, name_key.clone(), Link::encode(&serial));
         change.insert(Table::Serial, serial, Link::encode(&name_key));
-        Ok(Self { principal, key, der: issued.into_der() })
+        Ok(Administrator { principal, validity, key, der: issued.into_der() })
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod deeds;
 pub(crate) mod found;
 pub(crate) mod migrate;
+pub(crate) mod recover;
 pub(crate) mod restore;
 pub(crate) mod root_key;
 pub(crate) mod sweep;

@@ -1,5 +1,6 @@
 //! Restoring from a backup: all of it into an empty store, as an authority that takes nothing of keys from before but a `rekey`.
 
+use crate::access::operators::MAX_VALIDITY;
 use crate::issue::authority::{Authority, place};
 use crate::keep::backup::form::{Head, Item, Opener, damaged};
 use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
@@ -134,15 +135,9 @@ impl Applied {
         let mut change = Change::default();
         let mut offline = Offline::new(&*ports.store, now_ms / 1000);
         let name = format!("restored-{restored_at}").parse().map_err(Error::internal)?;
-        let ca = authority.infrastructure.certificate().validity();
-        let administrator = NewAdministrator::certify(
-            &authority.infrastructure,
-            name,
-            ca,
-            &mut draw,
-            (&mut offline, &mut change),
-        )
-        .await?;
+        let administrator = NewAdministrator { name, lifetime: MAX_VALIDITY };
+        let administrator =
+            administrator.certify(&authority.infrastructure, &mut draw, &mut offline, &mut change).await?;
         offline.end(&mut change);
         let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
         let founded = Founded::new(ders, authority.bundle.identity_key, administrator)?;

@@ -94,7 +94,7 @@ impl Engine {
         let memory = Arc::new(Memory::new(root.clone(), records.clone()));
         // Followed before it is loaded: changes in between come twice, and the second time has no effect.
         store.follow(&(memory.clone() as Arc<dyn Projection>));
-        memory.load(&*store).await?;
+        memory.load(&*store, UnixMillis::new(clock.now_ms()).seconds()).await?;
         let started_at = clock.now_ms() / 1000;
         let (upkeep, policy) = (Upkeep::default(), Policy::default());
         Ok(Self {

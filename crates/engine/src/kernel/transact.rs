@@ -63,7 +63,11 @@ impl Engine {
         caller: &Caller,
         mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
     ) -> Result<T, Error> {
-        self.transact(|tx| self.vouched(caller, decide(tx)?)).await
+        self.transact(|tx| {
+            let decision = decide(tx)?;
+            self.vouched(caller, tx, decision)
+        })
+        .await
     }
 
     /// A decision of an operator about one device, one after the other.
@@ -74,12 +78,21 @@ impl Engine {
         judge: impl FnMut(&mut Tx<'_>) -> Result<(), Stop> + Send,
         mut decide: impl FnMut(&mut Tx<'_>) -> Result<Decision<T>, Stop> + Send,
     ) -> Result<T, Error> {
-        self.transact_on(device, judge, |tx| self.vouched(caller, decide(tx)?)).await
+        let decide = |tx: &mut Tx<'_>| {
+            let decision = decide(tx)?;
+            self.vouched(caller, tx, decision)
+        };
+        self.transact_on(device, judge, decide).await
     }
 
-    fn vouched<T>(&self, caller: &Caller, mut decision: Decision<T>) -> Result<Decision<T>, Stop> {
+    fn vouched<T>(
+        &self,
+        caller: &Caller,
+        tx: &Tx<'_>,
+        mut decision: Decision<T>,
+    ) -> Result<Decision<T>, Stop> {
         if !decision.change.is_empty() {
-            let version = self.operator_version(&caller.principal)?;
+            let version = self.operator_version(tx, &caller.principal)?;
             let key = caller.principal.serial.as_bytes().to_vec();
             decision.change.check(Table::Operator, key, version);
         }

@@ -1,14 +1,14 @@
 //! The view of a decision.
 
 use crate::kernel::{Draw, Error, Guard, Held, Stop};
-use crate::project::{Memory, QuotaPlace};
-use crate::rows;
+use crate::project::Memory;
+use crate::rows::{self, OperatorRow};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wardein_crypto::AES_256_GCM_NONCE_LEN;
 use wardein_ddkg::DeviceName;
-use wardein_domain::Serial;
+use wardein_domain::{Serial, TenantId, UnixSeconds};
 use wardein_port::{EntropySource, Peek, Row, RowKey, Store, Table};
 
 /// The rows, the random bytes and the record of one decision. A decision awaits nothing: where a row is not at hand it stops with
@@ -20,8 +20,8 @@ pub(crate) struct Tx<'a> {
     draw: Draw<'a>,
     /// That no other decision of this node is made on the record of this device.
     pub(super) guard: Option<Guard>,
-    /// Reserved for a device that is being enrolled.
-    pub(super) place: Option<QuotaPlace>,
+    /// A reservation of a place for what is being made.
+    pub(super) place: Option<Box<dyn Send>>,
 }
 
 impl<'a> Tx<'a> {
@@ -83,9 +83,30 @@ impl<'a> Tx<'a> {
         memory: &Arc<Memory>,
         station: &Serial,
         device: &DeviceName,
+    ) -> Result<(), Stop> {
+        if self.place.is_none() {
+            let quota = match memory.operator(station) {
+                Some(known) => known.quota,
+                // It is left out of memory where the clock said at the start that it has expired.
+                None => {
+                    let row = self.row::<OperatorRow>(Table::Operator, station.as_bytes())?;
+                    row.ok_or_else(Error::not_on_record)?.1.quota
+                }
+            };
+            self.place = Some(Box::new(memory.reserve_quota(station, quota, device)?));
+        }
+        Ok(())
+    }
+
+    /// Reserves a place among the operators of a tenant likewise.
+    pub(crate) fn reserve_operator(
+        &mut self,
+        memory: &Arc<Memory>,
+        tenant: &Option<TenantId>,
+        now: UnixSeconds,
     ) -> Result<(), Error> {
         if self.place.is_none() {
-            self.place = Some(memory.reserve_quota(station, device)?);
+            self.place = Some(Box::new(memory.reserve_operator(tenant, now)?));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::operators::Operators;
 use super::revocations::Revocations;
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
-use super::{KnownDevice, KnownOperator, QuotaPlace, Rules};
+use super::{KnownDevice, KnownOperator, OperatorPlace, QuotaPlace, Rules};
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{self, DeviceRow, OperatorRow, ProfileRow, RuleRow, TenantRow};
@@ -36,9 +36,8 @@ impl Memory {
         Self { root, records, tenants, rules, operators, devices, revocations }
     }
 
-    /// Applies everything that is stored.
-    pub(crate) async fn load(&self, store: &dyn Store) -> Result<(), Error> {
-        // Operators before devices, which count for the stations that enrolled them.
+    /// Applies everything that is stored, but for operators that have expired.
+    pub(crate) async fn load(&self, store: &dyn Store, now: UnixSeconds) -> Result<(), Error> {
         for table in [Table::Tenant, Table::Profile, Table::Operator, Table::Device, Table::Revocation] {
             let mut after = None;
             loop {
@@ -52,6 +51,7 @@ impl Memory {
                 }
             }
         }
+        self.operators.loaded(now);
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Memory {
             Table::Operator => {
                 let serial = Serial::from_bytes(key).map_err(Error::internal)?;
                 let row: OperatorRow = rows::decode(table, value)?;
-                self.operators.put(KnownOperator::new(serial, revision, row));
+                self.operators.put(serial, revision, &row);
                 Ok(())
             }
             Table::Device => {
@@ -140,8 +140,28 @@ impl Memory {
         self.rules(tenant, name).map(|rules| rules.profile)
     }
 
+    /// An operator that was not revoked. One that is not here may be on record all the same.
     pub(crate) fn operator(&self, serial: &Serial) -> Option<KnownOperator> {
         self.operators.get(serial)
+    }
+
+    /// Administrators that are valid at least until then, the last to expire first.
+    pub(crate) fn administrators(&self, until: UnixSeconds) -> Vec<Serial> {
+        self.operators.administrators(until)
+    }
+
+    /// Reserves a place for an operator that is being issued, until the reservation is dropped.
+    pub(crate) fn reserve_operator(
+        self: &Arc<Self>,
+        tenant: &Option<TenantId>,
+        now: UnixSeconds,
+    ) -> Result<OperatorPlace, Error> {
+        self.operators.reserve_operator(tenant, now)?;
+        Ok(OperatorPlace::new(self.clone(), tenant.clone()))
+    }
+
+    pub(super) fn release_operator(&self, tenant: &Option<TenantId>) {
+        self.operators.release_operator(tenant);
     }
 
     /// How many places of a station's quota are taken.
@@ -153,9 +173,10 @@ impl Memory {
     pub(crate) fn reserve_quota(
         self: &Arc<Self>,
         station: &Serial,
+        quota: u64,
         device: &DeviceName,
     ) -> Result<QuotaPlace, Error> {
-        self.operators.reserve(station, device)?;
+        self.operators.reserve(station, quota, device)?;
         Ok(QuotaPlace::new(self.clone(), *station, device.clone()))
     }
 

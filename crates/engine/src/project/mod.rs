@@ -12,5 +12,7 @@ mod tests;
 
 pub(crate) use devices::KnownDevice;
 pub(crate) use memory::Memory;
-pub(crate) use operators::{KnownOperator, QuotaPlace};
+#[cfg(test)]
+pub(crate) use operators::MAX_OPERATORS;
+pub(crate) use operators::{KnownOperator, OperatorPlace, QuotaPlace};
 pub(crate) use rules::Rules;

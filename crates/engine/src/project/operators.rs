@@ -1,29 +1,50 @@
-//! Operators on record, and how many places of its quota each station took.
+//! Operators that may call, and how many places of its quota each station took.
+//!
+//! One that was revoked is not kept, nor one that expired once its tenant issues another: their number grows without bound. Who
+//! is not here is judged by its row ([`crate::access::operators`]).
 
 use super::Memory;
 use crate::kernel::Error;
 use crate::rows::{OperatorRow, PlaceRow};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Principal, Serial, UnixSeconds};
+use wardein_domain::{ErrorCode, Principal, Role, Serial, TenantId, UnixSeconds};
 
-/// An operator as its row has it.
+/// The most operators of a tenant that are neither revoked nor expired, and of those without a tenant.
+pub(crate) const MAX_OPERATORS: usize = 10_000;
+
+/// An operator that was not revoked, as its row has it.
 #[derive(Clone)]
 pub(crate) struct KnownOperator {
     /// The version of the row.
     pub(crate) version: u64,
     pub(crate) principal: Principal,
     pub(crate) not_after: UnixSeconds,
-    pub(crate) is_revoked: bool,
     pub(crate) quota: u64,
 }
 
-#[derive(Default)]
-pub(super) struct Operators(RwLock<HashMap<Serial, Entry>>);
+pub(super) struct Operators(RwLock<State>);
 
-struct Entry {
-    known: KnownOperator,
+struct State {
+    known: HashMap<Serial, KnownOperator>,
+    by_tenant: HashMap<Option<TenantId>, OfTenant>,
+    stations: HashMap<Serial, Station>,
+    /// Those that were revoked while memory is loaded: a page that was read before comes after, and must not bring one back. A
+    /// revocation is never withdrawn, and the feed brings no rows of before it.
+    revoked: Option<HashSet<Serial>>,
+}
+
+#[derive(Default)]
+struct OfTenant {
+    /// Those that are known, the first to expire first.
+    ends: BTreeSet<(UnixSeconds, Serial)>,
+    /// How many are being issued.
+    issuing: usize,
+}
+
+#[derive(Default)]
+struct Station {
     /// Places of its quota that devices on record took. They are counted in memory, and again at the start: one row that every
     /// enrollment wrote would make enrollments wait for each other.
     used: u64,
@@ -39,46 +60,120 @@ pub(crate) struct QuotaPlace {
     device: DeviceName,
 }
 
+/// A place among the operators of a tenant, reserved for one that is being issued. It is free again when this is dropped; the
+/// operator is known by then, if it is on record.
+pub(crate) struct OperatorPlace {
+    memory: Arc<Memory>,
+    tenant: Option<TenantId>,
+}
+
 impl KnownOperator {
-    pub(super) fn new(serial: Serial, version: u64, row: OperatorRow) -> Self {
-        let principal = row.principal(serial);
-        let OperatorRow { not_after, revoked, quota, .. } = row;
-        Self { version, principal, not_after, is_revoked: revoked.is_some(), quota }
+    /// The operator of a row; none if it was revoked.
+    pub(crate) fn of(serial: Serial, version: u64, row: &OperatorRow) -> Option<Self> {
+        let (principal, OperatorRow { not_after, revoked, quota, .. }) = (row.principal(serial), row);
+        let known = Self { version, principal, not_after: *not_after, quota: *quota };
+        revoked.is_none().then_some(known)
+    }
+}
+
+impl Default for Operators {
+    fn default() -> Self {
+        Self(RwLock::new(State {
+            known: HashMap::new(),
+            by_tenant: HashMap::new(),
+            stations: HashMap::new(),
+            revoked: Some(HashSet::new()),
+        }))
     }
 }
 
 impl Operators {
     pub(super) fn get(&self, serial: &Serial) -> Option<KnownOperator> {
-        self.read().get(serial).map(|entry| entry.known.clone())
+        self.read().known.get(serial).cloned()
     }
 
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
-        let line = |entry: &Entry| {
-            let KnownOperator { version, principal, not_after, is_revoked, quota } = &entry.known;
-            let (used, reserved) = (entry.used, entry.reserved.len());
-            format!(
-                "operator {principal} at {version}: {not_after:?} revoked {is_revoked}, quota {quota}: {used} and {reserved}"
-            )
+        let state = self.read();
+        let line = |known: &KnownOperator| {
+            let KnownOperator { version, principal, not_after, quota } = known;
+            format!("operator {principal} at {version}: {not_after:?}, quota {quota}")
         };
-        self.read().values().map(line).collect()
+        let station = |(serial, Station { used, reserved }): (&Serial, &Station)| {
+            format!("station {serial}: {used} and {}", reserved.len())
+        };
+        let of_tenant = |(tenant, OfTenant { ends, issuing }): (&Option<TenantId>, &OfTenant)| {
+            format!("operators of {:?}: {ends:?} and {issuing}", tenant.as_ref().map(TenantId::as_str))
+        };
+        let known = state.known.values().map(line);
+        known.chain(state.stations.iter().map(station)).chain(state.by_tenant.iter().map(of_tenant)).collect()
     }
 
     pub(super) fn used(&self, serial: &Serial) -> u64 {
-        self.read().get(serial).map_or(0, |entry| entry.used)
+        self.read().stations.get(serial).map_or(0, |station| station.used)
     }
 
-    /// Applies an operator, unless a later version is known.
-    pub(super) fn put(&self, known: KnownOperator) {
-        let mut all = self.write();
-        match all.get_mut(&known.principal.serial) {
-            Some(entry) if entry.known.version < known.version => entry.known = known,
-            Some(_) => {}
-            None => {
-                let entry = Entry { used: 0, reserved: HashSet::new(), known };
-                all.insert(entry.known.principal.serial, entry);
+    /// Administrators that are valid at least until then, the last to expire first.
+    pub(super) fn administrators(&self, until: UnixSeconds) -> Vec<Serial> {
+        let state = self.read();
+        let Some(OfTenant { ends, .. }) = state.by_tenant.get(&None) else { return Vec::new() };
+        let is_admin = |serial: &Serial| {
+            state.known.get(serial).is_some_and(|known| known.principal.role == Role::Admin)
+        };
+        let valid = ends.iter().rev().take_while(|(not_after, _)| *not_after >= until);
+        valid.map(|(_, serial)| *serial).filter(is_admin).collect()
+    }
+
+    /// Applies an operator's row, unless a later version of it is known.
+    pub(super) fn put(&self, serial: Serial, version: u64, row: &OperatorRow) {
+        let mut state = self.write();
+        let Some(known) = KnownOperator::of(serial, version, row) else {
+            state.forget(&serial);
+            if let Some(revoked) = &mut state.revoked {
+                revoked.insert(serial);
             }
+            return;
+        };
+        let is_late = state.known.get(&serial).is_some_and(|known| known.version >= version);
+        if is_late || state.revoked.as_ref().is_some_and(|revoked| revoked.contains(&serial)) {
+            return;
         }
+        state.forget(&serial);
+        let of_tenant = state.by_tenant.entry(known.principal.tenant.clone()).or_default();
+        of_tenant.ends.insert((known.not_after, serial));
+        state.known.insert(serial, known);
+    }
+
+    /// Memory is loaded. Those that have expired go.
+    pub(super) fn loaded(&self, now: UnixSeconds) {
+        let mut state = self.write();
+        state.revoked = None;
+        let tenants: Vec<_> = state.by_tenant.keys().cloned().collect();
+        tenants.iter().for_each(|tenant| state.forget_expired(tenant, now));
+    }
+
+    /// Reserves a place for an operator that is being issued. Those of its tenant that have expired go.
+    pub(super) fn reserve_operator(&self, tenant: &Option<TenantId>, now: UnixSeconds) -> Result<(), Error> {
+        let mut state = self.write();
+        state.forget_expired(tenant, now);
+        let of_tenant = state.by_tenant.entry(tenant.clone()).or_default();
+        if of_tenant.ends.len() + of_tenant.issuing >= MAX_OPERATORS {
+            let message = format_args!(
+                "there are {MAX_OPERATORS} operators already that are neither revoked nor expired; revoke some, or wait until \
+                 some expire"
+            );
+            return Err(Error::new(ErrorCode::OperatorQuota, message));
+        }
+        of_tenant.issuing += 1;
+        Ok(())
+    }
+
+    pub(super) fn release_operator(&self, tenant: &Option<TenantId>) {
+        let mut state = self.write();
+        if let Some(of_tenant) = state.by_tenant.get_mut(tenant) {
+            of_tenant.issuing = of_tenant.issuing.saturating_sub(1);
+        }
+        state.tidy(tenant);
     }
 
     /// Counts the places that a device took, in the place of those that it had taken before.
@@ -87,43 +182,70 @@ impl Operators {
             let places = places.iter().filter(|place| place.station == *station);
             places.map(|place| u64::from(place.count)).sum::<u64>()
         };
-        let mut all = self.write();
+        let mut state = self.write();
         for PlaceRow { station, .. } in after {
             let (was, is) = (of(before, station), of(after, station));
-            if was != is
-                && let Some(entry) = all.get_mut(station)
-            {
-                entry.reserved.remove(device);
-                entry.used = (entry.used + is).saturating_sub(was);
+            if was != is {
+                let station = state.stations.entry(*station).or_default();
+                station.reserved.remove(device);
+                station.used = (station.used + is).saturating_sub(was);
             }
         }
     }
 
-    pub(super) fn reserve(&self, station: &Serial, device: &DeviceName) -> Result<(), Error> {
-        let mut all = self.write();
-        let entry = all.get_mut(station).ok_or_else(Error::not_on_record)?;
-        let taken = entry.used + entry.reserved.len() as u64;
+    pub(super) fn reserve(&self, station: &Serial, quota: u64, device: &DeviceName) -> Result<(), Error> {
+        let mut state = self.write();
+        let Station { used, reserved } = state.stations.entry(*station).or_default();
+        let taken = *used + reserved.len() as u64;
         // The same device twice at a time takes one place.
-        if taken >= entry.known.quota && !entry.reserved.contains(device) {
-            return Err(Error::quota_exhausted(entry.known.quota));
+        if taken >= quota && !reserved.contains(device) {
+            return Err(Error::quota_exhausted(quota));
         }
-        entry.reserved.insert(device.clone());
+        reserved.insert(device.clone());
         Ok(())
     }
 
     pub(super) fn release(&self, station: &Serial, device: &DeviceName) {
-        if let Some(entry) = self.write().get_mut(station) {
-            entry.reserved.remove(device);
+        let mut state = self.write();
+        let Some(Station { used, reserved }) = state.stations.get_mut(station) else { return };
+        reserved.remove(device);
+        if *used == 0 && reserved.is_empty() {
+            state.stations.remove(station);
         }
     }
 
-    /// A panic elsewhere cannot leave the map half-changed: each change is one step.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Serial, Entry>> {
+    /// A panic elsewhere cannot leave the state half-changed: nothing in it panics.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Serial, Entry>> {
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self, serial: &Serial) {
+        let Some(known) = self.known.remove(serial) else { return };
+        if let Some(of_tenant) = self.by_tenant.get_mut(&known.principal.tenant) {
+            of_tenant.ends.remove(&(known.not_after, *serial));
+        }
+        self.tidy(&known.principal.tenant);
+    }
+
+    fn forget_expired(&mut self, tenant: &Option<TenantId>, now: UnixSeconds) {
+        let Some(OfTenant { ends, .. }) = self.by_tenant.get_mut(tenant) else { return };
+        while let Some((_, serial)) = ends.first().filter(|(not_after, _)| *not_after < now) {
+            self.known.remove(serial);
+            ends.pop_first();
+        }
+        self.tidy(tenant);
+    }
+
+    fn tidy(&mut self, tenant: &Option<TenantId>) {
+        if self.by_tenant.get(tenant).is_some_and(|known| known.ends.is_empty() && known.issuing == 0) {
+            self.by_tenant.remove(tenant);
+        }
     }
 }
 
@@ -139,27 +261,105 @@ impl Drop for QuotaPlace {
     }
 }
 
+impl OperatorPlace {
+    pub(super) fn new(memory: Arc<Memory>, tenant: Option<TenantId>) -> Self {
+        Self { memory, tenant }
+    }
+}
+
+impl Drop for OperatorPlace {
+    fn drop(&mut self) {
+        self.memory.release_operator(&self.tenant);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wardein_domain::Role;
 
-    /// A feed that is replayed after a failure brings older versions again.
+    const NOW: UnixSeconds = UnixSeconds::new(1_000);
+
+    fn serial(number: usize) -> Serial {
+        let mut bytes = [7; 16];
+        bytes[8..].copy_from_slice(&number.to_be_bytes());
+        Serial::from_random(bytes)
+    }
+
+    fn row(role: Role, not_after: u64) -> OperatorRow {
+        OperatorRow {
+            role,
+            tenant: None,
+            name: "one".parse().unwrap(),
+            not_before: UnixSeconds::new(1),
+            not_after: UnixSeconds::new(not_after),
+            revoked: None,
+            quota: 0,
+            issued_by: None,
+        }
+    }
+
+    fn revoked(row: OperatorRow) -> OperatorRow {
+        OperatorRow { revoked: Some((NOW, "lost".parse().unwrap())), ..row }
+    }
+
+    /// A page that was read before a revocation comes after it.
     #[test]
     fn an_older_version_does_not_undo_a_revocation() {
-        let serial = Serial::from_random([7; 16]);
-        let principal = Principal { role: Role::Admin, tenant: None, name: "admin".parse().unwrap(), serial };
-        let known = |version, is_revoked| KnownOperator {
-            version,
-            principal: principal.clone(),
-            not_after: UnixSeconds::new(9),
-            is_revoked,
-            quota: 0,
-        };
+        let (operators, one) = (Operators::default(), serial(1));
+        operators.put(one, 1, &row(Role::Admin, 9_000));
+        assert!(operators.get(&one).is_some());
+        operators.put(one, 3, &revoked(row(Role::Admin, 9_000)));
+        operators.put(one, 1, &row(Role::Admin, 9_000));
+        assert!(operators.get(&one).is_none());
+    }
+
+    #[test]
+    fn those_that_have_ended_leave_memory() {
         let operators = Operators::default();
-        operators.put(known(1, false));
-        operators.put(known(3, true));
-        operators.put(known(1, false));
-        assert!(operators.get(&serial).is_some_and(|known| known.is_revoked && known.version == 3));
+        for number in 0..100 {
+            operators.put(serial(number), 1, &row(Role::Auditor, 900));
+            operators.put(serial(200 + number), 1, &revoked(row(Role::Auditor, 9_000)));
+        }
+        operators.loaded(UnixSeconds::new(500));
+        assert_eq!(operators.read().known.len(), 100);
+        operators.reserve_operator(&None, NOW).unwrap();
+        operators.release_operator(&None);
+        let state = operators.read();
+        assert!(state.known.is_empty() && state.by_tenant.is_empty() && state.revoked.is_none());
+    }
+
+    #[test]
+    fn those_that_may_call_are_bounded_and_those_that_have_ended_do_not_count() {
+        let operators = Operators::default();
+        operators.loaded(NOW);
+        operators.put(serial(0), 1, &row(Role::Auditor, 1_999));
+        for number in 1..MAX_OPERATORS - 1 {
+            operators.put(serial(number), 1, &row(Role::Auditor, 9_000));
+        }
+        operators.reserve_operator(&None, NOW).unwrap();
+        let refused = || operators.reserve_operator(&None, NOW).unwrap_err().code;
+        assert_eq!(refused(), ErrorCode::OperatorQuota, "one is on its way");
+        operators.put(serial(MAX_OPERATORS), 2, &row(Role::Auditor, 9_000));
+        operators.release_operator(&None);
+        assert_eq!(refused(), ErrorCode::OperatorQuota);
+        operators.reserve_operator(&Some("t".parse().unwrap()), NOW).unwrap();
+        operators.reserve_operator(&None, UnixSeconds::new(2_000)).unwrap();
+        assert_eq!(refused(), ErrorCode::OperatorQuota);
+        operators.put(serial(5), 3, &revoked(row(Role::Auditor, 9_000)));
+        operators.reserve_operator(&None, NOW).unwrap();
+    }
+
+    #[test]
+    fn administrators_come_by_their_end() {
+        let operators = Operators::default();
+        for (number, role, not_after) in [
+            (1, Role::Admin, 2_000),
+            (2, Role::Auditor, 8_000),
+            (3, Role::Admin, 9_000),
+            (4, Role::Admin, 1_500),
+        ] {
+            operators.put(serial(number), 1, &row(role, not_after));
+        }
+        assert_eq!(operators.administrators(UnixSeconds::new(2_000)), [serial(3), serial(1)]);
     }
 }

@@ -133,9 +133,12 @@ impl World {
             }
             80..85 => match self.others.pop() {
                 Some(other) => {
-                    let revoked = engine.revoke_operator(admin, other.principal.serial, reason()).await;
+                    let revoked = engine
+                        .revoke_operator(admin, other.principal.serial, reason(), false)
+                        .await
+                        .map(|_| ());
                     if revoked.is_ok() {
-                        let refused = engine.authenticate(&other.principal).unwrap_err();
+                        let refused = engine.authenticate(&other.principal).await.unwrap_err();
                         assert_eq!(refused.code, ErrorCode::OperatorRevoked);
                     }
                     ("revoke", revoked)
@@ -211,7 +214,7 @@ impl World {
         self.store.settle();
         let root = Arc::new(RootRing::new(Keyring::of(root_keys()).unwrap()));
         let loaded = Memory::new(root, Records::new());
-        loaded.load(self.store.memory()).await.unwrap();
+        loaded.load(self.store.memory(), self.engine.time()).await.unwrap();
         assert_eq!(self.engine.memory.dump(), loaded.dump());
     }
 }
@@ -273,7 +276,7 @@ async fn projection_again_changes_nothing() {
         drop(world.act().await);
     }
     let before = world.engine.memory.dump();
-    world.engine.memory.load(world.store.memory()).await.unwrap();
+    world.engine.memory.load(world.store.memory(), world.engine.time()).await.unwrap();
     assert_eq!(world.engine.memory.dump(), before, "rows that come twice");
 }
 

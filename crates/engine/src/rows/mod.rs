@@ -45,7 +45,7 @@ pub(crate) use key::{
 pub(crate) use key_policy::{KeyPolicyRow, RootRef, VendorRootRow};
 pub(crate) use keys::{KeysRow, cold_place};
 pub(crate) use link::Link;
-pub(crate) use operator::OperatorRow;
+pub(crate) use operator::{IssuerRow, OperatorRow};
 pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
 pub(crate) use prepared::PreparedRow;
 pub(crate) use profile::ProfileRow;

@@ -9,23 +9,23 @@ const ALL: Page = Page { size: 1000, after: None };
 #[tokio::test]
 async fn an_operator_stands_until_it_is_revoked_or_expires() {
     let mut world = World::new().await;
-    world.engine.authenticate(&world.station.principal).unwrap();
+    world.engine.authenticate(&world.station.principal).await.unwrap();
     let mut other_role = world.station.principal.clone();
     other_role.role = Role::TenantAdmin;
-    assert_eq!(world.engine.authenticate(&other_role).unwrap_err().code.as_str(), "identity-unknown");
+    assert_eq!(world.engine.authenticate(&other_role).await.unwrap_err().code.as_str(), "identity-unknown");
 
     let serial = world.station.principal.serial;
     for _ in 0..2 {
-        world.engine.revoke_operator(&world.admin, serial, "stolen".parse().unwrap()).await.unwrap();
+        world.engine.revoke_operator(&world.admin, serial, "stolen".parse().unwrap(), false).await.unwrap();
     }
     for _ in 0..2 {
-        let refused = world.engine.authenticate(&world.station.principal).unwrap_err();
+        let refused = world.engine.authenticate(&world.station.principal).await.unwrap_err();
         assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Unauthenticated, "operator-revoked"));
         world.restart().await;
     }
     world.clock.pass(31 * 86_400);
     assert_eq!(
-        world.engine.authenticate(&world.platform.principal).unwrap_err().code.as_str(),
+        world.engine.authenticate(&world.platform.principal).await.unwrap_err().code.as_str(),
         "operator-expired"
     );
 }
@@ -37,7 +37,7 @@ async fn a_name_is_taken_until_its_holder_is_revoked() {
     let refused = world.engine.issue_operator(&world.admin, again()).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exists, "operator-exists"));
     let serial = world.station.principal.serial;
-    world.engine.revoke_operator(&world.admin, serial, "renewed".parse().unwrap()).await.unwrap();
+    world.engine.revoke_operator(&world.admin, serial, "renewed".parse().unwrap(), false).await.unwrap();
     world.engine.issue_operator(&world.admin, again()).await.unwrap();
 }
 
@@ -89,7 +89,8 @@ async fn a_tenants_administrator_ends_at_its_tenant() {
         );
     }
     let admin = world.admin.principal.serial;
-    let refused = world.engine.revoke_operator(&anna, admin, "coup".parse().unwrap()).await.unwrap_err();
+    let refused =
+        world.engine.revoke_operator(&anna, admin, "coup".parse().unwrap(), false).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound);
     let seen = world.engine.list_operators(&anna, None, ALL).await.unwrap().items;
     assert!(seen.iter().all(|operator| operator.principal.tenant.as_ref() == Some(&world.tenant())));

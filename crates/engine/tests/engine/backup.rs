@@ -109,9 +109,9 @@ async fn all_that_was_there_is_there_again_and_an_administrator_beside() {
     assert_eq!(entry.field(FieldName::Rows), Some(rows.len().to_string().as_str()));
 
     for admin in [&world.admin, &restored.admin, &world.station] {
-        restored.engine.authenticate(&admin.principal).unwrap();
+        restored.engine.authenticate(&admin.principal).await.unwrap();
     }
-    assert!(world.engine.authenticate(&restored.admin.principal).is_err());
+    assert!(world.engine.authenticate(&restored.admin.principal).await.is_err());
     let said: Vec<_> = world.entries(Event::BackedUp).await.iter().map(facts).collect();
     let complete = format!("step=complete, rows={}, audit-entries={}", rows.len(), entries.len());
     assert_eq!(said, ["step=begun".to_owned(), complete]);

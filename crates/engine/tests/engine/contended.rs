@@ -285,7 +285,7 @@ async fn an_operator_that_is_revoked_while_it_is_issued_is_refused_from_then_on(
         let there = if is_elsewhere { &other } else { &world.engine };
         let issue = |order| -> Call<'_, _> { Box::pin(world.engine.issue_operator(&world.admin, order)) };
         let revoke = |serial| -> Call<'_, _> {
-            Box::pin(there.revoke_operator(&world.admin, serial, "stolen".parse().unwrap()))
+            Box::pin(there.revoke_operator(&world.admin, serial, "stolen".parse().unwrap(), false))
         };
         let mut issuing = vec![issue(order(Role::Platform, Some("klinik"), "late"))];
         world.store.hold();
@@ -299,17 +299,17 @@ async fn an_operator_that_is_revoked_while_it_is_issued_is_refused_from_then_on(
         world.store.release();
         // The revocation is answered before the issue, or after it.
         let principal = if is_elsewhere {
-            assert_eq!(end(revoking).await, [Ok(())]);
+            assert_eq!(end(revoking).await, [Ok(1)]);
             end(issuing).await.remove(0).unwrap().1.principal
         } else {
             let principal = end(issuing).await.remove(0).unwrap().1.principal;
-            assert_eq!(end(revoking).await, [Ok(())]);
+            assert_eq!(end(revoking).await, [Ok(1)]);
             principal
         };
         assert_eq!(principal.serial, serial);
         let restarted = open(&world.store, &world.clock).await;
         for engine in [&world.engine, &other, &restarted] {
-            let refused = engine.authenticate(&principal).unwrap_err();
+            let refused = engine.authenticate(&principal).await.unwrap_err();
             assert_eq!(
                 (refused.kind(), refused.code.as_str()),
                 (ErrorKind::Unauthenticated, "operator-revoked")
@@ -317,7 +317,7 @@ async fn an_operator_that_is_revoked_while_it_is_issued_is_refused_from_then_on(
         }
         // A name that was revoked is free.
         let again = world.engine.issue_operator(&world.admin, order(Role::Platform, Some("klinik"), "late"));
-        world.engine.authenticate(&again.await.unwrap().1.principal).unwrap();
+        world.engine.authenticate(&again.await.unwrap().1.principal).await.unwrap();
     }
 }
 

@@ -16,6 +16,7 @@ mod grants;
 mod hardware;
 mod keys;
 mod migration;
+mod operators;
 mod proofs;
 mod quotes;
 mod refusals;

@@ -79,7 +79,7 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
 
     // Another holder of the platform's name: the same audience, another certificate.
     let serial = world.platform.principal.serial;
-    world.engine.revoke_operator(&world.admin, serial, "renewed".parse().unwrap()).await.unwrap();
+    world.engine.revoke_operator(&world.admin, serial, "renewed".parse().unwrap(), false).await.unwrap();
     let renewed =
         world.engine.issue_operator(&world.admin, order(Role::Platform, Some("klinik"), "iot")).await;
     let renewed = caller(renewed.unwrap().1.principal);

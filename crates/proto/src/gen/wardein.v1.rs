@@ -7,7 +7,7 @@ pub struct ListEntriesRequest {
     /// Those of one device: what it did, what was done to it, and refused calls that named it. Empty for all.
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// The first sequence number to give, of the list that is asked for; 0 for the beginning.
+    /// The first sequence number to give; 0 for the beginning.
     #[prost(uint64, tag = "3")]
     pub from: u64,
     /// 1 to 1000; 0 for 100.
@@ -28,8 +28,7 @@ pub struct ListEntriesResponse {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AuditEntry {
-    /// From 1, without gaps, in the list that is asked for: the entries of a tenant have numbers of their own, and another one in the
-    /// list of all. 0 in the history of a device.
+    /// From 1, without gaps.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// Unix milliseconds.
@@ -427,17 +426,16 @@ pub struct IssueOperatorRequest {
     /// Empty for `admin`, and for an `auditor` of everything.
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
-    /// 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, unique within tenant and role; not with `.` or `-` first or `.` last, and not the name of a
-    /// device in Windows, such as `con`.
+    /// 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, unique within tenant and role.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
     /// A PKCS#10 request, DER, P-256. Only its key is taken.
     #[prost(bytes = "vec", tag = "4")]
     pub csr: ::prost::alloc::vec::Vec<u8>,
-    /// Seconds from now, at most 366 days.
+    /// Seconds from now, at most 366 days. What a tenant's administrator issues ends with its own certificate at the latest.
     #[prost(uint64, tag = "5")]
     pub validity: u64,
-    /// For stations: how many devices it may enroll, those that come back after `readmit` included. 0 for none.
+    /// For stations: how many devices it may enroll. 0 for none.
     ///
     /// Next unused field number: 7.
     #[prost(uint64, tag = "6")]
@@ -475,11 +473,18 @@ pub struct Operator {
     /// For stations.
     #[prost(uint64, tag = "8")]
     pub quota: u64,
-    /// For stations: how many it has used up.
-    ///
-    /// Next unused field number: 10.
+    /// For stations: how many devices it enrolled.
     #[prost(uint64, tag = "9")]
     pub used: u64,
+    /// The operator that issued it, such as `tenant-admin/TENANT/NAME`. Empty where the authority itself did, as the first
+    /// administrator, and of one that a release before 0.2 issued.
+    #[prost(string, tag = "10")]
+    pub issued_by: ::prost::alloc::string::String,
+    /// The serial of that operator's certificate.
+    ///
+    /// Next unused field number: 12.
+    #[prost(string, tag = "11")]
+    pub issued_by_serial: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListOperatorsRequest {
@@ -505,13 +510,22 @@ pub struct RevokeOperatorRequest {
     #[prost(string, tag = "1")]
     pub serial: ::prost::alloc::string::String,
     /// Why, 1 to 256 bytes.
-    ///
-    /// Next unused field number: 3.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
+    /// Whether to revoke as well what it issued, what that issued, and so on.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bool, tag = "3")]
+    pub with_issued: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RevokeOperatorResponse {}
+pub struct RevokeOperatorResponse {
+    /// How many operators were revoked by this call; 0 where all were revoked before.
+    ///
+    /// Next unused field number: 2.
+    #[prost(uint64, tag = "1")]
+    pub revoked: u64,
+}
 /// The rules for a group of devices. An unset field is inherited from the tenant's profile `default`; one that is not set there
 /// has the value that is named here.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -977,9 +991,8 @@ pub struct GetStatusResponse {
     /// Unix seconds at which the service started.
     #[prost(uint64, tag = "5")]
     pub started_at: u64,
-    /// Unset for an operator of a tenant, which learns nothing of the others; and so is the next.
-    #[prost(uint64, optional, tag = "6")]
-    pub audit_entries: ::core::option::Option<u64>,
+    #[prost(uint64, tag = "6")]
+    pub audit_entries: u64,
     /// Next unused field number: 8.
     #[prost(message, optional, tag = "7")]
     pub root_key: ::core::option::Option<StorageKey>,
@@ -2603,8 +2616,7 @@ pub mod admin_service_server {
 pub struct KeyPolicy {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 512, of 16 KiB each and 1 MiB together in DER. Empty
-    /// for none.
+    /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 16, of 48 KiB in DER together. Empty for none.
     #[prost(string, tag = "2")]
     pub vendor_roots: ::prost::alloc::string::String,
     /// Whether a TPM that is not listed and presents no certificate is trusted on first use. Any program can then claim to be a TPM;
@@ -2612,14 +2624,10 @@ pub struct KeyPolicy {
     #[prost(bool, tag = "3")]
     pub first_use: bool,
     /// Other keepers that may hold a key, by the station's word: `secure-element`, `pkcs11`, `software`.
+    ///
+    /// Next unused field number: 5.
     #[prost(string, repeated, tag = "4")]
     pub keepers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Whether several devices may have one key, or be one TPM. Otherwise the second is refused (`key-of-another-device`) while the first
-    /// is neither retired nor revoked. The verdict says which devices share, and the audit log with whom.
-    ///
-    /// Next unused field number: 6.
-    #[prost(bool, tag = "5")]
-    pub shared_tpms: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutKeyPolicyRequest {
@@ -6736,13 +6744,10 @@ pub struct CheckResponse {
     #[prost(string, tag = "9")]
     pub pcrs: ::prost::alloc::string::String,
     /// Unix seconds: when that was; 0 if there was none.
+    ///
+    /// Next unused field number: 11.
     #[prost(uint64, tag = "10")]
     pub quoted_at: u64,
-    /// Whether another device was enrolled with the same key or in the same TPM, which the tenant's key policy may allow.
-    ///
-    /// Next unused field number: 12.
-    #[prost(bool, tag = "11")]
-    pub is_shared: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {
@@ -6812,14 +6817,12 @@ pub struct FileStanza {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseKeyResponse {
-    #[prost(message, optional, tag = "1")]
-    pub sealed_by: ::core::option::Option<SealedBy>,
-    /// Of a payload: the 32 bytes of its sealing key. Of a file: its 16-byte age file key. The last field, so that an encoder's buffer
-    /// does not grow, and leave its old place behind, with the secret in it.
-    ///
+    /// Of a payload: the 32 bytes of its sealing key. Of a file: its 16-byte age file key.
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: ::prost::alloc::vec::Vec<u8>,
     /// Next unused field number: 3.
-    #[prost(bytes = "bytes", tag = "2")]
-    pub key: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub sealed_by: ::core::option::Option<SealedBy>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenRequest {
@@ -6840,13 +6843,11 @@ pub struct OpenRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenResponse {
-    #[prost(message, optional, tag = "1")]
-    pub sealed_by: ::core::option::Option<SealedBy>,
-    /// The last field, as in ReleaseKeyResponse.
-    ///
+    #[prost(bytes = "vec", tag = "1")]
+    pub plaintext: ::prost::alloc::vec::Vec<u8>,
     /// Next unused field number: 3.
-    #[prost(bytes = "bytes", tag = "2")]
-    pub plaintext: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub sealed_by: ::core::option::Option<SealedBy>,
 }
 /// Whose key it was.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

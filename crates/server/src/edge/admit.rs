@@ -10,7 +10,7 @@ use wardein_engine::{Caller, Error, ErrorCode};
 
 impl Shared {
     /// The caller, as far as the certificate identifies it, and whether it may call.
-    pub(super) fn admit(
+    pub(super) async fn admit(
         &self,
         route: Route,
         peer: &Peer,
@@ -25,7 +25,7 @@ impl Shared {
             // Counted by address, for there is nothing else to count by.
             return (None, self.admit_anyone(peer).and(Err(certificate_required())));
         };
-        let judged = self.admit_operator(principal, method);
+        let judged = self.admit_operator(principal, method).await;
         (Some(Caller { principal: principal.clone(), call: call.clone() }), judged)
     }
 
@@ -34,11 +34,11 @@ impl Shared {
         has_one.then_some(()).ok_or_else(rate_limited)
     }
 
-    fn admit_operator(&self, principal: &Principal, method: Method) -> Result<(), Error> {
+    async fn admit_operator(&self, principal: &Principal, method: Method) -> Result<(), Error> {
         if !self.operators.take(principal.serial) {
             return Err(rate_limited());
         }
-        self.engine.authenticate(principal)?;
+        self.engine.authenticate(principal).await?;
         let role = principal.role;
         if !method.allows(Some(role)) {
             let message = format_args!("the role {role} may not call {}", method.path());

@@ -85,7 +85,7 @@ impl Shared {
             _ if self.calls.load(Ordering::Relaxed) > self.limits.calls => {
                 (None, Err(Error::new(ErrorCode::Overloaded, "too many calls at one time")))
             }
-            Some(route) => self.admit(route, &peer, &call),
+            Some(route) => self.admit(route, &peer, &call).await,
             None => {
                 let unknown = || Error::new(ErrorCode::MethodUnknown, "there is no such method");
                 (None, self.admit_anyone(&peer).and_then(|()| Err(unknown())))
@@ -137,7 +137,10 @@ impl Shared {
                 response.headers_mut().insert(CODE, HeaderValue::from_static(OK));
                 response
             }
-            Err(error) => status_of(&error, request_id).into_http(),
+            Err(error) => {
+                peer.leave_if_ended(&error);
+                status_of(&error, request_id).into_http()
+            }
         }
     }
 }

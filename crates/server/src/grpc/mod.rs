@@ -46,6 +46,11 @@ impl Api {
         let died = |_| Err(Error::internal("a deed panicked"));
         self.shared.work.spawn(deed).await.unwrap_or_else(died)
     }
+
+    /// Whether the caller may still call: a stream is judged before each of its parts.
+    async fn authenticate(&self, context: &Context) -> Result<(), Error> {
+        self.shared.engine.authenticate(&context.caller()?.principal).await
+    }
 }
 
 impl Api {

@@ -1,14 +1,16 @@
 //! A connection after its handshake, and its peer.
 
 use super::accept::Slot;
-use crate::edge::peer::{Claim, Peer, PeerParts};
+use crate::edge::peer::{Claim, Peer};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 use wardein_crypto::Digest;
@@ -18,6 +20,8 @@ use wardein_domain::TrustDomain;
 pub(crate) struct PeerStream {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    /// The time that its last answers have to leave, once it is to be closed.
+    leaving: Option<Pin<Box<Sleep>>>,
     // Its place among the connections is free again when it is closed.
     _slot: Slot,
 }
@@ -38,9 +42,12 @@ impl PeerStream {
             },
         };
         let certificate = certificate.map(|certificate| Digest::of(certificate).0);
-        Self { stream, peer: Peer(Arc::new(PeerParts { address, certificate, claim })), _slot: slot }
+        Self { stream, peer: Peer::new(address, certificate, claim), leaving: None, _slot: slot }
     }
 }
+
+/// The time that the answer to an operator that has ended has to leave before its connection is closed.
+const LEAVING: Duration = Duration::from_secs(1);
 
 impl Connected for PeerStream {
     type ConnectInfo = Peer;
@@ -56,6 +63,14 @@ impl AsyncRead for PeerStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // The answer that says so comes over this connection: it is polled again after the flag is set.
+        if self.peer.is_leaving() {
+            let leaving = self.leaving.get_or_insert_with(|| Box::pin(sleep(LEAVING)));
+            if leaving.as_mut().poll(cx).is_ready() {
+                // Nothing read is the end of the input, at which HTTP/2 closes in order.
+                return Poll::Ready(Ok(()));
+            }
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -1,12 +1,17 @@
 //! TLS: version 1.3 alone, hybrid key agreement first, operators' certificates by the infrastructure CA alone.
 
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, kx_group, sign};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -61,7 +66,8 @@ fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, TlsError> {
 }
 
 /// The server's half of a handshake. Client certificates are optional: without one only open methods answer; one that the
-/// infrastructure CA did not issue, or that has expired, fails the handshake.
+/// infrastructure CA did not issue fails the handshake. One that has expired does not: each call with it is answered with
+/// `operator-expired`, where TLS would only break off.
 pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(provider());
     let mut trusted = RootCertStore::empty();
@@ -72,7 +78,7 @@ pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<S
     let mut configuration =
         ServerConfig::builder_with_details(provider, Arc::new(EngineTime(engine.clone())))
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::new(ExpiredToo(verifier)))
             .with_cert_resolver(shown);
     configuration.alpn_protocols = vec![b"h2".to_vec()];
     // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is replaced every few hours. No early data:
@@ -81,6 +87,62 @@ pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<S
     configuration.send_tls13_tickets = 1;
     configuration.max_early_data_size = 0;
     Ok(configuration)
+}
+
+/// Verifies as rustls does, but also takes a certificate whose only fault is that it has expired. Whether its operator may call is
+/// asked at each call ([`Engine::authenticate`]), as on connections that outlive their certificate.
+#[derive(Debug)]
+struct ExpiredToo(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for ExpiredToo {
+    fn offer_client_auth(&self) -> bool {
+        self.0.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let judged = self.0.verify_client_cert(end_entity, intermediates, now);
+        let Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) = judged
+        else {
+            return judged;
+        };
+        // All else, as of its last second.
+        self.0.verify_client_cert(end_entity, intermediates, not_after)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// The authority has one clock: the one that dates certificates also judges them here.
@@ -108,6 +170,66 @@ fn provider() -> CryptoProvider {
 mod tests {
     use super::*;
     use rustls::NamedGroup::{X25519, X25519MLKEM768, secp256r1};
+    use wardein_crypto::{P256SigningKey, Secret};
+    use wardein_domain::{Call, Role};
+    use wardein_engine::{Caller, OperatorOrder, Ports, found};
+    use wardein_pki::{Csr, pem};
+    use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
+
+    const NOW: u64 = 1_790_000_000;
+    const DAY: u64 = 86_400;
+
+    /// The CA's certificate, an operator's for a day, and the server's.
+    async fn certificates() -> [CertificateDer<'static>; 3] {
+        let key = [7; 32];
+        let ports = || Ports::new(Arc::new(MemoryStore::new()), TestClock::at(NOW));
+        let ports = ports();
+        let founded =
+            found(&ports, Secret::copied_from(&key), "wardein.test".parse().unwrap()).await.unwrap();
+        let engine = Engine::open(ports, MemoryCustody::of(key).root_keys()).await.unwrap();
+        let admin = Caller { principal: founded.admin, call: Call::new("test") };
+        let signs = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
+        let order = OperatorOrder {
+            role: Role::Auditor,
+            tenant: None,
+            name: "one".parse().unwrap(),
+            csr: Csr::create(&signs).unwrap(),
+            validity: DAY,
+            quota: 0,
+        };
+        let (chain, _) = engine.issue_operator(&admin, order).await.unwrap();
+        let server = engine.issue_server_identity(&["localhost".parse().unwrap()]).await.unwrap();
+        let operator = pem::decode_certificates(&chain).unwrap().remove(0);
+        [engine.infrastructure_ca().to_vec(), operator, server.chain[0].clone()].map(CertificateDer::from)
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_of_an_operator_passes_and_nothing_else_does() {
+        let [ca, operator, server] = certificates().await;
+        let [_, foreign, _] = certificates().await;
+        let mut trusted = RootCertStore::empty();
+        trusted.add(ca).unwrap();
+        let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), Arc::new(provider()));
+        let verifier = ExpiredToo(strict.build().unwrap());
+        let passes = |certificate: &CertificateDer<'_>, at: u64| {
+            let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+            verifier.verify_client_cert(certificate, &[], at).is_ok()
+        };
+        assert!(passes(&operator, NOW));
+        assert!(passes(&operator, NOW + DAY + 1) && passes(&operator, NOW + 900 * DAY));
+        assert!(!passes(&operator, NOW - DAY), "it is not valid yet");
+        let mut altered = operator.to_vec();
+        *altered.last_mut().unwrap() ^= 1;
+        for (what, other) in [
+            ("another authority's", &foreign),
+            ("the server's", &server),
+            ("one that was altered", &CertificateDer::from(altered)),
+        ] {
+            for at in [NOW, NOW + DAY + 1, NOW + 900 * DAY] {
+                assert!(!passes(other, at), "{what} at {at}");
+            }
+        }
+    }
 
     #[test]
     fn the_hybrid_group_is_preferred() {

@@ -15,6 +15,7 @@ mod common;
 mod corpus;
 mod deeds;
 mod edge;
+mod ended;
 mod fairness;
 mod floods;
 mod stream;

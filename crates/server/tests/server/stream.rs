@@ -94,10 +94,14 @@ async fn an_operator_revoked_in_the_middle_of_a_stream_enrolls_no_more() {
         admin.admin().list_operators(v1::ListOperatorsRequest::default()).await.unwrap().into_inner();
     let serial =
         operators.operators.iter().find(|operator| operator.role == "station").unwrap().serial.clone();
-    admin.admin().revoke_operator(v1::RevokeOperatorRequest { serial, reason: "test".into() }).await.unwrap();
+    let revoke = v1::RevokeOperatorRequest { serial, reason: "test".into(), with_issued: false };
+    admin.admin().revoke_operator(revoke).await.unwrap();
     send.send(step("pump-2")).await.unwrap();
     match answers.next().await.unwrap().unwrap().result {
         Some(Outcome::Failure(failure)) => assert_eq!(failure.code, "operator-revoked"),
         other => panic!("{other:?}"),
     }
+    // The stream ends, though the station would go on.
+    assert!(answers.next().await.is_none());
+    drop(send);
 }

@@ -97,6 +97,7 @@ impl OperatorV1 {
             not_after: UnixSeconds::new(self.not_after),
             revoked: self.revoked.map(|revoked| revocation(table, revoked)).transpose()?,
             quota: self.quota,
+            issued_by: None,
         })
     }
 }

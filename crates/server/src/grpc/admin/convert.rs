@@ -26,6 +26,8 @@ pub(crate) fn order(request: v1::IssueOperatorRequest) -> Result<OperatorOrder, 
 
 pub(crate) fn operator(operator: Operator) -> v1::Operator {
     let principal = operator.principal;
+    let (issued_by_serial, issued_by) =
+        operator.issued_by.map(|issuer| (issuer.serial.to_string(), issuer.name)).unwrap_or_default();
     v1::Operator {
         role: principal.role.to_string(),
         tenant: text(principal.tenant.as_ref()),
@@ -36,6 +38,8 @@ pub(crate) fn operator(operator: Operator) -> v1::Operator {
         revoked_at: operator.revoked_at.unwrap_or(0),
         quota: operator.quota,
         used: operator.used,
+        issued_by,
+        issued_by_serial,
     }
 }
 

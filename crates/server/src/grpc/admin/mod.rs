@@ -96,8 +96,9 @@ impl v1::admin_service_server::AdminService for Api {
             let context = Context::of(&request)?;
             let asked = request.get_ref();
             let (serial, reason) = (parse("serial", &asked.serial)?, parse("reason", &asked.reason)?);
-            self.shared.engine.revoke_operator(context.caller()?, serial, reason).await?;
-            Ok(v1::RevokeOperatorResponse {})
+            let (engine, caller) = (&self.shared.engine, context.caller()?);
+            let revoked = engine.revoke_operator(caller, serial, reason, asked.with_issued).await?;
+            Ok(v1::RevokeOperatorResponse { revoked })
         };
         reply(revoke.await)
     }

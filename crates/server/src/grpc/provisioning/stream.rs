@@ -1,6 +1,7 @@
 //! `EnrollStream`: each message has its own result, in any order; a failure is a result and stops nothing.
 //!
 //! At most so many messages are worked on at one time, and no more are read in the meantime: HTTP/2 then holds the station back.
+//! It ends with its station: the message that finds the station revoked or expired is refused, and no other is read.
 //! When the stream breaks, a commit on its way is applied all the same; its result is lost, and asking again gives it.
 
 use crate::edge::context::Context;
@@ -24,16 +25,17 @@ pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<v1::EnrollStreamRespo
 pub(super) fn answers(api: Api, context: Context, messages: Streaming<v1::EnrollStreamRequest>) -> Answers {
     let (in_flight, idle) = (api.shared.limits.stream_in_flight.max(1), api.shared.limits.stream_idle_time);
     let in_hand = Arc::new(AtomicUsize::new(0));
-    let counted = in_hand.clone();
+    let (counted, asking) = (in_hand.clone(), (api.clone(), context.clone()));
     let messages = stream::unfold(Some(messages), move |messages| {
-        let counted = counted.clone();
+        let (counted, (api, context)) = (counted.clone(), asking.clone());
         async move {
             let mut messages = messages?;
             loop {
                 return match tokio::time::timeout(idle, messages.message()).await {
                     Ok(Ok(Some(message))) => {
                         counted.fetch_add(1, Ordering::Relaxed);
-                        Some((Ok(message), Some(messages)))
+                        let goes_on = api.authenticate(&context).await.is_ok();
+                        Some((Ok(message), goes_on.then_some(messages)))
                     }
                     Ok(Ok(None)) => None,
                     Ok(Err(status)) => Some((Err(carried(&status)), None)),
@@ -110,7 +112,7 @@ impl Api {
         if !self.shared.operators.take(caller.principal.serial) {
             return Err(rate_limited().into());
         }
-        self.shared.engine.authenticate(&caller.principal)?;
+        self.authenticate(context).await?;
         match step {
             Some(Step::Enroll(request)) => Ok(Outcome::Enrolled(self.enroll_one(caller, request).await?)),
             Some(Step::Confirm(request)) => Ok(Outcome::Confirmed(self.confirm_one(caller, request).await?)),

@@ -43,12 +43,14 @@ pub(super) fn parts(api: Api, context: Context, backup: Backup) -> Parts {
 
 async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender<Part>) -> Result<(), Error> {
     loop {
-        let (waited, place) = place(out, backup, api.shared.limits.stream_idle_time).await?;
+        let (waited, place) = place(api, context, out, backup).await?;
         let Some(place) = place else {
             tracing::warn!(request_id = context.call().request_id, "a backup was aborted by its caller");
             return Ok(());
         };
         backup = waited;
+        // It is as long as its caller may call.
+        api.authenticate(context).await?;
         let read = tokio::task::spawn_blocking(move || {
             let part = backup.next_part();
             (backup, part)
@@ -69,16 +71,20 @@ async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender
 }
 
 /// A place for the next part; none if nobody listens any more.
-async fn place(
-    out: &Sender<Part>,
+async fn place<'a>(
+    api: &Api,
+    context: &Context,
+    out: &'a Sender<Part>,
     backup: Backup,
-    patience: Duration,
-) -> Result<(Backup, Option<Permit<'_, Part>>), Error> {
-    let begun = Instant::now();
+) -> Result<(Backup, Option<Permit<'a, Part>>), Error> {
+    let (begun, patience) = (Instant::now(), api.shared.limits.stream_idle_time);
     loop {
         match tokio::time::timeout(LOOK, out.reserve()).await {
             Ok(place) => return Ok((backup, place.ok())),
-            Err(_) => backup.may_go_on()?,
+            Err(_) => {
+                backup.may_go_on()?;
+                api.authenticate(context).await?;
+            }
         }
         if begun.elapsed() > patience {
             let message = "no part was fetched for too long; take the backup over a stable connection";

@@ -1,6 +1,7 @@
 //! Deeds of several steps, as those see them who asked. [`crate::run::upkeep::work_off_deeds`] works them off.
 
 use super::convert::progress;
+use crate::edge::context::Context;
 use crate::grpc::Api;
 use crate::grpc::status::status_of;
 use futures_util::{Stream, stream};
@@ -13,33 +14,38 @@ use wardein_proto::v1;
 /// How far a shredding is.
 pub(super) type Shreds = Pin<Box<dyn Stream<Item = Result<v1::ShredDeviceResponse, Status>> + Send>>;
 
-/// One message a change, until all is done or nobody listens. The deed continues in either case.
-pub(super) fn shreds(api: Api, begun: Shredding, request_id: String) -> Shreds {
+/// One message a change, until all is done, nobody listens, or its caller may not call any more. The deed continues in any case.
+pub(super) fn shreds(api: Api, context: Context, begun: Shredding) -> Shreds {
     let Shredding { state, had_keys, mut watch } = begun;
     let state = state.to_string();
     let first = watch.now();
     Box::pin(stream::unfold(Some((api, watch, first)), move |at| {
-        let (state, request_id) = (state.clone(), request_id.clone());
+        let (state, context) = (state.clone(), context.clone());
         async move {
             let (api, mut watch, now) = at?;
             if let Some(error) = now.failure {
-                return Some((Err(status_of(&error, &request_id)), None));
+                return Some((Err(status_of(&error, &context.call().request_id)), None));
             }
             let is_done = now.is_done();
             let message = v1::ShredDeviceResponse { state, had_keys, progress: Some(progress(now)), is_done };
             if is_done {
                 return Some((Ok(message), None));
             }
-            let next = changed(&api, &mut watch).await;
+            let next = changed(&api, &context, &mut watch).await;
             Some((Ok(message), Some((api, watch, next))))
         }
     }))
 }
 
 /// The next progress of a deed. A server that stops says so, for the deed then waits for the next start.
-async fn changed(api: &Api, watch: &mut DeedWatch) -> DeedProgress {
+async fn changed(api: &Api, context: &Context, watch: &mut DeedWatch) -> DeedProgress {
     loop {
-        if tokio::time::timeout(LOOK, watch.changed()).await.is_ok() {
+        let has_changed = tokio::time::timeout(LOOK, watch.changed()).await.is_ok();
+        if let Err(error) = api.authenticate(context).await {
+            let error = api.shared.record(context, context.0.device.get(), error).await;
+            return DeedProgress { failure: Some(error), ..watch.now() };
+        }
+        if has_changed {
             return watch.now();
         }
         if api.shared.work.is_closed() {

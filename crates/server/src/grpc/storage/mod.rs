@@ -61,7 +61,7 @@ impl v1::storage_service_server::StorageService for Api {
                 None => return Err(no_scope("tenant or all_tenants").into()),
             };
             let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right).await?;
-            Ok::<_, Failed>(swept(self.clone(), sweep, per_second, caller.call.request_id.clone()))
+            Ok::<_, Failed>(swept(self.clone(), context, sweep, per_second))
         };
         reply(begin.await)
     }
@@ -77,9 +77,9 @@ impl v1::storage_service_server::StorageService for Api {
             let v1::ShredDeviceRequest { tenant, device_id, reason, per_second } = request.get_ref();
             let name = context.device_name(tenant, device_id)?;
             let (reason, per_second) = (parse("reason", reason)?, rate(*per_second)?);
-            let (engine, request_id) = (self.shared.engine.clone(), context.call().request_id.clone());
-            let begin = async move { engine.begin_shred(context.caller()?, &name, reason, per_second).await };
-            Ok::<_, Failed>(shreds(self.clone(), self.finish(begin).await?, request_id))
+            let (engine, asking) = (self.shared.engine.clone(), context.clone());
+            let begin = async move { engine.begin_shred(asking.caller()?, &name, reason, per_second).await };
+            Ok::<_, Failed>(shreds(self.clone(), context, self.finish(begin).await?))
         };
         reply(shred.await)
     }

@@ -165,6 +165,7 @@ async fn revoke_operator() {
     let ask = |serial: &str, reason: &str| v1::RevokeOperatorRequest {
         serial: serial.into(),
         reason: reason.into(),
+        with_issued: false,
     };
     let station = world.serial(Role::Station, "t", "one").await;
     let root = world.served.founded.admin.serial.to_string();
@@ -181,6 +182,12 @@ async fn revoke_operator() {
         ("no such operator", by, ask(NO_SERIAL, "x"), unknown),
         ("another's operator", &world.foreign, ask(&station, "x"), unknown),
         ("the founder, by a tenant's", &world.tenant_admin, ask(&root, "x"), unknown),
+        (
+            "the last administrator",
+            by,
+            ask(&root, "x"),
+            (Code::FailedPrecondition, "last-administrator", "operator issue --role admin"),
+        ),
     ];
     world.refuses(Method::RevokeOperator, rows).await;
 }

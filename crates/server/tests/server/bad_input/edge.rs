@@ -1,7 +1,8 @@
 //! What is wrong with a call of any method.
 
-use super::world::{MESSAGE_BYTES, VALIDITY, World};
+use super::world::{MESSAGE_BYTES, VALIDITY, World, order};
 use crate::common::device::TestDevice;
+use crate::common::{copied, issue_as};
 use tonic::Code;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -55,17 +56,20 @@ async fn who_may_not_call_is_refused_by_every_method_that_asks_who_calls() {
 #[tokio::test]
 async fn an_operator_that_was_revoked_or_whose_time_is_over_is_refused_by_every_method() {
     let world = World::new().await;
-    let gone = world.operator(Role::TenantAdmin, "gone", 0).await;
+    let gone = issue_as(&world.admin, order(Role::TenantAdmin, "t", "gone", 0)).await;
+    let late = issue_as(&world.admin, order(Role::Station, "t", "late", 8)).await;
     let serial = world.serial(Role::TenantAdmin, "t", "gone").await;
-    let revoke = v1::RevokeOperatorRequest { serial, reason: "left".into() };
+    let revoke = v1::RevokeOperatorRequest { serial, reason: "left".into(), with_issued: false };
     world.admin.admin().revoke_operator(revoke).await.unwrap();
     world.served.clock.pass(VALIDITY + 1);
     for &method in Method::ALL.iter().filter(|method| method.access() != Access::Open) {
-        for (what, by, code) in
-            [("revoked", &gone, "operator-revoked"), ("expired", &world.station, "operator-expired")]
+        for (what, identity, code) in
+            [("revoked", &gone, "operator-revoked"), ("expired", &late, "operator-expired")]
         {
+            // Each connection is closed after its answer.
+            let by = world.served.connect(Some(copied(identity))).await.unwrap();
             let expected = (Code::Unauthenticated, code, "another");
-            world.refuses_bytes(method, what, by, true, Some(vec![]), expected).await;
+            world.refuses_bytes(method, what, &by, true, Some(vec![]), expected).await;
         }
     }
 }

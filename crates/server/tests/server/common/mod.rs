@@ -12,7 +12,7 @@ use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_domain::Role;
 use wardein_engine::{Engine, Founded, Ports, found};
-use wardein_pki::{Csr, pem};
+use wardein_pki::{Csr, parse_operator, pem};
 use wardein_server::{Config, Limits, Metrics, ServeError, Server};
 use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
 
@@ -140,6 +140,20 @@ pub(crate) async fn issue_as(admin: &Connection, order: v1::IssueOperatorRequest
     let issued = admin.admin().issue_operator(order).await.unwrap().into_inner();
     let key: SecretBytes = pem::encode_private_key(pkcs8.expose()).unwrap();
     Identity { certificates: issued.certificate_pem.into_bytes(), key }
+}
+
+pub(crate) fn copied(identity: &Identity) -> Identity {
+    let Identity { certificates, key } = identity;
+    Identity { certificates: certificates.clone(), key: SecretBytes::from_vec(key.expose().to_vec()) }
+}
+
+pub(crate) async fn revoke(by: &Connection, identity: &Identity) {
+    let text = std::str::from_utf8(&identity.certificates).unwrap();
+    let leaf = pem::decode_certificates(text).unwrap().remove(0);
+    let operator = parse_operator(&"wardein.test".parse().unwrap(), &leaf).unwrap();
+    let (serial, reason) = (operator.principal.serial.to_string(), "test".into());
+    let revoke = v1::RevokeOperatorRequest { serial, reason, with_issued: false };
+    assert_eq!(by.admin().revoke_operator(revoke).await.unwrap().into_inner().revoked, 1);
 }
 
 pub(crate) const ROOT_KEY: [u8; 32] = [7; 32];

@@ -1,0 +1,223 @@
+//! Operators from issue to end: who issued them, what is revoked with whom, how many there are, and that an administrator stays.
+
+use crate::world::{ROOT_KEY, World, caller, facts, open, order, ports};
+use wardein_domain::{Actor, Event, Principal, Role, Serial};
+use wardein_engine::{
+    Caller, Engine, Error, ErrorCode, Operator, OperatorOrder, Page, Recovery, administrators,
+};
+use wardein_port::Store;
+use wardein_testkit::{CrashPoint, MemoryCustody};
+
+const DAY: u64 = 86_400;
+const ALL: Page = Page { size: 1000, after: None };
+
+async fn issue(engine: &Engine, by: &Caller, role: Role, name: &str, days: u64) -> Caller {
+    let tenant = (role != Role::Admin).then_some("klinik");
+    let order = OperatorOrder { validity: days * DAY, ..order(role, tenant, name) };
+    caller(engine.issue_operator(by, order).await.unwrap().1.principal)
+}
+
+async fn revoke(engine: &Engine, by: &Caller, whom: &Caller, with_issued: bool) -> Result<u64, Error> {
+    engine.revoke_operator(by, whom.principal.serial, "left".parse().unwrap(), with_issued).await
+}
+
+async fn code(engine: &Engine, who: &Caller) -> Option<ErrorCode> {
+    engine.authenticate(&who.principal).await.err().map(|error| error.code)
+}
+
+async fn listed(world: &World, serial: Serial) -> Operator {
+    let all = world.engine.list_operators(&world.admin, None, ALL).await.unwrap().items;
+    all.into_iter().find(|operator| operator.principal.serial == serial).unwrap()
+}
+
+#[tokio::test]
+async fn an_administrator_that_is_valid_for_a_week_stays() {
+    let world = World::new().await;
+    let (engine, first) = (&world.engine, &world.admin);
+    let refused = revoke(engine, first, first, false).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::LastAdministrator);
+    assert!(refused.message.contains("operator issue --role admin"), "{refused}");
+    // An auditor of everything is not an administrator, and one for six days is too short.
+    engine.issue_operator(first, order(Role::Auditor, None, "auditor")).await.unwrap();
+    let short = issue(engine, first, Role::Admin, "short", 6).await;
+    for by in [first, &short] {
+        assert_eq!(revoke(engine, by, first, false).await.unwrap_err().code, ErrorCode::LastAdministrator);
+    }
+    assert_eq!(code(engine, first).await, None);
+    let second = issue(engine, first, Role::Admin, "second", 60).await;
+    assert_eq!(revoke(engine, &second, first, false).await, Ok(1));
+    // What was revoked before is revoked, whoever is left.
+    assert_eq!(revoke(engine, &second, first, false).await, Ok(0));
+    assert_eq!(revoke(engine, &second, &second, false).await.unwrap_err().code, ErrorCode::LastAdministrator);
+    assert_eq!(revoke(engine, &second, &short, false).await, Ok(1));
+    // One that has expired is no loss.
+    let gone = issue(engine, &second, Role::Admin, "gone", 1).await;
+    world.clock.pass(54 * DAY);
+    assert_eq!(revoke(engine, &second, &gone, false).await, Ok(1));
+}
+
+/// Of two that are revoked at the same time, at one node or at two, one stays.
+#[tokio::test]
+async fn two_administrators_are_not_revoked_past_each_other() {
+    for is_elsewhere in [false, true] {
+        let world = World::new().await;
+        let other = open(&world.store, &world.clock).await;
+        let there = if is_elsewhere { &other } else { &world.engine };
+        let second = issue(&world.engine, &world.admin, Role::Admin, "second", 60).await;
+        let third = issue(&world.engine, &world.admin, Role::Admin, "third", 5).await;
+        world.store.hold();
+        let (one, two, ()) = tokio::join!(
+            revoke(&world.engine, &third, &world.admin, false),
+            revoke(there, &third, &second, false),
+            async { world.store.release() },
+        );
+        assert_eq!(one, Ok(1));
+        assert_eq!(two.unwrap_err().code, ErrorCode::LastAdministrator);
+        assert_eq!(code(&other, &second).await, None);
+    }
+}
+
+#[tokio::test]
+async fn what_a_tenants_administrator_issues_ends_with_it() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let anna = issue(engine, &world.admin, Role::TenantAdmin, "anna", 10).await;
+    let bob = issue(engine, &anna, Role::TenantAdmin, "bob", 366).await;
+    let station = issue(engine, &bob, Role::Station, "line-9", 366).await;
+    let short = issue(engine, &anna, Role::Platform, "short", 1).await;
+    let end = listed(&world, anna.principal.serial).await.not_after;
+    assert_eq!(listed(&world, bob.principal.serial).await.not_after, end);
+    assert_eq!(listed(&world, station.principal.serial).await.not_after, end);
+    assert!(listed(&world, short.principal.serial).await.not_after < end);
+    // An administrator of everything renews itself.
+    let admin = issue(engine, &world.admin, Role::Admin, "renewed", 366).await;
+    let own = listed(&world, world.admin.principal.serial).await;
+    assert!(listed(&world, admin.principal.serial).await.not_after >= own.not_after);
+
+    let issuer = |operator: Operator| operator.issued_by.map(|issuer| (issuer.serial, issuer.name));
+    assert_eq!(issuer(own), None);
+    let by = |who: &Principal| Some((who.serial, who.to_string()));
+    assert_eq!(issuer(listed(&world, station.principal.serial).await), by(&bob.principal));
+    assert_eq!(issuer(listed(&world, bob.principal.serial).await), by(&anna.principal));
+}
+
+#[tokio::test]
+async fn what_an_operator_issued_is_revoked_with_it() {
+    let mut world = World::new().await;
+    let engine = &world.engine;
+    let anna = issue(engine, &world.admin, Role::TenantAdmin, "anna", 10).await;
+    let bob = issue(engine, &anna, Role::TenantAdmin, "bob", 10).await;
+    let carl = issue(engine, &bob, Role::TenantAdmin, "carl", 10).await;
+    let station = issue(engine, &carl, Role::Station, "line-9", 10).await;
+    // The chain goes on behind one that was revoked before.
+    assert_eq!(revoke(engine, &world.admin, &bob, false).await, Ok(1));
+    assert_eq!(code(engine, &carl).await, None);
+    // One of them may revoke the others and itself.
+    assert_eq!(revoke(engine, &carl, &anna, true).await, Ok(3));
+    assert_eq!(revoke(engine, &world.admin, &anna, true).await, Ok(0));
+    let said: Vec<_> = world.entries(Event::OperatorRevoked).await.iter().map(facts).collect();
+    let with = format!("revoked-with={}", anna.principal.serial);
+    assert_eq!(
+        said,
+        [
+            "operator=tenant-admin/klinik/bob, reason=left".to_owned(),
+            "operator=tenant-admin/klinik/anna, reason=left, with-issued=3".to_owned(),
+            format!("operator=station/klinik/line-9, reason=left, {with}"),
+            format!("operator=tenant-admin/klinik/carl, reason=left, {with}"),
+        ]
+    );
+    for _ in 0..2 {
+        for gone in [&anna, &bob, &carl, &station] {
+            assert_eq!(code(&world.engine, gone).await, Some(ErrorCode::OperatorRevoked));
+        }
+        assert_eq!(code(&world.engine, &world.station).await, None, "the administrator issued it");
+        world.restart().await;
+    }
+    // An administrator that issued all others does not take the last ones with it.
+    let admin = &world.admin;
+    let second = issue(&world.engine, admin, Role::Admin, "second", 60).await;
+    let refused = revoke(&world.engine, &second, admin, true).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::LastAdministrator);
+    assert_eq!(code(&world.engine, admin).await, None);
+}
+
+/// An identity that is issued while its issuer is revoked goes too.
+#[tokio::test]
+async fn nothing_slips_out_while_its_issuer_is_revoked() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let anna = issue(engine, &world.admin, Role::TenantAdmin, "anna", 10).await;
+    world.store.hold();
+    let late = order(Role::Platform, Some("klinik"), "late");
+    let (late, revoked, ()) =
+        tokio::join!(engine.issue_operator(&anna, late), revoke(engine, &world.admin, &anna, true), async {
+            world.store.release()
+        });
+    assert_eq!(revoked, Ok(2));
+    let late = caller(late.unwrap().1.principal);
+    assert_eq!(code(engine, &late).await, Some(ErrorCode::OperatorRevoked));
+}
+
+/// Those that have expired leave memory with the next issue, and at a restart; they are told the same as before.
+#[tokio::test]
+async fn who_left_memory_is_told_the_same() {
+    let mut world = World::new().await;
+    world.clock.pass(31 * DAY);
+    issue(&world.engine, &world.admin, Role::Auditor, "new", 30).await;
+    for _ in 0..2 {
+        for gone in [&world.platform, &world.station] {
+            assert_eq!(code(&world.engine, gone).await, Some(ErrorCode::OperatorExpired));
+        }
+        world.restart().await;
+    }
+    // The clock was wrong: they may call, and a station enrolls.
+    world.clock.set(crate::world::START + DAY);
+    assert_eq!(code(&world.engine, &world.platform).await, None);
+    world.device("pump-1").await;
+    let unknown = Principal { serial: Serial::from_random([9; 16]), ..world.platform.principal.clone() };
+    assert_eq!(code(&world.engine, &caller(unknown)).await, Some(ErrorCode::IdentityUnknown));
+}
+
+#[tokio::test]
+async fn an_administrator_is_recovered_where_none_is_left() {
+    let mut world = World::new().await;
+    world.clock.pass(400 * DAY);
+    let ports = ports(&world.store, &world.clock);
+    assert_eq!(administrators(&ports).await.unwrap(), []);
+    let keys = || MemoryCustody::of(ROOT_KEY).root_keys();
+    let before = (world.rows().await, world.store.head().await.unwrap());
+    let recovery = Recovery::begin(&ports, keys(), 30 * DAY).await.unwrap();
+    let recovered = caller(recovery.files.admin.clone());
+    assert_eq!(recovered.principal.to_string(), format!("admin/recovered-{}", ports.clock.now_ms() / 1000));
+    // Nothing is on record before its files are.
+    assert_eq!((world.rows().await, world.store.head().await.unwrap()), before);
+    recovery.finish(&ports).await.unwrap();
+    world.restart().await;
+    world.engine.authenticate(&recovered.principal).await.unwrap();
+    world.admin = recovered;
+    let entries = world.entries(Event::AdministratorRecovered).await;
+    assert_eq!((entries.len(), &entries[0].actor), (1, &Actor::Owner));
+    assert!(facts(&entries[0]).starts_with(&format!("operator={}", world.admin.principal)), "{entries:?}");
+    let found = administrators(&ports).await.unwrap();
+    assert_eq!((found.len(), &found[0].principal), (1, &world.admin.principal));
+    assert_eq!(found[0].not_after, world.engine.now() + 30 * DAY);
+    assert!(Recovery::begin(&ports, MemoryCustody::of([8; 32]).root_keys(), 30 * DAY).await.is_err());
+    assert!(Recovery::begin(&ports, keys(), 367 * DAY).await.is_err());
+}
+
+/// Cut off at any point, the administrator is on record with its entry, or neither is.
+#[tokio::test]
+async fn a_recovery_that_is_cut_off_is_whole_or_not_there() {
+    for point in [CrashPoint::BeforeApply, CrashPoint::AfterApply] {
+        let mut world = World::new().await;
+        let ports = ports(&world.store, &world.clock);
+        let keys = MemoryCustody::of(ROOT_KEY).root_keys();
+        let recovery = Recovery::begin(&ports, keys, 30 * DAY).await.unwrap();
+        let recovered = recovery.files.admin.clone();
+        world.store.crash_at(0, point);
+        let _ = recovery.finish(&ports).await;
+        world.restart().await;
+        let is_known = world.engine.authenticate(&recovered).await.is_ok();
+        assert_eq!(world.entries(Event::AdministratorRecovered).await.len(), usize::from(is_known));
+    }
+}
