@@ -1,5 +1,6 @@
 //! Operators that have ended: what they are told, and that nothing of theirs goes on.
 
+use crate::common::device::TestDevice;
 use crate::common::{ROOT_KEY, Served, copied, issue, issue_as, now, revoke};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,9 +84,7 @@ async fn a_backup_ends_with_its_caller() {
     assert_eq!(refused(&admin, &refusal).await, "/wardein.v1.StorageService/Backup");
 }
 
-#[tokio::test]
-async fn a_sweep_ends_with_its_caller() {
-    let (served, admin, other) = served().await;
+async fn enroll(served: &Served, admin: &Connection, devices: u32) {
     let station = v1::IssueOperatorRequest {
         role: "station".into(),
         tenant: "t".into(),
@@ -94,10 +93,16 @@ async fn a_sweep_ends_with_its_caller() {
         quota: 100,
         ..Default::default()
     };
-    let station = served.connect(Some(issue_as(&admin, station).await)).await.unwrap();
-    for number in 0..20 {
-        crate::common::device::TestDevice::enrolled(&station, &format!("pump-{number}")).await;
+    let station = served.connect(Some(issue_as(admin, station).await)).await.unwrap();
+    for number in 0..devices {
+        TestDevice::enrolled(&station, &format!("pump-{number}")).await;
     }
+}
+
+#[tokio::test]
+async fn a_sweep_ends_with_its_caller() {
+    let (served, admin, other) = served().await;
+    enroll(&served, &admin, 20).await;
     let by = served.connect(Some(copied(&other))).await.unwrap();
     let scope = Some(v1::sweep_request::Scope::AllTenants(v1::AllTenants {}));
     let sweep = v1::SweepRequest { scope, per_second: 2, clock_is_right: false };
@@ -112,6 +117,34 @@ async fn a_sweep_ends_with_its_caller() {
     };
     assert_eq!(refusal.code, "operator-revoked");
     assert_eq!(refused(&admin, &refusal).await, "/wardein.v1.StorageService/Sweep");
+}
+
+#[tokio::test]
+async fn who_watches_a_shredding_may_no_more_and_it_goes_on() {
+    let (served, admin, other) = served().await;
+    enroll(&served, &admin, 5).await;
+    let by = served.connect(Some(copied(&other))).await.unwrap();
+    let (tenant, device_id, reason) = ("t".into(), "pump-0".into(), "sold".into());
+    let shred = v1::ShredDeviceRequest { tenant, device_id, reason, per_second: 1 };
+    let mut steps = by.storage().shred_device(shred).await.unwrap().into_inner();
+    assert!(!steps.message().await.unwrap().unwrap().is_done);
+    revoke(&admin, &other).await;
+    let refusal = loop {
+        match steps.message().await {
+            Ok(step) => assert!(!step.expect("it is not done").is_done),
+            Err(status) => break Refusal::from(status),
+        }
+    };
+    assert_eq!(refusal.code, "operator-revoked");
+    assert_eq!(refused(&admin, &refusal).await, "/wardein.v1.StorageService/ShredDevice");
+    for _ in 0..600 {
+        let deeds = admin.storage().list_deeds(v1::ListDeedsRequest::default()).await.unwrap();
+        if deeds.into_inner().deeds.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    unreachable!("the shredding does not go on");
 }
 
 /// The method that the entry about a refusal names.
