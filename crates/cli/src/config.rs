@@ -66,11 +66,11 @@ section! {
     LimitsSection {
         /// Threads that serve; 0 for one per core.
         workers: usize = 0,
-        /// Connections at one time.
+        /// Connections at one time. Each takes an open file and some 25 KiB; a quarter of them is for operators alone.
         connections: usize = 8_192,
-        /// Those from one address.
-        connections_per_address: usize = 4_096,
-        /// Calls a second of those without a certificate, such as devices, from one address; 0 for no bound.
+        /// Those from one address, or IPv6 network of /64; twice as many from one /56.
+        connections_per_address: usize = 1_024,
+        /// Calls a second of those without a certificate, such as devices, from one address, as above; 0 for no bound.
         open_per_second: u32 = 1_000,
         /// How many of them at once after a pause.
         open_burst: u32 = 4_000,

@@ -22,17 +22,38 @@ pub struct Config {
 }
 
 /// The limits on one peer, and on all together.
+///
+/// *Open* is what comes over a connection without the certificate of an operator who may call. A quarter of the calls, and of the
+/// connections, is for operators alone.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The most bytes of a message from outside. The largest of the protocol, an enrollment with 64 attributes of 4 KiB, is below
-    /// it.
-    pub message_bytes: usize,
     /// The most bytes of a request's headers.
     pub header_bytes: u32,
-    /// The most calls that are served at one time.
+    /// The most bytes of messages that are in hand at one time. The first 2 KiB of each are not counted: the bound on calls is
+    /// their bound.
+    pub body_bytes: usize,
+    /// Those of open calls.
+    pub open_body_bytes: usize,
+    /// Those of open calls from one address.
+    pub open_body_bytes_per_address: usize,
+    /// The most time for the message of an open call to come.
+    pub open_body_time: Duration,
+    /// The most calls at one time, streams included, each until its answer was taken.
     pub calls: usize,
-    /// The most calls at one time on one connection.
+    /// The most open ones from one address.
+    pub open_calls_per_address: usize,
+    /// The most calls at one time on one connection of an operator.
     pub calls_per_connection: u32,
+    /// Those on an open one.
+    pub open_calls_per_connection: u32,
+    /// The most streams that need no certificate, such as those that watch health.
+    pub public_streams: usize,
+    /// Those from one address.
+    pub public_streams_per_address: usize,
+    /// Those on one connection.
+    pub public_streams_per_connection: usize,
+    /// How long such a stream goes on.
+    pub public_stream_time: Duration,
     /// The most messages of one enrollment stream that are worked on at one time.
     pub stream_in_flight: usize,
     /// The most connections.
@@ -41,9 +62,18 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// The most time for a TLS handshake.
     pub handshake_time: Duration,
+    /// The most time from the handshake to the first call.
+    pub first_call_time: Duration,
+    /// How long a connection may be without a call after that.
+    pub idle_time: Duration,
+    /// The most time in which an open connection takes nothing of an answer.
+    pub open_answer_time: Duration,
+    /// The most time in which a peer's network takes nothing of what is sent to it.
+    pub write_time: Duration,
     /// The most time for a call, from its headers to its answer.
     pub request_time: Duration,
-    /// The most time in which nothing comes on a stream whose messages are all answered.
+    /// The most time in which nothing comes on a stream whose messages are all answered, and in which an operator takes nothing
+    /// of an answer.
     pub stream_idle_time: Duration,
     /// The age at which a connection is asked to go, so that none holds its place for good. Its running calls are finished.
     pub connection_age: Duration,
@@ -73,6 +103,19 @@ impl Config {
     }
 }
 
+impl Limits {
+    /// The open files that the limits can come to: a file for each connection, those that are being shed or wait for a thread, the
+    /// HTTP port's, and what the store, the log and the runtimes have open.
+    pub fn open_files(&self) -> u64 {
+        (self.connections + LEAVING + crate::http::CONNECTIONS + OWN_FILES) as u64
+    }
+
+    /// What is left to open calls and connections, of so many in all.
+    pub(crate) fn open_share(all: usize) -> usize {
+        (all - all / 4).max(1)
+    }
+}
+
 /// A rate: so many at once, and so many a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -85,15 +128,31 @@ pub struct Rate {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            message_bytes: 512 * 1024,
             header_bytes: 16 * 1024,
+            body_bytes: 128 << 20,
+            open_body_bytes: 32 << 20,
+            open_body_bytes_per_address: 8 << 20,
+            open_body_time: Duration::from_secs(5),
             calls: 16_384,
+            // Behind one address may be a whole hospital, but its calls take milliseconds.
+            open_calls_per_address: 1_024,
             calls_per_connection: 256,
+            // A device makes one call after the other.
+            open_calls_per_connection: 32,
+            public_streams: 256,
+            public_streams_per_address: 16,
+            public_streams_per_connection: 4,
+            public_stream_time: Duration::from_secs(300),
             stream_in_flight: 256,
             connections: 8_192,
-            // A hospital's devices may all come through one address.
-            connections_per_address: 4_096,
+            // A hospital's devices may all come through one address; they need their connections for seconds.
+            connections_per_address: 1_024,
             handshake_time: Duration::from_secs(10),
+            first_call_time: Duration::from_secs(15),
+            // Below the 350 s after which balancers forget a connection, and not what somebody would call at intervals of.
+            idle_time: Duration::from_secs(200),
+            open_answer_time: Duration::from_secs(10),
+            write_time: Duration::from_secs(20),
             request_time: Duration::from_secs(20),
             stream_idle_time: Duration::from_secs(300),
             connection_age: Duration::from_secs(3_600),
@@ -110,3 +169,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// Connections over the bound that are being shed, or wait for the thread that is to serve them.
+pub(crate) const LEAVING: usize = 1_024;
+
+/// What the store, the log, the signals and the runtimes have open, with room to spare.
+const OWN_FILES: usize = 256;

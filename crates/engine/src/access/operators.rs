@@ -169,7 +169,8 @@ impl Engine {
             return self
                 .page(Table::Operator, b"", &page, |key, value| {
                     let serial = Serial::from_bytes(key).map_err(Error::internal)?;
-                    Ok(Some(self.operator(serial, &rows::decode(Table::Operator, value)?)))
+                    let row: OperatorRow = rows::decode(Table::Operator, value)?;
+                    Ok(Some(row.operator(serial, self.memory.enrolled_by(&serial))))
                 })
                 .await;
         }
@@ -182,7 +183,8 @@ impl Engine {
         let found = self.store.load(&serials.iter().map(key).collect::<Vec<_>>()).await?;
         let operators = serials.into_iter().zip(found).map(|(serial, row)| {
             let row = row.ok_or_else(|| rows::damaged(Table::TenantOperator, "names no operator"))?;
-            Ok(self.operator(serial, &rows::decode(Table::Operator, &row.value)?))
+            let row: OperatorRow = rows::decode(Table::Operator, &row.value)?;
+            Ok(row.operator(serial, self.memory.enrolled_by(&serial)))
         });
         Ok(Paged { items: operators.collect::<Result<_, _>>()?, next })
     }

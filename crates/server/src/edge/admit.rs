@@ -3,7 +3,6 @@
 use super::Shared;
 use super::context::certificate_required;
 use super::peer::{Claim, Peer};
-use super::rate::address_key;
 use super::route::Route;
 use wardein_domain::{Access, Call, Method, Principal};
 use wardein_engine::{Caller, Error, ErrorCode};
@@ -30,7 +29,7 @@ impl Shared {
     }
 
     pub(super) fn admit_anyone(&self, peer: &Peer) -> Result<(), Error> {
-        let has_one = self.open.take(address_key(peer.0.address.ip()));
+        let has_one = self.open.take(peer.0.address.ip());
         has_one.then_some(()).ok_or_else(rate_limited)
     }
 

@@ -1,119 +1,168 @@
-//! The layer that every gRPC call passes, on its way in and out.
+//! The edge of one connection: every gRPC call passes it, on its way in and out.
 
 use super::Shared;
+use super::answer::{Answer, End};
 use super::context::{Context, ContextParts};
+use super::hand::InHand;
+use super::line::Line;
 use super::log::log;
+use super::message::{Messages, whole};
 use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
+use crate::grpc::panic::Caught;
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
-use http::{HeaderValue, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 use std::time::Instant;
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::service::Routes;
+use tower_service::Service as _;
 use wardein_domain::Call;
 use wardein_engine::{Error, ErrorCode};
 
-/// Puts [`Edge`] before tonic's services.
-#[derive(Clone)]
-pub(crate) struct EdgeLayer(pub(crate) Arc<Shared>);
+/// What hyper hands the calls of a connection to.
+pub(crate) struct Edge(Arc<EdgeParts>);
 
-impl<I> tower_layer::Layer<I> for EdgeLayer {
-    type Service = Edge<I>;
+/// The connection.
+pub(crate) struct EdgeParts {
+    pub(crate) shared: Arc<Shared>,
+    /// Behind the edge: tonic's services.
+    pub(crate) routes: Caught<Routes>,
+    pub(crate) peer: Peer,
+    pub(crate) line: Arc<Line>,
+    /// An operator who may call is at its other end: its calls draw on the operators' share.
+    pub(crate) is_operators: bool,
+}
 
-    fn layer(&self, inner: I) -> Edge<I> {
-        Edge { shared: self.0.clone(), inner }
+impl Edge {
+    pub(crate) fn new(parts: EdgeParts) -> Self {
+        Self(Arc::new(parts))
     }
 }
 
-/// The layer.
-pub(crate) struct Edge<I> {
-    shared: Arc<Shared>,
-    inner: I,
-}
-
-impl<I: Clone> Clone for Edge<I> {
-    fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), inner: self.inner.clone() }
-    }
-}
-
-impl<I> tower_service::Service<Request<Body>> for Edge<I>
-where
-    I: tower_service::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    I::Future: Send,
-{
-    type Response = Response<Body>;
+impl hyper::service::Service<Request<Incoming>> for Edge {
+    type Response = Response<Answer>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The clone stays here; the one that was found ready goes (tower's contract of `poll_ready`).
-        let fresh = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, fresh);
-        let shared = self.shared.clone();
-        Box::pin(async move { Ok(shared.handle(ready, request).await) })
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let connection = self.0.clone();
+        Box::pin(async move { Ok(connection.answer(request).await) })
     }
 }
 
-impl Shared {
-    async fn handle<I>(self: Arc<Self>, mut inner: I, mut request: Request<Body>) -> Response<Body>
-    where
-        I: tower_service::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    {
+impl EdgeParts {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
         let started = Instant::now();
-        let Some(peer) = request.extensions().get::<Peer>().cloned() else {
-            return status_of(&Error::internal("a connection came past the handshake"), "none").into_http();
-        };
-        let route = Route::of(request.uri().path());
-        let call = Call { request_id: self.ids.next(), origin: Some(peer.0.origin()) };
-        let _in_hand = InHand::enter(&self.calls);
-        let (caller, admitted) = match route {
-            _ if self.calls.load(Ordering::Relaxed) > self.limits.calls => {
-                (None, Err(Error::new(ErrorCode::Overloaded, "too many calls at one time")))
-            }
-            Some(route) => self.admit(route, &peer, &call).await,
-            None => {
-                let unknown = || Error::new(ErrorCode::MethodUnknown, "there is no such method");
-                (None, self.admit_anyone(&peer).and_then(|()| Err(unknown())))
+        let Self { shared, peer, .. } = self;
+        let (head, body) = request.into_parts();
+        let route = Route::of(head.uri.path());
+        let call = Call { request_id: shared.ids.next(), origin: Some(peer.0.origin()) };
+        let (caller, admitted) = match InHand::enter(shared, &self.line, self.is_operators) {
+            Err(error) => (None, Err(error)),
+            Ok(in_hand) => {
+                let (caller, judged) = match route {
+                    Some(route) => shared.admit(route, peer, &call).await,
+                    None => {
+                        let unknown = || Error::new(ErrorCode::MethodUnknown, "there is no such method");
+                        (None, shared.admit_anyone(peer).and_then(|()| Err(unknown())))
+                    }
+                };
+                (caller, judged.map(|()| in_hand))
             }
         };
         let method = route.and_then(Route::method);
         let context = Context(Arc::new(ContextParts { call, method, caller, device: OnceLock::new() }));
-        let result = match admitted {
-            Err(error) => Err(error),
-            Ok(()) => {
-                request.extensions_mut().insert(context.clone());
-                match tokio::time::timeout(self.limits.request_time, inner.call(request)).await {
+        let (result, in_hand) = match (admitted, route) {
+            (Ok(mut in_hand), Some(route)) => {
+                let passed = self.pass(route, head, body, &context, &mut in_hand);
+                let result = match timeout(shared.limits.request_time, passed).await {
+                    Ok(result) => result,
                     Err(_) => Err(Error::new(ErrorCode::RequestTimeout, "no answer in time")),
-                    Ok(Err(never)) => match never {},
-                    Ok(Ok(response)) => match response.extensions().get::<Status>() {
-                        Some(status) => Err(carried(status)),
-                        None => Ok(response),
-                    },
-                }
+                };
+                (result, Some(in_hand))
             }
+            (Ok(_), None) => (Err(Error::internal("a call without a method was admitted")), None),
+            (Err(error), _) => (Err(error), None),
         };
         let result = match result {
             Ok(response) => Ok(response),
-            Err(error) => Err(self.recorded(&context, error).await),
+            Err(error) => Err(shared.recorded(&context, error).await),
         };
-        self.leave(started, route, &peer, &context, result)
+        // No other call of an operator that has ended will be taken.
+        if let Err(Error { code: ErrorCode::OperatorExpired | ErrorCode::OperatorRevoked, .. }) = result {
+            self.line.go();
+        }
+        // A refusal has no body that could wait for its peer.
+        let in_hand = in_hand.filter(|_| result.is_ok());
+        let end = match route {
+            Some(route) if route.is_public_stream() && result.is_ok() => Some(shared.end_of_public_stream()),
+            _ => None,
+        };
+        shared.leave(started, route, peer, &context, result).map(|body| Answer::new(body, in_hand, end))
     }
 
+    /// Has the call's handler answer it, once its message is there.
+    async fn pass(
+        &self,
+        route: Route,
+        mut head: Parts,
+        body: Incoming,
+        context: &Context,
+        in_hand: &mut InHand,
+    ) -> Result<Response<Body>, Error> {
+        let Self { shared, routes, is_operators, .. } = self;
+        // No handler reads the headers, so they do not wait for the message.
+        is_plain(&std::mem::take(&mut head.headers))?;
+        let limit = route.message_bytes();
+        let body = if route.takes_stream() {
+            let end = route.is_public_stream().then(|| shared.end_of_public_stream());
+            Body::new(Messages::new(body, limit, end))
+        } else if *is_operators {
+            Body::new(Full::new(whole(body, limit, in_hand).await?))
+        } else {
+            match timeout(shared.limits.open_body_time, whole(body, limit, in_hand)).await {
+                Ok(message) => Body::new(Full::new(message?)),
+                Err(_) => {
+                    return Err(Error::new(ErrorCode::RequestTimeout, "the message did not come in time"));
+                }
+            }
+        };
+        if route.is_public_stream() {
+            in_hand.is_public_stream()?;
+        }
+        head.extensions.insert(context.clone());
+        match routes.clone().call(Request::from_parts(head, body)).await {
+            Err(never) => match never {},
+            Ok(response) => match response.extensions().get::<Status>() {
+                Some(status) => Err(carried(status)),
+                None => Ok(response),
+            },
+        }
+    }
+}
+
+/// Messages come uncompressed: what a small one becomes could not be bounded before it is there.
+fn is_plain(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.get("grpc-encoding") {
+        Some(encoding) if encoding != "identity" => {
+            let message = "the request is compressed; this server takes `grpc-encoding: identity` only";
+            Err(Error::new(ErrorCode::NotSupported, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Shared {
     fn leave(
         &self,
         started: Instant,
@@ -138,25 +187,25 @@ impl Shared {
                 response
             }
             Err(error) => {
-                peer.leave_if_ended(&error);
-                status_of(&error, request_id).into_http()
+                let mut response: Response<Body> = status_of(&error, request_id).into_http();
+                if error.code == ErrorCode::NotSupported {
+                    // So that the client can send it again as it is taken (gRPC compression).
+                    let identity = HeaderValue::from_static("identity");
+                    response.headers_mut().insert("grpc-accept-encoding", identity);
+                }
+                response
             }
         }
     }
-}
 
-/// Counts a call while it is served.
-struct InHand<'a>(&'a AtomicUsize);
-
-impl<'a> InHand<'a> {
-    fn enter(calls: &'a AtomicUsize) -> Self {
-        calls.fetch_add(1, Ordering::Relaxed);
-        Self(calls)
-    }
-}
-
-impl Drop for InHand<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// Done when a stream that needs no certificate has gone on for long enough, or the server stops.
+    fn end_of_public_stream(&self) -> End {
+        let (most, mut stopping) = (self.limits.public_stream_time, self.stop.subscribe());
+        Box::pin(async move {
+            match timeout(most, stopping.wait_for(|is_stopping| *is_stopping)).await {
+                Ok(_) => Status::unavailable("the service is stopping"),
+                Err(_) => Status::unavailable("the stream has gone on for long enough; begin another"),
+            }
+        })
     }
 }

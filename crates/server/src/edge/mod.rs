@@ -1,10 +1,14 @@
-//! The layer before every handler: authentication, authorization, rate limits; and after it: the answer, the log line, the count.
+//! The layer before every handler: authentication, authorization, limits; and after it: the answer, the log line, the count.
 
 mod admit;
+mod answer;
 pub(crate) mod context;
 pub(crate) mod flood;
+mod hand;
 mod layer;
+pub(crate) mod line;
 mod log;
+mod message;
 pub(crate) mod metrics;
 pub(crate) mod peer;
 pub(crate) mod rate;
@@ -12,17 +16,17 @@ mod route;
 pub(crate) mod scans;
 
 pub(crate) use admit::rate_limited;
-pub(crate) use layer::EdgeLayer;
+pub(crate) use layer::{Edge, EdgeParts};
 
 use crate::config::{Config, Limits};
 use context::{Context, RequestIds};
 use flood::Floods;
+use hand::Held;
 use metrics::Metrics;
-use rate::Buckets;
+use rate::{Addresses, Buckets};
 use scans::Scans;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
 use wardein_domain::Serial;
@@ -39,9 +43,11 @@ pub(crate) struct Shared {
     pub(crate) work: TaskTracker,
     pub(crate) operators: Buckets<Serial>,
     pub(crate) scans: Scans,
-    open: Buckets<IpAddr>,
+    /// Set when the server is to stop.
+    pub(crate) stop: watch::Sender<bool>,
+    open: Addresses,
     ids: RequestIds,
-    calls: AtomicUsize,
+    held: Held,
 }
 
 impl Shared {
@@ -58,11 +64,12 @@ impl Shared {
             work: TaskTracker::new(),
             operators: Buckets::new(limits.operator),
             scans: Scans::new(config.threads()),
-            open: Buckets::new(limits.open),
+            stop: watch::Sender::new(false),
+            open: Addresses::new(limits.open),
             limits,
             store_name: config.store_name,
             ids: RequestIds::new().map_err(|_| Error::internal("no entropy for request ids"))?,
-            calls: AtomicUsize::new(0),
+            held: Held::default(),
         }))
     }
 

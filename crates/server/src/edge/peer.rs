@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use wardein_domain::{ErrorCode, Origin, Principal};
-use wardein_engine::Error;
+use wardein_domain::{Origin, Principal};
 
 /// The peer.
 #[derive(Debug, Clone)]
@@ -16,25 +14,6 @@ pub(crate) struct PeerParts {
     /// SHA-256 of the certificate, DER, if there is one.
     pub(crate) certificate: Option<[u8; 32]>,
     pub(crate) claim: Claim,
-    /// Whether the connection is to be closed soon.
-    is_leaving: AtomicBool,
-}
-
-impl Peer {
-    pub(crate) fn new(address: SocketAddr, certificate: Option<[u8; 32]>, claim: Claim) -> Self {
-        Self(Arc::new(PeerParts { address, certificate, claim, is_leaving: AtomicBool::new(false) }))
-    }
-
-    /// Has the connection closed if the call is refused because its operator has ended: no other call of it will be taken.
-    pub(crate) fn leave_if_ended(&self, error: &Error) {
-        if matches!(error.code, ErrorCode::OperatorExpired | ErrorCode::OperatorRevoked) {
-            self.0.is_leaving.store(true, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.0.is_leaving.load(Ordering::Relaxed)
-    }
 }
 
 impl PeerParts {

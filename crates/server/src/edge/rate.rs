@@ -80,6 +80,36 @@ impl<K: Hash + Eq> Shard<K> {
     }
 }
 
+/// Buckets by address: one for its network, and one of [`SITE`] times as much for the site that this belongs to.
+pub(crate) struct Addresses {
+    networks: Buckets<IpAddr>,
+    sites: Buckets<IpAddr>,
+}
+
+impl Addresses {
+    pub(crate) fn new(rate: Rate) -> Self {
+        let times = |count: u32| count.saturating_mul(SITE as u32);
+        let of_site = Rate { per_second: times(rate.per_second), burst: times(rate.burst) };
+        Self { networks: Buckets::new(rate), sites: Buckets::new(of_site) }
+    }
+
+    /// Takes one call from `address`, if its network and its site have one left.
+    pub(crate) fn take(&self, address: IpAddr) -> bool {
+        self.networks.take(address_key(address)) && site_key(address).is_none_or(|site| self.sites.take(site))
+    }
+}
+
+/// How many networks' worth a site has: /56 is what a subscriber is given, 256 networks to use as it likes (RFC 6177 §2).
+pub(crate) const SITE: usize = 2;
+
+/// The site of an IPv6 address, its first 56 bits. An IPv4 address is all that its peer has.
+pub(crate) fn site_key(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Some(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 72 << 72))),
+        IpAddr::V4(_) => None,
+    }
+}
+
 /// The key of a peer: of an IPv6 address its first 64 bits, for the rest is the peer's to choose (RFC 4291 §2.5.4).
 pub(crate) fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -150,5 +180,16 @@ mod tests {
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn the_networks_of_a_site_share_twice_what_one_has() {
+        let addresses = Addresses::new(Rate { per_second: 1, burst: 3 });
+        let take = |text: &str| (0..9).filter(|_| addresses.take(text.parse().unwrap())).count();
+        assert_eq!(take("2001:db8:0:100::1"), 3);
+        assert_eq!(take("2001:db8:0:1ff::1"), 3);
+        assert_eq!(take("2001:db8:0:180::1"), 0);
+        assert_eq!(take("2001:db8:0:200::1"), 3);
+        assert_eq!([take("192.0.2.1"), take("192.0.2.2"), take("192.0.2.3")], [3, 3, 3]);
     }
 }

@@ -17,6 +17,40 @@ impl Route {
         Method::from_path(path).map(Self::Own).or_else(public)
     }
 
+    /// The most bytes of one of its messages, as the descriptions of its fields have it.
+    pub(crate) fn message_bytes(self) -> usize {
+        match self {
+            // The name of a service, or of what is described.
+            Self::Public(_) => KIB,
+            Self::Own(method) => match method {
+                Method::GetChallenge
+                | Method::Confirm
+                | Method::ConfirmEnrollment
+                | Method::GetTrustBundle => KIB,
+                // A certificate request, a quote, the digests of 64 attributes; a certificate, a payload of 8 KiB.
+                Method::Prove
+                | Method::ProveBySignature
+                | Method::Check
+                | Method::VerifyToken
+                | Method::ReleaseKey
+                | Method::Open => 16 * KIB,
+                // 64 attributes of 4 KiB; the roots of all vendors.
+                Method::Enroll | Method::EnrollStream | Method::PutKeyPolicy => 512 * KIB,
+                _ => 64 * KIB,
+            },
+        }
+    }
+
+    /// Whether any number of messages comes.
+    pub(crate) fn takes_stream(self) -> bool {
+        matches!(self, Self::Own(Method::EnrollStream) | Self::Public(REFLECTION))
+    }
+
+    /// Whether it is a stream that needs no certificate, and would have no end by itself.
+    pub(crate) fn is_public_stream(self) -> bool {
+        matches!(self, Self::Public(WATCH | REFLECTION))
+    }
+
     pub(crate) fn method(self) -> Option<Method> {
         match self {
             Self::Own(method) => Some(method),
@@ -34,8 +68,9 @@ impl Route {
 
 /// Open to everyone, within the rate of open methods. Health: load balancers and orchestrators have no identity here, and learn
 /// only whether the service takes calls. Reflection: it serves the contents of `proto/`, which is published.
-pub(crate) const PUBLIC: [&str; 3] = [
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-];
+pub(crate) const PUBLIC: [&str; 3] = ["/grpc.health.v1.Health/Check", WATCH, REFLECTION];
+
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+const KIB: usize = 1024;

@@ -54,8 +54,7 @@ impl Health {
 
     pub(crate) fn add_to(&self, routes: &mut RoutesBuilder) {
         let service = HealthService::from_health_reporter(self.reporter.clone());
-        // The name of a service is all that is asked.
-        routes.add_service(HealthServer::new(service).max_decoding_message_size(1024));
+        routes.add_service(HealthServer::new(service));
     }
 
     async fn set(&self, status: ServingStatus) {

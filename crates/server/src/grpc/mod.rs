@@ -102,18 +102,17 @@ const SECRETS: [&str; 2] = [Method::ReleaseKey.path(), Method::Open.path()];
 const KEY_POLICY_BYTES: usize = wardein_pki::pem::MAX_BUNDLE_LEN + 4096;
 
 macro_rules! add {
-    ($routes:ident, $services:ident, $limit:ident: $($module:ident::$server:ident),* $(,)?) => {
-        $($routes.add_service(
-            v1::$module::$server::new($services.api.clone()).max_decoding_message_size($limit),
-        );)*
+    ($routes:ident, $services:ident: $($module:ident::$server:ident),* $(,)?) => {
+        $($routes.add_service(v1::$module::$server::new($services.api.clone()));)*
     };
 }
 
 impl Services {
+    /// The services behind the edge, which has bounded each message by its method.
     pub(crate) fn routes(&self) -> Routes {
         let mut routes = RoutesBuilder::default();
-        let (services, limit) = (self, self.api.shared.limits.message_bytes);
-        add!(routes, services, limit:
+        let services = self;
+        add!(routes, services:
             admin_service_server::AdminServiceServer,
             audit_service_server::AuditServiceServer,
             certificate_service_server::CertificateServiceServer,
@@ -136,6 +135,6 @@ impl Services {
             // The descriptors are committed and a test reads them.
             Err(error) => tracing::error!(%error, "there is no reflection"),
         }
-        routes.routes()
+        routes.routes().prepare()
     }
 }

@@ -14,21 +14,15 @@ use tonic::Status;
 use tonic::body::Body;
 use wardein_engine::Error;
 
-/// Puts [`Caught`] before the handlers, and behind the edge.
-#[derive(Clone)]
-pub(crate) struct CatchPanics;
-
-impl<S> tower_layer::Layer<S> for CatchPanics {
-    type Service = Caught<S>;
-
-    fn layer(&self, handlers: S) -> Caught<S> {
-        Caught(handlers)
-    }
-}
-
-/// The layer.
+/// Handlers behind the edge.
 #[derive(Clone)]
 pub(crate) struct Caught<S>(S);
+
+impl<S> Caught<S> {
+    pub(crate) fn new(handlers: S) -> Self {
+        Self(handlers)
+    }
+}
 
 type Answer = Result<Response<Body>, Infallible>;
 

@@ -3,18 +3,25 @@
 mod router;
 
 use crate::edge::metrics::Metrics;
+use crate::edge::rate::address_key;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use router::{Served, router};
+use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use wardein_engine::Engine;
 
 /// Serves until the task is ended; it says that it is not ready from the stop on. Not by axum's own `serve`, which bounds neither
 /// connections nor their time.
+///
+/// Nobody waits for a place, so that a probe is answered whatever others hold: the oldest connection makes room, of the same
+/// address if that has its share.
 pub(crate) async fn serve(
     listener: TcpListener,
     engine: Arc<Engine>,
@@ -22,15 +29,16 @@ pub(crate) async fn serve(
     stopping: watch::Receiver<bool>,
 ) {
     let router = TowerToHyperService::new(router(Served { engine, metrics, stopping }));
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut places = Places::default();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, address)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let address = address_key(address.ip());
+        places.make_room(address);
         let router = router.clone();
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIME)
@@ -38,11 +46,33 @@ pub(crate) async fn serve(
                 .serve_connection(TokioIo::new(stream), router);
             // A connection's failure concerns only its peer.
             drop(tokio::time::timeout(CONNECTION_TIME, connection).await);
-            drop(place);
         });
+        places.0.push_back((address, connection.abort_handle()));
     }
 }
 
-const CONNECTIONS: usize = 64;
+/// The connections, oldest first.
+#[derive(Default)]
+struct Places(VecDeque<(IpAddr, AbortHandle)>);
+
+impl Places {
+    fn make_room(&mut self, address: IpAddr) {
+        self.0.retain(|(_, connection)| !connection.is_finished());
+        let of_address = self.0.iter().filter(|(of, _)| *of == address).count();
+        let oldest = match of_address < CONNECTIONS_PER_ADDRESS {
+            true if self.0.len() < CONNECTIONS => return,
+            true => 0,
+            false => self.0.iter().position(|(of, _)| *of == address).unwrap_or(0),
+        };
+        if let Some((_, connection)) = self.0.remove(oldest) {
+            connection.abort();
+        }
+    }
+}
+
+/// The most connections.
+pub(crate) const CONNECTIONS: usize = 64;
+const CONNECTIONS_PER_ADDRESS: usize = 16;
+/// For the head of a request, from the end of the last one: it bounds how long an idle connection is kept, too.
 const HEADER_TIME: Duration = Duration::from_secs(5);
-const CONNECTION_TIME: Duration = Duration::from_secs(300);
+const CONNECTION_TIME: Duration = Duration::from_secs(15);

@@ -1,30 +1,33 @@
 //! The server: binds, serves on one runtime per core, and stops in order.
 
 mod accept;
-mod stream;
+mod connection;
+mod patient;
+mod places;
 mod tls;
 mod upkeep;
 
 use crate::config::Config;
+use crate::edge::Shared;
 use crate::edge::metrics::Metrics;
-use crate::edge::{EdgeLayer, Shared};
-use crate::grpc::panic::CatchPanics;
-use crate::grpc::{Services, services};
+use crate::grpc::panic::Caught;
+use crate::grpc::services;
 use crate::http;
-use accept::{Slots, Taken, shake_hands, take};
+use accept::{Taken, take};
+use connection::Door;
+use places::Places;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::time::Duration;
 use std::{io, thread};
 use tls::{Shown, TlsError, configuration};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::TaskTracker;
 use upkeep::{account, renew, sweep_by_itself, work_off_deeds};
-use wardein_domain::TrustDomain;
 use wardein_engine::{Engine, Error};
 
 /// A server that has its ports and does not serve yet.
@@ -72,13 +75,7 @@ impl From<TlsError> for ServeError {
 impl Server {
     /// Takes the ports. Nobody is served before [`Server::run`].
     pub fn bind(config: Config, engine: Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
-        let bind = |address| {
-            let listener = StdListener::bind(address).and_then(|listener| {
-                listener.set_nonblocking(true)?;
-                Ok(listener)
-            });
-            listener.map_err(|source| ServeError::Bind { address, source })
-        };
+        let bind = |address| listen(address).map_err(|source| ServeError::Bind { address, source });
         Ok(Self { grpc: bind(config.listen)?, http: bind(config.http)?, config, engine, metrics })
     }
 
@@ -106,7 +103,7 @@ impl Server {
         let domain = Arc::new(engine.status().await?.trust_domain);
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
         let services = services(&shared).await?;
-        let (stop, stopping) = watch::channel(false);
+        let stopping = shared.stop.subscribe();
         // A stop waits for the current step.
         drop(shared.work.spawn(work_off_deeds(engine.clone(), stopping.clone())));
 
@@ -115,27 +112,27 @@ impl Server {
         let (ended, mut any_ended) = mpsc::channel::<()>(1);
         for number in 0..count {
             let (door, taken) = mpsc::channel(BACKLOG);
-            let worker = Worker {
+            let opened = Door {
                 shared: shared.clone(),
-                services: services.clone(),
+                routes: Caught::new(services.routes()),
                 tls: tls.clone(),
                 domain: domain.clone(),
-                stopping: stopping.clone(),
             };
             let (runtime, ended) = (runtime()?, Ended(ended.clone()));
-            let serve = move || runtime.block_on(worker.serve(taken));
+            let serve = move || runtime.block_on(work(opened, taken));
             workers.push(on_thread(format!("wardein-{number}"), ended, serve)?);
             doors.push(door);
         }
 
-        let slots = Slots::new(&config.limits, metrics.clone());
+        let places = Places::new(&config.limits, metrics.clone());
         let mut http = tokio::spawn(http::serve(
             TcpListener::from_std(http)?,
             engine.clone(),
             metrics.clone(),
             stopping.clone(),
         ));
-        let taking = take(TcpListener::from_std(grpc)?, slots, shared.floods.clone(), doors);
+        let counts = (&*metrics, &*shared.floods);
+        let taking = take(TcpListener::from_std(grpc)?, places.clone(), counts, doors);
         let renewing = renew(&engine, &shown, &config, identity.not_after);
         let sweeping = sweep_by_itself(&engine, &config.limits);
         let following = services.health.follow(&engine);
@@ -153,7 +150,8 @@ impl Server {
         };
         tracing::info!("stopping: no more connections are accepted");
         services.health.stop().await;
-        stop.send_replace(true);
+        shared.stop.send_replace(true);
+        places.stop();
         shared.work.close();
         let joined =
             tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
@@ -167,56 +165,36 @@ impl Server {
     }
 }
 
-/// The state with which one thread serves.
-struct Worker {
-    shared: Arc<Shared>,
-    services: Services,
-    tls: TlsAcceptor,
-    domain: Arc<TrustDomain>,
-    stopping: watch::Receiver<bool>,
+/// Serves the connections that one thread is dealt, and finishes their calls when the server stops.
+async fn work(door: Door, mut taken: mpsc::Receiver<Taken>) {
+    let connections = TaskTracker::new();
+    let serving = async {
+        while let Some(taken) = taken.recv().await {
+            drop(connections.spawn(door.clone().serve(taken)));
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = wait_for_stop(door.shared.stop.subscribe()) => {}
+    }
+    connections.close();
+    let finished = async {
+        connections.wait().await;
+        door.shared.work.wait().await;
+    };
+    if tokio::time::timeout(door.shared.limits.shutdown_time, finished).await.is_err() {
+        tracing::warn!("stopped with unfinished calls: their time was up");
+    }
 }
 
-impl Worker {
-    async fn serve(self, taken: mpsc::Receiver<Taken>) {
-        let Self { shared, services, tls, domain, stopping } = self;
-        let limits = shared.limits.clone();
-        let (ready, incoming) = mpsc::channel(BACKLOG);
-        let counts = (shared.metrics.clone(), shared.floods.clone());
-        let hands = shake_hands(taken, ready, tls, domain, limits.clone(), counts);
-        let mut hands = tokio::spawn(hands);
-        let served = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEP_ALIVE))
-            .http2_keepalive_timeout(Some(KEEP_ALIVE))
-            .http2_max_header_list_size(limits.header_bytes)
-            .max_concurrent_streams(limits.calls_per_connection)
-            .max_connection_age(limits.connection_age)
-            .layer(EdgeLayer(shared.clone()))
-            .layer(CatchPanics)
-            .add_routes(services.routes())
-            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), wait_for_stop(stopping.clone()));
-        let deadline = async {
-            wait_for_stop(stopping).await;
-            tokio::time::sleep(limits.shutdown_time).await;
-        };
-        let finished = async {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "serving ended");
-            }
-            shared.work.wait().await;
-        };
-        // They end by themselves when no more connections come.
-        let hands_died = async {
-            if (&mut hands).await.is_ok() {
-                std::future::pending().await
-            }
-        };
-        tokio::select! {
-            () = finished => {}
-            () = hands_died => tracing::error!("no more handshakes are made"),
-            () = deadline => tracing::warn!("stopped with unfinished calls: their time was up"),
-        }
-        hands.abort();
-    }
+/// As the standard library does, with a longer queue: it has 128, and a hospital comes back from a power cut at one time.
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(QUEUE)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Says that a thread has ended, however it did.
@@ -249,9 +227,11 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// Connections that wait for a runtime or to be served by it.
+/// Connections that wait to be accepted; the system has a bound of its own (net.core.somaxconn).
+const QUEUE: i32 = 4_096;
+
+/// Connections that wait for a runtime.
 const BACKLOG: usize = 1024;
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

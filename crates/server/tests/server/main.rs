@@ -10,6 +10,7 @@ mod access;
 mod attacks;
 mod backup;
 mod bad_input;
+mod bounds;
 mod clock;
 mod common;
 mod corpus;

@@ -11,6 +11,7 @@ use wardein_pki::Csr;
 
 const MAC_WRONG: Expected = (Code::Unauthenticated, "mac-wrong", "mac");
 const CHALLENGE_UNKNOWN: Expected = (Code::Unauthenticated, "challenge-unknown", "challenge");
+const TOO_LARGE: Expected = (Code::ResourceExhausted, "too-large", "1024");
 const CONFIRMATION_WRONG: Expected = (Code::Unauthenticated, "confirmation-wrong", "confirmation");
 
 #[tokio::test]
@@ -24,7 +25,8 @@ async fn get_challenge() {
         ("no device", by, ask("t", ""), malformed("device_id")),
         ("64 bytes", by, ask(&"t".repeat(64), "pump-1"), malformed("tenant")),
         ("129 bytes", by, ask("t", &"d".repeat(129)), malformed("device_id")),
-        ("8 KiB", by, ask("t", &"d".repeat(8192)), malformed("device_id")),
+        ("900 bytes", by, ask("t", &"d".repeat(900)), malformed("device_id")),
+        ("8 KiB", by, ask("t", &"d".repeat(8192)), TOO_LARGE),
         ("a separator of keys", by, ask("t", "a\0b"), malformed("device_id")),
     ];
     world.refuses(Method::GetChallenge, rows).await;
@@ -252,7 +254,8 @@ async fn confirm_enrollment() {
         ("no device", by, ask("t", "", &tag), malformed("device_id")),
         ("129 bytes", by, ask("t", &"d".repeat(129), &tag), malformed("device_id")),
         ("31 bytes", by, ask("t", "pump-2", &tag[1..]), malformed("device_confirmation")),
-        ("8 KiB", by, ask("t", "pump-2", &[0; 8192]), malformed("device_confirmation")),
+        ("900 bytes", by, ask("t", "pump-2", &[0; 900]), malformed("device_confirmation")),
+        ("8 KiB", by, ask("t", "pump-2", &[0; 8192]), TOO_LARGE),
         ("changed", by, ask("t", "pump-2", &changed), CONFIRMATION_WRONG),
         ("that of another device", by, ask("t", "pump-1", &tag), CONFIRMATION_WRONG),
         ("no such device", by, ask("t", "pump-9", &tag), NO_DEVICE),

@@ -1,6 +1,6 @@
 //! What is wrong with a call of any method.
 
-use super::world::{MESSAGE_BYTES, VALIDITY, World, order};
+use super::world::{VALIDITY, World, order};
 use crate::common::device::TestDevice;
 use crate::common::{copied, issue_as};
 use tonic::Code;
@@ -24,8 +24,8 @@ async fn a_message_that_is_none_or_too_large_is_refused_by_every_method() {
             ("a field that is cut off", Some(vec![0x0a, 0x20, b't']), garbled),
             (
                 "a message beyond the limit",
-                Some(vec![0; MESSAGE_BYTES + 1]),
-                (Code::ResourceExhausted, "too-large", "16384"),
+                Some(vec![0; 512 * 1024 + 1]),
+                (Code::ResourceExhausted, "too-large", "524289 bytes; the method takes at most"),
             ),
         ];
         // A stream may well have no message.

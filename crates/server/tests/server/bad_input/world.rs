@@ -9,10 +9,6 @@ use tonic::{Code, Request, Status};
 use wardein_client::{Connection, Refusal, v1};
 use wardein_domain::{Access, Method, Role};
 use wardein_port::{Row as StoredRow, Store, Table};
-use wardein_server::Limits;
-
-/// The most bytes of a message here: more than each field may have, and less than a connection sends unasked.
-pub(crate) const MESSAGE_BYTES: usize = 16 * 1024;
 
 /// For how long the operators here are certified.
 pub(crate) const VALIDITY: u64 = 3_600;
@@ -47,7 +43,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let served = Served::with(Limits { message_bytes: MESSAGE_BYTES, ..Limits::default() }, 0).await;
+        let served = Served::start().await;
         let admin = served.connect(Some(served.admin())).await.unwrap();
         for tenant in ["t", "other"] {
             let create = v1::CreateTenantRequest { tenant: tenant.into() };

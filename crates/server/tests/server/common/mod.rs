@@ -2,6 +2,7 @@
 
 pub(crate) mod device;
 pub(crate) mod full;
+pub(crate) mod raw;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

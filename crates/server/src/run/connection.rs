@@ -1,0 +1,223 @@
+//! A connection from its handshake to its end.
+//!
+//! Not by tonic's own server: it gives every connection the same windows, ends none that is idle, and forces one out at its age
+//! without asking it to go first.
+
+use super::accept::Taken;
+use super::patient::Patient;
+use crate::config::Limits;
+use crate::edge::flood::Kind;
+use crate::edge::line::{Asked, Line};
+use crate::edge::peer::{Claim, Peer, PeerParts};
+use crate::edge::{Edge, EdgeParts, Shared};
+use crate::grpc::panic::Caught;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::service::Routes;
+use wardein_crypto::Digest;
+use wardein_domain::TrustDomain;
+
+/// What a thread serves its connections with.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) routes: Caught<Routes>,
+    pub(crate) tls: TlsAcceptor,
+    pub(crate) domain: Arc<TrustDomain>,
+}
+
+type Tls = TlsStream<TcpStream>;
+
+impl Door {
+    /// Serves a connection until it ends.
+    pub(crate) async fn serve(self, Taken { stream, address, place }: Taken) {
+        let Self { shared, routes, tls, domain } = self;
+        let (limits, metrics, line) = (&shared.limits, &shared.metrics, place.line.clone());
+        let handshake = async {
+            let stream = TcpStream::from_std(stream)?;
+            stream.set_nodelay(true)?;
+            tls.accept(stream).await
+        };
+        let shaken = tokio::select! {
+            shaken = timeout(limits.handshake_time, handshake) => shaken,
+            _ = line.asked() => return,
+        };
+        let stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                metrics.rejected("handshake");
+                if shared.floods.is_first(Kind::Handshake, || format!("{address}: {error}")) {
+                    tracing::info!(peer = %address, %error, "handshake refused");
+                } else {
+                    tracing::debug!(peer = %address, %error, "handshake refused");
+                }
+                return;
+            }
+            Err(_) => return metrics.rejected("handshake-timeout"),
+        };
+        let peer = peer(&stream, address, &domain);
+        let is_operators = match &peer.0.claim {
+            Claim::Operator(principal) => shared.engine.authenticate(principal).await.is_ok(),
+            Claim::Nobody | Claim::Other => false,
+        };
+        if is_operators {
+            place.is_operators();
+        }
+        let parts = EdgeParts { shared: shared.clone(), routes, peer, line: line.clone(), is_operators };
+        let reason = serve(stream, Edge::new(parts), limits, &line, is_operators).await;
+        if let Some(reason) = reason {
+            metrics.rejected(reason);
+        }
+    }
+}
+
+/// The peer, as the handshake identified it.
+fn peer(stream: &Tls, address: SocketAddr, domain: &TrustDomain) -> Peer {
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let claim = match certificate {
+        None => Claim::Nobody,
+        Some(certificate) => match wardein_pki::parse_operator(domain, certificate) {
+            Ok(operator) => Claim::Operator(operator.principal),
+            Err(_) => Claim::Other,
+        },
+    };
+    let certificate = certificate.map(|certificate| Digest::of(certificate).0);
+    Peer(Arc::new(PeerParts { address, certificate, claim }))
+}
+
+/// Serves the calls of a connection. Why it was cut, if it was for something that its peer did or left undone.
+async fn serve(
+    stream: Tls,
+    edge: Edge,
+    limits: &Limits,
+    line: &Line,
+    is_operators: bool,
+) -> Option<&'static str> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_header_list_size(limits.header_bytes)
+        .max_concurrent_streams(limits.calls_per_connection);
+    if !is_operators {
+        http.max_concurrent_streams(limits.open_calls_per_connection)
+            .initial_connection_window_size(OPEN_WINDOW)
+            .initial_stream_window_size(OPEN_WINDOW)
+            .max_send_buf_size(OPEN_WINDOW as usize);
+    }
+    let stream = TokioIo::new(Patient::new(stream, limits.write_time));
+    let mut connection = pin!(http.serve_connection(stream, edge));
+    let mut life = Life::new(limits, line, is_operators);
+    let mut look = pin!(sleep(life.first()));
+    loop {
+        let next = tokio::select! {
+            biased;
+            // An error concerns its peer alone, and each call that it cut off has its own line.
+            _ = connection.as_mut() => return None,
+            asked = line.asked() => match asked {
+                Asked::Cut => return None,
+                Asked::Go => life.go(),
+            },
+            () = look.as_mut() => life.look(),
+        };
+        match next {
+            Next::Look(after) => look.as_mut().reset(Instant::now() + after),
+            Next::Go(after) => {
+                connection.as_mut().graceful_shutdown();
+                look.as_mut().reset(Instant::now() + after);
+            }
+            Next::Cut(reason) => return reason,
+        }
+    }
+}
+
+/// What becomes of a connection, looked at from time to time.
+struct Life<'a> {
+    limits: &'a Limits,
+    line: &'a Line,
+    is_operators: bool,
+    began: Instant,
+    /// Set once it was asked to go.
+    going: Option<Instant>,
+    /// How many calls had begun at the last look, and for how long there was none since.
+    begun: usize,
+    quiet: Duration,
+}
+
+enum Next {
+    /// Look again.
+    Look(Duration),
+    /// Ask it to go, and look again.
+    Go(Duration),
+    Cut(Option<&'static str>),
+}
+
+impl<'a> Life<'a> {
+    fn new(limits: &'a Limits, line: &'a Line, is_operators: bool) -> Self {
+        let (quiet, going) = (Duration::ZERO, None);
+        Self { limits, line, is_operators, began: Instant::now(), going, begun: 0, quiet }
+    }
+
+    /// When to look for the first time.
+    fn first(&self) -> Duration {
+        self.limits.first_call_time
+    }
+
+    /// A peer has this much time to take some of each answer.
+    fn turn(&self) -> Duration {
+        if self.is_operators { self.limits.stream_idle_time } else { self.limits.open_answer_time }
+    }
+
+    fn go(&mut self) -> Next {
+        if self.line.begun() == 0 {
+            return Next::Cut(None);
+        }
+        self.going.get_or_insert_with(Instant::now);
+        Next::Go(LEAVE_TIME)
+    }
+
+    fn look(&mut self) -> Next {
+        let (is_quiet, begun, turn) = (self.line.is_quiet(), self.line.begun(), self.turn());
+        if begun == 0 {
+            return Next::Cut(Some("no-call"));
+        }
+        if let Some(since) = self.going {
+            // An operator's stream may go on for hours, and ends by itself if its peer takes nothing of it.
+            let is_over = !self.is_operators && since.elapsed() >= self.limits.request_time;
+            if is_quiet || is_over {
+                return Next::Cut(None);
+            }
+            if !self.is_operators {
+                return Next::Look(LEAVE_TIME);
+            }
+        }
+        if self.line.next_turn() {
+            return Next::Cut(Some("answer-not-taken"));
+        }
+        if self.going.is_some() {
+            return Next::Look(turn);
+        }
+        self.quiet = if is_quiet && begun == self.begun { self.quiet + turn } else { Duration::ZERO };
+        self.begun = begun;
+        if self.quiet >= self.limits.idle_time || self.began.elapsed() >= self.limits.connection_age {
+            return self.go();
+        }
+        Next::Look(turn)
+    }
+}
+
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// What an open connection may send ahead of us, and we ahead of it: the least that there is (RFC 9113 §6.9.2).
+const OPEN_WINDOW: u32 = 65_535;
+
+/// The time that a connection without a call has to go by itself once it was asked to.
+const LEAVE_TIME: Duration = Duration::from_secs(5);
