@@ -2,6 +2,7 @@
 
 use crate::home::{Home, MARKER, failed};
 use crate::memory::{self, Lock};
+use crate::{serve, system};
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -64,6 +65,7 @@ pub(crate) fn run(args: DoctorArgs, out: Output) -> Result<(), Failure> {
             findings.extend(secrets_are_private(&home));
             findings.push(custody(&home));
             findings.push(space(&directory));
+            findings.push(open_files(&home));
             findings.extend(service_or_store(&args, &home));
             findings.extend(certificates(&home));
         }
@@ -176,6 +178,23 @@ fn process_memory(guarded: &memory::Guarded, swaps: Option<&str>) -> Finding {
             "turn swap off or encrypt it, or set LimitMEMLOCK=infinity in the service's unit",
         ),
         (None, _) => Finding::ok(CHECK, format!("{guarded}; this machine does not swap")),
+    }
+}
+
+/// The open files that the limits need, against what a process that is started as this one was may have.
+fn open_files(home: &Home) -> Finding {
+    const CHECK: &str = "open files";
+    const NEXT: &str = "set LimitNOFILE in the unit (ulimit -Hn), or lower limits.connections";
+    match serve::server_config(&home.config).map(|config| config.limits.open_files()) {
+        Err(error) => Finding::bad(CHECK, error, "correct the configuration"),
+        Ok(needed) => match system::most_open_files() {
+            Some(most) if most < needed => Finding::bad(
+                CHECK,
+                format!("limits.connections needs {needed}; here {most} are allowed"),
+                NEXT,
+            ),
+            _ => Finding::ok(CHECK, format!("{needed} are needed, and allowed here")),
+        },
     }
 }
 

@@ -13,6 +13,7 @@ mod memory;
 mod recover;
 mod restore;
 mod serve;
+mod system;
 
 use std::process::ExitCode;
 use wardein_cli::Inside;

@@ -2,10 +2,9 @@
 
 use crate::custody::Custodian;
 use crate::home::{Home, failed, store_kind};
-use crate::{logging, memory};
+use crate::{logging, memory, system};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use wardein_cli::config::Config;
 use wardein_cli::{Failure, ServeArgs};
 use wardein_domain::Event;
@@ -18,6 +17,9 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let server_config = server_config(&home.config)?;
     let logging = logging::start(&home.config.log)?;
     tracing::info!(memory = %memory::guard(), "the memory of the process, which holds keys");
+    wardein_cli::block_on(async { system::outlive_signals().map_err(failed) })?;
+    system::raise_open_files(server_config.limits.open_files())?;
+    system::use_small_pages();
     let custodian = Custodian::new(home.open_custody(&args.passphrase)?);
     let metrics = Arc::new(Metrics::new().map_err(failed)?);
     let counted = metrics.clone();
@@ -41,7 +43,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     wardein_cli::block_on(async { engine.record_system(Event::Started).await.map_err(failed) })?;
     tracing::info!(version, %grpc, %http, "serving");
-    server.run(stop_signal()).map_err(failed)?;
+    server.run(system::stop_signal()).map_err(failed)?;
     wardein_cli::block_on(async { engine.record_system(Event::Stopped).await.map_err(failed) })?;
     tracing::info!("stopped");
     Ok(())
@@ -54,7 +56,7 @@ fn migrating(so_far: Migrating) {
 }
 
 /// The file's settings, validated.
-fn server_config(config: &Config) -> Result<wardein_server::Config, Failure> {
+pub(crate) fn server_config(config: &Config) -> Result<wardein_server::Config, Failure> {
     let Config { network, limits, .. } = config;
     let name = |name: &String| {
         name.parse().map_err(|error| Failure::Failed(format!("network.server_names: {name}: {error}")))
@@ -84,20 +86,6 @@ fn server_config(config: &Config) -> Result<wardein_server::Config, Failure> {
             ..Limits::default()
         },
     })
-}
-
-/// Done when the system (SIGTERM) or a person (SIGINT) asks for the end.
-async fn stop_signal() {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM"),
-                _ = interrupt.recv() => tracing::info!("SIGINT"),
-            }
-        }
-        // Without signals the service would only end by force; it is better not to begin.
-        _ => tracing::error!("cannot listen for signals; stopping"),
-    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    // As the binary does.
+    nix::sys::prctl::set_thp_disable(true).unwrap();
     let started = Instant::now();
     println!("one process on {} cores, load average before: {}", cores(), load_average());
     let ours = runtime();

@@ -62,7 +62,12 @@ impl Served {
 
     /// The same with another place for the log.
     pub(crate) async fn start_with(&mut self, stderr: Stdio) {
-        let child = Command::new(env!("CARGO_BIN_EXE_wardein"))
+        self.start_by(Command::new(env!("CARGO_BIN_EXE_wardein")), stderr).await;
+    }
+
+    /// The same by `command`, which runs the binary with what is added here.
+    pub(crate) async fn start_by(&mut self, mut command: Command, stderr: Stdio) {
+        let child = command
             .arg("serve")
             .arg("--config")
             .arg(self.home().join("wardein.toml"))

@@ -13,6 +13,7 @@ mod recover;
 mod relay;
 mod shred;
 mod storage_keys;
+mod system;
 #[cfg(feature = "tpm")]
 mod tpm;
 mod tpm2_tools;
