@@ -1,8 +1,9 @@
 //! What a peer without a certificate can take of the service, and what stays for operators.
 
-use crate::common::raw::{PATIENCE, Raw, announced, end, message, text, tls};
+use crate::common::raw::{Begun, PATIENCE, Raw, announced, end, message, text, tls};
 use crate::common::{Served, issue};
 use h2::client::Builder;
+use std::future::poll_fn;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
@@ -85,7 +86,8 @@ async fn a_message_may_come_in_pieces_and_is_one() {
 
 #[tokio::test]
 async fn an_open_call_whose_message_does_not_come_ends_soon() {
-    let served = Served::with(Limits { open_body_time: SHORT, ..Limits::default() }, 0).await;
+    let limits = Limits { open_body_time: SHORT, request_time: 2 * PATIENCE, ..Limits::default() };
+    let served = Served::with(limits, 0).await;
     let anybody = Raw::connect(&served, "127.0.0.1").await;
     let call = anybody.send(CHALLENGE, &announced(1 << 10), false).await;
     assert_eq!(call.refusal().await, refused("request-timeout", 14));
@@ -167,7 +169,8 @@ async fn streams_without_a_certificate_are_few_and_have_an_end() {
         Raw::connect(&served, "127.0.0.3").await,
     ];
     let watched = one.send(WATCH, &message(b""), true).await.answer().await;
-    let reflected = one.begin(REFLECTION, &[]).await.answer().await;
+    let Begun { request: mut asking, response } = one.begin(REFLECTION, &[]).await;
+    let reflected = timeout(PATIENCE, response).await.unwrap().unwrap();
     let third = one.send(WATCH, &message(b""), true).await;
     assert_eq!(third.refusal().await, refused("rate-limited", 8), "of the connection");
     let _held = same.send(WATCH, &message(b""), true).await.answer().await;
@@ -179,6 +182,9 @@ async fn streams_without_a_certificate_are_few_and_have_an_end() {
     for stream in [watched, reflected] {
         assert_eq!(text(&end(stream).await, "grpc-status"), "14");
     }
+    // Nor is one read to its end, on which the client could still ask.
+    let reset = poll_fn(|cx| asking.poll_reset(cx));
+    timeout(PATIENCE, reset).await.expect("its requests are still read").unwrap();
     // Their places are free again, that of a stream on which the client could still ask included.
     until(|| async {
         text(one.begin(REFLECTION, &[]).await.answer().await.headers(), "wardein-code") == "ok"
@@ -212,7 +218,13 @@ async fn a_connection_without_a_call_is_closed() {
     let read = async { while silent.read(&mut [0; 64]).await.is_ok_and(|length| length > 0) {} };
     timeout(PATIENCE, read).await.expect("it stays open");
     Raw::connect(&served, "127.0.0.1").await.is_closed().await;
+}
 
+#[tokio::test]
+async fn a_connection_that_calls_no_more_is_closed() {
+    let limits =
+        Limits { first_call_time: SHORT, idle_time: 4 * SHORT, open_answer_time: SHORT, ..Limits::default() };
+    let served = Served::with(limits, 0).await;
     let mut calling = Raw::connect(&served, "127.0.0.1").await;
     let idle = calling.send(CHALLENGE, &message(b""), true).await;
     assert_eq!(idle.refusal().await, refused("malformed", 3));
@@ -267,9 +279,12 @@ async fn an_old_connection_is_asked_to_go_and_goes() {
 
 #[tokio::test]
 async fn when_places_are_full_the_oldest_that_is_no_operators_makes_room() {
-    let served = Served::with(Limits { connections: 4, ..Limits::default() }, 0).await;
-    let admin = served.connect(Some(served.admin())).await.unwrap();
-    works(&admin).await;
+    let limits = Limits { connections: 4, first_call_time: 2 * PATIENCE, ..Limits::default() };
+    let served = Served::with(limits, 0).await;
+    let admin = served.admin();
+    // The oldest of all.
+    let operators = Raw::with(&served, "127.0.0.1", Some(&admin), &Builder::new()).await;
+    settle(&operators).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(Raw::connect(&served, "127.0.0.1").await);
@@ -277,9 +292,9 @@ async fn when_places_are_full_the_oldest_that_is_no_operators_makes_room() {
     let _one_more = Raw::connect(&served, "127.0.0.1").await;
     held[0].is_closed().await;
     assert!(held[1].is_open() && held[2].is_open());
-    works(&admin).await;
-    // And one more of the operators' has its handshake and its place.
-    works(&served.connect(Some(served.admin())).await.unwrap()).await;
+    settle(&operators).await;
+    // Another of theirs has its handshake and its place.
+    works(&served.connect(Some(admin)).await.unwrap()).await;
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub(crate) struct Raw {
 /// A call that was begun.
 pub(crate) struct Begun {
     pub(crate) request: SendStream<Bytes>,
-    response: ResponseFuture,
+    pub(crate) response: ResponseFuture,
 }
 
 impl Raw {
