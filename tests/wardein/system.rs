@@ -2,7 +2,7 @@
 
 use crate::common::{Served, read, wardein};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use wardein_client::v1;
 
 /// The binary, as a shell starts it after `limit`.

@@ -241,7 +241,7 @@ impl TestDevice {
         let request = v1::OpenRequest { sealed, additional_data: Vec::new(), reason, idempotency_key };
         let call = world.platform.platform();
         let opened = witness.ask("payload.open", &self.target(), call.open(request)).await?;
-        assert_eq!(opened.plaintext, b"37.2");
+        assert_eq!(&opened.plaintext[..], b"37.2");
         Some(())
     }
 }

@@ -115,7 +115,7 @@ async fn govern(world: &World, witness: &Witness, number: usize) -> Option<()> {
         issue(&world.admin, witness, tenant, "auditor", &format!("a-{}-{number}", world.kill)).await?;
     let at = world.made.borrow().operators.len();
     world.made.borrow_mut().operators.push((serial.clone(), None));
-    let request = v1::RevokeOperatorRequest { serial: serial.clone(), reason: reason() };
+    let request = v1::RevokeOperatorRequest { serial: serial.clone(), reason: reason(), with_issued: false };
     witness.ask("operator.revoke", &format!("operator/{serial}"), operator.revoke_operator(request)).await?;
     world.made.borrow_mut().operators[at].1 = Some(true);
 

@@ -186,7 +186,7 @@ impl Engine {
             let row: OperatorRow = rows::decode(Table::Operator, &row.value)?;
             Ok(row.operator(serial, self.memory.enrolled_by(&serial)))
         });
-        Ok(Paged { items: operators.collect::<Result<_, _>>()?, next })
+        Ok(Paged { items: operators.collect::<Result<_, Error>>()?, next })
     }
 
     fn may_issue(&self, caller: &Caller, order: &OperatorOrder) -> Result<(), Error> {

@@ -7,7 +7,7 @@ pub struct ListEntriesRequest {
     /// Those of one device: what it did, what was done to it, and refused calls that named it. Empty for all.
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// The first sequence number to give; 0 for the beginning.
+    /// The first sequence number to give, of the list that is asked for; 0 for the beginning.
     #[prost(uint64, tag = "3")]
     pub from: u64,
     /// 1 to 1000; 0 for 100.
@@ -28,7 +28,8 @@ pub struct ListEntriesResponse {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AuditEntry {
-    /// From 1, without gaps.
+    /// From 1, without gaps, in the list that is asked for: the entries of a tenant have numbers of their own, and another one in the
+    /// list of all. 0 in the history of a device.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// Unix milliseconds.
@@ -426,7 +427,8 @@ pub struct IssueOperatorRequest {
     /// Empty for `admin`, and for an `auditor` of everything.
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
-    /// 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, unique within tenant and role.
+    /// 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, unique within tenant and role; not with `.` or `-` first or `.` last, and not the name of a
+    /// device in Windows, such as `con`.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
     /// A PKCS#10 request, DER, P-256. Only its key is taken.
@@ -435,7 +437,7 @@ pub struct IssueOperatorRequest {
     /// Seconds from now, at most 366 days. What a tenant's administrator issues ends with its own certificate at the latest.
     #[prost(uint64, tag = "5")]
     pub validity: u64,
-    /// For stations: how many devices it may enroll. 0 for none.
+    /// For stations: how many devices it may enroll, those that come back after `readmit` included. 0 for none.
     ///
     /// Next unused field number: 7.
     #[prost(uint64, tag = "6")]
@@ -473,7 +475,7 @@ pub struct Operator {
     /// For stations.
     #[prost(uint64, tag = "8")]
     pub quota: u64,
-    /// For stations: how many devices it enrolled.
+    /// For stations: how many it has used up.
     #[prost(uint64, tag = "9")]
     pub used: u64,
     /// The operator that issued it, such as `tenant-admin/TENANT/NAME`. Empty where the authority itself did, as the first
@@ -991,8 +993,9 @@ pub struct GetStatusResponse {
     /// Unix seconds at which the service started.
     #[prost(uint64, tag = "5")]
     pub started_at: u64,
-    #[prost(uint64, tag = "6")]
-    pub audit_entries: u64,
+    /// Unset for an operator of a tenant, which learns nothing of the others; and so is the next.
+    #[prost(uint64, optional, tag = "6")]
+    pub audit_entries: ::core::option::Option<u64>,
     /// Next unused field number: 8.
     #[prost(message, optional, tag = "7")]
     pub root_key: ::core::option::Option<StorageKey>,
@@ -2616,7 +2619,8 @@ pub mod admin_service_server {
 pub struct KeyPolicy {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 16, of 48 KiB in DER together. Empty for none.
+    /// The roots, or intermediates, of TPM vendors that are trusted, PEM: at most 512, of 16 KiB each and 1 MiB together in DER. Empty
+    /// for none.
     #[prost(string, tag = "2")]
     pub vendor_roots: ::prost::alloc::string::String,
     /// Whether a TPM that is not listed and presents no certificate is trusted on first use. Any program can then claim to be a TPM;
@@ -2624,10 +2628,14 @@ pub struct KeyPolicy {
     #[prost(bool, tag = "3")]
     pub first_use: bool,
     /// Other keepers that may hold a key, by the station's word: `secure-element`, `pkcs11`, `software`.
-    ///
-    /// Next unused field number: 5.
     #[prost(string, repeated, tag = "4")]
     pub keepers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether several devices may have one key, or be one TPM. Otherwise the second is refused (`key-of-another-device`) while the first
+    /// is neither retired nor revoked. The verdict says which devices share, and the audit log with whom.
+    ///
+    /// Next unused field number: 6.
+    #[prost(bool, tag = "5")]
+    pub shared_tpms: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutKeyPolicyRequest {
@@ -4907,7 +4915,8 @@ pub mod device_service_server {
 /// DDKG-1 section 4, with what the factory vouches for. The tenant is that of the station.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnrollRequest {
-    /// 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+    /// 1 to 128 bytes of `A-Z a-z 0-9 . _ -`: a path segment of a SPIFFE id, not with `.` or `-` first or `.` last, not the name of a
+    /// device in Windows, such as `con`, and not another device's id but for its case.
     #[prost(string, tag = "1")]
     pub device_id: ::prost::alloc::string::String,
     /// 1: P-256. 2: P-256 and ML-KEM-768.
@@ -4925,7 +4934,8 @@ pub struct EnrollRequest {
     /// The profile that the device is to follow; empty for `default`.
     #[prost(string, tag = "6")]
     pub profile: ::prost::alloc::string::String,
-    /// The maker's name of the model, at most 64 bytes.
+    /// The maker's name of the model, at most 64 bytes; as all free text, without control, format (such as zero-width or bidirectional) and
+    /// line-breaking characters.
     #[prost(string, tag = "7")]
     pub model: ::prost::alloc::string::String,
     /// The unique device identifier in GS1 form, such as `(01)09506000134352(21)4711`; empty where there is none.
@@ -6744,10 +6754,13 @@ pub struct CheckResponse {
     #[prost(string, tag = "9")]
     pub pcrs: ::prost::alloc::string::String,
     /// Unix seconds: when that was; 0 if there was none.
-    ///
-    /// Next unused field number: 11.
     #[prost(uint64, tag = "10")]
     pub quoted_at: u64,
+    /// Whether another device was enrolled with the same key or in the same TPM, which the tenant's key policy may allow.
+    ///
+    /// Next unused field number: 12.
+    #[prost(bool, tag = "11")]
+    pub is_shared: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {
@@ -6817,12 +6830,14 @@ pub struct FileStanza {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseKeyResponse {
-    /// Of a payload: the 32 bytes of its sealing key. Of a file: its 16-byte age file key.
-    #[prost(bytes = "vec", tag = "1")]
-    pub key: ::prost::alloc::vec::Vec<u8>,
-    /// Next unused field number: 3.
-    #[prost(message, optional, tag = "2")]
+    #[prost(message, optional, tag = "1")]
     pub sealed_by: ::core::option::Option<SealedBy>,
+    /// Of a payload: the 32 bytes of its sealing key. Of a file: its 16-byte age file key. The last field, so that an encoder's buffer
+    /// does not grow, and leave its old place behind, with the secret in it.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenRequest {
@@ -6843,11 +6858,13 @@ pub struct OpenRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenResponse {
-    #[prost(bytes = "vec", tag = "1")]
-    pub plaintext: ::prost::alloc::vec::Vec<u8>,
-    /// Next unused field number: 3.
-    #[prost(message, optional, tag = "2")]
+    #[prost(message, optional, tag = "1")]
     pub sealed_by: ::core::option::Option<SealedBy>,
+    /// The last field, as in ReleaseKeyResponse.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub plaintext: ::prost::bytes::Bytes,
 }
 /// Whose key it was.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -34,8 +34,10 @@ impl Route {
                 | Method::VerifyToken
                 | Method::ReleaseKey
                 | Method::Open => 16 * KIB,
-                // 64 attributes of 4 KiB; the roots of all vendors.
-                Method::Enroll | Method::EnrollStream | Method::PutKeyPolicy => 512 * KIB,
+                // 64 attributes of 4 KiB.
+                Method::Enroll | Method::EnrollStream => 512 * KIB,
+                // The PEM of as many vendors' certificates as a key policy takes.
+                Method::PutKeyPolicy => wardein_pki::pem::MAX_BUNDLE_LEN + 4 * KIB,
                 _ => 64 * KIB,
             },
         }

@@ -98,9 +98,6 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
 /// The methods whose replies hold a secret.
 const SECRETS: [&str; 2] = [Method::ReleaseKey.path(), Method::Open.path()];
 
-/// The PEM of as many certificates as a key policy takes.
-const KEY_POLICY_BYTES: usize = wardein_pki::pem::MAX_BUNDLE_LEN + 4096;
-
 macro_rules! add {
     ($routes:ident, $services:ident: $($module:ident::$server:ident),* $(,)?) => {
         $($routes.add_service(v1::$module::$server::new($services.api.clone()));)*
@@ -114,16 +111,14 @@ impl Services {
         let services = self;
         add!(routes, services:
             admin_service_server::AdminServiceServer,
+            attestation_service_server::AttestationServiceServer,
             audit_service_server::AuditServiceServer,
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
             provisioning_service_server::ProvisioningServiceServer,
             storage_service_server::StorageServiceServer,
         );
-        // A key policy has the certificates of vendors in it; only administrators call.
-        add!(routes, services, KEY_POLICY_BYTES: attestation_service_server::AttestationServiceServer);
         let trust = v1::trust_service_server::TrustServiceServer::new(services.api.clone());
-        let trust = trust.max_decoding_message_size(limit);
         routes.add_service(Wiping { service: trust, paths: &SECRETS });
         self.health.add_to(&mut routes);
         let reflection = tonic_reflection::server::Builder::configure()

@@ -12,7 +12,7 @@ async fn a_revoked_identity_makes_a_bounded_number_of_audit_entries() {
     let auditor = served.connect(Some(issue(&admin, Role::Auditor).await)).await.unwrap();
     let listed = admin.admin().list_operators(v1::ListOperatorsRequest::default()).await.unwrap();
     let serial = listed.into_inner().operators.into_iter().find(|one| one.role == "auditor").unwrap().serial;
-    let revoke = v1::RevokeOperatorRequest { serial, reason: "test".into() };
+    let revoke = v1::RevokeOperatorRequest { serial, reason: "test".into(), with_issued: false };
     admin.admin().revoke_operator(revoke).await.unwrap();
     let before = served.entries().await;
     for _ in 0..300 {
