@@ -152,7 +152,8 @@ mod tests {
     #[tokio::test]
     async fn a_reply_is_handed_on_as_it_was_with_its_trailers() {
         let mut body = reply(32);
-        let mut next = async || poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let mut next =
+            async || poll_fn(|context| http_body::Body::poll_frame(Pin::new(&mut body), context)).await;
         let data = next().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!((data.len(), data[5..7].to_vec()), (5 + 2 + 32, vec![0x12, 32]));
         // Bytes that have an owner never become mutable: it is the wiping one.
