@@ -19,8 +19,8 @@ pub(crate) struct Logging {
 
 /// Starts logging for the life of the process.
 pub(crate) fn start(log: &LogSection) -> Result<Logging, Failure> {
-    let filter =
-        EnvFilter::try_new(&log.level).map_err(|error| Failure::Failed(format!("log.level: {error}")))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level));
+    let filter = filter.map_err(|error| Failure::Failed(format!("log.level: {error}")))?;
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(WAITING)
@@ -78,6 +78,10 @@ impl Drop for Logging {
         }
     }
 }
+
+/// Libraries that warn of what a peer does to its own connection, as often as it does it. Directives of `log.level` that name them
+/// come later, and count.
+const QUIET: &str = "h2=error,hyper=error,rustls=error,tonic=error,tower=error";
 
 /// The most lines that wait, some 200 bytes each.
 const WAITING: usize = 8_192;

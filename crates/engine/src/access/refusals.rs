@@ -65,6 +65,10 @@ impl Refusals {
         }
         let begin = || Tally { begun_ms: now_ms, recorded: 0, further: None };
         let tally = tallies.entry(who.clone()).or_insert_with(begin);
+        // Where nothing was counted, there is no number to wait for.
+        if tally.further.is_none() && tally.is_over(now_ms) {
+            *tally = begin();
+        }
         if tally.recorded < RECORDED {
             tally.recorded += 1;
             return true;
@@ -85,11 +89,7 @@ impl Refusals {
 
     /// Ends the minutes that are over, or all of them.
     fn close(&self, now_ms: u64, all: bool) -> Vec<(Who, Tally)> {
-        // A clock that went back ends a minute too.
-        let is_over = |tally: &Tally| {
-            all || !(tally.begun_ms..tally.begun_ms.saturating_add(WINDOW_MS)).contains(&now_ms)
-        };
-        self.lock().extract_if(|_, tally| is_over(tally)).collect()
+        self.lock().extract_if(|_, tally| all || tally.is_over(now_ms)).collect()
     }
 
     /// Takes back a minute whose number could not be recorded: it goes on.
@@ -101,6 +101,13 @@ impl Refusals {
     /// A poisoned map has whole tallies: each is changed by steps that do not panic.
     fn lock(&self) -> MutexGuard<'_, HashMap<Who, Tally>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tally {
+    /// Whether its minute is over. A clock that went back ends it too.
+    fn is_over(&self, now_ms: u64) -> bool {
+        !(self.begun_ms..self.begun_ms.saturating_add(WINDOW_MS)).contains(&now_ms)
     }
 }
 

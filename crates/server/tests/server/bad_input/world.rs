@@ -134,6 +134,8 @@ impl World {
         (status, code, word): Expected,
     ) {
         let what = format!("{}: {what}", method.path());
+        // Each is on record: a caller that is refused more than once a second is not.
+        self.served.clock.pass(1);
         let (before, last) = (self.rows().await, self.served.store.head().await.unwrap().last_audit);
         let refusal = send(by, method, message).await.expect_err(&what);
         assert_eq!((refusal.status, refusal.code.as_str()), (status, code), "{what}: {refusal}");
