@@ -124,6 +124,7 @@ step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
 if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
 	step "a client of another make" deploy/interop.sh
+	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture
 	step "kills in the middle of every deed" deploy/campaign.sh crash
