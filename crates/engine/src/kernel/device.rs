@@ -15,10 +15,17 @@ impl Engine {
     /// The stored keys of a device, opened.
     pub(crate) fn load_keys(&self, tx: &Tx<'_>, name: &DeviceName) -> Result<Option<Held>, Stop> {
         let key = rows::device_key(name);
-        let Some(cold) = tx.get(Table::DeviceKeys, &key)? else { return Ok(None) };
-        let hot = tx.get(Table::DeviceHot, &key)?;
-        let hot = hot.ok_or_else(|| rows::damaged(Table::DeviceHot, "is missing"))?;
-        self.unseal(name, &key, &cold, &hot).map(Some)
+        let mut found = tx.get(Table::DeviceKeys, &key)?;
+        while let Some(cold) = found {
+            let hot = tx.get(Table::DeviceHot, &key)?;
+            // A sweep or a shredding may have written both, or erased them, between the two reads.
+            found = tx.get(Table::DeviceKeys, &key)?;
+            if found.as_ref().is_some_and(|again| again.version == cold.version) {
+                let hot = hot.ok_or_else(|| rows::damaged(Table::DeviceHot, "is missing"))?;
+                return self.unseal(name, &key, &cold, &hot).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// The same, without opening them where they are in memory.
