@@ -76,8 +76,9 @@ async fn a_flood_without_a_certificate_is_a_line_a_second() {
     for kind in ["certificate-required", "handshake"] {
         let of_kind: Vec<_> = lines.iter().filter(|line| line.contains(kind)).collect();
         assert!(of_kind.len() <= seconds + 2, "{} lines in {seconds} s: {of_kind:#?}", of_kind.len());
-        let more =
-            of_kind.iter().filter_map(|line| line.split_once("more=")?.1.split(' ').next()?.parse::<u64>().ok());
+        let more = of_kind
+            .iter()
+            .filter_map(|line| line.split_once("more=")?.1.split(' ').next()?.parse::<u64>().ok());
         let told = more.sum::<u64>() + of_kind.iter().filter(|line| !line.contains("more=")).count() as u64;
         let made = if kind == "handshake" { 200 } else { 2_000 };
         assert!(told >= made, "{told} of {made}: {of_kind:#?}");

@@ -100,7 +100,7 @@ impl EdgeParts {
         };
         // No other call of an operator that has ended will be taken.
         if let Err(Error { code: ErrorCode::OperatorExpired | ErrorCode::OperatorRevoked, .. }) = result {
-            self.line.go();
+            self.line.end_soon();
         }
         // A refusal has no body that could wait for its peer.
         let in_hand = in_hand.filter(|_| result.is_ok());

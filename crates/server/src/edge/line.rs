@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 /// A connection.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub(crate) struct Line {
     waiting: [AtomicUsize; 3],
     turn: AtomicUsize,
     ask: Notify,
+    /// Its operator has ended.
+    is_ending: AtomicBool,
     is_cut: AtomicBool,
 }
 
@@ -50,6 +54,17 @@ impl Line {
     /// Asks the connection to finish its calls and end.
     pub(crate) fn go(&self) {
         self.ask.notify_one();
+    }
+
+    /// Has the connection end when the answers of calls that are on their way have left.
+    pub(crate) fn end_soon(self: &Arc<Self>) {
+        if !self.is_ending.swap(true, Ordering::Relaxed) {
+            let line = self.clone();
+            tokio::spawn(async move {
+                sleep(LEAVING).await;
+                line.go();
+            });
+        }
     }
 
     /// Ends the connection at once.
@@ -107,6 +122,9 @@ impl Line {
         &self.waiting[turn % 3]
     }
 }
+
+/// The time in which calls that are on their way hear that their operator has ended.
+const LEAVING: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -132,7 +132,9 @@ mod tests {
                 tokio::spawn(async move { scans.enter(None, Duration::ZERO).await.map(drop) })
             };
             let line: Vec<_> = (0..WAITING).map(|_| waiting()).collect();
-            tokio::task::yield_now().await;
+            while scans.line(None).waiting.load(Ordering::Relaxed) < WAITING {
+                tokio::task::yield_now().await;
+            }
             assert!(scans.enter(None, Duration::ZERO).await.is_err());
             assert!(line.iter().all(|waiting| !waiting.is_finished()), "at once: the line waits on");
         });

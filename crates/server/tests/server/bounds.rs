@@ -50,7 +50,7 @@ async fn a_message_beyond_its_methods_bound_is_refused_by_its_header_alone() {
     }
     for (path, most) in [
         ("/wardein.v1.AdminService/ListTenants", 64 << 10),
-        ("/wardein.v1.AttestationService/PutKeyPolicy", 512 << 10),
+        ("/wardein.v1.AttestationService/PutKeyPolicy", (2 << 20) + (4 << 10)),
     ] {
         let call = operator.send(path, &announced(most + 1), false).await;
         assert_eq!(call.refusal().await, refused("too-large", 8), "{path}");

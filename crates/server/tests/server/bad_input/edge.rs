@@ -24,8 +24,8 @@ async fn a_message_that_is_none_or_too_large_is_refused_by_every_method() {
             ("a field that is cut off", Some(vec![0x0a, 0x20, b't']), garbled),
             (
                 "a message beyond the limit",
-                Some(vec![0; 512 * 1024 + 1]),
-                (Code::ResourceExhausted, "too-large", "524289 bytes; the method takes at most"),
+                Some(vec![0; 3 << 20]),
+                (Code::ResourceExhausted, "too-large", "3145728 bytes; the method takes at most"),
             ),
         ];
         // A stream may well have no message.

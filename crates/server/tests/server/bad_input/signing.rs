@@ -30,7 +30,7 @@ async fn key_policy() {
         ("no such tenant", &world.admin, put(policy("nowhere")), NO_TENANT),
         ("no PEM", by, roots("certificate"), malformed("policy.vendor_roots")),
         ("no certificate", by, roots(no_certificate), malformed("policy.vendor_roots")),
-        ("17 roots", by, roots(&no_certificate.repeat(17)), malformed("at most 16")),
+        ("513 roots", by, roots(&no_certificate.repeat(513)), malformed("it takes at most 512")),
         (
             "no keeper",
             by,

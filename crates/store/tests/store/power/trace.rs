@@ -179,6 +179,13 @@ impl Reader {
                     What::Resize(arguments[1].parse().unwrap()),
                 );
             }
+            // Of a mode that makes a file longer: the spare of the reserve.
+            "fallocate" => self.alter(
+                begin,
+                end,
+                &descriptor(arguments[0]).1,
+                What::Resize(arguments[2].parse::<usize>().unwrap() + arguments[3].parse::<usize>().unwrap()),
+            ),
             "mkdir" => {
                 let made = self.link(begin, end, &text(arguments[0]));
                 self.trace.directories.extend(made);
