@@ -73,7 +73,7 @@ async fn govern_a_device(world: &World, witness: &Witness, number: usize) -> Opt
     };
     witness.ask("key.rotate", &target, operator.rotate_keys(rotate)).await?;
     act(world, witness, at, &mut authority, "rekey").await?;
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         return set(world, witness, at, "retired").await;
     }
     allow(world, at, "retired");

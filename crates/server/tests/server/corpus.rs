@@ -1,7 +1,7 @@
 //! Replays the corpora of the fuzz targets through their bodies, on a stable compiler.
 
 #[path = "../../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "it is a crate of its own for the fuzz targets")]
+#[allow(unreachable_pub, clippy::duplicate_mod, reason = "it is a crate of its own for the fuzz targets")]
 mod fuzz;
 
 use wardein_testkit::corpus::{replay, targets};
