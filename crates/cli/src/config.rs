@@ -66,7 +66,7 @@ section! {
     LimitsSection {
         /// Threads that serve; 0 for one per core.
         workers: usize = 0,
-        /// Connections at one time. Each takes an open file and some 25 KiB; a quarter of them is for operators alone.
+        /// Connections at one time. Each takes an open file and some 31 KiB; a quarter of them is for operators alone.
         connections: usize = 8_192,
         /// Those from one address, or IPv6 network of /64; twice as many from one /56.
         connections_per_address: usize = 1_024,

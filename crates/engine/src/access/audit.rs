@@ -35,7 +35,7 @@ impl Engine {
     /// Entries that the caller may see, from number `from` on, and the number to continue from; 0 at the end. Reading is recorded
     /// first.
     ///
-    /// The entries of a tenant have numbers of their own, from 1 on without gaps, whoever asks: the numbers of the whole log would
+    /// The entries of a tenant have numbers of their own, from 1 on without gaps, no matter who asks: the numbers of the whole log would
     /// tell a tenant how much the others do.
     pub async fn list_audit(
         &self,

@@ -32,7 +32,7 @@ pub(super) fn router(served: Served) -> Router {
 }
 
 /// Ready means: can write. Trust queries are answered all the same. Nothing is logged: gRPC's health logs each change of this, and
-/// whoever reaches the port may ask as often as they like.
+/// anyone who reaches the port may ask as often as they like.
 async fn ready(State(served): State<Served>) -> Result<&'static str, (StatusCode, String)> {
     let not_ready = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why);
     if *served.stopping.borrow() {
