@@ -78,7 +78,7 @@ print(*(each.getsockname()[1] for each in held))')
 	wardein init --dir "$house/a" --trust-domain "$trust_domain" --key-file "$house/root.key" \
 		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$house/said"
 	# All that the authority and its libraries could ever say.
-	sed -i 's/^level = .*/level = "trace"/' "$house/a/wardein.toml"
+	sed -i 's/^level = .*/level = "trace,h2=trace,hyper=trace,rustls=trace,tonic=trace,tower=trace"/' "$house/a/wardein.toml"
 	wardein serve --config "$house/a/wardein.toml" </dev/null >"$house/log" 2>&1 &
 	pid=$!
 	export WARDEIN_DIR=$house/a
