@@ -6,7 +6,7 @@ use super::peer::Peer;
 use super::route::Route;
 use std::time::Duration;
 use tracing::Level;
-use wardein_domain::Method;
+use wardein_domain::{Access, Method};
 use wardein_engine::{Caller, Error};
 
 /// One line a call. Those that come by the ten thousand a second and went well are for debugging: a proof is in the audit log,
@@ -27,10 +27,12 @@ pub(super) fn log(
         None => Kind::Call,
     };
     let caller = caller.map(|caller| tracing::field::display(&caller.principal));
-    let is_frequent = matches!(
-        route,
-        Some(Route::Own(Method::Check | Method::GetChallenge | Method::Prove) | Route::Public(_))
-    );
+    let is_frequent = match route {
+        // Anybody may make open calls that go well, as often as the rate allows.
+        Some(Route::Own(method)) => method == Method::Check || method.access() == Access::Open,
+        Some(Route::Public(_)) => true,
+        None => false,
+    };
     let Some(Error { code, message, .. }) = error else {
         if is_frequent {
             tracing::debug!(request_id, method, caller, %peer, code = OK, duration_us, "call");
