@@ -81,7 +81,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// How many of an operator's calls a scan counts for: a page of a thousand devices takes some 4 ms of a core, a trust query some 10 µs.
+/// How many of an operator's calls a scan counts for: a page of a thousand rows costs as much as hundreds of trust queries.
 pub(crate) const COST: u32 = 500;
 
 /// The longest that a scan waits for its turn.
