@@ -64,7 +64,7 @@ section! {
 section! {
     /// What the service may take of the machine.
     LimitsSection {
-        /// Threads that serve; 0 for one per core.
+        /// Threads that serve devices, and as many that serve operators; 0 for one of each per core.
         workers: usize = 0,
         /// Connections at one time. Each takes an open file and some 31 KiB; a quarter of them is for operators alone.
         connections: usize = 8_192,

@@ -13,7 +13,7 @@ pub struct Config {
     pub http: SocketAddr,
     /// The names by which clients reach the server; its certificate says them.
     pub names: Vec<ServerName>,
-    /// Threads that serve, each with a runtime of its own; 0 for one per core.
+    /// Threads that serve devices, and as many that serve operators; 0 for one of each per core.
     pub workers: usize,
     /// The kind of store, as `GetStatus` is to say it.
     pub store_name: &'static str,
@@ -94,7 +94,7 @@ pub struct Limits {
 }
 
 impl Config {
-    /// How many threads serve.
+    /// How many threads serve devices, and how many operators.
     pub(crate) fn threads(&self) -> usize {
         match self.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

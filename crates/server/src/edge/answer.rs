@@ -3,6 +3,7 @@
 use super::hand::InHand;
 use super::line::Waiting;
 use bytes::Bytes;
+use futures_util::future::Shared;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use std::future::Future;
@@ -21,8 +22,9 @@ pub(crate) struct Answer {
     end: Option<End>,
 }
 
-/// Done when the stream is to end, with why.
-pub(super) type End = Pin<Box<dyn Future<Output = Status> + Send>>;
+/// Done when the stream is to end, with why. A stream's requests and its answer share one: if each waited for itself, the answer
+/// of a stream whose requests are ended first would end as one that went well.
+pub(super) type End = Shared<Pin<Box<dyn Future<Output = Status> + Send>>>;
 
 impl Answer {
     pub(super) fn new(body: Body, call: Option<InHand>, end: Option<End>) -> Self {
@@ -58,7 +60,7 @@ impl http_body::Body for Answer {
         // What is there is sent first. A stream that ended because its requests did, at the same time, has the same reason.
         let has_data = matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_data());
         if let (false, Some(end)) = (has_data, &mut me.end)
-            && let Poll::Ready(status) = end.as_mut().poll(cx)
+            && let Poll::Ready(status) = Pin::new(end).poll(cx)
         {
             let mut trailers = HeaderMap::new();
             // Its message is a constant of ours.

@@ -12,6 +12,7 @@ use super::peer::Peer;
 use super::route::Route;
 use crate::grpc::panic::Caught;
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
+use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -82,9 +83,10 @@ impl EdgeParts {
         };
         let method = route.and_then(Route::method);
         let context = Context(Arc::new(ContextParts { call, method, caller, device: OnceLock::new() }));
+        let end = route.filter(|route| route.is_public_stream()).map(|_| shared.end_of_public_stream());
         let (result, in_hand) = match (admitted, route) {
             (Ok(mut in_hand), Some(route)) => {
-                let passed = self.pass(route, head, body, &context, &mut in_hand);
+                let passed = self.pass(route, (head, body), &context, &mut in_hand, end.clone());
                 let result = match timeout(shared.limits.request_time, passed).await {
                     Ok(result) => result,
                     Err(_) => Err(Error::new(ErrorCode::RequestTimeout, "no answer in time")),
@@ -104,10 +106,6 @@ impl EdgeParts {
         }
         // A refusal has no body that could wait for its peer.
         let in_hand = in_hand.filter(|_| result.is_ok());
-        let end = match route {
-            Some(route) if route.is_public_stream() && result.is_ok() => Some(shared.end_of_public_stream()),
-            _ => None,
-        };
         shared.leave(started, route, peer, &context, result).map(|body| Answer::new(body, in_hand, end))
     }
 
@@ -115,17 +113,16 @@ impl EdgeParts {
     async fn pass(
         &self,
         route: Route,
-        mut head: Parts,
-        body: Incoming,
+        (mut head, body): (Parts, Incoming),
         context: &Context,
         in_hand: &mut InHand,
+        end: Option<End>,
     ) -> Result<Response<Body>, Error> {
         let Self { shared, routes, is_operators, .. } = self;
         // No handler reads the headers, so they do not wait for the message.
         is_plain(&std::mem::take(&mut head.headers))?;
         let limit = route.message_bytes();
         let body = if route.takes_stream() {
-            let end = route.is_public_stream().then(|| shared.end_of_public_stream());
             Body::new(Messages::new(body, limit, end))
         } else if *is_operators {
             Body::new(Full::new(whole(body, limit, in_hand).await?))
@@ -201,11 +198,12 @@ impl Shared {
     /// Done when a stream that needs no certificate has gone on for long enough, or the server stops.
     fn end_of_public_stream(&self) -> End {
         let (most, mut stopping) = (self.limits.public_stream_time, self.stop.subscribe());
-        Box::pin(async move {
+        let end: Pin<Box<dyn Future<Output = Status> + Send>> = Box::pin(async move {
             match timeout(most, stopping.wait_for(|is_stopping| *is_stopping)).await {
                 Ok(_) => Status::unavailable("the service is stopping"),
                 Err(_) => Status::unavailable("the stream has gone on for long enough; begin another"),
             }
-        })
+        });
+        end.shared()
     }
 }

@@ -69,7 +69,7 @@ impl Body for Messages {
         loop {
             let polled = Pin::new(&mut me.body).poll_frame(cx);
             if let (Poll::Pending, Some(end)) = (&polled, &mut me.end)
-                && let Poll::Ready(status) = end.as_mut().poll(cx)
+                && let Poll::Ready(status) = Pin::new(end).poll(cx)
             {
                 me.end = None;
                 return Poll::Ready(Some(Err(status)));

@@ -3,8 +3,9 @@
 //! Not by tonic's own server: it gives every connection the same windows, ends none that is idle, and forces one out at its age
 //! without asking it to go first.
 
-use super::accept::Taken;
+use super::accept::{Taken, Turns};
 use super::patient::Patient;
+use super::places::Place;
 use crate::config::Limits;
 use crate::edge::flood::Kind;
 use crate::edge::line::{Asked, Line};
@@ -13,7 +14,9 @@ use crate::edge::{Edge, EdgeParts, Shared};
 use crate::grpc::panic::Caught;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,17 +33,33 @@ use wardein_domain::TrustDomain;
 pub(crate) struct Door {
     pub(crate) shared: Arc<Shared>,
     pub(crate) routes: Caught<Routes>,
+}
+
+/// What a thread takes connections in with that may be anybody's.
+#[derive(Clone)]
+pub(crate) struct OuterDoor {
+    pub(crate) door: Door,
     pub(crate) tls: TlsAcceptor,
     pub(crate) domain: Arc<TrustDomain>,
+    /// The threads that serve operators.
+    pub(crate) operators: Turns<Known>,
+}
+
+/// An operator's connection, on its way to a thread that serves no others.
+pub(crate) struct Known {
+    stream: Tls,
+    peer: Peer,
+    place: Place,
 }
 
 type Tls = TlsStream<TcpStream>;
 
-impl Door {
-    /// Serves a connection until it ends.
+impl OuterDoor {
+    /// Serves a connection until it ends, or hands it on.
     pub(crate) async fn serve(self, Taken { stream, address, place }: Taken) {
-        let Self { shared, routes, tls, domain } = self;
-        let (limits, metrics, line) = (&shared.limits, &shared.metrics, place.line.clone());
+        let Self { door, tls, domain, operators } = self;
+        let (shared, line) = (&door.shared, place.line.clone());
+        let (limits, metrics) = (&shared.limits, &shared.metrics);
         let handshake = async {
             let stream = TcpStream::from_std(stream)?;
             stream.set_nodelay(true)?;
@@ -68,15 +87,41 @@ impl Door {
             Claim::Operator(principal) => shared.engine.authenticate(principal).await.is_ok(),
             Claim::Nobody | Claim::Other => false,
         };
-        if is_operators {
-            place.is_operators();
+        let known = Known { stream, peer, place };
+        if !is_operators {
+            return door.serve(known, false).await;
         }
-        let parts = EdgeParts { shared: shared.clone(), routes, peer, line: line.clone(), is_operators };
-        let reason = serve(stream, Edge::new(parts), limits, &line, is_operators).await;
-        if let Some(reason) = reason {
-            metrics.rejected(reason);
+        known.place.is_operators();
+        if operators.deal(known).is_err() {
+            metrics.rejected("backlog");
         }
     }
+}
+
+impl Door {
+    /// Serves an operator's connection until it ends.
+    pub(crate) async fn serve_operator(self, mut known: Known) {
+        match moved_here(known.stream.get_ref().0) {
+            Ok(stream) => *known.stream.get_mut().0 = stream,
+            Err(error) => return tracing::warn!(%error, "a connection was lost"),
+        }
+        self.serve(known, true).await;
+    }
+
+    async fn serve(self, Known { stream, peer, place }: Known, is_operators: bool) {
+        let Self { shared, routes } = self;
+        let line = &place.line;
+        let parts = EdgeParts { shared: shared.clone(), routes, peer, line: line.clone(), is_operators };
+        let reason = serve(stream, Edge::new(parts), &shared.limits, line, is_operators).await;
+        if let Some(reason) = reason {
+            shared.metrics.rejected(reason);
+        }
+    }
+}
+
+/// The stream, woken by this thread's runtime from now on; the one given is to be dropped.
+fn moved_here(stream: &TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(StdStream::from(stream.as_fd().try_clone_to_owned()?))
 }
 
 /// The peer, as the handshake identified it.

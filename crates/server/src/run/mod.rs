@@ -1,4 +1,4 @@
-//! The server: binds, serves on one runtime per core, and stops in order.
+//! The server: binds, serves on two runtimes per core, one of them for operators, and stops in order.
 
 mod accept;
 mod connection;
@@ -13,8 +13,8 @@ use crate::edge::metrics::Metrics;
 use crate::grpc::panic::Caught;
 use crate::grpc::services;
 use crate::http;
-use accept::{Taken, take};
-use connection::Door;
+use accept::{Turns, take};
+use connection::{Door, OuterDoor};
 use places::Places;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
@@ -107,22 +107,18 @@ impl Server {
         // A stop waits for the current step.
         drop(shared.work.spawn(work_off_deeds(engine.clone(), stopping.clone())));
 
-        let count = config.threads();
-        let (mut doors, mut workers) = (Vec::new(), Vec::new());
         let (ended, mut any_ended) = mpsc::channel::<()>(1);
-        for number in 0..count {
-            let (door, taken) = mpsc::channel(BACKLOG);
-            let opened = Door {
-                shared: shared.clone(),
-                routes: Caught::new(services.routes()),
-                tls: tls.clone(),
-                domain: domain.clone(),
-            };
-            let (runtime, ended) = (runtime()?, Ended(ended.clone()));
-            let serve = move || runtime.block_on(work(opened, taken));
-            workers.push(on_thread(format!("wardein-{number}"), ended, serve)?);
-            doors.push(door);
-        }
+        let mut workers = Workers { shared: shared.clone(), ended, joined: Vec::new() };
+        let door = || Door { shared: shared.clone(), routes: Caught::new(services.routes()) };
+        let operators = workers.begin("operators", config.threads(), || {
+            let door = door();
+            move |known| door.clone().serve_operator(known)
+        })?;
+        let doors = workers.begin("open", config.threads(), || {
+            let (tls, domain, operators) = (tls.clone(), domain.clone(), operators.clone());
+            let door = OuterDoor { door: door(), tls, domain, operators };
+            move |taken| door.clone().serve(taken)
+        })?;
 
         let places = Places::new(&config.limits, metrics.clone());
         let mut http = tokio::spawn(http::serve(
@@ -153,8 +149,9 @@ impl Server {
         shared.stop.send_replace(true);
         places.stop();
         shared.work.close();
-        let joined =
-            tokio::task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
+        let joined = tokio::task::spawn_blocking(move || {
+            workers.joined.into_iter().all(|worker| worker.join().is_ok())
+        });
         let is_orderly = joined.await.unwrap_or(false);
         http.abort();
         shared.floods.tell();
@@ -165,24 +162,54 @@ impl Server {
     }
 }
 
+/// The threads that serve.
+struct Workers {
+    shared: Arc<Shared>,
+    ended: mpsc::Sender<()>,
+    joined: Vec<thread::JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Begins `count` of them, each with its own `serve`, to which connections are dealt.
+    fn begin<T, S, F>(&mut self, name: &str, count: usize, serve: impl Fn() -> S) -> io::Result<Turns<T>>
+    where
+        T: Send + 'static,
+        S: Fn(T) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut senders = Vec::new();
+        for number in 0..count {
+            let (sender, dealt) = mpsc::channel(BACKLOG);
+            let (runtime, serving, shared) = (runtime()?, serve(), self.shared.clone());
+            let work = move || runtime.block_on(work(&shared, dealt, serving));
+            self.joined.push(on_thread(format!("{name}-{number}"), Ended(self.ended.clone()), work)?);
+            senders.push(sender);
+        }
+        Ok(Turns::new(senders))
+    }
+}
+
 /// Serves the connections that one thread is dealt, and finishes their calls when the server stops.
-async fn work(door: Door, mut taken: mpsc::Receiver<Taken>) {
+async fn work<T, F>(shared: &Shared, mut dealt: mpsc::Receiver<T>, serve: impl Fn(T) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let connections = TaskTracker::new();
     let serving = async {
-        while let Some(taken) = taken.recv().await {
-            drop(connections.spawn(door.clone().serve(taken)));
+        while let Some(connection) = dealt.recv().await {
+            drop(connections.spawn(serve(connection)));
         }
     };
     tokio::select! {
         () = serving => {}
-        () = wait_for_stop(door.shared.stop.subscribe()) => {}
+        () = wait_for_stop(shared.stop.subscribe()) => {}
     }
     connections.close();
     let finished = async {
         connections.wait().await;
-        door.shared.work.wait().await;
+        shared.work.wait().await;
     };
-    if tokio::time::timeout(door.shared.limits.shutdown_time, finished).await.is_err() {
+    if tokio::time::timeout(shared.limits.shutdown_time, finished).await.is_err() {
         tracing::warn!("stopped with unfinished calls: their time was up");
     }
 }

@@ -3,11 +3,13 @@
 use crate::common::full::{FullStore, Gate};
 use crate::common::{Served, issue, issue_as, now};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use wardein_client::{Connection, v1};
 use wardein_domain::Role;
 use wardein_engine::Ports;
+use wardein_port::Clock;
 use wardein_server::Limits;
 
 fn entries(connection: &Connection) -> tokio::task::JoinHandle<Result<(), tonic::Status>> {
@@ -61,6 +63,61 @@ async fn scans_hold_up_neither_the_threads_that_serve_nor_another_tenants_scans(
         call.await.unwrap().unwrap();
     }
     entries(&other).await.unwrap().unwrap();
+}
+
+/// A clock that calls by those without a certificate wait for while it is held.
+struct HeldClock(Arc<Hold>, Arc<dyn Clock>);
+
+#[derive(Default)]
+struct Hold {
+    is_held: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+impl Clock for HeldClock {
+    fn now_ms(&self) -> u64 {
+        let is_open = std::thread::current().name().is_some_and(|name| name.starts_with("open-"));
+        if is_open && self.0.is_held.load(Ordering::SeqCst) {
+            self.0.waiting.fetch_add(1, Ordering::SeqCst);
+            while self.0.is_held.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.1.now_ms()
+    }
+}
+
+#[tokio::test]
+async fn no_thread_of_those_without_a_certificate_holds_up_an_operator() {
+    let hold = Arc::new(Hold::default());
+    let held = hold.clone();
+    let served = Served::serve(Limits::default(), now(), 0, |ports| Ports {
+        clock: Arc::new(HeldClock(held, ports.clock.clone())),
+        ..ports
+    })
+    .await;
+    let mut admins = Vec::new();
+    for _ in 0..4 {
+        admins.push(served.connect(Some(served.admin())).await.unwrap());
+    }
+    // One after the other: they are dealt to threads in turn.
+    let open = [served.connect(None).await.unwrap(), served.connect(None).await.unwrap()];
+    hold.is_held.store(true, Ordering::SeqCst);
+    let calls = open.map(|open| {
+        let asked = v1::GetChallengeRequest { tenant: "t".into(), device_id: "d".into() };
+        tokio::spawn(async move { open.device().get_challenge(asked).await.map(drop) })
+    });
+    while hold.waiting.load(Ordering::SeqCst) < 2 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    for admin in &admins {
+        let call = async { admin.admin().get_status(v1::GetStatusRequest {}).await };
+        timeout(Duration::from_secs(5), call).await.expect("operators have threads of their own").unwrap();
+    }
+    hold.is_held.store(false, Ordering::SeqCst);
+    for call in calls {
+        drop(call.await.unwrap());
+    }
 }
 
 #[tokio::test]
