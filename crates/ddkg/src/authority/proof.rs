@@ -10,6 +10,7 @@ use crate::key::{AckKey, EpochSecret, NumberKey};
 use crate::ledger::{Claim, CloneSign, EpochBounds, Judgment, Ledger, Misplaced, Place};
 use crate::message::{AckedReply, ProofRequest, ack_transcript};
 use crate::policy::Policy;
+use crate::time::AuthorityTime;
 use crate::tree::Cover;
 use alloc::vec::Vec;
 use wardein_crypto::Digest;
@@ -51,7 +52,7 @@ impl Accepted {
 }
 
 impl Record {
-    /// Verifies a proof at Unix second `now`. `checked` is the proof that its challenge is good; `recipe` what the
+    /// Verifies a proof. `checked` is the proof that its challenge is good; `recipe` what the
     /// challenge asked for; `body` the action's body. Whether the device's state allows the action is the caller's to judge.
     pub fn verify(
         &mut self,
@@ -59,7 +60,7 @@ impl Record {
         checked: CheckedChallenge,
         recipe: &Recipe,
         body: &[u8],
-        now: u64,
+        time: AuthorityTime,
         policy: &Policy,
     ) -> Result<Accepted, Refusal> {
         if request.device != self.cold.device {
@@ -79,11 +80,11 @@ impl Record {
             Some(pending) if pending.generation.number == request.generation => {
                 // A pending generation changes only by becoming active.
                 let (mut hot, mut recent) = (pending.hot.clone(), Recent::default());
-                let accepted = pending.generation.judge(&mut hot, &mut recent, &proof, now, policy);
+                let accepted = pending.generation.judge(&mut hot, &mut recent, &proof, time, policy);
                 accepted.map(|accepted| (accepted, Some((hot, recent))))
             }
             _ if self.cold.active.number == request.generation => {
-                let accepted = self.cold.active.judge(&mut self.hot, &mut self.recent, &proof, now, policy);
+                let accepted = self.cold.active.judge(&mut self.hot, &mut self.recent, &proof, time, policy);
                 accepted.map(|accepted| (accepted, None))
             }
             _ => Err(self.judge_retired(&proof, policy)),
@@ -92,7 +93,7 @@ impl Record {
             judged.map_err(|refusal| self.replaced_sign(&proof).unwrap_or(refusal))?;
         if let Some((hot, recent)) = activated {
             accepted.activated = true;
-            self.activate(now, policy);
+            self.activate(time.now(), policy);
             (self.hot, self.recent) = (hot, recent);
         }
         if accepted.shows_announced
@@ -103,7 +104,7 @@ impl Record {
         if !matches!(self.cold.enrollment, Enrollment::Done) {
             self.cold.change().enrollment = Enrollment::Done;
         }
-        self.settle(now, policy);
+        self.settle(time, policy);
         Ok(accepted)
     }
 
@@ -161,6 +162,8 @@ impl Record {
         for older in kept.retired.iter_mut().skip(RETIRED_PROOFS) {
             older.proof = None;
         }
+        // Whatever the time: there is no key in it.
+        kept.retired.retain(|retired| !retired.is_spent());
     }
 }
 
@@ -171,9 +174,10 @@ impl Generation {
         hot: &mut Hot,
         recent: &mut Recent,
         proof: &Proof<'_>,
-        now: u64,
+        time: AuthorityTime,
         policy: &Policy,
     ) -> Result<Accepted, Refusal> {
+        let now = time.now();
         let cover = self.trees.get(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
         let bounds = EpochBounds {
             derivable: cover.first(),

@@ -9,7 +9,9 @@ use wardein_crypto::{Digest, P256SigningKey, Secret, SystemEntropy};
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{ChallengeAsk, DeviceError, DeviceState, Enrolling, InFlight, Unsaved};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest, RekeyAsk};
-use wardein_ddkg::{Attributes, ChallengeError, ChallengeKey, DeviceName, Purposes, Recipe, Suite};
+use wardein_ddkg::{
+    Attributes, AuthorityTime, ChallengeError, ChallengeKey, DeviceName, Purposes, Recipe, Suite,
+};
 use wardein_domain::Schedule;
 
 /// Both shipped ends and what lies between them.
@@ -93,7 +95,7 @@ impl Real {
             Step::SetClock { node, setting } => self.clocks[node] = self.config.settings[setting],
             Step::Sweep { node } => {
                 let now = self.clock(node);
-                self.record.sweep(now, &self.config.policy());
+                self.record.sweep(AuthorityTime::sure(now), &self.config.policy());
             }
             Step::Ask { holder, node } => self.ask(holder, node),
             Step::Prove { holder, question: 0, is_rekey, crash } => {
@@ -188,7 +190,7 @@ impl Real {
         };
         // As the store gives it back: what is not in the bytes is lost.
         let mut record = self.stored();
-        match record.verify(request, checked, &recipe, body, now, &policy) {
+        match record.verify(request, checked, &recipe, body, AuthorityTime::sure(now), &policy) {
             Ok(accepted) => {
                 let answer = if accepted.is_rekey() {
                     let ask = RekeyAsk::decode(body).expect("the device encoded it");
