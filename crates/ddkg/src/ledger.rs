@@ -1,6 +1,7 @@
 //! The accepted numbers, and the meaning of a right mac (specification, section 5): the authority's rules for one
 //! generation's proofs, without keys, so that the model of the protocol runs these very lines.
 
+use crate::time::AuthorityTime;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use wardein_domain::Schedule;
 
@@ -134,6 +135,12 @@ impl Ledger {
         self.latest_ms
     }
 
+    /// This ledger as it is read at `time`: what a clock that ran ahead has left in it is corrected. All that is judged, accepted or
+    /// handed on rests on it, so the next proof that is accepted writes the correction.
+    pub fn at(&self, time: AuthorityTime, skew_ms: u64) -> Self {
+        Self { latest_ms: time.reads(self.latest_ms, skew_ms), ..self.clone() }
+    }
+
     /// The place of `claim`, before its mac is checked, so that the work on a refused one is bounded.
     ///
     /// There is no bound on how far a number may be above the highest: deriving its key costs the same whatever it is, and
@@ -238,7 +245,8 @@ impl Ledger {
         if window & !WINDOW_MASK != 0 || (!is_used && (highest != Default::default() || window != 0)) {
             return Err(Problem::NotCanonical("has bits outside of what it watches").of("window"));
         }
-        Ok(Self { current, uses, highest: is_used.then_some(highest), window, latest_ms })
+        let highest = is_used.then_some(highest);
+        Ok(Self { current, uses, highest, window, latest_ms })
     }
 }
 
@@ -300,6 +308,31 @@ mod tests {
         assert_eq!(ledger.judge(&other, SKEW), Judgment::Clone(CloneSign::NumberTwice));
         assert_eq!(ledger.judge(&claim(0, 4, 12_000), SKEW), Judgment::Replayed);
         assert_eq!(ledger.judge(&claim(0, 4, 12_001), SKEW), Judgment::Clone(CloneSign::NumberTooLow));
+    }
+
+    #[test]
+    fn what_a_clock_that_ran_ahead_has_left_is_read_as_the_start_of_the_era() {
+        let (day, era_ms) = (86_400_000, 50_000);
+        let ahead = ledger(&[(0, 5, day)]);
+        let at = |now_ms| ahead.at(AuthorityTime { now_ms, era_ms, may_erase: true }, SKEW);
+        for now_ms in [60_000, day - SKEW - 1] {
+            let ledger = at(now_ms);
+            assert_eq!(ledger.latest_ms(), era_ms);
+            assert_eq!(place(&ledger, claim(0, 4, era_ms + SKEW)), Ok(Place::Open));
+            let later = claim(0, 4, era_ms + SKEW + 1);
+            assert_eq!(place(&ledger, later), Ok(Place::Closed));
+            assert_eq!(ledger.judge(&later, SKEW), Judgment::Clone(CloneSign::NumberTooLow));
+        }
+        assert_eq!(at(day - SKEW).latest_ms(), day, "within skew, the clock of another node");
+        // The next proof writes the true time.
+        let mut ledger = at(60_000);
+        ledger.accept(&claim(0, 6, 59_000));
+        assert_eq!(ledger.latest_ms(), 59_000);
+        // An era that begins in the future is no later than now.
+        let odd = ahead.at(AuthorityTime { now_ms: 60_000, era_ms: u64::MAX, may_erase: true }, SKEW);
+        assert_eq!(odd.latest_ms(), 60_000);
+        let first = ahead.at(AuthorityTime::sure(60), SKEW);
+        assert_eq!(first.latest_ms(), 0, "there was no other era");
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Engine {
 
     /// The authority's time at Unix millisecond `now_ms`, as DDKG-1 takes it in (section 9.1).
     pub(crate) fn authority_time(&self, now_ms: u64) -> AuthorityTime {
-        AuthorityTime { now_ms, may_erase: true }
+        AuthorityTime { now_ms, era_ms: 0, may_erase: true }
     }
 
     /// The authority's time, in Unix seconds.

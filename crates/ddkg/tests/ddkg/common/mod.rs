@@ -129,6 +129,8 @@ pub(crate) struct Pair {
     pub(crate) saves: usize,
     /// Unix milliseconds.
     pub(crate) now_ms: u64,
+    /// When the present era of the authority's time began.
+    pub(crate) era_ms: u64,
     /// Whether the authority is sure of its time.
     pub(crate) may_erase: bool,
     pub(crate) key: ChallengeKey,
@@ -167,8 +169,8 @@ impl Pair {
         let device = enrolling.finish(&reply, setup.purposes).unwrap();
         let key = ChallengeKey::new(Secret::copied_from(&[7; 32]));
         let disk = record.encode_cold().expose().to_vec();
-        let (now_ms, may_erase) = (START * 1000, true);
-        Self { setup, device, record, disk, flash: vec![], saves: 0, now_ms, may_erase, key, entropy }
+        let (now_ms, era_ms, may_erase) = (START * 1000, 0, true);
+        Self { setup, device, record, disk, flash: vec![], saves: 0, now_ms, era_ms, may_erase, key, entropy }
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -177,7 +179,7 @@ impl Pair {
 
     /// As the authority takes it.
     pub(crate) fn time(&self) -> AuthorityTime {
-        AuthorityTime { now_ms: self.now_ms, may_erase: self.may_erase }
+        AuthorityTime { now_ms: self.now_ms, era_ms: self.era_ms, may_erase: self.may_erase }
     }
 
     pub(crate) fn wait(&mut self, seconds: u64) {
