@@ -46,6 +46,8 @@ pub struct Ledger {
     window: u128,
     /// The latest issue time of a challenge that an accepted proof answered, in Unix milliseconds.
     latest_ms: u64,
+    /// When a human last readmitted the device, in Unix milliseconds; 0 for never. No challenge issued until then counts.
+    readmitted_ms: u64,
 }
 
 /// How many numbers below the highest may still come.
@@ -117,7 +119,7 @@ impl Ledger {
 
     /// Nothing accepted yet. `latest_ms` is the issue time of the challenge that led to this generation, 0 for the first.
     pub fn new(latest_ms: u64) -> Self {
-        Self { current: 0, uses: 0, highest: None, window: 0, latest_ms }
+        Self { current: 0, uses: 0, highest: None, window: 0, latest_ms, readmitted_ms: 0 }
     }
 
     /// The highest epoch accepted so far.
@@ -135,10 +137,30 @@ impl Ledger {
         self.latest_ms
     }
 
+    /// When the device was last readmitted, in Unix milliseconds; 0 for never.
+    pub(crate) fn readmitted_ms(&self) -> u64 {
+        self.readmitted_ms
+    }
+
+    /// The same ledger, which was stored with it.
+    pub(crate) fn with_readmitted_ms(self, readmitted_ms: u64) -> Self {
+        Self { readmitted_ms, ..self }
+    }
+
     /// This ledger as it is read at `time`: what a clock that ran ahead has left in it is corrected. All that is judged, accepted or
     /// handed on rests on it, so the next proof that is accepted writes the correction.
     pub fn at(&self, time: AuthorityTime, skew_ms: u64) -> Self {
-        Self { latest_ms: time.reads(self.latest_ms, skew_ms), ..self.clone() }
+        let [latest_ms, readmitted_ms] =
+            [self.latest_ms, self.readmitted_ms].map(|stored| time.reads(stored, skew_ms));
+        Self { latest_ms, readmitted_ms, ..self.clone() }
+    }
+
+    /// A human readmits the device at `now_ms`, after an alarm: its numbers begin again. The numbers of the other holder, which may
+    /// have used the last one there is, are in nobody's way then. Nothing that was answered before can be accepted again: no
+    /// challenge issued until now counts any more.
+    pub fn readmit(&mut self, now_ms: u64) {
+        self.latest_ms = self.latest_ms.max(now_ms);
+        (self.highest, self.window, self.readmitted_ms) = (None, 0, self.latest_ms);
     }
 
     /// The place of `claim`, before its mac is checked, so that the work on a refused one is bounded.
@@ -159,7 +181,8 @@ impl Ledger {
         }
         let lowest = self.current.max(bounds.lowest);
         let is_full = claim.epoch == self.current && self.is_full(schedule);
-        let is_above = self.highest.is_none_or(|(number, _)| claim.number > number);
+        let is_above =
+            self.highest.is_none_or(|(number, _)| claim.number > number) && !self.is_outdated(claim);
         let is_derivable = claim.epoch >= bounds.derivable;
         if is_derivable && claim.epoch >= lowest && !is_full && (is_above || self.may_fill(claim, skew_ms)) {
             return Ok(Place::Open);
@@ -181,6 +204,7 @@ impl Ledger {
     fn may_fill(&self, claim: &Claim, skew_ms: u64) -> bool {
         self.bit(claim.number).is_some_and(|bit| self.window & bit == 0)
             && !claim.is_ordered
+            && !self.is_outdated(claim)
             && claim.issued_ms <= self.latest_ms.saturating_add(skew_ms)
     }
 
@@ -215,6 +239,7 @@ impl Ledger {
     pub fn judge(&self, claim: &Claim, skew_ms: u64) -> Judgment {
         match self.highest {
             Some((number, mark)) if number == claim.number && mark == claim.mark => Judgment::Replayed,
+            _ if self.is_outdated(claim) => Judgment::Replayed,
             Some((number, _)) if number == claim.number => Judgment::Clone(CloneSign::NumberTwice),
             _ if self.is_after(claim, skew_ms) => Judgment::Clone(CloneSign::NumberTooLow),
             _ => Judgment::Replayed,
@@ -226,6 +251,12 @@ impl Ledger {
         claim.issued_ms > self.latest_ms.saturating_add(skew_ms)
     }
 
+    /// Whether the claim's challenge was issued before the device was readmitted, so that it may have been accepted then.
+    fn is_outdated(&self, claim: &Claim) -> bool {
+        self.readmitted_ms != 0 && claim.issued_ms <= self.readmitted_ms
+    }
+
+    /// All but the time of the readmission, which an older form of the record had not.
     pub(crate) fn put(&self, out: &mut impl Sink) {
         out.u32(self.current);
         out.u64(self.uses);
@@ -246,7 +277,7 @@ impl Ledger {
             return Err(Problem::NotCanonical("has bits outside of what it watches").of("window"));
         }
         let highest = is_used.then_some(highest);
-        Ok(Self { current, uses, highest, window, latest_ms })
+        Ok(Self { current, uses, highest, window, latest_ms, readmitted_ms: 0 })
     }
 }
 
@@ -333,6 +364,39 @@ mod tests {
         assert_eq!(odd.latest_ms(), 60_000);
         let first = ahead.at(AuthorityTime::sure(60), SKEW);
         assert_eq!(first.latest_ms(), 0, "there was no other era");
+    }
+
+    #[test]
+    fn a_readmission_begins_the_numbers_again_and_no_message_of_before_counts() {
+        let mut ledger = ledger(&[(0, 1, 10_000), (0, u64::MAX, 20_000)]);
+        let genuine = claim(0, 2, 60_000);
+        assert_eq!(place(&ledger, genuine), Ok(Place::Closed));
+        assert_eq!(ledger.judge(&genuine, SKEW), Judgment::Clone(CloneSign::NumberTooLow));
+        ledger.readmit(50_000);
+        for before in [claim(0, u64::MAX, 20_000), claim(0, 1, 10_000), claim(0, 3, 50_000)] {
+            assert_eq!(place(&ledger, before), Ok(Place::Closed));
+            assert_eq!(ledger.judge(&before, SKEW), Judgment::Replayed);
+        }
+        assert_eq!(place(&ledger, genuine), Ok(Place::Open));
+        ledger.accept(&genuine);
+        // Nor afterwards, whether its number is above, the same, or below.
+        for number in [1, 2, u64::MAX] {
+            let before = Claim { mark: [7; 8], ..claim(0, number, 50_000) };
+            assert_eq!(place(&ledger, before), Ok(Place::Closed));
+            assert_eq!(ledger.judge(&before, SKEW), Judgment::Replayed);
+        }
+        // From then on all is as it was.
+        assert_eq!(ledger.judge(&claim(0, 1, 63_000), SKEW), Judgment::Clone(CloneSign::NumberTooLow));
+        let twice = Claim { mark: [7; 8], ..claim(0, 2, 61_000) };
+        assert_eq!(ledger.judge(&twice, SKEW), Judgment::Clone(CloneSign::NumberTwice));
+    }
+
+    #[test]
+    fn a_readmission_is_no_earlier_than_what_was_answered() {
+        let mut ledger = ledger(&[(0, 9, 50_000 + SKEW)]);
+        ledger.readmit(50_000);
+        assert_eq!(ledger.latest_ms(), 50_000 + SKEW);
+        assert_eq!(place(&ledger, claim(0, 9, 50_000 + SKEW)), Ok(Place::Closed));
     }
 
     #[test]

@@ -110,3 +110,34 @@ async fn a_device_that_signs_goes_on_at_once() {
         assert_eq!(code(full), "signatures-exhausted", "those of now count");
     }
 }
+
+#[tokio::test]
+async fn the_genuine_device_rekeys_after_a_readmission_whatever_numbers_the_other_has_used() {
+    let mut world = World::new().await;
+    let mut device = world.proven("pump-1").await;
+    let mut copy = device.copied();
+    // It skips numbers, as a device that crashes again and again.
+    for _ in 0..20 {
+        world.clock.pass(10);
+        copy.prove(&world.engine, "authenticate", b"").await.unwrap();
+        copy = copy.copied();
+    }
+    world.clock.pass(10);
+    let (recorded, _) = copy.proof(&world.engine, "authenticate", b"");
+    let alarm = device.prove(&world.engine, "authenticate", b"").await;
+    assert_eq!(code(alarm), "clone-suspected");
+    let name = device.name.clone();
+    let reason = "looked at".parse().unwrap();
+    world.clock.pass(1);
+    world.engine.readmit_device(&world.admin, name, false, reason).await.unwrap();
+    world.restart().await;
+    let before = world.engine.prove(&Call::new("1"), recorded, vec![]).await;
+    assert_eq!(code(before), "replayed", "an answer to a challenge of before counts no more");
+    world.clock.pass(10);
+    assert_eq!(code(device.prove(&world.engine, "authenticate", b"").await), "rekey-required");
+    assert_eq!(code(copy.prove(&world.engine, "authenticate", b"").await), "rekey-required");
+    device.rekey(&world.engine, Suite::P256).await.unwrap();
+    device.prove(&world.engine, "authenticate", b"").await.unwrap();
+    world.clock.pass(10);
+    assert_eq!(code(copy.prove(&world.engine, "authenticate", b"").await), "clone-suspected", "it is out");
+}
