@@ -220,7 +220,7 @@ fn the_hot_part_of_a_record_has_its_bounds() {
     let decode = |hot: &[u8]| Record::decode(cold.expose(), hot).err();
     let ledger = 1 + 8 + 8;
     let window = ledger + 4 + 8 + 1 + 8 + 8;
-    let token = window + 16 + 8;
+    let token = window + 16 + 8 + 8;
     let outside = canonical("window", "has bits outside of what it watches");
     let unused = [&[0][..], &hot[ledger + 13..ledger + 29]].concat();
     let treeless = canonical("highest epoch", "is given without a tree");
