@@ -23,8 +23,8 @@ use wardein_ddkg::authority::{Accepted, EnrollTerms, Record};
 use wardein_ddkg::device::{DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
 use wardein_ddkg::{
-    AttributeDigests, Attributes, ChallengeKey, CheckedChallenge, Cover, DeviceName, GenerationRoot, Policy,
-    Purposes, Recipe, Suite,
+    AttributeDigests, Attributes, AuthorityTime, ChallengeKey, CheckedChallenge, Cover, DeviceName,
+    GenerationRoot, Policy, Purposes, Recipe, Suite,
 };
 use wardein_domain::{Purpose, Schedule};
 
@@ -177,7 +177,7 @@ impl Ends {
     }
 
     fn verify(&mut self, request: &ProofRequest, checked: CheckedChallenge) -> Accepted {
-        let now = time(request.epoch);
+        let now = AuthorityTime::sure(time(request.epoch));
         let accepted = self.record.verify(request, checked, &self.recipe, b"", now, &self.policy);
         accepted.expect("an honest proof")
     }

@@ -23,7 +23,7 @@ use wardein_crypto::{Digest, Entropy, MacKey, P256SigningKey, Secret, SystemEntr
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::Enrolling;
 use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
-use wardein_ddkg::{Attributes, ChallengeKey, DeviceName, Policy, Purposes, Suite};
+use wardein_ddkg::{Attributes, AuthorityTime, ChallengeKey, DeviceName, Policy, Purposes, Suite};
 use wardein_domain::Schedule;
 
 fn main() -> ExitCode {
@@ -88,6 +88,7 @@ fn record() -> impl FnMut(usize) {
     let confirmation = device.confirmation().expect("unconfirmed").save(|_| Ok::<(), ()>(()));
     record.confirm(&confirmation.expect("memory does not fail")).expect("an honest confirmation");
 
+    let time = AuthorityTime::sure(NOW);
     let (challenges, policy) = (ChallengeKey::new(Secret::copied_from(&[7; 32])), Policy::default());
     let recipe = record.attributes().names();
     let challenge =
@@ -100,7 +101,7 @@ fn record() -> impl FnMut(usize) {
     let (request, _) = unsaved.expect("a good challenge").save(|_| Ok::<(), ()>(())).expect("memory");
     let classes = wrong(&request.mac).map(|mac| ProofRequest { mac, ..request.clone() });
     move |class| {
-        let verified = record.verify(black_box(&classes[class]), checked, &recipe, b"", NOW, &policy);
+        let verified = record.verify(black_box(&classes[class]), checked, &recipe, b"", time, &policy);
         assert_eq!(verified.err(), Some(Refusal::MacWrong));
     }
 }

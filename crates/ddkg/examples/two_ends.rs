@@ -12,7 +12,9 @@ use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, FileStanza, ProofRequest, RekeyAsk,
     SealedPayload, Token,
 };
-use wardein_ddkg::{Attributes, ChallengeKey, CheckedChallenge, DeviceName, Policy, Purposes, Suite};
+use wardein_ddkg::{
+    Attributes, AuthorityTime, ChallengeKey, CheckedChallenge, DeviceName, Policy, Purposes, Suite,
+};
 use wardein_domain::{Purpose, Schedule};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -147,6 +149,11 @@ impl Authority {
         Ok(ChallengeOffer { challenge, server_time: self.now, recipe }.encode())
     }
 
+    /// Its clock was never wrong.
+    fn time(&self) -> AuthorityTime {
+        AuthorityTime::sure(self.now)
+    }
+
     fn check(&self, request: &ProofRequest) -> Outcome<CheckedChallenge> {
         let recipe = self.record.attributes().names();
         let now_ms = self.now * 1_000;
@@ -155,7 +162,7 @@ impl Authority {
 
     fn verify(&mut self, request: &ProofRequest, body: &[u8]) -> Outcome<Accepted> {
         let (checked, recipe) = (self.check(request)?, self.record.attributes().names());
-        Ok(self.record.verify(request, checked, &recipe, body, self.now, &self.policy)?)
+        Ok(self.record.verify(request, checked, &recipe, body, self.time(), &self.policy)?)
     }
 
     /// Challenge, proof, acked reply.
@@ -187,7 +194,7 @@ impl Authority {
             let (device, recipe) = (self.record.device(), &offer.recipe);
             self.challenges.check(&offer.challenge, device, recipe, now_ms, &self.policy)
         })?;
-        match self.record.verify(request, checked, &offer.recipe, b"", self.now, &self.policy) {
+        match self.record.verify(request, checked, &offer.recipe, b"", self.time(), &self.policy) {
             Ok(_) => Err("a repeated proof was accepted".into()),
             Err(refusal) => {
                 say("the same request again is refused", refusal.code().as_str());
@@ -223,7 +230,7 @@ impl Authority {
         let token = save(unsaved, &mut device.flash)?.encode();
         let expected = Expected { audience: &"platform.example".parse()?, platform_nonce: b"nonce" };
         let decoded = Token::decode(&token)?;
-        let spend = self.record.verify_token(&decoded, expected, self.now, &self.policy)?;
+        let spend = self.record.verify_token(&decoded, expected, self.time(), &self.policy)?;
         say("a token logs the device in", &sizes(&[("token", &token)]));
         say("which uses up the key", &spend.0.to_string());
         Ok(())

@@ -1,6 +1,7 @@
 //! The accepted numbers, and the meaning of a right mac (specification, section 5): the authority's rules for one
 //! generation's proofs, without keys, so that the model of the protocol runs these very lines.
 
+use crate::time::AuthorityTime;
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use wardein_domain::Schedule;
 
@@ -45,6 +46,8 @@ pub struct Ledger {
     window: u128,
     /// The latest issue time of a challenge that an accepted proof answered, in Unix milliseconds.
     latest_ms: u64,
+    /// When a human last readmitted the device, in Unix milliseconds; 0 for never. No challenge issued until then counts.
+    readmitted_ms: u64,
 }
 
 /// How many numbers below the highest may still come.
@@ -116,7 +119,7 @@ impl Ledger {
 
     /// Nothing accepted yet. `latest_ms` is the issue time of the challenge that led to this generation, 0 for the first.
     pub fn new(latest_ms: u64) -> Self {
-        Self { current: 0, uses: 0, highest: None, window: 0, latest_ms }
+        Self { current: 0, uses: 0, highest: None, window: 0, latest_ms, readmitted_ms: 0 }
     }
 
     /// The highest epoch accepted so far.
@@ -132,6 +135,32 @@ impl Ledger {
     /// The latest issue time of an answered challenge, in Unix milliseconds.
     pub fn latest_ms(&self) -> u64 {
         self.latest_ms
+    }
+
+    /// When the device was last readmitted, in Unix milliseconds; 0 for never.
+    pub(crate) fn readmitted_ms(&self) -> u64 {
+        self.readmitted_ms
+    }
+
+    /// The same ledger, which was stored with it.
+    pub(crate) fn with_readmitted_ms(self, readmitted_ms: u64) -> Self {
+        Self { readmitted_ms, ..self }
+    }
+
+    /// This ledger as it is read at `time`: what a clock that ran ahead has left in it is corrected. All that is judged, accepted or
+    /// handed on rests on it, so the next proof that is accepted writes the correction.
+    pub fn at(&self, time: AuthorityTime, skew_ms: u64) -> Self {
+        let [latest_ms, readmitted_ms] =
+            [self.latest_ms, self.readmitted_ms].map(|stored| time.reads(stored, skew_ms));
+        Self { latest_ms, readmitted_ms, ..self.clone() }
+    }
+
+    /// A human readmits the device at `now_ms`, after an alarm: its numbers begin again. The numbers of the other holder, which may
+    /// have used the last one there is, are in nobody's way then. Nothing that was answered before can be accepted again: no
+    /// challenge issued until now counts any more.
+    pub fn readmit(&mut self, now_ms: u64) {
+        self.latest_ms = self.latest_ms.max(now_ms);
+        (self.highest, self.window, self.readmitted_ms) = (None, 0, self.latest_ms);
     }
 
     /// The place of `claim`, before its mac is checked, so that the work on a refused one is bounded.
@@ -152,7 +181,8 @@ impl Ledger {
         }
         let lowest = self.current.max(bounds.lowest);
         let is_full = claim.epoch == self.current && self.is_full(schedule);
-        let is_above = self.highest.is_none_or(|(number, _)| claim.number > number);
+        let is_above =
+            self.highest.is_none_or(|(number, _)| claim.number > number) && !self.is_outdated(claim);
         let is_derivable = claim.epoch >= bounds.derivable;
         if is_derivable && claim.epoch >= lowest && !is_full && (is_above || self.may_fill(claim, skew_ms)) {
             return Ok(Place::Open);
@@ -174,6 +204,7 @@ impl Ledger {
     fn may_fill(&self, claim: &Claim, skew_ms: u64) -> bool {
         self.bit(claim.number).is_some_and(|bit| self.window & bit == 0)
             && !claim.is_ordered
+            && !self.is_outdated(claim)
             && claim.issued_ms <= self.latest_ms.saturating_add(skew_ms)
     }
 
@@ -208,6 +239,7 @@ impl Ledger {
     pub fn judge(&self, claim: &Claim, skew_ms: u64) -> Judgment {
         match self.highest {
             Some((number, mark)) if number == claim.number && mark == claim.mark => Judgment::Replayed,
+            _ if self.is_outdated(claim) => Judgment::Replayed,
             Some((number, _)) if number == claim.number => Judgment::Clone(CloneSign::NumberTwice),
             _ if self.is_after(claim, skew_ms) => Judgment::Clone(CloneSign::NumberTooLow),
             _ => Judgment::Replayed,
@@ -219,6 +251,12 @@ impl Ledger {
         claim.issued_ms > self.latest_ms.saturating_add(skew_ms)
     }
 
+    /// Whether the claim's challenge was issued before the device was readmitted, so that it may have been accepted then.
+    fn is_outdated(&self, claim: &Claim) -> bool {
+        self.readmitted_ms != 0 && claim.issued_ms <= self.readmitted_ms
+    }
+
+    /// All but the time of the readmission, which an older form of the record had not.
     pub(crate) fn put(&self, out: &mut impl Sink) {
         out.u32(self.current);
         out.u64(self.uses);
@@ -238,110 +276,12 @@ impl Ledger {
         if window & !WINDOW_MASK != 0 || (!is_used && (highest != Default::default() || window != 0)) {
             return Err(Problem::NotCanonical("has bits outside of what it watches").of("window"));
         }
-        Ok(Self { current, uses, highest: is_used.then_some(highest), window, latest_ms })
+        let highest = is_used.then_some(highest);
+        Ok(Self { current, uses, highest, window, latest_ms, readmitted_ms: 0 })
     }
 }
 
 const WINDOW_MASK: u128 = (1 << WINDOW) - 1;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SKEW: u64 = 2_000;
-    const ANY: EpochBounds = EpochBounds { derivable: 0, lowest: 0, highest: 0, lead: 64 };
-    const PLAIN: Schedule = Schedule { period: 0, max_uses: 0, not_before: 0 };
-
-    fn claim(epoch: u32, number: u64, issued_ms: u64) -> Claim {
-        Claim { epoch, number, issued_ms, is_ordered: false, mark: [number as u8; 8] }
-    }
-
-    fn ledger(accepted: &[(u32, u64, u64)]) -> Ledger {
-        accepted.iter().fold(Ledger::new(0), |mut ledger, &(epoch, number, issued)| {
-            let claim = claim(epoch, number, issued);
-            assert_eq!(ledger.place(&claim, &PLAIN, &ANY, SKEW), Ok(Place::Open));
-            ledger.accept(&claim);
-            ledger
-        })
-    }
-
-    fn place(ledger: &Ledger, claim: Claim) -> Result<Place, Misplaced> {
-        ledger.place(&claim, &PLAIN, &ANY, SKEW)
-    }
-
-    #[test]
-    fn the_window_has_127_places_and_each_is_filled_once() {
-        let mut ledger = ledger(&[(0, 1_000, 10)]);
-        assert_eq!(place(&ledger, claim(0, 1_000 - 127, 10)), Ok(Place::Open));
-        assert_eq!(place(&ledger, claim(0, 1_000 - 128, 10)), Ok(Place::Closed));
-        ledger.accept(&claim(0, 1_000 - 127, 10));
-        assert_eq!(place(&ledger, claim(0, 1_000 - 127, 10)), Ok(Place::Closed));
-        ledger.accept(&claim(0, 1_001, 10));
-        assert_eq!(place(&ledger, claim(0, 1_000, 10)), Ok(Place::Closed), "the old highest stays marked");
-        assert_eq!(place(&ledger, claim(0, 999, 10)), Ok(Place::Open));
-        ledger.accept(&claim(0, u64::MAX, 10));
-        assert_eq!(place(&ledger, claim(0, u64::MAX - 1, 10)), Ok(Place::Open));
-    }
-
-    #[test]
-    fn a_late_number_is_welcome_only_for_an_early_challenge_and_never_where_order_matters() {
-        let ledger = ledger(&[(0, 5, 10_000)]);
-        assert_eq!(place(&ledger, claim(0, 4, 12_000)), Ok(Place::Open));
-        assert_eq!(place(&ledger, claim(0, 4, 12_001)), Ok(Place::Closed));
-        assert_eq!(place(&ledger, Claim { is_ordered: true, ..claim(0, 4, 10_000) }), Ok(Place::Closed));
-        assert_eq!(place(&ledger, Claim { is_ordered: true, ..claim(0, 6, 10_000) }), Ok(Place::Open));
-    }
-
-    #[test]
-    fn a_repeated_message_is_told_from_a_clone() {
-        let ledger = ledger(&[(0, 5, 10_000)]);
-        assert_eq!(ledger.judge(&claim(0, 5, 10_000), SKEW), Judgment::Replayed);
-        let other = Claim { mark: [9; 8], ..claim(0, 5, 10_000) };
-        assert_eq!(ledger.judge(&other, SKEW), Judgment::Clone(CloneSign::NumberTwice));
-        assert_eq!(ledger.judge(&claim(0, 4, 12_000), SKEW), Judgment::Replayed);
-        assert_eq!(ledger.judge(&claim(0, 4, 12_001), SKEW), Judgment::Clone(CloneSign::NumberTooLow));
-    }
-
-    #[test]
-    fn epochs_at_their_bounds() {
-        let ledger = ledger(&[(3, 5, 0)]);
-        let bounds = EpochBounds { derivable: 2, lowest: 4, highest: 6, lead: 64 };
-        let at = |epoch, number| ledger.place(&claim(epoch, number, 0), &PLAIN, &bounds, SKEW);
-        assert_eq!(at(70, 6), Ok(Place::Open));
-        assert_eq!(at(71, 6), Err(Misplaced::Ahead { highest: 70 }));
-        assert_eq!(at(4, 6), Ok(Place::Open));
-        assert_eq!(at(3, 6), Err(Misplaced::Spent { next: 4 }));
-        assert_eq!(at(3, 5), Ok(Place::Closed));
-        assert_eq!(at(1, 5), Err(Misplaced::Spent { next: 4 }), "what cannot be derived cannot be judged");
-    }
-
-    #[test]
-    fn a_frontier_that_ran_ahead_of_the_clock_locks_nobody_out() {
-        let bounds = EpochBounds { derivable: 90_000, lowest: 0, highest: 0, lead: 64 };
-        let ledger = Ledger::new(0);
-        let at = |epoch| ledger.place(&claim(epoch, 0, 0), &PLAIN, &bounds, SKEW);
-        assert_eq!(at(0), Err(Misplaced::Spent { next: 90_000 }));
-        assert_eq!(at(90_000), Ok(Place::Open));
-    }
-
-    #[test]
-    fn a_full_epoch_is_spent_for_higher_numbers() {
-        let once = Schedule { max_uses: 1, ..PLAIN };
-        let ledger = ledger(&[(3, 5, 10_000)]);
-        let at = |claim: Claim| ledger.place(&claim, &once, &ANY, SKEW);
-        assert_eq!(at(claim(3, 6, 10_000)), Err(Misplaced::Spent { next: 4 }));
-        assert_eq!(at(claim(3, 4, 10_000)), Ok(Place::Closed));
-        assert_eq!(at(claim(4, 6, 10_000)), Ok(Place::Open));
-    }
-
-    #[test]
-    fn the_last_epoch_is_never_full() {
-        let once = Schedule { max_uses: 1, ..PLAIN };
-        let bounds = EpochBounds { derivable: u32::MAX - 1, lowest: 0, highest: 0, lead: 64 };
-        let mut ledger = Ledger::new(0);
-        ledger.accept(&claim(u32::MAX, 0, 0));
-        let at = |epoch| ledger.place(&claim(epoch, 1, 0), &once, &bounds, SKEW);
-        assert_eq!(at(0), Err(Misplaced::Spent { next: u32::MAX }));
-        assert_eq!(at(u32::MAX), Ok(Place::Open));
-    }
-}
+mod tests;

@@ -27,6 +27,7 @@ mod progress;
 mod purposes;
 mod rekey;
 mod suite;
+mod time;
 mod tree;
 #[cfg(test)]
 mod vectors;
@@ -42,5 +43,6 @@ pub use key::{DeviceName, EpochSecret, FileWrapKey, KeyName, NumberKey, PayloadK
 pub use policy::Policy;
 pub use purposes::Purposes;
 pub use suite::{AuthorityShare, DeviceShare, ShareInvalid, Suite};
+pub use time::AuthorityTime;
 pub use tree::{Cover, GenerationRoot, MAX_COVER_NODES, NODE_LEN, OutOfRange};
 pub use wire::{DecodeError, Problem};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use wardein_crypto::Secret;
 use wardein_ddkg::authority::Record;
 use wardein_ddkg::device::{Clock, DeviceState};
-use wardein_ddkg::{Cover, Purposes};
+use wardein_ddkg::{AuthorityTime, Cover, Purposes};
 use wardein_ddkg_fuzz::world::{self, Counter, START};
 use wardein_domain::{Purpose, Schedule};
 
@@ -92,7 +92,7 @@ fn prove(
     let (request, in_flight) = world::save(unsaved, saved);
     seeds.message(&request.encode());
     let accepted =
-        record.verify(&request, checked, &offer.recipe, b"", now, &world::policy()).expect("an honest proof");
+        record.verify(&request, checked, &offer.recipe, b"", AuthorityTime::sure(now), &world::policy()).expect("an honest proof");
     let reply = accepted.reply(now, Vec::new());
     seeds.message(&reply.encode());
     world::save(device.acknowledge(in_flight, reply).expect("an honest reply"), saved);
@@ -116,7 +116,7 @@ fn rekey(
         let (request, rekey, in_flight) = world::save(unsaved, saved);
         seeds.message(&rekey.encode());
         let accepted = record
-            .verify(&request, checked, &offer.recipe, &rekey.encode(), now, &world::policy())
+            .verify(&request, checked, &offer.recipe, &rekey.encode(), AuthorityTime::sure(now), &world::policy())
             .expect("an honest proof");
         let schedule = Schedule { not_before: now, ..*record.schedule() };
         let answer = record.rekey(&accepted, &rekey, schedule, entropy).expect("an honest rekey");
@@ -151,7 +151,7 @@ fn keys(
     let stanza = world::save(device.wrap_file_key(clock, &file_key).expect("there are keys"), saved);
     seeds.message(&[stanza.arguments().as_bytes(), b"\n", stanza.body()].concat());
     seeds.state(saved);
-    let _ = record.open(&sealed, b"", now, &world::policy()).expect("it was sealed just now");
+    let _ = record.open(&sealed, b"", AuthorityTime::sure(now), &world::policy()).expect("it was sealed just now");
     seeds.record(record);
 }
 

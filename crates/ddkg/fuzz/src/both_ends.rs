@@ -13,7 +13,7 @@ use wardein_ddkg::device::{ChallengeAsk, Clock, DeviceState, Enrolling, InFlight
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, FileStanza, ProofRequest, RekeyAsk,
 };
-use wardein_ddkg::{DecodeError, KeyName, Purposes, Suite};
+use wardein_ddkg::{AuthorityTime, DecodeError, KeyName, Purposes, Suite};
 use wardein_domain::Schedule;
 
 /// The first two bytes choose the schedule and the suites, each further one or few are an order.
@@ -126,7 +126,7 @@ impl Ends {
             13 => self.payload(orders),
             14 => self.file(orders),
             _ => {
-                self.record.sweep(self.now(), &world::policy());
+                self.record.sweep(AuthorityTime::sure(self.now()), &world::policy());
                 self.store();
             }
         }
@@ -224,7 +224,8 @@ impl Ends {
         let checked = world::challenge_key()
             .check(&request.challenge, self.record.device(), &recipe, self.now_ms, &policy)
             .ok()?;
-        let verified = self.record.verify(&request, checked, &recipe, body, self.now(), &policy);
+        let time = AuthorityTime::sure(self.now());
+        let verified = self.record.verify(&request, checked, &recipe, body, time, &policy);
         assert!(
             !matches!(verified, Err(Refusal::CloneSuspected(_))),
             "one honest device looked like two: {:?}",

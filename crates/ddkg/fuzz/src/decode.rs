@@ -37,7 +37,7 @@ pub fn decode(data: &[u8]) {
             audience: &token.audience,
             platform_nonce: &token.platform_nonce,
         };
-        refused(|record| record.verify_token(&token, expected, START, &world::policy()));
+        refused(|record| record.verify_token(&token, expected, world::time(), &world::policy()));
     }
     if let Some(sealed) = once(data, SealedPayload::decode, SealedPayload::encode) {
         refused(|record| record.open(&sealed, b"", START, &world::policy()));
@@ -140,7 +140,7 @@ fn challenge(data: &[u8]) {
 fn proof_request(request: &ProofRequest) {
     refused(|record| {
         let (offer, checked) = world::offer(record, record.attributes().names(), START, &mut Counter(5));
-        record.verify(request, checked, &offer.recipe, b"", START, &world::policy())
+        record.verify(request, checked, &offer.recipe, b"", world::time(), &world::policy())
     });
 }
 
@@ -172,7 +172,7 @@ fn rekey_ask(ask: &RekeyAsk) {
         .expect("a good challenge");
     let (request, _) = world::save(unsaved, &mut Vec::new());
     let accepted = record
-        .verify(&request, checked, &offer.recipe, &body, START, &world::policy())
+        .verify(&request, checked, &offer.recipe, &body, world::time(), &world::policy())
         .expect("an honest proof");
     let before = world::bytes(&record);
     let schedule = *record.schedule();
@@ -187,7 +187,7 @@ fn rekey_answer(suite: Suite, body: &[u8]) {
     let (request, ask, in_flight) = ask_rekey(&record, &mut device, suite);
     let (offer, checked) = world::offer(&record, record.attributes().names(), START, &mut Counter(6));
     let accepted = record
-        .verify(&request, checked, &offer.recipe, &ask.encode(), START, &world::policy())
+        .verify(&request, checked, &offer.recipe, &ask.encode(), world::time(), &world::policy())
         .expect("an honest proof");
     let before = world::visible(&device);
     match device.acknowledge(in_flight, accepted.reply(START, body.to_vec())) {

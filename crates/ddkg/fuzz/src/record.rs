@@ -6,7 +6,7 @@ use super::world::{self, Counter, bytes};
 use wardein_ddkg::authority::{Accepted, Expected, Record, Refusal};
 use wardein_ddkg::device::{Clock, DeviceState, InFlight};
 use wardein_ddkg::message::{ProofRequest, RekeyAsk};
-use wardein_ddkg::{Attributes, Cover, Policy, Recipe};
+use wardein_ddkg::{Attributes, AuthorityTime, Cover, Policy, Recipe};
 use wardein_domain::Purpose;
 
 /// The first 8 bytes are the time in Unix seconds, the rest is the record: in one piece as it was stored formerly, or its hot
@@ -39,8 +39,8 @@ pub fn record(data: &[u8]) {
         }
     }
     for later in [now, now.saturating_add(1 << 20), u64::MAX] {
-        record.sweep(later, &policy);
-        assert!(!record.sweep(later, &policy), "a second sweep found more to erase");
+        record.sweep(AuthorityTime::sure(later), &policy);
+        assert!(!record.sweep(AuthorityTime::sure(later), &policy), "a second sweep found more to erase");
         stays_whole(&record);
     }
 }
@@ -110,7 +110,7 @@ fn prove(
         let (request, in_flight) = world::save(unsaved, &mut Vec::new());
         let (before, cold) = (bytes(record), record.encode_cold());
         record.mark_stored();
-        match record.verify(&request, checked, &offer.recipe, b"", now, policy) {
+        match record.verify(&request, checked, &offer.recipe, b"", AuthorityTime::sure(now), policy) {
             Ok(accepted) => {
                 // What follows format and sequence.
                 let is_changed = record.encode_cold().expose()[9..] != cold.expose()[9..];
@@ -136,7 +136,7 @@ fn acknowledge(device: &mut DeviceState, in_flight: InFlight, accepted: &Accepte
 fn again_is_refused(record: &mut Record, request: &ProofRequest, now: u64, policy: &Policy) {
     let (offer, checked) = world::offer(record, Recipe::default(), now, &mut Counter(3));
     let before = bytes(record);
-    let again = record.verify(request, checked, &offer.recipe, b"", now, policy);
+    let again = record.verify(request, checked, &offer.recipe, b"", AuthorityTime::sure(now), policy);
     assert!(again.is_err(), "a proof was accepted twice");
     assert!(bytes(record) == before, "a refused proof changed the record");
 }
@@ -146,7 +146,9 @@ fn rekey(record: &mut Record, device: &mut DeviceState, now: u64, policy: &Polic
     let (ask, suite, measured) = (device.ask_challenge(), device.suite(), Attributes::new().digests());
     let Ok(unsaved) = device.rekey(ask, &offer, &measured, suite, &mut Counter(5)) else { return };
     let (request, rekey, in_flight): (_, RekeyAsk, _) = world::save(unsaved, &mut Vec::new());
-    let Ok(accepted) = record.verify(&request, checked, &offer.recipe, &rekey.encode(), now, policy) else {
+    let Ok(accepted) =
+        record.verify(&request, checked, &offer.recipe, &rekey.encode(), AuthorityTime::sure(now), policy)
+    else {
         return;
     };
     let schedule = *record.schedule();
@@ -163,7 +165,7 @@ fn tokens_and_payloads(record: &mut Record, device: &mut DeviceState, now: u64, 
     if let Ok(unsaved) = device.token(clock, audience, b"") {
         let token = world::save(unsaved, &mut Vec::new());
         let expected = Expected { audience: &token.audience, platform_nonce: b"" };
-        let _ = record.verify_token(&token, expected, now, policy).is_ok();
+        let _ = record.verify_token(&token, expected, AuthorityTime::sure(now), policy).is_ok();
     }
     if let Ok(unsaved) = device.seal(clock, b"", b"plain", &mut Counter(7)) {
         let sealed = world::save(unsaved, &mut Vec::new());

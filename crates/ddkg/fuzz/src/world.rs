@@ -7,7 +7,8 @@ use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{DeviceState, Enrolling};
 use wardein_ddkg::message::{ChallengeOffer, EnrollReply};
 use wardein_ddkg::{
-    Attributes, ChallengeKey, CheckedChallenge, DecodeError, DeviceName, Policy, Purposes, Recipe, Suite,
+    Attributes, AuthorityTime, ChallengeKey, CheckedChallenge, DecodeError, DeviceName, Policy, Purposes,
+    Recipe, Suite,
 };
 use wardein_domain::Schedule;
 
@@ -56,6 +57,11 @@ pub fn attributes() -> Attributes {
 /// The key of the authority's challenges.
 pub fn challenge_key() -> ChallengeKey {
     ChallengeKey::new(Secret::copied_from(&[7; 32]))
+}
+
+/// When everything begins.
+pub fn time() -> AuthorityTime {
+    AuthorityTime::sure(START)
 }
 
 /// Retention of two epochs, so that there is something to erase; otherwise the defaults.

@@ -44,12 +44,14 @@ impl Hot {
     /// [`Hot::LEN`] bytes.
     pub(super) fn put(&self, out: &mut impl Sink) {
         self.ledger.put(out);
+        out.u64(self.ledger.readmitted_ms());
         [self.token, self.data, self.file].into_iter().for_each(|highest| out.u32(highest));
     }
 
     /// The inverse of [`Hot::put`], for a generation that it is of.
     pub(super) fn read(reader: &mut Reader<'_>, generation: &Generation) -> Result<Self, DecodeError> {
-        let mut hot = Self::new(Ledger::read(reader)?);
+        let ledger = Ledger::read(reader)?;
+        let mut hot = Self::new(ledger.with_readmitted_ms(reader.u64("readmitted")?));
         for purpose in [Purpose::Token, Purpose::Data, Purpose::File] {
             let highest = reader.u32("highest epoch")?;
             if highest != 0 && !generation.trees.contains_key(&purpose) {
@@ -61,5 +63,5 @@ impl Hot {
     }
 
     /// Bytes of [`Hot::put`].
-    pub(super) const LEN: usize = Ledger::LEN + 3 * 4;
+    pub(super) const LEN: usize = Ledger::LEN + 8 + 3 * 4;
 }

@@ -5,6 +5,7 @@ use super::refusal::Refusal;
 use crate::key::{DeviceName, FileWrapKey, KeyName, NumberKey, PayloadKey};
 use crate::message::{FileStanza, SealedPayload, Token};
 use crate::policy::Policy;
+use crate::time::AuthorityTime;
 use crate::tree::{Cover, OutOfRange};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use alloc::string::ToString;
@@ -27,12 +28,12 @@ pub struct Expected<'a> {
 }
 
 impl Record {
-    /// Verifies a platform token at Unix second `now`. The record changes, and the token is spent.
+    /// Verifies a platform token. The record changes, and the token is spent.
     pub fn verify_token(
         &mut self,
         token: &Token,
         expected: Expected<'_>,
-        now: u64,
+        time: AuthorityTime,
         policy: &Policy,
     ) -> Result<Spend, Refusal> {
         self.check_owner(&token.device)?;
@@ -47,7 +48,7 @@ impl Record {
             return Err(Refusal::GenerationUnknown { claimed, active });
         }
         let generation = &self.cold.active;
-        let due = |time: u64| generation.schedule.due(time);
+        let (due, now) = (|time: u64| generation.schedule.due(time), time.now());
         let (lowest, highest) =
             (due(now.saturating_sub(policy.grace)), due(now.saturating_add(policy.grace)));
         let cover = generation.trees.get(&Purpose::Token).ok_or(Refusal::PurposeNotKept(Purpose::Token))?;
@@ -75,7 +76,7 @@ impl Record {
             return Err(Refusal::NonceWrong);
         }
         self.hot.reach(Purpose::Token, token.epoch);
-        self.settle(now, policy);
+        self.settle(time, policy);
         Ok(Spend(token.key_name()))
     }
 

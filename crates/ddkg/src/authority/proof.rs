@@ -10,6 +10,7 @@ use crate::key::{AckKey, EpochSecret, NumberKey};
 use crate::ledger::{Claim, CloneSign, EpochBounds, Judgment, Ledger, Misplaced, Place};
 use crate::message::{AckedReply, ProofRequest, ack_transcript};
 use crate::policy::Policy;
+use crate::time::AuthorityTime;
 use crate::tree::Cover;
 use alloc::vec::Vec;
 use wardein_crypto::Digest;
@@ -51,7 +52,7 @@ impl Accepted {
 }
 
 impl Record {
-    /// Verifies a proof at Unix second `now`. `checked` is the proof that its challenge is good; `recipe` what the
+    /// Verifies a proof. `checked` is the proof that its challenge is good; `recipe` what the
     /// challenge asked for; `body` the action's body. Whether the device's state allows the action is the caller's to judge.
     pub fn verify(
         &mut self,
@@ -59,7 +60,7 @@ impl Record {
         checked: CheckedChallenge,
         recipe: &Recipe,
         body: &[u8],
-        now: u64,
+        time: AuthorityTime,
         policy: &Policy,
     ) -> Result<Accepted, Refusal> {
         if request.device != self.cold.device {
@@ -75,24 +76,25 @@ impl Record {
         let expected = self.cold.attributes.binding(challenge, recipe).map_err(Refusal::NotMeasured)?;
         let announced = self.cold.announced.as_ref().and_then(|names| names.binding(challenge, recipe).ok());
         let proof = Proof::new(request, checked, expected, announced);
+        let ledger = self.hot.ledger.at(time, policy.skew_ms);
         let judged = match &self.cold.pending {
             Some(pending) if pending.generation.number == request.generation => {
                 // A pending generation changes only by becoming active.
                 let (mut hot, mut recent) = (pending.hot.clone(), Recent::default());
-                let accepted = pending.generation.judge(&mut hot, &mut recent, &proof, now, policy);
+                let accepted = pending.generation.judge(&mut hot, &mut recent, &proof, time, policy);
                 accepted.map(|accepted| (accepted, Some((hot, recent))))
             }
             _ if self.cold.active.number == request.generation => {
-                let accepted = self.cold.active.judge(&mut self.hot, &mut self.recent, &proof, now, policy);
+                let accepted = self.cold.active.judge(&mut self.hot, &mut self.recent, &proof, time, policy);
                 accepted.map(|accepted| (accepted, None))
             }
-            _ => Err(self.judge_retired(&proof, policy)),
+            _ => Err(self.judge_retired(&proof, &ledger, policy)),
         };
         let (mut accepted, activated) =
-            judged.map_err(|refusal| self.replaced_sign(&proof).unwrap_or(refusal))?;
+            judged.map_err(|refusal| self.replaced_sign(&proof, &ledger).unwrap_or(refusal))?;
         if let Some((hot, recent)) = activated {
             accepted.activated = true;
-            self.activate(now, policy);
+            self.activate(time.now(), policy);
             (self.hot, self.recent) = (hot, recent);
         }
         if accepted.shows_announced
@@ -103,12 +105,12 @@ impl Record {
         if !matches!(self.cold.enrollment, Enrollment::Done) {
             self.cold.change().enrollment = Enrollment::Done;
         }
-        self.settle(now, policy);
+        self.settle(time, policy);
         Ok(accepted)
     }
 
     /// The verdict on a proof whose generation is neither active nor pending: never acceptance.
-    fn judge_retired(&self, proof: &Proof<'_>, policy: &Policy) -> Refusal {
+    fn judge_retired(&self, proof: &Proof<'_>, judged_by: &Ledger, policy: &Policy) -> Refusal {
         let (claimed, active) = (proof.request.generation, self.cold.active.number);
         let Some(retired) = self.cold.retired.iter().find(|retired| retired.number == claimed) else {
             return Refusal::GenerationUnknown { claimed, active };
@@ -122,22 +124,22 @@ impl Record {
         }
         match proof.key_in(cover) {
             None => Refusal::MacWrong,
-            Some(_) if self.hot.ledger.is_after(&proof.claim, policy.skew_ms) => {
-                proof.clone_suspected(CloneSign::RetiredGeneration, &self.hot.ledger)
+            Some(_) if judged_by.is_after(&proof.claim, policy.skew_ms) => {
+                proof.clone_suspected(CloneSign::RetiredGeneration, judged_by)
             }
             Some(_) => Refusal::GenerationRetired { claimed, active },
         }
     }
 
     /// A right mac under a generation that was replaced before its use: one holder adopted it, another asked again.
-    fn replaced_sign(&self, proof: &Proof<'_>) -> Option<Refusal> {
+    fn replaced_sign(&self, proof: &Proof<'_>, judged_by: &Ledger) -> Option<Refusal> {
         let is_replaced = self
             .cold
             .replaced
             .iter()
             .filter(|replaced| replaced.number == proof.request.generation)
             .any(|replaced| proof.key_in(&replaced.proof).is_some());
-        is_replaced.then(|| proof.clone_suspected(CloneSign::ReplacedGeneration, &self.hot.ledger))
+        is_replaced.then(|| proof.clone_suspected(CloneSign::ReplacedGeneration, judged_by))
     }
 
     /// The pending generation becomes active and the active one retires (specification, section 6).
@@ -161,6 +163,8 @@ impl Record {
         for older in kept.retired.iter_mut().skip(RETIRED_PROOFS) {
             older.proof = None;
         }
+        // Whatever the time: there is no key in it.
+        kept.retired.retain(|retired| !retired.is_spent());
     }
 }
 
@@ -171,9 +175,10 @@ impl Generation {
         hot: &mut Hot,
         recent: &mut Recent,
         proof: &Proof<'_>,
-        now: u64,
+        time: AuthorityTime,
         policy: &Policy,
     ) -> Result<Accepted, Refusal> {
+        let now = time.now();
         let cover = self.trees.get(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
         let bounds = EpochBounds {
             derivable: cover.first(),
@@ -181,17 +186,21 @@ impl Generation {
             highest: self.schedule.due(now.saturating_add(policy.grace)),
             lead: policy.proof_lead,
         };
-        let place = hot.ledger.place(&proof.claim, &self.schedule, &bounds, policy.skew_ms)?;
+        let mut ledger = hot.ledger.at(time, policy.skew_ms);
+        let place = ledger.place(&proof.claim, &self.schedule, &bounds, policy.skew_ms)?;
         let epoch_secret =
             recent.recall(self.number, cover, proof.claim.epoch).map_err(|_| Refusal::MacWrong)?;
         let proved = proof.made_in(epoch_secret.duplicate()).ok_or(Refusal::MacWrong)?;
         let Proved { epoch_secret, key, binding } = proved;
         match place {
-            Place::Open => hot.ledger.accept(&proof.claim),
+            Place::Open => {
+                ledger.accept(&proof.claim);
+                hot.ledger = ledger;
+            }
             Place::Closed => {
-                return Err(match hot.ledger.judge(&proof.claim, policy.skew_ms) {
+                return Err(match ledger.judge(&proof.claim, policy.skew_ms) {
                     Judgment::Replayed => Refusal::Replayed,
-                    Judgment::Clone(sign) => proof.clone_suspected(sign, &hot.ledger),
+                    Judgment::Clone(sign) => proof.clone_suspected(sign, &ledger),
                 });
             }
         }

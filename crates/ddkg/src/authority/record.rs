@@ -6,8 +6,10 @@ use super::recent::Recent;
 use crate::attribute::AttributeDigests;
 use crate::key::{ConfirmKey, DeviceName};
 use crate::message::EnrollReply;
+use crate::policy::Policy;
 use crate::purposes::Purposes;
 use crate::suite::Suite;
+use crate::time::AuthorityTime;
 use crate::tree::{Cover, GenerationRoot};
 use alloc::collections::{BTreeMap, VecDeque};
 use wardein_crypto::{Digest, Secret};
@@ -169,6 +171,14 @@ impl Record {
     /// The schedule of the active generation.
     pub fn schedule(&self) -> &Schedule {
         &self.cold.active.schedule
+    }
+
+    /// A human readmits the device at `time`, after a clone alarm, and it is to rekey (specification, section 6.1): its numbers begin
+    /// again, so that no number of the other holder keeps it from that. The hot part is then to be stored.
+    pub fn readmit(&mut self, time: AuthorityTime, policy: &Policy) {
+        let mut ledger = self.hot.ledger.at(time, policy.skew_ms);
+        ledger.readmit(time.now_ms);
+        self.hot.ledger = ledger;
     }
 
     /// Whether another generation can be agreed on: not while as many as a record may hold are kept for data sealed under them.

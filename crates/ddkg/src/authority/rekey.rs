@@ -41,6 +41,7 @@ impl Record {
             &root,
             self.cold.active.purposes(),
         );
+        // As the proof of this rekey has written it: a clock that ran ahead is not handed on.
         let hot = Hot::new(Ledger::new(self.hot.ledger.latest_ms()));
         let kept = self.cold.change();
         if let Some(Pending { generation: mut old, .. }) = kept.pending.replace(Pending { generation, hot })

@@ -3,24 +3,25 @@
 use super::hot::Hot;
 use super::record::{Enrollment, Generation, Kept, Record, Retired};
 use crate::policy::Policy;
+use crate::time::AuthorityTime;
 use crate::tree::Cover;
 use wardein_domain::Purpose;
 
 impl Record {
-    /// Erases expired keys at Unix second `now`. `true` when anything was; both parts of the record are then to be stored.
+    /// Erases expired keys, where `time` may. `true` when anything was; both parts of the record are then to be stored.
     ///
-    /// This is the sweep's step for a device that stays silent. The caller must be sure of its clock: a key erased under
-    /// a wrong one is gone.
-    pub fn sweep(&mut self, now: u64, policy: &Policy) -> bool {
+    /// This is the sweep's step for a device that stays silent.
+    pub fn sweep(&mut self, time: AuthorityTime, policy: &Policy) -> bool {
         if matches!(self.cold.enrollment, Enrollment::Pending { .. }) {
             return false;
         }
-        self.settle(now, policy)
+        self.settle(time, policy)
     }
 
-    pub(super) fn settle(&mut self, now: u64, policy: &Policy) -> bool {
+    pub(super) fn settle(&mut self, time: AuthorityTime, policy: &Policy) -> bool {
+        let now = time.now();
         // Asked first, so that a proof that moves no tree leaves the stored cold part unchanged.
-        let has_ended = self.cold.has_ended(&self.hot, now, policy);
+        let has_ended = time.may_erase && self.cold.has_ended(&self.hot, now, policy);
         if has_ended {
             self.cold.change().erase(&self.hot, now, policy);
         }
@@ -111,7 +112,7 @@ impl Retired {
     }
 
     /// Whether nothing is left of it.
-    fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         self.proof.is_none() && self.sealed.is_empty()
     }
 

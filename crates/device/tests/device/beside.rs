@@ -5,9 +5,9 @@ use crate::common::{Device, START, Shared};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use wardein_ddkg::Policy;
 use wardein_ddkg::authority::Expected;
 use wardein_ddkg::message::Token;
+use wardein_ddkg::{AuthorityTime, Policy};
 use wardein_device::{Agent, Directory, Error, PATIENCE};
 
 async fn proven() -> (Shared, Device) {
@@ -39,9 +39,9 @@ async fn with_agent<T>(authority: &Shared, device: &Device, others: impl Future<
 
 fn verify(authority: &Shared, token: &Token) -> Result<(), &'static str> {
     let mut world = authority.0.borrow_mut();
-    let (now, audience) = (world.now, "iot".parse().unwrap());
+    let (time, audience) = (AuthorityTime::sure(world.now), "iot".parse().unwrap());
     let expected = Expected { audience: &audience, platform_nonce: b"" };
-    let verified = world.record.as_mut().unwrap().verify_token(token, expected, now, &Policy::default());
+    let verified = world.record.as_mut().unwrap().verify_token(token, expected, time, &Policy::default());
     verified.map(drop).map_err(|refusal| refusal.code().as_str())
 }
 

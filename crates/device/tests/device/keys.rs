@@ -2,9 +2,9 @@
 
 use crate::common::{Device, START, Shared};
 use std::collections::BTreeSet;
-use wardein_ddkg::Policy;
 use wardein_ddkg::authority::Expected;
 use wardein_ddkg::message::{SealedPayload, Token};
+use wardein_ddkg::{AuthorityTime, Policy};
 use wardein_device::Error;
 
 async fn proven() -> (Shared, Device) {
@@ -18,9 +18,9 @@ async fn proven() -> (Shared, Device) {
 
 fn verify(authority: &Shared, token: &Token) -> Result<(), &'static str> {
     let mut world = authority.0.borrow_mut();
-    let (now, audience) = (world.now, "iot".parse().unwrap());
+    let (time, audience) = (AuthorityTime::sure(world.now), "iot".parse().unwrap());
     let expected = Expected { audience: &audience, platform_nonce: b"nonce" };
-    let verified = world.record.as_mut().unwrap().verify_token(token, expected, now, &Policy::default());
+    let verified = world.record.as_mut().unwrap().verify_token(token, expected, time, &Policy::default());
     verified.map(drop).map_err(|refusal| refusal.code().as_str())
 }
 

@@ -114,7 +114,7 @@ impl Engine {
     fn verify(&self, proof: &Proof<'_>, keys: &mut KeysRow) -> Result<Accepted, Refusal> {
         let Proof { request, body, checked, known, rules, now_ms, .. } = proof;
         let policy = self.policy_towards(keys, self.policy_of(&rules.profile));
-        keys.record.verify(request, *checked, &known.recipe, body, now_ms / 1000, &policy)
+        keys.record.verify(request, *checked, &known.recipe, body, self.authority_time(*now_ms), &policy)
     }
 
     fn decide_proof(&self, tx: &mut Tx<'_>, proof: &Proof<'_>) -> Result<Decision<Answering>, Stop> {

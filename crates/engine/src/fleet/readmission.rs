@@ -3,7 +3,7 @@
 use crate::derive::rotation::rotated;
 use crate::fleet::devices::Device;
 use crate::kernel::record::{Recording, target};
-use crate::kernel::{Caller, Decision, Engine, Error, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Held, Tx};
 use crate::rows::{self, RotationRow, RuleRow, RuleScope};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{DeviceState, ErrorCode, Event, FieldName, Outcome, Reason, Rotation};
@@ -44,7 +44,15 @@ impl Engine {
             row.rotation = RotationRow::from(rotation);
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
-            self.touch_keys(tx, &mut change, &name)?;
+            match self.load_keys(tx, &name)?.filter(|_| !enroll_anew) {
+                // So that no number of the other holder keeps the device from its rekey (DDKG-1 §6.1).
+                Some(Held { cold, version, mut keys }) => {
+                    let time = self.authority_time(self.clock.now_ms());
+                    keys.record.readmit(time, &self.policy);
+                    self.put_keys(tx, &mut change, &name, (cold, version), &mut keys)?;
+                }
+                None => self.touch_keys(tx, &mut change, &name)?,
+            }
             // A copy of its state may hold its certificates issued until now.
             let rule = RuleRow::readmitted(self.time());
             self.put_rule(tx, &mut change, &RuleScope::Device(name.clone()), rule)?;

@@ -179,7 +179,8 @@ impl Engine {
             let profile =
                 self.memory.device(&name).and_then(|known| self.memory.profile(&name.tenant, &known.profile));
             let policy = self.policy_of(&profile.unwrap_or(Profile::DEFAULT));
-            let is_erased = has_clock && keys.record.sweep(self.now(), &policy);
+            let time = self.authority_time(self.clock.now_ms());
+            let is_erased = has_clock && keys.record.sweep(time, &policy);
             let mut is_renewed = false;
             if is_erased {
                 self.put_keys(tx, &mut change, &name, (cold, version), &mut keys)?;

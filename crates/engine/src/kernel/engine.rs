@@ -12,7 +12,7 @@ use crate::rows::{self, AUTHORITY, AuthorityRow};
 use std::sync::Arc;
 use std::time::Duration;
 use wardein_crypto::Signer;
-use wardein_ddkg::Policy;
+use wardein_ddkg::{AuthorityTime, Policy};
 use wardein_domain::{TrustDomain, UnixMillis, UnixSeconds};
 use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
 
@@ -139,6 +139,11 @@ impl Engine {
     /// The authority's time.
     pub(crate) fn time(&self) -> UnixSeconds {
         UnixMillis::new(self.clock.now_ms()).seconds()
+    }
+
+    /// The authority's time at Unix millisecond `now_ms`, as DDKG-1 takes it in (section 9.1).
+    pub(crate) fn authority_time(&self, now_ms: u64) -> AuthorityTime {
+        AuthorityTime { now_ms, era_ms: 0, may_erase: true }
     }
 
     /// The authority's time, in Unix seconds.

@@ -75,7 +75,7 @@ impl Engine {
             let audience: Audience = rows::word("audience", caller.principal.name.as_str())?;
             let (expected, policy) =
                 (Expected { audience: &audience, platform_nonce }, self.policy_of(&rules.profile));
-            let verified = keys.record.verify_token(token, expected, now, &policy);
+            let verified = keys.record.verify_token(token, expected, self.authority_time(now_ms), &policy);
             let spend =
                 verified.map_err(|refusal| of_platform(self.refusal(refusal, &keys, token.generation)))?;
             if standing == Standing::OtherMessage {

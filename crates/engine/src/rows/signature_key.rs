@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wardein_attest::{AkPublic, PcrState};
 use wardein_crypto::tpm::HashValue;
 use wardein_crypto::{Digest, P256VerifyingKey};
-use wardein_ddkg::{Challenge, CheckedChallenge};
+use wardein_ddkg::{AuthorityTime, Challenge, CheckedChallenge, Policy};
 use wardein_domain::{Assurance, ErrorCode, PcrStanding, UnixMillis, UnixSeconds};
 use wardein_pki::PublicKey;
 use wardein_port::Table;
@@ -85,7 +85,7 @@ impl BaselineRow {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SeenChallenges {
     pub(super) seen: Vec<Seen>,
-    /// The latest time of issue of one that was dropped. Any issued until then stays refused, even if a clock goes back.
+    /// The latest time of issue of one that was dropped. Any issued until then stays refused.
     #[serde(with = "column")]
     pub(super) dropped: UnixMillis,
 }
@@ -102,20 +102,26 @@ impl SeenChallenges {
     /// How many signatures of a device are accepted within the lifetime of one challenge.
     const MAX: usize = 128;
 
-    /// Spends a challenge, or refuses it: each is good for one signature. A challenge lives for `lifetime_ms` milliseconds.
+    /// Spends a challenge, or refuses it: each is good for one signature.
+    ///
+    /// What a clock that ran ahead has left is corrected first (DDKG-1 §9.1), or the device would be refused for as long as the clock
+    /// was ahead. No challenge is good again by that: those of an earlier era were made under another key.
     pub(crate) fn spend(
         &mut self,
         challenge: &Challenge,
         checked: &CheckedChallenge,
-        now: UnixMillis,
-        lifetime_ms: u64,
+        time: AuthorityTime,
+        policy: &Policy,
     ) -> Result<(), Error> {
+        let (lifetime_ms, skew_ms) = (policy.challenge_lifetime_ms, policy.skew_ms);
+        self.dropped = UnixMillis::new(time.reads(self.dropped.get(), skew_ms));
+        self.seen.retain(|seen| seen.issued.get() <= time.now_ms.saturating_add(skew_ms));
         let issued = UnixMillis::new(checked.issued_ms());
         if issued <= self.dropped {
             let message = "the challenge is older than one that has expired; ask for another";
             return Err(Error::new(ErrorCode::ChallengeExpired, message));
         }
-        let is_over = |seen: &Seen| seen.issued.get().saturating_add(lifetime_ms) < now.get();
+        let is_over = |seen: &Seen| seen.issued.get().saturating_add(lifetime_ms) < time.now_ms;
         let over = self.seen.iter().filter(|seen| is_over(seen)).map(|seen| seen.issued);
         self.dropped = over.fold(self.dropped, UnixMillis::max);
         self.seen.retain(|seen| !is_over(seen));

@@ -154,6 +154,10 @@ impl Engine {
             assurance: Some(new.assurance),
             is_shared: !others.is_empty(),
         };
+        // Another key has seen nothing: what was signed by the one before names that one (DDKG-1 §5.1, `key id`), and is no request
+        // of this one.
+        let same_key = present.as_ref().filter(|(_, row)| row.key() == new.key);
+        let seen = same_key.map_or_else(SeenChallenges::default, |(_, row)| row.seen.clone());
         let signing = SignatureKeyRow {
             point: *new.key.verifying_key(),
             assurance: new.assurance,
@@ -162,7 +166,7 @@ impl Engine {
             baseline: new.quoted.as_ref().map(|quoted| BaselineRow::new(&quoted.state, false)),
             quoted: new.quoted.as_ref().map(|quoted| (self.time(), quoted.standing)),
             last_seen: None,
-            seen: present.as_ref().map_or_else(SeenChallenges::default, |(_, row)| row.seen.clone()),
+            seen,
         };
         let version = row.map(|(version, _)| version);
         change.put(Table::Device, key.clone(), version, rows::encode(&written)?);

@@ -10,7 +10,7 @@ use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_ddkg::{Challenge, DeviceName};
 use wardein_domain::{
     Action, Actor, Call, ErrorCode, ErrorKind, Event, FieldName, Fields, Method, Outcome, ProfileName, Quote,
-    Target, UnixMillis, UnixSeconds,
+    Target, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -97,12 +97,7 @@ impl Engine {
             return Err(signature_wrong().into());
         };
         let transcript = verify(request, body, &row)?;
-        row.seen.spend(
-            &request.challenge,
-            &checked,
-            UnixMillis::new(now_ms),
-            self.policy.challenge_lifetime_ms,
-        )?;
+        row.seen.spend(&request.challenge, &checked, self.authority_time(now_ms), &self.policy)?;
 
         let mut change = Change::default();
         let done = match known.state.refusal() {

@@ -31,4 +31,5 @@ mod tokens;
 mod tpm;
 mod trust;
 mod world;
+mod wrong_clock;
 mod years;

@@ -127,6 +127,34 @@ async fn a_clock_that_goes_back_revives_no_challenge() {
 }
 
 #[tokio::test]
+async fn another_key_has_seen_nothing_and_the_same_one_all_it_has() {
+    let world = World::new().await;
+    let device = Signer::enrolled(&world, "pump-1").await;
+    let requests: Vec<_> = (0..128).map(|_| device.request(&world, "authenticate", b"").0).collect();
+    for request in &requests {
+        world.engine.prove_by_signature(&Call::new("1"), request, b"").await.unwrap();
+    }
+    let enroll_anew = async |csr: Vec<u8>| {
+        let (name, reason) = (name("klinik", "pump-1"), "its key is lost".parse().unwrap());
+        world.engine.readmit_device(&world.admin, name, true, reason).await.unwrap();
+        let order = key_order("pump-1");
+        world.engine.enroll_key(&world.station, &order, KeyKeeper::Software, &csr).await.unwrap();
+    };
+    let refused = async |code: &str| {
+        for request in &requests {
+            let refused = world.engine.prove_by_signature(&Call::new("2"), request, b"").await.unwrap_err();
+            assert_eq!(refused.code.as_str(), code);
+        }
+    };
+    enroll_anew(device.csr()).await;
+    refused("replayed").await;
+    let another = Signer { id: "pump-1", key: Signer::key() };
+    enroll_anew(another.csr()).await;
+    refused("signature-wrong").await;
+    another.ask(&world, "authenticate", b"").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_device_signs_so_many_requests_in_the_time_of_a_challenge_and_no_more() {
     let world = World::new().await;
     let device = Signer::enrolled(&world, "pump-1").await;

@@ -3,6 +3,7 @@
 use super::super::world;
 use super::{Ends, Orders, on_the_way, pick};
 use wardein_crypto::Secret;
+use wardein_ddkg::AuthorityTime;
 use wardein_ddkg::authority::Expected;
 use wardein_ddkg::message::{SealedPayload, Token};
 
@@ -24,8 +25,8 @@ impl Ends {
             audience: &"platform.example".parse().expect("an audience"),
             platform_nonce: b"nonce",
         };
-        let (now, before) = (self.now(), world::bytes(&self.record));
-        match self.record.verify_token(&token, expected, now, &world::policy()) {
+        let (time, before) = (AuthorityTime::sure(self.now()), world::bytes(&self.record));
+        match self.record.verify_token(&token, expected, time, &world::policy()) {
             Ok(spend) => assert!(!is_changed && spend.0 == token.key_name(), "a changed token was accepted"),
             Err(_) => assert!(world::bytes(&self.record) == before),
         }

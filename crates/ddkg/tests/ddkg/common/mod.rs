@@ -12,8 +12,8 @@ use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk, SealedPayload, Token,
 };
 use wardein_ddkg::{
-    Attributes, ChallengeError, ChallengeKey, CheckedChallenge, DecodeError, DeviceName, Policy, Purposes,
-    Recipe, Suite,
+    Attributes, AuthorityTime, ChallengeError, ChallengeKey, CheckedChallenge, DecodeError, DeviceName,
+    Policy, Purposes, Recipe, Suite,
 };
 use wardein_domain::{Audience, Schedule};
 
@@ -129,6 +129,10 @@ pub(crate) struct Pair {
     pub(crate) saves: usize,
     /// Unix milliseconds.
     pub(crate) now_ms: u64,
+    /// When the present era of the authority's time began.
+    pub(crate) era_ms: u64,
+    /// Whether the authority is sure of its time.
+    pub(crate) may_erase: bool,
     pub(crate) key: ChallengeKey,
     pub(crate) entropy: Counter,
 }
@@ -165,11 +169,17 @@ impl Pair {
         let device = enrolling.finish(&reply, setup.purposes).unwrap();
         let key = ChallengeKey::new(Secret::copied_from(&[7; 32]));
         let disk = record.encode_cold().expose().to_vec();
-        Self { setup, device, record, disk, flash: vec![], saves: 0, now_ms: START * 1000, key, entropy }
+        let (now_ms, era_ms, may_erase) = (START * 1000, 0, true);
+        Self { setup, device, record, disk, flash: vec![], saves: 0, now_ms, era_ms, may_erase, key, entropy }
     }
 
     pub(crate) fn now(&self) -> u64 {
         self.now_ms / 1000
+    }
+
+    /// As the authority takes it.
+    pub(crate) fn time(&self) -> AuthorityTime {
+        AuthorityTime { now_ms: self.now_ms, era_ms: self.era_ms, may_erase: self.may_erase }
     }
 
     pub(crate) fn wait(&mut self, seconds: u64) {
@@ -230,8 +240,8 @@ impl Pair {
         body: &[u8],
     ) -> Result<Accepted, Refusal> {
         let checked = self.check(request, recipe).unwrap();
-        let now = self.now();
-        let accepted = self.record.verify(request, checked, recipe, body, now, &self.setup.policy)?;
+        let time = self.time();
+        let accepted = self.record.verify(request, checked, recipe, body, time, &self.setup.policy)?;
         self.store();
         Ok(accepted)
     }
@@ -287,8 +297,8 @@ impl Pair {
     pub(crate) fn verify_token(&mut self, token: &Token, nonce: &[u8]) -> Result<Spend, Refusal> {
         let audience = audience("platform.example");
         let expected = Expected { audience: &audience, platform_nonce: nonce };
-        let now = self.now();
-        self.record.verify_token(token, expected, now, &self.setup.policy)
+        let time = self.time();
+        self.record.verify_token(token, expected, time, &self.setup.policy)
     }
 
     pub(crate) fn seal(&mut self, plaintext: &[u8]) -> SealedPayload {
@@ -304,8 +314,8 @@ impl Pair {
     }
 
     pub(crate) fn sweep(&mut self) -> bool {
-        let now = self.now();
-        self.record.sweep(now, &self.setup.policy)
+        let time = self.time();
+        self.record.sweep(time, &self.setup.policy)
     }
 
     /// The device loses power, and all that it did not save.

@@ -125,3 +125,68 @@ fn longest_state(suite: wardein_ddkg::Suite) -> usize {
     DeviceState::restore(&pair.flash, 0).unwrap();
     pair.flash.len()
 }
+
+#[test]
+fn a_clock_that_is_in_doubt_erases_nothing() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    pair.setup.policy.data_retention = 365 * 24;
+    let sealed = pair.seal(b"kept for a year");
+    let (start, leap) = (pair.now_ms, 2 * 365 * 86_400);
+    for years in [2, 12] {
+        pair.may_erase = false;
+        pair.wait(years / 2 * leap);
+        assert!(!pair.unchanged("a sweep in doubt", Pair::sweep));
+        pair.prove();
+        let token = pair.token(b"");
+        assert!(pair.verify_token(&token, b"").is_ok());
+        pair.now_ms = start;
+        (pair.era_ms, pair.may_erase) = (start, true);
+        pair.sweep();
+        assert_eq!(pair.open(&sealed).unwrap(), b"kept for a year", "after a jump of {years} years");
+    }
+    // Sure of it, the same time erases.
+    pair.wait(leap);
+    assert!(pair.sweep());
+    pair.now_ms = start;
+    assert!(matches!(pair.open(&sealed).err(), Some(Refusal::EpochGone(_))));
+}
+
+#[test]
+fn a_retired_generation_outlives_a_clock_that_is_in_doubt_and_a_record_stays_bounded() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sealed = pair.seal(b"under generation 1");
+    pair.rekey();
+    pair.may_erase = false;
+    pair.prove();
+    let start = pair.now_ms;
+    pair.wait(10 * 365 * 86_400);
+    pair.prove();
+    pair.now_ms = start;
+    assert_eq!(pair.open(&sealed).unwrap(), b"under generation 1");
+    let mut rekeyed = 0;
+    while pair.record.can_rekey() {
+        pair.rekey();
+        pair.prove();
+        rekeyed += 1;
+    }
+    assert_eq!(rekeyed, 15, "with the one before, as many as a record may hold");
+    assert!(bytes(&pair.record).len() <= Record::MAX_COLD_LEN + Record::MAX_HOT_LEN);
+    // Sure of its clock again, the authority drops what has ended, and the device rekeys.
+    pair.may_erase = true;
+    pair.wait(3600);
+    assert!(pair.sweep());
+    pair.rekey();
+    pair.prove();
+}
+
+#[test]
+fn what_no_clock_ends_is_dropped_also_in_doubt() {
+    let mut pair = Pair::proven(Setup::new(TIMELESS));
+    pair.may_erase = false;
+    for _ in 0..40 {
+        pair.rekey();
+        pair.prove();
+        pair.wait(10);
+    }
+    assert!(bytes(&pair.record).len() < 4_000);
+}

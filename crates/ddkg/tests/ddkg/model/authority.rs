@@ -4,8 +4,8 @@
 use super::config::Config;
 use super::mutant::Mutant;
 use std::collections::VecDeque;
-use wardein_ddkg::Policy;
 use wardein_ddkg::model::{Claim, CloneSign, EpochBounds, Judgment, Ledger, Misplaced, Place};
+use wardein_ddkg::{AuthorityTime, Policy};
 use wardein_domain::Schedule;
 
 /// Which key agreement: two generations of one number have different keys.
@@ -43,6 +43,8 @@ pub(crate) struct Generation {
     pub(crate) ledger: Ledger,
     /// The first epoch that its proof tree yields.
     pub(crate) first: u32,
+    /// The first epoch that its data tree yields, in runs whose time jumps.
+    pub(crate) data_first: u32,
 }
 
 /// A retired or replaced generation: enough to tell clones.
@@ -67,6 +69,7 @@ pub(crate) struct Proof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Refusal {
     EnrollmentPending,
+    ChallengeUnknown,
     ChallengeExpired,
     ChallengeFromTheFuture,
     GenerationUnknown,
@@ -80,7 +83,12 @@ pub(crate) enum Refusal {
 
 impl Record {
     /// `Record::verify`: whether the proof was the first under a pending generation.
-    pub(crate) fn verify(&mut self, proof: &Proof, now: u64, config: &Config) -> Result<bool, Refusal> {
+    pub(crate) fn verify(
+        &mut self,
+        proof: &Proof,
+        time: AuthorityTime,
+        config: &Config,
+    ) -> Result<bool, Refusal> {
         let policy = config.policy();
         if matches!(self.enrollment, Enrollment::Pending(_)) {
             return Err(Refusal::EnrollmentPending);
@@ -88,20 +96,20 @@ impl Record {
         let is_pending = self.pending.as_ref().is_some_and(|pending| pending.number == proof.generation);
         let judged = if is_pending || proof.generation == self.active.number {
             let live = if is_pending { self.pending.as_mut() } else { Some(&mut self.active) };
-            live.ok_or(Refusal::MacWrong).and_then(|live| live.judge(proof, now, &policy, config))
+            live.ok_or(Refusal::MacWrong).and_then(|live| live.judge(proof, time, &policy, config))
         } else {
-            Err(self.judge_retired(proof, &policy, config))
+            Err(self.judge_retired(proof, time, &policy, config))
         };
         judged.map_err(|refusal| self.replaced_sign(proof).unwrap_or(refusal))?;
         if is_pending {
             self.activate(config);
         }
         self.enrollment = Enrollment::Done;
-        self.settle(now, &policy);
+        self.settle(time, &policy, config);
         Ok(is_pending)
     }
 
-    fn judge_retired(&self, proof: &Proof, policy: &Policy, config: &Config) -> Refusal {
+    fn judge_retired(&self, proof: &Proof, time: AuthorityTime, policy: &Policy, config: &Config) -> Refusal {
         let Some(retired) = self.retired.iter().find(|retired| retired.number == proof.generation) else {
             return Refusal::GenerationUnknown;
         };
@@ -111,7 +119,8 @@ impl Record {
         if proof.key != Some(retired.key) {
             return Refusal::MacWrong;
         }
-        if self.active.ledger.is_after(&proof.claim, policy.skew_ms) || config.is(Mutant::RetiredIsClone) {
+        let ledger = read(&self.active.ledger, time, policy, config);
+        if ledger.is_after(&proof.claim, policy.skew_ms) || config.is(Mutant::RetiredIsClone) {
             return Refusal::Clone(CloneSign::RetiredGeneration);
         }
         Refusal::Retired
@@ -141,7 +150,8 @@ impl Record {
             return false;
         }
         let ledger = Ledger::new(self.active.ledger.latest_ms());
-        let pending = Generation { key, number: self.active.number + 1, schedule, ledger, first: 0 };
+        let number = self.active.number + 1;
+        let pending = Generation { key, number, schedule, ledger, first: 0, data_first: 0 };
         if let Some(old) = self.pending.replace(pending)
             && !config.is(Mutant::NoReplacedMemory)
         {
@@ -155,17 +165,29 @@ impl Record {
     }
 
     /// `Record::sweep`.
-    pub(crate) fn sweep(&mut self, now: u64, policy: &Policy) {
+    pub(crate) fn sweep(&mut self, time: AuthorityTime, config: &Config) {
         if !matches!(self.enrollment, Enrollment::Pending(_)) {
-            self.settle(now, policy);
+            self.settle(time, &config.policy(), config);
         }
     }
 
-    fn settle(&mut self, now: u64, policy: &Policy) {
-        self.active.settle(now, policy);
-        if let Some(pending) = &mut self.pending {
-            pending.settle(now, policy);
+    fn settle(&mut self, time: AuthorityTime, policy: &Policy, config: &Config) {
+        if !time.may_erase && !config.is(Mutant::ErasesInDoubt) {
+            return;
         }
+        self.active.settle(time.now(), policy, config);
+        if let Some(pending) = &mut self.pending {
+            pending.settle(time.now(), policy, config);
+        }
+    }
+
+    /// `Record::readmit`.
+    pub(crate) fn readmit(&mut self, time: AuthorityTime, config: &Config) {
+        let mut ledger = read(&self.active.ledger, time, &config.policy(), config);
+        if !config.is(Mutant::NumbersGoOn) {
+            ledger.readmit(time.now_ms);
+        }
+        self.active.ledger = ledger;
     }
 
     /// Whether `key` is one that the authority would accept a proof under.
@@ -175,7 +197,14 @@ impl Record {
 }
 
 impl Generation {
-    fn judge(&mut self, proof: &Proof, now: u64, policy: &Policy, config: &Config) -> Result<(), Refusal> {
+    fn judge(
+        &mut self,
+        proof: &Proof,
+        time: AuthorityTime,
+        policy: &Policy,
+        config: &Config,
+    ) -> Result<(), Refusal> {
+        let (now, mut ledger) = (time.now(), read(&self.ledger, time, policy, config));
         let bounds = EpochBounds {
             derivable: self.first,
             lowest: self.schedule.due(now.saturating_sub(policy.grace)),
@@ -186,14 +215,14 @@ impl Generation {
             is_ordered: proof.claim.is_ordered && !config.is(Mutant::RekeyAcceptedLate),
             ..proof.claim
         };
-        let place = self.ledger.place(&claim, &self.schedule, &bounds, policy.skew_ms)?;
+        let place = ledger.place(&claim, &self.schedule, &bounds, policy.skew_ms)?;
         if proof.key != Some(self.key) && !config.is(Mutant::MacUnchecked) {
             return Err(Refusal::MacWrong);
         }
         if place == Place::Closed && !config.is(Mutant::WindowUnchecked) {
-            return Err(match self.ledger.judge(&proof.claim, policy.skew_ms) {
+            return Err(match ledger.judge(&proof.claim, policy.skew_ms) {
                 Judgment::Replayed
-                    if config.is(Mutant::LateIsClone) && Some(claim.number) < self.ledger.highest() =>
+                    if config.is(Mutant::LateIsClone) && Some(claim.number) < ledger.highest() =>
                 {
                     Refusal::Clone(CloneSign::NumberTooLow)
                 }
@@ -201,18 +230,37 @@ impl Generation {
                 Judgment::Clone(sign) => Refusal::Clone(sign),
             });
         }
-        self.ledger.accept(&proof.claim);
+        ledger.accept(&proof.claim);
+        self.ledger = ledger;
         Ok(())
     }
 
-    fn settle(&mut self, now: u64, policy: &Policy) {
+    fn settle(&mut self, now: u64, policy: &Policy, config: &Config) {
         let due = self.schedule.due(now.saturating_sub(policy.grace));
         self.first = self.first.max(self.ledger.current().max(due).saturating_sub(1));
+        if !config.jumps.is_empty() {
+            self.data_first = self.data_first.max(due.saturating_sub(policy.data_retention));
+        }
+    }
+
+    /// Whether a data key is gone at `now` that retention promises until later.
+    pub(crate) fn has_lost(&self, now: u64, policy: &Policy) -> bool {
+        let due = self.schedule.due(now.saturating_sub(policy.grace));
+        self.data_first > due.saturating_sub(policy.data_retention)
     }
 
     fn old(&self) -> Old {
         Old { key: self.key, number: self.number, first: self.first }
     }
+}
+
+/// `Ledger::at`.
+fn read(ledger: &Ledger, time: AuthorityTime, policy: &Policy, config: &Config) -> Ledger {
+    if config.is(Mutant::AheadBelieved) {
+        return ledger.clone();
+    }
+    let era_ms = if config.is(Mutant::AheadIsNow) { time.now_ms } else { time.era_ms };
+    ledger.at(AuthorityTime { era_ms, ..time }, policy.skew_ms)
 }
 
 impl From<Misplaced> for Refusal {

@@ -45,6 +45,8 @@ pub(crate) struct Budget {
     pub(crate) refusals: u8,
     /// Changes of a node's clock.
     pub(crate) clocks: u8,
+    /// Jumps of the authority's time, which all nodes share.
+    pub(crate) jumps: u8,
     /// Sweeps by a node (specification, section 9).
     pub(crate) sweeps: u8,
     /// Copies made of the device: a second holder of its state.
@@ -67,6 +69,7 @@ impl Budget {
             ticks: many(self.ticks),
             refusals: many(self.refusals),
             clocks: many(self.clocks),
+            jumps: many(self.jumps),
             sweeps: many(self.sweeps),
             ..self
         }
@@ -90,6 +93,8 @@ pub(crate) struct Config {
     pub(crate) clocks: [Clock; 2],
     /// To what they may be set.
     pub(crate) settings: &'static [Clock],
+    /// By how many seconds the authority's time may jump ahead. It goes back only into a new era (specification, section 9.1).
+    pub(crate) jumps: &'static [u64],
     /// How often each thing may happen.
     pub(crate) budget: Budget,
     /// Whether a tick passes before every whole request.
@@ -114,6 +119,7 @@ impl Config {
             grace: TICK,
             skew_ms: if self.is(Mutant::NoSkew) { 0 } else { SKEW_MS },
             challenge_lifetime_ms: 4 * TICK * 1_000,
+            data_retention: 2,
             ..Policy::default()
         }
     }

@@ -31,7 +31,7 @@ pub(crate) fn check(config: &Config, walks: u64) {
             let (found, decided) = real.take(step).expect("the shipped ends can take this step");
             let (found, _) = seen(found);
             assert_eq!((found, decided), expected.clone(), "{}: {trace:#?}", config.name);
-            same(&world, &real, &trace);
+            same(&world, &real, config, &trace);
             taken += 1;
             if let Some(decided) = expected.1 {
                 *met.entry(decided.split(' ').next().unwrap_or_default().to_owned()).or_insert(0) += 1;
@@ -43,7 +43,7 @@ pub(crate) fn check(config: &Config, walks: u64) {
 }
 
 /// What is stored at both ends, as far as it can be seen from outside.
-fn same(world: &World, real: &Real, trace: &[Step]) {
+fn same(world: &World, real: &Real, config: &Config, trace: &[Step]) {
     let record = world.record.as_ref().expect("the run begins enrolled");
     let model = (
         record.active.number,
@@ -53,6 +53,9 @@ fn same(world: &World, real: &Real, trace: &[Step]) {
     let shipped =
         (real.record.active_generation(), real.record.pending_generation(), real.record.proof_epoch());
     assert_eq!(shipped, model, "{trace:#?}");
+    if !config.jumps.is_empty() {
+        assert_eq!(real.first_data_epoch(), record.active.data_first, "{trace:#?}");
+    }
     for (holder, shipped) in world.holders.iter().zip(&real.holders) {
         let key = holder.ram.key.expect("the run begins enrolled");
         let model = (world.agreements[usize::from(key)].number, holder.ram.proofs.acked());
@@ -78,6 +81,7 @@ fn decided(verdict: Verdict) -> String {
         Verdict::Overtaken => "overtaken".into(),
         Verdict::Refused(refusal) => match refusal {
             Refusal::EnrollmentPending => "enrollment-pending".into(),
+            Refusal::ChallengeUnknown => "challenge-unknown".into(),
             Refusal::ChallengeExpired => "challenge-expired".into(),
             Refusal::ChallengeFromTheFuture => "challenge-from-the-future".into(),
             Refusal::GenerationUnknown => "generation-unknown".into(),

@@ -57,6 +57,8 @@ pub(crate) struct Ram {
 pub(crate) struct Offer {
     pub(crate) issued_ms: u64,
     pub(crate) server_time: u64,
+    /// Of the authority that issued it. The device does not see it.
+    pub(crate) era: u8,
 }
 
 impl Holder {

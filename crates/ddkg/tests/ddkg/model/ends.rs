@@ -20,8 +20,8 @@ pub(crate) enum Got {
 impl World {
     /// The device asks `node` for a challenge and gets it.
     pub(crate) fn ask(&mut self, holder: usize, node: usize, config: &Config) {
-        let server_time = self.clock(node);
-        self.holders[holder].ask(Offer { issued_ms: server_time * 1_000, server_time }, config);
+        let (server_time, era) = (self.clock(node), self.era.number);
+        self.holders[holder].ask(Offer { issued_ms: server_time * 1_000, server_time, era }, config);
     }
 
     /// The device answers a challenge: its message is on the network unless it crashed. `DeviceState::prove` and `rekey`.
@@ -42,7 +42,8 @@ impl World {
         if is_rekey {
             holder.ram.last_rekey = Some(id);
         }
-        let request = Request { holder: at as u8, key, epoch, number, issued_ms: offer.issued_ms, is_rekey };
+        let Offer { issued_ms, era, .. } = offer;
+        let request = Request { holder: at as u8, key, epoch, number, issued_ms, era, is_rekey };
         let is_sent = match crash {
             Crash::None => true,
             _ => config.is(Mutant::UsesBeforeStoring),

@@ -51,6 +51,12 @@ impl Model for Protocol {
             }),
             Property::always("I4: two speakers raise the alarm", |_, world| lacks(world, Flaw::TwoSpeakers)),
             Property::always("I5: no false alarm", |_, world| lacks(world, Flaw::FalseAlarm)),
+            Property::always("I6: a readmitted holder rekeys, and the other is out", |_, world| {
+                lacks(world, Flaw::NotReadmitted)
+            }),
+            Property::always("no key is lost that retention promises", |_, world| {
+                lacks(world, Flaw::KeyLost)
+            }),
             Property::always("a spliced message changes nothing", |_, world| lacks(world, Flaw::SpliceTaken)),
         ]
     }
@@ -118,6 +124,11 @@ impl World {
             steps.extend(
                 settings.flat_map(|setting| (0..2).map(move |node| Step::SetClock { node, setting })),
             );
+        }
+        if self.ahead > 0 {
+            steps.push(Step::BeginEra);
+        } else if self.left.jumps > 0 {
+            steps.extend((0..config.jumps.len()).map(|jump| Step::Jump { jump }));
         }
         self.enrollment_steps(nodes.clone(), steps);
         for holder in 0..self.holders.len() {

@@ -40,15 +40,22 @@ pub(crate) struct Fork {
 }
 
 impl Fork {
-    /// A request of `holder` arrived. True where (I4) is broken.
-    pub(crate) fn arrived(&mut self, holder: usize, issued_ms: u64, is_alarm: bool, is_spent: bool) -> bool {
-        let other = self.last_ms[1 - holder];
+    /// A request of `holder` arrived. `read` reads a time that was stored before. True where (I4) is broken.
+    pub(crate) fn arrived(
+        &mut self,
+        holder: usize,
+        issued_ms: u64,
+        read: impl Fn(u64) -> u64,
+        is_alarm: bool,
+        is_spent: bool,
+    ) -> bool {
+        let [own, other] = [holder, 1 - holder].map(|at| self.last_ms[at].map(&read));
         let is_turn =
             self.speaker == Some(1 - holder) && other.is_some_and(|other| issued_ms > other + SKEW_MS);
         self.run = if self.speaker == Some(holder) { self.run + 1 } else { 1 };
         self.most[holder] = self.most[holder].max(self.run);
         self.speaker = Some(holder);
-        self.last_ms[holder] = self.last_ms[holder].max(Some(issued_ms));
+        self.last_ms[holder] = own.max(Some(issued_ms));
         if is_turn && is_spent {
             self.spent[holder] += 1;
         } else if is_turn {

@@ -13,8 +13,11 @@
 //!   rekey is never lost (`recover.rs`).
 //! - (I4) Of two holders of one state that both go on speaking, one raises the clone alarm; stated exactly in `fork.rs`.
 //! - (I5) No alarm without a fork, while the nodes' clocks keep within `skew` of each other.
+//! - (I6) After an alarm for a number and a readmission, either holder's rekey succeeds, and then the other is out (`recover.rs`).
+//! - No key that retention promises is lost, however far the authority's time was ahead meanwhile.
 //!
-//! (I1) to (I3) hold under any clocks, (I4) and (I5) while they keep `skew`. `WARDEIN_MODEL_DEPTH=n` goes n steps deeper.
+//! (I1) to (I3) hold under any clocks, the others while they keep `skew`. A jump of the authority's time, which all nodes share, and its
+//! return in a new era break none of them. `WARDEIN_MODEL_DEPTH=n` goes n steps deeper.
 //! `WARDEIN_MODEL_TRACES` shows how each mutant was noticed.
 
 /// Says it past the test harness, which would keep it to itself: how much was explored must be seen.
@@ -71,6 +74,16 @@ fn wild_clocks() {
 }
 
 #[test]
+fn eras() {
+    check(runs::eras());
+}
+
+#[test]
+fn copies_across_eras() {
+    check(runs::copies_across_eras());
+}
+
+#[test]
 fn enrollment() {
     check(runs::enrollment());
 }
@@ -113,6 +126,8 @@ fn the_shipped_ends_do_as_the_model_does() {
         runs::spent_epochs(),
         runs::wrong_clocks(),
         runs::wild_clocks(),
+        runs::eras(),
+        runs::copies_across_eras(),
         runs::copies(),
         runs::restored(),
     ];

@@ -25,6 +25,16 @@ pub(crate) enum Mutant {
     RetiredIsClone,
     /// The clocks of the nodes are taken to be equal.
     NoSkew,
+    /// Trees are moved by a clock that may be wrong.
+    ErasesInDoubt,
+    /// What a clock that ran ahead has left in a ledger is believed.
+    AheadBelieved,
+    /// What a clock that ran ahead has left in a ledger is read as now.
+    AheadIsNow,
+    /// Challenges of an earlier era are good.
+    OldChallenges,
+    /// A readmission does not begin the numbers again.
+    NumbersGoOn,
     /// A confirmed enrollment is replaced by another request.
     ConfirmedReplaced,
     /// The device sends, and then stores the reserved numbers.

@@ -9,14 +9,20 @@ use wardein_crypto::{Digest, P256SigningKey, Secret, SystemEntropy};
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{ChallengeAsk, DeviceError, DeviceState, Enrolling, InFlight, Unsaved};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest, RekeyAsk};
-use wardein_ddkg::{Attributes, ChallengeError, ChallengeKey, DeviceName, Purposes, Recipe, Suite};
-use wardein_domain::Schedule;
+use wardein_ddkg::{
+    Attributes, AuthorityTime, ChallengeError, ChallengeKey, DeviceName, Purposes, Recipe, Suite,
+};
+use wardein_domain::{Purpose, Schedule};
 
 /// Both shipped ends and what lies between them.
 pub(crate) struct Real {
     config: Config,
     now: u64,
     clocks: [Clock; 2],
+    ahead: u64,
+    era_ms: u64,
+    era: u8,
+    /// Of the present era.
     key: ChallengeKey,
     pub(crate) record: Record,
     pub(crate) holders: Vec<Holder>,
@@ -62,8 +68,11 @@ impl Real {
             &mut entropy(),
         )
         .expect("the system gives randomness");
-        let terms =
-            EnrollTerms { generation: 1, schedule: schedule(config, START), purposes: Purposes::of([]) };
+        let terms = EnrollTerms {
+            generation: 1,
+            schedule: schedule(config, START),
+            purposes: Purposes::of([Purpose::Data]),
+        };
         let sign = |digest: &Digest| identity.sign(digest.as_ref());
         let enrolled = Record::enroll(None, enrolling.request(), &terms, sign, &mut entropy())
             .expect("the request is in order");
@@ -76,7 +85,10 @@ impl Real {
             config: config.clone(),
             now: START,
             clocks: config.clocks,
-            key: ChallengeKey::new(Secret::copied_from(&[7; 32])),
+            ahead: 0,
+            era_ms: 0,
+            era: 0,
+            key: challenge_key(0),
             record,
             holders: vec![holder],
             kept: Vec::new(),
@@ -92,8 +104,13 @@ impl Real {
             Step::Tick => self.now += super::config::TICK,
             Step::SetClock { node, setting } => self.clocks[node] = self.config.settings[setting],
             Step::Sweep { node } => {
-                let now = self.clock(node);
-                self.record.sweep(now, &self.config.policy());
+                let time = self.time(node);
+                self.record.sweep(time, &self.config.policy());
+            }
+            Step::Jump { jump } => self.ahead = self.config.jumps[jump],
+            Step::BeginEra => {
+                (self.ahead, self.era) = (0, self.era + 1);
+                (self.era_ms, self.key) = (self.clock(0) * 1_000, challenge_key(self.era));
             }
             Step::Ask { holder, node } => self.ask(holder, node),
             Step::Prove { holder, question: 0, is_rekey, crash } => {
@@ -137,8 +154,21 @@ impl Real {
         Some((Seen::Nothing, None))
     }
 
+    /// The first epoch of the active generation whose data key is left.
+    pub(crate) fn first_data_epoch(&self) -> u32 {
+        match self.record.delegate(Purpose::Data, 0, u32::MAX) {
+            Err(Refusal::EpochGone(gone)) => gone.first,
+            _ => 0,
+        }
+    }
+
     fn clock(&self, node: usize) -> u64 {
-        self.clocks[node].read(self.now)
+        self.clocks[node].read(self.now) + self.ahead
+    }
+
+    fn time(&self, node: usize) -> AuthorityTime {
+        let now_ms = self.clock(node) * 1_000;
+        AuthorityTime { now_ms, era_ms: self.era_ms, may_erase: self.ahead == 0 }
     }
 
     fn ask(&mut self, holder: usize, node: usize) {
@@ -178,17 +208,18 @@ impl Real {
     }
 
     fn deliver(&mut self, id: usize, node: usize, told: bool) -> Decided {
-        let (now, policy, recipe) = (self.clock(node), self.config.policy(), recipe());
+        let (time, policy, recipe) = (self.time(node), self.config.policy(), recipe());
+        let now = time.now();
         let Sent { request, body, .. } = &self.sent[id];
         let checked = match self.key.check(&request.challenge, &request.device, &recipe, now * 1_000, &policy)
         {
             Ok(checked) => checked,
-            Err(error @ ChallengeError::Unknown) => panic!("{error}"),
+            Err(ChallengeError::Unknown) if self.era == 0 => panic!("there was no other era"),
             Err(error) => return error.code().as_str().into(),
         };
         // As the store gives it back: what is not in the bytes is lost.
         let mut record = self.stored();
-        match record.verify(request, checked, &recipe, body, now, &policy) {
+        match record.verify(request, checked, &recipe, body, time, &policy) {
             Ok(accepted) => {
                 let answer = if accepted.is_rekey() {
                     let ask = RekeyAsk::decode(body).expect("the device encoded it");
@@ -210,6 +241,13 @@ impl Real {
                     self.tell(id, &refusal);
                 }
                 match refusal {
+                    // One that is kept for its payloads alone; the model, which has none, forgot it.
+                    Refusal::GenerationRetired { claimed, .. }
+                        if !self.config.jumps.is_empty()
+                            && claimed.saturating_add(4) < record.active_generation() =>
+                    {
+                        "generation-unknown".into()
+                    }
                     Refusal::EpochSpent { next } => format!("epoch-spent {next}"),
                     Refusal::CloneSuspected(evidence) => evidence.sign.code().into(),
                     other => other.code().as_str().into(),
@@ -273,6 +311,10 @@ fn save<M>(unsaved: Unsaved<'_, M>, flash: &mut Vec<u8>, crash: Crash) -> Result
 
 fn schedule(config: &Config, now: u64) -> Schedule {
     Schedule { period: config.period, max_uses: config.max_uses, not_before: now }
+}
+
+fn challenge_key(era: u8) -> ChallengeKey {
+    ChallengeKey::new(Secret::copied_from(&[7 + era; 32]))
 }
 
 fn recipe() -> Recipe {

@@ -9,12 +9,22 @@ use super::config::{Budget, Clock, Config, TICK};
 use super::ends::Got;
 use super::step::Seen;
 use super::world::{Crash, World};
+use wardein_ddkg::model::CloneSign;
 
 /// Requests within which a proof is accepted and acknowledged (K).
 pub(crate) const REQUESTS: usize = 3;
 
-/// (I1), for each holder by itself.
+/// (I1), for each holder by itself. Where the authority's time is ahead, both with it and after a human has set it right.
 pub(crate) fn agrees(world: &World, config: &Config) -> bool {
+    if world.ahead == 0 {
+        return agrees_now(world, config);
+    }
+    let mut right = world.clone();
+    right.begin_era();
+    agrees_now(world, config) && agrees_now(&right, config)
+}
+
+fn agrees_now(world: &World, config: &Config) -> bool {
     let may_alarm = world.fork.is_some();
     world.alarm.is_some()
         || (0..world.holders.len()).all(|holder| {
@@ -38,6 +48,41 @@ pub(crate) fn agrees(world: &World, config: &Config) -> bool {
             });
             is_done || (may_alarm && world.alarm.is_some())
         })
+}
+
+/// (I6): after an alarm for a number a human readmits the device. Whichever holder is the genuine one: its rekey succeeds within
+/// [`REQUESTS`], and the first proof under the new generation puts the other out, whatever numbers either has used. (A holder whose
+/// generation has retired can only enroll again.)
+pub(crate) fn is_readmitted(world: &World, config: &Config) -> bool {
+    let is_about_a_number = matches!(world.alarm, Some(CloneSign::NumberTwice | CloneSign::NumberTooLow));
+    if !is_about_a_number || world.fork.is_none() || !config.keeps_skew() {
+        return true;
+    }
+    (0..world.holders.len()).all(|holder| {
+        let mut world = world.clone();
+        (world.clocks, world.loads, world.alarm) = ([Clock::Off(0); 2], [None, None], None);
+        world.left = Budget { proofs: u8::MAX, rekeys: u8::MAX, ..Budget::default() };
+        let time = world.time(0);
+        let Some(record) = &mut world.record else { return true };
+        if world.holders[holder].ram.key != Some(record.active.key) {
+            return true;
+        }
+        record.readmit(time, config);
+        let has_agreed = [true, false].into_iter().all(|is_rekey| {
+            (0..REQUESTS).any(|_| {
+                world.now += 2 * TICK;
+                world.alarm.is_none() && is_acked(&mut world, holder, is_rekey, config)
+            })
+        });
+        let is_out = |other: usize| {
+            let mut world = world.clone();
+            (0..REQUESTS).all(|_| {
+                world.now += 2 * TICK;
+                !is_acked(&mut world, other, false, config)
+            })
+        };
+        has_agreed && (0..world.holders.len()).filter(|other| *other != holder).all(is_out)
+    })
 }
 
 fn is_acked(world: &mut World, holder: usize, is_rekey: bool, config: &Config) -> bool {

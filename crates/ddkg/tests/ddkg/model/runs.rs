@@ -15,6 +15,7 @@ fn base(name: &'static str, depth: usize, floor: usize) -> Config {
         max_uses: 0,
         clocks: RIGHT,
         settings: &[],
+        jumps: &[],
         budget: Budget::default(),
         paced: false,
         whole: false,
@@ -66,6 +67,29 @@ pub(crate) fn wild_clocks() -> Config {
         Budget { asks: 3, proofs: 3, rekeys: 1, crashes: 1, clocks: 2, sweeps: 1, ..Budget::default() };
     Config { period: 3, max_uses: 1, settings: SETTINGS, budget, ..base("wild clocks", 11, 100_000) }
 }
+
+/// The authority's time jumps ahead, by little and by a hundred epochs, and goes back into a new era.
+pub(crate) fn eras() -> Config {
+    let budget = Budget { asks: 3, proofs: 3, rekeys: 1, ticks: 2, sweeps: 1, jumps: 1, ..Budget::default() };
+    Config { period: 3, jumps: JUMPS, budget, ..base("eras", 11, 140_000) }
+}
+
+/// The same with a copy of the device.
+pub(crate) fn copies_across_eras() -> Config {
+    let budget = Budget { proofs: 5, rekeys: 1, copies: 1, jumps: 1, ..Budget::default() };
+    Config {
+        period: 3,
+        jumps: JUMPS,
+        paced: true,
+        whole: true,
+        single: false,
+        budget,
+        ..base("copies across eras", 9, 50_000)
+    }
+}
+
+/// Soon caught up with, and never in a run.
+const JUMPS: &[u64] = &[8, 300];
 
 /// Enrollment, its confirmation and the first proof.
 pub(crate) fn enrollment() -> Config {

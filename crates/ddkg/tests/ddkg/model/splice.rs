@@ -6,22 +6,23 @@
 use super::authority::{Proof, Record};
 use super::config::Config;
 use super::world::World;
+use wardein_ddkg::AuthorityTime;
 
 /// Whether the authority takes any splice, or changes by one.
 pub(crate) fn is_taken(world: &World, config: &Config) -> bool {
     let Some(record) = &world.record else { return false };
-    let now = world.clock(0);
+    let time = world.time(0);
     let proofs: Vec<Proof> = (0..world.sent.len()).map(|id| world.proof(id)).collect();
     proofs.iter().any(|one| {
         proofs
             .iter()
-            .any(|other| splices(one, other).into_iter().any(|proof| takes(record, &proof, now, config)))
+            .any(|other| splices(one, other).into_iter().any(|proof| takes(record, &proof, time, config)))
     })
 }
 
-fn takes(record: &Record, proof: &Proof, now: u64, config: &Config) -> bool {
+fn takes(record: &Record, proof: &Proof, time: AuthorityTime, config: &Config) -> bool {
     let mut tried = record.clone();
-    tried.verify(proof, now, config).is_ok() || tried != *record
+    tried.verify(proof, time, config).is_ok() || tried != *record
 }
 
 /// `one` with single fields of `other`, and with numbers next to its own. Its mac fits none of them.

@@ -6,6 +6,7 @@ use super::device::Ram;
 use super::ends::Got;
 use super::fork::Fork;
 use super::mutant::Mutant;
+use super::recover;
 use super::world::{Crash, Flaw, Verdict, World};
 
 /// One step.
@@ -17,6 +18,12 @@ pub(crate) enum Step {
         node: usize,
         setting: usize,
     },
+    /// The time that all nodes share jumps ahead: to one of the jumps of the run.
+    Jump {
+        jump: usize,
+    },
+    /// It goes back, in a new era: a human accepts it.
+    BeginEra,
     Sweep {
         node: usize,
     },
@@ -116,6 +123,17 @@ pub(crate) enum Seen {
 impl World {
     /// Takes one step.
     pub(crate) fn take(&mut self, step: Step, config: &Config) -> Seen {
+        let seen = self.step(step, config);
+        if self.has_lost_keys(config) {
+            self.flaws.insert(Flaw::KeyLost);
+        }
+        if !recover::is_readmitted(self, config) {
+            self.flaws.insert(Flaw::NotReadmitted);
+        }
+        seen
+    }
+
+    fn step(&mut self, step: Step, config: &Config) -> Seen {
         match step {
             Step::Tick => {
                 self.left.ticks -= 1;
@@ -127,11 +145,16 @@ impl World {
             }
             Step::Sweep { node } => {
                 self.left.sweeps -= 1;
-                let now = self.clock(node);
+                let time = self.time(node);
                 if let Some(record) = &mut self.record {
-                    record.sweep(now, &config.policy());
+                    record.sweep(time, config);
                 }
             }
+            Step::Jump { jump } => {
+                self.left.jumps -= 1;
+                self.ahead = config.jumps[jump];
+            }
+            Step::BeginEra => self.begin_era(),
             Step::Ask { holder, node } => {
                 self.left.asks -= 1;
                 self.ask(holder, node, config);
@@ -276,11 +299,13 @@ impl World {
         }
         let id = self.sent.len() - 1;
         let verdict = self.deliver(id, node, is_answered, config);
-        if let Some(fork) = &mut self.fork {
+        if let Some(mut fork) = self.fork.take() {
             let is_spent = matches!(verdict, Verdict::Refused(Refusal::EpochSpent(_)));
-            if fork.arrived(holder, self.sent[id].issued_ms, self.alarm.is_some(), is_spent) {
+            let read = |stored| self.as_read(stored, node);
+            if fork.arrived(holder, self.sent[id].issued_ms, read, self.alarm.is_some(), is_spent) {
                 self.flaws.insert(Flaw::TwoSpeakers);
             }
+            self.fork = Some(fork);
         }
         let got = if is_answered { self.receive(holder, id, Crash::None, config) } else { Got::Nothing };
         Seen::Whole(sent, verdict, got)

@@ -7,7 +7,9 @@ use super::authority::{Enrollment, Generation, Key, Record, Refusal};
 use super::config::{Budget, Clock, Config, SKEW_MS, START};
 use super::device::{Holder, Image, Standing};
 use super::fork::Fork;
+use super::mutant::Mutant;
 use std::collections::{BTreeSet, VecDeque};
+use wardein_ddkg::AuthorityTime;
 use wardein_ddkg::model::{Claim, CloneSign, Ledger};
 use wardein_domain::Schedule;
 
@@ -17,6 +19,9 @@ pub(crate) struct World {
     /// Real time, in Unix seconds.
     pub(crate) now: u64,
     pub(crate) clocks: [Clock; 2],
+    /// By how many seconds the time that the nodes share is ahead.
+    pub(crate) ahead: u64,
+    pub(crate) era: Era,
     /// The one durable record that both nodes share.
     pub(crate) record: Option<Record>,
     /// What a node loaded and has not committed yet (interleaved runs only).
@@ -42,6 +47,15 @@ pub(crate) struct World {
     pub(crate) fork: Option<Fork>,
 }
 
+/// A stretch of the authority's time in which it does not go back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Era {
+    /// Which one: challenges are made under a key of its own.
+    pub(crate) number: u8,
+    /// When it began, in Unix milliseconds; 0 for the first.
+    pub(crate) began_ms: u64,
+}
+
 /// A generation as both ends agreed on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Agreement {
@@ -57,6 +71,8 @@ pub(crate) struct Request {
     pub(crate) epoch: u32,
     pub(crate) number: u64,
     pub(crate) issued_ms: u64,
+    /// In which its challenge was issued.
+    pub(crate) era: u8,
     pub(crate) is_rekey: bool,
 }
 
@@ -86,6 +102,10 @@ pub(crate) enum Flaw {
     FalseAlarm,
     /// A spliced message changed something.
     SpliceTaken,
+    /// A data key is gone that retention promises.
+    KeyLost,
+    /// (I6)
+    NotReadmitted,
 }
 
 /// What the authority decided.
@@ -104,6 +124,8 @@ impl World {
         let mut world = Self {
             now: START,
             clocks: config.clocks,
+            ahead: 0,
+            era: Era { number: 0, began_ms: 0 },
             record: None,
             loads: [None, None],
             agreements: Vec::new(),
@@ -135,7 +157,35 @@ impl World {
 
     /// The clock of `node`, in seconds.
     pub(crate) fn clock(&self, node: usize) -> u64 {
-        self.clocks[node].read(self.now)
+        self.clocks[node].read(self.now) + self.ahead
+    }
+
+    /// The same as the authority takes it in. While it is ahead, nothing may be erased.
+    pub(crate) fn time(&self, node: usize) -> AuthorityTime {
+        let (now_ms, era_ms) = (self.clock(node) * 1_000, self.era.began_ms);
+        AuthorityTime { now_ms, era_ms, may_erase: self.ahead == 0 }
+    }
+
+    /// A stored time as node `node` reads it (specification, section 9.1).
+    pub(crate) fn as_read(&self, stored_ms: u64, node: usize) -> u64 {
+        let is_ahead = stored_ms > self.clock(node) * 1_000 + SKEW_MS;
+        if is_ahead { self.era.began_ms } else { stored_ms }
+    }
+
+    /// The time is right again: a new era.
+    pub(crate) fn begin_era(&mut self) {
+        self.ahead = 0;
+        self.era = Era { number: self.era.number + 1, began_ms: self.clock(0) * 1_000 };
+    }
+
+    /// Whether a data key is gone that retention promises. Runs without jumps do not keep the trees.
+    pub(crate) fn has_lost_keys(&self, config: &Config) -> bool {
+        let Some(record) = self.record.as_ref().filter(|_| !config.jumps.is_empty()) else { return false };
+        let now = self.clocks.iter().map(|clock| clock.read(self.now)).max().unwrap_or(self.now);
+        [Some(&record.active), record.pending.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|live| live.has_lost(now, &config.policy()))
     }
 
     /// A new agreement with the authority's time as the start of its schedule.
@@ -169,15 +219,18 @@ impl World {
         node: usize,
         config: &Config,
     ) -> Result<(bool, Reply), Refusal> {
-        let (now, policy, proof) = (self.clock(node), config.policy(), self.proof(id));
-        let now_ms = now * 1_000;
+        let (time, policy, proof) = (self.time(node), config.policy(), self.proof(id));
+        let (now, now_ms) = (time.now(), time.now_ms);
+        if self.sent[id].era != self.era.number && !config.is(Mutant::OldChallenges) {
+            return Err(Refusal::ChallengeUnknown);
+        }
         if proof.claim.issued_ms > now_ms + policy.skew_ms {
             return Err(Refusal::ChallengeFromTheFuture);
         }
         if now_ms > proof.claim.issued_ms + policy.challenge_lifetime_ms {
             return Err(Refusal::ChallengeExpired);
         }
-        let activated = record.verify(&proof, now, config)?;
+        let activated = record.verify(&proof, time, config)?;
         let mut next = None;
         if proof.claim.is_ordered {
             let key = self.agree(record.active.number + 1, now, config);
@@ -191,7 +244,7 @@ impl World {
     /// device. A crash before the write is as if the request were lost, one after it as if the reply were.
     pub(crate) fn deliver(&mut self, id: usize, node: usize, told: bool, config: &Config) -> Verdict {
         let Some(mut record) = self.record.take() else { return Verdict::Overtaken };
-        let must_alarm = self.must_alarm(&record, id);
+        let must_alarm = self.must_alarm(&record, id, node);
         let decided = self.decide(&mut record, id, node, config);
         self.record = Some(record);
         let verdict = self.conclude(id, decided, must_alarm, config);
@@ -222,7 +275,7 @@ impl World {
         if !blindly && self.record.as_ref() != Some(&record) {
             return Verdict::Overtaken;
         }
-        let (id, must_alarm) = (usize::from(id), self.must_alarm(&record, usize::from(id)));
+        let (id, must_alarm) = (usize::from(id), self.must_alarm(&record, usize::from(id), node));
         let decided = self.decide(&mut record, id, node, config);
         if decided.is_ok() {
             self.record = Some(record);
@@ -267,16 +320,17 @@ impl World {
     }
 
     /// (I4), the general form, told from the ledger's bare facts; see `fork.rs`. Only where the clocks keep their promise.
-    fn must_alarm(&self, record: &Record, id: usize) -> bool {
+    fn must_alarm(&self, record: &Record, id: usize, node: usize) -> bool {
         let (request, Some(_)) = (self.sent[id], &self.fork) else { return false };
-        let is_later = |ledger: &Ledger| request.issued_ms > ledger.latest_ms() + SKEW_MS;
+        let is_later = |ledger: &Ledger| request.issued_ms > self.as_read(ledger.latest_ms(), node) + SKEW_MS;
         let is_low = |live: &Generation| {
             live.key == request.key && Some(request.number) <= live.ledger.highest() && is_later(&live.ledger)
         };
         let was_live = !record.is_live(request.key);
         let is_known = !matches!(record.enrollment, Enrollment::Pending(_));
         let has_lost = was_live && (is_later(&record.active.ledger) || self.was_replaced(request.key));
-        let is_in_time = self.clock(0).max(self.clock(1)) * 1_000 <= request.issued_ms + 12_000;
+        let is_in_time = request.era == self.era.number
+            && self.clock(0).max(self.clock(1)) * 1_000 <= request.issued_ms + 12_000;
         is_known
             && is_in_time
             && (is_low(&record.active) || record.pending.as_ref().is_some_and(is_low) || has_lost)
@@ -300,7 +354,7 @@ impl World {
     pub(crate) fn record_of(&mut self, request: u8, node: usize, config: &Config) -> Key {
         let key = self.agree(1, self.clock(node), config);
         let schedule = self.agreements[usize::from(key)].schedule;
-        let active = Generation { key, number: 1, schedule, ledger: Ledger::new(0), first: 0 };
+        let active = Generation { key, number: 1, schedule, ledger: Ledger::new(0), first: 0, data_first: 0 };
         self.record = Some(Record {
             enrollment: Enrollment::Pending(request),
             active,

@@ -5,6 +5,7 @@ mod bits_sealed;
 mod codecs;
 mod covers;
 mod erased;
+mod ledger;
 mod parts;
 mod unpredictable;
 

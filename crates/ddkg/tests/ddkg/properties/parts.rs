@@ -78,10 +78,10 @@ impl Twins {
     /// What the authority makes of a request: its reply, or the refusal.
     fn verify(&mut self, sent: &Sent, answer: Answer) -> Option<AckedReply> {
         let Ok(checked) = self.pair.check(&sent.request, &sent.recipe) else { return None };
-        let (now, policy) = (self.pair.now(), self.pair.setup.policy.clone());
+        let (time, policy) = (self.pair.time(), self.pair.setup.policy.clone());
         let was_changed = self.has_changed;
         let verified = self.both(|record| {
-            let accepted = record.verify(&sent.request, checked, &sent.recipe, &sent.body, now, &policy)?;
+            let accepted = record.verify(&sent.request, checked, &sent.recipe, &sent.body, time, &policy)?;
             if let Answer::Announce = answer {
                 let announced = Attributes::decode(&sent.body).unwrap().digests();
                 assert_eq!(record.announce(&accepted, announced), Ok(()));
@@ -94,7 +94,7 @@ impl Twins {
                     self.proofs[usize::from(self.has_changed)] += 1;
                 }
                 let answer = if let Answer::Rekey = answer { self.rekey(sent, &accepted) } else { vec![] };
-                Some(accepted.reply(now, answer))
+                Some(accepted.reply(time.now(), answer))
             }
             Err(refusal) => {
                 self.pair.device.refused(&sent.request, &refusal);
@@ -138,7 +138,8 @@ impl Twins {
     }
 
     fn obey(&mut self, order: u8, amount: u16) {
-        let (now, policy) = (self.pair.now(), self.pair.setup.policy.clone());
+        let (now, time) = (self.pair.now(), self.pair.time());
+        let policy = self.pair.setup.policy.clone();
         let is_odd = amount & 1 == 1;
         match order {
             0 => self.pair.wait(u64::from(amount)),
@@ -164,7 +165,7 @@ impl Twins {
                 let token = save(unsaved, &mut self.pair.flash, &mut self.pair.saves);
                 let audience = audience("platform.example");
                 let expected = Expected { audience: &audience, platform_nonce: b"" };
-                let _ = self.both(|record| record.verify_token(&token, expected, now, &policy)).is_ok();
+                let _ = self.both(|record| record.verify_token(&token, expected, time, &policy)).is_ok();
             }
             8 => {
                 let sealed = self.pair.device.seal(NO_CLOCK, b"", b"37.2", &mut self.pair.entropy);
@@ -192,7 +193,7 @@ impl Twins {
             }
             10 => {
                 let before = self.has_changed;
-                let has_erased = self.both(|record| record.sweep(now, &policy));
+                let has_erased = self.both(|record| record.sweep(time, &policy));
                 assert!(before || has_erased == self.has_changed);
             }
             11 => {

@@ -33,7 +33,7 @@ fn each_field_of_a_token_has_its_refusal() {
         let refused = pair.unchanged(code, |pair| pair.verify_token(&token, b"nonce").unwrap_err());
         assert_eq!((refused.code().as_str(), refused), (code, expected));
     }
-    let (now, policy) = (pair.now(), pair.setup.policy.clone());
+    let (time, policy) = (pair.time(), pair.setup.policy.clone());
     let other = audience("other.example");
     for (audience, platform_nonce, refusal, code) in [
         (&other, &b"nonce"[..], Refusal::AudienceWrong { found: found.clone() }, "audience-wrong"),
@@ -43,7 +43,7 @@ fn each_field_of_a_token_has_its_refusal() {
     ] {
         let expected = Expected { audience, platform_nonce };
         let refused = pair.unchanged("a token for another", |pair| {
-            pair.record.verify_token(&good, expected, now, &policy).unwrap_err()
+            pair.record.verify_token(&good, expected, time, &policy).unwrap_err()
         });
         assert_eq!((refused.code().as_str(), refused), (code, refusal));
     }

@@ -4,7 +4,7 @@ use super::enrolling::bad_shares;
 use crate::common::{HOURLY, Pair, START, Sent, Setup, attributes, name, suites};
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::message::{ProofRequest, RekeyAsk};
-use wardein_ddkg::{Attributes, NotMeasured, Recipe, ShareInvalid};
+use wardein_ddkg::{Attributes, AuthorityTime, NotMeasured, Recipe, ShareInvalid};
 use wardein_domain::Schedule;
 
 /// The refusal of a proof, which leaves the record alone.
@@ -46,10 +46,10 @@ fn each_field_that_is_wrong_has_its_refusal() {
     ];
     // The challenge is checked for the record's device whatever the request says of itself.
     let checked = pair.check(&good, &sent.recipe).unwrap();
-    let (now, policy) = (pair.now(), pair.setup.policy.clone());
+    let (time, policy) = (pair.time(), pair.setup.policy.clone());
     for (request, body, expected, code) in cases {
         let refused = pair.unchanged(code, |pair| {
-            pair.record.verify(&request, checked, &sent.recipe, body, now, &policy).err().unwrap()
+            pair.record.verify(&request, checked, &sent.recipe, body, time, &policy).err().unwrap()
         });
         assert_eq!((refused.code().as_str(), refused), (code, expected));
     }
@@ -70,9 +70,9 @@ fn attributes_that_are_not_on_record_are_refused() {
     let checked = pair.check(&sent.request, &sent.recipe).unwrap();
     let asked: wardein_domain::AttributeName = "serial".parse().unwrap();
     let recipe = Recipe::new(vec![asked.clone()]).unwrap();
-    let (now, policy) = (pair.now(), pair.setup.policy.clone());
+    let (time, policy) = (pair.time(), pair.setup.policy.clone());
     let refused = pair.unchanged("an unknown attribute", |pair| {
-        pair.record.verify(&sent.request, checked, &recipe, b"", now, &policy).err().unwrap()
+        pair.record.verify(&sent.request, checked, &recipe, b"", time, &policy).err().unwrap()
     });
     assert_eq!(
         (refused.code().as_str(), refused),
@@ -89,7 +89,7 @@ fn an_epoch_is_accepted_from_its_due_less_grace_to_its_lead() {
     let checked = pair.check(&sent.request, &sent.recipe).unwrap();
     let policy = pair.setup.policy.clone();
     let verify = |pair: &mut Pair, now| {
-        pair.record.verify(&sent.request, checked, &sent.recipe, b"", now, &policy).err()
+        pair.record.verify(&sent.request, checked, &sent.recipe, b"", AuthorityTime::sure(now), &policy).err()
     };
     let over = START + 3600 + 300;
     let refused = pair.unchanged("an epoch that is over", |pair| verify(pair, over)).unwrap();

@@ -4,7 +4,7 @@ use super::decoding::{cut, find, length, range, with};
 use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, audience};
 use crate::properties::records;
 use wardein_crypto::{Digest, SecretBytes};
-use wardein_ddkg::authority::Record;
+use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::device::{DeviceError, DeviceState};
 use wardein_ddkg::{DecodeError, Problem, Purposes, Suite};
 use wardein_domain::Purpose;
@@ -104,6 +104,45 @@ fn numbers_end_before_they_repeat() {
     });
 }
 
+#[test]
+fn the_last_number_in_the_hands_of_a_thief_keeps_no_device_from_its_rekey() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let mut thief =
+        DeviceState::restore(&summed(&with(&body(&pair), PROOF, &(u64::MAX - 1).to_be_bytes())), 0).unwrap();
+    pair.wait(10);
+    pair.swap(&mut thief);
+    let taken = pair.ask("authenticate", b"");
+    assert_eq!(taken.request.number, u64::MAX - 1);
+    assert!(pair.receive(&taken).is_ok());
+    pair.swap(&mut thief);
+    let alarm = |pair: &mut Pair| {
+        let sent = pair.ask("authenticate", b"");
+        matches!(pair.receive(&sent).err(), Some(Refusal::CloneSuspected(_)))
+    };
+    pair.wait(10);
+    assert!(alarm(&mut pair));
+    let late = pair.ask_rekey();
+    pair.now_ms += 1;
+    pair.record.readmit(pair.time(), &pair.setup.policy);
+    assert!(!pair.record.is_cold_changed());
+    pair.store();
+    // What came before counts no more, whoever sent it.
+    for before in [&taken, &late] {
+        assert_eq!(
+            pair.unchanged("a message of before", |pair| pair.receive(before).err()),
+            Some(Refusal::Replayed)
+        );
+    }
+    pair.now_ms += 1;
+    let sent = pair.ask_rekey();
+    let accepted = pair.receive(&sent).unwrap();
+    // The reply is lost, and what the thief has said is repeated.
+    pair.answer_rekey(&sent, &accepted);
+    assert_eq!(pair.receive(&taken).err(), Some(Refusal::Replayed));
+    pair.rekey();
+    pair.prove();
+}
+
 /// Where the hot part ends in what a test has of a record.
 const HOT: usize = Record::MAX_HOT_LEN;
 
@@ -126,7 +165,7 @@ fn a_record_cut_anywhere_names_the_field() {
         &["has proof tree", "has end", "end", "replaced generations"],
         // Of the pending generation.
         &LEDGER,
-        &["highest epoch"],
+        &["readmitted", "highest epoch"],
     ]
     .concat();
     expected.sort_unstable();
@@ -134,7 +173,7 @@ fn a_record_cut_anywhere_names_the_field() {
     let (hot, cold) = stored[0].split_at(HOT);
     let seen = cut(hot, |hot| Record::decode(cold, hot).err());
     let tie = ["format version", "hot sequence", "hot generation"];
-    assert_eq!(seen, [&tie[..], &LEDGER, &["highest epoch"]].concat());
+    assert_eq!(seen, [&tie[..], &LEDGER, &["readmitted", "highest epoch"]].concat());
 }
 
 const LEDGER: [&str; 7] =
@@ -181,7 +220,7 @@ fn the_hot_part_of_a_record_has_its_bounds() {
     let decode = |hot: &[u8]| Record::decode(cold.expose(), hot).err();
     let ledger = 1 + 8 + 8;
     let window = ledger + 4 + 8 + 1 + 8 + 8;
-    let token = window + 16 + 8;
+    let token = window + 16 + 8 + 8;
     let outside = canonical("window", "has bits outside of what it watches");
     let unused = [&[0][..], &hot[ledger + 13..ledger + 29]].concat();
     let treeless = canonical("highest epoch", "is given without a tree");

@@ -11,7 +11,7 @@ use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal};
 use wardein_ddkg::message::{
     ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
 };
-use wardein_ddkg::{Attributes, ChallengeKey, DeviceName, Policy, Purposes, Recipe};
+use wardein_ddkg::{Attributes, AuthorityTime, ChallengeKey, DeviceName, Policy, Purposes, Recipe};
 use wardein_device::{
     Authority, CallError, Config, Directory, Enrolled, Error, Refused, Reply, Session, Station, enroll,
 };
@@ -272,7 +272,8 @@ impl Authority for Shared {
         let Some(record) = world.record.as_mut() else {
             return Err(CallError::Refused(Refused { code: "proof-wrong".into(), ..Refused::default() }));
         };
-        let accepted = match record.verify(request, checked, &recipe, body, now, &policy) {
+        let accepted = match record.verify(request, checked, &recipe, body, AuthorityTime::sure(now), &policy)
+        {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 world.refusals.push(refusal.code().to_string());
