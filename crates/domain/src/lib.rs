@@ -9,6 +9,7 @@ extern crate alloc;
 mod access;
 mod assurance;
 mod audit;
+mod authority_time;
 mod causes;
 mod code;
 mod device;
@@ -34,6 +35,7 @@ pub use assurance::{Assurance, KeyKeeper};
 pub use audit::{
     Actor, AuditEntry, Call, Code, Event, Field, FieldName, FieldValue, Fields, Origin, Outcome, Target, Word,
 };
+pub use authority_time::{Agreement, AuthorityTime, Reading, Stored};
 pub use causes::with_causes;
 pub use code::{ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
