@@ -6,7 +6,6 @@ use crate::{serve, system};
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 use wardein_cli::config::Config;
 use wardein_cli::{Column, DoctorArgs, Failure, Output, Record, Session, identity};
 use wardein_client::v1;
@@ -14,7 +13,7 @@ use wardein_custody::Kind;
 use wardein_domain::ErrorCode;
 use wardein_engine::{Ports, administrators};
 use wardein_pki::{CaCertificate, Infrastructure, Issuing, Root, Validity, pem};
-use wardein_port::SystemClock;
+use wardein_port::{Clock, SystemClock};
 
 /// A check, and its result.
 #[derive(Debug, Serialize)]
@@ -214,9 +213,11 @@ fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
                 format!("version {}, {} store{}", status.version, status.store, entries.unwrap_or_default());
             let time = match difference {
                 0..=5 => Finding::ok("its clock", "as here"),
-                _ => {
-                    Finding::bad("its clock", format!("{difference} s from here"), "synchronize both by NTP")
-                }
+                _ => Finding::bad(
+                    "its clock",
+                    format!("{difference} s from here"),
+                    "synchronize both by NTP, then see: wardein clock status",
+                ),
             };
             let mut findings = vec![Finding::ok("service", found), time];
             findings.extend(ends.map(|ends| enough_administrators(&ends)));
@@ -373,16 +374,16 @@ fn end(check: &'static str, validity: Result<Validity, String>, next: &'static s
 }
 
 fn clock() -> Finding {
-    // A clock before this program was written is wrong, whatever it shows.
-    const WRITTEN: u64 = 1_792_972_800;
     match now() {
-        now if now < WRITTEN => Finding::bad("clock", "is behind this program", "synchronize it by NTP"),
+        now if now < crate::WRITTEN => {
+            Finding::bad("clock", "is behind this program", "synchronize it by NTP")
+        }
         _ => Finding::ok("clock", "is plausible"),
     }
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemClock.wall_ms() / 1000
 }
 
 const BAD: &str = "bad";

@@ -14,7 +14,7 @@ use wardein_custody::{Protection, TpmProtection, TpmTarget};
 use wardein_domain::TrustDomain;
 use wardein_engine::{Founded, Ports};
 use wardein_pki::{ServerName, pem};
-use wardein_port::SystemClock;
+use wardein_port::{Clock as _, SystemClock};
 
 /// The result of a founding, for scripts.
 #[derive(Serialize)]
@@ -27,6 +27,7 @@ struct Made<'a> {
 
 pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     let trust_domain: TrustDomain = args.trust_domain.parse().map_err(usage)?;
+    require_clock(SystemClock.wall_ms() / 1000)?;
     let mut config = configuration(&args.place, args.key_file.as_deref())?;
     config.custody.tpm = args.tpm.clone().unwrap_or_default();
     let founding = Founding::begin(&args.dir)?;
@@ -104,6 +105,19 @@ fn protection(args: &InitArgs) -> Result<Protection, Failure> {
         Some(target) => Protection::Tpm(TpmProtection { target, recovery: passphrase }),
         None => Protection::Passphrase(passphrase),
     })
+}
+
+/// Refuses a clock that is plainly wrong: the root's certificate is valid for twenty years from it.
+fn require_clock(now: u64) -> Result<(), Failure> {
+    // Until then a root is valid before the year 10000 (RFC 5280 §4.1.2.5).
+    const LAST: u64 = 252_000_000_000;
+    match now {
+        crate::WRITTEN..=LAST => Ok(()),
+        _ => Err(Failure::failed(format!(
+            "the clock of this machine says {}, which cannot be; set it, then run this again",
+            wardein_cli::time::at(now)
+        ))),
+    }
 }
 
 /// Makes keys and records. When this returns, the store is closed and durable.

@@ -18,6 +18,9 @@ mod system;
 use std::process::ExitCode;
 use wardein_cli::Inside;
 
+/// Unix second: a clock before this program was written is wrong, whatever it shows.
+const WRITTEN: u64 = 1_792_972_800;
+
 /// A fifth more calls a second than the system's allocator, measured on an echo over the same transport.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

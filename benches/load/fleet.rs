@@ -3,7 +3,7 @@
 use crate::clients::{Clients, IN_FLIGHT, cores};
 use std::convert::Infallible;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use wardein_client::v1;
 use wardein_client::v1::enroll_stream_request::Step;
 use wardein_client::v1::enroll_stream_response::Result as Answer;
@@ -15,6 +15,7 @@ use wardein_ddkg::{
 };
 use wardein_domain::{Action, Purpose, Schedule, TenantId};
 use wardein_pki::Csr;
+use wardein_port::{Clock as _, SystemClock};
 
 /// All devices that are enrolled.
 pub(crate) struct Fleet {
@@ -164,7 +165,7 @@ impl Fleet {
     /// `count` payloads that the device `number` seals, to be opened.
     pub(crate) fn seal_alone(&mut self, number: usize, count: usize) -> Vec<v1::OpenRequest> {
         let (device, entropy) = (&mut self.devices[number], &mut SystemEntropy::default());
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let wall = SystemClock.wall_ms() / 1000;
         let mut seal = || {
             let clock = Clock { elapsed: 0, wall: Some(wall) };
             let sealed = device.seal(clock, b"load", &[7; PAYLOAD], entropy).unwrap();

@@ -149,7 +149,7 @@ async fn sweep(settings: &Settings) -> (v1::SweepResponse, Duration) {
     let admin = connect(settings).await.unwrap();
     let began = Instant::now();
     let scope = Some(SweepScope::AllTenants(v1::AllTenants {}));
-    let request = v1::SweepRequest { scope, per_second: 100_000, clock_is_right: false };
+    let request = v1::SweepRequest { scope, per_second: 100_000 };
     let mut progress = admin.storage().sweep(request).await.unwrap().into_inner();
     let mut last = v1::SweepResponse::default();
     while let Some(response) = progress.message().await.unwrap() {

@@ -3,8 +3,8 @@
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
-    attestation, audit, backup, cert, completions, config::StoreKind, connection::ConnectArgs, custody,
-    device, grant, key, operator, pcr_policy, profile, tenant, trust,
+    attestation, audit, backup, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
+    custody, device, grant, key, operator, pcr_policy, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Who did what on whom, with which result
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The authority's time: whether the clock of its machine is believed, and vouching for it
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
     /// Look for what is wrong with an authority on this machine, and say what to do
     Doctor(DoctorArgs),
     /// Completions for a shell

@@ -9,6 +9,7 @@ mod attestation;
 mod audit;
 mod backup;
 mod cert;
+mod clock;
 mod completions;
 mod confirm;
 mod connection;
@@ -105,6 +106,7 @@ fn dispatch(
         Command::EndorsementKey(command) => block_on(command.run(out)),
         Command::PcrPolicy(command) => block_on(command.run(out)),
         Command::Audit(command) => block_on(command.run(out)),
+        Command::Clock(command) => block_on(command.run(out)),
     }
 }
 

@@ -76,6 +76,8 @@ client! {
             list_grants: ListGrantsRequest => ListGrantsResponse,
             remove_grant: RemoveGrantRequest => RemoveGrantResponse,
             get_status: GetStatusRequest => GetStatusResponse,
+            get_clock: GetClockRequest => GetClockResponse,
+            accept_clock: AcceptClockRequest => AcceptClockResponse,
         }
         attestation {
             put_key_policy: PutKeyPolicyRequest => PutKeyPolicyResponse,

@@ -188,6 +188,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     }
 
     /// What keys are taken with: where they are saved first, whence they come, what the clocks say, and randomness.
+    #[expect(clippy::disallowed_methods, reason = "a device's wall clock is its own, and decides nothing")]
     pub(crate) fn keys(&mut self) -> (&Directory, &Config, &mut DeviceState, Clock, &mut E) {
         let elapsed = self.contact.map_or(0, |contact| contact.elapsed().as_secs());
         let since = SystemTime::now().duration_since(UNIX_EPOCH);

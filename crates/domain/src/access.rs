@@ -79,6 +79,8 @@ methods! {
     ListGrants = "/wardein.v1.AdminService/ListGrants": Roles(&[Admin, TenantAdmin, Auditor]),
     RemoveGrant = "/wardein.v1.AdminService/RemoveGrant": Roles(&[Admin, TenantAdmin]),
     GetStatus = "/wardein.v1.AdminService/GetStatus": Roles(&[Admin, TenantAdmin, Auditor]),
+    GetClock = "/wardein.v1.AdminService/GetClock": Roles(&[Admin, Auditor]),
+    AcceptClock = "/wardein.v1.AdminService/AcceptClock": Roles(&[Admin]),
     RotateStorageKey = "/wardein.v1.StorageService/RotateStorageKey": Roles(&[Admin]),
     Sweep = "/wardein.v1.StorageService/Sweep": Roles(&[Admin]),
     Backup = "/wardein.v1.StorageService/Backup": Roles(&[Admin]),

@@ -9,7 +9,7 @@ extern crate alloc;
 mod access;
 mod assurance;
 mod audit;
-mod authority_time;
+mod authority_clock;
 mod causes;
 mod code;
 mod device;
@@ -35,7 +35,7 @@ pub use assurance::{Assurance, KeyKeeper};
 pub use audit::{
     Actor, AuditEntry, Call, Code, Event, Field, FieldName, FieldValue, Fields, Origin, Outcome, Target, Word,
 };
-pub use authority_time::{Agreement, AuthorityTime, Reading, Stored};
+pub use authority_clock::{Agreement, AuthorityClock, KeptTime, Reading};
 pub use causes::with_causes;
 pub use code::{ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};

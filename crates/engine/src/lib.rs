@@ -31,6 +31,7 @@ pub use issue::authority::{ServerIdentity, TrustBundle};
 pub use issue::ca_keys::{CaKeySource, CaKeys};
 pub use issue::certificates::{Certificate, Issued};
 pub use keep::backup::{Backup, BackupPart};
+pub use keep::clock::{Acceptance, ClockStatus, LeftBehind};
 pub use keep::deeds::{Deed, DeedOf, DeedProgress, DeedStep, DeedWatch};
 pub use keep::found::{Founded, found, found_with};
 pub use keep::migrate::{Migrating, migrate};

@@ -41,6 +41,11 @@ impl Validity {
         bounds.not_before <= self.not_before && self.not_after <= bounds.not_after
     }
 
+    /// Whether `second` is one of it.
+    pub fn contains(self, second: u64) -> bool {
+        (self.not_before..=self.not_after).contains(&second)
+    }
+
     /// The first second.
     pub fn not_before(self) -> u64 {
         self.not_before

@@ -154,11 +154,7 @@ async fn keep(world: &World, witness: &Witness) -> Option<()> {
     use v1::rotate_storage_key_request::Scope as Rotate;
     use v1::sweep_request::Scope as Sweep;
     let (tenant, operator) = (&world.tenant, world.admin.operator());
-    let sweep = v1::SweepRequest {
-        scope: Some(Sweep::Tenant(tenant.clone())),
-        per_second: 1000,
-        clock_is_right: true,
-    };
+    let sweep = v1::SweepRequest { scope: Some(Sweep::Tenant(tenant.clone())), per_second: 1000 };
     let sweeping = async {
         let mut parts = operator.sweep(sweep).await?;
         while parts.next().await?.is_some_and(|part| !part.is_done) {}

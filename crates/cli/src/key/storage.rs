@@ -20,10 +20,6 @@ pub(crate) struct SweepArgs {
     /// Devices a second, 1 to 100000
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     per_second: u32,
-    /// Confirm that the authority's clock is correct although it jumped since the last sweep. Erasure under a wrong clock
-    /// cannot be undone
-    #[arg(long)]
-    clock_is_right: bool,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -108,18 +104,17 @@ impl Record for Swept {
         ("sealed again", |swept| swept.renewed.to_string()),
         ("old keys dropped", |swept| swept.dropped.to_string()),
         ("clock believed", |swept| {
-            let clock =
-                if swept.clock_believed { "yes" } else { "no: look at it, then add --clock-is-right" };
+            let clock = if swept.clock_believed { "yes" } else { "no: see `wardein clock status`" };
             clock.to_owned()
         }),
     ];
 }
 
 pub(super) async fn go_over(args: SweepArgs, out: Output) -> Result<(), Failure> {
-    let SweepArgs { tenant, per_second, clock_is_right, connect } = args;
+    let SweepArgs { tenant, per_second, connect } = args;
     let session = connect.open().await?;
     let scope = tenant.map_or(SweepScope::AllTenants(v1::AllTenants {}), SweepScope::Tenant);
-    let request = v1::SweepRequest { scope: Some(scope), per_second, clock_is_right };
+    let request = v1::SweepRequest { scope: Some(scope), per_second };
     out.one(&sweep(&session.operator(), request).await?)
 }
 
@@ -135,7 +130,7 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
         None => None,
         Some(tenant) => {
             let (scope, per_second) = (Some(SweepScope::Tenant(tenant)), args.per_second);
-            let request = v1::SweepRequest { scope, per_second, clock_is_right: false };
+            let request = v1::SweepRequest { scope, per_second };
             Some(sweep(&operator, request).await?)
         }
     };

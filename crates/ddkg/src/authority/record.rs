@@ -186,6 +186,14 @@ impl Record {
         self.cold.retired.len() < MAX_RETIRED
     }
 
+    /// Whether keys of the active generation were erased whose time has not come, by a clock that ran ahead (specification, section 9.1):
+    /// what the device makes with them is refused until it rekeys.
+    pub fn was_erased_ahead(&self, now: u64, policy: &Policy) -> bool {
+        let Generation { schedule, trees, .. } = &self.cold.active;
+        let due = schedule.due(now.saturating_add(policy.grace));
+        schedule.period != 0 && trees.values().any(|cover| cover.first() > due)
+    }
+
     /// The highest proof epoch accepted in the active generation.
     pub fn proof_epoch(&self) -> u32 {
         self.hot.ledger.current()

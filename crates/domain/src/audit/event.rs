@@ -107,6 +107,14 @@ events! {
     StorageKeyDropped = "key.drop-storage",
     /// All devices' keys were gone over.
     Swept = "key.sweep",
+    /// The authority's clock and the wall clock agree again.
+    ClockAgrees = "clock.agree",
+    /// The wall clock jumped; the authority's did not.
+    ClockApart = "clock.jump",
+    /// The wall clock cannot be believed at a start; the authority's goes on from what is on record.
+    ClockHeld = "clock.hold",
+    /// An administrator vouched for the wall clock.
+    ClockAccepted = "clock.accept",
     /// A backup was begun, or is complete.
     BackedUp = "authority.backup",
     /// The authority was restored from a backup.

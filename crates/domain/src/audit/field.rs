@@ -290,6 +290,12 @@ names! {
     Dropped = "dropped",
     /// Whether a sweep believed the clock; otherwise it erased nothing.
     ClockBelieved = "clock-believed",
+    /// What the wall clock says, in Unix milliseconds.
+    WallMs = "wall-ms",
+    /// The authority's time, in Unix milliseconds.
+    TimeMs = "time-ms",
+    /// The number of the era of the authority's clock; 0 for the first.
+    Era = "era",
     /// Whether there were keys to erase.
     HadKeys = "had-keys",
     /// Of a profile, as are all below; `inherited` where it is not set. Seconds for which a certificate is valid.

@@ -326,6 +326,10 @@ codes! {
     FoundedAlready = "founded-already", Exists, "Use another directory, or start the existing authority.";
     /// The clock says a time at which the CA of the authority is not valid.
     ClockWrong = "clock-wrong", Precondition, "Correct the clock of the machine, then try again.";
+    /// The wall clock could not be believed at the start, and certificates wait until it can, or is accepted.
+    ClockHeld = "clock-held", Unavailable, "Try again later; have an administrator run `wardein clock status`.";
+    /// The wall clock is not where the administrator saw it.
+    ClockMoved = "clock-moved", Precondition, "Look at it again with `wardein clock status`, then accept it.";
     /// The store is of an older release.
     StoreFormatOlder = "store-format-older", Precondition, "Start `wardein serve` of this release once: it migrates the store.";
     /// The store is of a newer release.

@@ -104,6 +104,7 @@ impl Engine {
     ) -> Result<(String, Operator), Error> {
         self.may_issue(caller, &order)?;
         let csr = Csr::parse(&order.csr).map_err(|error| Error::new(error.code(), error))?;
+        self.may_certify()?;
         let longest = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
         let issued_by = Issuer { serial: caller.principal.serial, name: caller.principal.to_string() };

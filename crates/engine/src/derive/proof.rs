@@ -53,8 +53,8 @@ impl Engine {
         let now_ms = self.clock.now_ms();
         let recipe = self.recipe(device);
         let challenge = self
-            .authority
-            .challenges
+            .memory
+            .challenges()?
             .issue(device, &recipe, now_ms, &mut Draw::new(&*self.entropy))
             .map_err(|_| Error::internal("no entropy for a challenge"))?;
         Ok(ChallengeOffer { challenge, server_time: now_ms / 1000, recipe: Recipe::clone(&recipe) })
@@ -103,7 +103,7 @@ impl Engine {
         let known = self.memory.device(name);
         let recipe = known.as_ref().map_or_else(Arc::default, |known| known.recipe.clone());
         let checked =
-            self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
+            self.memory.challenges()?.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
         // A device that is not there looks like one whose mac is wrong.
         let known = known.ok_or(Refusal::MacWrong)?;
         let rules = self.memory.rules(&name.tenant, &known.profile).unwrap_or_default();

@@ -177,7 +177,9 @@ impl Engine {
         if keys.is_stale(record.active_generation(), self.authority.restored_at) {
             return RekeyGate::Required;
         }
-        let gate = RekeyGate::of(record.schedule().not_before, rotation, profile.rekey_after(), now);
+        let (agreed_at, began) = (record.schedule().not_before, self.clock.era_began().get());
+        let gate = RekeyGate::of(agreed_at, rotation, profile.rekey_after(), (now, began));
+        let gate = if record.was_erased_ahead(now, &self.policy) { gate.max(RekeyGate::Due) } else { gate };
         if record.can_rekey() { gate } else { gate.min(RekeyGate::Due) }
     }
 

@@ -28,7 +28,6 @@ pub(crate) struct Authority {
     pub(crate) infrastructure: InfrastructureCa,
     /// Signs enrollments; devices pin it.
     pub(crate) identity: P256SigningKey,
-    pub(crate) challenges: ChallengeKey,
     /// As in its row.
     pub(crate) restored_at: UnixSeconds,
     pub(crate) bundle: TrustBundle,
@@ -51,8 +50,6 @@ impl Authority {
         row: &AuthorityRow,
         signers: &[Arc<dyn Signer>],
     ) -> Result<Self, Error> {
-        let challenge = root.open(place("challenge"), &row.challenge_key)?;
-        let challenge = challenge.expose().try_into().map_err(|_| damaged())?;
         let identity = root.open(place("identity"), &row.identity_key)?;
         let identity = P256SigningKey::from_pkcs8(&identity).map_err(|_| damaged())?;
         let ca = |column, sealed| Opening { root, column, sealed, signers };
@@ -65,7 +62,6 @@ impl Authority {
                 identity_key: identity.verifying_key().0,
             },
             identity,
-            challenges: ChallengeKey::new(Secret::copied_from(challenge)),
             restored_at: row.restored_at,
         })
     }
@@ -85,6 +81,15 @@ impl Authority {
     /// An operator's certificate followed by its CA's, PEM.
     pub(crate) fn operator_chain(&self, leaf: &[u8]) -> Result<String, Error> {
         pem_of([leaf, self.infrastructure.certificate().der()])
+    }
+}
+
+impl AuthorityRow {
+    /// The key that challenges are made with.
+    pub(crate) fn open_challenge_key(&self, root: &Keyring) -> Result<ChallengeKey, Error> {
+        let key = root.open(place("challenge"), &self.challenge_key)?;
+        let key = key.expose().try_into().map_err(|_| damaged())?;
+        Ok(ChallengeKey::new(Secret::copied_from(key)))
     }
 }
 

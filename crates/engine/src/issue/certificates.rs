@@ -57,7 +57,8 @@ impl Engine {
             let (device, serial) = rows::parse_certificate_key(&key)
                 .ok_or_else(|| rows::damaged(Table::Certificate, "has a damaged key"))?;
             let row: CertificateRow = rows::decode(Table::Certificate, &row.value)?;
-            let revoked = self.look(|tx| self.revocation(tx, &device, &serial, row.issued_at)).await?;
+            let revoked =
+                self.look(|tx| self.revocation(tx, &device, &serial, (row.issued_at, row.era))).await?;
             let CertificateRow { not_before, not_after, der, .. } = row;
             let (not_before, not_after) = (not_before.get(), not_after.get());
             pager.keep(Some(Certificate { serial, device, not_before, not_after, revoked, der }));
@@ -98,17 +99,22 @@ impl Engine {
         .await
     }
 
-    /// When, in Unix seconds, and why a certificate of `device` was revoked: by itself, or by the device's rule.
+    /// When, in Unix seconds, and why a certificate of `device` was revoked: by itself, by the device's rule, or because it is of
+    /// an era whose clock ran ahead.
     pub(crate) fn revocation(
         &self,
         tx: &Tx<'_>,
         device: &DeviceName,
         serial: &Serial,
-        issued_at: UnixSeconds,
+        (issued_at, era): (UnixSeconds, u32),
     ) -> Result<Option<(u64, Reason)>, Stop> {
         let row: Option<(u64, RevokedRow)> = tx.row(Table::Revocation, &rows::revoked_key(serial))?;
         if let Some((_, RevokedRow { at, reason })) = row {
             return Ok(Some((at.get(), reason)));
+        }
+        if self.clock.ran_ahead(era, issued_at).is_some() {
+            let reason = "issued by a clock that ran ahead".parse().map_err(Error::internal)?;
+            return Ok(Some((issued_at.get(), reason)));
         }
         let rule = self.memory.revocation_rule(device, self.issuing_ca(), issued_at);
         Ok(rule.map(|rule| (rule.at.get(), rule.reason)))
@@ -155,7 +161,13 @@ impl Engine {
         };
         let (issued_from, issued_until) = (UnixSeconds::new(*span.start()), UnixSeconds::new(*span.end()));
         self.transact_by(caller, |tx| {
-            let rule = RuleRow { issued_from, issued_until, at: self.time(), reason: reason.clone() };
+            let rule = RuleRow {
+                issued_from,
+                issued_until,
+                at: self.time(),
+                era: self.clock.era(),
+                reason: reason.clone(),
+            };
             let mut change = Change::default();
             if let RuleScope::Device(name) = &scope {
                 self.device_row(tx, name)?;
@@ -191,7 +203,7 @@ impl Engine {
         let key = rows::rule_key(scope, &rule);
         let present: Option<(u64, RuleRow)> = tx.row(Table::Revocation, &key)?;
         let (version, present) = present.unzip();
-        if let Some(present) = present {
+        if let Some(present) = present.map(|present| present.read_by(&self.clock)) {
             if present.covers(rule.issued_from) && present.covers(rule.issued_until) {
                 return Ok(false);
             }

@@ -5,11 +5,13 @@ use crate::issue::authority::{ServerIdentity, pem_of, place};
 use crate::issue::ca_keys::{CaKeys, NewCaKey};
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
+use crate::keep::clock::founded_clock;
 use crate::keep::migrate::name_format;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Decision, Draw, Engine, Error, Ports};
+use crate::project::reading;
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, AuthorityRow, Link, OperatorRow, PreparedRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, CLOCK_KEY, Link, OperatorRow, PreparedRow};
 use tokio::sync::oneshot;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
 use wardein_domain::{
@@ -60,10 +62,10 @@ pub async fn found_with(
     if store.head().await?.revision != 0 {
         return Err(Error::new(ErrorCode::FoundedAlready, "the store already holds an authority"));
     }
-    let (now_ms, mut draw) = (ports.clock.now_ms(), Draw::new(&*ports.entropy));
-    let now = now_ms / 1000;
+    let (clock, mut draw) = (founded_clock(reading(&*ports.clock)), Draw::new(&*ports.entropy));
+    let (now_ms, now) = (clock.at.get(), clock.at.seconds().get());
     let keys = NewKeys::generate(ca_keys, &mut draw)?;
-    let mut offline = Offline::new(store, now);
+    let mut offline = Offline::new(store, now, now);
     let valid = |lifetime| Validity::starting(now, lifetime).map_err(Error::internal);
     let root_signer = &keys.root.signer;
     let itself =
@@ -85,6 +87,7 @@ pub async fn found_with(
     let sealed = keys.seal(&draw, &Keyring::new(1, root_key), now, &trust_domain, ders)?;
     let mut change = Change::default();
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
+    change.insert(Table::Authority, CLOCK_KEY.to_vec(), rows::encode(&clock)?);
     name_format(&mut change)?;
     let name: OperatorName = "admin".parse().expect("the constant is an operator's name");
     let administrator = NewAdministrator { name, lifetime: MAX_VALIDITY };
@@ -129,7 +132,7 @@ impl Founded {
 impl Engine {
     /// A new key and certificate of a server for `names`; its serial is on record before it is used.
     pub async fn issue_server_identity(&self, names: &[ServerName]) -> Result<ServerIdentity, Error> {
-        let validity = self.infrastructure_validity(SERVER_LIFETIME)?;
+        let validity = self.server_validity(SERVER_LIFETIME)?;
         let key = new_key()?;
         let csr = own_csr(&key)?;
         let infrastructure = &self.authority.infrastructure;
@@ -247,15 +250,18 @@ impl NewAdministrator {
         offline: &mut Offline<'_>,
         change: &mut Change,
     ) -> Result<Administrator, Error> {
-        let (Self { name, lifetime }, now) = (self, offline.now);
+        let (Self { name, lifetime }, Offline { now, wall, .. }) = (self, &*offline);
         let ca = infrastructure.certificate().validity();
-        let validity = Validity::starting(now, lifetime).and_then(|validity| validity.within(ca));
-        let validity = validity.map_err(|_| {
+        if !ca.contains(*wall) {
             let message = format_args!(
-                "the clock says Unix second {now}, when the authority's CA is not valid; correct the clock"
+                "the clock says Unix second {wall}, when the authority's CA is not valid; correct the clock"
             );
-            Error::new(ErrorCode::ClockWrong, message)
-        })?;
+            return Err(Error::new(ErrorCode::ClockWrong, message));
+        }
+        // By both: with it the wall clock can be accepted.
+        let validity = Validity::starting(*now.min(wall), now.abs_diff(*wall).saturating_add(lifetime))
+            .and_then(|validity| validity.within(ca))
+            .map_err(Error::internal)?;
         let principal = Principal { role: Role::Admin, tenant: None, name, serial: new_serial(draw)? };
         let key = new_key()?;
         let identity = OperatorIdentity { principal: principal.clone(), validity };
@@ -276,15 +282,17 @@ impl NewAdministrator {
 /// own.
 pub(crate) struct Offline<'a> {
     store: &'a dyn Store,
-    /// Unix seconds.
+    /// The authority's time, in Unix seconds.
     now: u64,
+    /// The wall clock, in Unix seconds.
+    wall: u64,
     /// The certificates on record, with the versions of their rows.
     prepared: Vec<(Serial, u64)>,
 }
 
 impl<'a> Offline<'a> {
-    pub(crate) fn new(store: &'a dyn Store, now: u64) -> Self {
-        Self { store, now, prepared: Vec::new() }
+    pub(crate) fn new(store: &'a dyn Store, now: u64, wall: u64) -> Self {
+        Self { store, now, wall, prepared: Vec::new() }
     }
 
     async fn sign<R: CaRole>(&mut self, ca: &CaKey<R>, order: &CertificateOrder<R>) -> Result<Issued, Error> {

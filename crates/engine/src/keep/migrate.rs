@@ -7,6 +7,7 @@
 //! - Format 1 is version 0.1's. Its rows are rewritten in format 2, which is still theirs.
 //! - Format 2 wrote devices' entries a second time. Format 3 has an index of the audit log instead, and one of operators by tenant.
 
+use crate::keep::clock::stored_clock;
 use crate::keep::found::commit;
 use crate::keep::tenant_keys::open_tenant_keys;
 use crate::kernel::record::{self, Recording};
@@ -205,9 +206,12 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             }
             Table::Serial | Table::OperatorName if row.value.first() == Some(&FORMAT) => return Ok(false),
             Table::Serial | Table::OperatorName => {
-                self.change.update(table, key.to_vec(), row.version, v1::renewed(table, key, &row.value)?);
+                self.change.update(table, key.to_vec(), row.version, v1::renewed(table, &row.value)?);
             }
             _ if !old => return Ok(false),
+            Table::Authority if key == v1::SWEEP_KEY => {
+                self.change.delete(table, key.to_vec(), row.version);
+            }
             Table::Device => {
                 let (device, readmitted_at) = v1::read::<v1::DeviceV1>(table, &row.value)?.renewed()?;
                 let name = rows::parse_device_key(key)?;
@@ -215,7 +219,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
                 self.change.update(table, key.to_vec(), row.version, rows::encode(&device)?);
                 if let Some(issued_until) = readmitted_at {
                     let scope = rows::RuleScope::Device(name);
-                    let rule = rows::RuleRow::readmitted(issued_until);
+                    let rule = rows::RuleRow::readmitted(issued_until, 0);
                     let key = rows::rule_key(&scope, &rule);
                     self.change.insert(Table::Revocation, key, rows::encode(&rule)?);
                 }
@@ -234,7 +238,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
                 }
             }
             Table::SignatureKey => {
-                let value = v1::renewed(table, key, &row.value)?;
+                let value = v1::renewed(table, &row.value)?;
                 let signing: rows::SignatureKeyRow = rows::decode(table, &value)?;
                 let (name, key_id) = (rows::parse_device_key(key)?, rows::key_id(&signing.key()).0);
                 let claims = [Some(Claim::Key(&key_id)), signing.ek.as_ref().map(Claim::Tpm)];
@@ -250,7 +254,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
                     self.change.insert(Table::VendorRoot, root.row_key(&tenant), value);
                 }
             }
-            _ => self.change.update(table, key.to_vec(), row.version, v1::renewed(table, key, &row.value)?),
+            _ => self.change.update(table, key.to_vec(), row.version, v1::renewed(table, &row.value)?),
         }
         Ok(true)
     }
@@ -306,7 +310,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
     async fn end(mut self, found: Option<(u64, u8)>) -> Result<(), Error> {
         let (version, before) = found.unzip();
         put_format(&mut self.change, version)?;
-        let now_ms = self.ports.clock.now_ms();
+        let now_ms = stored_clock(self.ports).await?.now_ms();
         let entry = record::of_system(now_ms, Event::Migrated)
             .changed(FieldName::Format, before.unwrap_or(1), STORE_FORMAT)
             .with(FieldName::Rows, self.rows);

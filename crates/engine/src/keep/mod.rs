@@ -1,6 +1,7 @@
 //! The authority itself: founding, migration, root and tenant keys, sweep, backup and restore, and deeds of several steps.
 
 pub(crate) mod backup;
+pub(crate) mod clock;
 pub(crate) mod deeds;
 pub(crate) mod found;
 pub(crate) mod migrate;

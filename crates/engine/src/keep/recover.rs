@@ -6,6 +6,7 @@
 
 use crate::access::operators::{MAX_VALIDITY, MIN_VALIDITY, Operator, each_operator};
 use crate::issue::authority::Authority;
+use crate::keep::clock::stored_clock;
 use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
 use crate::keep::migrate::require_format;
 use crate::kernel::record::{self, Recording, hex};
@@ -13,7 +14,7 @@ use crate::kernel::{Draw, Error, Ports};
 use crate::rows::seal::Keyring;
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use wardein_crypto::Digest;
-use wardein_domain::{Actor, Call, Event, FieldName, Outcome, Role, Target, UnixMillis};
+use wardein_domain::{Actor, Call, Event, FieldName, Outcome, Role, Target};
 use wardein_port::{Change, CommitError, RootKey, Table};
 
 /// An administrator that is certified and not on record yet.
@@ -24,7 +25,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Certifies an administrator for `lifetime` seconds. It is named `recovered-` and the Unix second.
+    /// Certifies an administrator for `lifetime` seconds. It is named `recovered-`, the Unix second and two random bytes.
     pub async fn begin(
         ports: &Ports,
         root_keys: impl IntoIterator<Item = RootKey>,
@@ -40,10 +41,13 @@ impl Recovery {
         let (_, row): (_, AuthorityRow) =
             rows::load(&*ports.store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let authority = Authority::open(&root, &row, &ports.signers)?;
-        let (now_ms, mut draw, mut change) =
-            (ports.clock.now_ms(), Draw::new(&*ports.entropy), Change::default());
-        let name = format!("recovered-{}", now_ms / 1000).parse().map_err(Error::internal)?;
-        let mut offline = Offline::new(&*ports.store, now_ms / 1000);
+        let (clock, mut draw, mut change) =
+            (stored_clock(ports).await?, Draw::new(&*ports.entropy), Change::default());
+        let (now_ms, wall) = (clock.now_ms(), clock.reading().wall.seconds().get());
+        // Where the time is held, the next one is made in the same second.
+        let name = format!("recovered-{}-{}", now_ms / 1000, hex(&draw.public::<2>()?));
+        let name = name.parse().map_err(Error::internal)?;
+        let mut offline = Offline::new(&*ports.store, now_ms / 1000, wall);
         let administrator = NewAdministrator { name, lifetime };
         let administrator =
             administrator.certify(&authority.infrastructure, &mut draw, &mut offline, &mut change).await?;
@@ -69,7 +73,7 @@ impl Recovery {
 /// The administrators that may call now or later, read from the rows: what can be asked where nobody serves and no key is at hand.
 pub async fn administrators(ports: &Ports) -> Result<Vec<Operator>, Error> {
     require_format(ports).await?;
-    let now = UnixMillis::new(ports.clock.now_ms()).seconds();
+    let now = stored_clock(ports).await?.now();
     let mut found = Vec::new();
     each_operator(&*ports.store, |serial, row| {
         if row.role == Role::Admin && row.is_valid(now) {

@@ -3,6 +3,7 @@
 use crate::access::operators::MAX_VALIDITY;
 use crate::issue::authority::{Authority, place};
 use crate::keep::backup::form::{Head, Item, Opener, damaged};
+use crate::keep::clock::stored_clock;
 use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
 use crate::keep::migrate::migrate_under;
 use crate::kernel::record::Recording;
@@ -124,7 +125,9 @@ impl Applied {
         let Self { authority, rows: count, entries: audit_entries, latest, .. } = self;
         let mut row = authority.ok_or_else(|| damaged("it holds no authority"))?;
         let mut draw = Draw::new(&*ports.entropy);
-        let now_ms = ports.clock.now_ms();
+        // The time goes on from the backup's last entry, where the wall clock can be believed.
+        let clock = stored_clock(ports).await?;
+        let (now_ms, wall) = (clock.now_ms(), clock.reading().wall.seconds().get());
         // Above the former one, and above every second in which a key was agreed, whatever the clock says now.
         let restored_at = (now_ms / 1000).max(latest).max(row.restored_at.get().saturating_add(1));
         row.restored_at = UnixSeconds::new(restored_at);
@@ -133,7 +136,7 @@ impl Applied {
         let authority = Authority::open(root, &row, &ports.signers)?;
 
         let mut change = Change::default();
-        let mut offline = Offline::new(&*ports.store, now_ms / 1000);
+        let mut offline = Offline::new(&*ports.store, now_ms / 1000, wall);
         let name = format!("restored-{restored_at}").parse().map_err(Error::internal)?;
         let administrator = NewAdministrator { name, lifetime: MAX_VALIDITY };
         let administrator =
@@ -159,7 +162,7 @@ impl Applied {
 fn authority_row(value: &[u8]) -> Result<AuthorityRow, Error> {
     let table = Table::Authority;
     match value.first() {
-        Some(1) => rows::decode(table, &rows::v1::renewed(table, AUTHORITY, value)?),
+        Some(1) => rows::decode(table, &rows::v1::renewed(table, value)?),
         _ => rows::decode(table, value),
     }
 }

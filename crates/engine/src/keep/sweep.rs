@@ -8,7 +8,7 @@ use crate::keep::tenant_keys::open_tenant_keys;
 use crate::keep::upkeep::Busy;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Caller, Decision, Engine, Error, Held, Stop, Tx};
-use crate::rows::{self, AUTHORITY, AuthorityRow, SWEEP_KEY, SweepRow, TenantRow, cold_place};
+use crate::rows::{self, TenantRow, cold_place};
 use std::time::Duration;
 use wardein_domain::{Actor, AuditEntry, Call, Event, FieldName, Outcome, Profile, Target, TenantId};
 use wardein_port::{Change, CommitError, Row, Table, Write};
@@ -37,7 +37,8 @@ pub struct SweepProgress {
     pub renewed: u64,
     /// Versions of tenants' keys that were dropped.
     pub dropped: u64,
-    /// Whether the clock was trusted: otherwise nothing is erased, because erasure under a wrong clock cannot be undone.
+    /// Whether the authority's clock agreed with the wall clock for long enough: otherwise nothing is erased, because erasure
+    /// under a wrong clock cannot be undone.
     pub has_clock: bool,
     /// Whether all was done.
     pub is_done: bool,
@@ -51,19 +52,17 @@ pub(crate) struct Swept {
 }
 
 impl Engine {
-    /// Begins a sweep of one tenant, or of all. The clock is believed where it shows a time since the last sweep, or since the
-    /// founding, that is neither negative nor longer than [`Sweep::TRUSTED`]; or where somebody says so.
+    /// Begins a sweep of one tenant, or of all.
     pub async fn begin_sweep(
         &self,
         caller: Option<&Caller>,
         tenant: Option<TenantId>,
-        clock_is_right: bool,
     ) -> Result<Sweep, Error> {
         if let (Some(caller), Some(tenant)) = (caller, &tenant) {
             self.require_tenant(caller, tenant)?;
         }
         let busy = Busy::take(&self.upkeep.sweep, "a sweep")?;
-        let has_clock = clock_is_right || self.is_clock_plausible().await?;
+        let has_clock = self.clock.may_erase();
         Ok(Sweep {
             tenants: tenant.map_or_else(|| self.memory.tenants(), |tenant| vec![tenant]),
             at: 0,
@@ -133,7 +132,7 @@ impl Engine {
                 }
             }
             // A spent key is forgotten once it can no longer be derived, which the clock alone decides.
-            if has_clock {
+            if has_clock && self.clock.may_erase() {
                 for (key, _) in group {
                     self.forget_spent(&rows::parse_device_key(key)?).await?;
                 }
@@ -227,15 +226,9 @@ impl Engine {
             return Ok(sweep.progress);
         }
         self.abandon_prepared().await?;
-        let ended_at = self.time();
         let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
-        self.transact(|tx| {
+        self.transact(|_| {
             let mut change = Change::default();
-            if has_clock {
-                let value = rows::encode(&SweepRow { ended_at })?;
-                let present = tx.get(Table::Authority, SWEEP_KEY)?;
-                change.put(Table::Authority, SWEEP_KEY.to_vec(), present.map(|row| row.version), value);
-            }
             let entry = sweep
                 .entry(self.clock.now_ms(), Event::Swept, Target::Authority)
                 .with(FieldName::Devices, devices)
@@ -250,32 +243,9 @@ impl Engine {
         sweep.progress.is_done = true;
         Ok(sweep.progress)
     }
-
-    async fn is_clock_plausible(&self) -> Result<bool, Error> {
-        let swept: Option<(u64, SweepRow)> = rows::load(&*self.store, Table::Authority, SWEEP_KEY).await?;
-        let since = match swept {
-            Some((_, row)) => row.ended_at.get(),
-            None => {
-                let (_, row): (_, AuthorityRow) = rows::load(&*self.store, Table::Authority, AUTHORITY)
-                    .await?
-                    .ok_or_else(Error::not_founded)?;
-                row.founded_at.get()
-            }
-        };
-        // Behind the last entry of the log it is wrong now, or was then.
-        let last = self.store.head().await?.last_audit;
-        let last_ms =
-            self.store.audit(last, 1).await?.first().map_or(Ok(0), |(_, entry)| record::time_of(entry))?;
-        let now_ms = self.clock.now_ms();
-        let is_behind = now_ms.saturating_add(TOLERANCE_MS) < last_ms;
-        Ok(!is_behind && (since..=since.saturating_add(Sweep::TRUSTED)).contains(&(now_ms / 1000)))
-    }
 }
 
 impl Sweep {
-    /// Seconds since the last sweep for which the clock is believed: 40 days.
-    pub const TRUSTED: u64 = 40 * 86_400;
-
     fn entry(&self, now_ms: u64, event: Event, target: Target) -> AuditEntry {
         record::entry(now_ms, self.actor.clone(), event, target, Outcome::Done, &self.call)
     }
@@ -289,9 +259,6 @@ pub fn pace(per_second: u32) -> (usize, Duration) {
 
 /// Rows of one change.
 const GROUP: usize = 32;
-
-/// The allowed difference between two clocks of one authority.
-const TOLERANCE_MS: u64 = 60_000;
 
 /// Steps a second, where a step is of more than one device.
 const STEPS: u32 = 20;

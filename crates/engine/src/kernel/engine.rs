@@ -2,18 +2,19 @@
 
 use crate::access::refusals::Refusals;
 use crate::issue::authority::{Authority, TrustBundle};
+use crate::keep::clock::{ClockRecord, stored_clock};
 use crate::keep::migrate::require_format;
 use crate::keep::upkeep::Upkeep;
 use crate::kernel::turns::Turns;
 use crate::kernel::{Error, Records};
-use crate::project::Memory;
+use crate::project::{Memory, NodeClock};
 use crate::rows::seal::{Keyring, RootRing, StorageKey};
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use std::sync::Arc;
 use std::time::Duration;
 use wardein_crypto::Signer;
 use wardein_ddkg::{AuthorityTime, Policy};
-use wardein_domain::{TrustDomain, UnixMillis, UnixSeconds};
+use wardein_domain::{TrustDomain, UnixSeconds};
 use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
 
 /// The authority's description of itself.
@@ -34,7 +35,8 @@ pub struct Status {
 /// The authority at work.
 pub struct Engine {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<NodeClock>,
+    pub(crate) clock_record: ClockRecord,
     pub(crate) entropy: Arc<dyn EntropySource>,
     pub(crate) custody: Option<Arc<dyn Custody>>,
     pub(crate) root: Arc<RootRing>,
@@ -85,21 +87,23 @@ impl Engine {
     pub async fn open(ports: Ports, root_keys: impl IntoIterator<Item = RootKey>) -> Result<Self, Error> {
         let ring = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
         require_format(&ports).await?;
-        let Ports { store, clock, entropy, custody, signers, meter } = ports;
+        let clock = Arc::new(stored_clock(&ports).await?);
+        let Ports { store, entropy, custody, signers, meter, .. } = ports;
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let authority = Authority::open(&ring, &row, &signers)?;
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new();
-        let memory = Arc::new(Memory::new(root.clone(), records.clone()));
+        let memory = Arc::new(Memory::new(root.clone(), records.clone(), clock.clone()));
         // Followed before it is loaded: changes in between come twice, and the second time has no effect.
         store.follow(&(memory.clone() as Arc<dyn Projection>));
-        memory.load(&*store, UnixMillis::new(clock.now_ms()).seconds()).await?;
-        let started_at = clock.now_ms() / 1000;
+        memory.load(&*store, clock.now()).await?;
+        let started_at = clock.now().get();
         let (upkeep, policy) = (Upkeep::default(), Policy::default());
         Ok(Self {
             store,
             clock,
+            clock_record: ClockRecord::default(),
             entropy,
             custody,
             root,
@@ -138,16 +142,16 @@ impl Engine {
 
     /// The authority's time.
     pub(crate) fn time(&self) -> UnixSeconds {
-        UnixMillis::new(self.clock.now_ms()).seconds()
+        self.clock.now()
     }
 
     /// The authority's time at Unix millisecond `now_ms`, as DDKG-1 takes it in (section 9.1).
     pub(crate) fn authority_time(&self, now_ms: u64) -> AuthorityTime {
-        AuthorityTime { now_ms, era_ms: 0, may_erase: true }
+        self.clock.at(now_ms)
     }
 
     /// The authority's time, in Unix seconds.
     pub fn now(&self) -> u64 {
-        self.clock.now_ms() / 1000
+        self.time().get()
     }
 }

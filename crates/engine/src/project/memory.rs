@@ -5,12 +5,14 @@ use super::operators::Operators;
 use super::revocations::Revocations;
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
-use super::{KnownDevice, KnownOperator, OperatorPlace, QuotaPlace, Rules};
+use super::{KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules};
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
-use crate::rows::{self, DeviceRow, OperatorRow, ProfileRow, RuleRow, TenantRow};
-use std::sync::Arc;
-use wardein_ddkg::DeviceName;
+use crate::rows::{
+    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, RuleRow, TenantRow,
+};
+use std::sync::{Arc, PoisonError, RwLock};
+use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{Profile, ProfileName, Serial, TenantId, UnixSeconds};
 use wardein_port::{Committed, Projection, Store, Table};
 
@@ -23,22 +25,34 @@ pub(crate) struct Memory {
     operators: Operators,
     devices: Devices,
     revocations: Revocations,
+    clock: Arc<NodeClock>,
+    /// The challenge key, with the version of the row that it is from.
+    challenges: RwLock<(u64, Option<Arc<ChallengeKey>>)>,
 }
 
 /// How many rows are read at a time when memory is loaded.
 const LOAD_PAGE: usize = 1_000;
 
 impl Memory {
-    pub(crate) fn new(root: Arc<RootRing>, records: Arc<Records>) -> Self {
+    pub(crate) fn new(root: Arc<RootRing>, records: Arc<Records>, clock: Arc<NodeClock>) -> Self {
         let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
         let (operators, devices, revocations) =
             (Operators::default(), Devices::new(), Revocations::default());
-        Self { root, records, tenants, rules, operators, devices, revocations }
+        let challenges = RwLock::default();
+        Self { root, records, tenants, rules, operators, devices, revocations, clock, challenges }
     }
 
     /// Applies everything that is stored, but for operators that have expired.
     pub(crate) async fn load(&self, store: &dyn Store, now: UnixSeconds) -> Result<(), Error> {
-        for table in [Table::Tenant, Table::Profile, Table::Operator, Table::Device, Table::Revocation] {
+        let tables = [
+            Table::Authority,
+            Table::Tenant,
+            Table::Profile,
+            Table::Operator,
+            Table::Device,
+            Table::Revocation,
+        ];
+        for table in tables {
             let mut after = None;
             loop {
                 let page = store.scan(table, b"", after.as_deref(), LOAD_PAGE).await?;
@@ -70,6 +84,7 @@ impl Memory {
         // Nothing that is kept here is ever deleted.
         let Some(value) = value else { return Ok(()) };
         match table {
+            Table::Authority => self.take_in_authority(key, revision, value),
             Table::Tenant => {
                 let tenant: TenantId = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
                 let row: TenantRow = rows::decode(table, value)?;
@@ -97,8 +112,7 @@ impl Memory {
             }
             Table::Revocation => self.revocations.put(key, revision, value),
             // Read where they are needed, from the store.
-            Table::Authority
-            | Table::DeviceKeys
+            Table::DeviceKeys
             | Table::Certificate
             | Table::Serial
             | Table::OperatorName
@@ -116,6 +130,25 @@ impl Memory {
             | Table::VendorRoot
             | Table::TenantOperator => Ok(()),
         }
+    }
+
+    fn take_in_authority(&self, key: &[u8], revision: u64, value: &[u8]) -> Result<(), Error> {
+        if key == CLOCK_KEY {
+            self.clock.put(&rows::decode(Table::Authority, value)?);
+        } else if key == AUTHORITY {
+            let row: AuthorityRow = rows::decode(Table::Authority, value)?;
+            let mut known = self.challenges.write().unwrap_or_else(PoisonError::into_inner);
+            if known.0 < revision {
+                *known = (revision, Some(Arc::new(row.open_challenge_key(&self.root.ring())?)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The key that challenges are made and checked with in the present era.
+    pub(crate) fn challenges(&self) -> Result<Arc<ChallengeKey>, Error> {
+        let known = self.challenges.read().unwrap_or_else(PoisonError::into_inner);
+        known.1.clone().ok_or_else(Error::not_founded)
     }
 
     pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {
@@ -195,7 +228,7 @@ impl Memory {
         ca: &[u8; 20],
         issued_at: UnixSeconds,
     ) -> Option<RuleRow> {
-        self.revocations.rule(name, ca, issued_at)
+        self.revocations.rule(name, ca, issued_at, &self.clock)
     }
 }
 

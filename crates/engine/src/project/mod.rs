@@ -1,6 +1,7 @@
 //! The memory that answers: who is trusted with what. It is written by committed changes, in order, and by nothing else; loading at the
 //! start is the same function over all rows. Nothing outside of this room can write it: its setters are private here.
 
+mod clock;
 mod devices;
 mod memory;
 mod operators;
@@ -10,6 +11,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use clock::{NodeClock, reading};
 pub(crate) use devices::KnownDevice;
 pub(crate) use memory::Memory;
 #[cfg(test)]

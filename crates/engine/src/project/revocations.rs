@@ -1,5 +1,6 @@
 //! Rules by which certificates count as revoked.
 
+use super::NodeClock;
 use crate::kernel::Error;
 use crate::rows::{self, Revocation, RuleRow, RuleScope};
 use std::collections::HashMap;
@@ -28,7 +29,13 @@ struct Known {
 
 impl Revocations {
     /// The rule that revokes the certificates that this CA issued to that device at that time, if any.
-    pub(super) fn rule(&self, name: &DeviceName, ca: &[u8; 20], issued_at: UnixSeconds) -> Option<RuleRow> {
+    pub(super) fn rule(
+        &self,
+        name: &DeviceName,
+        ca: &[u8; 20],
+        issued_at: UnixSeconds,
+        clock: &NodeClock,
+    ) -> Option<RuleRow> {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let is_of = |scope: &RuleScope| match scope {
             RuleScope::Device(device) => device == name,
@@ -36,8 +43,8 @@ impl Revocations {
             RuleScope::Ca(id) => id == ca,
         };
         let wide = rules.wide.values().filter(|(scope, _)| is_of(scope)).map(|(_, known)| known);
-        let mut all = rules.devices.get(name).into_iter().chain(wide);
-        all.find(|known| known.rule.covers(issued_at)).map(|known| known.rule.clone())
+        let all = rules.devices.get(name).into_iter().chain(wide);
+        all.map(|known| known.rule.clone().read_by(clock)).find(|rule| rule.covers(issued_at))
     }
 
     /// Applies a row of the table, unless a later version is known. Single certificates stay in the store.

@@ -2,7 +2,7 @@
 
 use super::column;
 use serde::{Deserialize, Serialize};
-use wardein_domain::{TrustDomain, UnixSeconds};
+use wardein_domain::{TrustDomain, UnixMillis, UnixSeconds};
 
 /// Its name, its CAs and its sealed keys; at [`super::AUTHORITY`].
 #[derive(Serialize, Deserialize)]
@@ -25,11 +25,19 @@ pub(crate) struct AuthorityRow {
     pub(crate) challenge_key: Vec<u8>,
 }
 
-/// When the last sweep that erased ended; at [`SWEEP_KEY`].
-#[derive(Serialize, Deserialize)]
-pub(crate) struct SweepRow {
+/// The authority's time, as it was when the row was written; at [`CLOCK_KEY`]. The last audit entry may say a later time.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ClockRow {
     #[serde(with = "column")]
-    pub(crate) ended_at: UnixSeconds,
+    pub(crate) at: UnixMillis,
+    /// Since when it has agreed with the wall clock; none where they were apart.
+    #[serde(with = "column::maybe")]
+    pub(crate) agreed_since: Option<UnixMillis>,
+    /// How often the wall clock was accepted.
+    pub(crate) acceptances: u32,
+    /// When each era but the first began: the times at which a wall clock was accepted that was behind.
+    #[serde(with = "column::list")]
+    pub(crate) eras: Vec<UnixMillis>,
 }
 
 /// The format that rows are written in; at [`FORMAT_KEY`]. A store without it is of format 1.
@@ -38,7 +46,7 @@ pub(crate) struct FormatRow {
     pub(crate) format: u8,
 }
 
-pub(crate) const SWEEP_KEY: &[u8] = b"sweep";
+pub(crate) const CLOCK_KEY: &[u8] = b"clock";
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 
 impl AuthorityRow {

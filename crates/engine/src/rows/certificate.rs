@@ -13,5 +13,7 @@ pub(crate) struct CertificateRow {
     pub(crate) not_before: UnixSeconds,
     #[serde(with = "column")]
     pub(crate) not_after: UnixSeconds,
+    /// The era of the authority's clock in which it was issued.
+    pub(crate) era: u32,
     pub(crate) der: Vec<u8>,
 }

@@ -30,7 +30,7 @@ mod tenant;
 mod tests;
 pub(crate) mod v1;
 
-pub(crate) use authority::{AuthorityRow, FORMAT_KEY, FormatRow, SWEEP_KEY, SweepRow};
+pub(crate) use authority::{AuthorityRow, CLOCK_KEY, ClockRow, FORMAT_KEY, FormatRow};
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};
 pub(crate) use deed::{DeedRow, Step, What};

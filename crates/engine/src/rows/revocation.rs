@@ -4,6 +4,7 @@
 
 use super::{column, device_key, parse_device_key, tenant_prefix};
 use crate::kernel::Error;
+use crate::project::NodeClock;
 use serde::{Deserialize, Serialize};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Reason, Serial, TenantId, UnixSeconds};
@@ -28,6 +29,8 @@ pub(crate) struct RuleRow {
     /// When the rule was made.
     #[serde(with = "column")]
     pub(crate) at: UnixSeconds,
+    /// In which era of the authority's clock.
+    pub(crate) era: u32,
     #[serde(with = "column")]
     pub(crate) reason: Reason,
 }
@@ -54,9 +57,20 @@ pub(crate) enum Revocation {
 
 impl RuleRow {
     /// The rule of a readmission at `at`: a copy of the device's state may hold its certificates issued until then.
-    pub(crate) fn readmitted(at: UnixSeconds) -> Self {
+    pub(crate) fn readmitted(at: UnixSeconds, era: u32) -> Self {
         let reason = "the device was readmitted".parse().expect("the constant is a reason");
-        Self { issued_from: UnixSeconds::default(), issued_until: at, at, reason }
+        Self { issued_from: UnixSeconds::default(), issued_until: at, at, era, reason }
+    }
+
+    /// The rule as it is read now. One of an era whose clock ran ahead, which meant all that had been issued, ends where that
+    /// era did: otherwise nothing could be issued until its time has come.
+    pub(crate) fn read_by(self, clock: &NodeClock) -> Self {
+        match clock.ran_ahead(self.era, self.at) {
+            Some(began) if self.issued_until <= self.at => {
+                Self { issued_until: self.issued_until.min(began), at: began, ..self }
+            }
+            _ => self,
+        }
     }
 
     pub(crate) fn covers(&self, issued_at: UnixSeconds) -> bool {
@@ -112,7 +126,7 @@ mod tests {
 
     #[test]
     fn keys_come_back() {
-        let row = RuleRow::readmitted(UnixSeconds::new(7));
+        let row = RuleRow::readmitted(UnixSeconds::new(7), 0);
         let tenant: TenantId = "klinik".parse().unwrap();
         let device = DeviceName { tenant: tenant.clone(), device: "pump-1".parse().unwrap() };
         for scope in [RuleScope::Device(device), RuleScope::Tenant(tenant), RuleScope::Ca([9; 20])] {

@@ -91,7 +91,7 @@ impl Engine {
         let known = self.memory.device(name);
         let recipe = known.as_ref().map_or_else(Arc::default, |known| known.recipe.clone());
         let checked =
-            self.authority.challenges.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
+            self.memory.challenges()?.check(&request.challenge, name, &recipe, now_ms, &self.policy)?;
         // A device that is not there, or has no such key, looks like one whose signature is wrong.
         let (Some(known), Some((version, mut row))) = (known, self.signature_key(tx, name)?) else {
             return Err(signature_wrong().into());

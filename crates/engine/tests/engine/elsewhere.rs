@@ -38,7 +38,7 @@ impl World {
     }
 
     async fn sweep(&self) {
-        let mut sweep = self.engine.begin_sweep(None, None, false).await.unwrap();
+        let mut sweep = self.engine.begin_sweep(None, None).await.unwrap();
         while !self.engine.sweep_some(&mut sweep, 100).await.unwrap().is_done {}
     }
 

@@ -4,7 +4,6 @@ use crate::world::{START, TestDevice, World, csr};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_domain::{Call, DeviceState, Event, ProfileFields, Reason, RekeyGate};
 use wardein_engine::{DeviceKeys, Error, ErrorKind, RotationScope};
-use wardein_port::Clock;
 
 fn reason() -> Reason {
     "drill".parse().unwrap()
@@ -18,7 +17,7 @@ fn firmware(version: &[u8]) -> Attributes {
 
 impl World {
     fn now(&self) -> u64 {
-        self.clock.now_ms() / 1000
+        self.engine.now()
     }
 
     async fn keys(&self, device: &TestDevice) -> DeviceKeys {

@@ -5,6 +5,7 @@
 mod administration;
 mod audit;
 mod backup;
+mod clock;
 mod contended;
 mod crashes;
 mod deed_crashes;

@@ -8,7 +8,7 @@ use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Purpose, Righ
 use wardein_engine::{Error, ErrorKind, OpenAsk, REPEAT_WINDOW, ReleaseAsk, Sealed, Unsealed};
 
 impl World {
-    async fn open(&self, sealed: &SealedPayload, attempt: &[u8]) -> Result<Unsealed, Error> {
+    pub(crate) async fn open(&self, sealed: &SealedPayload, attempt: &[u8]) -> Result<Unsealed, Error> {
         self.open_with(sealed, b"log", attempt).await
     }
 

@@ -9,10 +9,11 @@ use wardein_ddkg::message::{
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
 use wardein_domain::{AuditEntry, Call, Event, Field, Principal, Right, Role, TenantId};
 use wardein_engine::{
-    CaKeys, Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports, Proved, found_with,
+    Acceptance, CaKeys, Caller, Engine, EnrollOrder, Error, GrantOrder, OperatorOrder, Ports, Proved,
+    found_with,
 };
 use wardein_pki::Csr;
-use wardein_port::{Row, Store, Table};
+use wardein_port::{Clock as _, Row, Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) const START: u64 = 1_790_000_000;
@@ -92,6 +93,12 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         self.store = self.store.restart();
         self.engine = opened(&self.store, &self.clock, &self.signers).await;
+    }
+
+    /// The administrator accepts the wall clock.
+    pub(crate) async fn accept_clock(&self) -> Result<Acceptance, Error> {
+        self.engine.look_at_clock().await.unwrap();
+        self.engine.accept_clock(&self.admin, self.clock.wall_ms()).await
     }
 
     /// Another engine over the same store, with these keys of CAs.

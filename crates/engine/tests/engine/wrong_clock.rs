@@ -1,24 +1,56 @@
-//! The authority's clock runs ahead for a proof or two, and is right again: a day, two years, twelve years.
+//! The authority's time runs ahead for a proof or two, since somebody accepted a wrong clock or the machine was started with one again
+//! and again, and is right again: a day, two years, nine years.
 
 use crate::signing::Signer;
-use crate::world::{START, TestDevice, World};
+use crate::world::{ROOT_KEY, START, TestDevice, World, caller};
+use std::sync::Arc;
 use wardein_ddkg::Suite;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::message::ProofRequest;
 use wardein_domain::{Call, DeviceState, ErrorCode};
-use wardein_engine::Error;
+use wardein_engine::{Caller, Error, Ports, Recovery};
 use wardein_port::Clock;
+use wardein_testkit::MemoryCustody;
 
 const DAY: u64 = 86_400;
-const JUMPS: [u64; 3] = [DAY, 2 * 365 * DAY, 12 * 365 * DAY];
+/// The CAs of an authority are valid for ten years, and no clock beyond is accepted.
+const JUMPS: [u64; 3] = [DAY, 2 * 365 * DAY, 9 * 365 * DAY];
 
 impl World {
-    /// The clock is ahead by `seconds` for a proof of `device`, and right again.
-    async fn jump(&self, device: &mut TestDevice, seconds: u64) {
-        let right = self.clock.now_ms() / 1_000;
-        self.clock.set(right + seconds);
+    /// The time is ahead by `seconds` for a proof of `device`, and right again.
+    async fn jump(&mut self, device: &mut TestDevice, seconds: u64) {
+        let right = self.clock.wall_ms() / 1_000;
+        self.be_wrong(right + seconds).await;
         device.prove(&self.engine, "authenticate", b"").await.unwrap();
-        self.clock.set(right + 10);
+        self.be_right(right + 10).await;
+    }
+
+    /// The authority's time is set to `wrong`.
+    async fn be_wrong(&mut self, wrong: u64) {
+        self.clock.set(wrong);
+        self.admin = self.recovered().await;
+        self.accept_clock().await.unwrap();
+        assert_eq!(self.engine.now(), wrong + 1);
+    }
+
+    /// The clock is right again, and is accepted.
+    async fn be_right(&mut self, right: u64) {
+        self.clock.set(right);
+        self.admin = self.recovered().await;
+        assert!(self.accept_clock().await.unwrap().is_new_era);
+        assert_eq!(self.engine.now(), right + 1);
+        self.clock.pass(5);
+    }
+
+    /// An administrator who is valid by both clocks.
+    async fn recovered(&mut self) -> Caller {
+        self.clock.pass(1);
+        let ports = Ports::new(Arc::new(self.store.clone()), self.clock.clone());
+        let keys = MemoryCustody::of(ROOT_KEY).root_keys();
+        let recovery = Recovery::begin(&ports, keys, 30 * DAY).await.unwrap();
+        let admin = caller(recovery.files.admin.clone());
+        recovery.finish(&ports).await.unwrap();
+        admin
     }
 
     /// What a device is told that takes the epoch that a refusal names.
@@ -47,7 +79,7 @@ fn code<T>(answer: Result<T, Error>) -> &'static str {
 async fn a_copy_is_noticed_at_its_first_word() {
     for seconds in JUMPS {
         for has_rekeyed in [false, true] {
-            let world = World::new().await;
+            let mut world = World::new().await;
             let mut device = world.proven("pump-1").await;
             let mut copy = device.copied();
             world.jump(&mut copy, seconds).await;
@@ -91,16 +123,17 @@ async fn an_honest_device_goes_on_and_raises_no_alarm() {
 #[tokio::test]
 async fn a_device_that_signs_goes_on_at_once() {
     for seconds in JUMPS {
-        let world = World::new().await;
+        let mut world = World::new().await;
         let device = Signer::enrolled(&world, "pump-1").await;
+        world.be_wrong(START + seconds).await;
         // The second one drops the first, which has expired; the last ones are still in its list.
-        for wait in [0, 120, 300, 300] {
-            world.clock.set(START + seconds + wait);
+        for wait in [0, 120, 180, 0] {
+            world.clock.pass(wait);
             for _ in 0..30 {
                 device.ask(&world, "authenticate", b"").await.unwrap();
             }
         }
-        world.clock.set(START + 400);
+        world.be_right(START + 400).await;
         for round in 0..128 {
             let said = code(device.ask(&world, "authenticate", b"").await);
             assert_eq!(said, "accepted", "+{seconds} s, request {round}");

@@ -1000,6 +1000,113 @@ pub struct GetStatusResponse {
     #[prost(message, optional, tag = "7")]
     pub root_key: ::core::option::Option<StorageKey>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetClockRequest {
+    /// Counts what a new era would leave behind, where one would begin. It reads every device's keys, which takes some 20 s a million.
+    ///
+    /// Next unused field number: 2.
+    #[prost(bool, tag = "1")]
+    pub count: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetClockResponse {
+    /// The authority's time, in Unix milliseconds: all decisions go by it.
+    #[prost(uint64, tag = "1")]
+    pub time_ms: u64,
+    /// The wall clock of its machine, in Unix milliseconds.
+    #[prost(uint64, tag = "2")]
+    pub wall_ms: u64,
+    #[prost(enumeration = "ClockAgreement", tag = "3")]
+    pub agreement: i32,
+    /// Whether anything is erased because its time is over: after 24 hours of agreement, or acceptance.
+    #[prost(bool, tag = "4")]
+    pub may_erase: bool,
+    /// How often a wall clock was accepted.
+    #[prost(uint32, tag = "5")]
+    pub acceptances: u32,
+    /// What accepting the wall clock would do; unset where it is not acceptable.
+    #[prost(message, optional, tag = "6")]
+    pub acceptance: ::core::option::Option<ClockAcceptance>,
+    /// Set where it was asked for and a new era would begin.
+    ///
+    /// Next unused field number: 8.
+    #[prost(message, optional, tag = "7")]
+    pub left_behind: ::core::option::Option<LeftBehind>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockAcceptance {
+    /// The authority's time before and after, in Unix milliseconds.
+    #[prost(uint64, tag = "1")]
+    pub from_ms: u64,
+    #[prost(uint64, tag = "2")]
+    pub to_ms: u64,
+    /// Whether the time goes back.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bool, tag = "3")]
+    pub is_new_era: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeftBehind {
+    /// Devices that agreed on their keys later than the new time: they are due for a rekey.
+    #[prost(uint64, tag = "1")]
+    pub devices: u64,
+    /// Certificates of devices that were issued later: they count as revoked.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint64, tag = "2")]
+    pub certificates: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptClockRequest {
+    /// The wall clock as the caller saw it: refused as `clock-moved` where it is more than 5 minutes off by now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(uint64, tag = "1")]
+    pub wall_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptClockResponse {
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub acceptance: ::core::option::Option<ClockAcceptance>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ClockAgreement {
+    Unspecified = 0,
+    /// The two are within 5 minutes, and drawn to each other.
+    Agrees = 1,
+    /// The wall clock jumped while the service ran. The authority's time goes on as before.
+    Apart = 2,
+    /// The wall clock could not be believed when the service started: it is behind what is on record, or more than 40 days later. The
+    /// authority's time goes on from what is on record, and no certificates are issued.
+    Held = 3,
+}
+impl ClockAgreement {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CLOCK_AGREEMENT_UNSPECIFIED",
+            Self::Agrees => "CLOCK_AGREEMENT_AGREES",
+            Self::Apart => "CLOCK_AGREEMENT_APART",
+            Self::Held => "CLOCK_AGREEMENT_HELD",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CLOCK_AGREEMENT_UNSPECIFIED" => Some(Self::Unspecified),
+            "CLOCK_AGREEMENT_AGREES" => Some(Self::Agrees),
+            "CLOCK_AGREEMENT_APART" => Some(Self::Apart),
+            "CLOCK_AGREEMENT_HELD" => Some(Self::Held),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod admin_service_client {
@@ -1529,6 +1636,58 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "GetStatus"));
             self.inner.unary(req, path, codec).await
         }
+        /// How the authority's time compares with the wall clock of its machine, and what accepting that would do. Roles `admin` and `auditor` of
+        /// the authority.
+        pub async fn get_clock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetClockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetClockResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/GetClock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "GetClock"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes the word of the wall clock, for which the caller vouches. Where that is behind, a new era begins: challenges of before are
+        /// void, devices that agreed on keys later rekey, certificates that were issued later count as revoked. Role `admin` alone.
+        pub async fn accept_clock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AcceptClockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcceptClockResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/AcceptClock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "AcceptClock"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1684,6 +1843,24 @@ pub mod admin_service_server {
             request: tonic::Request<super::GetStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetStatusResponse>,
+            tonic::Status,
+        >;
+        /// How the authority's time compares with the wall clock of its machine, and what accepting that would do. Roles `admin` and `auditor` of
+        /// the authority.
+        async fn get_clock(
+            &self,
+            request: tonic::Request<super::GetClockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetClockResponse>,
+            tonic::Status,
+        >;
+        /// Takes the word of the wall clock, for which the caller vouches. Where that is behind, a new era begins: challenges of before are
+        /// void, devices that agreed on keys later rekey, certificates that were issued later count as revoked. Role `admin` alone.
+        async fn accept_clock(
+            &self,
+            request: tonic::Request<super::AcceptClockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcceptClockResponse>,
             tonic::Status,
         >;
     }
@@ -2560,6 +2737,96 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/GetClock" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetClockSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetClockRequest>
+                    for GetClockSvc<T> {
+                        type Response = super::GetClockResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetClockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::get_clock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetClockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/AcceptClock" => {
+                    #[allow(non_camel_case_types)]
+                    struct AcceptClockSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::AcceptClockRequest>
+                    for AcceptClockSvc<T> {
+                        type Response = super::AcceptClockResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AcceptClockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::accept_clock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AcceptClockSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -5903,12 +6170,6 @@ pub struct SweepRequest {
     /// Devices a second, 1 to 100000; 0 for 1000.
     #[prost(uint32, tag = "2")]
     pub per_second: u32,
-    /// Confirms that the authority's clock is correct although it jumped since the last sweep. Erasure under a wrong clock cannot be
-    /// undone.
-    ///
-    /// Next unused field number: 5.
-    #[prost(bool, tag = "3")]
-    pub clock_is_right: bool,
     /// Whose devices; one is set.
     #[prost(oneof = "sweep_request::Scope", tags = "1, 4")]
     pub scope: ::core::option::Option<sweep_request::Scope>,
@@ -6052,7 +6313,8 @@ pub struct SweepResponse {
     /// Old versions of tenants' keys that were dropped.
     #[prost(uint64, tag = "4")]
     pub dropped: u64,
-    /// Whether the clock was trusted; otherwise nothing was erased.
+    /// Whether the authority's time agreed with the wall clock for 24 hours, or was accepted; otherwise nothing was erased
+    /// (AdminService.GetClock).
     #[prost(bool, tag = "5")]
     pub has_clock: bool,
     /// Next unused field number: 7.

@@ -2,12 +2,13 @@
 
 use super::route::Route;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
 };
 use std::sync::OnceLock;
 use std::time::Duration;
-use wardein_domain::Method;
+use wardein_domain::{Agreement, Method};
+use wardein_engine::ClockStatus;
 
 /// All that is counted.
 pub struct Metrics {
@@ -24,6 +25,8 @@ pub struct Metrics {
     rejected: IntCounterVec,
     connections: IntGauge,
     log_lines_dropped: IntCounter,
+    clock_ahead: Gauge,
+    clock_agrees: IntGauge,
 }
 
 impl Metrics {
@@ -58,6 +61,14 @@ impl Metrics {
                 &["reason"],
             )?,
             connections: IntGauge::new("wardein_connections", "Open connections")?,
+            clock_ahead: Gauge::new(
+                "wardein_clock_ahead_seconds",
+                "The machine's clock less the authority's time",
+            )?,
+            clock_agrees: IntGauge::new(
+                "wardein_clock_agrees",
+                "1 if the machine's clock is within 5 minutes of the authority's time, else 0",
+            )?,
             log_lines_dropped: counter(
                 "wardein_log_lines_dropped_total",
                 "Lines of the log that nobody read in time",
@@ -69,6 +80,8 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.commits.clone()))?;
         metrics.registry.register(Box::new(metrics.rejected.clone()))?;
         metrics.registry.register(Box::new(metrics.connections.clone()))?;
+        metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
+        metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         for one in [
             &metrics.commits_failed,
             &metrics.enrolled,
@@ -86,6 +99,12 @@ impl Metrics {
         let mut out = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
+    }
+
+    /// How the clocks compare.
+    pub(crate) fn clock(&self, status: &ClockStatus) {
+        self.clock_ahead.set((status.wall_ms as f64 - status.now_ms as f64) / 1000.0);
+        self.clock_agrees.set(i64::from(matches!(status.agreement, Agreement::Since(_))));
     }
 
     pub(crate) fn called(&self, route: Option<Route>, code: &str, took: Duration) {

@@ -8,6 +8,7 @@ use axum::routing::get;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
 use tokio::sync::watch;
+use wardein_domain::Agreement;
 use wardein_engine::Engine;
 
 /// The sources of the answers.
@@ -39,7 +40,9 @@ async fn ready(State(served): State<Served>) -> Result<&'static str, (StatusCode
         return Err(not_ready("stopping\n".to_owned()));
     }
     let why = |why| not_ready(format!("the store cannot be written to: {why}\n"));
-    served.engine.writable().map(|()| "ready\n").map_err(why)
+    let in_doubt = !matches!(served.engine.clock_status().agreement, Agreement::Since(_));
+    let words = if in_doubt { "ready; the clock is in doubt: wardein clock status\n" } else { "ready\n" };
+    served.engine.writable().map(|()| words).map_err(why)
 }
 
 async fn metrics(State(served): State<Served>) -> Result<impl IntoResponse, Failure> {

@@ -7,26 +7,34 @@ use crate::config::{Config, Limits};
 use crate::edge::Shared;
 use crate::grpc::storage::deeds::stopping as stopping_error;
 use futures_util::FutureExt;
+use std::mem::discriminant;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use wardein_engine::{Engine, Error, SweepProgress, pace};
+use wardein_domain::{Agreement, UnixMillis};
+use wardein_engine::{ClockStatus, Engine, Error, SweepProgress, pace};
 
 /// Has the server certified again when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks
-/// would not notice that the clock was set, or the machine asleep.
+/// would not notice that the machine was asleep. And whenever the clocks came to agree or ceased to: it is valid by both.
 pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
     let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
     let mut due = renew_at(engine.now(), not_after);
+    let standing = || {
+        let ClockStatus { agreement, acceptances, .. } = engine.clock_status();
+        (discriminant(&agreement), acceptances)
+    };
+    let mut certified_in = standing();
     loop {
         tokio::time::sleep(config.limits.renewal_check).await;
-        if engine.now() < due {
+        let present = standing();
+        if engine.now() < due && present == certified_in {
             continue;
         }
         match engine.issue_server_identity(&config.names).await {
             Ok(identity) => match shown.replace(&identity) {
                 Ok(()) => {
-                    due = renew_at(engine.now(), identity.not_after);
+                    (due, certified_in) = (renew_at(engine.now(), identity.not_after), present);
                     tracing::info!(until = identity.not_after, "the server has a new certificate");
                 }
                 Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
@@ -57,6 +65,46 @@ pub(crate) async fn account(shared: &Shared) {
     }
 }
 
+/// Compares the authority's clock with the wall clock every second, forever, and says when that has changed.
+pub(crate) async fn watch_clock(shared: &Shared) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut known = Agreement::Since(UnixMillis::default());
+    let mut is_kept = true;
+    loop {
+        second.tick().await;
+        let looked = shared.engine.look_at_clock().await;
+        let status = shared.engine.clock_status();
+        shared.metrics.clock(&status);
+        let ClockStatus { now_ms, wall_ms, agreement, .. } = status;
+        if discriminant(&known) != discriminant(&agreement) {
+            match agreement {
+                Agreement::Since(_) => {
+                    tracing::info!(now_ms, wall_ms, "the clock agrees with the authority's time again")
+                }
+                Agreement::Apart => tracing::error!(
+                    now_ms,
+                    wall_ms,
+                    "the machine's clock jumped; the authority's time goes on as before, and nothing is erased. Set the clock, or if it \
+                     is correct run: wardein clock accept"
+                ),
+                Agreement::Held => tracing::error!(
+                    now_ms,
+                    wall_ms,
+                    "the machine's clock cannot be believed; the authority's time goes on from what is on record, certificates wait, \
+                     and nothing is erased. Set the clock, or if it is correct run: wardein clock accept"
+                ),
+            }
+            known = agreement;
+        }
+        if let Err(error) = &looked
+            && is_kept
+        {
+            tracing::error!(%error, "the authority's time could not be kept; it will be retried");
+        }
+        is_kept = looked.is_ok();
+    }
+}
+
 /// Sweeps again and again, forever.
 pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
     loop {
@@ -67,8 +115,8 @@ pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
             }
             Ok(SweepProgress { devices, .. }) => tracing::warn!(
                 devices,
-                "swept without erasing: the clock jumped since the last sweep; check it, and if it is correct run: \
-                 wardein key sweep --clock-is-right"
+                "swept without erasing: the clock has not agreed with the authority's time for 24 hours; look at it with: \
+                 wardein clock status"
             ),
             Err(error) => tracing::warn!(%error, "the sweep was cut short; it will be retried"),
         }
@@ -77,7 +125,7 @@ pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
 
 async fn sweep(engine: &Engine, per_second: u32) -> Result<SweepProgress, Error> {
     let (step, pause) = pace(per_second);
-    let mut sweep = engine.begin_sweep(None, None, false).await?;
+    let mut sweep = engine.begin_sweep(None, None).await?;
     loop {
         tokio::time::sleep(pause).await;
         let progress = engine.sweep_some(&mut sweep, step).await?;

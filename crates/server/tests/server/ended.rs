@@ -105,7 +105,7 @@ async fn a_sweep_ends_with_its_caller() {
     enroll(&served, &admin, 20).await;
     let by = served.connect(Some(copied(&other))).await.unwrap();
     let scope = Some(v1::sweep_request::Scope::AllTenants(v1::AllTenants {}));
-    let sweep = v1::SweepRequest { scope, per_second: 2, clock_is_right: false };
+    let sweep = v1::SweepRequest { scope, per_second: 2 };
     let mut steps = by.storage().sweep(sweep).await.unwrap().into_inner();
     assert!(!steps.message().await.unwrap().unwrap().is_done);
     revoke(&admin, &other).await;

@@ -75,7 +75,11 @@ struct Hold {
 }
 
 impl Clock for HeldClock {
-    fn now_ms(&self) -> u64 {
+    fn wall_ms(&self) -> u64 {
+        self.1.wall_ms()
+    }
+
+    fn boot_ms(&self) -> u64 {
         let is_open = std::thread::current().name().is_some_and(|name| name.starts_with("open-"));
         if is_open && self.0.is_held.load(Ordering::SeqCst) {
             self.0.waiting.fetch_add(1, Ordering::SeqCst);
@@ -83,7 +87,7 @@ impl Clock for HeldClock {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        self.1.now_ms()
+        self.1.boot_ms()
     }
 }
 

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use wardein_crypto::hex;
-use wardein_port::{Change, Feed, Head, Row, Store, Table};
+use wardein_port::{Change, Clock as _, Feed, Head, Row, Store, SystemClock, Table};
 use wardein_store::{Kind, Options};
 use wardein_testkit::{block_on, commit, get};
 
@@ -86,7 +86,7 @@ fn victim() {
 
 #[test]
 fn an_upgrade_that_was_killed_is_finished() {
-    let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let moment = SystemClock.boot_ms() * 1_000;
     for kind in [Kind::Sqlite, Kind::Sled] {
         for round in 0..12 {
             let place = tempfile::tempdir().unwrap();
@@ -101,7 +101,7 @@ fn an_upgrade_that_was_killed_is_finished() {
                 .unwrap();
             let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
             lines.find(|line| line.as_ref().unwrap().contains("opening")).unwrap().unwrap();
-            let delay = (u64::from(nanoseconds) + round * 1_777_777) % 20_000_000;
+            let delay = (moment + round * 1_777_777) % 20_000_000;
             std::thread::sleep(Duration::from_nanos(delay));
             victim.kill().unwrap();
             victim.wait().unwrap();

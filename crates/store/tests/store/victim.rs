@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use std::io::Write as _;
-use wardein_port::{Change, Store, Table};
+use wardein_port::{Change, Clock as _, Store, SystemClock, Table};
 use wardein_store::{Kind, Options};
 use wardein_testkit::{commit, get};
 
@@ -121,7 +121,7 @@ pub(crate) struct Random(pub(crate) u64);
 impl Random {
     /// It says its seed.
     pub(crate) fn seeded(kind: Kind) -> Self {
-        let random = Self(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1);
+        let random = Self(SystemClock.boot_ms().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         println!("{kind:?}: seed {:#x}", random.0);
         random
     }

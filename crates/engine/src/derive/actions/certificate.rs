@@ -34,6 +34,7 @@ impl Engine {
         certifying: Certifying<'_>,
     ) -> Result<Done, Error> {
         let Certifying { name, rules, now, assurance, change } = certifying;
+        self.may_certify()?;
         let serial = new_serial(tx.draw())?;
         let validity = Validity::starting(now, rules.profile.certificate_validity())
             .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
@@ -43,7 +44,8 @@ impl Engine {
         let device = DeviceIdentity { serial, tenant, device, validity, assurance };
         let issuing = &self.authority.issuing;
         let order = issuing.device_order(csr, &device).map_err(Error::internal)?;
-        let ordered = Ordered { name: name.clone(), serial, issued_at: UnixSeconds::new(now), validity };
+        let (issued_at, era) = (UnixSeconds::new(now), self.clock.era());
+        let ordered = Ordered { name: name.clone(), serial, issued_at, validity, era };
         let key = rows::certificate_key(name, &serial);
         change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&key));
         Ok(match self.certify(issuing, &order, change)? {
@@ -94,6 +96,7 @@ struct Ordered {
     serial: Serial,
     issued_at: UnixSeconds,
     validity: Validity,
+    era: u32,
 }
 
 impl Ordered {
@@ -102,6 +105,7 @@ impl Ordered {
             issued_at: self.issued_at,
             not_before: UnixSeconds::new(self.validity.not_before()),
             not_after: UnixSeconds::new(self.validity.not_after()),
+            era: self.era,
             der: issued.der().to_vec(),
         };
         let key = rows::certificate_key(&self.name, &self.serial);

@@ -15,6 +15,7 @@ use crate::kernel::{Caller, Draw, Engine, Error, Page, Paged};
 use crate::rows::{self, DeedRow, Step, What};
 use std::time::Duration;
 use wardein_ddkg::DeviceName;
+use wardein_domain::ErrorCode;
 use wardein_port::{Change, Table};
 
 /// A deed in progress.
@@ -137,6 +138,7 @@ impl Engine {
         }
         let Some(due) = due else { return Ok(None) };
         match (&due.row.what, &due.row.step) {
+            (What::Shred { .. }, Step::Begun) if !self.clock.may_erase() => return Err(clock_in_doubt()),
             (What::Shred { .. }, Step::Begun) => self.change_tenant_key_for(due).await?,
             (What::Shred { per_second, .. }, Step::Sweeping { after }) => {
                 return self.sweep_for(due, after.as_deref(), *per_second).await.map(Some);
@@ -205,4 +207,10 @@ impl Engine {
 /// The number of a new deed.
 pub(crate) fn number(draw: &mut Draw<'_>) -> Result<u64, Error> {
     draw.public().map(u64::from_be_bytes)
+}
+/// Nothing is destroyed for good while the time is in doubt.
+fn clock_in_doubt() -> Error {
+    let message = "the machine's clock has not agreed with the authority's time for 24 hours, and nothing is erased before; look at it \
+                   with `wardein clock status`";
+    Error::new(ErrorCode::ClockHeld, message)
 }

@@ -12,11 +12,8 @@ use wardein_port::Table;
 pub(crate) use rows::{CertificateV1, DeviceV1, KeyPolicyV1};
 
 /// The value of a row of format 2 that a row of format 1 becomes, in the tables in which one row becomes one row.
-pub(crate) fn renewed(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
     match table {
-        Table::Authority if key == super::SWEEP_KEY => {
-            encode(&read::<rows::SweepV1>(table, value)?.renewed())
-        }
         Table::Authority => encode(&read::<rows::AuthorityV1>(table, value)?.renewed()?),
         Table::Tenant => encode(&read::<rows::TenantV1>(table, value)?.renewed()),
         Table::Operator => encode(&read::<rows::OperatorV1>(table, value)?.renewed()?),
@@ -44,6 +41,9 @@ pub(crate) fn renewed(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>,
         }
     }
 }
+
+/// The key of the row that said when the last sweep ended; nothing asks for it any more.
+pub(crate) const SWEEP_KEY: &[u8] = b"sweep";
 
 /// A row of format 1.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(table: Table, value: &[u8]) -> Result<T, Error> {

@@ -40,17 +40,6 @@ impl AuthorityV1 {
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct SweepV1 {
-    ended_at: u64,
-}
-
-impl SweepV1 {
-    pub(super) fn renewed(self) -> now::SweepRow {
-        now::SweepRow { ended_at: UnixSeconds::new(self.ended_at) }
-    }
-}
-
 /// When it was requested, and when it was required.
 #[derive(Deserialize)]
 struct RotationV1(u64, u64);
@@ -197,6 +186,7 @@ impl CertificateV1 {
             issued_at: UnixSeconds::new(self.issued_at),
             not_before: UnixSeconds::new(self.not_before),
             not_after: UnixSeconds::new(self.not_after),
+            era: 0,
             der: self.der,
         };
         let revoked = self.revoked.map(|revoked| revocation(Table::Certificate, revoked)).transpose()?;

@@ -1,5 +1,5 @@
 //! Two years of a fleet whose days are bad: messages are lost, delayed and repeated, power is cut before and after every write at
-//! either end, devices lie switched off for months, their clocks are wrong by up to ten years, states are copied, and somebody
+//! either end, devices lie switched off for months, their clocks are wrong by up to ten years, so is the authority's for days at a time, states are copied, and somebody
 //! rotates and changes schedules at every level all the time, the root key and the tenant's among them. The authority's process
 //! dies some 250 times a year, however many devices there are, and more often while its own keys are changed.
 //!
@@ -11,6 +11,7 @@
 
 mod administration;
 mod authority;
+mod clock;
 mod contact;
 mod device;
 mod figures;

@@ -30,8 +30,13 @@ pub(crate) async fn visit(
     let verify = async |authority: &Authority, attempt: &[u8]| {
         authority.engine.verify_token(&authority.platform, token_ask(attempt)).await
     };
+    let before = authority.engine.now();
     let first = authority.insist(async |authority| verify(authority, b"first").await).await;
     let second = authority.insist(async |authority| verify(authority, b"second").await).await;
+    if authority.has_jumped_since(before) {
+        figures.count("logins over which a start believed a wrong clock");
+        return Ok(());
+    }
     judge(&device.name.device, "logins", first, second, figures);
 
     let mut entropy = SystemEntropy::default();
@@ -49,6 +54,10 @@ pub(crate) async fn visit(
     };
     let first = authority.insist(async |authority| open(authority, b"first").await).await;
     let second = authority.insist(async |authority| open(authority, b"second").await).await;
+    if authority.has_jumped_since(before) {
+        figures.count("openings over which a start believed a wrong clock");
+        return Ok(());
+    }
     let is_spent = first.is_ok();
     judge(&device.name.device, "payloads opened", first, second, figures);
     if is_spent {

@@ -12,7 +12,6 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::time::Instant;
 use tokio::runtime::Runtime;
-use wardein_port::Clock;
 
 pub(crate) struct Run {
     authority: Authority,
@@ -24,6 +23,7 @@ pub(crate) struct Run {
     accepted: HashSet<(usize, u64, u64)>,
     figures: Figures,
     random: Random,
+    is_clock_wrong: bool,
     /// Whether the authority is lost now and then, and goes on from an older copy.
     pub(crate) is_restored: bool,
 }
@@ -58,6 +58,7 @@ impl Run {
             accepted: HashSet::new(),
             figures: Figures { devices, ..Figures::default() },
             random,
+            is_clock_wrong: false,
             is_restored: false,
         }
     }
@@ -65,7 +66,7 @@ impl Run {
     pub(crate) fn two_years(mut self, runtime: &Runtime) -> Figures {
         let started = Instant::now();
         runtime.block_on(self.live());
-        runtime.block_on(self.authority.live_on());
+        runtime.block_on(self.authority.mend_clock(&mut self.figures));
         runtime.block_on(self.settle());
         self.figures.add("crashes of the authority", self.authority.crashes);
         self.figures.seconds = started.elapsed().as_secs_f64();
@@ -73,14 +74,14 @@ impl Run {
     }
 
     fn now(&self) -> u64 {
-        self.authority.clock.now_ms() / 1000
+        self.authority.right()
     }
 
     async fn live(&mut self) {
         let devices = self.copies.len() as u64;
         let copies = (devices / 100).max(5);
         let (mut next_copy, mut next_meddling) = (START, START);
-        let (mut next_crash, mut next_upkeep) = (START, START);
+        let (mut next_crash, mut next_upkeep, mut next_clock) = (START, START, START);
         let (mut next_backup, mut old, mut next_loss) = (START + BETWEEN_BACKUPS, None, 0);
         while let Some(Reverse((at, index))) = self.next.pop() {
             let now = self.now().max(at);
@@ -88,6 +89,15 @@ impl Run {
                 break;
             }
             self.authority.clock.pass(now - self.now());
+            self.authority.look_at_clock().await;
+            if now >= next_clock {
+                next_clock = now + self.random.wait(BETWEEN_CLOCKS);
+                self.is_clock_wrong = !self.is_clock_wrong;
+                match self.is_clock_wrong {
+                    true => self.authority.disturb_clock(&mut self.figures, &mut self.random).await,
+                    false => self.authority.mend_clock(&mut self.figures).await,
+                }
+            }
             if now >= next_meddling {
                 next_meddling = now + self.random.wait(BETWEEN_MEDDLING);
                 meddle(&mut self.authority, devices as usize, &mut self.figures, &mut self.random).await;
@@ -105,6 +115,9 @@ impl Run {
             if now >= next_loss
                 && let Some(old) = old.take()
             {
+                // A clock that is beside the CAs' validity restores nothing.
+                self.authority.mend_clock(&mut self.figures).await;
+                self.is_clock_wrong = false;
                 self.authority.restore(old, &mut self.figures).await;
                 for Holder { device, .. } in &mut self.holders {
                     device.is_ahead |= std::mem::take(&mut device.has_changed);
@@ -142,13 +155,15 @@ impl Run {
         if self.copies[number] == Copied::Settled {
             return;
         }
-        let is_calm = self.random.chance(500);
+        let is_calm = self.random.chance(500) && !self.is_clock_wrong;
         let ended = self.contact(index, is_calm).await;
         let now = self.now();
         if ended == Ended::Done && self.copies[number] == Copied::No && self.random.chance(200) {
             let Self { authority, holders, figures, random, .. } = self;
             let device = &mut holders[index].device;
-            if visit(authority, device, now, figures, random).await.is_err() {
+            if authority.is_due_by_wrong_clock(device).await {
+                figures.count("visits put off, as a wrong clock had made a rekey due");
+            } else if visit(authority, device, now, figures, random).await.is_err() {
                 self.figures.count("power cuts at a device");
             }
         }
@@ -262,6 +277,7 @@ impl Run {
 const ONE_YEAR: u64 = 365 * 86_400;
 const TWO_YEARS: u64 = 2 * ONE_YEAR;
 const BETWEEN_CONTACTS: u64 = 4 * 86_400;
+const BETWEEN_CLOCKS: u64 = 5 * 86_400;
 const BETWEEN_MEDDLING: u64 = 86_400;
 const BETWEEN_UPKEEP: u64 = 5 * 86_400;
 const BETWEEN_BACKUPS: u64 = 60 * 86_400;

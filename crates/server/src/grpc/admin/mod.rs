@@ -1,5 +1,6 @@
 //! `AdminService`.
 
+mod clock;
 mod convert;
 mod grants;
 mod keys;
@@ -328,5 +329,39 @@ impl v1::admin_service_server::AdminService for Api {
             })
         };
         reply(status.await)
+    }
+
+    async fn get_clock(
+        &self,
+        request: Request<v1::GetClockRequest>,
+    ) -> Result<Response<v1::GetClockResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            clock::of_the_authority(context.caller()?)?;
+            let acceptance = self.shared.engine.would_accept().ok();
+            let left_behind = match acceptance {
+                Some(acceptance) if acceptance.is_new_era && request.get_ref().count => {
+                    let to = clock::second(acceptance.to_ms);
+                    let count = move |engine: Arc<Engine>, _| async move { engine.left_behind(to).await };
+                    Some(self.scan(&context, count).await?)
+                }
+                _ => None,
+            };
+            Ok(clock::response(self.shared.engine.clock_status(), acceptance, left_behind))
+        };
+        reply(get.await)
+    }
+
+    async fn accept_clock(
+        &self,
+        request: Request<v1::AcceptClockRequest>,
+    ) -> Result<Response<v1::AcceptClockResponse>, Status> {
+        let accept = async {
+            let context = Context::of(&request)?;
+            let wall_ms = request.get_ref().wall_ms;
+            let accepted = self.shared.engine.accept_clock(context.caller()?, wall_ms).await?;
+            Ok(v1::AcceptClockResponse { acceptance: Some(clock::acceptance(accepted)) })
+        };
+        reply(accept.await)
     }
 }

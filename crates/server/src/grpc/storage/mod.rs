@@ -53,14 +53,14 @@ impl v1::storage_service_server::StorageService for Api {
         let begin = async {
             let context = Context::of(&request)?;
             let caller = context.caller()?;
-            let v1::SweepRequest { scope, per_second, clock_is_right } = request.get_ref();
+            let v1::SweepRequest { scope, per_second } = request.get_ref();
             let per_second = rate(*per_second)?;
             let tenant = match scope {
                 Some(SweepScope::Tenant(tenant)) => Some(parse("tenant", tenant)?),
                 Some(SweepScope::AllTenants(v1::AllTenants {})) => None,
                 None => return Err(no_scope("tenant or all_tenants").into()),
             };
-            let sweep = self.shared.engine.begin_sweep(Some(caller), tenant, *clock_is_right).await?;
+            let sweep = self.shared.engine.begin_sweep(Some(caller), tenant).await?;
             Ok::<_, Failed>(swept(self.clone(), context, sweep, per_second))
         };
         reply(begin.await)

@@ -36,7 +36,7 @@ async fn rotate_storage_key() {
 async fn sweep() {
     let world = World::new().await;
     let by = &world.admin;
-    let asked = |scope, per_second| v1::SweepRequest { scope, per_second, clock_is_right: false };
+    let asked = |scope, per_second| v1::SweepRequest { scope, per_second };
     let of = |tenant: &str, per_second| asked(Some(SweepScope::Tenant(tenant.into())), per_second);
     let all = |per_second| asked(Some(SweepScope::AllTenants(v1::AllTenants {})), per_second);
     let denied = (Code::PermissionDenied, "role-denied", "may not call");
