@@ -83,7 +83,7 @@ pub struct Limits {
     pub sweep_per_second: u32,
     /// Bytes that the store may have to keep for a backup in progress before it is aborted: they fill the disk.
     pub backup_held: u64,
-    /// How often the server looks whether its certificate is to be renewed.
+    /// How soon the server tries again to renew its certificate where that failed.
     pub renewal_check: Duration,
     /// The most time that a stop waits for running calls.
     pub shutdown_time: Duration,

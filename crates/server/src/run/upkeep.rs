@@ -26,7 +26,7 @@ pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_a
     };
     let mut certified_in = standing();
     loop {
-        tokio::time::sleep(config.limits.renewal_check).await;
+        tokio::time::sleep(config.limits.renewal_check.min(Duration::from_secs(1))).await;
         let present = standing();
         if engine.now() < due && present == certified_in {
             continue;
@@ -40,7 +40,8 @@ pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_a
                 Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
             },
             Err(error) => {
-                tracing::error!(%error, "the server's certificate could not be renewed; retrying")
+                tracing::error!(%error, "the server's certificate could not be renewed; retrying");
+                tokio::time::sleep(config.limits.renewal_check).await;
             }
         }
     }

@@ -1,9 +1,14 @@
+//! Clocks that are wrong: the authority's, which an administrator looks at and accepts; and a device's.
+//!
 //! A device whose clock is ten years ahead or behind enrolls, proves itself and renews its certificate: the authority's clock is moved
 //! instead of the device's, which comes to the same.
 
 use crate::common::{Served, issue, now};
 use std::path::PathBuf;
-use wardein_client::{ConnectError, connect, v1};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
+use wardein_client::{ConnectError, Connection, Refusal, connect, v1};
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
 use wardein_device::{Agent, Config, Directory, Remote, RemoteStation, Round, Session, Vouched, enroll};
@@ -72,4 +77,64 @@ async fn ten_years_ahead() {
 #[tokio::test]
 async fn ten_years_behind() {
     a_device_works_at(now() + TEN_YEARS).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_is_shown_and_accepted() {
+    const DAY: u64 = 86_400;
+    let limits = Limits { renewal_check: Duration::from_millis(50), ..Limits::default() };
+    let served = Served::with(limits, 10 * DAY).await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    admin.admin().create_tenant(v1::CreateTenantRequest { tenant: "t".into() }).await.unwrap();
+    let auditor = served.connect(Some(issue(&admin, Role::Auditor).await)).await.unwrap();
+    let get = async |by: &Connection, count| {
+        by.admin().get_clock(v1::GetClockRequest { count }).await.map(tonic::Response::into_inner)
+    };
+    let accept = async |wall_ms| {
+        let request = v1::AcceptClockRequest { wall_ms };
+        admin.admin().accept_clock(request).await.map_err(|status| Refusal::from(status).code)
+    };
+    let wait_for = async |agreement: v1::ClockAgreement| {
+        while get(&admin, false).await.unwrap().agreement() != agreement {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    wait_for(v1::ClockAgreement::Agrees).await;
+    let refused = Refusal::from(get(&auditor, false).await.unwrap_err());
+    assert_eq!(refused.code, "role-insufficient", "a tenant's auditor");
+    assert!(http(&served, "/metrics").await.contains("wardein_clock_agrees 1"));
+
+    let right = now();
+    served.clock.set(right - 5 * DAY);
+    wait_for(v1::ClockAgreement::Apart).await;
+    let clock = get(&admin, true).await.unwrap();
+    assert_eq!((clock.time_ms / 1000, clock.wall_ms / 1000), (right, right - 5 * DAY));
+    assert!(!clock.may_erase && clock.left_behind.is_some() && clock.acceptance.unwrap().is_new_era);
+    assert!(http(&served, "/readyz").await.contains("ready; the clock is in doubt"));
+    while !http(&served, "/metrics").await.contains("wardein_clock_ahead_seconds -432000") {
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(accept(clock.wall_ms + 301_000).await.unwrap_err(), "clock-moved");
+    accept(clock.wall_ms).await.unwrap();
+    wait_for(v1::ClockAgreement::Agrees).await;
+    let clock = get(&admin, false).await.unwrap();
+    assert_eq!((clock.time_ms, clock.acceptances, clock.may_erase), (clock.wall_ms, 1, true));
+
+    // One that wakes up long before the CAs were made is never the authority's.
+    served.clock.set(7);
+    wait_for(v1::ClockAgreement::Apart).await;
+    assert_eq!(get(&admin, true).await.unwrap().acceptance, None);
+    assert_eq!(accept(7_000).await.unwrap_err(), "clock-wrong");
+    // New connections are served by a certificate that clients find valid.
+    served.connect(Some(served.admin())).await.unwrap();
+}
+
+/// What a path of the HTTP port answers.
+async fn http(served: &Served, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(served.http).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
