@@ -280,6 +280,14 @@ fn stays_valid(tx: &Tx<'_>, caller: &Caller, to: UnixSeconds) -> Result<(), Stop
     Err(Error::new(ErrorCode::LastAdministrator, message).into())
 }
 
+/// A certificate at a time at which its CA is not valid.
+pub(crate) fn ca_not_valid(now: u64) -> Error {
+    let message = format_args!(
+        "the authority's time is Unix second {now}, when its CA is not valid; look at it with `wardein clock status`"
+    );
+    Error::new(ErrorCode::ClockWrong, message)
+}
+
 fn clock_held() -> Error {
     let message = "the machine's clock could not be believed at the start, so certificates wait; look at it with `wardein clock status`";
     Error::new(ErrorCode::ClockHeld, message)

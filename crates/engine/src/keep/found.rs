@@ -5,7 +5,7 @@ use crate::issue::authority::{ServerIdentity, pem_of, place};
 use crate::issue::ca_keys::{CaKeys, NewCaKey};
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
-use crate::keep::clock::founded_clock;
+use crate::keep::clock::{ca_not_valid, founded_clock};
 use crate::keep::migrate::name_format;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Decision, Draw, Engine, Error, Ports};
@@ -166,7 +166,7 @@ impl Engine {
     pub(crate) fn infrastructure_validity(&self, lifetime: u64) -> Result<Validity, Error> {
         Validity::starting(self.now(), lifetime)
             .and_then(|validity| validity.within(self.authority.infrastructure.certificate().validity()))
-            .map_err(Error::internal)
+            .map_err(|_| ca_not_valid(self.now()))
     }
 
     /// The infrastructure CA's certificate, DER: it verifies operators' certificates.

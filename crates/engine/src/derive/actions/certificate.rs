@@ -3,6 +3,7 @@
 use super::{Body, Done};
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
+use crate::keep::clock::ca_not_valid;
 use crate::kernel::record::{self, Recording, hex, target};
 use crate::kernel::{Engine, Error, Tx};
 use crate::project::Rules;
@@ -38,7 +39,7 @@ impl Engine {
         let serial = new_serial(tx.draw())?;
         let validity = Validity::starting(now, rules.profile.certificate_validity())
             .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
-            .map_err(Error::internal)?;
+            .map_err(|_| ca_not_valid(now))?;
         self.refuse_revoked(name, UnixSeconds::new(now))?;
         let (tenant, device) = (name.tenant.clone(), name.device.clone());
         let device = DeviceIdentity { serial, tenant, device, validity, assurance };
