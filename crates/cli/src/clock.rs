@@ -99,6 +99,8 @@ struct Accepted {
     devices_to_rekey: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificates_ended: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operators_to_issue_again: Option<u64>,
     done: bool,
 }
 
@@ -109,6 +111,7 @@ impl Record for Accepted {
         ("a new era", |accepted| if accepted.is_new_era { "yes" } else { "no" }.to_owned()),
         ("devices to rekey", |accepted| number(accepted.devices_to_rekey)),
         ("certificates ended", |accepted| number(accepted.certificates_ended)),
+        ("operators to issue again", |accepted| number(accepted.operators_to_issue_again)),
         ("done", |accepted| if accepted.done { "yes" } else { "no: without --dry-run it is" }.to_owned()),
     ];
 }
@@ -148,6 +151,7 @@ async fn accept(session: Session, dry_run: bool, confirm: Confirm, out: Output) 
         is_new_era: would.is_new_era,
         devices_to_rekey: left.map(|left| left.devices),
         certificates_ended: left.map(|left| left.certificates),
+        operators_to_issue_again: left.map(|left| left.operators),
         done: false,
     };
     if dry_run {
@@ -155,9 +159,9 @@ async fn accept(session: Session, dry_run: bool, confirm: Confirm, out: Output) 
     }
     let era = match left {
         None => String::new(),
-        Some(v1::LeftBehind { devices, certificates }) => {
-            format!(", a new era: {devices} devices rekey, {certificates} certificates end")
-        }
+        Some(v1::LeftBehind { devices, certificates, operators }) => format!(
+            ", a new era: {devices} devices rekey, {certificates} certificates end, {operators} operators are to be issued again"
+        ),
     };
     let (from, to) = (time::at_ms(would.from_ms), time::at_ms(would.to_ms));
     confirm.ask(&format!("set the authority's time from {from} to {to}{era}"))?;

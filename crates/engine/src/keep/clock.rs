@@ -5,6 +5,7 @@
 //! before is good again when its time comes. What the former era left behind is not rewritten but read: DDKG-1 reads its times (§9.1),
 //! its certificates count as revoked, its generations are due for a rekey, its rules and requirements count as made now.
 
+use crate::access::operators::each_operator;
 use crate::issue::authority::place;
 use crate::kernel::record::{self, Recording, time_of};
 use crate::kernel::{Caller, Decision, Engine, Error, Held, Ports, Stop, Tx};
@@ -51,6 +52,8 @@ pub struct LeftBehind {
     pub devices: u64,
     /// Certificates of devices that were issued later than the new time: they count as revoked.
     pub certificates: u64,
+    /// Operators that were certified later: they cannot call before that time, unless they are issued again.
+    pub operators: u64,
 }
 
 /// What is on record of the agreement.
@@ -209,6 +212,10 @@ impl Engine {
     /// Counts what a new era would leave behind that begins at `to`. It reads every device's keys.
     pub async fn left_behind(&self, to: UnixSeconds) -> Result<LeftBehind, Error> {
         let mut left = LeftBehind::default();
+        each_operator(&*self.store, |_, row| {
+            left.operators += u64::from(row.not_before > to && row.revoked.is_none());
+        })
+        .await?;
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.store.scan(Table::DeviceKeys, b"", after.as_deref(), PAGE).await?;

@@ -141,6 +141,7 @@ async fn a_new_era_leaves_the_former_ones_marks_behind() {
     new.rekey(&world.engine, Suite::P256).await.unwrap();
     new.prove(&world.engine, "certificate", &csr()).await.unwrap();
     let third = world.proven("pump-3").await;
+    world.engine.issue_operator(&world.admin, order(Role::Auditor, None, "new")).await.unwrap();
     let (stale, _) = old.proof(&world.engine, "authenticate", b"");
     let tenant = world.tenant();
     let readmit = |name| {
@@ -169,6 +170,7 @@ async fn a_new_era_leaves_the_former_ones_marks_behind() {
     let to = UnixSeconds::new(START + 100);
     let left = world.engine.left_behind(to).await.unwrap();
     assert_eq!((left.devices, left.certificates), (2, 1), "pump-2 and pump-3; the certificate of pump-2");
+    assert_eq!(left.operators, 1);
     assert!(world.accept_clock().await.unwrap().is_new_era);
     for _ in 0..2 {
         let engine = &world.engine;

@@ -58,6 +58,24 @@ async fn a_device_that_is_shredded_has_no_keys_and_its_history_stays() {
 }
 
 #[tokio::test]
+async fn the_key_of_its_tenant_stays_while_the_clock_is_in_doubt() {
+    let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
+    restart(&mut world, &custody).await;
+    let device = world.proven("pump-1").await;
+    world.clock.set(START + 400 * 86_400);
+    world.engine.look_at_clock().await.unwrap();
+    world.engine.begin_shred(&world.admin, &device.name, "sold".parse().unwrap(), 1_000).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(world.engine.deed_step().await.unwrap_err().code.as_str(), "clock-held");
+    }
+    world.clock.set(START);
+    world.engine.look_at_clock().await.unwrap();
+    world.clock.pass(86_400);
+    while world.engine.deed_step().await.unwrap().is_some() {}
+    assert_eq!(world.entries(Event::DeviceShredded).await.len(), 2);
+}
+
+#[tokio::test]
 async fn one_that_was_revoked_stays_so() {
     let (mut world, custody) = (World::new().await, MemoryCustody::of(ROOT_KEY));
     restart(&mut world, &custody).await;

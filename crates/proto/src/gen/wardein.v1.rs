@@ -1052,10 +1052,13 @@ pub struct LeftBehind {
     #[prost(uint64, tag = "1")]
     pub devices: u64,
     /// Certificates of devices that were issued later: they count as revoked.
-    ///
-    /// Next unused field number: 3.
     #[prost(uint64, tag = "2")]
     pub certificates: u64,
+    /// Operators that were certified later: they cannot call before that time, unless they are issued again.
+    ///
+    /// Next unused field number: 4.
+    #[prost(uint64, tag = "3")]
+    pub operators: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AcceptClockRequest {

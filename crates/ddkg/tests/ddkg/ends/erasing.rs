@@ -40,6 +40,20 @@ fn a_payload_cannot_be_opened_after_its_retention_and_the_sweep_erases_its_key()
 }
 
 #[test]
+fn keys_that_a_clock_ahead_has_erased_make_a_rekey_due() {
+    for setup in [Setup::new(HOURLY), Setup::new(TIMELESS)] {
+        let has_period = setup.schedule == HOURLY;
+        let mut pair = Pair::proven(setup);
+        let (right, policy) = (pair.now_ms / 1000, pair.setup.policy.clone());
+        assert!(!pair.record.was_erased_ahead(right, &policy));
+        pair.wait(30 * 86_400);
+        pair.sweep();
+        assert!(!pair.record.was_erased_ahead(pair.now_ms / 1000, &policy), "their time was over");
+        assert_eq!(pair.record.was_erased_ahead(right, &policy), has_period);
+    }
+}
+
+#[test]
 fn a_retired_generation_leaves_nothing_but_a_proof_tree() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
     let secrets = [Purpose::Token, Purpose::Data, Purpose::File]

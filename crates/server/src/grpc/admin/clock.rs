@@ -29,8 +29,11 @@ pub(super) fn response(
         Agreement::Apart => v1::ClockAgreement::Apart,
         Agreement::Held => v1::ClockAgreement::Held,
     };
-    let left_behind =
-        left_behind.map(|LeftBehind { devices, certificates }| v1::LeftBehind { devices, certificates });
+    let left_behind = left_behind.map(|LeftBehind { devices, certificates, operators }| v1::LeftBehind {
+        devices,
+        certificates,
+        operators,
+    });
     v1::GetClockResponse {
         time_ms: now_ms,
         wall_ms,
