@@ -108,7 +108,7 @@ impl Engine {
 
     /// An administrator that stays for a while, and the version of its row.
     fn administrator_left(&self, tx: &Tx<'_>, revoking: &Revoking<'_>) -> Result<(Serial, u64), Stop> {
-        let until = revoking.at.plus(ADMINISTRATOR_LEFT);
+        let until = self.clock.latest().plus(ADMINISTRATOR_LEFT);
         for serial in self.memory.administrators(until) {
             if revoking.all.contains(&serial) {
                 continue;

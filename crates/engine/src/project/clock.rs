@@ -44,6 +44,11 @@ impl NodeClock {
         UnixMillis::new(self.now_ms()).seconds()
     }
 
+    /// The later of the authority's time and the wall clock: what is valid then is valid by both, whichever is right.
+    pub(crate) fn latest(&self) -> UnixSeconds {
+        self.now().max(self.reading().wall.seconds())
+    }
+
     /// The time `now_ms` as DDKG-1 takes it in (section 9.1).
     pub(crate) fn at(&self, now_ms: u64) -> AuthorityTime {
         let boot = self.machine.boot_ms();
