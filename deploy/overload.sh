@@ -19,7 +19,7 @@ readonly python=$made/venv/bin/python
 binary=$PWD/target/quick/wardein
 if [[ -n ${WARDEIN:-} ]]; then
 	binary=$(cd "$here" && realpath "$WARDEIN")
-elif [[ ! -x $binary ]]; then
+elif [[ ! -x $binary && " $* " != *" --list "* ]]; then
 	echo "building; this takes some minutes"
 	cargo build --locked --profile quick -p wardein
 fi
