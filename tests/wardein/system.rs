@@ -45,15 +45,15 @@ async fn it_does_not_start_without_the_open_files_that_its_limits_need() {
     let config = served.home().join("wardein.toml");
     let refused = under("ulimit -n 1024").args(["serve", "--config"]).arg(&config).output().unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && said.contains("LimitNOFILE=9536"), "{said}");
+    assert!(!refused.status.success() && said.contains("LimitNOFILE=9792"), "{said}");
     let fewer = read(&config)
         .replace("connections = 8192", "connections = 100")
         .replace("per_address = 1024", "per_address = 50");
     std::fs::write(&config, fewer).unwrap();
-    served.start_by(under("ulimit -n 1600"), Stdio::null()).await;
+    served.start_by(under("ulimit -n 1800"), Stdio::null()).await;
 
     let home = served.home();
     let doctor = wardein(&["doctor", "--dir", home.to_str().unwrap()]);
     let said = String::from_utf8(doctor.stdout).unwrap();
-    assert!(said.contains("1444 are needed"), "{said}");
+    assert!(said.contains("1700 are needed"), "{said}");
 }

@@ -173,5 +173,5 @@ impl Default for Limits {
 /// Connections over the bound that are being shed, or wait for the thread that is to serve them.
 pub(crate) const LEAVING: usize = 1_024;
 
-/// What the store, the log, the signals and the runtimes have open, with room to spare.
-const OWN_FILES: usize = 256;
+/// What the store, the log, the signals and the runtimes (two a core, some three files each) have open, with room to spare.
+const OWN_FILES: usize = 512;

@@ -112,9 +112,9 @@ impl Engine {
         if let Some((_, RevokedRow { at, reason })) = row {
             return Ok(Some((at.get(), reason)));
         }
-        if self.clock.ran_ahead(era, issued_at).is_some() {
+        if let Some(began) = self.clock.ran_ahead(era, issued_at) {
             let reason = "issued by a clock that ran ahead".parse().map_err(Error::internal)?;
-            return Ok(Some((issued_at.get(), reason)));
+            return Ok(Some((began.get(), reason)));
         }
         let rule = self.memory.revocation_rule(device, self.issuing_ca(), issued_at);
         Ok(rule.map(|rule| (rule.at.get(), rule.reason)))

@@ -88,13 +88,10 @@ impl NodeClock {
         self.state().clock.agreement()
     }
 
-    /// Compares it with the wall clock, and gives how they agreed before and how they do now.
-    pub(crate) fn look(&self) -> (Agreement, Agreement) {
+    /// Compares it with the wall clock.
+    pub(crate) fn look(&self) {
         let now = self.reading();
-        let clock = &mut self.state_mut().clock;
-        let before = clock.agreement();
-        clock.look(now);
-        (before, clock.agreement())
+        self.state_mut().clock.look(now);
     }
 
     /// The row of it as it is now.

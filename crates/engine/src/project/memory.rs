@@ -75,6 +75,7 @@ impl Memory {
         let Self { tenants, rules, operators, devices, revocations, .. } = self;
         let mut lines =
             [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), revocations.dump()].concat();
+        lines.push(format!("challenge key at {}", self.challenges.read().unwrap().0));
         lines.sort();
         lines
     }

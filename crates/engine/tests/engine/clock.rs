@@ -187,6 +187,8 @@ async fn a_new_era_leaves_the_former_ones_marks_behind() {
             listed.items.iter().filter(of).map(|one| one.revoked.is_some()).collect::<Vec<_>>()
         };
         assert_eq!((revoked("pump-1"), revoked("pump-2")), (vec![true], vec![true]));
+        let wrong = listed.items.iter().find(|one| one.device.device.as_str() == "pump-2").unwrap();
+        assert_eq!(wrong.revoked.as_ref().map(|(at, _)| *at), Some(START + 100), "when its era ended");
         world.restart().await;
     }
     drop(before);

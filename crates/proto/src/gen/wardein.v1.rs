@@ -1002,7 +1002,7 @@ pub struct GetStatusResponse {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetClockRequest {
-    /// Counts what a new era would leave behind, where one would begin. It reads every device's keys, which takes some 20 s a million.
+    /// Counts what a new era would leave behind, where one would begin. It reads the keys of every device.
     ///
     /// Next unused field number: 2.
     #[prost(bool, tag = "1")]
