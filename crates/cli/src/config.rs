@@ -76,8 +76,8 @@ section! {
         open_burst: u32 = 4_000,
         /// Calls a second of one operator; 0 for no bound.
         operator_per_second: u32 = 20_000,
-        /// How many of them at once after a pause.
-        operator_burst: u32 = 40_000,
+        /// How many of them at once after a pause; others wait for up to 0.1 s, and only then are refused.
+        operator_burst: u32 = 500,
         /// Seconds that a call may take.
         request_seconds: u64 = 20,
         /// Seconds that a stop waits for calls in hand.

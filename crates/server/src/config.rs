@@ -89,7 +89,7 @@ pub struct Limits {
     pub shutdown_time: Duration,
     /// Calls of open methods, by the peer's address.
     pub open: Rate,
-    /// Calls of an operator, by the serial of its certificate.
+    /// Calls of an operator, by the serial of its certificate; more wait a moment, and are refused only where many wait.
     pub operator: Rate,
 }
 
@@ -165,7 +165,7 @@ impl Default for Limits {
             // Behind one address may be a whole hospital that comes back from a power cut.
             open: Rate { per_second: 1_000, burst: 4_000 },
             // A platform asks for every login of every device.
-            operator: Rate { per_second: 20_000, burst: 40_000 },
+            operator: Rate { per_second: 20_000, burst: 500 },
         }
     }
 }

@@ -100,12 +100,15 @@ impl EdgeParts {
             Ok(response) => Ok(response),
             Err(error) => Err(shared.recorded(&context, error).await),
         };
+        // A refusal has no body that could wait for its peer.
+        let in_hand = in_hand.filter(|_| result.is_ok());
+        if let (true, Err(error)) = (self.is_operators, &result) {
+            shared.hold_back(error).await;
+        }
         // No other call of an operator that has ended will be taken.
         if let Err(Error { code: ErrorCode::OperatorExpired | ErrorCode::OperatorRevoked, .. }) = result {
             self.line.end_soon();
         }
-        // A refusal has no body that could wait for its peer.
-        let in_hand = in_hand.filter(|_| result.is_ok());
         shared.leave(started, route, peer, &context, result).map(|body| Answer::new(body, in_hand, end))
     }
 

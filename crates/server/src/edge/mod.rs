@@ -26,7 +26,7 @@ use metrics::Metrics;
 use rate::{Addresses, Buckets};
 use scans::Scans;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
 use wardein_domain::Serial;
@@ -41,11 +41,12 @@ pub(crate) struct Shared {
     pub(crate) store_name: &'static str,
     /// Work that continues when its caller has gone: refusals on their way to the log, and deeds of several steps.
     pub(crate) work: TaskTracker,
-    pub(crate) operators: Buckets<Serial>,
+    operators: Buckets<Serial>,
     pub(crate) scans: Scans,
     /// Set when the server is to stop.
     pub(crate) stop: watch::Sender<bool>,
     open: Addresses,
+    held_back: Semaphore,
     ids: RequestIds,
     held: Held,
 }
@@ -63,9 +64,10 @@ impl Shared {
             floods: Arc::default(),
             work: TaskTracker::new(),
             operators: Buckets::new(limits.operator),
-            scans: Scans::new(config.threads()),
+            scans: Scans::new(config.threads(), limits.operator),
             stop: watch::Sender::new(false),
             open: Addresses::new(limits.open),
+            held_back: Semaphore::new(admit::HELD_BACK),
             limits,
             store_name: config.store_name,
             ids: RequestIds::new().map_err(|_| Error::internal("no entropy for request ids"))?,

@@ -32,19 +32,18 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Takes one call of `peer`, if it has one left.
     pub(crate) fn take(&self, peer: K) -> bool {
-        self.reserve(peer, 1, Duration::ZERO).is_some()
+        self.reserve(peer, Duration::ZERO).is_some()
     }
 
-    /// Takes as many calls as `cost`, a full bucket at most, if `peer` has them left or will have them within `patience`; how long
-    /// that is.
-    pub(crate) fn reserve(&self, peer: K, cost: u32, patience: Duration) -> Option<Duration> {
+    /// Takes one call of `peer`, if it has one left or will have one within `patience`; how long that is.
+    pub(crate) fn reserve(&self, peer: K, patience: Duration) -> Option<Duration> {
         if self.rate.per_second == 0 {
             return Some(Duration::ZERO);
         }
-        self.reserve_at(peer, cost, patience, self.start.elapsed())
+        self.reserve_at(peer, patience, self.start.elapsed())
     }
 
-    fn reserve_at(&self, peer: K, cost: u32, patience: Duration, now: Duration) -> Option<Duration> {
+    fn reserve_at(&self, peer: K, patience: Duration, now: Duration) -> Option<Duration> {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let interval = 1_000_000_000 / u64::from(self.rate.per_second.max(1));
         let tolerance = interval * u64::from(self.rate.burst.max(1) - 1);
@@ -55,15 +54,14 @@ impl<K: Hash + Eq> Buckets<K> {
         if shard.due.len() >= MAX_PEERS / SHARDS && !shard.due.contains_key(&peer) && !shard.sweep(now) {
             return None;
         }
-        let cost = u64::from(cost.clamp(1, self.rate.burst.max(1)));
         let due = shard.due.entry(peer).or_insert(now);
         let from = (*due).max(now);
-        let wait = (from - now + interval * (cost - 1)).saturating_sub(tolerance);
+        let wait = (from - now).saturating_sub(tolerance);
         let wait = Duration::from_nanos(wait);
         if wait > patience {
             return None;
         }
-        *due = from + interval * cost;
+        *due = from + interval;
         Some(wait)
     }
 }
@@ -128,25 +126,21 @@ mod tests {
 
     impl<K: Hash + Eq> Buckets<K> {
         fn take_at(&self, peer: K, now: Duration) -> bool {
-            self.reserve_at(peer, 1, Duration::ZERO, now).is_some()
+            self.reserve_at(peer, Duration::ZERO, now).is_some()
         }
     }
 
     #[test]
-    fn what_costs_more_takes_more_and_may_wait_for_it() {
-        let buckets = Buckets::new(Rate { per_second: 10, burst: 10 });
-        let reserve = |cost, patience| {
-            let wait = buckets.reserve_at("peer", cost, Duration::from_millis(patience), Duration::ZERO);
+    fn what_comes_too_early_may_wait_for_its_turn() {
+        let buckets = Buckets::new(Rate { per_second: 10, burst: 2 });
+        let reserve = |patience| {
+            let wait = buckets.reserve_at("peer", Duration::from_millis(patience), Duration::ZERO);
             wait.map(|wait| wait.as_millis())
         };
-        assert_eq!(reserve(8, 0), Some(0));
-        assert_eq!(reserve(8, 0), None, "two are left");
-        assert_eq!(reserve(8, 600), Some(600));
-        assert_eq!(reserve(1, 600), None, "those that wait come first");
-        assert_eq!(reserve(1, 700), Some(700));
-        let fresh = Buckets::new(Rate { per_second: 10, burst: 10 });
-        let all = fresh.reserve_at("peer", 500, Duration::ZERO, Duration::ZERO);
-        assert_eq!(all, Some(Duration::ZERO), "no more than a full bucket");
+        assert_eq!([reserve(0), reserve(0)], [Some(0), Some(0)]);
+        assert_eq!([reserve(0), reserve(99)], [None, None], "the third is due in 100 ms");
+        assert_eq!([reserve(100), reserve(200)], [Some(100), Some(200)], "each behind the one before");
+        assert_eq!(reserve(200), None, "those that were refused took no turn");
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! Reads that go over many rows: each tenant has a line of its own, and a few places at its end, so that one tenant's auditor makes
 //! nobody wait but its own tenant. An honest listing of a large fleet, page after page, is slowed to the operator's rate and not refused.
 
+use super::rate::Buckets;
 use super::rate_limited;
+use crate::config::Rate;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wardein_domain::TenantId;
+use wardein_domain::{Principal, Serial, TenantId};
 use wardein_engine::Error;
 
 /// The lines, by the tenant of the caller; those who see all tenants have one together.
 pub(crate) struct Scans {
     lines: Mutex<HashMap<Option<TenantId>, Arc<Line>>>,
     all: Arc<Semaphore>,
+    rate: Buckets<Serial>,
     patience: Duration,
 }
 
@@ -30,15 +33,23 @@ pub(crate) struct Place {
 }
 
 impl Scans {
-    /// For `threads` that serve: as many scans go on at a time as leave each its time.
-    pub(crate) fn new(threads: usize) -> Self {
+    /// For `threads` that serve: as many scans go on at a time as leave each its time. `calls` is the rate of one operator's calls.
+    pub(crate) fn new(threads: usize, calls: Rate) -> Self {
         let all = Arc::new(Semaphore::new(threads.max(OF_TENANT)));
-        Self { lines: Mutex::default(), all, patience: PATIENCE }
+        // 0 stays what it is: no bound.
+        let per_second = calls.per_second.div_ceil(COST);
+        let rate = Buckets::new(Rate { per_second, burst: per_second.max(1) });
+        Self { lines: Mutex::default(), all, rate, patience: PATIENCE }
     }
 
-    /// Waits for a place, in the order in which they came; `due` is the time after which the operator's rate allows it. Those for whom
-    /// it takes too long are refused.
-    pub(crate) async fn enter(&self, tenant: Option<&TenantId>, due: Duration) -> Result<Place, Error> {
+    /// Waits for a place, once the operator's rate allows it. Those for whom it takes too long are refused.
+    pub(crate) async fn enter(&self, caller: &Principal) -> Result<Place, Error> {
+        let due = self.rate.reserve(caller.serial, self.patience).ok_or_else(rate_limited)?;
+        self.place(caller.tenant.as_ref(), due).await
+    }
+
+    /// Waits for a place, in the order in which they came, after `due`.
+    async fn place(&self, tenant: Option<&TenantId>, due: Duration) -> Result<Place, Error> {
         let line = self.line(tenant);
         let _waiting = Waiting::behind(&line).ok_or_else(rate_limited)?;
         let turn = async {
@@ -81,11 +92,11 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// How many of an operator's calls a scan counts for: a page of a thousand rows costs as much as hundreds of trust queries.
-pub(crate) const COST: u32 = 500;
+/// How many calls of its operator a scan counts for: a page of a thousand rows costs as much as hundreds of trust queries.
+const COST: u32 = 500;
 
 /// The longest that a scan waits for its turn.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many scans of one tenant go on at a time.
 const OF_TENANT: usize = 2;
@@ -97,6 +108,8 @@ const WAITING: usize = 64;
 mod tests {
     use super::*;
 
+    const UNBOUNDED: Rate = Rate { per_second: 0, burst: 1 };
+
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
     }
@@ -104,11 +117,11 @@ mod tests {
     #[test]
     fn one_tenant_in_a_line_keeps_no_other_waiting() {
         runtime().block_on(async {
-            let scans = Arc::new(Scans { patience: Duration::from_millis(500), ..Scans::new(4) });
+            let scans = Arc::new(Scans { patience: Duration::from_millis(500), ..Scans::new(4, UNBOUNDED) });
             let (klinik, lab): (TenantId, TenantId) = ("klinik".parse().unwrap(), "lab".parse().unwrap());
             let enter = |tenant: &TenantId| {
                 let (scans, tenant) = (scans.clone(), tenant.clone());
-                async move { scans.enter(Some(&tenant), Duration::ZERO).await }
+                async move { scans.place(Some(&tenant), Duration::ZERO).await }
             };
             let (first, _second) = (enter(&klinik).await.unwrap(), enter(&klinik).await.unwrap());
             let waits = tokio::spawn(enter(&klinik));
@@ -125,17 +138,17 @@ mod tests {
     #[test]
     fn a_line_has_a_length() {
         runtime().block_on(async {
-            let scans = Arc::new(Scans::new(2));
-            let _places = (scans.enter(None, Duration::ZERO).await, scans.enter(None, Duration::ZERO).await);
+            let scans = Arc::new(Scans::new(2, UNBOUNDED));
+            let _places = (scans.place(None, Duration::ZERO).await, scans.place(None, Duration::ZERO).await);
             let waiting = || {
                 let scans = scans.clone();
-                tokio::spawn(async move { scans.enter(None, Duration::ZERO).await.map(drop) })
+                tokio::spawn(async move { scans.place(None, Duration::ZERO).await.map(drop) })
             };
             let line: Vec<_> = (0..WAITING).map(|_| waiting()).collect();
             while scans.line(None).waiting.load(Ordering::Relaxed) < WAITING {
                 tokio::task::yield_now().await;
             }
-            assert!(scans.enter(None, Duration::ZERO).await.is_err());
+            assert!(scans.place(None, Duration::ZERO).await.is_err());
             assert!(line.iter().all(|waiting| !waiting.is_finished()), "at once: the line waits on");
         });
     }

@@ -15,9 +15,8 @@ pub(crate) mod storage;
 mod trust;
 mod wiped;
 
+use crate::edge::Shared;
 use crate::edge::context::Context;
-use crate::edge::scans::{COST, PATIENCE};
-use crate::edge::{Shared, rate_limited};
 use health::Health;
 use status::Failed;
 use std::future::Future;
@@ -66,9 +65,7 @@ impl Api {
         R: Future<Output = Result<T, Error>>,
     {
         let (engine, caller) = (self.shared.engine.clone(), context.caller()?.clone());
-        let due = self.shared.operators.reserve(caller.principal.serial, COST, PATIENCE);
-        let due = due.ok_or_else(rate_limited)?;
-        let place = self.shared.scans.enter(caller.principal.tenant.as_ref(), due).await?;
+        let place = self.shared.scans.enter(&caller.principal).await?;
         let runtime = Handle::current();
         let reading = tokio::task::spawn_blocking(move || {
             let found = runtime.block_on(read(engine, caller));

@@ -4,13 +4,13 @@ use crate::common::full::{FullStore, Gate};
 use crate::common::{Served, issue, issue_as, now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
-use wardein_client::{Connection, v1};
+use wardein_client::{Connection, Refusal, v1};
 use wardein_domain::Role;
 use wardein_engine::Ports;
 use wardein_port::Clock;
-use wardein_server::Limits;
+use wardein_server::{Limits, Rate};
 
 fn entries(connection: &Connection) -> tokio::task::JoinHandle<Result<(), tonic::Status>> {
     let connection = connection.clone();
@@ -139,4 +139,38 @@ async fn an_operator_of_a_tenant_sees_no_number_and_no_name_of_others() {
     assert!(all.audit_entries.is_some_and(|number| number > 3) && all.root_key.is_some());
     let tenants = auditor.admin().list_tenants(v1::ListTenantsRequest::default()).await.unwrap().into_inner();
     assert_eq!(tenants.tenants.into_iter().map(|one| one.tenant).collect::<Vec<_>>(), ["t"]);
+}
+
+#[tokio::test]
+async fn an_operator_that_calls_too_often_waits_and_is_refused_a_second_later_where_it_goes_on() {
+    let operator = Rate { per_second: 10, burst: 2 };
+    let served = Served::with(Limits { operator, ..Limits::default() }, 0).await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    let begun = Instant::now();
+    let calls: Vec<_> = (0..40)
+        .map(|_| {
+            let admin = admin.clone();
+            tokio::spawn(async move {
+                let answer = admin.admin().get_status(v1::GetStatusRequest {}).await;
+                (answer.map(drop).map_err(Refusal::from), begun.elapsed())
+            })
+        })
+        .collect();
+    let (mut granted, mut refused) = (Vec::new(), Vec::new());
+    for call in calls {
+        match call.await.unwrap() {
+            (Ok(()), after) => granted.push(after),
+            (Err(refusal), after) => refused.push((refusal.code.to_string(), after)),
+        }
+    }
+    assert!(granted.len() >= 3, "two at once, and one that waits for its turn");
+    assert!(granted.iter().max() >= Some(&Duration::from_millis(100)), "its turn is in 0.1 s");
+    assert!(!refused.is_empty());
+    for (code, after) in refused {
+        assert_eq!(code, "rate-limited");
+        assert!(
+            after >= Duration::from_secs(1),
+            "a client that tries again at once gains nothing: {after:?}"
+        );
+    }
 }

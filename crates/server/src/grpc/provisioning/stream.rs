@@ -6,7 +6,6 @@
 
 use crate::edge::context::Context;
 use crate::edge::flood::Kind;
-use crate::edge::rate_limited;
 use crate::grpc::Api;
 use crate::grpc::status::{Failed, carried, code_of, status_of, words};
 use futures_util::{Stream, StreamExt, stream};
@@ -109,9 +108,7 @@ impl Api {
     async fn try_step(&self, context: &Context, step: Option<Step>) -> Result<Outcome, Failed> {
         let caller = context.caller()?;
         // As each call of its own would be judged: a stream may outlive its station's certificate.
-        if !self.shared.operators.take(caller.principal.serial) {
-            return Err(rate_limited().into());
-        }
+        self.shared.pace(caller.principal.serial).await?;
         self.authenticate(context).await?;
         match step {
             Some(Step::Enroll(request)) => Ok(Outcome::Enrolled(self.enroll_one(caller, request).await?)),
