@@ -103,7 +103,7 @@ impl EdgeParts {
         // A refusal has no body that could wait for its peer.
         let in_hand = in_hand.filter(|_| result.is_ok());
         if let (true, Err(error)) = (self.is_operators, &result) {
-            shared.hold_back(error).await;
+            shared.operators.hold_back(error).await;
         }
         // No other call of an operator that has ended will be taken.
         if let Err(Error { code: ErrorCode::OperatorExpired | ErrorCode::OperatorRevoked, .. }) = result {

@@ -10,6 +10,7 @@ pub(crate) mod line;
 mod log;
 mod message;
 pub(crate) mod metrics;
+mod pace;
 pub(crate) mod peer;
 pub(crate) mod rate;
 mod route;
@@ -23,13 +24,13 @@ use context::{Context, RequestIds};
 use flood::Floods;
 use hand::Held;
 use metrics::Metrics;
-use rate::{Addresses, Buckets};
+use pace::Pace;
+use rate::Addresses;
 use scans::Scans;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
-use wardein_domain::Serial;
 use wardein_engine::{Engine, Error, ErrorKind};
 
 /// Shared by all connections.
@@ -41,12 +42,11 @@ pub(crate) struct Shared {
     pub(crate) store_name: &'static str,
     /// Work that continues when its caller has gone: refusals on their way to the log, and deeds of several steps.
     pub(crate) work: TaskTracker,
-    operators: Buckets<Serial>,
+    pub(crate) operators: Pace,
     pub(crate) scans: Scans,
     /// Set when the server is to stop.
     pub(crate) stop: watch::Sender<bool>,
     open: Addresses,
-    held_back: Semaphore,
     ids: RequestIds,
     held: Held,
 }
@@ -63,11 +63,10 @@ impl Shared {
             metrics,
             floods: Arc::default(),
             work: TaskTracker::new(),
-            operators: Buckets::new(limits.operator),
+            operators: Pace::new(&limits),
             scans: Scans::new(config.threads(), limits.operator),
             stop: watch::Sender::new(false),
             open: Addresses::new(limits.open),
-            held_back: Semaphore::new(admit::HELD_BACK),
             limits,
             store_name: config.store_name,
             ids: RequestIds::new().map_err(|_| Error::internal("no entropy for request ids"))?,

@@ -107,6 +107,7 @@ const WAITING: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wardein_domain::Role;
 
     const UNBOUNDED: Rate = Rate { per_second: 0, burst: 1 };
 
@@ -132,6 +133,24 @@ mod tests {
             let _third = waits.await.unwrap().unwrap();
             let refused = enter(&klinik).await.unwrap_err();
             assert_eq!(refused.code.as_str(), "rate-limited", "it waited too long");
+        });
+    }
+
+    #[test]
+    fn an_operators_rate_counts_a_scan_as_many_calls() {
+        runtime().block_on(async {
+            let calls = Rate { per_second: COST, burst: COST };
+            let scans = Scans { patience: Duration::from_millis(500), ..Scans::new(2, calls) };
+            let caller = |byte: u8| Principal {
+                role: Role::Auditor,
+                tenant: None,
+                name: "auditor".parse().unwrap(),
+                serial: Serial::from_random([byte; 16]),
+            };
+            drop(scans.enter(&caller(1)).await.unwrap());
+            let refused = scans.enter(&caller(1)).await.unwrap_err();
+            assert_eq!(refused.code.as_str(), "rate-limited", "the next is due in a second");
+            drop(scans.enter(&caller(2)).await.unwrap());
         });
     }
 

@@ -79,6 +79,7 @@ impl Api {
             Ok(outcome) => outcome,
             Err(Failed(error)) => {
                 let error = self.shared.record(context, device.as_ref(), error).await;
+                self.shared.operators.hold_back(&error).await;
                 let request_id = &context.call().request_id;
                 let example = || format!("message {correlation} of {request_id}: {}", error.message);
                 if self.shared.floods.is_first(Kind::OfOperator(error.code), example) {
@@ -108,7 +109,7 @@ impl Api {
     async fn try_step(&self, context: &Context, step: Option<Step>) -> Result<Outcome, Failed> {
         let caller = context.caller()?;
         // As each call of its own would be judged: a stream may outlive its station's certificate.
-        self.shared.pace(caller.principal.serial).await?;
+        self.shared.operators.turn(caller.principal.serial).await?;
         self.authenticate(context).await?;
         match step {
             Some(Step::Enroll(request)) => Ok(Outcome::Enrolled(self.enroll_one(caller, request).await?)),
