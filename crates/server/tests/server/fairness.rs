@@ -174,3 +174,24 @@ async fn an_operator_that_calls_too_often_waits_and_is_refused_a_second_later_wh
         );
     }
 }
+
+#[tokio::test]
+async fn a_station_that_sends_too_much_in_a_stream_is_refused_a_second_later_too() {
+    let operator = Rate { per_second: 1, burst: 3 };
+    let served = Served::with(Limits { operator, ..Limits::default() }, 0).await;
+    let admin = served.connect(Some(served.admin())).await.unwrap();
+    admin.admin().create_tenant(v1::CreateTenantRequest { tenant: "t".into() }).await.unwrap();
+    let station = served.connect(Some(issue(&admin, Role::Station).await)).await.unwrap();
+    let messages = (0..8).map(|correlation| v1::EnrollStreamRequest { correlation, step: None });
+    let begun = Instant::now();
+    let answer = station.provisioning().enroll_stream(tokio_stream::iter(messages.collect::<Vec<_>>())).await;
+    let (mut answers, mut refused) = (answer.unwrap().into_inner(), 0);
+    while let Some(answer) = answers.message().await.unwrap() {
+        let Some(v1::enroll_stream_response::Result::Failure(failure)) = answer.result else { panic!() };
+        if failure.code == "rate-limited" {
+            refused += 1;
+            assert!(begun.elapsed() >= Duration::from_secs(1));
+        }
+    }
+    assert!(refused > 0);
+}
