@@ -94,6 +94,11 @@ impl AttributeDigests {
         hash.finish()
     }
 
+    /// How many attributes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The digest of one attribute.
     pub fn get(&self, name: &AttributeName) -> Option<&Digest> {
         self.0.get(name)

@@ -9,6 +9,7 @@ mod codec;
 mod cold;
 mod enroll;
 mod hot;
+mod memory;
 mod open;
 mod proof;
 mod recent;

@@ -57,6 +57,24 @@ fn retired(number: u64) -> Retired {
     Retired { number: number + 1, schedule: schedule(), proof, sealed, until: Some(u64::MAX) }
 }
 
+/// One without attributes whose keys were used in the first epoch only.
+pub(super) fn young() -> Record {
+    let device = DeviceName { tenant: "t".parse().unwrap(), device: "d".parse().unwrap() };
+    let first = |purpose| (purpose, GenerationRoot::new(secret()).tree(purpose));
+    let active = Generation { trees: Purpose::ALL.map(first).into(), ..generation(1) };
+    let kept = Kept {
+        device,
+        attributes: Attributes::new().digests(),
+        announced: None,
+        enrollment: Enrollment::Done,
+        active,
+        pending: None,
+        retired: [].into(),
+        replaced: [].into(),
+    };
+    Record { cold: Cold::stored(kept, 1), hot: hot(), recent: Recent::default() }
+}
+
 /// Nothing that a record may have is missing.
 pub(super) fn longest() -> Record {
     let mut attributes = Attributes::new();

@@ -6,7 +6,7 @@ use crate::keep::clock::{ClockRecord, stored_clock};
 use crate::keep::migrate::require_format;
 use crate::keep::upkeep::Upkeep;
 use crate::kernel::turns::Turns;
-use crate::kernel::{Error, Records};
+use crate::kernel::{Error, KEPT, Records};
 use crate::project::{Memory, NodeClock};
 use crate::rows::seal::{Keyring, RootRing, StorageKey};
 use crate::rows::{self, AUTHORITY, AuthorityRow};
@@ -93,7 +93,7 @@ impl Engine {
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let authority = Authority::open(&ring, &row, &signers)?;
         let root = Arc::new(RootRing::new(ring));
-        let records = Records::new();
+        let records = Records::new(KEPT);
         let memory = Arc::new(Memory::new(root.clone(), records.clone(), clock.clone()));
         // Followed before it is loaded: changes in between come twice, and the second time has no effect.
         store.follow(&(memory.clone() as Arc<dyn Projection>));

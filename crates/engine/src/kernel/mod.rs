@@ -21,5 +21,5 @@ pub use engine::{Engine, Meter, Ports, Status};
 pub use error::Error;
 pub(crate) use pager::SCANNED;
 pub use pager::{Page, Paged};
-pub(crate) use records::{Guard, Held, Records};
+pub(crate) use records::{Guard, Held, KEPT, Records};
 pub(crate) use tx::Tx;

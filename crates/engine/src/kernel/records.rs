@@ -22,6 +22,9 @@ pub(crate) struct Held {
     pub(crate) keys: Box<KeysRow>,
 }
 
+/// Bytes of opened keys that are kept, those of some 32,000 young devices.
+pub(crate) const KEPT: usize = 96 << 20;
+
 /// All records.
 pub(crate) struct Records {
     hasher: RandomState,
@@ -29,7 +32,7 @@ pub(crate) struct Records {
 }
 
 struct Shard {
-    idle: LruCache<DeviceName, Held>,
+    idle: Idle,
     /// Records that are held, with those that wait for them.
     busy: HashMap<DeviceName, VecDeque<oneshot::Sender<Guard>>>,
 }
@@ -44,8 +47,9 @@ pub(crate) struct Guard {
 }
 
 impl Records {
-    pub(crate) fn new() -> Arc<Self> {
-        let shard = || Shard { idle: LruCache::new(KEPT / SHARDS), busy: HashMap::new() };
+    /// Keys that nobody uses are kept up to that many bytes.
+    pub(crate) fn new(kept: usize) -> Arc<Self> {
+        let shard = || Shard { idle: Idle::new(kept / SHARDS), busy: HashMap::new() };
         let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
         Arc::new(Self { hasher: RandomState::new(), shards })
     }
@@ -145,6 +149,44 @@ impl Drop for Guard {
     }
 }
 
+/// Keys that nobody uses now, those of the longest ago going first. They are counted in bytes: how much a record takes is up to its
+/// device, and the longest takes thirty times what a young one does.
+struct Idle {
+    kept: LruCache<DeviceName, (Held, usize)>,
+    bytes: usize,
+    most: usize,
+}
+
+impl Idle {
+    fn new(most: usize) -> Self {
+        Self { kept: LruCache::new_unbounded(), bytes: 0, most }
+    }
+
+    fn insert(&mut self, device: DeviceName, held: Held) {
+        let bytes = ENTRY + held.keys.record.memory_len();
+        self.bytes += bytes;
+        if let Some((_, replaced)) = self.kept.insert(device, (held, bytes)) {
+            self.bytes -= replaced;
+        }
+        while self.bytes > self.most
+            && let Some((_, (_, bytes))) = self.kept.remove_lru()
+        {
+            self.bytes -= bytes;
+        }
+    }
+
+    fn remove(&mut self, device: &DeviceName) -> Option<Held> {
+        let (held, bytes) = self.kept.remove(device)?;
+        self.bytes -= bytes;
+        Some(held)
+    }
+
+    fn clear(&mut self) {
+        self.kept.clear();
+        self.bytes = 0;
+    }
+}
+
 /// A panic elsewhere cannot leave a shard half-changed: each step is one insertion or removal.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
@@ -152,5 +194,6 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 const SHARDS: usize = 16;
 
-/// Devices whose keys are kept: about 1 KB each when they are young, at most some 12 KB.
-const KEPT: usize = 32_768;
+/// Bytes that an entry takes beside its record: its name, twice, its place in the table, and what the allocator rounds up (2.8 KB were
+/// measured for a young device).
+const ENTRY: usize = 1_024;

@@ -7,7 +7,7 @@ use super::Memory;
 use crate::access::operators::OperatorOrder;
 use crate::derive::rotation::RotationScope;
 use crate::fleet::enrollment::EnrollOrder;
-use crate::kernel::{Caller, Engine, Error, Ports, Records};
+use crate::kernel::{Caller, Engine, Error, KEPT, Ports, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ impl World {
     async fn compare(&self) {
         self.store.settle();
         let root = Arc::new(RootRing::new(Keyring::of(root_keys()).unwrap()));
-        let loaded = Memory::new(root, Records::new(), self.engine.clock.clone());
+        let loaded = Memory::new(root, Records::new(KEPT), self.engine.clock.clone());
         loaded.load(self.store.memory(), self.engine.time()).await.unwrap();
         assert_eq!(self.engine.memory.dump(), loaded.dump());
     }
@@ -278,6 +278,30 @@ async fn projection_again_changes_nothing() {
     let before = world.engine.memory.dump();
     world.engine.memory.load(world.store.memory(), world.engine.time()).await.unwrap();
     assert_eq!(world.engine.memory.dump(), before, "rows that come twice");
+}
+
+/// Counted, records would be bounded by the longest that a device can make, which takes thirty times a young one's memory.
+#[tokio::test]
+async fn keys_of_so_many_bytes_are_kept_and_the_latest_of_them() {
+    let mut world = World::new(5).await;
+    let (bound, devices) = (64 << 10, 100);
+    let kept = Records::new(bound);
+    for number in 0..devices {
+        while world.enroll(number).await.is_err() {}
+        world.prove(number).await.unwrap();
+        let held = world.engine.records.try_hold(&name(number)).unwrap().take().expect("just proved");
+        kept.try_hold(&name(number)).unwrap().put(held);
+    }
+    let bytes =
+        |number| kept.try_hold(&name(number)).unwrap().take().map(|held| held.keys.record.memory_len());
+    assert!(bytes(devices - 1).is_some(), "the latest");
+    let rest: Vec<_> = (0..devices - 1).filter_map(bytes).collect();
+    assert!(
+        rest.len() > 8 && rest.iter().sum::<usize>() < bound,
+        "{} of {} bytes",
+        rest.len(),
+        rest.iter().sum::<usize>()
+    );
 }
 
 /// A shredded device's keys would otherwise stay in memory until others push them out.
