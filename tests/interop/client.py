@@ -21,7 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_status import rpc_status
 from wardein.v1 import device_pb2, device_pb2_grpc, provisioning_pb2, provisioning_pb2_grpc, trust_pb2, trust_pb2_grpc
 
 SERVICES = {
@@ -276,10 +279,28 @@ def show_services(channel):
     services = {service.name for service in replies[0].list_services_response.service}
     assert SERVICES <= services, f"missing in reflection: {SERVICES - services}"
     shown("server reflection lists " + ", ".join(sorted(services)))
+    # Python's own client of reflection, which speaks v1alpha.
+    assert SERVICES <= set(ProtoReflectionDescriptorDatabase(channel).get_services())
+    shown("so does reflection v1alpha, for older clients")
 
     health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     shown("Health says SERVING")
+
+
+def details_of(device, request):
+    """ErrorInfo of a refusal, and the fields that are wrong. Neither passes by waiting, so nothing says to."""
+    try:
+        device.service.Prove(request, timeout=PATIENCE)
+    except grpc.RpcError as error:
+        details = {each.TypeName(): each for each in rpc_status.from_call(error).details}
+        assert "google.rpc.RetryInfo" not in details
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        details["google.rpc.ErrorInfo"].Unpack(info)
+        if "google.rpc.BadRequest" in details:
+            details["google.rpc.BadRequest"].Unpack(bad)
+        return info, [violation.field for violation in bad.field_violations]
+    raise AssertionError("the request is refused")
 
 
 def show_refusals(device):
@@ -296,6 +317,14 @@ def show_refusals(device):
     code = device.refusal(request)
     assert code == "mac-wrong", code
     shown("one bit of the mac changed is refused: mac-wrong")
+
+    info, fields = details_of(device, request)
+    assert (info.reason, info.domain, fields) == ("MAC_WRONG", "wardein", []), (info, fields)
+    nonce, request.device_nonce = request.device_nonce, b"short"
+    info, fields = details_of(device, request)
+    assert (info.reason, fields) == ("MALFORMED", ["device_nonce"]), (info, fields)
+    request.device_nonce = nonce
+    shown("google.rpc.Status says MAC_WRONG of the one, and MALFORMED: device_nonce of another")
 
     # It was the mac, and nothing was used up by the refusal.
     request.mac = right

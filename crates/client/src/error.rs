@@ -4,7 +4,9 @@ use crate::clock::span;
 use crate::tls::MaterialError;
 use std::error::Error as _;
 use std::fmt;
+use std::time::Duration;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 use wardein_domain::ErrorCode;
 
 /// The connection could not be made.
@@ -64,9 +66,11 @@ pub struct Refusal {
     /// The id under which the authority logged the call, where the answer is from the authority.
     pub request_id: Option<String>,
     /// The epoch that a device's next proof must use, if that was wrong.
-    pub next_epoch: Option<u64>,
+    pub next_epoch: Option<u32>,
     /// The highest epoch that the authority accepts now, if that was wrong.
-    pub highest_epoch: Option<u64>,
+    pub highest_epoch: Option<u32>,
+    /// The pause after which the same call may succeed, where one helps.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -87,8 +91,8 @@ impl Refusal {
     pub fn may_retry(&self) -> bool {
         match self.status {
             Code::Unavailable | Code::DeadlineExceeded | Code::Aborted => true,
-            // A rate is used up for a moment; a quota, or a limit on size, for good.
-            Code::ResourceExhausted => self.known() == Some(ErrorCode::RateLimited),
+            // A rate of the authority's is used up for a moment. gRPC itself says so of a message that is too large.
+            Code::ResourceExhausted => self.code != Self::TRANSPORT,
             // tonic's report of a connection that broke during a call.
             Code::Unknown | Code::Cancelled => self.code == Self::TRANSPORT,
             Code::Ok
@@ -122,6 +126,10 @@ impl From<Status> for Refusal {
             request_id: text("wardein-request-id"),
             next_epoch: number("wardein-next-epoch"),
             highest_epoch: number("wardein-highest-epoch"),
+            retry_after: status
+                .get_details_retry_info()
+                .and_then(|info| info.retry_delay)
+                .map(|pause| pause.min(MAX_PAUSE)),
         }
     }
 }
@@ -149,6 +157,9 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 const MAX_FIELD: usize = 128;
+
+/// Whatever a peer names, nobody waits for longer before the next attempt.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
@@ -185,8 +196,8 @@ mod tests {
         let with = |status, code: &str| answered(status, &[("wardein-code", code)]).may_retry();
         assert!(with(Code::Unavailable, "store-unavailable"));
         assert!(with(Code::ResourceExhausted, "rate-limited"));
-        assert!(!with(Code::ResourceExhausted, "quota-exhausted"));
-        assert!(!with(Code::ResourceExhausted, "too-large"));
+        assert!(!answered(Code::ResourceExhausted, &[]).may_retry(), "a message too large for gRPC");
+        assert!(!with(Code::FailedPrecondition, "quota-exhausted"));
         assert!(!with(Code::PermissionDenied, "role-denied"));
         assert!(answered(Code::Unknown, &[]).may_retry());
         assert!(!with(Code::Internal, "internal"));

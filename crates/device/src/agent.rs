@@ -5,7 +5,7 @@ use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::error::Error;
 use std::time::Duration;
-use wardein_domain::ErrorCode;
+use wardein_domain::DeviceAction;
 
 /// What a round did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl<P: Prover> Agent<P> {
         self.session.wake().await?;
         let done = match self.certified().await {
             // Nothing else is taken before that.
-            Err(Error::Refused(refused)) if refused.is(ErrorCode::RekeyRequired) => {
+            Err(Error::Refused(refused)) if refused.action() == DeviceAction::Rekey => {
                 self.session.rekey().await?;
                 self.certified().await?;
                 return Ok(Round::Rekeyed);
@@ -147,9 +147,14 @@ impl<P: Prover> Agent<P> {
     /// How long to wait after a round that ended so.
     fn wait_after(&mut self, done: &Result<Round, Error>) -> Result<Duration, Error> {
         let random = self.session.random()?;
-        if done.is_err() {
+        if let Err(error) = done {
             self.failures = self.failures.saturating_add(1);
-            return Ok(backoff::after(self.failures, random));
+            let is_final = matches!(error, Error::Refused(refused) if refused.action() == DeviceAction::Stop);
+            return Ok(if is_final {
+                backoff::around(DAY, random)
+            } else {
+                backoff::after(self.failures, random)
+            });
         }
         self.failures = 0;
         let sign_of_life = backoff::around(self.session.config().authenticate_every, random);
@@ -169,3 +174,6 @@ impl<P: Prover> Agent<P> {
 }
 
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Seconds between the attempts of a device that was revoked or retired. It does not end: nothing authenticates a refusal.
+const DAY: u64 = 24 * 60 * 60;

@@ -7,7 +7,7 @@ use wardein_ddkg::device::DeviceState;
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, SignatureClaim,
 };
-use wardein_domain::{ErrorCode, PcrSelection, Quote, TenantId};
+use wardein_domain::{DeviceAction, ErrorCode, PcrSelection, Quote, TenantId};
 
 /// What a device asks of the authority. Over the wire it is `wardein_client`; tests script it.
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
@@ -132,17 +132,9 @@ impl Refused {
         true
     }
 
-    /// Whether a new challenge is all that is needed.
-    pub(crate) fn asks_for_another_challenge(&self) -> bool {
-        matches!(
-            ErrorCode::from_text(&self.code),
-            Some(
-                ErrorCode::ChallengeExpired
-                    | ErrorCode::ChallengeUnknown
-                    | ErrorCode::ChallengeFromTheFuture
-                    | ErrorCode::Replayed
-            )
-        )
+    /// What this device does about it (DDKG-1 §13). A code of a later release is left to an administrator.
+    pub fn action(&self) -> DeviceAction {
+        ErrorCode::from_text(&self.code).map_or(DeviceAction::SeekHelp, ErrorCode::on_device)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
 use wardein_ddkg::Suite;
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
-use wardein_domain::{Action, AttributeName, ErrorCode};
+use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode};
 use wardein_pki::Csr;
 
 /// An enrolled device that can ask for things, one at a time.
@@ -114,7 +114,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let suite = self.config.suite;
         match (self.request(&Asking::Rekey(suite)).await, Suite::from_number(2)) {
             (Err(Error::Refused(refused)), Ok(hybrid))
-                if refused.is(ErrorCode::SuiteNotAllowed) && suite != hybrid =>
+                if refused.action() == DeviceAction::TakeSuite && suite != hybrid =>
             {
                 tracing::warn!("suite 1 is not allowed any more; suite 2 is agreed on");
                 self.request(&Asking::Rekey(hybrid)).await?
@@ -281,10 +281,10 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     }
 
     async fn refused(&mut self, refused: Refused, is_taught: bool) -> Result<Attempt, Error> {
-        if is_taught || refused.asks_for_another_challenge() {
+        if is_taught || refused.action() == DeviceAction::AskAgain {
             return Ok(Attempt::Again(Error::Refused(refused)));
         }
-        if !refused.is(ErrorCode::EnrollmentPending) {
+        if refused.action() != DeviceAction::Confirm {
             return Err(Error::Refused(refused));
         }
         // After a first ack there is nothing to confirm: the authority has lost what it knew, and a person must look.

@@ -159,10 +159,9 @@ pub(crate) fn failed(status: impl Into<Refusal>) -> CallError {
     if refusal.code == Refusal::TRANSPORT || refusal.may_retry() {
         return CallError::Unreachable(refusal.to_string());
     }
-    let epoch = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
     CallError::Refused(Refused {
-        next_epoch: epoch(refusal.next_epoch),
-        highest_epoch: epoch(refusal.highest_epoch),
+        next_epoch: refusal.next_epoch,
+        highest_epoch: refusal.highest_epoch,
         code: refusal.code,
         message: refusal.message,
         request_id: refusal.request_id.unwrap_or_default(),

@@ -37,7 +37,7 @@ pub use audit::{
 };
 pub use authority_clock::{Agreement, AuthorityClock, KeptTime, Reading};
 pub use causes::with_causes;
-pub use code::{ErrorCode, ErrorKind};
+pub use code::{DeviceAction, ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
 pub use enrolled::EnrolledKey;
 pub use file_name::{FileNameError, check_file_name};

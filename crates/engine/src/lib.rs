@@ -38,7 +38,7 @@ pub use keep::migrate::{Migrating, migrate};
 pub use keep::recover::{Recovery, administrators};
 pub use keep::restore::{Restored, Restoring};
 pub use keep::sweep::{Sweep, SweepProgress, pace};
-pub use kernel::{Caller, Engine, Error, Meter, Page, Paged, Ports, Status};
+pub use kernel::{Caller, Detail, Engine, Error, Meter, Page, Paged, Ports, Status};
 pub use release::keys::{OpenAsk, ReleaseAsk, Sealed, Unsealed};
 pub use release::tokens::{LoggedIn, TokenAsk};
 pub use rows::seal::StorageKey;

@@ -57,8 +57,7 @@ impl CaCertificate<Issuing> {
     }
 }
 
-/// Reads an operator's certificate whose chain and time the TLS layer has verified against the infrastructure CA: its signature
-/// is not verified again here.
+/// Reads an operator's certificate. That the infrastructure CA signed it is for the caller to verify: nothing of that is done here.
 pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdentity, CertificateError> {
     let parsed = Parsed::new(der)?;
     let uri = parsed.client_uri()?;

@@ -85,6 +85,14 @@ impl Record {
         Ok(Enrolled { record: Some(record), reply })
     }
 
+    /// Whether enrolling by `request` would agree on nothing: it was answered already, or a confirmed enrollment is in its way.
+    pub fn has_answered(&self, request: &EnrollRequest) -> bool {
+        match &self.cold.enrollment {
+            Enrollment::Pending { request: answered, .. } => *answered == request.digest(),
+            Enrollment::Confirmed(_) | Enrollment::Done => true,
+        }
+    }
+
     /// Accepts the device's confirmation; from then on it may prove requests. The same confirmation again is fine until a
     /// proof was accepted. `Ok(true)` when the record changed.
     pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<bool, Refusal> {

@@ -8,3 +8,4 @@ mod ends;
 mod model;
 mod properties;
 mod refusals;
+mod section_13;

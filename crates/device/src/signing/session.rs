@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use wardein_crypto::{Digest, Entropy};
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
-use wardein_domain::{PcrSelection, Quote};
+use wardein_domain::{DeviceAction, PcrSelection, Quote};
 use wardein_pki::{Csr, PublicKey};
 
 /// What signs: a TPM, or what else keeps a key that it does not give away.
@@ -73,7 +73,7 @@ impl<A: SigningAuthority, E: Entropy> SigningSession<A, E> {
                 }
                 // Somebody between changed the reply, or it took too long: asking anew is safe.
                 Err(error @ Error::Protocol(DeviceError::AckWrong)) => last = error,
-                Err(Error::Refused(refused)) if refused.asks_for_another_challenge() => {
+                Err(Error::Refused(refused)) if refused.action() == DeviceAction::AskAgain => {
                     last = Error::Refused(refused);
                 }
                 Err(other) => return Err(other),

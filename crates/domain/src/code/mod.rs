@@ -1,6 +1,7 @@
 //! Error codes: what a caller acts on. Each has one kind, and so one gRPC status, and one sentence of what to do; `deploy/TROUBLESHOOTING.md`
 //! is made of this table.
 
+mod device;
 mod table;
 
 use core::fmt;
@@ -20,7 +21,7 @@ pub enum ErrorKind {
     Denied,
     /// The proof or certificate does not show who calls.
     Unauthenticated,
-    /// A quota or rate is used up.
+    /// A rate is used up, or a span of time is not over: the same call succeeds after a pause.
     Exhausted,
     /// This version does not offer it.
     Unimplemented,
@@ -69,6 +70,20 @@ macro_rules! codes {
                 match self { $(Self::$name => $remedy,)* }
             }
 
+            /// After how many milliseconds the same call may succeed; none where it must be changed, or something else must
+            /// happen first.
+            pub const fn retry_after_ms(self) -> Option<u32> {
+                match self.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Exhausted => Some(match self {
+                        Self::Contended => 100,
+                        Self::SignaturesExhausted | Self::ClockHeld => 60_000,
+                        Self::UnderWay => 10_000,
+                        _ => 1_000,
+                    }),
+                    _ => None,
+                }
+            }
+
             /// The code of a text that was received; none of one that a later release may send.
             pub fn from_text(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$name),)* _ => None }
@@ -78,6 +93,7 @@ macro_rules! codes {
 }
 use codes;
 
+pub use device::DeviceAction;
 pub use table::ErrorCode;
 
 #[cfg(test)]
@@ -194,8 +210,10 @@ given another meaning, and always comes with the same gRPC status.
 | status | try again? |
 | --- | --- |
 | `UNAVAILABLE` | yes, after a pause that grows |
-| `RESOURCE_EXHAUSTED` | only where the remedy says so |
+| `RESOURCE_EXHAUSTED` | yes, after the pause that `RetryInfo` names |
 | all others | not unchanged: follow the remedy |
+
+A refusal carries `google.rpc.Status` in `grpc-status-details-bin`; `proto/README.md` says which details.
 
 | code | status | meaning | what to do |
 | --- | --- | --- | --- |

@@ -7,7 +7,7 @@ codes! {
     /// A field of the request is malformed or out of bounds.
     Malformed = "malformed", Invalid, "Correct the field that the message names.";
     /// The request is larger than this method takes.
-    TooLarge = "too-large", Exhausted, "Send less at one time; the limits are in the description of the method.";
+    TooLarge = "too-large", Invalid, "Send less at one time; the limits are in the description of the method.";
     /// The transport asks for something that this server does not offer, such as a compression.
     NotSupported = "not-supported", Unimplemented, "Send the request without it.";
     /// There is no such path.
@@ -53,11 +53,11 @@ codes! {
     /// An operator of this role and name exists.
     OperatorExists = "operator-exists", Exists, "Choose another name, or revoke the existing one first.";
     /// The tenant has as many operators, neither revoked nor expired, as it may; so does the authority outside of tenants.
-    OperatorQuota = "operator-quota", Exhausted, "Revoke operators that are not needed, or wait until some expire.";
+    OperatorQuota = "operator-quota", Precondition, "Revoke operators that are not needed, or wait until some expire.";
     /// No administrator valid for another seven days would be left.
     LastAdministrator = "last-administrator", Precondition, "Have another administrator issued first (`wardein operator issue`), valid for more than seven days.";
     /// The station has enrolled as many devices as it may.
-    QuotaExhausted = "quota-exhausted", Exhausted, "Have another station identity issued with a new quota.";
+    QuotaExhausted = "quota-exhausted", Precondition, "Have another station identity issued with a new quota.";
     /// There is no such tenant, or the caller may not see it.
     TenantUnknown = "tenant-unknown", NotFound, "Correct the name; `wardein tenant list` shows which there are.";
     /// A tenant of this name exists.
@@ -269,7 +269,7 @@ codes! {
     /// The store of a CA's key, in another process, does not sign.
     SignerUnavailable = "signer-unavailable", Unavailable, "Try again; if it lasts, look at the device or service that holds the CA's key.";
     /// A revocation rule covers what would be issued now.
-    IssuanceRevoked = "issuance-revoked", Precondition, "Ask again after the second that the message names.";
+    IssuanceRevoked = "issuance-revoked", Exhausted, "Ask again after the second that the message names.";
     /// A certificate cannot be issued with this validity.
     PkiValidity = "pki-validity", Invalid, "Choose a validity within the CA's, and before the year 10000.";
     /// The names do not make a SPIFFE id.
@@ -355,9 +355,9 @@ codes! {
     /// The backup cannot be read.
     BackupUnreadable = "backup-unreadable", Unavailable, "Look at the disk or pipe that it is read from.";
     /// No part of the backup was fetched for too long.
-    BackupStalled = "backup-stalled", Exhausted, "Take the backup over a stable connection.";
+    BackupStalled = "backup-stalled", Precondition, "Take the backup over a stable connection.";
     /// The backup took so long that the store's log grew too large.
-    BackupTooSlow = "backup-too-slow", Exhausted, "Take the backup over a faster connection, or under less load.";
+    BackupTooSlow = "backup-too-slow", Precondition, "Take the backup over a faster connection, or under less load.";
 
     // Custody of the root key, at the command line.
     /// The file exists; a file that protects a root key is never overwritten.

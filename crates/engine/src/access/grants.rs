@@ -52,13 +52,15 @@ impl Engine {
             && self.memory.profile(&order.tenant, profile).is_none()
         {
             let message = format_args!("there is no profile {profile} in tenant {}", order.tenant);
-            return Err(Error::new(ErrorCode::ProfileUnknown, message));
+            return Err(Error::new(ErrorCode::ProfileUnknown, message).about("wardein.v1.Profile", profile));
         }
         let holder = rows::operator_name_key(Role::Platform, Some(&order.tenant), &order.platform);
         if self.look(|tx| tx.get(Table::OperatorName, &holder)).await?.is_none() {
             let message =
                 format_args!("there has never been a platform {}; issue its identity first", order.platform);
-            return Err(Error::new(ErrorCode::OperatorUnknown, message));
+            return Err(
+                Error::new(ErrorCode::OperatorUnknown, message).about("wardein.v1.Operator", &order.platform)
+            );
         }
         let key = key(&order);
         let (granted_at, granted_by) = (self.time(), caller.principal.to_string());
@@ -121,7 +123,9 @@ impl Engine {
             let present: Option<(u64, GrantRow)> = tx.row(Table::Grant, &key)?;
             let Some((version, _)) = present else {
                 let message = format_args!("{} has no such grant: {}", order.platform, words(&order));
-                return Err(Error::new(ErrorCode::GrantUnknown, message).into());
+                return Err(Error::new(ErrorCode::GrantUnknown, message)
+                    .about("wardein.v1.Grant", words(&order))
+                    .into());
             };
             let mut change = Change::default();
             change.delete(Table::Grant, key.clone(), version);

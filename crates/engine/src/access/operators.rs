@@ -228,7 +228,9 @@ impl Engine {
                 if of_holder.is_some_and(|(_, of_holder)| of_holder.is_valid(self.time())) {
                     let message =
                         format_args!("the operator already exists, with serial {holder}; revoke it first");
-                    return Err(Error::new(ErrorCode::OperatorExists, message).into());
+                    return Err(Error::new(ErrorCode::OperatorExists, message)
+                        .about("wardein.v1.Operator", holder)
+                        .into());
                 }
                 Expect::Version(row.version)
             }

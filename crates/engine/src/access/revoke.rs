@@ -148,7 +148,10 @@ impl Engine {
 
 /// The row of an operator that is the caller's to revoke, with its version.
 fn visible(tx: &Tx<'_>, caller: &Caller, serial: Serial) -> Result<(u64, OperatorRow, Principal), Stop> {
-    let unknown = || Error::new(ErrorCode::OperatorUnknown, format_args!("there is no operator {serial}"));
+    let unknown = || {
+        let message = format_args!("there is no operator {serial}");
+        Error::new(ErrorCode::OperatorUnknown, message).about("wardein.v1.Operator", serial)
+    };
     let (version, row): (u64, OperatorRow) =
         tx.row(Table::Operator, serial.as_bytes())?.ok_or_else(unknown)?;
     let principal = row.principal(serial);

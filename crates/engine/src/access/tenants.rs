@@ -27,7 +27,9 @@ impl Engine {
         self.transact_by(caller, |tx| {
             if tx.get(Table::Tenant, key)?.is_some() {
                 let message = format_args!("tenant {tenant} already exists");
-                return Err(Error::new(ErrorCode::TenantExists, message).into());
+                return Err(Error::new(ErrorCode::TenantExists, message)
+                    .about("wardein.v1.Tenant", &tenant)
+                    .into());
             }
             let mut change = Change::default();
             // A change of the root key must not miss this tenant: the version that seals it is judged with the authority's row.

@@ -20,7 +20,9 @@ impl Engine {
                 "device_id: {} differs from device {other} only by its case; choose another",
                 name.device
             );
-            return Err(Error::new(ErrorCode::IdSimilar, message).into());
+            return Err(Error::new(ErrorCode::IdSimilar, message)
+                .about("wardein.v1.Device", format_args!("{}/{other}", name.tenant))
+                .into());
         }
         let claim = ClaimRow { holders: vec![name.device.clone()] };
         change.put(Table::DeviceClaim, key, version, rows::encode(&claim)?);

@@ -90,12 +90,14 @@ impl Engine {
         }
         if self.signature_key(tx, &request.device)?.is_some() {
             let message = "the device is already enrolled with a signing key; enroll another device";
-            return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
+            let name = target(&request.device);
+            return Err(Error::new(ErrorCode::AlreadyEnrolled, message)
+                .about("wardein.v1.Device", name)
+                .into());
         }
         let station = &caller.principal.serial;
         if row.is_none() {
             check_new_id(&request.device.device)?;
-            tx.reserve_quota(&self.memory, station, &request.device)?;
         }
         let known = keys.as_ref().map(|held| &held.keys.record);
         // An administrator let it enroll again: only then is a device pending whose enrollment was confirmed.
@@ -107,17 +109,17 @@ impl Engine {
             purposes: Purposes::ALL,
         };
         let previous = known.filter(|_| !is_anew);
+        // One that it was let to make again costs as the first did; so does one in the place of another station's. A device that
+        // begins from the start does not, a number of times. It is judged before the key agreement, which takes the most time.
+        let costs = row.as_ref().is_none_or(|(_, row)| is_anew || row.costs(station));
+        if costs && previous.is_none_or(|record| !record.has_answered(request)) {
+            tx.reserve_quota(&self.memory, station, &request.device)?;
+        }
         let sign = |transcript: &wardein_crypto::Digest| self.authority.identity.sign(transcript.as_ref());
         let enrolled = Record::enroll(previous, request, &terms, sign, tx.draw())?;
         let Some(record) = enrolled.record else {
             return Ok(Decision::unchanged(enrolled.reply));
         };
-        // One that it was let to make again costs as the first did; so does one in the place of another station's. A device that
-        // begins from the start does not, a number of times.
-        let costs = row.as_ref().is_none_or(|(_, row)| is_anew || row.costs(station));
-        if costs {
-            tx.reserve_quota(&self.memory, station, &request.device)?;
-        }
         let (places, replaced) = match &row {
             None => (Vec::new(), 0),
             Some((_, row)) => (row.places.clone(), row.replaced),

@@ -91,7 +91,7 @@ pub(crate) fn default_profile() -> ProfileName {
 impl Error {
     pub(crate) fn no_profile(tenant: &TenantId, name: &ProfileName) -> Self {
         let message = format_args!("profile: tenant {tenant} has no profile {name}");
-        Self::new(ErrorCode::ProfileUnknown, message)
+        Self::new(ErrorCode::ProfileUnknown, message).about("wardein.v1.Profile", name)
     }
 }
 

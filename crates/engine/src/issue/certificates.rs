@@ -81,7 +81,7 @@ impl Engine {
                 .filter(|found| found.name.tenant == tenant)
                 .ok_or_else(|| {
                     let message = format_args!("there is no certificate {serial} in tenant {tenant}");
-                    Error::new(ErrorCode::CertificateUnknown, message)
+                    Error::new(ErrorCode::CertificateUnknown, message).about("wardein.v1.Certificate", serial)
                 })?;
             let key = rows::revoked_key(&serial);
             let mut change = Change::default();

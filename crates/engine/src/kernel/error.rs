@@ -13,14 +13,44 @@ pub struct Error {
     pub code: ErrorCode,
     /// What was wrong, where, and what to do next. For internal faults it is for the log, not for the caller.
     pub message: String,
-    /// A number that a device's next attempt needs, by its name: `next-epoch` or `highest-epoch`.
-    pub hint: Option<(&'static str, u64)>,
+    /// What the caller's program acts on beside the code.
+    pub detail: Option<Detail>,
+}
+
+/// What the caller's program acts on beside the code of an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// The epoch that a device's next proof must use.
+    NextEpoch(u32),
+    /// The last epoch that would do.
+    HighestEpoch(u32),
+    /// The field of the request that is wrong, by its path in the message.
+    Field(String),
+    /// What is missing, or there already.
+    Resource {
+        /// The message that describes it, such as `wardein.v1.Device`.
+        kind: &'static str,
+        /// Its name among those.
+        name: String,
+    },
+    /// Whose quota is used up: an operator's or a tenant's.
+    Quota(String),
 }
 
 impl Error {
     /// An error of `code`.
     pub fn new(code: ErrorCode, message: impl fmt::Display) -> Self {
-        Self { code, message: message.to_string(), hint: None }
+        Self { code, message: message.to_string(), detail: None }
+    }
+
+    /// The same error, with its detail.
+    pub fn with(self, detail: Detail) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
+    /// The same error, about something that is missing or there already.
+    pub(crate) fn about(self, kind: &'static str, name: impl fmt::Display) -> Self {
+        self.with(Detail::Resource { kind, name: name.to_string() })
     }
 
     /// Who is at fault.
@@ -42,12 +72,14 @@ impl Error {
     /// The tenant does not exist, or the caller may not see it: the two look the same.
     pub(crate) fn no_tenant(tenant: &TenantId) -> Self {
         Self::new(ErrorCode::TenantUnknown, format_args!("there is no tenant {tenant}; create it first"))
+            .about("wardein.v1.Tenant", tenant)
     }
 
     /// The device is not there, or not the caller's to see.
     pub(crate) fn no_device(name: &DeviceName) -> Self {
         let message = format_args!("there is no device {} in tenant {}", name.device, name.tenant);
         Self::new(ErrorCode::DeviceUnknown, message)
+            .about("wardein.v1.Device", format_args!("{}/{}", name.tenant, name.device))
     }
 
     pub(crate) fn not_on_record() -> Self {
@@ -58,7 +90,7 @@ impl Error {
     pub(crate) fn quota_exhausted(quota: u64) -> Self {
         let message =
             format_args!("the station's quota of {quota} devices is used up; have another identity issued");
-        Self::new(ErrorCode::QuotaExhausted, message)
+        Self::new(ErrorCode::QuotaExhausted, message).with(Detail::Quota("station".into()))
     }
 
     /// Others changed the same rows with every attempt.
@@ -113,11 +145,11 @@ impl From<ChallengeError> for Error {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        let hint = match &refusal {
-            Refusal::EpochSpent { next } => Some(("next-epoch", u64::from(*next))),
-            Refusal::EpochAhead { highest } => Some(("highest-epoch", u64::from(*highest))),
+        let detail = match &refusal {
+            Refusal::EpochSpent { next } => Some(Detail::NextEpoch(*next)),
+            Refusal::EpochAhead { highest } => Some(Detail::HighestEpoch(*highest)),
             _ => None,
         };
-        Self { hint, ..Self::new(refusal.code(), refusal) }
+        Self { detail, ..Self::new(refusal.code(), refusal) }
     }
 }

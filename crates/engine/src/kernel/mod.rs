@@ -18,7 +18,7 @@ pub use caller::Caller;
 pub(crate) use decision::{Decision, Kept, Stop};
 pub(crate) use draw::Draw;
 pub use engine::{Engine, Meter, Ports, Status};
-pub use error::Error;
+pub use error::{Detail, Error};
 pub(crate) use pager::SCANNED;
 pub use pager::{Page, Paged};
 pub(crate) use records::{Guard, Held, KEPT, Records};

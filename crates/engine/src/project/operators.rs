@@ -4,7 +4,7 @@
 //! is not here is judged by its row ([`crate::access::operators`]).
 
 use super::Memory;
-use crate::kernel::Error;
+use crate::kernel::{Detail, Error};
 use crate::rows::{OperatorRow, PlaceRow};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -162,7 +162,9 @@ impl Operators {
                 "there are {MAX_OPERATORS} operators already that are neither revoked nor expired; revoke some, or wait until \
                  some expire"
             );
-            return Err(Error::new(ErrorCode::OperatorQuota, message));
+            let whose =
+                tenant.as_ref().map_or_else(|| "authority".to_owned(), |tenant| format!("tenant {tenant}"));
+            return Err(Error::new(ErrorCode::OperatorQuota, message).with(Detail::Quota(whose)));
         }
         of_tenant.issuing += 1;
         Ok(())

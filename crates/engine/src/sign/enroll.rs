@@ -118,7 +118,10 @@ impl Engine {
         if row.is_some() && !(is_anew && present.is_some()) {
             let message =
                 "the device is already enrolled with another key; revoke it, or enroll another device";
-            return Err(Error::new(ErrorCode::AlreadyEnrolled, message).into());
+            let name = target(name);
+            return Err(Error::new(ErrorCode::AlreadyEnrolled, message)
+                .about("wardein.v1.Device", name)
+                .into());
         }
         if row.is_none() {
             check_new_id(&name.device)?;

@@ -8,7 +8,7 @@ use wardein_ddkg::Suite;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::message::ProofRequest;
 use wardein_domain::{Call, DeviceState, ErrorCode};
-use wardein_engine::{Caller, Error, Ports, Recovery};
+use wardein_engine::{Caller, Detail, Error, Ports, Recovery};
 use wardein_port::Clock;
 use wardein_testkit::MemoryCustody;
 
@@ -57,7 +57,7 @@ impl World {
     async fn heeding(&self, device: &mut TestDevice) -> &'static str {
         let (request, _) = device.proof(&self.engine, "authenticate", b"");
         match self.engine.prove(&Call::new("1"), request.clone(), vec![]).await {
-            Err(Error { code: ErrorCode::EpochSpent, hint: Some((_, next)), .. }) => {
+            Err(Error { code: ErrorCode::EpochSpent, detail: Some(Detail::NextEpoch(next)), .. }) => {
                 let refusal = Refusal::EpochSpent { next: next.try_into().unwrap() };
                 device.state.as_mut().unwrap().refused(&request, &refusal);
                 code(device.prove(&self.engine, "authenticate", b"").await)

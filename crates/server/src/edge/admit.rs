@@ -21,8 +21,12 @@ impl Shared {
             Route::Own(_) | Route::Public(_) => return (None, self.admit_anyone(peer)),
         };
         let Claim::Operator(principal) = &peer.0.claim else {
+            let error = match peer.0.claim {
+                Claim::Nobody => certificate_required(),
+                Claim::Other | Claim::Operator(_) => not_an_operators(),
+            };
             // Counted by address, for there is nothing else to count by.
-            return (None, self.admit_anyone(peer).and(Err(certificate_required())));
+            return (None, self.admit_anyone(peer).and(Err(error)));
         };
         let judged = self.admit_operator(principal, method).await;
         (Some(Caller { principal: principal.clone(), call: call.clone() }), judged)
@@ -43,6 +47,11 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn not_an_operators() -> Error {
+    let message = "the certificate is not one of this authority's operators; present an operator's";
+    Error::new(ErrorCode::IdentityUnknown, message)
 }
 
 pub(crate) fn rate_limited() -> Error {

@@ -10,6 +10,7 @@ use super::message::{Messages, whole};
 use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
+use super::trace::Trace;
 use crate::grpc::panic::Caught;
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
 use futures_util::FutureExt;
@@ -66,6 +67,7 @@ impl EdgeParts {
         let started = Instant::now();
         let Self { shared, peer, .. } = self;
         let (head, body) = request.into_parts();
+        let trace = Trace::of(&head.headers);
         let route = Route::of(head.uri.path());
         let call = Call { request_id: shared.ids.next(), origin: Some(peer.0.origin()) };
         let (caller, admitted) = match InHand::enter(shared, &self.line, self.is_operators) {
@@ -109,7 +111,9 @@ impl EdgeParts {
         if let Err(Error { code: ErrorCode::OperatorExpired | ErrorCode::OperatorRevoked, .. }) = result {
             self.line.end_soon();
         }
-        shared.leave(started, route, peer, &context, result).map(|body| Answer::new(body, in_hand, end))
+        shared
+            .leave(started, route, peer, (&context, &trace), result)
+            .map(|body| Answer::new(body, in_hand, end))
     }
 
     /// Has the call's handler answer it, once its message is there.
@@ -168,14 +172,14 @@ impl Shared {
         started: Instant,
         route: Option<Route>,
         peer: &Peer,
-        context: &Context,
+        (context, trace): (&Context, &Trace),
         result: Result<Response<Body>, Error>,
     ) -> Response<Body> {
         let ContextParts { call: Call { request_id, .. }, caller, .. } = &*context.0;
         let took = started.elapsed();
         let code = result.as_ref().err().map_or(OK, |error| error.code.as_str());
         self.metrics.called(route, code, took);
-        log(&self.floods, route, peer, request_id, caller.as_ref(), result.as_ref().err(), took);
+        log(&self.floods, route, peer, (request_id, trace), caller.as_ref(), result.as_ref().err(), took);
         match result {
             Ok(mut response) => {
                 if let Ok(mut id) = HeaderValue::from_str(request_id) {

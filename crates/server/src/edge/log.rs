@@ -4,6 +4,7 @@ use super::flood::{Floods, Kind, level};
 use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
+use super::trace::Trace;
 use std::time::Duration;
 use tracing::Level;
 use wardein_domain::{Access, Method};
@@ -15,13 +16,14 @@ pub(super) fn log(
     floods: &Floods,
     route: Option<Route>,
     peer: &Peer,
-    request_id: &str,
+    (request_id, trace): (&str, &Trace),
     caller: Option<&Caller>,
     error: Option<&Error>,
     took: Duration,
 ) {
     let method = route.map_or("unknown", Route::path);
     let (peer, duration_us) = (peer.0.address, took.as_micros() as u64);
+    let (trace_id, client_request_id) = (trace.id.as_deref(), trace.request.as_deref());
     let kind = match caller {
         Some(_) => Kind::OfOperator,
         None => Kind::Call,
@@ -35,9 +37,9 @@ pub(super) fn log(
     };
     let Some(Error { code, message, .. }) = error else {
         if is_frequent {
-            tracing::debug!(request_id, method, caller, %peer, code = OK, duration_us, "call");
+            tracing::debug!(request_id, trace_id, client_request_id, method, caller, %peer, code = OK, duration_us, "call");
         } else {
-            tracing::info!(request_id, method, caller, %peer, code = OK, duration_us, "call");
+            tracing::info!(request_id, trace_id, client_request_id, method, caller, %peer, code = OK, duration_us, "call");
         }
         return;
     };
@@ -45,12 +47,12 @@ pub(super) fn log(
     let code = code.as_str();
     let example = || format!("{request_id} of {peer} to {method}: {message}");
     if !floods.is_first(kind, example) {
-        tracing::debug!(request_id, method, caller, %peer, kind = ?why, code, duration_us, error = message, "call refused");
+        tracing::debug!(request_id, trace_id, client_request_id, method, caller, %peer, kind = ?why, code, duration_us, error = message, "call refused");
     } else if level == Level::ERROR {
-        tracing::error!(request_id, method, caller, %peer, code, duration_us, error = message, "call failed");
+        tracing::error!(request_id, trace_id, client_request_id, method, caller, %peer, code, duration_us, error = message, "call failed");
     } else if level == Level::WARN {
-        tracing::warn!(request_id, method, caller, %peer, code, duration_us, error = message, "call not served");
+        tracing::warn!(request_id, trace_id, client_request_id, method, caller, %peer, code, duration_us, error = message, "call not served");
     } else {
-        tracing::info!(request_id, method, caller, %peer, kind = ?why, code, duration_us, error = message, "call refused");
+        tracing::info!(request_id, trace_id, client_request_id, method, caller, %peer, kind = ?why, code, duration_us, error = message, "call refused");
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod peer;
 pub(crate) mod rate;
 mod route;
 pub(crate) mod scans;
+mod trace;
 
 pub(crate) use admit::rate_limited;
 pub(crate) use layer::{Edge, EdgeParts};

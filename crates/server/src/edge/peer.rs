@@ -30,6 +30,6 @@ pub(crate) enum Claim {
     Nobody,
     /// An operator.
     Operator(Principal),
-    /// The infrastructure CA issued it, and it does not belong to an operator of this authority, such as a server's.
+    /// It presented a certificate that is not one of this authority's operators: a device's, a server's, another authority's.
     Other,
 }

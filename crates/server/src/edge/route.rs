@@ -45,12 +45,12 @@ impl Route {
 
     /// Whether any number of messages comes.
     pub(crate) fn takes_stream(self) -> bool {
-        matches!(self, Self::Own(Method::EnrollStream) | Self::Public(REFLECTION))
+        matches!(self, Self::Own(Method::EnrollStream) | Self::Public(REFLECTION | REFLECTION_ALPHA))
     }
 
     /// Whether it is a stream that needs no certificate, and would have no end by itself.
     pub(crate) fn is_public_stream(self) -> bool {
-        matches!(self, Self::Public(WATCH | REFLECTION))
+        matches!(self, Self::Public(WATCH | REFLECTION | REFLECTION_ALPHA))
     }
 
     pub(crate) fn method(self) -> Option<Method> {
@@ -70,9 +70,10 @@ impl Route {
 
 /// Open to everyone, within the rate of open methods. Health: load balancers and orchestrators have no identity here, and learn
 /// only whether the service takes calls. Reflection: it serves the contents of `proto/`, which is published.
-pub(crate) const PUBLIC: [&str; 3] = ["/grpc.health.v1.Health/Check", WATCH, REFLECTION];
+pub(crate) const PUBLIC: [&str; 4] = ["/grpc.health.v1.Health/Check", WATCH, REFLECTION, REFLECTION_ALPHA];
 
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const REFLECTION_ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
 const KIB: usize = 1024;

@@ -118,14 +118,16 @@ impl Services {
         let trust = v1::trust_service_server::TrustServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: trust, paths: &SECRETS });
         self.health.add_to(&mut routes);
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(wardein_proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1();
-        match reflection {
-            Ok(service) => drop(routes.add_service(service)),
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(wardein_proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // Python's reflection client and older ones speak v1alpha alone.
+        match (described().build_v1(), described().build_v1alpha()) {
+            (Ok(service), Ok(alpha)) => drop(routes.add_service(service).add_service(alpha)),
             // The descriptors are committed and a test reads them.
-            Err(error) => tracing::error!(%error, "there is no reflection"),
+            (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "there is no reflection"),
         }
         routes.routes().prepare()
     }

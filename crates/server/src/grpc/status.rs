@@ -1,19 +1,32 @@
 //! How an error leaves: the one place where kinds become gRPC statuses.
 //!
 //! A refusal says its code and reason. An internal fault says that there was one, and the id under which the log has the rest.
+//! Both say so twice: in the details of google.rpc.Status, for clients of any language, and in short trailers, for devices.
 
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
-use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use std::time::Duration;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
-use wardein_engine::{Error, ErrorCode, ErrorKind};
+use tonic_types::{ErrorDetails, StatusExt};
+use wardein_engine::{Detail, Error, ErrorCode, ErrorKind};
 
 /// The metadata that holds the id of the request.
 pub(crate) const REQUEST_ID: &str = "wardein-request-id";
 
 /// The metadata that holds the stable code.
 pub(crate) const CODE: &str = "wardein-code";
+
+/// The metadata that holds the epoch of a device's next proof, with `epoch-spent`.
+const NEXT_EPOCH: &str = "wardein-next-epoch";
+
+/// The metadata that holds the last epoch that would do, with `epoch-ahead`.
+const HIGHEST_EPOCH: &str = "wardein-highest-epoch";
+
+/// The domain of ErrorInfo: who gives the reasons their meaning.
+const DOMAIN: &str = "wardein";
 
 /// The gRPC status of `kind`.
 pub(crate) fn code_of(kind: ErrorKind) -> Code {
@@ -35,7 +48,7 @@ pub(crate) fn code_of(kind: ErrorKind) -> Code {
 pub(crate) fn words(error: &Error, request_id: &str) -> String {
     match error.kind() {
         ErrorKind::Internal => format!("internal error, request {request_id}"),
-        ErrorKind::Unavailable => {
+        ErrorKind::Unavailable if is_of_the_inside(error.code) => {
             format!("the authority cannot serve this now; try again later, request {request_id}")
         }
         ErrorKind::Invalid
@@ -45,8 +58,24 @@ pub(crate) fn words(error: &Error, request_id: &str) -> String {
         | ErrorKind::Denied
         | ErrorKind::Unauthenticated
         | ErrorKind::Exhausted
+        | ErrorKind::Unavailable
         | ErrorKind::Unimplemented => error.message.clone(),
     }
+}
+
+/// Whether the words of such errors are of files, disks and other services, which are the log's alone.
+fn is_of_the_inside(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::BrokenOff
+            | ErrorCode::ClockHeld
+            | ErrorCode::Contended
+            | ErrorCode::Overloaded
+            | ErrorCode::RequestTimeout
+            | ErrorCode::Stopping
+            | ErrorCode::StreamIdle
+            | ErrorCode::UnderWay
+    )
 }
 
 /// The status that `error` leaves as.
@@ -56,12 +85,42 @@ pub(crate) fn status_of(error: &Error, request_id: &str) -> Status {
     if let Ok(id) = MetadataValue::try_from(request_id) {
         metadata.insert(REQUEST_ID, id);
     }
-    if let Some((name, value)) = error.hint
-        && let Ok(name) = MetadataKey::from_bytes(format!("wardein-{name}").as_bytes())
-    {
-        metadata.insert(name, MetadataValue::from(value));
+    match error.detail {
+        Some(Detail::NextEpoch(epoch)) => drop(metadata.insert(NEXT_EPOCH, epoch.into())),
+        Some(Detail::HighestEpoch(epoch)) => drop(metadata.insert(HIGHEST_EPOCH, epoch.into())),
+        _ => {}
     }
-    Status::with_metadata(code_of(error.kind()), words(error, request_id), metadata)
+    let words = words(error, request_id);
+    let details = details_of(error, &words, request_id);
+    Status::with_error_details_and_metadata(code_of(error.kind()), words, details, metadata)
+}
+
+/// The details of google.rpc.Status (AIP-193).
+pub(crate) fn details_of(error: &Error, words: &str, request_id: &str) -> ErrorDetails {
+    let mut metadata = HashMap::new();
+    let mut details = ErrorDetails::new();
+    match &error.detail {
+        Some(Detail::NextEpoch(epoch)) => drop(metadata.insert("next_epoch".into(), epoch.to_string())),
+        Some(Detail::HighestEpoch(epoch)) => drop(metadata.insert("highest_epoch".into(), epoch.to_string())),
+        Some(Detail::Field(field)) => drop(details.add_bad_request_violation(field, words)),
+        Some(Detail::Resource { kind, name }) => drop(details.set_resource_info(*kind, name, "", words)),
+        Some(Detail::Quota(subject)) => drop(details.add_quota_failure_violation(subject, words)),
+        None => {}
+    }
+    if error.kind() == ErrorKind::Precondition {
+        details.add_precondition_failure_violation(reason(error.code), "", error.code.remedy());
+    }
+    if let Some(ms) = error.code.retry_after_ms() {
+        details.set_retry_info(Some(Duration::from_millis(ms.into())));
+    }
+    details.set_error_info(reason(error.code), DOMAIN, metadata);
+    details.set_request_info(request_id, "");
+    details
+}
+
+/// The code as AIP-193 spells a reason.
+fn reason(code: ErrorCode) -> String {
+    code.as_str().to_ascii_uppercase().replace('-', "_")
 }
 
 /// An error on its way from a handler to the edge, which alone turns it into a status.
@@ -128,7 +187,8 @@ mod tests {
             (ErrorCode::RekeyRequired, Code::FailedPrecondition),
             (ErrorCode::RoleDenied, Code::PermissionDenied),
             (ErrorCode::MacWrong, Code::Unauthenticated),
-            (ErrorCode::QuotaExhausted, Code::ResourceExhausted),
+            (ErrorCode::QuotaExhausted, Code::FailedPrecondition),
+            (ErrorCode::RateLimited, Code::ResourceExhausted),
             (ErrorCode::MethodUnknown, Code::Unimplemented),
             (ErrorCode::Contended, Code::Unavailable),
             (ErrorCode::Internal, Code::Internal),
@@ -157,9 +217,43 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_back_as_it_was_carried_and_its_hint_leaves() {
-        let error = Error { hint: Some(("next-epoch", 7)), ..Error::new(ErrorCode::EpochSpent, "x") };
+    fn an_error_comes_back_as_it_was_carried_and_its_epoch_leaves_twice() {
+        let error = Error::new(ErrorCode::EpochSpent, "x").with(Detail::NextEpoch(7));
         assert_eq!(carried(&Failed(error.clone()).into()), error);
-        assert_eq!(text(&status_of(&error, "id"), "wardein-next-epoch"), Some("7"));
+        let status = status_of(&error, "id");
+        assert_eq!(text(&status, "wardein-next-epoch"), Some("7"));
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("EPOCH_SPENT", "wardein"));
+        assert_eq!(info.metadata["next_epoch"], "7");
+        assert_eq!(status.get_details_request_info().unwrap().request_id, "id");
+    }
+
+    #[test]
+    fn a_pause_is_named_where_one_helps_and_only_there() {
+        for &code in ErrorCode::ALL {
+            let status = status_of(&Error::new(code, "words"), "id");
+            let pause = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let helps = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
+            assert_eq!(pause.is_some_and(|pause| !pause.is_zero()), helps, "{code}");
+        }
+    }
+
+    #[test]
+    fn details_name_the_field_the_resource_and_the_quota() {
+        let status = |code, detail| status_of(&Error::new(code, "why").with(detail), "id");
+        let field = status(ErrorCode::Malformed, Detail::Field("device_id".into()));
+        let violation = &field.get_details_bad_request().unwrap().field_violations[0];
+        assert_eq!((violation.field.as_str(), violation.description.as_str()), ("device_id", "why"));
+        let kind = "wardein.v1.Tenant";
+        let resource = status(ErrorCode::TenantUnknown, Detail::Resource { kind, name: "klinik".into() });
+        let resource = resource.get_details_resource_info().unwrap();
+        assert_eq!((resource.resource_type.as_str(), resource.resource_name.as_str()), (kind, "klinik"));
+        let quota = status(ErrorCode::QuotaExhausted, Detail::Quota("station".into()));
+        assert_eq!(quota.get_details_quota_failure().unwrap().violations[0].subject, "station");
+        let condition = &quota.get_details_precondition_failure().unwrap().violations[0];
+        assert_eq!(
+            (condition.r#type.as_str(), condition.description.as_str()),
+            ("QUOTA_EXHAUSTED", ErrorCode::QuotaExhausted.remedy())
+        );
     }
 }

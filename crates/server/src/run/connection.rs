@@ -6,6 +6,7 @@
 use super::accept::{Taken, Turns};
 use super::patient::Patient;
 use super::places::Place;
+use super::tls::Operators;
 use crate::config::Limits;
 use crate::edge::flood::Kind;
 use crate::edge::line::{Asked, Line};
@@ -14,6 +15,7 @@ use crate::edge::{Edge, EdgeParts, Shared};
 use crate::grpc::panic::Caught;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::os::fd::AsFd;
@@ -41,6 +43,8 @@ pub(crate) struct OuterDoor {
     pub(crate) door: Door,
     pub(crate) tls: TlsAcceptor,
     pub(crate) domain: Arc<TrustDomain>,
+    /// Whose certificates are operators'.
+    pub(crate) issued: Arc<Operators>,
     /// The threads that serve operators.
     pub(crate) operators: Turns<Known>,
 }
@@ -57,7 +61,7 @@ type Tls = TlsStream<TcpStream>;
 impl OuterDoor {
     /// Serves a connection until it ends, or hands it on.
     pub(crate) async fn serve(self, Taken { stream, address, place }: Taken) {
-        let Self { door, tls, domain, operators } = self;
+        let Self { door, tls, domain, issued, operators } = self;
         let (shared, line) = (&door.shared, place.line.clone());
         let (limits, metrics) = (&shared.limits, &shared.metrics);
         let handshake = async {
@@ -82,7 +86,7 @@ impl OuterDoor {
             }
             Err(_) => return metrics.rejected("handshake-timeout"),
         };
-        let peer = peer(&stream, address, &domain);
+        let peer = peer(&stream, address, &domain, |der| issued.issued(der, shared.engine.now()));
         let is_operators = match &peer.0.claim {
             Claim::Operator(principal) => shared.engine.authenticate(principal).await.is_ok(),
             Claim::Nobody | Claim::Other => false,
@@ -124,14 +128,19 @@ fn moved_here(stream: &TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(StdStream::from(stream.as_fd().try_clone_to_owned()?))
 }
 
-/// The peer, as the handshake identified it.
-fn peer(stream: &Tls, address: SocketAddr, domain: &TrustDomain) -> Peer {
+/// The peer, as its certificate identifies it.
+fn peer(
+    stream: &Tls,
+    address: SocketAddr,
+    domain: &TrustDomain,
+    is_issued: impl FnOnce(&CertificateDer<'_>) -> bool,
+) -> Peer {
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let claim = match certificate {
         None => Claim::Nobody,
         Some(certificate) => match wardein_pki::parse_operator(domain, certificate) {
-            Ok(operator) => Claim::Operator(operator.principal),
-            Err(_) => Claim::Other,
+            Ok(operator) if is_issued(certificate) => Claim::Operator(operator.principal),
+            Ok(_) | Err(_) => Claim::Other,
         },
     };
     let certificate = certificate.map(|certificate| Digest::of(certificate).0);

@@ -99,7 +99,8 @@ impl Server {
         let Self { config, engine, metrics, grpc, http } = self;
         let identity = engine.issue_server_identity(&config.names).await?;
         let shown = Shown::new(&identity)?;
-        let tls = TlsAcceptor::from(Arc::new(configuration(shown.clone(), &engine)?));
+        let (tls, issued) = configuration(shown.clone(), &engine)?;
+        let tls = TlsAcceptor::from(Arc::new(tls));
         let domain = Arc::new(engine.status().await?.trust_domain);
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
         let services = services(&shared).await?;
@@ -115,8 +116,9 @@ impl Server {
             move |known| door.clone().serve_operator(known)
         })?;
         let doors = workers.begin("open", config.threads(), || {
-            let (tls, domain, operators) = (tls.clone(), domain.clone(), operators.clone());
-            let door = OuterDoor { door: door(), tls, domain, operators };
+            let (tls, domain) = (tls.clone(), domain.clone());
+            let (issued, operators) = (issued.clone(), operators.clone());
+            let door = OuterDoor { door: door(), tls, domain, issued, operators };
             move |taken| door.clone().serve(taken)
         })?;
 

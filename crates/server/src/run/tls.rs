@@ -65,20 +65,26 @@ fn certified(identity: &ServerIdentity) -> Result<Arc<CertifiedKey>, TlsError> {
     Ok(Arc::new(certified))
 }
 
-/// The server's half of a handshake. Client certificates are optional: without one only open methods answer; one that the
-/// infrastructure CA did not issue fails the handshake. One that has expired does not: each call with it is answered with
-/// `operator-expired`, where TLS would only break off.
-pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<ServerConfig, TlsError> {
+/// The server's half of a handshake, and who tells operators' certificates from others.
+///
+/// Client certificates are optional: without one only open methods answer. None fails the handshake, where TLS would only break
+/// off: a device has one context for all its servers and offers its certificate to each; an operator whose certificate has expired
+/// is answered with `operator-expired`. So a handshake says that its peer has the certificate's key, and nothing of who issued it.
+pub(crate) fn configuration(
+    shown: Arc<Shown>,
+    engine: &Arc<Engine>,
+) -> Result<(ServerConfig, Arc<Operators>), TlsError> {
     let provider = Arc::new(provider());
     let mut trusted = RootCertStore::empty();
     trusted.add(CertificateDer::from(engine.infrastructure_ca().to_vec()))?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider.clone())
         .allow_unauthenticated()
         .build()?;
+    let operators = Arc::new(Operators(verifier));
     let mut configuration =
         ServerConfig::builder_with_details(provider, Arc::new(EngineTime(engine.clone())))
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(Arc::new(ExpiredToo(verifier)))
+            .with_client_cert_verifier(operators.clone())
             .with_cert_resolver(shown);
     configuration.alpn_protocols = vec![b"h2".to_vec()];
     // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is replaced every few hours. No early data:
@@ -86,15 +92,29 @@ pub(crate) fn configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<S
     configuration.ticketer = Ticketer::new()?;
     configuration.send_tls13_tickets = 1;
     configuration.max_early_data_size = 0;
-    Ok(configuration)
+    Ok((configuration, operators))
 }
 
-/// Verifies as rustls does, but also takes a certificate whose only fault is that it has expired. Whether its operator may call is
-/// asked at each call ([`Engine::authenticate`]), as on connections that outlive their certificate.
+/// Whose certificates are operators': those that the infrastructure CA issued.
 #[derive(Debug)]
-struct ExpiredToo(Arc<dyn ClientCertVerifier>);
+pub(crate) struct Operators(Arc<dyn ClientCertVerifier>);
 
-impl ClientCertVerifier for ExpiredToo {
+impl Operators {
+    /// Whether the infrastructure CA issued it to a client. One that has expired counts: whether its operator may call is asked at
+    /// each call ([`Engine::authenticate`]), as on connections that outlive their certificate.
+    pub(crate) fn issued(&self, certificate: &CertificateDer<'_>, now: u64) -> bool {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        match self.0.verify_client_cert(certificate, &[], now) {
+            // All else, as of its last second.
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+                self.0.verify_client_cert(certificate, &[], not_after).is_ok()
+            }
+            judged => judged.is_ok(),
+        }
+    }
+}
+
+impl ClientCertVerifier for Operators {
     fn offer_client_auth(&self) -> bool {
         self.0.offer_client_auth()
     }
@@ -109,17 +129,12 @@ impl ClientCertVerifier for ExpiredToo {
 
     fn verify_client_cert(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let judged = self.0.verify_client_cert(end_entity, intermediates, now);
-        let Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) = judged
-        else {
-            return judged;
-        };
-        // All else, as of its last second.
-        self.0.verify_client_cert(end_entity, intermediates, not_after)
+        // Judged by `issued` once the peer has shown that it has the key.
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -204,17 +219,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_expired_certificate_of_an_operator_passes_and_nothing_else_does() {
+    async fn an_operators_certificate_is_one_that_expired_too_and_no_other() {
         let [ca, operator, server] = certificates().await;
         let [_, foreign, _] = certificates().await;
         let mut trusted = RootCertStore::empty();
         trusted.add(ca).unwrap();
         let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), Arc::new(provider()));
-        let verifier = ExpiredToo(strict.build().unwrap());
-        let passes = |certificate: &CertificateDer<'_>, at: u64| {
-            let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
-            verifier.verify_client_cert(certificate, &[], at).is_ok()
-        };
+        let operators = Operators(strict.build().unwrap());
+        let passes = |certificate: &CertificateDer<'_>, at| operators.issued(certificate, at);
         assert!(passes(&operator, NOW));
         assert!(passes(&operator, NOW + DAY + 1) && passes(&operator, NOW + 900 * DAY));
         assert!(!passes(&operator, NOW - DAY), "it is not valid yet");

@@ -9,7 +9,7 @@ use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::ProofRequest;
 use wardein_ddkg::{Attributes, Suite};
-use wardein_engine::{Error, ErrorKind, Proved};
+use wardein_engine::{Detail, Error, ErrorKind, Proved};
 
 /// How a contact ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -210,7 +210,10 @@ fn firmware(version: u64) -> Attributes {
 
 /// What the agent makes of a refusal that concerns the epoch.
 fn teach(device: &mut Device, request: &ProofRequest, error: &Error) {
-    let hint = error.hint.map_or(0, |(_, number)| number as u32);
+    let hint = match error.detail {
+        Some(Detail::NextEpoch(epoch) | Detail::HighestEpoch(epoch)) => epoch,
+        _ => 0,
+    };
     let refusal = match error.code.as_str() {
         "epoch-spent" => Refusal::EpochSpent { next: hint },
         "epoch-ahead" => Refusal::EpochAhead { highest: hint },

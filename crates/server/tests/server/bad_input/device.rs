@@ -11,7 +11,7 @@ use wardein_pki::Csr;
 
 const MAC_WRONG: Expected = (Code::Unauthenticated, "mac-wrong", "mac");
 const CHALLENGE_UNKNOWN: Expected = (Code::Unauthenticated, "challenge-unknown", "challenge");
-const TOO_LARGE: Expected = (Code::ResourceExhausted, "too-large", "1024");
+const TOO_LARGE: Expected = (Code::InvalidArgument, "too-large", "1024");
 const CONFIRMATION_WRONG: Expected = (Code::Unauthenticated, "confirmation-wrong", "confirmation");
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn a_message_that_is_none_or_too_large_is_refused_by_every_method() {
             (
                 "a message beyond the limit",
                 Some(vec![0; 3 << 20]),
-                (Code::ResourceExhausted, "too-large", "3145728 bytes; the method takes at most"),
+                (Code::InvalidArgument, "too-large", "3145728 bytes; the method takes at most"),
             ),
         ];
         // A stream may well have no message.
@@ -85,11 +85,11 @@ async fn a_devices_certificate_makes_no_client() {
     let key: SecretBytes = pem::encode_private_key(pkcs8.expose()).unwrap();
     let certificates = pem::encode_certificates([&chain[4..4 + length]]).unwrap().into_bytes();
     let before = world.rows().await;
-    // In TLS 1.3 a client may learn with its first call that its certificate was refused.
-    if let Ok(connection) = world.served.connect(Some(Identity { certificates, key })).await {
-        let answer = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
-        assert_eq!(Refusal::from(answer.unwrap_err()).code, Refusal::TRANSPORT);
-    }
+    let connection = world.served.connect(Some(Identity { certificates, key })).await.unwrap();
+    connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await.expect("open to all");
+    let asked = v1::CheckRequest::default();
+    let refusal = Refusal::from(connection.trust().check(asked).await.unwrap_err());
+    assert_eq!((refusal.status, refusal.code.as_str()), (Code::Unauthenticated, "identity-unknown"));
     assert!(world.rows().await == before);
 }
 

@@ -122,7 +122,7 @@ async fn enroll() {
     let device = TestDevice::begin(&world.station, "pump-5").await;
     let full = used("full", 1).await;
     TestDevice::pending(&full, "pump-6").await;
-    let exhausted = |word| (Code::ResourceExhausted, "quota-exhausted", word);
+    let exhausted = |word| (Code::FailedPrecondition, "quota-exhausted", word);
     let rows = [
         ("no quota", &used("none", 0).await, device.request(), exhausted("quota of 0")),
         ("the quota is used up", &full, device.request(), exhausted("quota of 1")),

@@ -140,6 +140,10 @@ impl World {
         let refusal = send(by, method, message).await.expect_err(&what);
         assert_eq!((refusal.status, refusal.code.as_str()), (status, code), "{what}: {refusal}");
         assert!(refusal.message.contains(word), "{what}: {refusal}");
+        assert_eq!(refusal.retry_after.is_some(), refusal.may_retry(), "{what}: {refusal}");
+        // What a device does about it is in the specification.
+        let known = refusal.known().expect(&what);
+        assert!(is_known || known.is_for_devices() || !is_for_devices(method), "{what}: {refusal}");
         assert!(self.rows().await == before, "{what}: a row was changed");
         let id = refusal.request_id.expect(&what);
         let entries = self.entries(last + 1).await;
@@ -174,6 +178,13 @@ impl World {
         assert_eq!(entries.pop().unwrap().event, "audit.read");
         entries
     }
+}
+
+fn is_for_devices(method: Method) -> bool {
+    matches!(
+        method,
+        Method::GetChallenge | Method::Prove | Method::ProveBySignature | Method::ConfirmEnrollment
+    )
 }
 
 pub(crate) fn order(role: Role, tenant: &str, name: &str, quota: u64) -> v1::IssueOperatorRequest {

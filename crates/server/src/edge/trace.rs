@@ -1,0 +1,74 @@
+//! The caller's own ids of a request, logged beside ours: its trace (W3C Trace Context) and its `x-request-id`.
+
+use http::{HeaderMap, HeaderValue};
+
+/// What the caller calls a request. It is logged and decides nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    /// The trace id of `traceparent`: 32 lower-case hexadecimal digits.
+    pub(super) id: Option<Box<str>>,
+    /// `x-request-id`.
+    pub(super) request: Option<Box<str>>,
+}
+
+impl Trace {
+    /// What is well-formed of it; all else is left out, as the standard asks (Trace Context §3.2).
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let request = text("x-request-id").filter(|id| {
+            !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        Self { id: text("traceparent").and_then(trace_id).map(Into::into), request: request.map(Into::into) }
+    }
+}
+
+/// `version-trace id-parent id-flags`; a version of later may go on after a dash.
+fn trace_id(parent: &str) -> Option<&str> {
+    let mut parts = parent.split('-');
+    let mut part = |length: usize| {
+        let part = parts.next()?;
+        let is_hex = part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (part.len() == length && is_hex).then_some(part)
+    };
+    let (version, id, caller, _flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
+    let is_zero = |hex: &str| hex.bytes().all(|byte| byte == b'0');
+    let is_over = version != "00" || parts.next().is_none();
+    (version != "ff" && is_over && !is_zero(id) && !is_zero(caller)).then_some(id)
+}
+
+const MAX_ID: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_taken_up_only_if_it_is_well_formed() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_id(&format!("00-{id}-00f067440b4902b7-01")), Some(id));
+        assert_eq!(trace_id(&format!("01-{id}-00f067440b4902b7-01-more")), Some(id));
+        for bad in [
+            "",
+            "00",
+            &format!("ff-{id}-00f067440b4902b7-01"),
+            &format!("00-{id}-00f067440b4902b7-01-more"),
+            &format!("00-{}-00f067440b4902b7-01", id.to_ascii_uppercase()),
+            &format!("00-{}-00f067440b4902b7-01", "0".repeat(32)),
+            &format!("00-{id}-0000000000000000-01"),
+            &format!("00-{id}\n-00f067440b4902b7-01"),
+        ] {
+            assert_eq!(trace_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_would_fill_the_log_is_left_out() {
+        let of = |id: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", id.parse().unwrap());
+            Trace::of(&headers).request
+        };
+        assert_eq!(of("visit-7").as_deref(), Some("visit-7"));
+        assert_eq!((of(&"x".repeat(MAX_ID + 1)), of("a b"), of("")), (None, None, None));
+    }
+}
