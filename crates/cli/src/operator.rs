@@ -2,6 +2,7 @@
 
 mod issue;
 mod recover;
+mod renew;
 
 pub use recover::RecoverArgs;
 
@@ -15,6 +16,8 @@ use wardein_client::v1;
 pub(crate) enum OperatorCommand {
     /// Issue an identity. Its key is made here and never sent; the directory that is made can be carried to where it is used
     Issue(issue::IssueArgs),
+    /// Renew one's own identity: another key and certificate, beside the present ones until those end
+    Renew(renew::RenewArgs),
     /// List operators
     List(ListArgs),
     /// Revoke an operator: it is refused from now on
@@ -106,6 +109,7 @@ impl OperatorCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
             Self::Issue(args) => issue::run(args, out).await,
+            Self::Renew(args) => renew::run(args, out).await,
             Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
             Self::Revoke(args) => revoke(args, out).await,
             // The binary does it: it takes the inside of an authority.

@@ -61,6 +61,7 @@ client! {
             create_tenant: CreateTenantRequest => CreateTenantResponse,
             list_tenants: ListTenantsRequest => ListTenantsResponse,
             issue_operator: IssueOperatorRequest => IssueOperatorResponse,
+            renew_operator: RenewOperatorRequest => RenewOperatorResponse,
             list_operators: ListOperatorsRequest => ListOperatorsResponse,
             revoke_operator: RevokeOperatorRequest => RevokeOperatorResponse,
             put_profile: PutProfileRequest => PutProfileResponse,

@@ -64,6 +64,7 @@ methods! {
     CreateTenant = "/wardein.v1.AdminService/CreateTenant": Roles(&[Admin]),
     ListTenants = "/wardein.v1.AdminService/ListTenants": Roles(&[Admin, Auditor]),
     IssueOperator = "/wardein.v1.AdminService/IssueOperator": Roles(&[Admin, TenantAdmin]),
+    RenewOperator = "/wardein.v1.AdminService/RenewOperator": Roles(&[Admin, TenantAdmin, Station, Platform, Auditor]),
     ListOperators = "/wardein.v1.AdminService/ListOperators": Roles(&[Admin, TenantAdmin, Auditor]),
     RevokeOperator = "/wardein.v1.AdminService/RevokeOperator": Roles(&[Admin, TenantAdmin]),
     PutProfile = "/wardein.v1.AdminService/PutProfile": Roles(&[Admin, TenantAdmin]),

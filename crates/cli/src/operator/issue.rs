@@ -5,7 +5,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::identity::{self, Contents, Description};
 use crate::{Failure, Output, files, time};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wardein_client::v1;
 use wardein_crypto::P256SigningKey;
 use wardein_pki::Csr;
@@ -42,38 +42,60 @@ pub(crate) struct IssueArgs {
 pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     files::make_private_directory(&args.out)?;
-    let issued = issue(&args, &session).await;
-    if issued.is_err() {
-        // What is in it was made just now, and certified by nobody.
-        let _ = std::fs::remove_dir_all(&args.out);
-    }
-    let operator = issued?;
+    let issued = certified(&args.out, &session, async |csr| {
+        let request = v1::IssueOperatorRequest {
+            role: args.role.clone(),
+            tenant: args.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
+            name: args.name.clone(),
+            csr,
+            validity: args.validity,
+            quota: args.quota.unwrap_or_default(),
+        };
+        let answer = session.operator().issue_operator(request).await?;
+        Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
+    });
+    say(&issued.await?, &args.out, out)
+}
+
+/// Says who is certified.
+pub(super) fn say(operator: &Operator, directory: &Path, out: Output) -> Result<(), Failure> {
     let words = format!(
         "{} {} is certified until {}. Its key and certificate are in {}; use it with --identity.",
         operator.role,
         operator.name,
         time::at(operator.not_after),
-        args.out.display()
+        directory.display()
     );
-    out.say(&words, &operator)
+    out.say(&words, operator)
 }
 
-async fn issue(args: &IssueArgs, session: &Session) -> Result<Operator, Failure> {
+/// Makes a key in `directory`, has it certified, and puts the rest of the identity beside it. Nothing is left where that fails.
+pub(super) async fn certified(
+    directory: &Path,
+    session: &Session,
+    certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Failure>,
+) -> Result<Operator, Failure> {
+    let made = fill(directory, session, certify).await;
+    if made.is_err() {
+        // What is in it was made just now, and certified by nobody.
+        let _ = std::fs::remove_dir_all(directory);
+    }
+    made
+}
+
+async fn fill(
+    directory: &Path,
+    session: &Session,
+    certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Failure>,
+) -> Result<Operator, Failure> {
     let pkcs8 =
         P256SigningKey::generate_pkcs8().map_err(|_| Failure::failed("the source of randomness failed"))?;
     let key = P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| Failure::failed("the new key is of no use"))?;
-    let request = v1::IssueOperatorRequest {
-        role: args.role.clone(),
-        tenant: args.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
-        name: args.name.clone(),
-        csr: Csr::create(&key).map_err(Failure::failed)?,
-        validity: args.validity,
-        quota: args.quota.unwrap_or_default(),
-    };
+    let csr = Csr::create(&key).map_err(Failure::failed)?;
     // The key is durable before anybody certifies it.
-    identity::write_key(&args.out, pkcs8.expose())?;
-    let answer = session.operator().issue_operator(request).await?;
-    let operator = Operator::from(answer.operator.unwrap_or_default());
+    identity::write_key(directory, pkcs8.expose())?;
+    let (certificate, operator) = certify(csr).await?;
+    let operator = Operator::from(operator);
     let bundle = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
     let description = Description {
         role: operator.role.clone(),
@@ -85,11 +107,11 @@ async fn issue(args: &IssueArgs, session: &Session) -> Result<Operator, Failure>
     };
     let contents = Contents {
         description: &description,
-        certificate: &answer.certificate_pem,
+        certificate: &certificate,
         infrastructure: &session.roots,
         trust: &bundle.pem,
         identity_key: &bundle.identity_key,
     };
-    identity::write_contents(&args.out, &contents)?;
+    identity::write_contents(directory, &contents)?;
     Ok(operator)
 }

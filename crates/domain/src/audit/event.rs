@@ -42,6 +42,8 @@ events! {
     TenantCreated = "tenant.create",
     /// An operator's certificate was issued.
     OperatorIssued = "operator.issue",
+    /// An operator certified another key of its own.
+    OperatorRenewed = "operator.renew",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
     /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.

@@ -4,6 +4,7 @@ mod audit;
 pub(crate) mod grants;
 pub(crate) mod operators;
 pub(crate) mod refusals;
+mod renew;
 mod revoke;
 mod scope;
 pub(crate) mod tenants;

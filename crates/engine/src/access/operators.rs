@@ -11,7 +11,7 @@ use wardein_domain::{
     Actor, AuditEntry, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Role, Serial, Target,
     TenantId, UnixSeconds, check_file_name,
 };
-use wardein_pki::{Csr, OperatorIdentity, Validity};
+use wardein_pki::{Csr, Infrastructure, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, RowKey, Store, Table, Write};
 
 /// An operator to be certified.
@@ -29,6 +29,17 @@ pub struct OperatorOrder {
     pub validity: u64,
     /// For stations: how many devices it may enroll.
     pub quota: u64,
+}
+
+/// What an operator is certified with.
+pub(super) struct Terms<'a> {
+    pub(super) csr: &'a Csr,
+    pub(super) principal: Principal,
+    pub(super) validity: Validity,
+    /// For stations.
+    pub(super) quota: u64,
+    /// What it is called in the audit log.
+    pub(super) event: Event,
 }
 
 /// An operator on record.
@@ -107,9 +118,7 @@ impl Engine {
         self.may_certify()?;
         let longest = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
-        let issued_by = Issuer { serial: caller.principal.serial, name: caller.principal.to_string() };
-        let infrastructure = &self.authority.infrastructure;
-        let (certified, operator) = self
+        let answer = self
             .transact_by(caller, |tx| {
                 tx.reserve_operator(&self.memory, &order.tenant, self.time())?;
                 let validity = match caller.principal.role {
@@ -122,37 +131,60 @@ impl Engine {
                 let serial = new_serial(tx.draw())?;
                 let OperatorOrder { role, tenant, name, quota, .. } = order.clone();
                 let principal = Principal { role, tenant, name, serial };
-                let operator = OperatorIdentity { principal: principal.clone(), validity };
-                let order = infrastructure
-                    .operator_order(&csr, &operator)
-                    .map_err(|error| Error::new(error.code(), error))?;
-                let row = OperatorRow::new(&principal, validity, quota, Some(&issued_by));
                 let mut change = Change::default();
-                let certified = self.certify(infrastructure, &order, &mut change)?;
-                change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
-                let by_tenant = rows::tenant_operator_key(&principal);
-                change.insert(Table::TenantOperator, by_tenant, rows::encode(&())?);
-                change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&name_key));
-                change.writes.push(self.claim_name(tx, &name_key, serial)?);
-                let entry =
-                    self.entry(caller, Event::OperatorIssued, Target::Operator(serial), Outcome::Done);
-                let entry = entry
-                    .with(FieldName::Operator, Actor::from(&principal))
-                    .with(FieldName::NotAfter, validity.not_after())
-                    .with(FieldName::Quota, quota);
-                let entry = match &certified {
-                    Certified::Signed(issued) => {
-                        entry.with(FieldName::Certificate, hex(&Digest::of(issued.der()).0))
-                    }
-                    Certified::Prepared(_) => entry,
-                };
-                change.record(&in_its_tenant(entry, &principal))?;
-                Ok(Decision::new(change, (certified, row.operator(serial, 0))))
+                let claim = self.claim_name(tx, &name_key, serial)?;
+                change.writes.push(claim);
+                let terms = Terms { csr: &csr, principal, validity, quota, event: Event::OperatorIssued };
+                let answer = self.put_operator(caller, &terms, &mut change)?;
+                Ok(Decision::new(change, answer))
             })
             .await?;
+        self.hand_over(answer).await
+    }
+
+    /// Puts an operator on record that is certified by `caller`, and claims nothing of its name.
+    pub(super) fn put_operator(
+        &self,
+        caller: &Caller,
+        terms: &Terms<'_>,
+        change: &mut Change,
+    ) -> Result<(Certified<Infrastructure>, Operator), Stop> {
+        let Terms { csr, principal, validity, quota, event } = terms;
+        let infrastructure = &self.authority.infrastructure;
+        let operator = OperatorIdentity { principal: principal.clone(), validity: *validity };
+        let order =
+            infrastructure.operator_order(csr, &operator).map_err(|error| Error::new(error.code(), error))?;
+        let issued_by = Issuer { serial: caller.principal.serial, name: caller.principal.to_string() };
+        let row = OperatorRow::new(principal, *validity, *quota, Some(&issued_by));
+        let certified = self.certify(infrastructure, &order, change)?;
+        let serial = principal.serial;
+        change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
+        change.insert(Table::TenantOperator, rows::tenant_operator_key(principal), rows::encode(&())?);
+        let name_key = rows::operator_name_key(principal.role, principal.tenant.as_ref(), &principal.name);
+        change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(&name_key));
+        let entry = self
+            .entry(caller, *event, Target::Operator(serial), Outcome::Done)
+            .with(FieldName::Operator, Actor::from(principal))
+            .with(FieldName::NotAfter, validity.not_after())
+            .with(FieldName::Quota, *quota);
+        let entry = match &certified {
+            Certified::Signed(issued) => entry.with(FieldName::Certificate, hex(&Digest::of(issued.der()).0)),
+            Certified::Prepared(_) => entry,
+        };
+        change.record(&in_its_tenant(entry, principal))?;
+        Ok((certified, row.operator(serial, 0)))
+    }
+
+    /// The certificate of an operator that is on record, followed by the infrastructure CA's, PEM.
+    pub(super) async fn hand_over(
+        &self,
+        (certified, operator): (Certified<Infrastructure>, Operator),
+    ) -> Result<(String, Operator), Error> {
         let issued = match certified {
             Certified::Signed(issued) => issued,
-            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _| Ok(())).await?,
+            Certified::Prepared(tbs) => {
+                self.complete(&self.authority.infrastructure, tbs, |_, _| Ok(())).await?
+            }
         };
         Ok((self.authority.operator_chain(issued.der())?, operator))
     }

@@ -1,7 +1,7 @@
 //! Keys that are spent: one row each, inserted with the record that the key came from, and never before or after it.
 
 use crate::kernel::{Caller, Engine, Error, Stop, Tx};
-use crate::rows::{self, SpentRow};
+use crate::rows::{self, OperatorRow, SpentRow};
 use wardein_crypto::Digest;
 use wardein_ddkg::{DeviceName, KeyName};
 use wardein_domain::UnixSeconds;
@@ -43,13 +43,19 @@ impl Spending<'_> {
         }
     }
 
-    pub(crate) fn standing(&self, present: Option<&SpentRow>, now: UnixSeconds) -> Standing {
+    /// `is_of_caller`: whether the operator that spent the key is the caller, by whichever of its certificates.
+    pub(crate) fn standing(
+        &self,
+        present: Option<&SpentRow>,
+        is_of_caller: bool,
+        now: UnixSeconds,
+    ) -> Standing {
         let Some(row) = present else { return Standing::First };
         let asked = self.row(row.at);
         if asked.message.is_some() && row.message.is_some() && asked.message != row.message {
             return Standing::OtherMessage;
         }
-        let is_same = (asked.by, asked.idempotency, asked.message) == (row.by, row.idempotency, row.message);
+        let is_same = is_of_caller && (asked.idempotency, asked.message) == (row.idempotency, row.message);
         // A clock that was set back since must not make the window longer.
         let is_in_time = now.get().abs_diff(row.at.get()) <= REPEAT_WINDOW;
         if is_same && is_in_time { Standing::Repeated } else { Standing::Spent }
@@ -60,6 +66,25 @@ impl Engine {
     /// The record of a spent key, with its version; none while it is not spent.
     pub(crate) fn spent(&self, tx: &Tx<'_>, name: &KeyName) -> Result<Option<(u64, SpentRow)>, Stop> {
         tx.row(Table::Spent, &key(name))
+    }
+
+    /// Whether a key was spent by this operator, perhaps with a certificate that it has renewed since. One that was revoked since
+    /// may have been another's.
+    pub(crate) fn is_spent_by(
+        &self,
+        tx: &Tx<'_>,
+        row: Option<&SpentRow>,
+        caller: &Caller,
+    ) -> Result<bool, Stop> {
+        let Some(row) = row else { return Ok(false) };
+        if row.by == caller.principal.serial {
+            return Ok(true);
+        }
+        let of_spender: Option<(u64, OperatorRow)> = tx.row(Table::Operator, row.by.as_bytes())?;
+        let is_same = |(_, row): (u64, OperatorRow)| {
+            row.revoked.is_none() && row.principal(caller.principal.serial) == caller.principal
+        };
+        Ok(of_spender.is_some_and(is_same))
     }
 
     /// Forgets the spent keys of a device that can be derived no more, which is all that is needed to refuse them: the sweep's

@@ -13,7 +13,7 @@ use crate::rows::{
 };
 use std::sync::{Arc, PoisonError, RwLock};
 use wardein_ddkg::{ChallengeKey, DeviceName};
-use wardein_domain::{Profile, ProfileName, Serial, TenantId, UnixSeconds};
+use wardein_domain::{Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds};
 use wardein_port::{Committed, Projection, Store, Table};
 
 /// The state that authentication, trust queries and decisions read.
@@ -196,6 +196,16 @@ impl Memory {
 
     pub(super) fn release_operator(&self, tenant: &Option<TenantId>) {
         self.operators.release_operator(tenant);
+    }
+
+    /// Refuses one more certificate of an operator that has many.
+    pub(crate) fn may_renew(&self, principal: &Principal, now: UnixSeconds) -> Result<(), Error> {
+        self.operators.may_renew(principal, now)
+    }
+
+    /// How many places of a station's quota are taken, by those that are being enrolled as well.
+    pub(crate) fn taken_by(&self, serial: &Serial) -> u64 {
+        self.operators.taken(serial)
     }
 
     /// How many places of a station's quota are taken.

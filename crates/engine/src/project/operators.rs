@@ -14,6 +14,9 @@ use wardein_domain::{ErrorCode, Principal, Role, Serial, TenantId, UnixSeconds};
 /// The most operators of a tenant that are neither revoked nor expired, and of those without a tenant.
 pub(crate) const MAX_OPERATORS: usize = 10_000;
 
+/// The most certificates of one operator that are valid at a time, when it renews itself: a stolen one fills no more places.
+const MAX_OF_ONE: usize = 8;
+
 /// An operator that was not revoked, as its row has it.
 #[derive(Clone)]
 pub(crate) struct KnownOperator {
@@ -29,6 +32,8 @@ pub(super) struct Operators(RwLock<State>);
 struct State {
     known: HashMap<Serial, KnownOperator>,
     by_tenant: HashMap<Option<TenantId>, OfTenant>,
+    /// The certificates of an operator, by its role, tenant and name.
+    by_name: HashMap<String, BTreeSet<(UnixSeconds, Serial)>>,
     stations: HashMap<Serial, Station>,
     /// Those that were revoked while memory is loaded: a page that was read before comes after, and must not bring one back. A
     /// revocation is never withdrawn, and the feed brings no rows of before it.
@@ -81,6 +86,7 @@ impl Default for Operators {
         Self(RwLock::new(State {
             known: HashMap::new(),
             by_tenant: HashMap::new(),
+            by_name: HashMap::new(),
             stations: HashMap::new(),
             revoked: Some(HashSet::new()),
         }))
@@ -141,6 +147,7 @@ impl Operators {
         state.forget(&serial);
         let of_tenant = state.by_tenant.entry(known.principal.tenant.clone()).or_default();
         of_tenant.ends.insert((known.not_after, serial));
+        state.by_name.entry(known.principal.to_string()).or_default().insert((known.not_after, serial));
         state.known.insert(serial, known);
     }
 
@@ -168,6 +175,27 @@ impl Operators {
         }
         of_tenant.issuing += 1;
         Ok(())
+    }
+
+    /// Refuses one more certificate of an operator that has many.
+    pub(super) fn may_renew(&self, principal: &Principal, now: UnixSeconds) -> Result<(), Error> {
+        let state = self.read();
+        let of_one = state.by_name.get(&principal.to_string());
+        let valid =
+            of_one.map_or(0, |of_one| of_one.iter().filter(|(not_after, _)| *not_after >= now).count());
+        if valid < MAX_OF_ONE {
+            return Ok(());
+        }
+        let message = format_args!(
+            "{principal} has {valid} valid certificates already; revoke some, or wait until some expire"
+        );
+        Err(Error::new(ErrorCode::OperatorQuota, message).with(Detail::Quota(principal.to_string())))
+    }
+
+    /// How many places of a station's quota are taken, by devices on record and by those that are being enrolled.
+    pub(super) fn taken(&self, serial: &Serial) -> u64 {
+        let state = self.read();
+        state.stations.get(serial).map_or(0, |station| station.used + station.reserved.len() as u64)
     }
 
     pub(super) fn release_operator(&self, tenant: &Option<TenantId>) {
@@ -232,16 +260,28 @@ impl State {
         if let Some(of_tenant) = self.by_tenant.get_mut(&known.principal.tenant) {
             of_tenant.ends.remove(&(known.not_after, *serial));
         }
+        self.forget_name(&known);
         self.tidy(&known.principal.tenant);
     }
 
     fn forget_expired(&mut self, tenant: &Option<TenantId>, now: UnixSeconds) {
         let Some(OfTenant { ends, .. }) = self.by_tenant.get_mut(tenant) else { return };
+        let mut expired = Vec::new();
         while let Some((_, serial)) = ends.first().filter(|(not_after, _)| *not_after < now) {
-            self.known.remove(serial);
+            expired.extend(self.known.remove(serial));
             ends.pop_first();
         }
+        expired.iter().for_each(|known| self.forget_name(known));
         self.tidy(tenant);
+    }
+
+    fn forget_name(&mut self, known: &KnownOperator) {
+        let name = known.principal.to_string();
+        let Some(of_one) = self.by_name.get_mut(&name) else { return };
+        of_one.remove(&(known.not_after, known.principal.serial));
+        if of_one.is_empty() {
+            self.by_name.remove(&name);
+        }
     }
 
     fn tidy(&mut self, tenant: &Option<TenantId>) {

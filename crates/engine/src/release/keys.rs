@@ -145,7 +145,9 @@ impl Engine {
         self.require_grant(tx, caller, &owner.tenant, *right, &known.profile)?;
         let rules = self.memory.rules(&owner.tenant, &known.profile).unwrap_or_default();
         let present = self.spent(tx, key_name)?;
-        let standing = spending.standing(present.as_ref().map(|(_, row)| row), UnixSeconds::new(now));
+        let spent = present.as_ref().map(|(_, row)| row);
+        let is_of_caller = self.is_spent_by(tx, spent, caller)?;
+        let standing = spending.standing(spent, is_of_caller, UnixSeconds::new(now));
         let is_archived = rules.profile.archives(key_name.purpose);
         if standing == Standing::Spent && !is_archived {
             return Err(spent_error(key_name).into());

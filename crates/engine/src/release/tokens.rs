@@ -60,7 +60,9 @@ impl Engine {
         let message = Digest::of(&token.encode());
         let spending = Spending { caller, idempotency: *idempotency, message: Some(message) };
         let present = self.spent(tx, &key_name)?;
-        let standing = spending.standing(present.as_ref().map(|(_, row)| row), UnixSeconds::new(now));
+        let spent = present.as_ref().map(|(_, row)| row);
+        let is_of_caller = self.is_spent_by(tx, spent, caller)?;
+        let standing = spending.standing(spent, is_of_caller, UnixSeconds::new(now));
         let Held { cold, version, mut keys } =
             self.open_keys(tx, name)?.ok_or_else(|| Error::no_keys(name))?;
         let mut kept = None;

@@ -150,7 +150,7 @@ async fn one_at_a_time_and_not_at_any_price() {
     world.fill().await;
     for refused in [backup.may_go_on(), backup.next_part().map(|_| ())] {
         let refused = refused.unwrap_err();
-        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exhausted, "backup-too-slow"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "backup-too-slow"));
     }
     drop(backup);
     // The root key is not changed while custody and store are looked at, and what was begun before opens with both versions.

@@ -3,7 +3,7 @@
 use crate::world::{TestDevice, World, caller, name, order};
 use wardein_ddkg::message::EnrollReply;
 use wardein_domain::{DeviceState, KeyKeeper, Role};
-use wardein_engine::{Caller, ErrorKind, KeyPolicy, Page};
+use wardein_engine::{Caller, ErrorKind, KeyPolicy, OperatorOrder, Page};
 
 #[tokio::test]
 async fn a_device_is_enrolled_confirmed_and_on_record() {
@@ -67,7 +67,7 @@ async fn a_quota_is_a_bound_across_restarts_and_counts_a_device_once() {
     for _ in 0..2 {
         let device = TestDevice::begin(&world.engine, "c");
         let refused = world.engine.enroll(&small, device.order()).await.unwrap_err();
-        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exhausted, "quota-exhausted"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "quota-exhausted"));
         assert!(world.engine.get_device(&world.admin, name("klinik", "c")).await.is_err());
         world.restart().await;
     }
@@ -243,4 +243,24 @@ async fn only_a_station_enrolls_and_only_in_its_tenant() {
         world.engine.get_device(&world.admin, name("other", "a")).await.unwrap().state,
         DeviceState::Pending
     );
+}
+
+#[tokio::test]
+async fn a_station_renews_what_is_left_of_its_quota_and_no_more() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let order = OperatorOrder { quota: 3, ..order(Role::Station, Some("klinik"), "line-7") };
+    let csr = order.csr.clone();
+    let station = caller(engine.issue_operator(&world.admin, order).await.unwrap().1.principal);
+    let enrolls = async |by: &Caller, id| world.enroll_by(by, id).await.1.map(|_| ());
+    assert_eq!(enrolls(&station, "renewed-1").await, Ok(()));
+    let (_, renewed) = engine.renew_operator(&station, &csr, 0).await.unwrap();
+    assert_eq!(renewed.quota, 2);
+    assert_eq!(enrolls(&station, "renewed-2").await, Err("quota-exhausted"));
+    let renewed = caller(renewed.principal);
+    assert_eq!(enrolls(&renewed, "renewed-2").await, Ok(()));
+    assert_eq!(enrolls(&renewed, "renewed-3").await, Ok(()));
+    assert_eq!(enrolls(&renewed, "renewed-4").await, Err("quota-exhausted"));
+    let (_, again) = engine.renew_operator(&renewed, &csr, 0).await.unwrap();
+    assert_eq!(again.quota, 0);
 }

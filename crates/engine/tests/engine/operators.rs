@@ -224,3 +224,74 @@ async fn a_recovery_that_is_cut_off_is_whole_or_not_there() {
         assert_eq!(world.entries(Event::AdministratorRecovered).await.len(), usize::from(is_known));
     }
 }
+
+async fn renew(engine: &Engine, who: &Caller, validity: u64) -> Result<Operator, Error> {
+    let order = order(Role::Auditor, None, "csr");
+    engine.renew_operator(who, &order.csr, validity).await.map(|(_, operator)| operator)
+}
+
+#[tokio::test]
+async fn an_operator_renews_itself_and_both_certificates_are_good() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let platform = issue(engine, &world.admin, Role::Platform, "billing", 30).await;
+    world.clock.pass(20 * DAY);
+    let renewed = renew(engine, &platform, 0).await.unwrap();
+    let Principal { role, tenant, name, serial } = &renewed.principal;
+    let Principal { role: was_role, tenant: was_tenant, name: was_name, serial: was } = &platform.principal;
+    assert_eq!((role, tenant, name), (was_role, was_tenant, was_name));
+    assert_ne!(serial, was);
+    assert_eq!(renewed.not_after, engine.now() + 30 * DAY);
+    assert_eq!(renewed.issued_by.as_ref().unwrap().serial, platform.principal.serial);
+    let renewed = caller(renewed.principal);
+    assert_eq!((code(engine, &platform).await, code(engine, &renewed).await), (None, None));
+    world.clock.pass(11 * DAY);
+    assert_eq!(code(engine, &platform).await, Some(ErrorCode::OperatorExpired));
+    assert_eq!(code(engine, &renewed).await, None);
+    // Its name is still its own.
+    let tenant = Some("klinik");
+    let refused =
+        engine.issue_operator(&world.admin, order(Role::Platform, tenant, "billing")).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::OperatorExists);
+    assert_eq!(renew(engine, &platform, 0).await.unwrap_err().code, ErrorCode::OperatorExpired);
+    // No longer than it was trusted for; a shorter time is its own choice.
+    assert_eq!(renew(engine, &renewed, 30 * DAY + 1).await.unwrap_err().code, ErrorCode::Malformed);
+    assert_eq!(renew(engine, &renewed, DAY).await.unwrap().not_after, engine.now() + DAY);
+}
+
+#[tokio::test]
+async fn what_a_stolen_identity_renewed_is_revoked_with_it_and_is_not_without_end() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let stolen = issue(engine, &world.admin, Role::Platform, "billing", 30).await;
+    let mut renewed = Vec::new();
+    for _ in 0..7 {
+        renewed.push(caller(renew(engine, &stolen, 0).await.unwrap().principal));
+    }
+    let refused = renew(engine, &stolen, 0).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::OperatorQuota);
+    assert_eq!(revoke(engine, &world.admin, &stolen, true).await, Ok(8));
+    for each in &renewed {
+        assert_eq!(code(engine, each).await, Some(ErrorCode::OperatorRevoked));
+        assert_eq!(renew(engine, each, 0).await.unwrap_err().code, ErrorCode::OperatorRevoked);
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_outlives_no_administrator_of_a_tenant_that_issued() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let chief = issue(engine, &world.admin, Role::TenantAdmin, "chief", 40).await;
+    let platform = issue(engine, &chief, Role::Platform, "billing", 30).await;
+    world.clock.pass(20 * DAY);
+    let first = renew(engine, &platform, 0).await.unwrap();
+    assert_eq!(first.not_after, engine.now() + 20 * DAY, "with the one who issued it");
+    // One who renews itself takes along whom it issued, when they renew themselves.
+    renew(engine, &chief, 0).await.unwrap();
+    let second = renew(engine, &caller(first.principal.clone()), 0).await.unwrap();
+    assert_eq!(second.not_after, engine.now() + 20 * DAY, "as long as the renewed one was issued for");
+    assert_eq!(revoke(engine, &world.admin, &chief, false).await, Ok(1));
+    assert!(renew(engine, &caller(second.principal.clone()), 0).await.is_ok(), "the renewed chief is there");
+    world.clock.pass(41 * DAY);
+    assert_eq!(code(engine, &chief).await, Some(ErrorCode::OperatorRevoked));
+}

@@ -64,7 +64,7 @@ async fn nothing_is_issued_that_a_rule_revokes_already() {
         let mut device = world.device("pump-1").await;
         world.revoke(issued, 0, START + 60).await;
         let refused = device.prove(&world.engine, "certificate", &csr()).await.unwrap_err();
-        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "issuance-revoked"));
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Exhausted, "issuance-revoked"));
         assert_eq!(world.entries(Event::CertificateIssued).await.len(), 0);
         world.clock.pass(61);
         let der = certify(&world, &mut device).await;

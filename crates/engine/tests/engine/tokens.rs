@@ -306,3 +306,26 @@ async fn two_tokens_of_one_number_are_two_holders() {
     }
     assert!(device.prove(&world.engine, "certificate", &csr()).await.is_err());
 }
+
+/// A platform goes over to its renewed certificate while the reply of a login is lost.
+#[tokio::test]
+async fn a_lost_login_is_answered_again_across_a_renewal_and_to_nobody_else() {
+    let (world, mut device) = World::with_tokens().await;
+    let engine = &world.engine;
+    let token = device.token(b"nonce", 0);
+    world.login(&token, b"nonce", b"login").await.unwrap();
+    let (_, renewed) = engine.renew_operator(&world.platform, &csr(), 0).await.unwrap();
+    let ask = |attempt: &[u8]| TokenAsk {
+        token: token.clone(),
+        platform_nonce: b"nonce".to_vec(),
+        idempotency: Digest::of(attempt),
+    };
+    let renewed = caller(renewed.principal);
+    assert_eq!(engine.verify_token(&renewed, ask(b"login")).await.unwrap().user_name, "pump-1");
+    assert_eq!(engine.verify_token(&renewed, ask(b"other")).await.unwrap_err().code.as_str(), "token-spent");
+    // The same name in another role is another operator.
+    let station =
+        engine.issue_operator(&world.admin, order(Role::Station, Some("klinik"), "iot")).await.unwrap();
+    let station = caller(station.1.principal);
+    assert!(engine.verify_token(&station, ask(b"login")).await.is_err());
+}

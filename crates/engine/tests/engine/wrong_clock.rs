@@ -58,7 +58,7 @@ impl World {
         let (request, _) = device.proof(&self.engine, "authenticate", b"");
         match self.engine.prove(&Call::new("1"), request.clone(), vec![]).await {
             Err(Error { code: ErrorCode::EpochSpent, detail: Some(Detail::NextEpoch(next)), .. }) => {
-                let refusal = Refusal::EpochSpent { next: next.try_into().unwrap() };
+                let refusal = Refusal::EpochSpent { next };
                 device.state.as_mut().unwrap().refused(&request, &refusal);
                 code(device.prove(&self.engine, "authenticate", b"").await)
             }

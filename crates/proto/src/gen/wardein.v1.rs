@@ -453,6 +453,29 @@ pub struct IssueOperatorResponse {
     pub operator: ::core::option::Option<Operator>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewOperatorRequest {
+    /// A PKCS#10 request, DER, P-256, of a new key. Only its key is taken.
+    #[prost(bytes = "vec", tag = "1")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+    /// Seconds from now, at most as many as the caller's certificate was issued for; 0 for as many. What an administrator of a tenant
+    /// issued ends with that administrator at the latest.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint64, tag = "2")]
+    pub validity: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewOperatorResponse {
+    /// The operator's certificate, then the infrastructure CA's; PEM.
+    #[prost(string, tag = "1")]
+    pub certificate_pem: ::prost::alloc::string::String,
+    /// For stations, `quota` is what was left to the former certificate. That one enrolls no more.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub operator: ::core::option::Option<Operator>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Operator {
     #[prost(string, tag = "1")]
     pub role: ::prost::alloc::string::String,
@@ -1266,6 +1289,33 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "IssueOperator"));
             self.inner.unary(req, path, codec).await
         }
+        /// Certifies another key of the caller, under its role, tenant and name. Any operator, for itself. Both certificates are good
+        /// until the former ends, so that nothing stops: fetch the new one, go over to it, and let the former end, or have it revoked.
+        /// The new one counts as issued by the former. An operator has at most 8 valid certificates (`operator-quota`).
+        pub async fn renew_operator(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RenewOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RenewOperatorResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/RenewOperator",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "RenewOperator"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn list_operators(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOperatorsRequest>,
@@ -1730,6 +1780,16 @@ pub mod admin_service_server {
             tonic::Response<super::IssueOperatorResponse>,
             tonic::Status,
         >;
+        /// Certifies another key of the caller, under its role, tenant and name. Any operator, for itself. Both certificates are good
+        /// until the former ends, so that nothing stops: fetch the new one, go over to it, and let the former end, or have it revoked.
+        /// The new one counts as issued by the former. An operator has at most 8 valid certificates (`operator-quota`).
+        async fn renew_operator(
+            &self,
+            request: tonic::Request<super::RenewOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RenewOperatorResponse>,
+            tonic::Status,
+        >;
         async fn list_operators(
             &self,
             request: tonic::Request<super::ListOperatorsRequest>,
@@ -2064,6 +2124,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = IssueOperatorSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/RenewOperator" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenewOperatorSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RenewOperatorRequest>
+                    for RenewOperatorSvc<T> {
+                        type Response = super::RenewOperatorResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenewOperatorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::renew_operator(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenewOperatorSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -19,5 +19,6 @@ mod edge;
 mod ended;
 mod fairness;
 mod floods;
+mod renewal;
 mod stream;
 mod time;

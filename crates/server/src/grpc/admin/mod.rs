@@ -68,6 +68,20 @@ impl v1::admin_service_server::AdminService for Api {
         reply(issue.await)
     }
 
+    async fn renew_operator(
+        &self,
+        request: Request<v1::RenewOperatorRequest>,
+    ) -> Result<Response<v1::RenewOperatorResponse>, Status> {
+        let renew = async {
+            let context = Context::of(&request)?;
+            let v1::RenewOperatorRequest { csr, validity } = request.into_inner();
+            let (engine, caller) = (&self.shared.engine, context.caller()?);
+            let (certificate_pem, renewed) = engine.renew_operator(caller, &csr, validity).await?;
+            Ok(v1::RenewOperatorResponse { certificate_pem, operator: Some(operator(renewed)) })
+        };
+        reply(renew.await)
+    }
+
     async fn list_operators(
         &self,
         request: Request<v1::ListOperatorsRequest>,

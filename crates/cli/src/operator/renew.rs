@@ -1,0 +1,31 @@
+//! `wardein operator renew`: another key of the same operator, in a directory of its own.
+
+use super::issue::{certified, say};
+use crate::connection::ConnectArgs;
+use crate::{Failure, Output, files, time};
+use clap::Args;
+use std::path::PathBuf;
+use wardein_client::v1;
+
+#[derive(Debug, Args)]
+pub(crate) struct RenewArgs {
+    /// For how long it is valid, such as 30d, at most as long as the present one; without it, as long
+    #[arg(long, value_name = "TIME", value_parser = time::seconds)]
+    validity: Option<u64>,
+    /// The directory to make for the renewed identity; it must not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(super) async fn run(args: RenewArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    files::make_private_directory(&args.out)?;
+    let renewed = certified(&args.out, &session, async |csr| {
+        let request = v1::RenewOperatorRequest { csr, validity: args.validity.unwrap_or_default() };
+        let answer = session.operator().renew_operator(request).await?;
+        Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
+    });
+    say(&renewed.await?, &args.out, out)
+}
