@@ -192,7 +192,7 @@ async fn read(
         let request = v1::ListEntriesRequest {
             tenant: tenant.to_owned(),
             device_id: device.to_owned(),
-            from: at,
+            first: at,
             page_size: PAGE_SIZE,
         };
         let page = operator.list_entries(request).await?;

@@ -167,7 +167,7 @@ async fn made(world: &World) {
 async fn audit(world: &World, witness: &Witness) {
     loop {
         let request =
-            v1::ListEntriesRequest { from: witness.next().max(1), page_size: 1000, ..Default::default() };
+            v1::ListEntriesRequest { first: witness.next().max(1), page_size: 1000, ..Default::default() };
         let page = world.admin.operator().list_entries(request).await.unwrap();
         for entry in &page.entries {
             witness.read(entry);

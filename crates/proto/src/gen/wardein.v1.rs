@@ -9,7 +9,7 @@ pub struct ListEntriesRequest {
     pub device_id: ::prost::alloc::string::String,
     /// The first sequence number to give, of the list that is asked for; 0 for the beginning.
     #[prost(uint64, tag = "3")]
-    pub from: u64,
+    pub first: u64,
     /// 1 to 1000; 0 for 100.
     ///
     /// Next unused field number: 5.

@@ -211,7 +211,7 @@ async fn list_entries() {
         ),
     ];
     world.refuses(Method::ListEntries, rows).await;
-    let beyond = v1::ListEntriesRequest { from: u64::MAX, ..good() };
+    let beyond = v1::ListEntriesRequest { first: u64::MAX, ..good() };
     let answer = world.admin.audit().list_entries(beyond).await.unwrap().into_inner();
     assert!(answer.entries.is_empty() && answer.next == 0, "{answer:?}");
 }

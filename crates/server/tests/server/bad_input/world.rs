@@ -173,7 +173,7 @@ impl World {
 
     /// The entries from number `from` on, but for that of reading them.
     pub(crate) async fn entries(&self, from: u64) -> Vec<v1::AuditEntry> {
-        let asked = v1::ListEntriesRequest { from, page_size: 1000, ..Default::default() };
+        let asked = v1::ListEntriesRequest { first: from, page_size: 1000, ..Default::default() };
         let mut entries = self.admin.audit().list_entries(asked).await.unwrap().into_inner().entries;
         assert_eq!(entries.pop().unwrap().event, "audit.read");
         entries
