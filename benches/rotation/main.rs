@@ -138,8 +138,9 @@ async fn ask_for_rekey(settings: &Settings, tenant: &TenantId) -> Duration {
     let began = Instant::now();
     let request = v1::RotateKeysRequest {
         tenant: tenant.to_string(),
+        scope: Some(v1::rotate_keys_request::Scope::AllDevices(v1::AllDevices {})),
+        required: false,
         reason: "measured".into(),
-        ..v1::RotateKeysRequest::default()
     };
     admin.admin().rotate_keys(request).await.unwrap();
     began.elapsed()

@@ -66,10 +66,9 @@ async fn govern_a_device(world: &World, witness: &Witness, number: usize) -> Opt
     act(world, witness, at, &mut authority, "rekey").await?;
     let rotate = v1::RotateKeysRequest {
         tenant: tenant.clone(),
-        device_id: id.clone(),
+        scope: Some(v1::rotate_keys_request::Scope::DeviceId(id.clone())),
         required: true,
         reason: reason(),
-        ..Default::default()
     };
     witness.ask("key.rotate", &target, operator.rotate_keys(rotate)).await?;
     act(world, witness, at, &mut authority, "rekey").await?;

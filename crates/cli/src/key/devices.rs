@@ -7,6 +7,7 @@ use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::Args;
 use serde::Serialize;
 use wardein_client::v1;
+use wardein_client::v1::rotate_keys_request::Scope;
 
 /// `wardein key status`.
 #[derive(Debug, Args)]
@@ -177,20 +178,17 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
     let RotateArgs { tenant, profile, device, required, reason, confirm, connect, .. } = args;
     let session = connect.open().await?;
     let tenant = session.tenant(tenant)?;
-    let whose = match (&profile, &device) {
-        (Some(profile), _) => format!("of the devices of profile {profile} of tenant {tenant}"),
-        (None, Some(device)) => format!("of device {device} of tenant {tenant}"),
-        (None, None) => format!("of all devices of tenant {tenant}"),
+    let (whose, scope) = match (profile, device) {
+        (Some(profile), _) => {
+            (format!("of the devices of profile {profile} of tenant {tenant}"), Scope::Profile(profile))
+        }
+        (None, Some(device)) => (format!("of device {device} of tenant {tenant}"), Scope::DeviceId(device)),
+        (None, None) => (format!("of all devices of tenant {tenant}"), Scope::AllDevices(v1::AllDevices {})),
     };
     let how = if required { "require new keys, before anything else," } else { "ask for new keys" };
     confirm.ask(&format!("{how} {whose}"))?;
-    let request = v1::RotateKeysRequest {
-        tenant,
-        profile: profile.unwrap_or_default(),
-        device_id: device.unwrap_or_default(),
-        required,
-        reason: reason.unwrap_or_default(),
-    };
+    let request =
+        v1::RotateKeysRequest { tenant, scope: Some(scope), required, reason: reason.unwrap_or_default() };
     let answer = session.operator().rotate_keys(request).await?;
     let words = format!("new keys {whose} since {}", time::at(answer.rotated_at));
     out.say(&words, &serde_json::json!({ "rotated_at": answer.rotated_at, "required": required }))

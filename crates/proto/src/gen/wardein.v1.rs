@@ -10,7 +10,7 @@ pub struct ListEntriesRequest {
     /// The first sequence number to give, of the list that is asked for; 0 for the beginning.
     #[prost(uint64, tag = "3")]
     pub first: u64,
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     ///
     /// Next unused field number: 5.
     #[prost(uint32, tag = "4")]
@@ -404,7 +404,7 @@ pub struct Tenant {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListTenantsRequest {
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     #[prost(uint32, tag = "1")]
     pub page_size: u32,
     /// Next unused field number: 3.
@@ -637,21 +637,36 @@ pub struct ListProfilesResponse {
 pub struct RotateKeysRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// The devices of this profile alone.
-    #[prost(string, tag = "2")]
-    pub profile: ::prost::alloc::string::String,
-    /// This device alone. Not with `profile`.
-    #[prost(string, tag = "3")]
-    pub device_id: ::prost::alloc::string::String,
     /// A device whose keys were agreed earlier may rekey, and nothing else, until it has; otherwise it may continue in the meantime.
     #[prost(bool, tag = "4")]
     pub required: bool,
     /// Why, 1 to 256 bytes.
     ///
-    /// Next unused field number: 6.
+    /// Next unused field number: 7.
     #[prost(string, tag = "5")]
     pub reason: ::prost::alloc::string::String,
+    /// Whose keys; one is set.
+    #[prost(oneof = "rotate_keys_request::Scope", tags = "2, 3, 6")]
+    pub scope: ::core::option::Option<rotate_keys_request::Scope>,
 }
+/// Nested message and enum types in `RotateKeysRequest`.
+pub mod rotate_keys_request {
+    /// Whose keys; one is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// Those of the devices of this profile.
+        #[prost(string, tag = "2")]
+        Profile(::prost::alloc::string::String),
+        /// Those of this device.
+        #[prost(string, tag = "3")]
+        DeviceId(::prost::alloc::string::String),
+        /// Those of all devices of the tenant.
+        #[prost(message, tag = "6")]
+        AllDevices(super::AllDevices),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AllDevices {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateKeysResponse {
     /// Unix seconds: keys that were agreed until then are due for a rekey.
@@ -823,7 +838,7 @@ pub struct ListDevicesRequest {
     /// Empty for all.
     #[prost(string, tag = "2")]
     pub state: ::prost::alloc::string::String,
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     #[prost(uint32, tag = "3")]
     pub page_size: u32,
     #[prost(bytes = "vec", tag = "4")]
@@ -921,7 +936,7 @@ pub struct AddGrantResponse {
 pub struct ListGrantsRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     #[prost(uint32, tag = "2")]
     pub page_size: u32,
     /// Next unused field number: 4.
@@ -984,7 +999,7 @@ pub struct ListDeviceHistoryRequest {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     #[prost(uint32, tag = "3")]
     pub page_size: u32,
     /// Next unused field number: 5.
@@ -3074,7 +3089,7 @@ pub struct RemoveEndorsementKeysResponse {
 pub struct ListEndorsementKeysRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     #[prost(uint32, tag = "2")]
     pub page_size: u32,
     /// From the previous page; empty for the first.
@@ -4064,7 +4079,7 @@ pub struct ListCertificatesRequest {
     /// Empty for all devices.
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     #[prost(uint32, tag = "3")]
     pub page_size: u32,
     /// From the previous page; empty for the first.
@@ -6350,7 +6365,7 @@ pub struct DeedProgress {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDeedsRequest {
-    /// 1 to 1000; 0 for 100.
+    /// At most 1000, and more is taken for as many; 0 for 100.
     #[prost(uint32, tag = "1")]
     pub page_size: u32,
     /// Next unused field number: 3.

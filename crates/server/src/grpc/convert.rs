@@ -44,17 +44,14 @@ pub(crate) fn at_most(field: &str, bytes: Vec<u8>, max: usize) -> Result<Vec<u8>
 
 pub(crate) fn page(size: u32, token: Vec<u8>) -> Result<Page, Error> {
     let token = at_most("page_token", token, MAX_TOKEN)?;
-    Ok(Page { size: page_size(size)?, after: (!token.is_empty()).then_some(token) })
+    Ok(Page { size: page_size(size), after: (!token.is_empty()).then_some(token) })
 }
 
-pub(crate) fn page_size(size: u32) -> Result<usize, Error> {
+/// A page has fewer items than were asked for, rather than none (AIP-158).
+pub(crate) fn page_size(size: u32) -> usize {
     match size as usize {
-        0 => Ok(DEFAULT_PAGE),
-        size if size <= Page::MAX => Ok(size),
-        size => Err(wrong(
-            "page_size",
-            format_args!("is {size}; it takes 1 to {}, or 0 for {DEFAULT_PAGE}", Page::MAX),
-        )),
+        0 => DEFAULT_PAGE,
+        size => size.min(Page::MAX),
     }
 }
 
@@ -90,9 +87,7 @@ mod tests {
     fn pages_at_their_bounds() {
         assert_eq!(page(0, Vec::new()).unwrap().size, 100);
         assert_eq!(page(1000, vec![1]).unwrap().after, Some(vec![1]));
-        assert!(
-            page(1001, Vec::new()).unwrap_err().message.starts_with("page_size: is 1001; it takes 1 to 1000")
-        );
+        assert_eq!(page(1001, Vec::new()).unwrap().size, 1000);
         assert!(page(1, vec![0; MAX_TOKEN]).is_ok());
         assert!(page(1, vec![0; MAX_TOKEN + 1]).unwrap_err().message.starts_with("page_token: has"));
     }

@@ -1,18 +1,18 @@
 //! Rotations, and when keys change.
 
-use crate::grpc::convert::{parse_optional, wrong};
+use crate::grpc::convert::{parse, parse_optional, wrong};
 use wardein_domain::{DeviceId, ProfileName};
 use wardein_engine::{DeviceKeys, Error, KeyStatus, RotationScope, StorageKey};
 use wardein_proto::v1;
+use wardein_proto::v1::rotate_keys_request::Scope;
 
-/// Whose keys, by the names that are given.
-pub(crate) fn scope(profile: &str, device: &str) -> Result<RotationScope, Error> {
-    let (profile, device) = (parse_optional("profile", profile)?, parse_optional("device_id", device)?);
-    match (profile, device) {
-        (None, None) => Ok(RotationScope::Tenant),
-        (Some(profile), None) => Ok(RotationScope::Profile(profile)),
-        (None, Some(device)) => Ok(RotationScope::Device(device)),
-        (Some(_), Some(_)) => Err(wrong("device_id", "excludes profile; name one of them")),
+/// Whose keys are to be rotated: who leaves it out does not ask for all.
+pub(crate) fn scope(asked: Option<&v1::rotate_keys_request::Scope>) -> Result<RotationScope, Error> {
+    match asked {
+        Some(Scope::AllDevices(v1::AllDevices {})) => Ok(RotationScope::Tenant),
+        Some(Scope::Profile(profile)) => Ok(RotationScope::Profile(parse("profile", profile)?)),
+        Some(Scope::DeviceId(device)) => Ok(RotationScope::Device(parse("device_id", device)?)),
+        None => Err(wrong("scope", "is missing; it takes profile, device_id or all_devices")),
     }
 }
 
@@ -20,11 +20,12 @@ pub(crate) fn scope(profile: &str, device: &str) -> Result<RotationScope, Error>
 pub(crate) fn subject(
     asked: &v1::GetKeyStatusRequest,
 ) -> Result<(Option<ProfileName>, Option<DeviceId>), Error> {
-    match scope(&asked.profile, &asked.device_id)? {
-        RotationScope::Tenant => Ok((None, None)),
-        RotationScope::Profile(profile) => Ok((Some(profile), None)),
-        RotationScope::Device(device) => Ok((None, Some(device))),
+    let profile = parse_optional("profile", &asked.profile)?;
+    let device = parse_optional("device_id", &asked.device_id)?;
+    if profile.is_some() && device.is_some() {
+        return Err(wrong("device_id", "excludes profile; name one of them"));
     }
+    Ok((profile, device))
 }
 
 pub(crate) fn status(status: KeyStatus) -> v1::GetKeyStatusResponse {
@@ -65,14 +66,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_profile_or_a_device_or_the_tenant() {
-        assert_eq!(scope("", "").unwrap(), RotationScope::Tenant);
-        assert_eq!(scope("p", "").unwrap(), RotationScope::Profile("p".parse().unwrap()));
-        assert_eq!(scope("", "d").unwrap(), RotationScope::Device("d".parse().unwrap()));
-        for (profile, device, field) in
-            [("p", "d", "device_id: "), ("P", "", "profile: "), ("", "d/e", "device_id: ")]
-        {
-            let error = scope(profile, device).unwrap_err();
+    fn a_profile_or_a_device_or_all_and_never_by_leaving_it_out() {
+        let of = |asked: Scope| scope(Some(&asked));
+        assert_eq!(of(Scope::AllDevices(v1::AllDevices {})).unwrap(), RotationScope::Tenant);
+        assert_eq!(of(Scope::Profile("p".into())).unwrap(), RotationScope::Profile("p".parse().unwrap()));
+        assert_eq!(of(Scope::DeviceId("d".into())).unwrap(), RotationScope::Device("d".parse().unwrap()));
+        for (asked, field) in [
+            (None, "scope: "),
+            (Some(Scope::Profile("P".into())), "profile: "),
+            (Some(Scope::Profile(String::new())), "profile: "),
+            (Some(Scope::DeviceId("d/e".into())), "device_id: "),
+            (Some(Scope::DeviceId(String::new())), "device_id: "),
+        ] {
+            let error = scope(asked.as_ref()).unwrap_err();
             assert!(error.message.starts_with(field), "{error}");
         }
     }

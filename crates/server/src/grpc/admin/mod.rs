@@ -246,9 +246,11 @@ impl v1::admin_service_server::AdminService for Api {
         let rotate = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
-            context.may_be_about(&asked.tenant, &asked.device_id);
+            if let Some(v1::rotate_keys_request::Scope::DeviceId(device)) = &asked.scope {
+                context.may_be_about(&asked.tenant, device);
+            }
             let tenant: TenantId = parse("tenant", &asked.tenant)?;
-            let scope = keys::scope(&asked.profile, &asked.device_id)?;
+            let scope = keys::scope(asked.scope.as_ref())?;
             let reason = parse("reason", &asked.reason)?;
             let rotated_at = self
                 .shared

@@ -23,7 +23,7 @@ impl v1::audit_service_server::AuditService for Api {
             context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant = parse_optional("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
-            let limit = page_size(asked.page_size)?;
+            let limit = page_size(asked.page_size);
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let (entries, next) = engine.list_audit(&caller, tenant, device, asked.first, limit).await?;
                 Ok(v1::ListEntriesResponse { entries: entries.into_iter().map(entry).collect(), next })

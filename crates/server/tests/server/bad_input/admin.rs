@@ -31,11 +31,7 @@ async fn list_tenants() {
     let world = World::new().await;
     let by = &world.auditor;
     let page = |page_size, length| v1::ListTenantsRequest { page_size, page_token: vec![b't'; length] };
-    let rows = [
-        ("1001 a page", by, page(1001, 0), malformed("page_size")),
-        ("as many as there are numbers", by, page(u32::MAX, 0), malformed("page_size")),
-        ("a long token", by, page(1, LONG_TOKEN), malformed("page_token")),
-    ];
+    let rows = [("a long token", by, page(1, LONG_TOKEN), malformed("page_token"))];
     world.refuses(Method::ListTenants, rows).await;
 }
 
@@ -153,7 +149,6 @@ async fn list_operators() {
         ("no such tenant", &world.admin, ask("nowhere", 1, 0), NO_TENANT),
         ("another's tenant", &world.foreign, ask("t", 1, 0), NO_TENANT),
         ("another's tenant, by an auditor", &world.auditor, ask("other", 1, 0), NO_TENANT),
-        ("1001 a page", &world.admin, ask("t", 1001, 0), malformed("page_size")),
         ("a long token", &world.admin, ask("t", 1, LONG_TOKEN), malformed("page_token")),
     ];
     world.refuses(Method::ListOperators, rows).await;
@@ -344,7 +339,6 @@ async fn list_devices() {
             malformed("profile"),
         ),
         ("a long model", by, v1::ListDevicesRequest { model: "m".repeat(65), ..good() }, malformed("model")),
-        ("1001 a page", by, v1::ListDevicesRequest { page_size: 1001, ..good() }, malformed("page_size")),
         (
             "a long token",
             by,
