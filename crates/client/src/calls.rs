@@ -30,8 +30,8 @@ client! {
             enroll: EnrollRequest => EnrollResponse,
             confirm: ConfirmRequest => ConfirmResponse,
             begin_tpm_enrollment: BeginTpmEnrollmentRequest => BeginTpmEnrollmentResponse,
-            finish_tpm_enrollment: FinishTpmEnrollmentRequest => EnrolledKey,
-            enroll_key: EnrollKeyRequest => EnrolledKey,
+            finish_tpm_enrollment: FinishTpmEnrollmentRequest => FinishTpmEnrollmentResponse,
+            enroll_key: EnrollKeyRequest => EnrollKeyResponse,
         }
         certificates {
             get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,

@@ -129,7 +129,7 @@ impl TpmStation for ConnectedStation {
             quote: activation.quote.as_ref().map(quote),
         };
         let answer = self.authority.finish_tpm_enrollment(call).await.map_err(failed)?;
-        let v1::EnrolledKey { tenant, key_id, assurance } = answer;
+        let v1::FinishTpmEnrollmentResponse { tenant, key_id, assurance } = answer;
         on_record(&tenant, &key_id, &assurance).map_err(CallError::Malformed)
     }
 }

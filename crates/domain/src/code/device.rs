@@ -43,7 +43,7 @@ impl DeviceAction {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::AskAgain => {
-                "Asks for a challenge and proves the request again, at once; after four times in a row, as *seek help*."
+                "Asks for a challenge and proves the request again, at once, at most six times in a row; then as *seek help*."
             }
             Self::TakeEpoch => {
                 "Takes the epoch named (section 3.1), asks for a challenge and proves the request again."

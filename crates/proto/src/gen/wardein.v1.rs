@@ -805,7 +805,7 @@ pub struct Device {
     #[prost(string, tag = "16")]
     pub rekey: ::prost::alloc::string::String,
     /// Of a device that signs: the SHA-256 of its key's DER SubjectPublicKeyInfo, and the assurance of where the key is kept, as in
-    /// EnrolledKey. Empty for one that derives its keys.
+    /// EnrollKeyResponse. Empty for one that derives its keys.
     #[prost(bytes = "vec", tag = "17")]
     pub key_id: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "18")]
@@ -5539,7 +5539,22 @@ pub struct EnrollKeyRequest {
 }
 /// A device that is enrolled by the key that it signs with (DDKG-1 section 5.1). It is active at once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct EnrolledKey {
+pub struct FinishTpmEnrollmentResponse {
+    /// The tenant, which enters every transcript.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// SHA-256 of the key's DER SubjectPublicKeyInfo.
+    #[prost(bytes = "vec", tag = "2")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+    /// The assurance of where the key is kept: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
+    /// `stated-pkcs11` or `software`.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub assurance: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrollKeyResponse {
     /// The tenant, which enters every transcript.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
@@ -5749,7 +5764,10 @@ pub mod provisioning_service_client {
         pub async fn finish_tpm_enrollment(
             &mut self,
             request: impl tonic::IntoRequest<super::FinishTpmEnrollmentRequest>,
-        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::FinishTpmEnrollmentResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
@@ -5777,7 +5795,10 @@ pub mod provisioning_service_client {
         pub async fn enroll_key(
             &mut self,
             request: impl tonic::IntoRequest<super::EnrollKeyRequest>,
-        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status> {
+        ) -> std::result::Result<
+            tonic::Response<super::EnrollKeyResponse>,
+            tonic::Status,
+        > {
             self.inner
                 .ready()
                 .await
@@ -5850,13 +5871,19 @@ pub mod provisioning_service_server {
         async fn finish_tpm_enrollment(
             &self,
             request: tonic::Request<super::FinishTpmEnrollmentRequest>,
-        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::FinishTpmEnrollmentResponse>,
+            tonic::Status,
+        >;
         /// Enrolls a device by a key whose location nothing proves, if the tenant's policy allows it. The level says so wherever it
         /// is shown. The same request again gets the same answer.
         async fn enroll_key(
             &self,
             request: tonic::Request<super::EnrollKeyRequest>,
-        ) -> std::result::Result<tonic::Response<super::EnrolledKey>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::EnrollKeyResponse>,
+            tonic::Status,
+        >;
     }
     /// Enrolling devices at the factory. Callers: role `station`, within its tenant, quota and validity. A station relays
     /// messages and learns no secret.
@@ -6131,7 +6158,7 @@ pub mod provisioning_service_server {
                         T: ProvisioningService,
                     > tonic::server::UnaryService<super::FinishTpmEnrollmentRequest>
                     for FinishTpmEnrollmentSvc<T> {
-                        type Response = super::EnrolledKey;
+                        type Response = super::FinishTpmEnrollmentResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -6180,7 +6207,7 @@ pub mod provisioning_service_server {
                         T: ProvisioningService,
                     > tonic::server::UnaryService<super::EnrollKeyRequest>
                     for EnrollKeySvc<T> {
-                        type Response = super::EnrolledKey;
+                        type Response = super::EnrollKeyResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -7130,7 +7157,7 @@ pub struct CheckResponse {
     /// The lifecycle state on record.
     #[prost(string, tag = "7")]
     pub state: ::prost::alloc::string::String,
-    /// The assurance of where the device's signing key is kept, as in EnrolledKey; empty for a device that derives its keys.
+    /// The assurance of where the device's signing key is kept, as in EnrollKeyResponse; empty for a device that derives its keys.
     #[prost(string, tag = "8")]
     pub assurance: ::prost::alloc::string::String,
     /// By which comparison the PCRs of the device's TPM were found good at the last accepted quote: `golden`, `as-enrolled` or

@@ -82,14 +82,14 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
     async fn finish_tpm_enrollment(
         &self,
         request: Request<v1::FinishTpmEnrollmentRequest>,
-    ) -> Result<Response<v1::EnrolledKey>, Status> {
+    ) -> Result<Response<v1::FinishTpmEnrollmentResponse>, Status> {
         let finish = async {
             let context = Context::of(&request)?;
             context.may_be_about("", &request.get_ref().device_id);
             let activation = signing::activation(request.into_inner())?;
             let enrolled = self.shared.engine.finish_tpm_enrollment(context.caller()?, activation).await?;
             self.shared.metrics.enrolled();
-            Ok(signing::enrolled(&enrolled))
+            Ok(signing::finished(&enrolled))
         };
         reply(finish.await)
     }
@@ -97,7 +97,7 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
     async fn enroll_key(
         &self,
         request: Request<v1::EnrollKeyRequest>,
-    ) -> Result<Response<v1::EnrolledKey>, Status> {
+    ) -> Result<Response<v1::EnrollKeyResponse>, Status> {
         let enroll = async {
             let context = Context::of(&request)?;
             context.may_be_about("", &request.get_ref().device_id);

@@ -71,12 +71,17 @@ pub(crate) fn key(request: v1::EnrollKeyRequest) -> Result<(KeyOrder, KeyKeeper,
     Ok((order, parse("keeper", &request.keeper)?, at_most("csr", request.csr, Csr::MAX_LEN)?))
 }
 
-pub(crate) fn enrolled(enrolled: &EnrolledKey) -> v1::EnrolledKey {
-    v1::EnrolledKey {
+pub(crate) fn finished(enrolled: &EnrolledKey) -> v1::FinishTpmEnrollmentResponse {
+    v1::FinishTpmEnrollmentResponse {
         tenant: enrolled.tenant.to_string(),
         key_id: enrolled.key_id.to_vec(),
         assurance: enrolled.assurance.to_string(),
     }
+}
+
+pub(crate) fn enrolled(enrolled: &EnrolledKey) -> v1::EnrollKeyResponse {
+    let v1::FinishTpmEnrollmentResponse { tenant, key_id, assurance } = finished(enrolled);
+    v1::EnrollKeyResponse { tenant, key_id, assurance }
 }
 
 // A ticket has some 200 bytes beside an attestation key, a model and a UDI.
