@@ -22,8 +22,8 @@ pub(crate) struct Held {
     pub(crate) keys: Box<KeysRow>,
 }
 
-/// Bytes of opened keys that are kept, those of some 32,000 young devices.
-pub(crate) const KEPT: usize = 96 << 20;
+/// Bytes of opened keys that are kept. Those of a young device are taken for some 3 KB.
+pub(crate) const KEPT: usize = 128 << 20;
 
 /// All records.
 pub(crate) struct Records {
