@@ -37,7 +37,7 @@ RECOVERY = 5
 # Bytes of log, and entries of the audit log, a second.
 LOG, AUDIT = 64 << 10, 50
 # Another tenant's devices. An auditor's scan goes over their entries; and there are enough of them that the authority keeps all the
-# opened keys at hand that it ever keeps (128 MiB), as one does that has been at work for a while.
+# opened keys at hand that it ever keeps (128 MiB), as one does that has been at work for a while. (Not with --short.)
 OTHERS = 48_000
 
 

@@ -158,7 +158,7 @@ impl std::error::Error for Refusal {}
 
 const MAX_FIELD: usize = 128;
 
-/// Whatever a peer names, nobody waits for longer before the next attempt.
+/// The longest pause that a peer may name.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

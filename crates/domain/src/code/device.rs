@@ -19,7 +19,7 @@ pub enum DeviceAction {
     TakeSuite,
     /// Reports it and tries again seldom: an administrator, or time, must change something first.
     SeekHelp,
-    /// Reports it and asks for nothing more: the decision is final.
+    /// Reports it and asks once a day: the decision is final, if it was the authority that spoke.
     Stop,
     /// Reports it: the request itself is wrong, and the same one never succeeds.
     Mend,

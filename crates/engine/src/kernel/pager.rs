@@ -187,7 +187,8 @@ mod tests {
                 break;
             }
         }
-        all.dedup();
+        let expected = (0..1_000).map(|number| format!("klinik/{number:04}").into_bytes());
+        assert!(all.iter().cloned().eq(expected), "each once, and in order");
         assert_eq!((all.len(), pages), (1_000, 3));
     }
 }

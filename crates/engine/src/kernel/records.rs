@@ -150,7 +150,7 @@ impl Drop for Guard {
 }
 
 /// Keys that nobody uses now, those of the longest ago going first. They are counted in bytes: how much a record takes is up to its
-/// device, and the longest takes thirty times what a young one does.
+/// device, and the longest takes many times what a young one does.
 struct Idle {
     kept: LruCache<DeviceName, (Held, usize)>,
     bytes: usize,
@@ -194,6 +194,5 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 const SHARDS: usize = 16;
 
-/// Bytes that an entry takes beside its record: its name, twice, its place in the table, and what the allocator rounds up (2.8 KB were
-/// measured for a young device).
+/// Bytes that an entry takes beside its record: its name, twice, its place in the table, and what the allocator rounds up.
 const ENTRY: usize = 1_024;

@@ -10,7 +10,7 @@ pub struct ListEntriesRequest {
     /// The first sequence number to give, of the list that is asked for; 0 for the beginning.
     #[prost(uint64, tag = "3")]
     pub first: u64,
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     ///
     /// Next unused field number: 5.
     #[prost(uint32, tag = "4")]
@@ -404,7 +404,7 @@ pub struct Tenant {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListTenantsRequest {
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "1")]
     pub page_size: u32,
     /// Next unused field number: 3.
@@ -838,7 +838,7 @@ pub struct ListDevicesRequest {
     /// Empty for all.
     #[prost(string, tag = "2")]
     pub state: ::prost::alloc::string::String,
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "3")]
     pub page_size: u32,
     #[prost(bytes = "vec", tag = "4")]
@@ -936,7 +936,7 @@ pub struct AddGrantResponse {
 pub struct ListGrantsRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "2")]
     pub page_size: u32,
     /// Next unused field number: 4.
@@ -999,7 +999,7 @@ pub struct ListDeviceHistoryRequest {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "3")]
     pub page_size: u32,
     /// Next unused field number: 5.
@@ -3089,7 +3089,7 @@ pub struct RemoveEndorsementKeysResponse {
 pub struct ListEndorsementKeysRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "2")]
     pub page_size: u32,
     /// From the previous page; empty for the first.
@@ -4079,7 +4079,7 @@ pub struct ListCertificatesRequest {
     /// Empty for all devices.
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "3")]
     pub page_size: u32,
     /// From the previous page; empty for the first.
@@ -6392,7 +6392,7 @@ pub struct DeedProgress {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDeedsRequest {
-    /// At most 1000, and more is taken for as many; 0 for 100.
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "1")]
     pub page_size: u32,
     /// Next unused field number: 3.

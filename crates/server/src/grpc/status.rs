@@ -96,7 +96,7 @@ pub(crate) fn status_of(error: &Error, request_id: &str) -> Status {
 }
 
 /// The details of google.rpc.Status (AIP-193).
-pub(crate) fn details_of(error: &Error, words: &str, request_id: &str) -> ErrorDetails {
+fn details_of(error: &Error, words: &str, request_id: &str) -> ErrorDetails {
     let mut metadata = HashMap::new();
     let mut details = ErrorDetails::new();
     match &error.detail {
