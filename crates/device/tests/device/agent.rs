@@ -85,3 +85,14 @@ async fn one_round_does_what_is_due() {
     let mut agent = Agent::new(device.session().unwrap()).unwrap();
     assert_eq!(agent.round().await.unwrap_err().exit_code(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_was_revoked_asks_once_a_day() {
+    let authority = Shared::new();
+    let device = Device::new(&authority);
+    device.enroll(false).await.unwrap();
+    authority.0.borrow_mut().is_revoked = true;
+    let week = Duration::from_secs(7 * 86_400);
+    let asked = run_for(&authority, &device, week).await.iter().filter(|call| **call == "prove").count();
+    assert!((6..=9).contains(&asked), "{asked}");
+}

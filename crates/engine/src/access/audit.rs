@@ -48,7 +48,7 @@ impl Engine {
         let limit = Page { size: limit, after: None }.limit()?;
         let tenant = self.visible_tenant(caller, tenant)?;
         if device.is_some() && tenant.is_none() {
-            return Err(Error::invalid("tenant: name the tenant of the device"));
+            return Err(Error::wrong("tenant", "name the tenant of the device"));
         }
         let target = tenant.clone().map_or(Target::Audit, Target::AuditOf);
         self.record(self.entry(caller, Event::AuditRead, target, Outcome::Done)).await?;

@@ -46,7 +46,7 @@ impl Engine {
     ) -> Result<Grant, Error> {
         self.require_tenant(caller, &order.tenant)?;
         if user_name.is_some() && order.right != Right::Token {
-            return Err(Error::invalid(format_args!("user_name: right {} takes none", order.right)));
+            return Err(Error::wrong("user_name", format_args!("right {} takes none", order.right)));
         }
         if let Some(profile) = &order.profile
             && self.memory.profile(&order.tenant, profile).is_none()

@@ -224,10 +224,10 @@ impl Engine {
 
     fn may_issue(&self, caller: &Caller, order: &OperatorOrder) -> Result<(), Error> {
         let OperatorOrder { role, tenant, name, validity, quota, .. } = order;
-        check_file_name(name.as_str()).map_err(|error| Error::invalid(format_args!("name: {error}")))?;
+        check_file_name(name.as_str()).map_err(|error| Error::wrong("name", error))?;
         if !role.fits_tenant(tenant.is_some()) {
             let needs = if tenant.is_some() { "takes no tenant" } else { "takes a tenant" };
-            return Err(Error::invalid(format_args!("tenant: role {role} {needs}")));
+            return Err(Error::wrong("tenant", format_args!("role {role} {needs}")));
         }
         if let Some(tenant) = tenant {
             self.require_tenant(caller, tenant)?;
@@ -239,12 +239,11 @@ impl Engine {
             return Err(Error::new(ErrorCode::RoleInsufficient, message));
         }
         if !(MIN_VALIDITY..=MAX_VALIDITY).contains(validity) {
-            let message =
-                format_args!("validity is {validity}; it takes {MIN_VALIDITY} to {MAX_VALIDITY} seconds");
-            return Err(Error::invalid(message));
+            let message = format_args!("is {validity}; it takes {MIN_VALIDITY} to {MAX_VALIDITY} seconds");
+            return Err(Error::wrong("validity", message));
         }
         if *role != Role::Station && *quota != 0 {
-            return Err(Error::invalid(format_args!("quota: role {role} takes none")));
+            return Err(Error::wrong("quota", format_args!("role {role} takes none")));
         }
         Ok(())
     }

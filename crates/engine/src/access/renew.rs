@@ -41,9 +41,9 @@ impl Engine {
                 let asked = if validity == 0 { longest } else { validity };
                 if !(MIN_VALIDITY..=longest.max(MIN_VALIDITY)).contains(&asked) {
                     let message = format_args!(
-                        "validity: is {asked}; it takes {MIN_VALIDITY} to {longest} seconds, as long as the present certificate, or 0 for that"
+                        "is {asked}; it takes {MIN_VALIDITY} to {longest} seconds, as long as the present certificate, or 0 for that"
                     );
-                    return Err(Error::invalid(message).into());
+                    return Err(Error::wrong("validity", message).into());
                 }
                 let longest = self.infrastructure_validity(asked)?;
                 let end = longest.not_after().min(self.issuers_end(tx, &own)?);

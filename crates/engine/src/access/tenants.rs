@@ -20,7 +20,7 @@ pub struct Tenant {
 impl Engine {
     /// Creates a tenant with a key of its own and the default profile.
     pub async fn create_tenant(&self, caller: &Caller, tenant: TenantId) -> Result<Tenant, Error> {
-        check_file_name(tenant.as_str()).map_err(|error| Error::invalid(format_args!("tenant: {error}")))?;
+        check_file_name(tenant.as_str()).map_err(|error| Error::wrong("tenant", error))?;
         let created_at = self.time();
         let key = tenant.as_str().as_bytes();
         let profile = ProfileRow::new(&ProfileFields::default(), rows::RotationRow::default());

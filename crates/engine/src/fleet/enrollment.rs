@@ -243,5 +243,5 @@ fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> 
 
 /// Whether a device may be made under this id. One that is on record has its id, whatever is judged of new ones.
 pub(crate) fn check_new_id(device: &DeviceId) -> Result<(), Error> {
-    check_file_name(device.as_str()).map_err(|error| Error::invalid(format_args!("device_id: {error}")))
+    check_file_name(device.as_str()).map_err(|error| Error::wrong("device_id", error))
 }

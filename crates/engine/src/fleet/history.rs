@@ -18,7 +18,7 @@ impl Engine {
         let from = match page.after.as_deref().map(<[u8; 8]>::try_from) {
             None => 1,
             Some(Ok(next)) => u64::from_be_bytes(next),
-            Some(Err(_)) => return Err(Error::invalid("page_token: is not from this list")),
+            Some(Err(_)) => return Err(Error::wrong("page_token", "is not from this list")),
         };
         self.require_tenant(caller, &name.tenant)?;
         self.look(|tx| self.device_row(tx, name)).await?;

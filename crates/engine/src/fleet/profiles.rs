@@ -35,7 +35,7 @@ impl Engine {
         // The bounds do not depend on inherited values.
         Profile::DEFAULT
             .with(&fields)
-            .map_err(|error| Error::invalid(format_args!("profile.{}: {error}", error.field)))?;
+            .map_err(|error| Error::wrong(&format!("profile.{}", error.field), error))?;
         let key = rows::profile_key(&tenant, &name);
         self.transact_by(caller, |tx| {
             let present: Option<(u64, ProfileRow)> = tx.row(Table::Profile, &key)?;

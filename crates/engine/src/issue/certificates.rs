@@ -141,7 +141,7 @@ impl Engine {
         reason: Reason,
     ) -> Result<(), Error> {
         if span.is_empty() {
-            return Err(Error::invalid("span: ends before it begins"));
+            return Err(Error::wrong("span", "ends before it begins"));
         }
         let scope = match issued {
             Issued::ToDevice(name) => {

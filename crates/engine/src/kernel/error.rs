@@ -58,7 +58,12 @@ impl Error {
         self.code.kind()
     }
 
-    /// A malformed or out-of-range field.
+    /// A malformed or out-of-range field, by its path in the message.
+    pub fn wrong(field: &str, why: impl fmt::Display) -> Self {
+        Self::invalid(format_args!("{field}: {why}")).with(Detail::Field(field.to_owned()))
+    }
+
+    /// What is malformed where no one field is.
     pub fn invalid(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Malformed, message)
     }
@@ -133,7 +138,7 @@ impl From<CommitError> for Error {
 
 impl From<DecodeError> for Error {
     fn from(error: DecodeError) -> Self {
-        Self::invalid(error)
+        Self::wrong(error.field, error.problem)
     }
 }
 

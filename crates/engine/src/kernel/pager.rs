@@ -60,7 +60,7 @@ impl Page {
     pub(crate) fn limit(&self) -> Result<usize, Error> {
         match self.size {
             size @ 1..=Self::MAX => Ok(size),
-            size => Err(Error::invalid(format_args!("page_size is {size}; it takes 1 to {}", Self::MAX))),
+            size => Err(Error::wrong("page_size", format_args!("is {size}; it takes 1 to {}", Self::MAX))),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Engine {
     ) -> Result<Pager<'a, T>, Error> {
         let limit = page.limit()?;
         if page.after.as_ref().is_some_and(|after| !after.starts_with(prefix)) {
-            return Err(Error::invalid("page_token: is not from this list"));
+            return Err(Error::wrong("page_token", "is not from this list"));
         }
         Ok(Pager {
             store: &*self.store,

@@ -84,10 +84,10 @@ impl Engine {
             Sealed::Payload(name) => {
                 let message =
                     "takes a `data` key; the key of a file is released by its stanza, others never leave";
-                return Err(Error::invalid(format_args!(
-                    "key_name: is of purpose {}; {message}",
-                    name.purpose
-                )));
+                return Err(Error::wrong(
+                    "key_name",
+                    format_args!("is of purpose {}; {message}", name.purpose),
+                ));
             }
             Sealed::File(stanza) => (stanza.name(), Right::File, Some(Digest::of(stanza.body()))),
         };

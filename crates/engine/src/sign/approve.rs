@@ -44,7 +44,7 @@ impl Engine {
         };
         let digest = HashValue::from_bytes(ak.hash(), digest).ok_or_else(|| {
             let (length, takes) = (digest.len(), ak.hash().len());
-            Error::invalid(format_args!("digest: has {length} bytes; this device's have {takes}"))
+            Error::wrong("digest", format_args!("has {length} bytes; this device's have {takes}"))
         })?;
         let state = PcrState::assertion(selection, digest);
         let mut change = Change::default();

@@ -118,9 +118,9 @@ impl Engine {
 fn judge(digests: &BTreeSet<EkDigest>) -> Result<(), Error> {
     let max = EndorsementKey::MAX_AT_ONCE;
     match digests.len() {
-        0 => Err(Error::invalid("digests: are missing")),
+        0 => Err(Error::wrong("digests", "are missing")),
         length if length > max => {
-            Err(Error::invalid(format_args!("digests: are {length}; it takes at most {max}")))
+            Err(Error::wrong("digests", format_args!("are {length}; it takes at most {max}")))
         }
         _ => Ok(()),
     }

@@ -41,20 +41,26 @@ impl KeyPolicy {
     fn judge(&self) -> Result<(), Error> {
         let length: usize = self.vendor_roots.iter().map(Vec::len).sum();
         if self.vendor_roots.len() > Self::MAX_ROOTS || length > Self::MAX_ROOTS_LEN {
-            return Err(Error::invalid(format_args!(
-                "policy.vendor_roots: are {} certificates of {length} bytes; it takes at most {} of {} together",
-                self.vendor_roots.len(),
-                Self::MAX_ROOTS,
-                Self::MAX_ROOTS_LEN
-            )));
+            return Err(Error::wrong(
+                "policy.vendor_roots",
+                format_args!(
+                    "are {} certificates of {length} bytes; it takes at most {} of {} together",
+                    self.vendor_roots.len(),
+                    Self::MAX_ROOTS,
+                    Self::MAX_ROOTS_LEN
+                ),
+            ));
         }
         match self.vendor_roots.iter().position(|root| root.len() > Self::MAX_ROOT_LEN) {
-            Some(i) => Err(Error::invalid(format_args!(
-                "policy.vendor_roots: certificate {} has {} bytes; it takes at most {}",
-                i + 1,
-                self.vendor_roots[i].len(),
-                Self::MAX_ROOT_LEN
-            ))),
+            Some(i) => Err(Error::wrong(
+                "policy.vendor_roots",
+                format_args!(
+                    "certificate {} has {} bytes; it takes at most {}",
+                    i + 1,
+                    self.vendor_roots[i].len(),
+                    Self::MAX_ROOT_LEN
+                ),
+            )),
             None => Ok(()),
         }
     }
@@ -64,7 +70,7 @@ impl KeyPolicy {
 pub(crate) fn refs(ders: &[Vec<u8>]) -> Result<Vec<RootRef>, Error> {
     let one = |(i, der): (usize, &Vec<u8>)| {
         let subject = VendorRoots::subject_of(der).map_err(|error| {
-            Error::invalid(format_args!("policy.vendor_roots: certificate {}: {error}", i + 1))
+            Error::wrong("policy.vendor_roots", format_args!("certificate {}: {error}", i + 1))
         })?;
         Ok(RootRef::new(&subject, der))
     };

@@ -4,11 +4,11 @@
 use std::fmt;
 use std::str::FromStr;
 use wardein_ddkg::DeviceName;
-use wardein_engine::{Detail, Error, Page};
+use wardein_engine::{Error, Page};
 
 /// The fault of a field.
 pub(super) fn wrong(field: &str, why: impl fmt::Display) -> Error {
-    Error::invalid(format_args!("{field}: {why}")).with(Detail::Field(field.into()))
+    Error::wrong(field, why)
 }
 
 /// A field that must be there.

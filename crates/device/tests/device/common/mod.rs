@@ -53,6 +53,7 @@ pub(crate) struct World {
     pub(crate) schedule: Schedule,
     pub(crate) is_rekey_due: bool,
     pub(crate) is_rekey_required: bool,
+    pub(crate) is_revoked: bool,
     /// The one suite that a rekey may have, where not every one may.
     pub(crate) only_suite: Option<u16>,
     /// The state directory of the device, for [`Fault::DiskFails`].
@@ -99,6 +100,7 @@ impl Shared {
             schedule: Schedule { period: 3600, max_uses: 0, not_before: START },
             is_rekey_due: false,
             is_rekey_required: false,
+            is_revoked: false,
             only_suite: None,
             disk: PathBuf::new(),
             root_pem: pem::encode_certificates([root.certificate().der()]).unwrap(),
@@ -259,6 +261,9 @@ impl Authority for Shared {
         }
         let mut world = self.0.borrow_mut();
         let fault = world.enter("prove")?;
+        if world.is_revoked {
+            return Err(CallError::Refused(Refused { code: "revoked".into(), ..Refused::default() }));
+        }
         let suite = body.first_chunk().map(|number| u16::from_be_bytes(*number));
         if request.action.is_rekey() && world.only_suite.is_some_and(|only| Some(only) != suite) {
             let code = "suite-not-allowed".into();

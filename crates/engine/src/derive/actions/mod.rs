@@ -57,7 +57,7 @@ impl<'a> Ask<'a> {
             ("authenticate", b"") => Ok(Self::Authenticate),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
             ("authenticate" | "trust-bundle", _) => {
-                Err(Error::invalid(format_args!("body: action {action} takes none")))
+                Err(Error::wrong("body", format_args!("action {action} takes none")))
             }
             ("certificate", der) => Ok(Self::Certificate(der)),
             ("rekey", body) => Ok(Self::Rekey(RekeyAsk::decode(body)?)),

@@ -114,7 +114,7 @@ impl Api {
         match step {
             Some(Step::Enroll(request)) => Ok(Outcome::Enrolled(self.enroll_one(caller, request).await?)),
             Some(Step::Confirm(request)) => Ok(Outcome::Confirmed(self.confirm_one(caller, request).await?)),
-            None => Err(Error::invalid("step: is missing; it takes enroll or confirm").into()),
+            None => Err(Error::wrong("step", "is missing; it takes enroll or confirm").into()),
         }
     }
 }

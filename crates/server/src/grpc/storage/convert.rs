@@ -31,7 +31,7 @@ pub(super) fn swept(progress: SweepProgress) -> v1::SweepResponse {
 }
 
 pub(super) fn no_scope(takes: &str) -> Error {
-    Error::invalid(format_args!("scope: is missing; it takes {takes}"))
+    Error::wrong("scope", format_args!("is missing; it takes {takes}"))
 }
 
 /// Devices a second.
@@ -39,7 +39,7 @@ pub(super) fn rate(per_second: u32) -> Result<u32, Error> {
     match per_second {
         0 => Ok(DEFAULT_RATE),
         1..=MAX_RATE => Ok(per_second),
-        _ => Err(Error::invalid(format_args!("per_second: is {per_second}; it takes 0 to {MAX_RATE}"))),
+        _ => Err(Error::wrong("per_second", format_args!("is {per_second}; it takes 0 to {MAX_RATE}"))),
     }
 }
 

@@ -6,6 +6,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
 use wardein_client::{Connection, Refusal, v1};
 use wardein_domain::{Access, Method, Role};
 use wardein_port::{Row as StoredRow, Store, Table};
@@ -137,10 +138,21 @@ impl World {
         // Each is on record: a caller that is refused more than once a second is not.
         self.served.clock.pass(1);
         let (before, last) = (self.rows().await, self.served.store.head().await.unwrap().last_audit);
-        let refusal = send(by, method, message).await.expect_err(&what);
+        let left = send(by, method, message).await.expect_err(&what);
+        let details = details(&left).expect(&what);
+        let refusal = Refusal::from(left);
         assert_eq!((refusal.status, refusal.code.as_str()), (status, code), "{what}: {refusal}");
         assert!(refusal.message.contains(word), "{what}: {refusal}");
         assert_eq!(refusal.retry_after.is_some(), refusal.may_retry(), "{what}: {refusal}");
+        assert_eq!(details.reason.to_ascii_lowercase().replace('_', "-"), code, "{what}");
+        assert_eq!(Some(&details.request_id), refusal.request_id.as_ref(), "{what}");
+        // The words begin with the field, if one is wrong.
+        assert!(
+            details.field.iter().all(|field| refusal.message.starts_with(&format!("{field}: "))),
+            "{what}"
+        );
+        let names_one = refusal.message.contains(": ") && !refusal.message.starts_with("failed to decode");
+        assert_eq!(details.field.is_some(), code == "malformed" && names_one, "{what}: {refusal}");
         // What a device does about it is in the specification.
         let known = refusal.known().expect(&what);
         assert!(is_known || known.is_for_devices() || !is_for_devices(method), "{what}: {refusal}");
@@ -199,7 +211,20 @@ pub(crate) fn order(role: Role, tenant: &str, name: &str, quota: u64) -> v1::Iss
 }
 
 /// Calls with these bytes as the message, or with none at all.
-pub(crate) async fn send(by: &Connection, method: Method, message: Option<Vec<u8>>) -> Result<(), Refusal> {
+/// What the details of a refusal say.
+struct Details {
+    reason: String,
+    request_id: String,
+    field: Option<String>,
+}
+
+fn details(status: &Status) -> Option<Details> {
+    let info = status.get_details_error_info().filter(|info| info.domain == "wardein")?;
+    let field = status.get_details_bad_request().map(|bad| bad.field_violations[0].field.clone());
+    Some(Details { reason: info.reason, request_id: status.get_details_request_info()?.request_id, field })
+}
+
+pub(crate) async fn send(by: &Connection, method: Method, message: Option<Vec<u8>>) -> Result<(), Status> {
     let mut grpc = tonic::client::Grpc::<Channel>::new(by.channel());
     grpc.ready().await.unwrap();
     let (request, path) =
