@@ -87,3 +87,32 @@ async fn a_flood_without_a_certificate_is_a_line_a_second() {
     }
     assert!(!lines.iter().any(|line| line.contains("ERROR")), "{lines:#?}");
 }
+
+#[tokio::test]
+async fn a_callers_own_ids_of_a_call_are_logged_beside_ours() {
+    let mut served = Served::found().await;
+    served.kill();
+    served.start_with(Stdio::piped()).await;
+    let log = served.stderr();
+    let (send, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        BufReader::new(log).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+    });
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let mut request = tonic::Request::new(v1::GetStatusRequest {});
+    let parent = format!("00-{trace}-00f067440b4902b7-01");
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("x-request-id", "visit-7".parse().unwrap());
+    let answer = served.admin().await.admin().get_status(request).await.unwrap();
+    let ours = answer.metadata().get("wardein-request-id").unwrap().to_str().unwrap().to_owned();
+    let of_call = async {
+        loop {
+            match lines.recv().await.expect("the call has a line") {
+                line if line.contains(&ours) => return line,
+                _ => {}
+            }
+        }
+    };
+    let of_call = timeout(Duration::from_secs(60), of_call).await.unwrap();
+    assert!(of_call.contains(trace) && of_call.contains("visit-7"), "{of_call}");
+}

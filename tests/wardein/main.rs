@@ -12,6 +12,7 @@ mod logging;
 mod memory;
 mod recover;
 mod relay;
+mod renew;
 mod shred;
 mod storage_keys;
 mod system;
