@@ -20,7 +20,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("ring aws-lc-rs zeroize subtle ml-kem", "crypto")
 		only("base16ct", "crypto")
 		# Wire formats stay at the edge; the rules never see them.
-		only("prost", "proto")
+		only("prost prost-types", "proto")
 		only("tonic", "proto server client")
 		only("axum", "server")
 		only("base64ct", "ddkg")

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use wardein_cli::config::Config;
 use wardein_cli::{Column, DoctorArgs, Failure, Output, Record, Session, identity};
-use wardein_client::v1;
+use wardein_client::{time, v1};
 use wardein_custody::Kind;
 use wardein_domain::ErrorCode;
 use wardein_engine::{Ports, administrators};
@@ -206,7 +206,7 @@ fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
     });
     match asked {
         Ok((status, ends)) => {
-            let difference = status.time.abs_diff(now());
+            let difference = time::seconds(status.time).abs_diff(now());
             // An operator of a tenant is not given the number.
             let entries = status.audit_entries.map(|number| format!(", {number} audit entries"));
             let found =
@@ -297,12 +297,14 @@ async fn ends_of_administrators(session: &Session) -> Option<Vec<u64>> {
         Ok((page.operators, page.next_page_token))
     });
     let is_valid = |operator: &v1::Operator| {
-        operator.role == "admin" && operator.revoked_at == 0 && operator.not_after >= now()
+        operator.role() == v1::Role::Admin
+            && operator.revoked_at.is_none()
+            && time::seconds(operator.not_after) >= now()
     };
     let (operators, _) = listed.await.ok()?;
     // An operator of a tenant does not see them.
     session.tenant.is_none().then_some(())?;
-    Some(operators.iter().filter(|one| is_valid(one)).map(|one| one.not_after).collect())
+    Some(operators.iter().filter(|one| is_valid(one)).map(|one| time::seconds(one.not_after)).collect())
 }
 
 /// Whether there will be an administrator next month.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use wardein_client::{Connection, Identity, v1};
+use wardein_client::{Connection, Identity, number, time, v1};
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SecretBytes};
 use wardein_domain::{Role, TenantId};
 use wardein_engine::{Engine, Founded, Ports, ServerIdentity, found};
@@ -124,7 +124,7 @@ pub(crate) async fn operators(admin: &Connection, tenant: &TenantId) -> [Operato
     let grant = v1::Grant {
         tenant: tenant.to_string(),
         platform: format!("load-{}", Role::Platform),
-        right: "open".to_owned(),
+        right: v1::Right::Open.into(),
         ..v1::Grant::default()
     };
     admin.admin().add_grant(v1::AddGrantRequest { grant: Some(grant) }).await.unwrap();
@@ -135,11 +135,11 @@ async fn issue(admin: &Connection, tenant: &TenantId, role: Role) -> Operator {
     let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
     let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
     let order = v1::IssueOperatorRequest {
-        role: role.to_string(),
+        role: number::<v1::Role>(role.as_str()),
         tenant: tenant.to_string(),
         name: format!("load-{role}"),
         csr,
-        validity: 3600,
+        validity: time::span(3600),
         quota: if role == Role::Station { 1_000_000 } else { 0 },
     };
     let issued = admin.admin().issue_operator(order).await.unwrap().into_inner();

@@ -221,7 +221,7 @@ impl Asked {
 
 fn believe(device: &mut DeviceState, in_flight: InFlight, reply: v1::ProveResponse) {
     let ack = Tag(reply.ack.try_into().unwrap());
-    let reply = AckedReply { server_time: reply.server_time, ack, body: reply.body };
+    let reply = AckedReply { server_time: reply.server_time_seconds, ack, body: reply.body };
     device.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, Infallible>(())).unwrap();
 }
 
@@ -232,9 +232,9 @@ fn finish(begun: Enrolling, answer: Answer) -> (DeviceState, Step) {
         share: AuthorityShare::new(Suite::P256, &reply.authority_share).unwrap(),
         generation: reply.generation,
         schedule: Schedule {
-            period: schedule.period,
+            period: schedule.period_seconds,
             max_uses: schedule.max_uses,
-            not_before: schedule.not_before,
+            not_before: schedule.not_before_seconds,
         },
         signature: reply.signature,
         confirmation: Tag(reply.authority_confirmation.try_into().unwrap()),
@@ -252,7 +252,7 @@ fn offered(offer: v1::GetChallengeResponse) -> ChallengeOffer {
     let names = offer.recipe.iter().map(|name| name.parse().unwrap()).collect();
     ChallengeOffer {
         challenge: Challenge::new(&offer.challenge).unwrap(),
-        server_time: offer.server_time,
+        server_time: offer.server_time_seconds,
         recipe: Recipe::new(names).unwrap(),
     }
 }

@@ -159,7 +159,7 @@ class Device:
         t = transcript(
             "enroll", SUITE, self.tenant, self.id, nonce, share, attributes_digest(self.attributes),
             reply.authority_share, reply.generation,
-            self.schedule.period, self.schedule.max_uses, self.schedule.not_before,
+            self.schedule.period_seconds, self.schedule.max_uses, self.schedule.not_before_seconds,
         )  # fmt: skip
         # Raises where the signature is wrong: over the 32 bytes of T as message.
         self.identity_key.verify(reply.signature, t, ECDSA)
@@ -182,7 +182,7 @@ class Device:
 
     def due_epoch(self, now):
         """Section 3.1, without what refusals say."""
-        due = max(0, now - self.schedule.not_before) // self.schedule.period if self.schedule.period else 0
+        due = max(0, now - self.schedule.not_before_seconds) // self.schedule.period_seconds if self.schedule.period_seconds else 0
         spent = self.schedule.max_uses and self.acks >= self.schedule.max_uses
         return max(self.epoch + bool(spent), due)
 
@@ -193,7 +193,7 @@ class Device:
         )
         assert 0 < len(challenge.challenge) <= 255
         assert sorted(challenge.recipe) == sorted(self.attributes), "what was enrolled is to be measured"
-        epoch, number, nonce = self.due_epoch(challenge.server_time), self.number, os.urandom(32)
+        epoch, number, nonce = self.due_epoch(challenge.server_time_seconds), self.number, os.urandom(32)
         # Section 3: no number is used twice, come what may.
         self.number += 1
 
@@ -218,7 +218,7 @@ class Device:
         )
 
         def check(reply):
-            acked = transcript("ack", t, reply.server_time, sha256(reply.body))
+            acked = transcript("ack", t, reply.server_time_seconds, sha256(reply.body))
             assert hmac.compare_digest(reply.ack, mac(expand(k, "authority", binding), acked)), "the ack is right"
             self.acks = self.acks + 1 if epoch == self.epoch else 1
             self.epoch = epoch

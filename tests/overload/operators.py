@@ -77,7 +77,7 @@ def key_enrollment(device_id):
     """Of a key that is made here, and thrown away."""
     command = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -outform DER -keyout /dev/null"
     csr = subprocess.run(command.split(), check=True, capture_output=True).stdout
-    return provisioning_pb2.EnrollKeyRequest(device_id=device_id, keeper="software", csr=csr)
+    return provisioning_pb2.EnrollKeyRequest(device_id=device_id, keeper="KEY_KEEPER_SOFTWARE", csr=csr)
 
 
 def in_stream(correlation, request):

@@ -107,7 +107,7 @@ class Trials:
         return "a second device was enrolled" if refused(station.Enroll, operators.enrollment("quota-2")) is None else None
 
     def a_station_without_quota_takes_a_device_over(self):
-        policy = attestation_pb2.KeyPolicy(tenant="west", keepers=["software"])
+        policy = attestation_pb2.KeyPolicy(tenant="west", keepers=["KEY_KEEPER_SOFTWARE"])
         attestation = attestation_pb2_grpc.AttestationServiceStub(self.channel(self.authority.house / "watcher"))
         attestation.PutKeyPolicy(attestation_pb2.PutKeyPolicyRequest(policy=policy), timeout=PATIENCE)
         right = operators.provisioning(self.issue("west-right", "station", "west", quota=1))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
-use wardein_client::{Connection, Identity, Settings, connect, v1};
+use wardein_client::{Connection, Identity, Settings, connect, number, time, v1};
 use wardein_crypto::{P256SigningKey, SecretBytes, hex};
 use wardein_device::Remote;
 use wardein_pki::{Csr, pem};
@@ -150,8 +150,9 @@ impl Served {
     async fn issue_one(&self, tenant: &str, role: &str, quota: u64) -> Identity {
         let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
         let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
-        let (role, tenant, name) = (role.to_owned(), tenant.to_owned(), "line-1".to_owned());
-        let order = v1::IssueOperatorRequest { role, tenant, name, csr, validity: 86_400, quota };
+        let (role, tenant, name) = (number::<v1::Role>(role), tenant.to_owned(), "line-1".to_owned());
+        let validity = time::span(86_400);
+        let order = v1::IssueOperatorRequest { role, tenant, name, csr, validity, quota };
         let issued = self.admin().await.admin().issue_operator(order).await.unwrap().into_inner();
         let key = pem::encode_private_key(pkcs8.expose()).unwrap();
         Identity { certificates: issued.certificate_pem.into_bytes(), key }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wardein_client::v1::check_request::Subject;
-use wardein_client::{Connection, Identity, Settings, connect, v1};
+use wardein_client::{Connection, Identity, Settings, connect, time, v1};
 
 /// Entries of the tenant that is read.
 const ENTRIES: u64 = 3_000;
@@ -22,7 +22,8 @@ async fn an_auditor_at_full_speed_moves_another_tenants_calls_little() {
     let admin = served.admin().await;
     admin.admin().create_tenant(v1::CreateTenantRequest { tenant: "lab".into() }).await.unwrap();
     for n in 0..ENTRIES {
-        let (tenant, name, certificate_validity) = ("klinik".to_owned(), "busy".to_owned(), Some(300 + n));
+        let (tenant, name) = ("klinik".to_owned(), "busy".to_owned());
+        let certificate_validity = time::span(300 + n);
         let profile = v1::Profile { tenant, name, certificate_validity, ..Default::default() };
         let put = v1::PutProfileRequest { profile: Some(profile), ..Default::default() };
         admin.admin().put_profile(put).await.unwrap();

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
 use wardein_attest::EkDigest;
-use wardein_client::v1;
+use wardein_client::{number, time as wire, v1, word};
 use wardein_crypto::{Digest, hex};
 use wardein_pki::pem;
 
@@ -177,7 +177,9 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
     let session = args.at.connect.open().await?;
     let tenant = session.tenant(args.at.tenant)?;
     let SetArgs { first_use, keepers, shared_tpms, .. } = args;
-    let policy = v1::KeyPolicy { tenant: tenant.clone(), vendor_roots, first_use, keepers, shared_tpms };
+    let keepers = keepers.iter().map(|keeper| number::<v1::KeyKeeper>(keeper)).collect();
+    let (tenant_name, etag) = (tenant.clone(), String::new());
+    let policy = v1::KeyPolicy { tenant: tenant_name, vendor_roots, first_use, keepers, shared_tpms, etag };
     let request = v1::PutKeyPolicyRequest { policy: Some(policy) };
     session.operator().put_key_policy(request).await?;
     show(&session, tenant, out).await
@@ -186,8 +188,9 @@ async fn set(args: SetArgs, out: Output) -> Result<(), Failure> {
 async fn show(session: &Session, tenant: String, out: Output) -> Result<(), Failure> {
     let request = v1::GetKeyPolicyRequest { tenant };
     let answer = session.operator().get_key_policy(request).await?;
-    let v1::KeyPolicy { tenant, vendor_roots, first_use, keepers, shared_tpms } =
+    let v1::KeyPolicy { tenant, vendor_roots, first_use, keepers, shared_tpms, etag: _ } =
         answer.policy.unwrap_or_default();
+    let keepers = keepers.into_iter().map(word::<v1::KeyKeeper>).collect();
     out.one(&Policy { tenant, vendor_roots, first_use, keepers, shared_tpms })
 }
 
@@ -214,7 +217,7 @@ async fn list(args: TenantArgs, out: Output) -> Result<(), Failure> {
     });
     let listed = |key: v1::EndorsementKey| {
         let digest = key.digest.try_into().map_err(|_| Failure::failed("the answer holds no digest"))?;
-        Ok(Listed { digest: EkDigest(Digest(digest)).to_string(), added_at: key.added_at })
+        Ok(Listed { digest: EkDigest(Digest(digest)).to_string(), added_at: wire::seconds(key.added_at) })
     };
     let keys = keys.await?.into_iter().map(listed).collect::<Result<Vec<_>, Failure>>()?;
     out.list("endorsement keys", &keys)

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
-use wardein_client::{PAGE_SIZE, v1};
+use wardein_client::{PAGE_SIZE, time as wire, v1};
 use wardein_crypto::hex;
 
 #[derive(Debug, Subcommand)]
@@ -76,7 +76,7 @@ impl From<v1::AuditEntry> for Entry {
 impl From<v1::AuditEntry> for Event {
     fn from(entry: v1::AuditEntry) -> Self {
         Self {
-            time_ms: entry.time_ms,
+            time_ms: wire::ms(entry.time),
             tenant: entry.tenant,
             actor: entry.actor,
             event: entry.event,

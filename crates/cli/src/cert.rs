@@ -4,7 +4,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{time as wire, v1};
 use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
@@ -77,6 +77,7 @@ impl TryFrom<v1::Certificate> for Certificate {
         let v1::Certificate { serial, device_id, not_before, not_after, revoked_at, revoked_for, der } =
             certificate;
         let pem = pem::encode_certificates([der.as_slice()]).map_err(Failure::failed)?;
+        let [not_before, not_after, revoked_at] = [not_before, not_after, revoked_at].map(wire::seconds);
         Ok(Self { serial, device_id, not_before, not_after, revoked_at, revoked_for, pem })
     }
 }

@@ -4,6 +4,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use wardein_client::time as wire;
 use wardein_client::v1::{self, ClockAgreement};
 
 #[derive(Debug, Subcommand)]
@@ -56,8 +57,8 @@ impl Clock {
             ClockAgreement::Unspecified => "unknown",
         };
         Self {
-            time_ms: clock.time_ms,
-            wall_ms: clock.wall_ms,
+            time_ms: wire::ms(clock.time),
+            wall_ms: wire::ms(clock.wall_time),
             agreement,
             erases: clock.may_erase,
             acceptances: clock.acceptances,
@@ -139,15 +140,15 @@ async fn accept(session: Session, dry_run: bool, confirm: Confirm, out: Output) 
     let operator = session.operator();
     let clock = operator.get_clock(v1::GetClockRequest { count: true }).await?;
     let Some(would) = clock.acceptance else {
-        let wall = time::at_ms(clock.wall_ms);
+        let wall = time::at_ms(wire::ms(clock.wall_time));
         return Err(Failure::failed(format!(
             "the clock of the authority's machine says {wall}, when its CA is not valid; set it first"
         )));
     };
     let left = clock.left_behind;
     let mut accepted = Accepted {
-        from_ms: would.from_ms,
-        to_ms: would.to_ms,
+        from_ms: wire::ms(would.before),
+        to_ms: wire::ms(would.after),
         is_new_era: would.is_new_era,
         devices_to_rekey: left.map(|left| left.devices),
         certificates_ended: left.map(|left| left.certificates),
@@ -163,11 +164,12 @@ async fn accept(session: Session, dry_run: bool, confirm: Confirm, out: Output) 
             ", a new era: {devices} devices rekey, {certificates} certificates end, {operators} operators are to be issued again"
         ),
     };
-    let (from, to) = (time::at_ms(would.from_ms), time::at_ms(would.to_ms));
+    let (from, to) = (time::at_ms(accepted.from_ms), time::at_ms(accepted.to_ms));
     confirm.ask(&format!("set the authority's time from {from} to {to}{era}"))?;
-    let done = operator.accept_clock(v1::AcceptClockRequest { wall_ms: clock.wall_ms }).await?;
-    if let Some(v1::ClockAcceptance { from_ms, to_ms, is_new_era }) = done.acceptance {
-        (accepted.from_ms, accepted.to_ms, accepted.is_new_era) = (from_ms, to_ms, is_new_era);
+    let done = operator.accept_clock(v1::AcceptClockRequest { wall_time: clock.wall_time }).await?;
+    if let Some(v1::ClockAcceptance { before, after, is_new_era }) = done.acceptance {
+        (accepted.from_ms, accepted.to_ms) = (wire::ms(before), wire::ms(after));
+        accepted.is_new_era = is_new_era;
     }
     accepted.done = true;
     out.one(&accepted)

@@ -9,7 +9,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Failure, Output, Record, audit, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{number, time as wire, v1, word};
 use wardein_crypto::hex;
 
 #[derive(Debug, Subcommand)]
@@ -116,24 +116,24 @@ impl From<v1::Device> for Device {
         Self {
             tenant: device.tenant,
             device_id: device.device_id,
-            state: device.state,
+            state: word::<v1::DeviceState>(device.state),
             state_reason: device.state_reason,
             profile: device.profile,
             model: device.model,
             udi: device.udi,
-            enrolled_at: device.enrolled_at,
+            enrolled_at: wire::seconds(device.enrolled_at),
             enrolled_by: device.enrolled_by,
             generation: device.generation,
             proof_epoch: device.proof_epoch,
             suite: device.suite,
             attributes: device.attributes,
-            last_seen: device.last_seen,
-            agreed_at: device.agreed_at,
-            rekey: device.rekey,
+            last_seen: wire::seconds(device.last_seen),
+            agreed_at: wire::seconds(device.agreed_at),
+            rekey: word::<v1::RekeyGate>(device.rekey),
             key_id: hex::encode(&device.key_id),
-            assurance: device.assurance,
-            pcrs: device.pcrs,
-            quoted_at: device.quoted_at,
+            assurance: word::<v1::Assurance>(device.assurance),
+            pcrs: word::<v1::PcrStanding>(device.pcrs),
+            quoted_at: wire::seconds(device.quoted_at),
         }
     }
 }
@@ -205,12 +205,12 @@ async fn list(args: ListArgs, out: Output) -> Result<(), Failure> {
     let now = match (args.silent_for, args.seen_within) {
         (None, None) => 0,
         // The authority's time, by which it judged when each device was seen.
-        _ => operator.get_status(v1::GetStatusRequest {}).await?.time,
+        _ => wire::seconds(operator.get_status(v1::GetStatusRequest {}).await?.time),
     };
-    let ago = |seconds: Option<u64>| seconds.map_or(0, |seconds| now.saturating_sub(seconds).max(1));
+    let ago = |seconds: Option<u64>| wire::at(now.saturating_sub(seconds?).max(1));
     let request = v1::ListDevicesRequest {
         tenant: session.tenant(args.tenant)?,
-        state: args.state.unwrap_or_default(),
+        state: args.state.as_deref().map_or(0, number::<v1::DeviceState>),
         profile: args.profile.unwrap_or_default(),
         model: args.model.unwrap_or_default(),
         seen_before: ago(args.silent_for),

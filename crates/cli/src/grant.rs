@@ -4,7 +4,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{number, time as wire, v1, word};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GrantCommand {
@@ -79,6 +79,7 @@ struct Grant {
 impl From<v1::Grant> for Grant {
     fn from(grant: v1::Grant) -> Self {
         let v1::Grant { tenant, platform, right, profile, user_name, granted_at, granted_by } = grant;
+        let (right, granted_at) = (word::<v1::Right>(right), wire::seconds(granted_at));
         Self { tenant, platform, right, profile, user_name, granted_at, granted_by }
     }
 }
@@ -118,7 +119,7 @@ async fn add(args: AddArgs, out: Output) -> Result<(), Failure> {
     let grant = v1::Grant {
         tenant: session.tenant(tenant)?,
         platform,
-        right,
+        right: number::<v1::Right>(&right),
         profile: profile.unwrap_or_default(),
         user_name: user_name.unwrap_or_default(),
         ..Default::default()
@@ -148,7 +149,7 @@ async fn remove(args: RemoveArgs, out: Output) -> Result<(), Failure> {
     let request = v1::RemoveGrantRequest {
         tenant: session.tenant(tenant)?,
         platform: platform.clone(),
-        right: right.clone(),
+        right: number::<v1::Right>(&right),
         profile: profile.unwrap_or_default(),
         reason,
     };

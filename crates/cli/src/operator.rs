@@ -10,7 +10,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{time as wire, v1, word};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperatorCommand {
@@ -69,13 +69,13 @@ struct Operator {
 impl From<v1::Operator> for Operator {
     fn from(operator: v1::Operator) -> Self {
         Self {
-            role: operator.role,
+            role: word::<v1::Role>(operator.role),
             tenant: operator.tenant,
             name: operator.name,
             serial: operator.serial,
-            not_before: operator.not_before,
-            not_after: operator.not_after,
-            revoked_at: operator.revoked_at,
+            not_before: wire::seconds(operator.not_before),
+            not_after: wire::seconds(operator.not_after),
+            revoked_at: wire::seconds(operator.revoked_at),
             quota: operator.quota,
             used: operator.used,
             issued_by: operator.issued_by,

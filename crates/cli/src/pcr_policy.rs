@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use wardein_client::v1;
+use wardein_client::{v1, word};
 use wardein_crypto::hex;
 use wardein_domain::{Bank, PcrSelection, ProfileName};
 
@@ -71,7 +71,8 @@ struct Policy {
 
 impl From<v1::PcrPolicy> for Policy {
     fn from(policy: v1::PcrPolicy) -> Self {
-        let v1::PcrPolicy { tenant, profile, rule, bank, registers } = policy;
+        let v1::PcrPolicy { tenant, profile, rule, bank, registers, etag: _ } = policy;
+        let (rule, bank) = (word::<v1::PcrRule>(rule), word::<v1::PcrBank>(bank));
         let values = |register: v1::PcrRegister| {
             (register.number, register.allowed.iter().map(|value| hex::encode(value)).collect())
         };
@@ -134,8 +135,8 @@ impl RuleArgs {
         if let Some(selection) = self.as_enrolled {
             return Ok(as_enrolled(selection));
         }
-        let rule = if self.any { "any" } else { "inherited" };
-        Ok(v1::PcrPolicy { rule: rule.to_owned(), ..Default::default() })
+        let rule = if self.any { v1::PcrRule::Any } else { v1::PcrRule::Inherited };
+        Ok(v1::PcrPolicy { rule: rule.into(), ..Default::default() })
     }
 }
 
@@ -170,17 +171,25 @@ fn golden(text: &str) -> Result<v1::PcrPolicy, String> {
             values.push(value);
         }
     }
-    let bank = bank.ok_or("it has no value")?.to_string();
+    let bank = number(bank.ok_or("it has no value")?);
     let register = |(number, allowed)| v1::PcrRegister { number, allowed };
     let registers = registers.into_iter().map(register).collect();
-    Ok(v1::PcrPolicy { rule: "golden".to_owned(), bank, registers, ..Default::default() })
+    Ok(v1::PcrPolicy { rule: v1::PcrRule::Golden.into(), bank, registers, ..Default::default() })
 }
 
 fn as_enrolled(selection: PcrSelection) -> v1::PcrPolicy {
     let register = |number: u8| v1::PcrRegister { number: number.into(), allowed: Vec::new() };
     let registers = selection.numbers().map(register).collect();
-    let (rule, bank) = ("as-enrolled".to_owned(), selection.bank().to_string());
+    let (rule, bank) = (v1::PcrRule::AsEnrolled.into(), number(selection.bank()));
     v1::PcrPolicy { rule, bank, registers, ..Default::default() }
+}
+
+/// The bank as the API has it.
+fn number(bank: Bank) -> i32 {
+    match bank {
+        Bank::Sha256 => v1::PcrBank::Sha256.into(),
+        Bank::Sha384 => v1::PcrBank::Sha384.into(),
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +202,7 @@ mod tests {
         let text =
             format!("  sha256:\n    0 : 0x{first}\n    16: 0x{second}\n16 {first} # after the update\n");
         let policy = golden(&text).unwrap();
-        assert_eq!((policy.rule.as_str(), policy.bank.as_str()), ("golden", "sha256"));
+        assert_eq!((policy.rule(), policy.bank()), (v1::PcrRule::Golden, v1::PcrBank::Sha256));
         let found: Vec<_> =
             policy.registers.into_iter().map(|register| (register.number, register.allowed)).collect();
         assert_eq!(found, [(0, vec![vec![1; 32]]), (16, vec![vec![0xab; 32], vec![1; 32]])]);
@@ -215,6 +224,6 @@ mod tests {
     fn a_selection_is_written_as_tpm2_tools_have_it() {
         let policy = as_enrolled("sha256:0,2,7".parse().unwrap());
         let numbers: Vec<_> = policy.registers.iter().map(|register| register.number).collect();
-        assert_eq!((policy.bank.as_str(), numbers), ("sha256", vec![0, 2, 7]));
+        assert_eq!((policy.bank(), numbers), (v1::PcrBank::Sha256, vec![0, 2, 7]));
     }
 }

@@ -4,7 +4,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Failure, Output, Record, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{FieldMask, number, time as wire, v1, word};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
@@ -90,36 +90,32 @@ struct Profile {
     inherits: Vec<&'static str>,
 }
 
+/// The settings of a profile, by their names in the API, and whether it has them.
+fn settings(profile: &v1::Profile) -> [(&'static str, bool); 11] {
+    [
+        ("certificate_validity", profile.certificate_validity.is_some()),
+        ("period", profile.period.is_some()),
+        ("max_uses", profile.max_uses.is_some()),
+        ("suites", !profile.suites.is_empty()),
+        ("verdict_lifetime", profile.verdict_lifetime.is_some()),
+        ("rekey_after", profile.rekey_after.is_some()),
+        ("quarantine_on_clone", profile.quarantine_on_clone.is_some()),
+        ("token_retention_epochs", profile.token_retention_epochs.is_some()),
+        ("data_retention_epochs", profile.data_retention_epochs.is_some()),
+        ("file_retention_epochs", profile.file_retention_epochs.is_some()),
+        ("archive", profile.archive.is_some()),
+    ]
+}
+
+/// Those that a profile has.
+fn given(profile: &v1::Profile) -> Vec<String> {
+    settings(profile).into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name.to_owned()).collect()
+}
+
 impl Profile {
     fn new(set: &v1::Profile, effective: v1::Profile) -> Self {
-        let v1::Profile {
-            tenant: _,
-            name: _,
-            certificate_validity,
-            period,
-            max_uses,
-            suites,
-            verdict_lifetime,
-            rekey_after,
-            quarantine_on_clone,
-            token_retention,
-            data_retention,
-            file_retention,
-            archive,
-        } = set;
-        let given = [
-            ("certificate_validity", certificate_validity.is_some()),
-            ("period", period.is_some()),
-            ("max_uses", max_uses.is_some()),
-            ("suites", !suites.is_empty()),
-            ("verdict_lifetime", verdict_lifetime.is_some()),
-            ("rekey_after", rekey_after.is_some()),
-            ("quarantine_on_clone", quarantine_on_clone.is_some()),
-            ("token_retention", token_retention.is_some()),
-            ("data_retention", data_retention.is_some()),
-            ("file_retention", file_retention.is_some()),
-            ("archive", archive.is_some()),
-        ];
+        let unset = settings(set).into_iter().filter(|(_, is_set)| !is_set);
+        let inherits = unset.map(|(name, _)| name.trim_end_matches("_epochs")).collect();
         let v1::Profile {
             tenant,
             name,
@@ -130,26 +126,27 @@ impl Profile {
             verdict_lifetime,
             rekey_after,
             quarantine_on_clone,
-            token_retention,
-            data_retention,
-            file_retention,
+            token_retention_epochs: token_retention,
+            data_retention_epochs: data_retention,
+            file_retention_epochs: file_retention,
             archive,
+            etag: _,
         } = effective;
         Self {
             tenant,
             name,
-            certificate_validity: certificate_validity.unwrap_or_default(),
-            period: period.unwrap_or_default(),
+            certificate_validity: wire::span_seconds(certificate_validity),
+            period: wire::span_seconds(period),
             max_uses: max_uses.unwrap_or_default(),
             suites,
-            verdict_lifetime: verdict_lifetime.unwrap_or_default(),
-            rekey_after: rekey_after.unwrap_or_default(),
+            verdict_lifetime: wire::span_seconds(verdict_lifetime),
+            rekey_after: wire::span_seconds(rekey_after),
             quarantine_on_clone: quarantine_on_clone.unwrap_or_default(),
             token_retention: token_retention.unwrap_or_default(),
             data_retention: data_retention.unwrap_or_default(),
             file_retention: file_retention.unwrap_or_default(),
-            archive: archive.map(|archive| archive.purposes).unwrap_or_default(),
-            inherits: given.into_iter().filter(|(_, is_given)| !is_given).map(|(field, _)| field).collect(),
+            archive: archive.unwrap_or_default().purposes.into_iter().map(word::<v1::Purpose>).collect(),
+            inherits,
         }
     }
 }
@@ -197,24 +194,29 @@ async fn put(session: Session, args: PutArgs, out: Output) -> Result<(), Failure
         several if several.iter().any(|word| word == "none") => {
             return Err(Failure::Usage("--archive: none goes alone".to_owned()));
         }
-        _ => Some(v1::Archive { purposes: args.archive }),
+        several => {
+            let purposes = several.iter().map(|word| number::<v1::Purpose>(word)).collect();
+            Some(v1::Archive { purposes })
+        }
     };
     let profile = v1::Profile {
         tenant: tenant.clone(),
         name: args.name.clone(),
-        certificate_validity: args.certificate_validity,
-        period: args.period,
+        certificate_validity: args.certificate_validity.and_then(wire::span),
+        period: args.period.and_then(wire::span),
         max_uses: args.max_uses,
         suites: args.suites,
-        verdict_lifetime: args.verdict_lifetime,
-        rekey_after: args.rekey_after,
+        verdict_lifetime: args.verdict_lifetime.and_then(wire::span),
+        rekey_after: args.rekey_after.and_then(wire::span),
         quarantine_on_clone: args.quarantine_on_clone,
-        token_retention: args.token_retention,
-        data_retention: args.data_retention,
-        file_retention: args.file_retention,
+        token_retention_epochs: args.token_retention,
+        data_retention_epochs: args.data_retention,
+        file_retention_epochs: args.file_retention,
         archive,
+        etag: String::new(),
     };
-    let request = v1::PutProfileRequest { profile: Some(profile), merge: args.merge };
+    let update_mask = args.merge.then(|| FieldMask { paths: given(&profile) });
+    let request = v1::PutProfileRequest { profile: Some(profile), update_mask };
     session.operator().put_profile(request).await?;
     let now = profiles(&session, tenant).await?.into_iter().find(|profile| profile.name == args.name);
     now.map_or_else(|| Err(Failure::failed("the profile is gone again")), |profile| out.one(&profile))

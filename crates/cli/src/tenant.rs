@@ -4,7 +4,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Failure, Output, Record, pages, time};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{time as wire, v1};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TenantCommand {
@@ -36,7 +36,7 @@ struct Tenant {
 
 impl From<v1::Tenant> for Tenant {
     fn from(v1::Tenant { tenant, created_at }: v1::Tenant) -> Self {
-        Self { tenant, created_at }
+        Self { tenant, created_at: wire::seconds(created_at) }
     }
 }
 

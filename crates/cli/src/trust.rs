@@ -10,7 +10,8 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
-use wardein_client::v1;
+use wardein_client::v1::check_request::Subject;
+use wardein_client::{Word, time as wire, v1, word};
 use wardein_crypto::{Entropy, SystemEntropy};
 use wardein_ddkg::message::from_text;
 
@@ -46,11 +47,17 @@ struct SubjectArgs {
     /// The certificate that a device showed, in PEM or DER; of several in PEM the first counts
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// The SPIFFE id in a device's certificate
+    #[arg(long, value_name = "ID")]
+    spiffe_id: Option<String>,
+    /// The serial number of a certificate, in hex
+    #[arg(long, value_name = "HEX")]
+    serial: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct Answer {
-    verdict: &'static str,
+    verdict: String,
     reasons: Vec<String>,
     keep_until: u64,
     decided_at: u64,
@@ -61,11 +68,12 @@ struct Answer {
     pcrs: String,
     quoted_at: u64,
     is_shared: bool,
+    revision: u64,
 }
 
 impl From<v1::CheckResponse> for Answer {
     fn from(answer: v1::CheckResponse) -> Self {
-        let verdict = word(answer.verdict());
+        let verdict = verdict(answer.verdict);
         let v1::CheckResponse {
             reasons,
             keep_until,
@@ -77,27 +85,29 @@ impl From<v1::CheckResponse> for Answer {
             pcrs,
             quoted_at,
             is_shared,
+            revision,
             ..
         } = answer;
         Self {
             verdict,
-            reasons,
-            keep_until,
-            decided_at,
+            reasons: reasons.into_iter().map(word::<v1::Reason>).collect(),
+            keep_until: wire::seconds(keep_until),
+            decided_at: wire::seconds(decided_at),
             tenant,
             device_id,
-            state,
-            assurance,
-            pcrs,
-            quoted_at,
+            state: word::<v1::DeviceState>(state),
+            assurance: word::<v1::Assurance>(assurance),
+            pcrs: word::<v1::PcrStanding>(pcrs),
+            quoted_at: wire::seconds(quoted_at),
             is_shared,
+            revision,
         }
     }
 }
 
 impl Record for Answer {
     const COLUMNS: &'static [Column<Self>] = &[
-        ("verdict", |answer| answer.verdict.to_owned()),
+        ("verdict", |answer| answer.verdict.clone()),
         ("because", |answer| answer.reasons.join(", ")),
         ("device", |answer| answer.device_id.clone()),
         ("state", |answer| answer.state.clone()),
@@ -110,12 +120,11 @@ impl Record for Answer {
     ];
 }
 
-fn word(verdict: v1::Verdict) -> &'static str {
-    match verdict {
-        v1::Verdict::Trusted => TRUSTED,
-        v1::Verdict::NotTrusted => "not-trusted",
-        // An answer that says nothing is no reason to trust.
-        v1::Verdict::Unknown | v1::Verdict::Unspecified => "unknown",
+/// The verdict as a word. An answer that says nothing is no reason to trust.
+fn verdict(number: i32) -> String {
+    match number {
+        0 => v1::Verdict::Unknown.word(),
+        number => word::<v1::Verdict>(number),
     }
 }
 
@@ -135,13 +144,18 @@ impl TrustCommand {
 impl CheckArgs {
     async fn run(self, out: Output) -> Result<(), Failure> {
         let Self { subject, require_trusted, connect } = self;
-        let subject = match (subject.device, subject.certificate) {
-            (Some(device), _) => v1::check_request::Subject::DeviceId(device),
-            (None, Some(path)) => {
+        let subject = match subject {
+            SubjectArgs { device: Some(device), .. } => Subject::DeviceId(device),
+            SubjectArgs { certificate: Some(path), .. } => {
                 let mut chain = files::read_certificates(&path)?;
-                v1::check_request::Subject::Certificate(chain.swap_remove(0))
+                Subject::Certificate(chain.swap_remove(0))
             }
-            (None, None) => return Err(Failure::Usage("give --device or --certificate".to_owned())),
+            SubjectArgs { spiffe_id: Some(id), .. } => Subject::SpiffeId(id),
+            SubjectArgs { serial: Some(serial), .. } => Subject::Serial(serial),
+            _ => {
+                let words = "give --device, --certificate, --spiffe-id or --serial";
+                return Err(Failure::Usage(words.to_owned()));
+            }
         };
         let session = connect.open().await?;
         let request = v1::CheckRequest { subject: Some(subject) };

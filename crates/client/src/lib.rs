@@ -22,4 +22,4 @@ pub use tls::{Identity, MaterialError};
 /// The channel that a client of a service uses.
 pub use tonic::transport::Channel;
 /// The messages and clients that the calls are made with.
-pub use wardein_proto::v1;
+pub use wardein_proto::{Duration, FieldMask, Timestamp, Word, number, time, v1, word};

@@ -64,7 +64,7 @@ impl Authority for Remote {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));
         }
         let ack = tag("ack", &answer.ack)?;
-        let acked = AckedReply { server_time: answer.server_time, ack, body: answer.body };
+        let acked = AckedReply { server_time: answer.server_time_seconds, ack, body: answer.body };
         Ok(Reply { acked, rekey_due: answer.rekey_due })
     }
 
@@ -95,7 +95,7 @@ impl SigningAuthority for Remote {
             .map(|name| name.parse().map_err(|error| CallError::Malformed(format!("recipe: {error}"))));
         let offer = ChallengeOffer {
             challenge: Challenge::new(&answer.challenge).map_err(malformed)?,
-            server_time: answer.server_time,
+            server_time: answer.server_time_seconds,
             recipe: Recipe::new(names.collect::<Result<_, _>>()?).map_err(malformed)?,
         };
         Ok((offer, answer.quote.map(selection).transpose()?))
@@ -118,7 +118,8 @@ impl SigningAuthority for Remote {
             quote: quoted.as_ref().map(quote),
         };
         let answer = self.reach().await?.device().prove_by_signature(request).await.map_err(failed)?;
-        let v1::ProveBySignatureResponse { server_time, body, signature } = answer.into_inner();
+        let v1::ProveBySignatureResponse { server_time_seconds: server_time, body, signature } =
+            answer.into_inner();
         let (length, min, max) = (body.len(), 0, MAX_BODY);
         if length > max {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));

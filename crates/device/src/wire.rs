@@ -3,7 +3,7 @@
 use crate::authority::{CallError, Refused, Station};
 use crate::frames;
 use crate::signing::{TpmActivation, TpmStation, asked, on_record};
-use wardein_client::{self as client, Refusal, v1};
+use wardein_client::{self as client, Refusal, v1, word};
 use wardein_crypto::Tag;
 use wardein_ddkg::message::{Confirmation, EnrollReply, EnrollRequest};
 use wardein_ddkg::{AuthorityShare, DecodeError, DeviceName, Problem, Suite};
@@ -52,9 +52,9 @@ pub fn enrolled(suite: Suite, answer: v1::EnrollResponse) -> Result<(TenantId, E
         share: AuthorityShare::new(suite, &answer.authority_share).map_err(malformed)?,
         generation: answer.generation,
         schedule: Schedule {
-            period: schedule.period,
+            period: schedule.period_seconds,
             max_uses: schedule.max_uses,
-            not_before: schedule.not_before,
+            not_before: schedule.not_before_seconds,
         },
         signature: answer.signature,
         confirmation: tag("authority_confirmation", &answer.authority_confirmation)?,
@@ -130,12 +130,12 @@ impl TpmStation for ConnectedStation {
         };
         let answer = self.authority.finish_tpm_enrollment(call).await.map_err(failed)?;
         let v1::FinishTpmEnrollmentResponse { tenant, key_id, assurance } = answer;
-        on_record(&tenant, &key_id, &assurance).map_err(CallError::Malformed)
+        on_record(&tenant, &key_id, &word::<v1::Assurance>(assurance)).map_err(CallError::Malformed)
     }
 }
 
 pub(crate) fn selection(asks: v1::PcrSelection) -> Result<PcrSelection, CallError> {
-    asked(&asks.bank, &asks.registers).map_err(CallError::Malformed)
+    asked(&word::<v1::PcrBank>(asks.bank), &asks.registers).map_err(CallError::Malformed)
 }
 
 pub(crate) fn quote(quote: &Quote) -> v1::Quote {

@@ -48,7 +48,7 @@ pub use name::{
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
-pub use profile::{Profile, ProfileError, ProfileFields};
+pub use profile::{Profile, ProfileError, ProfileField, ProfileFields};
 pub use quote::Quote;
 pub use registers::PcrStanding;
 pub use rotation::{RekeyGate, Rotation};

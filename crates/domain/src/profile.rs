@@ -1,8 +1,9 @@
 //! The rules for a group of devices.
 
-use crate::name::Purpose;
+use crate::name::{NameError, Purpose};
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
+use core::str::FromStr;
 
 /// The settings of a profile. An unset field has the value of the tenant's profile `default`, and for that one as
 /// in [`Profile::DEFAULT`].
@@ -80,9 +81,9 @@ impl Profile {
             range("period", given.period, 60, years)?;
         }
         range("verdict_lifetime", given.verdict_lifetime, 0, day)?;
-        range("token_retention", given.token_retention.into(), 0, 1_000)?;
-        range("data_retention", given.data_retention.into(), 0, 10_000_000)?;
-        range("file_retention", given.file_retention.into(), 0, 10_000_000)?;
+        range("token_retention_epochs", given.token_retention.into(), 0, 1_000)?;
+        range("data_retention_epochs", given.data_retention.into(), 0, 10_000_000)?;
+        range("file_retention_epochs", given.file_retention.into(), 0, 10_000_000)?;
         if given.rekey_after != 0 {
             range("rekey_after", given.rekey_after, 3_600, years)?;
         }
@@ -204,22 +205,120 @@ impl Profile {
     }
 }
 
-impl ProfileFields {
-    /// These fields, with those of `before` where nothing is set.
-    pub fn or(self, before: Self) -> Self {
-        Self {
-            certificate_validity: self.certificate_validity.or(before.certificate_validity),
-            period: self.period.or(before.period),
-            max_uses: self.max_uses.or(before.max_uses),
-            suites: self.suites.or(before.suites),
-            verdict_lifetime: self.verdict_lifetime.or(before.verdict_lifetime),
-            rekey_after: self.rekey_after.or(before.rekey_after),
-            quarantine_on_clone: self.quarantine_on_clone.or(before.quarantine_on_clone),
-            token_retention: self.token_retention.or(before.token_retention),
-            data_retention: self.data_retention.or(before.data_retention),
-            file_retention: self.file_retention.or(before.file_retention),
-            archive: self.archive.or(before.archive),
+/// A setting of a profile, by its name in the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileField {
+    /// How long certificates are valid.
+    CertificateValidity,
+    /// How long an epoch is.
+    Period,
+    /// How many keys an epoch has.
+    MaxUses,
+    /// The suites that are allowed.
+    Suites,
+    /// How long a verdict may be kept.
+    VerdictLifetime,
+    /// When a device is to rekey.
+    RekeyAfter,
+    /// Whether a clone alarm quarantines.
+    QuarantineOnClone,
+    /// For how many epochs tokens are accepted after their own.
+    TokenRetention,
+    /// For how many epochs payloads can be opened after their own.
+    DataRetention,
+    /// The same for files.
+    FileRetention,
+    /// Whose keys may be released again.
+    Archive,
+}
+
+impl ProfileField {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::CertificateValidity,
+        Self::Period,
+        Self::MaxUses,
+        Self::Suites,
+        Self::VerdictLifetime,
+        Self::RekeyAfter,
+        Self::QuarantineOnClone,
+        Self::TokenRetention,
+        Self::DataRetention,
+        Self::FileRetention,
+        Self::Archive,
+    ];
+
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CertificateValidity => "certificate_validity",
+            Self::Period => "period",
+            Self::MaxUses => "max_uses",
+            Self::Suites => "suites",
+            Self::VerdictLifetime => "verdict_lifetime",
+            Self::RekeyAfter => "rekey_after",
+            Self::QuarantineOnClone => "quarantine_on_clone",
+            Self::TokenRetention => "token_retention_epochs",
+            Self::DataRetention => "data_retention_epochs",
+            Self::FileRetention => "file_retention_epochs",
+            Self::Archive => "archive",
         }
+    }
+}
+
+impl FromStr for ProfileField {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::ALL.into_iter().find(|field| field.as_str() == text).ok_or(NameError::Unknown {
+            kind: "setting of a profile",
+            allowed: "certificate_validity, period, max_uses, suites, verdict_lifetime, rekey_after, \
+                      quarantine_on_clone, token_retention_epochs, data_retention_epochs, \
+                      file_retention_epochs, archive",
+        })
+    }
+}
+
+impl ProfileFields {
+    /// The settings that are set.
+    pub fn named(&self) -> Vec<ProfileField> {
+        ProfileField::ALL.into_iter().filter(|field| self.has(*field)).collect()
+    }
+
+    fn has(&self, field: ProfileField) -> bool {
+        match field {
+            ProfileField::CertificateValidity => self.certificate_validity.is_some(),
+            ProfileField::Period => self.period.is_some(),
+            ProfileField::MaxUses => self.max_uses.is_some(),
+            ProfileField::Suites => self.suites.is_some(),
+            ProfileField::VerdictLifetime => self.verdict_lifetime.is_some(),
+            ProfileField::RekeyAfter => self.rekey_after.is_some(),
+            ProfileField::QuarantineOnClone => self.quarantine_on_clone.is_some(),
+            ProfileField::TokenRetention => self.token_retention.is_some(),
+            ProfileField::DataRetention => self.data_retention.is_some(),
+            ProfileField::FileRetention => self.file_retention.is_some(),
+            ProfileField::Archive => self.archive.is_some(),
+        }
+    }
+
+    /// Those of `before`, with these for the settings in `only`: one that is not set here is inherited from then on.
+    pub fn only(self, only: &[ProfileField], mut before: Self) -> Self {
+        for field in only {
+            match field {
+                ProfileField::CertificateValidity => before.certificate_validity = self.certificate_validity,
+                ProfileField::Period => before.period = self.period,
+                ProfileField::MaxUses => before.max_uses = self.max_uses,
+                ProfileField::Suites => before.suites.clone_from(&self.suites),
+                ProfileField::VerdictLifetime => before.verdict_lifetime = self.verdict_lifetime,
+                ProfileField::RekeyAfter => before.rekey_after = self.rekey_after,
+                ProfileField::QuarantineOnClone => before.quarantine_on_clone = self.quarantine_on_clone,
+                ProfileField::TokenRetention => before.token_retention = self.token_retention,
+                ProfileField::DataRetention => before.data_retention = self.data_retention,
+                ProfileField::FileRetention => before.file_retention = self.file_retention,
+                ProfileField::Archive => before.archive.clone_from(&self.archive),
+            }
+        }
+        before
     }
 }
 
@@ -285,9 +384,9 @@ mod tests {
             (ProfileFields { verdict_lifetime: Some(86_401), ..none() }, "verdict_lifetime"),
             (ProfileFields { rekey_after: Some(3_599), ..none() }, "rekey_after"),
             (ProfileFields { rekey_after: Some(YEARS + 1), ..none() }, "rekey_after"),
-            (ProfileFields { token_retention: Some(1_001), ..none() }, "token_retention"),
-            (ProfileFields { data_retention: Some(10_000_001), ..none() }, "data_retention"),
-            (ProfileFields { file_retention: Some(10_000_001), ..none() }, "file_retention"),
+            (ProfileFields { token_retention: Some(1_001), ..none() }, "token_retention_epochs"),
+            (ProfileFields { data_retention: Some(10_000_001), ..none() }, "data_retention_epochs"),
+            (ProfileFields { file_retention: Some(10_000_001), ..none() }, "file_retention_epochs"),
             (ProfileFields { archive: Some(vec![Purpose::Token]), ..none() }, "archive"),
             (ProfileFields { archive: Some(vec![Purpose::Data; 3]), ..none() }, "archive"),
         ] {
@@ -326,7 +425,24 @@ mod tests {
         assert!(!below.archives(Purpose::Data) && !below.quarantines_clones());
         assert_eq!(below.with(&ProfileFields::default()), Ok(below));
         assert_eq!(Profile::DEFAULT.with(&own.fields()), Ok(own), "fields() leaves nothing out");
-        let merged = ProfileFields { max_uses: Some(8), ..ProfileFields::default() }.or(fields);
-        assert_eq!((merged.max_uses, merged.quarantine_on_clone), (Some(8), Some(false)));
+    }
+
+    #[test]
+    fn what_is_named_changes_and_nothing_else() {
+        let before = Profile::DEFAULT.fields();
+        assert_eq!(before.named(), ProfileField::ALL);
+        let given = ProfileFields { max_uses: Some(8), ..ProfileFields::default() };
+        assert_eq!(given.named(), [ProfileField::MaxUses]);
+        assert_eq!(given.clone().only(&[], before.clone()), before);
+        for field in ProfileField::ALL {
+            assert_eq!(field.as_str().parse(), Ok(field));
+            let changed = given.clone().only(&[field], before.clone());
+            let left: Vec<_> = ProfileField::ALL.into_iter().filter(|one| *one != field).collect();
+            match field {
+                ProfileField::MaxUses => assert_eq!(changed.max_uses, Some(8)),
+                _ => assert_eq!(changed.named(), left, "named and not set: it is inherited"),
+            }
+            assert_eq!(before.clone().only(&[field], changed), before, "nothing else was touched");
+        }
     }
 }

@@ -88,7 +88,7 @@ impl World {
 
     async fn ask(&self, policy: PcrPolicy) {
         let (tenant, profile) = (tenant(), "default".parse().unwrap());
-        self.engine.put_pcr_policy(&self.admin, &tenant, &profile, Some(policy)).await.unwrap();
+        self.engine.put_pcr_policy(&self.admin, &tenant, &profile, Some(policy), None).await.unwrap();
     }
 
     /// The time of all first and of all second steps.

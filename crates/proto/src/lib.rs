@@ -10,6 +10,13 @@
 #[rustfmt::skip]
 pub mod v1;
 
+pub mod time;
+mod word;
+
+pub use prost::Message;
+pub use prost_types::{Duration, FieldMask, Timestamp};
+pub use word::{Word, number, word};
+
 /// The descriptors of all messages and services, a serialized `google.protobuf.FileDescriptorSet`.
 #[cfg(feature = "server")]
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/wardein.v1.bin");

@@ -5,7 +5,7 @@ use super::operators::Made;
 use super::witness::{Failed, Witness};
 use super::world::{World, all};
 use std::time::{Duration, Instant};
-use wardein_client::v1;
+use wardein_client::{v1, word};
 use wardein_device::{Authority, CallError};
 
 /// The devices that lived since the last kill, what operators made, and the audit log.
@@ -48,15 +48,10 @@ async fn is_whole(world: &World, witness: &Witness, device: &mut TestDevice) {
     let (tenant, device_id) = (world.tenant.clone(), device.name.device.to_string());
     let request = v1::GetDeviceRequest { tenant, device_id };
     let found = world.admin.operator().get_device(request).await.unwrap().device.unwrap();
-    assert!(
-        device.states.contains(&&*found.state),
-        "{}: {} and not {:?}",
-        device.target(),
-        found.state,
-        device.states
-    );
+    let state = word::<v1::DeviceState>(found.state);
+    assert!(device.states.contains(&&*state), "{}: {state} and not {:?}", device.target(), device.states);
     let mut authority = world.authority();
-    if found.state == "active" || found.state == "pending" && !device.is_confirmed {
+    if state == "active" || state == "pending" && !device.is_confirmed {
         for (spent, body) in &device.spent {
             let Err(CallError::Refused(refused)) = authority.prove(spent, body).await else {
                 unreachable!("a proof of {} was taken twice", device.target());
@@ -78,7 +73,7 @@ async fn is_whole(world: &World, witness: &Witness, device: &mut TestDevice) {
             );
         }
     }
-    if found.state == "active" {
+    if state == "active" {
         agree_again(witness, device, &mut authority).await;
         device.states = vec!["active"];
     }
@@ -124,7 +119,7 @@ async fn certificates(world: &World, device: &TestDevice) {
     }
     for serial in &device.revoked {
         let is_revoked =
-            |certificate: &v1::Certificate| certificate.serial == *serial && certificate.revoked_at > 0;
+            |certificate: &v1::Certificate| certificate.serial == *serial && certificate.revoked_at.is_some();
         assert!(listed.iter().any(is_revoked), "{}: {serial} is not revoked", device.target());
     }
 }
@@ -150,14 +145,14 @@ async fn made(world: &World) {
     let Made { operators: issued, max_uses, is_granted, tenant_key } = &mut *world.made.borrow_mut();
     for (serial, is_revoked) in issued {
         let found = operators.iter().find(|operator| operator.serial == *serial).unwrap();
-        let is_there = *is_revoked.get_or_insert(found.revoked_at > 0);
-        assert_eq!(is_there, found.revoked_at > 0, "operator {serial}");
+        let is_there = *is_revoked.get_or_insert(found.revoked_at.is_some());
+        assert_eq!(is_there, found.revoked_at.is_some(), "operator {serial}");
     }
     let found = profiles.iter().find(|profile| profile.name == "lab").and_then(|profile| profile.max_uses);
     let found = found.unwrap_or(0);
     assert!(max_uses.is_empty() || max_uses.contains(&found), "{found} and not {max_uses:?}");
     *max_uses = vec![found];
-    let found = grants.iter().any(|grant| grant.right == "data");
+    let found = grants.iter().any(|grant| grant.right() == v1::Right::Data);
     assert!(is_granted.is_empty() || is_granted.contains(&found), "the right is granted: {found}");
     *is_granted = vec![found];
     let found = status.storage_key.unwrap().version;

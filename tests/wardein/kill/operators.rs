@@ -3,7 +3,7 @@
 use super::devices::{TestDevice, act};
 use super::witness::Witness;
 use super::world::{World, grant, issue};
-use wardein_client::{Refusal, v1};
+use wardein_client::{Refusal, number, v1};
 
 pub(crate) const STREAMS: usize = 3;
 
@@ -96,7 +96,8 @@ async fn set(world: &World, witness: &Witness, at: usize, state: &'static str) -
         (device.name.device.to_string(), device.target())
     };
     let tenant = world.tenant.clone();
-    let request = v1::SetDeviceStateRequest { tenant, device_id, state: state.into(), reason: reason() };
+    let to = number::<v1::DeviceState>(state);
+    let request = v1::SetDeviceStateRequest { tenant, device_id, state: to, reason: reason() };
     witness.ask("device.set-state", &target, world.admin.operator().set_device_state(request)).await?;
     world.devices.borrow_mut()[at].states = vec![state];
     Some(())
@@ -129,7 +130,7 @@ async fn govern(world: &World, witness: &Witness, number: usize) -> Option<()> {
         max_uses: Some(max_uses),
         ..Default::default()
     };
-    let request = v1::PutProfileRequest { profile: Some(profile), merge: false };
+    let request = v1::PutProfileRequest { profile: Some(profile), update_mask: None };
     witness.ask("profile.put", &format!("profile/{tenant}/lab"), operator.put_profile(request)).await?;
     world.made.borrow_mut().max_uses = vec![max_uses];
 

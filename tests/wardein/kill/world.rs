@@ -5,7 +5,7 @@ use super::operators::Made;
 use super::witness::Witness;
 use crate::common::Served;
 use std::cell::RefCell;
-use wardein_client::{Connection, Identity, Refusal, Settings, connect, v1};
+use wardein_client::{Connection, Identity, Refusal, Settings, connect, number, time, v1};
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, SecretBytes};
 use wardein_device::{Remote, RemoteStation, Vouched};
 use wardein_pki::{Csr, pem};
@@ -90,8 +90,9 @@ pub(crate) async fn issue(
     let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
     let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
     let quota = if role == "station" { 1_000_000 } else { 0 };
-    let (role, of, name) = (role.to_owned(), tenant.to_owned(), name.to_owned());
-    let order = v1::IssueOperatorRequest { role, tenant: of, name, csr, validity: 86_400, quota };
+    let (role, of, name) = (number::<v1::Role>(role), tenant.to_owned(), name.to_owned());
+    let validity = time::span(86_400);
+    let order = v1::IssueOperatorRequest { role, tenant: of, name, csr, validity, quota };
     let issued = witness.ask("operator.issue", tenant, admin.operator().issue_operator(order)).await?;
     let key = pem::encode_private_key(pkcs8.expose()).unwrap();
     let identity = Identity { certificates: issued.certificate_pem.into_bytes(), key };
@@ -99,7 +100,7 @@ pub(crate) async fn issue(
 }
 
 pub(crate) fn grant(tenant: &str, right: &str, profile: &str) -> v1::Grant {
-    let (tenant, right, profile) = (tenant.to_owned(), right.to_owned(), profile.to_owned());
+    let (tenant, right, profile) = (tenant.to_owned(), number::<v1::Right>(right), profile.to_owned());
     v1::Grant { tenant, platform: "iot".into(), right, profile, ..Default::default() }
 }
 

@@ -5,7 +5,7 @@ use crate::connection::ConnectArgs;
 use crate::{Confirm, Failure, Output, progress};
 use clap::Args;
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{v1, word};
 
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
@@ -71,16 +71,16 @@ pub(crate) struct ResumeArgs {
 
 pub(super) async fn suspend(args: SetArgs, out: Output) -> Result<(), Failure> {
     args.confirm.ask(&format!("suspend device {}", args.target.device))?;
-    set(args.target, "suspended", out).await
+    set(args.target, v1::DeviceState::Suspended, out).await
 }
 
 pub(super) async fn resume(args: ResumeArgs, out: Output) -> Result<(), Failure> {
-    set(args, "active", out).await
+    set(args, v1::DeviceState::Active, out).await
 }
 
 pub(super) async fn quarantine(args: SetArgs, out: Output) -> Result<(), Failure> {
     args.confirm.ask(&format!("quarantine device {}", args.target.device))?;
-    set(args.target, "quarantined", out).await
+    set(args.target, v1::DeviceState::Quarantined, out).await
 }
 
 pub(super) async fn retire(args: RetireArgs, out: Output) -> Result<(), Failure> {
@@ -91,7 +91,7 @@ pub(super) async fn retire(args: RetireArgs, out: Output) -> Result<(), Failure>
         return erase(target, per_second, out).await;
     }
     confirm.ask(&format!("retire device {device} for good"))?;
-    set(target, "retired", out).await
+    set(target, v1::DeviceState::Retired, out).await
 }
 
 async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), Failure> {
@@ -105,9 +105,10 @@ async fn erase(target: ResumeArgs, per_second: u32, out: Output) -> Result<(), F
         let v1::ShredDeviceResponse { state, progress, is_done, .. } = step;
         let v1::DeedProgress { step, devices, tenant_key, root_key } = progress.unwrap_or_default();
         bar.set_position(devices);
-        bar.set_message(step);
+        bar.set_message(word::<v1::DeedStep>(step));
         if is_done {
             bar.finish_and_clear();
+            let state = word::<v1::DeviceState>(state);
             let words = format!(
                 "device {device_id} is {state}; its keys are erased, and nothing is left that opens what the disk may still have of them"
             );
@@ -136,15 +137,15 @@ pub(super) async fn readmit(args: ReadmitArgs, out: Output) -> Result<(), Failur
 
 pub(super) async fn revoke(args: SetArgs, out: Output) -> Result<(), Failure> {
     args.confirm.ask(&format!("revoke device {} for good", args.target.device))?;
-    set(args.target, "revoked", out).await
+    set(args.target, v1::DeviceState::Revoked, out).await
 }
 
-async fn set(args: ResumeArgs, state: &str, out: Output) -> Result<(), Failure> {
+async fn set(args: ResumeArgs, state: v1::DeviceState, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     let request = v1::SetDeviceStateRequest {
         tenant: session.tenant(args.tenant)?,
         device_id: args.device,
-        state: state.to_owned(),
+        state: state.into(),
         reason: args.reason,
     };
     let answer = session.operator().set_device_state(request).await?;

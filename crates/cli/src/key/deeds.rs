@@ -4,7 +4,7 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Failure, Output, Record, pages, time};
 use clap::Args;
 use serde::Serialize;
-use wardein_client::v1;
+use wardein_client::{time as wire, v1, word};
 
 /// `wardein key deeds`.
 ///
@@ -33,6 +33,8 @@ impl From<v1::Deed> for Deed {
     fn from(deed: v1::Deed) -> Self {
         let v1::Deed { kind, tenant, device_id, progress, actor, request_id, begun_at } = deed;
         let v1::DeedProgress { step, devices, tenant_key, root_key } = progress.unwrap_or_default();
+        let (kind, step) = (word::<v1::DeedKind>(kind), word::<v1::DeedStep>(step));
+        let begun_at = wire::seconds(begun_at);
         Self { kind, tenant, device_id, step, devices, tenant_key, root_key, begun_at, actor, request_id }
     }
 }

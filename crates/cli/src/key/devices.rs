@@ -6,8 +6,8 @@ use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Confirm, Failure, Output, Record, time};
 use clap::Args;
 use serde::Serialize;
-use wardein_client::v1;
 use wardein_client::v1::rotate_keys_request::Scope;
+use wardein_client::{FieldMask, time as wire, v1, word};
 
 /// `wardein key status`.
 #[derive(Debug, Args)]
@@ -152,23 +152,23 @@ async fn status(
     Ok(Status {
         tenant,
         profile: answer.profile,
-        period: answer.period,
+        period: wire::span_seconds(answer.period),
         max_uses: answer.max_uses,
-        rekey_after: answer.rekey_after,
+        rekey_after: wire::span_seconds(answer.rekey_after),
         suites: answer.suites,
-        rotated_at: answer.rotated_at,
-        required_at: answer.required_at,
+        rotated_at: wire::seconds(answer.rotated_at),
+        required_at: wire::seconds(answer.required_at),
         storage_key: answer.storage_key.into(),
         device: answer.device.map(|keys| DeviceKeys {
             device_id,
             generation: keys.generation,
             pending_generation: keys.pending_generation,
             suite: keys.suite,
-            agreed_at: keys.agreed_at,
-            due_at: keys.due_at,
-            rekey: keys.rekey,
+            agreed_at: wire::seconds(keys.agreed_at),
+            due_at: wire::seconds(keys.due_at),
+            rekey: word::<v1::RekeyGate>(keys.rekey),
             proof_epoch: keys.proof_epoch,
-            period: keys.period,
+            period: wire::span_seconds(keys.period),
             max_uses: keys.max_uses,
         }),
     })
@@ -190,8 +190,9 @@ pub(super) async fn rotate(args: RotateArgs, out: Output) -> Result<(), Failure>
     let request =
         v1::RotateKeysRequest { tenant, scope: Some(scope), required, reason: reason.unwrap_or_default() };
     let answer = session.operator().rotate_keys(request).await?;
-    let words = format!("new keys {whose} since {}", time::at(answer.rotated_at));
-    out.say(&words, &serde_json::json!({ "rotated_at": answer.rotated_at, "required": required }))
+    let rotated_at = wire::seconds(answer.rotated_at);
+    let words = format!("new keys {whose} since {}", time::at(rotated_at));
+    out.say(&words, &serde_json::json!({ "rotated_at": rotated_at, "required": required }))
 }
 
 pub(super) async fn schedule(args: ScheduleArgs, out: Output) -> Result<(), Failure> {
@@ -216,12 +217,19 @@ pub(super) async fn schedule(args: ScheduleArgs, out: Output) -> Result<(), Fail
     let profile = v1::Profile {
         tenant: tenant.clone(),
         name: name.clone(),
-        period,
+        period: period.and_then(wire::span),
         max_uses,
-        rekey_after,
+        rekey_after: rekey_after.and_then(wire::span),
         ..Default::default()
     };
-    let request = v1::PutProfileRequest { profile: Some(profile), merge: true };
+    let given = [
+        ("period", period.is_some()),
+        ("max_uses", max_uses.is_some()),
+        ("rekey_after", rekey_after.is_some()),
+    ];
+    let paths = given.into_iter().filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
+    let update_mask = Some(FieldMask { paths: paths.collect() });
+    let request = v1::PutProfileRequest { profile: Some(profile), update_mask };
     session.operator().put_profile(request).await?;
     out.one(&status(&session, tenant, Some(name), None).await?)
 }

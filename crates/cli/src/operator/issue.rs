@@ -6,7 +6,7 @@ use crate::identity::{self, Contents, Description};
 use crate::{Failure, Output, files, time};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use wardein_client::v1;
+use wardein_client::{number, time as wire, v1};
 use wardein_crypto::P256SigningKey;
 use wardein_pki::Csr;
 
@@ -44,11 +44,11 @@ pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
     files::make_private_directory(&args.out)?;
     let issued = certified(&args.out, &session, async |csr| {
         let request = v1::IssueOperatorRequest {
-            role: args.role.clone(),
+            role: number::<v1::Role>(&args.role),
             tenant: args.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
             name: args.name.clone(),
             csr,
-            validity: args.validity,
+            validity: wire::span(args.validity),
             quota: args.quota.unwrap_or_default(),
         };
         let answer = session.operator().issue_operator(request).await?;

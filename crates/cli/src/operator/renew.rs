@@ -5,7 +5,7 @@ use crate::connection::ConnectArgs;
 use crate::{Failure, Output, files, time};
 use clap::Args;
 use std::path::PathBuf;
-use wardein_client::v1;
+use wardein_client::{time as wire, v1};
 
 #[derive(Debug, Args)]
 pub(crate) struct RenewArgs {
@@ -23,7 +23,7 @@ pub(super) async fn run(args: RenewArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     files::make_private_directory(&args.out)?;
     let renewed = certified(&args.out, &session, async |csr| {
-        let request = v1::RenewOperatorRequest { csr, validity: args.validity.unwrap_or_default() };
+        let request = v1::RenewOperatorRequest { csr, validity: args.validity.and_then(wire::span) };
         let answer = session.operator().renew_operator(request).await?;
         Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
     });

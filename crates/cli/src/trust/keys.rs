@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use wardein_client::v1;
+use wardein_client::{v1, word};
 use wardein_crypto::SecretBytes;
 use wardein_ddkg::message::from_text;
 
@@ -116,6 +116,7 @@ impl OpenArgs {
 
 fn show(sealed_by: Option<v1::SealedBy>, file: PathBuf, out: Output) -> Result<(), Failure> {
     let v1::SealedBy { tenant, device_id, state, key_name } = sealed_by.unwrap_or_default();
+    let state = word::<v1::DeviceState>(state);
     out.one(&Unsealed { tenant, device_id, state, key_name, file })
 }
 

@@ -1,12 +1,12 @@
 //! `wardein trust verify-token`.
 
-use super::{idempotency_key, message, until_answered, word};
+use super::{idempotency_key, message, until_answered, verdict};
 use crate::connection::ConnectArgs;
 use crate::{Column, Failure, Output, Record, time};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use wardein_client::v1;
+use wardein_client::{time as wire, v1};
 use wardein_crypto::hex;
 
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ struct Nonce(Vec<u8>);
 
 #[derive(Debug, Serialize)]
 struct Login {
-    verdict: &'static str,
+    verdict: String,
     user_name: String,
     tenant: String,
     device_id: String,
@@ -37,7 +37,7 @@ struct Login {
 
 impl Record for Login {
     const COLUMNS: &'static [Column<Self>] = &[
-        ("verdict", |login| login.verdict.to_owned()),
+        ("verdict", |login| login.verdict.clone()),
         ("user name", |login| login.user_name.clone()),
         ("tenant", |login| login.tenant.clone()),
         ("device", |login| login.device_id.clone()),
@@ -57,13 +57,13 @@ impl VerifyArgs {
         let answer = until_answered(async || Ok(platform.verify_token(request.clone()).await?)).await?;
         let given = answer.trust.unwrap_or_default();
         out.one(&Login {
-            verdict: word(given.verdict()),
+            verdict: verdict(given.verdict),
             user_name: answer.user_name,
             tenant: given.tenant,
             device_id: given.device_id,
-            issued_at: answer.issued_at,
-            decided_at: given.decided_at,
-            keep_until: given.keep_until,
+            issued_at: wire::seconds(answer.issued_at),
+            decided_at: wire::seconds(given.decided_at),
+            keep_until: wire::seconds(given.keep_until),
         })
     }
 }

@@ -56,6 +56,8 @@ codes! {
     OperatorQuota = "operator-quota", Precondition, "Revoke operators that are not needed, or wait until some expire.";
     /// No administrator valid for another seven days would be left.
     LastAdministrator = "last-administrator", Precondition, "Have another administrator issued first (`wardein operator issue`), valid for more than seven days.";
+    /// Somebody else changed the setting since it was read.
+    EtagMismatch = "etag-mismatch", Precondition, "Read it again, and make the change to what it is now.";
     /// The station has enrolled as many devices as it may.
     QuotaExhausted = "quota-exhausted", Precondition, "Have another station identity issued with a new quota.";
     /// There is no such tenant, or the caller may not see it.

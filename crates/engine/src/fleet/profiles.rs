@@ -1,11 +1,12 @@
 //! Profiles: the rules for groups of devices.
 
 use crate::kernel::record::{INHERITED, Recording, listed};
-use crate::kernel::{Caller, Decision, Engine, Error, Page};
+use crate::kernel::{Caller, Decision, Engine, Error, Etag, Page};
 use crate::project::Rules;
-use crate::rows::{self, ProfileRow};
+use crate::rows::{self, ProfileRow, RotationRow};
 use wardein_domain::{
-    ErrorCode, Event, FieldName, Fields, Outcome, Profile, ProfileFields, ProfileName, Target, TenantId,
+    ErrorCode, Event, FieldName, Fields, Outcome, Profile, ProfileField, ProfileFields, ProfileName, Target,
+    TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -18,33 +19,59 @@ pub struct ListedProfile {
     pub set: ProfileFields,
     /// The rules in force, including inherited ones.
     pub effective: Profile,
+    /// The version of the settings.
+    pub etag: Etag,
+}
+
+/// How a profile is to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfilePut {
+    /// The new settings.
+    pub fields: ProfileFields,
+    /// The settings that change; all of them where there is no list.
+    pub only: Option<Vec<ProfileField>>,
+    /// The version that is changed; whatever there is where it is left out.
+    pub etag: Option<Etag>,
+}
+
+impl ProfilePut {
+    /// Everything, whatever there is.
+    pub fn whole(fields: ProfileFields) -> Self {
+        Self { fields, only: None, etag: None }
+    }
+
+    /// What is set in `fields`; the rest stays.
+    pub fn set(fields: ProfileFields) -> Self {
+        Self { only: Some(fields.named()), fields, etag: None }
+    }
 }
 
 impl Engine {
-    /// Creates or replaces a profile; with `merge`, unset fields stay unchanged. It applies to devices at once, except their
-    /// schedules, which change with their next generation.
+    /// Creates or changes a profile, and says what is set then. It applies to devices at once, except their schedules, which change
+    /// with their next generation.
     pub async fn put_profile(
         &self,
         caller: &Caller,
         tenant: TenantId,
         name: ProfileName,
-        fields: ProfileFields,
-        merge: bool,
-    ) -> Result<(), Error> {
+        put: ProfilePut,
+    ) -> Result<ListedProfile, Error> {
         self.require_tenant(caller, &tenant)?;
         // The bounds do not depend on inherited values.
         Profile::DEFAULT
-            .with(&fields)
+            .with(&put.fields)
             .map_err(|error| Error::wrong(&format!("profile.{}", error.field), error))?;
         let key = rows::profile_key(&tenant, &name);
-        self.transact_by(caller, |tx| {
+        let set = self.transact_by(caller, |tx| {
             let present: Option<(u64, ProfileRow)> = tx.row(Table::Profile, &key)?;
             let (version, before) = present.unzip();
-            let set = match &before {
-                Some(before) if merge => fields.clone().or(before.fields()),
-                _ => fields.clone(),
+            let was = before.as_ref().map(ProfileRow::fields);
+            Etag::require(put.etag, was.as_ref().map(etag).transpose()?)?;
+            let set = match &put.only {
+                Some(only) => put.fields.clone().only(only, was.clone().unwrap_or_default()),
+                None => put.fields.clone(),
             };
-            let changed = changed(&before.as_ref().map(ProfileRow::fields), &set);
+            let changed = changed(&was, &set);
             let rotation = before.map(|before| before.rotation).unwrap_or_default();
             let row = ProfileRow::new(&set, rotation);
             let mut change = Change::default();
@@ -52,9 +79,19 @@ impl Engine {
             let target = Target::Profile(tenant.clone(), name.clone());
             let entry = self.entry(caller, Event::ProfilePut, target, Outcome::Done);
             change.record(&entry.in_tenant(&tenant).with_all(changed))?;
-            Ok(Decision::new(change, ()))
-        })
-        .await
+            Ok(Decision::new(change, set))
+        });
+        self.listed(&tenant, name.clone(), set.await?)
+    }
+
+    fn listed(
+        &self,
+        tenant: &TenantId,
+        name: ProfileName,
+        set: ProfileFields,
+    ) -> Result<ListedProfile, Error> {
+        let effective = self.rules_of(tenant, &name)?.profile;
+        Ok(ListedProfile { etag: etag(&set)?, name, set, effective })
     }
 
     /// The profiles of a tenant, in order of their names.
@@ -71,8 +108,7 @@ impl Engine {
                 let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
                 let name: ProfileName = rows::word("profile", name.unwrap_or_default())?;
                 let set = rows::decode::<ProfileRow>(Table::Profile, &row.value)?.fields();
-                let effective = self.rules_of(&tenant, &name)?.profile;
-                Ok(ListedProfile { name, set, effective })
+                self.listed(&tenant, name, set)
             })
             .collect()
     }
@@ -81,6 +117,11 @@ impl Engine {
     pub(crate) fn rules_of(&self, tenant: &TenantId, name: &ProfileName) -> Result<Rules, Error> {
         self.memory.rules(tenant, name).ok_or_else(|| Error::no_profile(tenant, name))
     }
+}
+
+/// Of the settings alone: a rotation of keys, which is in the same row, is nobody's change of them.
+fn etag(set: &ProfileFields) -> Result<Etag, Error> {
+    Ok(Etag::of(&rows::encode(&ProfileRow::new(set, RotationRow::default()))?))
 }
 
 /// The profile that every tenant has.

@@ -11,6 +11,7 @@ use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
     self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, RuleRow, TenantRow,
 };
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds};
@@ -26,6 +27,8 @@ pub(crate) struct Memory {
     devices: Devices,
     revocations: Revocations,
     clock: Arc<NodeClock>,
+    /// The highest revision that was taken in.
+    revision: AtomicU64,
     /// The challenge key, with the version of the row that it is from.
     challenges: RwLock<(u64, Option<Arc<ChallengeKey>>)>,
 }
@@ -38,8 +41,8 @@ impl Memory {
         let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
         let (operators, devices, revocations) =
             (Operators::default(), Devices::new(), Revocations::default());
-        let challenges = RwLock::default();
-        Self { root, records, tenants, rules, operators, devices, revocations, clock, challenges }
+        let (challenges, revision) = (RwLock::default(), AtomicU64::default());
+        Self { revision, root, records, tenants, rules, operators, devices, revocations, clock, challenges }
     }
 
     /// Applies everything that is stored, but for operators that have expired.
@@ -58,6 +61,7 @@ impl Memory {
                 let page = store.scan(table, b"", after.as_deref(), LOAD_PAGE).await?;
                 for (key, row) in &page {
                     self.take_in(table, key, row.version, Some(&row.value))?;
+                    self.revision.fetch_max(row.version, Ordering::Release);
                 }
                 match page.into_iter().last() {
                     Some((key, _)) => after = Some(key),
@@ -228,6 +232,11 @@ impl Memory {
         self.operators.release(station, device);
     }
 
+    /// The highest revision that was taken in. What is read after it was asked for is at least as new.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
     pub(crate) fn device(&self, name: &DeviceName) -> Option<KnownDevice> {
         self.devices.get(name)
     }
@@ -249,6 +258,7 @@ impl Projection for Memory {
             self.take_in(row.table, &row.key, committed.revision, row.value.as_deref())
                 .map_err(|error| error.to_string())?;
         }
+        self.revision.fetch_max(committed.revision, Ordering::Release);
         Ok(())
     }
 

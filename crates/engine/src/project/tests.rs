@@ -7,6 +7,7 @@ use super::Memory;
 use crate::access::operators::OperatorOrder;
 use crate::derive::rotation::RotationScope;
 use crate::fleet::enrollment::EnrollOrder;
+use crate::fleet::profiles::ProfilePut;
 use crate::kernel::{Caller, Engine, Error, KEPT, Ports, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use std::collections::BTreeMap;
@@ -149,7 +150,10 @@ impl World {
                 let verdict_lifetime = Some(60 + self.random.below(1_000));
                 let fields = ProfileFields { verdict_lifetime, ..ProfileFields::default() };
                 let (tenant, profile) = ("klinik".parse().unwrap(), "default".parse().unwrap());
-                ("profile", engine.put_profile(admin, tenant, profile, fields, true).await)
+                (
+                    "profile",
+                    engine.put_profile(admin, tenant, profile, ProfilePut::set(fields)).await.map(drop),
+                )
             }
             90..95 => {
                 let scope = match self.random.below(3) {

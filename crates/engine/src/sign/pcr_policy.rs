@@ -2,7 +2,7 @@
 
 use crate::fleet::profiles::default_profile;
 use crate::kernel::record::{INHERITED, Recording, hex};
-use crate::kernel::{Caller, Decision, Engine, Error, Page, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Etag, Page, Stop, Tx};
 use crate::rows::{self, PcrPolicyRow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,6 +29,8 @@ pub struct SetPcrPolicy {
     pub profile: ProfileName,
     /// Its setting.
     pub policy: PcrPolicy,
+    /// The version of it.
+    pub etag: Etag,
 }
 
 impl PcrPolicy {
@@ -54,14 +56,15 @@ impl fmt::Display for PcrPolicy {
 
 impl Engine {
     /// Sets the requirements on the devices of a profile; with `None`, those of the tenant's profile `default` apply to it. It
-    /// applies from their next certificate on. Setting the same again is fine.
+    /// applies from their next certificate on. Setting the same again is fine; otherwise it is to be of the version `etag`, if one is given.
     pub async fn put_pcr_policy(
         &self,
         caller: &Caller,
         tenant: &TenantId,
         profile: &ProfileName,
         policy: Option<PcrPolicy>,
-    ) -> Result<(), Error> {
+        etag: Option<Etag>,
+    ) -> Result<Option<SetPcrPolicy>, Error> {
         self.require_tenant(caller, tenant)?;
         self.rules_of(tenant, profile)?;
         let key = rows::profile_key(tenant, profile);
@@ -72,6 +75,7 @@ impl Engine {
             if before.as_ref().map(|row| &row.value) == value.as_ref() {
                 return Ok(Decision::new(change, ()));
             }
+            Etag::require(etag, before.as_ref().map(|row| Etag::of(&row.value)))?;
             let decoded =
                 before.as_ref().map(|row| rows::decode::<PcrPolicyRow>(Table::PcrPolicy, &row.value));
             // One that only an earlier release took is replaced like any other.
@@ -84,7 +88,9 @@ impl Engine {
             change.record(&entry.in_tenant(tenant).with_all(changed(was.as_ref(), policy.as_ref())))?;
             Ok(Decision::new(change, ()))
         })
-        .await
+        .await?;
+        let set = policy.zip(value).map(|(policy, value)| (policy, Etag::of(&value)));
+        Ok(set.map(|(policy, etag)| SetPcrPolicy { profile: profile.clone(), policy, etag }))
     }
 
     /// The policies of the profiles of a tenant, in order of their names.
@@ -101,7 +107,7 @@ impl Engine {
                 let name = std::str::from_utf8(key.get(prefix.len()..).unwrap_or_default());
                 let profile = rows::word("profile", name.unwrap_or_default())?;
                 let policy = rows::decode::<PcrPolicyRow>(Table::PcrPolicy, &row.value)?.parse()?;
-                Ok(SetPcrPolicy { profile, policy })
+                Ok(SetPcrPolicy { profile, policy, etag: Etag::of(&row.value) })
             })
             .collect()
     }

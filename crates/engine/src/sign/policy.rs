@@ -1,7 +1,7 @@
 //! Which keys the devices of a tenant may sign with.
 
 use crate::kernel::record::{Recording, hex, listed};
-use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
+use crate::kernel::{Caller, Decision, Engine, Error, Etag, Stop, Tx};
 use crate::rows::{self, KeyPolicyRow, RootRef, VendorRootRow};
 use std::collections::HashSet;
 use wardein_crypto::Digest;
@@ -78,12 +78,13 @@ pub(crate) fn refs(ders: &[Vec<u8>]) -> Result<Vec<RootRef>, Error> {
 }
 
 impl Engine {
-    /// Sets the policy of a tenant, whole. Setting the same again is fine.
+    /// Sets the policy of a tenant, whole, where it is of the version `etag`, if one is given. Setting the same again is fine.
     pub async fn put_key_policy(
         &self,
         caller: &Caller,
         tenant: TenantId,
         mut policy: KeyPolicy,
+        etag: Option<Etag>,
     ) -> Result<(), Error> {
         self.require_tenant(caller, &tenant)?;
         policy.judge()?;
@@ -100,6 +101,7 @@ impl Engine {
             if version != 0 && before == row {
                 return Ok(Decision::new(change, ()));
             }
+            Etag::require(etag, Some(Etag::of(&rows::encode(&before)?)))?;
             for (root, der) in roots.iter().filter(|(root, _)| !before.vendor_roots.contains(root)) {
                 let value = rows::encode(&VendorRootRow { der: der.to_vec() })?;
                 change.insert(Table::VendorRoot, root.row_key(&tenant), value);
@@ -121,15 +123,20 @@ impl Engine {
         .await
     }
 
-    /// The policy of a tenant; if none was set, one that trusts only its list.
-    pub async fn get_key_policy(&self, caller: &Caller, tenant: &TenantId) -> Result<KeyPolicy, Error> {
+    /// The policy of a tenant, and its version; if none was set, one that trusts only its list.
+    pub async fn get_key_policy(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+    ) -> Result<(KeyPolicy, Etag), Error> {
         self.require_tenant(caller, tenant)?;
         self.look(|tx| {
-            let KeyPolicyRow { vendor_roots, first_use, keepers, shared_tpms } =
-                self.key_policy(tx, tenant)?.policy;
+            let row = self.key_policy(tx, tenant)?.policy;
+            let etag = Etag::of(&rows::encode(&row)?);
+            let KeyPolicyRow { vendor_roots, first_use, keepers, shared_tpms } = row;
             let vendor_roots =
                 vendor_roots.iter().map(|root| vendor_root(tx, tenant, root)).collect::<Result<_, _>>()?;
-            Ok(KeyPolicy { vendor_roots, first_use, keepers, shared_tpms })
+            Ok((KeyPolicy { vendor_roots, first_use, keepers, shared_tpms }, etag))
         })
         .await
     }

@@ -5,10 +5,10 @@ use crate::kernel::{Caller, Engine, Error, Stop, Tx};
 use crate::project::KnownDevice;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, PcrStanding, Profile,
+    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, PcrStanding, Profile, Serial,
     TenantId, Verdict, VerdictReason,
 };
-use wardein_pki::CertificateError;
+use wardein_pki::{CertificateError, spiffe};
 
 /// Whom a trust query is about.
 #[derive(Debug, Clone)]
@@ -17,6 +17,10 @@ pub enum Subject {
     Device(DeviceId),
     /// A certificate that a device showed, DER.
     Certificate(Vec<u8>),
+    /// The SPIFFE id of a device, as it is in its certificates.
+    SpiffeId(String),
+    /// The serial number of a certificate.
+    Serial(Serial),
 }
 
 /// The answer to a trust query.
@@ -42,6 +46,8 @@ pub struct Answer {
     pub last_quote: Option<(PcrStanding, u64)>,
     /// Whether another device was enrolled with its key or its TPM, as the tenant's policy allows.
     pub is_shared: bool,
+    /// The revision by which it was given: memory had taken in the commits up to it.
+    pub revision: u64,
 }
 
 impl Engine {
@@ -51,6 +57,7 @@ impl Engine {
         let tenant = tenant_of(caller)?;
         let Subject::Device(device) = subject else { return Ok(None) };
         let name = DeviceName { tenant: tenant.clone(), device: device.clone() };
+        let revision = self.memory.revision();
         let known = self.memory.device(&name);
         if known.as_ref().is_some_and(KnownDevice::is_in_tpm) {
             return Ok(None);
@@ -59,7 +66,7 @@ impl Engine {
         let facts = self.facts(&name.tenant, known.as_ref());
         let verdict = Verdict::on_device(facts, now);
         let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
-        Ok(Some(answer(name.tenant, Some(name.device), facts, verdict, shown, now)))
+        Ok(Some(answer(name.tenant, Some(name.device), facts, verdict, shown, (now, revision))))
     }
 
     /// Whether to trust a device of the caller's tenant, or one that shows a certificate. By device id it touches memory only,
@@ -75,7 +82,32 @@ impl Engine {
             Subject::Certificate(der) => {
                 self.look(|tx| self.check_certificate(tx, tenant.clone(), &der, decided_at)).await
             }
+            Subject::SpiffeId(id) => {
+                let name = self.parse_spiffe_id(tenant, &id)?;
+                self.look(|tx| self.answer_on(tx, &name, decided_at)).await
+            }
+            Subject::Serial(serial) => {
+                self.look(|tx| {
+                    let found = self.find_certificate(tx, &serial)?;
+                    self.answer_on_certificate(tx, tenant.clone(), found, decided_at)
+                })
+                .await
+            }
         }
+    }
+
+    /// The device that a SPIFFE id names. One of another authority or tenant is a mistake of the caller's, and no device of its own.
+    fn parse_spiffe_id(&self, tenant: &TenantId, id: &str) -> Result<DeviceName, Error> {
+        let (domain, of, device) =
+            spiffe::parse_device(id).map_err(|error| Error::wrong("spiffe_id", error))?;
+        if domain != self.authority.trust_domain {
+            let ours = &self.authority.trust_domain;
+            return Err(Error::wrong("spiffe_id", format_args!("is of another trust domain than {ours}")));
+        }
+        if of != *tenant {
+            return Err(Error::wrong("spiffe_id", format_args!("is of another tenant than {tenant}")));
+        }
+        Ok(DeviceName { tenant: of, device })
     }
 
     /// A certificate counts if our issuing CA signed it and it is, byte for byte, the one on record under its serial.
@@ -98,7 +130,20 @@ impl Engine {
             // A certificate, but not one of ours.
             Err(_) => None,
         };
-        let found = found.filter(|found| found.name.tenant == tenant && found.row.der == der);
+        let found = found.filter(|found| found.row.der == der);
+        self.answer_on_certificate(tx, tenant, found, decided_at)
+    }
+
+    /// The verdict on a certificate on record, which counts if it is of the tenant.
+    fn answer_on_certificate(
+        &self,
+        tx: &Tx<'_>,
+        tenant: TenantId,
+        found: Option<FoundCertificate>,
+        decided_at: u64,
+    ) -> Result<Answer, Stop> {
+        let revision = self.memory.revision();
+        let found = found.filter(|found| found.name.tenant == tenant);
         let name = found.as_ref().map(|found| found.name.clone());
         let known = name.as_ref().and_then(|name| self.memory.device(name));
         let facts = self.facts(&tenant, known.as_ref());
@@ -112,16 +157,18 @@ impl Engine {
         };
         let verdict = Verdict::on_certificate(facts, certificate, decided_at);
         let shown = self.shown(tx, name.as_ref(), known.as_ref())?;
-        Ok(answer(tenant, name.map(|name| name.device), facts, verdict, shown, decided_at))
+        Ok(answer(tenant, name.map(|name| name.device), facts, verdict, shown, (decided_at, revision)))
     }
 
     /// The verdict on a device at Unix second `now`.
     pub(crate) fn answer_on(&self, tx: &Tx<'_>, name: &DeviceName, now: u64) -> Result<Answer, Stop> {
+        let revision = self.memory.revision();
         let known = self.memory.device(name);
         let facts = self.facts(&name.tenant, known.as_ref());
         let shown = self.shown(tx, Some(name), known.as_ref())?;
         let verdict = Verdict::on_device(facts, now);
-        Ok(answer(name.tenant.clone(), Some(name.device.clone()), facts, verdict, shown, now))
+        let at = (now, revision);
+        Ok(answer(name.tenant.clone(), Some(name.device.clone()), facts, verdict, shown, at))
     }
 
     fn facts(&self, tenant: &TenantId, known: Option<&KnownDevice>) -> Option<DeviceFacts> {
@@ -163,7 +210,7 @@ fn answer(
     facts: Option<DeviceFacts>,
     (verdict, reasons, keep_until): (Verdict, Vec<VerdictReason>, u64),
     (assurance, last_quote, is_shared): Shown,
-    decided_at: u64,
+    (decided_at, revision): (u64, u64),
 ) -> Answer {
     Answer {
         verdict,
@@ -176,5 +223,6 @@ fn answer(
         assurance,
         last_quote,
         is_shared,
+        revision,
     }
 }

@@ -265,7 +265,7 @@ async fn many_changes_of_one_row_at_a_time_all_come_to_an_end() {
         let all = KeyKeeper::ALL.into_iter().enumerate();
         let keepers = all.filter(|(bit, _)| n >> bit & 1 == 1).map(|(_, keeper)| keeper).collect();
         let policy = KeyPolicy { keepers, first_use: n >> 3 & 1 == 1, ..KeyPolicy::default() };
-        Box::pin(world.engine.put_key_policy(&world.admin, world.tenant(), policy))
+        Box::pin(world.engine.put_key_policy(&world.admin, world.tenant(), policy, None))
     };
     let put = end_in_rounds(&world, (0..64).map(put).collect()).await;
     assert_eq!(put.into_iter().filter(Result::is_err).count(), 0);

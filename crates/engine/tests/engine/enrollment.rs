@@ -160,7 +160,7 @@ async fn a_signing_device_that_was_readmitted_costs_a_place_too() {
     let world = World::new().await;
     let (two, none) = (world.station_of("two", 2).await, world.station_of("none", 0).await);
     let policy = KeyPolicy { keepers: vec![KeyKeeper::Software], ..KeyPolicy::default() };
-    world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy, None).await.unwrap();
     let csrs = [crate::world::csr(), crate::world::csr()];
     let enroll = async |station: &Caller, csr: &[u8]| {
         let order = crate::tpm::key_order("s-1");

@@ -2,6 +2,7 @@
 
 use crate::world::{World, caller, facts, grant, order};
 use wardein_domain::{Event, ProfileFields, Reason, Right, Role};
+use wardein_engine::ProfilePut;
 use wardein_engine::{ErrorKind, GrantOrder, Page};
 
 fn reason() -> Reason {
@@ -92,7 +93,7 @@ async fn pages_follow_each_other() {
     let profile = "pumps".parse().unwrap();
     world
         .engine
-        .put_profile(&world.admin, world.tenant(), profile, ProfileFields::default(), false)
+        .put_profile(&world.admin, world.tenant(), profile, ProfilePut::whole(ProfileFields::default()))
         .await
         .unwrap();
     for right in Right::ALL {

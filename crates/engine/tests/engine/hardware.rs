@@ -14,7 +14,7 @@ impl World {
     async fn allow(&self, shared_tpms: bool) {
         let keepers = vec![KeyKeeper::Software];
         let policy = KeyPolicy { first_use: true, keepers, shared_tpms, ..KeyPolicy::default() };
-        self.engine.put_key_policy(&self.admin, self.tenant(), policy).await.unwrap();
+        self.engine.put_key_policy(&self.admin, self.tenant(), policy, None).await.unwrap();
     }
 
     async fn ticket(&self, tpm: &mut SoftTpm, id: &str) -> Result<TpmActivation, Error> {
@@ -161,7 +161,7 @@ async fn the_same_hardware_in_another_tenant_is_nobodys_business() {
     let order = crate::world::order(wardein_domain::Role::Station, Some("praxis"), "line-1");
     let (_, station) = world.engine.issue_operator(&world.admin, order).await.unwrap();
     let policy = KeyPolicy { keepers: vec![KeyKeeper::Software], ..KeyPolicy::default() };
-    world.engine.put_key_policy(&world.admin, "praxis".parse().unwrap(), policy).await.unwrap();
+    world.engine.put_key_policy(&world.admin, "praxis".parse().unwrap(), policy, None).await.unwrap();
     let (there, csr) = (crate::world::caller(station.principal), Csr::create(&software).unwrap());
     world.engine.enroll_key(&there, &key_order("v-two"), KeyKeeper::Software, &csr).await.unwrap();
 }
@@ -222,7 +222,7 @@ async fn a_vendors_chain_is_judged_under_hundreds_of_roots() {
     let mut vendor_roots = certificates("seventeen.pem");
     let set = async |world: &World, vendor_roots: &[Vec<u8>]| {
         let policy = KeyPolicy { vendor_roots: vendor_roots.to_vec(), ..KeyPolicy::default() };
-        world.engine.put_key_policy(&world.admin, world.tenant(), policy).await
+        world.engine.put_key_policy(&world.admin, world.tenant(), policy, None).await
     };
     set(&world, &vendor_roots).await.unwrap();
     let evidence = |chain: &[&str]| TpmEvidence {
@@ -254,7 +254,7 @@ async fn a_vendors_chain_is_judged_under_hundreds_of_roots() {
     for _ in 0..2 {
         assert_eq!(begin(&world, &whole).await, Ok(()));
         assert_eq!(begin(&world, &evidence(&["leaf.pem"])).await, Err("ek-certificate-chain"));
-        let kept = world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap();
+        let (kept, _) = world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap();
         assert_eq!(kept.vendor_roots.len(), 512);
         world.restart().await;
     }
@@ -262,7 +262,7 @@ async fn a_vendors_chain_is_judged_under_hundreds_of_roots() {
     let refused = set(&world, &many).await.unwrap_err();
     assert!(refused.message.contains("513 certificates"), "{refused}");
     set(&world, &[root, intermediate.clone(), intermediate]).await.unwrap();
-    let kept = world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap();
+    let (kept, _) = world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap();
     assert_eq!(kept.vendor_roots.len(), 2, "one that comes twice is kept once");
     assert_eq!(begin(&world, &evidence(&["leaf.pem"])).await, Ok(()), "its intermediate is trusted itself");
     set(&world, &[]).await.unwrap();

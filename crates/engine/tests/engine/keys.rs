@@ -3,6 +3,7 @@
 use crate::world::{START, TestDevice, World, csr};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_domain::{Call, DeviceState, Event, ProfileFields, Reason, RekeyGate};
+use wardein_engine::ProfilePut;
 use wardein_engine::{DeviceKeys, Error, ErrorKind, RotationScope};
 
 fn reason() -> Reason {
@@ -27,7 +28,7 @@ impl World {
 
     async fn put_profile(&self, name: &str, fields: ProfileFields) {
         let name = name.parse().unwrap();
-        self.engine.put_profile(&self.admin, self.tenant(), name, fields, false).await.unwrap();
+        self.engine.put_profile(&self.admin, self.tenant(), name, ProfilePut::whole(fields)).await.unwrap();
     }
 
     async fn rotate(&self, scope: RotationScope, is_required: bool) -> u64 {
@@ -262,7 +263,7 @@ async fn a_profile_inherits_what_it_does_not_set_and_merging_keeps_the_rest() {
     world.put_profile("default", base).await;
     let merged = ProfileFields { rekey_after: Some(0), ..ProfileFields::default() };
     let name = "infusion".parse().unwrap();
-    world.engine.put_profile(&world.admin, world.tenant(), name, merged, true).await.unwrap();
+    world.engine.put_profile(&world.admin, world.tenant(), name, ProfilePut::set(merged)).await.unwrap();
     for _ in 0..2 {
         let listed = world.engine.list_profiles(&world.admin, world.tenant()).await.unwrap();
         let names: Vec<_> = listed.iter().map(|one| one.name.to_string()).collect();
@@ -275,8 +276,11 @@ async fn a_profile_inherits_what_it_does_not_set_and_merging_keeps_the_rest() {
     }
     let wrong = ProfileFields { period: Some(1), ..ProfileFields::default() };
     let name = "infusion".parse().unwrap();
-    let refused =
-        world.engine.put_profile(&world.admin, world.tenant(), name, wrong, true).await.unwrap_err();
+    let refused = world
+        .engine
+        .put_profile(&world.admin, world.tenant(), name, ProfilePut::set(wrong))
+        .await
+        .unwrap_err();
     assert!(refused.message.starts_with("profile.period: "), "{refused}");
 }
 

@@ -9,9 +9,9 @@ use wardein_ddkg::message::SignatureClaim;
 use wardein_domain::{
     Bank, Call, Event, FieldName, KeyKeeper, PcrSelection, PcrStanding, ProfileFields, ProfileName, Quote,
 };
+use wardein_engine::ProfilePut;
 use wardein_engine::{
-    Error, ErrorKind, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, Subject,
-    TpmActivation,
+    Error, ErrorKind, KeyOrder, KeyPolicy, PcrPolicy, SignedReply, SignedRequest, Subject, TpmActivation,
 };
 use wardein_pki::{Csr, PublicKey};
 use wardein_port::{Store, Table};
@@ -49,13 +49,13 @@ fn profile(name: &str) -> ProfileName {
 impl World {
     async fn ask_of(&self, profile_name: &str, policy: Option<PcrPolicy>) {
         let (tenant, profile) = (self.tenant(), profile(profile_name));
-        self.engine.put_pcr_policy(&self.admin, &tenant, &profile, policy).await.unwrap();
+        self.engine.put_pcr_policy(&self.admin, &tenant, &profile, policy, None).await.unwrap();
     }
 
     async fn trust_first_use(&self) {
         let policy =
             KeyPolicy { first_use: true, keepers: vec![KeyKeeper::Software], ..KeyPolicy::default() };
-        self.engine.put_key_policy(&self.admin, self.tenant(), policy).await.unwrap();
+        self.engine.put_key_policy(&self.admin, self.tenant(), policy, None).await.unwrap();
     }
 
     async fn quoted(&self, id: &str) -> Option<(PcrStanding, u64)> {
@@ -330,11 +330,17 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
     let (tenant, engine) = (world.tenant(), &world.engine);
     for id in ["pumps", "scales"] {
         engine
-            .put_profile(&world.admin, tenant.clone(), profile(id), ProfileFields::default(), false)
+            .put_profile(
+                &world.admin,
+                tenant.clone(),
+                profile(id),
+                ProfilePut::whole(ProfileFields::default()),
+            )
             .await
             .unwrap();
     }
-    let absent = engine.put_pcr_policy(&world.admin, &tenant, &profile("none"), Some(PcrPolicy::Any)).await;
+    let absent =
+        engine.put_pcr_policy(&world.admin, &tenant, &profile("none"), Some(PcrPolicy::Any), None).await;
     assert_eq!(absent.unwrap_err().code.as_str(), "profile-unknown");
     let commits = world.store.commits();
     world.ask_of("pumps", None).await;
@@ -356,8 +362,9 @@ async fn a_profile_has_its_own_policy_or_the_tenants() {
     for (profile, expected) in [("default", Some(selection())), ("pumps", Some(one)), ("scales", None)] {
         assert_eq!(asked(profile).await, expected, "{profile}");
     }
-    let set = |id: &str, policy| SetPcrPolicy { profile: profile(id), policy };
+    let set = |id: &str, policy| (profile(id), policy);
     let listed = engine.list_pcr_policies(&world.admin, &tenant).await.unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|set| (set.profile, set.policy)).collect();
     let all = [
         set("default", PcrPolicy::AsEnrolled(selection())),
         set("pumps", PcrPolicy::AsEnrolled(one)),

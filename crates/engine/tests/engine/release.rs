@@ -5,6 +5,7 @@ use wardein_crypto::Digest;
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::{FileStanza, SealedPayload};
 use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Purpose, Right};
+use wardein_engine::ProfilePut;
 use wardein_engine::{Error, ErrorKind, OpenAsk, REPEAT_WINDOW, ReleaseAsk, Sealed, Unsealed};
 
 impl World {
@@ -254,7 +255,7 @@ async fn what_is_archived_is_opened_and_released_again() {
     let archive = async |purposes: Vec<Purpose>| {
         let fields = ProfileFields { archive: Some(purposes), ..ProfileFields::default() };
         let (name, tenant) = ("default".parse().unwrap(), world.tenant());
-        world.engine.put_profile(&world.admin, tenant, name, fields, true).await.unwrap();
+        world.engine.put_profile(&world.admin, tenant, name, ProfilePut::set(fields)).await.unwrap();
     };
     world.open(&sealed, b"1").await.unwrap();
     archive(vec![Purpose::Data]).await;

@@ -7,6 +7,7 @@ use wardein_crypto::Digest;
 use wardein_ddkg::Suite;
 use wardein_ddkg::message::SealedPayload;
 use wardein_domain::{Call, DeviceState, Event, ProfileFields, Purpose, RekeyGate, Right, Verdict};
+use wardein_engine::ProfilePut;
 use wardein_engine::{Error, ErrorKind, OpenAsk, ReleaseAsk, Sealed, Subject};
 use wardein_testkit::MemoryCustody;
 
@@ -128,7 +129,7 @@ async fn a_device_that_used_up_many_epochs_since_comes_back() {
     let uses = ProfileFields { max_uses: Some(1), ..ProfileFields::default() };
     world
         .engine
-        .put_profile(&world.admin, world.tenant(), "default".parse().unwrap(), uses, false)
+        .put_profile(&world.admin, world.tenant(), "default".parse().unwrap(), ProfilePut::whole(uses))
         .await
         .unwrap();
     let mut device = world.proven("pump-1").await;
@@ -236,7 +237,7 @@ async fn no_key_of_before_is_given_out_but_from_the_archive() {
     // A profile that lets keys be given out again lets these be.
     let archive = ProfileFields { archive: Some(vec![Purpose::Data]), ..ProfileFields::default() };
     let name = "default".parse().unwrap();
-    after.engine.put_profile(&after.admin, after.tenant(), name, archive, true).await.unwrap();
+    after.engine.put_profile(&after.admin, after.tenant(), name, ProfilePut::set(archive)).await.unwrap();
     let opened = after.engine.open_payload(&after.platform, opening(&since)).await.unwrap();
     assert_eq!(opened.secret.expose(), b"Puls");
 }
@@ -333,7 +334,7 @@ async fn a_record_that_is_full_is_no_way_around_it() {
     let keep = ProfileFields { data_retention: Some(10_000), ..ProfileFields::default() };
     world
         .engine
-        .put_profile(&world.admin, world.tenant(), "default".parse().unwrap(), keep, false)
+        .put_profile(&world.admin, world.tenant(), "default".parse().unwrap(), ProfilePut::whole(keep))
         .await
         .unwrap();
     let mut device = world.device("pump-1").await;

@@ -18,7 +18,7 @@ impl Signer {
     pub(crate) async fn enrolled(world: &World, id: &'static str) -> Self {
         let keepers = vec![KeyKeeper::Software];
         let policy = KeyPolicy { keepers, ..KeyPolicy::default() };
-        world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+        world.engine.put_key_policy(&world.admin, world.tenant(), policy, None).await.unwrap();
         let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
         let signer = Self { id, key };
         let (order, csr) = (key_order(id), signer.csr());
@@ -295,7 +295,7 @@ async fn a_keeper_must_be_allowed_and_its_level_claims_no_evidence() {
     assert_eq!(world.store.commits(), commits);
     let keepers = vec![KeyKeeper::SecureElement, KeyKeeper::Pkcs11];
     let policy = KeyPolicy { keepers, ..KeyPolicy::default() };
-    world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy, None).await.unwrap();
     for (id, keeper, level) in [
         ("pump-1", KeyKeeper::SecureElement, Assurance::StatedSecureElement),
         ("pump-2", KeyKeeper::Pkcs11, Assurance::StatedPkcs11),

@@ -24,10 +24,10 @@ async fn a_device_with_a_real_tpm_is_enrolled_signs_and_is_certified() {
     let [root, issuer] = tpm.vendor();
     // One TPM is several devices here, by each of its endorsement keys.
     let policy = KeyPolicy { vendor_roots: vec![root], shared_tpms: true, ..KeyPolicy::default() };
-    world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy, None).await.unwrap();
     let registers = PcrSelection::new(Bank::Sha256, &[0, 7, 16]).unwrap();
     let (default, policy) = ("default".parse().unwrap(), Some(PcrPolicy::AsEnrolled(registers)));
-    world.engine.put_pcr_policy(&world.admin, &world.tenant(), &default, policy).await.unwrap();
+    world.engine.put_pcr_policy(&world.admin, &world.tenant(), &default, policy, None).await.unwrap();
     // Its certificates are made just now, and one of them a little later.
     let now = wardein_port::Clock::wall_ms(&wardein_port::SystemClock) / 1000;
     world.clock.pass(now.saturating_sub(world::START) + 60);

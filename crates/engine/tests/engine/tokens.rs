@@ -6,6 +6,7 @@ use wardein_crypto::Digest;
 use wardein_ddkg::Suite;
 use wardein_ddkg::message::Token;
 use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Right, Role, Verdict};
+use wardein_engine::ProfilePut;
 use wardein_engine::{Error, ErrorKind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
 
 impl World {
@@ -198,7 +199,7 @@ async fn a_platform_without_a_grant_for_the_devices_profile_is_refused() {
     let token = device.token(b"", 0);
     let pumps = "pumps".parse().unwrap();
     let fields = ProfileFields::default();
-    world.engine.put_profile(&world.admin, world.tenant(), pumps, fields, false).await.unwrap();
+    world.engine.put_profile(&world.admin, world.tenant(), pumps, ProfilePut::whole(fields)).await.unwrap();
     for right in [Right::Open, Right::Data, Right::File] {
         world.grant(right).await;
     }

@@ -118,7 +118,7 @@ async fn a_listed_tpm_is_enrolled_and_the_level_is_told_in_record_and_verdict_af
 async fn trust_on_first_use_is_a_policy_and_the_record_says_so() {
     let world = World::new().await;
     let policy = KeyPolicy { first_use: true, ..KeyPolicy::default() };
-    world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy, None).await.unwrap();
     let mut tpm = SoftTpm::new();
     let challenge = world.begin(&tpm, "pump-1").await.unwrap();
     let enrolled = world.finish(answer(&mut tpm, "pump-1", &challenge)).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_vendors_tpm_is_trusted_by_its_certificate_and_another_key_is_not() {
     world.clock.pass(4_102_444_800 - crate::world::START);
     assert_eq!(begin(&captured).await.unwrap_err().code.as_str(), "ek-certificate-chain");
     let policy = KeyPolicy { vendor_roots: vec![vector("vendor-root.der")], ..KeyPolicy::default() };
-    world.engine.put_key_policy(&world.admin, world.tenant(), policy).await.unwrap();
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy, None).await.unwrap();
     assert!(begin(&captured).await.is_ok());
 
     let of_another = TpmEvidence { ek_public: SoftTpm::new().ek_public(), ..captured.clone() };
@@ -237,7 +237,7 @@ async fn a_ticket_is_for_its_tenant_its_time_and_the_policy_that_it_was_given_un
     assert_eq!(world.finish(again(&good)).await.unwrap_err().code.as_str(), "key-policy-changed");
     world.list(&tpm).await;
     let policy = KeyPolicy { first_use: true, ..KeyPolicy::default() };
-    world.engine.put_key_policy(&world.admin, world.tenant(), policy.clone()).await.unwrap();
+    world.engine.put_key_policy(&world.admin, world.tenant(), policy.clone(), None).await.unwrap();
     assert_eq!(world.finish(again(&good)).await.unwrap_err().code.as_str(), "key-policy-changed");
 
     let mut later = SoftTpm::new();
@@ -247,7 +247,7 @@ async fn a_ticket_is_for_its_tenant_its_time_and_the_policy_that_it_was_given_un
     let late = world.finish(again(&in_time)).await.unwrap_err();
     assert_eq!((late.kind(), late.code.as_str()), (ErrorKind::Precondition, "ticket-expired"));
     assert_eq!(world.stored().await, 0);
-    assert_eq!(world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap(), policy);
+    assert_eq!(world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap().0, policy);
     let all = Page { size: 10, after: None };
     let listed = world.engine.list_endorsement_keys(&world.admin, &world.tenant(), &all).await.unwrap().items;
     assert_eq!(listed.iter().map(|key| key.digest).collect::<BTreeSet<_>>(), digests(&tpm));

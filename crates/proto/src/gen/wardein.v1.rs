@@ -32,9 +32,9 @@ pub struct AuditEntry {
     /// list of all. 0 in the history of a device.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
-    /// Unix milliseconds.
-    #[prost(uint64, tag = "2")]
-    pub time_ms: u64,
+    /// To the millisecond.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
     /// Who: `ROLE/NAME`, `ROLE/TENANT/NAME`, `device/TENANT/ID`, `system`.
     #[prost(string, tag = "3")]
     pub actor: ::prost::alloc::string::String,
@@ -378,6 +378,375 @@ pub mod audit_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// What an operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Role {
+    /// Unset.
+    Unspecified = 0,
+    /// Everything, in all tenants.
+    Admin = 1,
+    /// Administration of one tenant.
+    TenantAdmin = 2,
+    /// Enrolling devices of one tenant.
+    Station = 3,
+    /// Trust queries, and the grants that its name has, in one tenant.
+    Platform = 4,
+    /// Reading, in one tenant or in all.
+    Auditor = 5,
+}
+impl Role {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ROLE_UNSPECIFIED",
+            Self::Admin => "ROLE_ADMIN",
+            Self::TenantAdmin => "ROLE_TENANT_ADMIN",
+            Self::Station => "ROLE_STATION",
+            Self::Platform => "ROLE_PLATFORM",
+            Self::Auditor => "ROLE_AUDITOR",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ROLE_ADMIN" => Some(Self::Admin),
+            "ROLE_TENANT_ADMIN" => Some(Self::TenantAdmin),
+            "ROLE_STATION" => Some(Self::Station),
+            "ROLE_PLATFORM" => Some(Self::Platform),
+            "ROLE_AUDITOR" => Some(Self::Auditor),
+            _ => None,
+        }
+    }
+}
+/// A device's lifecycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeviceState {
+    /// Unset; in a filter: any.
+    Unspecified = 0,
+    /// Enrolled and not confirmed, or to be enrolled again.
+    Pending = 1,
+    /// In use.
+    Active = 2,
+    /// Out of trust until an administrator resumes it.
+    Suspended = 3,
+    /// Out of trust after an alarm, until an administrator readmits it.
+    Quarantined = 4,
+    /// Out of trust for good.
+    Revoked = 5,
+    /// Out of use for good, as planned.
+    Retired = 6,
+}
+impl DeviceState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEVICE_STATE_UNSPECIFIED",
+            Self::Pending => "DEVICE_STATE_PENDING",
+            Self::Active => "DEVICE_STATE_ACTIVE",
+            Self::Suspended => "DEVICE_STATE_SUSPENDED",
+            Self::Quarantined => "DEVICE_STATE_QUARANTINED",
+            Self::Revoked => "DEVICE_STATE_REVOKED",
+            Self::Retired => "DEVICE_STATE_RETIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEVICE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEVICE_STATE_PENDING" => Some(Self::Pending),
+            "DEVICE_STATE_ACTIVE" => Some(Self::Active),
+            "DEVICE_STATE_SUSPENDED" => Some(Self::Suspended),
+            "DEVICE_STATE_QUARANTINED" => Some(Self::Quarantined),
+            "DEVICE_STATE_REVOKED" => Some(Self::Revoked),
+            "DEVICE_STATE_RETIRED" => Some(Self::Retired),
+            _ => None,
+        }
+    }
+}
+/// Whether a device must agree on keys again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RekeyGate {
+    /// Unset: nothing is known of its keys.
+    Unspecified = 0,
+    /// Not before its own schedule.
+    Free = 1,
+    /// Soon; it may continue in the meantime.
+    Due = 2,
+    /// At once: nothing else is accepted from it.
+    Required = 3,
+}
+impl RekeyGate {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REKEY_GATE_UNSPECIFIED",
+            Self::Free => "REKEY_GATE_FREE",
+            Self::Due => "REKEY_GATE_DUE",
+            Self::Required => "REKEY_GATE_REQUIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REKEY_GATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "REKEY_GATE_FREE" => Some(Self::Free),
+            "REKEY_GATE_DUE" => Some(Self::Due),
+            "REKEY_GATE_REQUIRED" => Some(Self::Required),
+            _ => None,
+        }
+    }
+}
+/// What a key is for (DDKG-1 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Purpose {
+    /// Unset.
+    Unspecified = 0,
+    /// Proofs to the authority.
+    Proof = 1,
+    /// Logins at platforms.
+    Token = 2,
+    /// Sealed payloads.
+    Data = 3,
+    /// Files.
+    File = 4,
+}
+impl Purpose {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PURPOSE_UNSPECIFIED",
+            Self::Proof => "PURPOSE_PROOF",
+            Self::Token => "PURPOSE_TOKEN",
+            Self::Data => "PURPOSE_DATA",
+            Self::File => "PURPOSE_FILE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PURPOSE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PURPOSE_PROOF" => Some(Self::Proof),
+            "PURPOSE_TOKEN" => Some(Self::Token),
+            "PURPOSE_DATA" => Some(Self::Data),
+            "PURPOSE_FILE" => Some(Self::File),
+            _ => None,
+        }
+    }
+}
+/// What a platform may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Right {
+    /// Unset.
+    Unspecified = 0,
+    /// Verify tokens.
+    Token = 1,
+    /// Have small payloads opened.
+    Open = 2,
+    /// Get payload keys.
+    Data = 3,
+    /// Get file keys.
+    File = 4,
+}
+impl Right {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RIGHT_UNSPECIFIED",
+            Self::Token => "RIGHT_TOKEN",
+            Self::Open => "RIGHT_OPEN",
+            Self::Data => "RIGHT_DATA",
+            Self::File => "RIGHT_FILE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RIGHT_UNSPECIFIED" => Some(Self::Unspecified),
+            "RIGHT_TOKEN" => Some(Self::Token),
+            "RIGHT_OPEN" => Some(Self::Open),
+            "RIGHT_DATA" => Some(Self::Data),
+            "RIGHT_FILE" => Some(Self::File),
+            _ => None,
+        }
+    }
+}
+/// What is known of where a device's signing key is kept, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Assurance {
+    /// Unset: the device derives its keys.
+    Unspecified = 0,
+    /// In a TPM, by a certificate of its vendor.
+    TpmVendor = 1,
+    /// In a TPM that was listed.
+    TpmListed = 2,
+    /// In what claimed to be a TPM at its first use.
+    TpmFirstUse = 3,
+    /// In a secure element, by the station's word.
+    StatedSecureElement = 4,
+    /// Behind PKCS#11, by the station's word.
+    StatedPkcs11 = 5,
+    /// In software.
+    Software = 6,
+}
+impl Assurance {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ASSURANCE_UNSPECIFIED",
+            Self::TpmVendor => "ASSURANCE_TPM_VENDOR",
+            Self::TpmListed => "ASSURANCE_TPM_LISTED",
+            Self::TpmFirstUse => "ASSURANCE_TPM_FIRST_USE",
+            Self::StatedSecureElement => "ASSURANCE_STATED_SECURE_ELEMENT",
+            Self::StatedPkcs11 => "ASSURANCE_STATED_PKCS11",
+            Self::Software => "ASSURANCE_SOFTWARE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ASSURANCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ASSURANCE_TPM_VENDOR" => Some(Self::TpmVendor),
+            "ASSURANCE_TPM_LISTED" => Some(Self::TpmListed),
+            "ASSURANCE_TPM_FIRST_USE" => Some(Self::TpmFirstUse),
+            "ASSURANCE_STATED_SECURE_ELEMENT" => Some(Self::StatedSecureElement),
+            "ASSURANCE_STATED_PKCS11" => Some(Self::StatedPkcs11),
+            "ASSURANCE_SOFTWARE" => Some(Self::Software),
+            _ => None,
+        }
+    }
+}
+/// Who keeps a key, other than a TPM, by the station's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum KeyKeeper {
+    /// Unset.
+    Unspecified = 0,
+    /// A secure element.
+    SecureElement = 1,
+    /// A module behind PKCS#11.
+    Pkcs11 = 2,
+    /// A program.
+    Software = 3,
+}
+impl KeyKeeper {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "KEY_KEEPER_UNSPECIFIED",
+            Self::SecureElement => "KEY_KEEPER_SECURE_ELEMENT",
+            Self::Pkcs11 => "KEY_KEEPER_PKCS11",
+            Self::Software => "KEY_KEEPER_SOFTWARE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "KEY_KEEPER_UNSPECIFIED" => Some(Self::Unspecified),
+            "KEY_KEEPER_SECURE_ELEMENT" => Some(Self::SecureElement),
+            "KEY_KEEPER_PKCS11" => Some(Self::Pkcs11),
+            "KEY_KEEPER_SOFTWARE" => Some(Self::Software),
+            _ => None,
+        }
+    }
+}
+/// A bank of PCRs of a TPM, by its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PcrBank {
+    /// Unset.
+    Unspecified = 0,
+    /// Values of 32 bytes.
+    Sha256 = 1,
+    /// Values of 48 bytes.
+    Sha384 = 2,
+}
+impl PcrBank {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PCR_BANK_UNSPECIFIED",
+            Self::Sha256 => "PCR_BANK_SHA256",
+            Self::Sha384 => "PCR_BANK_SHA384",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PCR_BANK_UNSPECIFIED" => Some(Self::Unspecified),
+            "PCR_BANK_SHA256" => Some(Self::Sha256),
+            "PCR_BANK_SHA384" => Some(Self::Sha384),
+            _ => None,
+        }
+    }
+}
+/// By which comparison PCRs were found good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PcrStanding {
+    /// Unset: no quote was judged.
+    Unspecified = 0,
+    /// They have listed values.
+    Golden = 1,
+    /// They are as they were at the device's enrollment.
+    AsEnrolled = 2,
+    /// They are as an administrator approved them since.
+    AsApproved = 3,
+}
+impl PcrStanding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PCR_STANDING_UNSPECIFIED",
+            Self::Golden => "PCR_STANDING_GOLDEN",
+            Self::AsEnrolled => "PCR_STANDING_AS_ENROLLED",
+            Self::AsApproved => "PCR_STANDING_AS_APPROVED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PCR_STANDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "PCR_STANDING_GOLDEN" => Some(Self::Golden),
+            "PCR_STANDING_AS_ENROLLED" => Some(Self::AsEnrolled),
+            "PCR_STANDING_AS_APPROVED" => Some(Self::AsApproved),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateTenantRequest {
     /// 1 to 63 bytes of `a-z 0-9 -`.
@@ -396,11 +765,9 @@ pub struct CreateTenantResponse {
 pub struct Tenant {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// Unix seconds.
-    ///
     /// Next unused field number: 3.
-    #[prost(uint64, tag = "2")]
-    pub created_at: u64,
+    #[prost(message, optional, tag = "2")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListTenantsRequest {
@@ -421,10 +788,9 @@ pub struct ListTenantsResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IssueOperatorRequest {
-    /// `admin`, `tenant-admin`, `station`, `platform` or `auditor`.
-    #[prost(string, tag = "1")]
-    pub role: ::prost::alloc::string::String,
-    /// Empty for `admin`, and for an `auditor` of everything.
+    #[prost(enumeration = "Role", tag = "1")]
+    pub role: i32,
+    /// Empty for ADMIN, and for an AUDITOR of everything.
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
     /// 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, unique within tenant and role; not with `.` or `-` first or `.` last, and not the name of a
@@ -434,9 +800,9 @@ pub struct IssueOperatorRequest {
     /// A PKCS#10 request, DER, P-256. Only its key is taken.
     #[prost(bytes = "vec", tag = "4")]
     pub csr: ::prost::alloc::vec::Vec<u8>,
-    /// Seconds from now, at most 366 days. What a tenant's administrator issues ends with its own certificate at the latest.
-    #[prost(uint64, tag = "5")]
-    pub validity: u64,
+    /// From now, in whole seconds, at most 366 days. What a tenant's administrator issues ends with its own certificate at the latest.
+    #[prost(message, optional, tag = "5")]
+    pub validity: ::core::option::Option<::prost_types::Duration>,
     /// For stations: how many devices it may enroll, those that come back after `readmit` included. 0 for none.
     ///
     /// Next unused field number: 7.
@@ -457,12 +823,12 @@ pub struct RenewOperatorRequest {
     /// A PKCS#10 request, DER, P-256, of a new key. Only its key is taken.
     #[prost(bytes = "vec", tag = "1")]
     pub csr: ::prost::alloc::vec::Vec<u8>,
-    /// Seconds from now, at most as many as the caller's certificate was issued for; 0 for as many. What an administrator of a tenant
-    /// issued ends with that administrator at the latest.
+    /// From now, in whole seconds, at most as long as the caller's certificate was issued for; unset for as long. What an administrator
+    /// of a tenant issued ends with that administrator at the latest.
     ///
     /// Next unused field number: 3.
-    #[prost(uint64, tag = "2")]
-    pub validity: u64,
+    #[prost(message, optional, tag = "2")]
+    pub validity: ::core::option::Option<::prost_types::Duration>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RenewOperatorResponse {
@@ -477,8 +843,8 @@ pub struct RenewOperatorResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Operator {
-    #[prost(string, tag = "1")]
-    pub role: ::prost::alloc::string::String,
+    #[prost(enumeration = "Role", tag = "1")]
+    pub role: i32,
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -486,15 +852,13 @@ pub struct Operator {
     /// Lower-case hex.
     #[prost(string, tag = "4")]
     pub serial: ::prost::alloc::string::String,
-    /// Unix seconds.
-    #[prost(uint64, tag = "5")]
-    pub not_before: u64,
-    /// Unix seconds.
-    #[prost(uint64, tag = "6")]
-    pub not_after: u64,
-    /// Unix seconds; 0 where it is not revoked.
-    #[prost(uint64, tag = "7")]
-    pub revoked_at: u64,
+    #[prost(message, optional, tag = "5")]
+    pub not_before: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "6")]
+    pub not_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// Unset where it is not revoked.
+    #[prost(message, optional, tag = "7")]
+    pub revoked_at: ::core::option::Option<::prost_types::Timestamp>,
     /// For stations.
     #[prost(uint64, tag = "8")]
     pub quota: u64,
@@ -551,7 +915,7 @@ pub struct RevokeOperatorResponse {
     #[prost(uint64, tag = "1")]
     pub revoked: u64,
 }
-/// The rules for a group of devices. An unset field is inherited from the tenant's profile `default`; one that is not set there
+/// The rules for a group of devices. Durations are in whole seconds. An unset field is inherited from the tenant's profile `default`; one that is not set there
 /// has the value that is named here.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Profile {
@@ -560,62 +924,73 @@ pub struct Profile {
     /// 1 to 32 bytes of `a-z 0-9 -`. `default` exists in every tenant.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// Seconds for which a device's certificate is valid: 300 to 864,000. 86,400.
-    #[prost(uint64, optional, tag = "3")]
-    pub certificate_validity: ::core::option::Option<u64>,
-    /// Seconds in an epoch: 60 to ten years; 0 for none. 3,600.
-    #[prost(uint64, optional, tag = "4")]
-    pub period: ::core::option::Option<u64>,
+    /// How long a device's certificate is valid: 300 to 864,000 seconds. 86,400.
+    #[prost(message, optional, tag = "3")]
+    pub certificate_validity: ::core::option::Option<::prost_types::Duration>,
+    /// How long an epoch is: 60 seconds to ten years; 0 for none. 3,600.
+    #[prost(message, optional, tag = "4")]
+    pub period: ::core::option::Option<::prost_types::Duration>,
     /// Keys in an epoch; 0 for no bound. 0.
     #[prost(uint64, optional, tag = "5")]
     pub max_uses: ::core::option::Option<u64>,
     /// The suites that are allowed: 1, 2; empty where it is not set. Both.
     #[prost(uint32, repeated, tag = "6")]
     pub suites: ::prost::alloc::vec::Vec<u32>,
-    /// Seconds for which a trust verdict may be kept: 0 to 86,400. 300.
-    #[prost(uint64, optional, tag = "7")]
-    pub verdict_lifetime: ::core::option::Option<u64>,
-    /// Seconds after which a device is to rekey: 3,600 to ten years; 0 for only when it is asked. 2,592,000.
-    #[prost(uint64, optional, tag = "8")]
-    pub rekey_after: ::core::option::Option<u64>,
+    /// How long a trust verdict may be kept: 0 to 86,400 seconds. 300.
+    #[prost(message, optional, tag = "7")]
+    pub verdict_lifetime: ::core::option::Option<::prost_types::Duration>,
+    /// When a device is to rekey, after the last time: 3,600 seconds to ten years; 0 for only when it is asked. 2,592,000.
+    #[prost(message, optional, tag = "8")]
+    pub rekey_after: ::core::option::Option<::prost_types::Duration>,
     /// Whether a clone alarm takes the device out of trust until a human decides. true.
     #[prost(bool, optional, tag = "9")]
     pub quarantine_on_clone: ::core::option::Option<bool>,
     /// Epochs for which tokens are accepted after their own: 0 to 1,000. 1.
     #[prost(uint32, optional, tag = "10")]
-    pub token_retention: ::core::option::Option<u32>,
+    pub token_retention_epochs: ::core::option::Option<u32>,
     /// Epochs for which payloads can be opened after their own: 0 to 10,000,000. 0.
     #[prost(uint32, optional, tag = "11")]
-    pub data_retention: ::core::option::Option<u32>,
+    pub data_retention_epochs: ::core::option::Option<u32>,
     /// The same for files. 0.
     #[prost(uint32, optional, tag = "12")]
-    pub file_retention: ::core::option::Option<u32>,
+    pub file_retention_epochs: ::core::option::Option<u32>,
     /// Whose keys may be released again. None.
-    ///
-    /// Next unused field number: 14.
     #[prost(message, optional, tag = "13")]
     pub archive: ::core::option::Option<Archive>,
+    /// Of a profile that was read: its version. In PutProfile: the version that is changed, so that nobody's change is lost
+    /// (`etag-mismatch`); empty to change whatever there is.
+    ///
+    /// Next unused field number: 15.
+    #[prost(string, tag = "14")]
+    pub etag: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Archive {
-    /// `data`, `file`, or neither.
+    /// DATA, FILE, or neither.
     ///
     /// Next unused field number: 2.
-    #[prost(string, repeated, tag = "1")]
-    pub purposes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "Purpose", repeated, tag = "1")]
+    pub purposes: ::prost::alloc::vec::Vec<i32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutProfileRequest {
     #[prost(message, optional, tag = "1")]
     pub profile: ::core::option::Option<Profile>,
-    /// Unset fields stay as they are; otherwise they are inherited from then on.
+    /// The fields that change, by their names in Profile, such as `period`; the others stay as they are. One that is named and not set
+    /// in `profile` is inherited from then on. Unset, or `*`: all of them. A mask without paths changes nothing.
     ///
     /// Next unused field number: 3.
-    #[prost(bool, tag = "2")]
-    pub merge: bool,
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PutProfileResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutProfileResponse {
+    /// What is set now, with its new `etag`.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub profile: ::core::option::Option<Profile>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProfilesRequest {
     /// Next unused field number: 2.
@@ -669,11 +1044,11 @@ pub mod rotate_keys_request {
 pub struct AllDevices {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateKeysResponse {
-    /// Unix seconds: keys that were agreed until then are due for a rekey.
+    /// Keys that were agreed until then are due for a rekey.
     ///
     /// Next unused field number: 2.
-    #[prost(uint64, tag = "1")]
-    pub rotated_at: u64,
+    #[prost(message, optional, tag = "1")]
+    pub rotated_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKeyStatusRequest {
@@ -692,24 +1067,24 @@ pub struct GetKeyStatusRequest {
 pub struct GetKeyStatusResponse {
     #[prost(string, tag = "1")]
     pub profile: ::prost::alloc::string::String,
-    /// Seconds in an epoch; 0 for none.
-    #[prost(uint64, tag = "2")]
-    pub period: u64,
+    /// How long an epoch is; 0 for none.
+    #[prost(message, optional, tag = "2")]
+    pub period: ::core::option::Option<::prost_types::Duration>,
     /// Keys in an epoch; 0 for no bound.
     #[prost(uint64, tag = "3")]
     pub max_uses: u64,
-    /// Seconds after which devices are to rekey; 0 for only when they are asked. It is longer than the setting where generations
+    /// When devices are to rekey, after the last time; 0 for only when they are asked. It is longer than the setting where generations
     /// are kept so long for data sealed under them that a device's record would be full.
-    #[prost(uint64, tag = "4")]
-    pub rekey_after: u64,
+    #[prost(message, optional, tag = "4")]
+    pub rekey_after: ::core::option::Option<::prost_types::Duration>,
     #[prost(uint32, repeated, tag = "5")]
     pub suites: ::prost::alloc::vec::Vec<u32>,
-    /// Unix seconds: keys that were agreed until then are due for a rekey, by the latest rotation of any level; 0 for none.
-    #[prost(uint64, tag = "6")]
-    pub rotated_at: u64,
-    /// Unix seconds: likewise by the latest rotation that was required.
-    #[prost(uint64, tag = "7")]
-    pub required_at: u64,
+    /// Keys that were agreed until then are due for a rekey, by the latest rotation of any level; unset where there was none.
+    #[prost(message, optional, tag = "6")]
+    pub rotated_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Likewise by the latest rotation that was required.
+    #[prost(message, optional, tag = "7")]
+    pub required_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Of the device that was asked about.
     #[prost(message, optional, tag = "8")]
     pub device: ::core::option::Option<DeviceKeys>,
@@ -732,7 +1107,7 @@ pub struct StorageKey {
     #[prost(uint32, tag = "2")]
     pub older: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeviceKeys {
     /// The generation in use.
     #[prost(uint64, tag = "1")]
@@ -742,21 +1117,20 @@ pub struct DeviceKeys {
     pub pending_generation: u64,
     #[prost(uint32, tag = "3")]
     pub suite: u32,
-    /// Unix seconds at which the generation in use was agreed.
-    #[prost(uint64, tag = "4")]
-    pub agreed_at: u64,
-    /// Unix seconds at which it is due for a rekey by its age; 0 where only a rotation asks for it.
-    #[prost(uint64, tag = "5")]
-    pub due_at: u64,
-    /// `free`, `due` or `required`.
-    #[prost(string, tag = "6")]
-    pub rekey: ::prost::alloc::string::String,
+    /// When the generation in use was agreed.
+    #[prost(message, optional, tag = "4")]
+    pub agreed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it is due for a rekey by its age; unset where only a rotation asks for it.
+    #[prost(message, optional, tag = "5")]
+    pub due_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(enumeration = "RekeyGate", tag = "6")]
+    pub rekey: i32,
     /// The highest epoch of an accepted proof.
     #[prost(uint32, tag = "7")]
     pub proof_epoch: u32,
-    /// Seconds in an epoch of the generation in use; 0 for none.
-    #[prost(uint64, tag = "8")]
-    pub period: u64,
+    /// How long an epoch of the generation in use is; 0 for none.
+    #[prost(message, optional, tag = "8")]
+    pub period: ::core::option::Option<::prost_types::Duration>,
     /// Keys in an epoch of the generation in use; 0 for no bound.
     ///
     /// Next unused field number: 10.
@@ -769,18 +1143,16 @@ pub struct Device {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// `pending`, `active`, `suspended`, `quarantined`, `revoked` or `retired`.
-    #[prost(string, tag = "3")]
-    pub state: ::prost::alloc::string::String,
+    #[prost(enumeration = "DeviceState", tag = "3")]
+    pub state: i32,
     #[prost(string, tag = "4")]
     pub profile: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub model: ::prost::alloc::string::String,
     #[prost(string, tag = "6")]
     pub udi: ::prost::alloc::string::String,
-    /// Unix seconds.
-    #[prost(uint64, tag = "7")]
-    pub enrolled_at: u64,
+    #[prost(message, optional, tag = "7")]
+    pub enrolled_at: ::core::option::Option<::prost_types::Timestamp>,
     /// The station that enrolled it.
     #[prost(string, tag = "8")]
     pub enrolled_by: ::prost::alloc::string::String,
@@ -792,30 +1164,30 @@ pub struct Device {
     pub suite: u32,
     #[prost(string, repeated, tag = "12")]
     pub attributes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Unix seconds of the last accepted proof; 0 for none.
-    #[prost(uint64, tag = "13")]
-    pub last_seen: u64,
+    /// When the last proof was accepted; unset where none was.
+    #[prost(message, optional, tag = "13")]
+    pub last_seen: ::core::option::Option<::prost_types::Timestamp>,
     /// Why it is in its state; empty if nobody put it there.
     #[prost(string, tag = "14")]
     pub state_reason: ::prost::alloc::string::String,
-    /// Unix seconds at which the generation in use was agreed.
-    #[prost(uint64, tag = "15")]
-    pub agreed_at: u64,
-    /// Whether it must rekey: `free`, `due` or `required`.
-    #[prost(string, tag = "16")]
-    pub rekey: ::prost::alloc::string::String,
-    /// Of a device that signs: the SHA-256 of its key's DER SubjectPublicKeyInfo, and the assurance of where the key is kept, as in
-    /// EnrollKeyResponse. Empty for one that derives its keys.
+    /// When the generation in use was agreed; unset where there is none.
+    #[prost(message, optional, tag = "15")]
+    pub agreed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it must rekey.
+    #[prost(enumeration = "RekeyGate", tag = "16")]
+    pub rekey: i32,
+    /// Of a device that signs: the SHA-256 of its key's DER SubjectPublicKeyInfo, and the assurance of where the key is kept. Unset for
+    /// one that derives its keys.
     #[prost(bytes = "vec", tag = "17")]
     pub key_id: ::prost::alloc::vec::Vec<u8>,
-    #[prost(string, tag = "18")]
-    pub assurance: ::prost::alloc::string::String,
+    #[prost(enumeration = "Assurance", tag = "18")]
+    pub assurance: i32,
     /// As in CheckResponse.
-    #[prost(string, tag = "19")]
-    pub pcrs: ::prost::alloc::string::String,
+    #[prost(enumeration = "PcrStanding", tag = "19")]
+    pub pcrs: i32,
     /// Next unused field number: 21.
-    #[prost(uint64, tag = "20")]
-    pub quoted_at: u64,
+    #[prost(message, optional, tag = "20")]
+    pub quoted_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDeviceRequest {
@@ -835,9 +1207,9 @@ pub struct GetDeviceResponse {
 pub struct ListDevicesRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// Empty for all.
-    #[prost(string, tag = "2")]
-    pub state: ::prost::alloc::string::String,
+    /// Unset for all.
+    #[prost(enumeration = "DeviceState", tag = "2")]
+    pub state: i32,
     /// At most 1000; a larger value counts as 1000. 0 for 100.
     #[prost(uint32, tag = "3")]
     pub page_size: u32,
@@ -849,12 +1221,12 @@ pub struct ListDevicesRequest {
     /// The maker's name of the model; empty for all.
     #[prost(string, tag = "6")]
     pub model: ::prost::alloc::string::String,
-    /// Unix seconds: whose last accepted proof was before; those that never proved anything count. 0 for all.
-    #[prost(uint64, tag = "7")]
-    pub seen_before: u64,
-    /// Unix seconds: whose last accepted proof was at that time or later. 0 for all.
-    #[prost(uint64, tag = "8")]
-    pub seen_after: u64,
+    /// Whose last accepted proof was before; those that never proved anything count. Unset for all.
+    #[prost(message, optional, tag = "7")]
+    pub seen_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whose last accepted proof was at that time or later. Unset for all.
+    #[prost(message, optional, tag = "8")]
+    pub seen_after: ::core::option::Option<::prost_types::Timestamp>,
     /// Only those that are due to rekey.
     ///
     /// Next unused field number: 10.
@@ -877,9 +1249,9 @@ pub struct SetDeviceStateRequest {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// `active` (resume), `suspended`, `quarantined`, or for good: `retired` (a planned end) or `revoked`.
-    #[prost(string, tag = "3")]
-    pub state: ::prost::alloc::string::String,
+    /// ACTIVE (resume), SUSPENDED, QUARANTINED, or for good: RETIRED (a planned end) or REVOKED.
+    #[prost(enumeration = "DeviceState", tag = "3")]
+    pub state: i32,
     /// Why, 1 to 256 bytes.
     ///
     /// Next unused field number: 5.
@@ -901,19 +1273,17 @@ pub struct Grant {
     /// The platform's operator name.
     #[prost(string, tag = "2")]
     pub platform: ::prost::alloc::string::String,
-    /// `token` (verify tokens), `open` (have small payloads opened), `data` (get payload keys) or `file` (get file keys).
-    #[prost(string, tag = "3")]
-    pub right: ::prost::alloc::string::String,
+    #[prost(enumeration = "Right", tag = "3")]
+    pub right: i32,
     /// Empty for all devices of the tenant. A grant for a profile takes precedence over one for all.
     #[prost(string, tag = "4")]
     pub profile: ::prost::alloc::string::String,
-    /// With `token`: the name by which the platform knows a device. 1 to 128 bytes in which `{device}`, `{tenant}` and `{profile}`
+    /// With TOKEN: the name by which the platform knows a device. 1 to 128 bytes in which `{device}`, `{tenant}` and `{profile}`
     /// are replaced; empty for `{device}`.
     #[prost(string, tag = "5")]
     pub user_name: ::prost::alloc::string::String,
-    /// Unix seconds.
-    #[prost(uint64, tag = "6")]
-    pub granted_at: u64,
+    #[prost(message, optional, tag = "6")]
+    pub granted_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Next unused field number: 8.
     #[prost(string, tag = "7")]
     pub granted_by: ::prost::alloc::string::String,
@@ -957,8 +1327,8 @@ pub struct RemoveGrantRequest {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub platform: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub right: ::prost::alloc::string::String,
+    #[prost(enumeration = "Right", tag = "3")]
+    pub right: i32,
     /// Empty for the one for all devices of the tenant.
     #[prost(string, tag = "4")]
     pub profile: ::prost::alloc::string::String,
@@ -1025,12 +1395,12 @@ pub struct GetStatusResponse {
     pub trust_domain: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub store: ::prost::alloc::string::String,
-    /// Unix seconds.
-    #[prost(uint64, tag = "4")]
-    pub time: u64,
-    /// Unix seconds at which the service started.
-    #[prost(uint64, tag = "5")]
-    pub started_at: u64,
+    /// The authority's time.
+    #[prost(message, optional, tag = "4")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the service started.
+    #[prost(message, optional, tag = "5")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Unset for an operator of a tenant, which learns nothing of the others; and so is the next.
     #[prost(uint64, optional, tag = "6")]
     pub audit_entries: ::core::option::Option<u64>,
@@ -1048,12 +1418,12 @@ pub struct GetClockRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetClockResponse {
-    /// The authority's time, in Unix milliseconds: all decisions go by it.
-    #[prost(uint64, tag = "1")]
-    pub time_ms: u64,
-    /// The wall clock of its machine, in Unix milliseconds.
-    #[prost(uint64, tag = "2")]
-    pub wall_ms: u64,
+    /// The authority's time, to the millisecond: all decisions go by it.
+    #[prost(message, optional, tag = "1")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The wall clock of its machine, to the millisecond.
+    #[prost(message, optional, tag = "2")]
+    pub wall_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(enumeration = "ClockAgreement", tag = "3")]
     pub agreement: i32,
     /// Whether anything is erased because its time is over: after 24 hours of agreement, or acceptance.
@@ -1073,11 +1443,12 @@ pub struct GetClockResponse {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClockAcceptance {
-    /// The authority's time before and after, in Unix milliseconds.
-    #[prost(uint64, tag = "1")]
-    pub from_ms: u64,
-    #[prost(uint64, tag = "2")]
-    pub to_ms: u64,
+    /// The authority's time before, to the millisecond.
+    #[prost(message, optional, tag = "1")]
+    pub before: ::core::option::Option<::prost_types::Timestamp>,
+    /// The authority's time after.
+    #[prost(message, optional, tag = "2")]
+    pub after: ::core::option::Option<::prost_types::Timestamp>,
     /// Whether the time goes back.
     ///
     /// Next unused field number: 4.
@@ -1100,11 +1471,11 @@ pub struct LeftBehind {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AcceptClockRequest {
-    /// The wall clock as the caller saw it: refused as `clock-moved` where it is more than 5 minutes off by now.
+    /// The wall clock as the caller saw it, to the millisecond: refused as `clock-moved` where it is more than 5 minutes off by now.
     ///
     /// Next unused field number: 2.
-    #[prost(uint64, tag = "1")]
-    pub wall_ms: u64,
+    #[prost(message, optional, tag = "1")]
+    pub wall_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AcceptClockResponse {
@@ -3017,15 +3388,19 @@ pub struct KeyPolicy {
     /// the level `tpm-first-use` says so.
     #[prost(bool, tag = "3")]
     pub first_use: bool,
-    /// Other keepers that may hold a key, by the station's word: `secure-element`, `pkcs11`, `software`.
-    #[prost(string, repeated, tag = "4")]
-    pub keepers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Other keepers that may hold a key, by the station's word.
+    #[prost(enumeration = "KeyKeeper", repeated, tag = "4")]
+    pub keepers: ::prost::alloc::vec::Vec<i32>,
     /// Whether several devices may have one key, or be one TPM. Otherwise the second is refused (`key-of-another-device`) while the first
     /// is neither retired nor revoked. The verdict says which devices share, and the audit log with whom.
-    ///
-    /// Next unused field number: 6.
     #[prost(bool, tag = "5")]
     pub shared_tpms: bool,
+    /// Of a policy that was read: its version. In PutKeyPolicy: the version that is replaced, so that nobody's change is lost
+    /// (`etag-mismatch`); empty to replace whatever there is.
+    ///
+    /// Next unused field number: 7.
+    #[prost(string, tag = "6")]
+    pub etag: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutKeyPolicyRequest {
@@ -3033,8 +3408,14 @@ pub struct PutKeyPolicyRequest {
     #[prost(message, optional, tag = "1")]
     pub policy: ::core::option::Option<KeyPolicy>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PutKeyPolicyResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutKeyPolicyResponse {
+    /// As it is now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<KeyPolicy>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetKeyPolicyRequest {
     /// Next unused field number: 2.
@@ -3113,11 +3494,9 @@ pub struct EndorsementKey {
     /// 32 bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
-    /// Unix seconds.
-    ///
     /// Next unused field number: 3.
-    #[prost(uint64, tag = "2")]
-    pub added_at: u64,
+    #[prost(message, optional, tag = "2")]
+    pub added_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PcrPolicy {
@@ -3125,26 +3504,26 @@ pub struct PcrPolicy {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub profile: ::prost::alloc::string::String,
-    /// `any`: no quote is required. `golden`: each PCR has one of the listed values. `as-enrolled`: they are as they were at the
-    /// device's enrollment, or as approved since. `inherited`: the rule of the tenant's profile `default`; `any` if none is set.
-    /// The last is never listed.
-    #[prost(string, tag = "3")]
-    pub rule: ::prost::alloc::string::String,
-    /// Of `golden` and `as-enrolled`: `sha256` or `sha384`.
-    #[prost(string, tag = "4")]
-    pub bank: ::prost::alloc::string::String,
-    /// Of `golden` and `as-enrolled`: at least one, each number once.
-    ///
-    /// Next unused field number: 6.
+    #[prost(enumeration = "PcrRule", tag = "3")]
+    pub rule: i32,
+    /// Of GOLDEN and AS_ENROLLED; otherwise unset.
+    #[prost(enumeration = "PcrBank", tag = "4")]
+    pub bank: i32,
+    /// Of GOLDEN and AS_ENROLLED: at least one, each number once.
     #[prost(message, repeated, tag = "5")]
     pub registers: ::prost::alloc::vec::Vec<PcrRegister>,
+    /// As KeyPolicy.etag.
+    ///
+    /// Next unused field number: 7.
+    #[prost(string, tag = "6")]
+    pub etag: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PcrRegister {
     /// 0 to 23.
     #[prost(uint32, tag = "1")]
     pub number: u32,
-    /// Of `golden`: 1 to 16 values of 32 bytes (`sha256`) or 48 (`sha384`). Of `as-enrolled`: none.
+    /// Of GOLDEN: 1 to 16 values, each as long as the bank's. Of AS_ENROLLED: none.
     ///
     /// Next unused field number: 3.
     #[prost(bytes = "vec", repeated, tag = "2")]
@@ -3156,8 +3535,14 @@ pub struct PutPcrPolicyRequest {
     #[prost(message, optional, tag = "1")]
     pub policy: ::core::option::Option<PcrPolicy>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PutPcrPolicyResponse {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PutPcrPolicyResponse {
+    /// As it is now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<PcrPolicy>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListPcrPoliciesRequest {
     /// Next unused field number: 2.
@@ -3185,6 +3570,47 @@ pub struct ApprovePcrsRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApprovePcrsResponse {}
+/// What the PCRs of a device's TPM must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PcrRule {
+    /// Unset.
+    Unspecified = 0,
+    /// No quote is required.
+    Any = 1,
+    /// Each PCR has one of the listed values.
+    Golden = 2,
+    /// They are as they were at the device's enrollment, or as approved since.
+    AsEnrolled = 3,
+    /// The rule of the tenant's profile `default`; ANY if none is set. It is never listed.
+    Inherited = 4,
+}
+impl PcrRule {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PCR_RULE_UNSPECIFIED",
+            Self::Any => "PCR_RULE_ANY",
+            Self::Golden => "PCR_RULE_GOLDEN",
+            Self::AsEnrolled => "PCR_RULE_AS_ENROLLED",
+            Self::Inherited => "PCR_RULE_INHERITED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PCR_RULE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PCR_RULE_ANY" => Some(Self::Any),
+            "PCR_RULE_GOLDEN" => Some(Self::Golden),
+            "PCR_RULE_AS_ENROLLED" => Some(Self::AsEnrolled),
+            "PCR_RULE_INHERITED" => Some(Self::Inherited),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod attestation_service_client {
@@ -4105,15 +4531,13 @@ pub struct Certificate {
     pub serial: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// Unix seconds.
-    #[prost(uint64, tag = "3")]
-    pub not_before: u64,
-    /// Unix seconds.
-    #[prost(uint64, tag = "4")]
-    pub not_after: u64,
-    /// Unix seconds; 0 where it is not revoked.
-    #[prost(uint64, tag = "5")]
-    pub revoked_at: u64,
+    #[prost(message, optional, tag = "3")]
+    pub not_before: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub not_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// Unset where it is not revoked.
+    #[prost(message, optional, tag = "5")]
+    pub revoked_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Why; empty where it is not revoked.
     #[prost(string, tag = "6")]
     pub revoked_for: ::prost::alloc::string::String,
@@ -4140,7 +4564,7 @@ pub struct RevokeCertificateResponse {}
 pub struct GetTrustBundleRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTrustBundleResponse {
-    /// PEM, root first.
+    /// PEM, roots before what they certify. There may be several of each, as while a CA is being replaced: trust every one.
     #[prost(string, tag = "1")]
     pub pem: ::prost::alloc::string::String,
     /// The identity key, an uncompressed P-256 point: 65 bytes.
@@ -4629,7 +5053,7 @@ pub struct GetChallengeResponse {
     pub challenge: ::prost::alloc::vec::Vec<u8>,
     /// Unix seconds. Nothing authenticates it until the ack.
     #[prost(uint64, tag = "2")]
-    pub server_time: u64,
+    pub server_time_seconds: u64,
     /// The names of the attributes to measure, in order.
     #[prost(string, repeated, tag = "3")]
     pub recipe: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -4642,9 +5066,8 @@ pub struct GetChallengeResponse {
 /// PCRs of a TPM.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PcrSelection {
-    /// `sha256` or `sha384`.
-    #[prost(string, tag = "1")]
-    pub bank: ::prost::alloc::string::String,
+    #[prost(enumeration = "PcrBank", tag = "1")]
+    pub bank: i32,
     /// Their numbers, in order.
     ///
     /// Next unused field number: 3.
@@ -4703,7 +5126,7 @@ pub struct ProveRequest {
 pub struct ProveResponse {
     /// Unix seconds.
     #[prost(uint64, tag = "1")]
-    pub server_time: u64,
+    pub server_time_seconds: u64,
     /// The action's reply body.
     #[prost(bytes = "vec", tag = "2")]
     pub body: ::prost::alloc::vec::Vec<u8>,
@@ -4750,7 +5173,7 @@ pub struct ProveBySignatureRequest {
 pub struct ProveBySignatureResponse {
     /// Unix seconds.
     #[prost(uint64, tag = "1")]
-    pub server_time: u64,
+    pub server_time_seconds: u64,
     /// The action's reply body.
     #[prost(bytes = "vec", tag = "2")]
     pub body: ::prost::alloc::vec::Vec<u8>,
@@ -5370,7 +5793,7 @@ pub struct EnrollResponse {
 pub struct Schedule {
     /// Seconds in an epoch; 0 where time ends none.
     #[prost(uint64, tag = "1")]
-    pub period: u64,
+    pub period_seconds: u64,
     /// Keys in an epoch; 0 for no bound.
     #[prost(uint64, tag = "2")]
     pub max_uses: u64,
@@ -5378,7 +5801,7 @@ pub struct Schedule {
     ///
     /// Next unused field number: 4.
     #[prost(uint64, tag = "3")]
-    pub not_before: u64,
+    pub not_before_seconds: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfirmRequest {
@@ -5483,9 +5906,9 @@ pub struct BeginTpmEnrollmentResponse {
     /// 32 bytes: the qualifying data of TPM2_Certify, and of TPM2_Quote.
     #[prost(bytes = "vec", tag = "4")]
     pub nonce: ::prost::alloc::vec::Vec<u8>,
-    /// Unix seconds: until when the second step is accepted.
-    #[prost(uint64, tag = "5")]
-    pub expires_at: u64,
+    /// Until when the second step is accepted.
+    #[prost(message, optional, tag = "5")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
     /// The PCRs to quote, if the profile asks for it; absent otherwise.
     ///
     /// Next unused field number: 7.
@@ -5527,9 +5950,8 @@ pub struct EnrollKeyRequest {
     pub model: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub udi: ::prost::alloc::string::String,
-    /// `secure-element`, `pkcs11` or `software`.
-    #[prost(string, tag = "5")]
-    pub keeper: ::prost::alloc::string::String,
+    #[prost(enumeration = "KeyKeeper", tag = "5")]
+    pub keeper: i32,
     /// A PKCS#10 request, DER, at most 4 KiB, whose signature proves possession of the key, which is on P-256. Nothing else is
     /// taken from it.
     ///
@@ -5546,12 +5968,11 @@ pub struct FinishTpmEnrollmentResponse {
     /// SHA-256 of the key's DER SubjectPublicKeyInfo.
     #[prost(bytes = "vec", tag = "2")]
     pub key_id: ::prost::alloc::vec::Vec<u8>,
-    /// The assurance of where the key is kept: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
-    /// `stated-pkcs11` or `software`.
+    /// The assurance of where the key is kept.
     ///
     /// Next unused field number: 4.
-    #[prost(string, tag = "3")]
-    pub assurance: ::prost::alloc::string::String,
+    #[prost(enumeration = "Assurance", tag = "3")]
+    pub assurance: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnrollKeyResponse {
@@ -5561,12 +5982,11 @@ pub struct EnrollKeyResponse {
     /// SHA-256 of the key's DER SubjectPublicKeyInfo.
     #[prost(bytes = "vec", tag = "2")]
     pub key_id: ::prost::alloc::vec::Vec<u8>,
-    /// The assurance of where the key is kept: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
-    /// `stated-pkcs11` or `software`.
+    /// The assurance of where the key is kept.
     ///
     /// Next unused field number: 4.
-    #[prost(string, tag = "3")]
-    pub assurance: ::prost::alloc::string::String,
+    #[prost(enumeration = "Assurance", tag = "3")]
+    pub assurance: i32,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -6358,11 +6778,11 @@ pub struct ShredDeviceRequest {
     pub per_second: u32,
 }
 /// The progress of the shredding; the last one says that it is done.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShredDeviceResponse {
-    /// The state that the device is in: `retired` or `revoked`.
-    #[prost(string, tag = "1")]
-    pub state: ::prost::alloc::string::String,
+    /// The state that the device is in: RETIRED or REVOKED.
+    #[prost(enumeration = "DeviceState", tag = "1")]
+    pub state: i32,
     /// Whether it had keys.
     #[prost(bool, tag = "2")]
     pub had_keys: bool,
@@ -6373,11 +6793,10 @@ pub struct ShredDeviceResponse {
     pub is_done: bool,
 }
 /// The progress of a deed.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeedProgress {
-    /// `waiting` for others, `sweeping` the tenant's records, `root-key` while the root key is being changed, or `done`.
-    #[prost(string, tag = "1")]
-    pub step: ::prost::alloc::string::String,
+    #[prost(enumeration = "DeedStep", tag = "1")]
+    pub step: i32,
     /// Of a device that is shredded: how many records of its tenant were looked at.
     #[prost(uint64, tag = "2")]
     pub devices: u64,
@@ -6409,9 +6828,8 @@ pub struct ListDeedsResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Deed {
-    /// `shred` or `root-key`.
-    #[prost(string, tag = "1")]
-    pub kind: ::prost::alloc::string::String,
+    #[prost(enumeration = "DeedKind", tag = "1")]
+    pub kind: i32,
     /// Of a device that is shredded.
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
@@ -6424,11 +6842,9 @@ pub struct Deed {
     pub actor: ::prost::alloc::string::String,
     #[prost(string, tag = "6")]
     pub request_id: ::prost::alloc::string::String,
-    /// Unix seconds.
-    ///
     /// Next unused field number: 8.
-    #[prost(uint64, tag = "7")]
-    pub begun_at: u64,
+    #[prost(message, optional, tag = "7")]
+    pub begun_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// A part of a backup, and its progress.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -6470,6 +6886,80 @@ pub struct SweepResponse {
     /// Next unused field number: 7.
     #[prost(bool, tag = "6")]
     pub is_done: bool,
+}
+/// What a deed is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeedStep {
+    /// Unset.
+    Unspecified = 0,
+    /// Waiting for other deeds.
+    Waiting = 1,
+    /// Going over the tenant's records.
+    Sweeping = 2,
+    /// The root key is being changed.
+    RootKey = 3,
+    /// At its end.
+    Done = 4,
+}
+impl DeedStep {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEED_STEP_UNSPECIFIED",
+            Self::Waiting => "DEED_STEP_WAITING",
+            Self::Sweeping => "DEED_STEP_SWEEPING",
+            Self::RootKey => "DEED_STEP_ROOT_KEY",
+            Self::Done => "DEED_STEP_DONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEED_STEP_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEED_STEP_WAITING" => Some(Self::Waiting),
+            "DEED_STEP_SWEEPING" => Some(Self::Sweeping),
+            "DEED_STEP_ROOT_KEY" => Some(Self::RootKey),
+            "DEED_STEP_DONE" => Some(Self::Done),
+            _ => None,
+        }
+    }
+}
+/// A job of several steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeedKind {
+    /// Unset.
+    Unspecified = 0,
+    /// ShredDevice.
+    Shred = 1,
+    /// RotateStorageKey of the root key.
+    RootKey = 2,
+}
+impl DeedKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEED_KIND_UNSPECIFIED",
+            Self::Shred => "DEED_KIND_SHRED",
+            Self::RootKey => "DEED_KIND_ROOT_KEY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEED_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEED_KIND_SHRED" => Some(Self::Shred),
+            "DEED_KIND_ROOT_KEY" => Some(Self::RootKey),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -7123,7 +7613,7 @@ pub mod storage_service_server {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckRequest {
-    #[prost(oneof = "check_request::Subject", tags = "1, 2")]
+    #[prost(oneof = "check_request::Subject", tags = "1, 2, 3, 4")]
     pub subject: ::core::option::Option<check_request::Subject>,
 }
 /// Nested message and enum types in `CheckRequest`.
@@ -7135,44 +7625,52 @@ pub mod check_request {
         /// A device's certificate, DER, at most 8 KiB.
         #[prost(bytes, tag = "2")]
         Certificate(::prost::alloc::vec::Vec<u8>),
+        /// The SPIFFE id in a device's certificate, at most 2,048 bytes: `spiffe://DOMAIN/TENANT/DEVICE`.
+        #[prost(string, tag = "3")]
+        SpiffeId(::prost::alloc::string::String),
+        /// The serial number of a certificate, 32 digits of lower-case hex.
+        #[prost(string, tag = "4")]
+        Serial(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckResponse {
     #[prost(enumeration = "Verdict", tag = "1")]
     pub verdict: i32,
-    /// Stable codes, such as `suspended` or `certificate-expired`; `in-good-standing` alone where the verdict is TRUSTED.
-    #[prost(string, repeated, tag = "2")]
-    pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Unix seconds: until when the verdict may be kept. It is not after the certificate's end.
-    #[prost(uint64, tag = "3")]
-    pub keep_until: u64,
-    /// Unix seconds: when the verdict was given.
-    #[prost(uint64, tag = "4")]
-    pub decided_at: u64,
+    /// Every reason; IN_GOOD_STANDING alone where the verdict is TRUSTED.
+    #[prost(enumeration = "Reason", repeated, tag = "2")]
+    pub reasons: ::prost::alloc::vec::Vec<i32>,
+    /// Until when the verdict may be kept. It is not after the certificate's end.
+    #[prost(message, optional, tag = "3")]
+    pub keep_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the verdict was given.
+    #[prost(message, optional, tag = "4")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(string, tag = "5")]
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "6")]
     pub device_id: ::prost::alloc::string::String,
-    /// The lifecycle state on record.
-    #[prost(string, tag = "7")]
-    pub state: ::prost::alloc::string::String,
-    /// The assurance of where the device's signing key is kept, as in EnrollKeyResponse; empty for a device that derives its keys.
-    #[prost(string, tag = "8")]
-    pub assurance: ::prost::alloc::string::String,
-    /// By which comparison the PCRs of the device's TPM were found good at the last accepted quote: `golden`, `as-enrolled` or
-    /// `as-approved`; empty if there was none. A refused quote changes neither this nor the verdict: the device gets no certificate,
-    /// and those that it has expire.
-    #[prost(string, tag = "9")]
-    pub pcrs: ::prost::alloc::string::String,
-    /// Unix seconds: when that was; 0 if there was none.
-    #[prost(uint64, tag = "10")]
-    pub quoted_at: u64,
+    /// The lifecycle state on record; unset where the verdict is UNKNOWN.
+    #[prost(enumeration = "DeviceState", tag = "7")]
+    pub state: i32,
+    /// The assurance of where the device's signing key is kept; unset for a device that derives its keys.
+    #[prost(enumeration = "Assurance", tag = "8")]
+    pub assurance: i32,
+    /// By which comparison the PCRs of the device's TPM were found good at the last accepted quote; unset if there was none. A refused
+    /// quote changes neither this nor the verdict: the device gets no certificate, and those that it has expire.
+    #[prost(enumeration = "PcrStanding", tag = "9")]
+    pub pcrs: i32,
+    /// When that was; unset if there was none.
+    #[prost(message, optional, tag = "10")]
+    pub quoted_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Whether another device was enrolled with the same key or in the same TPM, which the tenant's key policy may allow.
-    ///
-    /// Next unused field number: 12.
     #[prost(bool, tag = "11")]
     pub is_shared: bool,
+    /// The revision of the authority's record by which the verdict was given: a verdict of a higher revision is the newer one.
+    ///
+    /// Next unused field number: 13.
+    #[prost(uint64, tag = "12")]
+    pub revision: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {
@@ -7196,11 +7694,11 @@ pub struct VerifyTokenResponse {
     /// The device's user name at the platform, by the grant's template.
     #[prost(string, tag = "2")]
     pub user_name: ::prost::alloc::string::String,
-    /// Unix seconds: when the device made the token, as far as it knows the time.
+    /// When the device made the token, as far as it knows the time; unset where its word is after the year 9999.
     ///
     /// Next unused field number: 4.
-    #[prost(uint64, tag = "3")]
-    pub issued_at: u64,
+    #[prost(message, optional, tag = "3")]
+    pub issued_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseKeyRequest {
@@ -7285,9 +7783,9 @@ pub struct SealedBy {
     pub tenant: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
-    /// The device's state now: anything but `active` means that its sealed data may not be its own word.
-    #[prost(string, tag = "3")]
-    pub state: ::prost::alloc::string::String,
+    /// The device's state now: anything but ACTIVE means that its sealed data may not be its own word.
+    #[prost(enumeration = "DeviceState", tag = "3")]
+    pub state: i32,
     /// Next unused field number: 5.
     #[prost(string, tag = "4")]
     pub key_name: ::prost::alloc::string::String,
@@ -7295,11 +7793,16 @@ pub struct SealedBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Verdict {
+    /// Unset.
     Unspecified = 0,
+    /// Nothing speaks against it.
     Trusted = 1,
-    NotTrusted = 2,
+    /// Trusted for what the platform's own rules allow a device in that condition. No reason of this version leads to it.
+    Restricted = 2,
+    /// Not to be trusted.
+    NotTrusted = 3,
     /// No such device in this tenant.
-    Unknown = 3,
+    Unknown = 4,
 }
 impl Verdict {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -7310,6 +7813,7 @@ impl Verdict {
         match self {
             Self::Unspecified => "VERDICT_UNSPECIFIED",
             Self::Trusted => "VERDICT_TRUSTED",
+            Self::Restricted => "VERDICT_RESTRICTED",
             Self::NotTrusted => "VERDICT_NOT_TRUSTED",
             Self::Unknown => "VERDICT_UNKNOWN",
         }
@@ -7319,8 +7823,78 @@ impl Verdict {
         match value {
             "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
             "VERDICT_TRUSTED" => Some(Self::Trusted),
+            "VERDICT_RESTRICTED" => Some(Self::Restricted),
             "VERDICT_NOT_TRUSTED" => Some(Self::NotTrusted),
             "VERDICT_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+/// Why a verdict is as it is. The list grows: a platform goes by the verdict, and shows a reason that it does not know by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Reason {
+    /// Unset.
+    Unspecified = 0,
+    /// Nothing speaks against it.
+    InGoodStanding = 1,
+    /// No such device in this tenant.
+    NoSuchDevice = 2,
+    /// The device was enrolled and has not confirmed.
+    Pending = 3,
+    /// The device is suspended.
+    Suspended = 4,
+    /// The device is in quarantine.
+    Quarantined = 5,
+    /// The device was revoked.
+    Revoked = 6,
+    /// The device was retired.
+    Retired = 7,
+    /// The certificate was not issued here for this tenant.
+    CertificateUnknown = 8,
+    /// The certificate is not valid yet.
+    CertificateNotYetValid = 9,
+    /// The certificate has expired.
+    CertificateExpired = 10,
+    /// The certificate was revoked.
+    CertificateRevoked = 11,
+}
+impl Reason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REASON_UNSPECIFIED",
+            Self::InGoodStanding => "REASON_IN_GOOD_STANDING",
+            Self::NoSuchDevice => "REASON_NO_SUCH_DEVICE",
+            Self::Pending => "REASON_PENDING",
+            Self::Suspended => "REASON_SUSPENDED",
+            Self::Quarantined => "REASON_QUARANTINED",
+            Self::Revoked => "REASON_REVOKED",
+            Self::Retired => "REASON_RETIRED",
+            Self::CertificateUnknown => "REASON_CERTIFICATE_UNKNOWN",
+            Self::CertificateNotYetValid => "REASON_CERTIFICATE_NOT_YET_VALID",
+            Self::CertificateExpired => "REASON_CERTIFICATE_EXPIRED",
+            Self::CertificateRevoked => "REASON_CERTIFICATE_REVOKED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "REASON_IN_GOOD_STANDING" => Some(Self::InGoodStanding),
+            "REASON_NO_SUCH_DEVICE" => Some(Self::NoSuchDevice),
+            "REASON_PENDING" => Some(Self::Pending),
+            "REASON_SUSPENDED" => Some(Self::Suspended),
+            "REASON_QUARANTINED" => Some(Self::Quarantined),
+            "REASON_REVOKED" => Some(Self::Revoked),
+            "REASON_RETIRED" => Some(Self::Retired),
+            "REASON_CERTIFICATE_UNKNOWN" => Some(Self::CertificateUnknown),
+            "REASON_CERTIFICATE_NOT_YET_VALID" => Some(Self::CertificateNotYetValid),
+            "REASON_CERTIFICATE_EXPIRED" => Some(Self::CertificateExpired),
+            "REASON_CERTIFICATE_REVOKED" => Some(Self::CertificateRevoked),
             _ => None,
         }
     }

@@ -3,8 +3,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
 use wardein_engine::{Error, Page};
+use wardein_port::MAX_KEY;
+use wardein_proto::{Duration, Message, Timestamp, time, v1};
 
 /// The fault of a field.
 pub(super) fn wrong(field: &str, why: impl fmt::Display) -> Error {
@@ -42,9 +45,65 @@ pub(crate) fn at_most(field: &str, bytes: Vec<u8>, max: usize) -> Result<Vec<u8>
     }
 }
 
-pub(crate) fn page(size: u32, token: Vec<u8>) -> Result<Page, Error> {
-    let token = at_most("page_token", token, MAX_TOKEN)?;
-    Ok(Page { size: page_size(size), after: (!token.is_empty()).then_some(token) })
+/// A list that is asked for in pages.
+pub(crate) trait Listed: Message {
+    /// Which list it is.
+    const NAME: &'static str;
+
+    /// Takes the size and the token of the page out of the request: its filter is left.
+    fn take_page(&mut self) -> (u32, Vec<u8>);
+}
+
+macro_rules! listed {
+    ($($request:ident)*) => {
+        $(impl Listed for v1::$request {
+            const NAME: &'static str = stringify!($request);
+
+            fn take_page(&mut self) -> (u32, Vec<u8>) {
+                (std::mem::take(&mut self.page_size), std::mem::take(&mut self.page_token))
+            }
+        })*
+    };
+}
+
+listed! {
+    ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
+    ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListTenantsRequest
+}
+
+/// The list that a token belongs to: a method and its filter.
+#[derive(Clone, Copy)]
+pub(crate) struct List([u8; Self::LEN]);
+
+impl List {
+    const LEN: usize = 8;
+
+    /// The token of the next page, or none at the end. A page of another list refuses it (AIP-158): its rows would be skipped
+    /// in silence.
+    pub(crate) fn token(self, next: Option<Vec<u8>>) -> Vec<u8> {
+        next.map(|next| [&self.0[..], &next].concat()).unwrap_or_default()
+    }
+}
+
+/// Which page of a list is asked for. It takes page and token out of the request.
+pub(crate) fn page<R: Listed>(request: &mut R) -> Result<(List, Page), Error> {
+    let (size, token) = request.take_page();
+    let filter = Digest::of(&[R::NAME.as_bytes(), &request.encode_to_vec()].concat());
+    let [a, b, c, d, e, f, g, h, ..] = filter.0;
+    let list = List([a, b, c, d, e, f, g, h]);
+    let after = match at_most("page_token", token, List::LEN + MAX_KEY)? {
+        token if token.is_empty() => None,
+        token => match token.strip_prefix(&list.0) {
+            Some(after) if !after.is_empty() => Some(after.to_vec()),
+            _ => {
+                return Err(wrong(
+                    "page_token",
+                    "is of another list; all else stays as it was from page to page",
+                ));
+            }
+        },
+    };
+    Ok((list, Page { size: page_size(size), after }))
 }
 
 /// A page has fewer items than were asked for, rather than none (AIP-158).
@@ -55,14 +114,28 @@ pub(crate) fn page_size(size: u32) -> usize {
     }
 }
 
+/// A Unix millisecond that must be there.
+pub(crate) fn millisecond(field: &str, given: Option<&Timestamp>) -> Result<u64, Error> {
+    let given = given.ok_or_else(|| wrong(field, "is missing"))?;
+    time::whole_ms(given).map_err(|why| wrong(field, why))
+}
+
+/// A Unix second that may be unset.
+pub(crate) fn second_optional(field: &str, given: Option<&Timestamp>) -> Result<Option<u64>, Error> {
+    given.map(|given| Ok(millisecond(field, Some(given))? / 1000)).transpose()
+}
+
+/// A span in seconds that may be unset.
+pub(crate) fn span_optional(field: &str, given: Option<&Duration>) -> Result<Option<u64>, Error> {
+    given.map(|given| time::whole_seconds(given).map_err(|why| wrong(field, why))).transpose()
+}
+
 /// Text that may be absent, as the wire has it.
 pub(super) fn text(value: Option<&impl ToString>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
 const DEFAULT_PAGE: usize = 100;
-// The longest key of a row.
-const MAX_TOKEN: usize = wardein_port::MAX_KEY;
 
 #[cfg(test)]
 mod tests {
@@ -83,12 +156,47 @@ mod tests {
         );
     }
 
+    fn grants(tenant: &str, page_size: u32, page_token: Vec<u8>) -> v1::ListGrantsRequest {
+        v1::ListGrantsRequest { tenant: tenant.into(), page_size, page_token }
+    }
+
     #[test]
     fn pages_at_their_bounds() {
-        assert_eq!(page(0, Vec::new()).unwrap().size, 100);
-        assert_eq!(page(1000, vec![1]).unwrap().after, Some(vec![1]));
-        assert_eq!(page(1001, Vec::new()).unwrap().size, 1000);
-        assert!(page(1, vec![0; MAX_TOKEN]).is_ok());
-        assert!(page(1, vec![0; MAX_TOKEN + 1]).unwrap_err().message.starts_with("page_token: has"));
+        assert_eq!(page(&mut grants("t", 0, Vec::new())).unwrap().1.size, 100);
+        assert_eq!(page(&mut grants("t", 1001, Vec::new())).unwrap().1.size, 1000);
+        let (list, first) = page(&mut grants("t", 1000, Vec::new())).unwrap();
+        assert_eq!((first.size, first.after), (1000, None));
+        assert!(list.token(None).is_empty());
+        let longest = list.token(Some(vec![7; MAX_KEY]));
+        assert_eq!(page(&mut grants("t", 1, longest.clone())).unwrap().1.after, Some(vec![7; MAX_KEY]));
+        for bad in [[&longest[..], &[7]].concat(), vec![1], list.0.to_vec()] {
+            assert!(page(&mut grants("t", 1, bad)).err().unwrap().message.starts_with("page_token: "));
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_own_list_alone() {
+        let token = page(&mut grants("t", 3, Vec::new())).unwrap().0.token(Some(vec![7]));
+        // Another size is fine, another filter or method is not.
+        assert!(page(&mut grants("t", 5, token.clone())).is_ok());
+        assert!(page(&mut grants("u", 3, token.clone())).is_err());
+        let mut other =
+            v1::ListEndorsementKeysRequest { tenant: "t".into(), page_size: 3, page_token: token };
+        assert!(page(&mut other).is_err());
+    }
+
+    #[test]
+    fn times_and_spans_are_judged_by_their_field() {
+        let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+        assert_eq!(millisecond("wall_time", at(7).as_ref()).unwrap(), 7_000);
+        assert_eq!(second_optional("seen_before", None).unwrap(), None);
+        assert_eq!(second_optional("seen_before", at(7).as_ref()).unwrap(), Some(7));
+        assert_eq!(millisecond("wall_time", None).unwrap_err().message, "wall_time: is missing");
+        assert_eq!(
+            second_optional("seen_before", at(-1).as_ref()).unwrap_err().message,
+            "seen_before: is before 1970"
+        );
+        let half = Duration { seconds: 1, nanos: 5 };
+        assert_eq!(span_optional("period", Some(&half)).unwrap_err().message, "period: takes whole seconds");
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
 mod wiped;
+mod words;
 
 use crate::edge::Shared;
 use crate::edge::context::Context;

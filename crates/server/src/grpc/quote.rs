@@ -1,6 +1,7 @@
 //! A TPM's quote of a device's PCRs, and the request for it.
 
 use crate::grpc::convert::{at_most, wrong};
+use crate::grpc::words::Answered;
 use wardein_attest::{Attested, Signature};
 use wardein_crypto::tpm::HashAlgorithm;
 use wardein_domain::{PCRS, PcrSelection, Quote};
@@ -23,7 +24,7 @@ pub(crate) fn quote(given: v1::Quote) -> Result<Quote, Error> {
 
 pub(crate) fn selection(selection: PcrSelection) -> v1::PcrSelection {
     let registers = selection.numbers().map(u32::from).collect();
-    v1::PcrSelection { bank: selection.bank().to_string(), registers }
+    v1::PcrSelection { bank: selection.bank().wire(), registers }
 }
 
 /// That of the largest bank that is taken, and the longest that an attestation key signs with here.

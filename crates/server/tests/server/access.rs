@@ -104,8 +104,13 @@ async fn a_revoked_operator_is_refused_from_then_on_on_the_same_connection() {
     auditor.admin().get_status(v1::GetStatusRequest {}).await.unwrap();
     let operators =
         admin.admin().list_operators(v1::ListOperatorsRequest::default()).await.unwrap().into_inner();
-    let serial =
-        operators.operators.iter().find(|operator| operator.role == "auditor").unwrap().serial.clone();
+    let serial = operators
+        .operators
+        .iter()
+        .find(|operator| operator.role() == v1::Role::Auditor)
+        .unwrap()
+        .serial
+        .clone();
     let revoke = v1::RevokeOperatorRequest { serial, reason: "test".into(), with_issued: false };
     admin.admin().revoke_operator(revoke).await.unwrap();
     let refused: Status = auditor.admin().get_status(v1::GetStatusRequest {}).await.unwrap_err();

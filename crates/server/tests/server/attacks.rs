@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
-use wardein_client::{Connection, Refusal, v1};
+use wardein_client::{Connection, Refusal, number, time, v1};
 use wardein_domain::Role;
 
 #[tokio::test]
@@ -46,11 +46,11 @@ async fn no_other_spelling_of_a_path_is_a_method() {
 async fn tenant(served: &Served, admin: &Connection, name: &str) -> (Connection, Connection) {
     admin.admin().create_tenant(v1::CreateTenantRequest { tenant: name.into() }).await.unwrap();
     let order = |role: Role, quota| v1::IssueOperatorRequest {
-        role: role.to_string(),
+        role: number::<v1::Role>(role.as_str()),
         tenant: name.into(),
         name: format!("{name}-{role}"),
         csr: Vec::new(),
-        validity: 3600,
+        validity: time::span(3600),
         quota,
     };
     let of_tenant = issue_as(admin, order(Role::TenantAdmin, 0)).await;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
-use wardein_client::{ConnectError, Connection, Refusal, connect, v1};
+use wardein_client::{ConnectError, Connection, Refusal, connect, time, v1};
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
 use wardein_device::{Agent, Config, Directory, Remote, RemoteStation, Round, Session, Vouched, enroll};
@@ -91,7 +91,7 @@ async fn a_clock_that_jumps_is_shown_and_accepted() {
         by.admin().get_clock(v1::GetClockRequest { count }).await.map(tonic::Response::into_inner)
     };
     let accept = async |wall_ms| {
-        let request = v1::AcceptClockRequest { wall_ms };
+        let request = v1::AcceptClockRequest { wall_time: time::at_ms(wall_ms) };
         admin.admin().accept_clock(request).await.map_err(|status| Refusal::from(status).code)
     };
     let wait_for = async |agreement: v1::ClockAgreement| {
@@ -108,17 +108,17 @@ async fn a_clock_that_jumps_is_shown_and_accepted() {
     served.clock.set(right - 5 * DAY);
     wait_for(v1::ClockAgreement::Apart).await;
     let clock = get(&admin, true).await.unwrap();
-    assert_eq!((clock.time_ms / 1000, clock.wall_ms / 1000), (right, right - 5 * DAY));
+    assert_eq!((time::seconds(clock.time), time::seconds(clock.wall_time)), (right, right - 5 * DAY));
     assert!(!clock.may_erase && clock.left_behind.is_some() && clock.acceptance.unwrap().is_new_era);
     assert!(http(&served, "/readyz").await.contains("ready; the clock is in doubt"));
     while !http(&served, "/metrics").await.contains("wardein_clock_ahead_seconds -432000") {
         sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(accept(clock.wall_ms + 301_000).await.unwrap_err(), "clock-moved");
-    accept(clock.wall_ms).await.unwrap();
+    assert_eq!(accept(time::ms(clock.wall_time) + 301_000).await.unwrap_err(), "clock-moved");
+    accept(time::ms(clock.wall_time)).await.unwrap();
     wait_for(v1::ClockAgreement::Agrees).await;
     let clock = get(&admin, false).await.unwrap();
-    assert_eq!((clock.time_ms, clock.acceptances, clock.may_erase), (clock.wall_ms, 1, true));
+    assert_eq!((clock.time, clock.acceptances, clock.may_erase), (clock.wall_time, 1, true));
 
     // One that wakes up long before the CAs were made is never the authority's.
     served.clock.set(7);

@@ -52,13 +52,13 @@ async fn who_asks_for_a_shredding_is_told_how_far_it_is() {
         let mut steps = admin.storage().shred_device(shred(0)).await.unwrap().into_inner();
         let mut told = Vec::new();
         while let Some(step) = steps.message().await.unwrap() {
-            assert_eq!((step.state.as_str(), step.had_keys), ("retired", had_keys));
+            assert_eq!((step.state(), step.had_keys), (v1::DeviceState::Retired, had_keys));
             told.push(step);
         }
         let (last, before) = told.split_last().unwrap();
-        let progress = last.progress.clone().unwrap();
+        let progress = last.progress.unwrap();
         assert!(last.is_done && before.iter().all(|step| !step.is_done));
-        assert_eq!((progress.step.as_str(), progress.devices), ("done", 2));
+        assert_eq!((progress.step(), progress.devices), (v1::DeedStep::Done, 2));
         assert_eq!((progress.tenant_key, progress.root_key), (version, version));
         assert_eq!(custody.versions(), [version], "before it says that it is done");
     }
@@ -73,8 +73,8 @@ async fn a_shredding_goes_on_when_its_caller_has_gone() {
     drop(steps);
     let under_way = deeds(&admin).await;
     let [deed] = under_way.as_slice() else { panic!("{under_way:?}") };
-    assert_eq!((deed.kind.as_str(), deed.tenant.as_str(), deed.device_id.as_str()), ("shred", "t", "pump-1"));
-    assert!(deed.begun_at > 0 && !deed.request_id.is_empty() && deed.actor.contains("admin"));
+    assert_eq!((deed.kind(), &*deed.tenant, &*deed.device_id), (v1::DeedKind::Shred, "t", "pump-1"));
+    assert!(deed.begun_at.is_some() && !deed.request_id.is_empty() && deed.actor.contains("admin"));
     // A caller who asks again watches the same.
     let mut again = admin.storage().shred_device(shred(1)).await.unwrap().into_inner();
     let mut last = None;
@@ -94,7 +94,7 @@ async fn what_custody_refuses_is_told_and_tried_again() {
     let refused = Refusal::from(admin.storage().rotate_storage_key(request).await.unwrap_err());
     assert_eq!(refused.code, "custody-unavailable");
     let under_way = deeds(&admin).await;
-    assert_eq!(under_way.first().map(|deed| deed.kind.as_str()), Some("root-key"));
+    assert_eq!(under_way.first().map(|deed| deed.kind()), Some(v1::DeedKind::RootKey));
     custody.restart();
     ended(&admin).await;
     assert_eq!(custody.versions(), [2]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
-use wardein_client::{ConnectError, Connection, Identity, Refusal, v1};
+use wardein_client::{ConnectError, Connection, Identity, Refusal, time, v1};
 use wardein_domain::Role;
 use wardein_engine::Ports;
 use wardein_port::{Change, Table};
@@ -86,10 +86,10 @@ async fn a_backup_ends_with_its_caller() {
 
 async fn enroll(served: &Served, admin: &Connection, devices: u32) {
     let station = v1::IssueOperatorRequest {
-        role: "station".into(),
+        role: v1::Role::Station.into(),
         tenant: "t".into(),
         name: "line-1".into(),
-        validity: 3_600,
+        validity: time::span(3_600),
         quota: 100,
         ..Default::default()
     };

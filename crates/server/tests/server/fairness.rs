@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
-use wardein_client::{Connection, Refusal, v1};
+use wardein_client::{Connection, Refusal, time, v1};
 use wardein_domain::Role;
 use wardein_engine::Ports;
 use wardein_port::Clock;
@@ -34,10 +34,10 @@ async fn scans_hold_up_neither_the_threads_that_serve_nor_another_tenants_scans(
     }
     let auditor = served.connect(Some(issue(&admin, Role::Auditor).await)).await.unwrap();
     let order = v1::IssueOperatorRequest {
-        role: "auditor".into(),
+        role: v1::Role::Auditor.into(),
         tenant: "u".into(),
         name: "other".into(),
-        validity: 3600,
+        validity: time::span(3600),
         ..Default::default()
     };
     let other = served.connect(Some(issue_as(&admin, order).await)).await.unwrap();

@@ -11,7 +11,8 @@ async fn a_revoked_identity_makes_a_bounded_number_of_audit_entries() {
     admin.admin().create_tenant(v1::CreateTenantRequest { tenant: "t".into() }).await.unwrap();
     let auditor = served.connect(Some(issue(&admin, Role::Auditor).await)).await.unwrap();
     let listed = admin.admin().list_operators(v1::ListOperatorsRequest::default()).await.unwrap();
-    let serial = listed.into_inner().operators.into_iter().find(|one| one.role == "auditor").unwrap().serial;
+    let serial =
+        listed.into_inner().operators.into_iter().find(|one| one.role() == v1::Role::Auditor).unwrap().serial;
     let revoke = v1::RevokeOperatorRequest { serial, reason: "test".into(), with_issued: false };
     admin.admin().revoke_operator(revoke).await.unwrap();
     let before = served.entries().await;

@@ -42,7 +42,7 @@ async fn a_platform_renews_itself_under_load_and_no_call_fails() {
     let by = served.connect(Some(copied(&former))).await.unwrap();
     let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
     let csr = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
-    let renewed = by.admin().renew_operator(v1::RenewOperatorRequest { csr, validity: 0 }).await.unwrap();
+    let renewed = by.admin().renew_operator(v1::RenewOperatorRequest { csr, validity: None }).await.unwrap();
     let certificates = renewed.into_inner().certificate_pem.into_bytes();
     let key = pem::encode_private_key(pkcs8.expose()).unwrap();
     let after = load(served.connect(Some(Identity { certificates, key })).await.unwrap());

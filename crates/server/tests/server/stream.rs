@@ -77,7 +77,10 @@ async fn a_stream_that_its_station_leaves_cancels_nothing_that_was_answered() {
     assert!(matches!(answers.next().await.unwrap().unwrap().result, Some(Outcome::Enrolled(_))));
     drop((answers, station));
     let asked = v1::GetDeviceRequest { tenant: "t".into(), device_id: "pump-1".into() };
-    assert_eq!(admin.admin().get_device(asked).await.unwrap().into_inner().device.unwrap().state, "pending");
+    assert_eq!(
+        admin.admin().get_device(asked).await.unwrap().into_inner().device.unwrap().state(),
+        v1::DeviceState::Pending
+    );
 }
 
 #[tokio::test]
@@ -92,8 +95,13 @@ async fn an_operator_revoked_in_the_middle_of_a_stream_enrolls_no_more() {
     assert!(matches!(answers.next().await.unwrap().unwrap().result, Some(Outcome::Enrolled(_))));
     let operators =
         admin.admin().list_operators(v1::ListOperatorsRequest::default()).await.unwrap().into_inner();
-    let serial =
-        operators.operators.iter().find(|operator| operator.role == "station").unwrap().serial.clone();
+    let serial = operators
+        .operators
+        .iter()
+        .find(|operator| operator.role() == v1::Role::Station)
+        .unwrap()
+        .serial
+        .clone();
     let revoke = v1::RevokeOperatorRequest { serial, reason: "test".into(), with_issued: false };
     admin.admin().revoke_operator(revoke).await.unwrap();
     send.send(step("pump-2")).await.unwrap();

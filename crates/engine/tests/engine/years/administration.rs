@@ -4,6 +4,7 @@ use super::authority::{Authority, PROFILES, profile, tenant};
 use super::figures::Figures;
 use super::random::Random;
 use wardein_domain::ProfileFields;
+use wardein_engine::ProfilePut;
 use wardein_engine::RotationScope;
 
 pub(crate) async fn meddle(
@@ -37,7 +38,7 @@ pub(crate) async fn meddle(
             };
             let put = async |authority: &Authority| {
                 let Authority { engine, admin, .. } = authority;
-                engine.put_profile(admin, tenant(), profile(name), fields.clone(), true).await
+                engine.put_profile(admin, tenant(), profile(name), ProfilePut::set(fields.clone())).await
             };
             authority.insist(put).await.unwrap();
             return;

@@ -6,6 +6,7 @@ use super::restore::Spent;
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret};
 use wardein_domain::{Call, Principal, ProfileFields, ProfileName, Right, Role, TenantId};
+use wardein_engine::ProfilePut;
 use wardein_engine::{Caller, Engine, Error, GrantOrder, OperatorOrder, Ports, found};
 use wardein_pki::Csr;
 use wardein_testkit::{CrashPoint, MemoryCustody, MemoryStore, TestClock};
@@ -38,7 +39,7 @@ impl Authority {
         for (name, period, max_uses) in PROFILES {
             let fields =
                 ProfileFields { period: Some(period), max_uses: Some(max_uses), ..ProfileFields::default() };
-            engine.put_profile(&admin, tenant(), profile(name), fields, true).await.unwrap();
+            engine.put_profile(&admin, tenant(), profile(name), ProfilePut::set(fields)).await.unwrap();
         }
         let issue = async |role, name: &str| {
             let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();

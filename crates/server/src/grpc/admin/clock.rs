@@ -2,7 +2,7 @@
 
 use wardein_domain::{Agreement, UnixMillis, UnixSeconds};
 use wardein_engine::{Acceptance, Caller, ClockStatus, Error, ErrorCode, LeftBehind};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 /// Refuses an operator of a tenant, which learns nothing of the others.
 pub(super) fn of_the_authority(caller: &Caller) -> Result<(), Error> {
@@ -35,8 +35,8 @@ pub(super) fn response(
         operators,
     });
     v1::GetClockResponse {
-        time_ms: now_ms,
-        wall_ms,
+        time: time::at_ms(now_ms),
+        wall_time: time::at_ms(wall_ms),
         agreement: agreement.into(),
         may_erase,
         acceptances,
@@ -46,5 +46,5 @@ pub(super) fn response(
 }
 
 pub(super) fn acceptance(Acceptance { from_ms, to_ms, is_new_era }: Acceptance) -> v1::ClockAcceptance {
-    v1::ClockAcceptance { from_ms, to_ms, is_new_era }
+    v1::ClockAcceptance { before: time::at_ms(from_ms), after: time::at_ms(to_ms), is_new_era }
 }

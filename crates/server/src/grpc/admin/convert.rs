@@ -1,25 +1,29 @@
 //! Tenants, operators and devices.
 
-use crate::grpc::convert::{at_most, page, parse, parse_optional, text, wrong};
+use crate::grpc::convert::{
+    List, at_most, page, parse, parse_optional, second_optional, span_optional, text, wrong,
+};
+use crate::grpc::words::{Answered, Asked};
 use wardein_domain::{DeviceState, TenantId};
 use wardein_engine::{Device, DeviceFilter, Error, Operator, OperatorOrder, Page, Tenant};
 use wardein_pki::Csr;
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 pub(crate) fn tenant(tenant: Tenant) -> v1::Tenant {
-    v1::Tenant { tenant: tenant.id.to_string(), created_at: tenant.created_at }
+    v1::Tenant { tenant: tenant.id.to_string(), created_at: time::at(tenant.created_at) }
 }
 
 pub(crate) fn order(request: v1::IssueOperatorRequest) -> Result<OperatorOrder, Error> {
-    if request.validity == 0 {
-        return Err(wrong("validity", "is 0; it takes 1 second or more"));
+    let validity = span_optional("validity", request.validity.as_ref())?.unwrap_or(0);
+    if validity == 0 {
+        return Err(wrong("validity", "is missing or 0; it takes 1 second or more"));
     }
     Ok(OperatorOrder {
-        role: parse("role", &request.role)?,
+        role: Asked::asked("role", request.role)?,
         tenant: parse_optional("tenant", &request.tenant)?,
         name: parse("name", &request.name)?,
         csr: at_most("csr", request.csr, Csr::MAX_LEN)?,
-        validity: request.validity,
+        validity,
         quota: request.quota,
     })
 }
@@ -29,13 +33,13 @@ pub(crate) fn operator(operator: Operator) -> v1::Operator {
     let (issued_by_serial, issued_by) =
         operator.issued_by.map(|issuer| (issuer.serial.to_string(), issuer.name)).unwrap_or_default();
     v1::Operator {
-        role: principal.role.to_string(),
+        role: principal.role.wire(),
         tenant: text(principal.tenant.as_ref()),
         name: principal.name.to_string(),
         serial: principal.serial.to_string(),
-        not_before: operator.not_before,
-        not_after: operator.not_after,
-        revoked_at: operator.revoked_at.unwrap_or(0),
+        not_before: time::at(operator.not_before),
+        not_after: time::at(operator.not_after),
+        revoked_at: operator.revoked_at.and_then(time::at),
         quota: operator.quota,
         used: operator.used,
         issued_by,
@@ -44,26 +48,29 @@ pub(crate) fn operator(operator: Operator) -> v1::Operator {
 }
 
 /// A state that an administrator may set.
-pub(crate) fn settable_state(given: &str) -> Result<DeviceState, Error> {
-    match given.parse() {
-        Ok(DeviceState::Pending) | Err(_) => {
-            Err(wrong("state", "takes active, suspended, quarantined, retired or revoked"))
+pub(crate) fn settable_state(given: i32) -> Result<DeviceState, Error> {
+    match DeviceState::asked("state", given)? {
+        DeviceState::Pending => {
+            Err(wrong("state", "takes ACTIVE, SUSPENDED, QUARANTINED, RETIRED or REVOKED"))
         }
-        Ok(state) => Ok(state),
+        state => Ok(state),
     }
 }
 
 /// Which devices, and which page of them.
-pub(crate) fn filter(asked: v1::ListDevicesRequest) -> Result<(TenantId, DeviceFilter, Page), Error> {
+pub(crate) fn filter(
+    mut asked: v1::ListDevicesRequest,
+) -> Result<(TenantId, DeviceFilter, List, Page), Error> {
+    let (list, page) = page(&mut asked)?;
     let filter = DeviceFilter {
-        state: parse_optional("state", &asked.state)?,
+        state: Asked::asked_optional("state", asked.state)?,
         profile: parse_optional("profile", &asked.profile)?,
         model: parse_optional("model", &asked.model)?,
-        seen_before: (asked.seen_before != 0).then_some(asked.seen_before),
-        seen_after: (asked.seen_after != 0).then_some(asked.seen_after),
+        seen_before: second_optional("seen_before", asked.seen_before.as_ref())?,
+        seen_after: second_optional("seen_after", asked.seen_after.as_ref())?,
         rekey_due: asked.rekey_due,
     };
-    Ok((parse("tenant", &asked.tenant)?, filter, page(asked.page_size, asked.page_token)?))
+    Ok((parse("tenant", &asked.tenant)?, filter, list, page))
 }
 
 pub(crate) fn device(device: Device) -> v1::Device {
@@ -71,24 +78,24 @@ pub(crate) fn device(device: Device) -> v1::Device {
     v1::Device {
         tenant: device.name.tenant.to_string(),
         device_id: device.name.device.to_string(),
-        state: device.state.to_string(),
+        state: device.state.wire(),
         profile: device.profile.to_string(),
         model: text(device.model.as_ref()),
         udi: text(device.udi.as_ref()),
-        enrolled_at: device.enrolled_at,
+        enrolled_at: time::at(device.enrolled_at),
         enrolled_by: device.enrolled_by,
         generation: device.generation,
         proof_epoch: device.proof_epoch,
         suite: device.suite.into(),
         attributes: device.attributes.iter().map(ToString::to_string).collect(),
-        last_seen: device.last_seen.unwrap_or(0),
+        last_seen: device.last_seen.and_then(time::at),
         state_reason: text(device.state_reason.as_ref()),
-        agreed_at: device.agreed_at,
-        rekey: device.gate.as_str().to_owned(),
+        agreed_at: time::at_unless_0(device.agreed_at),
+        rekey: device.gate.wire(),
         key_id: device.signing.map(|key| key.id.to_vec()).unwrap_or_default(),
-        assurance: text(device.signing.map(|key| key.assurance).as_ref()),
-        pcrs: text(quoted.map(|(standing, _)| standing).as_ref()),
-        quoted_at: quoted.map_or(0, |(_, at)| at),
+        assurance: device.signing.map(|key| key.assurance).wire(),
+        pcrs: quoted.map(|(standing, _)| standing).wire(),
+        quoted_at: quoted.and_then(|(_, at)| time::at(at)),
     }
 }
 
@@ -99,19 +106,19 @@ mod tests {
     #[test]
     fn each_field_of_an_order_is_judged_and_named() {
         let request = || v1::IssueOperatorRequest {
-            role: "station".into(),
+            role: v1::Role::Station.into(),
             tenant: "t".into(),
             name: "line-1".into(),
-            validity: 1,
+            validity: time::span(1),
             ..Default::default()
         };
         assert!(order(request()).is_ok());
         for (field, spoiled) in [
-            ("role", v1::IssueOperatorRequest { role: "king".into(), ..request() }),
+            ("role", v1::IssueOperatorRequest { role: 77, ..request() }),
             ("tenant", v1::IssueOperatorRequest { tenant: "T".into(), ..request() }),
             ("name", v1::IssueOperatorRequest { name: String::new(), ..request() }),
             ("csr", v1::IssueOperatorRequest { csr: vec![0; Csr::MAX_LEN + 1], ..request() }),
-            ("validity", v1::IssueOperatorRequest { validity: 0, ..request() }),
+            ("validity", v1::IssueOperatorRequest { validity: time::span(0), ..request() }),
         ] {
             let error = order(spoiled).unwrap_err();
             assert!(error.message.starts_with(&format!("{field}: ")), "{field}: {}", error.message);
@@ -121,7 +128,7 @@ mod tests {
     #[test]
     fn pending_is_nobodys_to_set() {
         for state in DeviceState::ALL {
-            assert_eq!(settable_state(state.as_str()).is_ok(), state != DeviceState::Pending);
+            assert_eq!(settable_state(state.wire()).is_ok(), state != DeviceState::Pending);
         }
     }
 }

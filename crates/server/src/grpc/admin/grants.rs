@@ -1,9 +1,10 @@
 //! Grants to platforms.
 
 use crate::grpc::convert::{parse, parse_optional, text, wrong};
+use crate::grpc::words::{Answered, Asked};
 use wardein_domain::{Reason, UserNameTemplate};
 use wardein_engine::{Error, Grant, GrantOrder};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 pub(crate) fn grant_order(
     given: Option<&v1::Grant>,
@@ -12,7 +13,7 @@ pub(crate) fn grant_order(
     let order = GrantOrder {
         tenant: parse("grant.tenant", &given.tenant)?,
         platform: parse("grant.platform", &given.platform)?,
-        right: parse("grant.right", &given.right)?,
+        right: Asked::asked("grant.right", given.right)?,
         profile: parse_optional("grant.profile", &given.profile)?,
     };
     Ok((order, parse_optional("grant.user_name", &given.user_name)?))
@@ -22,7 +23,7 @@ pub(crate) fn grant_to_remove(given: &v1::RemoveGrantRequest) -> Result<(GrantOr
     let order = GrantOrder {
         tenant: parse("tenant", &given.tenant)?,
         platform: parse("platform", &given.platform)?,
-        right: parse("right", &given.right)?,
+        right: Asked::asked("right", given.right)?,
         profile: parse_optional("profile", &given.profile)?,
     };
     Ok((order, parse("reason", &given.reason)?))
@@ -33,10 +34,10 @@ pub(crate) fn grant(grant: Grant) -> v1::Grant {
     v1::Grant {
         tenant: tenant.to_string(),
         platform: platform.to_string(),
-        right: right.to_string(),
+        right: right.wire(),
         profile: text(profile.as_ref()),
         user_name: text(grant.user_name.as_ref()),
-        granted_at: grant.granted_at,
+        granted_at: time::at(grant.granted_at),
         granted_by: grant.granted_by,
     }
 }
@@ -50,9 +51,10 @@ mod tests {
         let good = || v1::Grant {
             tenant: "t".into(),
             platform: "iot".into(),
-            right: "token".into(),
+            right: v1::Right::Token.into(),
             profile: "pumps".into(),
             user_name: "pump-{device}".into(),
+            granted_at: time::at(0),
             ..Default::default()
         };
         let (order, user_name) = grant_order(Some(&good())).unwrap();
@@ -62,7 +64,7 @@ mod tests {
         for (field, spoiled) in [
             ("grant.tenant", v1::Grant { tenant: String::new(), ..good() }),
             ("grant.platform", v1::Grant { platform: "a/b".into(), ..good() }),
-            ("grant.right", v1::Grant { right: "proof".into(), ..good() }),
+            ("grant.right", v1::Grant { right: 77, ..good() }),
             ("grant.profile", v1::Grant { profile: "P".into(), ..good() }),
             ("grant.user_name", v1::Grant { user_name: "{serial}".into(), ..good() }),
         ] {

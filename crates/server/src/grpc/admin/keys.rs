@@ -1,10 +1,11 @@
 //! Rotations, and when keys change.
 
 use crate::grpc::convert::{parse, parse_optional, wrong};
+use crate::grpc::words::Answered;
 use wardein_domain::{DeviceId, ProfileName};
 use wardein_engine::{DeviceKeys, Error, KeyStatus, RotationScope, StorageKey};
-use wardein_proto::v1;
 use wardein_proto::v1::rotate_keys_request::Scope;
+use wardein_proto::{time, v1};
 
 /// Whose keys are to be rotated: who leaves it out does not ask for all.
 pub(crate) fn scope(asked: Option<&v1::rotate_keys_request::Scope>) -> Result<RotationScope, Error> {
@@ -32,12 +33,12 @@ pub(crate) fn status(status: KeyStatus) -> v1::GetKeyStatusResponse {
     let schedule = status.effective.schedule(0);
     v1::GetKeyStatusResponse {
         profile: status.profile.to_string(),
-        period: schedule.period,
+        period: time::span(schedule.period),
         max_uses: schedule.max_uses,
-        rekey_after: status.effective.rekey_after().unwrap_or(0),
+        rekey_after: time::span(status.effective.rekey_after().unwrap_or(0)),
         suites: status.effective.suites().collect(),
-        rotated_at: status.rotation.asked_at,
-        required_at: status.rotation.required_at,
+        rotated_at: time::at_unless_0(status.rotation.asked_at),
+        required_at: time::at_unless_0(status.rotation.required_at),
         device: status.device.map(device_keys),
         storage_key: Some(storage_key(status.storage)),
     }
@@ -52,11 +53,11 @@ fn device_keys(keys: DeviceKeys) -> v1::DeviceKeys {
         generation: keys.generation,
         pending_generation: keys.pending_generation.unwrap_or(0),
         suite: keys.suite.into(),
-        agreed_at: keys.agreed_at,
-        due_at: keys.due_at.unwrap_or(0),
-        rekey: keys.gate.as_str().to_owned(),
+        agreed_at: time::at(keys.agreed_at),
+        due_at: keys.due_at.and_then(time::at),
+        rekey: keys.gate.wire(),
         proof_epoch: keys.proof_epoch,
-        period: keys.schedule.period,
+        period: time::span(keys.schedule.period),
         max_uses: keys.schedule.max_uses,
     }
 }

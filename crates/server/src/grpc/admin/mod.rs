@@ -8,16 +8,16 @@ mod profiles;
 
 use crate::edge::context::Context;
 use crate::grpc::audit::convert::entry;
-use crate::grpc::convert::{page, parse, parse_optional};
+use crate::grpc::convert::{millisecond, page, parse, parse_optional, span_optional};
 use crate::grpc::{Api, reply};
 use convert::{device, filter, operator, order, settable_state, tenant};
 use grants::{grant, grant_order, grant_to_remove};
-use profiles::{profile, profile_response};
+use profiles::{profile_put, profile_response, profile_set};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_domain::TenantId;
 use wardein_engine::{Caller, Engine};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 #[async_trait]
 impl v1::admin_service_server::AdminService for Api {
@@ -40,13 +40,13 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::ListTenantsResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let asked = request.into_inner();
-            let page = page(asked.page_size, asked.page_token)?;
+            let mut asked = request.into_inner();
+            let (list, page) = page(&mut asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.list_tenants(&caller, page).await?;
                 Ok(v1::ListTenantsResponse {
                     tenants: found.items.into_iter().map(tenant).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)
@@ -75,6 +75,7 @@ impl v1::admin_service_server::AdminService for Api {
         let renew = async {
             let context = Context::of(&request)?;
             let v1::RenewOperatorRequest { csr, validity } = request.into_inner();
+            let validity = span_optional("validity", validity.as_ref())?.unwrap_or(0);
             let (engine, caller) = (&self.shared.engine, context.caller()?);
             let (certificate_pem, renewed) = engine.renew_operator(caller, &csr, validity).await?;
             Ok(v1::RenewOperatorResponse { certificate_pem, operator: Some(operator(renewed)) })
@@ -88,14 +89,14 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let asked = request.into_inner();
+            let mut asked = request.into_inner();
             let tenant = parse_optional("tenant", &asked.tenant)?;
-            let page = page(asked.page_size, asked.page_token)?;
+            let (list, page) = page(&mut asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.list_operators(&caller, tenant, page).await?;
                 Ok(v1::ListOperatorsResponse {
                     operators: found.items.into_iter().map(operator).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)
@@ -124,10 +125,9 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::PutProfileResponse>, Status> {
         let put = async {
             let context = Context::of(&request)?;
-            let asked = request.into_inner();
-            let (tenant, name, fields) = profile(asked.profile)?;
-            self.shared.engine.put_profile(context.caller()?, tenant, name, fields, asked.merge).await?;
-            Ok(v1::PutProfileResponse {})
+            let (tenant, name, put) = profile_put(request.into_inner())?;
+            let put = self.shared.engine.put_profile(context.caller()?, tenant.clone(), name, put).await?;
+            Ok(v1::PutProfileResponse { profile: Some(profile_set(&tenant, put)) })
         };
         reply(put.await)
     }
@@ -144,7 +144,7 @@ impl v1::admin_service_server::AdminService for Api {
                 let effective =
                     found.iter().map(|one| profile_response(&tenant, &one.name, one.effective.fields()));
                 let effective = effective.collect();
-                let set = found.into_iter().map(|one| profile_response(&tenant, &one.name, one.set));
+                let set = found.into_iter().map(|one| profile_set(&tenant, one));
                 Ok(v1::ListProfilesResponse { profiles: set.collect(), effective })
             };
             Ok(self.scan(&context, read).await?)
@@ -173,12 +173,12 @@ impl v1::admin_service_server::AdminService for Api {
         let list = async {
             let context = Context::of(&request)?;
             let asked = request.into_inner();
-            let (tenant, filter, page) = filter(asked)?;
+            let (tenant, filter, list, page) = filter(asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.list_devices(&caller, tenant, &filter, page).await?;
                 Ok(v1::ListDevicesResponse {
                     devices: found.items.into_iter().map(device).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)
@@ -194,7 +194,7 @@ impl v1::admin_service_server::AdminService for Api {
             let context = Context::of(&request)?;
             let asked = request.get_ref();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
-            let state = settable_state(&asked.state)?;
+            let state = settable_state(asked.state)?;
             let reason = parse("reason", &asked.reason)?;
             let changed = self.shared.engine.set_device_state(context.caller()?, name, state, reason).await?;
             Ok(v1::SetDeviceStateResponse { device: Some(device(changed)) })
@@ -224,14 +224,14 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::ListDeviceHistoryResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let asked = request.into_inner();
+            let mut asked = request.into_inner();
             let name = context.device_name(&asked.tenant, &asked.device_id)?;
-            let page = page(asked.page_size, asked.page_token)?;
+            let (list, page) = page(&mut asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.device_history(&caller, &name, page).await?;
                 Ok(v1::ListDeviceHistoryResponse {
                     entries: found.items.into_iter().map(|item| entry((0, item))).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)
@@ -257,7 +257,7 @@ impl v1::admin_service_server::AdminService for Api {
                 .engine
                 .rotate_keys(context.caller()?, tenant, scope, asked.required, reason)
                 .await?;
-            Ok(v1::RotateKeysResponse { rotated_at })
+            Ok(v1::RotateKeysResponse { rotated_at: time::at(rotated_at) })
         };
         reply(rotate.await)
     }
@@ -297,14 +297,14 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::ListGrantsResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let asked = request.into_inner();
+            let mut asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
-            let page = page(asked.page_size, asked.page_token)?;
+            let (list, page) = page(&mut asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.list_grants(&caller, tenant, page).await?;
                 Ok(v1::ListGrantsResponse {
                     grants: found.items.into_iter().map(grant).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)
@@ -338,8 +338,8 @@ impl v1::admin_service_server::AdminService for Api {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 trust_domain: status.trust_domain.to_string(),
                 store: self.shared.store_name.to_owned(),
-                time: status.time,
-                started_at: status.started_at,
+                time: time::at(status.time),
+                started_at: time::at(status.started_at),
                 audit_entries: sees_all.then_some(status.audit_entries),
                 root_key: sees_all.then(|| keys::storage_key(status.root_key)),
             })
@@ -374,7 +374,7 @@ impl v1::admin_service_server::AdminService for Api {
     ) -> Result<Response<v1::AcceptClockResponse>, Status> {
         let accept = async {
             let context = Context::of(&request)?;
-            let wall_ms = request.get_ref().wall_ms;
+            let wall_ms = millisecond("wall_time", request.get_ref().wall_time.as_ref())?;
             let accepted = self.shared.engine.accept_clock(context.caller()?, wall_ms).await?;
             Ok(v1::AcceptClockResponse { acceptance: Some(clock::acceptance(accepted)) })
         };

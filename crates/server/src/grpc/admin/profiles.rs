@@ -1,12 +1,15 @@
 //! Profiles.
 
-use crate::grpc::convert::{parse, wrong};
-use wardein_domain::{ProfileFields, ProfileName, Purpose, TenantId};
-use wardein_engine::Error;
-use wardein_proto::v1;
+use crate::grpc::convert::{parse, parse_optional, span_optional, wrong};
+use crate::grpc::words::{Answered, Asked};
+use wardein_domain::{ProfileField, ProfileFields, ProfileName, Purpose, TenantId};
+use wardein_engine::{Error, ListedProfile, ProfilePut};
+use wardein_proto::{FieldMask, time, v1};
 
-/// The new settings; the engine judges the bounds.
-pub(crate) fn profile(given: Option<v1::Profile>) -> Result<(TenantId, ProfileName, ProfileFields), Error> {
+/// The profile, and how it changes; the engine judges the bounds.
+pub(crate) fn profile_put(
+    asked: v1::PutProfileRequest,
+) -> Result<(TenantId, ProfileName, ProfilePut), Error> {
     let v1::Profile {
         tenant,
         name,
@@ -17,31 +20,55 @@ pub(crate) fn profile(given: Option<v1::Profile>) -> Result<(TenantId, ProfileNa
         verdict_lifetime,
         rekey_after,
         quarantine_on_clone,
-        token_retention,
-        data_retention,
-        file_retention,
+        token_retention_epochs,
+        data_retention_epochs,
+        file_retention_epochs,
         archive,
-    } = given.ok_or_else(|| wrong("profile", "is missing"))?;
-    let purpose = |word: &String| parse::<Purpose>("profile.archive", word);
+        etag,
+    } = asked.profile.ok_or_else(|| wrong("profile", "is missing"))?;
+    let purpose = |number: &i32| Purpose::asked("profile.archive", *number);
     let purposes = |archive: v1::Archive| archive.purposes.iter().map(purpose).collect::<Result<_, _>>();
     let fields = ProfileFields {
-        certificate_validity,
-        period,
+        certificate_validity: span_optional("profile.certificate_validity", certificate_validity.as_ref())?,
+        period: span_optional("profile.period", period.as_ref())?,
         max_uses,
         suites: (!suites.is_empty()).then_some(suites),
-        verdict_lifetime,
-        rekey_after,
+        verdict_lifetime: span_optional("profile.verdict_lifetime", verdict_lifetime.as_ref())?,
+        rekey_after: span_optional("profile.rekey_after", rekey_after.as_ref())?,
         quarantine_on_clone,
-        token_retention,
-        data_retention,
-        file_retention,
+        token_retention: token_retention_epochs,
+        data_retention: data_retention_epochs,
+        file_retention: file_retention_epochs,
         archive: archive.map(purposes).transpose()?,
     };
-    Ok((parse("profile.tenant", &tenant)?, parse("profile.name", &name)?, fields))
+    let only = asked.update_mask.map(mask).transpose()?.flatten();
+    let put = ProfilePut { fields, only, etag: parse_optional("profile.etag", &etag)? };
+    Ok((parse("profile.tenant", &tenant)?, parse("profile.name", &name)?, put))
+}
+
+/// The fields that change; none where all do (AIP-134, AIP-161).
+fn mask(mask: FieldMask) -> Result<Option<Vec<ProfileField>>, Error> {
+    if mask.paths.iter().any(|path| path == "*") {
+        return match mask.paths.len() {
+            1 => Ok(None),
+            _ => Err(wrong("update_mask", "has * and other paths; * stands alone")),
+        };
+    }
+    if mask.paths.len() > ProfileField::ALL.len() {
+        let most = ProfileField::ALL.len();
+        return Err(wrong("update_mask", format_args!("has more paths than the {most} that there are")));
+    }
+    let field = |path: &String| parse("update_mask", path);
+    Ok(Some(mask.paths.iter().map(field).collect::<Result<_, _>>()?))
+}
+
+/// What is set of a profile.
+pub(crate) fn profile_set(tenant: &TenantId, one: ListedProfile) -> v1::Profile {
+    v1::Profile { etag: one.etag.to_string(), ..profile_response(tenant, &one.name, one.set) }
 }
 
 pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: ProfileFields) -> v1::Profile {
-    let words = |purposes: Vec<Purpose>| purposes.iter().map(ToString::to_string).collect();
+    let words = |purposes: Vec<Purpose>| purposes.into_iter().map(Purpose::wire).collect();
     let ProfileFields {
         certificate_validity,
         period,
@@ -58,48 +85,90 @@ pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: Pr
     v1::Profile {
         tenant: tenant.to_string(),
         name: name.to_string(),
-        certificate_validity,
-        period,
+        certificate_validity: certificate_validity.and_then(time::span),
+        period: period.and_then(time::span),
         max_uses,
         suites: suites.unwrap_or_default(),
-        verdict_lifetime,
-        rekey_after,
+        verdict_lifetime: verdict_lifetime.and_then(time::span),
+        rekey_after: rekey_after.and_then(time::span),
         quarantine_on_clone,
-        token_retention,
-        data_retention,
-        file_retention,
+        token_retention_epochs: token_retention,
+        data_retention_epochs: data_retention,
+        file_retention_epochs: file_retention,
         archive: archive.map(|purposes| v1::Archive { purposes: words(purposes) }),
+        etag: String::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wardein_proto::Duration;
+
+    fn put(profile: v1::Profile, paths: &[&str]) -> Result<ProfilePut, Error> {
+        let mask = FieldMask { paths: paths.iter().map(ToString::to_string).collect() };
+        let update_mask = (!paths.is_empty()).then_some(mask);
+        Ok(profile_put(v1::PutProfileRequest { profile: Some(profile), update_mask })?.2)
+    }
+
+    fn sparse() -> v1::Profile {
+        v1::Profile { tenant: "t".into(), name: "p".into(), ..Default::default() }
+    }
 
     #[test]
     fn a_profile_comes_back_as_it_was_given() {
-        let sparse = v1::Profile { tenant: "t".into(), name: "p".into(), ..Default::default() };
         let full = v1::Profile {
-            certificate_validity: Some(600),
-            period: Some(60),
+            certificate_validity: time::span(600),
+            period: time::span(60),
             max_uses: Some(7),
             suites: vec![2],
-            verdict_lifetime: Some(5),
-            rekey_after: Some(86_400),
+            verdict_lifetime: time::span(5),
+            rekey_after: time::span(86_400),
             quarantine_on_clone: Some(false),
-            token_retention: Some(2),
-            data_retention: Some(3),
-            file_retention: Some(4),
-            archive: Some(v1::Archive { purposes: vec!["file".into()] }),
-            ..sparse.clone()
+            token_retention_epochs: Some(2),
+            data_retention_epochs: Some(3),
+            file_retention_epochs: Some(4),
+            archive: Some(v1::Archive { purposes: vec![v1::Purpose::File.into()] }),
+            ..sparse()
         };
-        let none_archived = v1::Profile { archive: Some(v1::Archive::default()), ..sparse.clone() };
-        for given in [sparse.clone(), full, none_archived] {
-            let (tenant, name, fields) = profile(Some(given.clone())).unwrap();
-            assert_eq!(profile_response(&tenant, &name, fields), given);
+        let none_archived = v1::Profile { archive: Some(v1::Archive::default()), ..sparse() };
+        for given in [sparse(), full, none_archived] {
+            let request = v1::PutProfileRequest { profile: Some(given.clone()), update_mask: None };
+            let (tenant, name, put) = profile_put(request).unwrap();
+            assert_eq!(profile_response(&tenant, &name, put.fields), given);
         }
-        assert!(profile(None).unwrap_err().message.starts_with("profile: "));
-        let other = v1::Profile { archive: Some(v1::Archive { purposes: vec!["log".into()] }), ..sparse };
-        assert!(profile(Some(other)).unwrap_err().message.starts_with("profile.archive: "));
+        let none = profile_put(v1::PutProfileRequest::default());
+        assert!(none.unwrap_err().message.starts_with("profile: "));
+        let spoiled = [
+            (
+                v1::Profile { archive: Some(v1::Archive { purposes: vec![77] }), ..sparse() },
+                "profile.archive: ",
+            ),
+            (v1::Profile { etag: "x".into(), ..sparse() }, "profile.etag: "),
+            (
+                v1::Profile { period: Some(Duration { seconds: 60, nanos: 1 }), ..sparse() },
+                "profile.period: takes whole seconds",
+            ),
+        ];
+        for (given, field) in spoiled {
+            let error = put(given, &[]).unwrap_err();
+            assert!(error.message.starts_with(field), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_mask_names_fields_or_all_of_them() {
+        assert!(put(sparse(), &[]).unwrap().only.is_none());
+        assert!(put(sparse(), &["*"]).unwrap().only.is_none());
+        let only = put(sparse(), &["period", "max_uses"]).unwrap().only;
+        assert_eq!(only, Some(vec![ProfileField::Period, ProfileField::MaxUses]));
+        let none = profile_put(v1::PutProfileRequest {
+            profile: Some(sparse()),
+            update_mask: Some(FieldMask::default()),
+        });
+        assert_eq!(none.unwrap().2.only, Some(vec![]), "nothing is named, and nothing changes");
+        for bad in [&["*", "period"][..], &["name"], &["profile.period"], &["period"; 40]] {
+            assert!(put(sparse(), bad).unwrap_err().message.starts_with("update_mask: "), "{bad:?}");
+        }
     }
 }

@@ -22,9 +22,11 @@ impl v1::attestation_service_server::AttestationService for Api {
     ) -> Result<Response<v1::PutKeyPolicyResponse>, Status> {
         let put = async {
             let context = Context::of(&request)?;
-            let (tenant, policy) = policy(request.into_inner().policy)?;
-            self.shared.engine.put_key_policy(context.caller()?, tenant, policy).await?;
-            Ok(v1::PutKeyPolicyResponse {})
+            let (tenant, policy, etag) = policy(request.into_inner().policy)?;
+            let (engine, caller) = (&self.shared.engine, context.caller()?);
+            engine.put_key_policy(caller, tenant.clone(), policy, etag).await?;
+            let policy = engine.get_key_policy(caller, &tenant).await?;
+            Ok(v1::PutKeyPolicyResponse { policy: Some(policy_response(&tenant, &policy)?) })
         };
         reply(put.await)
     }
@@ -77,14 +79,14 @@ impl v1::attestation_service_server::AttestationService for Api {
     ) -> Result<Response<v1::ListEndorsementKeysResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let asked = request.into_inner();
+            let mut asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
-            let page = page(asked.page_size, asked.page_token)?;
+            let (list, page) = page(&mut asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.list_endorsement_keys(&caller, &tenant, &page).await?;
                 Ok(v1::ListEndorsementKeysResponse {
                     keys: found.items.into_iter().map(endorsement_key).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)
@@ -98,9 +100,10 @@ impl v1::attestation_service_server::AttestationService for Api {
     ) -> Result<Response<v1::PutPcrPolicyResponse>, Status> {
         let put = async {
             let context = Context::of(&request)?;
-            let (tenant, profile, policy) = pcrs::policy(request.into_inner().policy)?;
-            self.shared.engine.put_pcr_policy(context.caller()?, &tenant, &profile, policy).await?;
-            Ok(v1::PutPcrPolicyResponse {})
+            let (tenant, profile, policy, etag) = pcrs::policy(request.into_inner().policy)?;
+            let (engine, caller) = (&self.shared.engine, context.caller()?);
+            let set = engine.put_pcr_policy(caller, &tenant, &profile, policy, etag).await?;
+            Ok(v1::PutPcrPolicyResponse { policy: set.map(|set| pcrs::set_policy(&tenant, set)) })
         };
         reply(put.await)
     }

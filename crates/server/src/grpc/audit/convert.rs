@@ -2,13 +2,13 @@
 
 use crate::grpc::convert::text;
 use wardein_domain::{AuditEntry, Field, Origin};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 pub(crate) fn entry((sequence, entry): (u64, AuditEntry)) -> v1::AuditEntry {
     let certificate = entry.origin.and_then(|origin| origin.certificate);
     v1::AuditEntry {
         sequence,
-        time_ms: entry.time_ms,
+        time: time::at_ms(entry.time_ms),
         tenant: text(entry.tenant.as_ref()),
         actor: entry.actor.to_string(),
         event: entry.event.to_string(),

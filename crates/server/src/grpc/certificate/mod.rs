@@ -19,16 +19,16 @@ impl v1::certificate_service_server::CertificateService for Api {
     ) -> Result<Response<v1::ListCertificatesResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let asked = request.into_inner();
+            let mut asked = request.into_inner();
             context.may_be_about(&asked.tenant, &asked.device_id);
             let tenant = parse("tenant", &asked.tenant)?;
             let device = parse_optional("device_id", &asked.device_id)?;
-            let page = page(asked.page_size, asked.page_token)?;
+            let (list, page) = page(&mut asked)?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.list_certificates(&caller, tenant, device, page).await?;
                 Ok(v1::ListCertificatesResponse {
                     certificates: found.items.into_iter().map(certificate).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)

@@ -37,14 +37,19 @@ pub(crate) fn offer(offer: ChallengeOffer, quote: Option<PcrSelection>) -> v1::G
     v1::GetChallengeResponse {
         quote: quote.map(selection),
         challenge: offer.challenge.as_bytes().to_vec(),
-        server_time: offer.server_time,
+        server_time_seconds: offer.server_time,
         recipe: offer.recipe.names().iter().map(ToString::to_string).collect(),
     }
 }
 
 pub(crate) fn reply(proved: Proved) -> v1::ProveResponse {
     let AckedReply { server_time, ack, body } = proved.reply;
-    v1::ProveResponse { server_time, body, ack: ack.0.to_vec(), rekey_due: proved.rekey_due }
+    v1::ProveResponse {
+        server_time_seconds: server_time,
+        body,
+        ack: ack.0.to_vec(),
+        rekey_due: proved.rekey_due,
+    }
 }
 
 #[cfg(test)]

@@ -22,5 +22,5 @@ pub(crate) fn signed(request: v1::ProveBySignatureRequest) -> Result<(SignedRequ
 
 pub(crate) fn reply(reply: SignedReply) -> v1::ProveBySignatureResponse {
     let SignedReply { server_time, body, signature } = reply;
-    v1::ProveBySignatureResponse { server_time, body, signature }
+    v1::ProveBySignatureResponse { server_time_seconds: server_time, body, signature }
 }

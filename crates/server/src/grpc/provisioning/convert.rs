@@ -47,9 +47,9 @@ pub(crate) fn reply(reply: EnrollReply, tenant: Option<&TenantId>) -> v1::Enroll
         authority_share: reply.share.as_bytes().to_vec(),
         generation: reply.generation,
         schedule: Some(v1::Schedule {
-            period: schedule.period,
+            period_seconds: schedule.period,
             max_uses: schedule.max_uses,
-            not_before: schedule.not_before,
+            not_before_seconds: schedule.not_before,
         }),
         signature: reply.signature,
         authority_confirmation: reply.confirmation.0.to_vec(),

@@ -2,12 +2,13 @@
 
 use crate::grpc::convert::{at_most, parse, parse_optional, wrong};
 use crate::grpc::quote::{quote, selection};
+use crate::grpc::words::{Answered, Asked};
 use wardein_attest::{Attested, Public, Signature};
 use wardein_crypto::SecretBytes;
 use wardein_domain::{EnrolledKey, KeyKeeper, ProfileName, TpmChallenge, TpmEvidence};
 use wardein_engine::{Error, KeyOrder, TpmActivation};
 use wardein_pki::{Csr, EndorsementChain};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 fn order(device: &str, profile: &str, model: &str, udi: &str) -> Result<KeyOrder, Error> {
     let profile = if profile.is_empty() { ProfileName::DEFAULT } else { profile };
@@ -43,7 +44,7 @@ pub(crate) fn challenge((challenge, expires_at): (TpmChallenge, u64)) -> v1::Beg
         id_object: challenge.id_object,
         encrypted_secret: challenge.encrypted_secret,
         nonce: challenge.nonce.to_vec(),
-        expires_at,
+        expires_at: time::at(expires_at),
         quote: challenge.quote.map(selection),
     }
 }
@@ -68,14 +69,14 @@ pub(crate) fn activation(request: v1::FinishTpmEnrollmentRequest) -> Result<TpmA
 /// The order, the keeper of the key, and the request for it.
 pub(crate) fn key(request: v1::EnrollKeyRequest) -> Result<(KeyOrder, KeyKeeper, Vec<u8>), Error> {
     let order = order(&request.device_id, &request.profile, &request.model, &request.udi)?;
-    Ok((order, parse("keeper", &request.keeper)?, at_most("csr", request.csr, Csr::MAX_LEN)?))
+    Ok((order, Asked::asked("keeper", request.keeper)?, at_most("csr", request.csr, Csr::MAX_LEN)?))
 }
 
 pub(crate) fn finished(enrolled: &EnrolledKey) -> v1::FinishTpmEnrollmentResponse {
     v1::FinishTpmEnrollmentResponse {
         tenant: enrolled.tenant.to_string(),
         key_id: enrolled.key_id.to_vec(),
-        assurance: enrolled.assurance.to_string(),
+        assurance: enrolled.assurance.wire(),
     }
 }
 

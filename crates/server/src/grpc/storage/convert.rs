@@ -1,28 +1,29 @@
 //! Deeds, their progress, and how fast and how far they are to go.
 
+use crate::grpc::words::Answered;
 use wardein_engine::{Deed, DeedOf, DeedProgress, Error, SweepProgress};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 pub(super) fn deed(deed: Deed) -> v1::Deed {
     let Deed { of, progress: now, actor, request_id, begun_at } = deed;
     let (kind, tenant, device_id) = match of {
-        DeedOf::Shred(name) => ("shred", name.tenant.to_string(), name.device.to_string()),
-        DeedOf::RootKey => ("root-key", String::new(), String::new()),
+        DeedOf::Shred(name) => (v1::DeedKind::Shred, name.tenant.to_string(), name.device.to_string()),
+        DeedOf::RootKey => (v1::DeedKind::RootKey, String::new(), String::new()),
     };
     v1::Deed {
-        kind: kind.to_owned(),
+        kind: kind.into(),
         tenant,
         device_id,
         progress: Some(progress(now)),
         actor,
         request_id,
-        begun_at,
+        begun_at: time::at(begun_at),
     }
 }
 
 pub(super) fn progress(now: DeedProgress) -> v1::DeedProgress {
     let DeedProgress { step, devices, tenant_key, root_key, failure: _ } = now;
-    v1::DeedProgress { step: step.as_str().to_owned(), devices, tenant_key, root_key }
+    v1::DeedProgress { step: step.wire(), devices, tenant_key, root_key }
 }
 
 pub(super) fn swept(progress: SweepProgress) -> v1::SweepResponse {

@@ -4,6 +4,7 @@ use super::convert::progress;
 use crate::edge::context::Context;
 use crate::grpc::Api;
 use crate::grpc::status::status_of;
+use crate::grpc::words::Answered;
 use futures_util::{Stream, stream};
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,10 +18,10 @@ pub(super) type Shreds = Pin<Box<dyn Stream<Item = Result<v1::ShredDeviceRespons
 /// One message a change, until all is done, nobody listens, or its caller may not call any more. The deed continues in any case.
 pub(super) fn shreds(api: Api, context: Context, begun: Shredding) -> Shreds {
     let Shredding { state, had_keys, mut watch } = begun;
-    let state = state.to_string();
+    let state = state.wire();
     let first = watch.now();
     Box::pin(stream::unfold(Some((api, watch, first)), move |at| {
-        let (state, context) = (state.clone(), context.clone());
+        let context = context.clone();
         async move {
             let (api, mut watch, now) = at?;
             if let Some(error) = now.failure {

@@ -90,13 +90,12 @@ impl v1::storage_service_server::StorageService for Api {
     ) -> Result<Response<v1::ListDeedsResponse>, Status> {
         let list = async {
             let context = Context::of(&request)?;
-            let v1::ListDeedsRequest { page_size, page_token } = request.into_inner();
-            let page = page(page_size, page_token)?;
+            let (list, page) = page(&mut request.into_inner())?;
             let read = async move |engine: Arc<Engine>, caller: Caller| {
                 let found = engine.list_deeds(&caller, page).await?;
                 Ok(v1::ListDeedsResponse {
                     deeds: found.items.into_iter().map(deed).collect(),
-                    next_page_token: found.next.unwrap_or_default(),
+                    next_page_token: list.token(found.next),
                 })
             };
             Ok(self.scan(&context, read).await?)

@@ -1,11 +1,11 @@
 //! Trust queries.
 
 use crate::grpc::convert::{at_most, parse, text, wrong};
-use wardein_domain::Verdict;
+use crate::grpc::words::Answered;
 use wardein_engine::{Answer, Error, Subject};
 use wardein_pki::CertificateError;
-use wardein_proto::v1;
 use wardein_proto::v1::check_request::Subject as Asked;
+use wardein_proto::{time, v1};
 
 pub(crate) fn subject(request: v1::CheckRequest) -> Result<Subject, Error> {
     match request.subject {
@@ -13,30 +13,40 @@ pub(crate) fn subject(request: v1::CheckRequest) -> Result<Subject, Error> {
         Some(Asked::Certificate(der)) => {
             Ok(Subject::Certificate(at_most("certificate", der, CertificateError::MAX_LEN)?))
         }
-        None => Err(wrong("subject", "is missing; it takes device_id or certificate")),
+        Some(Asked::SpiffeId(id)) => Ok(Subject::SpiffeId(text_at_most("spiffe_id", id, MAX_SPIFFE_ID)?)),
+        Some(Asked::Serial(serial)) => Ok(Subject::Serial(parse("serial", &serial)?)),
+        None => Err(wrong("subject", "is missing; it takes device_id, certificate, spiffe_id or serial")),
     }
 }
 
 pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
-    let verdict = match answer.verdict {
-        Verdict::Trusted => v1::Verdict::Trusted,
-        Verdict::NotTrusted => v1::Verdict::NotTrusted,
-        Verdict::Unknown => v1::Verdict::Unknown,
-    };
     v1::CheckResponse {
-        verdict: verdict.into(),
-        reasons: answer.reasons.iter().map(|reason| reason.code().to_owned()).collect(),
-        keep_until: answer.keep_until,
-        decided_at: answer.decided_at,
+        verdict: answer.verdict.wire(),
+        reasons: answer.reasons.iter().map(|reason| reason.wire()).collect(),
+        keep_until: time::at(answer.keep_until),
+        decided_at: time::at(answer.decided_at),
         tenant: answer.tenant.to_string(),
         device_id: text(answer.device.as_ref()),
-        state: text(answer.state.as_ref()),
-        assurance: text(answer.assurance.as_ref()),
-        pcrs: text(answer.last_quote.map(|(standing, _)| standing).as_ref()),
-        quoted_at: answer.last_quote.map_or(0, |(_, at)| at),
+        state: answer.state.wire(),
+        assurance: answer.assurance.wire(),
+        pcrs: answer.last_quote.map(|(standing, _)| standing).wire(),
+        quoted_at: answer.last_quote.and_then(|(_, at)| time::at(at)),
         is_shared: answer.is_shared,
+        revision: answer.revision,
     }
 }
+
+fn text_at_most(field: &str, text: String, max: usize) -> Result<String, Error> {
+    match text.len() {
+        length if length > max => {
+            Err(wrong(field, format_args!("has {length} bytes; it takes at most {max}")))
+        }
+        _ => Ok(text),
+    }
+}
+
+/// SPIFFE-ID §2.3.
+const MAX_SPIFFE_ID: usize = 2048;
 
 #[cfg(test)]
 mod tests {
@@ -51,6 +61,9 @@ mod tests {
             ("subject", None),
             ("device_id", Some(Asked::DeviceId(String::new()))),
             ("certificate", Some(Asked::Certificate(vec![0; CertificateError::MAX_LEN + 1]))),
+            ("spiffe_id", Some(Asked::SpiffeId("s".repeat(MAX_SPIFFE_ID + 1)))),
+            ("serial", Some(Asked::Serial(String::new()))),
+            ("serial", Some(Asked::Serial("0g".into()))),
         ] {
             assert!(ask(subject).unwrap_err().message.starts_with(&format!("{field}: ")));
         }

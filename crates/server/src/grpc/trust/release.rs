@@ -3,12 +3,13 @@
 use super::convert::answer;
 use crate::grpc::convert::{parse, wrong};
 use crate::grpc::wiped::wiped;
+use crate::grpc::words::Answered;
 use v1::release_key_request::Key;
 use wardein_crypto::{AES_256_GCM_NONCE_LEN, Digest, TAG_LEN};
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::{FileStanza, MAX_PLATFORM_NONCE, SealedPayload, Token};
 use wardein_engine::{Error, LoggedIn, OpenAsk, ReleaseAsk, Sealed, TokenAsk, Unsealed};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 pub(crate) fn token_ask(request: &v1::VerifyTokenRequest) -> Result<TokenAsk, Error> {
     bounded("token", &request.token, 1..=MAX_TOKEN)?;
@@ -22,7 +23,11 @@ pub(crate) fn token_ask(request: &v1::VerifyTokenRequest) -> Result<TokenAsk, Er
 
 pub(crate) fn logged_in(logged_in: LoggedIn) -> v1::VerifyTokenResponse {
     let LoggedIn { answer: given, user_name, issued_at } = logged_in;
-    v1::VerifyTokenResponse { trust: Some(answer(given)), user_name, issued_at }
+    v1::VerifyTokenResponse {
+        trust: Some(answer(given)),
+        user_name,
+        issued_at: time::at_if_it_is_one(issued_at),
+    }
 }
 
 pub(crate) fn release_ask(request: v1::ReleaseKeyRequest) -> Result<ReleaseAsk, Error> {
@@ -62,7 +67,7 @@ fn sealed_by(unsealed: &Unsealed) -> v1::SealedBy {
     v1::SealedBy {
         tenant: owner.tenant.to_string(),
         device_id: owner.device.to_string(),
-        state: unsealed.state.to_string(),
+        state: unsealed.state.wire(),
         key_name: unsealed.key_name.to_string(),
     }
 }

@@ -1,9 +1,9 @@
 //! `AdminService`.
 
-use super::world::{NO_DEVICE, NO_SERIAL, NO_TENANT, VALIDITY, World, malformed, order};
+use super::world::{ETAG_MISMATCH, NO_DEVICE, NO_SERIAL, NO_TENANT, VALIDITY, World, malformed, order};
 use crate::common::device::TestDevice;
 use tonic::Code;
-use wardein_client::v1;
+use wardein_client::{Duration, FieldMask, Refusal, Timestamp, number, time, v1};
 use wardein_crypto::P256SigningKey;
 use wardein_domain::{Method, Role};
 use wardein_pki::Csr;
@@ -50,13 +50,8 @@ async fn issue_operator() {
     let denied = (Code::PermissionDenied, "role-insufficient", "without a tenant");
     let rows = [
         ("nothing", admin, v1::IssueOperatorRequest::default(), malformed("validity")),
-        ("no role", admin, v1::IssueOperatorRequest { role: String::new(), ..platform() }, malformed("role")),
-        (
-            "no such role",
-            admin,
-            v1::IssueOperatorRequest { role: "king".into(), ..platform() },
-            malformed("role"),
-        ),
+        ("no role", admin, v1::IssueOperatorRequest { role: 0, ..platform() }, malformed("role")),
+        ("no such role", admin, v1::IssueOperatorRequest { role: 77, ..platform() }, malformed("role")),
         ("no name", admin, v1::IssueOperatorRequest { name: String::new(), ..platform() }, malformed("name")),
         (
             "a long name",
@@ -76,18 +71,28 @@ async fn issue_operator() {
         ("another's tenant", foreign, platform(), NO_TENANT),
         ("an admin, by a tenant's", own, good(Role::Admin, ""), denied),
         ("an auditor of all, by a tenant's", own, good(Role::Auditor, ""), denied),
-        ("no time", admin, v1::IssueOperatorRequest { validity: 0, ..platform() }, malformed("validity")),
-        ("59 seconds", admin, v1::IssueOperatorRequest { validity: 59, ..platform() }, malformed("validity")),
+        (
+            "no time",
+            admin,
+            v1::IssueOperatorRequest { validity: time::span(0), ..platform() },
+            malformed("validity"),
+        ),
+        (
+            "59 seconds",
+            admin,
+            v1::IssueOperatorRequest { validity: time::span(59), ..platform() },
+            malformed("validity"),
+        ),
         (
             "367 days",
             admin,
-            v1::IssueOperatorRequest { validity: 367 * 86_400, ..platform() },
+            v1::IssueOperatorRequest { validity: time::span(367 * 86_400), ..platform() },
             malformed("validity"),
         ),
         (
             "for good",
             admin,
-            v1::IssueOperatorRequest { validity: u64::MAX, ..platform() },
+            v1::IssueOperatorRequest { validity: time::span(u64::MAX), ..platform() },
             malformed("validity"),
         ),
         (
@@ -193,15 +198,21 @@ async fn put_profile() {
     let good = || v1::Profile {
         tenant: "t".into(),
         name: "p".into(),
-        certificate_validity: Some(600),
+        certificate_validity: time::span(600),
         suites: vec![1],
         ..Default::default()
     };
-    let put = |profile| v1::PutProfileRequest { profile: Some(profile), merge: false };
+    let put = |profile| v1::PutProfileRequest { profile: Some(profile), update_mask: None };
     let archive = |purposes: &[&str]| {
-        let purposes = purposes.iter().map(ToString::to_string).collect();
+        let purposes = purposes.iter().map(|word| number::<v1::Purpose>(word)).collect();
         Some(v1::Archive { purposes })
     };
+    let masked = |paths: &[&str]| {
+        let paths = paths.iter().map(ToString::to_string).collect();
+        v1::PutProfileRequest { profile: Some(good()), update_mask: Some(FieldMask { paths }) }
+    };
+    let half = Some(Duration { seconds: 60, nanos: 500_000_000 });
+    let negative = Some(Duration { seconds: -60, nanos: 0 });
     let by = &world.admin;
     let rows = [
         ("nothing", by, v1::PutProfileRequest::default(), malformed("profile")),
@@ -211,17 +222,27 @@ async fn put_profile() {
         (
             "299 seconds",
             by,
-            put(v1::Profile { certificate_validity: Some(299), ..good() }),
+            put(v1::Profile { certificate_validity: time::span(299), ..good() }),
             malformed("profile.certificate_validity"),
         ),
         (
             "for good",
             by,
-            put(v1::Profile { certificate_validity: Some(u64::MAX), ..good() }),
+            put(v1::Profile { certificate_validity: time::span(u64::MAX), ..good() }),
             malformed("profile.certificate_validity"),
         ),
-        ("59 seconds", by, put(v1::Profile { period: Some(59), ..good() }), malformed("profile.period")),
-        ("an age", by, put(v1::Profile { period: Some(u64::MAX), ..good() }), malformed("profile.period")),
+        (
+            "59 seconds",
+            by,
+            put(v1::Profile { period: time::span(59), ..good() }),
+            malformed("profile.period"),
+        ),
+        (
+            "an age",
+            by,
+            put(v1::Profile { period: time::span(u64::MAX), ..good() }),
+            malformed("profile.period"),
+        ),
         ("no such suite", by, put(v1::Profile { suites: vec![1, 3], ..good() }), malformed("profile.suites")),
         (
             "too many suites",
@@ -232,38 +253,38 @@ async fn put_profile() {
         (
             "a day and a second",
             by,
-            put(v1::Profile { verdict_lifetime: Some(86_401), ..good() }),
+            put(v1::Profile { verdict_lifetime: time::span(86_401), ..good() }),
             malformed("profile.verdict_lifetime"),
         ),
         (
             "an hour but for a second",
             by,
-            put(v1::Profile { rekey_after: Some(3_599), ..good() }),
+            put(v1::Profile { rekey_after: time::span(3_599), ..good() }),
             malformed("profile.rekey_after"),
         ),
         (
             "an age of keys",
             by,
-            put(v1::Profile { rekey_after: Some(u64::MAX), ..good() }),
+            put(v1::Profile { rekey_after: time::span(u64::MAX), ..good() }),
             malformed("profile.rekey_after"),
         ),
         (
             "tokens for ever",
             by,
-            put(v1::Profile { token_retention: Some(1_001), ..good() }),
-            malformed("profile.token_retention"),
+            put(v1::Profile { token_retention_epochs: Some(1_001), ..good() }),
+            malformed("profile.token_retention_epochs"),
         ),
         (
             "payloads for ever",
             by,
-            put(v1::Profile { data_retention: Some(u32::MAX), ..good() }),
-            malformed("profile.data_retention"),
+            put(v1::Profile { data_retention_epochs: Some(u32::MAX), ..good() }),
+            malformed("profile.data_retention_epochs"),
         ),
         (
             "files for ever",
             by,
-            put(v1::Profile { file_retention: Some(u32::MAX), ..good() }),
-            malformed("profile.file_retention"),
+            put(v1::Profile { file_retention_epochs: Some(u32::MAX), ..good() }),
+            malformed("profile.file_retention_epochs"),
         ),
         (
             "no such purpose",
@@ -283,10 +304,51 @@ async fn put_profile() {
             put(v1::Profile { archive: archive(&["data"; 1000]), ..good() }),
             malformed("profile.archive"),
         ),
+        ("half a second", by, put(v1::Profile { period: half, ..good() }), malformed("profile.period")),
+        ("a negative time", by, put(v1::Profile { period: negative, ..good() }), malformed("profile.period")),
+        ("no etag", by, put(v1::Profile { etag: "1".into(), ..good() }), malformed("profile.etag")),
+        ("an etag of nothing", by, put(v1::Profile { etag: "0".repeat(16), ..good() }), ETAG_MISMATCH),
+        ("a path that is no field", by, masked(&["name"]), malformed("update_mask")),
+        ("all and more", by, masked(&["*", "period"]), malformed("update_mask")),
+        ("paths without end", by, masked(&["period"; 1000]), malformed("update_mask")),
         ("no such tenant", by, put(v1::Profile { tenant: "nowhere".into(), ..good() }), NO_TENANT),
         ("another's tenant", &world.foreign, put(good()), NO_TENANT),
     ];
     world.refuses(Method::PutProfile, rows).await;
+}
+
+/// Two administrators read a profile; the second to write is not to undo what the first did.
+#[tokio::test]
+async fn nobody_overwrites_what_somebody_else_put() {
+    let world = World::new().await;
+    let admin = world.admin.admin();
+    let put = async |profile, paths: &[&str]| {
+        let paths = paths.iter().map(ToString::to_string).collect();
+        let request =
+            v1::PutProfileRequest { profile: Some(profile), update_mask: Some(FieldMask { paths }) };
+        Ok(world.admin.admin().put_profile(request).await?.into_inner().profile.unwrap())
+    };
+    let list = v1::ListProfilesRequest { tenant: "t".into() };
+    let read = admin.clone().list_profiles(list.clone()).await.unwrap().into_inner().profiles.remove(0);
+    let first = v1::Profile { period: time::span(60), ..read.clone() };
+    let now: v1::Profile = put(first, &["period"]).await.map_err(Refusal::from).unwrap();
+    assert!(now.etag != read.etag && now.period == time::span(60));
+    let second = v1::Profile { max_uses: Some(7), ..read };
+    let refused: Result<v1::Profile, tonic::Status> = put(second.clone(), &["max_uses"]).await;
+    assert_eq!(Refusal::from(refused.unwrap_err()).code, "etag-mismatch");
+    // Without an etag the mask alone protects what is not named.
+    let unversioned = v1::Profile { etag: String::new(), ..second };
+    let both = put(unversioned, &["max_uses"]).await.map_err(Refusal::from).unwrap();
+    assert_eq!((both.period, both.max_uses), (time::span(60), Some(7)));
+    // A rotation of keys, which is in the same row, is nobody's change of the settings.
+    let scope = Some(v1::rotate_keys_request::Scope::Profile("default".into()));
+    let rotate = v1::RotateKeysRequest { tenant: "t".into(), scope, required: false, reason: "test".into() };
+    world.admin.admin().rotate_keys(rotate).await.unwrap();
+    let cleared = v1::Profile { max_uses: None, ..both };
+    let inherited = put(cleared, &["max_uses"]).await.map_err(Refusal::from).unwrap();
+    assert_eq!((inherited.period, inherited.max_uses), (time::span(60), None));
+    let listed = admin.clone().list_profiles(list).await.unwrap().into_inner().profiles.remove(0);
+    assert_eq!(listed, inherited);
 }
 
 #[tokio::test]
@@ -328,10 +390,34 @@ async fn list_devices() {
     let world = World::new().await;
     let good = || v1::ListDevicesRequest { tenant: "t".into(), page_size: 1, ..Default::default() };
     let by = &world.admin;
+    for id in ["pump-1", "pump-2"] {
+        TestDevice::enrolled(&world.station, id).await;
+    }
+    let token = by.admin().list_devices(good()).await.unwrap().into_inner().next_page_token;
+    assert!(!token.is_empty());
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
     let foreign_token = b"other\0pump-1".to_vec();
     let rows = [
         ("no tenant", by, v1::ListDevicesRequest { tenant: String::new(), ..good() }, malformed("tenant")),
-        ("no such state", by, v1::ListDevicesRequest { state: "lost".into(), ..good() }, malformed("state")),
+        ("no such state", by, v1::ListDevicesRequest { state: 77, ..good() }, malformed("state")),
+        (
+            "before 1970",
+            by,
+            v1::ListDevicesRequest { seen_before: at(-1), ..good() },
+            malformed("seen_before"),
+        ),
+        (
+            "after the year 9999",
+            by,
+            v1::ListDevicesRequest { seen_after: at(253_402_300_800), ..good() },
+            malformed("seen_after"),
+        ),
+        (
+            "the token of another filter",
+            by,
+            v1::ListDevicesRequest { rekey_due: true, page_token: token, ..good() },
+            malformed("page_token"),
+        ),
         (
             "no profile's name",
             by,
@@ -368,7 +454,7 @@ async fn set_device_state() {
     let good = |device_id: &str, state: &str| v1::SetDeviceStateRequest {
         tenant: "t".into(),
         device_id: device_id.into(),
-        state: state.into(),
+        state: number::<v1::DeviceState>(state),
         reason: "test".into(),
     };
     let revoke = || good("pump-1", "revoked");

@@ -2,11 +2,16 @@
 
 use super::world::{NO_TENANT, World, malformed};
 use tonic::Code;
-use wardein_client::v1;
+use wardein_client::{number, v1};
 use wardein_domain::Method;
 
 pub(crate) fn grant(right: &str) -> v1::Grant {
-    v1::Grant { tenant: "t".into(), platform: "one".into(), right: right.into(), ..Default::default() }
+    v1::Grant {
+        tenant: "t".into(),
+        platform: "one".into(),
+        right: number::<v1::Right>(right),
+        ..Default::default()
+    }
 }
 
 fn add(grant: v1::Grant) -> v1::AddGrantRequest {
@@ -112,7 +117,7 @@ async fn remove_grant() {
     let good = || v1::RemoveGrantRequest {
         tenant: "t".into(),
         platform: "one".into(),
-        right: "token".into(),
+        right: v1::Right::Token.into(),
         reason: "moved".into(),
         ..Default::default()
     };
@@ -125,7 +130,7 @@ async fn remove_grant() {
             v1::RemoveGrantRequest { platform: String::new(), ..good() },
             malformed("platform"),
         ),
-        ("no right", by, v1::RemoveGrantRequest { right: String::new(), ..good() }, malformed("right")),
+        ("no right", by, v1::RemoveGrantRequest { right: 0, ..good() }, malformed("right")),
         (
             "no profile's name",
             by,
@@ -133,7 +138,7 @@ async fn remove_grant() {
             malformed("profile"),
         ),
         ("no reason", by, v1::RemoveGrantRequest { reason: String::new(), ..good() }, malformed("reason")),
-        ("another right", by, v1::RemoveGrantRequest { right: "data".into(), ..good() }, unknown),
+        ("another right", by, v1::RemoveGrantRequest { right: v1::Right::Data.into(), ..good() }, unknown),
         ("of a profile", by, v1::RemoveGrantRequest { profile: "default".into(), ..good() }, unknown),
         ("another platform", by, v1::RemoveGrantRequest { platform: "two".into(), ..good() }, unknown),
         ("another's tenant", &world.foreign, good(), NO_TENANT),

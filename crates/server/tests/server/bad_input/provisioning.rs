@@ -5,7 +5,7 @@ use crate::common::device::TestDevice;
 use tonic::Code;
 use v1::enroll_stream_request::Step;
 use v1::enroll_stream_response::Result as Outcome;
-use wardein_client::v1;
+use wardein_client::{time, v1};
 use wardein_domain::{Method, Role};
 use wardein_port::Store;
 
@@ -23,14 +23,14 @@ async fn stocked() -> (World, Vec<u8>) {
         let profile = v1::Profile {
             tenant: tenant.into(),
             name: name.into(),
-            certificate_validity: Some(600),
+            certificate_validity: time::span(600),
             suites: vec![suite],
             ..Default::default()
         };
         world
             .admin
             .admin()
-            .put_profile(v1::PutProfileRequest { profile: Some(profile), merge: false })
+            .put_profile(v1::PutProfileRequest { profile: Some(profile), update_mask: None })
             .await
             .unwrap();
     }

@@ -27,6 +27,7 @@ async fn check() {
     let (by, ask) = (&world.platform, |subject| v1::CheckRequest { subject: Some(subject) });
     let device = |id: &str| ask(Subject::DeviceId(id.into()));
     let certificate = |der: &[u8]| ask(Subject::Certificate(der.to_vec()));
+    let spiffe = |id: &str| ask(Subject::SpiffeId(id.into()));
     let no_der = (Code::InvalidArgument, "certificate-malformed", "certificate");
     let rows = [
         ("nothing", by, v1::CheckRequest { subject: None }, malformed("subject")),
@@ -37,8 +38,51 @@ async fn check() {
         ("no DER", by, certificate(&[0x30, 0x80]), no_der),
         ("a certificate that is cut off", by, certificate(&der[..der.len() - 1]), no_der),
         ("8193 bytes", by, certificate(&[0x30; 8193]), malformed("certificate")),
+        ("no SPIFFE id", by, spiffe("pump-1"), malformed("spiffe_id")),
+        (
+            "an operator's id",
+            by,
+            spiffe("spiffe://wardein.test/operator/platform/t/one"),
+            malformed("spiffe_id"),
+        ),
+        ("another's domain", by, spiffe("spiffe://elsewhere.test/t/pump-1"), malformed("spiffe_id")),
+        ("another's tenant", by, spiffe("spiffe://wardein.test/other/pump-1"), malformed("spiffe_id")),
+        ("2049 bytes", by, spiffe(&"s".repeat(2049)), malformed("spiffe_id")),
+        ("no serial", by, ask(Subject::Serial(String::new())), malformed("serial")),
+        ("a serial of letters", by, ask(Subject::Serial("no".into())), malformed("serial")),
     ];
     world.refuses(Method::Check, rows).await;
+}
+
+/// A device is the same by its id, its certificate, the SPIFFE id in it and its serial number, and the answers have a revision.
+#[tokio::test]
+async fn a_device_by_each_of_its_names() {
+    let world = World::new().await;
+    let (der, serial) = certified(&world).await;
+    let check = async |subject| {
+        let request = v1::CheckRequest { subject: Some(subject) };
+        world.platform.trust().check(request).await.unwrap().into_inner()
+    };
+    let subjects = || {
+        let id = "spiffe://wardein.test/t/pump-1".to_owned();
+        let (serial, der) = (serial.clone(), der.clone());
+        let device = Subject::DeviceId("pump-1".into());
+        [device, Subject::Certificate(der), Subject::SpiffeId(id), Subject::Serial(serial)]
+    };
+    let mut revision = 0;
+    for (state, verdict) in [("active", v1::Verdict::Trusted), ("suspended", v1::Verdict::NotTrusted)] {
+        world.set_state("pump-1", state).await;
+        for subject in subjects() {
+            let answer = check(subject.clone()).await;
+            assert_eq!((answer.verdict(), &*answer.device_id), (verdict, "pump-1"), "{subject:?}");
+            assert!(answer.revision >= revision, "{subject:?}");
+            revision = answer.revision;
+        }
+        revision += 1;
+    }
+    let unknown = check(Subject::Serial(format!("{:032x}", u128::MAX >> 1))).await;
+    let reasons: Vec<_> = unknown.reasons().collect();
+    assert_eq!(reasons, [v1::Reason::NoSuchDevice, v1::Reason::CertificateUnknown]);
 }
 
 /// Of what is another tenant's, and of what is not the authority's, a platform learns nothing: that is an answer, no refusal.
@@ -64,7 +108,7 @@ async fn what_is_foreign_is_unknown() {
         let request = v1::CheckRequest { subject: Some(subject) };
         let answer = by.trust().check(request).await.expect(what).into_inner();
         assert_eq!(answer.verdict(), v1::Verdict::Unknown, "{what}");
-        assert_eq!((answer.device_id.as_str(), answer.state.as_str()), ("", ""), "{what}");
+        assert_eq!((answer.device_id.as_str(), answer.state), ("", 0), "{what}");
     }
     assert!(world.rows().await == before);
 }

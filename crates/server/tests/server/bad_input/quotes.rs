@@ -1,8 +1,8 @@
 //! Quotes: what is asked of registers, what is approved of them, and what comes with enrollments and requests.
 
-use super::world::{NO_TENANT, World, malformed};
+use super::world::{ETAG_MISMATCH, NO_TENANT, World, malformed};
 use tonic::Code;
-use wardein_client::v1;
+use wardein_client::{number, v1};
 use wardein_crypto::Digest;
 use wardein_ddkg::message::SignatureClaim;
 use wardein_ddkg::{Challenge, DeviceName};
@@ -17,18 +17,25 @@ fn register(number: u32, allowed: &[&[u8]]) -> v1::PcrRegister {
     v1::PcrRegister { number, allowed: allowed.iter().map(|value| value.to_vec()).collect() }
 }
 
+/// What is set, without the versions.
+fn unversioned(listed: v1::ListPcrPoliciesResponse) -> Vec<v1::PcrPolicy> {
+    let policies = listed.policies.into_iter();
+    policies.map(|policy| v1::PcrPolicy { etag: String::new(), ..policy }).collect()
+}
+
 fn as_enrolled() -> v1::PcrPolicy {
     v1::PcrPolicy {
         tenant: "t".into(),
         profile: "default".into(),
-        rule: "as-enrolled".into(),
-        bank: "sha256".into(),
+        rule: v1::PcrRule::AsEnrolled.into(),
+        bank: v1::PcrBank::Sha256.into(),
         registers: vec![register(0, &[]), register(7, &[])],
+        etag: String::new(),
     }
 }
 
 fn golden(registers: Vec<v1::PcrRegister>) -> v1::PcrPolicy {
-    v1::PcrPolicy { rule: "golden".into(), registers, ..as_enrolled() }
+    v1::PcrPolicy { rule: v1::PcrRule::Golden.into(), registers, ..as_enrolled() }
 }
 
 fn put(policy: v1::PcrPolicy) -> v1::PutPcrPolicyRequest {
@@ -58,10 +65,10 @@ async fn pcr_policy() {
             with(&|p| p.profile = "none".into()),
             (Code::NotFound, "profile-unknown", "profile"),
         ),
-        ("no rule", by, with(&|p| p.rule.clear()), malformed("policy.rule")),
-        ("an unknown rule", by, with(&|p| p.rule = "strict".into()), malformed("policy.rule")),
-        ("no bank", by, with(&|p| p.bank.clear()), malformed("policy.bank")),
-        ("SHA-1", by, with(&|p| p.bank = "sha1".into()), malformed("policy.bank")),
+        ("no rule", by, with(&|p| p.rule = 0), malformed("policy.rule")),
+        ("an unknown rule", by, with(&|p| p.rule = 77), malformed("policy.rule")),
+        ("no bank", by, with(&|p| p.bank = 0), malformed("policy.bank")),
+        ("SHA-1", by, with(&|p| p.bank = 77), malformed("policy.bank")),
         ("no register", by, with(&|p| p.registers.clear()), registers),
         (
             "register 24",
@@ -83,8 +90,8 @@ async fn pcr_policy() {
             with(&|p| p.registers[0].allowed = vec![vec![1; 32]]),
             registers,
         ),
-        ("registers that nobody asks for", by, with(&|p| p.rule = "any".into()), registers),
-        ("the same, inherited", by, with(&|p| p.rule = "inherited".into()), registers),
+        ("registers that nobody asks for", by, with(&|p| p.rule = v1::PcrRule::Any.into()), registers),
+        ("the same, inherited", by, with(&|p| p.rule = v1::PcrRule::Inherited.into()), registers),
         ("no value", by, values(&[]), registers),
         ("31 bytes", by, values(&[&[1; 31]]), malformed("policy.registers of number 0")),
         (
@@ -93,6 +100,8 @@ async fn pcr_policy() {
             values(&[&[1; 32], &[1; 48]]),
             malformed("policy.registers of number 0"),
         ),
+        ("no etag", by, with(&|p| p.etag = "g".repeat(16)), malformed("policy.etag")),
+        ("an etag of nothing", by, with(&|p| p.etag = "0".repeat(16)), ETAG_MISMATCH),
         ("8 KiB", by, values(&[&[1; 8192]]), malformed("policy.registers of number 0")),
         ("17 values", by, values(&[&[1; 32][..]; 17]), registers),
     ];
@@ -109,13 +118,13 @@ async fn pcr_policy() {
     ];
     world.refuses(Method::ListPcrPolicies, rows).await;
     let listed = world.auditor.attestation().list_pcr_policies(list("t")).await.unwrap().into_inner();
-    assert_eq!(listed.policies, [policy]);
+    assert_eq!(unversioned(listed), [policy]);
     by.attestation().put_pcr_policy(put(as_enrolled())).await.unwrap();
     let listed = by.attestation().list_pcr_policies(list("t")).await.unwrap().into_inner();
-    assert_eq!(listed.policies, [as_enrolled()]);
+    assert_eq!(unversioned(listed), [as_enrolled()]);
     for (rule, count) in [("any", 1), ("inherited", 0)] {
         let policy =
-            v1::PcrPolicy { rule: rule.into(), bank: String::new(), registers: vec![], ..as_enrolled() };
+            v1::PcrPolicy { rule: number::<v1::PcrRule>(rule), bank: 0, registers: vec![], ..as_enrolled() };
         by.attestation().put_pcr_policy(put(policy)).await.unwrap();
         let listed = by.attestation().list_pcr_policies(list("t")).await.unwrap().into_inner();
         assert_eq!(listed.policies.len(), count, "{rule}");
@@ -142,7 +151,7 @@ async fn a_stored_policy_of_a_register_that_no_tpm_has_is_replaced_by_setting_an
     assert_eq!(refused.code(), Code::Internal);
     by.attestation().put_pcr_policy(put(last(23))).await.unwrap();
     let listed = by.attestation().list_pcr_policies(list()).await.unwrap().into_inner();
-    assert_eq!(listed.policies, [last(23)]);
+    assert_eq!(unversioned(listed), [last(23)]);
 }
 
 fn quote(tpm: &SoftTpm, nonce: &[u8; 32]) -> v1::Quote {
@@ -179,7 +188,7 @@ async fn what_comes_with_a_quote_and_what_is_approved() {
         ..Default::default()
     };
     let challenge = by.provisioning().begin_tpm_enrollment(begin).await.unwrap().into_inner();
-    let registers = v1::PcrSelection { bank: "sha256".into(), registers: vec![0, 7] };
+    let registers = v1::PcrSelection { bank: v1::PcrBank::Sha256.into(), registers: vec![0, 7] };
     assert_eq!(challenge.quote, Some(registers.clone()));
     let nonce: [u8; 32] = challenge.nonce.clone().try_into().unwrap();
     let secret = tpm.activate(&challenge.id_object, &challenge.encrypted_secret).unwrap();
@@ -297,6 +306,6 @@ async fn what_comes_with_a_quote_and_what_is_approved() {
     }
     let show = v1::GetDeviceRequest { tenant: "t".into(), device_id: "pump-1".into() };
     let device = by.admin().get_device(show).await.unwrap().into_inner().device.unwrap();
-    assert_eq!((device.assurance.as_str(), device.pcrs.as_str()), ("tpm-listed", "as-enrolled"));
-    assert!(device.key_id.len() == 32 && device.quoted_at > 0 && device.last_seen == device.quoted_at);
+    assert_eq!((device.assurance(), device.pcrs()), (v1::Assurance::TpmListed, v1::PcrStanding::AsEnrolled));
+    assert!(device.key_id.len() == 32 && device.quoted_at.is_some() && device.last_seen == device.quoted_at);
 }

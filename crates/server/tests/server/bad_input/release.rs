@@ -5,7 +5,7 @@ use super::world::{Expected, NO_DEVICE, NO_TENANT, World, malformed};
 use crate::common::device::TestDevice;
 use tonic::Code;
 use v1::release_key_request::Key;
-use wardein_client::{Refusal, v1};
+use wardein_client::{Refusal, time, v1};
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::Token;
 use wardein_domain::Method;
@@ -25,14 +25,14 @@ async fn proven(world: &World, id: &str) -> TestDevice {
     let profile = v1::Profile {
         tenant: "t".into(),
         name: "default".into(),
-        certificate_validity: Some(300),
-        period: Some(60),
+        certificate_validity: time::span(300),
+        period: time::span(60),
         ..Default::default()
     };
     world
         .admin
         .admin()
-        .put_profile(v1::PutProfileRequest { profile: Some(profile), merge: false })
+        .put_profile(v1::PutProfileRequest { profile: Some(profile), update_mask: None })
         .await
         .unwrap();
     let mut device = TestDevice::enrolled(&world.station, id).await;
@@ -348,7 +348,10 @@ async fn open() {
     ];
     world.refuses(Method::Open, rows).await;
     let answer = by.trust().open(good()).await.unwrap().into_inner();
-    assert_eq!((&answer.plaintext[..], answer.sealed_by.unwrap().state.as_str()), (&b"x"[..], "active"));
+    assert_eq!(
+        (&answer.plaintext[..], answer.sealed_by.unwrap().state()),
+        (&b"x"[..], v1::DeviceState::Active)
+    );
 
     let late = device.seal(b"z");
     world.served.clock.pass(300 + 60);

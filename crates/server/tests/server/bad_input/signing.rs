@@ -1,8 +1,8 @@
 //! Keys that devices sign with: which ones a tenant takes, enrolling them, and asking with them.
 
-use super::world::{NO_TENANT, World, malformed};
+use super::world::{ETAG_MISMATCH, NO_TENANT, World, malformed};
 use tonic::Code;
-use wardein_client::v1;
+use wardein_client::{Refusal, v1};
 use wardein_crypto::{Digest, P256SigningKey};
 use wardein_ddkg::message::SignatureClaim;
 use wardein_ddkg::{Challenge, DeviceName};
@@ -11,7 +11,7 @@ use wardein_pki::{Csr, PublicKey};
 use wardein_testkit::SoftTpm;
 
 fn policy(tenant: &str) -> v1::KeyPolicy {
-    let keepers = vec!["software".into()];
+    let keepers = vec![v1::KeyKeeper::Software.into()];
     v1::KeyPolicy { tenant: tenant.into(), keepers, ..Default::default() }
 }
 
@@ -34,11 +34,16 @@ async fn key_policy() {
         (
             "no keeper",
             by,
-            put(v1::KeyPolicy { keepers: vec!["tpm".into()], ..policy("t") }),
+            put(v1::KeyPolicy { keepers: vec![77], ..policy("t") }),
             malformed("policy.keepers"),
         ),
     ];
     world.refuses(Method::PutKeyPolicy, rows).await;
+    let versions = [
+        ("no etag", by, put(v1::KeyPolicy { etag: "no".into(), ..policy("t") }), malformed("policy.etag")),
+        ("another's etag", by, put(v1::KeyPolicy { etag: "0".repeat(16), ..policy("t") }), ETAG_MISMATCH),
+    ];
+    world.refuses(Method::PutKeyPolicy, versions).await;
     for _ in 0..2 {
         by.attestation().put_key_policy(put(policy("t"))).await.expect("the same again is fine");
     }
@@ -50,7 +55,13 @@ async fn key_policy() {
     ];
     world.refuses(Method::GetKeyPolicy, rows).await;
     let got = world.auditor.attestation().get_key_policy(get("t")).await.unwrap().into_inner().policy;
-    assert_eq!(got, Some(policy("t")));
+    let got = got.unwrap();
+    assert_eq!(v1::KeyPolicy { etag: String::new(), ..got.clone() }, policy("t"));
+    let changed = v1::KeyPolicy { first_use: !got.first_use, ..got };
+    by.attestation().put_key_policy(put(changed.clone())).await.expect("what is on record is replaced");
+    let again = v1::KeyPolicy { shared_tpms: true, ..changed };
+    let refused = by.attestation().put_key_policy(put(again)).await.unwrap_err();
+    assert_eq!(Refusal::from(refused).code, "etag-mismatch", "what was read before is not");
 }
 
 #[tokio::test]
@@ -228,7 +239,7 @@ async fn tpm_enrollment() {
     };
     world.refuses(Method::FinishTpmEnrollment, [("another tenant", &there, good.clone(), unknown)]).await;
     let first = by.provisioning().finish_tpm_enrollment(good.clone()).await.unwrap().into_inner();
-    assert_eq!(first.assurance, "tpm-listed");
+    assert_eq!(first.assurance(), v1::Assurance::TpmListed);
     let again = by.provisioning().finish_tpm_enrollment(good.clone()).await.unwrap().into_inner();
     assert_eq!(again, first, "the same again is answered alike");
     world.served.clock.pass(600);
@@ -246,7 +257,7 @@ async fn enroll_key() {
     let by = &world.station;
     let good = v1::EnrollKeyRequest {
         device_id: "pump-1".into(),
-        keeper: "software".into(),
+        keeper: v1::KeyKeeper::Software.into(),
         csr: Csr::create(&key()).unwrap(),
         ..Default::default()
     };
@@ -261,9 +272,9 @@ async fn enroll_key() {
     world.admin.attestation().put_key_policy(put).await.unwrap();
     let rows = [
         ("no device", by, with(&|r| r.device_id.clear()), malformed("device_id")),
-        ("no keeper", by, with(&|r| r.keeper.clear()), malformed("keeper")),
-        ("a TPM without evidence", by, with(&|r| r.keeper = "tpm".into()), malformed("keeper")),
-        ("one that is not allowed", by, with(&|r| r.keeper = "pkcs11".into()), denied),
+        ("no keeper", by, with(&|r| r.keeper = 0), malformed("keeper")),
+        ("a TPM without evidence", by, with(&|r| r.keeper = 77), malformed("keeper")),
+        ("one that is not allowed", by, with(&|r| r.keeper = v1::KeyKeeper::Pkcs11.into()), denied),
         ("no request", by, with(&|r| r.csr.clear()), (Code::InvalidArgument, "csr-malformed", "PKCS#10")),
         ("4097 bytes", by, with(&|r| r.csr = vec![0x30; 4097]), malformed("csr")),
         (
@@ -300,7 +311,7 @@ async fn prove_by_signature() {
     world.admin.attestation().put_key_policy(put).await.unwrap();
     let enroll = v1::EnrollKeyRequest {
         device_id: "pump-1".into(),
-        keeper: "software".into(),
+        keeper: v1::KeyKeeper::Software.into(),
         csr: Csr::create(&key).unwrap(),
         ..Default::default()
     };

@@ -7,7 +7,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
-use wardein_client::{Connection, Refusal, v1};
+use wardein_client::{Connection, Refusal, number, time, v1};
 use wardein_domain::{Access, Method, Role};
 use wardein_port::{Row as StoredRow, Store, Table};
 
@@ -24,6 +24,7 @@ pub(crate) fn malformed(field: &'static str) -> Expected {
     (Code::InvalidArgument, "malformed", field)
 }
 
+pub(crate) const ETAG_MISMATCH: Expected = (Code::FailedPrecondition, "etag-mismatch", "somebody else");
 pub(crate) const NO_TENANT: Expected = (Code::NotFound, "tenant-unknown", "no tenant");
 pub(crate) const NO_DEVICE: Expected = (Code::NotFound, "device-unknown", "no device");
 
@@ -96,8 +97,8 @@ impl World {
         let asked = v1::ListOperatorsRequest { page_size: 1000, ..Default::default() };
         let listed = self.admin.admin().list_operators(asked).await.unwrap().into_inner().operators;
         let found = listed.into_iter().find(|operator| {
-            (operator.role.as_str(), operator.tenant.as_str(), operator.name.as_str())
-                == (role.as_str(), tenant, name)
+            (operator.role, operator.tenant.as_str(), operator.name.as_str())
+                == (number::<v1::Role>(role.as_str()), tenant, name)
         });
         found.unwrap().serial
     }
@@ -106,7 +107,7 @@ impl World {
         let set = v1::SetDeviceStateRequest {
             tenant: "t".into(),
             device_id: device_id.into(),
-            state: state.into(),
+            state: number::<v1::DeviceState>(state),
             reason: "test".into(),
         };
         self.admin.admin().set_device_state(set).await.unwrap();
@@ -201,11 +202,11 @@ fn is_for_devices(method: Method) -> bool {
 
 pub(crate) fn order(role: Role, tenant: &str, name: &str, quota: u64) -> v1::IssueOperatorRequest {
     v1::IssueOperatorRequest {
-        role: role.to_string(),
+        role: number::<v1::Role>(role.as_str()),
         tenant: tenant.into(),
         name: name.into(),
         csr: Vec::new(),
-        validity: VALIDITY,
+        validity: time::span(VALIDITY),
         quota: if role == Role::Station { quota } else { 0 },
     }
 }

@@ -44,7 +44,8 @@ impl TestDevice {
 
     /// Takes in the reply; what is to be confirmed with.
     pub(crate) fn finish(&mut self, reply: &v1::EnrollResponse) -> Vec<u8> {
-        let v1::Schedule { period, max_uses, not_before } = reply.schedule.unwrap();
+        let v1::Schedule { period_seconds: period, max_uses, not_before_seconds: not_before } =
+            reply.schedule.unwrap();
         let reply = EnrollReply {
             share: AuthorityShare::new(Suite::P256, &reply.authority_share).unwrap(),
             generation: reply.generation,
@@ -89,7 +90,7 @@ impl TestDevice {
         let recipe = answer.recipe.iter().map(|name| name.parse().unwrap()).collect();
         let offer = ChallengeOffer {
             challenge: Challenge::new(&answer.challenge).unwrap(),
-            server_time: answer.server_time,
+            server_time: answer.server_time_seconds,
             recipe: Recipe::new(recipe).unwrap(),
         };
         let entropy = &mut SystemEntropy::default();
@@ -141,7 +142,7 @@ impl TestDevice {
         let (request, in_flight) = self.proof(connection, action, body).await;
         let answer = connection.device().prove(request).await?.into_inner();
         let ack = Tag(answer.ack.try_into().unwrap());
-        let reply = AckedReply { server_time: answer.server_time, body: answer.body, ack };
+        let reply = AckedReply { server_time: answer.server_time_seconds, body: answer.body, ack };
         let state = self.state.as_mut().unwrap();
         Ok(state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap())
     }

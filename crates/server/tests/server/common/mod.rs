@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
-use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
+use wardein_client::{ConnectError, Connection, Identity, Settings, connect, number, time, v1};
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_domain::Role;
 use wardein_engine::{Engine, Founded, Ports, found};
@@ -124,11 +124,11 @@ impl Drop for Served {
 
 pub(crate) async fn issue(admin: &Connection, role: Role) -> Identity {
     let order = v1::IssueOperatorRequest {
-        role: role.to_string(),
+        role: number::<v1::Role>(role.as_str()),
         tenant: if role == Role::Admin { String::new() } else { "t".into() },
         name: format!("test-{role}"),
         csr: Vec::new(),
-        validity: 3600,
+        validity: time::span(3600),
         quota: if role == Role::Station { 100 } else { 0 },
     };
     issue_as(admin, order).await
