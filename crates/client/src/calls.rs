@@ -32,6 +32,8 @@ client! {
             begin_tpm_enrollment: BeginTpmEnrollmentRequest => BeginTpmEnrollmentResponse,
             finish_tpm_enrollment: FinishTpmEnrollmentRequest => FinishTpmEnrollmentResponse,
             enroll_key: EnrollKeyRequest => EnrollKeyResponse,
+            get_station: GetStationRequest => GetStationResponse,
+            get_enrollment: GetEnrollmentRequest => GetEnrollmentResponse,
         }
         certificates {
             get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
@@ -44,6 +46,7 @@ client! {
     Platform {
         trust {
             check: CheckRequest => CheckResponse,
+            list_subjects: ListSubjectsRequest => ListSubjectsResponse,
             verify_token: VerifyTokenRequest => VerifyTokenResponse,
             release_key: ReleaseKeyRequest => ReleaseKeyResponse,
             open: OpenRequest => OpenResponse,

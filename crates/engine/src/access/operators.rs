@@ -189,6 +189,17 @@ impl Engine {
         Ok((self.authority.operator_chain(issued.der())?, operator))
     }
 
+    /// The caller itself.
+    pub async fn own_operator(&self, caller: &Caller) -> Result<Operator, Error> {
+        let serial = caller.principal.serial;
+        self.look(|tx| {
+            let row: Option<(u64, OperatorRow)> = tx.row(Table::Operator, serial.as_bytes())?;
+            let (_, row) = row.ok_or_else(Error::not_on_record)?;
+            Ok(row.operator(serial, self.memory.enrolled_by(&serial)))
+        })
+        .await
+    }
+
     /// The operators that the caller may see, optionally of one tenant. Those of a tenant are found by its index: neither the time nor
     /// the token of the next page says anything of others.
     pub async fn list_operators(

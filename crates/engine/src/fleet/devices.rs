@@ -195,7 +195,7 @@ impl DeviceFilter {
             && self.seen_after.is_none_or(|after| seen >= after)
     }
 
-    fn lets_row_through(&self, row: &DeviceRow) -> bool {
+    pub(super) fn lets_row_through(&self, row: &DeviceRow) -> bool {
         self.state.is_none_or(|state| row.state == state)
             && self.profile.as_ref().is_none_or(|profile| row.profile == *profile)
             && self.model.as_ref().is_none_or(|model| row.model.as_ref() == Some(model))

@@ -8,3 +8,4 @@ pub(crate) mod history;
 pub(crate) mod profiles;
 pub(crate) mod readmission;
 pub(crate) mod shred;
+pub(crate) mod subjects;

@@ -5725,6 +5725,45 @@ pub mod device_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStationRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStationResponse {
+    /// How many devices the station's certificate may enroll in all.
+    #[prost(uint64, tag = "1")]
+    pub quota: u64,
+    /// How many of them it has enrolled.
+    #[prost(uint64, tag = "2")]
+    pub used: u64,
+    /// When its certificate ends.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub not_after: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEnrollmentRequest {
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEnrollmentResponse {
+    #[prost(enumeration = "DeviceState", tag = "1")]
+    pub state: i32,
+    /// The generation of its keys, from 1; 0 where it derives none.
+    #[prost(uint64, tag = "2")]
+    pub generation: u64,
+    #[prost(string, tag = "3")]
+    pub profile: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub enrolled_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the last proof was accepted; unset where none was.
+    ///
+    /// Next unused field number: 6.
+    #[prost(message, optional, tag = "5")]
+    pub last_seen: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// DDKG-1 section 4, with what the factory vouches for. The tenant is that of the station.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EnrollRequest {
@@ -6236,6 +6275,59 @@ pub mod provisioning_service_client {
                 .insert(GrpcMethod::new("wardein.v1.ProvisioningService", "EnrollKey"));
             self.inner.unary(req, path, codec).await
         }
+        /// What is left to the station.
+        pub async fn get_station(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetStationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetStationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/GetStation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.ProvisioningService", "GetStation"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// How a device that the station enrolled is, by whichever of the certificates under its name; another one is `device-unknown`. So a
+        /// station whose reply was lost learns whether a device is enrolled and confirmed.
+        pub async fn get_enrollment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetEnrollmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetEnrollmentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/GetEnrollment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ProvisioningService", "GetEnrollment"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -6302,6 +6394,23 @@ pub mod provisioning_service_server {
             request: tonic::Request<super::EnrollKeyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::EnrollKeyResponse>,
+            tonic::Status,
+        >;
+        /// What is left to the station.
+        async fn get_station(
+            &self,
+            request: tonic::Request<super::GetStationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetStationResponse>,
+            tonic::Status,
+        >;
+        /// How a device that the station enrolled is, by whichever of the certificates under its name; another one is `device-unknown`. So a
+        /// station whose reply was lost learns whether a device is enrolled and confirmed.
+        async fn get_enrollment(
+            &self,
+            request: tonic::Request<super::GetEnrollmentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetEnrollmentResponse>,
             tonic::Status,
         >;
     }
@@ -6651,6 +6760,98 @@ pub mod provisioning_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EnrollKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ProvisioningService/GetStation" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetStationSvc<T: ProvisioningService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::GetStationRequest>
+                    for GetStationSvc<T> {
+                        type Response = super::GetStationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetStationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningService>::get_station(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetStationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ProvisioningService/GetEnrollment" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetEnrollmentSvc<T: ProvisioningService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::GetEnrollmentRequest>
+                    for GetEnrollmentSvc<T> {
+                        type Response = super::GetEnrollmentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetEnrollmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningService>::get_enrollment(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetEnrollmentSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -7673,6 +7874,56 @@ pub struct CheckResponse {
     pub revision: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSubjectsRequest {
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// From the previous page; empty for the first.
+    #[prost(bytes = "vec", tag = "2")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+    /// Unset for all.
+    #[prost(enumeration = "DeviceState", tag = "3")]
+    pub state: i32,
+    /// Empty for all.
+    #[prost(string, tag = "4")]
+    pub profile: ::prost::alloc::string::String,
+    /// The maker's name of the model; empty for all.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub model: ::prost::alloc::string::String,
+}
+/// A page looks at no more than 20,000 devices: it may hold fewer than were asked for, or none, and still name a next page.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSubjectsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub subjects: ::prost::alloc::vec::Vec<Subject>,
+    /// Empty on the last page.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What a platform may know of a device without a verdict on it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Subject {
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "DeviceState", tag = "2")]
+    pub state: i32,
+    #[prost(string, tag = "3")]
+    pub profile: ::prost::alloc::string::String,
+    /// The maker's name of the model; empty where the station gave none.
+    #[prost(string, tag = "4")]
+    pub model: ::prost::alloc::string::String,
+    /// The unique device identifier in GS1 form; empty where the station gave none.
+    #[prost(string, tag = "5")]
+    pub udi: ::prost::alloc::string::String,
+    /// Next unused field number: 7.
+    #[prost(message, optional, tag = "6")]
+    pub enrolled_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenRequest {
     /// As ddkg-1 (section 11, kind 7) writes it, at most 1 KiB; people see its base64.
     #[prost(bytes = "vec", tag = "1")]
@@ -8010,6 +8261,31 @@ pub mod trust_service_client {
                 .insert(GrpcMethod::new("wardein.v1.TrustService", "Check"));
             self.inner.unary(req, path, codec).await
         }
+        /// The devices that the platform may ask about: all of its tenant, in order of their ids.
+        pub async fn list_subjects(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSubjectsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSubjectsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/ListSubjects",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "ListSubjects"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of
         /// the platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
         pub async fn verify_token(
@@ -8105,6 +8381,14 @@ pub mod trust_service_server {
             &self,
             request: tonic::Request<super::CheckRequest>,
         ) -> std::result::Result<tonic::Response<super::CheckResponse>, tonic::Status>;
+        /// The devices that the platform may ask about: all of its tenant, in order of their ids.
+        async fn list_subjects(
+            &self,
+            request: tonic::Request<super::ListSubjectsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSubjectsResponse>,
+            tonic::Status,
+        >;
         /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of
         /// the platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
         async fn verify_token(
@@ -8242,6 +8526,51 @@ pub mod trust_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CheckSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustService/ListSubjects" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSubjectsSvc<T: TrustService>(pub Arc<T>);
+                    impl<
+                        T: TrustService,
+                    > tonic::server::UnaryService<super::ListSubjectsRequest>
+                    for ListSubjectsSvc<T> {
+                        type Response = super::ListSubjectsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSubjectsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustService>::list_subjects(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSubjectsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -68,7 +68,7 @@ macro_rules! listed {
 
 listed! {
     ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
-    ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListTenantsRequest
+    ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListSubjectsRequest ListTenantsRequest
 }
 
 /// The list that a token belongs to: a method and its filter.

@@ -5,13 +5,15 @@ mod signing;
 mod stream;
 
 use crate::edge::context::Context;
+use crate::grpc::convert::parse;
 use crate::grpc::status::Failed;
+use crate::grpc::words::Answered;
 use crate::grpc::{Api, reply};
 use convert::{confirmation, order, reply as enrolled};
 use stream::{Answers, answers};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use wardein_engine::Caller;
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 impl Api {
     pub(super) async fn enroll_one(
@@ -107,6 +109,40 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
             Ok(signing::enrolled(&enrolled))
         };
         reply(enroll.await)
+    }
+
+    async fn get_station(
+        &self,
+        request: Request<v1::GetStationRequest>,
+    ) -> Result<Response<v1::GetStationResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let own = self.shared.engine.own_operator(context.caller()?).await?;
+            let (quota, used, not_after) = (own.quota, own.used, time::at(own.not_after));
+            Ok(v1::GetStationResponse { quota, used, not_after })
+        };
+        reply(get.await)
+    }
+
+    async fn get_enrollment(
+        &self,
+        request: Request<v1::GetEnrollmentRequest>,
+    ) -> Result<Response<v1::GetEnrollmentResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let device_id = &request.get_ref().device_id;
+            context.may_be_about("", device_id);
+            let id = parse("device_id", device_id)?;
+            let device = self.shared.engine.enrolled_by_caller(context.caller()?, id).await?;
+            Ok(v1::GetEnrollmentResponse {
+                state: device.state.wire(),
+                generation: device.generation,
+                profile: device.profile.to_string(),
+                enrolled_at: time::at(device.enrolled_at),
+                last_seen: device.last_seen.and_then(time::at),
+            })
+        };
+        reply(get.await)
     }
 
     async fn enroll_stream(

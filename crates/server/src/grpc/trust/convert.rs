@@ -1,8 +1,9 @@
 //! Trust queries.
 
-use crate::grpc::convert::{at_most, parse, text, wrong};
-use crate::grpc::words::Answered;
-use wardein_engine::{Answer, Error, Subject};
+use crate::grpc::convert::{List, at_most, page, parse, parse_optional, text, wrong};
+use crate::grpc::words::{Answered, Asked as _};
+use wardein_domain::DeviceState;
+use wardein_engine::{Answer, DeviceFilter, Error, Listed, Page, Subject};
 use wardein_pki::CertificateError;
 use wardein_proto::v1::check_request::Subject as Asked;
 use wardein_proto::{time, v1};
@@ -33,6 +34,29 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         quoted_at: answer.last_quote.and_then(|(_, at)| time::at(at)),
         is_shared: answer.is_shared,
         revision: answer.revision,
+    }
+}
+
+/// Which devices, and which page of them.
+pub(crate) fn filter(mut asked: v1::ListSubjectsRequest) -> Result<(DeviceFilter, List, Page), Error> {
+    let (list, page) = page(&mut asked)?;
+    let filter = DeviceFilter {
+        state: DeviceState::asked_optional("state", asked.state)?,
+        profile: parse_optional("profile", &asked.profile)?,
+        model: parse_optional("model", &asked.model)?,
+        ..DeviceFilter::default()
+    };
+    Ok((filter, list, page))
+}
+
+pub(crate) fn listed(device: Listed) -> v1::Subject {
+    v1::Subject {
+        device_id: device.id.to_string(),
+        state: device.state.wire(),
+        profile: device.profile.to_string(),
+        model: text(device.model.as_ref()),
+        udi: text(device.udi.as_ref()),
+        enrolled_at: time::at(device.enrolled_at),
     }
 }
 

@@ -6,10 +6,11 @@ mod release;
 use crate::edge::context::Context;
 use crate::grpc::status::Failed;
 use crate::grpc::{Api, reply};
-use convert::{answer, subject};
+use convert::{answer, filter, listed, subject};
 use release::{logged_in, open_ask, opened, release_ask, released, token_ask};
+use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
-use wardein_engine::Subject;
+use wardein_engine::{Caller, Engine, Subject};
 use wardein_proto::v1;
 
 #[async_trait]
@@ -33,6 +34,25 @@ impl v1::trust_service_server::TrustService for Api {
         let engine = &self.shared.engine;
         let check = Box::pin(async move { Ok(answer(engine.check(context.caller()?, subject).await?)) });
         reply(check.await)
+    }
+
+    async fn list_subjects(
+        &self,
+        request: Request<v1::ListSubjectsRequest>,
+    ) -> Result<Response<v1::ListSubjectsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let (filter, list, page) = filter(request.into_inner())?;
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_subjects(&caller, &filter, page).await?;
+                Ok(v1::ListSubjectsResponse {
+                    subjects: found.items.into_iter().map(listed).collect(),
+                    next_page_token: list.token(found.next),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
+        };
+        reply(list.await)
     }
 
     async fn verify_token(

@@ -187,3 +187,32 @@ async fn enroll_stream() {
         assert_eq!(entry.request_id, request_id);
     }
 }
+
+#[tokio::test]
+async fn get_station_and_get_enrollment() {
+    let world = World::new().await;
+    let denied = |method| (Code::PermissionDenied, "role-denied", method);
+    let station = v1::GetStationRequest {};
+    world.refuses(Method::GetStation, [("a platform", &world.platform, station, denied("GetStation"))]).await;
+    TestDevice::enrolled(&world.station, "pump-1").await;
+    TestDevice::pending(&world.station, "pump-2").await;
+    let order = super::world::order(Role::Station, "t", "other-line", 5);
+    let other = world.served.connect(Some(crate::common::issue_as(&world.admin, order).await)).await.unwrap();
+    let ask = |id: &str| v1::GetEnrollmentRequest { device_id: id.into() };
+    let rows = [
+        ("no device", &world.station, ask(""), malformed("device_id")),
+        ("129 bytes", &world.station, ask(&"d".repeat(129)), malformed("device_id")),
+        ("no such device", &world.station, ask("pump-9"), NO_DEVICE),
+        ("another station's", &other, ask("pump-1"), NO_DEVICE),
+        ("a platform", &world.platform, ask("pump-1"), denied("GetEnrollment")),
+    ];
+    world.refuses(Method::GetEnrollment, rows).await;
+    for (id, state) in [("pump-1", v1::DeviceState::Active), ("pump-2", v1::DeviceState::Pending)] {
+        let found = world.station.provisioning().get_enrollment(ask(id)).await.unwrap().into_inner();
+        assert_eq!((found.state(), found.generation), (state, 1), "{id}");
+    }
+    let own = world.station.provisioning().get_station(v1::GetStationRequest {}).await.unwrap().into_inner();
+    assert!(own.used == 2 && own.quota > 2 && own.not_after.is_some(), "{own:?}");
+    let none = other.provisioning().get_station(v1::GetStationRequest {}).await.unwrap().into_inner();
+    assert_eq!((none.quota, none.used), (5, 0));
+}

@@ -252,3 +252,48 @@ async fn list_entries() {
     let answer = world.admin.audit().list_entries(beyond).await.unwrap().into_inner();
     assert!(answer.entries.is_empty() && answer.next == 0, "{answer:?}");
 }
+
+#[tokio::test]
+async fn list_subjects() {
+    let world = World::new().await;
+    for id in ["pump-1", "pump-2", "pump-3"] {
+        TestDevice::enrolled(&world.station, id).await;
+    }
+    world.set_state("pump-2", "suspended").await;
+    let good = || v1::ListSubjectsRequest { page_size: 1, ..Default::default() };
+    let first = world.platform.trust().list_subjects(good()).await.unwrap().into_inner();
+    let token = || first.next_page_token.clone();
+    let by = &world.platform;
+    let rows = [
+        ("no such state", by, v1::ListSubjectsRequest { state: 77, ..good() }, malformed("state")),
+        (
+            "no profile's name",
+            by,
+            v1::ListSubjectsRequest { profile: "A".into(), ..good() },
+            malformed("profile"),
+        ),
+        ("a long model", by, v1::ListSubjectsRequest { model: "m".repeat(65), ..good() }, malformed("model")),
+        (
+            "another list's token",
+            by,
+            v1::ListSubjectsRequest { state: 2, page_token: token(), ..good() },
+            malformed("page_token"),
+        ),
+        ("a station", &world.station, good(), (Code::PermissionDenied, "role-denied", "ListSubjects")),
+    ];
+    world.refuses(Method::ListSubjects, rows).await;
+
+    let all = v1::ListSubjectsRequest { page_token: token(), page_size: 9, ..Default::default() };
+    let rest = by.trust().list_subjects(all).await.unwrap().into_inner();
+    let ids: Vec<_> = [first.subjects, rest.subjects].concat().into_iter().map(|one| one.device_id).collect();
+    assert_eq!(ids, ["pump-1", "pump-2", "pump-3"]);
+    let state = v1::DeviceState::Suspended;
+    let out = v1::ListSubjectsRequest { state: state.into(), ..Default::default() };
+    let out = by.trust().list_subjects(out).await.unwrap().into_inner().subjects;
+    assert_eq!((out.len(), &*out[0].device_id, out[0].state()), (1, "pump-2", state));
+    // Another tenant's platform sees its own devices: none.
+    let order = super::world::order(Role::Platform, "other", "one", 0);
+    let other = world.served.connect(Some(crate::common::issue_as(&world.admin, order).await)).await.unwrap();
+    let none = other.trust().list_subjects(good()).await.unwrap().into_inner();
+    assert!(none.subjects.is_empty() && none.next_page_token.is_empty());
+}
