@@ -44,6 +44,11 @@ impl SealedPayload {
         Ok(Self { name, nonce, ciphertext })
     }
 
+    /// How many bytes of plaintext it holds.
+    pub fn plaintext_len(&self) -> usize {
+        self.ciphertext.len().saturating_sub(TAG_LEN)
+    }
+
     /// The name of its key.
     pub fn name(&self) -> &KeyName {
         &self.name

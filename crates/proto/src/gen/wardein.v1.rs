@@ -1012,7 +1012,8 @@ pub struct ListProfilesResponse {
 pub struct RotateKeysRequest {
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// A device whose keys were agreed earlier may rekey, and nothing else, until it has; otherwise it may continue in the meantime.
+    /// A device whose keys were agreed earlier may rekey, and nothing else, until it has; otherwise it may continue in the meantime. Keys
+    /// that were agreed in the very second of the rotation count as earlier: the device is asked once more.
     #[prost(bool, tag = "4")]
     pub required: bool,
     /// Why, 1 to 256 bytes.
@@ -7050,7 +7051,7 @@ pub struct Deed {
 /// A part of a backup, and its progress.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackupResponse {
-    /// At most 5 MiB.
+    /// At most 1 MiB.
     #[prost(bytes = "vec", tag = "1")]
     pub part: ::prost::alloc::vec::Vec<u8>,
     /// Rows so far.

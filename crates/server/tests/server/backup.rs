@@ -30,6 +30,9 @@ async fn fill(served: &Served, mark: u8) {
         }
         commit(&served.store, change).await.unwrap();
     }
+    let mut large = Change::default();
+    large.insert(Table::History, vec![mark], vec![1; 3 << 20]);
+    commit(&served.store, large).await.unwrap();
 }
 
 async fn begin(admin: &Connection) -> Result<Streaming<v1::BackupResponse>, Refusal> {
@@ -69,6 +72,8 @@ async fn parts_that_are_not_taken_are_given_up() {
     assert_eq!(begin(&admin).await.unwrap_err().code, "under-way");
     let (whole, end) = rest(next(&admin).await).await;
     assert_eq!((whole.last().unwrap().is_last, end), (true, None));
+    assert!(whole.iter().all(|part| part.part.len() <= 1 << 20), "clients take 4 MiB by default");
+    assert!(whole.iter().any(|part| part.part.len() == 1 << 20), "a part that is larger goes in pieces");
     let (parts, end) = rest(stalled).await;
     assert!(parts.len() < whole.len() && parts.iter().all(|part| !part.is_last));
     assert_eq!(end.as_deref(), Some("backup-stalled"));

@@ -22,6 +22,9 @@ pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<v1::BackupResponse, Sta
 
 type Part = Result<v1::BackupResponse, Status>;
 
+/// The most bytes of a message. A sealed part may have 5 MiB, and clients take messages of 4 MiB by default.
+const PIECE: usize = 1 << 20;
+
 pub(super) fn parts(api: Api, context: Context, backup: Backup) -> Parts {
     let (out, parts) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -42,6 +45,8 @@ pub(super) fn parts(api: Api, context: Context, backup: Backup) -> Parts {
 }
 
 async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender<Part>) -> Result<(), Error> {
+    let (mut rest, mut is_last) = (Vec::new(), false);
+    let (mut rows, mut audit_entries) = (0, 0);
     loop {
         let (waited, place) = place(api, context, out, backup).await?;
         let Some(place) = place else {
@@ -51,19 +56,23 @@ async fn send_all(api: &Api, context: &Context, mut backup: Backup, out: &Sender
         backup = waited;
         // It is as long as its caller may call.
         api.authenticate(context).await?;
-        let read = tokio::task::spawn_blocking(move || {
-            let part = backup.next_part();
-            (backup, part)
-        });
-        let (goes_on, part) = read.await.map_err(|_| Error::internal("reading for a backup panicked"))?;
-        backup = goes_on;
-        let part = part?;
-        if part.is_last {
-            api.shared.engine.end_backup(context.caller()?, &part).await?;
+        if rest.is_empty() {
+            let read = tokio::task::spawn_blocking(move || {
+                let part = backup.next_part();
+                (backup, part)
+            });
+            let (goes_on, part) = read.await.map_err(|_| Error::internal("reading for a backup panicked"))?;
+            backup = goes_on;
+            let part = part?;
+            if part.is_last {
+                api.shared.engine.end_backup(context.caller()?, &part).await?;
+            }
+            (rest, is_last, rows, audit_entries) = (part.bytes, part.is_last, part.rows, part.audit_entries);
         }
-        let is_last = part.is_last;
-        let (rows, audit_entries) = (part.rows, part.audit_entries);
-        place.send(Ok(v1::BackupResponse { part: part.bytes, rows, audit_entries, is_last }));
+        let after = rest.split_off(rest.len().min(PIECE));
+        let part = std::mem::replace(&mut rest, after);
+        let is_last = is_last && rest.is_empty();
+        place.send(Ok(v1::BackupResponse { part, rows, audit_entries, is_last }));
         if is_last {
             return Ok(());
         }

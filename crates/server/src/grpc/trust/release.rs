@@ -50,8 +50,17 @@ pub(crate) fn released(unsealed: Unsealed) -> v1::ReleaseKeyResponse {
 pub(crate) fn open_ask(request: v1::OpenRequest) -> Result<OpenAsk, Error> {
     bounded("sealed", &request.sealed, 1..=MAX_SEALED)?;
     bounded("additional_data", &request.additional_data, 0..=MAX_ADDITIONAL)?;
+    let sealed = SealedPayload::decode(&request.sealed).map_err(|error| wrong("sealed", error))?;
+    let length = sealed.plaintext_len();
+    if length > MAX_PLAINTEXT {
+        let most = MAX_PLAINTEXT;
+        return Err(wrong(
+            "sealed",
+            format_args!("has {length} bytes of plaintext; it takes at most {most}"),
+        ));
+    }
     Ok(OpenAsk {
-        sealed: SealedPayload::decode(&request.sealed).map_err(|error| wrong("sealed", error))?,
+        sealed,
         additional: request.additional_data,
         reason: parse("reason", &request.reason)?,
         idempotency: idempotency(&request.idempotency_key)?,
@@ -89,8 +98,9 @@ fn bounded(field: &str, bytes: &[u8], range: std::ops::RangeInclusive<usize>) ->
 const MAX_TOKEN: usize = 1024;
 /// The type of the stanza, a space, and a name.
 const MAX_ARGUMENTS: usize = 6 + KeyName::MAX_LEN;
+const MAX_PLAINTEXT: usize = 8 * 1024;
 /// The most plaintext, and its envelope: kind, framed name, nonce, framed ciphertext with its tag.
-const MAX_SEALED: usize = 8 * 1024 + 1 + 4 + KeyName::MAX_LEN + AES_256_GCM_NONCE_LEN + 4 + TAG_LEN;
+const MAX_SEALED: usize = MAX_PLAINTEXT + 1 + 4 + KeyName::MAX_LEN + AES_256_GCM_NONCE_LEN + 4 + TAG_LEN;
 const MAX_ADDITIONAL: usize = 1024;
 
 #[cfg(test)]
@@ -133,22 +143,24 @@ mod tests {
     #[test]
     fn the_largest_payload_that_is_opened_has_8_kib() {
         let owner = format!("ddkg1:{}/{}", "t".repeat(63), "d".repeat(128));
-        let name = format!("{owner}/{}.data.{}.{}", u64::MAX, u32::MAX, u64::MAX);
-        let sealed = |plaintext: usize| {
+        let longest = format!("{owner}/{}.data.{}.{}", u64::MAX, u32::MAX, u64::MAX);
+        let sealed = |name: &str, plaintext: usize| {
             let framed = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
             let ciphertext = framed(&vec![0; plaintext + 16]);
             [&[8][..], &framed(name.as_bytes()), &[0; 12], &ciphertext].concat()
         };
-        let ask = |length| {
+        let ask = |name: &str, length| {
             let reason = "test".into();
             open_ask(v1::OpenRequest {
-                sealed: sealed(length),
+                sealed: sealed(name, length),
                 reason,
                 idempotency_key: vec![0; 16],
                 ..Default::default()
             })
         };
-        assert!(ask(8 * 1024).is_ok());
-        starts_with(ask(8 * 1024 + 2).unwrap_err(), "sealed");
+        for name in [&*longest, "ddkg1:t/d/1.data.0.0"] {
+            assert!(ask(name, 8 * 1024).is_ok());
+            starts_with(ask(name, 8 * 1024 + 1).unwrap_err(), "sealed");
+        }
     }
 }
