@@ -30,9 +30,12 @@ async fn fill(served: &Served, mark: u8) {
         }
         commit(&served.store, change).await.unwrap();
     }
-    let mut large = Change::default();
-    large.insert(Table::History, vec![mark], vec![1; 3 << 20]);
-    commit(&served.store, large).await.unwrap();
+    // A part has whole pages of rows, and so more than a message where the rows are large.
+    for number in 0..24_u8 {
+        let mut large = Change::default();
+        large.insert(Table::History, vec![mark, u8::MAX, number], vec![number; 128 << 10]);
+        commit(&served.store, large).await.unwrap();
+    }
 }
 
 async fn begin(admin: &Connection) -> Result<Streaming<v1::BackupResponse>, Refusal> {
