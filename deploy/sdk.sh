@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# The devices in other languages, sdk/python and sdk/go: their own tests, the vectors of DDKG-1, and an authority that is served to both.
+#
+# sdk.sh             needs no argument; what it keeps is in target/sdk. WARDEIN_BINARY names a `wardein` to take, instead of
+#                    target/debug/wardein
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+
+if (($# > 0)); then
+	echo "usage: sdk.sh" >&2
+	exit 2
+fi
+
+readonly made=$PWD/target/sdk
+readonly python=$made/venv/bin/python
+readonly oldest_go=24
+house=
+pid=
+
+at_exit() {
+	local result=$?
+	if [[ -n $pid ]]; then
+		kill -TERM "$pid" 2>/dev/null || true
+		wait "$pid" || true
+	fi
+	if ((result != 0)) && [[ -s $house/log ]]; then
+		echo "sdk.sh: the end of the authority's log:" >&2
+		tail -n 20 "$house/log" >&2
+	fi
+	if [[ -n $house ]]; then rm -rf "$house"; fi
+}
+trap at_exit EXIT
+
+# part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
+part() {
+	local begin=$SECONDS
+	printf '\n== %s\n' "$1"
+	"$2"
+	printf '== %d s: %s\n' "$((SECONDS - begin))" "$1"
+}
+
+# Whether a `go` is new enough: crypto/mlkem and crypto/hkdf came with 1.24.
+suffices() {
+	local minor
+	# It is not to fetch another version of itself.
+	minor=$(GOTOOLCHAIN=local "$1" version 2>/dev/null | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')
+	[[ -n $minor ]] && ((minor >= oldest_go))
+}
+
+# A `go`, of this machine or of Debian; none where there is none.
+go=
+find_go() {
+	local each
+	for each in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
+		if [[ -x $each ]] && suffices "$each"; then
+			go=$each
+			return
+		fi
+	done
+	(debian golang-go) || true
+	if [[ -x /usr/bin/go ]] && suffices /usr/bin/go; then
+		go=/usr/bin/go
+		return
+	fi
+	echo "there is no Go 1.$oldest_go or newer here, nor in Debian: https://go.dev/doc/install" >&2
+	if [[ ${CI:-} == true ]]; then return 1; fi
+	echo "NOTICE: sdk/go was not tested"
+}
+
+binary() {
+	if [[ -z ${WARDEIN_BINARY:-} ]]; then
+		# The tests have built it already, where they ran before.
+		cargo build --locked --quiet --package wardein --all-features
+		WARDEIN_BINARY=$PWD/target/debug/wardein
+	fi
+	export WARDEIN_BINARY
+}
+
+packages() {
+	if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then debian python3 python3-venv; fi
+	# Again only when the requirements changed, or the last installation did not complete.
+	if ! cmp --silent sdk/python/requirements-test.txt "$made/installed"; then
+		rm -rf "$made/venv"
+		mkdir -p "$made"
+		python3 -m venv "$made/venv"
+		"$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --requirement sdk/python/requirements-test.txt
+		cp sdk/python/requirements-test.txt "$made/installed"
+	fi
+	"$python" -m pip list --disable-pip-version-check | grep -E '^(cryptography|grpcio|protobuf|pytest) '
+}
+
+found() {
+	local ports grpc http
+	house=$(mktemp -d)
+	# Two ports that nobody listens on, held together so that they differ.
+	ports=$("$python" -c 'import socket
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(each.getsockname()[1] for each in held))')
+	read -r grpc http <<<"$ports"
+	"$WARDEIN_BINARY" init --dir "$house/a" --trust-domain sdk.example --key-file "$house/root.key" \
+		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$house/said"
+	"$WARDEIN_BINARY" serve --config "$house/a/wardein.toml" </dev/null >"$house/log" 2>&1 &
+	pid=$!
+	export WARDEIN_DIR=$house/a WARDEIN_HOUSE=$house
+	local tries=0
+	until "$WARDEIN_BINARY" tenant list >/dev/null 2>"$house/said"; do
+		if ((++tries == 100)) || ! kill -0 "$pid" 2>/dev/null; then
+			cat "$house/said" >&2
+			echo "sdk.sh: the authority does not answer" >&2
+			exit 1
+		fi
+		sleep 0.1
+	done
+	{
+		"$WARDEIN_BINARY" tenant create klinik
+		"$WARDEIN_BINARY" operator issue --role station --tenant klinik --name line-1 --validity 1d --quota 100 --out "$house/station"
+		"$WARDEIN_BINARY" operator issue --role platform --tenant klinik --name iot --validity 1d --out "$house/platform"
+		"$WARDEIN_BINARY" grant add iot token --tenant klinik --user-name 'edge:{device}'
+		"$WARDEIN_BINARY" grant add iot open --tenant klinik
+		# Another authority, of which only the root's certificate is needed.
+		"$WARDEIN_BINARY" init --dir "$house/b" --trust-domain other.example --key-file "$house/other.key"
+	} >"$house/said"
+	cp "$house/b/root-ca.pem" "$house/a/foreign.pem"
+}
+
+in_python() {
+	(cd sdk/python && PYTHONPATH=src:tests "$python" -m mypy)
+	(cd sdk/python && PYTHONPATH=src:tests "$python" -m pytest --quiet -p no:cacheprovider)
+}
+
+in_go() {
+	local unformatted folder
+	unformatted=$("${go%/*}/gofmt" -l sdk/go)
+	if [[ -n $unformatted ]]; then
+		echo "gofmt: $unformatted" >&2
+		return 1
+	fi
+	for folder in sdk/go sdk/go/grpc; do
+		(cd "$folder" && "$go" vet ./... && "$go" test -count=1 ./...)
+	done
+	(cd sdk/go/grpc && "$go" run ./example -identity "$house/station" -state "$house/go-example" -device go-example)
+}
+
+generated() {
+	PATH=${go%/*}:$PATH sdk/generate.sh --check
+}
+
+finish() {
+	kill -TERM "$pid"
+	local ended=$pid
+	pid=
+	wait "$ended"
+}
+
+export GOTOOLCHAIN=local
+part "Go" find_go
+part "the authority's binary" binary
+part "Python packages of sdk/python/requirements-test.txt, in target/sdk" packages
+if [[ -n $go ]]; then part "the messages are generated from proto/" generated; fi
+part "an authority and its station" found
+part "sdk/python" in_python
+if [[ -n $go ]]; then part "sdk/go" in_go; fi
+part "the authority ends, in order" finish
+printf '\nEvery test passed, in %d s. Nothing was left running.\n' "$SECONDS"

@@ -1,0 +1,47 @@
+"""The device's end of DDKG-1 (crates/ddkg/SPEC.md). Bytes in, bytes out; how they travel is the caller's affair."""
+
+from .clock import Clock, SystemClock
+from .device import Device, Question, Request, Save
+from .enroll import Enrolling, identity_key
+from .errors import (
+    DeviceError,
+    Exhausted,
+    Malformed,
+    NotMeasured,
+    Overtaken,
+    ProveFirst,
+    StateError,
+    Untrusted,
+)
+from .refusals import ACTIONS, Action, Patience, Refused, action_of
+from .session import Answer, Measure, Session, Transport
+from .store import Store
+
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "Answer",
+    "Clock",
+    "Device",
+    "DeviceError",
+    "Enrolling",
+    "Exhausted",
+    "Malformed",
+    "Measure",
+    "NotMeasured",
+    "Overtaken",
+    "Patience",
+    "ProveFirst",
+    "Question",
+    "Refused",
+    "Request",
+    "Save",
+    "Session",
+    "StateError",
+    "Store",
+    "SystemClock",
+    "Transport",
+    "Untrusted",
+    "action_of",
+    "identity_key",
+]

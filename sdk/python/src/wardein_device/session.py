@@ -1,0 +1,132 @@
+"""Asks for things, one at a time, over any transport, and does what refusals ask for (SPEC section 13)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from . import actions, attributes
+from .device import Device, Question, Request
+from .errors import Overtaken, Untrusted
+from .messages import Challenge
+from .refusals import Action, Refused
+
+
+class Answer(NamedTuple):
+    # Kind 6.
+    reply: bytes
+    # The authority wants a rekey soon. The ack does not cover it.
+    rekey_due: bool
+
+
+class Transport(Protocol):
+    """TLS that authenticates the authority and matches answers with questions. Each raises `Refused`."""
+
+    def challenge(self, tenant: str, device_id: str) -> bytes:
+        """Kind 4."""
+        ...
+
+    def prove(self, proof: bytes, body: bytes) -> Answer:
+        """`proof` is kind 5."""
+        ...
+
+    def confirm(self, confirmation: bytes) -> None:
+        """`confirmation` is kind 3."""
+        ...
+
+
+# Gives the named attributes, measured now.
+Measure = Callable[[Sequence[str]], Mapping[str, bytes]]
+_Make = Callable[[Question, bytes, Mapping[str, bytes]], Request]
+
+ATTEMPTS: Final = 6
+
+
+class Session:
+    """It never sleeps: a `Refused` goes to the caller with its `action`, and `Patience` says how long to wait."""
+
+    def __init__(self, device: Device, transport: Transport, measure: Measure) -> None:
+        self._device, self._transport, self._measure = device, transport, measure
+        # Call `rekey` when it is convenient.
+        self.rekey_due = False
+
+    def authenticate(self) -> None:
+        """Shows that the device is there, and learns the time."""
+        self._prove(actions.AUTHENTICATE, b"")
+
+    def certificate(self, request: bytes) -> list[bytes]:
+        """`request` is PKCS#10 in DER with a key on P-256 (section 8). Gives the certificates, DER, leaf first."""
+        return actions.certificates(self._prove(actions.CERTIFICATE, request))
+
+    def trust_bundle(self) -> bytes:
+        """PEM: the root, then the issuing CA."""
+        return self._prove(actions.TRUST_BUNDLE, b"")
+
+    def announce(self, coming: Mapping[str, bytes]) -> None:
+        """All attributes as they will be measured from now on or soon (section 8.1)."""
+        self._prove(actions.ATTRIBUTES, attributes.encode(coming))
+
+    def rekey(self, suite: int | None = None) -> None:
+        """Goes over to new keys, with the suite of the present ones unless said, and proves once that they are right."""
+        suite = suite or self._device.suite
+        try:
+            self._rekey(suite)
+        except Refused as refused:
+            if refused.action is not Action.TAKE_SUITE or suite >= 2:
+                raise
+            self._rekey(2)
+        # Not by rekeying again: an authority that always asks for it would never let go.
+        self._prove(actions.AUTHENTICATE, b"", may_rekey=False)
+
+    def _rekey(self, suite: int) -> None:
+        self._ask(
+            lambda question, challenge, measured: self._device.rekey(question, challenge, suite, measured),
+            may_rekey=False,
+        )
+
+    def _prove(self, action: str, body: bytes, may_rekey: bool = True) -> bytes:
+        return self._ask(
+            lambda question, challenge, measured: self._device.prove(question, challenge, action, body, measured),
+            may_rekey,
+        )
+
+    def _ask(self, make: _Make, may_rekey: bool) -> bytes:
+        for left in range(ATTEMPTS - 1, -1, -1):
+            question = self._device.ask()
+            challenge = self._transport.challenge(self._device.tenant, self._device.device_id)
+            request = make(question, challenge, self._measure(Challenge.decode(challenge).recipe))
+            try:
+                answer = self._transport.prove(request.message, request.body)
+                body = self._device.acknowledge(request, answer.reply)
+            except Refused as refused:
+                self._mind(refused, request, may_rekey, left)
+                may_rekey = may_rekey and refused.action is not Action.REKEY
+            except Untrusted:
+                # Somebody between changed the reply. It changed nothing, and to ask again is safe.
+                if left == 0:
+                    raise
+            else:
+                self.rekey_due = answer.rekey_due
+                return body
+        raise Overtaken("the request was not answered")
+
+    def _mind(self, refused: Refused, request: Request, may_rekey: bool, left: int) -> None:
+        """Does what must come before the same request again, or raises."""
+        if refused.action is Action.TAKE_EPOCH:
+            if refused.code == "epoch-spent":
+                # Without one named, the next.
+                self._device.refused_as_spent(request, refused.epoch or 0)
+            else:
+                self._device.refused_as_ahead(request)
+        elif refused.action is Action.CONFIRM:
+            confirmation = self._device.confirmation()
+            if confirmation is None:
+                # Acknowledged once, there is nothing to confirm: the authority lost what it knew.
+                refused.action = Action.SEEK_HELP
+                raise refused
+            self._transport.confirm(confirmation)
+        elif refused.action is Action.REKEY and may_rekey:
+            self.rekey()
+        elif refused.action is not Action.ASK_AGAIN:
+            raise refused
+        if left == 0:
+            refused.action = Action.SEEK_HELP
+            raise refused

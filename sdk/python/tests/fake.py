@@ -1,0 +1,127 @@
+"""The authority's end, as far as a device's needs it: honest, of one device, and without a network. It shares primitives with the device;
+that those are right is shown by the vectors and by the served authority."""
+
+import os
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem
+
+from wardein_device import Answer, Refused
+from wardein_device.actions import RekeyReply, next_root, rekey_body
+from wardein_device.attributes import binding
+from wardein_device.enroll import agreed, enrollment_transcript
+from wardein_device.keys import PROOF, Schedule, number_key, purpose_root
+from wardein_device.messages import (
+    Challenge,
+    Confirmation,
+    EnrollmentReply,
+    EnrollmentRequest,
+    Proof,
+    Reply,
+    put_schedule,
+)
+from wardein_device.primitives import frame, u64
+from wardein_device.proof import ack, ack_key, device_mac
+from wardein_device.suite import Ephemeral
+from wardein_device.tree import Tree
+
+CURVE = ec.SECP256R1()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.wall_time, self.counted = 0, 0
+
+    def wall(self) -> int:
+        return self.wall_time
+
+    def elapsed(self) -> int:
+        return self.counted
+
+
+@dataclass
+class Authority:
+    schedule: Schedule = field(default_factory=lambda: Schedule(3600, 0, 1000))
+    now: int = 1000
+    recipe: tuple[str, ...] = ("board", "firmware")
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    # What the next proofs are refused with, in order; None lets one pass.
+    refusals: list[Refused | None] = field(default_factory=list)
+    # What happened, in order.
+    log: list[str] = field(default_factory=list)
+    confirmation: bytes | None = None
+    # By generation, the proof tree.
+    trees: dict[int, Tree] = field(default_factory=dict)
+    numbers: list[tuple[int, int, int]] = field(default_factory=list)
+    attributes: dict[str, bytes] = field(default_factory=dict)
+    rekey_due: bool = False
+
+    def __post_init__(self) -> None:
+        self.identity = ec.generate_private_key(CURVE)
+
+    @property
+    def identity_key(self) -> bytes:
+        return Ephemeral(self.identity, None).share
+
+    def enroll(self, message: bytes) -> bytes:
+        request = EnrollmentRequest.decode(message)
+        self.attributes = request.attributes
+        share, ikm = _agree(request.suite, request.device_share)
+        unsigned = EnrollmentReply(request.suite, share, 1, self.schedule, bytes(8), bytes(32))
+        t = enrollment_transcript(request, unsigned)
+        keys = agreed(ikm, t)
+        self.trees = {1: Tree.of(purpose_root(keys.root, PROOF))}
+        self.confirmation = Confirmation(request.tenant, request.device_id, keys.device_confirmation).encode()
+        signature = self.identity.sign(t, ec.ECDSA(hashes.SHA256()))
+        return EnrollmentReply(request.suite, share, 1, self.schedule, signature, keys.authority_confirmation).encode()
+
+    def challenge(self, tenant: str, device_id: str) -> bytes:
+        self.log.append("challenge")
+        self.offered = Challenge(os.urandom(25), self.now, self.recipe).encode()
+        return self.offered
+
+    def confirm(self, confirmation: bytes) -> None:
+        self.log.append("confirm")
+        assert confirmation == self.confirmation
+
+    def prove(self, proof: bytes, body: bytes) -> Answer:
+        told = Proof.decode(proof)
+        self.log.append(told.action)
+        refused = self.refusals.pop(0) if self.refusals else None
+        if refused is not None:
+            raise refused
+        assert (told.generation, told.epoch, told.number) not in self.numbers
+        self.numbers.append((told.generation, told.epoch, told.number))
+        offer = Challenge.decode(self.offered)
+        assert told.challenge == offer.challenge
+        secret = self.trees[told.generation].epoch_secret(told.epoch)
+        key, bound = number_key(secret, told.number), binding(offer.challenge, offer.recipe, self.attributes)
+        if device_mac(key, bound, told.transcript()) != told.mac:
+            raise Refused("mac-wrong", "UNAUTHENTICATED")
+        reply_body = self.bodies.get(told.action, b"")
+        if told.action == "rekey":
+            reply_body = self._rekey(told, body, secret)
+        t, by = told.transcript(), ack_key(key, bound)
+        return Answer(Reply(self.now, ack(by, t, self.now, reply_body), reply_body).encode(), self.rekey_due)
+
+    def _rekey(self, proof: Proof, body: bytes, secret: bytes) -> bytes:
+        suite, share = int.from_bytes(body[:2], "big"), body[6:]
+        assert body == rekey_body(suite, share)
+        mine, ikm = _agree(suite, share)
+        schedule = Schedule(self.schedule.period, self.schedule.max_uses, self.now)
+        reply = RekeyReply(mine, proof.generation + 1, schedule)
+        root = next_root(secret, ikm, reply.transcript(proof.transcript(), suite, share))
+        self.trees[reply.generation] = Tree.of(purpose_root(root, PROOF))
+        return frame(mine) + u64(reply.generation) + put_schedule(schedule)
+
+
+def _agree(suite: int, device_share: bytes) -> tuple[bytes, bytes]:
+    """The authority's share, and ikm."""
+    private = ec.generate_private_key(CURVE)
+    share = Ephemeral(private, None).share
+    ikm = private.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(CURVE, device_share[:65]))
+    if suite == 2:
+        secret, ciphertext = mlkem.MLKEM768PublicKey.from_public_bytes(device_share[65:]).encapsulate()
+        share, ikm = share + ciphertext, ikm + secret
+    return share, ikm
