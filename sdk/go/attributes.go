@@ -2,7 +2,6 @@ package device
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 )
@@ -19,7 +18,7 @@ type Attributes map[string][]byte
 
 // Format shows no value, with whatever verb: a thief of the state must not learn them from a log.
 func (a Attributes) Format(out fmt.State, _ rune) {
-	_, _ = io.WriteString(out, fmt.Sprintf("%d attributes", len(a)))
+	fmt.Fprintf(out, "%d attributes", len(a))
 }
 
 func (a Attributes) check() error {

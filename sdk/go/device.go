@@ -15,7 +15,6 @@ type Save func([]byte) error
 
 // Device is one device, for one goroutine at a time.
 type Device struct {
-	// Behind a pointer, what is secret is shown by no verb of fmt.
 	state     *state
 	save      Save
 	clock     Clock
@@ -50,6 +49,11 @@ type requestSecrets struct {
 // Message is kind 5.
 func (r *Request) Message() []byte { return r.Proof.Encode() }
 
+// Format shows no secret, with whatever verb.
+func (r Request) Format(out fmt.State, _ rune) {
+	fmt.Fprintf(out, "%s of %d.%d.%d", r.Proof.Action, r.Proof.Generation, r.Proof.Epoch, r.Proof.Number)
+}
+
 // Load is the device of the bytes that were saved last. Without a clock it takes the machine's.
 func Load(saved []byte, save Save, clock Clock) (*Device, error) {
 	state, err := parseState(saved)
@@ -78,9 +82,9 @@ func (d *Device) Generation() uint64 { return d.state.generation }
 // KnownTime is in Unix seconds, by the authority's last ack.
 func (d *Device) KnownTime() uint64 { return d.knownTime.now() }
 
-// String shows no secret.
-func (d *Device) String() string {
-	return fmt.Sprintf("device %s/%s, generation %d", d.state.tenant, d.state.deviceID, d.state.generation)
+// Format shows no secret, with whatever verb.
+func (d Device) Format(out fmt.State, _ rune) {
+	fmt.Fprintf(out, "device %s/%s, generation %d", d.state.tenant, d.state.deviceID, d.state.generation)
 }
 
 // Confirmation is kind 3, until the first ack, and nil from then on (section 4). The state that it confirms is saved already.

@@ -125,9 +125,9 @@ func (e *Enrolling) Finish(reply []byte, save Save, clock Clock) (*Device, error
 	return newDevice(s, save, clock), nil
 }
 
-// String shows no secret.
-func (e *Enrolling) String() string {
-	return "enrolling " + e.request.Tenant + "/" + e.request.DeviceID
+// Format shows no secret, with whatever verb.
+func (e Enrolling) Format(out fmt.State, _ rune) {
+	fmt.Fprintf(out, "enrolling %s/%s", e.request.Tenant, e.request.DeviceID)
 }
 
 // enrollmentTranscript is T.

@@ -25,6 +25,12 @@ const (
 	lockFile  = "lock"
 )
 
+// What a test watches, and breaks off.
+var (
+	syncFile = (*os.File).Sync
+	rename   = os.Rename
+)
+
 // OpenStore makes the directory if there is none, and takes it for this process until Close.
 func OpenStore(path string) (*Store, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
@@ -71,19 +77,19 @@ func (s *Store) Save(data []byte) error {
 	}
 	_, err = file.Write(data)
 	if err == nil {
-		err = file.Sync()
+		err = syncFile(file)
 	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(next, filepath.Join(s.path, stateFile)); err != nil {
+	if err := rename(next, filepath.Join(s.path, stateFile)); err != nil {
 		return err
 	}
 	directory, err := os.Open(s.path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(directory.Sync(), directory.Close())
+	return errors.Join(syncFile(directory), directory.Close())
 }
 
 // Close lets other processes have it. Nothing can be saved from here on.
