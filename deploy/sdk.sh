@@ -124,8 +124,10 @@ print(*(each.getsockname()[1] for each in held))')
 }
 
 in_python() {
-	(cd sdk/python && PYTHONPATH=src:tests "$python" -m mypy)
-	(cd sdk/python && PYTHONPATH=src:tests "$python" -m pytest --quiet -p no:cacheprovider)
+	cd sdk/python
+	"$python" -m mypy
+	"$python" -m pytest --quiet -p no:cacheprovider
+	cd ../..
 }
 
 in_go() {

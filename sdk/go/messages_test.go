@@ -178,6 +178,12 @@ func TestWhatIsOutOfBoundsIsRefused(t *testing.T) {
 			right, wrong []byte
 		}{"the key name " + wrong, sealed(name, 16), sealed(wrong, 16)})
 	}
+	for _, each := range "\n\x00\x7f\u0085\u00ad\u200b\u202e\u2028\u2029\ufeff\U000e0041" {
+		cases = append(cases, struct {
+			what         string
+			right, wrong []byte
+		}{fmt.Sprintf("an audience with %U", each), token("a\u00a0b „1“", 0, 1), token(fmt.Sprintf("a%cb", each), 0, 1)})
+	}
 	for _, c := range cases {
 		parse := kinds[c.right[0]]
 		// The nearest that is within.
@@ -194,6 +200,22 @@ func TestKeyNamesAtTheirBounds(t *testing.T) {
 	name := KeyName{strings.Repeat("k", 63), strings.Repeat("d", 128), math.MaxUint64, FilePurpose, math.MaxUint32, math.MaxUint64}
 	if got := must[KeyName](t)(ParseKeyName(name.String())); got != name {
 		t.Error(got)
+	}
+}
+
+func TestMessagesAsText(t *testing.T) {
+	for _, data := range []string{"", "f", "fo", "foo", "\xfb\xff"} {
+		if got := must[[]byte](t)(FromText(ToText([]byte(data)))); string(got) != data {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := ToText([]byte{0xfb, 0xff}); got != "+/8=" {
+		t.Error(got)
+	}
+	for _, wrong := range []string{"+/8", "-_8=", "+/9=", " +/8=", "+/8=\n", "+/8==", "+/8=+/8=", "ä", "="} {
+		if _, err := FromText(wrong); !isMalformed(err) {
+			t.Errorf("%q: %v", wrong, err)
+		}
 	}
 }
 

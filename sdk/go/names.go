@@ -1,6 +1,11 @@
 package device
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Sections 1 and 11: which texts there are, and their bounds.
 
@@ -28,6 +33,10 @@ func checkAttributeName(text string) error { return checkText(attributeText, "at
 func checkAudience(text string) error {
 	if len(text) == 0 || len(text) > 255 {
 		return malformed("audience", "has not 1 to 255 bytes")
+	}
+	// Control, format, and line-breaking ones: in a log they would pass for other text.
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(each rune) bool { return unicode.In(each, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }) {
+		return malformed("audience", "has a character that cannot be seen")
 	}
 	return nil
 }

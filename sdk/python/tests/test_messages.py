@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from wardein_device import from_text, to_text
 from wardein_device.actions import RekeyReply, certificates
 from wardein_device.errors import Malformed
 from wardein_device.keys import Schedule
@@ -173,6 +174,10 @@ WRONG: list[tuple[str, Callable[[bytes], Any], bytes, bytes]] = [
         recipe(*(b"%02d" % n for n in range(65))),
     ),
     ("an empty audience", Token.decode, token(), token(audience=b"")),
+    *(
+        (f"an audience with {each!a}", Token.decode, token(audience="a\u00a0b „1“".encode()), token(audience=f"a{each}b".encode()))
+        for each in "\n\x00\x7f\x85\xad\u200b\u202e\u2028\u2029\ufeff\U000e0041"
+    ),
     ("an audience of 256", Token.decode, token(audience=b"a" * 255), token(audience=b"a" * 256)),
     ("a platform nonce of 65", Token.decode, token(nonce=64), token(nonce=65)),
     ("a token of generation 0", Token.decode, token(), token(generation=0)),
@@ -218,6 +223,15 @@ def test_what_is_out_of_bounds_is_refused(decode: Callable[[bytes], Any], right:
 def test_key_names_at_their_bounds() -> None:
     name = KeyName("k" * 63, "d" * 128, 2**64 - 1, "file", 2**32 - 1, 2**64 - 1)
     assert KeyName.parse(str(name)) == name
+
+
+def test_messages_as_text() -> None:
+    for data in (b"", b"f", b"fo", b"foo", b"\xfb\xff"):
+        assert from_text(to_text(data)) == data
+    assert to_text(b"\xfb\xff") == "+/8="
+    for wrong in ("+/8", "-_8=", "+/9=", " +/8=", "+/8=\n", "+/8==", "+/8=+/8=", "ä", "="):
+        with pytest.raises(Malformed):
+            from_text(wrong)
 
 
 def test_reply_bodies_are_read_to_their_end() -> None:

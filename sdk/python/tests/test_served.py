@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wardein_device import Action, Device, Enrolling, Refused, Session, Store, identity_key
+from wardein_device import Action, Device, Enrolling, Refused, Session, Store, identity_key, to_text
 
 HOUSE = os.environ.get("WARDEIN_HOUSE")
 if HOUSE is None:
@@ -80,20 +80,14 @@ def test_a_device_in_service(tmp_path: Path, suite: int) -> None:
         device = Device.load(saved, store.save)
         Session(device, authority, measure).authenticate()
 
-        (tmp_path / "token").write_bytes(_text(device.token("iot", b"\x00\xff")))
+        (tmp_path / "token").write_text(to_text(device.token("iot", b"\x00\xff")))
         platform = ("--identity", str(PLACE / "platform"))
         arguments = ("trust", "verify-token", *platform, "--token-file", str(tmp_path / "token"), "--nonce", "00ff")
         assert f"edge:{name}" in wardein(*arguments)
-        (tmp_path / "sealed").write_bytes(_text(device.seal(b"72/min")))
+        (tmp_path / "sealed").write_text(to_text(device.seal(b"72/min")))
         opened = ("--sealed", str(tmp_path / "sealed"), "--reason", "test", "--out", str(tmp_path / "opened"))
         wardein("trust", "open", *platform, *opened)
         assert (tmp_path / "opened").read_bytes() == b"72/min"
-
-
-def _text(message: bytes) -> bytes:
-    import base64
-
-    return base64.b64encode(message) + b"\n"
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_a_link_in_the_place_of_the_next_state_is_not_followed(tmp_path: Path) -
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    other = [sys.executable, "-c", f"from wardein_device import Store; Store({str(tmp_path)!r})"]
+    program = f"import sys; sys.path[:] = {sys.path!r}; from wardein_device import Store; Store({str(tmp_path)!r})"
+    other = [sys.executable, "-c", program]
     with Store(tmp_path) as store:
         with pytest.raises(StateError, match="in use"):
             Store(tmp_path)

@@ -9,6 +9,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 # The variable is that of the Rust tests.
 FILE = Path(os.environ.get("WARDEIN_DDKG_VECTORS", REPOSITORY / "crates/ddkg/vectors/ddkg-1.vectors.json"))
 ALL: dict[str, Any] = json.loads(FILE.read_text())
+SPEC = (REPOSITORY / "crates/ddkg/SPEC.md").read_text()
+SPEC_SECTION_10 = SPEC.split("\n## 10. ")[1].split("\n## 11. ")[0]
 
 
 class Case:
@@ -46,6 +48,11 @@ class Case:
         found = self.value(name)
         assert found, f"{self._path}.{name} has nothing"
         return [self._keep(Case(each, f"{self._path}.{name}.{at}")) for at, each in enumerate(found)]
+
+    def of_the_authority(self, *names: str) -> None:
+        """What a device has nothing to compare with."""
+        for name in names:
+            self.value(name)
 
     def texts(self, name: str) -> dict[str, str]:
         return dict(self.value(name))

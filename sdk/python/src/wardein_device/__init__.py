@@ -16,6 +16,7 @@ from .errors import (
 from .refusals import ACTIONS, Action, Patience, Refused, action_of
 from .session import Answer, Measure, Session, Transport
 from .store import Store
+from .text import from_text, to_text
 
 __all__ = [
     "ACTIONS",
@@ -43,5 +44,7 @@ __all__ = [
     "Transport",
     "Untrusted",
     "action_of",
+    "from_text",
     "identity_key",
+    "to_text",
 ]

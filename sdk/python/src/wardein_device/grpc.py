@@ -7,10 +7,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from ._pb import device_pb2, provisioning_pb2
+from .attributes import MOST
 from .errors import Malformed
 from .keys import Schedule
 from .messages import Challenge, Confirmation, EnrollmentReply, EnrollmentRequest, Proof, Reply
@@ -58,6 +60,8 @@ class Authority(_Caller):
     def challenge(self, tenant: str, device_id: str) -> bytes:
         request = device_pb2.GetChallengeRequest(tenant=tenant, device_id=device_id)
         told = self._call(_DEVICE + "GetChallenge", request, device_pb2.GetChallengeResponse)
+        if len(told.recipe) > MOST:
+            raise Malformed("recipe", f"names more than {MOST} attributes")
         return Challenge(told.challenge, told.server_time, tuple(told.recipe)).encode()
 
     def prove(self, proof: bytes, body: bytes) -> Answer:
@@ -144,6 +148,6 @@ def _pause(error: grpc.RpcError) -> float | None:
             if detail.Is(retry.DESCRIPTOR) and detail.Unpack(retry):
                 # At most an hour: nothing authenticates it.
                 return float(min(max(0.0, retry.retry_delay.ToTimedelta().total_seconds()), 3600.0))
-    except (ValueError, OverflowError):
+    except (DecodeError, ValueError, OverflowError):
         pass
     return None

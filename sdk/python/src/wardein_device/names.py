@@ -1,6 +1,7 @@
 """SPEC sections 1 and 11: which texts there are, and their bounds."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +37,9 @@ def attribute_name(text: str) -> str:
 def audience(text: str) -> str:
     if not 1 <= len(text.encode()) <= 255:
         raise Malformed("audience", "has not 1 to 255 bytes")
+    # Control, format, and line-breaking ones: in a log they would pass for other text.
+    if any(unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp") for each in text):
+        raise Malformed("audience", "has a character that cannot be seen")
     return text
 
 

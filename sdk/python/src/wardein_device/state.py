@@ -1,6 +1,5 @@
 """What a device remembers (SPEC sections 2, 3 and 9), and its form in a file: JSON, of which all is secret."""
 
-import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from .errors import DeviceError, Exhausted, StateError
 from .keys import PROOF, PURPOSES, Schedule, number_key, purpose_root
 from .primitives import MAX_U64
 from .suite import check_suite
+from .text import from_text, to_text
 from .tree import LAST_EPOCH, Tree
 
 FORMAT: Final = "wardein-device-1"
@@ -75,9 +75,9 @@ class State:
     branches: dict[str, Branch]
 
     def encode(self) -> bytes:
-        confirmation = None if self.confirmation is None else _to_text(self.confirmation)
+        confirmation = None if self.confirmation is None else to_text(self.confirmation)
         branches = {
-            purpose: {"frontier": _to_text(branch.tree.encode()), "number": branch.number, "taken": branch.taken}
+            purpose: {"frontier": to_text(branch.tree.encode()), "number": branch.number, "taken": branch.taken}
             for purpose, branch in sorted(self.branches.items())
         }
         schedule = self.schedule
@@ -120,7 +120,7 @@ def _of(fields: Any) -> State:
         generation=_number(fields["generation"], least=1),
         schedule=Schedule(*(_number(schedule[name]) for name in ("period", "max_uses", "not_before"))),
         known_time=_number(fields["known_time"]),
-        confirmation=None if confirmation is None else _from_text(confirmation),
+        confirmation=None if confirmation is None else from_text(confirmation),
         is_proven=fields["proven"] is True,
         branches={purpose: _branch(branch) for purpose, branch in fields["purposes"].items()},
     )
@@ -132,7 +132,7 @@ def _of(fields: Any) -> State:
 
 
 def _branch(fields: Any) -> Branch:
-    tree = Tree.decode(_from_text(fields["frontier"]))
+    tree = Tree.decode(from_text(fields["frontier"]))
     if tree.last != LAST_EPOCH:
         raise ValueError
     return Branch(tree, _number(fields["number"]), _number(fields["taken"]))
@@ -143,11 +143,3 @@ def _number(value: Any, least: int = 0) -> int:
     if type(value) is not int or not least <= value <= MAX_U64:
         raise ValueError
     return value
-
-
-def _to_text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _from_text(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
