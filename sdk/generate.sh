@@ -16,7 +16,8 @@ esac
 
 # The compiler comes with grpcio-tools; what it writes needs a protobuf at least as new (sdk/python/pyproject.toml).
 readonly compiler=grpcio-tools==1.80.0
-readonly files=(wardein/v1/device.proto wardein/v1/provisioning.proto)
+# What a device and its station call, and what these files import.
+readonly files=(wardein/v1/device.proto wardein/v1/provisioning.proto wardein/v1/words.proto)
 readonly in_python=sdk/python/src/wardein_device/_pb in_go=sdk/go/grpc/wardeinv1
 readonly venv=$PWD/target/sdk/generate
 out=$(mktemp -d)
@@ -32,9 +33,11 @@ fi
 go build -C sdk/go/grpc -o "$out/protoc-gen-go" google.golang.org/protobuf/cmd/protoc-gen-go
 mkdir "$out/python" "$out/go"
 import=wardein.example/device/grpc/wardeinv1
+paths=
+for file in "${files[@]}"; do paths+=${paths:+,}M$file=$import; done
 "$venv/bin/python" -m grpc_tools.protoc --proto_path=proto --python_out="$out/python" --pyi_out="$out/python" \
 	--plugin="$out/protoc-gen-go" --go_out="$out/go" --go_opt=module="$import" \
-	--go_opt="Mwardein/v1/device.proto=$import,Mwardein/v1/provisioning.proto=$import" "${files[@]}"
+	--go_opt="$paths" "${files[@]}"
 # Within the package, and not in a package `wardein` for all.
 sed -i 's/^from wardein\.v1 import /from . import /' "$out"/python/wardein/v1/*.py "$out"/python/wardein/v1/*.pyi
 touch "$out/python/wardein/v1/__init__.py"

@@ -50,7 +50,7 @@ func (a *Authority) Challenge(ctx context.Context, who device.Identity) ([]byte,
 	if len(told.Recipe) > 64 {
 		return nil, &device.MalformedError{Field: "recipe", Why: "names more than 64 attributes"}
 	}
-	return (&device.Challenge{Challenge: told.Challenge, ServerTime: told.ServerTime, Recipe: told.Recipe}).Encode(), nil
+	return (&device.Challenge{Challenge: told.Challenge, ServerTime: told.ServerTimeSeconds, Recipe: told.Recipe}).Encode(), nil
 }
 
 // Prove takes kind 5 and the body, and gives kind 6.
@@ -69,7 +69,7 @@ func (a *Authority) Prove(ctx context.Context, proof, body []byte) (device.Answe
 		return device.Answer{}, err
 	}
 	ack, err := array("ack", told.Ack)
-	reply := &device.Reply{ServerTime: told.ServerTime, Ack: ack, Body: told.Body}
+	reply := &device.Reply{ServerTime: told.ServerTimeSeconds, Ack: ack, Body: told.Body}
 	return device.Answer{Reply: reply.Encode(), RekeyDue: told.RekeyDue}, err
 }
 

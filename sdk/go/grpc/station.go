@@ -55,7 +55,7 @@ func (s *Station) Enroll(ctx context.Context, request []byte, about About) ([]by
 	times := told.GetSchedule()
 	return (&device.EnrollmentReply{
 		Suite: asked.Suite, AuthorityShare: told.AuthorityShare, Generation: told.Generation,
-		Schedule:  device.Schedule{Period: times.GetPeriod(), MaxUses: times.GetMaxUses(), NotBefore: times.GetNotBefore()},
+		Schedule:  device.Schedule{Period: times.GetPeriodSeconds(), MaxUses: times.GetMaxUses(), NotBefore: times.GetNotBeforeSeconds()},
 		Signature: told.Signature, AuthorityConfirmation: confirmation,
 	}).Encode(), err
 }

@@ -78,7 +78,7 @@ type GetChallengeResponse struct {
 	// At most 255 bytes, opaque.
 	Challenge []byte `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	// Unix seconds. Nothing authenticates it until the ack.
-	ServerTime uint64 `protobuf:"varint,2,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	ServerTimeSeconds uint64 `protobuf:"varint,2,opt,name=server_time_seconds,json=serverTimeSeconds,proto3" json:"server_time_seconds,omitempty"`
 	// The names of the attributes to measure, in order.
 	Recipe []string `protobuf:"bytes,3,rep,name=recipe,proto3" json:"recipe,omitempty"`
 	// The PCRs to quote with the action `certificate`, if the profile of a device with a TPM asks for it; absent otherwise.
@@ -124,9 +124,9 @@ func (x *GetChallengeResponse) GetChallenge() []byte {
 	return nil
 }
 
-func (x *GetChallengeResponse) GetServerTime() uint64 {
+func (x *GetChallengeResponse) GetServerTimeSeconds() uint64 {
 	if x != nil {
-		return x.ServerTime
+		return x.ServerTimeSeconds
 	}
 	return 0
 }
@@ -148,8 +148,7 @@ func (x *GetChallengeResponse) GetQuote() *PcrSelection {
 // PCRs of a TPM.
 type PcrSelection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `sha256` or `sha384`.
-	Bank string `protobuf:"bytes,1,opt,name=bank,proto3" json:"bank,omitempty"`
+	Bank  PcrBank                `protobuf:"varint,1,opt,name=bank,proto3,enum=wardein.v1.PcrBank" json:"bank,omitempty"`
 	// Their numbers, in order.
 	Registers     []uint32 `protobuf:"varint,2,rep,packed,name=registers,proto3" json:"registers,omitempty"` // Next unused field number: 3.
 	unknownFields protoimpl.UnknownFields
@@ -186,11 +185,11 @@ func (*PcrSelection) Descriptor() ([]byte, []int) {
 	return file_wardein_v1_device_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *PcrSelection) GetBank() string {
+func (x *PcrSelection) GetBank() PcrBank {
 	if x != nil {
 		return x.Bank
 	}
-	return ""
+	return PcrBank_PCR_BANK_UNSPECIFIED
 }
 
 func (x *PcrSelection) GetRegisters() []uint32 {
@@ -391,7 +390,7 @@ func (x *ProveRequest) GetMac() []byte {
 type ProveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unix seconds.
-	ServerTime uint64 `protobuf:"varint,1,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	ServerTimeSeconds uint64 `protobuf:"varint,1,opt,name=server_time_seconds,json=serverTimeSeconds,proto3" json:"server_time_seconds,omitempty"`
 	// The action's reply body.
 	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
 	// 32 bytes. The device believes no reply without it.
@@ -434,9 +433,9 @@ func (*ProveResponse) Descriptor() ([]byte, []int) {
 	return file_wardein_v1_device_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *ProveResponse) GetServerTime() uint64 {
+func (x *ProveResponse) GetServerTimeSeconds() uint64 {
 	if x != nil {
-		return x.ServerTime
+		return x.ServerTimeSeconds
 	}
 	return 0
 }
@@ -572,7 +571,7 @@ func (x *ProveBySignatureRequest) GetQuote() *Quote {
 type ProveBySignatureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Unix seconds.
-	ServerTime uint64 `protobuf:"varint,1,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	ServerTimeSeconds uint64 `protobuf:"varint,1,opt,name=server_time_seconds,json=serverTimeSeconds,proto3" json:"server_time_seconds,omitempty"`
 	// The action's reply body.
 	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
 	// By the authority's identity key over transcript("ack", ...), ECDSA P-256 with SHA-256, DER. The device believes no reply
@@ -612,9 +611,9 @@ func (*ProveBySignatureResponse) Descriptor() ([]byte, []int) {
 	return file_wardein_v1_device_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *ProveBySignatureResponse) GetServerTime() uint64 {
+func (x *ProveBySignatureResponse) GetServerTimeSeconds() uint64 {
 	if x != nil {
-		return x.ServerTime
+		return x.ServerTimeSeconds
 	}
 	return 0
 }
@@ -735,18 +734,17 @@ var File_wardein_v1_device_proto protoreflect.FileDescriptor
 const file_wardein_v1_device_proto_rawDesc = "" +
 	"\n" +
 	"\x17wardein/v1/device.proto\x12\n" +
-	"wardein.v1\"J\n" +
+	"wardein.v1\x1a\x16wardein/v1/words.proto\"J\n" +
 	"\x13GetChallengeRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
-	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\"\x9d\x01\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\"\xac\x01\n" +
 	"\x14GetChallengeResponse\x12\x1c\n" +
-	"\tchallenge\x18\x01 \x01(\fR\tchallenge\x12\x1f\n" +
-	"\vserver_time\x18\x02 \x01(\x04R\n" +
-	"serverTime\x12\x16\n" +
+	"\tchallenge\x18\x01 \x01(\fR\tchallenge\x12.\n" +
+	"\x13server_time_seconds\x18\x02 \x01(\x04R\x11serverTimeSeconds\x12\x16\n" +
 	"\x06recipe\x18\x03 \x03(\tR\x06recipe\x12.\n" +
-	"\x05quote\x18\x04 \x01(\v2\x18.wardein.v1.PcrSelectionR\x05quote\"@\n" +
-	"\fPcrSelection\x12\x12\n" +
-	"\x04bank\x18\x01 \x01(\tR\x04bank\x12\x1c\n" +
+	"\x05quote\x18\x04 \x01(\v2\x18.wardein.v1.PcrSelectionR\x05quote\"U\n" +
+	"\fPcrSelection\x12'\n" +
+	"\x04bank\x18\x01 \x01(\x0e2\x13.wardein.v1.PcrBankR\x04bank\x12\x1c\n" +
 	"\tregisters\x18\x02 \x03(\rR\tregisters\"Y\n" +
 	"\x05Quote\x12\x1a\n" +
 	"\battested\x18\x01 \x01(\fR\battested\x12\x1c\n" +
@@ -765,10 +763,9 @@ const file_wardein_v1_device_proto_rawDesc = "" +
 	"\x06action\x18\b \x01(\tR\x06action\x12\x12\n" +
 	"\x04body\x18\t \x01(\fR\x04body\x12\x10\n" +
 	"\x03mac\x18\n" +
-	" \x01(\fR\x03mac\"s\n" +
-	"\rProveResponse\x12\x1f\n" +
-	"\vserver_time\x18\x01 \x01(\x04R\n" +
-	"serverTime\x12\x12\n" +
+	" \x01(\fR\x03mac\"\x82\x01\n" +
+	"\rProveResponse\x12.\n" +
+	"\x13server_time_seconds\x18\x01 \x01(\x04R\x11serverTimeSeconds\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x10\n" +
 	"\x03ack\x18\x03 \x01(\fR\x03ack\x12\x1b\n" +
 	"\trekey_due\x18\x04 \x01(\bR\brekeyDue\"\x82\x02\n" +
@@ -780,22 +777,21 @@ const file_wardein_v1_device_proto_rawDesc = "" +
 	"\x06action\x18\x05 \x01(\tR\x06action\x12\x12\n" +
 	"\x04body\x18\x06 \x01(\fR\x04body\x12\x1c\n" +
 	"\tsignature\x18\a \x01(\fR\tsignature\x12'\n" +
-	"\x05quote\x18\b \x01(\v2\x11.wardein.v1.QuoteR\x05quote\"m\n" +
-	"\x18ProveBySignatureResponse\x12\x1f\n" +
-	"\vserver_time\x18\x01 \x01(\x04R\n" +
-	"serverTime\x12\x12\n" +
+	"\x05quote\x18\b \x01(\v2\x11.wardein.v1.QuoteR\x05quote\"|\n" +
+	"\x18ProveBySignatureResponse\x12.\n" +
+	"\x13server_time_seconds\x18\x01 \x01(\x04R\x11serverTimeSeconds\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x1c\n" +
 	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x80\x01\n" +
 	"\x18ConfirmEnrollmentRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12/\n" +
 	"\x13device_confirmation\x18\x03 \x01(\fR\x12deviceConfirmation\"\x1b\n" +
-	"\x19ConfirmEnrollmentResponse2\xe1\x02\n" +
-	"\rDeviceService\x12Q\n" +
-	"\fGetChallenge\x12\x1f.wardein.v1.GetChallengeRequest\x1a .wardein.v1.GetChallengeResponse\x12<\n" +
-	"\x05Prove\x12\x18.wardein.v1.ProveRequest\x1a\x19.wardein.v1.ProveResponse\x12]\n" +
-	"\x10ProveBySignature\x12#.wardein.v1.ProveBySignatureRequest\x1a$.wardein.v1.ProveBySignatureResponse\x12`\n" +
-	"\x11ConfirmEnrollment\x12$.wardein.v1.ConfirmEnrollmentRequest\x1a%.wardein.v1.ConfirmEnrollmentResponseB_\n" +
+	"\x19ConfirmEnrollmentResponse2\xf5\x02\n" +
+	"\rDeviceService\x12V\n" +
+	"\fGetChallenge\x12\x1f.wardein.v1.GetChallengeRequest\x1a .wardein.v1.GetChallengeResponse\"\x03\x90\x02\x02\x12A\n" +
+	"\x05Prove\x12\x18.wardein.v1.ProveRequest\x1a\x19.wardein.v1.ProveResponse\"\x03\x90\x02\x02\x12b\n" +
+	"\x10ProveBySignature\x12#.wardein.v1.ProveBySignatureRequest\x1a$.wardein.v1.ProveBySignatureResponse\"\x03\x90\x02\x02\x12e\n" +
+	"\x11ConfirmEnrollment\x12$.wardein.v1.ConfirmEnrollmentRequest\x1a%.wardein.v1.ConfirmEnrollmentResponse\"\x03\x90\x02\x02B_\n" +
 	"\n" +
 	"wardein.v1B\vDeviceProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\n" +
 	"Wardein.V1\xca\x02\n" +
@@ -825,23 +821,25 @@ var file_wardein_v1_device_proto_goTypes = []any{
 	(*ProveBySignatureResponse)(nil),  // 7: wardein.v1.ProveBySignatureResponse
 	(*ConfirmEnrollmentRequest)(nil),  // 8: wardein.v1.ConfirmEnrollmentRequest
 	(*ConfirmEnrollmentResponse)(nil), // 9: wardein.v1.ConfirmEnrollmentResponse
+	(PcrBank)(0),                      // 10: wardein.v1.PcrBank
 }
 var file_wardein_v1_device_proto_depIdxs = []int32{
-	2, // 0: wardein.v1.GetChallengeResponse.quote:type_name -> wardein.v1.PcrSelection
-	3, // 1: wardein.v1.ProveBySignatureRequest.quote:type_name -> wardein.v1.Quote
-	0, // 2: wardein.v1.DeviceService.GetChallenge:input_type -> wardein.v1.GetChallengeRequest
-	4, // 3: wardein.v1.DeviceService.Prove:input_type -> wardein.v1.ProveRequest
-	6, // 4: wardein.v1.DeviceService.ProveBySignature:input_type -> wardein.v1.ProveBySignatureRequest
-	8, // 5: wardein.v1.DeviceService.ConfirmEnrollment:input_type -> wardein.v1.ConfirmEnrollmentRequest
-	1, // 6: wardein.v1.DeviceService.GetChallenge:output_type -> wardein.v1.GetChallengeResponse
-	5, // 7: wardein.v1.DeviceService.Prove:output_type -> wardein.v1.ProveResponse
-	7, // 8: wardein.v1.DeviceService.ProveBySignature:output_type -> wardein.v1.ProveBySignatureResponse
-	9, // 9: wardein.v1.DeviceService.ConfirmEnrollment:output_type -> wardein.v1.ConfirmEnrollmentResponse
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2,  // 0: wardein.v1.GetChallengeResponse.quote:type_name -> wardein.v1.PcrSelection
+	10, // 1: wardein.v1.PcrSelection.bank:type_name -> wardein.v1.PcrBank
+	3,  // 2: wardein.v1.ProveBySignatureRequest.quote:type_name -> wardein.v1.Quote
+	0,  // 3: wardein.v1.DeviceService.GetChallenge:input_type -> wardein.v1.GetChallengeRequest
+	4,  // 4: wardein.v1.DeviceService.Prove:input_type -> wardein.v1.ProveRequest
+	6,  // 5: wardein.v1.DeviceService.ProveBySignature:input_type -> wardein.v1.ProveBySignatureRequest
+	8,  // 6: wardein.v1.DeviceService.ConfirmEnrollment:input_type -> wardein.v1.ConfirmEnrollmentRequest
+	1,  // 7: wardein.v1.DeviceService.GetChallenge:output_type -> wardein.v1.GetChallengeResponse
+	5,  // 8: wardein.v1.DeviceService.Prove:output_type -> wardein.v1.ProveResponse
+	7,  // 9: wardein.v1.DeviceService.ProveBySignature:output_type -> wardein.v1.ProveBySignatureResponse
+	9,  // 10: wardein.v1.DeviceService.ConfirmEnrollment:output_type -> wardein.v1.ConfirmEnrollmentResponse
+	7,  // [7:11] is the sub-list for method output_type
+	3,  // [3:7] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_device_proto_init() }
@@ -849,6 +847,7 @@ func file_wardein_v1_device_proto_init() {
 	if File_wardein_v1_device_proto != nil {
 		return
 	}
+	file_wardein_v1_words_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

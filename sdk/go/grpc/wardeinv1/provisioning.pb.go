@@ -9,6 +9,7 @@ package wardeinv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -277,13 +278,13 @@ func (x *EnrollResponse) GetTenant() string {
 type Schedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Seconds in an epoch; 0 where time ends none.
-	Period uint64 `protobuf:"varint,1,opt,name=period,proto3" json:"period,omitempty"`
+	PeriodSeconds uint64 `protobuf:"varint,1,opt,name=period_seconds,json=periodSeconds,proto3" json:"period_seconds,omitempty"`
 	// Keys in an epoch; 0 for no bound.
 	MaxUses uint64 `protobuf:"varint,2,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
 	// Unix seconds at which epoch 0 starts.
-	NotBefore     uint64 `protobuf:"varint,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"` // Next unused field number: 4.
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	NotBeforeSeconds uint64 `protobuf:"varint,3,opt,name=not_before_seconds,json=notBeforeSeconds,proto3" json:"not_before_seconds,omitempty"` // Next unused field number: 4.
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Schedule) Reset() {
@@ -316,9 +317,9 @@ func (*Schedule) Descriptor() ([]byte, []int) {
 	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Schedule) GetPeriod() uint64 {
+func (x *Schedule) GetPeriodSeconds() uint64 {
 	if x != nil {
-		return x.Period
+		return x.PeriodSeconds
 	}
 	return 0
 }
@@ -330,9 +331,9 @@ func (x *Schedule) GetMaxUses() uint64 {
 	return 0
 }
 
-func (x *Schedule) GetNotBefore() uint64 {
+func (x *Schedule) GetNotBeforeSeconds() uint64 {
 	if x != nil {
-		return x.NotBefore
+		return x.NotBeforeSeconds
 	}
 	return 0
 }
@@ -795,8 +796,8 @@ type BeginTpmEnrollmentResponse struct {
 	EncryptedSecret []byte `protobuf:"bytes,3,opt,name=encrypted_secret,json=encryptedSecret,proto3" json:"encrypted_secret,omitempty"`
 	// 32 bytes: the qualifying data of TPM2_Certify, and of TPM2_Quote.
 	Nonce []byte `protobuf:"bytes,4,opt,name=nonce,proto3" json:"nonce,omitempty"`
-	// Unix seconds: until when the second step is accepted.
-	ExpiresAt uint64 `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Until when the second step is accepted.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// The PCRs to quote, if the profile asks for it; absent otherwise.
 	Quote         *PcrSelection `protobuf:"bytes,6,opt,name=quote,proto3" json:"quote,omitempty"` // Next unused field number: 7.
 	unknownFields protoimpl.UnknownFields
@@ -861,11 +862,11 @@ func (x *BeginTpmEnrollmentResponse) GetNonce() []byte {
 	return nil
 }
 
-func (x *BeginTpmEnrollmentResponse) GetExpiresAt() uint64 {
+func (x *BeginTpmEnrollmentResponse) GetExpiresAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ExpiresAt
 	}
-	return 0
+	return nil
 }
 
 func (x *BeginTpmEnrollmentResponse) GetQuote() *PcrSelection {
@@ -975,12 +976,11 @@ func (x *FinishTpmEnrollmentRequest) GetQuote() *Quote {
 type EnrollKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in EnrollRequest, for these four.
-	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Profile  string `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"`
-	Model    string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	Udi      string `protobuf:"bytes,4,opt,name=udi,proto3" json:"udi,omitempty"`
-	// `secure-element`, `pkcs11` or `software`.
-	Keeper string `protobuf:"bytes,5,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	DeviceId string    `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Profile  string    `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"`
+	Model    string    `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	Udi      string    `protobuf:"bytes,4,opt,name=udi,proto3" json:"udi,omitempty"`
+	Keeper   KeyKeeper `protobuf:"varint,5,opt,name=keeper,proto3,enum=wardein.v1.KeyKeeper" json:"keeper,omitempty"`
 	// A PKCS#10 request, DER, at most 4 KiB, whose signature proves possession of the key, which is on P-256. Nothing else is
 	// taken from it.
 	Csr           []byte `protobuf:"bytes,6,opt,name=csr,proto3" json:"csr,omitempty"` // Next unused field number: 7.
@@ -1046,11 +1046,11 @@ func (x *EnrollKeyRequest) GetUdi() string {
 	return ""
 }
 
-func (x *EnrollKeyRequest) GetKeeper() string {
+func (x *EnrollKeyRequest) GetKeeper() KeyKeeper {
 	if x != nil {
 		return x.Keeper
 	}
-	return ""
+	return KeyKeeper_KEY_KEEPER_UNSPECIFIED
 }
 
 func (x *EnrollKeyRequest) GetCsr() []byte {
@@ -1067,9 +1067,8 @@ type FinishTpmEnrollmentResponse struct {
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// SHA-256 of the key's DER SubjectPublicKeyInfo.
 	KeyId []byte `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// The assurance of where the key is kept: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
-	// `stated-pkcs11` or `software`.
-	Assurance     string `protobuf:"bytes,3,opt,name=assurance,proto3" json:"assurance,omitempty"` // Next unused field number: 4.
+	// The assurance of where the key is kept.
+	Assurance     Assurance `protobuf:"varint,3,opt,name=assurance,proto3,enum=wardein.v1.Assurance" json:"assurance,omitempty"` // Next unused field number: 4.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1118,11 +1117,11 @@ func (x *FinishTpmEnrollmentResponse) GetKeyId() []byte {
 	return nil
 }
 
-func (x *FinishTpmEnrollmentResponse) GetAssurance() string {
+func (x *FinishTpmEnrollmentResponse) GetAssurance() Assurance {
 	if x != nil {
 		return x.Assurance
 	}
-	return ""
+	return Assurance_ASSURANCE_UNSPECIFIED
 }
 
 type EnrollKeyResponse struct {
@@ -1131,9 +1130,8 @@ type EnrollKeyResponse struct {
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// SHA-256 of the key's DER SubjectPublicKeyInfo.
 	KeyId []byte `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// The assurance of where the key is kept: `tpm-vendor`, `tpm-listed`, `tpm-first-use`, `stated-secure-element`,
-	// `stated-pkcs11` or `software`.
-	Assurance     string `protobuf:"bytes,3,opt,name=assurance,proto3" json:"assurance,omitempty"` // Next unused field number: 4.
+	// The assurance of where the key is kept.
+	Assurance     Assurance `protobuf:"varint,3,opt,name=assurance,proto3,enum=wardein.v1.Assurance" json:"assurance,omitempty"` // Next unused field number: 4.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1182,11 +1180,11 @@ func (x *EnrollKeyResponse) GetKeyId() []byte {
 	return nil
 }
 
-func (x *EnrollKeyResponse) GetAssurance() string {
+func (x *EnrollKeyResponse) GetAssurance() Assurance {
 	if x != nil {
 		return x.Assurance
 	}
-	return ""
+	return Assurance_ASSURANCE_UNSPECIFIED
 }
 
 var File_wardein_v1_provisioning_proto protoreflect.FileDescriptor
@@ -1194,7 +1192,7 @@ var File_wardein_v1_provisioning_proto protoreflect.FileDescriptor
 const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\n" +
 	"\x1dwardein/v1/provisioning.proto\x12\n" +
-	"wardein.v1\x1a\x17wardein/v1/device.proto\"\x81\x02\n" +
+	"wardein.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\x81\x02\n" +
 	"\rEnrollRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x14\n" +
 	"\x05suite\x18\x02 \x01(\rR\x05suite\x12!\n" +
@@ -1217,12 +1215,11 @@ const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\bschedule\x18\x03 \x01(\v2\x14.wardein.v1.ScheduleR\bschedule\x12\x1c\n" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x125\n" +
 	"\x16authority_confirmation\x18\x05 \x01(\fR\x15authorityConfirmation\x12\x16\n" +
-	"\x06tenant\x18\x06 \x01(\tR\x06tenant\"\\\n" +
-	"\bSchedule\x12\x16\n" +
-	"\x06period\x18\x01 \x01(\x04R\x06period\x12\x19\n" +
-	"\bmax_uses\x18\x02 \x01(\x04R\amaxUses\x12\x1d\n" +
-	"\n" +
-	"not_before\x18\x03 \x01(\x04R\tnotBefore\"^\n" +
+	"\x06tenant\x18\x06 \x01(\tR\x06tenant\"z\n" +
+	"\bSchedule\x12%\n" +
+	"\x0eperiod_seconds\x18\x01 \x01(\x04R\rperiodSeconds\x12\x19\n" +
+	"\bmax_uses\x18\x02 \x01(\x04R\amaxUses\x12,\n" +
+	"\x12not_before_seconds\x18\x03 \x01(\x04R\x10notBeforeSeconds\"^\n" +
 	"\x0eConfirmRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12/\n" +
 	"\x13device_confirmation\x18\x02 \x01(\fR\x12deviceConfirmation\"\x11\n" +
@@ -1249,14 +1246,14 @@ const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\x03udi\x18\x04 \x01(\tR\x03udi\x12\x1b\n" +
 	"\tek_public\x18\x05 \x01(\fR\bekPublic\x12'\n" +
 	"\x0fek_certificates\x18\x06 \x03(\fR\x0eekCertificates\x12\x1b\n" +
-	"\tak_public\x18\a \x01(\fR\bakPublic\"\xe1\x01\n" +
+	"\tak_public\x18\a \x01(\fR\bakPublic\"\xfd\x01\n" +
 	"\x1aBeginTpmEnrollmentResponse\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1b\n" +
 	"\tid_object\x18\x02 \x01(\fR\bidObject\x12)\n" +
 	"\x10encrypted_secret\x18\x03 \x01(\fR\x0fencryptedSecret\x12\x14\n" +
-	"\x05nonce\x18\x04 \x01(\fR\x05nonce\x12\x1d\n" +
+	"\x05nonce\x18\x04 \x01(\fR\x05nonce\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\x04R\texpiresAt\x12.\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12.\n" +
 	"\x05quote\x18\x06 \x01(\v2\x18.wardein.v1.PcrSelectionR\x05quote\"\xeb\x01\n" +
 	"\x1aFinishTpmEnrollmentRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
@@ -1266,29 +1263,29 @@ const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"device_key\x18\x04 \x01(\fR\tdeviceKey\x12\x1a\n" +
 	"\battested\x18\x05 \x01(\fR\battested\x12\x1c\n" +
 	"\tsignature\x18\x06 \x01(\fR\tsignature\x12'\n" +
-	"\x05quote\x18\a \x01(\v2\x11.wardein.v1.QuoteR\x05quote\"\x9b\x01\n" +
+	"\x05quote\x18\a \x01(\v2\x11.wardein.v1.QuoteR\x05quote\"\xb2\x01\n" +
 	"\x10EnrollKeyRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x18\n" +
 	"\aprofile\x18\x02 \x01(\tR\aprofile\x12\x14\n" +
 	"\x05model\x18\x03 \x01(\tR\x05model\x12\x10\n" +
-	"\x03udi\x18\x04 \x01(\tR\x03udi\x12\x16\n" +
-	"\x06keeper\x18\x05 \x01(\tR\x06keeper\x12\x10\n" +
-	"\x03csr\x18\x06 \x01(\fR\x03csr\"j\n" +
+	"\x03udi\x18\x04 \x01(\tR\x03udi\x12-\n" +
+	"\x06keeper\x18\x05 \x01(\x0e2\x15.wardein.v1.KeyKeeperR\x06keeper\x12\x10\n" +
+	"\x03csr\x18\x06 \x01(\fR\x03csr\"\x81\x01\n" +
 	"\x1bFinishTpmEnrollmentResponse\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x15\n" +
-	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x12\x1c\n" +
-	"\tassurance\x18\x03 \x01(\tR\tassurance\"`\n" +
+	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x123\n" +
+	"\tassurance\x18\x03 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance\"w\n" +
 	"\x11EnrollKeyResponse\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x15\n" +
-	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x12\x1c\n" +
-	"\tassurance\x18\x03 \x01(\tR\tassurance2\x88\x04\n" +
-	"\x13ProvisioningService\x12?\n" +
-	"\x06Enroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\x12B\n" +
-	"\aConfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\x12U\n" +
-	"\fEnrollStream\x12\x1f.wardein.v1.EnrollStreamRequest\x1a .wardein.v1.EnrollStreamResponse(\x010\x01\x12c\n" +
-	"\x12BeginTpmEnrollment\x12%.wardein.v1.BeginTpmEnrollmentRequest\x1a&.wardein.v1.BeginTpmEnrollmentResponse\x12f\n" +
-	"\x13FinishTpmEnrollment\x12&.wardein.v1.FinishTpmEnrollmentRequest\x1a'.wardein.v1.FinishTpmEnrollmentResponse\x12H\n" +
-	"\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponseBe\n" +
+	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x123\n" +
+	"\tassurance\x18\x03 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance2\xa1\x04\n" +
+	"\x13ProvisioningService\x12D\n" +
+	"\x06Enroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\"\x03\x90\x02\x02\x12G\n" +
+	"\aConfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\"\x03\x90\x02\x02\x12U\n" +
+	"\fEnrollStream\x12\x1f.wardein.v1.EnrollStreamRequest\x1a .wardein.v1.EnrollStreamResponse(\x010\x01\x12h\n" +
+	"\x12BeginTpmEnrollment\x12%.wardein.v1.BeginTpmEnrollmentRequest\x1a&.wardein.v1.BeginTpmEnrollmentResponse\"\x03\x90\x02\x02\x12k\n" +
+	"\x13FinishTpmEnrollment\x12&.wardein.v1.FinishTpmEnrollmentRequest\x1a'.wardein.v1.FinishTpmEnrollmentResponse\"\x03\x90\x02\x02\x12M\n" +
+	"\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponse\"\x03\x90\x02\x02Be\n" +
 	"\n" +
 	"wardein.v1B\x11ProvisioningProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\n" +
 	"Wardein.V1\xca\x02\n" +
@@ -1323,8 +1320,11 @@ var file_wardein_v1_provisioning_proto_goTypes = []any{
 	(*EnrollKeyRequest)(nil),            // 12: wardein.v1.EnrollKeyRequest
 	(*FinishTpmEnrollmentResponse)(nil), // 13: wardein.v1.FinishTpmEnrollmentResponse
 	(*EnrollKeyResponse)(nil),           // 14: wardein.v1.EnrollKeyResponse
-	(*PcrSelection)(nil),                // 15: wardein.v1.PcrSelection
-	(*Quote)(nil),                       // 16: wardein.v1.Quote
+	(*timestamppb.Timestamp)(nil),       // 15: google.protobuf.Timestamp
+	(*PcrSelection)(nil),                // 16: wardein.v1.PcrSelection
+	(*Quote)(nil),                       // 17: wardein.v1.Quote
+	(KeyKeeper)(0),                      // 18: wardein.v1.KeyKeeper
+	(Assurance)(0),                      // 19: wardein.v1.Assurance
 }
 var file_wardein_v1_provisioning_proto_depIdxs = []int32{
 	1,  // 0: wardein.v1.EnrollRequest.attributes:type_name -> wardein.v1.Attribute
@@ -1334,25 +1334,29 @@ var file_wardein_v1_provisioning_proto_depIdxs = []int32{
 	2,  // 4: wardein.v1.EnrollStreamResponse.enrolled:type_name -> wardein.v1.EnrollResponse
 	5,  // 5: wardein.v1.EnrollStreamResponse.confirmed:type_name -> wardein.v1.ConfirmResponse
 	8,  // 6: wardein.v1.EnrollStreamResponse.failure:type_name -> wardein.v1.Failure
-	15, // 7: wardein.v1.BeginTpmEnrollmentResponse.quote:type_name -> wardein.v1.PcrSelection
-	16, // 8: wardein.v1.FinishTpmEnrollmentRequest.quote:type_name -> wardein.v1.Quote
-	0,  // 9: wardein.v1.ProvisioningService.Enroll:input_type -> wardein.v1.EnrollRequest
-	4,  // 10: wardein.v1.ProvisioningService.Confirm:input_type -> wardein.v1.ConfirmRequest
-	6,  // 11: wardein.v1.ProvisioningService.EnrollStream:input_type -> wardein.v1.EnrollStreamRequest
-	9,  // 12: wardein.v1.ProvisioningService.BeginTpmEnrollment:input_type -> wardein.v1.BeginTpmEnrollmentRequest
-	11, // 13: wardein.v1.ProvisioningService.FinishTpmEnrollment:input_type -> wardein.v1.FinishTpmEnrollmentRequest
-	12, // 14: wardein.v1.ProvisioningService.EnrollKey:input_type -> wardein.v1.EnrollKeyRequest
-	2,  // 15: wardein.v1.ProvisioningService.Enroll:output_type -> wardein.v1.EnrollResponse
-	5,  // 16: wardein.v1.ProvisioningService.Confirm:output_type -> wardein.v1.ConfirmResponse
-	7,  // 17: wardein.v1.ProvisioningService.EnrollStream:output_type -> wardein.v1.EnrollStreamResponse
-	10, // 18: wardein.v1.ProvisioningService.BeginTpmEnrollment:output_type -> wardein.v1.BeginTpmEnrollmentResponse
-	13, // 19: wardein.v1.ProvisioningService.FinishTpmEnrollment:output_type -> wardein.v1.FinishTpmEnrollmentResponse
-	14, // 20: wardein.v1.ProvisioningService.EnrollKey:output_type -> wardein.v1.EnrollKeyResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	15, // 7: wardein.v1.BeginTpmEnrollmentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 8: wardein.v1.BeginTpmEnrollmentResponse.quote:type_name -> wardein.v1.PcrSelection
+	17, // 9: wardein.v1.FinishTpmEnrollmentRequest.quote:type_name -> wardein.v1.Quote
+	18, // 10: wardein.v1.EnrollKeyRequest.keeper:type_name -> wardein.v1.KeyKeeper
+	19, // 11: wardein.v1.FinishTpmEnrollmentResponse.assurance:type_name -> wardein.v1.Assurance
+	19, // 12: wardein.v1.EnrollKeyResponse.assurance:type_name -> wardein.v1.Assurance
+	0,  // 13: wardein.v1.ProvisioningService.Enroll:input_type -> wardein.v1.EnrollRequest
+	4,  // 14: wardein.v1.ProvisioningService.Confirm:input_type -> wardein.v1.ConfirmRequest
+	6,  // 15: wardein.v1.ProvisioningService.EnrollStream:input_type -> wardein.v1.EnrollStreamRequest
+	9,  // 16: wardein.v1.ProvisioningService.BeginTpmEnrollment:input_type -> wardein.v1.BeginTpmEnrollmentRequest
+	11, // 17: wardein.v1.ProvisioningService.FinishTpmEnrollment:input_type -> wardein.v1.FinishTpmEnrollmentRequest
+	12, // 18: wardein.v1.ProvisioningService.EnrollKey:input_type -> wardein.v1.EnrollKeyRequest
+	2,  // 19: wardein.v1.ProvisioningService.Enroll:output_type -> wardein.v1.EnrollResponse
+	5,  // 20: wardein.v1.ProvisioningService.Confirm:output_type -> wardein.v1.ConfirmResponse
+	7,  // 21: wardein.v1.ProvisioningService.EnrollStream:output_type -> wardein.v1.EnrollStreamResponse
+	10, // 22: wardein.v1.ProvisioningService.BeginTpmEnrollment:output_type -> wardein.v1.BeginTpmEnrollmentResponse
+	13, // 23: wardein.v1.ProvisioningService.FinishTpmEnrollment:output_type -> wardein.v1.FinishTpmEnrollmentResponse
+	14, // 24: wardein.v1.ProvisioningService.EnrollKey:output_type -> wardein.v1.EnrollKeyResponse
+	19, // [19:25] is the sub-list for method output_type
+	13, // [13:19] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_provisioning_proto_init() }
@@ -1361,6 +1365,7 @@ func file_wardein_v1_provisioning_proto_init() {
 		return
 	}
 	file_wardein_v1_device_proto_init()
+	file_wardein_v1_words_proto_init()
 	file_wardein_v1_provisioning_proto_msgTypes[6].OneofWrappers = []any{
 		(*EnrollStreamRequest_Enroll)(nil),
 		(*EnrollStreamRequest_Confirm)(nil),

@@ -62,7 +62,7 @@ class Authority(_Caller):
         told = self._call(_DEVICE + "GetChallenge", request, device_pb2.GetChallengeResponse)
         if len(told.recipe) > MOST:
             raise Malformed("recipe", f"names more than {MOST} attributes")
-        return Challenge(told.challenge, told.server_time, tuple(told.recipe)).encode()
+        return Challenge(told.challenge, told.server_time_seconds, tuple(told.recipe)).encode()
 
     def prove(self, proof: bytes, body: bytes) -> Answer:
         proved = Proof.decode(proof)
@@ -81,7 +81,7 @@ class Authority(_Caller):
         told = self._call(_DEVICE + "Prove", request, device_pb2.ProveResponse)
         if len(told.ack) != 32:
             raise Malformed("ack", "has not 32 bytes")
-        return Answer(Reply(told.server_time, told.ack, told.body).encode(), told.rekey_due)
+        return Answer(Reply(told.server_time_seconds, told.ack, told.body).encode(), told.rekey_due)
 
     def confirm(self, confirmation: bytes) -> None:
         told = Confirmation.decode(confirmation)
@@ -116,7 +116,7 @@ class Station(_Caller):
             ),
             provisioning_pb2.EnrollResponse,
         )
-        times = Schedule(told.schedule.period, told.schedule.max_uses, told.schedule.not_before)
+        times = Schedule(told.schedule.period_seconds, told.schedule.max_uses, told.schedule.not_before_seconds)
         return EnrollmentReply(
             asked.suite, told.authority_share, told.generation, times, told.signature, told.authority_confirmation
         ).encode()

@@ -22,10 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from . import device_pb2 as wardein_dot_v1_dot_device__pb2
+from . import words_pb2 as wardein_dot_v1_dot_words__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwardein/v1/provisioning.proto\x12\nwardein.v1\x1a\x17wardein/v1/device.proto\"\xb5\x01\n\rEnrollRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\r\x12\x14\n\x0c\x64\x65vice_nonce\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_share\x18\x04 \x01(\x0c\x12)\n\nattributes\x18\x05 \x03(\x0b\x32\x15.wardein.v1.Attribute\x12\x0f\n\x07profile\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0b\n\x03udi\x18\x08 \x01(\t\"(\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xa8\x01\n\x0e\x45nrollResponse\x12\x17\n\x0f\x61uthority_share\x18\x01 \x01(\x0c\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x08schedule\x18\x03 \x01(\x0b\x32\x14.wardein.v1.Schedule\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x1e\n\x16\x61uthority_confirmation\x18\x05 \x01(\x0c\x12\x0e\n\x06tenant\x18\x06 \x01(\t\"@\n\x08Schedule\x12\x0e\n\x06period\x18\x01 \x01(\x04\x12\x10\n\x08max_uses\x18\x02 \x01(\x04\x12\x12\n\nnot_before\x18\x03 \x01(\x04\"@\n\x0e\x43onfirmRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x1b\n\x13\x64\x65vice_confirmation\x18\x02 \x01(\x0c\"\x11\n\x0f\x43onfirmResponse\"\x8e\x01\n\x13\x45nrollStreamRequest\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12+\n\x06\x65nroll\x18\x02 \x01(\x0b\x32\x19.wardein.v1.EnrollRequestH\x00\x12-\n\x07\x63onfirm\x18\x03 \x01(\x0b\x32\x1a.wardein.v1.ConfirmRequestH\x00\x42\x06\n\x04step\"\xbf\x01\n\x14\x45nrollStreamResponse\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12.\n\x08\x65nrolled\x18\x02 \x01(\x0b\x32\x1a.wardein.v1.EnrollResponseH\x00\x12\x30\n\tconfirmed\x18\x03 \x01(\x0b\x32\x1b.wardein.v1.ConfirmResponseH\x00\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x13.wardein.v1.FailureH\x00\x42\x08\n\x06result\"8\n\x07\x46\x61ilure\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9a\x01\n\x19\x42\x65ginTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12\x11\n\tek_public\x18\x05 \x01(\x0c\x12\x17\n\x0f\x65k_certificates\x18\x06 \x03(\x0c\x12\x11\n\tak_public\x18\x07 \x01(\x0c\"\xa5\x01\n\x1a\x42\x65ginTpmEnrollmentResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x11\n\tid_object\x18\x02 \x01(\x0c\x12\x18\n\x10\x65ncrypted_secret\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x12\n\nexpires_at\x18\x05 \x01(\x04\x12\'\n\x05quote\x18\x06 \x01(\x0b\x32\x18.wardein.v1.PcrSelection\"\xaa\x01\n\x1a\x46inishTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12\x12\n\ndevice_key\x18\x04 \x01(\x0c\x12\x10\n\x08\x61ttested\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12 \n\x05quote\x18\x07 \x01(\x0b\x32\x11.wardein.v1.Quote\"o\n\x10\x45nrollKeyRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12\x0e\n\x06keeper\x18\x05 \x01(\t\x12\x0b\n\x03\x63sr\x18\x06 \x01(\x0c\"P\n\x1b\x46inishTpmEnrollmentResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x11\n\tassurance\x18\x03 \x01(\t\"F\n\x11\x45nrollKeyResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x11\n\tassurance\x18\x03 \x01(\t2\x88\x04\n\x13ProvisioningService\x12?\n\x06\x45nroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\x12\x42\n\x07\x43onfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\x12U\n\x0c\x45nrollStream\x12\x1f.wardein.v1.EnrollStreamRequest\x1a .wardein.v1.EnrollStreamResponse(\x01\x30\x01\x12\x63\n\x12\x42\x65ginTpmEnrollment\x12%.wardein.v1.BeginTpmEnrollmentRequest\x1a&.wardein.v1.BeginTpmEnrollmentResponse\x12\x66\n\x13\x46inishTpmEnrollment\x12&.wardein.v1.FinishTpmEnrollmentRequest\x1a\'.wardein.v1.FinishTpmEnrollmentResponse\x12H\n\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponseBe\n\nwardein.v1B\x11ProvisioningProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwardein/v1/provisioning.proto\x12\nwardein.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\xb5\x01\n\rEnrollRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\r\x12\x14\n\x0c\x64\x65vice_nonce\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_share\x18\x04 \x01(\x0c\x12)\n\nattributes\x18\x05 \x03(\x0b\x32\x15.wardein.v1.Attribute\x12\x0f\n\x07profile\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0b\n\x03udi\x18\x08 \x01(\t\"(\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xa8\x01\n\x0e\x45nrollResponse\x12\x17\n\x0f\x61uthority_share\x18\x01 \x01(\x0c\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x08schedule\x18\x03 \x01(\x0b\x32\x14.wardein.v1.Schedule\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x1e\n\x16\x61uthority_confirmation\x18\x05 \x01(\x0c\x12\x0e\n\x06tenant\x18\x06 \x01(\t\"P\n\x08Schedule\x12\x16\n\x0eperiod_seconds\x18\x01 \x01(\x04\x12\x10\n\x08max_uses\x18\x02 \x01(\x04\x12\x1a\n\x12not_before_seconds\x18\x03 \x01(\x04\"@\n\x0e\x43onfirmRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x1b\n\x13\x64\x65vice_confirmation\x18\x02 \x01(\x0c\"\x11\n\x0f\x43onfirmResponse\"\x8e\x01\n\x13\x45nrollStreamRequest\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12+\n\x06\x65nroll\x18\x02 \x01(\x0b\x32\x19.wardein.v1.EnrollRequestH\x00\x12-\n\x07\x63onfirm\x18\x03 \x01(\x0b\x32\x1a.wardein.v1.ConfirmRequestH\x00\x42\x06\n\x04step\"\xbf\x01\n\x14\x45nrollStreamResponse\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12.\n\x08\x65nrolled\x18\x02 \x01(\x0b\x32\x1a.wardein.v1.EnrollResponseH\x00\x12\x30\n\tconfirmed\x18\x03 \x01(\x0b\x32\x1b.wardein.v1.ConfirmResponseH\x00\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x13.wardein.v1.FailureH\x00\x42\x08\n\x06result\"8\n\x07\x46\x61ilure\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9a\x01\n\x19\x42\x65ginTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12\x11\n\tek_public\x18\x05 \x01(\x0c\x12\x17\n\x0f\x65k_certificates\x18\x06 \x03(\x0c\x12\x11\n\tak_public\x18\x07 \x01(\x0c\"\xc1\x01\n\x1a\x42\x65ginTpmEnrollmentResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x11\n\tid_object\x18\x02 \x01(\x0c\x12\x18\n\x10\x65ncrypted_secret\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05quote\x18\x06 \x01(\x0b\x32\x18.wardein.v1.PcrSelection\"\xaa\x01\n\x1a\x46inishTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12\x12\n\ndevice_key\x18\x04 \x01(\x0c\x12\x10\n\x08\x61ttested\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12 \n\x05quote\x18\x07 \x01(\x0b\x32\x11.wardein.v1.Quote\"\x86\x01\n\x10\x45nrollKeyRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12%\n\x06keeper\x18\x05 \x01(\x0e\x32\x15.wardein.v1.KeyKeeper\x12\x0b\n\x03\x63sr\x18\x06 \x01(\x0c\"g\n\x1b\x46inishTpmEnrollmentResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12(\n\tassurance\x18\x03 \x01(\x0e\x32\x15.wardein.v1.Assurance\"]\n\x11\x45nrollKeyResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12(\n\tassurance\x18\x03 \x01(\x0e\x32\x15.wardein.v1.Assurance2\xa1\x04\n\x13ProvisioningService\x12\x44\n\x06\x45nroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\"\x03\x90\x02\x02\x12G\n\x07\x43onfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\"\x03\x90\x02\x02\x12U\n\x0c\x45nrollStream\x12\x1f.wardein.v1.EnrollStreamRequest\x1a .wardein.v1.EnrollStreamResponse(\x01\x30\x01\x12h\n\x12\x42\x65ginTpmEnrollment\x12%.wardein.v1.BeginTpmEnrollmentRequest\x1a&.wardein.v1.BeginTpmEnrollmentResponse\"\x03\x90\x02\x02\x12k\n\x13\x46inishTpmEnrollment\x12&.wardein.v1.FinishTpmEnrollmentRequest\x1a\'.wardein.v1.FinishTpmEnrollmentResponse\"\x03\x90\x02\x02\x12M\n\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponse\"\x03\x90\x02\x02\x42\x65\n\nwardein.v1B\x11ProvisioningProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,36 +35,46 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wardein.v1.provisioning_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\nwardein.v1B\021ProvisioningProtoP\001Z\024wardein/v1;wardeinv1\242\002\003WDN\252\002\nWardein.V1\312\002\nWardein\\V1\352\002\013Wardein::V1'
-  _globals['_ENROLLREQUEST']._serialized_start=71
-  _globals['_ENROLLREQUEST']._serialized_end=252
-  _globals['_ATTRIBUTE']._serialized_start=254
-  _globals['_ATTRIBUTE']._serialized_end=294
-  _globals['_ENROLLRESPONSE']._serialized_start=297
-  _globals['_ENROLLRESPONSE']._serialized_end=465
-  _globals['_SCHEDULE']._serialized_start=467
-  _globals['_SCHEDULE']._serialized_end=531
-  _globals['_CONFIRMREQUEST']._serialized_start=533
-  _globals['_CONFIRMREQUEST']._serialized_end=597
-  _globals['_CONFIRMRESPONSE']._serialized_start=599
-  _globals['_CONFIRMRESPONSE']._serialized_end=616
-  _globals['_ENROLLSTREAMREQUEST']._serialized_start=619
-  _globals['_ENROLLSTREAMREQUEST']._serialized_end=761
-  _globals['_ENROLLSTREAMRESPONSE']._serialized_start=764
-  _globals['_ENROLLSTREAMRESPONSE']._serialized_end=955
-  _globals['_FAILURE']._serialized_start=957
-  _globals['_FAILURE']._serialized_end=1013
-  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_start=1016
-  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_end=1170
-  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_start=1173
-  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_end=1338
-  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_start=1341
-  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_end=1511
-  _globals['_ENROLLKEYREQUEST']._serialized_start=1513
-  _globals['_ENROLLKEYREQUEST']._serialized_end=1624
-  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_start=1626
-  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_end=1706
-  _globals['_ENROLLKEYRESPONSE']._serialized_start=1708
-  _globals['_ENROLLKEYRESPONSE']._serialized_end=1778
-  _globals['_PROVISIONINGSERVICE']._serialized_start=1781
-  _globals['_PROVISIONINGSERVICE']._serialized_end=2301
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['Enroll']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['Enroll']._serialized_options = b'\220\002\002'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['Confirm']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['Confirm']._serialized_options = b'\220\002\002'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['BeginTpmEnrollment']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['BeginTpmEnrollment']._serialized_options = b'\220\002\002'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['FinishTpmEnrollment']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['FinishTpmEnrollment']._serialized_options = b'\220\002\002'
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['EnrollKey']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['EnrollKey']._serialized_options = b'\220\002\002'
+  _globals['_ENROLLREQUEST']._serialized_start=128
+  _globals['_ENROLLREQUEST']._serialized_end=309
+  _globals['_ATTRIBUTE']._serialized_start=311
+  _globals['_ATTRIBUTE']._serialized_end=351
+  _globals['_ENROLLRESPONSE']._serialized_start=354
+  _globals['_ENROLLRESPONSE']._serialized_end=522
+  _globals['_SCHEDULE']._serialized_start=524
+  _globals['_SCHEDULE']._serialized_end=604
+  _globals['_CONFIRMREQUEST']._serialized_start=606
+  _globals['_CONFIRMREQUEST']._serialized_end=670
+  _globals['_CONFIRMRESPONSE']._serialized_start=672
+  _globals['_CONFIRMRESPONSE']._serialized_end=689
+  _globals['_ENROLLSTREAMREQUEST']._serialized_start=692
+  _globals['_ENROLLSTREAMREQUEST']._serialized_end=834
+  _globals['_ENROLLSTREAMRESPONSE']._serialized_start=837
+  _globals['_ENROLLSTREAMRESPONSE']._serialized_end=1028
+  _globals['_FAILURE']._serialized_start=1030
+  _globals['_FAILURE']._serialized_end=1086
+  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_start=1089
+  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_end=1243
+  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_start=1246
+  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_end=1439
+  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_start=1442
+  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_end=1612
+  _globals['_ENROLLKEYREQUEST']._serialized_start=1615
+  _globals['_ENROLLKEYREQUEST']._serialized_end=1749
+  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_start=1751
+  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_end=1854
+  _globals['_ENROLLKEYRESPONSE']._serialized_start=1856
+  _globals['_ENROLLKEYRESPONSE']._serialized_end=1949
+  _globals['_PROVISIONINGSERVICE']._serialized_start=1952
+  _globals['_PROVISIONINGSERVICE']._serialized_end=2497
 # @@protoc_insertion_point(module_scope)

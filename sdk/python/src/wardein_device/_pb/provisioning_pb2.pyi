@@ -1,4 +1,8 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from . import device_pb2 as _device_pb2
+from . import words_pb2 as _words_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -52,14 +56,14 @@ class EnrollResponse(_message.Message):
     def __init__(self, authority_share: _Optional[bytes] = ..., generation: _Optional[int] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ..., signature: _Optional[bytes] = ..., authority_confirmation: _Optional[bytes] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class Schedule(_message.Message):
-    __slots__ = ("period", "max_uses", "not_before")
-    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("period_seconds", "max_uses", "not_before_seconds")
+    PERIOD_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MAX_USES_FIELD_NUMBER: _ClassVar[int]
-    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
-    period: int
+    NOT_BEFORE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    period_seconds: int
     max_uses: int
-    not_before: int
-    def __init__(self, period: _Optional[int] = ..., max_uses: _Optional[int] = ..., not_before: _Optional[int] = ...) -> None: ...
+    not_before_seconds: int
+    def __init__(self, period_seconds: _Optional[int] = ..., max_uses: _Optional[int] = ..., not_before_seconds: _Optional[int] = ...) -> None: ...
 
 class ConfirmRequest(_message.Message):
     __slots__ = ("device_id", "device_confirmation")
@@ -135,9 +139,9 @@ class BeginTpmEnrollmentResponse(_message.Message):
     id_object: bytes
     encrypted_secret: bytes
     nonce: bytes
-    expires_at: int
+    expires_at: _timestamp_pb2.Timestamp
     quote: _device_pb2.PcrSelection
-    def __init__(self, ticket: _Optional[bytes] = ..., id_object: _Optional[bytes] = ..., encrypted_secret: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., expires_at: _Optional[int] = ..., quote: _Optional[_Union[_device_pb2.PcrSelection, _Mapping]] = ...) -> None: ...
+    def __init__(self, ticket: _Optional[bytes] = ..., id_object: _Optional[bytes] = ..., encrypted_secret: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quote: _Optional[_Union[_device_pb2.PcrSelection, _Mapping]] = ...) -> None: ...
 
 class FinishTpmEnrollmentRequest(_message.Message):
     __slots__ = ("device_id", "ticket", "secret", "device_key", "attested", "signature", "quote")
@@ -169,9 +173,9 @@ class EnrollKeyRequest(_message.Message):
     profile: str
     model: str
     udi: str
-    keeper: str
+    keeper: _words_pb2.KeyKeeper
     csr: bytes
-    def __init__(self, device_id: _Optional[str] = ..., profile: _Optional[str] = ..., model: _Optional[str] = ..., udi: _Optional[str] = ..., keeper: _Optional[str] = ..., csr: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, device_id: _Optional[str] = ..., profile: _Optional[str] = ..., model: _Optional[str] = ..., udi: _Optional[str] = ..., keeper: _Optional[_Union[_words_pb2.KeyKeeper, str]] = ..., csr: _Optional[bytes] = ...) -> None: ...
 
 class FinishTpmEnrollmentResponse(_message.Message):
     __slots__ = ("tenant", "key_id", "assurance")
@@ -180,8 +184,8 @@ class FinishTpmEnrollmentResponse(_message.Message):
     ASSURANCE_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     key_id: bytes
-    assurance: str
-    def __init__(self, tenant: _Optional[str] = ..., key_id: _Optional[bytes] = ..., assurance: _Optional[str] = ...) -> None: ...
+    assurance: _words_pb2.Assurance
+    def __init__(self, tenant: _Optional[str] = ..., key_id: _Optional[bytes] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ...) -> None: ...
 
 class EnrollKeyResponse(_message.Message):
     __slots__ = ("tenant", "key_id", "assurance")
@@ -190,5 +194,5 @@ class EnrollKeyResponse(_message.Message):
     ASSURANCE_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     key_id: bytes
-    assurance: str
-    def __init__(self, tenant: _Optional[str] = ..., key_id: _Optional[bytes] = ..., assurance: _Optional[str] = ...) -> None: ...
+    assurance: _words_pb2.Assurance
+    def __init__(self, tenant: _Optional[str] = ..., key_id: _Optional[bytes] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ...) -> None: ...
