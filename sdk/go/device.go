@@ -44,6 +44,7 @@ type requestSecrets struct {
 	// For a rekey alone.
 	epochSecret []byte
 	ephemeral   *ephemeral
+	named       *uint32
 }
 
 // Message is kind 5.
@@ -109,13 +110,26 @@ func (d *Device) Prove(question *Question, challenge []byte, action string, body
 	return d.prove(question, challenge, action, body, measured, nil)
 }
 
-// Rekey asks for the next generation (section 6).
-func (d *Device) Rekey(question *Question, challenge []byte, suite Suite, measured Attributes) (*Request, error) {
+// Rekey asks for the next generation (section 6), with other purposes than before if some are named. An authority of before revision 3
+// refuses named purposes as `malformed`; then ask without.
+func (d *Device) Rekey(question *Question, challenge []byte, suite Suite, measured Attributes, purposes ...Purpose) (*Request, error) {
+	var named *uint32
+	if len(purposes) > 0 {
+		if err := checkPurposes(purposes); err != nil {
+			return nil, err
+		}
+		set := setOf(purposes)
+		named = &set
+	}
 	ephemeral, err := newEphemeral(suite)
 	if err != nil {
 		return nil, err
 	}
-	return d.prove(question, challenge, actionRekey, rekeyBody(suite, ephemeral.share), measured, ephemeral)
+	request, err := d.prove(question, challenge, actionRekey, rekeyBody(suite, ephemeral.share, named), measured, ephemeral)
+	if err == nil {
+		request.secrets.named = named
+	}
+	return request, err
 }
 
 func (d *Device) prove(
@@ -203,7 +217,7 @@ func (d *Device) Acknowledge(request *Request, reply []byte) ([]byte, error) {
 // adopt is section 6: the next generation takes the place of this one, which is gone with the next save.
 func (d *Device) adopt(request *Request, body []byte) error {
 	secrets := request.secrets
-	told, err := parseRekeyReply(secrets.ephemeral.suite, body)
+	told, err := parseRekeyReply(secrets.ephemeral.suite, body, secrets.named)
 	if err != nil {
 		return err
 	}
@@ -216,6 +230,9 @@ func (d *Device) adopt(request *Request, body []byte) error {
 	}
 	t := told.transcript(request.Proof.transcript(), secrets.ephemeral.suite, secrets.ephemeral.share)
 	purposes := slices.Collect(maps.Keys(d.state.branches))
+	if told.granted != nil {
+		purposes = knownIn(*told.granted)
+	}
 	d.state.branches = branchesOf(nextRoot(secrets.epochSecret, ikm, t), purposes)
 	d.state.suite, d.state.generation, d.state.schedule = secrets.ephemeral.suite, told.generation, told.schedule
 	d.state.confirmation, d.state.isProven = nil, false

@@ -297,7 +297,7 @@ func TestTheLastNumberAndTheLastEpoch(t *testing.T) {
 	h := found(t, Suite1, Schedule{0, 1, 1000})
 	h.authenticate()
 	state := h.state()
-	state.branches[TokenPurpose].number = math.MaxUint64 - 1
+	state.branches[TokenPurpose].number = maxNumber
 	state.branches[DataPurpose].moveTo(lastEpoch)
 	device := must[*Device](t)(Load(state.encode(), h.save, &h.clock))
 	must[[]byte](t)(device.Token("iot", nil))
@@ -360,6 +360,71 @@ func TestADeviceKeepsNoTreesButThoseThatItUses(t *testing.T) {
 	}
 }
 
+func TestPurposesAreNamedAtARekey(t *testing.T) {
+	h, ctx := found(t, Suite1, hourly), context.Background()
+	kept := func(expected ...Purpose) {
+		t.Helper()
+		var purposes []Purpose
+		for purpose := range h.state().branches {
+			purposes = append(purposes, purpose)
+		}
+		if slices.Sort(purposes); !slices.Equal(purposes, expected) {
+			t.Errorf("%v, and not %v", purposes, expected)
+		}
+	}
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(h.session.Rekey(ctx, Suite1, ProofPurpose, DataPurpose))
+	kept(DataPurpose, ProofPurpose)
+	if _, err := h.device.Token("iot", nil); !isMalformed(err) {
+		t.Error(err)
+	}
+	// One that names none leaves them as they are.
+	check(h.session.Rekey(ctx, Suite1))
+	kept(DataPurpose, ProofPurpose)
+	granted := uint32(0b0011)
+	h.grants = &granted
+	check(h.session.Rekey(ctx, Suite1, ProofPurpose, TokenPurpose, FilePurpose))
+	kept(ProofPurpose, TokenPurpose)
+	// What was not named, no proof, or no answer, is not adopted; nor is an answer to a rekey that named none.
+	generation := h.device.Generation()
+	for _, granted = range []uint32{0b1011, 0b0010} {
+		if err := h.session.Rekey(ctx, Suite1, ProofPurpose, TokenPurpose); !isMalformed(err) {
+			t.Error(err)
+		}
+	}
+	h.mute = true
+	if err := h.session.Rekey(ctx, Suite1, ProofPurpose, TokenPurpose); !isMalformed(err) {
+		t.Error(err)
+	}
+	h.mute, h.answersUnasked = false, true
+	if err := h.session.Rekey(ctx, Suite1); !isMalformed(err) {
+		t.Error(err)
+	}
+	if h.device.Generation() != generation {
+		t.Error(h.device)
+	}
+	for _, wrong := range [][]Purpose{{TokenPurpose}, {ProofPurpose, "service"}} {
+		if err := h.session.Rekey(ctx, Suite1, wrong...); !isMalformed(err) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAnAuthorityOfBeforeLeavesThePurposesAsTheyAre(t *testing.T) {
+	h, ctx := found(t, Suite1, hourly), context.Background()
+	h.refusals = refusals("malformed")
+	if err := h.session.Rekey(ctx, Suite1, ProofPurpose); err != nil || h.count("rekey") != 2 || len(h.state().branches) != 4 {
+		t.Error(err, h.log)
+	}
+	h.refusals = refusals("malformed")
+	h.refusedAs("malformed", Mend, h.session.Rekey(ctx, Suite1))
+}
+
 func TestTheIdentityKeyIsReadInBothForms(t *testing.T) {
 	h := found(t, Suite1, hourly)
 	inPEM := func(key *ecdsa.PrivateKey) []byte {
@@ -390,7 +455,7 @@ func TestAStateOfBeforeIsRead(t *testing.T) {
 		t.Errorf("%s %s %d %d", s.tenant, s.deviceID, s.generation, s.suite)
 	}
 	for purpose, expected := range map[Purpose][3]uint64{
-		ProofPurpose: {5, 17, 2}, TokenPurpose: {4, 3, 1}, DataPurpose: {0, 0, 0}, FilePurpose: {lastEpoch, math.MaxUint64, math.MaxUint64},
+		ProofPurpose: {5, 17, 2}, TokenPurpose: {4, 3, 1}, DataPurpose: {0, 0, 0}, FilePurpose: {lastEpoch, maxNumber + 1, math.MaxUint64},
 	} {
 		branch := s.branches[purpose]
 		if got := [3]uint64{branch.tree.first(), branch.number, branch.taken}; got != expected {

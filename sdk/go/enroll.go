@@ -64,10 +64,8 @@ type Identity struct {
 
 // Begin makes a request to enroll. The purposes are those that the device will use, ProofPurpose among them; it keeps no others.
 func Begin(who Identity, attributes Attributes, key *IdentityKey, suite Suite, purposes ...Purpose) (*Enrolling, error) {
-	if !slices.Contains(purposes, ProofPurpose) || slices.ContainsFunc(purposes, func(purpose Purpose) bool {
-		return !slices.Contains(AllPurposes, purpose)
-	}) {
-		return nil, malformed("purposes", "must be proof, and any of token, data and file")
+	if err := checkPurposes(purposes); err != nil {
+		return nil, err
 	}
 	ephemeral, err := newEphemeral(suite)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/mlkem"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"testing"
 )
@@ -46,6 +47,10 @@ type fakeAuthority struct {
 	places       []place
 	offered      []byte
 	rekeyDue     bool
+	// The set of purposes that it grants of those that are named, instead of all of them.
+	grants *uint32
+	// Grants nothing where purposes are named, or something where none are.
+	mute, answersUnasked bool
 }
 
 func (a *fakeAuthority) identityKey() []byte {
@@ -115,13 +120,25 @@ func (a *fakeAuthority) Prove(_ context.Context, message, body []byte) (Answer, 
 }
 
 func (a *fakeAuthority) rekey(proof *Proof, body, secret []byte) []byte {
-	suite, share := Suite(body[1]), body[6:]
+	suite := Suite(body[1])
+	share, rest := body[6:6+suite.deviceShareLength()], body[6+suite.deviceShareLength():]
 	mine, ikm := a.agree(suite, share)
-	reply := &rekeyReply{mine, proof.Generation + 1, Schedule{a.schedule.Period, a.schedule.MaxUses, a.now}}
+	reply := &rekeyReply{mine, proof.Generation + 1, Schedule{a.schedule.Period, a.schedule.MaxUses, a.now}, nil}
+	if (len(rest) > 0 || a.answersUnasked) && !a.mute {
+		reply.granted = a.grants
+		if reply.granted == nil {
+			named := binary.BigEndian.Uint32(rest)
+			reply.granted = &named
+		}
+	}
 	root := nextRoot(secret, ikm, reply.transcript(proof.transcript(), suite, share))
 	a.trees[reply.generation] = treeOf(purposeRoot(root, ProofPurpose))
 	out := u64(frame(nil, mine), reply.generation)
-	return u64(u64(u64(out, reply.schedule.Period), reply.schedule.MaxUses), reply.schedule.NotBefore)
+	out = u64(u64(u64(out, reply.schedule.Period), reply.schedule.MaxUses), reply.schedule.NotBefore)
+	if reply.granted != nil {
+		out = u32(out, *reply.granted)
+	}
+	return out
 }
 
 // agree gives the authority's share, and ikm.

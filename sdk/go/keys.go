@@ -3,6 +3,7 @@ package device
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
@@ -22,8 +23,36 @@ const (
 	FilePurpose Purpose = "file"
 )
 
-// AllPurposes are those that a device uses unless it says otherwise.
+// AllPurposes are those that there are, at their places in a set of purposes.
 var AllPurposes = []Purpose{ProofPurpose, TokenPurpose, DataPurpose, FilePurpose}
+
+const maxNumber = 1<<63 - 1
+
+func checkPurposes(purposes []Purpose) error {
+	isUnknown := func(purpose Purpose) bool { return !slices.Contains(AllPurposes, purpose) }
+	if !slices.Contains(purposes, ProofPurpose) || slices.ContainsFunc(purposes, isUnknown) {
+		return malformed("purposes", "must be proof, and any of token, data and file")
+	}
+	return nil
+}
+
+// setOf has a bit for each purpose, that of its place.
+func setOf(purposes []Purpose) (set uint32) {
+	for _, purpose := range purposes {
+		set |= 1 << slices.Index(AllPurposes, purpose)
+	}
+	return set
+}
+
+// knownIn gives the purposes of a set, as far as this release knows them.
+func knownIn(set uint32) (purposes []Purpose) {
+	for place, purpose := range AllPurposes {
+		if set>>place&1 == 1 {
+			purposes = append(purposes, purpose)
+		}
+	}
+	return purposes
+}
 
 // purposeRoot is the root of a purpose's tree (section 2).
 func purposeRoot(generationRoot []byte, purpose Purpose) []byte {
@@ -88,7 +117,7 @@ func ParseKeyName(text string) (KeyName, error) {
 	number, err3 := strconv.ParseUint(parts[6], 10, 64)
 	name := KeyName{parts[1], parts[2], generation, Purpose(parts[4]), uint32(epoch), number}
 	// Zeros before a number, too, would be a second name of one key.
-	if err1 != nil || err2 != nil || err3 != nil || generation == 0 || name.String() != text {
+	if err1 != nil || err2 != nil || err3 != nil || generation == 0 || number > maxNumber || name.String() != text {
 		return KeyName{}, malformed("key name", "has a number out of bounds, or in another form")
 	}
 	return name, nil

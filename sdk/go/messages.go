@@ -167,7 +167,7 @@ func ParseProof(data []byte) (*Proof, error) {
 	m := &Proof{
 		Tenant: r.tenant(), DeviceID: r.deviceID(),
 		Challenge: r.framed("challenge", 1, maxChallenge), DeviceNonce: r.array("device nonce"),
-		Generation: r.number("generation", 8, 1), Epoch: uint32(r.number("epoch", 4, 0)), Number: r.number("number", 8, 0),
+		Generation: r.number("generation", 8, 1), Epoch: uint32(r.number("epoch", 4, 0)), Number: r.keyNumber(),
 		Action: r.text("action", 32, checkAction), BodyDigest: r.array("body digest"), Mac: r.array("mac"),
 	}
 	return m, r.end("proof")
@@ -224,7 +224,7 @@ func ParseToken(data []byte) (*Token, error) {
 	r := newReader(data, 7)
 	m := &Token{
 		Tenant: r.tenant(), DeviceID: r.deviceID(),
-		Generation: r.number("generation", 8, 1), Epoch: uint32(r.number("epoch", 4, 0)), Number: r.number("number", 8, 0),
+		Generation: r.number("generation", 8, 1), Epoch: uint32(r.number("epoch", 4, 0)), Number: r.keyNumber(),
 		Audience:      r.text("audience", 255, checkAudience),
 		PlatformNonce: r.framed("platform nonce", 0, maxPlatformNonce), IssuedAt: r.number("issued_at", 8, 0), Mac: r.array("mac"),
 	}

@@ -54,7 +54,7 @@ func TestAMessageIsReadBackAndNoOtherLengthIs(t *testing.T) {
 		{(&Confirmation{someTenant, someDevice, b32}).Encode(), 0},
 		{(&Challenge{[]byte("x"), 7, nil}).Encode(), 0},
 		{(&Challenge{make([]byte, 255), math.MaxUint64, []string{"firmware", "board"}}).Encode(), 0},
-		{(&Proof{someTenant, someDevice, []byte("c"), b32, 1, math.MaxUint32, math.MaxUint64, "trust-bundle", b32, b32}).Encode(), 0},
+		{(&Proof{someTenant, someDevice, []byte("c"), b32, 1, math.MaxUint32, maxNumber, "trust-bundle", b32, b32}).Encode(), 0},
 		{(&Reply{7, b32, nil}).Encode(), 0},
 		{(&Reply{7, b32, make([]byte, 1<<20)}).Encode(), 0},
 		{(&Token{someTenant, someDevice, 1, 0, 0, "a", nil, 0, b32}).Encode(), 0},
@@ -164,12 +164,21 @@ func TestWhatIsOutOfBoundsIsRefused(t *testing.T) {
 		{"an audience of 256", token(strings.Repeat("a", 255), 0, 1), token(strings.Repeat("a", 256), 0, 1)},
 		{"a platform nonce of 65", token("iot", 64, 1), token("iot", 65, 1)},
 		{"a token of generation 0", token("iot", 0, 1), token("iot", 0, 0)},
+		{
+			"a token's number above the last",
+			(&Token{"k", "d", 1, 0, maxNumber, "a", nil, 0, b32}).Encode(), (&Token{"k", "d", 1, 0, maxNumber + 1, "a", nil, 0, b32}).Encode(),
+		},
+		{
+			"a proof's number above the last",
+			(&Proof{"k", "d", []byte("c"), b32, 1, 0, maxNumber, "a", b32, b32}).Encode(),
+			(&Proof{"k", "d", []byte("c"), b32, 1, 0, maxNumber + 1, "a", b32, b32}).Encode(),
+		},
 		{"a body above 1 MiB", (&Reply{0, b32, make([]byte, 1<<20)}).Encode(), (&Reply{0, b32, make([]byte, 1<<20+1)}).Encode()},
 		{"a ciphertext without a tag", sealed(name, 16), sealed(name, 15)},
 	}
 	for _, wrong := range []string{
 		"", "ddkg1:k/d/1.file.0.0", "ddkg1:k/d/0.data.0.0", "ddkg1:k/d/01.data.0.0", "ddkg1:k/d/1.data.00.0", "ddkg1:k/d/1.data.0.00",
-		"ddkg1:k/d/+1.data.0.0", "ddkg1:k/d/1.data.4294967296.0", "ddkg1:k/d/1.data.0.18446744073709551616",
+		"ddkg1:k/d/+1.data.0.0", "ddkg1:k/d/1.data.4294967296.0", "ddkg1:k/d/1.data.0.18446744073709551616", "ddkg1:k/d/1.data.0.9223372036854775808",
 		"ddkg1:k/d/18446744073709551616.data.0.0", "ddkg1:k/d/1.data.0", "ddkg1:k/d/e/1.data.0.0", "ddkg1:K/d/1.data.0.0",
 		"ddkg2:k/d/1.data.0.0", "ddkg1:k/d/1.data.0.0\n", "ddkg1:k/d/1.data.0.\u0661",
 	} {
@@ -197,7 +206,7 @@ func TestWhatIsOutOfBoundsIsRefused(t *testing.T) {
 }
 
 func TestKeyNamesAtTheirBounds(t *testing.T) {
-	name := KeyName{strings.Repeat("k", 63), strings.Repeat("d", 128), math.MaxUint64, FilePurpose, math.MaxUint32, math.MaxUint64}
+	name := KeyName{strings.Repeat("k", 63), strings.Repeat("d", 128), math.MaxUint64, FilePurpose, math.MaxUint32, maxNumber}
 	if got := must[KeyName](t)(ParseKeyName(name.String())); got != name {
 		t.Error(got)
 	}
@@ -219,17 +228,42 @@ func TestMessagesAsText(t *testing.T) {
 	}
 }
 
+// 6 and 7 are the hybrid forms of SEC 1, which some libraries take.
+func TestAPointInAnotherFormIsRefused(t *testing.T) {
+	own, other := must[*ephemeral](t)(newEphemeral(Suite1)), must[*ephemeral](t)(newEphemeral(Suite1)).share
+	must[[]byte](t)(own.agree(other))
+	for _, first := range []byte{0, 2, 3, 5, 6, 7} {
+		if _, err := own.agree(append([]byte{first}, other[1:]...)); !isMalformed(err) {
+			t.Errorf("%d: %v", first, err)
+		}
+	}
+	for _, wrong := range [][]byte{append([]byte{2 + other[64]%2}, other[1:33]...), make([]byte, 65), nil} {
+		if _, err := own.agree(wrong); !isMalformed(err) {
+			t.Errorf("%d bytes: %v", len(wrong), err)
+		}
+	}
+}
+
 func TestReplyBodiesAreReadToTheirEnd(t *testing.T) {
 	body := func(share int, generation uint64) []byte {
 		out := u64(frame(nil, make([]byte, share)), generation)
 		return u64(u64(u64(out, times.Period), times.MaxUses), times.NotBefore)
 	}
 	right := body(65, 2)
-	if got := must[*rekeyReply](t)(parseRekeyReply(Suite1, right)); got.schedule != times {
+	if got := must[*rekeyReply](t)(parseRekeyReply(Suite1, right, nil)); got.schedule != times {
 		t.Error(got)
 	}
 	for at, wrong := range [][]byte{append(bytes.Clone(right), 0), right[:len(right)-1], nil, body(65, 1), body(64, 2), body(1153, 2)} {
-		if _, err := parseRekeyReply(Suite1, wrong); !isMalformed(err) {
+		if _, err := parseRekeyReply(Suite1, wrong, nil); !isMalformed(err) {
+			t.Errorf("%d: %v", at, err)
+		}
+	}
+	named := uint32(0b1101)
+	if got := must[*rekeyReply](t)(parseRekeyReply(Suite1, u32(bytes.Clone(right), 5), &named)); *got.granted != 5 {
+		t.Error(*got.granted)
+	}
+	for at, end := range [][]byte{nil, {0, 0, 5}, {0, 0, 0, 0, 5}, {0, 0, 0, 4}, {0, 0, 0, 3}, {0x80, 0, 0, 1}} {
+		if _, err := parseRekeyReply(Suite1, append(bytes.Clone(right), end...), &named); !isMalformed(err) {
 			t.Errorf("%d: %v", at, err)
 		}
 	}

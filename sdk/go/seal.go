@@ -80,7 +80,7 @@ func (d *Device) Wrap(fileKey []byte) (*Stanza, error) {
 func (d *Device) takeKey(purpose Purpose, time uint64) (KeyName, []byte, error) {
 	branch := d.state.branches[purpose]
 	if branch == nil {
-		return KeyName{}, nil, malformed("purpose", "%s was left out at the enrollment", purpose)
+		return KeyName{}, nil, malformed("purpose", "%s was left out when the keys were agreed on", purpose)
 	}
 	epoch, number, key, err := branch.takeKey(d.state.schedule, time)
 	if err != nil {

@@ -70,12 +70,13 @@ func (s *Session) Announce(ctx context.Context, coming Attributes) error {
 	return err
 }
 
-// Rekey goes over to new keys, and proves once that they are right.
-func (s *Session) Rekey(ctx context.Context, suite Suite) error {
-	err := s.rekey(ctx, suite)
+// Rekey goes over to new keys, for the present purposes unless some are named, and proves once that they are right. An authority that
+// knows of no named purposes leaves them as they are.
+func (s *Session) Rekey(ctx context.Context, suite Suite, purposes ...Purpose) error {
+	err := s.rekey(ctx, suite, purposes)
 	var refused *RefusedError
 	if errors.As(err, &refused) && refused.Action == TakeSuite && suite < Suite2 {
-		err = s.rekey(ctx, Suite2)
+		err = s.rekey(ctx, Suite2, purposes)
 	}
 	if err != nil {
 		return err
@@ -85,10 +86,15 @@ func (s *Session) Rekey(ctx context.Context, suite Suite) error {
 	return err
 }
 
-func (s *Session) rekey(ctx context.Context, suite Suite) error {
+func (s *Session) rekey(ctx context.Context, suite Suite, purposes []Purpose) error {
 	_, err := s.ask(ctx, false, func(question *Question, challenge []byte, measured Attributes) (*Request, error) {
-		return s.Device.Rekey(question, challenge, suite, measured)
+		return s.Device.Rekey(question, challenge, suite, measured, purposes...)
 	})
+	var refused *RefusedError
+	if errors.As(err, &refused) && refused.Code == "malformed" && len(purposes) > 0 {
+		// Of before revision 3 (section 6).
+		return s.rekey(ctx, suite, nil)
+	}
 	return err
 }
 

@@ -22,9 +22,9 @@ type branch struct {
 	taken uint64
 }
 
-// take gives the next number. The last of all is never taken, so that the next one always has a value (section 5).
+// take gives the next number, up to the last that there is (section 5).
 func (b *branch) take() (uint64, error) {
-	if b.number == ^uint64(0) {
+	if b.number > maxNumber {
 		return 0, ErrExhausted
 	}
 	b.number++
@@ -145,7 +145,8 @@ func stateOf(data []byte) (*state, bool) {
 	}
 	for purpose, each := range saved.Purposes {
 		tree, err := parseTree(each.Frontier)
-		if err != nil || tree.last() != lastEpoch || !slices.Contains(AllPurposes, purpose) {
+		// One beyond the last number: none is left.
+		if err != nil || tree.last() != lastEpoch || !slices.Contains(AllPurposes, purpose) || each.Number > maxNumber+1 {
 			return nil, false
 		}
 		s.branches[purpose] = &branch{tree, each.Number, each.Taken}

@@ -153,7 +153,7 @@ func TestADamagedStateIsRefusedAndNotShown(t *testing.T) {
 	for _, wrong := range []string{
 		"", "{}", "[]", "null", right[:len(right)-1], right + "\n", right[:len(right)/2],
 		with("wardein-device-1", "wardein-device-2"), number(`"number": -1`), number(`"number": 17.0`), number(`"number": true`),
-		number(`"number": 18446744073709551616`), with("   \"number\": 17,\n", ""), number("\"number\": 17,\n   \"number\": 17"),
+		number(`"number": 9223372036854775809`), number(`"number": 18446744073709551616`), with("   \"number\": 17,\n", ""), number("\"number\": 17,\n   \"number\": 17"),
 		number(`"Number": 17`), with(`"proof"`, `"other"`), with(`"suite": 2`, `"suite": 3`), with(`"generation": 3`, `"generation": 0`),
 		with(`"tenant": "klinik-nord"`, `"tenant": "Klinik"`), with(`"frontier": "`, `"frontier": "A`), with(`"proven": false`, `"proven": 0`),
 		strings.Repeat("[", 100_000),

@@ -108,30 +108,56 @@ func enrollmentVector(t *testing.T, at uint64) *vector {
 }
 
 func rekeysSection(root *vector) {
-	for at, v := range root.cases("rekeys") {
+	suites := map[uint64]bool{}
+	for _, v := range root.cases("rekeys") {
 		v.text("name")
-		v.isNumber("suite", uint64(at+1))
+		suites[v.number("suite")] = true
+		// Null where none are named; a file of before revision 3 has no such fields.
+		v.ofTheAuthority("purposes_named", "purposes_granted")
+		named, granted := v.optional("purposes_named"), v.optional("purposes_granted")
 		ephemeral := enrollmentOf(enrollmentVector(v.t, v.number("agreement"))).enrolling.ephemeral
-		v.is("body", rekeyBody(ephemeral.suite, ephemeral.share))
+		v.isNumber("suite", uint64(ephemeral.suite))
+		v.is("body", rekeyBody(ephemeral.suite, ephemeral.share, named))
 		device := awaiting(v, ephemeral)
 		proof, secrets := device.request.Proof, device.request.secrets
 		if proof.BodyDigest != [32]byte(digest(v.hex("body"))) {
 			v.t.Error("the proof is of another body")
 		}
-		reply := must[*rekeyReply](v.t)(parseRekeyReply(ephemeral.suite, must[*Reply](v.t)(ParseReply(v.hex("reply"))).Body))
+		reply := must[*rekeyReply](v.t)(parseRekeyReply(ephemeral.suite, must[*Reply](v.t)(ParseReply(v.hex("reply"))).Body, named))
+		if (reply.granted == nil) != (granted == nil) || granted != nil && *reply.granted != *granted {
+			v.t.Errorf("%s: others are granted", v.path)
+		}
 		v.is("transcript", reply.transcript(proof.transcript(), ephemeral.suite, ephemeral.share))
-		secrets.ephemeral = ephemeral
+		secrets.named = named
 		must[[]byte](v.t)(device.Acknowledge(device.request, v.hex("reply")))
 		v.isNumber("generation", device.Generation())
 		if device.state.schedule != (Schedule{v.number("period"), v.number("max_uses"), v.number("not_before")}) {
 			v.t.Errorf("%v", device.state.schedule)
 		}
-		for _, purpose := range AllPurposes {
+		purposes := AllPurposes
+		if granted != nil {
+			purposes = knownIn(*granted)
+		}
+		if len(purposes) != len(device.state.branches) {
+			v.t.Errorf("%s: trees for others are kept", v.path)
+		}
+		for _, purpose := range purposes {
 			if got := device.state.branches[purpose].tree[0].secret[:]; !bytes.Equal(got, purposeRoot(v.hex("new_generation_root"), purpose)) {
 				v.t.Errorf("another tree for %s", purpose)
 			}
 		}
 	}
+	if !suites[1] || !suites[2] {
+		root.t.Errorf("the suites are %v", suites)
+	}
+}
+
+func (v *vector) optional(name string) *uint32 {
+	if !v.has(name) {
+		return nil
+	}
+	set := uint32(v.number(name))
+	return &set
 }
 
 // awaiting is a device that has sent the proof of the case, whose mac is right.
@@ -146,7 +172,7 @@ func awaiting(v *vector, ephemeral *ephemeral) *Device {
 		branches: branchesOf(root, AllPurposes),
 	}
 	device := newDevice(s, func([]byte) error { return nil }, &testClock{})
-	device.request = &Request{Proof: proof, secrets: &requestSecrets{ackKey(key, bound), secret, ephemeral}}
+	device.request = &Request{Proof: proof, secrets: &requestSecrets{ackKey: ackKey(key, bound), epochSecret: secret, ephemeral: ephemeral}}
 	return device
 }
 

@@ -465,7 +465,7 @@ func rekeySection(root *vector) {
 	v := root.section("rekey")
 	reply := &rekeyReply{
 		v.hex("authority_share"), v.number("generation"),
-		Schedule{v.number("period"), v.number("max_uses"), v.number("not_before")},
+		Schedule{v.number("period"), v.number("max_uses"), v.number("not_before")}, nil,
 	}
 	t := reply.transcript(v.hex("proof_transcript"), Suite(v.number("suite")), v.hex("device_share"))
 	v.is("transcript", t)

@@ -45,6 +45,14 @@ func (r *reader) number(field string, length int, least uint64) uint64 {
 	return number
 }
 
+func (r *reader) keyNumber() uint64 {
+	number := r.number("number", 8, 0)
+	if number > maxNumber {
+		r.fail("number", "is above the last that there is")
+	}
+	return number
+}
+
 func (r *reader) framed(field string, least, most int) []byte {
 	length := r.number(field, 4, 0)
 	// Judged before anything is taken.

@@ -21,7 +21,7 @@ from wardein_device.messages import (
     Reply,
     put_schedule,
 )
-from wardein_device.primitives import frame, u64
+from wardein_device.primitives import frame, u32, u64
 from wardein_device.proof import ack, ack_key, device_mac
 from wardein_device.suite import Ephemeral
 from wardein_device.tree import Tree
@@ -56,6 +56,9 @@ class Authority:
     numbers: list[tuple[int, int, int]] = field(default_factory=list)
     attributes: dict[str, bytes] = field(default_factory=dict)
     rekey_due: bool = False
+    # The set of purposes that it grants; None for no answer.
+    granted: int | None = 0b1111
+    answers_unasked: bool = False
 
     def __post_init__(self) -> None:
         self.identity = ec.generate_private_key(CURVE)
@@ -106,14 +109,21 @@ class Authority:
         return Answer(Reply(self.now, ack(by, t, self.now, reply_body), reply_body).encode(), self.rekey_due)
 
     def _rekey(self, proof: Proof, body: bytes, secret: bytes) -> bytes:
-        suite, share = int.from_bytes(body[:2], "big"), body[6:]
-        assert body == rekey_body(suite, share)
+        suite, length = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:6], "big")
+        share, rest = body[6 : 6 + length], body[6 + length :]
+        named = int.from_bytes(rest, "big") if rest else None
+        assert body == rekey_body(suite, share, named)
+        granted = None if named is None and not self.answers_unasked else self.granted
+        # Honest by default: of what was named, what it knows.
+        if granted == 0b1111 and named is not None:
+            granted &= named
         mine, ikm = _agree(suite, share)
         schedule = Schedule(self.schedule.period, self.schedule.max_uses, self.now)
-        reply = RekeyReply(mine, proof.generation + 1, schedule)
+        reply = RekeyReply(mine, proof.generation + 1, schedule, granted)
         root = next_root(secret, ikm, reply.transcript(proof.transcript(), suite, share))
         self.trees[reply.generation] = Tree.of(purpose_root(root, PROOF))
-        return frame(mine) + u64(reply.generation) + put_schedule(schedule)
+        told = frame(mine) + u64(reply.generation) + put_schedule(schedule)
+        return told + (b"" if granted is None else u32(granted))
 
 
 def _agree(suite: int, device_share: bytes) -> tuple[bytes, bytes]:

@@ -16,7 +16,7 @@ from wardein_device import attributes, from_text, to_text
 from wardein_device.actions import RekeyReply, rekey_body
 from wardein_device.device import Device, Request
 from wardein_device.errors import Malformed, Untrusted
-from wardein_device.keys import PROOF, PURPOSES, TOKEN, Schedule, number_key, purpose_root
+from wardein_device.keys import PROOF, PURPOSES, TOKEN, Schedule, known_in, number_key, purpose_root
 from wardein_device.messages import (
     Challenge,
     Confirmation,
@@ -103,22 +103,28 @@ def section_rekeys(root: Case) -> None:
         generation_root = case.hex("generation_root")
         proof, body = Proof.decode(case.hex("proof")), case.hex("body")
         ephemeral = Enrollment(Case(vectors.ALL["enrollment"][case.number("agreement")])).ephemeral
-        assert body == rekey_body(case.number("suite"), ephemeral.share)
+        # Null where none are named; a file of before revision 3 has no such fields.
+        named, granted = (case.value(name) if name in case else None for name in ("purposes_named", "purposes_granted"))
+        assert body == rekey_body(case.number("suite"), ephemeral.share, named)
         assert sha256(body) == proof.body_digest
         secret = epoch_secret(generation_root, PROOF, proof.epoch)
         bound = attributes.binding(proof.challenge, case.value("recipe"), ATTRIBUTES)
         key = number_key(secret, proof.number)
         assert device_mac(key, bound, proof.transcript()) == proof.mac
-        told = RekeyReply.decode(ephemeral.suite, Reply.decode(case.hex("reply")).body)
+        told = RekeyReply.decode(ephemeral.suite, Reply.decode(case.hex("reply")).body, named)
+        assert told.granted == granted
         assert told.transcript(proof.transcript(), ephemeral.suite, ephemeral.share) == case.hex("transcript")
 
         # And all of it through the device itself.
         device = awaiting(generation_root, proof, body, ack_key(key, bound), secret, ephemeral)
+        _open(device)._named = named
         device.acknowledge(_open(device), case.hex("reply"))
+        purposes = PURPOSES if granted is None else known_in(granted)
+        assert list(device._state.branches) == list(purposes)
         assert device.generation == case.number("generation")
         times = (case.number("period"), case.number("max_uses"), case.number("not_before"))
         assert device._state.schedule == Schedule(*times)
-        for purpose in PURPOSES:
+        for purpose in purposes:
             expected = purpose_root(case.hex("new_generation_root"), purpose)
             assert device._state.branches[purpose].tree.encode()[5:] == expected
 

@@ -29,7 +29,7 @@ from wardein_device.proof import ack
 from wardein_device.state import State
 from wardein_device.tree import LAST_EPOCH
 
-MOST = 2**64 - 1
+MOST = 2**63 - 1
 
 
 @pytest.mark.parametrize("suite", [1, 2])
@@ -231,15 +231,56 @@ def test_the_last_number_and_the_last_epoch(found: Found) -> None:
     house = found(1, fake.Authority(schedule=Schedule(0, 1, 1000)))
     house.session.authenticate()
     state = State.decode(house.saved[-1])
-    state.branches["token"].number = MOST - 1
+    state.branches["token"].number = MOST
     state.branches["data"].tree.advance(LAST_EPOCH)
     device = Device.load(state.encode(), house.saved.append)
-    assert Token.decode(device.token("iot")).number == MOST - 1
+    assert Token.decode(device.token("iot")).number == MOST
     with pytest.raises(Exhausted):
         device.token("iot")
     assert SealedPayload.decode(device.seal(b"x")).key_name.epoch == LAST_EPOCH
     with pytest.raises(Exhausted):
         device.seal(b"x")
+
+
+def test_purposes_are_named_at_a_rekey(found: Found) -> None:
+    house = found()
+    house.session.rekey(purposes=("proof", "data"))
+    assert set(State.decode(house.saved[-1]).branches) == {"proof", "data"}
+    with pytest.raises(Malformed, match="left out"):
+        house.device.token("iot")
+    # One that names none leaves them as they are.
+    house.session.rekey()
+    assert set(State.decode(house.saved[-1]).branches) == {"proof", "data"}
+    house.authority.granted = 0b0011
+    house.session.rekey(purposes=("proof", "token", "file"))
+    assert set(State.decode(house.saved[-1]).branches) == {"proof", "token"}
+    # What was not named, no proof, or no answer, is not adopted.
+    generation = house.device.generation
+    for granted in (0b1011, 0b0010, None):
+        house.authority.granted = granted
+        with pytest.raises(Malformed):
+            house.session.rekey(purposes=("proof", "token"))
+    house.authority.granted = 1
+    request = house.device.rekey(house.device.ask(), house.authority.challenge("", ""), 1, ATTRIBUTES)
+    request._named = None
+    house.authority.answers_unasked = True
+    with pytest.raises(Malformed):
+        house.device.acknowledge(request, house.authority.prove(request.message, request.body).reply)
+    assert house.device.generation == generation
+    for wrong in ((), ("token",), ("proof", "service")):
+        with pytest.raises(Malformed):
+            house.session.rekey(purposes=wrong)
+
+
+def test_an_authority_of_before_leaves_the_purposes_as_they_are(found: Found) -> None:
+    house = found()
+    house.authority.refusals = [Refused("malformed", "INVALID_ARGUMENT")]
+    house.session.rekey(purposes=("proof",))
+    assert house.authority.log.count("rekey") == 2
+    assert len(State.decode(house.saved[-1]).branches) == 4
+    house.authority.refusals = [Refused("malformed", "INVALID_ARGUMENT")]
+    with pytest.raises(Refused, match="malformed"):
+        house.session.rekey()
 
 
 def test_what_a_device_refuses_to_make(found: Found) -> None:
@@ -319,5 +360,5 @@ def test_a_state_of_before_is_read() -> None:
         "proof": (5, 17, 2),
         "token": (4, 3, 1),
         "data": (0, 0, 0),
-        "file": (LAST_EPOCH, MOST, MOST),
+        "file": (LAST_EPOCH, MOST + 1, 2**64 - 1),
     }

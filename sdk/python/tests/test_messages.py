@@ -22,7 +22,9 @@ from wardein_device.messages import (
 )
 from wardein_device.names import KeyName
 from wardein_device.primitives import frame, u64
+from wardein_device.suite import Ephemeral
 from wardein_device.tree import Tree
+from wardein_device.wire import Reader
 
 B32 = bytes(range(32))
 TIMES = Schedule(3600, 1000, 1_790_000_000)
@@ -36,7 +38,7 @@ MESSAGES: list[Any] = [
     Confirmation(*WHO, B32),
     Challenge(b"x", 7, ()),
     Challenge(bytes(255), 2**64 - 1, ("firmware", "board")),
-    Proof(*WHO, b"c", B32, 1, 2**32 - 1, 2**64 - 1, "trust-bundle", B32, B32),
+    Proof(*WHO, b"c", B32, 1, 2**32 - 1, 2**63 - 1, "trust-bundle", B32, B32),
     Reply(7, B32, b""),
     Reply(7, B32, bytes(1 << 20)),
     Token(*WHO, 1, 0, 0, "a", b"", 0, B32),
@@ -199,6 +201,7 @@ WRONG: list[tuple[str, Callable[[bytes], Any], bytes, bytes]] = [
             b"ddkg1:k/d/1.data.0.00",
             b"ddkg1:k/d/+1.data.0.0",
             b"ddkg1:k/d/1.data.4294967296.0",
+            b"ddkg1:k/d/1.data.0.9223372036854775808",
             b"ddkg1:k/d/1.data.0.18446744073709551616",
             b"ddkg1:k/d/18446744073709551616.data.0.0",
             b"ddkg1:k/d/1.data.0",
@@ -221,7 +224,7 @@ def test_what_is_out_of_bounds_is_refused(decode: Callable[[bytes], Any], right:
 
 
 def test_key_names_at_their_bounds() -> None:
-    name = KeyName("k" * 63, "d" * 128, 2**64 - 1, "file", 2**32 - 1, 2**64 - 1)
+    name = KeyName("k" * 63, "d" * 128, 2**64 - 1, "file", 2**32 - 1, 2**63 - 1)
     assert KeyName.parse(str(name)) == name
 
 
@@ -234,6 +237,36 @@ def test_messages_as_text() -> None:
             from_text(wrong)
 
 
+def test_a_reader_takes_no_more_than_there_is() -> None:
+    with pytest.raises(Malformed, match="cut short"):
+        Reader(b"ab").take("x", 3)
+    with pytest.raises(Malformed, match="cut short"):
+        Reader(b"ab").number("x", 8)
+    with pytest.raises(Malformed, match="cut short"):
+        Reader(b"\0\0\0\3ab").framed("x", 0, 9)
+
+
+@pytest.mark.parametrize("first", [0, 2, 3, 5, 6, 7])
+def test_a_point_in_another_form_is_refused(first: int) -> None:
+    """6 and 7 are the hybrid forms of SEC 1, which some libraries take."""
+    right = Ephemeral.generate(1)
+    share = Ephemeral.generate(1).share
+    right.agree(share)
+    for wrong in (bytes([first]) + share[1:], bytes([2 + share[-1] % 2]) + share[1:33], bytes(65)):
+        with pytest.raises(Malformed):
+            right.agree(wrong)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [Proof(*WHO, b"c", B32, 1, 0, 2**63, "x", B32, B32), Token(*WHO, 1, 0, 2**63, "a", b"", 0, B32)],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_number_above_the_last_is_refused(message: Any) -> None:
+    with pytest.raises(Malformed, match="number"):
+        message.decode(message.encode())
+
+
 def test_reply_bodies_are_read_to_their_end() -> None:
     body = frame(bytes(65)) + u64(2) + put_schedule(TIMES)
     assert RekeyReply.decode(1, body).schedule == TIMES
@@ -243,6 +276,10 @@ def test_reply_bodies_are_read_to_their_end() -> None:
             RekeyReply.decode(1, wrong)
     with pytest.raises(Malformed):
         RekeyReply.decode(2, body)
+    assert RekeyReply.decode(1, body + b"\0\0\0\5", 0b1101).granted == 5
+    for wrong in (body, body + b"\0\0\5", body + b"\0\0\0\0\5", body + b"\0\0\0\4", body + b"\0\0\0\3", body + b"\x80\0\0\1"):
+        with pytest.raises(Malformed):
+            RekeyReply.decode(1, wrong, 0b1101)
     assert certificates(frame(b"leaf") + frame(b"ca")) == [b"leaf", b"ca"]
     for wrong in (b"", frame(b""), frame(b"leaf") + b"\0", frame(b"leaf")[:-1]):
         with pytest.raises(Malformed):

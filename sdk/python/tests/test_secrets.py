@@ -7,6 +7,7 @@ import pytest
 
 from conftest import ATTRIBUTES, Found, House
 from wardein_device import DeviceError, Refused
+from wardein_device.enroll import agreed
 from wardein_device.messages import EnrollmentRequest
 from wardein_device.state import State
 
@@ -40,7 +41,10 @@ def test_nothing_that_is_printed_has_a_secret(found: Found, suite: int) -> None:
     secrets += [request._ack_key, request._epoch_secret]
     asked = EnrollmentRequest.decode(house.enrolling.request)
     tree = State.decode(house.saved[-1]).branches["proof"].tree
-    things = [device, request, house.enrolling, request._ephemeral, tree, tree._nodes, asked, house.session]
+    ikm, t = bytes(range(64)), bytes(range(32))
+    keys = agreed(ikm, t)
+    secrets += [keys.root, keys.device_confirmation]
+    things = [keys, device, request, house.enrolling, request._ephemeral, tree, tree._nodes, asked, house.session]
     for thing in things:
         for shown in (repr(thing), str(thing), f"{thing}", f"{[thing]}"):
             assert_silent(shown, secrets)

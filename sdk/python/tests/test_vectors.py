@@ -12,7 +12,8 @@ import sections_later
 import vectors
 from sections import Enrollment, NoClock
 from vectors import Case
-from wardein_device.errors import Untrusted
+from wardein_device.errors import Malformed, Untrusted
+from wardein_device.suite import AUTHORITY_SHARE
 
 SECTIONS: dict[str, Callable[[Case], None]] = {
     name.removeprefix("section_"): function
@@ -61,6 +62,10 @@ def test_a_changed_signature_or_confirmation_is_refused(at: int) -> None:
         wrong[place] ^= 1
         with pytest.raises(Untrusted):
             enrolling.finish(bytes(wrong), saved.append, NoClock())
+    other = 3 - both.reply.suite
+    of_another_suite = replace(both.reply, suite=other, authority_share=bytes(AUTHORITY_SHARE[other]))
+    with pytest.raises(Malformed, match="suite"):
+        enrolling.finish(of_another_suite.encode(), saved.append, NoClock())
     assert saved == []
     enrolling.finish(right, saved.append, NoClock())
     assert len(saved) == 1

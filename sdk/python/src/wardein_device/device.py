@@ -1,7 +1,7 @@
 """SPEC sections 5, 6 and 7: an enrolled device. Bytes in, bytes out; nothing comes out before the state is saved."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Self
 
@@ -12,7 +12,7 @@ from .attributes import binding
 from .clock import Clock, KnownTime, SystemClock
 from .epochs import ProofEpochs
 from .errors import Malformed, Overtaken, ProveFirst, Untrusted
-from .keys import DATA, FILE, PROOF, TOKEN, number_key
+from .keys import DATA, FILE, PROOF, TOKEN, check_purposes, known_in, number_key, set_of
 from .messages import MAX_PLAINTEXT, MAX_PLATFORM_NONCE, Challenge, Confirmation, Proof, Reply, SealedPayload, Token
 from .names import KeyName
 from .primitives import equal, expand, frame, mac, sha256
@@ -33,12 +33,14 @@ class Question:
 class Request:
     """A proved request on its way. To abandon it is safe; so is to ask again."""
 
-    __slots__ = ("_ack_key", "_ephemeral", "_epoch_secret", "_generation", "body", "proof")
+    __slots__ = ("_ack_key", "_ephemeral", "_epoch_secret", "_named", "body", "proof")
 
     def __init__(self, proof: Proof, body: bytes, ack_key: bytes, epoch_secret: bytes) -> None:
         self.proof, self.body, self._ack_key = proof, body, ack_key
         # For a rekey alone.
-        self._epoch_secret, self._ephemeral = epoch_secret, None  # type: bytes, Ephemeral | None
+        self._epoch_secret = epoch_secret
+        self._ephemeral: Ephemeral | None = None
+        self._named: int | None = None
 
     @property
     def message(self) -> bytes:
@@ -112,12 +114,23 @@ class Device:
         request._epoch_secret = b""
         return request
 
-    def rekey(self, question: Question, challenge: bytes, suite: int, measured: Mapping[str, bytes]) -> Request:
-        """Asks for the next generation (section 6)."""
+    def rekey(
+        self,
+        question: Question,
+        challenge: bytes,
+        suite: int,
+        measured: Mapping[str, bytes],
+        purposes: Collection[str] | None = None,
+    ) -> Request:
+        """Asks for the next generation (section 6), with other `purposes` than before if some are named.
+
+        An authority of before revision 3 refuses named purposes as `malformed`; then ask without.
+        """
+        named = None if purposes is None else set_of(check_purposes(purposes))
         ephemeral = Ephemeral.generate(check_suite(suite))
-        body = actions.rekey_body(suite, ephemeral.share)
+        body = actions.rekey_body(suite, ephemeral.share, named)
         request = self._prove(question, challenge, actions.REKEY, body, measured)
-        request._ephemeral = ephemeral
+        request._ephemeral, request._named = ephemeral, named
         return request
 
     def _prove(
@@ -176,13 +189,13 @@ class Device:
 
     def _adopt(self, request: Request, ephemeral: Ephemeral, body: bytes) -> None:
         """Section 6: the next generation takes the place of this one, which is gone with the next save."""
-        told = actions.RekeyReply.decode(ephemeral.suite, body)
+        told = actions.RekeyReply.decode(ephemeral.suite, body, request._named)
         if told.generation != request.proof.generation + 1:
             raise Malformed("generation", "is not the next one")
         t = told.transcript(request.proof.transcript(), ephemeral.suite, ephemeral.share)
         root = actions.next_root(request._epoch_secret, ephemeral.agree(told.authority_share), t)
         state = self._state
-        state.branches = branches_of(root, state.branches)
+        state.branches = branches_of(root, state.branches if told.granted is None else known_in(told.granted))
         state.suite, state.generation, state.schedule = ephemeral.suite, told.generation, told.schedule
         state.confirmation, state.is_proven = None, False
 
@@ -238,7 +251,7 @@ class Device:
 
     def _branch(self, purpose: str) -> Branch:
         if purpose not in self._state.branches:
-            raise Malformed("purpose", f"{purpose} was left out at the enrollment")
+            raise Malformed("purpose", f"{purpose} was left out when the keys were agreed on")
         return self._state.branches[purpose]
 
     def __repr__(self) -> str:

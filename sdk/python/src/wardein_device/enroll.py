@@ -12,7 +12,7 @@ from . import attributes as attribute
 from .clock import Clock, SystemClock
 from .device import Device, Save
 from .errors import Malformed, Untrusted
-from .keys import PROOF, PURPOSES
+from .keys import PURPOSES, check_purposes
 from .messages import EnrollmentReply, EnrollmentRequest
 from .primitives import equal, expand, extract, mac, transcript
 from .state import State, branches_of
@@ -68,9 +68,7 @@ class Enrolling:
         self._request, self._ephemeral = request, ephemeral
         # Pinned: 65 bytes.
         self._identity_key = point("identity key", identity_key)
-        if PROOF not in purposes or not set(purposes) <= set(PURPOSES):
-            raise Malformed("purposes", "must be proof, and any of token, data and file")
-        self._purposes = tuple(purposes)
+        self._purposes = check_purposes(purposes)
 
     @classmethod
     def begin(

@@ -1,8 +1,10 @@
 """SPEC section 3: keys, their names, and the schedule."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from .errors import Malformed
 from .primitives import expand, u64
 from .tree import LAST_EPOCH
 
@@ -11,7 +13,26 @@ PROOF: Final = "proof"
 TOKEN: Final = "token"
 DATA: Final = "data"
 FILE: Final = "file"
+# At their places in a set of purposes.
 PURPOSES: Final = (PROOF, TOKEN, DATA, FILE)
+MAX_NUMBER: Final = 2**63 - 1
+
+
+def check_purposes(purposes: Iterable[str]) -> tuple[str, ...]:
+    chosen = tuple(purposes)
+    if PROOF not in chosen or not set(chosen) <= set(PURPOSES):
+        raise Malformed("purposes", "must be proof, and any of token, data and file")
+    return chosen
+
+
+def set_of(purposes: Iterable[str]) -> int:
+    """A bit for each, that of its place."""
+    return sum(1 << PURPOSES.index(purpose) for purpose in set(purposes))
+
+
+def known_in(bits: int) -> list[str]:
+    """The purposes of a set, as far as this release knows them."""
+    return [purpose for place, purpose in enumerate(PURPOSES) if bits >> place & 1]
 
 
 def purpose_root(generation_root: bytes, purpose: str) -> bytes:

@@ -5,7 +5,7 @@ from typing import Final
 
 from . import attributes, names
 from .errors import Malformed
-from .keys import DATA, Schedule
+from .keys import DATA, MAX_NUMBER, Schedule
 from .names import KeyName
 from .primitives import frame, transcript, u8, u16, u32, u64
 from .suite import AUTHORITY_SHARE, DEVICE_SHARE, check_suite
@@ -187,7 +187,7 @@ class Proof:
             device_nonce=reader.take("device nonce", 32),
             generation=reader.number("generation", 8, 1),
             epoch=reader.number("epoch", 4),
-            number=reader.number("number", 8),
+            number=reader.number("number", 8, most=MAX_NUMBER),
             action=reader.text("action", 32, names.action),
             body_digest=reader.take("body digest", 32),
             mac=reader.take("mac", 32),
@@ -248,7 +248,7 @@ class Token:
             *_read_device(reader),
             generation=reader.number("generation", 8, 1),
             epoch=reader.number("epoch", 4),
-            number=reader.number("number", 8),
+            number=reader.number("number", 8, most=MAX_NUMBER),
             audience=reader.text("audience", 255, names.audience),
             platform_nonce=reader.framed("platform nonce", 0, MAX_PLATFORM_NONCE),
             issued_at=reader.number("issued_at", 8),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .errors import Malformed
+from .keys import MAX_NUMBER
 from .primitives import MAX_U64
 from .tree import LAST_EPOCH
 
@@ -69,7 +70,7 @@ class KeyName:
         if match is None:
             raise Malformed("key name", "is not of the form ddkg1:tenant/device/g.purpose.e.n")
         generation, epoch, number = int(match[3]), int(match[5]), int(match[6])
-        if not 1 <= generation <= MAX_U64 or epoch > LAST_EPOCH or number > MAX_U64:
+        if not 1 <= generation <= MAX_U64 or epoch > LAST_EPOCH or number > MAX_NUMBER:
             raise Malformed("key name", "has a number out of bounds")
         purpose = _matching(_WORD, "purpose", match[4])
         return cls(tenant(match[1]), device_id(match[2]), generation, purpose, epoch, number)

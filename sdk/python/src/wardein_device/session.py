@@ -1,6 +1,6 @@
 """Asks for things, one at a time, over any transport, and does what refusals ask for (SPEC section 13)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from . import actions, attributes
@@ -64,23 +64,34 @@ class Session:
         """All attributes as they will be measured from now on or soon (section 8.1)."""
         self._prove(actions.ATTRIBUTES, attributes.encode(coming))
 
-    def rekey(self, suite: int | None = None) -> None:
-        """Goes over to new keys, with the suite of the present ones unless said, and proves once that they are right."""
+    def rekey(self, suite: int | None = None, purposes: Collection[str] | None = None) -> None:
+        """Goes over to new keys, with suite and purposes of the present ones unless said, and proves once that they are right.
+
+        An authority that knows of no named purposes leaves them as they are.
+        """
         suite = suite or self._device.suite
         try:
-            self._rekey(suite)
+            self._rekey(suite, purposes)
         except Refused as refused:
             if refused.action is not Action.TAKE_SUITE or suite >= 2:
                 raise
-            self._rekey(2)
+            self._rekey(2, purposes)
         # Not by rekeying again: an authority that always asks for it would never let go.
         self._prove(actions.AUTHENTICATE, b"", may_rekey=False)
 
-    def _rekey(self, suite: int) -> None:
-        self._ask(
-            lambda question, challenge, measured: self._device.rekey(question, challenge, suite, measured),
-            may_rekey=False,
-        )
+    def _rekey(self, suite: int, purposes: Collection[str] | None) -> None:
+        try:
+            self._ask(
+                lambda question, challenge, measured: self._device.rekey(
+                    question, challenge, suite, measured, purposes
+                ),
+                may_rekey=False,
+            )
+        except Refused as refused:
+            # Of before revision 3 (section 6).
+            if refused.code != "malformed" or purposes is None:
+                raise
+            self._rekey(suite, None)
 
     def _prove(self, action: str, body: bytes, may_rekey: bool = True) -> bytes:
         return self._ask(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from . import names
 from .errors import DeviceError, Exhausted, StateError
-from .keys import PROOF, PURPOSES, Schedule, number_key, purpose_root
+from .keys import MAX_NUMBER, PROOF, PURPOSES, Schedule, number_key, purpose_root
 from .primitives import MAX_U64
 from .suite import check_suite
 from .text import from_text, to_text
@@ -28,8 +28,8 @@ class Branch:
     taken: int = 0
 
     def take(self) -> int:
-        """The next number. The last of all is never taken, so that the next one always has a value (section 5)."""
-        if self.number >= MAX_U64:
+        """The next number, up to the last that there is (section 5)."""
+        if self.number > MAX_NUMBER:
             raise Exhausted("no number is left in this generation")
         self.number += 1
         return self.number - 1
@@ -135,11 +135,12 @@ def _branch(fields: Any) -> Branch:
     tree = Tree.decode(from_text(fields["frontier"]))
     if tree.last != LAST_EPOCH:
         raise ValueError
-    return Branch(tree, _number(fields["number"]), _number(fields["taken"]))
+    # One beyond the last: none is left.
+    return Branch(tree, _number(fields["number"], most=MAX_NUMBER + 1), _number(fields["taken"]))
 
 
-def _number(value: Any, least: int = 0) -> int:
+def _number(value: Any, least: int = 0, most: int = MAX_U64) -> int:
     # `true` is an int as well.
-    if type(value) is not int or not least <= value <= MAX_U64:
+    if type(value) is not int or not least <= value <= most:
         raise ValueError
     return value

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from .errors import Malformed
+from .primitives import MAX_U64
 
 
 class Reader:
@@ -25,10 +26,10 @@ class Reader:
         self._at += length
         return self._data[self._at - length : self._at]
 
-    def number(self, field: str, length: int, least: int = 0) -> int:
+    def number(self, field: str, length: int, least: int = 0, most: int = MAX_U64) -> int:
         number = int.from_bytes(self.take(field, length), "big")
-        if number < least:
-            raise Malformed(field, f"is below {least}")
+        if not least <= number <= most:
+            raise Malformed(field, f"is not {least} to {most}")
         return number
 
     def framed(self, field: str, least: int, most: int) -> bytes:
