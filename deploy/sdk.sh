@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The devices in other languages, sdk/python and sdk/go: their own tests, the vectors of DDKG-1, and an authority that is served to both.
 #
-# sdk.sh             needs no argument; what it keeps is in target/sdk. WARDEIN_BINARY names a `wardein` to take, instead of
-#                    target/debug/wardein
+# sdk.sh             needs no argument; what it keeps is in target/sdk. WARDEIN_BINARY names the `wardein` to serve; else it is
+#                    target/quick/wardein, which is built if it is missing
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -68,12 +68,11 @@ find_go() {
 }
 
 binary() {
-	if [[ -z ${WARDEIN_BINARY:-} ]]; then
-		# The tests have built it already, where they ran before.
-		cargo build --locked --quiet --package wardein --all-features
-		WARDEIN_BINARY=$PWD/target/debug/wardein
+	export WARDEIN_BINARY=${WARDEIN_BINARY:-$PWD/target/quick/wardein}
+	if [[ ! -x $WARDEIN_BINARY ]]; then
+		echo "building; this takes some minutes"
+		cargo build --locked --profile quick -p wardein
 	fi
-	export WARDEIN_BINARY
 }
 
 packages() {

@@ -121,6 +121,8 @@ step "tests of what a device compiles, with default features" \
 	cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --lib --test ddkg -- --skip model::
 step "all tests, with all features" cargo test --locked --quiet --workspace --all-features
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
+# The tests above have built the authority that it serves.
+step "devices in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/sdk.sh
 if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
 	step "a client of another make" deploy/interop.sh

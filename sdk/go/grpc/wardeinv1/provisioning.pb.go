@@ -22,6 +22,227 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type GetStationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStationRequest) Reset() {
+	*x = GetStationRequest{}
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStationRequest) ProtoMessage() {}
+
+func (x *GetStationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStationRequest.ProtoReflect.Descriptor instead.
+func (*GetStationRequest) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{0}
+}
+
+type GetStationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many devices the station's certificate may enroll in all.
+	Quota uint64 `protobuf:"varint,1,opt,name=quota,proto3" json:"quota,omitempty"`
+	// How many of them it has enrolled.
+	Used uint64 `protobuf:"varint,2,opt,name=used,proto3" json:"used,omitempty"`
+	// When its certificate ends.
+	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"` // Next unused field number: 4.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStationResponse) Reset() {
+	*x = GetStationResponse{}
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStationResponse) ProtoMessage() {}
+
+func (x *GetStationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStationResponse.ProtoReflect.Descriptor instead.
+func (*GetStationResponse) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetStationResponse) GetQuota() uint64 {
+	if x != nil {
+		return x.Quota
+	}
+	return 0
+}
+
+func (x *GetStationResponse) GetUsed() uint64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *GetStationResponse) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+type GetEnrollmentRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"` // Next unused field number: 2.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEnrollmentRequest) Reset() {
+	*x = GetEnrollmentRequest{}
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEnrollmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEnrollmentRequest) ProtoMessage() {}
+
+func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEnrollmentRequest.ProtoReflect.Descriptor instead.
+func (*GetEnrollmentRequest) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetEnrollmentRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+type GetEnrollmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State DeviceState            `protobuf:"varint,1,opt,name=state,proto3,enum=wardein.v1.DeviceState" json:"state,omitempty"`
+	// The generation of its keys, from 1; 0 where it derives none.
+	Generation uint64                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	Profile    string                 `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
+	EnrolledAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=enrolled_at,json=enrolledAt,proto3" json:"enrolled_at,omitempty"`
+	// When the last proof was accepted; unset where none was.
+	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"` // Next unused field number: 6.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEnrollmentResponse) Reset() {
+	*x = GetEnrollmentResponse{}
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEnrollmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEnrollmentResponse) ProtoMessage() {}
+
+func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEnrollmentResponse.ProtoReflect.Descriptor instead.
+func (*GetEnrollmentResponse) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetEnrollmentResponse) GetState() DeviceState {
+	if x != nil {
+		return x.State
+	}
+	return DeviceState_DEVICE_STATE_UNSPECIFIED
+}
+
+func (x *GetEnrollmentResponse) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *GetEnrollmentResponse) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *GetEnrollmentResponse) GetEnrolledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EnrolledAt
+	}
+	return nil
+}
+
+func (x *GetEnrollmentResponse) GetLastSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeen
+	}
+	return nil
+}
+
 // DDKG-1 section 4, with what the factory vouches for. The tenant is that of the station.
 type EnrollRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -49,7 +270,7 @@ type EnrollRequest struct {
 
 func (x *EnrollRequest) Reset() {
 	*x = EnrollRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -61,7 +282,7 @@ func (x *EnrollRequest) String() string {
 func (*EnrollRequest) ProtoMessage() {}
 
 func (x *EnrollRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -74,7 +295,7 @@ func (x *EnrollRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollRequest.ProtoReflect.Descriptor instead.
 func (*EnrollRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{0}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *EnrollRequest) GetDeviceId() string {
@@ -145,7 +366,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -157,7 +378,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -170,7 +391,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{1}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Attribute) GetName() string {
@@ -205,7 +426,7 @@ type EnrollResponse struct {
 
 func (x *EnrollResponse) Reset() {
 	*x = EnrollResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -217,7 +438,7 @@ func (x *EnrollResponse) String() string {
 func (*EnrollResponse) ProtoMessage() {}
 
 func (x *EnrollResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -230,7 +451,7 @@ func (x *EnrollResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollResponse.ProtoReflect.Descriptor instead.
 func (*EnrollResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{2}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *EnrollResponse) GetAuthorityShare() []byte {
@@ -289,7 +510,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +522,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +535,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{3}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Schedule) GetPeriodSeconds() uint64 {
@@ -349,7 +570,7 @@ type ConfirmRequest struct {
 
 func (x *ConfirmRequest) Reset() {
 	*x = ConfirmRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +582,7 @@ func (x *ConfirmRequest) String() string {
 func (*ConfirmRequest) ProtoMessage() {}
 
 func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +595,7 @@ func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{4}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ConfirmRequest) GetDeviceId() string {
@@ -399,7 +620,7 @@ type ConfirmResponse struct {
 
 func (x *ConfirmResponse) Reset() {
 	*x = ConfirmResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +632,7 @@ func (x *ConfirmResponse) String() string {
 func (*ConfirmResponse) ProtoMessage() {}
 
 func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +645,7 @@ func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{5}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{9}
 }
 
 type EnrollStreamRequest struct {
@@ -442,7 +663,7 @@ type EnrollStreamRequest struct {
 
 func (x *EnrollStreamRequest) Reset() {
 	*x = EnrollStreamRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +675,7 @@ func (x *EnrollStreamRequest) String() string {
 func (*EnrollStreamRequest) ProtoMessage() {}
 
 func (x *EnrollStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +688,7 @@ func (x *EnrollStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollStreamRequest.ProtoReflect.Descriptor instead.
 func (*EnrollStreamRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{6}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EnrollStreamRequest) GetCorrelation() uint64 {
@@ -533,7 +754,7 @@ type EnrollStreamResponse struct {
 
 func (x *EnrollStreamResponse) Reset() {
 	*x = EnrollStreamResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +766,7 @@ func (x *EnrollStreamResponse) String() string {
 func (*EnrollStreamResponse) ProtoMessage() {}
 
 func (x *EnrollStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +779,7 @@ func (x *EnrollStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollStreamResponse.ProtoReflect.Descriptor instead.
 func (*EnrollStreamResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EnrollStreamResponse) GetCorrelation() uint64 {
@@ -639,7 +860,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +872,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +885,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Failure) GetStatus() uint32 {
@@ -709,7 +930,7 @@ type BeginTpmEnrollmentRequest struct {
 
 func (x *BeginTpmEnrollmentRequest) Reset() {
 	*x = BeginTpmEnrollmentRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +942,7 @@ func (x *BeginTpmEnrollmentRequest) String() string {
 func (*BeginTpmEnrollmentRequest) ProtoMessage() {}
 
 func (x *BeginTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +955,7 @@ func (x *BeginTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTpmEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*BeginTpmEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BeginTpmEnrollmentRequest) GetDeviceId() string {
@@ -806,7 +1027,7 @@ type BeginTpmEnrollmentResponse struct {
 
 func (x *BeginTpmEnrollmentResponse) Reset() {
 	*x = BeginTpmEnrollmentResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +1039,7 @@ func (x *BeginTpmEnrollmentResponse) String() string {
 func (*BeginTpmEnrollmentResponse) ProtoMessage() {}
 
 func (x *BeginTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +1052,7 @@ func (x *BeginTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTpmEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*BeginTpmEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{10}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BeginTpmEnrollmentResponse) GetTicket() []byte {
@@ -896,7 +1117,7 @@ type FinishTpmEnrollmentRequest struct {
 
 func (x *FinishTpmEnrollmentRequest) Reset() {
 	*x = FinishTpmEnrollmentRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1129,7 @@ func (x *FinishTpmEnrollmentRequest) String() string {
 func (*FinishTpmEnrollmentRequest) ProtoMessage() {}
 
 func (x *FinishTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1142,7 @@ func (x *FinishTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTpmEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*FinishTpmEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{11}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FinishTpmEnrollmentRequest) GetDeviceId() string {
@@ -990,7 +1211,7 @@ type EnrollKeyRequest struct {
 
 func (x *EnrollKeyRequest) Reset() {
 	*x = EnrollKeyRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1223,7 @@ func (x *EnrollKeyRequest) String() string {
 func (*EnrollKeyRequest) ProtoMessage() {}
 
 func (x *EnrollKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1236,7 @@ func (x *EnrollKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollKeyRequest.ProtoReflect.Descriptor instead.
 func (*EnrollKeyRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{12}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EnrollKeyRequest) GetDeviceId() string {
@@ -1075,7 +1296,7 @@ type FinishTpmEnrollmentResponse struct {
 
 func (x *FinishTpmEnrollmentResponse) Reset() {
 	*x = FinishTpmEnrollmentResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1308,7 @@ func (x *FinishTpmEnrollmentResponse) String() string {
 func (*FinishTpmEnrollmentResponse) ProtoMessage() {}
 
 func (x *FinishTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1321,7 @@ func (x *FinishTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTpmEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*FinishTpmEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{13}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FinishTpmEnrollmentResponse) GetTenant() string {
@@ -1138,7 +1359,7 @@ type EnrollKeyResponse struct {
 
 func (x *EnrollKeyResponse) Reset() {
 	*x = EnrollKeyResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1371,7 @@ func (x *EnrollKeyResponse) String() string {
 func (*EnrollKeyResponse) ProtoMessage() {}
 
 func (x *EnrollKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1384,7 @@ func (x *EnrollKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollKeyResponse.ProtoReflect.Descriptor instead.
 func (*EnrollKeyResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{14}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EnrollKeyResponse) GetTenant() string {
@@ -1192,7 +1413,23 @@ var File_wardein_v1_provisioning_proto protoreflect.FileDescriptor
 const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\n" +
 	"\x1dwardein/v1/provisioning.proto\x12\n" +
-	"wardein.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\x81\x02\n" +
+	"wardein.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\x13\n" +
+	"\x11GetStationRequest\"w\n" +
+	"\x12GetStationResponse\x12\x14\n" +
+	"\x05quota\x18\x01 \x01(\x04R\x05quota\x12\x12\n" +
+	"\x04used\x18\x02 \x01(\x04R\x04used\x127\n" +
+	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"3\n" +
+	"\x14GetEnrollmentRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"\xf6\x01\n" +
+	"\x15GetEnrollmentResponse\x12-\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x17.wardein.v1.DeviceStateR\x05state\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x04R\n" +
+	"generation\x12\x18\n" +
+	"\aprofile\x18\x03 \x01(\tR\aprofile\x12;\n" +
+	"\venrolled_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"enrolledAt\x127\n" +
+	"\tlast_seen\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\x81\x02\n" +
 	"\rEnrollRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x14\n" +
 	"\x05suite\x18\x02 \x01(\rR\x05suite\x12!\n" +
@@ -1278,14 +1515,17 @@ const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\x11EnrollKeyResponse\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x123\n" +
-	"\tassurance\x18\x03 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance2\xa1\x04\n" +
+	"\tassurance\x18\x03 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance2\xce\x05\n" +
 	"\x13ProvisioningService\x12D\n" +
 	"\x06Enroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\"\x03\x90\x02\x02\x12G\n" +
 	"\aConfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\"\x03\x90\x02\x02\x12U\n" +
 	"\fEnrollStream\x12\x1f.wardein.v1.EnrollStreamRequest\x1a .wardein.v1.EnrollStreamResponse(\x010\x01\x12h\n" +
 	"\x12BeginTpmEnrollment\x12%.wardein.v1.BeginTpmEnrollmentRequest\x1a&.wardein.v1.BeginTpmEnrollmentResponse\"\x03\x90\x02\x02\x12k\n" +
 	"\x13FinishTpmEnrollment\x12&.wardein.v1.FinishTpmEnrollmentRequest\x1a'.wardein.v1.FinishTpmEnrollmentResponse\"\x03\x90\x02\x02\x12M\n" +
-	"\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponse\"\x03\x90\x02\x02Be\n" +
+	"\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponse\"\x03\x90\x02\x02\x12P\n" +
+	"\n" +
+	"GetStation\x12\x1d.wardein.v1.GetStationRequest\x1a\x1e.wardein.v1.GetStationResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\rGetEnrollment\x12 .wardein.v1.GetEnrollmentRequest\x1a!.wardein.v1.GetEnrollmentResponse\"\x03\x90\x02\x01Be\n" +
 	"\n" +
 	"wardein.v1B\x11ProvisioningProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\n" +
 	"Wardein.V1\xca\x02\n" +
@@ -1303,60 +1543,73 @@ func file_wardein_v1_provisioning_proto_rawDescGZIP() []byte {
 	return file_wardein_v1_provisioning_proto_rawDescData
 }
 
-var file_wardein_v1_provisioning_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_wardein_v1_provisioning_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_wardein_v1_provisioning_proto_goTypes = []any{
-	(*EnrollRequest)(nil),               // 0: wardein.v1.EnrollRequest
-	(*Attribute)(nil),                   // 1: wardein.v1.Attribute
-	(*EnrollResponse)(nil),              // 2: wardein.v1.EnrollResponse
-	(*Schedule)(nil),                    // 3: wardein.v1.Schedule
-	(*ConfirmRequest)(nil),              // 4: wardein.v1.ConfirmRequest
-	(*ConfirmResponse)(nil),             // 5: wardein.v1.ConfirmResponse
-	(*EnrollStreamRequest)(nil),         // 6: wardein.v1.EnrollStreamRequest
-	(*EnrollStreamResponse)(nil),        // 7: wardein.v1.EnrollStreamResponse
-	(*Failure)(nil),                     // 8: wardein.v1.Failure
-	(*BeginTpmEnrollmentRequest)(nil),   // 9: wardein.v1.BeginTpmEnrollmentRequest
-	(*BeginTpmEnrollmentResponse)(nil),  // 10: wardein.v1.BeginTpmEnrollmentResponse
-	(*FinishTpmEnrollmentRequest)(nil),  // 11: wardein.v1.FinishTpmEnrollmentRequest
-	(*EnrollKeyRequest)(nil),            // 12: wardein.v1.EnrollKeyRequest
-	(*FinishTpmEnrollmentResponse)(nil), // 13: wardein.v1.FinishTpmEnrollmentResponse
-	(*EnrollKeyResponse)(nil),           // 14: wardein.v1.EnrollKeyResponse
-	(*timestamppb.Timestamp)(nil),       // 15: google.protobuf.Timestamp
-	(*PcrSelection)(nil),                // 16: wardein.v1.PcrSelection
-	(*Quote)(nil),                       // 17: wardein.v1.Quote
-	(KeyKeeper)(0),                      // 18: wardein.v1.KeyKeeper
-	(Assurance)(0),                      // 19: wardein.v1.Assurance
+	(*GetStationRequest)(nil),           // 0: wardein.v1.GetStationRequest
+	(*GetStationResponse)(nil),          // 1: wardein.v1.GetStationResponse
+	(*GetEnrollmentRequest)(nil),        // 2: wardein.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),       // 3: wardein.v1.GetEnrollmentResponse
+	(*EnrollRequest)(nil),               // 4: wardein.v1.EnrollRequest
+	(*Attribute)(nil),                   // 5: wardein.v1.Attribute
+	(*EnrollResponse)(nil),              // 6: wardein.v1.EnrollResponse
+	(*Schedule)(nil),                    // 7: wardein.v1.Schedule
+	(*ConfirmRequest)(nil),              // 8: wardein.v1.ConfirmRequest
+	(*ConfirmResponse)(nil),             // 9: wardein.v1.ConfirmResponse
+	(*EnrollStreamRequest)(nil),         // 10: wardein.v1.EnrollStreamRequest
+	(*EnrollStreamResponse)(nil),        // 11: wardein.v1.EnrollStreamResponse
+	(*Failure)(nil),                     // 12: wardein.v1.Failure
+	(*BeginTpmEnrollmentRequest)(nil),   // 13: wardein.v1.BeginTpmEnrollmentRequest
+	(*BeginTpmEnrollmentResponse)(nil),  // 14: wardein.v1.BeginTpmEnrollmentResponse
+	(*FinishTpmEnrollmentRequest)(nil),  // 15: wardein.v1.FinishTpmEnrollmentRequest
+	(*EnrollKeyRequest)(nil),            // 16: wardein.v1.EnrollKeyRequest
+	(*FinishTpmEnrollmentResponse)(nil), // 17: wardein.v1.FinishTpmEnrollmentResponse
+	(*EnrollKeyResponse)(nil),           // 18: wardein.v1.EnrollKeyResponse
+	(*timestamppb.Timestamp)(nil),       // 19: google.protobuf.Timestamp
+	(DeviceState)(0),                    // 20: wardein.v1.DeviceState
+	(*PcrSelection)(nil),                // 21: wardein.v1.PcrSelection
+	(*Quote)(nil),                       // 22: wardein.v1.Quote
+	(KeyKeeper)(0),                      // 23: wardein.v1.KeyKeeper
+	(Assurance)(0),                      // 24: wardein.v1.Assurance
 }
 var file_wardein_v1_provisioning_proto_depIdxs = []int32{
-	1,  // 0: wardein.v1.EnrollRequest.attributes:type_name -> wardein.v1.Attribute
-	3,  // 1: wardein.v1.EnrollResponse.schedule:type_name -> wardein.v1.Schedule
-	0,  // 2: wardein.v1.EnrollStreamRequest.enroll:type_name -> wardein.v1.EnrollRequest
-	4,  // 3: wardein.v1.EnrollStreamRequest.confirm:type_name -> wardein.v1.ConfirmRequest
-	2,  // 4: wardein.v1.EnrollStreamResponse.enrolled:type_name -> wardein.v1.EnrollResponse
-	5,  // 5: wardein.v1.EnrollStreamResponse.confirmed:type_name -> wardein.v1.ConfirmResponse
-	8,  // 6: wardein.v1.EnrollStreamResponse.failure:type_name -> wardein.v1.Failure
-	15, // 7: wardein.v1.BeginTpmEnrollmentResponse.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 8: wardein.v1.BeginTpmEnrollmentResponse.quote:type_name -> wardein.v1.PcrSelection
-	17, // 9: wardein.v1.FinishTpmEnrollmentRequest.quote:type_name -> wardein.v1.Quote
-	18, // 10: wardein.v1.EnrollKeyRequest.keeper:type_name -> wardein.v1.KeyKeeper
-	19, // 11: wardein.v1.FinishTpmEnrollmentResponse.assurance:type_name -> wardein.v1.Assurance
-	19, // 12: wardein.v1.EnrollKeyResponse.assurance:type_name -> wardein.v1.Assurance
-	0,  // 13: wardein.v1.ProvisioningService.Enroll:input_type -> wardein.v1.EnrollRequest
-	4,  // 14: wardein.v1.ProvisioningService.Confirm:input_type -> wardein.v1.ConfirmRequest
-	6,  // 15: wardein.v1.ProvisioningService.EnrollStream:input_type -> wardein.v1.EnrollStreamRequest
-	9,  // 16: wardein.v1.ProvisioningService.BeginTpmEnrollment:input_type -> wardein.v1.BeginTpmEnrollmentRequest
-	11, // 17: wardein.v1.ProvisioningService.FinishTpmEnrollment:input_type -> wardein.v1.FinishTpmEnrollmentRequest
-	12, // 18: wardein.v1.ProvisioningService.EnrollKey:input_type -> wardein.v1.EnrollKeyRequest
-	2,  // 19: wardein.v1.ProvisioningService.Enroll:output_type -> wardein.v1.EnrollResponse
-	5,  // 20: wardein.v1.ProvisioningService.Confirm:output_type -> wardein.v1.ConfirmResponse
-	7,  // 21: wardein.v1.ProvisioningService.EnrollStream:output_type -> wardein.v1.EnrollStreamResponse
-	10, // 22: wardein.v1.ProvisioningService.BeginTpmEnrollment:output_type -> wardein.v1.BeginTpmEnrollmentResponse
-	13, // 23: wardein.v1.ProvisioningService.FinishTpmEnrollment:output_type -> wardein.v1.FinishTpmEnrollmentResponse
-	14, // 24: wardein.v1.ProvisioningService.EnrollKey:output_type -> wardein.v1.EnrollKeyResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	19, // 0: wardein.v1.GetStationResponse.not_after:type_name -> google.protobuf.Timestamp
+	20, // 1: wardein.v1.GetEnrollmentResponse.state:type_name -> wardein.v1.DeviceState
+	19, // 2: wardein.v1.GetEnrollmentResponse.enrolled_at:type_name -> google.protobuf.Timestamp
+	19, // 3: wardein.v1.GetEnrollmentResponse.last_seen:type_name -> google.protobuf.Timestamp
+	5,  // 4: wardein.v1.EnrollRequest.attributes:type_name -> wardein.v1.Attribute
+	7,  // 5: wardein.v1.EnrollResponse.schedule:type_name -> wardein.v1.Schedule
+	4,  // 6: wardein.v1.EnrollStreamRequest.enroll:type_name -> wardein.v1.EnrollRequest
+	8,  // 7: wardein.v1.EnrollStreamRequest.confirm:type_name -> wardein.v1.ConfirmRequest
+	6,  // 8: wardein.v1.EnrollStreamResponse.enrolled:type_name -> wardein.v1.EnrollResponse
+	9,  // 9: wardein.v1.EnrollStreamResponse.confirmed:type_name -> wardein.v1.ConfirmResponse
+	12, // 10: wardein.v1.EnrollStreamResponse.failure:type_name -> wardein.v1.Failure
+	19, // 11: wardein.v1.BeginTpmEnrollmentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 12: wardein.v1.BeginTpmEnrollmentResponse.quote:type_name -> wardein.v1.PcrSelection
+	22, // 13: wardein.v1.FinishTpmEnrollmentRequest.quote:type_name -> wardein.v1.Quote
+	23, // 14: wardein.v1.EnrollKeyRequest.keeper:type_name -> wardein.v1.KeyKeeper
+	24, // 15: wardein.v1.FinishTpmEnrollmentResponse.assurance:type_name -> wardein.v1.Assurance
+	24, // 16: wardein.v1.EnrollKeyResponse.assurance:type_name -> wardein.v1.Assurance
+	4,  // 17: wardein.v1.ProvisioningService.Enroll:input_type -> wardein.v1.EnrollRequest
+	8,  // 18: wardein.v1.ProvisioningService.Confirm:input_type -> wardein.v1.ConfirmRequest
+	10, // 19: wardein.v1.ProvisioningService.EnrollStream:input_type -> wardein.v1.EnrollStreamRequest
+	13, // 20: wardein.v1.ProvisioningService.BeginTpmEnrollment:input_type -> wardein.v1.BeginTpmEnrollmentRequest
+	15, // 21: wardein.v1.ProvisioningService.FinishTpmEnrollment:input_type -> wardein.v1.FinishTpmEnrollmentRequest
+	16, // 22: wardein.v1.ProvisioningService.EnrollKey:input_type -> wardein.v1.EnrollKeyRequest
+	0,  // 23: wardein.v1.ProvisioningService.GetStation:input_type -> wardein.v1.GetStationRequest
+	2,  // 24: wardein.v1.ProvisioningService.GetEnrollment:input_type -> wardein.v1.GetEnrollmentRequest
+	6,  // 25: wardein.v1.ProvisioningService.Enroll:output_type -> wardein.v1.EnrollResponse
+	9,  // 26: wardein.v1.ProvisioningService.Confirm:output_type -> wardein.v1.ConfirmResponse
+	11, // 27: wardein.v1.ProvisioningService.EnrollStream:output_type -> wardein.v1.EnrollStreamResponse
+	14, // 28: wardein.v1.ProvisioningService.BeginTpmEnrollment:output_type -> wardein.v1.BeginTpmEnrollmentResponse
+	17, // 29: wardein.v1.ProvisioningService.FinishTpmEnrollment:output_type -> wardein.v1.FinishTpmEnrollmentResponse
+	18, // 30: wardein.v1.ProvisioningService.EnrollKey:output_type -> wardein.v1.EnrollKeyResponse
+	1,  // 31: wardein.v1.ProvisioningService.GetStation:output_type -> wardein.v1.GetStationResponse
+	3,  // 32: wardein.v1.ProvisioningService.GetEnrollment:output_type -> wardein.v1.GetEnrollmentResponse
+	25, // [25:33] is the sub-list for method output_type
+	17, // [17:25] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_provisioning_proto_init() }
@@ -1366,11 +1619,11 @@ func file_wardein_v1_provisioning_proto_init() {
 	}
 	file_wardein_v1_device_proto_init()
 	file_wardein_v1_words_proto_init()
-	file_wardein_v1_provisioning_proto_msgTypes[6].OneofWrappers = []any{
+	file_wardein_v1_provisioning_proto_msgTypes[10].OneofWrappers = []any{
 		(*EnrollStreamRequest_Enroll)(nil),
 		(*EnrollStreamRequest_Confirm)(nil),
 	}
-	file_wardein_v1_provisioning_proto_msgTypes[7].OneofWrappers = []any{
+	file_wardein_v1_provisioning_proto_msgTypes[11].OneofWrappers = []any{
 		(*EnrollStreamResponse_Enrolled)(nil),
 		(*EnrollStreamResponse_Confirmed)(nil),
 		(*EnrollStreamResponse_Failure)(nil),
@@ -1381,7 +1634,7 @@ func file_wardein_v1_provisioning_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_provisioning_proto_rawDesc), len(file_wardein_v1_provisioning_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

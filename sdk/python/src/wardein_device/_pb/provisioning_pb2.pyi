@@ -11,6 +11,40 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class GetStationRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStationResponse(_message.Message):
+    __slots__ = ("quota", "used", "not_after")
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    quota: int
+    used: int
+    not_after: _timestamp_pb2.Timestamp
+    def __init__(self, quota: _Optional[int] = ..., used: _Optional[int] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetEnrollmentRequest(_message.Message):
+    __slots__ = ("device_id",)
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    device_id: str
+    def __init__(self, device_id: _Optional[str] = ...) -> None: ...
+
+class GetEnrollmentResponse(_message.Message):
+    __slots__ = ("state", "generation", "profile", "enrolled_at", "last_seen")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    ENROLLED_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
+    state: _words_pb2.DeviceState
+    generation: int
+    profile: str
+    enrolled_at: _timestamp_pb2.Timestamp
+    last_seen: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., generation: _Optional[int] = ..., profile: _Optional[str] = ..., enrolled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class EnrollRequest(_message.Message):
     __slots__ = ("device_id", "suite", "device_nonce", "device_share", "attributes", "profile", "model", "udi")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
