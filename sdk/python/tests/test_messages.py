@@ -1,5 +1,6 @@
 """SPEC section 11: one encoding of each value, no byte less, and none more."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -308,3 +309,23 @@ def test_what_was_left_behind_is_gone() -> None:
     tree.advance(7)
     assert tree.first == 1000
     assert len(Tree.of(B32).cover(1, 2**32 - 1)) == 32
+
+
+@pytest.mark.parametrize("message", [each for each in MESSAGES if len(each.encode()) < 2000], ids=lambda message: type(message).__name__)
+def test_whatever_is_taken_is_encoded_alike(message: Any) -> None:
+    """No bytes raise anything else, and no value has two encodings."""
+    chance, right = random.Random(7), message.encode()
+    taken = 0
+    for _ in range(1000):
+        data = bytearray(right)
+        for _ in range(chance.randint(1, 3)):
+            at = chance.randrange(len(data))
+            data[at : at + chance.randint(0, 2)] = chance.randbytes(chance.randint(0, 2))
+        try:
+            got = type(message).decode(bytes(data))
+        except Malformed:
+            continue
+        taken += 1
+        assert got.encode() == data
+    # The control: not all that is changed is refused.
+    assert taken > 20
