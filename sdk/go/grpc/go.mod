@@ -4,8 +4,11 @@ module wardein.example/device/grpc
 go 1.24.0
 
 require (
+	// `google.rpc.RetryInfo` of a refusal (Apache-2.0, by Google).
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20251202230838-ff82c1b0f217
+	// The authority's transport (Apache-2.0, by the gRPC authors).
 	google.golang.org/grpc v1.79.3
+	// What the generated messages need, and what generates them (BSD-3-Clause, by the Go team).
 	google.golang.org/protobuf v1.36.12
 	wardein.example/device v0.0.0
 )
