@@ -23,20 +23,20 @@ func (SystemClock) Elapsed() uint64 { return uint64(max(0, time.Since(start)/tim
 
 // knownTime is the last acknowledged server_time, and what was counted since.
 type knownTime struct {
-	clock       Clock
-	told, since uint64
+	clock        Clock
+	acked, since uint64
 }
 
-func tell(clock Clock, told uint64) knownTime {
-	return knownTime{clock, told, clock.Elapsed()}
+func tell(clock Clock, acked uint64) knownTime {
+	return knownTime{clock, acked, clock.Elapsed()}
 }
 
 func (k knownTime) now() uint64 {
 	counted := k.clock.Elapsed() - k.since
-	if k.told+counted < k.told {
+	if k.acked+counted < k.acked {
 		return ^uint64(0)
 	}
-	return k.told + counted
+	return k.acked + counted
 }
 
 // latest, for data and files, is the later of known time and wall clock.

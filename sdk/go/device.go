@@ -186,16 +186,16 @@ func (d *Device) Acknowledge(request *Request, reply []byte) ([]byte, error) {
 	if request == nil || request != d.request {
 		return nil, fmt.Errorf("the request was %w", ErrOvertaken)
 	}
-	told, err := ParseReply(reply)
+	parsed, err := ParseReply(reply)
 	if err != nil {
 		return nil, err
 	}
-	expected := ack(request.secrets.ackKey, request.Proof.transcript(), told.ServerTime, told.Body)
-	if !equal(told.Ack[:], expected) {
+	expected := ack(request.secrets.ackKey, request.Proof.transcript(), parsed.ServerTime, parsed.Body)
+	if !equal(parsed.Ack[:], expected) {
 		return nil, fmt.Errorf("the reply, or its ack, is %w", ErrUntrusted)
 	}
 	if request.secrets.ephemeral != nil {
-		if err := d.adopt(request, told.Body); err != nil {
+		if err := d.adopt(request, parsed.Body); err != nil {
 			return nil, err
 		}
 	} else {
@@ -205,36 +205,36 @@ func (d *Device) Acknowledge(request *Request, reply []byte) ([]byte, error) {
 		d.state.confirmation, d.state.isProven = nil, true
 	}
 	d.request = nil
-	d.state.knownTime = told.ServerTime
-	d.knownTime = tell(d.clock, told.ServerTime)
+	d.state.knownTime = parsed.ServerTime
+	d.knownTime = tell(d.clock, parsed.ServerTime)
 	d.epochs.forget()
 	if err := d.save(d.state.encode()); err != nil {
 		return nil, err
 	}
-	return told.Body, nil
+	return parsed.Body, nil
 }
 
 // adopt is section 6: the next generation takes the place of this one, which is gone with the next save.
 func (d *Device) adopt(request *Request, body []byte) error {
 	secrets := request.secrets
-	told, err := parseRekeyReply(secrets.ephemeral.suite, body, secrets.named)
+	parsed, err := parseRekeyReply(secrets.ephemeral.suite, body, secrets.named)
 	if err != nil {
 		return err
 	}
-	if told.generation != request.Proof.Generation+1 {
+	if parsed.generation != request.Proof.Generation+1 {
 		return malformed("generation", "is not the next one")
 	}
-	ikm, err := secrets.ephemeral.agree(told.authorityShare)
+	ikm, err := secrets.ephemeral.agree(parsed.authorityShare)
 	if err != nil {
 		return err
 	}
-	t := told.transcript(request.Proof.transcript(), secrets.ephemeral.suite, secrets.ephemeral.share)
+	t := parsed.transcript(request.Proof.transcript(), secrets.ephemeral.suite, secrets.ephemeral.share)
 	purposes := slices.Collect(maps.Keys(d.state.branches))
-	if told.granted != nil {
-		purposes = knownIn(*told.granted)
+	if parsed.granted != nil {
+		purposes = knownIn(*parsed.granted)
 	}
 	d.state.branches = branchesOf(nextRoot(secrets.epochSecret, ikm, t), purposes)
-	d.state.suite, d.state.generation, d.state.schedule = secrets.ephemeral.suite, told.generation, told.schedule
+	d.state.suite, d.state.generation, d.state.schedule = secrets.ephemeral.suite, parsed.generation, parsed.schedule
 	d.state.confirmation, d.state.isProven = nil, false
 	return nil
 }

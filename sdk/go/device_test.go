@@ -84,8 +84,8 @@ func TestAFalseAckChangesNothing(t *testing.T) {
 	h := found(t, Suite1, hourly)
 	request := must[*Request](t)(h.device.Prove(h.device.Ask(), h.challenge(), actionAuthenticate, nil, measured))
 	right := must[Answer](t)(h.Prove(context.Background(), request.Message(), nil)).Reply
-	before, told := len(h.saved), must[*Reply](t)(ParseReply(right))
-	for _, wrong := range []*Reply{{told.ServerTime, [32]byte{}, nil}, {told.ServerTime + 1, told.Ack, nil}, {told.ServerTime, told.Ack, []byte("x")}} {
+	before, parsed := len(h.saved), must[*Reply](t)(ParseReply(right))
+	for _, wrong := range []*Reply{{parsed.ServerTime, [32]byte{}, nil}, {parsed.ServerTime + 1, parsed.Ack, nil}, {parsed.ServerTime, parsed.Ack, []byte("x")}} {
 		if _, err := h.device.Acknowledge(request, wrong.Encode()); !errors.Is(err, ErrUntrusted) {
 			t.Error(err)
 		}

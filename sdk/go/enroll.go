@@ -93,28 +93,28 @@ func (e *Enrolling) Request() []byte { return bytes.Clone(e.encoded) }
 // Finish checks the reply, kind 2, and saves the device. Send Device.Confirmation then. A false reply changes nothing; the true one may
 // still come. Without a clock it takes the machine's.
 func (e *Enrolling) Finish(reply []byte, save Save, clock Clock) (*Device, error) {
-	told, err := ParseEnrollmentReply(reply)
+	parsed, err := ParseEnrollmentReply(reply)
 	if err != nil {
 		return nil, err
 	}
-	if told.Suite != e.request.Suite {
+	if parsed.Suite != e.request.Suite {
 		return nil, malformed("suite", "is not the one that was asked for")
 	}
-	t := enrollmentTranscript(e.request, told)
-	if !ecdsa.VerifyASN1(e.identityKey.key, digest(t), told.Signature) {
+	t := enrollmentTranscript(e.request, parsed)
+	if !ecdsa.VerifyASN1(e.identityKey.key, digest(t), parsed.Signature) {
 		return nil, fmt.Errorf("the signature over the enrollment is %w", ErrUntrusted)
 	}
-	ikm, err := e.ephemeral.agree(told.AuthorityShare)
+	ikm, err := e.ephemeral.agree(parsed.AuthorityShare)
 	if err != nil {
 		return nil, err
 	}
 	root, byAuthority, byDevice := agreed(ikm, t)
-	if !equal(told.AuthorityConfirmation[:], byAuthority) {
+	if !equal(parsed.AuthorityConfirmation[:], byAuthority) {
 		return nil, fmt.Errorf("the confirmation is %w", ErrUntrusted)
 	}
 	s := &state{
-		tenant: e.request.Tenant, deviceID: e.request.DeviceID, suite: told.Suite,
-		generation: told.Generation, schedule: told.Schedule, knownTime: told.Schedule.NotBefore,
+		tenant: e.request.Tenant, deviceID: e.request.DeviceID, suite: parsed.Suite,
+		generation: parsed.Generation, schedule: parsed.Schedule, knownTime: parsed.Schedule.NotBefore,
 		confirmation: byDevice, branches: branchesOf(root, e.purposes),
 	}
 	if err := save(s.encode()); err != nil {

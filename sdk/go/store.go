@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// Store is a directory of one device, of one process at a time, and readable by its owner only. A message leaves only after what it
-// stands on is there to stay (sections 3, 6 and 9).
+// Store is a directory of one device, of one process at a time, and readable by its owner only. A message leaves only after the
+// state that it needs is durable (sections 3, 6 and 9).
 type Store struct {
 	path string
 	lock *os.File

@@ -279,13 +279,13 @@ func judgeProofs(v *vector) {
 		if proof.BodyDigest != [32]byte(digest(body)) {
 			v.t.Error("the proof is of another body")
 		}
-		t, told, right := proof.transcript(), must[*Reply](v.t)(ParseReply(step.hex("reply"))), 0
+		t, parsed, right := proof.transcript(), must[*Reply](v.t)(ParseReply(step.hex("reply"))), 0
 		for _, root := range roots[proof.Generation] {
 			for _, attributes := range known {
 				_, bound, key := proofKey(v.t, root, proof, attributes, attributes.names())
 				if equal(deviceMac(key, bound, t), proof.Mac[:]) {
 					right++
-					if !equal(ack(ackKey(key, bound), t, told.ServerTime, told.Body), told.Ack[:]) {
+					if !equal(ack(ackKey(key, bound), t, parsed.ServerTime, parsed.Body), parsed.Ack[:]) {
 						v.t.Errorf("%v: the ack is wrong", step.fields["name"])
 					}
 				}

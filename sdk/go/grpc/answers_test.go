@@ -22,7 +22,7 @@ import (
 	"wardein.example/device/grpc/wardeinv1"
 )
 
-// What an authority, or whoever answers in its place, may send over gRPC.
+// What an authority, or anybody who answers in its place, may send over gRPC.
 
 // answering is a channel whose every call is answered so.
 func answering(t *testing.T, trailers metadata.MD, answer proto.Message, refusal error) *grpc.ClientConn {
@@ -59,12 +59,12 @@ func isMalformed(t *testing.T, err error) {
 var who = device.Identity{Tenant: "klinik", DeviceID: "pump-1"}
 
 func TestAChallengeOutOfBounds(t *testing.T) {
-	for _, told := range []*wardeinv1.GetChallengeResponse{
+	for _, response := range []*wardeinv1.GetChallengeResponse{
 		{}, {Challenge: make([]byte, 256)}, {Challenge: make([]byte, 100_000)},
 		{Challenge: []byte("c"), Recipe: make([]string, 300)}, {Challenge: []byte("c"), Recipe: []string{"a", "a"}},
 		{Challenge: []byte("c"), Recipe: []string{"a b"}}, {Challenge: []byte("c"), Recipe: []string{strings.Repeat("a", 65)}},
 	} {
-		authority := &Authority{answering(t, nil, told, nil)}
+		authority := &Authority{answering(t, nil, response, nil)}
 		challenge, err := authority.Challenge(context.Background(), who)
 		if err == nil {
 			_, err = device.ParseChallenge(challenge)
@@ -75,10 +75,10 @@ func TestAChallengeOutOfBounds(t *testing.T) {
 
 func TestAReplyOutOfBounds(t *testing.T) {
 	proof := (&device.Proof{Tenant: "klinik", DeviceID: "pump-1", Challenge: []byte("c"), Generation: 1, Action: "authenticate"}).Encode()
-	for _, told := range []*wardeinv1.ProveResponse{
+	for _, response := range []*wardeinv1.ProveResponse{
 		{}, {Ack: make([]byte, 31)}, {Ack: make([]byte, 33)}, {Ack: make([]byte, 32), Body: make([]byte, 1<<20+1)},
 	} {
-		answer, err := (&Authority{answering(t, nil, told, nil)}).Prove(context.Background(), proof, nil)
+		answer, err := (&Authority{answering(t, nil, response, nil)}).Prove(context.Background(), proof, nil)
 		if err == nil {
 			_, err = device.ParseReply(answer.Reply)
 		}
@@ -92,11 +92,11 @@ func TestAnEnrollmentReplyOutOfBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	enroll := func(change func(*wardeinv1.EnrollResponse)) error {
-		told := &wardeinv1.EnrollResponse{
+		response := &wardeinv1.EnrollResponse{
 			AuthorityShare: make([]byte, 65), Generation: 1, Signature: make([]byte, 72), AuthorityConfirmation: make([]byte, 32),
 		}
-		change(told)
-		reply, err := (&Station{answering(t, nil, told, nil)}).Enroll(context.Background(), request, About{})
+		change(response)
+		reply, err := (&Station{answering(t, nil, response, nil)}).Enroll(context.Background(), request, About{})
 		if err == nil {
 			_, err = device.ParseEnrollmentReply(reply)
 		}
@@ -105,10 +105,10 @@ func TestAnEnrollmentReplyOutOfBounds(t *testing.T) {
 	if err := enroll(func(*wardeinv1.EnrollResponse) {}); err != nil {
 		t.Error(err)
 	}
-	isMalformed(t, enroll(func(told *wardeinv1.EnrollResponse) { told.AuthorityShare = told.AuthorityShare[1:] }))
-	isMalformed(t, enroll(func(told *wardeinv1.EnrollResponse) { told.Generation = 0 }))
-	isMalformed(t, enroll(func(told *wardeinv1.EnrollResponse) { told.Signature = make([]byte, 73) }))
-	isMalformed(t, enroll(func(told *wardeinv1.EnrollResponse) { told.AuthorityConfirmation = make([]byte, 31) }))
+	isMalformed(t, enroll(func(response *wardeinv1.EnrollResponse) { response.AuthorityShare = response.AuthorityShare[1:] }))
+	isMalformed(t, enroll(func(response *wardeinv1.EnrollResponse) { response.Generation = 0 }))
+	isMalformed(t, enroll(func(response *wardeinv1.EnrollResponse) { response.Signature = make([]byte, 73) }))
+	isMalformed(t, enroll(func(response *wardeinv1.EnrollResponse) { response.AuthorityConfirmation = make([]byte, 31) }))
 }
 
 func refusal(t *testing.T, trailers metadata.MD, said error) *device.RefusedError {

@@ -42,15 +42,15 @@ func (a *Authority) Close() error { return a.channel.Close() }
 
 // Challenge gives kind 4.
 func (a *Authority) Challenge(ctx context.Context, who device.Identity) ([]byte, error) {
-	told := &wardeinv1.GetChallengeResponse{}
+	response := &wardeinv1.GetChallengeResponse{}
 	asked := &wardeinv1.GetChallengeRequest{Tenant: who.Tenant, DeviceId: who.DeviceID}
-	if err := call(ctx, a.channel, deviceService+"GetChallenge", asked, told); err != nil {
+	if err := call(ctx, a.channel, deviceService+"GetChallenge", asked, response); err != nil {
 		return nil, err
 	}
-	if len(told.Recipe) > 64 {
+	if len(response.Recipe) > 64 {
 		return nil, &device.MalformedError{Field: "recipe", Why: "names more than 64 attributes"}
 	}
-	return (&device.Challenge{Challenge: told.Challenge, ServerTime: told.ServerTimeSeconds, Recipe: told.Recipe}).Encode(), nil
+	return (&device.Challenge{Challenge: response.Challenge, ServerTime: response.ServerTimeSeconds, Recipe: response.Recipe}).Encode(), nil
 }
 
 // Prove takes kind 5 and the body, and gives kind 6.
@@ -59,28 +59,28 @@ func (a *Authority) Prove(ctx context.Context, proof, body []byte) (device.Answe
 	if err != nil {
 		return device.Answer{}, err
 	}
-	told := &wardeinv1.ProveResponse{}
+	response := &wardeinv1.ProveResponse{}
 	err = call(ctx, a.channel, deviceService+"Prove", &wardeinv1.ProveRequest{
 		Tenant: proved.Tenant, DeviceId: proved.DeviceID, Challenge: proved.Challenge, DeviceNonce: proved.DeviceNonce[:],
 		Generation: proved.Generation, Epoch: proved.Epoch, Number: proved.Number,
 		Action: proved.Action, Body: body, Mac: proved.Mac[:],
-	}, told)
+	}, response)
 	if err != nil {
 		return device.Answer{}, err
 	}
-	ack, err := array("ack", told.Ack)
-	reply := &device.Reply{ServerTime: told.ServerTimeSeconds, Ack: ack, Body: told.Body}
-	return device.Answer{Reply: reply.Encode(), RekeyDue: told.RekeyDue}, err
+	ack, err := array("ack", response.Ack)
+	reply := &device.Reply{ServerTime: response.ServerTimeSeconds, Ack: ack, Body: response.Body}
+	return device.Answer{Reply: reply.Encode(), RekeyDue: response.RekeyDue}, err
 }
 
 // Confirm takes kind 3.
 func (a *Authority) Confirm(ctx context.Context, confirmation []byte) error {
-	told, err := device.ParseConfirmation(confirmation)
+	response, err := device.ParseConfirmation(confirmation)
 	if err != nil {
 		return err
 	}
 	return call(ctx, a.channel, deviceService+"ConfirmEnrollment", &wardeinv1.ConfirmEnrollmentRequest{
-		Tenant: told.Tenant, DeviceId: told.DeviceID, DeviceConfirmation: told.DeviceConfirmation[:],
+		Tenant: response.Tenant, DeviceId: response.DeviceID, DeviceConfirmation: response.DeviceConfirmation[:],
 	}, &wardeinv1.ConfirmEnrollmentResponse{})
 }
 
@@ -97,10 +97,10 @@ func dial(target string, trustRoots []byte, own *tls.Certificate, options []grpc
 	return grpc.NewClient(target, options...)
 }
 
-func call(ctx context.Context, channel *grpc.ClientConn, method string, asked, told proto.Message) error {
+func call(ctx context.Context, channel *grpc.ClientConn, method string, asked, response proto.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return refused(channel, ctx, method, asked, told)
+	return refused(channel, ctx, method, asked, response)
 }
 
 func array(field string, data []byte) (out [32]byte, err error) {

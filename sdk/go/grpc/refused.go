@@ -21,9 +21,9 @@ const (
 )
 
 // refused calls, and gives a *device.RefusedError for whatever is no answer. Code and epoch are trailers; a pause is in RetryInfo.
-func refused(channel *grpc.ClientConn, ctx context.Context, method string, asked, told proto.Message) error {
+func refused(channel *grpc.ClientConn, ctx context.Context, method string, asked, response proto.Message) error {
 	var trailers metadata.MD
-	err := channel.Invoke(ctx, method, asked, told, grpc.Trailer(&trailers))
+	err := channel.Invoke(ctx, method, asked, response, grpc.Trailer(&trailers))
 	if err == nil {
 		return nil
 	}

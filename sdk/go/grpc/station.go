@@ -47,26 +47,26 @@ func (s *Station) Enroll(ctx context.Context, request []byte, about About) ([]by
 	for name, value := range asked.Attributes {
 		message.Attributes = append(message.Attributes, &wardeinv1.Attribute{Name: name, Value: value})
 	}
-	told := &wardeinv1.EnrollResponse{}
-	if err := call(ctx, s.channel, provisioningService+"Enroll", message, told); err != nil {
+	response := &wardeinv1.EnrollResponse{}
+	if err := call(ctx, s.channel, provisioningService+"Enroll", message, response); err != nil {
 		return nil, err
 	}
-	confirmation, err := array("authority confirmation", told.AuthorityConfirmation)
-	times := told.GetSchedule()
+	confirmation, err := array("authority confirmation", response.AuthorityConfirmation)
+	times := response.GetSchedule()
 	return (&device.EnrollmentReply{
-		Suite: asked.Suite, AuthorityShare: told.AuthorityShare, Generation: told.Generation,
+		Suite: asked.Suite, AuthorityShare: response.AuthorityShare, Generation: response.Generation,
 		Schedule:  device.Schedule{Period: times.GetPeriodSeconds(), MaxUses: times.GetMaxUses(), NotBefore: times.GetNotBeforeSeconds()},
-		Signature: told.Signature, AuthorityConfirmation: confirmation,
+		Signature: response.Signature, AuthorityConfirmation: confirmation,
 	}).Encode(), err
 }
 
 // Confirm takes kind 3.
 func (s *Station) Confirm(ctx context.Context, confirmation []byte) error {
-	told, err := device.ParseConfirmation(confirmation)
+	response, err := device.ParseConfirmation(confirmation)
 	if err != nil {
 		return err
 	}
 	return call(ctx, s.channel, provisioningService+"Confirm", &wardeinv1.ConfirmRequest{
-		DeviceId: told.DeviceID, DeviceConfirmation: told.DeviceConfirmation[:],
+		DeviceId: response.DeviceID, DeviceConfirmation: response.DeviceConfirmation[:],
 	}, &wardeinv1.ConfirmResponse{})
 }

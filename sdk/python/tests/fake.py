@@ -89,23 +89,23 @@ class Authority:
         assert confirmation == self.confirmation
 
     def prove(self, proof: bytes, body: bytes) -> Answer:
-        told = Proof.decode(proof)
-        self.log.append(told.action)
+        parsed = Proof.decode(proof)
+        self.log.append(parsed.action)
         refused = self.refusals.pop(0) if self.refusals else None
         if refused is not None:
             raise refused
-        assert (told.generation, told.epoch, told.number) not in self.numbers
-        self.numbers.append((told.generation, told.epoch, told.number))
+        assert (parsed.generation, parsed.epoch, parsed.number) not in self.numbers
+        self.numbers.append((parsed.generation, parsed.epoch, parsed.number))
         offer = Challenge.decode(self.offered)
-        assert told.challenge == offer.challenge
-        secret = self.trees[told.generation].epoch_secret(told.epoch)
-        key, bound = number_key(secret, told.number), binding(offer.challenge, offer.recipe, self.attributes)
-        if device_mac(key, bound, told.transcript()) != told.mac:
+        assert parsed.challenge == offer.challenge
+        secret = self.trees[parsed.generation].epoch_secret(parsed.epoch)
+        key, bound = number_key(secret, parsed.number), binding(offer.challenge, offer.recipe, self.attributes)
+        if device_mac(key, bound, parsed.transcript()) != parsed.mac:
             raise Refused("mac-wrong", "UNAUTHENTICATED")
-        reply_body = self.bodies.get(told.action, b"")
-        if told.action == "rekey":
-            reply_body = self._rekey(told, body, secret)
-        t, by = told.transcript(), ack_key(key, bound)
+        reply_body = self.bodies.get(parsed.action, b"")
+        if parsed.action == "rekey":
+            reply_body = self._rekey(parsed, body, secret)
+        t, by = parsed.transcript(), ack_key(key, bound)
         return Answer(Reply(self.now, ack(by, t, self.now, reply_body), reply_body).encode(), self.rekey_due)
 
     def _rekey(self, proof: Proof, body: bytes, secret: bytes) -> bytes:
@@ -122,8 +122,8 @@ class Authority:
         reply = RekeyReply(mine, proof.generation + 1, schedule, granted)
         root = next_root(secret, ikm, reply.transcript(proof.transcript(), suite, share))
         self.trees[reply.generation] = Tree.of(purpose_root(root, PROOF))
-        told = frame(mine) + u64(reply.generation) + put_schedule(schedule)
-        return told + (b"" if granted is None else u32(granted))
+        parsed = frame(mine) + u64(reply.generation) + put_schedule(schedule)
+        return parsed + (b"" if granted is None else u32(granted))
 
 
 def _agree(suite: int, device_share: bytes) -> tuple[bytes, bytes]:

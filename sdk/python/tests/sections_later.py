@@ -111,9 +111,9 @@ def section_rekeys(root: Case) -> None:
         bound = attributes.binding(proof.challenge, case.value("recipe"), ATTRIBUTES)
         key = number_key(secret, proof.number)
         assert device_mac(key, bound, proof.transcript()) == proof.mac
-        told = RekeyReply.decode(ephemeral.suite, Reply.decode(case.hex("reply")).body, named)
-        assert told.granted == granted
-        assert told.transcript(proof.transcript(), ephemeral.suite, ephemeral.share) == case.hex("transcript")
+        parsed = RekeyReply.decode(ephemeral.suite, Reply.decode(case.hex("reply")).body, named)
+        assert parsed.granted == granted
+        assert parsed.transcript(proof.transcript(), ephemeral.suite, ephemeral.share) == case.hex("transcript")
 
         # And all of it through the device itself.
         device = awaiting(generation_root, proof, body, ack_key(key, bound), secret, ephemeral)
@@ -248,14 +248,14 @@ def _proofs(case: Case) -> None:
             assert reply is None
             continue
         assert sha256(body) == proof.body_digest
-        t, told, right = proof.transcript(), Reply.decode(bytes.fromhex(reply)), 0
+        t, parsed, right = proof.transcript(), Reply.decode(bytes.fromhex(reply)), 0
         for root in roots[proof.generation]:
             key = number_key(epoch_secret(root, PROOF, proof.epoch), proof.number)
             for measured in known:
                 bound = attributes.binding(proof.challenge, sorted(measured), measured)
                 if equal(device_mac(key, bound, t), proof.mac):
                     right += 1
-                    assert ack(ack_key(key, bound), t, told.server_time, told.body) == told.ack
+                    assert ack(ack_key(key, bound), t, parsed.server_time, parsed.body) == parsed.ack
         assert right == 1
         if proof.action == "attributes":
             known.append(read_attributes(Reader(body)))

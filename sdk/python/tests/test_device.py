@@ -98,11 +98,11 @@ def test_a_false_ack_changes_nothing(found: Found) -> None:
     request = device.prove(device.ask(), house.authority.challenge("", ""), "authenticate", b"", ATTRIBUTES)
     right = house.authority.prove(request.message, b"").reply
     before = house.saved[-1]
-    told = Reply.decode(right)
+    parsed = Reply.decode(right)
     wrong = [
-        Reply(told.server_time, bytes(32), told.body),
-        Reply(told.server_time + 1, told.ack, told.body),
-        Reply(told.server_time, told.ack, b"x"),
+        Reply(parsed.server_time, bytes(32), parsed.body),
+        Reply(parsed.server_time + 1, parsed.ack, parsed.body),
+        Reply(parsed.server_time, parsed.ack, b"x"),
     ]
     for reply in wrong:
         with pytest.raises(Untrusted):

@@ -1,4 +1,4 @@
-"""What an authority, or whoever answers in its place, may send over gRPC."""
+"""What an authority, or anybody who answers in its place, may send over gRPC."""
 
 from typing import Any
 
@@ -31,9 +31,9 @@ def answering(kind: Any, answer: Any) -> Any:
     [["a"] * 300, ["a"] * 65, ["a", "a"], ["a b"], [""], ["a" * 65], ["\u00e4"]],
 )
 def test_a_recipe_out_of_bounds(recipe: list[str]) -> None:
-    told = device_pb2.GetChallengeResponse(challenge=b"c", recipe=recipe)
+    response = device_pb2.GetChallengeResponse(challenge=b"c", recipe=recipe)
     with pytest.raises(Malformed):
-        _ask(answering(Authority, told))
+        _ask(answering(Authority, response))
 
 
 @pytest.mark.parametrize("challenge", [b"", bytes(256), bytes(100_000)])
@@ -53,9 +53,9 @@ def test_an_ack_of_another_length(ack: bytes) -> None:
 
 
 def test_a_body_that_is_too_long() -> None:
-    told = device_pb2.ProveResponse(ack=B32, body=bytes((1 << 20) + 1))
+    response = device_pb2.ProveResponse(ack=B32, body=bytes((1 << 20) + 1))
     with pytest.raises(Malformed):
-        Reply.decode(answering(Authority, told).prove(PROOF, b"").reply)
+        Reply.decode(answering(Authority, response).prove(PROOF, b"").reply)
 
 
 @pytest.mark.parametrize(

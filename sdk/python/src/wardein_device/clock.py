@@ -29,13 +29,13 @@ class SystemClock:
 class KnownTime:
     """The last acknowledged server_time, and what was counted since."""
 
-    __slots__ = ("_clock", "_since", "_told")
+    __slots__ = ("_clock", "_since", "_acked")
 
-    def __init__(self, clock: Clock, told: int) -> None:
-        self._clock, self._told, self._since = clock, told, clock.elapsed()
+    def __init__(self, clock: Clock, acked: int) -> None:
+        self._clock, self._acked, self._since = clock, acked, clock.elapsed()
 
     def now(self) -> int:
-        return self._told + self._clock.elapsed() - self._since
+        return self._acked + self._clock.elapsed() - self._since
 
     def latest(self) -> int:
         """For data and files: the later of known time and wall clock."""

@@ -169,9 +169,9 @@ class Device:
         """Checks the ack of a reply, kind 6, adopts what it says, and gives its body. A false reply changes nothing."""
         if request is not self._open:
             raise Overtaken("the request was answered or given up; ask again")
-        told = Reply.decode(reply)
+        parsed = Reply.decode(reply)
         t = request.proof.transcript()
-        if not equal(told.ack, ack(request._ack_key, t, told.server_time, told.body)):
+        if not equal(parsed.ack, ack(request._ack_key, t, parsed.server_time, parsed.body)):
             raise Untrusted("the ack is wrong: the reply is not the authority's, or is not of this request")
         if request._ephemeral is None:
             branch = self._branch(PROOF)
@@ -179,24 +179,24 @@ class Device:
             branch.taken += 1
             self._state.confirmation, self._state.is_proven = None, True
         else:
-            self._adopt(request, request._ephemeral, told.body)
+            self._adopt(request, request._ephemeral, parsed.body)
         self._open = None
-        self._state.known_time = told.server_time
-        self._known_time = KnownTime(self._clock, told.server_time)
+        self._state.known_time = parsed.server_time
+        self._known_time = KnownTime(self._clock, parsed.server_time)
         self._epochs.forget()
         self._save(self._state.encode())
-        return told.body
+        return parsed.body
 
     def _adopt(self, request: Request, ephemeral: Ephemeral, body: bytes) -> None:
         """Section 6: the next generation takes the place of this one, which is gone with the next save."""
-        told = actions.RekeyReply.decode(ephemeral.suite, body, request._named)
-        if told.generation != request.proof.generation + 1:
+        parsed = actions.RekeyReply.decode(ephemeral.suite, body, request._named)
+        if parsed.generation != request.proof.generation + 1:
             raise Malformed("generation", "is not the next one")
-        t = told.transcript(request.proof.transcript(), ephemeral.suite, ephemeral.share)
-        root = actions.next_root(request._epoch_secret, ephemeral.agree(told.authority_share), t)
+        t = parsed.transcript(request.proof.transcript(), ephemeral.suite, ephemeral.share)
+        root = actions.next_root(request._epoch_secret, ephemeral.agree(parsed.authority_share), t)
         state = self._state
-        state.branches = branches_of(root, state.branches if told.granted is None else known_in(told.granted))
-        state.suite, state.generation, state.schedule = ephemeral.suite, told.generation, told.schedule
+        state.branches = branches_of(root, state.branches if parsed.granted is None else known_in(parsed.granted))
+        state.suite, state.generation, state.schedule = ephemeral.suite, parsed.generation, parsed.schedule
         state.confirmation, state.is_proven = None, False
 
     def refused_as_spent(self, request: Request, next_epoch: int) -> None:

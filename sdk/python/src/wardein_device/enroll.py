@@ -98,24 +98,24 @@ class Enrolling:
 
         A false reply changes nothing; the true one may still come.
         """
-        told = EnrollmentReply.decode(reply)
-        if told.suite != self._request.suite:
+        parsed = EnrollmentReply.decode(reply)
+        if parsed.suite != self._request.suite:
             raise Malformed("suite", "is not the one that was asked for")
-        t = enrollment_transcript(self._request, told)
+        t = enrollment_transcript(self._request, parsed)
         try:
-            self._identity_key.verify(told.signature, t, ec.ECDSA(hashes.SHA256()))
+            self._identity_key.verify(parsed.signature, t, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
             raise Untrusted("the signature over the enrollment is not the authority's") from None
-        keys = agreed(self._ephemeral.agree(told.authority_share), t)
-        if not equal(told.authority_confirmation, keys.authority_confirmation):
+        keys = agreed(self._ephemeral.agree(parsed.authority_share), t)
+        if not equal(parsed.authority_confirmation, keys.authority_confirmation):
             raise Untrusted("the authority's confirmation is wrong: it derived other keys")
         state = State(
             tenant=self._request.tenant,
             device_id=self._request.device_id,
-            suite=told.suite,
-            generation=told.generation,
-            schedule=told.schedule,
-            known_time=told.schedule.not_before,
+            suite=parsed.suite,
+            generation=parsed.generation,
+            schedule=parsed.schedule,
+            known_time=parsed.schedule.not_before,
             confirmation=keys.device_confirmation,
             is_proven=False,
             branches=branches_of(keys.root, self._purposes),

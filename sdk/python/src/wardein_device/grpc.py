@@ -59,10 +59,10 @@ class Authority(_Caller):
 
     def challenge(self, tenant: str, device_id: str) -> bytes:
         request = device_pb2.GetChallengeRequest(tenant=tenant, device_id=device_id)
-        told = self._call(_DEVICE + "GetChallenge", request, device_pb2.GetChallengeResponse)
-        if len(told.recipe) > MOST:
+        response = self._call(_DEVICE + "GetChallenge", request, device_pb2.GetChallengeResponse)
+        if len(response.recipe) > MOST:
             raise Malformed("recipe", f"names more than {MOST} attributes")
-        return Challenge(told.challenge, told.server_time_seconds, tuple(told.recipe)).encode()
+        return Challenge(response.challenge, response.server_time_seconds, tuple(response.recipe)).encode()
 
     def prove(self, proof: bytes, body: bytes) -> Answer:
         proved = Proof.decode(proof)
@@ -78,15 +78,15 @@ class Authority(_Caller):
             body=body,
             mac=proved.mac,
         )
-        told = self._call(_DEVICE + "Prove", request, device_pb2.ProveResponse)
-        if len(told.ack) != 32:
+        response = self._call(_DEVICE + "Prove", request, device_pb2.ProveResponse)
+        if len(response.ack) != 32:
             raise Malformed("ack", "has not 32 bytes")
-        return Answer(Reply(told.server_time_seconds, told.ack, told.body).encode(), told.rekey_due)
+        return Answer(Reply(response.server_time_seconds, response.ack, response.body).encode(), response.rekey_due)
 
     def confirm(self, confirmation: bytes) -> None:
-        told = Confirmation.decode(confirmation)
+        parsed = Confirmation.decode(confirmation)
         request = device_pb2.ConfirmEnrollmentRequest(
-            tenant=told.tenant, device_id=told.device_id, device_confirmation=told.device_confirmation
+            tenant=parsed.tenant, device_id=parsed.device_id, device_confirmation=parsed.device_confirmation
         )
         self._call(_DEVICE + "ConfirmEnrollment", request, device_pb2.ConfirmEnrollmentResponse)
 
@@ -102,7 +102,7 @@ class Station(_Caller):
         """From kind 1 to kind 2. The tenant is the station's."""
         asked = EnrollmentRequest.decode(request)
         attributes = [provisioning_pb2.Attribute(name=name, value=value) for name, value in asked.attributes.items()]
-        told = self._call(
+        response = self._call(
             _PROVISIONING + "Enroll",
             provisioning_pb2.EnrollRequest(
                 device_id=asked.device_id,
@@ -116,15 +116,15 @@ class Station(_Caller):
             ),
             provisioning_pb2.EnrollResponse,
         )
-        times = Schedule(told.schedule.period_seconds, told.schedule.max_uses, told.schedule.not_before_seconds)
+        times = Schedule(response.schedule.period_seconds, response.schedule.max_uses, response.schedule.not_before_seconds)
         return EnrollmentReply(
-            asked.suite, told.authority_share, told.generation, times, told.signature, told.authority_confirmation
+            asked.suite, response.authority_share, response.generation, times, response.signature, response.authority_confirmation
         ).encode()
 
     def confirm(self, confirmation: bytes) -> None:
-        told = Confirmation.decode(confirmation)
+        parsed = Confirmation.decode(confirmation)
         request = provisioning_pb2.ConfirmRequest(
-            device_id=told.device_id, device_confirmation=told.device_confirmation
+            device_id=parsed.device_id, device_confirmation=parsed.device_confirmation
         )
         self._call(_PROVISIONING + "Confirm", request, provisioning_pb2.ConfirmResponse)
 
@@ -132,8 +132,8 @@ class Station(_Caller):
 def _refused(error: grpc.RpcError) -> Refused:
     """Code and epoch are trailers; a pause is in `google.rpc.RetryInfo`. All of it is from the network, and bounded."""
     # The stubs of types do not know that an entry is a pair.
-    told: Any = error.trailing_metadata() or ()
-    trailers = {name: value for name, value in told if isinstance(value, str)}
+    pairs: Any = error.trailing_metadata() or ()
+    trailers = {name: value for name, value in pairs if isinstance(value, str)}
     code, epoch = trailers.get("wardein-code"), trailers.get("wardein-next-epoch", "")
     named = int(epoch) if epoch.isascii() and epoch.isdigit() and len(epoch) <= 10 else None
     words = (error.details() or "")[:500] if code else ""

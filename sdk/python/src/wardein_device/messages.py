@@ -238,8 +238,8 @@ class Token:
 
     def encode(self) -> bytes:
         place = u64(self.generation) + u32(self.epoch) + u64(self.number)
-        told = frame(names.audience(self.audience).encode()) + frame(self.platform_nonce) + u64(self.issued_at)
-        return u8(7) + _device(self.tenant, self.device_id) + place + told + self.mac
+        rest = frame(names.audience(self.audience).encode()) + frame(self.platform_nonce) + u64(self.issued_at)
+        return u8(7) + _device(self.tenant, self.device_id) + place + rest + self.mac
 
     @classmethod
     def decode(cls, data: bytes) -> "Token":

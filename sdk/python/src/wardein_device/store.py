@@ -1,4 +1,4 @@
-"""The state on disk: a message leaves only after what it stands on is there to stay (SPEC sections 3, 6 and 9)."""
+"""The state on disk: a message leaves only after the state that it needs is durable (SPEC sections 3, 6 and 9)."""
 
 import fcntl
 import os
