@@ -63,7 +63,6 @@ find_go() {
 		return
 	fi
 	echo "there is no Go 1.$oldest_go or newer here, nor in Debian: https://go.dev/doc/install" >&2
-	if [[ ${CI:-} == true ]]; then return 1; fi
 	echo "NOTICE: sdk/go was not tested"
 }
 
