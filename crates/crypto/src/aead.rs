@@ -1,8 +1,8 @@
 //! Authenticated encryption, in place.
 
+use crate::primitives::aead::Aead;
 use crate::{Secret, SecretBytes, TooLong};
 use alloc::vec::Vec;
-use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 /// Bytes in a nonce of either AEAD.
 pub const AES_256_GCM_NONCE_LEN: usize = 12;
@@ -11,24 +11,24 @@ pub const AES_256_GCM_NONCE_LEN: usize = 12;
 pub const TAG_LEN: usize = 16;
 
 /// A key for one AEAD. The caller sees to it that no nonce is used twice with one key.
-pub struct AeadKey(LessSafeKey);
+pub struct AeadKey(Aead);
 
 impl AeadKey {
     /// AES-256-GCM (NIST SP 800-38D).
     pub fn aes_256_gcm(secret: &Secret<32>) -> Self {
-        Self::with(&AES_256_GCM, secret)
+        Self(Aead::aes_256_gcm(secret.expose()))
     }
 
     /// ChaCha20-Poly1305 (RFC 8439).
     pub fn chacha20_poly1305(secret: &Secret<32>) -> Self {
-        Self::with(&CHACHA20_POLY1305, secret)
+        Self(Aead::chacha20_poly1305(secret.expose()))
     }
 
     /// Turns `buffer` from plaintext into ciphertext followed by the tag; [`TooLong`] where the AEAD has its bound.
     pub fn seal(&self, nonce: &[u8; 12], additional: &[u8], buffer: &mut Vec<u8>) -> Result<(), TooLong> {
-        self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(*nonce), Aad::from(additional), buffer)
-            .map_err(|_| TooLong)
+        let tag = self.0.seal(nonce, additional, buffer)?;
+        buffer.extend_from_slice(&tag);
+        Ok(())
     }
 
     /// Turns `bytes` after its first `header` bytes into ciphertext, adds the tag, and gives all of it: what was secret
@@ -42,35 +42,14 @@ impl AeadKey {
         header: usize,
         bytes: SecretBytes,
     ) -> Result<Vec<u8>, TooLong> {
-        bytes.sealed(|bytes| {
-            let nonce = Nonce::assume_unique_for_key(*nonce);
-            self.0
-                .seal_in_place_separate_tag(nonce, Aad::from(additional), &mut bytes[header..])
-                .map_err(|_| TooLong)
-        })
+        bytes.sealed(|bytes| self.0.seal(nonce, additional, &mut bytes[header..]))
     }
 
     /// Turns `buffer` from ciphertext and tag into plaintext, its tag cut off; after an error it holds nothing of use.
     pub fn open(&self, nonce: &[u8; 12], additional: &[u8], buffer: &mut Vec<u8>) -> Result<(), OpenError> {
-        let opened = self
-            .0
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(additional), buffer)
-            .map(|plain| plain.len());
-        match opened {
-            Ok(length) => {
-                buffer.truncate(length);
-                Ok(())
-            }
-            Err(_) => {
-                buffer.clear();
-                Err(OpenError)
-            }
-        }
-    }
-
-    fn with(algorithm: &'static ring::aead::Algorithm, secret: &Secret<32>) -> Self {
-        let key = UnboundKey::new(algorithm, secret.expose());
-        Self(LessSafeKey::new(key.expect("both algorithms take keys of 32 bytes")))
+        let opened = self.0.open(nonce, additional, buffer);
+        buffer.truncate(opened.unwrap_or(0));
+        opened.map(|_| ())
     }
 }
 

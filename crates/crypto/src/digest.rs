@@ -1,6 +1,7 @@
 //! SHA-256 over bytes that come in pieces.
 
 use crate::hex::Hex;
+use crate::primitives::digest;
 use core::fmt;
 
 /// A SHA-256 digest: 32 public bytes.
@@ -29,12 +30,12 @@ impl fmt::Debug for Digest {
 }
 
 /// SHA-256 (FIPS 180-4) of a message that is given in pieces.
-pub struct Sha256(ring::digest::Context);
+pub struct Sha256(digest::Sha256);
 
 impl Sha256 {
     /// The hash of nothing yet.
     pub fn new() -> Self {
-        Self(ring::digest::Context::new(&ring::digest::SHA256))
+        Self(digest::Sha256::new())
     }
 
     /// Adds `bytes` to the message.
@@ -44,9 +45,7 @@ impl Sha256 {
 
     /// The digest of all that was added.
     pub fn finish(self) -> Digest {
-        let mut out = [0; 32];
-        out.copy_from_slice(self.0.finish().as_ref());
-        Digest(out)
+        Digest(self.0.finish())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where random bytes come from: a port, so that tests hand in their own.
 
 use crate::Secret;
+#[cfg(feature = "ring")]
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// A source of random bytes fit for keys and nonces.
@@ -31,10 +32,12 @@ pub trait Entropy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntropyError;
 
-/// The operating system's generator (getrandom(2)).
+/// The operating system's generator (getrandom(2)). A processor without one brings its own [`Entropy`].
+#[cfg(feature = "ring")]
 #[derive(Debug, Default)]
 pub struct SystemEntropy(());
 
+#[cfg(feature = "ring")]
 impl Entropy for SystemEntropy {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         SystemRandom::new().fill(bytes).map_err(|_| EntropyError)

@@ -4,8 +4,12 @@
 //! hexadecimal text, all from maintained libraries that no other crate may name. Why one crate: a library can be replaced here alone, and a
 //! reviewer finds every use of a raw secret by searching for `expose`.
 //!
+//! The primitives come from `ring`, or, for processors that it has no code for, from RustCrypto (feature `rustcrypto`). Where both
+//! are built in, `ring` is used, and the other is only tested against it.
+//!
 //! What it does not do: no key storage, no protocol. What `ring` itself keeps on its stack (HMAC key schedules,
-//! ECDH scalars) is not wiped by `ring` and cannot be wiped from here.
+//! ECDH scalars) is not wiped by `ring` and cannot be wiped from here; RustCrypto wipes keys and schedules, but not the
+//! intermediate values that a compiler puts on the stack.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]
@@ -20,15 +24,33 @@ mod hkdf;
 mod mac;
 #[cfg(feature = "ml-kem")]
 mod ml_kem;
+#[cfg(feature = "ring")]
+mod on_ring;
+#[cfg(feature = "rustcrypto")]
+#[cfg_attr(all(feature = "ring", not(test)), allow(dead_code, reason = "only the tests use it then"))]
+mod on_rustcrypto;
 mod secret;
 mod signature;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tpm")]
 pub mod tpm;
+
+#[cfg(feature = "ring")]
+use on_ring as primitives;
+#[cfg(all(feature = "rustcrypto", not(feature = "ring")))]
+use on_rustcrypto as primitives;
+#[cfg(not(any(feature = "ring", feature = "rustcrypto")))]
+compile_error!(
+    "wardein-crypto needs its feature `ring`, or, where there is no operating system, `rustcrypto`"
+);
 
 pub use aead::{AES_256_GCM_NONCE_LEN, AeadKey, OpenError, TAG_LEN};
 pub use agreement::{EphemeralKey, InvalidPoint, P256_POINT_LEN, P256_SHARED_LEN};
 pub use digest::{Digest, Sha256};
-pub use entropy::{Entropy, EntropyError, SystemEntropy};
+#[cfg(feature = "ring")]
+pub use entropy::SystemEntropy;
+pub use entropy::{Entropy, EntropyError};
 pub use hkdf::Prk;
 pub use mac::{MacKey, MacMismatch, Tag};
 #[cfg(feature = "ml-kem")]
@@ -36,10 +58,12 @@ pub use ml_kem::{
     InvalidEncapsulationKey, ML_KEM_768_CIPHERTEXT_LEN, ML_KEM_768_KEY_LEN, MlKemSeed, ml_kem_encapsulate,
 };
 pub use secret::{Secret, SecretBytes, SecretStack};
+#[cfg(feature = "ring")]
 pub use signature::{
-    InvalidModulus, InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, P384_POINT_LEN,
-    P384VerifyingKey, RsaVerifyingKey, SignatureAlgorithm, Signer, SigningError, VerifyingKey,
+    InvalidModulus, P384_POINT_LEN, P384VerifyingKey, RsaVerifyingKey, SignatureAlgorithm, Signer,
+    VerifyingKey,
 };
+pub use signature::{InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError};
 #[cfg(feature = "authority")]
 pub use signature::{KeyAlgorithm, SigningKey};
 

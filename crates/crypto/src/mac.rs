@@ -1,7 +1,7 @@
 //! HMAC-SHA-256 (RFC 2104).
 
 use crate::Secret;
-use ring::hmac;
+use crate::primitives::hmac;
 
 /// A 32-byte authentication tag. It is compared by [`MacKey::verify`] only, hence no `PartialEq`.
 #[derive(Clone, Copy, Debug)]
@@ -18,19 +18,13 @@ impl MacKey {
 
     /// The tag of `message`.
     pub fn tag(&self, message: &[u8]) -> Tag {
-        let mut out = [0; 32];
-        out.copy_from_slice(hmac::sign(&self.schedule(), message).as_ref());
-        Tag(out)
+        Tag(hmac::tag(self.0.expose(), message))
     }
 
     /// Whether `tag` is the tag of `message`, in a time that does not depend on where they differ: both have 32 bytes
-    /// by type, and `ring` compares all of them without a branch.
+    /// by type, and all of them are compared without a branch.
     pub fn verify(&self, message: &[u8], tag: &Tag) -> Result<(), MacMismatch> {
-        hmac::verify(&self.schedule(), message, &tag.0).map_err(|_| MacMismatch)
-    }
-
-    fn schedule(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, self.0.expose())
+        hmac::verify(self.0.expose(), message, &tag.0)
     }
 }
 

@@ -29,8 +29,8 @@ mod rekey;
 mod suite;
 mod time;
 mod tree;
-#[cfg(test)]
-mod vectors;
+#[cfg(any(test, feature = "vectors"))]
+pub mod vectors;
 mod wire;
 
 pub use attribute::{

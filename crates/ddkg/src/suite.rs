@@ -138,12 +138,11 @@ pub(crate) struct DeviceEphemeral {
 }
 
 impl DeviceEphemeral {
-    #[cfg_attr(not(feature = "suite2"), allow(unused_variables, reason = "only ML-KEM draws from the port"))]
     pub(crate) fn generate(
         suite: Suite,
         entropy: &mut impl Entropy,
     ) -> Result<(Self, DeviceShare), EntropyError> {
-        let p256 = EphemeralKey::generate()?;
+        let p256 = EphemeralKey::generate(entropy)?;
         #[cfg_attr(not(feature = "suite2"), allow(unused_mut, reason = "only ML-KEM adds to it"))]
         let mut bytes = p256.public().to_vec();
         #[cfg(feature = "suite2")]
@@ -177,12 +176,11 @@ impl DeviceEphemeral {
 }
 
 /// The authority's whole part of one agreement: its share, and the secret shared with the device.
-#[cfg_attr(not(feature = "suite2"), allow(unused_variables, reason = "only ML-KEM draws from the port"))]
 pub(crate) fn answer(
     share: &DeviceShare,
     entropy: &mut impl Entropy,
 ) -> Result<(AuthorityShare, Agreed), AnswerError> {
-    let p256 = EphemeralKey::generate().map_err(AnswerError::Entropy)?;
+    let p256 = EphemeralKey::generate(entropy).map_err(AnswerError::Entropy)?;
     #[cfg_attr(not(feature = "suite2"), allow(unused_mut, reason = "only ML-KEM adds to it"))]
     let mut bytes = p256.public().to_vec();
     let point = share.point().map_err(AnswerError::Share)?;
@@ -246,8 +244,7 @@ impl Agreed {
     }
 
     /// An agreement that was made elsewhere, such as in a vector: `ikm` of 32 bytes, or 64 in suite 2.
-    #[cfg(test)]
-    #[allow(dead_code, reason = "the vector test has it")]
+    #[cfg(any(test, feature = "vectors"))]
     pub(crate) fn from_ikm(ikm: &[u8]) -> Self {
         Self {
             ecdh: Secret::copied_from(ikm.first_chunk().expect("32 bytes at least")),

@@ -1,41 +1,40 @@
 //! ECDSA on P-256 with SHA-256 (FIPS 186-5), signatures in ASN.1 DER.
 
-use super::{InvalidSignature, Signer, SigningError, VerifyingKey};
+use super::{InvalidSignature, SigningError};
+#[cfg(feature = "ring")]
+use super::{Signer, VerifyingKey};
 use crate::hex::Hex;
+use crate::primitives::ecdsa;
 use crate::{EntropyError, SecretBytes};
 use alloc::vec::Vec;
 use core::fmt;
-use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
-};
 
 /// The longest DER encoding of a P-256 signature, in bytes.
 pub const P256_SIGNATURE_MAX: usize = 72;
 
 /// A key that signs with P-256.
 pub struct P256SigningKey {
-    pair: EcdsaKeyPair,
+    private: ecdsa::SigningKey,
     public: P256VerifyingKey,
 }
 
 impl P256SigningKey {
-    /// A fresh key, as PKCS#8 DER for its keeper to seal.
+    /// A fresh key by the operating system's generator, as PKCS#8 DER for its keeper to seal.
+    #[cfg(feature = "ring")]
     pub fn generate_pkcs8() -> Result<SecretBytes, EntropyError> {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
-        Ok(SecretBytes::from_vec(document.map_err(|_| EntropyError)?.as_ref().to_vec()))
+        ecdsa::SigningKey::generate_pkcs8()
+    }
+
+    /// A fresh key by the caller's generator, as PKCS#8 DER for its keeper to seal.
+    #[cfg(not(feature = "ring"))]
+    pub fn generate_pkcs8_with(entropy: &mut impl crate::Entropy) -> Result<SecretBytes, EntropyError> {
+        ecdsa::SigningKey::generate_pkcs8(entropy)
     }
 
     /// The key in a PKCS#8 document (RFC 5958).
     pub fn from_pkcs8(document: &SecretBytes) -> Result<Self, SigningError> {
-        let pair = EcdsaKeyPair::from_pkcs8(
-            &ECDSA_P256_SHA256_ASN1_SIGNING,
-            document.expose(),
-            &SystemRandom::new(),
-        )
-        .map_err(|_| SigningError)?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| SigningError)?;
-        Ok(Self { pair, public: P256VerifyingKey(public) })
+        let (private, public) = ecdsa::SigningKey::from_pkcs8(document.expose())?;
+        Ok(Self { private, public: P256VerifyingKey(public) })
     }
 
     /// The public half.
@@ -45,11 +44,11 @@ impl P256SigningKey {
 
     /// A signature of `message`, DER, at most [`P256_SIGNATURE_MAX`] bytes.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let signature = self.pair.sign(&SystemRandom::new(), message).map_err(|_| SigningError)?;
-        Ok(signature.as_ref().to_vec())
+        self.private.sign(message)
     }
 }
 
+#[cfg(feature = "ring")]
 impl Signer for P256SigningKey {
     fn verifying_key(&self) -> VerifyingKey {
         VerifyingKey::P256(self.public)
@@ -68,9 +67,7 @@ pub struct P256VerifyingKey(pub [u8; crate::P256_POINT_LEN]);
 impl P256VerifyingKey {
     /// Whether `signature` (DER) is one of `message` by the owner of this key.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.0)
-            .verify(message, signature)
-            .map_err(|_| InvalidSignature)
+        ecdsa::verify(&self.0, message, signature)
     }
 }
 

@@ -1,7 +1,9 @@
-//! The agreements: each value from both ends, the elliptic curve with an implementation that is not ring.
+//! The agreements: each value from both ends, the elliptic curve with an implementation of its own.
 
 use super::check::{Checked, array, owner, same, values, wrong};
 use super::form::{Enrollment, File, Hex};
+#[cfg(not(feature = "ring"))]
+use super::given::Given;
 use crate::derive::derive;
 use crate::key::ConfirmKey;
 use crate::message::EnrollRequest;
@@ -9,7 +11,7 @@ use crate::suite::{Agreed, AuthorityShare, DeviceShare, Suite};
 use crate::tree::GenerationRoot;
 use alloc::format;
 use alloc::vec::Vec;
-use p256::elliptic_curve::sec1::ToEncodedPoint;
+use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::{PublicKey, SecretKey, ecdh};
 use wardein_crypto::{Digest, P256SigningKey, P256VerifyingKey, Tag};
 use wardein_domain::Schedule;
@@ -75,7 +77,7 @@ impl Derived {
 pub(super) fn check(file: &File, given: &Enrollment, suite: Suite) -> Checked {
     let device = private("device_p256_private", &given.device_p256_private)?;
     let authority = private("authority_p256_private", &given.authority_p256_private)?;
-    let half = |key: &SecretKey| key.public_key().to_encoded_point(false).as_bytes().to_vec();
+    let half = |key: &SecretKey| key.public_key().to_sec1_point(false).as_bytes().to_vec();
     let front = |share: &Hex| share.0.get(..65).map(<[u8]>::to_vec).unwrap_or_default();
     same("device_share", &half(&device), &front(&given.device_share))?;
     same("authority_share", &half(&authority), &front(&given.authority_share))?;
@@ -105,8 +107,12 @@ fn signed(given: &Enrollment, suite: Suite, transcript: &Digest) -> Checked {
         (None, None) if suite != Suite::P256 => {}
         _ => return Err("authority_identity_public, signature: one or both are missing".into()),
     }
-    let own = P256SigningKey::generate_pkcs8()
-        .and_then(|pkcs8| P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| wardein_crypto::EntropyError));
+    #[cfg(feature = "ring")]
+    let own = P256SigningKey::generate_pkcs8();
+    #[cfg(not(feature = "ring"))]
+    let own = P256SigningKey::generate_pkcs8_with(&mut Given::new(&given.device_p256_private, []));
+    let own =
+        own.and_then(|pkcs8| P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| wardein_crypto::EntropyError));
     let own = own.map_err(|_| "signature: no key to sign with")?;
     let signature = own.sign(transcript.as_ref()).map_err(|_| "signature: signing failed")?;
     own.verifying_key()

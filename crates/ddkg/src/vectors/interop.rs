@@ -1,8 +1,9 @@
-//! The real ends, on ring, each against an end that is built here on another P-256 and on the vectors' private values.
+//! The real ends, each against an end that is built here on another P-256 and on the vectors' private values.
 
 use super::agreement::{Derived, ecdh_x, point, private};
 use super::check::{Checked, owner, same, values, wrong};
-use super::form::{Enrollment, File, Hex};
+use super::form::{Enrollment, File};
+use super::given::{Given, IS_EXACT};
 use crate::authority::{EnrollTerms, Record, Standing};
 use crate::device::Enrolling;
 use crate::message::{Confirmation, EnrollReply};
@@ -12,38 +13,24 @@ use alloc::format;
 use alloc::vec::Vec;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
-use wardein_crypto::{Digest, Entropy, EntropyError, P256VerifyingKey, SigningError};
+use wardein_crypto::{Digest, P256VerifyingKey, SigningError};
 
-/// Gives out the vectors' random values in the order in which an end draws them.
-struct Given(Vec<u8>);
-
-impl Given {
-    fn new<'a>(values: impl IntoIterator<Item = Option<&'a Hex>>) -> Self {
-        Self(values.into_iter().flatten().flat_map(|hex| hex.0.iter().copied()).collect())
-    }
-}
-
-impl Entropy for Given {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        let (given, rest) = self.0.split_at_checked(bytes.len()).ok_or(EntropyError)?;
-        bytes.copy_from_slice(given);
-        self.0 = rest.to_vec();
-        Ok(())
-    }
-}
+/// Where the part of a share begins that follows from the values that an end was given.
+const FIXED: usize = if IS_EXACT { 0 } else { 65 };
 
 /// The real device against an authority on `p256`.
 pub(super) fn device_end(file: &File, given: &Enrollment, suite: Suite) -> Checked {
     let identity = SigningKey::from(private("authority_p256_private", &given.authority_p256_private)?);
-    let point_of = identity.verifying_key().to_encoded_point(false);
+    let point_of = identity.verifying_key().to_sec1_point(false);
     let pinned = P256VerifyingKey(point_of.as_bytes().try_into().map_err(wrong("identity"))?);
     let kem = [given.mlkem_keygen_d.as_ref(), given.mlkem_keygen_z.as_ref()];
-    let mut entropy = Given::new(kem.into_iter().chain([Some(&given.device_nonce)]));
+    let drawn = kem.into_iter().chain([Some(&given.device_nonce)]);
+    let mut entropy = Given::new(&given.device_p256_private, drawn);
     let begun = Enrolling::begin(pinned, suite, owner(file)?, values(file)?, &mut entropy);
     let enrolling = begun.map_err(wrong("begin"))?;
     let request = enrolling.request();
     same("device_nonce", &request.nonce[..], &given.device_nonce.0)?;
-    same("device_share", &request.share.as_bytes()[65..], &given.device_share.0[65..])?;
+    same("device_share", &request.share.as_bytes()[FIXED..], &given.device_share.0[FIXED..])?;
 
     let own = private("authority_p256_private", &given.authority_p256_private)?;
     let mut ikm = ecdh_x(&own, &point("device_share", request.share.as_bytes())?);
@@ -58,6 +45,9 @@ pub(super) fn device_end(file: &File, given: &Enrollment, suite: Suite) -> Check
     let reply = EnrollReply::decode(&reply.encode()).map_err(wrong("reply"))?;
     let mut state = enrolling.finish(&reply, Purposes::ALL).map_err(wrong("finish"))?;
     let confirmation = state.confirmation().ok_or("no confirmation")?.save(|_| Ok::<(), &str>(()))?;
+    if IS_EXACT {
+        same("device_confirmation", &confirmation.tag.0[..], &given.device_confirmation.0)?;
+    }
     same("device_confirmation", &confirmation.tag.0, &derived.device.0)
 }
 
@@ -71,10 +61,10 @@ pub(super) fn authority_end(file: &File, given: &Enrollment, suite: Suite) -> Ch
         signed = Some(*transcript);
         Ok([0; 70].to_vec())
     };
-    let mut entropy = Given::new([given.mlkem_encaps_m.as_ref()]);
+    let mut entropy = Given::new(&given.authority_p256_private, [given.mlkem_encaps_m.as_ref()]);
     let enrolled = Record::enroll(None, &request, &terms, sign, &mut entropy).map_err(wrong("enroll"))?;
     let (reply, mut record) = (enrolled.reply, enrolled.record.ok_or("no record")?);
-    same("authority_share", &reply.share.as_bytes()[65..], &given.authority_share.0[65..])?;
+    same("authority_share", &reply.share.as_bytes()[FIXED..], &given.authority_share.0[FIXED..])?;
 
     let own = private("device_p256_private", &given.device_p256_private)?;
     let mut ikm = ecdh_x(&own, &point("authority_share", reply.share.as_bytes())?);
@@ -83,6 +73,9 @@ pub(super) fn authority_end(file: &File, given: &Enrollment, suite: Suite) -> Ch
     same("signed transcript", &signed, &Some(transcript))?;
     let derived = Derived::new(&ikm, &transcript);
     same("authority_confirmation", &reply.confirmation.0, &derived.authority.0)?;
+    if IS_EXACT {
+        same("authority_confirmation", &reply.confirmation.0[..], &given.authority_confirmation.0)?;
+    }
     let confirmation = Confirmation { device: owner(file)?, tag: derived.device };
     same("confirm", &record.confirm(&confirmation), &Ok(true))
         .map_err(|error| format!("confirm: {error}"))?;

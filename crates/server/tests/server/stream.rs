@@ -14,7 +14,7 @@ fn enroll(device: &str) -> v1::EnrollRequest {
         device_id: device.into(),
         suite: 1,
         device_nonce: SystemEntropy::default().array::<32>().unwrap().to_vec(),
-        device_share: EphemeralKey::generate().unwrap().public().to_vec(),
+        device_share: EphemeralKey::generate(&mut SystemEntropy::default()).unwrap().public().to_vec(),
         attributes: vec![v1::Attribute { name: "firmware".into(), value: b"1.0".to_vec() }],
         ..Default::default()
     }

@@ -79,7 +79,7 @@ fn enroll(correlation: u64) -> v1::EnrollStreamRequest {
         device_id: format!("pump-{correlation}"),
         suite: 1,
         device_nonce: SystemEntropy::default().array::<32>().unwrap().to_vec(),
-        device_share: EphemeralKey::generate().unwrap().public().to_vec(),
+        device_share: EphemeralKey::generate(&mut SystemEntropy::default()).unwrap().public().to_vec(),
         ..Default::default()
     };
     v1::EnrollStreamRequest { correlation, step: Some(Step::Enroll(request)) }
