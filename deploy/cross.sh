@@ -5,28 +5,12 @@
 # C libraries and emulator.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+# shellcheck source=deploy/cross-compiler.sh
+source "$(dirname "${BASH_SOURCE[0]}")/cross-compiler.sh"
 
-readonly cross=$PWD/target/cross
-
-# The compiler and the sources of its standard library are unpacked and not installed: the machine may have its own.
-compiler() {
+packages() {
 	debian gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user
-	if [[ -x $cross/rustc ]]; then return; fi
-	local std llvm package
-	std=$(apt-cache show --no-all-versions libstd-rust-web-dev | sed -n 's/^Depends: \(libstd-rust-web-[0-9.]*\).*/\1/p')
-	llvm=$(apt-cache show --no-all-versions "$std" | grep -o 'libllvm[0-9]*' | head -n 1)
-	debian "$llvm"
-	echo "unpacking Debian's rustc-web and its sources into target/cross"
-	rm -rf "$cross/deb" "$cross/web"
-	mkdir -p "$cross/deb" "$cross/web"
-	(cd "$cross/deb" && apt-get -qq -o APT::Sandbox::User=root download rustc-web libstd-rust-web-dev "$std" rust-web-src)
-	for package in "$cross"/deb/*.deb; do dpkg-deb -x "$package" "$cross/web"; done
-	rm -r "$cross/deb"
-	cat >"$cross/rustc" <<-R
-		#!/bin/sh
-		LD_LIBRARY_PATH=$cross/web/usr/lib/x86_64-linux-gnu exec $cross/web/usr/bin/rustc "\$@"
-	R
-	chmod +x "$cross/rustc"
+	compiler
 }
 
 # on target command...: cargo, with what it builds for target run under emulation.
@@ -42,7 +26,7 @@ on() {
 		cargo "$@" --locked -Zbuild-std --target "$target" -p wardein-ddkg --features suite2
 }
 
-step "Debian's cross linkers, emulator and compiler" compiler
+step "Debian's cross linkers, emulator and compiler" packages
 for target in aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf; do
 	step "the example on $target" on "$target" run --quiet --release --example two_ends
 	# The vectors and the unit tests; the model and the properties explore more than an emulator should.

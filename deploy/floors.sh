@@ -19,8 +19,8 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		# What carries cryptography, behind one door: whoever reviews or replaces it looks in one place.
 		only("ring aws-lc-rs zeroize subtle ml-kem", "crypto")
 		only("aes-gcm chacha20poly1305 hkdf hmac sha2", "crypto")
-		# It checks vectors with a second P-256 beside the one that it uses.
-		only("p256", "crypto ddkg")
+		# What checks vectors, and the TPM in software, need private keys that have been given.
+		only("p256", "crypto ddkg testkit")
 		only("base16ct", "crypto")
 		# Wire formats stay at the edge; the rules never see them.
 		only("prost prost-types", "proto")

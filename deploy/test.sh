@@ -75,6 +75,10 @@ documents() {
 dependencies() {
 	tool cargo-deny 0.20.2 --debug
 	"$tools/bin/cargo-deny" --locked --offline --all-features check --hide-inclusion-graph licenses bans sources
+	# What is for microcontrollers has a lock of its own.
+	cargo fetch --locked --quiet --manifest-path sdk/mcu/Cargo.toml
+	"$tools/bin/cargo-deny" --manifest-path sdk/mcu/Cargo.toml --config deny.toml --locked --offline --all-features \
+		check --hide-inclusion-graph --allow license-not-encountered licenses bans sources
 }
 
 # What is known to be wrong with it. The database is fetched; a machine without a network uses the copy that it has, or says that nothing
@@ -106,6 +110,7 @@ export WARDEIN_SWTPM=required WARDEIN_FAKETIME=required
 step "the Debian packages that cutting the power needs" debian e2fsprogs mount perl-base strace
 step "the dependencies, as Cargo.lock names them" cargo fetch --locked
 step "formatting" cargo fmt --all --check
+step "formatting of what is for microcontrollers" cargo fmt --check --manifest-path sdk/mcu/Cargo.toml
 step "spelling" spelling
 step "shell scripts" scripts
 step "the oldest Rust" oldest
@@ -119,6 +124,9 @@ step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents
 step "tests of what a device compiles, with default features" \
 	cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --lib --test ddkg -- --skip model::
+step "the same on RustCrypto, for microcontrollers" \
+	cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --no-default-features \
+	--features wardein-ddkg/rustcrypto,wardein-ddkg/suite2,wardein-crypto/rustcrypto --lib
 step "all tests, with all features" cargo test --locked --quiet --workspace --all-features
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
 # The tests above have built the authority that it serves.
@@ -137,5 +145,6 @@ if [[ -n $all ]]; then
 		cargo test --locked --quiet --release -p wardein-engine --test engine years:: -- --nocapture
 	step "a minute of fuzzing for each target" deploy/fuzz.sh 60
 	step "the device's end on small processors" deploy/cross.sh
+	step "the device's end on a microcontroller" deploy/mcu.sh
 fi
 printf '\nAll passed, in %d s.\n' "$SECONDS"
