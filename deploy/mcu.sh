@@ -63,12 +63,11 @@ changed_vectors() {
 	fi
 }
 
-# Two processes, each of which hears what the other one says. The authority ends when the device does.
+# life image: two processes, each of which hears what the other one says. The authority ends when the device does.
 life() {
-	cargo build --quiet --locked -p wardein-ddkg --features suite2 --example line_authority
-	image device device --features suite2,figures
+	rm -f "$work/to-the-device" "$work/to-the-authority"
 	mkfifo "$work/to-the-device" "$work/to-the-authority"
-	board device stdio <"$work/to-the-device" >"$work/to-the-authority" &
+	board "$1" stdio <"$work/to-the-device" >"$work/to-the-authority" &
 	local device=$!
 	# In the order in which the device opens them: each waits for the other.
 	if ! cargo run --quiet --locked -p wardein-ddkg --features suite2 --example line_authority \
@@ -79,14 +78,22 @@ life() {
 	wait "$device"
 }
 
+lives() {
+	cargo build --quiet --locked -p wardein-ddkg --features suite2 --example line_authority
+	image device life-suite1 --features figures
+	life life-suite1
+	image device life-suites --features suite2,figures
+	life life-suites
+}
+
 flash() {
 	image device device-suite1
-	image device device-suite2 --features suite2
-	arm-none-eabi-size "$images/device-suite1" "$images/device-suite2"
+	image device device-suites --features suite2
+	arm-none-eabi-size "$images/device-suite1" "$images/device-suites"
 }
 
 step "Debian's linker, emulator and compiler" packages
 step "the vectors" all_vectors
 step "changed and skipped vectors, which must be noticed" changed_vectors
-step "a device's life against the authority's end on ring" life
-step "flash (text and data) and static RAM (bss, of which 32 KiB are the heap) of a device with suite 1, and with both" flash
+step "a device's life against the authority's end on ring: with suite 1 alone, with both" lives
+step "flash (text and data) and static RAM (bss, of which 32 KiB are the heap), likewise" flash

@@ -1,4 +1,6 @@
 //! ML-KEM-768 (FIPS 203), deterministic: the caller brings the randomness.
+//!
+//! What computes is not inlined: its frames take tens of KiB, which a caller would have on the stack for longer than it takes.
 
 use crate::Secret;
 use ml_kem::kem::{Decapsulate, KeyExport};
@@ -20,11 +22,13 @@ impl MlKemSeed {
     }
 
     /// The public encapsulation key.
+    #[inline(never)]
     pub fn encapsulation_key(&self) -> [u8; ML_KEM_768_KEY_LEN] {
         self.expanded().encapsulation_key().to_bytes().into()
     }
 
     /// The shared secret in `ciphertext`; of a forged one an unrelated secret, as FIPS 203 §6.3 rejects implicitly.
+    #[inline(never)]
     pub fn decapsulate(&self, ciphertext: &[u8; ML_KEM_768_CIPHERTEXT_LEN]) -> Secret<32> {
         let mut shared = self.expanded().decapsulate(&(*ciphertext).into());
         Secret::filled(|out| {
@@ -33,6 +37,7 @@ impl MlKemSeed {
         })
     }
 
+    #[inline(never)]
     fn expanded(&self) -> DecapsulationKey768 {
         let mut seed = (*self.0.expose()).into();
         let key = DecapsulationKey768::from_seed(seed);
@@ -42,6 +47,7 @@ impl MlKemSeed {
 }
 
 /// A ciphertext for the owner of `key` and the secret within, from 32 uniform bytes `m` (FIPS 203 §6.2).
+#[inline(never)]
 pub fn ml_kem_encapsulate(
     key: &[u8; ML_KEM_768_KEY_LEN],
     m: &Secret<32>,

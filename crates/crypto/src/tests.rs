@@ -1,6 +1,7 @@
 //! Both libraries against published answers, and against each other.
 
 use crate::hex::{decode, decode_array};
+#[cfg(feature = "rustcrypto")]
 use crate::{Entropy, EntropyError};
 use alloc::vec;
 use alloc::vec::Vec;

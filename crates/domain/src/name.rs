@@ -3,7 +3,6 @@
 use core::fmt;
 use core::str::FromStr;
 use smol_str::SmolStr;
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// Why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +47,9 @@ pub enum NameError {
 
 /// Whether free text may have the character: not one that moves a cursor, breaks a line, cannot be seen, or turns the direction of
 /// the text after it (Unicode, general categories Cc, Cf, Zl and Zp; UAX #9 §2).
+#[cfg(feature = "unicode")]
 pub fn is_plain(c: char) -> bool {
+    use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
     !matches!(
         c.general_category(),
         GeneralCategory::Control
@@ -58,8 +59,18 @@ pub fn is_plain(c: char) -> bool {
     )
 }
 
+/// Whether free text may have the character: without a table of all others, one of ASCII that can be seen, or the space.
+#[cfg(not(feature = "unicode"))]
+pub fn is_plain(c: char) -> bool {
+    matches!(c, ' '..='~')
+}
+
 /// What [`is_plain`] lets through.
-const PLAIN_TEXT: &str = "text without control, format and line-breaking characters";
+const PLAIN_TEXT: &str = if cfg!(feature = "unicode") {
+    "text without control, format and line-breaking characters"
+} else {
+    "printable ASCII characters"
+};
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal..=$max:literal, $allowed:expr, $check:expr) => {

@@ -22,17 +22,24 @@ pub fn used() -> usize {
     HEAP.heap.used()
 }
 
+/// The most bytes that were in use at once since the start.
+pub fn most() -> usize {
+    HEAP.most.load(Ordering::Relaxed)
+}
+
 /// The most bytes that were in use at once since the last call.
 pub fn take_peak() -> usize {
     HEAP.peak.swap(used(), Ordering::Relaxed)
 }
 
 #[global_allocator]
-static HEAP: Marked = Marked { heap: LlffHeap::empty(), peak: AtomicUsize::new(0) };
+static HEAP: Marked =
+    Marked { heap: LlffHeap::empty(), peak: AtomicUsize::new(0), most: AtomicUsize::new(0) };
 
 struct Marked {
     heap: LlffHeap,
     peak: AtomicUsize,
+    most: AtomicUsize,
 }
 
 // SAFETY: both methods are those of the heap within.
@@ -42,6 +49,7 @@ unsafe impl GlobalAlloc for Marked {
         let place = unsafe { GlobalAlloc::alloc(&self.heap, layout) };
         if cfg!(feature = "text") {
             self.peak.fetch_max(self.heap.used(), Ordering::Relaxed);
+            self.most.fetch_max(self.heap.used(), Ordering::Relaxed);
         }
         place
     }

@@ -5,6 +5,7 @@ use p256::{PublicKey, SecretKey};
 pub(crate) struct PrivateKey(SecretKey);
 
 impl PrivateKey {
+    #[inline(never)]
     pub(crate) fn generate(entropy: &mut impl Entropy) -> Result<(Self, [u8; P256_POINT_LEN]), EntropyError> {
         let private = secret_key(entropy)?;
         let point = private.public_key().to_sec1_point(false);
@@ -12,6 +13,7 @@ impl PrivateKey {
         Ok((Self(private), point))
     }
 
+    #[inline(never)]
     pub(crate) fn agree(
         self,
         peer: &[u8; P256_POINT_LEN],

@@ -28,6 +28,7 @@ impl SigningKey {
     }
 }
 
+#[inline(never)]
 pub(crate) fn verify(
     key: &[u8; P256_POINT_LEN],
     message: &[u8],

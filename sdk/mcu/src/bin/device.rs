@@ -56,7 +56,10 @@ fn live(suite: Suite, line: &mut Line) -> Result<(), Failed> {
     rekey(&mut device, suite, line, &mut flash, random)?;
     prove(&mut device, line, &mut flash, random)?;
     log_in(&mut device, line, &mut flash)?;
-    seal(&mut device, line, &mut flash, random)
+    seal(&mut device, line, &mut flash, random)?;
+    #[cfg(feature = "text")]
+    cortex_m_semihosting::heprintln!("heap in use, at most: {} bytes", heap::most());
+    Ok(())
 }
 
 fn enroll(
