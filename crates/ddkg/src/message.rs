@@ -1,16 +1,22 @@
 //! The messages, as bytes where the transport has no form of its own (specification, section 11).
 
 mod enroll;
+mod post;
+mod post_signed;
 mod proof;
+mod refused;
 mod sealed;
 mod text;
 mod token;
 
 pub use enroll::{Confirmation, EnrollReply, EnrollRequest};
+pub use post::{ChallengeAnswer, ChallengeAsk, Confirmed, ProofAnswer, ProofAsk};
+pub use post_signed::{SignedAnswer, SignedAsk};
 pub(crate) use proof::rekey_transcript;
 pub use proof::{
     AckedReply, ChallengeOffer, MAX_BODY, ProofRequest, RekeyAnswer, RekeyAsk, SignatureClaim, ack_transcript,
 };
+pub use refused::{NamedEpoch, Refused};
 pub use sealed::{FileStanza, MAX_PLAINTEXT, SealedPayload};
 pub use text::{from_text, to_text};
 pub use token::{MAX_PLATFORM_NONCE, Token};
@@ -30,6 +36,14 @@ enum Kind {
     AckedReply = 6,
     Token = 7,
     SealedPayload = 8,
+    ChallengeAsk = 9,
+    ChallengeAnswer = 10,
+    ProofAsk = 11,
+    ProofAnswer = 12,
+    SignedAsk = 13,
+    SignedAnswer = 14,
+    Confirmed = 15,
+    Refused = 16,
 }
 
 impl Kind {

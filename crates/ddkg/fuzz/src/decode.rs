@@ -6,8 +6,9 @@ use std::fmt::Display;
 use wardein_ddkg::authority::{Delegation, EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
-    AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, FileStanza, ProofRequest,
-    RekeyAnswer, RekeyAsk, SealedPayload, Token,
+    AckedReply, ChallengeAnswer, ChallengeAsk, ChallengeOffer, Confirmation, Confirmed, EnrollReply, EnrollRequest,
+    FileStanza, ProofAnswer, ProofAsk, ProofRequest, Refused, RekeyAnswer, RekeyAsk, SealedPayload, SignedAnswer,
+    SignedAsk, Token,
 };
 use wardein_ddkg::{Attributes, Challenge, Cover, KeyName, MAX_COVER_NODES, Purposes, Recipe, Suite};
 use wardein_domain::Schedule;
@@ -43,6 +44,7 @@ pub fn decode(data: &[u8]) {
         refused(|record| record.open(&sealed, b"", START, &world::policy()));
         assert!(world::pair().1.open(&sealed, b"").is_err(), "a payload that nobody sealed was opened");
     }
+    posted(data);
     if let Some(ask) = once(data, RekeyAsk::decode, RekeyAsk::encode) {
         rekey_ask(&ask);
     }
@@ -66,6 +68,24 @@ pub fn decode(data: &[u8]) {
     }
     challenge(data);
     text(data);
+}
+
+/// What devices post, and what comes back.
+fn posted(data: &[u8]) {
+    once(data, ChallengeAsk::decode, ChallengeAsk::encode);
+    if let Some(answer) = once(data, ChallengeAnswer::decode, ChallengeAnswer::encode) {
+        challenge_offer(&answer.offer);
+    }
+    if let Some(ask) = once(data, ProofAsk::decode, ProofAsk::encode) {
+        proof_request(&ask.request);
+    }
+    if let Some(answer) = once(data, ProofAnswer::decode, ProofAnswer::encode) {
+        acked_reply(answer.reply);
+    }
+    once(data, SignedAsk::decode, SignedAsk::encode);
+    once(data, SignedAnswer::decode, SignedAnswer::encode);
+    once(data, Confirmed::decode, |confirmed| confirmed.encode());
+    once(data, Refused::decode, Refused::encode);
 }
 
 /// What `decode` takes must be the only form of it; an error must have a text.

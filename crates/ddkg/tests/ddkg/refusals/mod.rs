@@ -5,6 +5,7 @@ mod decoding;
 mod devices;
 mod enrolling;
 mod keys;
+mod posted;
 mod proofs;
 mod stored;
 mod texts;
