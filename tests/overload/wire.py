@@ -68,13 +68,13 @@ def tcp(address, source, patience=5):
     return connection
 
 
-def tls_context(identity=None):
+def tls_context(identity=None, alpn="h2"):
     """An attacker does not care whom it talks to."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([alpn])
     if identity:
         context.load_cert_chain(identity / "operator.pem", identity / "operator.key")
     return context

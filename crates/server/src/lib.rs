@@ -1,13 +1,15 @@
-//! The edge of Wardein: gRPC over TLS 1.3, and HTTP for metrics and health.
+//! The edge of Wardein: gRPC over TLS 1.3, the methods of devices by POST beside it, and HTTP for metrics and health.
 //!
 //! What: [`Server`] takes connections, identifies the caller, asks the one table whether it may call, turns wire types into
 //! domain types, calls the engine, and answers. Why here: outside input is judged once, in one place, and answers say no more
 //! than it should. What it does not do: no decision on devices, keys or trust; no record but that of a refused call.
 
 mod config;
+mod devices;
 mod edge;
 mod grpc;
 mod http;
+mod post;
 mod run;
 
 pub use config::{Config, Limits, Rate};

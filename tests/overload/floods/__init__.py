@@ -2,5 +2,5 @@
 
 # ruff: noqa: F401, I001
 # Their order is that of the table.
-from floods import bodies, connections, streams, operators, logs, port, protocol, control
+from floods import bodies, posts, connections, streams, operators, logs, port, protocol, control
 from floods.flood import FLOODS

@@ -6,9 +6,9 @@ use std::fmt::Display;
 use wardein_ddkg::authority::{Delegation, EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
-    AckedReply, ChallengeAnswer, ChallengeAsk, ChallengeOffer, Confirmation, Confirmed, EnrollReply, EnrollRequest,
-    FileStanza, ProofAnswer, ProofAsk, ProofRequest, Refused, RekeyAnswer, RekeyAsk, SealedPayload, SignedAnswer,
-    SignedAsk, Token,
+    AckedReply, ChallengeAnswer, ChallengeAsk, ChallengeOffer, Confirmation, Confirmed, EnrollReply,
+    EnrollRequest, FileStanza, ProofAnswer, ProofAsk, ProofRequest, Refused, RekeyAnswer, RekeyAsk,
+    SealedPayload, SignedAnswer, SignedAsk, Token,
 };
 use wardein_ddkg::{Attributes, Challenge, Cover, KeyName, MAX_COVER_NODES, Purposes, Recipe, Suite};
 use wardein_domain::Schedule;

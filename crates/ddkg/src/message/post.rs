@@ -1,7 +1,9 @@
 //! The methods of devices as bytes, where the transport has no form of its own for them (specification, section 11.1): what is
 //! posted, and what comes back.
 
-use super::{AckedReply, ChallengeOffer, Kind, MAX_BODY, ProofRequest, put_device, read_device, read_generation};
+use super::{
+    AckedReply, ChallengeOffer, Kind, MAX_BODY, ProofRequest, put_device, read_device, read_generation,
+};
 use crate::attribute::Recipe;
 use crate::challenge::Challenge;
 use crate::key::DeviceName;

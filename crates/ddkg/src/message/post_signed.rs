@@ -58,7 +58,7 @@ impl SignedAsk {
             nonce: reader.array("device nonce")?,
             action: reader.name("action")?,
             body: reader.frame("body", 0, MAX_BODY)?.to_vec(),
-            signature: reader.frame("signature", 1, MAX_SIGNATURE)?.to_vec(),
+            signature: reader.frame("signature", 0, MAX_SIGNATURE)?.to_vec(),
             quote: None,
         };
         if reader.small("quote", 1)? == 1 {

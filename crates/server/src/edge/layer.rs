@@ -1,18 +1,20 @@
-//! The edge of one connection: every gRPC call passes it, on its way in and out.
+//! The edge of one connection: every call passes it, on its way in and out, whether it comes by gRPC or by POST.
 
 use super::Shared;
 use super::answer::{Answer, End};
 use super::context::{Context, ContextParts};
+use super::form::Form;
 use super::hand::InHand;
 use super::line::Line;
 use super::log::log;
-use super::message::{Messages, whole};
+use super::message::{Messages, octets, whole};
 use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
 use super::trace::Trace;
-use crate::grpc::panic::Caught;
+use crate::grpc::panic::{Caught, caught};
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
+use crate::post::{self, Odd};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -68,7 +70,7 @@ impl EdgeParts {
         let Self { shared, peer, .. } = self;
         let (head, body) = request.into_parts();
         let trace = Trace::of(&head.headers);
-        let route = Route::of(head.uri.path());
+        let (form, route) = Form::of(&head);
         let call = Call { request_id: shared.ids.next(), origin: Some(peer.0.origin()) };
         let (caller, admitted) = match InHand::enter(shared, &self.line, self.is_operators) {
             Err(error) => (None, Err(error)),
@@ -88,7 +90,16 @@ impl EdgeParts {
         let end = route.filter(|route| route.is_public_stream()).map(|_| shared.end_of_public_stream());
         let (result, in_hand) = match (admitted, route) {
             (Ok(mut in_hand), Some(route)) => {
-                let passed = self.pass(route, (head, body), &context, &mut in_hand, end.clone());
+                let passed = async {
+                    match form {
+                        Form::Grpc => {
+                            self.pass(route, (head, body), &context, &mut in_hand, end.clone()).await
+                        }
+                        Form::Posted(odd) => {
+                            self.pass_posted(route, (odd, body), &context, &mut in_hand).await
+                        }
+                    }
+                };
                 let result = match timeout(shared.limits.request_time, passed).await {
                     Ok(result) => result,
                     Err(_) => Err(Error::new(ErrorCode::RequestTimeout, "no answer in time")),
@@ -102,8 +113,8 @@ impl EdgeParts {
             Ok(response) => Ok(response),
             Err(error) => Err(shared.recorded(&context, error).await),
         };
-        // A refusal has no body that could wait for its peer.
-        let in_hand = in_hand.filter(|_| result.is_ok());
+        // A refusal over gRPC has no body that could wait for its peer.
+        let in_hand = in_hand.filter(|_| result.is_ok() || matches!(form, Form::Posted(_)));
         if let (true, Err(error)) = (self.is_operators, &result) {
             shared.operators.hold_back(error).await;
         }
@@ -112,7 +123,7 @@ impl EdgeParts {
             self.line.end_soon();
         }
         shared
-            .leave(started, route, peer, (&context, &trace), result)
+            .leave(started, (form, route), peer, (&context, &trace), result)
             .map(|body| Answer::new(body, in_hand, end))
     }
 
@@ -155,6 +166,28 @@ impl EdgeParts {
     }
 }
 
+impl EdgeParts {
+    /// The same for a message that was posted.
+    async fn pass_posted(
+        &self,
+        route: Route,
+        (odd, body): (Option<Odd>, Incoming),
+        context: &Context,
+        in_hand: &mut InHand,
+    ) -> Result<Response<Body>, Error> {
+        if let Some(odd) = odd {
+            return Err(odd.error());
+        }
+        let method = route.method().ok_or_else(|| Error::internal("what has no method was posted to"))?;
+        let coming = octets(body, route.message_bytes(), in_hand);
+        let message = match timeout(self.shared.limits.open_body_time, coming).await {
+            Ok(message) => message?,
+            Err(_) => return Err(Error::new(ErrorCode::RequestTimeout, "the body did not come in time")),
+        };
+        caught(post::answer(&self.shared, method, context, &message)).await.map(post::accepted)
+    }
+}
+
 /// Messages come uncompressed: what a small one becomes could not be bounded before it is there.
 fn is_plain(headers: &HeaderMap) -> Result<(), Error> {
     match headers.get("grpc-encoding") {
@@ -170,7 +203,7 @@ impl Shared {
     fn leave(
         &self,
         started: Instant,
-        route: Option<Route>,
+        (form, route): (Form, Option<Route>),
         peer: &Peer,
         (context, trace): (&Context, &Trace),
         result: Result<Response<Body>, Error>,
@@ -180,8 +213,8 @@ impl Shared {
         let code = result.as_ref().err().map_or(OK, |error| error.code.as_str());
         self.metrics.called(route, code, took);
         log(&self.floods, route, peer, (request_id, trace), caller.as_ref(), result.as_ref().err(), took);
-        match result {
-            Ok(mut response) => {
+        match (result, form) {
+            (Ok(mut response), _) => {
                 if let Ok(mut id) = HeaderValue::from_str(request_id) {
                     // No other response has it: it has no place in the tables of header compression (RFC 7541 §6.2.3).
                     id.set_sensitive(true);
@@ -190,7 +223,8 @@ impl Shared {
                 response.headers_mut().insert(CODE, HeaderValue::from_static(OK));
                 response
             }
-            Err(error) => {
+            (Err(error), Form::Posted(odd)) => post::refusal(&error, odd, request_id),
+            (Err(error), Form::Grpc) => {
                 let mut response: Response<Body> = status_of(&error, request_id).into_http();
                 if error.code == ErrorCode::NotSupported {
                     // So that the client can send it again as it is taken (gRPC compression).

@@ -34,6 +34,33 @@ pub(super) async fn whole(mut body: Incoming, limit: usize, call: &mut InHand) -
     one(held.freeze(), limit)
 }
 
+/// The body of a POST, once all of it is there. One that says ahead that it is too large is refused by that alone.
+pub(super) async fn octets(mut body: Incoming, limit: usize, call: &mut InHand) -> Result<Bytes, Error> {
+    let within = |length: u64| match length <= limit as u64 {
+        true => Ok(()),
+        false => {
+            let message =
+                format_args!("the body has {length} bytes or more; the method takes at most {limit}");
+            Err(Error::new(ErrorCode::TooLarge, message))
+        }
+    };
+    within(body.size_hint().lower())?;
+    let mut held = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers mean nothing here.
+        let Ok(data) = frame.map_err(|_| broken_off())?.into_data() else { continue };
+        let length = held.len() + data.len();
+        within(length as u64)?;
+        call.hold(length)?;
+        if held.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        // Copied: what came would keep the whole buffer alive in which it came.
+        held.extend_from_slice(&data);
+    }
+    Ok(held.freeze())
+}
+
 fn one(bytes: Bytes, limit: usize) -> Result<Bytes, Error> {
     match end(&bytes, limit)? {
         Some(end) if end == bytes.len() => Ok(bytes),

@@ -4,6 +4,7 @@ mod admit;
 mod answer;
 pub(crate) mod context;
 pub(crate) mod flood;
+mod form;
 mod hand;
 mod layer;
 pub(crate) mod line;

@@ -10,7 +10,7 @@ use wardein_port::MAX_KEY;
 use wardein_proto::{Duration, Message, Timestamp, time, v1};
 
 /// The fault of a field.
-pub(super) fn wrong(field: &str, why: impl fmt::Display) -> Error {
+pub(crate) fn wrong(field: &str, why: impl fmt::Display) -> Error {
     Error::wrong(field, why)
 }
 

@@ -9,7 +9,7 @@ mod device;
 mod health;
 pub(crate) mod panic;
 mod provisioning;
-mod quote;
+pub(crate) mod quote;
 pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
@@ -18,6 +18,7 @@ mod words;
 
 use crate::edge::Shared;
 use crate::edge::context::Context;
+pub(crate) use convert::wrong;
 use health::Health;
 use status::Failed;
 use std::future::Future;

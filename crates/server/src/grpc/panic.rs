@@ -44,6 +44,12 @@ where
     }
 }
 
+/// The same for one answer that is on its way past tonic.
+pub(crate) async fn caught<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|_| Err(Error::internal("a handler panicked")))
+}
+
 fn answer(caught: std::thread::Result<Answer>) -> Answer {
     // The message is on standard error, with its place; it is nothing for the caller.
     caught.unwrap_or_else(|_| Ok(Status::from(Failed(Error::internal("a handler panicked"))).into_http()))

@@ -9,6 +9,12 @@ use wardein_engine::Error;
 use wardein_proto::v1;
 
 pub(crate) fn quote(given: v1::Quote) -> Result<Quote, Error> {
+    let v1::Quote { attested, signature, values } = given;
+    judged(Quote { attested, signature, values })
+}
+
+/// A quote within its bounds.
+pub(crate) fn judged(given: Quote) -> Result<Quote, Error> {
     if given.values.len() > usize::from(PCRS) {
         let count = given.values.len();
         return Err(wrong("quote.values", format_args!("are {count}; it takes at most {PCRS}")));

@@ -1,4 +1,4 @@
-//! How an error leaves: the one place where kinds become gRPC statuses.
+//! How an error leaves over gRPC: the one place where kinds become its statuses.
 //!
 //! A refusal says its code and reason. An internal fault says that there was one, and the id under which the log has the rest.
 //! Both say so twice: in the details of google.rpc.Status, for clients of any language, and in short trailers, for devices.
@@ -20,10 +20,10 @@ pub(crate) const REQUEST_ID: &str = "wardein-request-id";
 pub(crate) const CODE: &str = "wardein-code";
 
 /// The metadata that holds the epoch of a device's next proof, with `epoch-spent`.
-const NEXT_EPOCH: &str = "wardein-next-epoch";
+pub(crate) const NEXT_EPOCH: &str = "wardein-next-epoch";
 
 /// The metadata that holds the last epoch that would do, with `epoch-ahead`.
-const HIGHEST_EPOCH: &str = "wardein-highest-epoch";
+pub(crate) const HIGHEST_EPOCH: &str = "wardein-highest-epoch";
 
 /// The domain of ErrorInfo: who gives the reasons their meaning.
 const DOMAIN: &str = "wardein";

@@ -13,13 +13,13 @@ use crate::edge::line::{Asked, Line};
 use crate::edge::peer::{Claim, Peer, PeerParts};
 use crate::edge::{Edge, EdgeParts, Shared};
 use crate::grpc::panic::Caught;
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::os::fd::AsFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -148,6 +148,8 @@ fn peer(
 }
 
 /// Serves the calls of a connection. Why it was cut, if it was for something that its peer did or left undone.
+///
+/// HTTP/2 is spoken where it was agreed on (RFC 9113 §3.2), and HTTP/1.1 elsewhere, for devices alone: gRPC has no form there.
 async fn serve(
     stream: Tls,
     edge: Edge,
@@ -155,6 +157,17 @@ async fn serve(
     line: &Line,
     is_operators: bool,
 ) -> Option<&'static str> {
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    let stream = TokioIo::new(Patient::new(stream, limits.write_time));
+    if !is_http2 {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            // That of a connection without a call, as it is for HTTP/2: `Life` ends one before it.
+            .header_read_timeout(limits.idle_time)
+            .max_header_size(limits.header_bytes as usize)
+            .max_buf_size(HTTP1_BUFFER);
+        return live(http.serve_connection(stream, edge), limits, line, is_operators).await;
+    }
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
@@ -167,8 +180,36 @@ async fn serve(
             .initial_stream_window_size(OPEN_WINDOW)
             .max_send_buf_size(OPEN_WINDOW as usize);
     }
-    let stream = TokioIo::new(Patient::new(stream, limits.write_time));
-    let mut connection = pin!(http.serve_connection(stream, edge));
+    live(http.serve_connection(stream, edge), limits, line, is_operators).await
+}
+
+/// A connection of either version of HTTP.
+trait Serving: Future {
+    /// Has it take no more calls, and end once those in hand are finished.
+    fn go(self: Pin<&mut Self>);
+}
+
+type Io = TokioIo<Patient<Tls>>;
+
+impl Serving for http1::Connection<Io, Edge> {
+    fn go(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Serving for http2::Connection<Io, Edge, TokioExecutor> {
+    fn go(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn live(
+    connection: impl Serving,
+    limits: &Limits,
+    line: &Line,
+    is_operators: bool,
+) -> Option<&'static str> {
+    let mut connection = pin!(connection);
     let mut life = Life::new(limits, line, is_operators);
     let mut look = pin!(sleep(life.first()));
     loop {
@@ -185,7 +226,7 @@ async fn serve(
         match next {
             Next::Look(after) => look.as_mut().reset(Instant::now() + after),
             Next::Go(after) => {
-                connection.as_mut().graceful_shutdown();
+                connection.as_mut().go();
                 look.as_mut().reset(Instant::now() + after);
             }
             Next::Cut(reason) => return reason,
@@ -272,6 +313,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// What an open connection may send ahead of us, and we ahead of it: the least that there is (RFC 9113 §6.9.2).
 const OPEN_WINDOW: u32 = 65_535;
+
+/// HTTP/2 in ALPN (RFC 7301).
+pub(super) const HTTP2: &[u8] = b"h2";
+
+/// HTTP/1.1 there.
+pub(super) const HTTP1: &[u8] = b"http/1.1";
+
+/// What an HTTP/1.1 connection reads ahead: as much as a whole request to any method.
+const HTTP1_BUFFER: usize = 32 * 1024;
 
 /// The time that a connection without a call has to go by itself once it was asked to.
 const LEAVE_TIME: Duration = Duration::from_secs(5);

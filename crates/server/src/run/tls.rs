@@ -1,5 +1,6 @@
 //! TLS: version 1.3 alone, hybrid key agreement first, operators' certificates by the infrastructure CA alone.
 
+use super::connection::{HTTP1, HTTP2};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, kx_group, sign};
@@ -86,7 +87,8 @@ pub(crate) fn configuration(
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(operators.clone())
             .with_cert_resolver(shown);
-    configuration.alpn_protocols = vec![b"h2".to_vec()];
+    // HTTP/2 first, where both are offered.
+    configuration.alpn_protocols = [HTTP2, HTTP1].map(<[u8]>::to_vec).to_vec();
     // Devices come back often; a ticket halves the cost (RFC 8446 §2.2), and its key is replaced every few hours. No early data:
     // it could be replayed. The engine detects a certificate that has since expired or been revoked, at each call.
     configuration.ticketer = Ticketer::new()?;

@@ -19,6 +19,8 @@ mod edge;
 mod ended;
 mod fairness;
 mod floods;
+mod posts;
+mod posts_raw;
 mod renewal;
 mod stream;
 mod time;

@@ -4,8 +4,7 @@ use crate::grpc::convert::{bytes32, device_name, parse, wrong};
 use crate::grpc::quote::selection;
 use wardein_crypto::{Digest, Tag};
 use wardein_ddkg::Challenge;
-use wardein_ddkg::message::{AckedReply, ChallengeOffer, Confirmation, ProofRequest};
-use wardein_domain::PcrSelection;
+use wardein_ddkg::message::{AckedReply, ChallengeAnswer, Confirmation, ProofRequest};
 use wardein_engine::{Error, Proved};
 use wardein_proto::v1;
 
@@ -33,7 +32,8 @@ pub(crate) fn confirmation(request: &v1::ConfirmEnrollmentRequest) -> Result<Con
     Ok(Confirmation { device: device_name(&request.tenant, &request.device_id)?, tag })
 }
 
-pub(crate) fn offer(offer: ChallengeOffer, quote: Option<PcrSelection>) -> v1::GetChallengeResponse {
+pub(crate) fn offer(answer: ChallengeAnswer) -> v1::GetChallengeResponse {
+    let ChallengeAnswer { offer, quote } = answer;
     v1::GetChallengeResponse {
         quote: quote.map(selection),
         challenge: offer.challenge.as_bytes().to_vec(),

@@ -3,6 +3,7 @@
 mod convert;
 mod signing;
 
+use crate::devices;
 use crate::edge::context::Context;
 use crate::grpc::convert::device_name;
 use crate::grpc::status::Failed;
@@ -20,8 +21,7 @@ impl v1::device_service_server::DeviceService for Api {
         let challenge = async {
             let asked = request.get_ref();
             let device = device_name(&asked.tenant, &asked.device_id)?;
-            let engine = &self.shared.engine;
-            Ok(offer(engine.challenge(&device)?, engine.quote_asked(&device).await?))
+            Ok(offer(devices::challenge(&self.shared, &device).await?))
         };
         reply(challenge.await)
     }
@@ -31,17 +31,9 @@ impl v1::device_service_server::DeviceService for Api {
         let begin = || -> Result<_, Failed> {
             let context = Context::of(&request)?;
             let (proof, body) = proof(request.into_inner())?;
-            let is_certificate = proof.action.as_str() == CERTIFICATE;
-            let engine = self.shared.engine.clone();
-            let work = async move { engine.prove(context.call(), proof, body).await };
-            Ok((Box::pin(work), is_certificate))
+            Ok(devices::prove(&self.shared, context, proof, body))
         };
-        let prove = async {
-            let (work, is_certificate) = begin()?;
-            let answer = work.await?;
-            self.shared.metrics.proved(is_certificate);
-            Ok(proved(answer))
-        };
+        let prove = async { Ok(proved(begin()?.await?)) };
         reply(prove.await)
     }
 
@@ -52,10 +44,7 @@ impl v1::device_service_server::DeviceService for Api {
         let prove = async {
             let context = Context::of(&request)?;
             let (signed, body) = signing::signed(request.into_inner())?;
-            let is_certificate = signed.action.as_str() == CERTIFICATE;
-            let engine = &self.shared.engine;
-            let answer = engine.prove_by_signature(context.call(), &signed, &body).await?;
-            self.shared.metrics.proved(is_certificate);
+            let answer = devices::prove_by_signature(&self.shared, &context, &signed, &body).await?;
             Ok(signing::reply(answer))
         };
         reply(prove.await)
@@ -68,12 +57,9 @@ impl v1::device_service_server::DeviceService for Api {
         let confirm = async {
             let context = Context::of(&request)?;
             let confirmation = confirmation(request.get_ref())?;
-            self.shared.engine.confirm_by_device(context.call(), confirmation).await?;
+            devices::confirm(&self.shared, &context, confirmation).await?;
             Ok(v1::ConfirmEnrollmentResponse {})
         };
         reply(confirm.await)
     }
 }
-
-/// The action that issues a certificate (DDKG-1 §8).
-const CERTIFICATE: &str = "certificate";

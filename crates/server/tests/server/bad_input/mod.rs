@@ -6,6 +6,7 @@ mod device;
 mod edge;
 mod grants;
 mod keys;
+mod posted;
 mod provisioning;
 mod queries;
 mod quotes;

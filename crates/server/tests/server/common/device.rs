@@ -143,8 +143,13 @@ impl TestDevice {
         let answer = connection.device().prove(request).await?.into_inner();
         let ack = Tag(answer.ack.try_into().unwrap());
         let reply = AckedReply { server_time: answer.server_time_seconds, body: answer.body, ack };
+        Ok(self.acknowledge(in_flight, reply))
+    }
+
+    /// Believes the reply.
+    pub(crate) fn acknowledge(&mut self, in_flight: InFlight, reply: AckedReply) -> Acknowledged {
         let state = self.state.as_mut().unwrap();
-        Ok(state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap())
+        state.acknowledge(in_flight, reply).unwrap().save(|_| Ok::<_, ()>(())).unwrap()
     }
 }
 

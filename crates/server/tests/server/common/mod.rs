@@ -2,6 +2,7 @@
 
 pub(crate) mod device;
 pub(crate) mod full;
+pub(crate) mod http1;
 pub(crate) mod raw;
 
 use std::net::SocketAddr;

@@ -20,6 +20,16 @@ use wardein_client::Identity;
 
 /// A TLS connection from `source`, without a byte of HTTP/2.
 pub(crate) async fn tls(served: &Served, source: &str, identity: Option<&Identity>) -> TlsStream<TcpStream> {
+    tls_for(served, source, identity, &["h2"]).await
+}
+
+/// The same for the protocols of `alpn`.
+pub(crate) async fn tls_for(
+    served: &Served,
+    source: &str,
+    identity: Option<&Identity>,
+    alpn: &[&str],
+) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(served.founded.infrastructure_pem.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
@@ -37,7 +47,7 @@ pub(crate) async fn tls(served: &Served, source: &str, identity: Option<&Identit
                 .unwrap()
         }
     };
-    configuration.alpn_protocols = vec![b"h2".to_vec()];
+    configuration.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     let socket = TcpSocket::new_v4().unwrap();
     let source: IpAddr = source.parse().unwrap();
     socket.bind(SocketAddr::from((source, 0))).unwrap();
@@ -76,9 +86,17 @@ impl Raw {
 
     /// Sends the headers of a call.
     pub(crate) async fn begin(&self, path: &str, headers: &[(&'static str, &str)]) -> Begun {
-        let mut request = Request::post(format!("https://localhost{path}"))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers");
+        let headers = [&[("content-type", "application/grpc"), ("te", "trailers")], headers].concat();
+        self.post(path, &headers).await
+    }
+
+    /// Sends the headers of a POST of `kind`.
+    pub(crate) async fn begin_as(&self, path: &str, kind: &str) -> Begun {
+        self.post(path, &[("content-type", kind)]).await
+    }
+
+    async fn post(&self, path: &str, headers: &[(&'static str, &str)]) -> Begun {
+        let mut request = Request::post(format!("https://localhost{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,0 +1,92 @@
+//! What a POST's head must be, before a byte of its body is read.
+
+use super::OCTETS;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, header};
+use wardein_engine::{Error, ErrorCode};
+
+/// What is wrong with the head of a request, by HTTP's own rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Odd {
+    /// It is no POST.
+    Verb {
+        /// Its answer has no body (RFC 9110 §9.3.2).
+        is_head: bool,
+    },
+    /// Its body has no length ahead of it. A length and chunks at one time are how requests are smuggled past what is in between
+    /// (RFC 9112 §11.2), and a device knows how long its message is: chunks are not taken at all.
+    Length,
+    /// Its body is something else. A page in a browser can send no such type to another site without asking first.
+    Type,
+}
+
+impl Odd {
+    pub(crate) fn of(head: &Parts) -> Option<Self> {
+        if head.method != Method::POST {
+            return Some(Self::Verb { is_head: head.method == Method::HEAD });
+        }
+        if head.headers.contains_key(header::TRANSFER_ENCODING) {
+            return Some(Self::Length);
+        }
+        (!is_octets(&head.headers)).then_some(Self::Type)
+    }
+
+    pub(crate) fn error(self) -> Error {
+        let message = match self {
+            Self::Verb { .. } => "this path takes POST only",
+            Self::Length => "the body has a Transfer-Encoding; this server takes Content-Length only",
+            Self::Type => "the body is not application/octet-stream, or has a Content-Encoding",
+        };
+        Error::new(ErrorCode::NotSupported, message)
+    }
+
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Verb { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Length => StatusCode::LENGTH_REQUIRED,
+            Self::Type => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+}
+
+fn is_octets(headers: &HeaderMap) -> bool {
+    let is = |name, what: &str, otherwise| match headers.get(name).map(|value| value.to_str()) {
+        None => otherwise,
+        // Parameters mean nothing here (RFC 9110 §8.3.1).
+        Some(Ok(value)) => value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(what),
+        Some(Err(_)) => false,
+    };
+    is(header::CONTENT_TYPE, OCTETS, false) && is(header::CONTENT_ENCODING, "identity", true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn odd(method: &str, headers: &[(&str, &str)]) -> Option<Odd> {
+        let mut request = Request::builder().method(method);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Odd::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_head_is_a_post_of_octets_with_a_length() {
+        let octets = ("content-type", OCTETS);
+        assert_eq!(odd("POST", &[octets]), None);
+        assert_eq!(odd("POST", &[("content-type", "Application/Octet-Stream; x=y")]), None);
+        assert_eq!(odd("POST", &[octets, ("content-encoding", "identity")]), None);
+        assert_eq!(odd("GET", &[octets]), Some(Odd::Verb { is_head: false }));
+        assert_eq!(odd("HEAD", &[]), Some(Odd::Verb { is_head: true }));
+        for coding in ["chunked", "gzip, chunked", "identity"] {
+            assert_eq!(odd("POST", &[octets, ("transfer-encoding", coding)]), Some(Odd::Length));
+        }
+        for kind in ["text/plain", "application/grpc", "", "application/octet-stream, text/plain", "\u{e4}"] {
+            assert_eq!(odd("POST", &[("content-type", kind)]), Some(Odd::Type), "{kind}");
+        }
+        assert_eq!(odd("POST", &[]), Some(Odd::Type));
+        assert_eq!(odd("POST", &[octets, ("content-encoding", "gzip")]), Some(Odd::Type));
+    }
+}
