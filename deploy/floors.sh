@@ -26,7 +26,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("prost prost-types", "proto")
 		only("tonic", "proto server client")
 		only("axum", "server")
-		only("base64ct", "ddkg")
+		only("base64ct", "ddkg client")
 		only("rcgen x509-parser rustls-webpki", "pki")
 		# Only the store knows which database there is.
 		only("rusqlite sled", "store")

@@ -134,6 +134,7 @@ step "devices in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" d
 if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
 	step "a client of another make" deploy/interop.sh
+	step "a device behind a proxy" deploy/proxy.sh
 	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture

@@ -1,7 +1,7 @@
 //! The calls of the API, by who makes them: a request goes out, its answer or a refusal comes back.
 
 use crate::connect::Connection;
-use crate::error::Refusal;
+use crate::refusal::Refusal;
 use crate::v1;
 use tonic::{IntoStreamingRequest, Streaming};
 

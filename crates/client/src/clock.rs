@@ -6,8 +6,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CertificateError, RootCertStore};
-use std::error::Error;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,28 +36,18 @@ fn judged(roots: &[u8], identity: &Identity, now: UnixTime) -> Option<Certificat
 }
 
 /// The fault of this machine's clock, or of the authority's certificate, that broke a handshake off; none if it was something else.
-pub(crate) fn of_handshake(error: &(dyn Error + 'static)) -> Option<ConnectError> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        match error.downcast_ref() {
-            Some(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
-                time,
-                not_before,
-            })) => {
-                let (now, from) = (time.as_secs(), not_before.as_secs());
-                return Some(ConnectError::ClockBehind { now, from });
-            }
-            Some(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after })) => {
-                let (now, until) = (time.as_secs(), not_after.as_secs());
-                return Some(ConnectError::AuthorityEnded { now, until });
-            }
-            _ => {}
+pub(crate) fn of_handshake(error: &rustls::Error) -> Option<ConnectError> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
+            let (now, from) = (time.as_secs(), not_before.as_secs());
+            Some(ConnectError::ClockBehind { now, from })
         }
-        // What an io::Error holds is not its source: that is beneath it.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = held.map(|held| held as &(dyn Error + 'static)).or_else(|| error.source());
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+            let (now, until) = (time.as_secs(), not_after.as_secs());
+            Some(ConnectError::AuthorityEnded { now, until })
+        }
+        _ => None,
     }
-    None
 }
 
 /// A span as people say it: whole days, hours, minutes or seconds, whichever is the largest that fits.
@@ -83,9 +71,11 @@ pub(crate) fn now() -> UnixTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cause::unreached;
     use rcgen::{
         BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
     };
+    use std::io;
     use wardein_crypto::SecretBytes;
 
     /// The second of a day in January of that year.
@@ -124,13 +114,15 @@ mod tests {
     #[test]
     fn the_fault_of_a_clock_is_found_among_causes() {
         let error = |error| io::Error::other(rustls::Error::InvalidCertificate(error));
+        let found = |error: io::Error| unreached("https://localhost", io::Error::other(error));
         let behind = CertificateError::NotValidYetContext { time: at(2026), not_before: at(2027) };
-        let found = of_handshake(&io::Error::other(error(behind))).unwrap();
-        assert!(found.to_string().ends_with("set it"), "{found}");
-        assert!(found.to_string().contains("365 days behind"), "{found}");
+        let behind = found(error(behind));
+        assert!(behind.to_string().ends_with("set it"), "{behind}");
+        assert!(behind.to_string().contains("365 days behind"), "{behind}");
         let ended = CertificateError::ExpiredContext { time: at(2027), not_after: at(2026) };
-        assert!(matches!(of_handshake(&error(ended)), Some(ConnectError::AuthorityEnded { .. })));
-        assert!(of_handshake(&error(CertificateError::UnknownIssuer)).is_none());
+        assert!(matches!(found(error(ended)), ConnectError::AuthorityEnded { .. }));
+        let other = found(error(CertificateError::UnknownIssuer));
+        assert!(matches!(other, ConnectError::Unreachable { .. }));
     }
 
     #[test]

@@ -1,25 +1,49 @@
-//! The typed client of Wardein's gRPC API.
+//! The typed client of Wardein's API.
 //!
-//! What: [`connect`] gives a [`Connection`] over TLS 1.3, and of it a client for each kind of caller: [`Station`], [`Platform`]
-//! or [`Operator`], and the generated one of each service of `wardein.v1`. [`Refusal`] is the error of a failed call, with the
-//! stable code and the request id; [`pages`] reads long lists, and [`Parts`] are answers that come bit by bit. Why here: devices,
+//! What: [`connect`] gives a [`Connection`] of gRPC over TLS 1.3, and of it a client for each kind of caller: [`Station`],
+//! [`Platform`] or [`Operator`], and the generated one of each service of `wardein.v1`. [`Refusal`] is the error of a failed call,
+//! with the stable code and the request id; [`pages`] reads long lists, and [`Parts`] are answers that come bit by bit. [`Poster`]
+//! posts a device's messages as bytes, which needs no gRPC. Both go through a [`Proxy`] where there is one. Why here: devices,
 //! stations, platforms and administrators speak to the authority in one way. What it does not do: no protocol of devices, no
 //! retries; it only says whether one makes sense.
 
+#[cfg(feature = "grpc")]
 mod calls;
+mod cause;
 mod clock;
+#[cfg(feature = "grpc")]
 mod connect;
 mod error;
+mod foreign;
+#[cfg(feature = "grpc")]
 mod pages;
+mod post;
+mod proxy;
+#[cfg(feature = "grpc")]
+mod refusal;
 mod timeless;
 mod tls;
+mod way;
 
+#[cfg(feature = "grpc")]
 pub use calls::{Operator, Parts, Platform, Station};
-pub use connect::{Connection, Settings, connect};
-pub use error::{ConnectError, Refusal};
+#[cfg(feature = "grpc")]
+pub use connect::{Connection, connect};
+pub use error::ConnectError;
+#[cfg(feature = "grpc")]
 pub use pages::{PAGE_SIZE, pages};
+pub use post::{Posted, Poster};
+pub use proxy::{NoProxy, Proxy, ProxyError};
+#[cfg(feature = "grpc")]
+pub use refusal::Refusal;
 pub use tls::{Identity, MaterialError};
 /// The channel that a client of a service uses.
+#[cfg(feature = "grpc")]
 pub use tonic::transport::Channel;
+/// What a call of the generated clients gives.
+#[cfg(feature = "grpc")]
+pub use tonic::{Response, Status};
 /// The messages and clients that the calls are made with.
+#[cfg(feature = "grpc")]
 pub use wardein_proto::{Duration, FieldMask, Timestamp, Word, number, time, v1, word};
+pub use way::Settings;

@@ -1,6 +1,6 @@
 //! Long lists, which come in pages.
 
-use crate::error::Refusal;
+use crate::refusal::Refusal;
 
 /// As many items as a page may have.
 pub const PAGE_SIZE: u32 = 1000;

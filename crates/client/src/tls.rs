@@ -1,5 +1,6 @@
 //! The identity that a caller presents and the roots that it trusts: TLS 1.3 and nothing older.
 
+use crate::foreign::Seen;
 use crate::timeless::{Timeless, Uptime};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -41,12 +42,13 @@ pub enum MaterialError {
     Provider(#[source] rustls::Error),
 }
 
-/// The configuration of a connection that believes `roots` only, and shows `identity` when it is asked. Without a clock, the
+/// The configuration of a connection of the protocol `alpn` that believes `roots` only, and shows `identity` when it is asked. Without a clock, the
 /// times in the authority's certificate are not judged.
 pub(crate) fn configuration(
     roots: &[u8],
     identity: Option<&Identity>,
     has_clock: bool,
+    alpn: &[u8],
 ) -> Result<ClientConfig, MaterialError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(roots).ok_or(MaterialError::Roots)? {
@@ -65,7 +67,7 @@ pub(crate) fn configuration(
         .map_err(MaterialError::Provider)?
         // rustls calls a custom verifier dangerous; ours asks rustls's for everything but the time.
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
+        .with_custom_certificate_verifier(Arc::new(Seen(verifier)));
     let mut configuration = match identity {
         None => builder.with_no_client_auth(),
         Some(Identity { certificates: chain, key }) => {
@@ -74,7 +76,7 @@ pub(crate) fn configuration(
             builder.with_client_auth_cert(chain, key).map_err(MaterialError::Identity)?
         }
     };
-    configuration.alpn_protocols = vec![b"h2".to_vec()];
+    configuration.alpn_protocols = vec![alpn.to_vec()];
     Ok(configuration)
 }
 
@@ -119,10 +121,10 @@ mod tests {
         let (pem, key) = material();
         let (_, foreign) = material();
         let with = |certificates, key| {
-            configuration(pem.as_bytes(), Some(&identity(certificates, key)), true).map(|_| ())
+            configuration(pem.as_bytes(), Some(&identity(certificates, key)), true, b"h2").map(|_| ())
         };
-        assert!(matches!(configuration(b"", None, true), Err(MaterialError::Roots)));
-        assert!(matches!(configuration(b"nonsense", None, false), Err(MaterialError::Roots)));
+        assert!(matches!(configuration(b"", None, true, b"h2"), Err(MaterialError::Roots)));
+        assert!(matches!(configuration(b"nonsense", None, false, b"h2"), Err(MaterialError::Roots)));
         assert!(matches!(with("", &key), Err(MaterialError::Certificates)));
         assert!(matches!(with(&pem, &pem), Err(MaterialError::Key)));
         assert!(matches!(with(&pem, &foreign), Err(MaterialError::Identity(_))));
@@ -132,8 +134,9 @@ mod tests {
     #[test]
     fn an_error_never_prints_the_key() {
         let (pem, key) = material();
-        let error = configuration(pem.as_bytes(), Some(&identity(&pem, &key.replace("PRIVATE", ""))), true)
-            .unwrap_err();
+        let error =
+            configuration(pem.as_bytes(), Some(&identity(&pem, &key.replace("PRIVATE", ""))), true, b"h2")
+                .unwrap_err();
         let secret = key.lines().nth(1).unwrap();
         assert!(!format!("{error:?} {error}").contains(secret));
     }

@@ -102,6 +102,7 @@ pub(crate) struct Seal {
 }
 
 #[derive(Debug, ClapArgs)]
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "a station calls by gRPC alone"))]
 pub(crate) struct Enroll {
     /// Speak with the station in lines of JSON on standard input and output.
     #[arg(long, conflicts_with_all = ["station_cert", "station_key"], required_unless_present = "station_cert")]
@@ -141,6 +142,15 @@ pub(crate) struct Settings {
     /// Where the authority answers.
     #[arg(long, value_name = "https://HOST:PORT")]
     endpoint: Option<String>,
+    /// How requests travel: grpc, or http where only HTTP/1.1 passes.
+    #[arg(long, value_name = "FORM")]
+    transport: Option<String>,
+    /// The proxy to go through, by CONNECT.
+    #[arg(long, value_name = "http://HOST:PORT")]
+    proxy: Option<String>,
+    /// A file of mode 600 with the login for the proxy, NAME:PASSWORD. It is read for each connection.
+    #[arg(long, value_name = "FILE")]
+    proxy_login: Option<PathBuf>,
     /// A file with the authority's identity key, in hex.
     #[arg(long, value_name = "FILE")]
     identity_key: Option<PathBuf>,
@@ -178,6 +188,9 @@ impl From<Settings> for Given {
             tenant,
             device_id,
             endpoint,
+            transport,
+            proxy,
+            proxy_login,
             identity_key,
             trust_roots,
             suite,
@@ -192,6 +205,9 @@ impl From<Settings> for Given {
             tenant,
             device_id,
             endpoint,
+            transport,
+            proxy,
+            proxy_login,
             identity_key,
             trust_roots,
             suite,

@@ -9,7 +9,7 @@ use wardein_ddkg::message::{
 };
 use wardein_domain::{DeviceAction, ErrorCode, PcrSelection, Quote, TenantId};
 
-/// What a device asks of the authority. Over the wire it is `wardein_client`; tests script it.
+/// What a device asks of the authority. Over the wire it is [`crate::Link`]; tests script it.
 #[allow(async_fn_in_trait, reason = "the agent runs on one thread; no caller needs the futures to be Send")]
 pub trait Authority {
     /// A challenge for `device`.
@@ -86,6 +86,13 @@ pub enum CallError {
     Refused(Refused),
     /// The authority did not answer, or could not now; asking again later may help.
     Unreachable(String),
+    /// One answers in the authority's place: where, and who issued its certificate.
+    Intercepted {
+        /// Where the authority was looked for.
+        endpoint: String,
+        /// The issuer, as the certificate names it; nobody has judged it.
+        issuer: String,
+    },
     /// The answer is none of its kind.
     Malformed(String),
     /// A setting is of no use: which one, and why.

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
+#[cfg(feature = "grpc")]
 use wardein_client::Identity;
 use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::message::{MAX_PLAINTEXT, to_text};
 use wardein_device::{
-    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Prover, Rekeyed, Remote,
-    RemoteStation, Source, Status, Vouched, enroll, utc,
+    Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Prover, Rekeyed, Source,
+    Status, enroll, utc,
 };
+#[cfg(feature = "grpc")]
+use wardein_device::{Remote, RemoteStation, Vouched};
 use wardein_domain::{AttributeName, NameError};
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
@@ -83,14 +86,19 @@ fn sources(given: Vec<(String, String)>) -> Result<BTreeMap<AttributeName, Sourc
 }
 
 async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
-    let Some((chain, key)) = order.station_cert.zip(order.station_key) else {
+    let Some((chain, key)) = order.station_cert.clone().zip(order.station_key.clone()) else {
         return enroll_over_line(path, order.settings.into(), order.anew).await;
     };
+    enroll_by_call(path, order, &chain, &key).await
+}
+
+#[cfg(feature = "grpc")]
+async fn enroll_by_call(path: &Path, order: Enroll, chain: &Path, key: &Path) -> Result<(), Error> {
     let (directory, config) = settle(path, order.settings.into())?;
     let identity =
-        Identity { certificates: read(&chain, MAX_FILE)?.expose().to_vec(), key: read(&key, MAX_FILE)? };
+        Identity { certificates: read(chain, MAX_FILE)?.expose().to_vec(), key: read(key, MAX_FILE)? };
     let vouched = Vouched { profile: order.profile, model: order.model, udi: order.udi };
-    let remote = Remote::new(&config.endpoint, &config.trust_roots);
+    let remote = Remote::of(&config);
     let mut station = RemoteStation::new(remote, identity, vouched);
     if let Some(tpm) = &config.signs_with {
         let enrolled = prover::enroll_signing(&directory, &config, tpm, &mut station).await?;
@@ -102,6 +110,13 @@ async fn enroll_with(path: &Path, order: Enroll) -> Result<(), Error> {
         enroll(&directory, &config, root, order.anew, &mut station, &mut SystemEntropy::default()).await?;
     println!("enrolled {}/{}, generation {}", config.device.tenant, config.device.device, done.generation);
     note(done)
+}
+
+/// A station calls by gRPC alone.
+#[cfg(not(feature = "grpc"))]
+async fn enroll_by_call(_: &Path, _: Enroll, _: &Path, _: &Path) -> Result<(), Error> {
+    let why = "needs a build with gRPC (feature grpc); enroll with --begin instead".to_owned();
+    Err(Error::Config { field: "station-cert", why })
 }
 
 async fn enroll_over_line(path: &Path, given: Given, anew: bool) -> Result<(), Error> {
@@ -217,5 +232,6 @@ fn print(as_json: bool, json: &impl serde::Serialize, text: impl FnOnce() -> Str
 }
 
 pub(crate) const ROOT: &str = "/";
+#[cfg(feature = "grpc")]
 const MAX_FILE: usize = 64 << 10;
 const CHUNK: usize = 64 << 10;

@@ -3,9 +3,12 @@
 use crate::attribute::Source;
 use crate::error::Error;
 use crate::signing::{TpmSettings, check_tcti};
+use crate::transport::Transport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+use wardein_client::Proxy;
 use wardein_crypto::{P256VerifyingKey, hex};
 use wardein_ddkg::{DeviceName, MAX_ATTRIBUTES, Purposes, Suite};
 use wardein_domain::{AttributeName, Purpose};
@@ -17,6 +20,10 @@ pub struct Config {
     pub device: DeviceName,
     /// Where the authority answers: `https://host:port`.
     pub endpoint: String,
+    /// How requests travel.
+    pub transport: Transport,
+    /// The proxy to go through, and the file with its login.
+    pub proxy: Option<Proxy>,
     /// The authority's identity key, which signs enrollments.
     pub identity_key: P256VerifyingKey,
     /// The certificates that the authority's server and this device's own certificate must lead to, PEM.
@@ -47,6 +54,12 @@ pub(crate) struct Fields {
     pub(crate) tenant: String,
     pub(crate) device_id: String,
     pub(crate) endpoint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) transport: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy_login: Option<PathBuf>,
     pub(crate) identity_key: String,
     #[serde(default = "default_suite")]
     pub(crate) suite: u16,
@@ -127,12 +140,15 @@ impl Config {
             }
             check_tcti("sealed_by", tcti)?;
         }
+        let transport = fields.transport.as_deref().map(str::parse::<Transport>).transpose();
         Ok(Self {
             device: DeviceName {
                 tenant: fields.tenant.parse().map_err(|error| wrong("tenant", error))?,
                 device: fields.device_id.parse().map_err(|error| wrong("device_id", error))?,
             },
             endpoint: fields.endpoint.clone(),
+            transport: transport.map_err(|why| wrong("transport", why))?.unwrap_or_default(),
+            proxy: proxy(fields)?,
             identity_key: P256VerifyingKey(point),
             trust_roots: fields.trust_roots.clone(),
             suite: Suite::from_number(fields.suite).map_err(|error| wrong("suite", error.problem))?,
@@ -156,6 +172,9 @@ impl Config {
             tenant: self.device.tenant.to_string(),
             device_id: self.device.device.to_string(),
             endpoint: self.endpoint.clone(),
+            transport: (self.transport != Transport::default()).then(|| self.transport.to_string()),
+            proxy: self.proxy.as_ref().map(Proxy::to_string),
+            proxy_login: self.proxy.as_ref().and_then(|proxy| proxy.login.clone()),
             identity_key: hex::encode(&self.identity_key.0),
             suite: self.suite.number(),
             purposes: self.purposes.iter().map(|purpose| purpose.to_string()).collect(),
@@ -179,6 +198,8 @@ impl Config {
             ("tenant", self.device.tenant == other.device.tenant),
             ("device_id", self.device.device == other.device.device),
             ("endpoint", self.endpoint == other.endpoint),
+            ("transport", self.transport == other.transport),
+            ("proxy or proxy_login", self.proxy == other.proxy),
             ("identity_key", self.identity_key == other.identity_key),
             ("trust_roots", self.trust_roots == other.trust_roots),
             ("suite", self.suite == other.suite),
@@ -191,6 +212,18 @@ impl Config {
         ]
         .into_iter()
         .find_map(|(field, is_same)| (!is_same).then_some(field))
+    }
+}
+
+fn proxy(fields: &Fields) -> Result<Option<Proxy>, Error> {
+    let Some(text) = &fields.proxy else {
+        let is_alone = fields.proxy_login.is_some();
+        return if is_alone { Err(wrong("proxy_login", "is there without proxy")) } else { Ok(None) };
+    };
+    let proxy: Proxy = text.parse().map_err(|why| wrong("proxy", why))?;
+    match &fields.proxy_login {
+        Some(path) if !path.is_absolute() => Err(wrong("proxy_login", "is not an absolute path")),
+        login => Ok(Some(Proxy { login: login.clone(), ..proxy })),
     }
 }
 
@@ -265,6 +298,11 @@ mod tests {
             ("tenant =", "rekey_after = 3599\ntenant =", "rekey_after"),
             ("tenant =", "purposes = [\"log\"]\ntenant =", "purposes"),
             ("tenant =", "tenants = \"x\"\ntenant =", "syntax"),
+            ("tenant =", "transport = \"mqtt\"\ntenant =", "transport"),
+            ("tenant =", "proxy = \"proxy:3128\"\ntenant =", "proxy"),
+            ("tenant =", "proxy = \"http://a:b@proxy:3128\"\ntenant =", "proxy"),
+            ("tenant =", "proxy_login = \"/etc/login\"\ntenant =", "proxy_login"),
+            ("tenant =", "proxy = \"http://p:1\"\nproxy_login = \"login\"\ntenant =", "proxy_login"),
             ("file:/boot/image", "tpm:ek", "attributes"),
             ("tenant =", "signs_with = \"device\"\ntenant =", "signs_with"),
             ("tenant =", "sealed_by = \"device\"\ntenant =", "sealed_by"),
@@ -278,6 +316,22 @@ mod tests {
                 other => panic!("{expected}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn the_way_to_the_authority_is_written_and_read_back() {
+        let more =
+            "transport = \"http\"\nproxy = \"http://proxy:3128\"\nproxy_login = \"/etc/login\"\ntenant =";
+        let config = Config::parse(&text().replace("tenant =", more)).unwrap();
+        let proxy = config.proxy.clone().unwrap();
+        assert_eq!((config.transport, proxy.to_string().as_str()), (Transport::Http, "http://proxy:3128"));
+        assert_eq!(proxy.login.unwrap().to_str(), Some("/etc/login"));
+        let again = Config::parse(&config.to_text().unwrap()).unwrap();
+        assert_eq!(again.difference(&config), None);
+        let straight = Config { proxy: None, ..config.clone() };
+        assert_eq!(straight.difference(&config), Some("proxy or proxy_login"));
+        let other = Config::parse(&text()).unwrap();
+        assert_eq!(other.transport, Transport::default());
     }
 
     #[cfg(not(feature = "tpm"))]

@@ -1,10 +1,11 @@
 //! Why a command fails, and with which exit code.
 
 use crate::attribute::SourceError;
-use crate::authority::Refused;
+use crate::authority::{CallError, Refused};
 use crate::certificate::CertificateError;
 use std::path::PathBuf;
 use wardein_ddkg::device::DeviceError;
+use wardein_domain::ErrorCode;
 
 /// Why a command fails. Each says what to do next where it is not plain.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +93,17 @@ pub enum Error {
     /// Nobody answers.
     #[error("the authority cannot be reached: {0}")]
     Unreachable(String),
+    /// One answers in the authority's place.
+    #[error(
+        "TLS to {endpoint} is opened by \"{issuer}\", which is not the infrastructure CA: have the network's administrator leave the \
+         endpoint out of TLS inspection; if that is the authority's own CA, correct trust_roots ({code})", code = ErrorCode::TlsIntercepted
+    )]
+    Intercepted {
+        /// Where the authority was looked for.
+        endpoint: String,
+        /// Who issued the certificate that was shown, as it says.
+        issuer: String,
+    },
     /// The TPM did not do it.
     #[cfg(feature = "tpm")]
     #[error("{0} ({code})", code = .0.code())]
@@ -123,7 +135,7 @@ impl Error {
             #[cfg(feature = "tpm")]
             Self::Tpm(_) | Self::SealedElsewhere(_) => 1,
             Self::Refused(_) => 3,
-            Self::Unreachable(_) => 4,
+            Self::Unreachable(_) | Self::Intercepted { .. } => 4,
             Self::File { .. }
             | Self::Open { .. }
             | Self::Locked(_)
@@ -174,5 +186,17 @@ impl From<SourceError> for Error {
 impl From<CertificateError> for Error {
     fn from(error: CertificateError) -> Self {
         Self::Certificate(error)
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused(refused) => Self::Refused(refused),
+            CallError::Unreachable(why) => Self::Unreachable(why),
+            CallError::Intercepted { endpoint, issuer } => Self::Intercepted { endpoint, issuer },
+            CallError::Malformed(why) => Self::Answer(why),
+            CallError::Setting(field, why) => Self::Config { field, why },
+        }
     }
 }

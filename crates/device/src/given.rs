@@ -15,6 +15,12 @@ pub struct Given {
     pub device_id: Option<String>,
     /// The authority's address.
     pub endpoint: Option<String>,
+    /// How requests travel.
+    pub transport: Option<String>,
+    /// The proxy to go through.
+    pub proxy: Option<String>,
+    /// A file with its login.
+    pub proxy_login: Option<PathBuf>,
     /// A file with the identity key in hex.
     pub identity_key: Option<PathBuf>,
     /// A file with the trust roots.
@@ -47,6 +53,9 @@ impl Given {
             tenant,
             device_id,
             endpoint,
+            transport,
+            proxy,
+            proxy_login,
             identity_key,
             trust_roots,
             suite,
@@ -72,6 +81,9 @@ impl Given {
             tenant,
             device_id,
             endpoint,
+            transport,
+            proxy,
+            proxy_login,
             identity_key: read(&identity_key)?.trim().to_owned(),
             suite: suite.unwrap_or(1),
             purposes: default_purposes(),
@@ -94,6 +106,9 @@ impl Given {
         put(&mut fields.tenant, self.tenant);
         put(&mut fields.device_id, self.device_id);
         put(&mut fields.endpoint, self.endpoint);
+        fields.transport = self.transport.or(fields.transport);
+        fields.proxy = self.proxy.or(fields.proxy);
+        fields.proxy_login = self.proxy_login.or(fields.proxy_login);
         if let Some(path) = self.identity_key {
             fields.identity_key = read(&path)?.trim().to_owned();
         }

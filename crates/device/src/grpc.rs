@@ -1,15 +1,16 @@
 //! The authority and the station over gRPC.
 
 use crate::authority::{Authority, CallError, Reply, SignedReply, SignedRequest, SigningAuthority, Station};
-use crate::error::Error;
+use crate::config::Config;
 use crate::signing::{TpmActivation, TpmStation};
+use crate::transport::{settings, unreached};
 use crate::wire::{ConnectedStation, Vouched, failed, malformed, quote, selection, tag};
-use wardein_client::{ConnectError, Connection, Identity, Settings, connect, v1};
+use wardein_client::{Connection, Identity, Response, Settings, Status, connect, v1};
 use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, ProofRequest,
 };
 use wardein_ddkg::{Challenge, DeviceName, Problem, Recipe};
-use wardein_domain::{EnrolledKey, PcrSelection, TenantId, TpmChallenge, TpmEvidence, with_causes};
+use wardein_domain::{EnrolledKey, PcrSelection, TenantId, TpmChallenge, TpmEvidence};
 
 /// The authority at an endpoint. It is reached when it is first needed, and again after it was lost.
 pub struct Remote {
@@ -25,18 +26,27 @@ impl Remote {
         Self { settings, connection: None }
     }
 
+    /// The authority that `config` names.
+    pub fn of(config: &Config) -> Self {
+        Self { settings: settings(config), connection: None }
+    }
+
     async fn reach(&mut self) -> Result<Connection, CallError> {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let connection = connect(&self.settings).await.map_err(|error| match error {
-            ConnectError::Endpoint(_) => CallError::Setting("endpoint", error.to_string()),
-            ConnectError::Material(_) => {
-                CallError::Setting("trust_roots or station identity", with_causes(&error))
-            }
-            error => CallError::Unreachable(with_causes(&error)),
-        })?;
+        let connection = connect(&self.settings).await.map_err(unreached)?;
         Ok(self.connection.insert(connection).clone())
+    }
+
+    /// The answer, or what a failed call means. A connection that was lost is made again by the next call, which then says by its
+    /// own error what is in the way.
+    fn answered<T>(&mut self, answer: Result<Response<T>, Status>) -> Result<T, CallError> {
+        let answer = answer.map(Response::into_inner).map_err(failed);
+        if let Err(CallError::Unreachable(_)) = &answer {
+            self.connection = None;
+        }
+        answer
     }
 }
 
@@ -58,7 +68,8 @@ impl Authority for Remote {
             body: body.to_vec(),
             mac: request.mac.0.to_vec(),
         };
-        let answer = self.reach().await?.device().prove(request).await.map_err(failed)?.into_inner();
+        let answer = self.reach().await?.device().prove(request).await;
+        let answer = self.answered(answer)?;
         let (length, min, max) = (answer.body.len(), 0, MAX_BODY);
         if length > max {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));
@@ -74,8 +85,8 @@ impl Authority for Remote {
             device_id: confirmation.device.device.to_string(),
             device_confirmation: confirmation.tag.0.to_vec(),
         };
-        self.reach().await?.device().confirm_enrollment(request).await.map_err(failed)?;
-        Ok(())
+        let answer = self.reach().await?.device().confirm_enrollment(request).await;
+        self.answered(answer).map(drop)
     }
 }
 
@@ -88,7 +99,8 @@ impl SigningAuthority for Remote {
             tenant: device.tenant.to_string(),
             device_id: device.device.to_string(),
         };
-        let answer = self.reach().await?.device().get_challenge(request).await.map_err(failed)?.into_inner();
+        let answer = self.reach().await?.device().get_challenge(request).await;
+        let answer = self.answered(answer)?;
         let names = answer
             .recipe
             .iter()
@@ -117,9 +129,9 @@ impl SigningAuthority for Remote {
             signature: signature.clone(),
             quote: quoted.as_ref().map(quote),
         };
-        let answer = self.reach().await?.device().prove_by_signature(request).await.map_err(failed)?;
+        let answer = self.reach().await?.device().prove_by_signature(request).await;
         let v1::ProveBySignatureResponse { server_time_seconds: server_time, body, signature } =
-            answer.into_inner();
+            self.answered(answer)?;
         let (length, min, max) = (body.len(), 0, MAX_BODY);
         if length > max {
             return Err(malformed(Problem::Length { length, min, max }.of("body")));
@@ -167,16 +179,5 @@ impl TpmStation for RemoteStation {
 
     async fn finish(&mut self, activation: &TpmActivation) -> Result<EnrolledKey, CallError> {
         self.connected().await?.finish(activation).await
-    }
-}
-
-impl From<CallError> for Error {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Refused(refused) => Self::Refused(refused),
-            CallError::Unreachable(why) => Self::Unreachable(why),
-            CallError::Malformed(why) => Self::Answer(why),
-            CallError::Setting(field, why) => Self::Config { field, why },
-        }
     }
 }

@@ -17,7 +17,9 @@ mod enroll;
 mod error;
 mod frames;
 mod given;
+#[cfg(feature = "grpc")]
 mod grpc;
+mod http;
 mod keys;
 mod line;
 mod line_device;
@@ -26,6 +28,8 @@ mod lock;
 mod session;
 mod signing;
 mod status;
+mod transport;
+#[cfg(feature = "grpc")]
 mod wire;
 
 pub use agent::{Agent, Prover, Round, When};
@@ -39,7 +43,9 @@ pub use directory::{Contact, Directory, Files};
 pub use enroll::{Enrolled, enroll};
 pub use error::Error;
 pub use given::Given;
+#[cfg(feature = "grpc")]
 pub use grpc::{Remote, RemoteStation};
+pub use http::Posting;
 pub use keys::Nonce;
 pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
@@ -49,4 +55,6 @@ pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings
 #[cfg(feature = "tpm")]
 pub use signing::{TpmSigner, enroll_tpm, open_tpm};
 pub use status::{Status, utc};
+pub use transport::{Link, Transport};
+#[cfg(feature = "grpc")]
 pub use wire::{ConnectedStation, Vouched, confirm, enrolled};

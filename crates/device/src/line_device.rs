@@ -132,6 +132,10 @@ impl From<&CallError> for Answer {
         let (code, message) = match error {
             CallError::Refused(refused) => (refused.code.clone(), refused.message.clone()),
             CallError::Unreachable(why) => (ErrorCode::Unreachable.to_string(), why.clone()),
+            CallError::Intercepted { endpoint, issuer } => {
+                let why = format!("the station: TLS to {endpoint} is opened by \"{issuer}\"");
+                (ErrorCode::TlsIntercepted.to_string(), why)
+            }
             CallError::Malformed(why) => (ErrorCode::Malformed.to_string(), why.clone()),
             CallError::Setting(field, why) => {
                 (ErrorCode::Unreachable.to_string(), format!("the station: {field}: {why}"))

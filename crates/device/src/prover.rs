@@ -4,12 +4,12 @@ use crate::commands::ROOT;
 use std::path::{Path, PathBuf};
 use wardein_crypto::SystemEntropy;
 use wardein_device::{
-    Certificate, Config, Directory, Error, Prover, Remote, Session, SigningSession, TpmSettings, TpmStation,
+    Certificate, Config, Directory, Error, Link, Prover, Session, SigningSession, TpmSettings, TpmStation,
 };
 use wardein_domain::EnrolledKey;
 
-type Derives = Session<Remote, SystemEntropy>;
-type Signs = SigningSession<Remote, SystemEntropy>;
+type Derives = Session<Link, SystemEntropy>;
+type Signs = SigningSession<Link, SystemEntropy>;
 
 /// One or the other, as device.toml says.
 pub(crate) enum Either {
@@ -21,13 +21,13 @@ pub(crate) enum Either {
 pub(crate) async fn prover(path: &Path) -> Result<Either, Error> {
     let directory = Directory::open_when_free(path).await?;
     let config = directory.files().config()?.ok_or_else(|| directory.files().not_configured())?;
-    let remote = Remote::new(&config.endpoint, &config.trust_roots);
+    let link = Link::of(&config);
     let entropy = SystemEntropy::default();
     let Some(tpm) = config.signs_with.clone() else {
-        let session = Session::new(directory, config, remote, entropy, PathBuf::from(ROOT))?;
+        let session = Session::new(directory, config, link, entropy, PathBuf::from(ROOT))?;
         return Ok(Either::Derives(Box::new(session)));
     };
-    Ok(Either::Signs(Box::new(signing(directory, config, &tpm, remote, entropy)?)))
+    Ok(Either::Signs(Box::new(signing(directory, config, &tpm, link, entropy)?)))
 }
 
 /// A session of a device that derives keys, which `action` is only for.
@@ -43,11 +43,11 @@ fn signing(
     directory: Directory,
     config: Config,
     tpm: &TpmSettings,
-    remote: Remote,
+    link: Link,
     entropy: SystemEntropy,
 ) -> Result<Signs, Error> {
     let signer = Box::new(wardein_device::open_tpm(tpm)?);
-    SigningSession::new(directory, config, signer, remote, entropy)
+    SigningSession::new(directory, config, signer, link, entropy)
 }
 
 #[cfg(feature = "tpm")]
@@ -63,7 +63,7 @@ pub(crate) async fn enroll_signing(
 
 /// `device.toml` names no TPM in a build that has none: it is refused when it is read.
 #[cfg(not(feature = "tpm"))]
-fn signing(_: Directory, _: Config, _: &TpmSettings, _: Remote, _: SystemEntropy) -> Result<Signs, Error> {
+fn signing(_: Directory, _: Config, _: &TpmSettings, _: Link, _: SystemEntropy) -> Result<Signs, Error> {
     Err(Error::Fault("using a TPM that this build has not"))
 }
 

@@ -57,6 +57,18 @@ impl CaCertificate<Issuing> {
     }
 }
 
+/// The issuer that a certificate names, for a person to read: it may be anybody's, and nothing of it is verified. What would move
+/// a terminal or a reader's eye is written out.
+pub fn issuer_name(der: &[u8]) -> Option<String> {
+    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+    let name = certificate.issuer().to_string();
+    let name: String = name.chars().take(MAX_ISSUER).flat_map(char::escape_debug).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+/// As much of a name as fits a line.
+const MAX_ISSUER: usize = 120;
+
 /// Reads an operator's certificate. That the infrastructure CA signed it is for the caller to verify: nothing of that is done here.
 pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdentity, CertificateError> {
     let parsed = Parsed::new(der)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use wardein_client::{Station, v1};
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
-use wardein_device::{Config, Directory, Enrolled, Error as DeviceError, Source};
+use wardein_device::{Config, Directory, Enrolled, Error as DeviceError, Source, Transport};
 use wardein_domain::{ErrorCode, TenantId};
 
 /// Devices that this process plays, for trials and tests.
@@ -87,6 +87,8 @@ async fn try_enroll(line: &Line, common: &Common<'_>, stream: &Stream) -> Result
     let config = Config {
         device: DeviceName { tenant: play.tenant.clone(), device: line.device.clone() },
         endpoint: play.endpoint.to_owned(),
+        transport: Transport::default(),
+        proxy: None,
         identity_key: common.identity_key,
         trust_roots: common.trust_roots.clone(),
         suite: Suite::P256,

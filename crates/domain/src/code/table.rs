@@ -14,6 +14,8 @@ codes! {
     NotFound = "not-found", NotFound, "Correct the path; `grpcurl … list` shows the services.";
     /// There is no such method in this version.
     MethodUnknown = "method-unknown", Unimplemented, "Correct the path, or upgrade the authority.";
+    /// One answers in the authority's place with a certificate of another CA, such as a proxy that opens TLS.
+    TlsIntercepted = "tls-intercepted", Precondition, "Have the network's administrator leave the authority's endpoint out of TLS inspection; the message names who issued the certificate. Where that is the authority's own CA, correct `trust_roots`.";
     /// The call broke off before it was complete.
     BrokenOff = "broken-off", Unavailable, "Call again; every method is safe to call twice.";
     /// The method needs a client certificate, and none was presented.

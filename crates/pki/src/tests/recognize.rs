@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::pem::{PemError, decode_certificates, encode_certificates, read_certificates};
-use crate::{CertificateError, parse_operator, verify_device_chain};
+use crate::{CertificateError, issuer_name, parse_operator, verify_device_chain};
 
 #[test]
 fn a_device_is_recognized_by_the_ca_that_issued_its_certificate() {
@@ -31,6 +31,19 @@ fn every_changed_byte_and_every_cut_is_refused() {
     let long = vec![0x30; CertificateError::MAX_LEN + 1];
     assert_eq!(authority.issuing.recognize(&long), Err(CertificateError::TooLong));
     assert_eq!(authority.issuing.recognize(&long[1..]), Err(CertificateError::Malformed));
+}
+
+#[test]
+fn the_issuer_of_whatever_was_shown_is_named_in_one_line() {
+    let mut der = Authority::found().device();
+    let name = issuer_name(&der).unwrap();
+    let (_, common) = name.rsplit_once("CN=").unwrap();
+    let at = der.windows(common.len()).position(|bytes| bytes == common.as_bytes()).unwrap();
+    der[at..at + 2].copy_from_slice(b"\x1b\n");
+    let name = issuer_name(&der).unwrap();
+    assert!(name.contains("\\u{1b}\\n") && name.chars().all(|c| !c.is_control()), "{name}");
+    assert_eq!(issuer_name(b"no certificate"), None);
+    assert_eq!(issuer_name(&der[..der.len() / 2]), None);
 }
 
 #[test]

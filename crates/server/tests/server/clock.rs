@@ -11,7 +11,9 @@ use tokio::time::sleep;
 use wardein_client::{ConnectError, Connection, Refusal, connect, time, v1};
 use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
-use wardein_device::{Agent, Config, Directory, Remote, RemoteStation, Round, Session, Vouched, enroll};
+use wardein_device::{
+    Agent, Config, Directory, Remote, RemoteStation, Round, Session, Transport, Vouched, enroll,
+};
 use wardein_domain::Role;
 use wardein_server::Limits;
 
@@ -36,6 +38,8 @@ async fn a_device_works_at(authority_time: u64) {
     let config = Config {
         device: DeviceName { tenant: "t".parse().unwrap(), device: "pump-1".parse().unwrap() },
         endpoint: endpoint.clone(),
+        transport: Transport::default(),
+        proxy: None,
         identity_key: P256VerifyingKey(served.founded.identity_key),
         trust_roots: roots.clone(),
         suite: Suite::P256,

@@ -107,12 +107,16 @@ async fn a_challenge_is_posted_for_and_a_confirmation_is_taken() {
 async fn a_signed_request_is_posted_and_its_answer_is_signed() {
     let world = World::new().await;
     let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
-    let policy = v1::KeyPolicy { tenant: "t".into(), keepers: vec!["software".into()], ..Default::default() };
+    let policy = v1::KeyPolicy {
+        tenant: "t".into(),
+        keepers: vec![v1::KeyKeeper::Software.into()],
+        ..Default::default()
+    };
     let put = v1::PutKeyPolicyRequest { policy: Some(policy) };
     world.admin.attestation().put_key_policy(put).await.unwrap();
     let enroll = v1::EnrollKeyRequest {
         device_id: "pump-1".into(),
-        keeper: "software".into(),
+        keeper: v1::KeyKeeper::Software.into(),
         csr: Csr::create(&key).unwrap(),
         ..Default::default()
     };
@@ -258,7 +262,7 @@ async fn a_refusal_of_a_known_device_is_on_record() {
     let suspend = v1::SetDeviceStateRequest {
         tenant: "t".into(),
         device_id: "pump-1".into(),
-        state: "suspended".into(),
+        state: v1::DeviceState::Suspended.into(),
         reason: "test".into(),
     };
     let (request, _) = device.proof(&world.station, "authenticate", b"").await;
