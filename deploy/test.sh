@@ -103,7 +103,7 @@ if [[ ${CI:-} == true ]]; then export CARGO_INCREMENTAL=0; fi
 # ring compiles C and assembly; the features that use a TPM link libtss2.
 step "the Debian packages that the build needs" debian gcc libc6-dev libtss2-dev pkg-config
 # Evidence of TPMs is tested with one in software, and clocks that jump with faked ones; without them these tests fail here instead of being left out.
-step "the Debian packages that the tests need" debian libfaketime swtpm swtpm-tools tpm2-tools
+step "the Debian packages that the tests need" debian libfaketime python3 swtpm swtpm-tools tpm2-tools
 export WARDEIN_SWTPM=required WARDEIN_FAKETIME=required
 # Power is cut beneath a store on a file system of its own; where no loop device may be mounted, or strace may not trace, that
 # test says so and is left out.
@@ -120,6 +120,7 @@ step "licenses and sources of what we use" dependencies
 step "advisories about what we use" advisories
 step "attacks, and the tests that show that they fail" deploy/attacks.sh
 step "fuzz targets, whose corpora the tests replay" corpora
+step "the vectors, as their script makes them from the specification" python3 -B crates/ddkg/vectors/extend.py --check
 step "lints, with default and with all features" lints
 step "documentation, without a broken link" documents
 step "tests of what a device compiles, with default features" \

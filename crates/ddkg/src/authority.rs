@@ -26,3 +26,5 @@ pub use open::{Delegation, Expected, Spend};
 pub use proof::Accepted;
 pub use record::{Record, Standing};
 pub use refusal::{CloneEvidence, Refusal};
+#[cfg(test)]
+pub(crate) use sample::{Agreement, of_agreements, unconfirmed};

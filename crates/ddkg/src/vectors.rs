@@ -3,6 +3,7 @@
 //! The tests take the committed file, or the one that `WARDEIN_DDKG_VECTORS` names: vectors of the same form, with any number
 //! of entries. With the feature `vectors` the checks are functions, for processors on which the tests do not run.
 
+mod added;
 mod agreement;
 mod check;
 mod form;
@@ -10,6 +11,8 @@ mod given;
 mod interop;
 #[cfg(test)]
 mod mutate;
+mod refused;
+mod scenario;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -31,7 +34,15 @@ pub fn check(text: &str) -> Result<Skipped, String> {
             None => skipped.push(format!("{at}: suite {} is built with feature suite2 only", entry.suite)),
         }
     }
+    added(&file, &mut skipped)?;
     Ok(skipped)
+}
+
+/// Checks what was added after the first file.
+fn added(file: &form::File, skipped: &mut Skipped) -> Result<(), String> {
+    added::check(file, skipped)?;
+    refused::check(file, skipped)?;
+    scenario::check(file)
 }
 
 /// Has the real ends enroll, each with one that is built from the file's private values. Where the random bytes of an end are those that

@@ -1,4 +1,4 @@
-//! A record that has all that a record may have, for tests.
+//! Records for tests: one that has all that a record may have, and those that vectors describe.
 
 use super::cold::Cold;
 use super::hot::Hot;
@@ -7,14 +7,18 @@ use super::record::{
     ConfirmSecret, Enrollment, Generation, Kept, MAX_REPLACED, MAX_RETIRED, Pending, RETIRED_PROOFS, Record,
     Replaced, Retired,
 };
-use crate::attribute::{Attributes, MAX_ATTRIBUTES};
+use crate::attribute::{AttributeDigests, Attributes, MAX_ATTRIBUTES};
+use crate::derive::derive;
 use crate::key::DeviceName;
 use crate::ledger::{Claim, Ledger};
-use crate::suite::Suite;
+use crate::message::EnrollReply;
+use crate::purposes::Purposes;
+use crate::suite::{AuthorityShare, Suite};
 use crate::tree::{Cover, GenerationRoot};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
-use wardein_crypto::{Digest, Secret};
+use wardein_crypto::{Digest, Secret, Tag};
 use wardein_domain::{AttributeName, DeviceId, Purpose, Schedule, TenantId};
 
 fn secret() -> Secret<32> {
@@ -73,6 +77,63 @@ pub(super) fn young() -> Record {
         replaced: [].into(),
     };
     Record { cold: Cold::stored(kept, 1), hot: hot(), recent: Recent::default() }
+}
+
+/// One agreement of a device whose keys were not used yet.
+pub(crate) struct Agreement {
+    pub(crate) number: u64,
+    /// `active`, `pending`, `retired` or `replaced`.
+    pub(crate) state: String,
+    pub(crate) root: GenerationRoot,
+    pub(crate) schedule: Schedule,
+}
+
+/// The record of a device with these agreements, of which one is active, the newest first among those of one state.
+pub(crate) fn of_agreements(
+    device: DeviceName,
+    attributes: AttributeDigests,
+    confirmed: bool,
+    agreements: impl IntoIterator<Item = Agreement>,
+) -> Option<Record> {
+    let (mut active, mut pending) = (None, None);
+    let (mut retired, mut replaced) = (VecDeque::new(), VecDeque::new());
+    for Agreement { number, state, root, schedule } in agreements {
+        let proof = root.tree(Purpose::Proof);
+        let generation = Generation::new(number, Suite::P256, schedule, &root, Purposes::ALL);
+        match state.as_str() {
+            "active" => active = Some(generation),
+            "pending" => pending = Some(Pending { generation, hot: Hot::new(Ledger::new(0)) }),
+            "replaced" => replaced.push_back(Replaced { number, proof }),
+            "retired" => {
+                let sealed = [Purpose::Data, Purpose::File].map(|purpose| (purpose, root.tree(purpose)));
+                let (sealed, until) = (sealed.into(), None);
+                retired.push_back(Retired { number, schedule, proof: Some(proof), sealed, until });
+            }
+            _ => return None,
+        }
+    }
+    let confirm = ConfirmSecret { secret: secret(), transcript: Digest([1; 32]) };
+    let enrollment = if confirmed { Enrollment::Confirmed(confirm) } else { answered(confirm) };
+    let active = active?;
+    let kept = Kept { device, attributes, announced: None, enrollment, active, pending, retired, replaced };
+    Some(Record { cold: Cold::stored(kept, 1), hot: Hot::new(Ledger::new(0)), recent: Recent::default() })
+}
+
+/// The record of a device that was answered and has not confirmed, whose generation has this root and this transcript.
+pub(crate) fn unconfirmed(device: DeviceName, root: &GenerationRoot, transcript: Digest) -> Record {
+    let confirm =
+        ConfirmSecret { secret: derive(&root.0, "confirm device", transcript.as_ref()), transcript };
+    let mut record = young();
+    let kept = record.cold.change();
+    (kept.device, kept.enrollment) = (device, answered(confirm));
+    record
+}
+
+fn answered(confirm: ConfirmSecret) -> Enrollment {
+    let share = AuthorityShare::new(Suite::P256, &[4; 65]).expect("a share of suite 1 has 65 bytes");
+    let (signature, confirmation) = ([0x30; 70].to_vec(), Tag([0; 32]));
+    let reply = EnrollReply { share, generation: 1, schedule: schedule(), signature, confirmation };
+    Enrollment::Pending { request: Digest([1; 32]), reply, confirm }
 }
 
 /// Nothing that a record may have is missing.

@@ -72,15 +72,15 @@ pub(super) fn secret<const N: usize>(field: &str, hex: &Hex) -> Checked<Secret<N
     array(field, hex).map(|bytes| Secret::copied_from(&bytes))
 }
 
-fn digest(field: &str, hex: &Hex) -> Checked<Digest> {
+pub(super) fn digest(field: &str, hex: &Hex) -> Checked<Digest> {
     array(field, hex).map(Digest)
 }
 
-fn challenge(field: &str, hex: &Hex) -> Checked<Challenge> {
+pub(super) fn challenge(field: &str, hex: &Hex) -> Checked<Challenge> {
     Challenge::new(&hex.0).map_err(wrong(field))
 }
 
-fn epoch_secret(field: &str, root: &Hex, purpose: Purpose, epoch: u32) -> Checked<EpochSecret> {
+pub(super) fn epoch_secret(field: &str, root: &Hex, purpose: Purpose, epoch: u32) -> Checked<EpochSecret> {
     let root = GenerationRoot::new(secret(field, root)?);
     root.tree(purpose).epoch_secret(epoch).map_err(wrong(field))
 }
@@ -165,12 +165,21 @@ fn schedules(file: &File) -> Checked {
 
 /// The attributes that the agreements and the proof are made with.
 pub(super) fn values(file: &File) -> Checked<Attributes> {
+    measured("attributes.values", &file.attributes.values)
+}
+
+pub(super) fn measured(field: &str, values: &BTreeMap<String, String>) -> Checked<Attributes> {
     let mut attributes = Attributes::new();
-    for (name, value) in &file.attributes.values {
-        let name: AttributeName = parse("attributes.values", name)?;
-        attributes.insert(name, value.as_bytes()).map_err(wrong("attributes.values"))?;
+    for (name, value) in values {
+        let name: AttributeName = parse(field, name)?;
+        attributes.insert(name, value.as_bytes()).map_err(wrong(field))?;
     }
     Ok(attributes)
+}
+
+pub(super) fn recipe(field: &str, names: &[String]) -> Checked<Recipe> {
+    let names = names.iter().map(|name| parse(field, name)).collect::<Checked<_>>()?;
+    Recipe::new(names).map_err(wrong(field))
 }
 
 fn attributes(file: &File) -> Checked<AttributeDigests> {
@@ -191,8 +200,7 @@ fn attributes(file: &File) -> Checked<AttributeDigests> {
 
 fn proof(file: &File, device: &DeviceName, digests: &AttributeDigests) -> Checked {
     let given = &file.proof;
-    let names = given.recipe.iter().map(|name| parse("proof.recipe", name)).collect::<Checked<_>>()?;
-    let recipe = Recipe::new(names).map_err(wrong("proof.recipe"))?;
+    let recipe = recipe("proof.recipe", &given.recipe)?;
     let binding = digests.binding(&given.challenge.0, &recipe).map_err(wrong("proof.binding"))?;
     same("proof.binding", binding.as_ref(), &given.binding.0)?;
     let request = ProofRequest {

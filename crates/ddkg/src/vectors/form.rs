@@ -1,11 +1,12 @@
-//! The form of a vector file. Unknown and missing fields are refused, so that nothing goes unchecked in silence.
+//! The form of a vector file. Unknown and missing fields are refused, so that nothing goes unchecked in silence; what was added
+//! after the first file may be missing as a whole.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use serde::de::{DeserializeOwned, Deserializer, Error};
 use wardein_crypto::hex;
 
 /// Bytes in lower-case hex.
@@ -20,11 +21,11 @@ impl<'de> Deserialize<'de> for Hex {
 }
 
 macro_rules! form {
-    ($($name:ident { $($field:ident: $type:ty),+ $(,)? })+) => {
+    ($($name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),+ $(,)? })+) => {
         $(
             #[derive(Deserialize)]
             #[serde(deny_unknown_fields)]
-            pub(super) struct $name { $(pub(super) $field: $type),+ }
+            pub(super) struct $name { $($(#[$attribute])* pub(super) $field: $type),+ }
         )+
     };
 }
@@ -47,6 +48,16 @@ form! {
         sealed: Sealed,
         token: TokenOf,
         file: FileKey,
+        #[serde(default)]
+        messages: Vec<MessageOf>,
+        #[serde(default)]
+        bindings: Vec<BindingOf>,
+        #[serde(default)]
+        attribute_bodies: Vec<AttributeBody>,
+        #[serde(default)]
+        rekeys: Vec<WholeRekey>,
+        #[serde(default)]
+        refusals: Refusals,
     }
     Expand { secret: Hex, label: String, context: Hex, length: usize, out: Hex }
     TranscriptOf { label: String, fields: Vec<Hex>, out: Hex }
@@ -126,6 +137,103 @@ form! {
         mac: Hex,
     }
     FileKey { generation_root: Hex, epoch: u32, number: u64, file_key: Hex, stanza: String, body: Hex }
+    MessageOf { name: String, kind: u8, fields: serde_json::Value, encoded: Hex, base64: String }
+    BindingOf { name: String, challenge: Hex, recipe: Vec<String>, binding: Hex }
+    AttributeBody { name: String, values: BTreeMap<String, String>, body: Hex, body_digest: Hex }
+    WholeRekey {
+        name: String,
+        generation_root: Hex,
+        agreement: usize,
+        suite: u16,
+        recipe: Vec<String>,
+        body: Hex,
+        proof: Hex,
+        reply: Hex,
+        generation: u64,
+        period: u64,
+        max_uses: u64,
+        not_before: u64,
+        transcript: Hex,
+        new_generation_root: Hex,
+    }
+    Malformed { name: String, of: String, input: Hex, expect: String }
+    EnrollmentStep { name: String, of: usize, message: String, input: Hex, expect: String }
+    AckOf {
+        name: String,
+        generation_root: Hex,
+        recipe: Vec<String>,
+        proof: Hex,
+        reply: Hex,
+        expect: String,
+    }
+    Agreement {
+        generation: u64,
+        state: String,
+        generation_root: Hex,
+        period: u64,
+        max_uses: u64,
+        not_before: u64,
+    }
+    Proofs {
+        name: String,
+        challenge_key: Hex,
+        attributes: BTreeMap<String, String>,
+        confirmed: bool,
+        generations: Vec<Agreement>,
+        steps: Vec<ProofStep>,
+    }
+    ProofStep {
+        name: String,
+        now_ms: u64,
+        proof: Hex,
+        body: Hex,
+        expect: String,
+        next_epoch: Nullable<u32>,
+        highest_epoch: Nullable<u32>,
+        reply: Nullable<Hex>,
+    }
+    Tokens { name: String, generations: Vec<Agreement>, steps: Vec<TokenStep> }
+    TokenStep {
+        name: String,
+        now_ms: u64,
+        token: Hex,
+        audience: String,
+        platform_nonce: Hex,
+        expect: String,
+        next_epoch: Nullable<u32>,
+        highest_epoch: Nullable<u32>,
+    }
+    SealedSteps { name: String, generations: Vec<Agreement>, steps: Vec<SealedStep> }
+    SealedStep {
+        name: String,
+        now_ms: u64,
+        sealed: Hex,
+        additional_data: Hex,
+        expect: String,
+        plaintext: Nullable<Hex>,
+    }
+}
+
+/// What is refused, and why. A file may have any of the lists.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Refusals {
+    pub(super) malformed: Vec<Malformed>,
+    pub(super) enrollment: Vec<EnrollmentStep>,
+    pub(super) acks: Vec<AckOf>,
+    pub(super) proofs: Vec<Proofs>,
+    pub(super) tokens: Vec<Tokens>,
+    pub(super) sealed: Vec<SealedSteps>,
+}
+
+/// A value or `null`. Unlike an `Option` it may not be missing.
+pub(super) struct Nullable<T>(pub(super) Option<T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Nullable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        serde_json::from_value(value).map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// An agreement. The fields that a suite has not are refused where they are given, and demanded where it has them.

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Makes all entries of ddkg-1.vectors.json from `messages` on.
+
+It is written from SPEC.md alone, shares no code with the crate, and needs nothing but Python's standard library. The entries before
+`messages` are read and kept: those of the agreements need curves and ML-KEM, which the added ones take from them.
+
+    python3 crates/ddkg/vectors/extend.py            writes the file again
+    python3 crates/ddkg/vectors/extend.py --check    fails if it is not what it would write
+"""
+
+import hashlib
+import hmac
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import refusals  # noqa: E402
+from spec import (  # noqa: E402
+    Device, attribute_digest, b64, binding, body_of_attributes, expand, frame, key, epoch_secret, message, sha256, transcript, u16, u32,
+    u64,
+)
+
+PATH = pathlib.Path(__file__).with_name("ddkg-1.vectors.json")
+ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "refusals"]
+
+
+def messages(file, device):
+    """Each kind of section 11; its fields by their names there, and the bytes."""
+    agreement, hybrid = file["enrollment"]
+    proof, token, sealed = file["proof"], file["token"], file["sealed"]
+    name = {"tenant": file["tenant"], "device_id": file["device_id"]}
+
+    def request(of, attributes):
+        return {"suite": of["suite"], **name, "device_nonce": of["device_nonce"], "device_share": of["device_share"],
+                "attributes": attributes}
+
+    def reply(of, signature):
+        return {**{field: of[field] for field in ("suite", "authority_share", "generation", "period", "max_uses", "not_before")},
+                "signature": signature, "authority_confirmation": of["authority_confirmation"]}
+
+    def challenge(recipe):
+        return {"challenge": proof["challenge"], "server_time": 1790003700, "recipe": recipe}
+
+    asked = {**name, **{field: proof[field] for field in
+                        ("challenge", "device_nonce", "generation", "epoch", "number", "action", "body_digest", "mac")}}
+    key_name = f"ddkg1:{file['tenant']}/{file['device_id']}/{sealed['generation']}.data.{sealed['epoch']}.{sealed['number']}"
+    login = {**name, **{field: token[field] for field in
+                        ("generation", "epoch", "number", "audience", "platform_nonce", "issued_at", "mac")}}
+    unasked = {**login, "platform_nonce": ""}
+    unasked["mac"] = device.token_mac(unasked).hex()
+    listed = [
+        ("an enrollment request of suite 1", 1, request(agreement, file["attributes"]["values"])),
+        ("an enrollment request without attributes", 1, request(agreement, {})),
+        ("an enrollment request of suite 2", 1, request(hybrid, file["attributes"]["values"])),
+        ("an enrollment reply of suite 1", 2, reply(agreement, agreement["signature"])),
+        ("an enrollment reply of suite 2; the signature is that of suite 1, which it does not verify", 2,
+         reply(hybrid, agreement["signature"])),
+        ("a confirmation", 3, {**name, "device_confirmation": agreement["device_confirmation"]}),
+        ("a challenge that asks for two attributes", 4, challenge(proof["recipe"])),
+        ("a challenge that asks for none", 4, challenge([])),
+        ("a proof", 5, asked),
+        ("a reply without a body", 6, {"server_time": proof["server_time"], "ack": proof["ack"], "body": ""}),
+        ("a reply with a body", 6, {"server_time": proof["server_time"], "ack": proof["ack"], "body": b"reply body".hex()}),
+        ("a token with a nonce", 7, login),
+        ("a token without a nonce", 7, unasked),
+        ("a sealed payload", 8, {"key_name": key_name, "nonce": sealed["nonce"], "ciphertext": sealed["ciphertext"]}),
+    ]
+    out = []
+    for named, kind, fields in listed:
+        encoded = message(kind, fields)
+        out.append({"name": named, "kind": kind, "fields": fields, "encoded": encoded.hex(), "base64": b64(encoded)})
+    return out
+
+
+def bindings(file):
+    """Section 5, with the attributes of `attributes`."""
+    challenge = file["proof"]["challenge"]
+    listed = [("an empty recipe", []), ("one attribute", ["mac"]), ("in the recipe's order", ["mac", "firmware", "cpu-serial"])]
+    return [{"name": name, "challenge": challenge, "recipe": recipe,
+             "binding": binding(bytes.fromhex(challenge), recipe, file["attributes"]["values"]).hex()} for name, recipe in listed]
+
+
+def attribute_bodies(file):
+    """The body of the action `attributes`, section 8."""
+    listed = [
+        ("none", {}),
+        ("those of `attributes`", file["attributes"]["values"]),
+        ("in the order of bytes, where capitals come first", {"a": "1", "B": "2", "~": "", "A-b": "ä"}),
+    ]
+    out = []
+    for name, values in listed:
+        body = body_of_attributes(values)
+        out.append({"name": name, "values": values, "body": body.hex(), "body_digest": sha256(body).hex()})
+    return out
+
+
+def rekeys(file, device):
+    """Section 6, whole: request, reply, and the root that follows. Shares and their secret are those of `enrollment`."""
+    out = []
+    for index, agreement in enumerate(file["enrollment"]):
+        body = u16(agreement["suite"]) + frame(bytes.fromhex(agreement["device_share"]))
+        number, epoch, generation, now = 20 + index, 2, 2, 1790007300
+        proof, of = device.proof(epoch=epoch, number=number, action="rekey", body=body, issued_ms=now * 1000)
+        schedule = {"period": 3600, "max_uses": 1000, "not_before": now}
+        share = bytes.fromhex(agreement["authority_share"])
+        reply_body = frame(share) + u64(generation) + b"".join(u64(value) for value in schedule.values())
+        T = transcript("rekey", of["transcript"], agreement["suite"], bytes.fromhex(agreement["device_share"]), share, generation,
+                       *schedule.values())
+        salt = expand(epoch_secret(device.root, "proof", epoch), "rekey", T)
+        prk = hmac.new(salt, bytes.fromhex(agreement["ikm"]), hashlib.sha256).digest()
+        out.append({
+            "name": f"to suite {agreement['suite']}, with the shares of enrollment {index}", "generation_root": device.root.hex(),
+            "agreement": index, "suite": agreement["suite"], "recipe": device.recipe, "body": body.hex(), "proof": proof.hex(),
+            "reply": device.reply(of, now, reply_body).hex(), "generation": generation, **schedule, "transcript": T.hex(),
+            "new_generation_root": expand(prk, "root", T).hex(),
+        })
+    return out
+
+
+def extended(file):
+    first = {name: value for name, value in file.items() if name not in ADDED}
+    device = Device(first)
+    made = {"messages": messages(first, device), "bindings": bindings(first), "attribute_bodies": attribute_bodies(first),
+            "rekeys": rekeys(first, device)}
+    return {**first, **made, "refusals": refusals.all_of(first, made, device)}
+
+
+def main():
+    before = PATH.read_text()
+    after = json.dumps(extended(json.loads(before)), indent=1, ensure_ascii=False)
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if after == before else f"{PATH.name} is not what extend.py makes")
+    PATH.write_text(after)
+
+
+main()
