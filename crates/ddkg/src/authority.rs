@@ -20,6 +20,7 @@ mod rekey;
 mod sample;
 mod settle;
 mod size;
+mod uses;
 
 pub use enroll::{EnrollTerms, Enrolled};
 pub use open::{Delegation, Expected, Spend};

@@ -32,9 +32,12 @@ pub struct KeyName {
     pub number: u64,
 }
 
+/// The highest number of a key: one that a signed integer holds, which is what many languages and databases have.
+pub const MAX_NUMBER: u64 = i64::MAX as u64;
+
 impl KeyName {
     /// The most bytes that a name has.
-    pub const MAX_LEN: usize = 6 + 63 + 1 + 128 + 1 + 20 + 1 + 5 + 1 + 10 + 1 + 20;
+    pub const MAX_LEN: usize = 6 + 63 + 1 + 128 + 1 + 20 + 1 + 5 + 1 + 10 + 1 + 19;
 }
 
 impl fmt::Display for KeyName {
@@ -69,7 +72,7 @@ impl FromStr for KeyName {
             generation: decimal("generation", generation, 1, u64::MAX)?,
             purpose: parse_name("purpose", purpose.as_bytes())?,
             epoch: decimal("epoch", epoch, 0, u64::from(u32::MAX))? as u32,
-            number: decimal("number", number, 0, u64::MAX)?,
+            number: decimal("number", number, 0, MAX_NUMBER)?,
         })
     }
 }
@@ -220,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_name_has_one_form() {
-        let name = "ddkg1:klinik-nord/pump.0001:a/1.proof.0.18446744073709551615";
+        let name = "ddkg1:klinik-nord/pump.0001:a/1.proof.0.9223372036854775807";
         assert_eq!(name.parse::<KeyName>().unwrap().to_string(), name);
         for (bad, field) in [
             ("ddkg2:t/d/1.proof.0.0", "key name"),
@@ -234,6 +237,7 @@ mod tests {
             ("ddkg1:t/d/+1.proof.0.0", "generation"),
             ("ddkg1:t/d/1.other.0.0", "purpose"),
             ("ddkg1:t/d/1.proof.4294967296.0", "epoch"),
+            ("ddkg1:t/d/1.proof.0.9223372036854775808", "number"),
             ("ddkg1:t/d/1.proof.0.18446744073709551616", "number"),
             ("ddkg1:t/d/1.proof.0.", "number"),
         ] {
@@ -252,7 +256,7 @@ mod tests {
             generation: u64::MAX,
             purpose: Purpose::Proof,
             epoch: u32::MAX,
-            number: u64::MAX,
+            number: MAX_NUMBER,
         };
         assert_eq!(name.to_string().len(), KeyName::MAX_LEN);
     }

@@ -39,7 +39,7 @@ pub use attribute::{
 };
 pub use challenge::{Challenge, ChallengeError, ChallengeKey, CheckedChallenge};
 pub use derive::{Transcript, expand_into};
-pub use key::{DeviceName, EpochSecret, FileWrapKey, KeyName, NumberKey, PayloadKey};
+pub use key::{DeviceName, EpochSecret, FileWrapKey, KeyName, MAX_NUMBER, NumberKey, PayloadKey};
 pub use policy::Policy;
 pub use purposes::Purposes;
 pub use suite::{AuthorityShare, DeviceShare, ShareInvalid, Suite};

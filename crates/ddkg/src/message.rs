@@ -21,7 +21,7 @@ pub use sealed::{FileStanza, MAX_PLAINTEXT, SealedPayload};
 pub use text::{from_text, to_text};
 pub use token::{MAX_PLATFORM_NONCE, Token};
 
-use crate::key::DeviceName;
+use crate::key::{DeviceName, MAX_NUMBER};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use wardein_domain::Schedule;
 
@@ -87,5 +87,13 @@ pub(crate) fn read_generation(reader: &mut Reader<'_>) -> Result<u64, DecodeErro
     match reader.u64("generation")? {
         0 => Err(Problem::Range { value: 0, min: 1, max: u64::MAX }.of("generation")),
         generation => Ok(generation),
+    }
+}
+
+/// A key's number, which counts from 0.
+pub(crate) fn read_number(reader: &mut Reader<'_>) -> Result<u64, DecodeError> {
+    match reader.u64("number")? {
+        value if value > MAX_NUMBER => Err(Problem::Range { value, min: 0, max: MAX_NUMBER }.of("number")),
+        number => Ok(number),
     }
 }

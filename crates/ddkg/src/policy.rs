@@ -1,11 +1,11 @@
 //! The settings of the authority's operator, with the specification's defaults.
 
-use wardein_domain::Purpose;
+use wardein_domain::{Purpose, Schedule};
 
 /// The bounds within which the authority accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Seconds by which the due epoch may be missed to either side. Default 300.
+    /// Seconds by which the due epoch may be missed to either side, where the period is not shorter. Default 300.
     pub grace: u64,
     /// Milliseconds by which the clocks of the authority's nodes may differ. Default 2,000.
     pub skew_ms: u64,
@@ -26,6 +26,13 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Seconds by which the due epoch of `schedule` may be missed to either side: no more than a period, so that a short one does
+    /// what it was set for.
+    pub fn grace_of(&self, schedule: &Schedule) -> u64 {
+        // Without a period there is one epoch, which nothing can miss.
+        self.grace.min(schedule.period)
+    }
+
     /// Epochs for which the tree of `purpose` is kept behind the current one. Proofs have one, so that a late message can
     /// be distinguished from a clone.
     pub fn retention(&self, purpose: Purpose) -> u32 {

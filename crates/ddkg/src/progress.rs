@@ -1,6 +1,7 @@
 //! Which epoch and number a device takes next (specification, sections 3 and 3.1): the device's rules without keys, so
 //! that the model of the protocol runs these very lines.
 
+use crate::key::MAX_NUMBER;
 use wardein_domain::Schedule;
 
 /// How many numbers one write to flash reserves.
@@ -29,11 +30,14 @@ impl Numbers {
         self.reserved
     }
 
-    /// The next number; `None` when all 2⁶⁴ − 1 are taken. [`Numbers::reserved`] may have grown, and then must be stored
+    /// The next number; `None` when the last one, 2⁶³ − 1, is taken. [`Numbers::reserved`] may have grown, and then must be stored
     /// before the number is used. Nothing is reserved before it is needed, so that a device that only restarts skips none.
     pub fn take(&mut self) -> Option<u64> {
         let number = self.next;
-        self.next = number.checked_add(1)?;
+        if number > MAX_NUMBER {
+            return None;
+        }
+        self.next = number.saturating_add(1);
         if self.next > self.reserved {
             self.reserved = number.saturating_add(NUMBER_BLOCK);
         }
@@ -171,9 +175,10 @@ mod tests {
 
     #[test]
     fn the_last_number_is_refused_and_not_wrapped() {
-        let mut numbers = Numbers::restored(u64::MAX - 1);
-        assert_eq!(numbers.take(), Some(u64::MAX - 1));
+        let mut numbers = Numbers::restored(MAX_NUMBER);
+        assert_eq!(numbers.take(), Some(MAX_NUMBER));
         assert_eq!(numbers.take(), None);
+        assert_eq!(Numbers::restored(u64::MAX).take(), None);
         assert_eq!(numbers.take(), None);
     }
 

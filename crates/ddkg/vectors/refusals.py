@@ -80,7 +80,9 @@ def malformed(file, made):
     changed(5, "proof", "the action is empty", action="")
     changed(5, "proof", "the action has a capital", action="Rekey")
     changed(5, "proof", "the action has 33 bytes", action="a" * 33)
+    changed(5, "proof", "number 2^63", number=2**63)
     changed(7, "token", "generation 0", generation=0)
+    changed(7, "token", "number 2^63", number=2**63)
     changed(7, "token", "the audience is empty", audience="")
     changed(7, "token", "the audience has a line break", audience="a\nb")
     changed(7, "token", "the audience has 256 bytes", audience="a" * 256)
@@ -92,7 +94,8 @@ def malformed(file, made):
         ("is of purpose file", key_name.replace(".data.", ".file.")), ("has no such purpose", key_name.replace(".data.", ".other.")),
         ("is of another protocol", "ddkg2" + key_name[5:]), ("has generation 0", f"{parts[0]}/0.data.1.9"),
         ("has a leading zero", f"{parts[0]}/01.data.1.9"), ("has a sign", f"{parts[0]}/1.data.+1.9"),
-        ("has epoch 2^32", f"{parts[0]}/1.data.4294967296.9"), ("has number 2^64", f"{parts[0]}/1.data.1.18446744073709551616"),
+        ("has epoch 2^32", f"{parts[0]}/1.data.4294967296.9"), ("has number 2^63", f"{parts[0]}/1.data.1.9223372036854775808"),
+        ("has number 2^64", f"{parts[0]}/1.data.1.18446744073709551616"),
         ("lacks its number", f"{parts[0]}/1.data.1"), ("has a part more", f"{key_name}.1"), ("has no device", "ddkg1:klinik-nord/1.data.1.9"),
     ]
     for name, changed_name in names:
@@ -272,6 +275,15 @@ def proofs(file, device):
     s.proof("64 ahead of what is due within the grace", "accepted", 3600 + 300, epoch=65, number=1)
     s.proof("one below the highest that was accepted", "epoch-spent", 3600 + 301, next_epoch=65, epoch=64, number=2)
 
+    s = scenario("a period shorter than the grace, which is no longer than it", generations=[generation(1, root, schedule={**HOURLY, "period": 60})])
+    s.proof("the first epoch, within a period of the second", "accepted", 60 + 59, epoch=0, number=0)
+    s.proof("a period after its end", "epoch-spent", 60 + 60, next_epoch=1, epoch=0, number=1)
+    s.proof("65 ahead of what is due within a period", "epoch-ahead", 60 + 60, highest_epoch=67, epoch=68, number=1)
+
+    s = scenario("the highest number")
+    s.proof("the one below it", "accepted", 1, epoch=0, number=2**63 - 2)
+    s.proof("the last there is", "accepted", 2, epoch=0, number=2**63 - 1)
+
     s = scenario("uses", generations=[generation(1, root, schedule={**HOURLY, "max_uses": 2})])
     s.proof("the first", "accepted", 1, epoch=0, number=0)
     s.proof("the second", "accepted", 2, epoch=0, number=1)
@@ -360,6 +372,21 @@ def tokens(device):
     step("one that is ahead", "accepted", 2 * 3600 + 300, epoch=9, number=2)
     step("one epoch below it, which is retained", "accepted", 2 * 3600 + 300, epoch=8, number=1)
     step("two below it", "epoch-spent", 2 * 3600 + 300, next_epoch=8, epoch=7, number=3)
+
+    step = scenario("a period shorter than the grace, which is no longer than it", [generation(1, root, schedule={**HOURLY, "period": 60})])
+    step("the first epoch, within a period of the third", "accepted", 2 * 60 + 59, epoch=0, number=0)
+    step("a period later", "epoch-spent", 3 * 60, next_epoch=1, epoch=0, number=1)
+
+    step = scenario("uses", [generation(1, root, schedule={**HOURLY, "period": 0, "max_uses": 2})])
+    step("the first", "accepted", 1, epoch=0, number=0)
+    made = step("the second", "accepted", 1, epoch=0, number=1)
+    step("a third", "epoch-spent", 1, next_epoch=1, epoch=0, number=2)
+    step("the second again", "token-spent", 1, made=made)
+    step("the first in the next epoch", "accepted", 1, epoch=1, number=3)
+    step("a third of the epoch before, which is retained", "epoch-spent", 1, next_epoch=1, epoch=0, number=2)
+    step("the second in the next epoch", "accepted", 1, epoch=1, number=4)
+    step("a third in the next epoch", "epoch-spent", 1, next_epoch=2, epoch=1, number=5)
+    step("another one with the second's number", "clone-suspected", 1, epoch=0, number=1, issued_at=START + 3)
     return out
 
 
@@ -390,6 +417,10 @@ def sealed(file, device):
     step("the payload, before its epoch is due", "accepted", 0)
     step("at the end of its epoch's grace", "accepted", 2 * 3600 + 299)
     step("behind it", "epoch-gone", 2 * 3600 + 300)
+
+    step = scenario("a period shorter than the grace, which is no longer than it", [generation(1, root, schedule={**HOURLY, "period": 60})])
+    step("at the end of its epoch's grace", "accepted", 2 * 60 + 59)
+    step("behind it", "epoch-gone", 3 * 60)
 
     step = scenario("under a retired generation", [generation(1, root, "retired"), generation(2, other)])
     step("the payload", "accepted", 3600)

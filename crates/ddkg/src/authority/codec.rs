@@ -10,6 +10,7 @@ use super::record::{
     ConfirmSecret, Enrollment, Generation, Kept, MAX_REPLACED, MAX_RETIRED, Pending, RETIRED_PROOFS, Record,
     Replaced, Retired, Trees,
 };
+use super::uses::TokenUses;
 use crate::attribute::AttributeDigests;
 use crate::message::{EnrollReply, put_device, put_schedule, read_device, read_generation, read_schedule};
 use crate::purposes::Purposes;
@@ -66,6 +67,7 @@ impl Record {
         read_format(&mut reader, FORMAT)?;
         let sequence = reader.u64("cold sequence")?;
         let (kept, ()) = Kept::read(&mut reader, &SPLIT)?;
+        let kept = Kept { token_uses: TokenUses::read(&mut reader)?, ..kept };
         reader.finish("record")?;
         let mut reader = Reader::new(hot);
         read_format(&mut reader, FORMAT)?;
@@ -133,9 +135,10 @@ impl Kept {
             out.u64(replaced.number);
             replaced.proof.put(out);
         }
+        self.token_uses.put(out);
     }
 
-    /// The inverse of [`Kept::put`].
+    /// The inverse of [`Kept::put`], without what follows the replaced generations.
     fn read<H>(reader: &mut Reader<'_>, form: &Form<H>) -> Result<(Self, H), DecodeError> {
         let device = read_device(reader)?;
         let attributes = AttributeDigests::read(reader)?;
@@ -166,7 +169,18 @@ impl Kept {
             let number = read_generation(reader)?;
             replaced.push_back(Replaced { number, proof: Cover::read(reader)? });
         }
-        let kept = Self { device, attributes, announced, enrollment, active, pending, retired, replaced };
+        let token_uses = TokenUses::default();
+        let kept = Self {
+            device,
+            attributes,
+            announced,
+            enrollment,
+            active,
+            pending,
+            retired,
+            replaced,
+            token_uses,
+        };
         Ok((kept, hot))
     }
 }

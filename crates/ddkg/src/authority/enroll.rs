@@ -5,6 +5,7 @@ use super::hot::Hot;
 use super::recent::Recent;
 use super::record::{ConfirmSecret, Enrollment, Generation, Kept, Record};
 use super::refusal::Refusal;
+use super::uses::TokenUses;
 use crate::derive::derive;
 use crate::key::ConfirmKey;
 use crate::ledger::Ledger;
@@ -78,6 +79,7 @@ impl Record {
             pending: None,
             retired: VecDeque::new(),
             replaced: VecDeque::new(),
+            token_uses: TokenUses::default(),
         };
         // The parts of a record that this one replaces must not fit those of this one.
         let cold = Cold::new(kept, previous.map_or(0, |record| record.cold.sequence()));

@@ -28,7 +28,7 @@ pub struct Expected<'a> {
 }
 
 impl Record {
-    /// Verifies a platform token. The record changes, and the token is spent.
+    /// Verifies a platform token whose key is not spent. The record changes, and the token is spent.
     pub fn verify_token(
         &mut self,
         token: &Token,
@@ -36,6 +36,30 @@ impl Record {
         time: AuthorityTime,
         policy: &Policy,
     ) -> Result<Spend, Refusal> {
+        let first = self.judge_token(token, expected, time, policy)?;
+        let (uses, schedule) = (&self.cold.token_uses, self.cold.active.schedule);
+        if uses.is_full(token.epoch, &schedule) {
+            let reached = self.hot.highest(Purpose::Token).max(first);
+            let next = if uses.is_full(reached, &schedule) { reached.saturating_add(1) } else { reached };
+            return Err(Refusal::EpochSpent { next });
+        }
+        if schedule.max_uses != 0 {
+            self.cold.change().token_uses.add(token.epoch, first);
+        }
+        self.hot.reach(Purpose::Token, token.epoch);
+        self.settle(time, policy);
+        Ok(Spend(token.key_name()))
+    }
+
+    /// Judges a platform token, and changes nothing: one whose key is spent on another token is the sign of two holders if it is
+    /// right. Gives the first epoch that takes a token now.
+    pub fn judge_token(
+        &self,
+        token: &Token,
+        expected: Expected<'_>,
+        time: AuthorityTime,
+        policy: &Policy,
+    ) -> Result<u32, Refusal> {
         self.check_owner(&token.device)?;
         let (claimed, active) = (token.generation, self.cold.active.number);
         if self.pending_generation() == Some(claimed) {
@@ -49,8 +73,8 @@ impl Record {
         }
         let generation = &self.cold.active;
         let (due, now) = (|time: u64| generation.schedule.due(time), time.now());
-        let (lowest, highest) =
-            (due(now.saturating_sub(policy.grace)), due(now.saturating_add(policy.grace)));
+        let grace = policy.grace_of(&generation.schedule);
+        let (lowest, highest) = (due(now.saturating_sub(grace)), due(now.saturating_add(grace)));
         let cover = generation.trees.get(&Purpose::Token).ok_or(Refusal::PurposeNotKept(Purpose::Token))?;
         let (reached, first) = (self.hot.highest(Purpose::Token).max(lowest), cover.first());
         let next = reached.saturating_sub(policy.token_retention);
@@ -75,9 +99,7 @@ impl Record {
         if token.platform_nonce != expected.platform_nonce {
             return Err(Refusal::NonceWrong);
         }
-        self.hot.reach(Purpose::Token, token.epoch);
-        self.settle(time, policy);
-        Ok(Spend(token.key_name()))
+        Ok(next.max(first))
     }
 
     /// Opens a payload without giving out its key. Where policy says once, the caller records [`Spend`] as well.
@@ -173,7 +195,7 @@ impl Record {
         let key = self.key(name, now, policy)?;
         let (schedule, _) = self.sealing_trees(name.generation, now)?;
         let led_to = name.number.checked_div(schedule.max_uses).unwrap_or(0);
-        let due = schedule.due(now.saturating_add(policy.grace));
+        let due = schedule.due(now.saturating_add(policy.grace_of(schedule)));
         let highest = due.saturating_add(u32::try_from(led_to).unwrap_or(u32::MAX));
         if name.epoch > highest {
             return Err(Refusal::EpochAhead { highest });
@@ -187,8 +209,8 @@ impl Record {
         let (schedule, trees) = self.sealing_trees(name.generation, now)?;
         let cover = trees.get(&name.purpose).ok_or(Refusal::PurposeNotKept(name.purpose))?;
         // Data whose retention has ended is not opened, even if the sweep has not erased it yet.
-        let retained =
-            schedule.due(now.saturating_sub(policy.grace)).saturating_sub(policy.retention(name.purpose));
+        let due = schedule.due(now.saturating_sub(policy.grace_of(schedule)));
+        let retained = due.saturating_sub(policy.retention(name.purpose));
         if name.epoch < retained {
             let (epoch, first, last) = (name.epoch, retained.max(cover.first()), cover.last());
             return Err(Refusal::EpochGone(OutOfRange { epoch, first, last }));

@@ -4,6 +4,7 @@ use super::hot::Hot;
 use super::recent::Recent;
 use super::record::{Enrollment, Generation, RETIRED_PROOFS, Record, Retired};
 use super::refusal::{CloneEvidence, Refusal};
+use super::uses::TokenUses;
 use crate::attribute::{Binding, Recipe};
 use crate::challenge::CheckedChallenge;
 use crate::key::{AckKey, EpochSecret, NumberKey};
@@ -146,6 +147,7 @@ impl Record {
     fn activate(&mut self, now: u64, policy: &Policy) {
         let kept = self.cold.change();
         let Some(pending) = kept.pending.take() else { return };
+        kept.token_uses = TokenUses::default();
         let mut old = core::mem::replace(&mut kept.active, pending.generation);
         let until = old.sealed_until(now, policy);
         let proof = old.trees.remove(&Purpose::Proof);
@@ -180,10 +182,11 @@ impl Generation {
     ) -> Result<Accepted, Refusal> {
         let now = time.now();
         let cover = self.trees.get(&Purpose::Proof).ok_or(Refusal::PurposeNotKept(Purpose::Proof))?;
+        let grace = policy.grace_of(&self.schedule);
         let bounds = EpochBounds {
             derivable: cover.first(),
-            lowest: self.schedule.due(now.saturating_sub(policy.grace)),
-            highest: self.schedule.due(now.saturating_add(policy.grace)),
+            lowest: self.schedule.due(now.saturating_sub(grace)),
+            highest: self.schedule.due(now.saturating_add(grace)),
             lead: policy.proof_lead,
         };
         let mut ledger = hot.ledger.at(time, policy.skew_ms);

@@ -3,6 +3,7 @@
 use super::cold::Cold;
 use super::hot::Hot;
 use super::recent::Recent;
+use super::uses::TokenUses;
 use crate::attribute::AttributeDigests;
 use crate::key::{ConfirmKey, DeviceName};
 use crate::message::EnrollReply;
@@ -43,6 +44,8 @@ pub(super) struct Kept {
     pub(super) retired: VecDeque<Retired>,
     /// Pending generations that a later rekey replaced, newest first, at most [`MAX_REPLACED`].
     pub(super) replaced: VecDeque<Replaced>,
+    /// Of the active generation.
+    pub(super) token_uses: TokenUses,
 }
 
 /// The progress of the enrollment. Its data is dropped as soon as nothing can ask for it any more.
@@ -190,7 +193,7 @@ impl Record {
     /// what the device makes with them is refused until it rekeys.
     pub fn was_erased_ahead(&self, now: u64, policy: &Policy) -> bool {
         let Generation { schedule, trees, .. } = &self.cold.active;
-        let due = schedule.due(now.saturating_add(policy.grace));
+        let due = schedule.due(now.saturating_add(policy.grace_of(schedule)));
         schedule.period != 0 && trees.values().any(|cover| cover.first() > due)
     }
 

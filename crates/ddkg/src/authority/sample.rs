@@ -7,6 +7,7 @@ use super::record::{
     ConfirmSecret, Enrollment, Generation, Kept, MAX_REPLACED, MAX_RETIRED, Pending, RETIRED_PROOFS, Record,
     Replaced, Retired,
 };
+use super::uses::{MAX_COUNTED, TokenUses};
 use crate::attribute::{AttributeDigests, Attributes, MAX_ATTRIBUTES};
 use crate::derive::derive;
 use crate::key::DeviceName;
@@ -75,6 +76,7 @@ pub(super) fn young() -> Record {
         pending: None,
         retired: [].into(),
         replaced: [].into(),
+        token_uses: TokenUses::default(),
     };
     Record { cold: Cold::stored(kept, 1), hot: hot(), recent: Recent::default() }
 }
@@ -115,7 +117,9 @@ pub(crate) fn of_agreements(
     let confirm = ConfirmSecret { secret: secret(), transcript: Digest([1; 32]) };
     let enrollment = if confirmed { Enrollment::Confirmed(confirm) } else { answered(confirm) };
     let active = active?;
-    let kept = Kept { device, attributes, announced: None, enrollment, active, pending, retired, replaced };
+    let (announced, token_uses) = (None, TokenUses::default());
+    let kept =
+        Kept { device, attributes, announced, enrollment, active, pending, retired, replaced, token_uses };
     Some(Record { cold: Cold::stored(kept, 1), hot: Hot::new(Ledger::new(0)), recent: Recent::default() })
 }
 
@@ -147,6 +151,8 @@ pub(super) fn longest() -> Record {
     let device = DeviceName { tenant, device: name('d', DeviceId::MAX_LEN).parse().unwrap() };
     let confirm = ConfirmSecret { secret: secret(), transcript: Digest([1; 32]) };
     let replaced = |number| Replaced { number, proof: frontier(Purpose::Proof) };
+    let mut token_uses = TokenUses::default();
+    (0..MAX_COUNTED as u32).for_each(|epoch| token_uses.add(epoch, 0));
     let kept = Kept {
         device,
         attributes: attributes.digests(),
@@ -156,6 +162,7 @@ pub(super) fn longest() -> Record {
         pending: Some(Pending { generation: generation(101), hot: hot() }),
         retired: (0..MAX_RETIRED as u64).map(retired).collect(),
         replaced: (1..=MAX_REPLACED as u64).map(replaced).collect(),
+        token_uses,
     };
     Record { cold: Cold::stored(kept, u64::MAX), hot: hot(), recent: Recent::default() }
 }

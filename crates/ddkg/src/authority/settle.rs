@@ -54,13 +54,13 @@ impl Kept {
 
 impl Generation {
     fn has_ended(&self, hot: &Hot, now: u64, policy: &Policy) -> bool {
-        let due = self.schedule.due(now.saturating_sub(policy.grace));
+        let due = self.schedule.due(now.saturating_sub(policy.grace_of(&self.schedule)));
         let kept_from = |purpose| self.kept_from(purpose, hot, due, policy);
         self.trees.iter().any(|(purpose, cover)| moves(cover, kept_from(*purpose)))
     }
 
     fn erase(&mut self, hot: &Hot, now: u64, policy: &Policy) {
-        let due = self.schedule.due(now.saturating_sub(policy.grace));
+        let due = self.schedule.due(now.saturating_sub(policy.grace_of(&self.schedule)));
         for purpose in Purpose::ALL {
             let kept_from = self.kept_from(purpose, hot, due, policy);
             if let Some(cover) = self.trees.get_mut(&purpose) {
@@ -83,7 +83,8 @@ impl Generation {
     pub(super) fn sealed_until(&self, now: u64, policy: &Policy) -> Option<u64> {
         let epochs = policy.data_retention.max(policy.file_retention);
         let retention = u64::from(epochs).saturating_mul(self.schedule.period);
-        (self.schedule.period != 0).then(|| now.saturating_add(policy.grace).saturating_add(retention))
+        let grace = policy.grace_of(&self.schedule);
+        (self.schedule.period != 0).then(|| now.saturating_add(grace).saturating_add(retention))
     }
 }
 
@@ -121,7 +122,7 @@ impl Retired {
         match self.schedule.period {
             0 => 0,
             _ => {
-                let due = self.schedule.due(now.saturating_sub(policy.grace));
+                let due = self.schedule.due(now.saturating_sub(policy.grace_of(&self.schedule)));
                 due.saturating_sub(policy.retention(purpose))
             }
         }

@@ -2,6 +2,7 @@
 
 use super::hot::Hot;
 use super::record::{MAX_REPLACED, MAX_RETIRED, RETIRED_PROOFS, Record};
+use super::uses::TokenUses;
 use crate::attribute::MAX_ATTRIBUTES;
 use wardein_domain::{AttributeName, DeviceId, TenantId};
 
@@ -18,7 +19,8 @@ impl Record {
         + ENROLLMENT
         + (GENERATION + 1 + GENERATION + Hot::LEN)
         + (2 + MAX_RETIRED * RETIRED + RETIRED_PROOFS * FRONTIER)
-        + (1 + MAX_REPLACED * (8 + FRONTIER));
+        + (1 + MAX_REPLACED * (8 + FRONTIER))
+        + TokenUses::MAX_LEN;
 
     /// The bytes of [`Record::encode_hot`]: format, cold sequence, generation, and how far it was used.
     pub const MAX_HOT_LEN: usize = 1 + 8 + 8 + Hot::LEN;
@@ -51,6 +53,6 @@ mod tests {
 
     #[test]
     fn the_readme_says_how_long_they_are() {
-        assert_eq!((Record::MAX_COLD_LEN, Record::MAX_HOT_LEN), (67_639, 90));
+        assert_eq!((Record::MAX_COLD_LEN, Record::MAX_HOT_LEN), (67_832, 90));
     }
 }

@@ -1,6 +1,6 @@
 //! Challenges, proofs, acknowledged replies and the rekey bodies (specification, sections 5, 5.1 and 6).
 
-use super::{Kind, put_device, put_schedule, read_device, read_generation, read_schedule};
+use super::{Kind, put_device, put_schedule, read_device, read_generation, read_number, read_schedule};
 use crate::attribute::Recipe;
 use crate::challenge::Challenge;
 use crate::derive::Transcript;
@@ -100,7 +100,7 @@ impl ProofRequest {
             nonce: reader.array("device nonce")?,
             generation: read_generation(&mut reader)?,
             epoch: reader.u32("epoch")?,
-            number: reader.u64("number")?,
+            number: read_number(&mut reader)?,
             action: reader.name("action")?,
             body_digest: Digest(reader.array("body digest")?),
             mac: Tag(reader.array("mac")?),

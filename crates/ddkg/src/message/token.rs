@@ -1,6 +1,6 @@
 //! Platform tokens (specification, section 7).
 
-use super::{Kind, put_device, read_device, read_generation};
+use super::{Kind, put_device, read_device, read_generation, read_number};
 use crate::derive::Transcript;
 use crate::key::{DeviceName, KeyName};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
@@ -67,7 +67,7 @@ impl Token {
             device: read_device(&mut reader)?,
             generation: read_generation(&mut reader)?,
             epoch: reader.u32("epoch")?,
-            number: reader.u64("number")?,
+            number: read_number(&mut reader)?,
             audience: reader.name("audience")?,
             platform_nonce: reader.frame("platform nonce", 0, MAX_PLATFORM_NONCE)?.to_vec(),
             issued_at: reader.u64("issued_at")?,

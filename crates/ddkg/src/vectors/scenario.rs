@@ -148,8 +148,12 @@ fn token(record: &mut Record, spent: &mut BTreeMap<KeyName, Digest>, step: &Toke
     }
     let audience = parse("audience", &step.audience)?;
     let expected = Expected { audience: &audience, platform_nonce: &step.platform_nonce.0 };
-    Ok(match record.verify_token(&token, expected, time(step.now_ms), &Policy::default()) {
-        Ok(_) if known.is_some() => Outcome::refused(ErrorCode::CloneSuspected),
+    let (time, policy) = (time(step.now_ms), Policy::default());
+    if known.is_some() {
+        let judged = record.judge_token(&token, expected, time, &policy);
+        return Ok(judged.map_or_else(Outcome::from, |_| Outcome::refused(ErrorCode::CloneSuspected)));
+    }
+    Ok(match record.verify_token(&token, expected, time, &policy) {
         Ok(spend) => {
             spent.insert(spend.0, message);
             Outcome::accepted(None)

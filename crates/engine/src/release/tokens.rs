@@ -77,12 +77,15 @@ impl Engine {
             let audience: Audience = rows::word("audience", caller.principal.name.as_str())?;
             let (expected, policy) =
                 (Expected { audience: &audience, platform_nonce }, self.policy_of(&rules.profile));
-            let verified = keys.record.verify_token(token, expected, self.authority_time(now_ms), &policy);
+            let time = self.authority_time(now_ms);
+            if standing == Standing::OtherMessage {
+                let judged = keys.record.judge_token(token, expected, time, &policy);
+                judged.map_err(|refusal| of_platform(self.refusal(refusal, &keys, token.generation)))?;
+                return self.decide_key_twice(tx, caller, &key_name, now_ms);
+            }
+            let verified = keys.record.verify_token(token, expected, time, &policy);
             let spend =
                 verified.map_err(|refusal| of_platform(self.refusal(refusal, &keys, token.generation)))?;
-            if standing == Standing::OtherMessage {
-                return self.decide_key_twice(tx, caller, &spend.0, now_ms);
-            }
             spent::spend(&mut change, &spend.0, &spending.row(UnixSeconds::new(now)))?;
             kept = Some(self.put_keys(tx, &mut change, name, (cold, version), &mut keys)?);
         }

@@ -2,8 +2,9 @@
 
 use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, grant, name, order};
 use std::task::Poll;
-use wardein_crypto::Digest;
+use wardein_crypto::{Digest, SecretBytes, SystemEntropy};
 use wardein_ddkg::Suite;
+use wardein_ddkg::device::Clock;
 use wardein_ddkg::message::Token;
 use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Right, Role, Verdict};
 use wardein_engine::ProfilePut;
@@ -46,6 +47,44 @@ async fn a_token_logs_in_once() {
     assert_eq!((entries.len(), entries[0].actor.to_string()), (2, "platform/klinik/iot".to_owned()));
     assert_eq!(facts(&entries[0]), "key=ddkg1:klinik/pump-1/1.token.0.0, user-name=pump-1, delivery=first");
     assert_eq!(entries[0].target.to_string(), "device/klinik/pump-1");
+}
+
+#[tokio::test]
+async fn an_epoch_takes_as_many_tokens_as_its_profile_says() {
+    let mut world = World::new().await;
+    world.grant(Right::Token).await;
+    let twice = ProfileFields { period: Some(0), max_uses: Some(2), ..ProfileFields::default() };
+    world.put_profile("default", twice).await;
+    let mut device = world.proven("pump-1").await;
+    // A holder of the state that does not count: its next number is altered, and nothing that would lead to the next epoch.
+    let mut saved = Vec::new();
+    let clock = Clock { elapsed: 0, wall: None };
+    let sealed = device.state.as_mut().unwrap().seal(clock, b"", b"", &mut SystemEntropy::default()).unwrap();
+    let save = |bytes: &SecretBytes| {
+        saved = bytes.expose()[..bytes.expose().len() - 16].to_vec();
+        Ok::<_, ()>(())
+    };
+    sealed.save(save).unwrap();
+    // Behind the tokens' tree are two more, each of one node.
+    let number = saved.len() - 3 * (8 + 8 + 4 + 4 + 32);
+    let mut uncounted = |first: u64| {
+        saved[number..number + 8].copy_from_slice(&first.to_be_bytes());
+        let summed = [&saved[..], &Digest::of(&saved).0[..16]].concat();
+        device.state = Some(wardein_ddkg::device::DeviceState::restore(&summed, 0).unwrap());
+        let token = device.token(b"", 0);
+        assert_eq!((token.epoch, token.number), (0, first));
+        token
+    };
+    let tokens = [7, 5, 6].map(&mut uncounted);
+    for (index, token) in tokens[..2].iter().enumerate() {
+        world.login(token, b"", &[index as u8]).await.unwrap();
+        world.restart().await;
+    }
+    let refused = world.login(&tokens[2], b"", b"third").await.unwrap_err();
+    assert_eq!(refused.code.as_str(), "epoch-spent");
+    // A reply that was lost is given again, and a second use is told from a full epoch.
+    world.login(&tokens[1], b"", &[1]).await.unwrap();
+    assert_eq!(world.login(&tokens[1], b"", b"again").await.unwrap_err().code.as_str(), "token-spent");
 }
 
 #[tokio::test]

@@ -207,8 +207,8 @@ impl Generation {
         let (now, mut ledger) = (time.now(), read(&self.ledger, time, policy, config));
         let bounds = EpochBounds {
             derivable: self.first,
-            lowest: self.schedule.due(now.saturating_sub(policy.grace)),
-            highest: self.schedule.due(now.saturating_add(policy.grace)),
+            lowest: self.schedule.due(now.saturating_sub(policy.grace_of(&self.schedule))),
+            highest: self.schedule.due(now.saturating_add(policy.grace_of(&self.schedule))),
             lead: policy.proof_lead,
         };
         let claim = Claim {
@@ -236,7 +236,7 @@ impl Generation {
     }
 
     fn settle(&mut self, now: u64, policy: &Policy, config: &Config) {
-        let due = self.schedule.due(now.saturating_sub(policy.grace));
+        let due = self.schedule.due(now.saturating_sub(policy.grace_of(&self.schedule)));
         self.first = self.first.max(self.ledger.current().max(due).saturating_sub(1));
         if !config.jumps.is_empty() {
             self.data_first = self.data_first.max(due.saturating_sub(policy.data_retention));
@@ -245,7 +245,7 @@ impl Generation {
 
     /// Whether a data key is gone at `now` that retention promises until later.
     pub(crate) fn has_lost(&self, now: u64, policy: &Policy) -> bool {
-        let due = self.schedule.due(now.saturating_sub(policy.grace));
+        let due = self.schedule.due(now.saturating_sub(policy.grace_of(&self.schedule)));
         self.data_first > due.saturating_sub(policy.data_retention)
     }
 

@@ -10,7 +10,9 @@ use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAnswer,
     RekeyAsk, Token,
 };
-use wardein_ddkg::{Attributes, AuthorityShare, Challenge, DeviceName, DeviceShare, KeyName, Recipe, Suite};
+use wardein_ddkg::{
+    Attributes, AuthorityShare, Challenge, DeviceName, DeviceShare, KeyName, MAX_NUMBER, Recipe, Suite,
+};
 use wardein_domain::{AttributeName, Purpose, Schedule};
 
 fn device() -> impl Strategy<Value = DeviceName> {
@@ -81,7 +83,7 @@ proptest! {
     #[test]
     fn proofs(
         device in device(), challenge in challenge(), nonce: [u8; 32], generation in 1..=u64::MAX, epoch: u32,
-        number: u64, action in "[a-z0-9-]{1,32}", digest: [u8; 32], tag: [u8; 32], time: u64,
+        number in 0..=MAX_NUMBER, action in "[a-z0-9-]{1,32}", digest: [u8; 32], tag: [u8; 32], time: u64,
         body in vec(any::<u8>(), 0..200), names in prop::collection::btree_set(attribute_name(), 0..6),
     ) {
         let recipe = Recipe::new(names.into_iter().rev().collect()).unwrap();
@@ -105,7 +107,7 @@ proptest! {
 
     #[test]
     fn tokens_and_names(
-        device in device(), generation in 1..=u64::MAX, epoch: u32, number: u64, audience in "[a-zäß./]{1,60}",
+        device in device(), generation in 1..=u64::MAX, epoch: u32, number in 0..=MAX_NUMBER, audience in "[a-zäß./]{1,60}",
         platform_nonce in vec(any::<u8>(), 0..=64), issued_at: u64, tag: [u8; 32], purpose in purpose(),
     ) {
         let (audience, mac) = (audience.parse().unwrap(), Tag(tag));

@@ -6,7 +6,7 @@ use wardein_ddkg::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, MAX_BODY, MAX_PLAINTEXT,
     ProofRequest, RekeyAnswer, RekeyAsk, SealedPayload, Token,
 };
-use wardein_ddkg::{DecodeError, KeyName, Problem, Suite};
+use wardein_ddkg::{DecodeError, KeyName, MAX_NUMBER, Problem, Suite};
 
 /// The fields at which `decode` finds `bytes` cut short, in order, each once; every cut must be found.
 pub(super) fn cut(bytes: &[u8], decode: impl Fn(&[u8]) -> Option<DecodeError>) -> Vec<&'static str> {
@@ -195,11 +195,23 @@ fn frames_and_numbers_have_their_bounds() {
         (&offer, challenge, u32(256), length(256, 1, 255).of("challenge")),
         (&offer, challenge + 4 + 57 + 8, vec![65], range(65, 0, 64).of("recipe")),
         (&proof, generation, vec![0; 8], range(0, 1, u64::MAX).of("generation")),
+        (
+            &proof,
+            generation + 8 + 4,
+            (MAX_NUMBER + 1).to_be_bytes().to_vec(),
+            range(MAX_NUMBER + 1, 0, MAX_NUMBER).of("number"),
+        ),
         (&proof, action, u32(0), length(0, 1, 255).of("action")),
         (&acked, 1 + 8 + 32, u32(MAX_BODY + 1), length(MAX_BODY + 1, 0, MAX_BODY).of("body")),
         (&answer, 4 + 65, 0_u64.to_be_bytes().to_vec(), range(0, 1, u64::MAX).of("generation")),
         (&answer, 4 + 65, 1_u64.to_be_bytes().to_vec(), range(1, 2, u64::MAX).of("generation")),
         (&token, 1 + 4 + 11 + 4 + 9, vec![0; 8], range(0, 1, u64::MAX).of("generation")),
+        (
+            &token,
+            1 + 4 + 11 + 4 + 9 + 8 + 4,
+            u64::MAX.to_be_bytes().to_vec(),
+            range(u64::MAX, 0, MAX_NUMBER).of("number"),
+        ),
         (&token, framed(&token, b"platform"), u32(0), length(0, 1, 255).of("audience")),
         (&token, framed(&token, b"nonce"), u32(65), length(65, 0, 64).of("platform nonce")),
         (&sealed, 1, u32(0), length(0, 1, max_name).of("key name")),

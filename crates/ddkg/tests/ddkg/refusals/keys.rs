@@ -4,7 +4,7 @@ use crate::common::{HOURLY, NO_CLOCK, ONCE, Pair, Setup, TIMELESS, audience, nam
 use wardein_crypto::{Secret, Tag};
 use wardein_ddkg::authority::{Delegation, Expected, Refusal};
 use wardein_ddkg::message::Token;
-use wardein_ddkg::{KeyName, OutOfRange, Purposes};
+use wardein_ddkg::{KeyName, MAX_NUMBER, OutOfRange, Purposes};
 use wardein_domain::{Purpose, Schedule};
 
 #[test]
@@ -83,7 +83,7 @@ fn a_name_alone_brings_no_key_that_is_not_due_and_erases_nothing() {
     let sealed = pair.seal(b"value");
     let (now, policy) = (pair.now(), pair.setup.policy.clone());
     let at = |epoch, number, purpose| KeyName { epoch, number, purpose, ..sealed.name().clone() };
-    for (purpose, number) in [(Purpose::Data, 0), (Purpose::Data, u64::MAX), (Purpose::File, 0)] {
+    for (purpose, number) in [(Purpose::Data, 0), (Purpose::Data, MAX_NUMBER), (Purpose::File, 0)] {
         let release = |pair: &mut Pair, epoch| match purpose {
             Purpose::File => pair.record.release_file_key(&at(epoch, number, purpose), now, &policy).err(),
             _ => pair.record.release_payload_key(&at(epoch, number, purpose), now, &policy).err(),

@@ -1,13 +1,13 @@
 //! What either end stored, changed on its disk in a way that a checksum or seal does not tell: by one who can make them.
 
 use super::decoding::{cut, find, length, range, with};
-use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, audience};
+use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, TIMELESS, audience};
 use crate::properties::records;
 use wardein_crypto::{Digest, SecretBytes};
 use wardein_ddkg::authority::{Record, Refusal};
 use wardein_ddkg::device::{DeviceError, DeviceState};
-use wardein_ddkg::{DecodeError, Problem, Purposes, Suite};
-use wardein_domain::Purpose;
+use wardein_ddkg::{DecodeError, MAX_NUMBER, Problem, Purposes, Suite};
+use wardein_domain::{Purpose, Schedule};
 
 /// A state's body with the checksum that belongs to it.
 fn summed(body: &[u8]) -> Vec<u8> {
@@ -82,16 +82,45 @@ fn a_state_has_its_bounds() {
 }
 
 #[test]
+fn no_epoch_takes_more_tokens_than_the_schedule_says() {
+    let mut pair = Pair::proven(Setup::new(Schedule { max_uses: 2, ..TIMELESS }));
+    // A holder of the state that does not count what it takes.
+    let uncounted = |pair: &mut Pair| {
+        let forgetful = with(&body(pair), PROOF + 56 + 8, &0_u64.to_be_bytes());
+        pair.device = DeviceState::restore(&summed(&forgetful), 0).unwrap();
+        let token = pair.token(b"");
+        assert_eq!(token.epoch, 0);
+        token
+    };
+    let tokens = [(); 3].map(|()| uncounted(&mut pair));
+    for token in &tokens[..2] {
+        assert!(!pair.record.is_cold_changed());
+        assert!(pair.verify_token(token, b"").is_ok());
+        pair.store();
+    }
+    let refused = pair.unchanged("a third", |pair| pair.verify_token(&tokens[2], b"").err());
+    assert_eq!(refused, Some(Refusal::EpochSpent { next: 1 }));
+    // Another generation has epochs of its own.
+    pair.rekey();
+    pair.prove();
+    let tokens = [(); 3].map(|()| pair.token(b""));
+    assert_eq!(tokens.each_ref().map(|token| token.epoch), [0, 0, 1]);
+    for token in &tokens {
+        assert!(pair.verify_token(token, b"").is_ok());
+    }
+}
+
+#[test]
 fn numbers_end_before_they_repeat() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
     let mut spent = body(&pair);
     for tree in 0..4 {
-        spent = with(&spent, PROOF + 56 * tree, &(u64::MAX - 1).to_be_bytes());
+        spent = with(&spent, PROOF + 56 * tree, &MAX_NUMBER.to_be_bytes());
     }
     pair.device = DeviceState::restore(&summed(&spent), 0).unwrap();
     let last = pair.ask("authenticate", b"");
-    assert_eq!(last.request.number, u64::MAX - 1);
-    assert_eq!((pair.token(b"").number, pair.seal(b"").name().number), (u64::MAX - 1, u64::MAX - 1));
+    assert_eq!(last.request.number, MAX_NUMBER);
+    assert_eq!((pair.token(b"").number, pair.seal(b"").name().number), (MAX_NUMBER, MAX_NUMBER));
     let (measured, action) = (crate::common::attributes().digests(), "authenticate".parse().unwrap());
     pair.unchanged("an exhausted purpose", |pair| {
         let (asked, offer) = pair.offer();
@@ -108,11 +137,11 @@ fn numbers_end_before_they_repeat() {
 fn the_last_number_in_the_hands_of_a_thief_keeps_no_device_from_its_rekey() {
     let mut pair = Pair::proven(Setup::new(HOURLY));
     let mut thief =
-        DeviceState::restore(&summed(&with(&body(&pair), PROOF, &(u64::MAX - 1).to_be_bytes())), 0).unwrap();
+        DeviceState::restore(&summed(&with(&body(&pair), PROOF, &MAX_NUMBER.to_be_bytes())), 0).unwrap();
     pair.wait(10);
     pair.swap(&mut thief);
     let taken = pair.ask("authenticate", b"");
-    assert_eq!(taken.request.number, u64::MAX - 1);
+    assert_eq!(taken.request.number, MAX_NUMBER);
     assert!(pair.receive(&taken).is_ok());
     pair.swap(&mut thief);
     let alarm = |pair: &mut Pair| {
@@ -202,7 +231,11 @@ fn a_record_has_its_bounds() {
     ] {
         assert_eq!(decode(&with(&cold, at, &value)), Some(error));
     }
-    assert_eq!(decode(&[&cold[..], &[0]].concat()), Some(Problem::Trailing { count: 1 }.of("record")));
+    let none = canonical("counted epochs", "are none, and said to be");
+    assert_eq!(decode(&[&cold[..], &[0]].concat()), Some(none));
+    let counted = [&cold[..], &[1], &[0; 11], &[1]].concat();
+    assert_eq!(decode(&counted), None);
+    assert_eq!(decode(&[&counted[..], &[0]].concat()), Some(Problem::Trailing { count: 1 }.of("record")));
     // The proof tree is the first of four; without it the other three are read well, and it is missed.
     let tree = 8 + 32;
     let without = [&cold[..purposes], &[14], &cold[purposes + 1 + tree..]].concat();

@@ -3,8 +3,8 @@
 use crate::grpc::convert::{bytes32, device_name, parse, wrong};
 use crate::grpc::quote::selection;
 use wardein_crypto::{Digest, Tag};
-use wardein_ddkg::Challenge;
 use wardein_ddkg::message::{AckedReply, ChallengeAnswer, Confirmation, ProofRequest};
+use wardein_ddkg::{Challenge, MAX_NUMBER};
 use wardein_engine::{Error, Proved};
 use wardein_proto::v1;
 
@@ -12,6 +12,9 @@ use wardein_proto::v1;
 pub(crate) fn proof(request: v1::ProveRequest) -> Result<(ProofRequest, Vec<u8>), Error> {
     if request.generation == 0 {
         return Err(wrong("generation", "is 0; it takes 1 or more"));
+    }
+    if request.number > MAX_NUMBER {
+        return Err(wrong("number", format_args!("is {}; it takes 0 to {MAX_NUMBER}", request.number)));
     }
     let proof = ProofRequest {
         device: device_name(&request.tenant, &request.device_id)?,

@@ -59,6 +59,7 @@ async fn prove_what_is_malformed() {
         ("no nonce", by, with(|request| request.device_nonce.clear()), malformed("device_nonce")),
         ("33 bytes of nonce", by, with(|request| request.device_nonce.push(0)), malformed("device_nonce")),
         ("no generation", by, with(|request| request.generation = 0), malformed("generation")),
+        ("number 2⁶³", by, with(|request| request.number = 1 << 63), malformed("number")),
         ("no action", by, with(|request| request.action.clear()), malformed("action")),
         ("33 bytes of action", by, with(|request| request.action = "a".repeat(33)), malformed("action")),
         (
