@@ -30,6 +30,25 @@ impl Purposes {
         self.0
     }
 
+    /// The set as the other end is told of it: bit i is the purpose of that place (specification, section 3).
+    pub(crate) fn named(self) -> u32 {
+        self.0.into()
+    }
+
+    /// Those of `named` that this release knows. A later one may name more, which count as not named.
+    pub(crate) fn known(named: u32) -> Self {
+        Self(named as u8 & Self::ALL.0)
+    }
+
+    /// Reads a set that the other end names.
+    pub(crate) fn read_named(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
+        let named = reader.u32("purposes")?;
+        Self::known(named)
+            .contains(Purpose::Proof)
+            .then_some(named)
+            .ok_or_else(|| Problem::NotCanonical("lacks proof").of("purposes"))
+    }
+
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let set = Self(reader.small("purposes", Self::ALL.0)?);
         set.contains(Purpose::Proof)

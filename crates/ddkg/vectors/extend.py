@@ -98,21 +98,25 @@ def attribute_bodies(file):
 def rekeys(file, device):
     """Section 6, whole: request, reply, and the root that follows. Shares and their secret are those of `enrollment`."""
     out = []
-    for index, agreement in enumerate(file["enrollment"]):
-        body = u16(agreement["suite"]) + frame(bytes.fromhex(agreement["device_share"]))
-        number, epoch, generation, now = 20 + index, 2, 2, 1790007300
+    cases = [(0, None, None), (1, None, None), (0, 0b1111, 0b1111), (0, 0b110101, 0b000101), (0, 0x80000001, 1)]
+    for place, (index, named, granted) in enumerate(cases):
+        agreement = file["enrollment"][index]
+        purposes = [] if named is None else [granted]
+        body = u16(agreement["suite"]) + frame(bytes.fromhex(agreement["device_share"])) + (b"" if named is None else u32(named))
+        number, epoch, generation, now = 20 + place, 2, 2, 1790007300
         proof, of = device.proof(epoch=epoch, number=number, action="rekey", body=body, issued_ms=now * 1000)
         schedule = {"period": 3600, "max_uses": 1000, "not_before": now}
         share = bytes.fromhex(agreement["authority_share"])
-        reply_body = frame(share) + u64(generation) + b"".join(u64(value) for value in schedule.values())
+        reply_body = frame(share) + u64(generation) + b"".join(u64(value) for value in schedule.values()) + b"".join(map(u32, purposes))
         T = transcript("rekey", of["transcript"], agreement["suite"], bytes.fromhex(agreement["device_share"]), share, generation,
-                       *schedule.values())
+                       *schedule.values(), *purposes)
         salt = expand(epoch_secret(device.root, "proof", epoch), "rekey", T)
         prk = hmac.new(salt, bytes.fromhex(agreement["ikm"]), hashlib.sha256).digest()
         out.append({
-            "name": f"to suite {agreement['suite']}, with the shares of enrollment {index}", "generation_root": device.root.hex(),
+            "name": f"to suite {agreement['suite']}" + ("" if named is None else f", naming purposes {named:#b}"), "generation_root": device.root.hex(),
             "agreement": index, "suite": agreement["suite"], "recipe": device.recipe, "body": body.hex(), "proof": proof.hex(),
-            "reply": device.reply(of, now, reply_body).hex(), "generation": generation, **schedule, "transcript": T.hex(),
+            "reply": device.reply(of, now, reply_body).hex(), "purposes_named": named, "purposes_granted": granted, "generation": generation, **schedule,
+            "transcript": T.hex(),
             "new_generation_root": expand(prk, "root", T).hex(),
         })
     return out

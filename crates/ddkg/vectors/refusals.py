@@ -1,6 +1,6 @@
 """What is refused, and why: each input has one fault, and stands beside the same input without it where that is not a vector already."""
 
-from spec import Device, b64, body_of_attributes, frame, message, sha256, u16, u8
+from spec import Device, b64, body_of_attributes, frame, message, sha256, u16, u32, u8
 
 # A second and a third agreement of the same device.
 OTHER_ROOTS = [sha256(b"the root of another generation"), sha256(b"the root of a third one")]
@@ -103,7 +103,8 @@ def malformed(file, made):
     share = bytes.fromhex(first["device_share"])
     for name, value in [
         ("is empty", b""), ("there is no suite 0", u16(0) + frame(share)), ("the share is a byte short", u16(1) + frame(share[:-1])),
-        ("lacks its last byte", (u16(1) + frame(share))[:-1]),
+        ("lacks its last byte", (u16(1) + frame(share))[:-1]), ("names purposes without proof", u16(1) + frame(share) + u32(0b1110)),
+        ("three bytes of purposes", u16(1) + frame(share) + b"\0\0\1"), ("five bytes of purposes", u16(1) + frame(share) + u32(1) + b"\0"),
     ]:
         add("rekey body", name, value)
     text = b64(whole["token"]).encode()

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
-use wardein_ddkg::Suite;
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
+use wardein_ddkg::{Purposes, Suite};
 use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode};
 use wardein_pki::Csr;
 
@@ -46,14 +46,15 @@ pub struct Rekeyed {
 /// What is asked for.
 enum Asking<'a> {
     Action(&'static str, &'a [u8]),
-    Rekey(Suite),
+    /// With the purposes that it names, if any.
+    Rekey(Suite, Option<Purposes>),
 }
 
 impl Asking<'_> {
     fn action(&self) -> &'static str {
         match self {
             Self::Action(action, _) => action,
-            Self::Rekey(_) => Action::REKEY,
+            Self::Rekey(..) => Action::REKEY,
         }
     }
 }
@@ -112,12 +113,12 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     /// the channel vouches for a refusal.
     pub async fn rekey(&mut self) -> Result<Rekeyed, Error> {
         let suite = self.config.suite;
-        match (self.request(&Asking::Rekey(suite)).await, Suite::from_number(2)) {
+        match (self.agree(suite).await, Suite::from_number(2)) {
             (Err(Error::Refused(refused)), Ok(hybrid))
                 if refused.action() == DeviceAction::TakeSuite && suite != hybrid =>
             {
                 tracing::warn!("suite 1 is not allowed any more; suite 2 is agreed on");
-                self.request(&Asking::Rekey(hybrid)).await?
+                self.agree(hybrid).await?
             }
             (done, _) => done?,
         };
@@ -129,6 +130,19 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             }
         };
         Ok(Rekeyed { generation: self.state.generation(), suite: self.state.suite().number(), is_in_use })
+    }
+
+    /// A rekey that names the purposes of device.toml where keys are kept for others. An authority of before revision 3 of the
+    /// specification takes no such body; the purposes then stay as they are.
+    async fn agree(&mut self, suite: Suite) -> Result<Acknowledged, Error> {
+        let named = (self.config.purposes != self.state.purposes()).then_some(self.config.purposes);
+        match self.request(&Asking::Rekey(suite, named)).await {
+            Err(Error::Refused(refused)) if named.is_some() && refused.is(ErrorCode::Malformed) => {
+                tracing::warn!("the authority agrees on no other purposes; they stay as they are");
+                self.request(&Asking::Rekey(suite, None)).await
+            }
+            done => done,
+        }
     }
 
     /// Whether keys are to be agreed anew: by the device's own schedule, or because the last reply said so.
@@ -254,8 +268,12 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                 let (request, in_flight) = self.directory.save(&self.config, proof)?;
                 (request, Cow::Borrowed(*body), in_flight)
             }
-            Asking::Rekey(suite) => {
-                let proof = self.state.rekey(ask, &offer, &measured, *suite, &mut self.entropy)?;
+            Asking::Rekey(suite, named) => {
+                let entropy = &mut self.entropy;
+                let proof = match named {
+                    Some(named) => self.state.rekey_for(ask, &offer, &measured, (*suite, *named), entropy)?,
+                    None => self.state.rekey(ask, &offer, &measured, *suite, entropy)?,
+                };
                 let (request, ask, in_flight) = self.directory.save(&self.config, proof)?;
                 (request, Cow::Owned(ask.encode()), in_flight)
             }

@@ -6,6 +6,7 @@ use super::record::{Generation, MAX_REPLACED, Pending, Record, Replaced};
 use super::refusal::Refusal;
 use crate::ledger::Ledger;
 use crate::message::{RekeyAnswer, RekeyAsk, rekey_transcript};
+use crate::purposes::Purposes;
 use crate::rekey::next_root;
 use crate::suite::answer;
 use wardein_crypto::Entropy;
@@ -15,6 +16,7 @@ impl Record {
     /// Answers a proved `rekey`. The new generation is pending until a proof comes under it; one that was pending already
     /// is replaced, and remembered only to detect a clone.
     ///
+    /// Keys are kept for the purposes that the device names and this release knows, or for those of before where it names none.
     /// Which suites are allowed is the caller's to judge before. The schedule's `not_before` is the authority's time now.
     pub fn rekey(
         &mut self,
@@ -31,7 +33,9 @@ impl Record {
             return Err(Refusal::RetentionFull { kept: self.cold.retired.len() });
         }
         let (share, agreed) = answer(&ask.share, entropy)?;
-        let answer = RekeyAnswer { share, generation: active.saturating_add(1), schedule };
+        let granted = ask.purposes.map(Purposes::known);
+        let (generation, purposes) = (active.saturating_add(1), granted.map(Purposes::named));
+        let answer = RekeyAnswer { share, generation, schedule, purposes };
         let transcript = rekey_transcript(&accepted.transcript, ask, &answer);
         let root = next_root(&accepted.epoch_secret, agreed, &transcript);
         let generation = Generation::new(
@@ -39,7 +43,7 @@ impl Record {
             ask.share.suite(),
             schedule,
             &root,
-            self.cold.active.purposes(),
+            granted.unwrap_or_else(|| self.cold.active.purposes()),
         );
         // As the proof of this rekey has written it: a clock that ran ahead is not handed on.
         let hot = Hot::new(Ledger::new(self.hot.ledger.latest_ms()));

@@ -43,6 +43,9 @@ pub enum DeviceError {
         /// The next one.
         expected: u64,
     },
+    /// The rekey reply has purposes that the device did not name, or none where it named some.
+    #[error("the rekey reply grants other purposes than the device named; the reply is not believed")]
+    PurposesUnexpected,
     /// The challenge asks for an attribute that was not measured.
     #[error("{0}")]
     NotMeasured(NotMeasured),

@@ -9,6 +9,7 @@ use crate::message::{
     AckedReply, ChallengeOffer, ProofRequest, RekeyAnswer, RekeyAsk, ack_transcript, rekey_transcript,
 };
 use crate::progress::ProofEpochs;
+use crate::purposes::Purposes;
 use crate::rekey::next_root;
 use crate::suite::{DeviceEphemeral, Suite};
 use alloc::vec::Vec;
@@ -81,8 +82,34 @@ impl DeviceState {
         suite: Suite,
         entropy: &mut impl Entropy,
     ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
+        self.rekey_naming(asked, offer, measured, suite, None, entropy)
+    }
+
+    /// The same, and names the purposes that the device is to keep keys for from then on; it gets those of them that the authority
+    /// knows. An authority of before revision 3 of the specification refuses the body as `malformed`, and then
+    /// [`DeviceState::rekey`] is to be asked.
+    pub fn rekey_for(
+        &mut self,
+        asked: ChallengeAsk,
+        offer: &ChallengeOffer,
+        measured: &AttributeDigests,
+        (suite, purposes): (Suite, Purposes),
+        entropy: &mut impl Entropy,
+    ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
+        self.rekey_naming(asked, offer, measured, suite, Some(purposes), entropy)
+    }
+
+    fn rekey_naming(
+        &mut self,
+        asked: ChallengeAsk,
+        offer: &ChallengeOffer,
+        measured: &AttributeDigests,
+        suite: Suite,
+        purposes: Option<Purposes>,
+        entropy: &mut impl Entropy,
+    ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
         let (ephemeral, share) = DeviceEphemeral::generate(suite, entropy)?;
-        let ask = RekeyAsk { share };
+        let ask = RekeyAsk { share, purposes: purposes.map(Purposes::named) };
         let action = Action::REKEY.parse().expect("the constant is an action");
         let (request, in_flight, epoch_secret) =
             self.proof(asked, offer, measured, action, &ask.encode(), entropy)?;
@@ -180,10 +207,15 @@ impl DeviceState {
         if offered != expected {
             return Err(DeviceError::GenerationUnexpected { offered, expected });
         }
+        let purposes = match (rekey.ask.purposes, answer.purposes) {
+            (None, None) => self.purposes(),
+            (Some(named), Some(granted)) if granted & !named == 0 => Purposes::known(granted),
+            _ => return Err(DeviceError::PurposesUnexpected),
+        };
         let transcript = rekey_transcript(proof, &rekey.ask, &answer);
         let agreed = rekey.ephemeral.agree(&answer.share).map_err(DeviceError::Share)?;
         let root = next_root(&rekey.epoch_secret, agreed, &transcript);
-        self.trees = Self::trees_of(&root, self.purposes());
+        self.trees = Self::trees_of(&root, purposes);
         (self.suite, self.generation, self.schedule) = (suite, offered, answer.schedule);
         self.proofs = ProofEpochs::new(0, 0);
         self.standing = Standing::Unproven;

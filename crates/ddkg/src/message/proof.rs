@@ -5,6 +5,7 @@ use crate::attribute::Recipe;
 use crate::challenge::Challenge;
 use crate::derive::Transcript;
 use crate::key::DeviceName;
+use crate::purposes::Purposes;
 use crate::suite::{AuthorityShare, DeviceShare, MAX_SHARE, Suite};
 use crate::wire::{DecodeError, Problem, Reader, Sink};
 use alloc::vec::Vec;
@@ -204,14 +205,18 @@ impl SignatureClaim {
 pub struct RekeyAsk {
     /// The device's new share; its suite is that of the new generation.
     pub share: DeviceShare,
+    /// The purposes that the device can keep keys for, where it names any: a set by the places of section 3. Otherwise they stay
+    /// as they are.
+    pub purposes: Option<u32>,
 }
 
 impl RekeyAsk {
-    /// The body: `u16(suite) ‖ frame(device_share′)`.
+    /// The body: `u16(suite) ‖ frame(device_share′)`, and `u32(purposes)` where they are named.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.u16(self.share.suite().number());
         out.frame(self.share.as_bytes());
+        self.purposes.iter().for_each(|named| out.u32(*named));
         out
     }
 
@@ -220,8 +225,9 @@ impl RekeyAsk {
         let mut reader = Reader::new(bytes);
         let suite = Suite::from_number(reader.u16("suite")?)?;
         let share = DeviceShare::new(suite, reader.frame("device share", 1, MAX_SHARE)?)?;
+        let purposes = read_purposes(&mut reader)?;
         reader.finish("rekey body")?;
-        Ok(Self { share })
+        Ok(Self { share, purposes })
     }
 }
 
@@ -234,15 +240,19 @@ pub struct RekeyAnswer {
     pub generation: u64,
     /// Its schedule.
     pub schedule: Schedule,
+    /// Those of the purposes that the device named for which both ends keep keys from now on, where it named any.
+    pub purposes: Option<u32>,
 }
 
 impl RekeyAnswer {
-    /// The body: `frame(authority_share′) ‖ u64(g+1) ‖ u64(period) ‖ u64(max_uses) ‖ u64(not_before)`.
+    /// The body: `frame(authority_share′) ‖ u64(g+1) ‖ u64(period) ‖ u64(max_uses) ‖ u64(not_before)`, and `u32(purposes)` where
+    /// the device named any.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.frame(self.share.as_bytes());
         out.u64(self.generation);
         put_schedule(&mut out, &self.schedule);
+        self.purposes.iter().for_each(|granted| out.u32(*granted));
         out
     }
 
@@ -256,15 +266,24 @@ impl RekeyAnswer {
                 generation => generation,
             },
             schedule: read_schedule(&mut reader)?,
+            purposes: read_purposes(&mut reader)?,
         };
         reader.finish("rekey reply")?;
         Ok(answer)
     }
 }
 
+/// The set of purposes at the end of a body, if there is one.
+fn read_purposes(reader: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
+    if reader.is_empty() {
+        return Ok(None);
+    }
+    Purposes::read_named(reader).map(Some)
+}
+
 /// T′ of section 6.
 pub(crate) fn rekey_transcript(proof: &Digest, ask: &RekeyAsk, answer: &RekeyAnswer) -> Digest {
-    Transcript::new("rekey")
+    let transcript = Transcript::new("rekey")
         .field(proof)
         .integer(ask.share.suite().number())
         .field(&ask.share)
@@ -272,6 +291,7 @@ pub(crate) fn rekey_transcript(proof: &Digest, ask: &RekeyAsk, answer: &RekeyAns
         .integer(answer.generation)
         .integer(answer.schedule.period)
         .integer(answer.schedule.max_uses)
-        .integer(answer.schedule.not_before)
-        .finish()
+        .integer(answer.schedule.not_before);
+    // What the device named is in T, by the digest of its body.
+    answer.purposes.into_iter().fold(transcript, Transcript::integer).finish()
 }

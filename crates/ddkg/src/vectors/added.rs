@@ -11,6 +11,7 @@ use crate::message::{
     AckedReply, ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAnswer,
     RekeyAsk, SealedPayload, Token, ack_transcript, from_text, rekey_transcript, to_text,
 };
+use crate::purposes::Purposes;
 use crate::rekey::next_root;
 use crate::suite::{Agreed, AuthorityShare, DeviceShare, Suite};
 use crate::wire::{DecodeError, Sink};
@@ -265,9 +266,10 @@ fn rekey(file: &File, given: &WholeRekey) -> Checked<bool> {
     let agreement = file.enrollment.get(given.agreement).ok_or("agreement: there is none")?;
     same("suite", &agreement.suite, &given.suite)?;
     let Some(suite) = suite(given.suite)? else { return Ok(false) };
-    let ask = RekeyAsk {
-        share: DeviceShare::new(suite, &agreement.device_share.0).map_err(wrong("device_share"))?,
-    };
+    let share = DeviceShare::new(suite, &agreement.device_share.0).map_err(wrong("device_share"))?;
+    let ask = RekeyAsk { share, purposes: given.purposes_named.0 };
+    let granted = given.purposes_named.0.map(|named| Purposes::known(named).named());
+    same("purposes_granted", &granted, &given.purposes_granted.0)?;
     same("body", &ask.encode(), &given.body.0)?;
     same("body", &RekeyAsk::decode(&given.body.0).as_ref(), &Ok(&ask))?;
     let request = ProofRequest::decode(&given.proof.0).map_err(wrong("proof"))?;
@@ -283,6 +285,7 @@ fn rekey(file: &File, given: &WholeRekey) -> Checked<bool> {
         share: AuthorityShare::new(suite, &agreement.authority_share.0).map_err(wrong("share"))?,
         generation,
         schedule: Schedule { period, max_uses, not_before },
+        purposes: given.purposes_granted.0,
     };
     let reply = AckedReply::decode(&given.reply.0).map_err(wrong("reply"))?;
     same("reply.body", &answer.encode(), &reply.body)?;

@@ -260,8 +260,10 @@ fn rekey(file: &File) -> Checked<Skipped> {
     super::agreement::point("rekey.authority_share", share.as_bytes())?;
     let (period, max_uses, not_before) = (given.period, given.max_uses, given.not_before);
     let schedule = Schedule { period, max_uses, not_before };
-    let (ask, answer) =
-        (RekeyAsk { share: device_share }, RekeyAnswer { share, generation: given.generation, schedule });
+    let (ask, answer) = (
+        RekeyAsk { share: device_share, purposes: None },
+        RekeyAnswer { share, generation: given.generation, schedule, purposes: None },
+    );
     same("rekey", &RekeyAsk::decode(&ask.encode()).as_ref(), &Ok(&ask))?;
     same("rekey", &RekeyAnswer::decode(suite, &answer.encode()).as_ref(), &Ok(&answer))?;
     let proof = digest("rekey.proof_transcript", &given.proof_transcript)?;

@@ -149,6 +149,8 @@ form! {
         body: Hex,
         proof: Hex,
         reply: Hex,
+        purposes_named: Nullable<u32>,
+        purposes_granted: Nullable<u32>,
         generation: u64,
         period: u64,
         max_uses: u64,

@@ -1,9 +1,85 @@
 //! Rekey: lost, repeated, overtaken, and what becomes of the old generation.
 
-use crate::common::{HOURLY, NO_CLOCK, Pair, Setup, TIMELESS, audience, bytes, load, suites};
+use crate::common::{
+    HOURLY, NO_CLOCK, Pair, Setup, TIMELESS, attributes, audience, bytes, load, save, suites,
+};
+use wardein_ddkg::Purposes;
 use wardein_ddkg::authority::Refusal;
 use wardein_ddkg::device::{DeviceError, DeviceState};
-use wardein_ddkg::message::RekeyAsk;
+use wardein_ddkg::message::{RekeyAnswer, RekeyAsk};
+use wardein_domain::Purpose;
+
+/// A rekey that names purposes. The answer may be altered, as an end of another revision would have it.
+fn rekey_naming(
+    pair: &mut Pair,
+    purposes: Purposes,
+    granted: impl FnOnce(&mut RekeyAnswer),
+) -> Result<(), DeviceError> {
+    let (asked, offer) = pair.offer();
+    let (digests, suite) = (attributes().digests(), pair.setup.suite);
+    let proof = pair.device.rekey_for(asked, &offer, &digests, (suite, purposes), &mut pair.entropy);
+    let (request, ask, in_flight) = save(proof?, &mut pair.flash, &mut pair.saves);
+    let accepted = pair.receive_as(&request, &offer.recipe, &ask.encode()).unwrap();
+    let mut answer = pair.record.rekey(&accepted, &ask, HOURLY, &mut pair.entropy).unwrap();
+    granted(&mut answer);
+    let reply = accepted.reply(pair.now(), answer.encode());
+    pair.acknowledge(in_flight, reply).map(|_| ())
+}
+
+#[test]
+fn a_rekey_agrees_on_the_purposes_that_both_ends_know() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    for purposes in [Purposes::of([]), Purposes::of([Purpose::Data, Purpose::Token]), Purposes::ALL] {
+        rekey_naming(&mut pair, purposes, |_| {}).unwrap();
+        pair.prove();
+        pair.store();
+        assert_eq!(pair.device.purposes(), purposes);
+        for purpose in Purpose::ALL {
+            let kept = pair.record.delegate(purpose, 9, 9).is_ok();
+            assert_eq!(kept, purposes.contains(purpose), "{purpose}");
+        }
+        // Where nothing is named, all stays as it is.
+        pair.rekey();
+        pair.prove();
+        assert_eq!(pair.device.purposes(), purposes);
+    }
+}
+
+#[test]
+fn purposes_of_a_later_revision_are_not_granted_and_break_nothing() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sent = pair.ask_rekey();
+    // What a device of a later revision sends: bits 4, 5 and 31 are not known here.
+    let ask = RekeyAsk { purposes: Some(0x8000_0035), ..RekeyAsk::decode(&sent.body).unwrap() };
+    let ask = RekeyAsk::decode(&ask.encode()).unwrap();
+    let accepted = pair.receive(&sent).unwrap();
+    let answer = pair.record.rekey(&accepted, &ask, HOURLY, &mut pair.entropy).unwrap();
+    assert_eq!(answer.purposes, Some(0b101));
+}
+
+#[test]
+fn a_device_takes_no_purposes_that_it_did_not_name() {
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let named = Purposes::of([Purpose::Data]);
+    for granted in [None, Some(0b1101), Some(0b100_0101), Some(u32::MAX)] {
+        let refused = rekey_naming(&mut pair, named, |answer| answer.purposes = granted);
+        assert_eq!(refused, Err(DeviceError::PurposesUnexpected), "{granted:?}");
+        assert_eq!((pair.device.generation(), pair.device.purposes()), (1, Purposes::ALL));
+    }
+    // What was altered on the way changes the transcript, even within what was named: no key is agreed on.
+    rekey_naming(&mut pair, named, |answer| answer.purposes = Some(1)).unwrap();
+    assert_eq!(pair.device.purposes(), Purposes::of([]));
+    let sent = pair.ask("authenticate", b"");
+    assert_eq!(pair.receive(&sent).err(), Some(Refusal::MacWrong));
+    // And so it must not grant any where none were named.
+    let mut pair = Pair::proven(Setup::new(HOURLY));
+    let sent = pair.ask_rekey();
+    let accepted = pair.receive(&sent).unwrap();
+    let ask = RekeyAsk { purposes: Some(1), ..RekeyAsk::decode(&sent.body).unwrap() };
+    let answer = pair.record.rekey(&accepted, &ask, HOURLY, &mut pair.entropy).unwrap();
+    let reply = accepted.reply(pair.now(), answer.encode());
+    assert_eq!(pair.acknowledge(sent.in_flight, reply).err(), Some(DeviceError::PurposesUnexpected));
+}
 
 #[test]
 fn a_rekey_takes_effect_with_the_first_proof_under_it() {

@@ -98,10 +98,13 @@ proptest! {
     }
 
     #[test]
-    fn rekeys(share in device_share(), answer in authority_share(), generation in 2..=u64::MAX, schedule in schedule()) {
-        let ask = RekeyAsk { share };
+    fn rekeys(
+        share in device_share(), answer in authority_share(), generation in 2..=u64::MAX, schedule in schedule(),
+        purposes in proptest::option::of(any::<u32>().prop_map(|named| named | 1)),
+    ) {
+        let ask = RekeyAsk { share, purposes };
         prop_assert_eq!(RekeyAsk::decode(&ask.encode()), Ok(ask));
-        let answer = RekeyAnswer { share: answer, generation, schedule };
+        let answer = RekeyAnswer { share: answer, generation, schedule, purposes };
         prop_assert_eq!(RekeyAnswer::decode(answer.share.suite(), &answer.encode()), Ok(answer));
     }
 

@@ -168,7 +168,7 @@ fn a_rekey_is_answered_for_a_proof_of_a_rekey_in_the_active_generation_only() {
         let unknown = Some(Refusal::GenerationUnknown { claimed: 1, active: 1 });
         assert_eq!(rekey(&mut pair, &not_rekey, &ask), unknown);
         for share in bad_shares(&ask.share) {
-            let refused = rekey(&mut pair, &accepted, &RekeyAsk { share });
+            let refused = rekey(&mut pair, &accepted, &RekeyAsk { share, purposes: None });
             assert_eq!(refused, Some(Refusal::Share(ShareInvalid)));
         }
         pair.rekey();
