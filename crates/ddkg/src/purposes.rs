@@ -30,7 +30,7 @@ impl Purposes {
         self.0
     }
 
-    /// The set as the other end is told of it: bit i is the purpose of that place (specification, section 3).
+    /// The set as it is sent: bit i is the purpose of that place (specification, section 3).
     pub(crate) fn named(self) -> u32 {
         self.0.into()
     }

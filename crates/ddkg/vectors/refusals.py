@@ -1,4 +1,4 @@
-"""What is refused, and why: each input has one fault, and stands beside the same input without it where that is not a vector already."""
+"""What is refused, and why: each input has one fault, and is listed beside the same input without it where that is not a vector already."""
 
 from spec import Device, b64, body_of_attributes, frame, message, sha256, u16, u32, u8
 

@@ -82,7 +82,7 @@ async fn an_epoch_takes_as_many_tokens_as_its_profile_says() {
     }
     let refused = world.login(&tokens[2], b"", b"third").await.unwrap_err();
     assert_eq!(refused.code.as_str(), "epoch-spent");
-    // A reply that was lost is given again, and a second use is told from a full epoch.
+    // A reply that was lost is given again, and a second use is distinguished from a full epoch.
     world.login(&tokens[1], b"", &[1]).await.unwrap();
     assert_eq!(world.login(&tokens[1], b"", b"again").await.unwrap_err().code.as_str(), "token-spent");
 }
