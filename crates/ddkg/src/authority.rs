@@ -16,7 +16,7 @@ mod recent;
 mod record;
 mod refusal;
 mod rekey;
-#[cfg(test)]
+#[cfg(any(test, feature = "vectors"))]
 mod sample;
 mod settle;
 mod size;
@@ -27,5 +27,5 @@ pub use open::{Delegation, Expected, Spend};
 pub use proof::Accepted;
 pub use record::{Record, Standing};
 pub use refusal::{CloneEvidence, Refusal};
-#[cfg(test)]
+#[cfg(any(test, feature = "vectors"))]
 pub(crate) use sample::{Agreement, of_agreements, unconfirmed};

@@ -1,14 +1,17 @@
-//! Records for tests: one that has all that a record may have, and those that vectors describe.
+//! Records for tests: those that vectors describe, and one that has all that a record may have.
+
+#[cfg(test)]
+mod longest;
+
+#[cfg(test)]
+pub(super) use longest::longest;
 
 use super::cold::Cold;
 use super::hot::Hot;
 use super::recent::Recent;
-use super::record::{
-    ConfirmSecret, Enrollment, Generation, Kept, MAX_REPLACED, MAX_RETIRED, Pending, RETIRED_PROOFS, Record,
-    Replaced, Retired,
-};
-use super::uses::{MAX_COUNTED, TokenUses};
-use crate::attribute::{AttributeDigests, Attributes, MAX_ATTRIBUTES};
+use super::record::{ConfirmSecret, Enrollment, Generation, Kept, Pending, Record, Replaced, Retired};
+use super::uses::TokenUses;
+use crate::attribute::{AttributeDigests, Attributes};
 use crate::derive::derive;
 use crate::key::DeviceName;
 use crate::ledger::{Claim, Ledger};
@@ -17,10 +20,9 @@ use crate::purposes::Purposes;
 use crate::suite::{AuthorityShare, Suite};
 use crate::tree::{Cover, GenerationRoot};
 use alloc::collections::VecDeque;
-use alloc::format;
 use alloc::string::String;
 use wardein_crypto::{Digest, Secret, Tag};
-use wardein_domain::{AttributeName, DeviceId, Purpose, Schedule, TenantId};
+use wardein_domain::{Purpose, Schedule};
 
 fn secret() -> Secret<32> {
     Secret::copied_from(&[7; 32])
@@ -34,10 +36,6 @@ fn frontier(purpose: Purpose) -> Cover {
 
 fn tree(purpose: Purpose) -> (Purpose, Cover) {
     (purpose, frontier(purpose))
-}
-
-fn name(letter: char, length: usize) -> String {
-    String::from(letter).repeat(length)
 }
 
 fn schedule() -> Schedule {
@@ -54,12 +52,6 @@ fn hot() -> Hot {
     let mut hot = Hot::new(ledger);
     Purpose::ALL.into_iter().for_each(|purpose| hot.reach(purpose, u32::MAX));
     hot
-}
-
-fn retired(number: u64) -> Retired {
-    let proof = (number < RETIRED_PROOFS as u64).then(|| frontier(Purpose::Proof));
-    let sealed = [Purpose::Data, Purpose::File].map(tree).into();
-    Retired { number: number + 1, schedule: schedule(), proof, sealed, until: Some(u64::MAX) }
 }
 
 /// One without attributes whose keys were used in the first epoch only.
@@ -138,31 +130,4 @@ fn answered(confirm: ConfirmSecret) -> Enrollment {
     let (signature, confirmation) = ([0x30; 70].to_vec(), Tag([0; 32]));
     let reply = EnrollReply { share, generation: 1, schedule: schedule(), signature, confirmation };
     Enrollment::Pending { request: Digest([1; 32]), reply, confirm }
-}
-
-/// Nothing that a record may have is missing.
-pub(super) fn longest() -> Record {
-    let mut attributes = Attributes::new();
-    for number in 0..MAX_ATTRIBUTES {
-        let name = format!("{number:02}{}", name('a', AttributeName::MAX_LEN - 2));
-        attributes.insert(name.parse().unwrap(), b"").unwrap();
-    }
-    let tenant = name('t', TenantId::MAX_LEN).parse().unwrap();
-    let device = DeviceName { tenant, device: name('d', DeviceId::MAX_LEN).parse().unwrap() };
-    let confirm = ConfirmSecret { secret: secret(), transcript: Digest([1; 32]) };
-    let replaced = |number| Replaced { number, proof: frontier(Purpose::Proof) };
-    let mut token_uses = TokenUses::default();
-    (0..MAX_COUNTED as u32).for_each(|epoch| token_uses.add(epoch, 0));
-    let kept = Kept {
-        device,
-        attributes: attributes.digests(),
-        announced: Some(attributes.digests()),
-        enrollment: Enrollment::Confirmed(confirm),
-        active: generation(100),
-        pending: Some(Pending { generation: generation(101), hot: hot() }),
-        retired: (0..MAX_RETIRED as u64).map(retired).collect(),
-        replaced: (1..=MAX_REPLACED as u64).map(replaced).collect(),
-        token_uses,
-    };
-    Record { cold: Cold::stored(kept, u64::MAX), hot: hot(), recent: Recent::default() }
 }

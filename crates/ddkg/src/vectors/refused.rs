@@ -4,6 +4,7 @@ use super::Skipped;
 use super::agreement::{Derived, ecdh_x, point, private};
 use super::check::{Checked, array, epoch_secret, recipe, same, values, wrong};
 use super::form::{AckOf, EnrollmentStep, File, Malformed};
+use super::given::Counting;
 use crate::attribute::Attributes;
 use crate::authority::{EnrollTerms, Record, unconfirmed};
 use crate::message::{
@@ -15,7 +16,7 @@ use crate::suite::Suite;
 use crate::wire::DecodeError;
 use alloc::format;
 use alloc::string::{String, ToString};
-use wardein_crypto::{Digest, MacMismatch, P256VerifyingKey, SystemEntropy};
+use wardein_crypto::{Digest, MacMismatch, P256VerifyingKey};
 use wardein_domain::{ErrorCode, Purpose};
 
 pub(super) fn check(file: &File, skipped: &mut Skipped) -> Checked {
@@ -75,7 +76,7 @@ fn enrolled(file: &File, entry: &EnrollmentStep) -> Checked<Option<String>> {
             let terms = EnrollTerms { generation, schedule, purposes: Purposes::ALL };
             let sign = |_: &_| Ok([0x30; 70].to_vec());
             word(
-                Record::enroll(None, &request, &terms, sign, &mut SystemEntropy::default())
+                Record::enroll(None, &request, &terms, sign, &mut Counting::default())
                     .map_err(|refusal| refusal.code()),
             )
         }

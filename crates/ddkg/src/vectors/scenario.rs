@@ -2,6 +2,7 @@
 
 use super::check::{Checked, measured, owner, parse, same, secret};
 use super::form::{Agreement as Given, File, Nullable, ProofStep, Proofs, SealedStep, TokenStep};
+use super::given::Counting;
 use crate::attribute::{Attributes, Recipe};
 use crate::authority::{Agreement, Expected, Record, Refusal, of_agreements};
 use crate::challenge::ChallengeKey;
@@ -14,7 +15,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use wardein_crypto::{Digest, SystemEntropy};
+use wardein_crypto::Digest;
 use wardein_domain::{Action, ErrorCode, Schedule};
 
 pub(super) fn check(file: &File) -> Checked {
@@ -125,7 +126,7 @@ fn proof(record: &mut Record, given: &Proofs, recipe: &Recipe, step: &ProofStep)
         Action::REKEY => match RekeyAsk::decode(body) {
             Ok(ask) => {
                 let schedule = *record.schedule();
-                record.rekey(&accepted, &ask, schedule, &mut SystemEntropy::default()).map(|_| ())
+                record.rekey(&accepted, &ask, schedule, &mut Counting::default()).map(|_| ())
             }
             Err(_) => return Ok(Outcome::refused(ErrorCode::Malformed)),
         },
