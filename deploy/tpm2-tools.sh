@@ -189,9 +189,13 @@ accept() {
 		field "$(sha256 "$3")"
 	)" | openssl dgst -sha256 -binary >acknowledged
 	bytes "$4" >signature
-	# SubjectPublicKeyInfo of a point on P-256.
-	bytes "3059301306072a8648ce3d020106082a8648ce3d030107034200$(tr -d '\n' <"$5")" >identity.der
-	openssl dgst -sha256 -verify identity.der -keyform der -signature signature acknowledged
+	cp "$5" identity.pem
+	# Releases before 0.2 wrote the point alone, in hex: the SubjectPublicKeyInfo of a point on P-256.
+	if ! grep -q BEGIN identity.pem; then
+		bytes "3059301306072a8648ce3d020106082a8648ce3d030107034200$(tr -d '\n' <"$5")" |
+			openssl pkey -pubin -inform der -out identity.pem
+	fi
+	openssl dgst -sha256 -verify identity.pem -signature signature acknowledged
 }
 
 "$@"

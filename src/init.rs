@@ -9,7 +9,7 @@ use std::path::Path;
 use wardein_cli::config::Config;
 use wardein_cli::files::{PRIVATE, PUBLIC, write_new};
 use wardein_cli::{Failure, InitArgs, Output, PlaceArgs, identity};
-use wardein_crypto::{Entropy, SystemEntropy};
+use wardein_crypto::{Entropy, P256VerifyingKey, SystemEntropy};
 use wardein_custody::{Protection, TpmProtection, TpmTarget};
 use wardein_domain::TrustDomain;
 use wardein_engine::{Founded, Ports};
@@ -138,7 +138,7 @@ pub(crate) fn write_files(home: &Home, founded: &Founded) -> Result<(), Failure>
     write("root-ca.pem", &founded.root_pem)?;
     write(identity::TRUST, &founded.bundle_pem)?;
     write(identity::INFRASTRUCTURE, &founded.infrastructure_pem)?;
-    write(identity::IDENTITY_KEY, &identity::hex_line(&founded.identity_key))?;
+    write(identity::IDENTITY_KEY, &pem::encode_public_key(&P256VerifyingKey(founded.identity_key).into()))?;
     write(identity::ADMIN_CERTIFICATE, &founded.admin_certificate_pem)?;
     let key = pem::encode_private_key(founded.admin_key.expose()).map_err(failed)?;
     write_new(&home.file(identity::ADMIN_KEY), key.expose(), PRIVATE)?;

@@ -10,6 +10,7 @@ use std::path::Path;
 use wardein_cli::config::Config;
 use wardein_cli::identity::{self, Contents, Description};
 use wardein_cli::{Failure, Output, RecoverArgs, files};
+use wardein_crypto::P256VerifyingKey;
 use wardein_engine::{Ports, Recovery};
 use wardein_port::{CommitError, SystemClock};
 
@@ -100,7 +101,7 @@ fn write(directory: &Path, recovery: &Recovery, description: &Description) -> Re
         certificate: &made.admin_certificate_pem,
         infrastructure: &made.infrastructure_pem,
         trust: &made.bundle_pem,
-        identity_key: &made.identity_key,
+        identity_key: P256VerifyingKey(made.identity_key).into(),
     };
     identity::write_contents(directory, &contents)
 }

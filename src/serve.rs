@@ -74,6 +74,7 @@ pub(crate) fn server_config(config: &Config) -> Result<wardein_server::Config, F
         listen: network.listen,
         http: network.http,
         names: network.server_names.iter().map(name).collect::<Result<_, _>>()?,
+        endpoint: network.endpoint.clone(),
         workers: limits.workers,
         store_name: store_kind(config).name(),
         limits: Limits {

@@ -71,6 +71,7 @@ impl Authority {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: "127.0.0.1:0".parse().unwrap(),
             names,
+            endpoint: "https://127.0.0.1".to_owned(),
             workers: 0,
             store_name: Kind::Sqlite.name(),
             limits: Limits { open: unbounded, operator: unbounded, ..Limits::default() },

@@ -388,8 +388,7 @@ def main():
     operator = json.loads((options.station / "operator.json").read_text())
     target = operator["endpoint"].removeprefix("https://")
     infrastructure = (options.station / "infrastructure.pem").read_bytes()
-    identity_point = bytes.fromhex((options.station / "identity.pub").read_text().strip())
-    identity_key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), identity_point)
+    identity_key = serialization.load_pem_public_key((options.station / "identity.pub").read_bytes())
 
     # The station has a certificate; a device needs none, for every request carries its own proof.
     for_station, for_platform = (

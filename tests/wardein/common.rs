@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use wardein_client::{Connection, Identity, Settings, connect, number, time, v1};
-use wardein_crypto::{P256SigningKey, SecretBytes, hex};
+use wardein_crypto::{P256SigningKey, SecretBytes};
 use wardein_device::Remote;
 use wardein_pki::{Csr, pem};
 
@@ -42,8 +42,7 @@ impl Served {
             .stdout(Stdio::null())
             .status();
         assert!(status.unwrap().success());
-        let line = std::fs::read_to_string(home.join("identity.pub")).unwrap();
-        let identity_key = hex::decode_array(line.trim_end()).unwrap();
+        let identity_key = pem::read_public_key(&read(&home.join("identity.pub"))).unwrap().verifying_key().0;
         let endpoint = format!("https://{listen}");
         let mut served = Self { directory, home, endpoint, http, identity_key, child: None };
         served.start().await;

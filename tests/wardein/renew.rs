@@ -1,10 +1,24 @@
 //! `wardein operator renew`, from the command line.
 
 use crate::common::{Served, read, wardein};
-use std::process::Output;
+use std::process::{Command, Output};
 
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// `network.endpoint` of the authority's configuration.
+fn configured(home: &str) -> String {
+    let config = read(&std::path::Path::new(home).join("wardein.toml"));
+    let line = config.lines().find_map(|line| line.strip_prefix("endpoint = ")).unwrap();
+    line.trim_matches('"').to_owned()
+}
+
+/// `identity.pub` as openssl reads it: the point ends its DER.
+fn is_public_key(directory: &std::path::Path, point: &[u8]) {
+    let pkey = ["pkey", "-pubin", "-outform", "der", "-in"];
+    let der = Command::new("openssl").args(pkey).arg(directory.join("identity.pub")).output().unwrap();
+    assert!(der.status.success() && der.stdout.ends_with(point), "{}", words(&der));
 }
 
 #[tokio::test]
@@ -15,7 +29,9 @@ async fn an_identity_renews_itself_beside_the_former_and_ends_with_it() {
     let (home, former, renewed) = (served.home(), place("former"), place("renewed"));
     let home = home.to_str().unwrap();
     let order = ["operator", "issue", "--role", "platform", "--tenant", "klinik", "--name", "iot"];
-    let to = ["--validity", "30d", "--out", &former, "--dir", home];
+    // The administrator's own way there is in no identity.
+    assert_ne!(served.endpoint, configured(home));
+    let to = ["--validity", "30d", "--out", &former, "--dir", home, "--endpoint", &served.endpoint];
     let issued = wardein(&[&order[..], &to].concat());
     assert!(issued.status.success(), "{}", words(&issued));
     let renew = |out: &str| wardein(&["operator", "renew", "--identity", &former, "--out", out]);
@@ -28,6 +44,12 @@ async fn an_identity_renews_itself_beside_the_former_and_ends_with_it() {
         serde_json::from_str(&part(directory, "operator.json")).unwrap()
     };
     let (before, after) = (described(&former), described(&renewed));
+    for identity in [&before, &after] {
+        assert_eq!(identity["endpoint"], configured(home));
+    }
+    for directory in [home, &former, &renewed] {
+        is_public_key(std::path::Path::new(directory), &served.identity_key);
+    }
     assert_eq!((&before["name"], &before["tenant"]), (&after["name"], &after["tenant"]));
     assert_ne!(before["serial"], after["serial"]);
     let asks = |identity: &str| wardein(&["trust", "check", "--identity", identity, "--device", "pump-1"]);

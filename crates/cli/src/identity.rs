@@ -3,9 +3,8 @@
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use wardein_crypto::hex;
 use wardein_durable::directory_of;
-use wardein_pki::{CaCertificate, Root, pem};
+use wardein_pki::{CaCertificate, PublicKey, Root, pem};
 
 /// Where the parts of an identity are.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ pub const DESCRIPTION: &str = "operator.json";
 pub const INFRASTRUCTURE: &str = "infrastructure.pem";
 /// Root and issuing CA, PEM: what devices' certificates are verified with.
 pub const TRUST: &str = "trust.pem";
-/// The identity key that devices pin, in hex.
+/// The identity key that devices pin: SubjectPublicKeyInfo in PEM.
 pub const IDENTITY_KEY: &str = "identity.pub";
 /// The first administrator's certificate, PEM.
 pub const ADMIN_CERTIFICATE: &str = "admin.pem";
@@ -101,7 +100,7 @@ pub struct Contents<'a> {
     /// See [`TRUST`].
     pub trust: &'a str,
     /// See [`IDENTITY_KEY`].
-    pub identity_key: &'a [u8],
+    pub identity_key: PublicKey,
 }
 
 /// Writes the key of an identity into its directory, durably. It comes first: a certificate without its key would only block the
@@ -119,13 +118,8 @@ pub fn write_contents(directory: &Path, contents: &Contents<'_>) -> Result<(), F
     write(CERTIFICATE, contents.certificate)?;
     write(INFRASTRUCTURE, contents.infrastructure)?;
     write(TRUST, contents.trust)?;
-    write(IDENTITY_KEY, &hex_line(contents.identity_key))?;
+    write(IDENTITY_KEY, &pem::encode_public_key(&contents.identity_key))?;
     write(DESCRIPTION, &description)?;
     files::sync_directory(directory)?;
     files::sync_directory(directory_of(directory))
-}
-
-/// A public key as it stands in a file: lower-case hex and the end of the line.
-pub fn hex_line(bytes: &[u8]) -> String {
-    hex::encode(bytes) + "\n"
 }

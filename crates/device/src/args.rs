@@ -151,7 +151,7 @@ pub(crate) struct Settings {
     /// A file of mode 600 with the login for the proxy, NAME:PASSWORD. It is read for each connection.
     #[arg(long, value_name = "FILE")]
     proxy_login: Option<PathBuf>,
-    /// A file with the authority's identity key, in hex.
+    /// A file with the authority's identity key, as `identity.pub` has it.
     #[arg(long, value_name = "FILE")]
     identity_key: Option<PathBuf>,
     /// A file with the certificates to trust, PEM; the root is enough.

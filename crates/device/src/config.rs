@@ -12,6 +12,7 @@ use wardein_client::Proxy;
 use wardein_crypto::{P256VerifyingKey, hex};
 use wardein_ddkg::{DeviceName, MAX_ATTRIBUTES, Purposes, Suite};
 use wardein_domain::{AttributeName, Purpose};
+use wardein_pki::pem;
 
 /// What device.toml says, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,10 +90,8 @@ impl Config {
     }
 
     pub(crate) fn judge(fields: &Fields) -> Result<Self, Error> {
-        let point = hex::decode_array(&fields.identity_key).filter(|point: &[u8; 65]| point[0] == 4);
-        let point = point.ok_or_else(|| {
-            wrong("identity_key", "is not an uncompressed P-256 point: 130 lower-case hex digits from 04")
-        })?;
+        let identity_key =
+            pem::read_public_key(&fields.identity_key).map_err(|error| wrong("identity_key", error))?;
         let host = fields.endpoint.strip_prefix("https://").unwrap_or_default();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
         if host.is_empty() || host.len() > MAX_HOST || !host.chars().all(is_plain) {
@@ -149,7 +148,7 @@ impl Config {
             endpoint: fields.endpoint.clone(),
             transport: transport.map_err(|why| wrong("transport", why))?.unwrap_or_default(),
             proxy: proxy(fields)?,
-            identity_key: P256VerifyingKey(point),
+            identity_key: *identity_key.verifying_key(),
             trust_roots: fields.trust_roots.clone(),
             suite: Suite::from_number(fields.suite).map_err(|error| wrong("suite", error.problem))?,
             purposes: Purposes::of(purposes?),
@@ -282,6 +281,16 @@ mod tests {
         let again = Config::parse(&config.to_text().unwrap()).unwrap();
         assert_eq!(again.difference(&config), None);
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn the_identity_key_is_taken_in_pem_too() {
+        let config = Config::parse(&text()).unwrap();
+        let pem = pem::encode_public_key(&config.identity_key.into());
+        let hex = format!("identity_key = \"04{}\"", "ab".repeat(64));
+        let text = text().replace(&hex, &format!("identity_key = \"\"\"\n{pem}\"\"\""));
+        assert!(text.contains("PUBLIC KEY"));
+        assert_eq!(Config::parse(&text).unwrap(), config);
     }
 
     #[test]

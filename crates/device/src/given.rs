@@ -21,7 +21,7 @@ pub struct Given {
     pub proxy: Option<String>,
     /// A file with its login.
     pub proxy_login: Option<PathBuf>,
-    /// A file with the identity key in hex.
+    /// A file with the identity key.
     pub identity_key: Option<PathBuf>,
     /// A file with the trust roots.
     pub trust_roots: Option<PathBuf>,
@@ -175,6 +175,22 @@ mod tests {
         assert!(matches!(other.settle(&directory), Err(Error::ConfigDiffers("device_id"))));
         let other = Given { attributes: vec![("tag".into(), "text:b".into())], ..Given::default() };
         assert!(matches!(other.settle(&directory), Err(Error::ConfigDiffers("attributes"))));
+    }
+
+    #[test]
+    fn the_identity_key_is_the_same_in_pem_and_in_hex() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = Directory::create(&parent.path().join("device")).unwrap();
+        let config = given(parent.path()).settle(&directory).unwrap();
+        let in_pem = || {
+            let given = given(parent.path());
+            let pem = wardein_pki::pem::encode_public_key(&config.identity_key.into());
+            write(given.identity_key.as_ref().unwrap(), pem).unwrap();
+            given
+        };
+        assert_eq!(in_pem().settle(&directory).unwrap(), config);
+        let other = Directory::create(&parent.path().join("other")).unwrap();
+        assert_eq!(in_pem().settle(&other).unwrap(), config);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! PEM (RFC 7468) for certificates and private keys.
+//! PEM (RFC 7468) for certificates and keys.
 
+use crate::PublicKey;
 use pem_rfc7468::LineEnding;
-use wardein_crypto::SecretBytes;
+use wardein_crypto::{P256VerifyingKey, SecretBytes, hex};
 
 /// The most bytes of a private key's text, and of one device's certificates.
 pub const MAX_LEN: usize = 64 * 1024;
@@ -24,6 +25,9 @@ pub enum PemError {
         "the file is DER, and not one certificate: its length is not that of its bytes; several go into one file as PEM"
     )]
     Der,
+    /// It is no public key of devices and authorities, in neither form.
+    #[error("the text is neither a P-256 public key in PEM nor the 130 lower-case hex digits of its point")]
+    PublicKey,
     /// It is PEM of something else, or of nothing.
     #[error("the PEM text contains no {0}")]
     Label(&'static str),
@@ -56,26 +60,49 @@ pub fn decode_certificates(text: &str) -> Result<Vec<Vec<u8>>, PemError> {
     while let Some(start) = rest.find(BEGIN) {
         let end = rest[start..].find(END_CERTIFICATE).ok_or(PemError::Label(CERTIFICATE))?;
         let block = rest[start..start + end].strip_prefix(BEGIN_CERTIFICATE);
-        let block = block.ok_or(PemError::Label(CERTIFICATE))?;
-        let (_, der) = pem_rfc7468::decode_vec(&wrapped(block)).map_err(|_| PemError::Malformed)?;
-        found.push(der);
+        found.push(decode_block(CERTIFICATE, block.ok_or(PemError::Label(CERTIFICATE))?)?);
         rest = &rest[start + end + END_CERTIFICATE.len()..];
     }
     (!found.is_empty()).then_some(found).ok_or(PemError::Label(CERTIFICATE))
 }
 
-/// The block of a certificate as the strict reader takes it: lines of 64 characters (RFC 7468 §3).
-fn wrapped(base64: &str) -> Vec<u8> {
-    let mut block = BEGIN_CERTIFICATE.as_bytes().to_vec();
+/// A public key in PEM: its SubjectPublicKeyInfo (RFC 7468 §13).
+pub fn encode_public_key(key: &PublicKey) -> String {
+    let text = pem_rfc7468::encode_string(PUBLIC_KEY, LineEnding::LF, &key.spki());
+    text.expect("the SubjectPublicKeyInfo of a P-256 key has 91 bytes")
+}
+
+/// The P-256 key in a file: a SubjectPublicKeyInfo in PEM, or, as releases before 0.2 wrote it, the hex digits of its point.
+pub fn read_public_key(text: &str) -> Result<PublicKey, PemError> {
+    if text.len() > MAX_LEN {
+        return Err(PemError::TooLong(MAX_LEN));
+    }
+    if text.contains(BEGIN) {
+        return PublicKey::from_spki(&decode_one(text, PUBLIC_KEY)?).ok_or(PemError::PublicKey);
+    }
+    let point = hex::decode_array(text.trim()).filter(|point: &[u8; 65]| point[0] == UNCOMPRESSED);
+    Ok(P256VerifyingKey(point.ok_or(PemError::PublicKey)?).into())
+}
+
+/// The content of the first block in `text`, which must be of that label.
+fn decode_one(text: &str, label: &'static str) -> Result<Vec<u8>, PemError> {
+    let (begin, end) = (format!("{BEGIN}{label}-----"), format!("-----END {label}-----"));
+    let first = text.find(BEGIN).map(|start| &text[start..]);
+    let content = first.and_then(|first| first.strip_prefix(&begin)).ok_or(PemError::Label(label))?;
+    decode_block(label, &content[..content.find(&end).ok_or(PemError::Malformed)?])
+}
+
+/// The content of a block between its lines: what stands there, in lines of 64 characters, as the strict reader takes it (RFC 7468 §3).
+fn decode_block(label: &str, base64: &str) -> Result<Vec<u8>, PemError> {
+    let mut block = format!("{BEGIN}{label}-----").into_bytes();
     for (i, byte) in base64.bytes().filter(|byte| !byte.is_ascii_whitespace()).enumerate() {
         if i % 64 == 0 {
             block.push(b'\n');
         }
         block.push(byte);
     }
-    block.push(b'\n');
-    block.extend_from_slice(END_CERTIFICATE.as_bytes());
-    block
+    block.extend_from_slice(format!("\n-----END {label}-----").as_bytes());
+    pem_rfc7468::decode_vec(&block).map(|(_, der)| der).map_err(|_| PemError::Malformed)
 }
 
 /// A PKCS#8 private key in PEM, in memory that is wiped.
@@ -104,6 +131,67 @@ pub fn decode_private_key(text: &[u8]) -> Result<SecretBytes, PemError> {
 
 const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
+const PUBLIC_KEY: &str = "PUBLIC KEY";
 const BEGIN: &str = "-----BEGIN ";
 const BEGIN_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 const END_CERTIFICATE: &str = "-----END CERTIFICATE-----";
+
+/// The first byte of an uncompressed point (SEC 1 §2.3.3).
+const UNCOMPRESSED: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> PublicKey {
+        let point = hex::decode_array(&format!("04{}", "ab".repeat(64))).unwrap();
+        P256VerifyingKey(point).into()
+    }
+
+    #[test]
+    fn a_public_key_is_read_in_pem_and_in_the_hex_of_before() {
+        let text = encode_public_key(&key());
+        assert!(
+            text.starts_with("-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"),
+            "{text}"
+        );
+        let hex = hex::encode(&key().verifying_key().0);
+        for text in [
+            &text,
+            &text.replace('\n', "\r\n"),
+            &format!("the identity key\n{text}\n"),
+            &hex,
+            &(hex.clone() + "\n"),
+        ] {
+            assert_eq!(read_public_key(text), Ok(key()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_p_256_public_key_is_refused() {
+        let text = encode_public_key(&key());
+        let changed = |at: usize, to: u8| {
+            let mut der = key().spki();
+            der[at] = to;
+            pem_rfc7468::encode_string(PUBLIC_KEY, LineEnding::LF, &der).unwrap()
+        };
+        let certificate = encode_certificates([&[0x30, 0][..]]).unwrap();
+        let hex = hex::encode(&key().verifying_key().0);
+        for (text, error) in [
+            ("", PemError::PublicKey),
+            (&hex[..128], PemError::PublicKey),
+            (&hex.replace("04ab", "02ab"), PemError::PublicKey),
+            (&hex.to_uppercase(), PemError::PublicKey),
+            (&certificate, PemError::Label(PUBLIC_KEY)),
+            (&text.replace("PUBLIC", "PRIVATE"), PemError::Label(PUBLIC_KEY)),
+            (&text[..text.len() / 2], PemError::Malformed),
+            (&text.replace("MFkw", "MF!w"), PemError::Malformed),
+            // Another curve, and a point in another form.
+            (&changed(22, 8), PemError::PublicKey),
+            (&changed(26, 2), PemError::PublicKey),
+            (&" ".repeat(MAX_LEN + 1), PemError::TooLong(MAX_LEN)),
+        ] {
+            assert_eq!(read_public_key(text), Err(error), "{text}");
+        }
+    }
+}

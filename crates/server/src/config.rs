@@ -13,6 +13,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// The names by which clients reach the server; its certificate says them.
     pub names: Vec<ServerName>,
+    /// Where clients reach it, `https://HOST:PORT`: what is said to those who ask.
+    pub endpoint: String,
     /// Threads that serve devices, and as many that serve operators; 0 for one of each per core.
     pub workers: usize,
     /// The kind of store, as `GetStatus` is to say it.

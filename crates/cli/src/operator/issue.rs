@@ -7,7 +7,7 @@ use crate::{Failure, Output, files, time};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use wardein_client::{number, time as wire, v1};
-use wardein_crypto::P256SigningKey;
+use wardein_crypto::{P256SigningKey, P256VerifyingKey};
 use wardein_pki::Csr;
 
 #[derive(Debug, Args)]
@@ -97,20 +97,26 @@ async fn fill(
     let (certificate, operator) = certify(csr).await?;
     let operator = Operator::from(operator);
     let bundle = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
+    let point = bundle.identity_key.as_slice().try_into();
+    let point = point.map_err(|_| Failure::failed("the authority's identity key is not 65 bytes"))?;
+    let identity_key = P256VerifyingKey(point).into();
     let description = Description {
         role: operator.role.clone(),
         tenant: Some(operator.tenant.clone()).filter(|tenant| !tenant.is_empty()),
         name: operator.name.clone(),
         serial: operator.serial.clone(),
         not_after: operator.not_after,
-        endpoint: session.endpoint.clone(),
+        // The administrator's may be another way to it; one of before said none.
+        endpoint: Some(bundle.endpoint)
+            .filter(|endpoint| !endpoint.is_empty())
+            .unwrap_or_else(|| session.endpoint.clone()),
     };
     let contents = Contents {
         description: &description,
         certificate: &certificate,
         infrastructure: &session.roots,
         trust: &bundle.pem,
-        identity_key: &bundle.identity_key,
+        identity_key,
     };
     identity::write_contents(directory, &contents)?;
     Ok(operator)

@@ -4569,10 +4569,13 @@ pub struct GetTrustBundleResponse {
     #[prost(string, tag = "1")]
     pub pem: ::prost::alloc::string::String,
     /// The identity key, an uncompressed P-256 point: 65 bytes.
-    ///
-    /// Next unused field number: 3.
     #[prost(bytes = "vec", tag = "2")]
     pub identity_key: ::prost::alloc::vec::Vec<u8>,
+    /// Where the authority answers, as its configuration has it: `<https://HOST:PORT`.>
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub endpoint: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) floods: Arc<Floods>,
     pub(crate) limits: Limits,
     pub(crate) store_name: &'static str,
+    /// Where clients reach the authority, as it is configured.
+    pub(crate) endpoint: String,
     /// Work that continues when its caller has gone: refusals on their way to the log, and deeds of several steps.
     pub(crate) work: TaskTracker,
     pub(crate) operators: Pace,
@@ -71,6 +73,7 @@ impl Shared {
             open: Addresses::new(limits.open),
             limits,
             store_name: config.store_name,
+            endpoint: config.endpoint.clone(),
             ids: RequestIds::new().map_err(|_| Error::internal("no entropy for request ids"))?,
             held: Held::default(),
         }))

@@ -58,6 +58,7 @@ impl v1::certificate_service_server::CertificateService for Api {
     ) -> Result<Response<v1::GetTrustBundleResponse>, Status> {
         let bundle = self.shared.engine.trust_bundle();
         let (pem, identity_key) = (bundle.pem.clone(), bundle.identity_key.to_vec());
-        Ok(Response::new(v1::GetTrustBundleResponse { pem, identity_key }))
+        let endpoint = self.shared.endpoint.clone();
+        Ok(Response::new(v1::GetTrustBundleResponse { pem, identity_key, endpoint }))
     }
 }

@@ -71,6 +71,7 @@ impl Served {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: "127.0.0.1:0".parse().unwrap(),
             names: vec!["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()],
+            endpoint: ENDPOINT.to_owned(),
             workers: 2,
             store_name: "memory",
             limits,
@@ -158,5 +159,8 @@ pub(crate) async fn revoke(by: &Connection, identity: &Identity) {
     let revoke = v1::RevokeOperatorRequest { serial, reason, with_issued: false };
     assert_eq!(by.admin().revoke_operator(revoke).await.unwrap().into_inner().revoked, 1);
 }
+
+/// Where it is said to be, which is not where it is.
+pub(crate) const ENDPOINT: &str = "https://authority.test:7443";
 
 pub(crate) const ROOT_KEY: [u8; 32] = [7; 32];
