@@ -12,6 +12,7 @@ use wardein_cli::identity::{self, Contents, Description};
 use wardein_cli::{Failure, Output, RecoverArgs, files};
 use wardein_crypto::P256VerifyingKey;
 use wardein_engine::{Ports, Recovery};
+use wardein_pki::pem;
 use wardein_port::{CommitError, SystemClock};
 
 /// The result, for scripts.
@@ -101,7 +102,7 @@ fn write(directory: &Path, recovery: &Recovery, description: &Description) -> Re
         certificate: &made.admin_certificate_pem,
         infrastructure: &made.infrastructure_pem,
         trust: &made.bundle_pem,
-        identity_key: P256VerifyingKey(made.identity_key).into(),
+        identity_key: &pem::encode_public_key(&P256VerifyingKey(made.identity_key).into()),
     };
     identity::write_contents(directory, &contents)
 }

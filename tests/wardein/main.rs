@@ -13,6 +13,7 @@ mod memory;
 mod recover;
 mod relay;
 mod renew;
+mod request;
 mod shred;
 mod storage_keys;
 mod system;

@@ -1,12 +1,12 @@
 //! An authority whose last administrator has expired, and how it gets another.
 
-use crate::common::{free_port, read, wardein};
+use crate::common::{free_port, now, read, wardein};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use wardein_crypto::Secret;
 use wardein_custody::Protection;
 use wardein_engine::{Ports, administrators, found};
@@ -16,11 +16,6 @@ use wardein_store::{Kind, Options};
 use wardein_testkit::TestClock;
 
 const DAY: u64 = 86_400;
-
-#[expect(clippy::disallowed_methods, reason = "a test's own clock")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
 
 /// An authority that was founded 400 days ago.
 struct Old {

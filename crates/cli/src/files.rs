@@ -64,6 +64,17 @@ pub fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))
 }
 
+/// A file of at most so many bytes.
+pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let failed = |error| Failure::file("read", path, error);
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return Err(Failure::file("read", path, format_args!("it has more than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// The certificates in a file: PEM in any columns, or the DER of one.
 pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;

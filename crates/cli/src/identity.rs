@@ -3,8 +3,9 @@
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use wardein_crypto::P256SigningKey;
 use wardein_durable::directory_of;
-use wardein_pki::{CaCertificate, PublicKey, Root, pem};
+use wardein_pki::{CaCertificate, Root, pem};
 
 /// Where the parts of an identity are.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Description {
 pub const CERTIFICATE: &str = "operator.pem";
 /// The operator's key, PKCS#8 in PEM.
 pub const KEY: &str = "operator.key";
+/// The request for its certificate, PKCS#10 in PEM, where another signs it.
+pub(crate) const REQUEST: &str = "operator.csr";
 /// What is said of it.
 pub const DESCRIPTION: &str = "operator.json";
 /// Root and infrastructure CA, PEM: what the authority's server is verified with.
@@ -100,7 +103,7 @@ pub struct Contents<'a> {
     /// See [`TRUST`].
     pub trust: &'a str,
     /// See [`IDENTITY_KEY`].
-    pub identity_key: PublicKey,
+    pub identity_key: &'a str,
 }
 
 /// Writes the key of an identity into its directory, durably. It comes first: a certificate without its key would only block the
@@ -110,15 +113,36 @@ pub fn write_key(directory: &Path, pkcs8: &[u8]) -> Result<(), Failure> {
     files::write_new(&directory.join(KEY), key.expose(), files::PRIVATE)
 }
 
-/// Writes everything else of an identity into its directory, durably.
+/// Makes a key in a directory, durably.
+pub(crate) fn make_key(directory: &Path) -> Result<P256SigningKey, Failure> {
+    let pkcs8 =
+        P256SigningKey::generate_pkcs8().map_err(|_| Failure::failed("the source of randomness failed"))?;
+    let key = P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| Failure::failed("the new key is of no use"))?;
+    write_key(directory, pkcs8.expose())?;
+    Ok(key)
+}
+
+/// The key in a directory.
+pub(crate) fn read_key(directory: &Path) -> Result<P256SigningKey, Failure> {
+    let path = directory.join(KEY);
+    let wrong = |why: &dyn std::fmt::Display| Failure::file("take for a key", &path, why);
+    let pkcs8 =
+        pem::decode_private_key(files::read_private(&path)?.expose()).map_err(|error| wrong(&error))?;
+    P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| wrong(&"it is no P-256 key in PKCS#8"))
+}
+
+/// Writes everything else of an identity into its directory, durably. The description comes last: with it, the identity is whole.
 pub fn write_contents(directory: &Path, contents: &Contents<'_>) -> Result<(), Failure> {
     let description = serde_json::to_string_pretty(contents.description).map_err(Failure::failed)? + "\n";
-    let write =
-        |name: &str, text: &str| files::write_new(&directory.join(name), text.as_bytes(), files::PUBLIC);
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        wardein_durable::replace(&path, text.as_bytes(), files::PUBLIC)
+            .map_err(|error| Failure::file("write", &path, error))
+    };
     write(CERTIFICATE, contents.certificate)?;
     write(INFRASTRUCTURE, contents.infrastructure)?;
     write(TRUST, contents.trust)?;
-    write(IDENTITY_KEY, &pem::encode_public_key(&contents.identity_key))?;
+    write(IDENTITY_KEY, contents.identity_key)?;
     write(DESCRIPTION, &description)?;
     files::sync_directory(directory)?;
     files::sync_directory(directory_of(directory))

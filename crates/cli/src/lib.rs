@@ -8,6 +8,7 @@ mod args;
 mod attestation;
 mod audit;
 mod backup;
+mod bundle;
 mod cert;
 mod clock;
 mod completions;

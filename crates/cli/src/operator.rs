@@ -1,8 +1,11 @@
 //! `wardein operator`.
 
+mod install;
 mod issue;
 mod recover;
 mod renew;
+mod request;
+mod sign;
 
 pub use recover::RecoverArgs;
 
@@ -16,6 +19,12 @@ use wardein_client::{time as wire, v1, word};
 pub(crate) enum OperatorCommand {
     /// Issue an identity. Its key is made here and never sent; the directory that is made can be carried to where it is used
     Issue(issue::IssueArgs),
+    /// Make a key that stays where it is made, and a request for who may sign it
+    Request(request::RequestArgs),
+    /// Sign a request: certify a key that is elsewhere, and write what belongs beside it into one file
+    Sign(sign::SignArgs),
+    /// Install what was signed, beside the key
+    Install(install::InstallArgs),
     /// Renew one's own identity: another key and certificate, beside the present ones until those end
     Renew(renew::RenewArgs),
     /// List operators
@@ -109,6 +118,9 @@ impl OperatorCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
             Self::Issue(args) => issue::run(args, out).await,
+            Self::Request(args) => request::run(args, out),
+            Self::Sign(args) => sign::run(args, out).await,
+            Self::Install(args) => install::run(args, out),
             Self::Renew(args) => renew::run(args, out).await,
             Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
             Self::Revoke(args) => revoke(args, out).await,

@@ -43,7 +43,9 @@ pub use issue::Issued;
 pub use key::PublicKey;
 pub use lint::LintError;
 pub use prepare::{CertificateOrder, Recorded, ToBeSigned};
-pub use recognize::{DeviceIdentity, OperatorIdentity, issuer_name, parse_operator, verify_device_chain};
+pub use recognize::{
+    DeviceIdentity, OperatorIdentity, issuer_name, parse_operator, verify_device_chain, verify_operator_chain,
+};
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};
 pub use subject_key::SubjectKey;
 pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

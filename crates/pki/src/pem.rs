@@ -1,4 +1,4 @@
-//! PEM (RFC 7468) for certificates and keys.
+//! PEM (RFC 7468) for certificates, requests for them and keys.
 
 use crate::PublicKey;
 use pem_rfc7468::LineEnding;
@@ -84,6 +84,24 @@ pub fn read_public_key(text: &str) -> Result<PublicKey, PemError> {
     Ok(P256VerifyingKey(point.ok_or(PemError::PublicKey)?).into())
 }
 
+/// A PKCS#10 request in PEM (RFC 7468 §7).
+pub fn encode_request(der: &[u8]) -> Result<String, PemError> {
+    pem_rfc7468::encode_string(REQUEST, LineEnding::LF, der).map_err(|_| PemError::Malformed)
+}
+
+/// The request in a file, DER: PEM, under its former label too (RFC 7468 §7), or DER.
+pub fn read_request(file: &[u8]) -> Result<Vec<u8>, PemError> {
+    if file.len() > MAX_LEN {
+        return Err(PemError::TooLong(MAX_LEN));
+    }
+    // A SEQUENCE. PEM is text, but what surrounds its block may be in any encoding.
+    if file.first() == Some(&0x30) {
+        return Ok(file.to_vec());
+    }
+    let text = String::from_utf8_lossy(file);
+    decode_one(&text, FORMER_REQUEST).or_else(|_| decode_one(&text, REQUEST))
+}
+
 /// The content of the first block in `text`, which must be of that label.
 fn decode_one(text: &str, label: &'static str) -> Result<Vec<u8>, PemError> {
     let (begin, end) = (format!("{BEGIN}{label}-----"), format!("-----END {label}-----"));
@@ -132,6 +150,8 @@ pub fn decode_private_key(text: &[u8]) -> Result<SecretBytes, PemError> {
 const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 const PUBLIC_KEY: &str = "PUBLIC KEY";
+const REQUEST: &str = "CERTIFICATE REQUEST";
+const FORMER_REQUEST: &str = "NEW CERTIFICATE REQUEST";
 const BEGIN: &str = "-----BEGIN ";
 const BEGIN_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 const END_CERTIFICATE: &str = "-----END CERTIFICATE-----";
@@ -164,6 +184,25 @@ mod tests {
             &(hex.clone() + "\n"),
         ] {
             assert_eq!(read_public_key(text), Ok(key()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_in_every_form_that_tools_write() {
+        let der = [0x30, 3, 2, 1, 0];
+        let text = encode_request(&der).unwrap();
+        let former = text.replace("CERTIFICATE", "NEW CERTIFICATE");
+        for file in [text.as_bytes(), former.as_bytes(), &der, format!("Subject: \n{text}").as_bytes()] {
+            assert_eq!(read_request(file), Ok(der.to_vec()));
+        }
+        let key = encode_public_key(&key());
+        for (file, error) in [
+            (&b""[..], PemError::Label(REQUEST)),
+            (key.as_bytes(), PemError::Label(REQUEST)),
+            (&text.as_bytes()[..text.len() - 9], PemError::Malformed),
+            (&[b' '; MAX_LEN + 1], PemError::TooLong(MAX_LEN)),
+        ] {
+            assert_eq!(read_request(file), Err(error));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Certificates that are presented to the authority, read as certificates that it issued.
 
 use crate::build::{Kind, Purposes};
-use crate::ca::{CaCertificate, CaRole, Issuing, Root};
+use crate::ca::{CaCertificate, CaRole, Infrastructure, Issuing, Root};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::{KeyId, PublicKey};
 use crate::subject_key::SubjectKey;
@@ -99,6 +99,22 @@ pub fn verify_device_chain(
         identity.validity.is_within(issuing.validity()) && issuing.validity().is_within(root.validity());
     ensure(is_nested, CertificateError::Validity)?;
     Ok((identity, Parsed::new(leaf)?.key()?))
+}
+
+/// Reads an operator's certificate by its issuer, the infrastructure CA, and the root that signed that; whether the root is to be
+/// trusted, and whether all are valid now, is for the caller to judge. The second value is the key that is certified.
+pub fn verify_operator_chain(
+    leaf: &[u8],
+    root: &[u8],
+    infrastructure: &[u8],
+) -> Result<(OperatorIdentity, PublicKey), CertificateError> {
+    let root = CaCertificate::<Root>::parse(root)?;
+    Parsed::new(infrastructure)?.verify(&root)?;
+    let infrastructure = CaCertificate::<Infrastructure>::parse(infrastructure)?;
+    ensure(infrastructure.trust_domain() == root.trust_domain(), CertificateError::TrustDomain)?;
+    let parsed = Parsed::new(leaf)?;
+    parsed.verify(&infrastructure)?;
+    Ok((parse_operator(root.trust_domain(), leaf)?, parsed.key()?))
 }
 
 /// A certificate of version 3 of bounded length, alone in its bytes, signed by one of our algorithms. The signer is not known

@@ -1,17 +1,30 @@
 //! `wardein operator issue`: a key that never leaves, certified, in a directory of its own.
 
 use super::Operator;
+use crate::bundle::{Bundle, Judged, now};
 use crate::connection::{ConnectArgs, Session};
-use crate::identity::{self, Contents, Description};
+use crate::identity::{self, Description};
 use crate::{Failure, Output, files, time};
 use clap::Args;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use wardein_client::{number, time as wire, v1};
-use wardein_crypto::{P256SigningKey, P256VerifyingKey};
 use wardein_pki::Csr;
 
 #[derive(Debug, Args)]
 pub(crate) struct IssueArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// The directory to make for the identity; it must not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// What is to be certified.
+#[derive(Debug, Args)]
+pub(super) struct OrderArgs {
     /// What it may do
     #[arg(long, value_parser = ["admin", "tenant-admin", "station", "platform", "auditor"])]
     role: String,
@@ -32,26 +45,26 @@ pub(crate) struct IssueArgs {
         default_value_if("role", "station", None)
     )]
     quota: Option<u64>,
-    /// The directory to make for the identity; it must not exist
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    #[command(flatten)]
-    connect: ConnectArgs,
+}
+
+impl OrderArgs {
+    pub(super) fn request(&self, csr: Vec<u8>, session: &Session) -> v1::IssueOperatorRequest {
+        v1::IssueOperatorRequest {
+            role: number::<v1::Role>(&self.role),
+            tenant: self.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
+            name: self.name.clone(),
+            csr,
+            validity: wire::span(self.validity),
+            quota: self.quota.unwrap_or_default(),
+        }
+    }
 }
 
 pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     files::make_private_directory(&args.out)?;
     let issued = certified(&args.out, &session, async |csr| {
-        let request = v1::IssueOperatorRequest {
-            role: number::<v1::Role>(&args.role),
-            tenant: args.tenant.clone().or_else(|| session.tenant.clone()).unwrap_or_default(),
-            name: args.name.clone(),
-            csr,
-            validity: wire::span(args.validity),
-            quota: args.quota.unwrap_or_default(),
-        };
-        let answer = session.operator().issue_operator(request).await?;
+        let answer = session.operator().issue_operator(args.order.request(csr, &session)).await?;
         Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
     });
     say(&issued.await?, &args.out, out)
@@ -59,14 +72,30 @@ pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
 
 /// Says who is certified.
 pub(super) fn say(operator: &Operator, directory: &Path, out: Output) -> Result<(), Failure> {
-    let words = format!(
-        "{} {} is certified until {}. Its key and certificate are in {}; use it with --identity.",
-        operator.role,
-        operator.name,
-        time::at(operator.not_after),
+    out.say(&words(&operator.role, &operator.name, operator.not_after, directory), operator)
+}
+
+/// The same of an identity that came as a bundle.
+pub(super) fn say_installed(judged: &Judged, directory: &Path, out: Output) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Installed {
+        root_sha256: String,
+        #[serde(flatten)]
+        description: Description,
+    }
+    let (description, root_sha256) = (judged.description(), judged.root().to_string());
+    let Description { role, name, not_after, .. } = &description;
+    let words = words(role, name, *not_after, directory)
+        + &format!("\nThe root of its authority has SHA-256 {root_sha256}.");
+    out.say(&words, &Installed { root_sha256, description })
+}
+
+fn words(role: &str, name: &str, not_after: u64, directory: &Path) -> String {
+    format!(
+        "{role} {name} is certified until {}. Its key and certificate are in {}; use it with --identity.",
+        time::at(not_after),
         directory.display()
-    );
-    out.say(&words, operator)
+    )
 }
 
 /// Makes a key in `directory`, has it certified, and puts the rest of the identity beside it. Nothing is left where that fails.
@@ -88,36 +117,12 @@ async fn fill(
     session: &Session,
     certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Failure>,
 ) -> Result<Operator, Failure> {
-    let pkcs8 =
-        P256SigningKey::generate_pkcs8().map_err(|_| Failure::failed("the source of randomness failed"))?;
-    let key = P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| Failure::failed("the new key is of no use"))?;
-    let csr = Csr::create(&key).map_err(Failure::failed)?;
     // The key is durable before anybody certifies it.
-    identity::write_key(directory, pkcs8.expose())?;
-    let (certificate, operator) = certify(csr).await?;
-    let operator = Operator::from(operator);
-    let bundle = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
-    let point = bundle.identity_key.as_slice().try_into();
-    let point = point.map_err(|_| Failure::failed("the authority's identity key is not 65 bytes"))?;
-    let identity_key = P256VerifyingKey(point).into();
-    let description = Description {
-        role: operator.role.clone(),
-        tenant: Some(operator.tenant.clone()).filter(|tenant| !tenant.is_empty()),
-        name: operator.name.clone(),
-        serial: operator.serial.clone(),
-        not_after: operator.not_after,
-        // The administrator's may be another way to it; one of before said none.
-        endpoint: Some(bundle.endpoint)
-            .filter(|endpoint| !endpoint.is_empty())
-            .unwrap_or_else(|| session.endpoint.clone()),
-    };
-    let contents = Contents {
-        description: &description,
-        certificate: &certificate,
-        infrastructure: &session.roots,
-        trust: &bundle.pem,
-        identity_key,
-    };
-    identity::write_contents(directory, &contents)?;
-    Ok(operator)
+    let key = identity::make_key(directory)?;
+    let (certificate, operator) = certify(Csr::create(&key).map_err(Failure::failed)?).await?;
+    let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
+    let judged = Bundle::of(certificate, trust, &session.endpoint)?.judge(now())?;
+    judged.require_key(&key)?;
+    judged.install(directory)?;
+    Ok(Operator::from(operator))
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::pem::{PemError, decode_certificates, encode_certificates, read_certificates};
-use crate::{CertificateError, issuer_name, parse_operator, verify_device_chain};
+use crate::{CertificateError, issuer_name, parse_operator, verify_device_chain, verify_operator_chain};
 
 #[test]
 fn a_device_is_recognized_by_the_ca_that_issued_its_certificate() {
@@ -85,6 +85,25 @@ fn a_chain_leads_from_a_device_to_a_trusted_root() {
     assert_eq!(verify_device_chain(&[&leaf, issuing], &[]), Err(CertificateError::Chain));
     // An issuing CA is not a root, even where somebody trusts it as one.
     assert_eq!(verify_device_chain(&[&leaf, issuing], &[issuing]), Err(CertificateError::Chain));
+}
+
+#[test]
+fn an_operators_certificate_leads_to_its_root_and_to_no_other() {
+    let (one, other) = (Authority::found(), Authority::found());
+    let verify = |leaf: &[u8], root: &Authority, infrastructure: &Authority| {
+        let (root, infrastructure) = (root.root.certificate(), infrastructure.infrastructure.certificate());
+        verify_operator_chain(leaf, root.der(), infrastructure.der()).map(|(operator, _)| operator)
+    };
+    let leaf = one.operator();
+    assert_eq!(verify(&leaf, &one, &one), Ok(operator()));
+    for (root, infrastructure) in [(&other, &one), (&one, &other), (&other, &other)] {
+        assert_eq!(verify(&leaf, root, infrastructure), Err(CertificateError::Signature));
+    }
+    assert_eq!(verify(&one.server(), &one, &one), Err(CertificateError::Use));
+    assert_eq!(verify(&one.device(), &one, &one), Err(CertificateError::Issuer));
+    let (root, issuing) = (one.root.certificate().der(), one.issuing.certificate().der());
+    assert_eq!(verify_operator_chain(&leaf, root, issuing), Err(CertificateError::Use));
+    assert_eq!(verify_operator_chain(&leaf, issuing, issuing), Err(CertificateError::Use));
 }
 
 #[test]
