@@ -4,6 +4,7 @@
 mod backup;
 mod clock;
 mod common;
+mod encrypted;
 mod fairness;
 mod founding;
 mod full_disk;

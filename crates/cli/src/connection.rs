@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::files;
 use crate::identity::{IdentityFiles, named};
+use crate::secret::{KeyPassphraseArgs, Passphrase, PrivateKey};
 use crate::{Failure, time};
 use clap::Args;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ pub struct ConnectArgs {
     /// The key of an --identity that is a certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "identity")]
     pub identity_key: Option<PathBuf>,
+    /// Where the passphrase of the identity's key comes from
+    #[command(flatten)]
+    pub key_passphrase: KeyPassphraseArgs,
     /// The certificates that the authority's server must lead to, in PEM, where they are not in the directory
     #[arg(long, value_name = "FILE")]
     pub roots: Option<PathBuf>,
@@ -39,6 +43,8 @@ pub struct Session {
     pub roots: String,
     /// The caller's own tenant, where its identity's directory says it.
     pub tenant: Option<String>,
+    /// What the caller's key is under.
+    pub(crate) key_passphrase: Option<Passphrase>,
 }
 
 impl ConnectArgs {
@@ -48,11 +54,12 @@ impl ConnectArgs {
         let certificate = files::read(&certificate)?;
         let roots = files::read(&roots)?;
         let name = named(&certificate, &roots);
-        let identity = Identity { certificates: certificate.into_bytes(), key: files::read_private(&key)? };
+        let PrivateKey { pem, passphrase } = PrivateKey::read(&key, &self.key_passphrase)?;
+        let identity = Identity { certificates: certificate.into_bytes(), key: pem };
         let mut settings = Settings::new(endpoint.clone(), roots.clone().into_bytes());
         settings.identity = Some(identity);
         let connection = wardein_client::connect(&settings).await.map_err(|error| unreached(&name, error))?;
-        Ok(Session { connection, endpoint, roots, tenant })
+        Ok(Session { connection, endpoint, roots, tenant, key_passphrase: passphrase })
     }
 
     fn identity_files(&self) -> Result<IdentityFiles, Failure> {

@@ -1,5 +1,6 @@
 //! An operator's identity as a directory, which can be carried to the machine that it is for.
 
+use crate::secret::{self, KeyPassphraseArgs, Passphrase, PrivateKey};
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ pub struct Description {
 
 /// The operator's certificate and its CA's, PEM.
 pub const CERTIFICATE: &str = "operator.pem";
-/// The operator's key, PKCS#8 in PEM.
+/// The operator's key, PKCS#8 in PEM, perhaps under a passphrase.
 pub const KEY: &str = "operator.key";
 /// The request for its certificate, PKCS#10 in PEM, where another signs it.
 pub(crate) const REQUEST: &str = "operator.csr";
@@ -109,25 +110,29 @@ pub struct Contents<'a> {
 /// Writes the key of an identity into its directory, durably. It comes first: a certificate without its key would only block the
 /// name.
 pub fn write_key(directory: &Path, pkcs8: &[u8]) -> Result<(), Failure> {
-    let key = pem::encode_private_key(pkcs8).map_err(Failure::failed)?;
-    files::write_new(&directory.join(KEY), key.expose(), files::PRIVATE)
+    write_key_under(directory, pkcs8, None)
 }
 
-/// Makes a key in a directory, durably.
-pub(crate) fn make_key(directory: &Path) -> Result<P256SigningKey, Failure> {
+fn write_key_under(directory: &Path, pkcs8: &[u8], passphrase: Option<&Passphrase>) -> Result<(), Failure> {
+    let text = secret::encoded(pkcs8, passphrase)?;
+    files::write_new(&directory.join(KEY), text.expose(), files::PRIVATE)
+}
+
+/// Makes a key in a directory, durably, and puts it under a passphrase if there is one.
+pub(crate) fn make_key(directory: &Path, passphrase: Option<&Passphrase>) -> Result<P256SigningKey, Failure> {
     let pkcs8 =
         P256SigningKey::generate_pkcs8().map_err(|_| Failure::failed("the source of randomness failed"))?;
     let key = P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| Failure::failed("the new key is of no use"))?;
-    write_key(directory, pkcs8.expose())?;
+    write_key_under(directory, pkcs8.expose(), passphrase)?;
     Ok(key)
 }
 
 /// The key in a directory.
-pub(crate) fn read_key(directory: &Path) -> Result<P256SigningKey, Failure> {
+pub(crate) fn read_key(directory: &Path, args: &KeyPassphraseArgs) -> Result<P256SigningKey, Failure> {
     let path = directory.join(KEY);
     let wrong = |why: &dyn std::fmt::Display| Failure::file("take for a key", &path, why);
     let pkcs8 =
-        pem::decode_private_key(files::read_private(&path)?.expose()).map_err(|error| wrong(&error))?;
+        pem::decode_private_key(PrivateKey::read(&path, args)?.pem.expose()).map_err(|error| wrong(&error))?;
     P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| wrong(&"it is no P-256 key in PKCS#8"))
 }
 

@@ -26,6 +26,7 @@ mod passphrase;
 mod pcr_policy;
 mod profile;
 mod progress;
+mod secret;
 mod tenant;
 mod trust;
 
@@ -44,6 +45,7 @@ pub use operator::RecoverArgs;
 pub use output::{Column, Output, Record};
 pub use passphrase::PassphraseArgs;
 pub use progress::progress;
+pub use secret::KeyPassphraseArgs;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};

@@ -29,6 +29,8 @@ mod on_ring;
 #[cfg(feature = "rustcrypto")]
 #[cfg_attr(all(feature = "ring", not(test)), allow(dead_code, reason = "only the tests use it then"))]
 mod on_rustcrypto;
+#[cfg(feature = "encrypted-keys")]
+mod private_key;
 mod secret;
 mod signature;
 #[cfg(test)]
@@ -57,6 +59,8 @@ pub use mac::{MacKey, MacMismatch, Tag};
 pub use ml_kem::{
     InvalidEncapsulationKey, ML_KEM_768_CIPHERTEXT_LEN, ML_KEM_768_KEY_LEN, MlKemSeed, ml_kem_encapsulate,
 };
+#[cfg(feature = "encrypted-keys")]
+pub use private_key::{KeyEncryptionError, decrypt_private_key, encrypt_private_key};
 pub use secret::{Secret, SecretBytes, SecretStack};
 #[cfg(feature = "ring")]
 pub use signature::{

@@ -110,7 +110,7 @@ fn decode_one(text: &str, label: &'static str) -> Result<Vec<u8>, PemError> {
     decode_block(label, &content[..content.find(&end).ok_or(PemError::Malformed)?])
 }
 
-/// The content of a block between its lines: what stands there, in lines of 64 characters, as the strict reader takes it (RFC 7468 §3).
+/// The content of a block between its lines, put into lines of 64 characters, as the strict reader takes it (RFC 7468 §3).
 fn decode_block(label: &str, base64: &str) -> Result<Vec<u8>, PemError> {
     let mut block = format!("{BEGIN}{label}-----").into_bytes();
     for (i, byte) in base64.bytes().filter(|byte| !byte.is_ascii_whitespace()).enumerate() {
@@ -134,6 +134,22 @@ pub fn encode_private_key(pkcs8: &[u8]) -> Result<SecretBytes, PemError> {
     })
 }
 
+/// A private key under a passphrase, PKCS#8 `EncryptedPrivateKeyInfo`, in PEM (RFC 7468 §11).
+pub fn encode_encrypted_key(der: &[u8]) -> Result<String, PemError> {
+    pem_rfc7468::encode_string(ENCRYPTED_KEY, LineEnding::LF, der).map_err(|_| PemError::Malformed)
+}
+
+/// The encrypted private key in `text`, DER; none if what is there is not encrypted.
+pub fn decode_encrypted_key(text: &[u8]) -> Result<Option<Vec<u8>>, PemError> {
+    if text.len() > MAX_LEN {
+        return Err(PemError::TooLong(MAX_LEN));
+    }
+    match std::str::from_utf8(text) {
+        Ok(text) if text.contains(BEGIN_ENCRYPTED_KEY) => decode_one(text, ENCRYPTED_KEY).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// The PKCS#8 private key in `text`, DER, in memory that is wiped.
 pub fn decode_private_key(text: &[u8]) -> Result<SecretBytes, PemError> {
     if text.len() > MAX_LEN {
@@ -148,11 +164,13 @@ pub fn decode_private_key(text: &[u8]) -> Result<SecretBytes, PemError> {
 }
 
 const CERTIFICATE: &str = "CERTIFICATE";
+const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 const PUBLIC_KEY: &str = "PUBLIC KEY";
 const REQUEST: &str = "CERTIFICATE REQUEST";
 const FORMER_REQUEST: &str = "NEW CERTIFICATE REQUEST";
 const BEGIN: &str = "-----BEGIN ";
+const BEGIN_ENCRYPTED_KEY: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const BEGIN_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 const END_CERTIFICATE: &str = "-----END CERTIFICATE-----";
 

@@ -2,7 +2,7 @@
 
 use super::issue::say_installed;
 use crate::bundle::{Bundle, RootDigest, now};
-use crate::{Failure, Output, identity};
+use crate::{Failure, KeyPassphraseArgs, Output, identity};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -16,10 +16,12 @@ pub(crate) struct InstallArgs {
     /// what is printed with what the administrator was shown
     #[arg(long, value_name = "SHA256|FILE")]
     infrastructure: Option<String>,
+    #[command(flatten)]
+    key_passphrase: KeyPassphraseArgs,
 }
 
 pub(super) fn run(args: InstallArgs, out: Output) -> Result<(), Failure> {
-    let InstallArgs { directory, bundle, infrastructure } = args;
+    let InstallArgs { directory, bundle, infrastructure, key_passphrase } = args;
     let root = infrastructure.as_deref().map(RootDigest::given).transpose()?;
     if directory.join(identity::DESCRIPTION).exists() {
         let words = format!("{} has an identity already; name another directory", directory.display());
@@ -29,7 +31,7 @@ pub(super) fn run(args: InstallArgs, out: Output) -> Result<(), Failure> {
     if let Some(root) = root {
         judged.require_root(root)?;
     }
-    judged.require_key(&identity::read_key(&directory)?)?;
+    judged.require_key(&identity::read_key(&directory, &key_passphrase)?)?;
     judged.install(&directory)?;
     say_installed(&judged, &directory, out)
 }

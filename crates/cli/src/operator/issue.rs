@@ -4,6 +4,7 @@ use super::Operator;
 use crate::bundle::{Bundle, Judged, now};
 use crate::connection::{ConnectArgs, Session};
 use crate::identity::{self, Description};
+use crate::secret::{NewKeyArgs, Passphrase};
 use crate::{Failure, Output, files, time};
 use clap::Args;
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub(crate) struct IssueArgs {
     /// The directory to make for the identity; it must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    new_key: NewKeyArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -61,9 +64,10 @@ impl OrderArgs {
 }
 
 pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
+    let passphrase = args.new_key.passphrase()?;
     let session = args.connect.open().await?;
     files::make_private_directory(&args.out)?;
-    let issued = certified(&args.out, &session, async |csr| {
+    let issued = certified(&args.out, passphrase.as_ref(), &session, async |csr| {
         let answer = session.operator().issue_operator(args.order.request(csr, &session)).await?;
         Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
     });
@@ -101,10 +105,11 @@ fn words(role: &str, name: &str, not_after: u64, directory: &Path) -> String {
 /// Makes a key in `directory`, has it certified, and puts the rest of the identity beside it. Nothing is left where that fails.
 pub(super) async fn certified(
     directory: &Path,
+    passphrase: Option<&Passphrase>,
     session: &Session,
     certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Failure>,
 ) -> Result<Operator, Failure> {
-    let made = fill(directory, session, certify).await;
+    let made = fill(directory, passphrase, session, certify).await;
     if made.is_err() {
         // What is in it was made just now, and certified by nobody.
         let _ = std::fs::remove_dir_all(directory);
@@ -114,11 +119,12 @@ pub(super) async fn certified(
 
 async fn fill(
     directory: &Path,
+    passphrase: Option<&Passphrase>,
     session: &Session,
     certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Failure>,
 ) -> Result<Operator, Failure> {
     // The key is durable before anybody certifies it.
-    let key = identity::make_key(directory)?;
+    let key = identity::make_key(directory, passphrase)?;
     let (certificate, operator) = certify(Csr::create(&key).map_err(Failure::failed)?).await?;
     let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
     let judged = Bundle::of(certificate, trust, &session.endpoint)?.judge(now())?;

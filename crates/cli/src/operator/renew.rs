@@ -2,6 +2,7 @@
 
 use super::issue::{certified, say};
 use crate::connection::ConnectArgs;
+use crate::secret::NewKeyArgs;
 use crate::{Failure, Output, files, time};
 use clap::Args;
 use std::path::PathBuf;
@@ -15,14 +16,20 @@ pub(crate) struct RenewArgs {
     /// The directory to make for the renewed identity; it must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Without --encrypt-key the new key is under the present one's passphrase, if that has one
+    #[command(flatten)]
+    new_key: NewKeyArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }
 
 pub(super) async fn run(args: RenewArgs, out: Output) -> Result<(), Failure> {
+    let passphrase = args.new_key.passphrase()?;
     let session = args.connect.open().await?;
+    // A key that was encrypted is not followed by one that is not.
+    let passphrase = passphrase.as_ref().or(session.key_passphrase.as_ref());
     files::make_private_directory(&args.out)?;
-    let renewed = certified(&args.out, &session, async |csr| {
+    let renewed = certified(&args.out, passphrase, &session, async |csr| {
         let request = v1::RenewOperatorRequest { csr, validity: args.validity.and_then(wire::span) };
         let answer = session.operator().renew_operator(request).await?;
         Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))

@@ -2,6 +2,7 @@
 
 use crate::bundle::key_digest;
 use crate::identity::{self, REQUEST};
+use crate::secret::{NewKeyArgs, Passphrase};
 use crate::{Failure, Output, files};
 use clap::Args;
 use serde::Serialize;
@@ -13,6 +14,8 @@ pub(crate) struct RequestArgs {
     /// The directory to make for the identity; it must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    new_key: NewKeyArgs,
 }
 
 #[derive(Serialize)]
@@ -22,8 +25,9 @@ struct Made<'a> {
 }
 
 pub(super) fn run(args: RequestArgs, out: Output) -> Result<(), Failure> {
+    let passphrase = args.new_key.passphrase()?;
     files::make_private_directory(&args.out)?;
-    let made = fill(&args.out, out);
+    let made = fill(&args.out, passphrase.as_ref(), out);
     if made.is_err() {
         // What is in it was made just now, and nobody has heard of it.
         let _ = std::fs::remove_dir_all(&args.out);
@@ -31,8 +35,8 @@ pub(super) fn run(args: RequestArgs, out: Output) -> Result<(), Failure> {
     made
 }
 
-fn fill(directory: &Path, out: Output) -> Result<(), Failure> {
-    let key = identity::make_key(directory)?;
+fn fill(directory: &Path, passphrase: Option<&Passphrase>, out: Output) -> Result<(), Failure> {
+    let key = identity::make_key(directory, passphrase)?;
     let csr = Csr::create(&key).map_err(Failure::failed)?;
     let request = directory.join(REQUEST);
     let text = pem::encode_request(&csr).map_err(Failure::failed)?;
