@@ -8,6 +8,7 @@ mod encrypted;
 mod fairness;
 mod founding;
 mod full_disk;
+mod invite;
 mod kill;
 mod logging;
 mod memory;

@@ -40,6 +40,15 @@ pub(crate) struct Judged {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RootDigest(Digest);
 
+/// Which authority is meant.
+#[derive(Debug)]
+pub(crate) enum Anchor {
+    /// The one whose root has this digest.
+    Digest(RootDigest),
+    /// The one with this root, DER.
+    Root(Vec<u8>),
+}
+
 impl Bundle {
     /// What the authority answered. It has its root and issuing CA in `answer`, and its infrastructure CA behind the certificate.
     pub(crate) fn of(
@@ -192,15 +201,32 @@ impl RootDigest {
         Ok(Self::of(root))
     }
 
-    /// The digest that was written, as openssl and browsers write it too (`AB:CD:…`), or that of the root with which a file of
-    /// certificates begins.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl Anchor {
+    /// The digest that was written, as openssl and browsers write it too (`AB:CD:…`), or the root with which a file of certificates
+    /// begins.
     pub(crate) fn given(text: &str) -> Result<Self, Failure> {
         let digits = text.replace(':', "");
         if let Some(digest) = hex::decode_any_case(&digits).and_then(|bytes| bytes.try_into().ok()) {
-            return Ok(Self(Digest(digest)));
+            return Ok(Self::Digest(RootDigest(Digest(digest))));
         }
         let path = Path::new(text);
-        Self::of_first(&files::read(path)?).map_err(|error| Failure::file("take the root of", path, error))
+        let text = files::read(path)?;
+        let wrong = |error: Failure| Failure::file("take the root of", path, error);
+        RootDigest::of_first(&text).map_err(wrong)?;
+        let first = certificates(&text).map_err(wrong)?.into_iter().next();
+        Ok(Self::Root(first.unwrap_or_default()))
+    }
+
+    pub(crate) fn digest(&self) -> RootDigest {
+        match self {
+            Self::Digest(digest) => *digest,
+            Self::Root(der) => RootDigest::of(der),
+        }
     }
 }
 

@@ -140,7 +140,7 @@ fn missing(option: &str) -> Failure {
 }
 
 /// `name` is that of the identity.
-fn unreached(name: &str, error: ConnectError) -> Failure {
+pub(crate) fn unreached(name: &str, error: ConnectError) -> Failure {
     let words = with_causes(&error);
     match error {
         ConnectError::IdentityEnded { at } => {
@@ -151,7 +151,7 @@ fn unreached(name: &str, error: ConnectError) -> Failure {
         }
         ConnectError::ClockBehind { .. } | ConnectError::AuthorityEnded { .. } => Failure::Clock(words),
         ConnectError::Endpoint(_) => Failure::Usage(words),
-        ConnectError::Material(_) => Failure::Failed(words),
+        ConnectError::Material(_) | ConnectError::OtherRoot { .. } => Failure::Failed(words),
         _ => Failure::Unreachable(format!("{words}. Is it running? Start it with: wardein serve")),
     }
 }

@@ -131,8 +131,8 @@ pub(crate) fn make_key(directory: &Path, passphrase: Option<&Passphrase>) -> Res
 pub(crate) fn read_key(directory: &Path, args: &KeyPassphraseArgs) -> Result<P256SigningKey, Failure> {
     let path = directory.join(KEY);
     let wrong = |why: &dyn std::fmt::Display| Failure::file("take for a key", &path, why);
-    let pkcs8 =
-        pem::decode_private_key(PrivateKey::read(&path, args)?.pem.expose()).map_err(|error| wrong(&error))?;
+    let pkcs8 = pem::decode_private_key(PrivateKey::read(&path, args)?.pem.expose())
+        .map_err(|error| wrong(&error))?;
     P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| wrong(&"it is no P-256 key in PKCS#8"))
 }
 

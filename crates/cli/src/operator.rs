@@ -1,6 +1,8 @@
 //! `wardein operator`.
 
+mod fetch;
 mod install;
+mod invite;
 mod issue;
 mod recover;
 mod renew;
@@ -25,6 +27,10 @@ pub(crate) enum OperatorCommand {
     Sign(sign::SignArgs),
     /// Install what was signed, beside the key
     Install(install::InstallArgs),
+    /// Invite: print a token by which somebody who has no identity yet gets one, once
+    Invite(invite::InviteArgs),
+    /// Fetch an identity for such a token; its key is made here and never sent
+    Fetch(fetch::FetchArgs),
     /// Renew one's own identity: another key and certificate, beside the present ones until those end
     Renew(renew::RenewArgs),
     /// List operators
@@ -121,6 +127,8 @@ impl OperatorCommand {
             Self::Request(args) => request::run(args, out),
             Self::Sign(args) => sign::run(args, out).await,
             Self::Install(args) => install::run(args, out),
+            Self::Invite(args) => invite::run(args, out).await,
+            Self::Fetch(args) => fetch::run(args, out).await,
             Self::Renew(args) => renew::run(args, out).await,
             Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
             Self::Revoke(args) => revoke(args, out).await,

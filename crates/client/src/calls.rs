@@ -83,6 +83,11 @@ client! {
             get_clock: GetClockRequest => GetClockResponse,
             accept_clock: AcceptClockRequest => AcceptClockResponse,
         }
+        invitations {
+            create_invitation: CreateInvitationRequest => CreateInvitationResponse,
+            revoke_invitation: RevokeInvitationRequest => RevokeInvitationResponse,
+            redeem_invitation: RedeemInvitationRequest => RedeemInvitationResponse,
+        }
         attestation {
             put_key_policy: PutKeyPolicyRequest => PutKeyPolicyResponse,
             get_key_policy: GetKeyPolicyRequest => GetKeyPolicyResponse,

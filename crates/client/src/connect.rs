@@ -8,6 +8,7 @@ use crate::v1::attestation_service_client::AttestationServiceClient;
 use crate::v1::audit_service_client::AuditServiceClient;
 use crate::v1::certificate_service_client::CertificateServiceClient;
 use crate::v1::device_service_client::DeviceServiceClient;
+use crate::v1::invitation_service_client::InvitationServiceClient;
 use crate::v1::provisioning_service_client::ProvisioningServiceClient;
 use crate::v1::storage_service_client::StorageServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
@@ -63,6 +64,8 @@ services! {
     certificates: CertificateServiceClient,
     /// Administration.
     admin: AdminServiceClient,
+    /// Tokens for who has no identity yet.
+    invitations: InvitationServiceClient,
     /// The keys that seal records, and the stored data.
     storage: StorageServiceClient,
     /// Which keys devices may sign with.
@@ -74,6 +77,11 @@ services! {
 /// Reaches the authority, so that a wrong endpoint, certificate or key shows here and not at the first call.
 pub async fn connect(settings: &Settings) -> Result<Connection, ConnectError> {
     let (way, uri) = Way::new(settings, b"h2")?;
+    reach(settings, way, uri).await
+}
+
+/// Reaches it that way.
+pub(crate) async fn reach(settings: &Settings, way: Way, uri: Uri) -> Result<Connection, ConnectError> {
     let endpoint = Endpoint::from(uri)
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout)

@@ -52,6 +52,22 @@ pub enum ConnectError {
         /// The certificate that was shown, DER; nobody has judged it.
         certificate: Vec<u8>,
     },
+    /// The server there did not say which root it has.
+    #[error("the server at {endpoint} did not say its root: {reason}")]
+    Unasked {
+        /// Where it was asked.
+        endpoint: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The server there has another root than the expected one.
+    #[error(
+        "the server at {endpoint} is not the authority with that root; compare the digest with the one that you were given"
+    )]
+    OtherRoot {
+        /// Where it was asked.
+        endpoint: String,
+    },
     /// The authority was not reached, or it or the network broke the handshake off; [`std::error::Error::source`] says why.
     #[error("the authority at {endpoint} was not reached")]
     Unreachable {

@@ -14,6 +14,8 @@ mod clock;
 #[cfg(feature = "grpc")]
 mod connect;
 mod error;
+#[cfg(feature = "grpc")]
+mod find;
 mod foreign;
 #[cfg(feature = "grpc")]
 mod pages;
@@ -30,6 +32,8 @@ pub use calls::{Operator, Parts, Platform, Station};
 #[cfg(feature = "grpc")]
 pub use connect::{Connection, connect};
 pub use error::ConnectError;
+#[cfg(feature = "grpc")]
+pub use find::find_root;
 #[cfg(feature = "grpc")]
 pub use pages::{PAGE_SIZE, pages};
 pub use post::{Posted, Poster};

@@ -3,8 +3,11 @@
 use crate::clock;
 use crate::error::ConnectError;
 use crate::proxy::Proxy;
+#[cfg(feature = "grpc")]
+use crate::tls::unjudged;
 use crate::tls::{Identity, configuration};
 use http::Uri;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
@@ -69,6 +72,26 @@ pub(crate) struct Way {
 impl Way {
     /// The way that `settings` describe, for the protocol `alpn`; and the endpoint.
     pub(crate) fn new(settings: &Settings, alpn: &[u8]) -> Result<(Self, Uri), ConnectError> {
+        Self::with(settings, || {
+            let identity = settings.identity.as_ref();
+            let tls = configuration(&settings.roots, identity, settings.has_clock, alpn)?;
+            if let Some(identity) = identity.filter(|_| settings.has_clock) {
+                clock::judge_identity(&settings.roots, identity, clock::now())?;
+            }
+            Ok(tls)
+        })
+    }
+
+    /// The way for gRPC to whatever server is there: nothing is believed by it, and nothing secret is sent over it.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn unjudged(settings: &Settings) -> Result<(Self, Uri), ConnectError> {
+        Self::with(settings, || Ok(unjudged()?))
+    }
+
+    fn with(
+        settings: &Settings,
+        tls: impl FnOnce() -> Result<ClientConfig, ConnectError>,
+    ) -> Result<(Self, Uri), ConnectError> {
         let wrong = || ConnectError::Endpoint(settings.endpoint.clone());
         let uri: Uri = settings.endpoint.parse().map_err(|_| wrong())?;
         let host = uri.host().filter(|_| is_plain_https(&uri)).ok_or_else(wrong)?;
@@ -77,12 +100,7 @@ impl Way {
         // An IPv6 address is in brackets in a URI, and without them everywhere else.
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
         let server = ServerName::try_from(host.clone()).map_err(|_| wrong())?;
-        let identity = settings.identity.as_ref();
-        let tls = configuration(&settings.roots, identity, settings.has_clock, alpn)?;
-        if let Some(identity) = identity.filter(|_| settings.has_clock) {
-            clock::judge_identity(&settings.roots, identity, clock::now())?;
-        }
-        let (tls, proxy) = (TlsConnector::from(Arc::new(tls)), settings.proxy.clone());
+        let (tls, proxy) = (TlsConnector::from(Arc::new(tls()?)), settings.proxy.clone());
         Ok((Self { tls, server, host, port, authority, proxy, timeout: settings.connect_timeout }, uri))
     }
 

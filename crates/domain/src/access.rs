@@ -99,6 +99,9 @@ methods! {
     ListPcrPolicies = "/wardein.v1.AttestationService/ListPcrPolicies": Roles(&[Admin, TenantAdmin, Auditor]),
     ApprovePcrs = "/wardein.v1.AttestationService/ApprovePcrs": Roles(&[Admin, TenantAdmin]),
     ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
+    CreateInvitation = "/wardein.v1.InvitationService/CreateInvitation": Roles(&[Admin, TenantAdmin]),
+    RevokeInvitation = "/wardein.v1.InvitationService/RevokeInvitation": Roles(&[Admin, TenantAdmin]),
+    RedeemInvitation = "/wardein.v1.InvitationService/RedeemInvitation": Open,
 }
 
 impl Method {

@@ -18,6 +18,7 @@ mod sign;
 mod trust;
 
 pub use access::grants::{Grant, GrantOrder};
+pub use access::invitations::{Invitation, InvitationId, InvitationOrder};
 pub use access::operators::{Issuer, Operator, OperatorOrder};
 pub use access::tenants::Tenant;
 pub use derive::proof::Proved;

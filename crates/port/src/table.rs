@@ -50,11 +50,13 @@ pub enum Table {
     VendorRoot = 22,
     /// Operators' serials by tenant; those of the authority itself under no tenant.
     TenantOperator = 23,
+    /// Invitations, by id.
+    Invitation = 24,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -78,6 +80,7 @@ impl Table {
         Self::DeviceClaim,
         Self::VendorRoot,
         Self::TenantOperator,
+        Self::Invitation,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -106,7 +109,8 @@ impl Table {
             | Self::Prepared
             | Self::DeviceClaim
             | Self::VendorRoot
-            | Self::TenantOperator => false,
+            | Self::TenantOperator
+            | Self::Invitation => false,
         }
     }
 }

@@ -19,6 +19,7 @@ fn generated_code_is_current() {
         // Secrets, which the server holds in memory that it wipes.
         .bytes(".wardein.v1.ReleaseKeyResponse.key")
         .bytes(".wardein.v1.OpenResponse.plaintext")
+        .bytes(".wardein.v1.CreateInvitationResponse.token")
         // Client and server bring their own transport.
         .build_transport(false)
         .client_mod_attribute("wardein.v1", "#[cfg(feature = \"client\")]")

@@ -1,7 +1,7 @@
 //! `wardein operator install`: puts what was signed beside the key that it was signed for.
 
 use super::issue::say_installed;
-use crate::bundle::{Bundle, RootDigest, now};
+use crate::bundle::{Anchor, Bundle, now};
 use crate::{Failure, KeyPassphraseArgs, Output, identity};
 use clap::Args;
 use std::path::PathBuf;
@@ -22,14 +22,14 @@ pub(crate) struct InstallArgs {
 
 pub(super) fn run(args: InstallArgs, out: Output) -> Result<(), Failure> {
     let InstallArgs { directory, bundle, infrastructure, key_passphrase } = args;
-    let root = infrastructure.as_deref().map(RootDigest::given).transpose()?;
+    let anchor = infrastructure.as_deref().map(Anchor::given).transpose()?;
     if directory.join(identity::DESCRIPTION).exists() {
         let words = format!("{} has an identity already; name another directory", directory.display());
         return Err(Failure::Failed(words));
     }
     let judged = Bundle::read(&bundle)?.judge(now())?;
-    if let Some(root) = root {
-        judged.require_root(root)?;
+    if let Some(anchor) = anchor {
+        judged.require_root(anchor.digest())?;
     }
     judged.require_key(&identity::read_key(&directory, &key_passphrase)?)?;
     judged.install(&directory)?;

@@ -44,6 +44,13 @@ events! {
     OperatorIssued = "operator.issue",
     /// An operator certified another key of its own.
     OperatorRenewed = "operator.renew",
+    /// A token was made, by which somebody may have an operator certified.
+    OperatorInvited = "operator.invite",
+    /// An operator was certified for such a token: the actor is who made that, the origin is where it came from. Refused: the token came
+    /// again, with another key.
+    InvitationRedeemed = "operator.redeem",
+    /// Such a token was taken back.
+    InvitationRevoked = "operator.uninvite",
     /// An operator was revoked.
     OperatorRevoked = "operator.revoke",
     /// An administrator was made while the service was stopped, by a person who has the directory and opens the root key.

@@ -196,6 +196,10 @@ names! {
     Operator = "operator",
     /// How many devices a station may enroll.
     Quota = "quota",
+    /// The id of an invitation, in hex.
+    Invitation = "invitation",
+    /// Unix seconds until which an invitation may be redeemed.
+    Expires = "expires",
     /// The serial of the operator together with which, as the issuer, this one was revoked.
     RevokedWith = "revoked-with",
     /// How many operators were revoked because of their issuer.

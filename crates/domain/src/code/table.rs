@@ -56,6 +56,12 @@ codes! {
     OperatorExists = "operator-exists", Exists, "Choose another name, or revoke the existing one first.";
     /// The tenant has as many operators, neither revoked nor expired, as it may; so does the authority outside of tenants.
     OperatorQuota = "operator-quota", Precondition, "Revoke operators that are not needed, or wait until some expire.";
+    /// The token of the invitation is unknown, used, revoked or over; it is not said which.
+    InvitationInvalid = "invitation-invalid", Unauthenticated, "Have another invitation made (`wardein operator invite`). If the token was used by somebody else, an administrator finds it in the audit log as `operator.redeem`.";
+    /// There is no such invitation, or the caller may not see it.
+    InvitationUnknown = "invitation-unknown", NotFound, "Correct the id; the audit log has it (`operator.invite`).";
+    /// The invitation was redeemed.
+    InvitationRedeemed = "invitation-redeemed", Precondition, "Revoke the operator that the message names (`wardein operator revoke`).";
     /// No administrator valid for another seven days would be left.
     LastAdministrator = "last-administrator", Precondition, "Have another administrator issued first (`wardein operator issue`), valid for more than seven days.";
     /// Somebody else changed the setting since it was read.

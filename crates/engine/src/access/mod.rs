@@ -1,7 +1,8 @@
-//! Access: tenants, operators, grants.
+//! Access: tenants, operators, invitations, grants.
 
 mod audit;
 pub(crate) mod grants;
+pub(crate) mod invitations;
 pub(crate) mod operators;
 pub(crate) mod refusals;
 mod renew;

@@ -8,10 +8,10 @@ use crate::project::KnownOperator;
 use crate::rows::{self, IssuerRow, Link, OperatorRow};
 use wardein_crypto::Digest;
 use wardein_domain::{
-    Actor, AuditEntry, ErrorCode, Event, FieldName, OperatorName, Outcome, Principal, Role, Serial, Target,
-    TenantId, UnixSeconds, check_file_name,
+    Actor, AuditEntry, ErrorCode, Event, FieldName, Fields, OperatorName, Outcome, Principal, Role, Serial,
+    Target, TenantId, UnixSeconds, check_file_name,
 };
-use wardein_pki::{Csr, Infrastructure, OperatorIdentity, Validity};
+use wardein_pki::{Csr, Infrastructure, Issued, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, RowKey, Store, Table, Write};
 
 /// An operator to be certified.
@@ -40,6 +40,8 @@ pub(super) struct Terms<'a> {
     pub(super) quota: u64,
     /// What it is called in the audit log.
     pub(super) event: Event,
+    /// What else is said of it there.
+    pub(super) fields: Fields,
 }
 
 /// An operator on record.
@@ -113,7 +115,8 @@ impl Engine {
         caller: &Caller,
         order: OperatorOrder,
     ) -> Result<(String, Operator), Error> {
-        self.may_issue(caller, &order)?;
+        let OperatorOrder { role, tenant, name, validity, quota, .. } = &order;
+        self.may_issue(caller, *role, tenant.as_ref(), name, *validity, *quota)?;
         let csr = Csr::parse(&order.csr).map_err(|error| Error::new(error.code(), error))?;
         self.may_certify()?;
         let longest = self.infrastructure_validity(order.validity)?;
@@ -134,7 +137,8 @@ impl Engine {
                 let mut change = Change::default();
                 let claim = self.claim_name(tx, &name_key, serial)?;
                 change.writes.push(claim);
-                let terms = Terms { csr: &csr, principal, validity, quota, event: Event::OperatorIssued };
+                let (event, fields) = (Event::OperatorIssued, Fields::default());
+                let terms = Terms { csr: &csr, principal, validity, quota, event, fields };
                 let answer = self.put_operator(caller, &terms, &mut change)?;
                 Ok(Decision::new(change, answer))
             })
@@ -149,7 +153,7 @@ impl Engine {
         terms: &Terms<'_>,
         change: &mut Change,
     ) -> Result<(Certified<Infrastructure>, Operator), Stop> {
-        let Terms { csr, principal, validity, quota, event } = terms;
+        let Terms { csr, principal, validity, quota, event, fields } = terms;
         let infrastructure = &self.authority.infrastructure;
         let operator = OperatorIdentity { principal: principal.clone(), validity: *validity };
         let order =
@@ -171,20 +175,27 @@ impl Engine {
             Certified::Signed(issued) => entry.with(FieldName::Certificate, hex(&Digest::of(issued.der()).0)),
             Certified::Prepared(_) => entry,
         };
-        change.record(&in_its_tenant(entry, principal))?;
+        change.record(&in_its_tenant(entry.with_all(fields.clone()), principal))?;
         Ok((certified, row.operator(serial, 0)))
     }
 
     /// The certificate of an operator that is on record, followed by the infrastructure CA's, PEM.
     pub(super) async fn hand_over(
         &self,
+        answer: (Certified<Infrastructure>, Operator),
+    ) -> Result<(String, Operator), Error> {
+        self.hand_over_with(answer, |_, _, _| Ok(())).await
+    }
+
+    /// The same; with a certificate that is signed only now, what `record` makes of it goes on record.
+    pub(super) async fn hand_over_with(
+        &self,
         (certified, operator): (Certified<Infrastructure>, Operator),
+        record: impl FnMut(&Tx<'_>, &Issued, &mut Change) -> Result<(), Stop> + Send,
     ) -> Result<(String, Operator), Error> {
         let issued = match certified {
             Certified::Signed(issued) => issued,
-            Certified::Prepared(tbs) => {
-                self.complete(&self.authority.infrastructure, tbs, |_, _| Ok(())).await?
-            }
+            Certified::Prepared(tbs) => self.complete(&self.authority.infrastructure, tbs, record).await?,
         };
         Ok((self.authority.operator_chain(issued.der())?, operator))
     }
@@ -233,8 +244,16 @@ impl Engine {
         Ok(Paged { items: operators.collect::<Result<_, Error>>()?, next })
     }
 
-    fn may_issue(&self, caller: &Caller, order: &OperatorOrder) -> Result<(), Error> {
-        let OperatorOrder { role, tenant, name, validity, quota, .. } = order;
+    /// Whether the caller may have such an operator certified.
+    pub(super) fn may_issue(
+        &self,
+        caller: &Caller,
+        role: Role,
+        tenant: Option<&TenantId>,
+        name: &OperatorName,
+        validity: u64,
+        quota: u64,
+    ) -> Result<(), Error> {
         check_file_name(name.as_str()).map_err(|error| Error::wrong("name", error))?;
         if !role.fits_tenant(tenant.is_some()) {
             let needs = if tenant.is_some() { "takes no tenant" } else { "takes a tenant" };
@@ -249,19 +268,26 @@ impl Engine {
                 format_args!("role {} cannot issue an operator without a tenant", caller.principal.role);
             return Err(Error::new(ErrorCode::RoleInsufficient, message));
         }
-        if !(MIN_VALIDITY..=MAX_VALIDITY).contains(validity) {
+        if !(MIN_VALIDITY..=MAX_VALIDITY).contains(&validity) {
             let message = format_args!("is {validity}; it takes {MIN_VALIDITY} to {MAX_VALIDITY} seconds");
             return Err(Error::wrong("validity", message));
         }
-        if *role != Role::Station && *quota != 0 {
+        if role != Role::Station && quota != 0 {
             return Err(Error::wrong("quota", format_args!("role {role} takes none")));
         }
         Ok(())
     }
 
-    /// A name is free once its last holder is revoked or expired.
-    fn claim_name(&self, tx: &Tx<'_>, name_key: &[u8], serial: Serial) -> Result<Write, Stop> {
-        let expect = match tx.get(Table::OperatorName, name_key)? {
+    /// Takes a name for a certificate.
+    pub(super) fn claim_name(&self, tx: &Tx<'_>, name_key: &[u8], serial: Serial) -> Result<Write, Stop> {
+        let (table, key) = (Table::OperatorName, name_key.to_vec());
+        let expect = self.require_free(tx, name_key)?;
+        Ok(Write { table, key, expect, value: Some(Link::encode(serial.as_bytes())) })
+    }
+
+    /// A name is free once its last holder is revoked or expired; what its row is then.
+    pub(super) fn require_free(&self, tx: &Tx<'_>, name_key: &[u8]) -> Result<Expect, Stop> {
+        Ok(match tx.get(Table::OperatorName, name_key)? {
             None => Expect::Absent,
             Some(row) => {
                 let holder = Serial::from_bytes(Link::decode(Table::OperatorName, &row.value)?)
@@ -276,9 +302,7 @@ impl Engine {
                 }
                 Expect::Version(row.version)
             }
-        };
-        let (table, key) = (Table::OperatorName, name_key.to_vec());
-        Ok(Write { table, key, expect, value: Some(Link::encode(serial.as_bytes())) })
+        })
     }
 
     /// Until when the caller itself is certified.

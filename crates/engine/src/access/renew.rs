@@ -5,7 +5,7 @@ use super::operators::{MIN_VALIDITY, Operator, Terms};
 use crate::issue::serial::new_serial;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, Link, OperatorRow};
-use wardein_domain::{ErrorCode, Event, Principal, Role, Serial};
+use wardein_domain::{ErrorCode, Event, Fields, Principal, Role, Serial};
 use wardein_pki::{CLOCK_SKEW, Csr, Validity};
 use wardein_port::{Change, Table};
 
@@ -60,7 +60,8 @@ impl Engine {
                 let holder = tx.get(Table::OperatorName, &name_key)?.ok_or_else(Error::not_on_record)?;
                 let link = Link::encode(serial.as_bytes());
                 change.update(Table::OperatorName, name_key.clone(), holder.version, link);
-                let terms = Terms { csr: &csr, principal, validity, quota, event: Event::OperatorRenewed };
+                let (event, fields) = (Event::OperatorRenewed, Fields::default());
+                let terms = Terms { csr: &csr, principal, validity, quota, event, fields };
                 let answer = self.put_operator(caller, &terms, &mut change)?;
                 Ok(Decision::new(change, answer))
             })

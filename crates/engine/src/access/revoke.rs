@@ -1,6 +1,7 @@
 //! Revoking an operator, alone or with everything that it issued.
 
 use super::operators::{each_operator, in_its_tenant};
+use super::scope::is_own;
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, OperatorRow};
@@ -155,12 +156,7 @@ fn visible(tx: &Tx<'_>, caller: &Caller, serial: Serial) -> Result<(u64, Operato
     let (version, row): (u64, OperatorRow) =
         tx.row(Table::Operator, serial.as_bytes())?.ok_or_else(unknown)?;
     let principal = row.principal(serial);
-    let is_own = match (&caller.principal.tenant, &principal.tenant) {
-        (None, _) => true,
-        (Some(own), Some(tenant)) => own == tenant,
-        (Some(_), None) => false,
-    };
-    if !is_own {
+    if !is_own(&caller.principal, principal.tenant.as_ref()) {
         return Err(unknown().into());
     }
     Ok((version, row, principal))

@@ -41,7 +41,7 @@ impl Engine {
         &self,
         ca: &CaKey<R>,
         tbs: ToBeSigned<R>,
-        mut record: impl FnMut(&Issued, &mut Change) -> Result<(), Error> + Send,
+        mut record: impl FnMut(&Tx<'_>, &Issued, &mut Change) -> Result<(), Stop> + Send,
     ) -> Result<Issued, Error> {
         let serial = tbs.serial();
         let issued = match sign_elsewhere(ca.clone(), tbs).await {
@@ -55,7 +55,7 @@ impl Engine {
             let (version, _) = prepared(tx, &serial)?.ok_or_else(unavailable)?;
             let mut change = Change::default();
             change.delete(Table::Prepared, serial.as_bytes().to_vec(), version);
-            record(&issued, &mut change)?;
+            record(tx, &issued, &mut change)?;
             Ok(Decision::new(change, ()))
         })
         .await?;

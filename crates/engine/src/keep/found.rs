@@ -156,7 +156,7 @@ impl Engine {
             .await?;
         let leaf = match certified {
             Certified::Signed(issued) => issued,
-            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _| Ok(())).await?,
+            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _, _| Ok(())).await?,
         };
         let chain = vec![leaf.into_der(), self.infrastructure_ca().to_vec()];
         Ok(ServerIdentity { chain, key, not_after: validity.not_after() })

@@ -197,7 +197,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::Prepared
             | Table::DeviceClaim
             | Table::VendorRoot
-            | Table::TenantOperator => return Ok(false),
+            | Table::TenantOperator
+            | Table::Invitation => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -161,6 +161,33 @@ impl Engine {
         }
     }
 
+    /// Deletes the rows of a table that `is_over` names. One that changes meanwhile is for the next sweep.
+    pub(crate) async fn forget_rows(
+        &self,
+        table: Table,
+        is_over: impl Fn(&[u8]) -> Result<bool, Error> + Send + Sync,
+    ) -> Result<(), Error> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.store.scan(table, b"", after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let mut change = Change::default();
+            for (key, row) in page {
+                if is_over(&row.value)? {
+                    change.delete(table, key, row.version);
+                }
+            }
+            if change.is_empty() {
+                continue;
+            }
+            match self.commit_alone(change).await {
+                Ok(_) | Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     fn decide_sweep(
         &self,
         tx: &mut Tx<'_>,
@@ -226,6 +253,9 @@ impl Engine {
             return Ok(sweep.progress);
         }
         self.abandon_prepared().await?;
+        if sweep.progress.has_clock && self.clock.may_erase() {
+            self.forget_invitations().await?;
+        }
         let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
         self.transact(|_| {
             let mut change = Change::default();
@@ -259,6 +289,9 @@ pub fn pace(per_second: u32) -> (usize, Duration) {
 
 /// Rows of one change.
 const GROUP: usize = 32;
+
+/// Rows that are looked at at a time.
+const PAGE: usize = 256;
 
 /// Steps a second, where a step is of more than one device.
 const STEPS: u32 = 20;

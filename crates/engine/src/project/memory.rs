@@ -133,7 +133,8 @@ impl Memory {
             | Table::Prepared
             | Table::DeviceClaim
             | Table::VendorRoot
-            | Table::TenantOperator => Ok(()),
+            | Table::TenantOperator
+            | Table::Invitation => Ok(()),
         }
     }
 

@@ -15,6 +15,7 @@ mod elsewhere;
 mod enrollment;
 mod grants;
 mod hardware;
+mod invitations;
 mod keys;
 mod migration;
 mod operators;

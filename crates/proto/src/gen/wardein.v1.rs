@@ -5729,6 +5729,538 @@ pub mod device_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateInvitationRequest {
+    #[prost(enumeration = "Role", tag = "1")]
+    pub role: i32,
+    /// As in `IssueOperatorRequest`.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// As in `IssueOperatorRequest`.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// How long the certificate is valid, from its issue: 60 seconds to 366 days, in whole seconds.
+    #[prost(message, optional, tag = "4")]
+    pub validity: ::core::option::Option<::prost_types::Duration>,
+    /// For stations: how many devices it may enroll. 0 for none.
+    #[prost(uint64, tag = "5")]
+    pub quota: u64,
+    /// How long the token is good: 60 seconds to 7 days, in whole seconds.
+    ///
+    /// Next unused field number: 7.
+    #[prost(message, optional, tag = "6")]
+    pub lifetime: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateInvitationResponse {
+    /// The name of the invitation, which is no secret: lower-case hex.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// What it is redeemed with: 40 bytes, a secret that the authority does not keep.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub token: ::prost::bytes::Bytes,
+    /// Until when the token is good.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeInvitationRequest {
+    /// Lower-case hex.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeInvitationResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RedeemInvitationRequest {
+    /// As it was made.
+    #[prost(bytes = "vec", tag = "1")]
+    pub token: ::prost::alloc::vec::Vec<u8>,
+    /// A PKCS#10 request, DER, P-256. Only its key is taken.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RedeemInvitationResponse {
+    /// The operator's certificate, then the infrastructure CA's; PEM.
+    #[prost(string, tag = "1")]
+    pub certificate_pem: ::prost::alloc::string::String,
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub operator: ::core::option::Option<Operator>,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod invitation_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Invitations: tokens, each good for one operator's certificate, for who has no identity yet.
+    #[derive(Debug, Clone)]
+    pub struct InvitationServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> InvitationServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InvitationServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            InvitationServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Makes a token. Callers: role `admin` everywhere; `tenant-admin` within its tenant. What may be invited is what `IssueOperator`
+        /// certifies. The token ends with the caller's certificate at the latest.
+        pub async fn create_invitation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateInvitationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.InvitationService/CreateInvitation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.InvitationService", "CreateInvitation"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a token back that nobody has redeemed (`invitation-redeemed`: revoke the operator). Callers as above. Asking twice is fine.
+        pub async fn revoke_invitation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeInvitationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.InvitationService/RevokeInvitation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.InvitationService", "RevokeInvitation"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Certifies the caller's key for a token, once. No certificate is needed. A token that is unknown, used, revoked or over gets one
+        /// answer (`invitation-invalid`); the same token with the same key gets the same certificate again, for a day after the token's end.
+        pub async fn redeem_invitation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RedeemInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RedeemInvitationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.InvitationService/RedeemInvitation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.InvitationService", "RedeemInvitation"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod invitation_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with InvitationServiceServer.
+    #[async_trait]
+    pub trait InvitationService: std::marker::Send + std::marker::Sync + 'static {
+        /// Makes a token. Callers: role `admin` everywhere; `tenant-admin` within its tenant. What may be invited is what `IssueOperator`
+        /// certifies. The token ends with the caller's certificate at the latest.
+        async fn create_invitation(
+            &self,
+            request: tonic::Request<super::CreateInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateInvitationResponse>,
+            tonic::Status,
+        >;
+        /// Takes a token back that nobody has redeemed (`invitation-redeemed`: revoke the operator). Callers as above. Asking twice is fine.
+        async fn revoke_invitation(
+            &self,
+            request: tonic::Request<super::RevokeInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeInvitationResponse>,
+            tonic::Status,
+        >;
+        /// Certifies the caller's key for a token, once. No certificate is needed. A token that is unknown, used, revoked or over gets one
+        /// answer (`invitation-invalid`); the same token with the same key gets the same certificate again, for a day after the token's end.
+        async fn redeem_invitation(
+            &self,
+            request: tonic::Request<super::RedeemInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RedeemInvitationResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Invitations: tokens, each good for one operator's certificate, for who has no identity yet.
+    #[derive(Debug)]
+    pub struct InvitationServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> InvitationServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for InvitationServiceServer<T>
+    where
+        T: InvitationService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.InvitationService/CreateInvitation" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateInvitationSvc<T: InvitationService>(pub Arc<T>);
+                    impl<
+                        T: InvitationService,
+                    > tonic::server::UnaryService<super::CreateInvitationRequest>
+                    for CreateInvitationSvc<T> {
+                        type Response = super::CreateInvitationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateInvitationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InvitationService>::create_invitation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateInvitationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.InvitationService/RevokeInvitation" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeInvitationSvc<T: InvitationService>(pub Arc<T>);
+                    impl<
+                        T: InvitationService,
+                    > tonic::server::UnaryService<super::RevokeInvitationRequest>
+                    for RevokeInvitationSvc<T> {
+                        type Response = super::RevokeInvitationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeInvitationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InvitationService>::revoke_invitation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeInvitationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.InvitationService/RedeemInvitation" => {
+                    #[allow(non_camel_case_types)]
+                    struct RedeemInvitationSvc<T: InvitationService>(pub Arc<T>);
+                    impl<
+                        T: InvitationService,
+                    > tonic::server::UnaryService<super::RedeemInvitationRequest>
+                    for RedeemInvitationSvc<T> {
+                        type Response = super::RedeemInvitationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RedeemInvitationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InvitationService>::redeem_invitation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RedeemInvitationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for InvitationServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.InvitationService";
+    impl<T> tonic::server::NamedService for InvitationServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStationRequest {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -8170,10 +8702,11 @@ pub mod trust_service_client {
     ///
     /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
     /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
-    /// `key-spent`, with one exception, for lost replies: the caller that spent it (the same certificate), making the same request
-    /// with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a fresh
-    /// random key for each login and each release that it begins, uses it only for repetitions of that one, and reveals it to
-    /// nobody: anyone who brings a captured token to the platform begins another login, and is refused.
+    /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed since, making
+    /// the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a
+    /// fresh random key for each login and each release that it begins, uses it only for repetitions of that one, and reveals it to
+    /// nobody: anyone who brings a captured token to the platform begins another login, and is refused. A key that was used for one request is
+    /// refused for every other (`idempotency-key-used`) while that one may be repeated, and up to 300 seconds longer.
     #[derive(Debug, Clone)]
     pub struct TrustServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -8421,10 +8954,11 @@ pub mod trust_service_server {
     ///
     /// VerifyToken, ReleaseKey and Open use up a key, each for good, and are for platforms that were granted the right to it
     /// (AdminService.AddGrant); others are refused as `grant-missing`. A key that is already spent is refused as `token-spent` or
-    /// `key-spent`, with one exception, for lost replies: the caller that spent it (the same certificate), making the same request
-    /// with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a fresh
-    /// random key for each login and each release that it begins, uses it only for repetitions of that one, and reveals it to
-    /// nobody: anyone who brings a captured token to the platform begins another login, and is refused.
+    /// `key-spent`, with one exception, for lost replies: the operator that spent it, perhaps by a certificate that it has renewed since, making
+    /// the same request with the same `idempotency_key` within 300 seconds, is answered again, and that is on record too. So a platform draws a
+    /// fresh random key for each login and each release that it begins, uses it only for repetitions of that one, and reveals it to
+    /// nobody: anyone who brings a captured token to the platform begins another login, and is refused. A key that was used for one request is
+    /// refused for every other (`idempotency-key-used`) while that one may be repeated, and up to 300 seconds longer.
     #[derive(Debug)]
     pub struct TrustServiceServer<T> {
         inner: Arc<T>,

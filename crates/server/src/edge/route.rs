@@ -34,6 +34,8 @@ impl Route {
                 | Method::VerifyToken
                 | Method::ReleaseKey
                 | Method::Open => 16 * KIB,
+                // A certificate request.
+                Method::RedeemInvitation => 8 * KIB,
                 // 64 attributes of 4 KiB.
                 Method::Enroll | Method::EnrollStream => 512 * KIB,
                 // The PEM of as many vendors' certificates as a key policy takes.

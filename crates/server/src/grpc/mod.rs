@@ -7,6 +7,7 @@ mod certificate;
 pub(crate) mod convert;
 mod device;
 mod health;
+mod invitation;
 pub(crate) mod panic;
 mod provisioning;
 pub(crate) mod quote;
@@ -95,7 +96,7 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
 }
 
 /// The methods whose replies hold a secret.
-const SECRETS: [&str; 2] = [Method::ReleaseKey.path(), Method::Open.path()];
+const SECRETS: [&str; 3] = [Method::ReleaseKey.path(), Method::Open.path(), Method::CreateInvitation.path()];
 
 macro_rules! add {
     ($routes:ident, $services:ident: $($module:ident::$server:ident),* $(,)?) => {
@@ -119,6 +120,8 @@ impl Services {
         );
         let trust = v1::trust_service_server::TrustServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: trust, paths: &SECRETS });
+        let invitations = v1::invitation_service_server::InvitationServiceServer::new(services.api.clone());
+        routes.add_service(Wiping { service: invitations, paths: &SECRETS });
         self.health.add_to(&mut routes);
         let described = || {
             tonic_reflection::server::Builder::configure()

@@ -19,6 +19,7 @@ mod edge;
 mod ended;
 mod fairness;
 mod floods;
+mod invitations;
 mod links;
 mod posts;
 mod posts_raw;

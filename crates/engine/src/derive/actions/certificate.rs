@@ -71,14 +71,14 @@ impl Engine {
             Body::Unsigned(unsigned) => *unsigned,
         };
         let issued = self
-            .complete(&self.authority.issuing, tbs, |issued, change| {
+            .complete(&self.authority.issuing, tbs, |_, issued, change| {
                 ordered.put(issued, change)?;
                 let name = &ordered.name;
                 let actor = Actor::Device(name.tenant.clone(), name.device.clone());
                 let (now_ms, event) = (self.clock.now_ms(), Event::CertificateIssued);
                 let entry = record::entry(now_ms, actor, event, target(name), Outcome::Done, call);
                 let fields = ordered.fields().with(FieldName::Certificate, digest(issued));
-                change.record(&entry.with_all(fields))
+                Ok(change.record(&entry.with_all(fields))?)
             })
             .await?;
         Ok(self.authority.device_chain(issued.der()))

@@ -36,7 +36,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::Prepared
         | Table::DeviceClaim
         | Table::VendorRoot
-        | Table::TenantOperator => {
+        | Table::TenantOperator
+        | Table::Invitation => {
             Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
         }
     }

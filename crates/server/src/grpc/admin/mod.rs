@@ -1,7 +1,7 @@
 //! `AdminService`.
 
 mod clock;
-mod convert;
+pub(crate) mod convert;
 mod grants;
 mod keys;
 mod profiles;

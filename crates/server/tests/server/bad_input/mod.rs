@@ -5,6 +5,7 @@ mod admin;
 mod device;
 mod edge;
 mod grants;
+mod invitations;
 mod keys;
 mod posted;
 mod provisioning;
