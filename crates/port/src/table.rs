@@ -52,11 +52,13 @@ pub enum Table {
     TenantOperator = 23,
     /// Invitations, by id.
     Invitation = 24,
+    /// Idempotency keys that were used a short time ago, by time, then by who used which.
+    IdempotencyKey = 25,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -81,6 +83,7 @@ impl Table {
         Self::VendorRoot,
         Self::TenantOperator,
         Self::Invitation,
+        Self::IdempotencyKey,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -110,7 +113,8 @@ impl Table {
             | Self::DeviceClaim
             | Self::VendorRoot
             | Self::TenantOperator
-            | Self::Invitation => false,
+            | Self::Invitation
+            | Self::IdempotencyKey => false,
         }
     }
 }

@@ -326,6 +326,8 @@ codes! {
     TokenSpent = "token-spent", Precondition, "Have the device make another token.";
     /// The key was given out before.
     KeySpent = "key-spent", Precondition, "It is given out once; set `archive` in the profile where it may be given out again.";
+    /// The platform used this idempotency key for another request a short time ago.
+    IdempotencyKeyUsed = "idempotency-key-used", Invalid, "Draw a random `idempotency_key` for each request, and repeat it with that request alone.";
     /// No keys of the device are kept.
     KeysGone = "keys-gone", Precondition, "What they sealed cannot be opened any more.";
 

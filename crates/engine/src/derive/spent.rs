@@ -4,7 +4,7 @@ use crate::kernel::{Caller, Engine, Error, Stop, Tx};
 use crate::rows::{self, OperatorRow, SpentRow};
 use wardein_crypto::Digest;
 use wardein_ddkg::{DeviceName, KeyName};
-use wardein_domain::UnixSeconds;
+use wardein_domain::{ErrorCode, Principal, UnixSeconds};
 use wardein_port::{Change, Table};
 
 /// Seconds within which a platform whose reply was lost may ask the same again. Long enough for a retry after a time-out, and
@@ -87,6 +87,44 @@ impl Engine {
         Ok(of_spender.is_some_and(is_same))
     }
 
+    /// Has `change` remember what the caller's idempotency key is used for; refuses one that it used for something else while that may
+    /// be repeated. A platform that has one key for all its requests gives away what the key is for, and would not notice.
+    pub(crate) fn use_idempotency_key(
+        &self,
+        tx: &Tx<'_>,
+        change: &mut Change,
+        spending: &Spending<'_>,
+        now: UnixSeconds,
+    ) -> Result<(), Stop> {
+        let window = window(now);
+        let key = |window| idempotency_key(window, spending);
+        for window in [window.saturating_sub(1), window] {
+            if tx.get(Table::IdempotencyKey, &key(window))?.is_some() {
+                let message = "idempotency_key: it was used for another request; draw one at random for each";
+                return Err(Error::new(ErrorCode::IdempotencyKeyUsed, message).into());
+            }
+        }
+        change.insert(Table::IdempotencyKey, key(window), rows::encode(&())?);
+        Ok(())
+    }
+
+    /// Forgets up to so many idempotency keys that nobody may repeat any more; whether there are more.
+    pub(crate) async fn forget_idempotency_keys(&self, limit: usize) -> Result<bool, Error> {
+        let over = window(self.time()).saturating_sub(1).to_be_bytes();
+        let page = self.store.scan(Table::IdempotencyKey, b"", None, limit).await?;
+        let mut change = Change::default();
+        for (key, row) in page {
+            if key.get(..over.len()).is_none_or(|window| window < &over[..]) {
+                change.delete(Table::IdempotencyKey, key, row.version);
+            }
+        }
+        let is_all = change.writes.len() == limit;
+        if !change.is_empty() {
+            self.commit_alone(change).await?;
+        }
+        Ok(is_all)
+    }
+
     /// Forgets the spent keys of a device that can be derived no more, which is all that is needed to refuse them: the sweep's
     /// step after the record is moved forward, or erased. Gives how many there were.
     ///
@@ -136,6 +174,19 @@ pub(crate) fn forget_message(
 ) -> Result<(), Error> {
     change.update(Table::Spent, key(name), version, rows::encode(&SpentRow { message: None, ..row })?);
     Ok(())
+}
+
+/// Which span of [`REPEAT_WINDOW`] seconds it is: what was used within the last so many is in this one or the one before.
+fn window(now: UnixSeconds) -> u32 {
+    u32::try_from(now.get() / REPEAT_WINDOW).unwrap_or(u32::MAX)
+}
+
+/// `u32(window) ‖ SHA-256(operator ‖ idempotency key)`, so that rows of one time are beside each other, and go together.
+fn idempotency_key(window: u32, spending: &Spending<'_>) -> Vec<u8> {
+    let Principal { role, tenant, name, .. } = &spending.caller.principal;
+    let operator = rows::operator_name_key(*role, tenant.as_ref(), name);
+    let digest = Digest::of(&[&operator[..], &[0], &spending.idempotency.0].concat());
+    [&window.to_be_bytes()[..], &digest.0].concat()
 }
 
 /// How many rows are looked at, and erased, in one change.

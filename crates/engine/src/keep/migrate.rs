@@ -198,7 +198,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::DeviceClaim
             | Table::VendorRoot
             | Table::TenantOperator
-            | Table::Invitation => return Ok(false),
+            | Table::Invitation
+            | Table::IdempotencyKey => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -255,6 +255,10 @@ impl Engine {
         self.abandon_prepared().await?;
         if sweep.progress.has_clock && self.clock.may_erase() {
             self.forget_invitations().await?;
+            // A step each, as of devices.
+            if self.forget_idempotency_keys(PAGE).await? {
+                return Ok(sweep.progress);
+            }
         }
         let SweepProgress { devices, erased, renewed, dropped, has_clock, .. } = sweep.progress;
         self.transact(|_| {

@@ -134,7 +134,8 @@ impl Memory {
             | Table::DeviceClaim
             | Table::VendorRoot
             | Table::TenantOperator
-            | Table::Invitation => Ok(()),
+            | Table::Invitation
+            | Table::IdempotencyKey => Ok(()),
         }
     }
 

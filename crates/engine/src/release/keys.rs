@@ -169,6 +169,7 @@ impl Engine {
             (Standing::OtherMessage, _) => return self.decide_key_twice(tx, caller, &spend, now_ms),
             (Standing::First, _) => {
                 spent::spend(&mut change, &spend, &spending.row(UnixSeconds::new(now)))?;
+                self.use_idempotency_key(tx, &mut change, spending, UnixSeconds::new(now))?;
                 keys.record.sweep(self.authority_time(now_ms), &policy);
                 kept = Some(self.put_keys(tx, &mut change, owner, (cold, version), &mut keys)?);
                 "first"

@@ -101,6 +101,9 @@ impl Engine {
         if standing == Standing::Spent {
             return Err(spent_error(&key_name).into());
         }
+        if standing == Standing::First {
+            self.use_idempotency_key(tx, &mut change, &spending, UnixSeconds::new(now))?;
+        }
         let template = grant.user_name.unwrap_or_default();
         let user_name = template.user_name(&name.tenant, &name.device, &known.profile);
         let delivery = if standing == Standing::Repeated { "again" } else { "first" };

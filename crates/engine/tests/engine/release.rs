@@ -1,6 +1,6 @@
 //! What devices sealed: opened or released once, for those who were granted it, with the reason on record.
 
-use crate::world::{CRASH_POINTS, TestDevice, World, facts, name};
+use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, name};
 use wardein_crypto::Digest;
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::{FileStanza, SealedPayload};
@@ -23,14 +23,13 @@ impl World {
             sealed: sealed.clone(),
             additional: additional.to_vec(),
             reason: "alarm 7".parse().unwrap(),
-            idempotency: Digest::of(attempt),
+            idempotency: idempotency(sealed.name(), attempt),
         };
         self.engine.open_payload(&self.platform, ask).await
     }
 
     async fn release(&self, sealed: Sealed, attempt: &[u8]) -> Result<Unsealed, Error> {
-        let (reason, idempotency) = ("archive".parse().unwrap(), Digest::of(attempt));
-        self.engine.release_key(&self.platform, ReleaseAsk { sealed, reason, idempotency }).await
+        self.engine.release_key(&self.platform, asked(sealed, attempt)).await
     }
 
     /// A device, and every right but to tokens.
@@ -42,6 +41,20 @@ impl World {
         let device = world.proven("pump-1").await;
         (world, device)
     }
+}
+
+/// The idempotency key of an attempt at what one key sealed: each request has its own.
+fn idempotency(name: &KeyName, attempt: &[u8]) -> Digest {
+    Digest::of(&[name.to_string().as_bytes(), attempt].concat())
+}
+
+fn asked(sealed: Sealed, attempt: &[u8]) -> ReleaseAsk {
+    let name = match &sealed {
+        Sealed::Payload(name) => name,
+        Sealed::File(stanza) => stanza.name(),
+    };
+    let idempotency = idempotency(name, attempt);
+    ReleaseAsk { sealed, reason: "archive".parse().unwrap(), idempotency }
 }
 
 fn code<T>(result: Result<T, Error>) -> (ErrorKind, &'static str) {
@@ -127,6 +140,60 @@ async fn a_lost_reply_is_given_again_also_after_a_crash_and_not_for_long() {
         assert_eq!(code(world.release(named, b"1").await).1, "key-spent");
         assert_eq!(code(world.release(Sealed::File(stanza), b"1").await).1, "key-spent");
     }
+}
+
+/// A platform goes over to its renewed certificate while the reply is lost.
+#[tokio::test]
+async fn a_lost_reply_is_given_again_across_a_renewal_and_to_nobody_else() {
+    let (world, mut device) = World::with_keys().await;
+    let (opened, named, stanza) = (device.seal(b"a", 0), device.seal(b"b", 0), device.wrap([5; 16]));
+    let (named, file) = (Sealed::Payload(named.name().clone()), Sealed::File(stanza));
+    world.open(&opened, b"1").await.unwrap();
+    world.release(named.clone(), b"1").await.unwrap();
+    world.release(file.clone(), b"1").await.unwrap();
+    let engine = &world.engine;
+    let renewed = engine.renew_operator(&world.platform, &csr(), 0).await.unwrap().1;
+    let renewed = caller(renewed.principal);
+    let open = |attempt| OpenAsk {
+        sealed: opened.clone(),
+        additional: b"log".to_vec(),
+        reason: "alarm 7".parse().unwrap(),
+        idempotency: idempotency(opened.name(), attempt),
+    };
+    let asks = [&named, &file];
+    assert_eq!(engine.open_payload(&renewed, open(b"1")).await.unwrap().secret.expose(), b"a");
+    assert_eq!(code(engine.open_payload(&renewed, open(b"2")).await).1, "key-spent");
+    for sealed in asks {
+        engine.release_key(&renewed, asked(sealed.clone(), b"1")).await.unwrap();
+        assert_eq!(code(engine.release_key(&renewed, asked(sealed.clone(), b"2")).await).1, "key-spent");
+    }
+    // The former is revoked: it may have been another's.
+    let serial = world.platform.principal.serial;
+    engine.revoke_operator(&world.admin, serial, "stolen".parse().unwrap(), false).await.unwrap();
+    assert_eq!(code(engine.open_payload(&renewed, open(b"1")).await).1, "key-spent");
+    for sealed in asks {
+        assert_eq!(code(engine.release_key(&renewed, asked(sealed.clone(), b"1")).await).1, "key-spent");
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_for_one_request_whichever_way_it_is_made() {
+    let (world, mut device) = World::with_keys().await;
+    let (first, second) = (device.seal(b"a", 0), device.seal(b"b", 0));
+    let named = Sealed::Payload(second.name().clone());
+    let open = |sealed: &SealedPayload| OpenAsk {
+        sealed: sealed.clone(),
+        additional: b"log".to_vec(),
+        reason: "alarm 7".parse().unwrap(),
+        idempotency: Digest::of(b"one for all"),
+    };
+    let release = ReleaseAsk { idempotency: Digest::of(b"one for all"), ..asked(named.clone(), b"") };
+    world.engine.open_payload(&world.platform, open(&first)).await.unwrap();
+    let used = (ErrorKind::Invalid, "idempotency-key-used");
+    assert_eq!(code(world.engine.open_payload(&world.platform, open(&second)).await), used);
+    assert_eq!(code(world.engine.release_key(&world.platform, release).await), used);
+    world.engine.open_payload(&world.platform, open(&first)).await.unwrap();
+    world.release(named, b"another").await.expect("nothing was spent");
 }
 
 #[tokio::test]

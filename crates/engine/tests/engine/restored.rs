@@ -15,10 +15,9 @@ impl World {
     /// What the platform has of what was sealed: the payload opened, its key and the file's released. The codes of the refusals.
     async fn unsealed(&self, device: &mut TestDevice, payload: &SealedPayload) -> Vec<Option<&'static str>> {
         let stanza = device.wrap([5; 16]);
-        let release = |sealed| ReleaseAsk {
-            sealed,
-            reason: "test".parse().unwrap(),
-            idempotency: Digest::of(b"release"),
+        let release = |sealed| {
+            let idempotency = Digest::of(if matches!(sealed, Sealed::File(_)) { b"file" } else { b"name" });
+            ReleaseAsk { sealed, reason: "test".parse().unwrap(), idempotency }
         };
         let by_name =
             self.engine.release_key(&self.platform, release(Sealed::Payload(payload.name().clone())));

@@ -9,6 +9,7 @@ use wardein_ddkg::message::Token;
 use wardein_domain::{DeviceState, Event, FieldName, ProfileFields, Right, Role, Verdict};
 use wardein_engine::ProfilePut;
 use wardein_engine::{Error, ErrorKind, LoggedIn, REPEAT_WINDOW, RotationScope, TokenAsk};
+use wardein_port::{Store, Table};
 
 impl World {
     pub(crate) async fn login(&self, token: &Token, nonce: &[u8], attempt: &[u8]) -> Result<LoggedIn, Error> {
@@ -90,9 +91,10 @@ async fn an_epoch_takes_as_many_tokens_as_its_profile_says() {
 #[tokio::test]
 async fn of_two_that_ask_at_once_one_is_answered() {
     let (world, mut device) = World::with_tokens().await;
-    for round in 0..8 {
+    for round in 0..8u8 {
         let token = device.token(b"", 0);
-        let (one, two) = tokio::join!(world.login(&token, b"", b"1"), world.login(&token, b"", b"2"));
+        let (first, second) = ([1, round], [2, round]);
+        let (one, two) = tokio::join!(world.login(&token, b"", &first), world.login(&token, b"", &second));
         assert_eq!(one.is_ok(), two.is_err(), "round {round}");
         assert_eq!(one.err().or(two.err()).unwrap().code.as_str(), "token-spent");
     }
@@ -113,7 +115,7 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
     world.clock.pass(REPEAT_WINDOW);
     world.login(&token, b"nonce", b"login").await.unwrap();
     let late = device.token(b"late", REPEAT_WINDOW);
-    world.login(&late, b"late", b"login").await.unwrap();
+    world.login(&late, b"late", b"late login").await.unwrap();
     world.clock.pass(1);
     assert_eq!(world.login(&token, b"nonce", b"login").await.unwrap_err().code.as_str(), "token-spent");
 
@@ -123,11 +125,14 @@ async fn a_lost_reply_is_given_again_to_the_one_who_asked_and_not_for_long() {
     let renewed =
         world.engine.issue_operator(&world.admin, order(Role::Platform, Some("klinik"), "iot")).await;
     let renewed = caller(renewed.unwrap().1.principal);
-    let ask =
-        TokenAsk { token: late.clone(), platform_nonce: b"late".into(), idempotency: Digest::of(b"login") };
+    let ask = TokenAsk {
+        token: late.clone(),
+        platform_nonce: b"late".into(),
+        idempotency: Digest::of(b"late login"),
+    };
     assert_eq!(world.engine.verify_token(&renewed, ask).await.unwrap_err().code.as_str(), "token-spent");
     // Nor is the reply given again to one who was revoked since.
-    let revoked = world.login(&late, b"late", b"login").await.unwrap_err();
+    let revoked = world.login(&late, b"late", b"late login").await.unwrap_err();
     assert_eq!((revoked.kind(), revoked.code.as_str()), (ErrorKind::Unauthenticated, "operator-revoked"));
 }
 
@@ -368,4 +373,80 @@ async fn a_lost_login_is_answered_again_across_a_renewal_and_to_nobody_else() {
         engine.issue_operator(&world.admin, order(Role::Station, Some("klinik"), "iot")).await.unwrap();
     let station = caller(station.1.principal);
     assert!(engine.verify_token(&station, ask(b"login")).await.is_err());
+}
+
+/// A platform with one key for all its logins gives away what the key is for, and finds out.
+#[tokio::test]
+async fn an_idempotency_key_is_for_one_request() {
+    let (mut world, mut device) = World::with_tokens().await;
+    let other = order(Role::Platform, Some("klinik"), "billing");
+    let other = caller(world.engine.issue_operator(&world.admin, other).await.unwrap().1.principal);
+    let (one, two) = (device.token(b"", 0), device.token(b"", 0));
+    world.login(&one, b"", b"login").await.unwrap();
+    let before = world.rows().await;
+    for _ in 0..2 {
+        let refused = world.login(&two, b"", b"login").await.unwrap_err();
+        assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Invalid, "idempotency-key-used"));
+        world.restart().await;
+    }
+    assert!(world.rows().await == before, "nothing is spent");
+    // Its own request is repeated, and each has its own: also by a certificate that was renewed, and not by another platform.
+    world.login(&one, b"", b"login").await.unwrap();
+    let renewed = world.engine.renew_operator(&world.platform, &csr(), 0).await.unwrap().1;
+    let former = std::mem::replace(&mut world.platform, caller(renewed.principal));
+    assert_eq!(world.login(&two, b"", b"login").await.unwrap_err().code.as_str(), "idempotency-key-used");
+    world.platform = former;
+    let clock = wardein_ddkg::device::Clock { elapsed: 0, wall: None };
+    let token = device.state.as_mut().unwrap().token(clock, "billing".parse().unwrap(), b"").unwrap();
+    let token = token.save(|_| Ok::<_, ()>(())).unwrap();
+    let ask = TokenAsk { token, platform_nonce: Vec::new(), idempotency: Digest::of(b"login") };
+    let grant =
+        wardein_engine::GrantOrder { platform: "billing".parse().unwrap(), ..grant(Right::Token, None) };
+    world.engine.add_grant(&world.admin, grant, None).await.unwrap();
+    world.engine.verify_token(&other, ask).await.unwrap();
+    // What was refused is as good as before, and so is the key once nothing that it was used for is repeated.
+    world.login(&two, b"", b"another").await.unwrap();
+    let (late, later) = (device.token(b"", REPEAT_WINDOW), device.token(b"", 2 * REPEAT_WINDOW));
+    world.clock.pass(REPEAT_WINDOW);
+    assert_eq!(world.login(&late, b"", b"login").await.unwrap_err().code.as_str(), "idempotency-key-used");
+    world.clock.pass(REPEAT_WINDOW);
+    world.login(&later, b"", b"login").await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_requests_with_one_idempotency_key_one_is_answered() {
+    let (world, mut device) = World::with_tokens().await;
+    let mut second = world.proven("pump-2").await;
+    for round in 0..8u8 {
+        let (one, two) = (device.token(b"", 0), second.token(b"", 0));
+        world.store.hold();
+        let key = [round];
+        let (one, two, ()) =
+            tokio::join!(world.login(&one, b"", &key), world.login(&two, b"", &key), async {
+                world.store.release()
+            });
+        assert_ne!(one.is_ok(), two.is_ok(), "round {round}");
+        assert_eq!(one.err().or(two.err()).unwrap().code.as_str(), "idempotency-key-used");
+    }
+}
+
+#[tokio::test]
+async fn used_idempotency_keys_are_forgotten() {
+    let (world, mut device) = World::with_tokens().await;
+    let left = async || world.store.scan(Table::IdempotencyKey, b"", None, 100).await.unwrap().len();
+    let sweep = async || {
+        let mut sweep = world.engine.begin_sweep(None, None).await.unwrap();
+        while !world.engine.sweep_some(&mut sweep, 100).await.unwrap().is_done {}
+    };
+    world.clock.pass(2 * 86_400);
+    world.engine.look_at_clock().await.unwrap();
+    for attempt in 0..3u8 {
+        world.login(&device.token(b"", 2 * 86_400), b"", &[attempt]).await.unwrap();
+    }
+    sweep().await;
+    assert_eq!(left().await, 3, "they may be repeated");
+    world.clock.pass(2 * REPEAT_WINDOW);
+    world.login(&device.token(b"", 2 * 86_400), b"", &[9]).await.unwrap();
+    sweep().await;
+    assert_eq!(left().await, 1);
 }

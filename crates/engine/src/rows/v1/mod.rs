@@ -37,7 +37,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::DeviceClaim
         | Table::VendorRoot
         | Table::TenantOperator
-        | Table::Invitation => {
+        | Table::Invitation
+        | Table::IdempotencyKey => {
             Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
         }
     }

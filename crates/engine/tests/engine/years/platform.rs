@@ -24,7 +24,7 @@ pub(crate) async fn visit(
     let token_ask = |attempt: &[u8]| TokenAsk {
         token: token.clone(),
         platform_nonce: nonce.to_vec(),
-        idempotency: Digest::of(attempt),
+        idempotency: Digest::of(&[&token.encode()[..], attempt].concat()),
     };
     // A platform whose reply was lost asks the same again.
     let verify = async |authority: &Authority, attempt: &[u8]| {
@@ -47,7 +47,7 @@ pub(crate) async fn visit(
         sealed: sealed.clone(),
         additional: b"log".to_vec(),
         reason: "support".parse().unwrap(),
-        idempotency: Digest::of(attempt),
+        idempotency: Digest::of(&[&sealed.encode()[..], attempt].concat()),
     };
     let open = async |authority: &Authority, attempt: &[u8]| {
         authority.engine.open_payload(&authority.platform, ask(attempt)).await

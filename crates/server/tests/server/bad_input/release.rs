@@ -6,6 +6,7 @@ use crate::common::device::TestDevice;
 use tonic::Code;
 use v1::release_key_request::Key;
 use wardein_client::{Refusal, time, v1};
+use wardein_crypto::Digest;
 use wardein_ddkg::KeyName;
 use wardein_ddkg::message::Token;
 use wardein_domain::Method;
@@ -40,12 +41,15 @@ async fn proven(world: &World, id: &str) -> TestDevice {
     device
 }
 
+/// An idempotency key of its own for each request.
+fn key_of(request: &[u8]) -> Vec<u8> {
+    Digest::of(request).0[..16].to_vec()
+}
+
 fn verify(token: &Token) -> v1::VerifyTokenRequest {
-    v1::VerifyTokenRequest {
-        token: token.encode(),
-        platform_nonce: b"nonce".to_vec(),
-        idempotency_key: vec![1; 16],
-    }
+    let token = token.encode();
+    let idempotency_key = key_of(&token);
+    v1::VerifyTokenRequest { token, platform_nonce: b"nonce".to_vec(), idempotency_key }
 }
 
 fn invalid(code: &'static str, word: &'static str) -> Expected {
@@ -179,10 +183,11 @@ async fn release_key() {
     let named = |name: &KeyName| v1::ReleaseKeyRequest {
         key: Some(Key::KeyName(name.to_string())),
         reason: "archive".into(),
-        idempotency_key: vec![1; 16],
+        idempotency_key: key_of(name.to_string().as_bytes()),
     };
     let file = |arguments: &str, body: &[u8]| v1::ReleaseKeyRequest {
         key: Some(Key::File(v1::FileStanza { arguments: arguments.into(), body: body.to_vec() })),
+        idempotency_key: key_of(&[arguments.as_bytes(), body].concat()),
         ..named(sealed.name())
     };
     let good = || named(sealed.name());
@@ -287,9 +292,9 @@ async fn open() {
     let mut device = proven(&world, "pump-1").await;
     let (by, sealed, used) = (&world.platform, device.seal(b"x"), device.seal(b"y"));
     let ask = |sealed: Vec<u8>| v1::OpenRequest {
+        idempotency_key: key_of(&sealed),
         sealed,
         reason: "alarm".into(),
-        idempotency_key: vec![1; 16],
         ..Default::default()
     };
     let good = || ask(sealed.encode());
@@ -368,10 +373,12 @@ async fn asking_twice_is_answered_twice_and_anybody_else_is_refused() {
     let mut device = proven(&world, "pump-1").await;
     let (token, sealed, named) = (device.token(PLATFORM, b"nonce"), device.seal(b"x"), device.seal(b"y"));
     let mut trust = world.platform.trust();
-    for (key, is_again) in [(vec![1; 16], true), (vec![1; 16], true), (vec![2; 16], false)] {
+    // A key for each request: one for all of them is refused.
+    let key = |attempt: u8, request: u8| vec![attempt, request].repeat(8);
+    for (attempt, is_again) in [(1, true), (1, true), (2, false)] {
         let results: [Result<(), Refusal>; 3] = [
             trust
-                .verify_token(v1::VerifyTokenRequest { idempotency_key: key.clone(), ..verify(&token) })
+                .verify_token(v1::VerifyTokenRequest { idempotency_key: key(attempt, 1), ..verify(&token) })
                 .await
                 .map(drop)
                 .map_err(Refusal::from),
@@ -379,7 +386,7 @@ async fn asking_twice_is_answered_twice_and_anybody_else_is_refused() {
                 .open(v1::OpenRequest {
                     sealed: sealed.encode(),
                     reason: "alarm".into(),
-                    idempotency_key: key.clone(),
+                    idempotency_key: key(attempt, 2),
                     ..Default::default()
                 })
                 .await
@@ -389,7 +396,7 @@ async fn asking_twice_is_answered_twice_and_anybody_else_is_refused() {
                 .release_key(v1::ReleaseKeyRequest {
                     key: Some(Key::KeyName(named.name().to_string())),
                     reason: "alarm".into(),
-                    idempotency_key: key.clone(),
+                    idempotency_key: key(attempt, 3),
                 })
                 .await
                 .map(drop)
