@@ -16,6 +16,7 @@ mod recover;
 mod relay;
 mod renew;
 mod request;
+mod rotation;
 mod shred;
 mod storage_keys;
 mod system;

@@ -36,16 +36,12 @@ pub struct Description {
     pub endpoint: String,
 }
 
-/// The operator's certificate and its CA's, PEM.
-pub const CERTIFICATE: &str = "operator.pem";
-/// The operator's key, PKCS#8 in PEM, perhaps under a passphrase.
-pub const KEY: &str = "operator.key";
+pub use wardein_client::{CERTIFICATE, INFRASTRUCTURE, KEY};
+
 /// The request for its certificate, PKCS#10 in PEM, where another signs it.
 pub(crate) const REQUEST: &str = "operator.csr";
 /// What is said of it.
 pub const DESCRIPTION: &str = "operator.json";
-/// Root and infrastructure CA, PEM: what the authority's server is verified with.
-pub const INFRASTRUCTURE: &str = "infrastructure.pem";
 /// Root and issuing CA, PEM: what devices' certificates are verified with.
 pub const TRUST: &str = "trust.pem";
 /// The identity key that devices pin: SubjectPublicKeyInfo in PEM.

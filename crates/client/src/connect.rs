@@ -2,6 +2,7 @@
 
 use crate::calls::{Operator, Platform, Station};
 use crate::cause::unreached;
+use crate::directory::Source;
 use crate::error::ConnectError;
 use crate::v1::admin_service_client::AdminServiceClient;
 use crate::v1::attestation_service_client::AttestationServiceClient;
@@ -14,14 +15,42 @@ use crate::v1::storage_service_client::StorageServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
 use crate::way::{Settings, Way};
 use hyper_util::rt::TokioIo;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// A connection, which reconnects by itself when it breaks. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Connection(Channel);
+pub struct Connection(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// What calls that begin now go over.
+    channel: RwLock<Channel>,
+    /// Where its identity is from, if it may be replaced.
+    source: Option<Source>,
+}
 
 impl Connection {
+    fn new(channel: Channel) -> Self {
+        Self(Arc::new(Shared { channel: RwLock::new(channel), source: None }))
+    }
+
+    /// The same with a directory that its identity is from.
+    pub(crate) fn with_source(self, source: Source) -> Self {
+        let channel = RwLock::new(self.channel());
+        Self(Arc::new(Shared { channel, source: Some(source) }))
+    }
+
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.0.source.as_ref()
+    }
+
+    /// Has calls that begin from now on go where those of `other` do.
+    pub(crate) fn replace(&self, other: &Self) {
+        *self.0.channel.write().unwrap_or_else(PoisonError::into_inner) = other.channel();
+    }
+
     /// As a factory's station.
     pub fn station(&self) -> Station {
         Station(self.clone())
@@ -37,9 +66,10 @@ impl Connection {
         Operator(self.clone())
     }
 
-    /// The underlying channel, for services that are not the authority's own, such as health and reflection.
+    /// The underlying channel, for services that are not the authority's own, such as health and reflection. It stays with the identity that
+    /// it was made with, as the generated clients do that are made of it.
     pub fn channel(&self) -> Channel {
-        self.0.clone()
+        self.0.channel.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -47,7 +77,7 @@ macro_rules! services {
     ($($(#[$doc:meta])* $name:ident: $client:ident,)*) => {
         impl Connection {
             $($(#[$doc])* pub fn $name(&self) -> $client<Channel> {
-                $client::new(self.0.clone()).max_decoding_message_size(MAX_ANSWER)
+                $client::new(self.channel()).max_decoding_message_size(MAX_ANSWER)
             })*
         }
     };
@@ -94,7 +124,7 @@ pub(crate) async fn reach(settings: &Settings, way: Way, uri: Uri) -> Result<Con
         async move { way.go().await.map(TokioIo::new) }
     });
     let reached = endpoint.connect_with_connector(connector).await;
-    reached.map(Connection).map_err(|error| unreached(&settings.endpoint, error))
+    reached.map(Connection::new).map_err(|error| unreached(&settings.endpoint, error))
 }
 
 // An audit or device list of 1000 entries, each of at most some kilobytes.

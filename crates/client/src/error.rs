@@ -10,6 +10,14 @@ pub enum ConnectError {
     /// The endpoint is not `https://HOST` or `https://HOST:PORT`.
     #[error("endpoint {0:?} is not https://HOST or https://HOST:PORT")]
     Endpoint(String),
+    /// A file of the identity's directory cannot be read.
+    #[error("cannot read {}", path.display())]
+    Directory {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The certificates or the key to connect with are of no use.
     #[error(transparent)]
     Material(#[from] MaterialError),

@@ -1,9 +1,10 @@
 //! The typed client of Wardein's API.
 //!
 //! What: [`connect`] gives a [`Connection`] of gRPC over TLS 1.3, and of it a client for each kind of caller: [`Station`],
-//! [`Platform`] or [`Operator`], and the generated one of each service of `wardein.v1`. [`Refusal`] is the error of a failed call,
-//! with the stable code and the request id; [`pages`] reads long lists, and [`Parts`] are answers that come bit by bit. [`Poster`]
-//! posts a device's messages as bytes, which needs no gRPC. Both go through a [`Proxy`] where there is one. Why here: devices,
+//! [`Platform`] or [`Operator`], and the generated one of each service of `wardein.v1`. [`connect_as`] is for who keeps an identity in
+//! a directory and renews it there. [`Refusal`] is the error of a failed call, with the stable code and the request id; [`pages`]
+//! reads long lists, and [`Parts`] are answers that come bit by bit. [`Poster`] posts a device's messages as bytes, which needs no
+//! gRPC. Both go through a [`Proxy`] where there is one. Why here: devices,
 //! stations, platforms and administrators speak to the authority in one way. What it does not do: no protocol of devices, no
 //! retries; it only says whether one makes sense.
 
@@ -13,6 +14,8 @@ mod cause;
 mod clock;
 #[cfg(feature = "grpc")]
 mod connect;
+#[cfg(feature = "grpc")]
+mod directory;
 mod error;
 #[cfg(feature = "grpc")]
 mod find;
@@ -31,6 +34,8 @@ mod way;
 pub use calls::{Operator, Parts, Platform, Station};
 #[cfg(feature = "grpc")]
 pub use connect::{Connection, connect};
+#[cfg(feature = "grpc")]
+pub use directory::{CERTIFICATE, INFRASTRUCTURE, KEY, connect_as};
 pub use error::ConnectError;
 #[cfg(feature = "grpc")]
 pub use find::find_root;

@@ -30,7 +30,7 @@ fn secret() -> Secret<32> {
 
 fn frontier(purpose: Purpose) -> Cover {
     let mut cover = GenerationRoot::new(secret()).tree(purpose);
-    cover.advance(1).unwrap();
+    cover.advance(1).expect("a whole tree begins in epoch 0");
     cover
 }
 
@@ -56,7 +56,7 @@ fn hot() -> Hot {
 
 /// One without attributes whose keys were used in the first epoch only.
 pub(super) fn young() -> Record {
-    let device = DeviceName { tenant: "t".parse().unwrap(), device: "d".parse().unwrap() };
+    let device = DeviceName { tenant: "t".parse().expect("it is a name"), device: "d".parse().expect("it is a name") };
     let first = |purpose| (purpose, GenerationRoot::new(secret()).tree(purpose));
     let active = Generation { trees: Purpose::ALL.map(first).into(), ..generation(1) };
     let kept = Kept {
