@@ -219,10 +219,13 @@ fn proxy(fields: &Fields) -> Result<Option<Proxy>, Error> {
         let is_alone = fields.proxy_login.is_some();
         return if is_alone { Err(wrong("proxy_login", "is there without proxy")) } else { Ok(None) };
     };
-    let proxy: Proxy = text.parse().map_err(|why| wrong("proxy", why))?;
+    let mut proxy: Proxy = text.parse().map_err(|why| wrong("proxy", why))?;
     match &fields.proxy_login {
         Some(path) if !path.is_absolute() => Err(wrong("proxy_login", "is not an absolute path")),
-        login => Ok(Some(Proxy { login: login.clone(), ..proxy })),
+        login => {
+            proxy.login.clone_from(login);
+            Ok(Some(proxy))
+        }
     }
 }
 

@@ -56,7 +56,8 @@ fn hot() -> Hot {
 
 /// One without attributes whose keys were used in the first epoch only.
 pub(super) fn young() -> Record {
-    let device = DeviceName { tenant: "t".parse().expect("it is a name"), device: "d".parse().expect("it is a name") };
+    let device =
+        DeviceName { tenant: "t".parse().expect("it is a name"), device: "d".parse().expect("it is a name") };
     let first = |purpose| (purpose, GenerationRoot::new(secret()).tree(purpose));
     let active = Generation { trees: Purpose::ALL.map(first).into(), ..generation(1) };
     let kept = Kept {

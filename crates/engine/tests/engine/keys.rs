@@ -26,7 +26,7 @@ impl World {
         self.engine.key_status(&self.admin, self.tenant(), None, device).await.unwrap().device.unwrap()
     }
 
-    async fn put_profile(&self, name: &str, fields: ProfileFields) {
+    pub(crate) async fn put_profile(&self, name: &str, fields: ProfileFields) {
         let name = name.parse().unwrap();
         self.engine.put_profile(&self.admin, self.tenant(), name, ProfilePut::whole(fields)).await.unwrap();
     }
