@@ -186,6 +186,11 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         Ok(certificate)
     }
 
+    /// The certificates that the authority vouches for now, PEM: the root, then the issuing CA (DDKG-1 section 8).
+    pub async fn trust_bundle(&mut self) -> Result<Vec<u8>, Error> {
+        Ok(self.request(&Asking::Action("trust-bundle", b"")).await?.body)
+    }
+
     /// The certificate that is stored, if it is for the device's key and can be read.
     pub fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
         let files = self.directory.files();

@@ -58,6 +58,16 @@ async fn acks_that_are_lost_make_the_device_follow_the_authority() {
 }
 
 #[tokio::test]
+async fn the_trust_bundle_is_believed_only_with_its_ack() {
+    let (authority, device) = enrolled().await;
+    let mut session = device.session().unwrap();
+    authority.fault(&[Some(Fault::AnswerChanged)]);
+    let bundle = session.trust_bundle().await.unwrap();
+    assert_eq!(bundle, authority.0.borrow().root_pem.as_bytes());
+    assert_eq!(authority.calls(), ["challenge", "prove", "challenge", "prove"]);
+}
+
+#[tokio::test]
 async fn endless_refusals_end() {
     let (authority, device) = enrolled().await;
     for code in ["epoch-spent", "challenge-expired", "replayed"] {

@@ -197,6 +197,7 @@ impl World {
         let record = self.record.as_mut().unwrap();
         match request.action.as_str() {
             "certificate" => Ok(self.certify(&request.device, body)),
+            "trust-bundle" => Ok(self.root_pem.clone().into_bytes()),
             "rekey" => {
                 let ask = RekeyAsk::decode(body).unwrap();
                 (self.is_rekey_due, self.is_rekey_required) = (false, false);
