@@ -14,7 +14,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		floor("engine", 3)
 		floor("store custody server device testkit", 4)
 		floor("station", 5)
-		floor("cli", 6)
+		floor("cli c", 6)
 
 		# What carries cryptography, behind one door: whoever reviews or replaces it looks in one place.
 		only("ring aws-lc-rs zeroize subtle ml-kem pkcs8", "crypto")

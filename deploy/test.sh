@@ -129,6 +129,7 @@ step "the same on RustCrypto, for microcontrollers" \
 	cargo test --locked --quiet -p wardein-ddkg -p wardein-crypto --no-default-features \
 	--features wardein-ddkg/rustcrypto,wardein-ddkg/suite2,wardein-crypto/rustcrypto --lib
 step "all tests, with all features" cargo test --locked --quiet --workspace --all-features
+step "libwardein as C sees it, under valgrind" sdk/c/test.sh
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
 # The tests above have built the authority that it serves.
 step "devices in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/sdk.sh
@@ -136,6 +137,7 @@ if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
 	step "a client of another make" deploy/interop.sh
 	step "a device behind a proxy" deploy/proxy.sh
+	step "libwardein with a served authority" sdk/c/test.sh --served
 	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture
