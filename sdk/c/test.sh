@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# libwardein as C sees it: built, installed, found by pkg-config, linked shared and static into strict C99, and run under valgrind and
-# the sanitizers, against the authority's end of DDKG-1 at the other end of a pair of pipes.
+# libwardein as C sees it: built, installed, found by pkg-config, linked shared and static into strict C99, and run under
+# valgrind and the sanitizers, against the authority's end of DDKG-1 at the other end of a pair of pipes.
 #
 # test.sh           all of that, with the libraries of a debug build
 # test.sh --asan    besides, the library itself under AddressSanitizer, which takes a nightly Rust
@@ -66,6 +66,7 @@ programs() {
 	compile abi "$c/test/abi.c"
 	compile device "$c/examples/device.c"
 	compile session "$c/examples/session.c"
+	compile turns "$c/test/turns.c"
 	compile abi-sanitized "$c/test/abi.c" -fsanitize=address,undefined -fno-sanitize-recover
 }
 
@@ -96,7 +97,7 @@ library_under_asan() {
 }
 
 served() {
-	"$c/served.sh" "$made/session-shared"
+	"$c/served.sh" "$made/session-shared" "$made/turns-shared"
 }
 
 step "the Debian packages that it needs" debian binutils gcc libc6-dev make pkg-config valgrind

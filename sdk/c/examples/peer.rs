@@ -1,5 +1,5 @@
-//! The authority's end of DDKG-1 over standard input and output, for the C programs beside this one. It stands for whatever carries
-//! messages in a real device: a station at enrollment, the network afterwards.
+//! The authority's end of DDKG-1 over standard input and output, for the C programs beside this one. It stands for whatever
+//! carries messages in a real device: a station at enrollment, the network afterwards.
 //!
 //! Each message either way is `u32(length) ‖ bytes`, big-endian. A question begins with a byte that says what it is:
 //!

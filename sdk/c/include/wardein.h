@@ -363,7 +363,7 @@ wardein_status wardein_open(wardein_device *device,
 // Makes a handle for the state directory at `path`, which the first call opens.
 wardein_status wardein_session_new(const char *path, size_t path_length, wardein_session **session);
 
-// Frees a handle and wipes its secrets; NULL is fine.
+// Frees a handle and wipes its secrets; NULL is fine. Where a name is being looked up, that is waited for, at most a second.
 void wardein_session_free(wardein_session *session);
 
 // As `wardein_device_error`.

@@ -43,7 +43,8 @@ impl Inner {
         Ok(())
     }
 
-    /// The request of an enrollment, which takes the place of one that was begun before. It begins once `room` has judged its length.
+    /// The request of an enrollment, which takes the place of one that was begun before. It begins once `room` has judged its
+    /// length.
     pub(crate) fn enroll_begin(
         &mut self,
         identity: P256VerifyingKey,

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 
 /// A value that C holds.
 ///
-/// The lock makes what C does wrong visible instead of undefined: a second call at the same time, also from within the save callback, finds it
-/// taken; and a call after a panic finds it poisoned.
+/// The lock makes what C does wrong visible instead of undefined: a second call at the same time, also from within the save
+/// callback, finds it taken; and a call after a panic finds it poisoned.
 pub(crate) struct Handle<T> {
     inner: Mutex<T>,
     text: Mutex<String>,

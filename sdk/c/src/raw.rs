@@ -1,7 +1,8 @@
 //! What C hands over: here pointers become slices and places, judged first, and what is written to them is written here.
 //!
-//! A pointer that is not null cannot be judged, but for its alignment and where it reaches: that it leads to memory of the caller is
-//! the caller's promise (`include/wardein.h`). Everything else is refused as [`WARDEIN_ERR_ARGUMENT`](Status::WARDEIN_ERR_ARGUMENT).
+//! A pointer that is not null cannot be judged, but for its alignment and where it reaches: that it leads to memory of the
+//! caller is the caller's promise (`include/wardein.h`). Everything else is refused as
+//! [`WARDEIN_ERR_ARGUMENT`](Status::WARDEIN_ERR_ARGUMENT).
 #![allow(unsafe_code, reason = "only unsafe code can follow a pointer")]
 
 use crate::failure::Failure;
@@ -26,9 +27,9 @@ pub struct Attribute {
     pub value_length: usize,
 }
 
-/// Saves a state: returns 0 only once the `length` bytes at `state` are durable and whole, for instance written beside, synced and
-/// renamed. Any other value fails the call that it was called in. The bytes are secret, and gone when it returns. It must not
-/// free the handle, and is not left by an exception or longjmp.
+/// Saves a state: returns 0 only once the `length` bytes at `state` are durable and whole, for instance written beside, synced
+/// and renamed. Any other value fails the call that it was called in. The bytes are secret, and gone when it returns. It must
+/// not free the handle, and is not left by an exception or longjmp.
 pub type Save = Option<unsafe extern "C" fn(context: *mut c_void, state: *const u8, length: usize) -> c_int>;
 
 /// The memory that the arguments of one call are in, so that no two of them are the same where one is written.
@@ -138,8 +139,8 @@ impl Call {
     ///
     /// # Safety
     ///
-    /// `pointer`, where it is not null, leads to `capacity` bytes, and `length`, where it is not null, to a number, of the caller's own for
-    /// `'c`.
+    /// `pointer`, where it is not null, leads to `capacity` bytes, and `length`, where it is not null, to a number, of the
+    /// caller's own for `'c`.
     pub(crate) unsafe fn out<'c>(
         &mut self,
         field: &'static str,
@@ -220,7 +221,8 @@ impl Out<'_> {
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.room(bytes.len())?;
         if !bytes.is_empty() {
-            // SAFETY: the caller gave `capacity` bytes, which `bytes` do not exceed; ours cannot overlap memory that is the caller's own.
+            // SAFETY: the caller gave `capacity` bytes, which `bytes` do not exceed; ours cannot overlap memory that is the
+            // caller's own.
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.pointer, bytes.len()) };
         }
         self.set_length(bytes.len());

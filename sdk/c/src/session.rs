@@ -20,8 +20,8 @@ pub(crate) struct Inner {
     path: PathBuf,
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
-    /// Kept from call to call, with its connection and the time that it was told. It rests meanwhile, so that others can work in the
-    /// directory.
+    /// Kept from call to call, with its connection and the time that it was told. It rests meanwhile, so that others can work
+    /// in the directory.
     open: Option<Open>,
     refused: Option<Refused>,
 }
@@ -85,22 +85,28 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Waits for nothing: a name that is being looked up would keep the caller for as long as the resolver likes.
+        // Its thread for looking names up ends at once where it is idle, and is waited for, so that nothing is left behind; a
+        // resolver that takes its time keeps nobody for longer than that.
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            runtime.shutdown_timeout(LAST_WORDS);
         }
     }
 }
 
-/// On the session that there is, or else on a new one. The connection of one that rested for long may be dead without anyone having been
-/// there to notice; so where the authority is out of reach by it, it is reached anew, which is safe, as every request is.
+/// On the session that there is, or else on a new one. The connection of one that rested for long may be dead without anyone
+/// having been there to notice; so where the authority is out of reach by it, it is reached anew, which is safe, as every
+/// request is.
 async fn attempt<T>(
     path: &Path,
     open: &mut Option<Open>,
     mut work: impl AsyncFnMut(&mut Open) -> Result<T, Error>,
 ) -> Result<T, Error> {
     if let Some(session) = open {
-        session.wake().await?;
+        if let Err(error) = session.wake().await {
+            // Others may have changed the state, and this one has not read it: what it remembers must not be used.
+            *open = None;
+            return Err(error);
+        }
         match work(session).await {
             Err(Error::Unreachable(_)) => *open = None,
             done => return done,
@@ -119,9 +125,9 @@ async fn enter(path: &Path) -> Result<Open, Error> {
     Session::new(directory, config, remote, SystemEntropy::default(), PathBuf::from("/"))
 }
 
-/// On a thread of the library's own, for the length of the call: the caller's may have a small stack, as firmware's threads do; and it
-/// may not ignore SIGPIPE, which writing to a connection that the other end has left would raise. A signal that is blocked here
-/// dies with the thread, and the program's handlers run on the program's own threads.
+/// On a thread of the library's own, for the length of the call: the caller's may have a small stack, as firmware's threads do;
+/// and it may not ignore SIGPIPE, which writing to a connection that the other end has left would raise. A signal that is
+/// blocked here dies with the thread, and the program's handlers run on the program's own threads.
 fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
     scope(|scope| {
         let thread = Builder::new().name("wardein".into()).stack_size(STACK).spawn_scoped(scope, || {
@@ -137,6 +143,7 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure>
 
 /// Ten minutes.
 pub(crate) const MAX_DEADLINE_MS: u32 = 600_000;
+const LAST_WORDS: Duration = Duration::from_secs(1);
 const STACK: usize = 2 << 20;
 
 #[cfg(test)]

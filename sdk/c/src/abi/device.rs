@@ -24,7 +24,8 @@ pub const WARDEIN_MAX_STATE: usize = 5120;
 const _: () = assert!(WARDEIN_MAX_STATE == DeviceState::MAX_LEN);
 
 /// Makes a handle, for one device that is restored or enrolled next. Each time that a message may leave only once the state is
-/// durable, the call that makes the message calls `save(context, state, length)` first, and gives the message only if that returned 0.
+/// durable, the call that makes the message calls `save(context, state, length)` first, and gives the message only if that
+/// returned 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_device_new(
     save: Save,
@@ -49,8 +50,8 @@ pub unsafe extern "C" fn wardein_device_free(device: *mut Device) {
     unsafe { free(device) };
 }
 
-/// Why the last call on the handle failed, with a zero at the end, cut where `capacity` is too small; empty after one that succeeded.
-/// `*length` is the length of all of it, without the zero. It holds nothing secret.
+/// Why the last call on the handle failed, with a zero at the end, cut where `capacity` is too small; empty after one that
+/// succeeded. `*length` is the length of all of it, without the zero. It holds nothing secret.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_device_error(
     device: *const Device,
@@ -62,9 +63,9 @@ pub unsafe extern "C" fn wardein_device_error(
     unsafe { last_error(device, out, capacity, length) }
 }
 
-/// Puts the state that was saved last into a new handle, after a restart. `floor` is the value of a counter in hardware that the
-/// device raises by one each time that it saves, or 0 without one: a state from before is refused as `WARDEIN_ERR_ROLLED_BACK`. One
-/// state in two handles, or in two places, is a clone, and the authority will notice.
+/// Puts the state that was saved last into a new handle, after a restart. `floor` is the value of a counter in hardware that
+/// the device raises by one each time that it saves, or 0 without one: a state from before is refused as
+/// `WARDEIN_ERR_ROLLED_BACK`. One state in two handles, or in two places, is a clone, and the authority will notice.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_device_restore(
     device: *mut Device,

@@ -22,9 +22,9 @@ pub const WARDEIN_PURPOSE_DATA: u32 = 4;
 /// Keys of files.
 pub const WARDEIN_PURPOSE_FILE: u32 = 8;
 
-/// Begins an enrollment, and gives the request (kind 1) for the station to relay. `identity_key` is the authority's, pinned in the
-/// firmware: an uncompressed point of P-256, 65 bytes. `suite` is 1, or 2 for P-256 with ML-KEM-768. Nothing is saved yet; beginning again
-/// forgets the request before.
+/// Begins an enrollment, and gives the request (kind 1) for the station to relay. `identity_key` is the authority's, pinned in
+/// the firmware: an uncompressed point of P-256, 65 bytes. `suite` is 1, or 2 for P-256 with ML-KEM-768. Nothing is saved yet;
+/// beginning again forgets the request before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_enroll_begin(
     device: *mut Device,
@@ -70,8 +70,9 @@ pub unsafe extern "C" fn wardein_enroll_begin(
     unsafe { enter(device, call) }
 }
 
-/// Checks the authority's reply (kind 2), saves the new state, and gives the confirmation (kind 3) to send. `purposes` is a sum of
-/// `WARDEIN_PURPOSE_…`. After `WARDEIN_ERR_UNAUTHENTIC` the enrollment begins again; after `WARDEIN_ERR_SAVE` `wardein_confirm` goes on.
+/// Checks the authority's reply (kind 2), saves the new state, and gives the confirmation (kind 3) to send. `purposes` is a sum
+/// of `WARDEIN_PURPOSE_…`. After `WARDEIN_ERR_UNAUTHENTIC` the enrollment begins again; after `WARDEIN_ERR_SAVE`
+/// `wardein_confirm` goes on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_enroll_finish(
     device: *mut Device,
@@ -99,8 +100,8 @@ pub unsafe extern "C" fn wardein_enroll_finish(
     unsafe { enter(device, call) }
 }
 
-/// The confirmation (kind 3) once more: until a proof is acknowledged, for as often as it is needed, and whenever the authority says
-/// `enrollment-pending`. From then on it is `WARDEIN_ERR_ORDER`.
+/// The confirmation (kind 3) once more: until a proof is acknowledged, for as often as it is needed, and whenever the authority
+/// says `enrollment-pending`. From then on it is `WARDEIN_ERR_ORDER`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_confirm(
     device: *mut Device,

@@ -14,7 +14,8 @@ use wardein_ddkg::message::{MAX_PLAINTEXT, MAX_PLATFORM_NONCE, SealedPayload};
 use wardein_domain::Audience;
 
 /// A token (kind 7) for logging in to the platform `audience` once, with the nonce that it gave, at most 64 bytes, or none.
-/// `elapsed` is how many seconds a monotonic clock has counted since the last reply was acknowledged, or since the restart where that was later.
+/// `elapsed` is how many seconds a monotonic clock has counted since the last reply was acknowledged, or since the restart
+/// where that was later.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_token(
     device: *mut Device,
@@ -43,9 +44,9 @@ pub unsafe extern "C" fn wardein_token(
     unsafe { enter(device, call) }
 }
 
-/// Seals `plaintext`, at most 16 MiB, for the authority to open (kind 8); `additional`, at most 16 MiB, is bound to it and travels by
-/// other ways. `elapsed` is as with `wardein_token`; `wall_clock` is the time in Unix seconds by the device's own clock, or 0 without
-/// one. The capacity that suffices depends on the plaintext's length alone; the message may be shorter.
+/// Seals `plaintext`, at most 16 MiB, for the authority to open (kind 8); `additional`, at most 16 MiB, is bound to it and
+/// travels by other ways. `elapsed` is as with `wardein_token`; `wall_clock` is the time in Unix seconds by the device's own
+/// clock, or 0 without one. The capacity that suffices depends on the plaintext's length alone; the message may be shorter.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_seal(
     device: *mut Device,

@@ -1,5 +1,5 @@
-//! The entries. Each judges its arguments, runs behind [`enter`](crate::handle::enter) or [`guarded`](crate::handle::guarded), and
-//! leaves the deciding to safe code. Documentation here is the header's.
+//! The entries. Each judges its arguments, runs behind [`enter`](crate::handle::enter) or [`guarded`](crate::handle::guarded),
+//! and leaves the deciding to safe code. Documentation here is the header's.
 #![allow(
     unsafe_code,
     reason = "an entry has a name of its own in C, and follows the pointers that it is given"

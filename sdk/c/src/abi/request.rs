@@ -12,14 +12,16 @@ use std::ffi::c_char;
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, MAX_BODY};
 use wardein_domain::{Action, AttributeName};
 
-/// Call it right before each request for a challenge: only the challenge that comes in reply to that request may be answered, and only once.
+/// Call it right before each request for a challenge: only the challenge that comes in reply to that request may be answered,
+/// and only once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_ask(device: *mut Device) -> Status {
     // SAFETY: the header says what the caller vouches for.
     unsafe { enter(device, Inner::ask) }
 }
 
-/// Whether a challenge (kind 4) asks for the attribute `name`: `*asks` is 1 or 0. A device may also measure all that it has each time.
+/// Whether a challenge (kind 4) asks for the attribute `name`: `*asks` is 1 or 0. A device may also measure all that it has
+/// each time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_challenge_asks(
     challenge: *const u8,
@@ -43,9 +45,10 @@ pub unsafe extern "C" fn wardein_challenge_asks(
     })
 }
 
-/// Proves that this device asks for `action` with `body`, and gives the proof (kind 5); `body` travels beside it. `challenge` (kind
-/// 4) came in reply to the request before which `wardein_ask` was called; `attributes` are measured now, those that it asks for at
-/// least. For `rekey` there is `wardein_rekey`. After every error but `WARDEIN_ERR_ARGUMENT`, `_BUFFER` and `_MALFORMED`, ask for a challenge again.
+/// Proves that this device asks for `action` with `body`, and gives the proof (kind 5); `body` travels beside it. `challenge`
+/// (kind 4) came in reply to the request before which `wardein_ask` was called; `attributes` are measured now, those that it
+/// asks for at least. For `rekey` there is `wardein_rekey`. After every error but `WARDEIN_ERR_ARGUMENT`, `_BUFFER` and
+/// `_MALFORMED`, ask for a challenge again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_prove(
     device: *mut Device,
@@ -85,8 +88,8 @@ pub unsafe extern "C" fn wardein_prove(
     unsafe { enter(device, call) }
 }
 
-/// Asks for new keys of `suite`, and gives the proof (kind 5) of the action `rekey` with the body to send beside it. All else is as with
-/// `wardein_prove`. Once `wardein_acknowledge` has taken the reply, the new keys are saved and the former ones gone.
+/// Asks for new keys of `suite`, and gives the proof (kind 5) of the action `rekey` with the body to send beside it. All else
+/// is as with `wardein_prove`. Once `wardein_acknowledge` has taken the reply, the new keys are saved and the former ones gone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_rekey(
     device: *mut Device,
@@ -126,8 +129,8 @@ pub unsafe extern "C" fn wardein_rekey(
     unsafe { enter(device, call) }
 }
 
-/// Checks the reply (kind 6) to the last proof, adopts what it brings, saves where that must be saved, and gives the reply's body, at
-/// most 1 MiB. After `WARDEIN_ERR_UNAUTHENTIC` nothing was adopted: ask again.
+/// Checks the reply (kind 6) to the last proof, adopts what it brings, saves where that must be saved, and gives the reply's
+/// body, at most 1 MiB. After `WARDEIN_ERR_UNAUTHENTIC` nothing was adopted: ask again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_acknowledge(
     device: *mut Device,
@@ -150,9 +153,9 @@ pub unsafe extern "C" fn wardein_acknowledge(
     unsafe { enter(device, call) }
 }
 
-/// Tells the device that its last proof was refused: `code` is the authority's, such as `epoch-spent`, and `epoch` the number that came
-/// with it (`wardein-next-epoch` or `wardein-highest-epoch`), or 0. `*advice` is what to do now, a `WARDEIN_ADVICE_…`. Nothing
-/// authenticates a refusal, so it changes nothing that lasts.
+/// Tells the device that its last proof was refused: `code` is the authority's, such as `epoch-spent`, and `epoch` the number
+/// that came with it (`wardein-next-epoch` or `wardein-highest-epoch`), or 0. `*advice` is what to do now, a
+/// `WARDEIN_ADVICE_…`. Nothing authenticates a refusal, so it changes nothing that lasts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_refused(
     device: *mut Device,

@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use wardein_ddkg::message::{MAX_PLAINTEXT, MAX_PLATFORM_NONCE};
 use wardein_domain::Audience;
 
-/// The device of a state directory, as `wardein-device` uses it. Functions on it are in a library with the feature `transport`, which is
-/// the default. Beside one, `wardein-device` may work in the same directory: each takes its turn.
+/// The device of a state directory, as `wardein-device` uses it. Functions on it are in a library with the feature `transport`,
+/// which is the default. Beside one, `wardein-device` may work in the same directory: each takes its turn.
 pub struct Session(Handle<Inner>);
 
 impl Opaque for Session {
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn wardein_session_new(
     })
 }
 
-/// Frees a handle and wipes its secrets; NULL is fine.
+/// Frees a handle and wipes its secrets; NULL is fine. Where a name is being looked up, that is waited for, at most a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_free(session: *mut Session) {
     // SAFETY: the header says what the caller vouches for.
@@ -89,8 +89,9 @@ pub unsafe extern "C" fn wardein_session_refusal(
     unsafe { enter(session, call) }
 }
 
-/// Shows the authority that the device is there; `*server_time` is the authority's time in Unix seconds. `deadline_ms`, here and in all calls that have
-/// one, is the most time that the call waits for others, 1 to 600,000 ms; what it reads and writes on disk comes on top.
+/// Shows the authority that the device is there; `*server_time` is the authority's time in Unix seconds. `deadline_ms`, here
+/// and in all calls that have one, is the most time that the call waits for others, 1 to 600,000 ms; what it reads and writes
+/// on disk comes on top.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_authenticate(
     session: *mut Session,
@@ -107,8 +108,8 @@ pub unsafe extern "C" fn wardein_session_authenticate(
     unsafe { enter(session, call) }
 }
 
-/// Gets a new certificate for the device's own key and stores it, as `certificate.pem`; `*not_after` is the last second of its validity
-/// in Unix seconds. The key is in `device.key`.
+/// Gets a new certificate for the device's own key and stores it, as `certificate.pem`; `*not_after` is the last second of its
+/// validity in Unix seconds. The key is in `device.key`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_certify(
     session: *mut Session,
@@ -142,8 +143,8 @@ pub unsafe extern "C" fn wardein_session_certificate(
     unsafe { enter(session, call) }
 }
 
-/// The certificates that the authority vouches for now, PEM: the root, then the issuing CA. The reply is proved by the device's own keys.
-/// Where the buffer is too small the authority was asked all the same.
+/// The certificates that the authority vouches for now, PEM: the root, then the issuing CA. The reply is proved by the device's
+/// own keys. Where the buffer is too small the authority was asked all the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_trust_bundle(
     session: *mut Session,
@@ -238,7 +239,8 @@ pub unsafe extern "C" fn wardein_session_rekey(
     unsafe { enter(session, call) }
 }
 
-/// Whether the keys are due to be agreed on anew, by the device's own schedule or because the authority's last reply said so: `*due` is 1 or 0.
+/// Whether the keys are due to be agreed on anew, by the device's own schedule or because the authority's last reply said so:
+/// `*due` is 1 or 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_rekey_due(
     session: *mut Session,

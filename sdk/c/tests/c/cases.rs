@@ -6,7 +6,8 @@ use std::ptr::null_mut;
 use wardein::Status::*;
 use wardein::*;
 
-/// What a call is given: (pointer, length) pairs that are read, buffers with their capacity and place of the length, places of values.
+/// What a call is given: (pointer, length) pairs that are read, buffers with their capacity and place of the length, places of
+/// values.
 #[derive(Clone)]
 pub(crate) struct Given {
     pub(crate) reads: Vec<(*const u8, usize)>,

@@ -83,6 +83,11 @@ impl Dev {
         Self { handle, flash }
     }
 
+    /// One whose handle the test made by itself, with a flash of its own.
+    pub(crate) fn of(handle: *mut Device) -> Self {
+        Self { handle, flash: Box::default() }
+    }
+
     pub(crate) fn restored(state: &[u8], floor: u64) -> Result<Self, Status> {
         let dev = Self::new();
         // SAFETY: all is the test's own, here and below.

@@ -2,6 +2,7 @@
 
 use crate::authority::{Authority, START};
 use crate::common::{Dev, attribute, chars, suites};
+use std::ffi::{c_int, c_void};
 use wardein::Status::*;
 use wardein::*;
 
@@ -227,4 +228,32 @@ fn the_words_of_a_failure_are_kept_until_the_next_call() {
     assert_eq!((status, length), (WARDEIN_OK, 28));
     assert_eq!(dev.get(WARDEIN_SUITE), Ok(1));
     assert_eq!(dev.error(), "");
+}
+
+/// A handle that is called from within its own save callback, as from another thread at the same time.
+#[test]
+fn a_second_call_at_the_same_time_is_refused() {
+    struct Within(*mut Device, Vec<Status>);
+    unsafe extern "C" fn save(context: *mut c_void, _: *const u8, _: usize) -> c_int {
+        // SAFETY: it is the test's own, and outlives the call.
+        let Within(handle, said) = unsafe { &mut *context.cast() };
+        let (mut text, mut length) = ([0u8; 64], 0);
+        said.push(unsafe { wardein_ask(*handle) });
+        said.push(unsafe { wardein_device_get(*handle, WARDEIN_SUITE, &mut 0) });
+        // The words are not the call's that is under way, and may be had.
+        said.push(unsafe { wardein_device_error(*handle, text.as_mut_ptr().cast(), 64, &mut length) });
+        0
+    }
+    let mut authority = Authority::new();
+    let mut within = Within(std::ptr::null_mut(), vec![]);
+    let context: *mut Within = &mut within;
+    unsafe {
+        assert_eq!(wardein_device_new(Some(save), context.cast(), &raw mut (*context).0), WARDEIN_OK);
+        let mut dev = Dev::of((*context).0);
+        let request = dev.begin(&authority.identity_key(), 1).unwrap();
+        let reply = authority.enroll(&request).unwrap();
+        assert!(dev.finish(&reply, 15).is_ok());
+        assert_eq!((*context).1, [WARDEIN_ERR_BUSY, WARDEIN_ERR_BUSY, WARDEIN_OK]);
+        assert_eq!(dev.get(WARDEIN_SUITE), Ok(1));
+    }
 }

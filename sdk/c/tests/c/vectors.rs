@@ -1,5 +1,5 @@
-//! The vectors of DDKG-1 through the ABI, where it makes no random choice: tokens, and the opening of payloads. The state that they
-//! rest on is written here, from its form (`crates/ddkg/src/device/codec.rs`) and section 2 of the specification.
+//! The vectors of DDKG-1 through the ABI, where it makes no random choice: tokens, and the opening of payloads. The state that
+//! they rest on is written here, from its form (`crates/ddkg/src/device/codec.rs`) and section 2 of the specification.
 
 use crate::common::{Dev, ID, TENANT};
 use serde_json::Value;
@@ -25,7 +25,8 @@ fn frame(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat()
 }
 
-/// The state of a device whose generation has this root, whose next numbers are `reserved`, and for which it is `epoch` 1 at `time`.
+/// The state of a device whose generation has this root, whose next numbers are `reserved`, and for which it is `epoch` 1 at
+/// `time`.
 fn state(root: &[u8], generation: u64, reserved: u64, time: u64) -> Vec<u8> {
     let period = 1_000_000u64;
     let mut out = vec![1];
