@@ -2,24 +2,25 @@
  *
  * Written by cbindgen; do not edit. README.md beside its sources says how to build, link and use it.
  *
- * Arguments. A length goes with each pointer. Text is UTF-8, needs no zero at its end, and its length does not count one. NULL is
- * taken only with the length 0. What is NULL, misaligned, too long, beyond the end of memory, or overlaps what the call writes is
- * refused as WARDEIN_ERR_ARGUMENT, and nothing is done. Undefined, as everywhere in C: pointers to memory that is not the caller's,
- * lengths greater than that memory, memory that another thread changes meanwhile, a handle after it was freed.
+ * Arguments. A length goes with each pointer. Text is UTF-8, needs no zero at its end, and its length does not count one. NULL
+ * is taken only with the length 0. What is NULL, misaligned, too long, beyond the end of memory, or overlaps what the call
+ * writes is refused as WARDEIN_ERR_ARGUMENT, and nothing is done. Undefined, as everywhere in C: pointers to memory that is not
+ * the caller's, lengths greater than that memory, memory that another thread changes meanwhile, a handle after it was freed.
  *
  * Buffers. The caller gives a buffer, its capacity, and where its length goes. Where it is too small, the call answers
- * WARDEIN_ERR_BUFFER, `*length` is the capacity that suffices, and no key and no number is used up; a NULL buffer of capacity 0 asks for that.
- * On success `*length` is the length of the message. Nothing is written beyond it.
+ * WARDEIN_ERR_BUFFER, `*length` is the capacity that suffices, and no key and no number is used up; a NULL buffer of capacity 0
+ * asks for that. On success `*length` is the length of the message. Nothing is written beyond it.
  *
- * Handles. Make them with _new, free them with _free. There is no other state: handles do not know of each other. A handle may go
- * from thread to thread, and is used by one at a time; of two calls at once, one is WARDEIN_ERR_BUSY, and so is a call from within the
- * save callback. Different handles may be used at once. After fork(), only one of the processes may go on using a handle: two would be a clone.
+ * Handles. Make them with _new, free them with _free. There is no other state: handles do not know of each other. A handle may
+ * go from thread to thread, and is used by one at a time; of two calls at once, one is WARDEIN_ERR_BUSY, and so is a call from
+ * within the save callback. Different handles may be used at once. After fork(), only one of the processes may go on using a
+ * handle: two would be a clone.
  *
- * Bounds. No input is longer than 17 MiB, and no call keeps more than a few times its input in memory. Calls without a deadline wait for nothing but
- * the save callback. Where the system has no memory left, the process ends (abort).
+ * Bounds. No input is longer than 17 MiB, and no call keeps more than a few times its input in memory. Calls without a deadline
+ * wait for nothing but the save callback. Where the system has no memory left, the process ends (abort).
  *
- * Failures. Each call answers a wardein_status; _error gives the words of the last failure of a handle. No words hold a secret. A
- * panic within the library is caught and becomes WARDEIN_ERR_PANIC.
+ * Failures. Each call answers a wardein_status; _error gives the words of the last failure of a handle. No words hold a secret.
+ * A panic within the library is caught and becomes WARDEIN_ERR_PANIC.
  *
  * Messages. "Kind" is the number of a message in DDKG-1, section 11, whose bytes the messages are.
  */
@@ -170,13 +171,13 @@ typedef int32_t wardein_advice;
 // A device, enrolled or about to be: DDKG-1 in bytes, over whatever transport the caller has.
 typedef struct wardein_device wardein_device;
 
-// The device of a state directory, as `wardein-device` uses it. Functions on it are in a library with the feature `transport`, which is
-// the default. Beside one, `wardein-device` may work in the same directory: each takes its turn.
+// The device of a state directory, as `wardein-device` uses it. Functions on it are in a library with the feature `transport`,
+// which is the default. Beside one, `wardein-device` may work in the same directory: each takes its turn.
 typedef struct wardein_session wardein_session;
 
-// Saves a state: returns 0 only once the `length` bytes at `state` are durable and whole, for instance written beside, synced and
-// renamed. Any other value fails the call that it was called in. The bytes are secret, and gone when it returns. It must not
-// free the handle, and is not left by an exception or longjmp.
+// Saves a state: returns 0 only once the `length` bytes at `state` are durable and whole, for instance written beside, synced
+// and renamed. Any other value fails the call that it was called in. The bytes are secret, and gone when it returns. It must
+// not free the handle, and is not left by an exception or longjmp.
 typedef int (*wardein_save)(void *context, const uint8_t *state, size_t length);
 
 // A measured attribute: a name of 1 to 64 graphic ASCII characters, and a value of at most 4096 bytes.
@@ -205,7 +206,8 @@ const char *wardein_version(void);
 const char *wardein_status_text(int32_t status);
 
 // Makes a handle, for one device that is restored or enrolled next. Each time that a message may leave only once the state is
-// durable, the call that makes the message calls `save(context, state, length)` first, and gives the message only if that returned 0.
+// durable, the call that makes the message calls `save(context, state, length)` first, and gives the message only if that
+// returned 0.
 wardein_status wardein_device_new(wardein_save save,
                                   void *context,
                                   wardein_device **device);
@@ -213,16 +215,16 @@ wardein_status wardein_device_new(wardein_save save,
 // Frees a handle and wipes its secrets; NULL is fine. The state that was saved last is what is left of the device.
 void wardein_device_free(wardein_device *device);
 
-// Why the last call on the handle failed, with a zero at the end, cut where `capacity` is too small; empty after one that succeeded.
-// `*length` is the length of all of it, without the zero. It holds nothing secret.
+// Why the last call on the handle failed, with a zero at the end, cut where `capacity` is too small; empty after one that
+// succeeded. `*length` is the length of all of it, without the zero. It holds nothing secret.
 wardein_status wardein_device_error(const wardein_device *device,
                                     char *out,
                                     size_t capacity,
                                     size_t *length);
 
-// Puts the state that was saved last into a new handle, after a restart. `floor` is the value of a counter in hardware that the
-// device raises by one each time that it saves, or 0 without one: a state from before is refused as `WARDEIN_ERR_ROLLED_BACK`. One
-// state in two handles, or in two places, is a clone, and the authority will notice.
+// Puts the state that was saved last into a new handle, after a restart. `floor` is the value of a counter in hardware that
+// the device raises by one each time that it saves, or 0 without one: a state from before is refused as
+// `WARDEIN_ERR_ROLLED_BACK`. One state in two handles, or in two places, is a clone, and the authority will notice.
 wardein_status wardein_device_restore(wardein_device *device,
                                       const uint8_t *state,
                                       size_t state_length,
@@ -231,9 +233,9 @@ wardein_status wardein_device_restore(wardein_device *device,
 // One of the numbers above, of an enrolled device.
 wardein_status wardein_device_get(wardein_device *device, uint32_t what, uint64_t *value);
 
-// Begins an enrollment, and gives the request (kind 1) for the station to relay. `identity_key` is the authority's, pinned in the
-// firmware: an uncompressed point of P-256, 65 bytes. `suite` is 1, or 2 for P-256 with ML-KEM-768. Nothing is saved yet; beginning again
-// forgets the request before.
+// Begins an enrollment, and gives the request (kind 1) for the station to relay. `identity_key` is the authority's, pinned in
+// the firmware: an uncompressed point of P-256, 65 bytes. `suite` is 1, or 2 for P-256 with ML-KEM-768. Nothing is saved yet;
+// beginning again forgets the request before.
 wardein_status wardein_enroll_begin(wardein_device *device,
                                     const uint8_t *identity_key,
                                     size_t identity_key_length,
@@ -248,8 +250,9 @@ wardein_status wardein_enroll_begin(wardein_device *device,
                                     size_t request_capacity,
                                     size_t *request_length);
 
-// Checks the authority's reply (kind 2), saves the new state, and gives the confirmation (kind 3) to send. `purposes` is a sum of
-// `WARDEIN_PURPOSE_…`. After `WARDEIN_ERR_UNAUTHENTIC` the enrollment begins again; after `WARDEIN_ERR_SAVE` `wardein_confirm` goes on.
+// Checks the authority's reply (kind 2), saves the new state, and gives the confirmation (kind 3) to send. `purposes` is a sum
+// of `WARDEIN_PURPOSE_…`. After `WARDEIN_ERR_UNAUTHENTIC` the enrollment begins again; after `WARDEIN_ERR_SAVE`
+// `wardein_confirm` goes on.
 wardein_status wardein_enroll_finish(wardein_device *device,
                                      const uint8_t *reply,
                                      size_t reply_length,
@@ -258,26 +261,29 @@ wardein_status wardein_enroll_finish(wardein_device *device,
                                      size_t confirmation_capacity,
                                      size_t *confirmation_length);
 
-// The confirmation (kind 3) once more: until a proof is acknowledged, for as often as it is needed, and whenever the authority says
-// `enrollment-pending`. From then on it is `WARDEIN_ERR_ORDER`.
+// The confirmation (kind 3) once more: until a proof is acknowledged, for as often as it is needed, and whenever the authority
+// says `enrollment-pending`. From then on it is `WARDEIN_ERR_ORDER`.
 wardein_status wardein_confirm(wardein_device *device,
                                uint8_t *confirmation,
                                size_t confirmation_capacity,
                                size_t *confirmation_length);
 
-// Call it right before each request for a challenge: only the challenge that comes in reply to that request may be answered, and only once.
+// Call it right before each request for a challenge: only the challenge that comes in reply to that request may be answered,
+// and only once.
 wardein_status wardein_ask(wardein_device *device);
 
-// Whether a challenge (kind 4) asks for the attribute `name`: `*asks` is 1 or 0. A device may also measure all that it has each time.
+// Whether a challenge (kind 4) asks for the attribute `name`: `*asks` is 1 or 0. A device may also measure all that it has
+// each time.
 wardein_status wardein_challenge_asks(const uint8_t *challenge,
                                       size_t challenge_length,
                                       const char *name,
                                       size_t name_length,
                                       uint8_t *asks);
 
-// Proves that this device asks for `action` with `body`, and gives the proof (kind 5); `body` travels beside it. `challenge` (kind
-// 4) came in reply to the request before which `wardein_ask` was called; `attributes` are measured now, those that it asks for at
-// least. For `rekey` there is `wardein_rekey`. After every error but `WARDEIN_ERR_ARGUMENT`, `_BUFFER` and `_MALFORMED`, ask for a challenge again.
+// Proves that this device asks for `action` with `body`, and gives the proof (kind 5); `body` travels beside it. `challenge`
+// (kind 4) came in reply to the request before which `wardein_ask` was called; `attributes` are measured now, those that it
+// asks for at least. For `rekey` there is `wardein_rekey`. After every error but `WARDEIN_ERR_ARGUMENT`, `_BUFFER` and
+// `_MALFORMED`, ask for a challenge again.
 wardein_status wardein_prove(wardein_device *device,
                              const uint8_t *challenge,
                              size_t challenge_length,
@@ -291,8 +297,8 @@ wardein_status wardein_prove(wardein_device *device,
                              size_t proof_capacity,
                              size_t *proof_length);
 
-// Asks for new keys of `suite`, and gives the proof (kind 5) of the action `rekey` with the body to send beside it. All else is as with
-// `wardein_prove`. Once `wardein_acknowledge` has taken the reply, the new keys are saved and the former ones gone.
+// Asks for new keys of `suite`, and gives the proof (kind 5) of the action `rekey` with the body to send beside it. All else
+// is as with `wardein_prove`. Once `wardein_acknowledge` has taken the reply, the new keys are saved and the former ones gone.
 wardein_status wardein_rekey(wardein_device *device,
                              const uint8_t *challenge,
                              size_t challenge_length,
@@ -306,8 +312,8 @@ wardein_status wardein_rekey(wardein_device *device,
                              size_t body_capacity,
                              size_t *body_length);
 
-// Checks the reply (kind 6) to the last proof, adopts what it brings, saves where that must be saved, and gives the reply's body, at
-// most 1 MiB. After `WARDEIN_ERR_UNAUTHENTIC` nothing was adopted: ask again.
+// Checks the reply (kind 6) to the last proof, adopts what it brings, saves where that must be saved, and gives the reply's
+// body, at most 1 MiB. After `WARDEIN_ERR_UNAUTHENTIC` nothing was adopted: ask again.
 wardein_status wardein_acknowledge(wardein_device *device,
                                    const uint8_t *reply,
                                    size_t reply_length,
@@ -315,9 +321,9 @@ wardein_status wardein_acknowledge(wardein_device *device,
                                    size_t body_capacity,
                                    size_t *body_length);
 
-// Tells the device that its last proof was refused: `code` is the authority's, such as `epoch-spent`, and `epoch` the number that came
-// with it (`wardein-next-epoch` or `wardein-highest-epoch`), or 0. `*advice` is what to do now, a `WARDEIN_ADVICE_…`. Nothing
-// authenticates a refusal, so it changes nothing that lasts.
+// Tells the device that its last proof was refused: `code` is the authority's, such as `epoch-spent`, and `epoch` the number
+// that came with it (`wardein-next-epoch` or `wardein-highest-epoch`), or 0. `*advice` is what to do now, a
+// `WARDEIN_ADVICE_…`. Nothing authenticates a refusal, so it changes nothing that lasts.
 wardein_status wardein_refused(wardein_device *device,
                                const char *code,
                                size_t code_length,
@@ -325,7 +331,8 @@ wardein_status wardein_refused(wardein_device *device,
                                int32_t *advice);
 
 // A token (kind 7) for logging in to the platform `audience` once, with the nonce that it gave, at most 64 bytes, or none.
-// `elapsed` is how many seconds a monotonic clock has counted since the last reply was acknowledged, or since the restart where that was later.
+// `elapsed` is how many seconds a monotonic clock has counted since the last reply was acknowledged, or since the restart
+// where that was later.
 wardein_status wardein_token(wardein_device *device,
                              uint64_t elapsed,
                              const char *audience,
@@ -336,9 +343,9 @@ wardein_status wardein_token(wardein_device *device,
                              size_t token_capacity,
                              size_t *token_length);
 
-// Seals `plaintext`, at most 16 MiB, for the authority to open (kind 8); `additional`, at most 16 MiB, is bound to it and travels by
-// other ways. `elapsed` is as with `wardein_token`; `wall_clock` is the time in Unix seconds by the device's own clock, or 0 without
-// one. The capacity that suffices depends on the plaintext's length alone; the message may be shorter.
+// Seals `plaintext`, at most 16 MiB, for the authority to open (kind 8); `additional`, at most 16 MiB, is bound to it and
+// travels by other ways. `elapsed` is as with `wardein_token`; `wall_clock` is the time in Unix seconds by the device's own
+// clock, or 0 without one. The capacity that suffices depends on the plaintext's length alone; the message may be shorter.
 wardein_status wardein_seal(wardein_device *device,
                             uint64_t elapsed,
                             uint64_t wall_clock,
@@ -377,14 +384,15 @@ wardein_status wardein_session_refusal(wardein_session *session,
                                        size_t *length,
                                        int32_t *advice);
 
-// Shows the authority that the device is there; `*server_time` is the authority's time in Unix seconds. `deadline_ms`, here and in all calls that have
-// one, is the most time that the call waits for others, 1 to 600,000 ms; what it reads and writes on disk comes on top.
+// Shows the authority that the device is there; `*server_time` is the authority's time in Unix seconds. `deadline_ms`, here
+// and in all calls that have one, is the most time that the call waits for others, 1 to 600,000 ms; what it reads and writes
+// on disk comes on top.
 wardein_status wardein_session_authenticate(wardein_session *session,
                                             uint32_t deadline_ms,
                                             uint64_t *server_time);
 
-// Gets a new certificate for the device's own key and stores it, as `certificate.pem`; `*not_after` is the last second of its validity
-// in Unix seconds. The key is in `device.key`.
+// Gets a new certificate for the device's own key and stores it, as `certificate.pem`; `*not_after` is the last second of its
+// validity in Unix seconds. The key is in `device.key`.
 wardein_status wardein_session_certify(wardein_session *session,
                                        uint32_t deadline_ms,
                                        uint64_t *not_after);
@@ -395,8 +403,8 @@ wardein_status wardein_session_certificate(wardein_session *session,
                                            size_t pem_capacity,
                                            size_t *pem_length);
 
-// The certificates that the authority vouches for now, PEM: the root, then the issuing CA. The reply is proved by the device's own keys.
-// Where the buffer is too small the authority was asked all the same.
+// The certificates that the authority vouches for now, PEM: the root, then the issuing CA. The reply is proved by the device's
+// own keys. Where the buffer is too small the authority was asked all the same.
 wardein_status wardein_session_trust_bundle(wardein_session *session,
                                             uint32_t deadline_ms,
                                             uint8_t *pem,
@@ -429,7 +437,8 @@ wardein_status wardein_session_seal(wardein_session *session,
 // Agrees on new keys with the authority and goes over to them; `*generation` is that of the new ones.
 wardein_status wardein_session_rekey(wardein_session *session, uint32_t deadline_ms, uint64_t *generation);
 
-// Whether the keys are due to be agreed on anew, by the device's own schedule or because the authority's last reply said so: `*due` is 1 or 0.
+// Whether the keys are due to be agreed on anew, by the device's own schedule or because the authority's last reply said so:
+// `*due` is 1 or 0.
 wardein_status wardein_session_rekey_due(wardein_session *session,
                                          uint32_t deadline_ms,
                                          uint8_t *due);
