@@ -9,7 +9,7 @@ use wardein_client::{FieldMask, number, time as wire, v1, word};
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
     /// Create a profile, or replace it. What is left out is inherited from the tenant's profile `default`
-    Put(PutArgs),
+    Put(Box<PutArgs>),
     /// List a tenant's profiles, with what they inherit
     List(ListArgs),
 }
@@ -57,6 +57,13 @@ pub(crate) struct PutArgs {
     /// Whose keys may be released again: data, file, both, or none [at first: none]
     #[arg(long, value_delimiter = ',', value_name = "PURPOSE", value_parser = ["data", "file", "none"])]
     archive: Vec<String>,
+    /// The common name (CN) in certificates, by which most brokers know a client: text with {device}, {tenant}, {profile}; empty for
+    /// none [at first: none]
+    #[arg(long, value_name = "TEMPLATE")]
+    certificate_cn: Option<String>,
+    /// The same for a DNS name among the subject alternative names [at first: none]
+    #[arg(long, value_name = "TEMPLATE")]
+    certificate_dns: Option<String>,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -86,12 +93,14 @@ struct Profile {
     data_retention: u32,
     file_retention: u32,
     archive: Vec<String>,
+    certificate_cn: String,
+    certificate_dns: String,
     /// The fields that it does not set itself.
     inherits: Vec<&'static str>,
 }
 
 /// The settings of a profile, by their names in the API, and whether it has them.
-fn settings(profile: &v1::Profile) -> [(&'static str, bool); 11] {
+fn settings(profile: &v1::Profile) -> [(&'static str, bool); 13] {
     [
         ("certificate_validity", profile.certificate_validity.is_some()),
         ("period", profile.period.is_some()),
@@ -104,6 +113,8 @@ fn settings(profile: &v1::Profile) -> [(&'static str, bool); 11] {
         ("data_retention_epochs", profile.data_retention_epochs.is_some()),
         ("file_retention_epochs", profile.file_retention_epochs.is_some()),
         ("archive", profile.archive.is_some()),
+        ("certificate_cn", profile.certificate_cn.is_some()),
+        ("certificate_dns", profile.certificate_dns.is_some()),
     ]
 }
 
@@ -131,6 +142,8 @@ impl Profile {
             file_retention_epochs: file_retention,
             archive,
             etag: _,
+            certificate_cn,
+            certificate_dns,
         } = effective;
         Self {
             tenant,
@@ -146,6 +159,8 @@ impl Profile {
             data_retention: data_retention.unwrap_or_default(),
             file_retention: file_retention.unwrap_or_default(),
             archive: archive.unwrap_or_default().purposes.into_iter().map(word::<v1::Purpose>).collect(),
+            certificate_cn: certificate_cn.unwrap_or_default(),
+            certificate_dns: certificate_dns.unwrap_or_default(),
             inherits,
         }
     }
@@ -174,13 +189,18 @@ impl Record for Profile {
             "archive",
             |profile| if profile.archive.is_empty() { "none".to_owned() } else { profile.archive.join(", ") },
         ),
+        ("CN, DNS name", |profile| {
+            let word =
+                |template: &str| if template.is_empty() { "none".to_owned() } else { template.to_owned() };
+            format!("{}, {}", word(&profile.certificate_cn), word(&profile.certificate_dns))
+        }),
     ];
 }
 
 impl ProfileCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
-            Self::Put(args) => put(args.connect.open().await?, args, out).await,
+            Self::Put(args) => put(args.connect.open().await?, *args, out).await,
             Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,
         }
     }
@@ -214,6 +234,8 @@ async fn put(session: Session, args: PutArgs, out: Output) -> Result<(), Failure
         file_retention_epochs: args.file_retention,
         archive,
         etag: String::new(),
+        certificate_cn: args.certificate_cn,
+        certificate_dns: args.certificate_dns,
     };
     let update_mask = args.merge.then(|| FieldMask { paths: given(&profile) });
     let request = v1::PutProfileRequest { profile: Some(profile), update_mask };

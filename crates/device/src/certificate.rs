@@ -100,7 +100,7 @@ fn recognize(
     if certified.verifying_key() != key {
         return Err(CertificateError::OtherKey);
     }
-    let DeviceIdentity { serial, tenant, device, validity, assurance: _ } = identity;
+    let DeviceIdentity { serial, tenant, device, names: _, validity, assurance: _ } = identity;
     if tenant != config.device.tenant || device != config.device.device {
         return Err(CertificateError::OtherDevice(format!("{tenant}/{device}")));
     }

@@ -1,6 +1,7 @@
 //! Grants to platforms.
 
 use crate::name::{DeviceId, NameError, ProfileName, Purpose, TenantId, is_plain};
+use crate::template;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
@@ -75,10 +76,7 @@ impl UserNameTemplate {
 
     /// The user name of one device.
     pub fn user_name(&self, tenant: &TenantId, device: &DeviceId, profile: &ProfileName) -> String {
-        let values = [tenant.as_str(), device.as_str(), profile.as_str()];
-        // No name of these has a brace, so that inserted text is never replaced.
-        let put = |text: String, (place, value): (&str, &str)| text.replace(place, value);
-        PLACES.into_iter().zip(values).fold(self.0.clone(), put)
+        template::filled(&self.0, tenant, device, profile)
     }
 }
 
@@ -97,16 +95,11 @@ impl FromStr for UserNameTemplate {
         if !(min..=max).contains(&length) {
             return Err(NameError::Length { kind, length, min, max });
         }
-        let mut position = 0;
-        while let Some(c) = text.get(position..).and_then(|rest| rest.chars().next()) {
-            let place = PLACES.into_iter().find(|place| text[position..].starts_with(place));
-            if place.is_none() && (!is_plain(c) || matches!(c, '{' | '}')) {
-                let allowed = "text without control, format and line-breaking characters, with {device}, {tenant} and {profile}";
-                return Err(NameError::Character { kind, position, character: c, allowed });
-            }
-            position += place.map_or(c.len_utf8(), str::len);
+        let allowed = "text without control, format and line-breaking characters, with {device}, {tenant} and {profile}";
+        match template::stray(text, is_plain) {
+            Some((position, character)) => Err(NameError::Character { kind, position, character, allowed }),
+            None => Ok(Self(text.to_owned())),
         }
-        Ok(Self(text.to_owned()))
     }
 }
 
@@ -115,8 +108,6 @@ impl fmt::Display for UserNameTemplate {
         f.write_str(&self.0)
     }
 }
-
-const PLACES: [&str; 3] = ["{tenant}", "{device}", "{profile}"];
 
 #[cfg(test)]
 mod tests {

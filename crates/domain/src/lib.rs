@@ -11,8 +11,10 @@ mod assurance;
 mod audit;
 mod authority_clock;
 mod causes;
+mod certificate_names;
 mod code;
 mod device;
+mod dns_name;
 mod enrolled;
 mod file_name;
 mod grant;
@@ -20,11 +22,13 @@ mod name;
 mod operator;
 mod pcr;
 mod profile;
+mod profile_field;
 mod quote;
 mod registers;
 mod rotation;
 mod schedule;
 mod serial;
+mod template;
 mod time;
 mod tpm;
 mod trust;
@@ -37,18 +41,21 @@ pub use audit::{
 };
 pub use authority_clock::{Agreement, AuthorityClock, KeptTime, Reading};
 pub use causes::with_causes;
+pub use certificate_names::{CertificateNameError, CertificateNames, NameTemplate};
 pub use code::{DeviceAction, ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
+pub use dns_name::{DnsName, DnsNameError};
 pub use enrolled::EnrolledKey;
 pub use file_name::{FileNameError, check_file_name};
 pub use grant::{Right, UserNameTemplate};
 pub use name::{
-    Action, AttributeName, Audience, DeviceId, ModelName, NameError, OperatorName, ProfileName, Purpose,
-    Reason, TenantId, TrustDomain, is_plain,
+    Action, AttributeName, Audience, CommonName, DeviceId, ModelName, NameError, OperatorName, ProfileName,
+    Purpose, Reason, TenantId, TrustDomain, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
-pub use profile::{Profile, ProfileError, ProfileField, ProfileFields};
+pub use profile::{Profile, ProfileError, ProfileFields};
+pub use profile_field::ProfileField;
 pub use quote::Quote;
 pub use registers::PcrStanding;
 pub use rotation::{RekeyGate, Rotation};

@@ -43,6 +43,14 @@ pub enum NameError {
         /// The list.
         allowed: &'static str,
     },
+    /// The text is a template that gives several devices one name.
+    #[error("{kind} lacks {place}, without which devices would share a name")]
+    Shared {
+        /// The kind of name expected.
+        kind: &'static str,
+        /// What it lacks.
+        place: &'static str,
+    },
 }
 
 /// Whether free text may have the character: not one that moves a cursor, breaks a line, cannot be seen, or turns the direction of
@@ -168,6 +176,13 @@ name! {
 }
 
 name! {
+    /// The common name in a device's certificate: at most as many characters as X.520 gives it (`ub-common-name`, RFC 5280 appendix A.1),
+    /// and none that a distinguished name escapes (RFC 4514 §2.4) or that is a wildcard or separator in a topic of MQTT.
+    CommonName, "common name", 1..=64, "A-Z, a-z, 0-9 and '.', '_', ':', '@', '-'",
+    |_, _, c| is_of_common_name(c)
+}
+
+name! {
     /// The maker's name of a device's model.
     ModelName, "model", 1..=64, PLAIN_TEXT,
     |_, _, c| is_plain(c)
@@ -183,6 +198,11 @@ name! {
     /// Why an administrator did something.
     Reason, "reason", 1..=256, PLAIN_TEXT,
     |_, _, c| is_plain(c)
+}
+
+/// Whether a [`CommonName`] may have the character.
+pub(crate) fn is_of_common_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '@' | '-')
 }
 
 impl ProfileName {

@@ -1,9 +1,9 @@
 //! The rules for a group of devices.
 
-use crate::name::{NameError, Purpose};
+use crate::certificate_names::{self, CertificateNameError, CertificateNames, NameTemplate};
+use crate::name::{DeviceId, ProfileName, Purpose, TenantId};
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
-use core::str::FromStr;
 
 /// The settings of a profile. An unset field has the value of the tenant's profile `default`, and for that one as
 /// in [`Profile::DEFAULT`].
@@ -33,10 +33,14 @@ pub struct ProfileFields {
     pub file_retention: Option<u32>,
     /// Those of `data` and `file` whose keys may be released again.
     pub archive: Option<Vec<Purpose>>,
+    /// The common name in a device's certificate.
+    pub certificate_cn: Option<NameTemplate>,
+    /// The DNS name in a device's certificate.
+    pub certificate_dns: Option<NameTemplate>,
 }
 
 /// The rules that a device follows by its profile, including inherited ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     certificate_validity: u64,
     period: u64,
@@ -51,11 +55,15 @@ pub struct Profile {
     file_retention: u32,
     archives_data: bool,
     archives_files: bool,
+    certificate_cn: NameTemplate,
+    certificate_dns: NameTemplate,
 }
 
 impl Profile {
     /// Certificates for a day, epochs of an hour, both suites, verdicts for five minutes, new keys every 30 days, clones
-    /// quarantined; tokens for one epoch after their own, nothing else kept, nothing released twice.
+    /// quarantined; tokens for one epoch after their own, nothing else kept, nothing released twice. A certificate has its SPIFFE id for
+    /// its only name: one CA certifies the devices of all tenants, so that a server that goes by a bare device id would take a device of
+    /// one tenant for that of another, and an id may have twice the length of a common name. Who needs one chooses its form.
     pub const DEFAULT: Self = Self {
         certificate_validity: 86_400,
         period: 3_600,
@@ -69,11 +77,13 @@ impl Profile {
         file_retention: 0,
         archives_data: false,
         archives_files: false,
+        certificate_cn: NameTemplate::NONE,
+        certificate_dns: NameTemplate::NONE,
     };
 
     /// This profile with the set `fields` replacing its own. Whether they are within their bounds does not depend on
     /// this profile.
-    pub fn with(self, fields: &ProfileFields) -> Result<Self, ProfileError> {
+    pub fn with(&self, fields: &ProfileFields) -> Result<Self, ProfileError> {
         let given = self.replaced_by(fields)?;
         let (day, years) = (86_400, 10 * 366 * 86_400);
         range("certificate_validity", given.certificate_validity, 300, 10 * day)?;
@@ -90,7 +100,7 @@ impl Profile {
         Ok(given)
     }
 
-    fn replaced_by(self, fields: &ProfileFields) -> Result<Self, ProfileError> {
+    fn replaced_by(&self, fields: &ProfileFields) -> Result<Self, ProfileError> {
         let ProfileFields {
             certificate_validity,
             period,
@@ -103,6 +113,8 @@ impl Profile {
             data_retention,
             file_retention,
             archive,
+            certificate_cn,
+            certificate_dns,
         } = fields;
         let archives = |purpose| archive.as_ref().map(|purposes| purposes.contains(&purpose));
         if let Some(purposes) = archive {
@@ -124,12 +136,24 @@ impl Profile {
             file_retention: file_retention.unwrap_or(self.file_retention),
             archives_data: archives(Purpose::Data).unwrap_or(self.archives_data),
             archives_files: archives(Purpose::File).unwrap_or(self.archives_files),
+            certificate_cn: certificate_cn.as_ref().unwrap_or(&self.certificate_cn).clone(),
+            certificate_dns: certificate_dns.as_ref().unwrap_or(&self.certificate_dns).clone(),
         })
     }
 
     /// Seconds for which a certificate is valid.
     pub fn certificate_validity(&self) -> u64 {
         self.certificate_validity
+    }
+
+    /// The names of the certificate of a device of this profile, whose name is given. They are those of its next certificate.
+    pub fn certificate_names(
+        &self,
+        tenant: &TenantId,
+        device: &DeviceId,
+        profile: &ProfileName,
+    ) -> Result<CertificateNames, CertificateNameError> {
+        certificate_names::of_device((&self.certificate_cn, &self.certificate_dns), tenant, device, profile)
     }
 
     /// Seconds for which a trust verdict may be kept.
@@ -201,124 +225,19 @@ impl Profile {
             data_retention: Some(self.data_retention),
             file_retention: Some(self.file_retention),
             archive: Some(archived.collect()),
+            certificate_cn: Some(self.certificate_cn.clone()),
+            certificate_dns: Some(self.certificate_dns.clone()),
         }
-    }
-}
-
-/// A setting of a profile, by its name in the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProfileField {
-    /// How long certificates are valid.
-    CertificateValidity,
-    /// How long an epoch is.
-    Period,
-    /// How many keys an epoch has.
-    MaxUses,
-    /// The suites that are allowed.
-    Suites,
-    /// How long a verdict may be kept.
-    VerdictLifetime,
-    /// When a device is to rekey.
-    RekeyAfter,
-    /// Whether a clone alarm quarantines.
-    QuarantineOnClone,
-    /// For how many epochs tokens are accepted after their own.
-    TokenRetention,
-    /// For how many epochs payloads can be opened after their own.
-    DataRetention,
-    /// The same for files.
-    FileRetention,
-    /// Whose keys may be released again.
-    Archive,
-}
-
-impl ProfileField {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::CertificateValidity,
-        Self::Period,
-        Self::MaxUses,
-        Self::Suites,
-        Self::VerdictLifetime,
-        Self::RekeyAfter,
-        Self::QuarantineOnClone,
-        Self::TokenRetention,
-        Self::DataRetention,
-        Self::FileRetention,
-        Self::Archive,
-    ];
-
-    /// Its name in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CertificateValidity => "certificate_validity",
-            Self::Period => "period",
-            Self::MaxUses => "max_uses",
-            Self::Suites => "suites",
-            Self::VerdictLifetime => "verdict_lifetime",
-            Self::RekeyAfter => "rekey_after",
-            Self::QuarantineOnClone => "quarantine_on_clone",
-            Self::TokenRetention => "token_retention_epochs",
-            Self::DataRetention => "data_retention_epochs",
-            Self::FileRetention => "file_retention_epochs",
-            Self::Archive => "archive",
-        }
-    }
-}
-
-impl FromStr for ProfileField {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        Self::ALL.into_iter().find(|field| field.as_str() == text).ok_or(NameError::Unknown {
-            kind: "setting of a profile",
-            allowed: "certificate_validity, period, max_uses, suites, verdict_lifetime, rekey_after, \
-                      quarantine_on_clone, token_retention_epochs, data_retention_epochs, \
-                      file_retention_epochs, archive",
-        })
     }
 }
 
 impl ProfileFields {
-    /// The settings that are set.
-    pub fn named(&self) -> Vec<ProfileField> {
-        ProfileField::ALL.into_iter().filter(|field| self.has(*field)).collect()
-    }
-
-    fn has(&self, field: ProfileField) -> bool {
-        match field {
-            ProfileField::CertificateValidity => self.certificate_validity.is_some(),
-            ProfileField::Period => self.period.is_some(),
-            ProfileField::MaxUses => self.max_uses.is_some(),
-            ProfileField::Suites => self.suites.is_some(),
-            ProfileField::VerdictLifetime => self.verdict_lifetime.is_some(),
-            ProfileField::RekeyAfter => self.rekey_after.is_some(),
-            ProfileField::QuarantineOnClone => self.quarantine_on_clone.is_some(),
-            ProfileField::TokenRetention => self.token_retention.is_some(),
-            ProfileField::DataRetention => self.data_retention.is_some(),
-            ProfileField::FileRetention => self.file_retention.is_some(),
-            ProfileField::Archive => self.archive.is_some(),
-        }
-    }
-
-    /// Those of `before`, with these for the settings in `only`: one that is not set here is inherited from then on.
-    pub fn only(self, only: &[ProfileField], mut before: Self) -> Self {
-        for field in only {
-            match field {
-                ProfileField::CertificateValidity => before.certificate_validity = self.certificate_validity,
-                ProfileField::Period => before.period = self.period,
-                ProfileField::MaxUses => before.max_uses = self.max_uses,
-                ProfileField::Suites => before.suites.clone_from(&self.suites),
-                ProfileField::VerdictLifetime => before.verdict_lifetime = self.verdict_lifetime,
-                ProfileField::RekeyAfter => before.rekey_after = self.rekey_after,
-                ProfileField::QuarantineOnClone => before.quarantine_on_clone = self.quarantine_on_clone,
-                ProfileField::TokenRetention => before.token_retention = self.token_retention,
-                ProfileField::DataRetention => before.data_retention = self.data_retention,
-                ProfileField::FileRetention => before.file_retention = self.file_retention,
-                ProfileField::Archive => before.archive.clone_from(&self.archive),
-            }
-        }
-        before
+    /// Whether the names that are set fit a device with the shortest id, so that they fit any at all.
+    pub fn check_names(&self, tenant: &TenantId, profile: &ProfileName) -> Result<(), CertificateNameError> {
+        let set = |template: &Option<NameTemplate>| template.clone().unwrap_or(NameTemplate::NONE);
+        let (cn, dns) = (set(&self.certificate_cn), set(&self.certificate_dns));
+        let shortest = "a".parse().expect("a letter is a device's id");
+        certificate_names::of_device((&cn, &dns), tenant, &shortest, profile).map(|_| ())
     }
 }
 
@@ -411,6 +330,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_no_device_could_have_is_found_where_it_is_set() {
+        let (tenant, name) = ("klinik".parse().unwrap(), "default".parse().unwrap());
+        let template = |text: &str| Some(text.parse::<NameTemplate>().unwrap());
+        let field =
+            |fields: &ProfileFields| fields.check_names(&tenant, &name).err().map(|error| error.field);
+        let none = ProfileFields::default;
+        // Of the 64 bytes, one is left for the device's id.
+        let cn = |literal: usize| template(&alloc::format!("{{device}}{}.{{tenant}}", "x".repeat(literal)));
+        assert_eq!(field(&ProfileFields { certificate_cn: cn(56), ..none() }), None);
+        assert_eq!(field(&ProfileFields { certificate_cn: cn(57), ..none() }), Some("certificate_cn"));
+        for (dns, is_name) in [
+            ("{device}.{tenant}.example", true),
+            ("{device}_x", false),
+            ("{device}.1", false),
+            ("x..{device}", false),
+        ] {
+            let found = field(&ProfileFields { certificate_dns: template(dns), ..none() });
+            assert_eq!(found, (!is_name).then_some("certificate_dns"), "{dns}");
+        }
+    }
+
+    #[test]
     fn what_is_not_set_is_inherited() {
         let fields = ProfileFields {
             max_uses: Some(7),
@@ -425,24 +366,11 @@ mod tests {
         assert!(!below.archives(Purpose::Data) && !below.quarantines_clones());
         assert_eq!(below.with(&ProfileFields::default()), Ok(below));
         assert_eq!(Profile::DEFAULT.with(&own.fields()), Ok(own), "fields() leaves nothing out");
-    }
-
-    #[test]
-    fn what_is_named_changes_and_nothing_else() {
-        let before = Profile::DEFAULT.fields();
-        assert_eq!(before.named(), ProfileField::ALL);
-        let given = ProfileFields { max_uses: Some(8), ..ProfileFields::default() };
-        assert_eq!(given.named(), [ProfileField::MaxUses]);
-        assert_eq!(given.clone().only(&[], before.clone()), before);
-        for field in ProfileField::ALL {
-            assert_eq!(field.as_str().parse(), Ok(field));
-            let changed = given.clone().only(&[field], before.clone());
-            let left: Vec<_> = ProfileField::ALL.into_iter().filter(|one| *one != field).collect();
-            match field {
-                ProfileField::MaxUses => assert_eq!(changed.max_uses, Some(8)),
-                _ => assert_eq!(changed.named(), left, "named and not set: it is inherited"),
-            }
-            assert_eq!(before.clone().only(&[field], changed), before, "nothing else was touched");
-        }
+        let template = |text: &str| Some(text.parse::<NameTemplate>().unwrap());
+        let named = ProfileFields { certificate_cn: template("{device}"), ..ProfileFields::default() };
+        let named = Profile::DEFAULT.with(&named).unwrap();
+        assert_eq!(named.with(&ProfileFields::default()).unwrap(), named);
+        let unnamed = ProfileFields { certificate_cn: template(""), ..ProfileFields::default() };
+        assert_eq!(named.with(&unnamed).unwrap(), Profile::DEFAULT, "to have none is a setting, too");
     }
 }

@@ -45,6 +45,7 @@ pub(crate) struct Purposes {
 /// A subject alternative name.
 pub(crate) enum AltName {
     Uri(String),
+    /// Of a server, or a device's DNS name.
     Server(ServerName),
 }
 

@@ -105,9 +105,12 @@ pub enum CertificateError {
     /// It is a CA where a leaf is wanted, or a leaf or another CA where a CA is wanted.
     #[error("the certificate is not for this use")]
     Use,
-    /// Its alternative names are not exactly the one URI that this use takes.
+    /// Its alternative names are not exactly the one URI that this use takes; a device may have one DNS name after it.
     #[error("the certificate's alternative name is not the one URI of this use")]
     Uri,
+    /// Its subject is neither empty nor the one common name of a device.
+    #[error("the certificate's subject is not one that a device has")]
+    Subject,
     /// The chain has no issuing CA after the leaf, or none that a trusted root signed.
     #[error("the chain does not lead to a trusted root")]
     Chain,

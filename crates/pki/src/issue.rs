@@ -4,7 +4,7 @@ use crate::build::{AltName, Kind, Order, Purposes};
 use crate::envelope::Envelope;
 use crate::prepare::CertificateOrder;
 use crate::recognize::{DeviceIdentity, OperatorIdentity};
-use crate::server_name::ServerIdentity;
+use crate::server_name::{ServerIdentity, ServerName};
 use crate::{Csr, Infrastructure, InfrastructureCa, Issuing, IssuingCa, PkiError, spiffe};
 
 /// A certificate that was linted and signed. It leaves the process only after its record is durable; that is its issuer's duty.
@@ -32,8 +32,8 @@ impl Issued {
 }
 
 impl IssuingCa {
-    /// A device's certificate: its SPIFFE id as the only name, for the client end of TLS, and where a key was enrolled, the
-    /// policy that says how surely it is where it is said to be.
+    /// A device's certificate: its SPIFFE id as the first name, those that its profile gives it beside that, for the client end of
+    /// TLS, and where a key was enrolled, the policy that says how surely it is where it is said to be.
     pub fn issue_device(&self, csr: &Csr, device: &DeviceIdentity) -> Result<Issued, PkiError> {
         self.issue(&self.device_order(csr, device)?)
     }
@@ -46,14 +46,15 @@ impl IssuingCa {
     ) -> Result<CertificateOrder<Issuing>, PkiError> {
         let domain = self.certificate().trust_domain();
         let uri = spiffe::device_uri(domain, &device.tenant, &device.device).map_err(PkiError::Uri)?;
+        let dns = device.names.dns.clone().map(|name| AltName::Server(ServerName::Dns(name)));
         Ok(CertificateOrder::new(Order {
             serial: device.serial,
-            common_name: None,
+            common_name: device.names.common_name.as_ref().map(ToString::to_string),
             validity: device.validity,
             key: csr.public_key().into(),
             kind: Kind::Leaf,
             purposes: Purposes { client: true, server: false },
-            names: vec![AltName::Uri(uri)],
+            names: [AltName::Uri(uri)].into_iter().chain(dns).collect(),
             assurance: device.assurance,
         }))
     }

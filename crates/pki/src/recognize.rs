@@ -6,7 +6,9 @@ use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::{KeyId, PublicKey};
 use crate::subject_key::SubjectKey;
 use crate::{CertificateError, IssuingCa, Validity, algorithm, policy, spiffe};
-use wardein_domain::{Assurance, DeviceId, Principal, Serial, TenantId, TrustDomain};
+use wardein_domain::{
+    Assurance, CertificateNames, DeviceId, DnsName, Principal, Serial, TenantId, TrustDomain,
+};
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
@@ -21,6 +23,8 @@ pub struct DeviceIdentity {
     pub tenant: TenantId,
     /// The device.
     pub device: DeviceId,
+    /// Its names beside the SPIFFE id.
+    pub names: CertificateNames,
     /// When it is valid.
     pub validity: Validity,
     /// How surely its key is where it is said to be; none if nothing is said, as of a device that derives its keys.
@@ -49,11 +53,12 @@ impl CaCertificate<Issuing> {
     pub fn recognize(&self, der: &[u8]) -> Result<DeviceIdentity, CertificateError> {
         let parsed = Parsed::new(der)?;
         parsed.verify(self)?;
-        let (domain, tenant, device) =
-            spiffe::parse_device(parsed.client_uri()?).map_err(|_| CertificateError::Uri)?;
+        parsed.check_client()?;
+        let (uri, names) = parsed.device_names()?;
+        let (domain, tenant, device) = spiffe::parse_device(uri).map_err(|_| CertificateError::Uri)?;
         ensure(domain == *self.trust_domain(), CertificateError::TrustDomain)?;
         let (serial, validity, assurance) = (parsed.serial()?, parsed.validity()?, parsed.assurance()?);
-        Ok(DeviceIdentity { serial, tenant, device, validity, assurance })
+        Ok(DeviceIdentity { serial, tenant, device, names, validity, assurance })
     }
 }
 
@@ -72,7 +77,8 @@ const MAX_ISSUER: usize = 120;
 /// Reads an operator's certificate. That the infrastructure CA signed it is for the caller to verify: nothing of that is done here.
 pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdentity, CertificateError> {
     let parsed = Parsed::new(der)?;
-    let uri = parsed.client_uri()?;
+    parsed.check_client()?;
+    let uri = parsed.uri()?;
     let (found, role, tenant, name) = spiffe::parse_operator(uri).map_err(|_| CertificateError::Uri)?;
     ensure(found == *domain, CertificateError::TrustDomain)?;
     ensure(role.fits_tenant(tenant.is_some()), CertificateError::Uri)?;
@@ -217,20 +223,40 @@ impl<'a> Parsed<'a> {
 
     /// The URI that is the only alternative name.
     pub(crate) fn uri(&self) -> Result<&str, CertificateError> {
-        let names = self.extensions().find_map(|extension| match extension {
-            ParsedExtension::SubjectAlternativeName(found) => Some(&found.general_names[..]),
-            _ => None,
-        });
-        let Some([GeneralName::URI(uri)]) = names else { return Err(CertificateError::Uri) };
+        let Some([GeneralName::URI(uri)]) = self.alternative_names() else {
+            return Err(CertificateError::Uri);
+        };
         Ok(uri)
     }
 
-    /// The URI of a leaf that is for the client end of TLS alone.
-    fn client_uri(&self) -> Result<&str, CertificateError> {
+    /// The names of a device: the URI, and those beside it.
+    fn device_names(&self) -> Result<(&str, CertificateNames), CertificateError> {
+        let (uri, dns) = match self.alternative_names() {
+            Some([GeneralName::URI(uri)]) => (*uri, None),
+            Some([GeneralName::URI(uri), GeneralName::DNSName(dns)]) => (*uri, Some(*dns)),
+            _ => return Err(CertificateError::Uri),
+        };
+        let dns: Option<DnsName> = dns.map(str::parse).transpose().map_err(|_| CertificateError::Uri)?;
+        let common_name = match self.tbs.subject.iter_attributes().count() {
+            0 => None,
+            _ => Some(self.common_name().ok_or(CertificateError::Subject)?),
+        };
+        let common_name = common_name.map(str::parse).transpose().map_err(|_| CertificateError::Subject)?;
+        Ok((uri, CertificateNames { common_name, dns }))
+    }
+
+    fn alternative_names(&self) -> Option<&[GeneralName<'a>]> {
+        self.extensions().find_map(|extension| match extension {
+            ParsedExtension::SubjectAlternativeName(found) => Some(&found.general_names[..]),
+            _ => None,
+        })
+    }
+
+    /// Whether it is a leaf, for the client end of TLS alone.
+    fn check_client(&self) -> Result<(), CertificateError> {
         let is_client = self.kind() == Some(Kind::Leaf)
             && self.purposes() == Some(Purposes { client: true, server: false });
-        ensure(is_client, CertificateError::Use)?;
-        self.uri()
+        ensure(is_client, CertificateError::Use)
     }
 
     fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {

@@ -3,25 +3,15 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use wardein_domain::DnsName;
 
 /// A DNS name or an IP address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerName {
-    /// A DNS name of letters, digits and hyphens (RFC 1123 §2.1), lower case, without wildcard or final dot.
+    /// A DNS name.
     Dns(DnsName),
     /// An IP address.
     Ip(IpAddr),
-}
-
-/// The text of a [`ServerName::Dns`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DnsName(String);
-
-impl DnsName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// A text is neither an IP address nor a DNS name.
@@ -39,18 +29,7 @@ impl FromStr for ServerName {
         if let Ok(address) = text.parse() {
             return Ok(Self::Ip(address));
         }
-        let is_label = |label: &str| {
-            let bytes = label.as_bytes();
-            let ends = bytes.first().into_iter().chain(bytes.last());
-            (1..=63).contains(&bytes.len())
-                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-                && ends.into_iter().all(u8::is_ascii_alphanumeric)
-        };
-        // A last label of digits alone would be an IPv4 address that is not well formed (RFC 1123 §2.1).
-        let is_numeric =
-            text.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-        let is_name = text.len() <= 253 && text.split('.').all(is_label) && !is_numeric;
-        is_name.then(|| Self::Dns(DnsName(text.to_ascii_lowercase()))).ok_or(ServerNameError)
+        text.parse().map(Self::Dns).map_err(|_| ServerNameError)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 };
 use crate::{INTERMEDIATE_LIFETIME, ROOT_LIFETIME};
 use wardein_crypto::{P256SigningKey, Signer};
-use wardein_domain::{Principal, Role, Serial};
+use wardein_domain::{CertificateNames, Principal, Role, Serial};
 
 /// 2026-11-22, when the test authority is founded.
 pub(crate) const NOW: u64 = 1_795_305_600;
@@ -77,9 +77,16 @@ pub(crate) fn device() -> DeviceIdentity {
         serial: serial(9),
         tenant: "klinik-nord".parse().unwrap(),
         device: "pump-0001".parse().unwrap(),
+        names: CertificateNames::default(),
         validity: Validity::starting(NOW, 86_400).unwrap(),
         assurance: Some(wardein_domain::Assurance::TpmListed),
     }
+}
+
+/// The same device, with a name of each kind.
+pub(crate) fn named_device() -> DeviceIdentity {
+    let (common_name, dns) = ("pump-0001.klinik-nord".parse().unwrap(), "pump-0001.example".parse().unwrap());
+    DeviceIdentity { names: CertificateNames { common_name: Some(common_name), dns: Some(dns) }, ..device() }
 }
 
 pub(crate) fn operator() -> OperatorIdentity {

@@ -324,6 +324,10 @@ names! {
     FileRetention = "file-retention",
     /// Purposes whose keys may be released again, with commas; or `none`.
     Archive = "archive",
+    /// The form of the common name in certificates; or `none`.
+    CertificateCn = "certificate-cn",
+    /// The form of the DNS name in certificates; or `none`.
+    CertificateDns = "certificate-dns",
 }
 
 /// The text of a value, bounded and with nothing in it that moves a terminal or a reader's eye.

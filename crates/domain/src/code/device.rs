@@ -179,6 +179,7 @@ impl ErrorCode {
                 | Self::SignaturesExhausted
                 | Self::SignerUnavailable
                 | Self::IssuanceRevoked
+                | Self::CertificateNameUnfit
                 | Self::ClockHeld
                 | Self::Malformed
                 | Self::TooLarge

@@ -282,6 +282,8 @@ codes! {
     IssuanceRevoked = "issuance-revoked", Exhausted, "Ask again after the second that the message names.";
     /// A certificate cannot be issued with this validity.
     PkiValidity = "pki-validity", Invalid, "Choose a validity within the CA's, and before the year 10000.";
+    /// The device's profile gives it a name that its certificate cannot have.
+    CertificateNameUnfit = "certificate-name-unfit", Precondition, "Give the profile another form of name (`wardein profile put --certificate-cn`, `--certificate-dns`), or the device a shorter id.";
     /// The names do not make a SPIFFE id.
     PkiUri = "pki-uri", Invalid, "Choose names of letters, digits, dots, dashes and underscores.";
     /// This role cannot have, or cannot be without, a tenant.

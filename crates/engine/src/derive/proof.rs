@@ -183,6 +183,7 @@ impl Engine {
         let mut change = Change::default();
         let performing = Performing {
             name,
+            profile: &known.profile,
             rules,
             now,
             accepted: &accepted,

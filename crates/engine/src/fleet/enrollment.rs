@@ -1,5 +1,6 @@
 //! Enrollment: a station vouches for a device, and the device confirms.
 
+use super::profiles::certificate_names;
 use crate::kernel::record::{self, Recording, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Held, Kept, Stop, Tx};
 use crate::rows::{self, DeviceRow, KeysRow};
@@ -97,7 +98,7 @@ impl Engine {
         }
         let station = &caller.principal.serial;
         if row.is_none() {
-            check_new_id(&request.device.device)?;
+            self.check_new(&request.device, &order.profile)?;
         }
         let known = keys.as_ref().map(|held| &held.keys.record);
         // An administrator let it enroll again: only then is a device pending whose enrollment was confirmed.
@@ -241,7 +242,12 @@ fn enroll_request(tenant: &TenantId, order: &EnrollOrder, profile: &Profile) -> 
     })
 }
 
-/// Whether a device may be made under this id. One that is on record has its id, whatever is judged of new ones.
-pub(crate) fn check_new_id(device: &DeviceId) -> Result<(), Error> {
-    check_file_name(device.as_str()).map_err(|error| Error::wrong("device_id", error))
+impl Engine {
+    /// Whether a device may be made under this id, with this profile: the certificates that it will ask for can have its names. One that
+    /// is on record has its id, whatever is judged of new ones.
+    pub(crate) fn check_new(&self, device: &DeviceName, profile: &ProfileName) -> Result<(), Error> {
+        check_file_name(device.device.as_str()).map_err(|error| Error::wrong("device_id", error))?;
+        let rules = self.memory.rules(&device.tenant, profile).unwrap_or_default();
+        certificate_names(&rules, device, profile).map(|_| ())
+    }
 }

@@ -4,9 +4,10 @@ use crate::kernel::record::{INHERITED, Recording, listed};
 use crate::kernel::{Caller, Decision, Engine, Error, Etag, Page};
 use crate::project::Rules;
 use crate::rows::{self, ProfileRow, RotationRow};
+use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    ErrorCode, Event, FieldName, Fields, Outcome, Profile, ProfileField, ProfileFields, ProfileName, Target,
-    TenantId,
+    CertificateNames, ErrorCode, Event, FieldName, Fields, NameTemplate, Outcome, Profile, ProfileField,
+    ProfileFields, ProfileName, Role, Target, TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -48,7 +49,7 @@ impl ProfilePut {
 
 impl Engine {
     /// Creates or changes a profile, and says what is set then. It applies to devices at once, except their schedules, which change
-    /// with their next generation.
+    /// with their next generation, and the names in their certificates, which change with the next one.
     pub async fn put_profile(
         &self,
         caller: &Caller,
@@ -61,6 +62,9 @@ impl Engine {
         Profile::DEFAULT
             .with(&put.fields)
             .map_err(|error| Error::wrong(&format!("profile.{}", error.field), error))?;
+        put.fields
+            .check_names(&tenant, &name)
+            .map_err(|error| Error::wrong(&format!("profile.{}", error.field), error))?;
         let key = rows::profile_key(&tenant, &name);
         let set = self.transact_by(caller, |tx| {
             let present: Option<(u64, ProfileRow)> = tx.row(Table::Profile, &key)?;
@@ -71,6 +75,7 @@ impl Engine {
                 Some(only) => put.fields.clone().only(only, was.clone().unwrap_or_default()),
                 None => put.fields.clone(),
             };
+            may_name(caller, was.as_ref(), &set)?;
             let changed = changed(&was, &set);
             let rotation = before.map(|before| before.rotation).unwrap_or_default();
             let row = ProfileRow::new(&set, rotation);
@@ -124,9 +129,41 @@ fn etag(set: &ProfileFields) -> Result<Etag, Error> {
     Ok(Etag::of(&rows::encode(&ProfileRow::new(set, RotationRow::default()))?))
 }
 
+/// The names of the certificate of a device, beside its SPIFFE id, by the rules of its profile.
+pub(crate) fn certificate_names(
+    rules: &Rules,
+    device: &DeviceName,
+    profile: &ProfileName,
+) -> Result<CertificateNames, Error> {
+    rules.profile.certificate_names(&device.tenant, &device.device, profile).map_err(|error| {
+        Error::new(ErrorCode::CertificateNameUnfit, format_args!("profile {profile}: {error}"))
+    })
+}
+
 /// The profile that every tenant has.
 pub(crate) fn default_profile() -> ProfileName {
     ProfileName::DEFAULT.parse().expect("the constant is a profile's name")
+}
+
+/// Refuses a tenant's administrator names that a device of another tenant may have: there is one CA for all, and a server that goes by
+/// these names sees nothing else. Administrators of the authority decide on other forms, and those that they chose may stay.
+fn may_name(caller: &Caller, was: Option<&ProfileFields>, set: &ProfileFields) -> Result<(), Error> {
+    let chosen = [
+        ("profile.certificate_cn", &set.certificate_cn, was.map(|was| &was.certificate_cn)),
+        ("profile.certificate_dns", &set.certificate_dns, was.map(|was| &was.certificate_dns)),
+    ];
+    let is_foreign =
+        |template: &Option<NameTemplate>| template.as_ref().is_some_and(|name| !name.is_of_one_tenant());
+    match chosen.into_iter().find(|(_, set, was)| is_foreign(set) && *was != Some(*set)) {
+        Some((field, ..)) if caller.principal.role != Role::Admin => {
+            let message = format_args!(
+                "{field}: a tenant's administrator chooses a name that ends with `.{{tenant}}`, so that no device of another \
+                 tenant can have it; others are for an administrator of the authority"
+            );
+            Err(Error::new(ErrorCode::RoleInsufficient, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Error {
@@ -151,7 +188,7 @@ fn changed(before: &Option<ProfileFields>, set: &ProfileFields) -> Fields {
 }
 
 /// The settings, as audit fields.
-fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 11] {
+fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 13] {
     let ProfileFields {
         certificate_validity,
         period,
@@ -164,7 +201,14 @@ fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 11] {
         data_retention,
         file_retention,
         archive,
+        certificate_cn,
+        certificate_dns,
     } = fields;
+    let template = |template: &Option<NameTemplate>| {
+        template
+            .as_ref()
+            .map(|name| if *name == NameTemplate::NONE { "none".to_owned() } else { name.to_string() })
+    };
     [
         (FieldName::CertificateValidity, certificate_validity.map(|seconds| seconds.to_string())),
         (FieldName::Period, period.map(|seconds| seconds.to_string())),
@@ -177,5 +221,7 @@ fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 11] {
         (FieldName::DataRetention, data_retention.map(|epochs| epochs.to_string())),
         (FieldName::FileRetention, file_retention.map(|epochs| epochs.to_string())),
         (FieldName::Archive, archive.as_deref().map(listed)),
+        (FieldName::CertificateCn, template(certificate_cn)),
+        (FieldName::CertificateDns, template(certificate_dns)),
     ]
 }

@@ -11,7 +11,7 @@ use wardein_domain::{Profile, ProfileFields, ProfileName, Rotation, TenantId};
 pub(super) struct TenantRules(RwLock<HashMap<TenantId, OfTenant>>);
 
 /// The rules for the devices of a profile.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rules {
     /// The profile including inherited settings.
     pub(crate) profile: Profile,
@@ -46,7 +46,10 @@ impl TenantRules {
         let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = tenants.get(tenant)?;
         let of_profile = of_tenant.profiles.get(name)?;
-        Some(Rules { profile: of_profile.effective, rotation: of_tenant.rotation.and(of_profile.rotation) })
+        Some(Rules {
+            profile: of_profile.effective.clone(),
+            rotation: of_tenant.rotation.and(of_profile.rotation),
+        })
     }
 
     #[cfg(test)]

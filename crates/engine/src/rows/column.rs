@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
-    Assurance, AttributeName, Bank, DeviceId, DeviceState, KeyKeeper, ModelName, OperatorName, PcrStanding,
-    ProfileName, Purpose, Reason, Role, Seconds, Serial, TenantId, TrustDomain, Udi, UnixMillis, UnixSeconds,
-    UserNameTemplate,
+    Assurance, AttributeName, Bank, DeviceId, DeviceState, KeyKeeper, ModelName, NameTemplate, OperatorName,
+    PcrStanding, ProfileName, Purpose, Reason, Role, Seconds, Serial, TenantId, TrustDomain, Udi, UnixMillis,
+    UnixSeconds, UserNameTemplate,
 };
 
 /// A type that a row holds.
@@ -111,7 +111,7 @@ macro_rules! names {
 }
 
 names! {
-    AttributeName, DeviceId, ModelName, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
+    AttributeName, DeviceId, ModelName, NameTemplate, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
 }
 
 macro_rules! numbers {

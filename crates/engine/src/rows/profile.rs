@@ -2,7 +2,7 @@
 
 use super::{RotationRow, column};
 use serde::{Deserialize, Serialize};
-use wardein_domain::{ProfileFields, Purpose, Seconds};
+use wardein_domain::{NameTemplate, ProfileFields, Purpose, Seconds};
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ProfileRow {
@@ -24,6 +24,10 @@ pub(crate) struct ProfileRow {
     archives: bool,
     #[serde(with = "column::list")]
     archive: Vec<Purpose>,
+    #[serde(with = "column::maybe")]
+    certificate_cn: Option<NameTemplate>,
+    #[serde(with = "column::maybe")]
+    certificate_dns: Option<NameTemplate>,
     pub(crate) rotation: RotationRow,
 }
 
@@ -41,6 +45,8 @@ impl ProfileRow {
             data_retention,
             file_retention,
             archive,
+            certificate_cn,
+            certificate_dns,
         } = fields.clone();
         Self {
             certificate_validity: certificate_validity.map(Seconds::new),
@@ -55,6 +61,8 @@ impl ProfileRow {
             file_retention,
             archives: archive.is_some(),
             archive: archive.unwrap_or_default(),
+            certificate_cn,
+            certificate_dns,
             rotation,
         }
     }
@@ -73,6 +81,8 @@ impl ProfileRow {
             file_retention,
             archive,
             archives,
+            certificate_cn,
+            certificate_dns,
             rotation: _,
         } = self;
         ProfileFields {
@@ -87,6 +97,34 @@ impl ProfileRow {
             data_retention: *data_retention,
             file_retention: *file_retention,
             archive: archives.then(|| archive.clone()),
+            certificate_cn: certificate_cn.clone(),
+            certificate_dns: certificate_dns.clone(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::{decode, encode};
+    use wardein_crypto::hex;
+    use wardein_port::Table;
+
+    /// The golden rows of the release before name no certificate.
+    #[test]
+    fn the_bytes_of_a_row_that_names_certificates_never_change() {
+        let fields = ProfileFields {
+            period: Some(60),
+            certificate_cn: Some("{device}.{tenant}".parse().unwrap()),
+            certificate_dns: Some(NameTemplate::NONE),
+            ..ProfileFields::default()
+        };
+        let row = ProfileRow::new(&fields, RotationRow::default());
+        assert_eq!(hex::encode(&encode(&row).unwrap()), GOLDEN);
+        let read: ProfileRow = decode(Table::Profile, &hex::decode(GOLDEN).unwrap()).unwrap();
+        assert_eq!(read.fields(), fields);
+        assert_eq!(hex::encode(&encode(&read).unwrap()), GOLDEN);
+    }
+
+    const GOLDEN: &str = "0200013c0000000000000000000001117b6465766963657d2e7b74656e616e747d01000000";
 }

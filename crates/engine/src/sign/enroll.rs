@@ -2,7 +2,6 @@
 
 use super::policy::StoredPolicy;
 use super::quote::{EnrolledState, no_tpm};
-use crate::fleet::enrollment::check_new_id;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, BaselineRow, Claim, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
@@ -124,7 +123,7 @@ impl Engine {
                 .into());
         }
         if row.is_none() {
-            check_new_id(&name.device)?;
+            self.check_new(name, &order.profile)?;
         }
         // Each of these costs a place: a repeated request was answered above.
         let station = &caller.principal.serial;

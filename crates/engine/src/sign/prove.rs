@@ -172,7 +172,7 @@ impl Engine {
                 let done = self.issue_certificate(
                     tx,
                     &csr,
-                    Certifying { name, rules: &rules, now, assurance, change },
+                    Certifying { name, profile, rules: &rules, now, assurance, change },
                 )?;
                 Ok((done.event, done.fields, done.body))
             }

@@ -3,7 +3,6 @@
 use super::enroll::NewKey;
 use super::policy::StoredPolicy;
 use super::ticket::{Facts, Ticket};
-use crate::fleet::enrollment::check_new_id;
 use crate::kernel::{Caller, Draw, Engine, Error};
 use crate::rows::{self, Claim};
 use crate::sign::KeyOrder;
@@ -63,7 +62,7 @@ impl Engine {
         // Judged again when it is enrolled; here so that nobody goes the whole way for nothing.
         self.look(|tx| {
             if tx.get(Table::Device, &rows::device_key(&name))?.is_none() {
-                check_new_id(&name.device)?;
+                self.check_new(&name, &order.profile)?;
             }
             self.judge_claim(tx, &name, Claim::Tpm(&digest.0.0), policy.shared_tpms)
         })

@@ -5,6 +5,7 @@
 mod administration;
 mod audit;
 mod backup;
+mod certificate_names;
 mod clock;
 mod contended;
 mod crashes;

@@ -27,7 +27,7 @@ impl Signer {
         signer
     }
 
-    fn csr(&self) -> Vec<u8> {
+    pub(crate) fn csr(&self) -> Vec<u8> {
         Csr::create(&self.key).unwrap()
     }
 

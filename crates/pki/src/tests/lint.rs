@@ -63,8 +63,23 @@ fn order(key: &PublicKey) -> Order {
     }
 }
 
+/// The order of a device whose profile gives it a name of each kind.
+fn named_order(key: &PublicKey) -> Order {
+    let dns = AltName::Server("pump-0001.example".parse().unwrap());
+    let names = vec![AltName::Uri(URI.to_owned()), dns];
+    Order { common_name: Some("pump-0001".to_owned()), names, ..order(key) }
+}
+
 /// The lint's verdict on a device's certificate that `spoil` altered before it was written, and `patch` after it.
 fn lint_after(spoil: impl FnOnce(&mut Bench), patch: impl FnOnce(&mut Vec<u8>)) -> Result<(), LintError> {
+    lint_of(order, spoil, patch)
+}
+
+fn lint_of(
+    order: fn(&PublicKey) -> Order,
+    spoil: impl FnOnce(&mut Bench),
+    patch: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), LintError> {
     let authority = Authority::found();
     let csr = csr();
     let order = order(csr.public_key());
@@ -183,6 +198,41 @@ fn subject() {
     let named =
         |params: &mut CertificateParams| params.distinguished_name.push(DnType::CommonName, "pump-0001");
     assert_eq!(lint(named), Err(LintError::Subject));
+}
+
+#[test]
+fn names_beside_the_spiffe_id_are_those_ordered() {
+    let named =
+        |spoil: fn(&mut CertificateParams)| lint_of(named_order, |bench| spoil(&mut bench.params), |_| ());
+    assert_eq!(named(|_| ()), Ok(()));
+    let common_name = |params: &mut CertificateParams, text: &str| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, text);
+    };
+    assert_eq!(named(|params| params.distinguished_name = DistinguishedName::new()), Err(LintError::Subject));
+    assert_eq!(
+        lint_of(named_order, |bench| common_name(&mut bench.params, "pump-0002"), |_| ()),
+        Err(LintError::Subject)
+    );
+    assert_eq!(
+        named(|params| params.distinguished_name.push(DnType::OrganizationName, "klinik")),
+        Err(LintError::Subject)
+    );
+    let other = |params: &mut CertificateParams| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "pump-0001");
+    };
+    assert_eq!(named(other), Err(LintError::Subject));
+    let dns = |text: &str| SanType::DnsName(text.try_into().unwrap());
+    for names in [
+        vec![uri(URI)],
+        vec![uri(URI), dns("pump-0002.example")],
+        vec![dns("pump-0001.example"), uri(URI)],
+        vec![uri(URI), dns("pump-0001.example"), dns("pump-0002.example")],
+    ] {
+        let spoil = |bench: &mut Bench| bench.params.subject_alt_names = names;
+        assert_eq!(lint_of(named_order, spoil, |_| ()), Err(LintError::SubjectAltName));
+    }
 }
 
 #[test]

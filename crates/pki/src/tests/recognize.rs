@@ -1,6 +1,7 @@
 //! Certificates that are shown: read as they were issued, or refused.
 
 use super::*;
+use crate::build::{AltName, Order};
 use crate::pem::{PemError, decode_certificates, encode_certificates, read_certificates};
 use crate::{CertificateError, issuer_name, parse_operator, verify_device_chain, verify_operator_chain};
 
@@ -14,6 +15,36 @@ fn a_device_is_recognized_by_the_ca_that_issued_its_certificate() {
     assert_eq!(authority.issuing.recognize(&authority.operator()), Err(CertificateError::Issuer));
     let root = authority.root.certificate().der();
     assert_eq!(authority.issuing.recognize(root), Err(CertificateError::Issuer));
+}
+
+/// RFC 5280 §4.1.2.4 and §4.2.1.6: a common name in UTF-8; the alternative names critical only where there is no subject.
+#[test]
+fn a_device_is_recognized_with_the_names_of_its_profile() {
+    let authority = Authority::found();
+    for (common_name, dns) in [(false, true), (true, false), (true, true)] {
+        let mut device = named_device();
+        device.names.common_name = device.names.common_name.filter(|_| common_name);
+        device.names.dns = device.names.dns.filter(|_| dns);
+        let der = authority.issuing.issue_device(&csr(), &device).unwrap().into_der();
+        assert_eq!(authority.issuing.recognize(&der), Ok(device));
+        let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
+        let subject = parsed.subject().to_string();
+        assert_eq!(subject, if common_name { "CN=pump-0001.klinik-nord" } else { "" });
+        let san = parsed.subject_alternative_name().unwrap().unwrap();
+        assert_eq!(san.critical, !common_name);
+    }
+    // What is no device's name, and what another writer may have put beside one.
+    let unlike = |spoil: &dyn Fn(&mut Order)| {
+        let mut order = authority.issuing.device_order(&csr(), &named_device()).unwrap();
+        spoil(&mut order.order);
+        let issued = authority.issuing.prepare(&order).and_then(|tbs| tbs.sign(&authority.issuing)).unwrap();
+        authority.issuing.recognize(issued.der()).unwrap_err()
+    };
+    assert_eq!(unlike(&|order| order.common_name = Some("pump 1".into())), CertificateError::Subject);
+    assert_eq!(unlike(&|order| order.names.reverse()), CertificateError::Uri);
+    let server = |name: &str| AltName::Server(name.parse().unwrap());
+    assert_eq!(unlike(&|order| order.names.push(server("b.example"))), CertificateError::Uri);
+    assert_eq!(unlike(&|order| order.names[1] = server("127.0.0.1")), CertificateError::Uri);
 }
 
 #[test]

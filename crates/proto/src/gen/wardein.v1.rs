@@ -959,10 +959,19 @@ pub struct Profile {
     pub archive: ::core::option::Option<Archive>,
     /// Of a profile that was read: its version. In PutProfile: the version that is changed, so that nobody's change is lost
     /// (`etag-mismatch`); empty to change whatever there is.
-    ///
-    /// Next unused field number: 15.
     #[prost(string, tag = "14")]
     pub etag: ::prost::alloc::string::String,
+    /// The common name (CN) in a device's certificate: at most 128 bytes of `A-Z a-z 0-9 . _ : @ -`, in which `{device}`, `{tenant}` and
+    /// `{profile}` are replaced; `{device}` is there. Empty for none. None. The name has at most 64 bytes: a device for which it has
+    /// more is neither enrolled nor certified (`certificate-name-unfit`). A tenant's administrator chooses one that ends with `.{tenant}`.
+    #[prost(string, optional, tag = "15")]
+    pub certificate_cn: ::core::option::Option<::prost::alloc::string::String>,
+    /// The same for a DNS name beside the SPIFFE id, in labels of 1 to 63 letters, digits and hyphens, at most 253 bytes; written in lower
+    /// case. Empty for none. None.
+    ///
+    /// Next unused field number: 17.
+    #[prost(string, optional, tag = "16")]
+    pub certificate_dns: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Archive {

@@ -15,7 +15,7 @@ use wardein_ddkg::{Attributes, AuthorityTime, ChallengeKey, DeviceName, Policy, 
 use wardein_device::{
     Authority, CallError, Config, Directory, Enrolled, Error, Refused, Reply, Session, Station, enroll,
 };
-use wardein_domain::{Schedule, Serial, TenantId};
+use wardein_domain::{CertificateNames, Schedule, Serial, TenantId};
 use wardein_pki::{Csr, DeviceIdentity, IssuingCa, RootCa, Validity, pem};
 
 pub(crate) const START: u64 = 1_800_000_000;
@@ -219,6 +219,7 @@ impl World {
             serial: Serial::from_random([self.serials; 16]),
             tenant: device.tenant.clone(),
             device: self.certify_as.map_or_else(|| device.device.clone(), |name| name.parse().unwrap()),
+            names: CertificateNames::default(),
             validity: Validity::new(self.now, self.now + VALIDITY).unwrap(),
             assurance: None,
         };

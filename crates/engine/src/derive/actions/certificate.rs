@@ -1,6 +1,7 @@
 //! The action `certificate`.
 
 use super::{Body, Done};
+use crate::fleet::profiles::certificate_names;
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::keep::clock::ca_not_valid;
@@ -10,13 +11,16 @@ use crate::project::Rules;
 use crate::rows::{self, CertificateRow, Link};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, Assurance, Call, Event, FieldName, Fields, Outcome, Serial, UnixSeconds};
+use wardein_domain::{
+    Actor, Assurance, Call, Event, FieldName, Fields, Outcome, ProfileName, Serial, UnixSeconds,
+};
 use wardein_pki::{Csr, DeviceIdentity, Issued, Issuing, ToBeSigned, Validity};
 use wardein_port::{Change, Table};
 
 /// The inputs for issuing a certificate, and the change that it goes into.
 pub(crate) struct Certifying<'a> {
     pub(crate) name: &'a DeviceName,
+    pub(crate) profile: &'a ProfileName,
     pub(crate) rules: &'a Rules,
     /// Unix seconds.
     pub(crate) now: u64,
@@ -34,15 +38,16 @@ impl Engine {
         csr: &Csr,
         certifying: Certifying<'_>,
     ) -> Result<Done, Error> {
-        let Certifying { name, rules, now, assurance, change } = certifying;
+        let Certifying { name, profile, rules, now, assurance, change } = certifying;
         self.may_certify()?;
         let serial = new_serial(tx.draw())?;
         let validity = Validity::starting(now, rules.profile.certificate_validity())
             .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
             .map_err(|_| ca_not_valid(now))?;
         self.refuse_revoked(name, UnixSeconds::new(now))?;
+        let names = certificate_names(rules, name, profile)?;
         let (tenant, device) = (name.tenant.clone(), name.device.clone());
-        let device = DeviceIdentity { serial, tenant, device, validity, assurance };
+        let device = DeviceIdentity { serial, tenant, device, names, validity, assurance };
         let issuing = &self.authority.issuing;
         let order = issuing.device_order(csr, &device).map_err(Error::internal)?;
         let (issued_at, era) = (UnixSeconds::new(now), self.clock.era());

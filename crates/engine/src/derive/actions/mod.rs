@@ -11,7 +11,7 @@ use crate::project::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Action, ErrorCode, Event, Fields};
+use wardein_domain::{Action, ErrorCode, Event, Fields, ProfileName};
 use wardein_pki::Csr;
 use wardein_port::Change;
 
@@ -28,6 +28,7 @@ pub(crate) enum Ask<'a> {
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
 pub(crate) struct Performing<'a> {
     pub(crate) name: &'a DeviceName,
+    pub(crate) profile: &'a ProfileName,
     pub(crate) rules: &'a Rules,
     /// Unix seconds.
     pub(crate) now: u64,
@@ -93,11 +94,11 @@ impl Engine {
             }
             Ask::Certificate(der) => {
                 let csr = read_csr(der)?;
-                let Performing { name, rules, now, change, .. } = performing;
+                let Performing { name, profile, rules, now, change, .. } = performing;
                 Ok(self.issue_certificate(
                     tx,
                     &csr,
-                    Certifying { name, rules, now, assurance: None, change },
+                    Certifying { name, profile, rules, now, assurance: None, change },
                 )?)
             }
             Ask::Rekey(ask) => Ok(rekey::rekey(tx, ask, performing)?),

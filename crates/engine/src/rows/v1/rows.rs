@@ -124,6 +124,8 @@ impl ProfileV1 {
             data_retention: self.data_retention,
             file_retention: self.file_retention,
             archive: self.archive.map(purposes).transpose()?,
+            certificate_cn: None,
+            certificate_dns: None,
         };
         Ok(now::ProfileRow::new(&fields, self.rotation.renewed()))
     }

@@ -2,7 +2,7 @@
 
 use crate::grpc::convert::{parse, parse_optional, span_optional, wrong};
 use crate::grpc::words::{Answered, Asked};
-use wardein_domain::{ProfileField, ProfileFields, ProfileName, Purpose, TenantId};
+use wardein_domain::{NameTemplate, ProfileField, ProfileFields, ProfileName, Purpose, TenantId};
 use wardein_engine::{Error, ListedProfile, ProfilePut};
 use wardein_proto::{FieldMask, time, v1};
 
@@ -24,10 +24,14 @@ pub(crate) fn profile_put(
         data_retention_epochs,
         file_retention_epochs,
         archive,
+        certificate_cn,
+        certificate_dns,
         etag,
     } = asked.profile.ok_or_else(|| wrong("profile", "is missing"))?;
     let purpose = |number: &i32| Purpose::asked("profile.archive", *number);
     let purposes = |archive: v1::Archive| archive.purposes.iter().map(purpose).collect::<Result<_, _>>();
+    let template =
+        |field, text: Option<String>| text.map(|text| parse::<NameTemplate>(field, &text)).transpose();
     let fields = ProfileFields {
         certificate_validity: span_optional("profile.certificate_validity", certificate_validity.as_ref())?,
         period: span_optional("profile.period", period.as_ref())?,
@@ -40,6 +44,8 @@ pub(crate) fn profile_put(
         data_retention: data_retention_epochs,
         file_retention: file_retention_epochs,
         archive: archive.map(purposes).transpose()?,
+        certificate_cn: template("profile.certificate_cn", certificate_cn)?,
+        certificate_dns: template("profile.certificate_dns", certificate_dns)?,
     };
     let only = asked.update_mask.map(mask).transpose()?.flatten();
     let put = ProfilePut { fields, only, etag: parse_optional("profile.etag", &etag)? };
@@ -81,6 +87,8 @@ pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: Pr
         data_retention,
         file_retention,
         archive,
+        certificate_cn,
+        certificate_dns,
     } = fields;
     v1::Profile {
         tenant: tenant.to_string(),
@@ -96,6 +104,8 @@ pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: Pr
         data_retention_epochs: data_retention,
         file_retention_epochs: file_retention,
         archive: archive.map(|purposes| v1::Archive { purposes: words(purposes) }),
+        certificate_cn: certificate_cn.map(|template| template.to_string()),
+        certificate_dns: certificate_dns.map(|template| template.to_string()),
         etag: String::new(),
     }
 }
@@ -129,6 +139,8 @@ mod tests {
             data_retention_epochs: Some(3),
             file_retention_epochs: Some(4),
             archive: Some(v1::Archive { purposes: vec![v1::Purpose::File.into()] }),
+            certificate_cn: Some("{device}.{tenant}".into()),
+            certificate_dns: Some(String::new()),
             ..sparse()
         };
         let none_archived = v1::Profile { archive: Some(v1::Archive::default()), ..sparse() };

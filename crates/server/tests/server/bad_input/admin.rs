@@ -213,6 +213,8 @@ async fn put_profile() {
     };
     let half = Some(Duration { seconds: 60, nanos: 500_000_000 });
     let negative = Some(Duration { seconds: -60, nanos: 0 });
+    let cn = |template: &str| v1::Profile { certificate_cn: Some(template.into()), ..good() };
+    let dns = |template: &str| v1::Profile { certificate_dns: Some(template.into()), ..good() };
     let by = &world.admin;
     let rows = [
         ("nothing", by, v1::PutProfileRequest::default(), malformed("profile")),
@@ -311,6 +313,43 @@ async fn put_profile() {
         ("a path that is no field", by, masked(&["name"]), malformed("update_mask")),
         ("all and more", by, masked(&["*", "period"]), malformed("update_mask")),
         ("paths without end", by, masked(&["period"; 1000]), malformed("update_mask")),
+        ("one name for all", by, put(cn("edge")), malformed("profile.certificate_cn")),
+        ("a name of a subject", by, put(cn("CN={device}")), malformed("profile.certificate_cn")),
+        ("a wildcard of MQTT", by, put(cn("{device}/#")), malformed("profile.certificate_cn")),
+        ("no such place", by, put(cn("{device}{serial}")), malformed("profile.certificate_cn")),
+        (
+            "129 bytes",
+            by,
+            put(cn(&format!("{{device}}{}", "a".repeat(121)))),
+            malformed("profile.certificate_cn"),
+        ),
+        (
+            "65 of one letter",
+            by,
+            put(cn(&format!("{{device}}{}", "a".repeat(64)))),
+            malformed("profile.certificate_cn"),
+        ),
+        ("a wildcard of DNS", by, put(dns("*.{device}")), malformed("profile.certificate_dns")),
+        ("an address", by, put(dns("10.0.0.{device}.1")), malformed("profile.certificate_dns")),
+        ("an underscore", by, put(dns("_mqtt.{device}")), malformed("profile.certificate_dns")),
+        (
+            "a label of 64",
+            by,
+            put(dns(&format!("{{device}}{}", "a".repeat(63)))),
+            malformed("profile.certificate_dns"),
+        ),
+        (
+            "a name of another tenant",
+            &world.tenant_admin,
+            put(cn("{device}")),
+            (Code::PermissionDenied, "role-insufficient", "profile.certificate_cn"),
+        ),
+        (
+            "another tenant's zone",
+            &world.tenant_admin,
+            put(dns("{device}.{tenant}.other")),
+            (Code::PermissionDenied, "role-insufficient", "profile.certificate_dns"),
+        ),
         ("no such tenant", by, put(v1::Profile { tenant: "nowhere".into(), ..good() }), NO_TENANT),
         ("another's tenant", &world.foreign, put(good()), NO_TENANT),
     ];

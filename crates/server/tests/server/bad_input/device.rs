@@ -212,6 +212,12 @@ async fn prove_another_body() {
         let expected = (Code::InvalidArgument, code, word);
         world.refuses_bytes(Method::Prove, what, by, true, Some(proved.encode_to_vec()), expected).await;
     }
+    world.name_devices(&format!("{{device}}{}", "x".repeat(59))).await;
+    let (proved, _) = device.proof(by, "certificate", &csr()).await;
+    let (what, proved) = ("a name that does not fit", Some(proved.encode_to_vec()));
+    let unfit = (Code::FailedPrecondition, "certificate-name-unfit", "65 bytes");
+    world.refuses_bytes(Method::Prove, what, by, true, proved, unfit).await;
+    world.name_devices("").await;
     by.device().prove(good).await.unwrap();
 }
 

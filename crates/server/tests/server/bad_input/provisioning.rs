@@ -12,19 +12,25 @@ use wardein_port::Store;
 /// What is wrong, the request, and the refusal: for a call and for a message of a stream alike.
 type Bad<Q> = (&'static str, Q, Expected);
 
-/// Devices of `t`: `pump-1` is confirmed, `pump-2` pending, `pump-3` revoked. A profile `hybrid` takes suite 2 alone.
+/// Devices of `t`: `pump-1` is confirmed, `pump-2` pending, `pump-3` revoked. A profile `hybrid` takes suite 2 alone;
+/// one `broker` names devices in their certificates.
 async fn stocked() -> (World, Vec<u8>) {
     let world = World::new().await;
     TestDevice::enrolled(&world.station, "pump-1").await;
     let (_, tag) = TestDevice::pending(&world.station, "pump-2").await;
     TestDevice::enrolled(&world.station, "pump-3").await;
     world.set_state("pump-3", "revoked").await;
-    for (tenant, name, suite) in [("t", "hybrid", 2), ("other", "theirs", 1)] {
+    for (tenant, name, suite, cn) in [
+        ("t", "hybrid", 2, None),
+        ("other", "theirs", 1, None),
+        ("t", "broker", 1, Some("{device}.{tenant}")),
+    ] {
         let profile = v1::Profile {
             tenant: tenant.into(),
             name: name.into(),
             certificate_validity: time::span(600),
             suites: vec![suite],
+            certificate_cn: cn.map(ToOwned::to_owned),
             ..Default::default()
         };
         world
@@ -80,6 +86,11 @@ async fn bad_enrollments(world: &World) -> Vec<Bad<v1::EnrollRequest>> {
         ("no such profile", profile("none"), no_profile),
         ("another tenant's profile", profile("theirs"), no_profile),
         ("a suite that the profile does not take", profile("hybrid"), not_allowed),
+        (
+            "an id that is too long for its name",
+            v1::EnrollRequest { device_id: "d".repeat(63), ..profile("broker") },
+            (Code::FailedPrecondition, "certificate-name-unfit", "65 bytes"),
+        ),
         ("a long model", v1::EnrollRequest { model: "m".repeat(65), ..good() }, malformed("model")),
         ("a model of two lines", v1::EnrollRequest { model: "a\nb".into(), ..good() }, malformed("model")),
         (

@@ -293,6 +293,10 @@ async fn enroll_key() {
         ("no UDI", by, with(&|r| r.udi = "(01)1".into()), malformed("udi")),
     ];
     world.refuses(Method::EnrollKey, rows).await;
+    world.name_devices(&format!("{{device}}{}", "x".repeat(59))).await;
+    let unfit = (Code::FailedPrecondition, "certificate-name-unfit", "65 bytes");
+    world.refuses(Method::EnrollKey, [("a name that does not fit", by, good.clone(), unfit)]).await;
+    world.name_devices("").await;
     by.provisioning().enroll_key(good.clone()).await.unwrap();
     by.provisioning().enroll_key(good.clone()).await.expect("the same again");
     let other = with(&|r| r.csr = Csr::create(&key()).unwrap());

@@ -114,6 +114,14 @@ impl World {
         self.admin.admin().set_device_state(set).await.unwrap();
     }
 
+    /// Has the devices of `t` named so in their certificates.
+    pub(crate) async fn name_devices(&self, cn: &str) {
+        let (tenant, name) = ("t".into(), "default".into());
+        let profile = v1::Profile { tenant, name, certificate_cn: Some(cn.into()), ..Default::default() };
+        let put = v1::PutProfileRequest { profile: Some(profile), update_mask: None };
+        self.admin.admin().put_profile(put).await.unwrap();
+    }
+
     /// Each row is refused as it says.
     pub(crate) async fn refuses<'a, Q: Message>(
         &self,
