@@ -138,6 +138,7 @@ if [[ -n $all ]]; then
 	step "a client of another make" deploy/interop.sh
 	step "a device behind a proxy" deploy/proxy.sh
 	step "libwardein with a served authority" sdk/c/test.sh --served
+	step "a broker that knows devices by their certificates" deploy/broker.sh
 	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture
