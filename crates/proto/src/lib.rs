@@ -1,7 +1,7 @@
 //! The gRPC API of Wardein: what `proto/` says, as generated code.
 //!
 //! What: the messages of `wardein.v1`, and by feature the callers' half and the authority's half of each service. Why
-//! committed: a build needs no generator, and a change of the API shows in review. `tests/current.rs` proves that it is current.
+//! committed: a build needs no generator, and a change of the API shows in review. `tests/proto/current.rs` proves that it is current.
 //! What it does not do: it judges nothing; wire types become domain types in `wardein-server` and in the callers.
 
 /// Package `wardein.v1`.

@@ -21,10 +21,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What GetChallenge takes.
 type GetChallengeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	DeviceId      string                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"` // Next unused field number: 3.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+	DeviceId      string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"` // Next unused field number: 3.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -73,11 +76,12 @@ func (x *GetChallengeRequest) GetDeviceId() string {
 	return ""
 }
 
+// What GetChallenge answers.
 type GetChallengeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 255 bytes, opaque.
+	// The challenge, at most 255 bytes, opaque. It is good for 60 seconds.
 	Challenge []byte `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
-	// Unix seconds. Nothing authenticates it until the ack.
+	// The authority's time, in Unix seconds. Nothing authenticates it until the ack.
 	ServerTimeSeconds uint64 `protobuf:"varint,2,opt,name=server_time_seconds,json=serverTimeSeconds,proto3" json:"server_time_seconds,omitempty"`
 	// The names of the attributes to measure, in order.
 	Recipe []string `protobuf:"bytes,3,rep,name=recipe,proto3" json:"recipe,omitempty"`
@@ -148,8 +152,9 @@ func (x *GetChallengeResponse) GetQuote() *PcrSelection {
 // PCRs of a TPM.
 type PcrSelection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Bank  PcrBank                `protobuf:"varint,1,opt,name=bank,proto3,enum=wardein.v1.PcrBank" json:"bank,omitempty"`
-	// Their numbers, in order.
+	// The bank that they are in.
+	Bank PcrBank `protobuf:"varint,1,opt,name=bank,proto3,enum=wardein.v1.PcrBank" json:"bank,omitempty"`
+	// Their numbers, 0 to 23, in order.
 	Registers     []uint32 `protobuf:"varint,2,rep,packed,name=registers,proto3" json:"registers,omitempty"` // Next unused field number: 3.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -207,7 +212,7 @@ type Quote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// TPMS_ATTEST, without a length before it; at most 320 bytes.
 	Attested []byte `protobuf:"bytes,1,opt,name=attested,proto3" json:"attested,omitempty"`
-	// TPMT_SIGNATURE of it.
+	// TPMT_SIGNATURE of it, at most 518 bytes.
 	Signature []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
 	// The PCR values, in order of their numbers, 32 or 48 bytes each by their bank. They must give the quoted digest: a device
 	// whose PCRs change between reading and quoting them does both again.
@@ -267,21 +272,28 @@ func (x *Quote) GetValues() [][]byte {
 	return nil
 }
 
+// What Prove takes.
 type ProveRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Tenant    string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	DeviceId  string                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Challenge []byte                 `protobuf:"bytes,3,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// From GetChallengeResponse, at most 255 bytes.
+	Challenge []byte `protobuf:"bytes,3,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	// 32 random bytes of the device.
 	DeviceNonce []byte `protobuf:"bytes,4,opt,name=device_nonce,json=deviceNonce,proto3" json:"device_nonce,omitempty"`
-	Generation  uint64 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
-	Epoch       uint32 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Number      uint64 `protobuf:"varint,7,opt,name=number,proto3" json:"number,omitempty"`
+	// The generation of keys that the proof is made with, from 1.
+	Generation uint64 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The epoch of its key (DDKG-1 section 3).
+	Epoch uint32 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The number of its key within the epoch. Each is good for one request.
+	Number uint64 `protobuf:"varint,7,opt,name=number,proto3" json:"number,omitempty"`
 	// `authenticate`, `certificate`, `rekey`, `attributes` or `trust-bundle` (DDKG-1 section 8).
 	Action string `protobuf:"bytes,8,opt,name=action,proto3" json:"action,omitempty"`
 	// The action's body; the proof covers its SHA-256.
 	Body []byte `protobuf:"bytes,9,opt,name=body,proto3" json:"body,omitempty"`
-	// 32 bytes.
+	// HMAC-SHA-256 of the proof's transcript under its key (DDKG-1 section 5), 32 bytes.
 	Mac           []byte `protobuf:"bytes,10,opt,name=mac,proto3" json:"mac,omitempty"` // Next unused field number: 11.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -387,13 +399,14 @@ func (x *ProveRequest) GetMac() []byte {
 	return nil
 }
 
+// What Prove answers.
 type ProveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Unix seconds.
+	// The authority's time, in Unix seconds.
 	ServerTimeSeconds uint64 `protobuf:"varint,1,opt,name=server_time_seconds,json=serverTimeSeconds,proto3" json:"server_time_seconds,omitempty"`
 	// The action's reply body.
 	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
-	// 32 bytes. The device believes no reply without it.
+	// The authority's MAC over the reply (DDKG-1 section 5), 32 bytes. The device believes no reply without it.
 	Ack []byte `protobuf:"bytes,3,opt,name=ack,proto3" json:"ack,omitempty"`
 	// The device is to rekey soon. The ack does not cover it, and need not: a false one costs one rekey. One that is held back
 	// leaves the device to its own schedule, and the authority can require a rekey: from then on it accepts nothing else from the
@@ -461,14 +474,19 @@ func (x *ProveResponse) GetRekeyDue() bool {
 	return false
 }
 
+// What ProveBySignature takes.
 type ProveBySignatureRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Tenant    string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	DeviceId  string                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Challenge []byte                 `protobuf:"bytes,3,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// From GetChallengeResponse, at most 255 bytes.
+	Challenge []byte `protobuf:"bytes,3,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	// 32 random bytes of the device.
 	DeviceNonce []byte `protobuf:"bytes,4,opt,name=device_nonce,json=deviceNonce,proto3" json:"device_nonce,omitempty"`
-	Action      string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
+	// `authenticate`, `certificate` or `trust-bundle` (DDKG-1 section 8).
+	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
 	// The action's body; the signature covers its SHA-256.
 	Body []byte `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
 	// ECDSA P-256 with SHA-256 over the 32 bytes of the transcript, DER, at most 72 bytes.
@@ -568,9 +586,10 @@ func (x *ProveBySignatureRequest) GetQuote() *Quote {
 	return nil
 }
 
+// What ProveBySignature answers.
 type ProveBySignatureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Unix seconds.
+	// The authority's time, in Unix seconds.
 	ServerTimeSeconds uint64 `protobuf:"varint,1,opt,name=server_time_seconds,json=serverTimeSeconds,proto3" json:"server_time_seconds,omitempty"`
 	// The action's reply body.
 	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
@@ -632,11 +651,14 @@ func (x *ProveBySignatureResponse) GetSignature() []byte {
 	return nil
 }
 
+// What ConfirmEnrollment takes.
 type ConfirmEnrollmentRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	DeviceId string                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	// 32 bytes.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// As in ConfirmRequest, 32 bytes.
 	DeviceConfirmation []byte `protobuf:"bytes,3,opt,name=device_confirmation,json=deviceConfirmation,proto3" json:"device_confirmation,omitempty"` // Next unused field number: 4.
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -693,6 +715,7 @@ func (x *ConfirmEnrollmentRequest) GetDeviceConfirmation() []byte {
 	return nil
 }
 
+// What ConfirmEnrollment answers.
 type ConfirmEnrollmentResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -22,6 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What GetStation takes.
 type GetStationRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -58,6 +59,7 @@ func (*GetStationRequest) Descriptor() ([]byte, []int) {
 	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{0}
 }
 
+// What GetStation answers.
 type GetStationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many devices the station's certificate may enroll in all.
@@ -121,9 +123,11 @@ func (x *GetStationResponse) GetNotAfter() *timestamppb.Timestamp {
 	return nil
 }
 
+// What GetEnrollment takes.
 type GetEnrollmentRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"` // Next unused field number: 2.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+	DeviceId      string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"` // Next unused field number: 2.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -165,12 +169,16 @@ func (x *GetEnrollmentRequest) GetDeviceId() string {
 	return ""
 }
 
+// What GetEnrollment answers.
 type GetEnrollmentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	State DeviceState            `protobuf:"varint,1,opt,name=state,proto3,enum=wardein.v1.DeviceState" json:"state,omitempty"`
+	// Where it is in its life. PENDING: not confirmed yet.
+	State DeviceState `protobuf:"varint,1,opt,name=state,proto3,enum=wardein.v1.DeviceState" json:"state,omitempty"`
 	// The generation of its keys, from 1; 0 where it derives none.
-	Generation uint64                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
-	Profile    string                 `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
+	Generation uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The profile that it follows.
+	Profile string `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
+	// When it was enrolled last.
 	EnrolledAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=enrolled_at,json=enrolledAt,proto3" json:"enrolled_at,omitempty"`
 	// When the last proof was accepted; unset where none was.
 	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"` // Next unused field number: 6.
@@ -246,21 +254,21 @@ func (x *GetEnrollmentResponse) GetLastSeen() *timestamppb.Timestamp {
 // DDKG-1 section 4, with what the factory vouches for. The tenant is that of the station.
 type EnrollRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 128 bytes of `A-Z a-z 0-9 . _ -`: a path segment of a SPIFFE id, not with `.` or `-` first or `.` last, not the name of a
-	// device in Windows, such as `con`, and not another device's id but for its case.
+	// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ -`, a path segment of a SPIFFE id, not with `.` or `-` first or `.` last,
+	// not the name of a device in Windows, such as `con`, and not another device's id but for its case.
 	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	// 1: P-256. 2: P-256 and ML-KEM-768.
+	// The suite of the key agreement. 1: P-256. 2: P-256 and ML-KEM-768.
 	Suite uint32 `protobuf:"varint,2,opt,name=suite,proto3" json:"suite,omitempty"`
 	// 32 random bytes of the device.
 	DeviceNonce []byte `protobuf:"bytes,3,opt,name=device_nonce,json=deviceNonce,proto3" json:"device_nonce,omitempty"`
-	// Suite 1: 65 bytes. Suite 2: 1249 bytes.
+	// The device's share of the key agreement. Suite 1: 65 bytes. Suite 2: 1249 bytes.
 	DeviceShare []byte `protobuf:"bytes,4,opt,name=device_share,json=deviceShare,proto3" json:"device_share,omitempty"`
-	// At most 64, each name once.
+	// What the device measured of itself: at most 64, each name once.
 	Attributes []*Attribute `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	// The profile that the device is to follow; empty for `default`.
 	Profile string `protobuf:"bytes,6,opt,name=profile,proto3" json:"profile,omitempty"`
-	// The maker's name of the model, at most 64 bytes; as all free text, without control, format (such as zero-width or bidirectional) and
-	// line-breaking characters.
+	// The maker's name of the model, at most 64 bytes; as all free text, without control, format (such as zero-width or bidirectional)
+	// and line-breaking characters.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
 	// The unique device identifier in GS1 form, such as `(01)09506000134352(21)4711`; empty where there is none.
 	Udi           string `protobuf:"bytes,8,opt,name=udi,proto3" json:"udi,omitempty"` // Next unused field number: 9.
@@ -354,11 +362,12 @@ func (x *EnrollRequest) GetUdi() string {
 	return ""
 }
 
+// A measurement that a device makes of itself, such as of its firmware.
 type Attribute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 64 graphic ASCII characters.
+	// Its name: 1 to 64 graphic ASCII characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// At most 4096 bytes. Only its digest is kept.
+	// Its value, at most 4096 bytes. Only its digest is kept.
 	Value         []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"` // Next unused field number: 3.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -408,15 +417,18 @@ func (x *Attribute) GetValue() []byte {
 	return nil
 }
 
+// What Enroll answers.
 type EnrollResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Suite 1: 65 bytes. Suite 2: 1153 bytes.
-	AuthorityShare []byte    `protobuf:"bytes,1,opt,name=authority_share,json=authorityShare,proto3" json:"authority_share,omitempty"`
-	Generation     uint64    `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
-	Schedule       *Schedule `protobuf:"bytes,3,opt,name=schedule,proto3" json:"schedule,omitempty"`
-	// ECDSA P-256 with SHA-256 by the authority's identity key, DER.
+	// The authority's share of the key agreement. Suite 1: 65 bytes. Suite 2: 1153 bytes.
+	AuthorityShare []byte `protobuf:"bytes,1,opt,name=authority_share,json=authorityShare,proto3" json:"authority_share,omitempty"`
+	// The generation of keys that was agreed, from 1.
+	Generation uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When its epochs change.
+	Schedule *Schedule `protobuf:"bytes,3,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// Over the transcript, ECDSA P-256 with SHA-256 by the authority's identity key; DER, at most 72 bytes.
 	Signature []byte `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
-	// 32 bytes.
+	// That the authority has the same keys (DDKG-1 section 4), 32 bytes.
 	AuthorityConfirmation []byte `protobuf:"bytes,5,opt,name=authority_confirmation,json=authorityConfirmation,proto3" json:"authority_confirmation,omitempty"`
 	// The tenant, which enters every transcript: the device learns it here if the station did not know it.
 	Tenant        string `protobuf:"bytes,6,opt,name=tenant,proto3" json:"tenant,omitempty"` // Next unused field number: 7.
@@ -496,6 +508,7 @@ func (x *EnrollResponse) GetTenant() string {
 	return ""
 }
 
+// When the epochs of a generation of keys change (DDKG-1 section 3).
 type Schedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Seconds in an epoch; 0 where time ends none.
@@ -559,10 +572,12 @@ func (x *Schedule) GetNotBeforeSeconds() uint64 {
 	return 0
 }
 
+// What Confirm takes.
 type ConfirmRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	// 32 bytes.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// That the device has the same keys (DDKG-1 section 4), 32 bytes.
 	DeviceConfirmation []byte `protobuf:"bytes,2,opt,name=device_confirmation,json=deviceConfirmation,proto3" json:"device_confirmation,omitempty"` // Next unused field number: 3.
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -612,6 +627,7 @@ func (x *ConfirmRequest) GetDeviceConfirmation() []byte {
 	return nil
 }
 
+// What Confirm answers.
 type ConfirmResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -648,10 +664,13 @@ func (*ConfirmResponse) Descriptor() ([]byte, []int) {
 	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{9}
 }
 
+// What EnrollStream takes.
 type EnrollStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the station; the result carries it.
 	Correlation uint64 `protobuf:"varint,1,opt,name=correlation,proto3" json:"correlation,omitempty"`
+	// What to do; one is set.
+	//
 	// Types that are valid to be assigned to Step:
 	//
 	//	*EnrollStreamRequest_Enroll
@@ -728,10 +747,12 @@ type isEnrollStreamRequest_Step interface {
 }
 
 type EnrollStreamRequest_Enroll struct {
+	// As Enroll takes it.
 	Enroll *EnrollRequest `protobuf:"bytes,2,opt,name=enroll,proto3,oneof"`
 }
 
 type EnrollStreamRequest_Confirm struct {
+	// As Confirm takes it.
 	Confirm *ConfirmRequest `protobuf:"bytes,3,opt,name=confirm,proto3,oneof"`
 }
 
@@ -739,9 +760,13 @@ func (*EnrollStreamRequest_Enroll) isEnrollStreamRequest_Step() {}
 
 func (*EnrollStreamRequest_Confirm) isEnrollStreamRequest_Step() {}
 
+// What EnrollStream answers.
 type EnrollStreamResponse struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Correlation uint64                 `protobuf:"varint,1,opt,name=correlation,proto3" json:"correlation,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// That of the message which this is the result of.
+	Correlation uint64 `protobuf:"varint,1,opt,name=correlation,proto3" json:"correlation,omitempty"`
+	// What came of it; one is set.
+	//
 	// Types that are valid to be assigned to Result:
 	//
 	//	*EnrollStreamResponse_Enrolled
@@ -828,14 +853,17 @@ type isEnrollStreamResponse_Result interface {
 }
 
 type EnrollStreamResponse_Enrolled struct {
+	// The device was enrolled.
 	Enrolled *EnrollResponse `protobuf:"bytes,2,opt,name=enrolled,proto3,oneof"`
 }
 
 type EnrollStreamResponse_Confirmed struct {
+	// The confirmation was accepted.
 	Confirmed *ConfirmResponse `protobuf:"bytes,3,opt,name=confirmed,proto3,oneof"`
 }
 
 type EnrollStreamResponse_Failure struct {
+	// It was refused. The other messages are not affected.
 	Failure *Failure `protobuf:"bytes,4,opt,name=failure,proto3,oneof"`
 }
 
@@ -914,9 +942,12 @@ type BeginTpmEnrollmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in EnrollRequest, for these four.
 	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Profile  string `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"`
-	Model    string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	Udi      string `protobuf:"bytes,4,opt,name=udi,proto3" json:"udi,omitempty"`
+	// As in EnrollRequest.
+	Profile string `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"`
+	// As in EnrollRequest.
+	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	// As in EnrollRequest.
+	Udi string `protobuf:"bytes,4,opt,name=udi,proto3" json:"udi,omitempty"`
 	// TPM2B_PUBLIC of the endorsement key: one of the TCG's templates for RSA-2048, P-256 or P-384; at most 640 bytes.
 	EkPublic []byte `protobuf:"bytes,5,opt,name=ek_public,json=ekPublic,proto3" json:"ek_public,omitempty"`
 	// Its certificate, DER, and behind it the CAs between it and a vendor's root: at most 5 of 4 KiB each. None for a key that is
@@ -1007,6 +1038,7 @@ func (x *BeginTpmEnrollmentRequest) GetAkPublic() []byte {
 	return nil
 }
 
+// What BeginTpmEnrollment answers.
 type BeginTpmEnrollmentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// For the second step, which needs it as it is: opaque, sealed, at most 2 KiB.
@@ -1097,10 +1129,13 @@ func (x *BeginTpmEnrollmentResponse) GetQuote() *PcrSelection {
 	return nil
 }
 
+// What FinishTpmEnrollment takes.
 type FinishTpmEnrollmentRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Ticket   []byte                 `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device's id, as in the first step.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// From BeginTpmEnrollmentResponse, unchanged.
+	Ticket []byte `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	// The 32 bytes that TPM2_ActivateCredential gave.
 	Secret []byte `protobuf:"bytes,3,opt,name=secret,proto3" json:"secret,omitempty"`
 	// TPM2B_PUBLIC of the device's key: P-256, bound to its TPM, only for signing, not restricted; at most 640 bytes.
@@ -1194,14 +1229,19 @@ func (x *FinishTpmEnrollmentRequest) GetQuote() *Quote {
 	return nil
 }
 
+// What EnrollKey takes.
 type EnrollKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in EnrollRequest, for these four.
-	DeviceId string    `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Profile  string    `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"`
-	Model    string    `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
-	Udi      string    `protobuf:"bytes,4,opt,name=udi,proto3" json:"udi,omitempty"`
-	Keeper   KeyKeeper `protobuf:"varint,5,opt,name=keeper,proto3,enum=wardein.v1.KeyKeeper" json:"keeper,omitempty"`
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// As in EnrollRequest.
+	Profile string `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"`
+	// As in EnrollRequest.
+	Model string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	// As in EnrollRequest.
+	Udi string `protobuf:"bytes,4,opt,name=udi,proto3" json:"udi,omitempty"`
+	// Who keeps the key, by the station's word.
+	Keeper KeyKeeper `protobuf:"varint,5,opt,name=keeper,proto3,enum=wardein.v1.KeyKeeper" json:"keeper,omitempty"`
 	// A PKCS#10 request, DER, at most 4 KiB, whose signature proves possession of the key, which is on P-256. Nothing else is
 	// taken from it.
 	Csr           []byte `protobuf:"bytes,6,opt,name=csr,proto3" json:"csr,omitempty"` // Next unused field number: 7.
@@ -1345,6 +1385,7 @@ func (x *FinishTpmEnrollmentResponse) GetAssurance() Assurance {
 	return Assurance_ASSURANCE_UNSPECIFIED
 }
 
+// What EnrollKey answers.
 type EnrollKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tenant, which enters every transcript.
