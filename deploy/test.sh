@@ -114,6 +114,7 @@ step "formatting of what is for microcontrollers" cargo fmt --check --manifest-p
 step "spelling" spelling
 step "shell scripts" scripts
 step "the oldest Rust" oldest
+step "the contract: its style, and what it must not break" deploy/contract.sh
 step "floors: which crate may use which" deploy/floors.sh
 step "dependencies that nothing uses" unused
 step "licenses and sources of what we use" dependencies
