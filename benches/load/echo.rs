@@ -39,6 +39,13 @@ impl TrustService for Echo {
         Ok(Response::new(self.checked.clone()))
     }
 
+    async fn list_subjects(
+        &self,
+        _: Request<v1::ListSubjectsRequest>,
+    ) -> Result<Response<v1::ListSubjectsResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
     async fn verify_token(
         &self,
         _: Request<v1::VerifyTokenRequest>,
