@@ -3,6 +3,7 @@
 
 use super::{
     AckedReply, ChallengeOffer, Kind, MAX_BODY, ProofRequest, put_device, read_device, read_generation,
+    read_number,
 };
 use crate::attribute::Recipe;
 use crate::challenge::Challenge;
@@ -123,7 +124,7 @@ impl ProofAsk {
         let challenge = Challenge::new(reader.frame("challenge", 1, Challenge::MAX_LEN)?)?;
         let nonce = reader.array("device nonce")?;
         let (generation, epoch) = (read_generation(&mut reader)?, reader.u32("epoch")?);
-        let (number, action) = (reader.u64("number")?, reader.name("action")?);
+        let (number, action) = (read_number(&mut reader)?, reader.name("action")?);
         let body = reader.frame("body", 0, MAX_BODY)?.to_vec();
         let (body_digest, mac) = (Digest::of(&body), Tag(reader.array("mac")?));
         reader.finish("proved request")?;
