@@ -83,6 +83,17 @@ fn what_is_wrong_with_a_directory_is_told_apart() {
 }
 
 #[test]
+fn a_device_whose_tpm_signs_is_not_for_this_library() {
+    let directory = directory(1, None);
+    let file = directory.path().join("device.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[attributes]", "signs_with = \"device:/dev/tpmrm0\"\n[attributes]"))
+        .unwrap();
+    let session = Ses::new(directory.path());
+    assert_eq!(session.authenticate(1000), WARDEIN_ERR_SETTING, "{}", session.error());
+}
+
+#[test]
 fn an_authority_that_is_not_there_or_says_nothing_is_given_up_in_time() {
     let nobody = { TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
     let away = directory(nobody, Some(&state()));
