@@ -55,7 +55,7 @@ pub enum Link {
     #[cfg(feature = "grpc")]
     Grpc(Remote),
     /// By POST.
-    Http(Posting),
+    Http(Box<Posting>),
 }
 
 impl Link {
@@ -64,7 +64,7 @@ impl Link {
         match config.transport {
             #[cfg(feature = "grpc")]
             Transport::Grpc => Self::Grpc(Remote::of(config)),
-            Transport::Http => Self::Http(Posting::of(config)),
+            Transport::Http => Self::Http(Box::new(Posting::of(config))),
         }
     }
 }

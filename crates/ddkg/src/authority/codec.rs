@@ -202,7 +202,11 @@ impl Enrollment {
                 out.put(&[1]);
                 put_confirm(out, confirm);
             }
-            Self::Done => out.put(&[2]),
+            Self::Done(None) => out.put(&[2]),
+            Self::Done(Some(confirmed)) => {
+                out.put(&[3]);
+                out.put(confirmed.as_ref());
+            }
         }
     }
 
@@ -211,14 +215,15 @@ impl Enrollment {
             let secret = reader.secret("confirmation secret")?;
             Ok(ConfirmSecret { secret, transcript: Digest(reader.array("enrollment transcript")?) })
         };
-        Ok(match reader.small("enrollment", 2)? {
+        Ok(match reader.small("enrollment", 3)? {
             0 => Self::Pending {
                 request: Digest(reader.array("request digest")?),
                 reply: EnrollReply::decode(reader.frame("enrollment reply", 1, MAX_REPLY)?)?,
                 confirm: confirm(reader)?,
             },
             1 => Self::Confirmed(confirm(reader)?),
-            _ => Self::Done,
+            2 => Self::Done(None),
+            _ => Self::Done(Some(Digest(reader.array("confirmation digest")?))),
         })
     }
 }

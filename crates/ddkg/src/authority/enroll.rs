@@ -53,7 +53,7 @@ impl Record {
             Some(Enrollment::Pending { request, reply, .. }) if *request == digest => {
                 return Ok(Enrolled { record: None, reply: reply.clone() });
             }
-            Some(Enrollment::Confirmed(_) | Enrollment::Done) => return Err(Refusal::AlreadyEnrolled),
+            Some(Enrollment::Confirmed(_) | Enrollment::Done(_)) => return Err(Refusal::AlreadyEnrolled),
             Some(Enrollment::Pending { .. }) | None => {}
         }
         let (share, agreed) = answer(&request.share, entropy)?;
@@ -91,12 +91,12 @@ impl Record {
     pub fn has_answered(&self, request: &EnrollRequest) -> bool {
         match &self.cold.enrollment {
             Enrollment::Pending { request: answered, .. } => *answered == request.digest(),
-            Enrollment::Confirmed(_) | Enrollment::Done => true,
+            Enrollment::Confirmed(_) | Enrollment::Done(_) => true,
         }
     }
 
-    /// Accepts the device's confirmation; from then on it may prove requests. The same confirmation again is fine until a
-    /// proof was accepted. `Ok(true)` when the record changed.
+    /// Accepts the device's confirmation; from then on it may prove requests. The same confirmation again is fine. `Ok(true)` when the
+    /// record changed.
     pub fn confirm(&mut self, confirmation: &Confirmation) -> Result<bool, Refusal> {
         if confirmation.device != self.cold.device {
             return Err(Refusal::WrongDevice);
@@ -104,7 +104,9 @@ impl Record {
         let (confirm, is_new) = match &self.cold.enrollment {
             Enrollment::Pending { confirm, .. } => (confirm, true),
             Enrollment::Confirmed(confirm) => (confirm, false),
-            Enrollment::Done => return Err(Refusal::AlreadyEnrolled),
+            // A digest of what the device sent in the open is no secret.
+            Enrollment::Done(Some(known)) if *known == Digest::of(&confirmation.tag.0) => return Ok(false),
+            Enrollment::Done(_) => return Err(Refusal::AlreadyEnrolled),
         };
         confirm
             .key()
@@ -112,7 +114,9 @@ impl Record {
             .map_err(|_| Refusal::ConfirmationWrong)?;
         if is_new {
             let enrollment = &mut self.cold.change().enrollment;
-            if let Enrollment::Pending { confirm, .. } = core::mem::replace(enrollment, Enrollment::Done) {
+            if let Enrollment::Pending { confirm, .. } =
+                core::mem::replace(enrollment, Enrollment::Done(None))
+            {
                 *enrollment = Enrollment::Confirmed(confirm);
             }
         }

@@ -258,7 +258,7 @@ impl Record {
         }
         match self.cold.enrollment {
             Enrollment::Pending { .. } => Err(Refusal::EnrollmentPending),
-            Enrollment::Confirmed(_) | Enrollment::Done => Ok(()),
+            Enrollment::Confirmed(_) | Enrollment::Done(_) => Ok(()),
         }
     }
 }

@@ -103,8 +103,9 @@ impl Record {
         {
             self.cold.change().attributes = announced;
         }
-        if !matches!(self.cold.enrollment, Enrollment::Done) {
-            self.cold.change().enrollment = Enrollment::Done;
+        if !matches!(self.cold.enrollment, Enrollment::Done(_)) {
+            let done = self.cold.enrollment.done();
+            self.cold.change().enrollment = done;
         }
         self.settle(time, policy);
         Ok(accepted)

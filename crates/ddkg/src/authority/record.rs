@@ -52,10 +52,22 @@ pub(super) struct Kept {
 pub(super) enum Enrollment {
     /// Answered; the device's confirmation is awaited, and the same request gets the same answer.
     Pending { request: Digest, reply: EnrollReply, confirm: ConfirmSecret },
-    /// Confirmed; the confirmation may be sent again until a proof was accepted.
+    /// Confirmed.
     Confirmed(ConfirmSecret),
-    /// A proof was accepted.
-    Done,
+    /// A proof was accepted. The digest of the confirmation is kept, so that the same one again is known; records of before revision
+    /// 3 have none.
+    Done(Option<Digest>),
+}
+
+impl Enrollment {
+    /// What is left of it once a proof was accepted.
+    pub(super) fn done(&self) -> Self {
+        Self::Done(match self {
+            Self::Pending { .. } => None,
+            Self::Confirmed(confirm) => Some(Digest::of(&confirm.key().tag(&confirm.transcript).0)),
+            Self::Done(confirmed) => *confirmed,
+        })
+    }
 }
 
 /// The data that checks a device's confirmation.
@@ -141,7 +153,7 @@ impl Record {
     pub fn standing(&self) -> Standing {
         match self.cold.enrollment {
             Enrollment::Pending { .. } => Standing::Pending,
-            Enrollment::Confirmed(_) | Enrollment::Done => Standing::Enrolled,
+            Enrollment::Confirmed(_) | Enrollment::Done(_) => Standing::Enrolled,
         }
     }
 

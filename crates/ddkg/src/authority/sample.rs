@@ -64,7 +64,7 @@ pub(super) fn young() -> Record {
         device,
         attributes: Attributes::new().digests(),
         announced: None,
-        enrollment: Enrollment::Done,
+        enrollment: Enrollment::Done(None),
         active,
         pending: None,
         retired: [].into(),

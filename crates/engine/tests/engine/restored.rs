@@ -62,7 +62,7 @@ fn opening(payload: &SealedPayload) -> OpenAsk {
         sealed: payload.clone(),
         additional: b"log".to_vec(),
         reason: "test".parse().unwrap(),
-        idempotency: Digest::of(b"open"),
+        idempotency: Digest::of(&payload.encode()),
     }
 }
 

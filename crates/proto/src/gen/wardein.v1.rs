@@ -977,7 +977,7 @@ pub struct Profile {
     /// How long an epoch is: 60 seconds to ten years; 0 for none. Default: 3,600.
     #[prost(message, optional, tag = "4")]
     pub period: ::core::option::Option<::prost_types::Duration>,
-    /// Keys in an epoch; 0 for no bound. Default: 0.
+    /// Keys in an epoch, of proofs and of tokens; 0 for no bound. Default: 0.
     #[prost(uint64, optional, tag = "5")]
     pub max_uses: ::core::option::Option<u64>,
     /// The suites that are allowed: 1, 2; empty where it is not set. Default: both.
@@ -993,7 +993,8 @@ pub struct Profile {
     /// Whether a clone alarm takes the device out of trust until a human decides. Default: true.
     #[prost(bool, optional, tag = "9")]
     pub quarantine_on_clone: ::core::option::Option<bool>,
-    /// Epochs for which tokens are accepted after their own: 0 to 1,000. Default: 1.
+    /// Epochs for which tokens are accepted after their own: 0 to 1,000. Default: 1. As with all retentions, a grace of 300 seconds, or of a
+    /// period where that is shorter, comes on top.
     #[prost(uint32, optional, tag = "10")]
     pub token_retention_epochs: ::core::option::Option<u32>,
     /// Epochs for which payloads can be opened after their own: 0 to 10,000,000. Default: 0.

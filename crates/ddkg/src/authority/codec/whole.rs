@@ -70,7 +70,7 @@ mod tests {
     fn shorter() -> Record {
         let mut record = longest();
         let kept = record.cold.change();
-        (kept.announced, kept.pending, kept.enrollment) = (None, None, Enrollment::Done);
+        (kept.announced, kept.pending, kept.enrollment) = (None, None, Enrollment::Done(None));
         kept.attributes = Attributes::new().digests();
         kept.retired.truncate(1);
         kept.retired.iter_mut().for_each(|retired| retired.until = None);

@@ -1,7 +1,9 @@
 //! Enrollment and its confirmation.
 
 use crate::common::{Counter, HOURLY, Pair, Setup, bytes, load, save, sign, suites};
+use wardein_crypto::Tag;
 use wardein_ddkg::authority::{EnrollTerms, Record, Refusal, Standing};
+use wardein_ddkg::message::Confirmation;
 
 #[test]
 fn a_device_enrolls_confirms_and_proves_in_every_suite() {
@@ -27,7 +29,12 @@ fn a_lost_or_repeated_confirmation_does_no_harm() {
     assert_eq!(pair.record.confirm(&again), Ok(false));
     assert_eq!(pair.record.standing(), Standing::Enrolled);
     pair.prove();
-    assert_eq!(pair.record.confirm(&again), Err(Refusal::AlreadyEnrolled));
+    assert_eq!(pair.record.confirm(&again), Ok(false), "a station that lost the reply may ask late");
+    pair.rekey();
+    pair.prove();
+    assert_eq!(pair.record.confirm(&again), Ok(false));
+    let other = Confirmation { tag: Tag([7; 32]), ..again };
+    assert_eq!(pair.record.confirm(&other), Err(Refusal::AlreadyEnrolled));
 }
 
 #[test]

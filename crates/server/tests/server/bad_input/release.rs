@@ -374,7 +374,7 @@ async fn asking_twice_is_answered_twice_and_anybody_else_is_refused() {
     let (token, sealed, named) = (device.token(PLATFORM, b"nonce"), device.seal(b"x"), device.seal(b"y"));
     let mut trust = world.platform.trust();
     // A key for each request: one for all of them is refused.
-    let key = |attempt: u8, request: u8| vec![attempt, request].repeat(8);
+    let key = |attempt: u8, request: u8| [attempt, request].repeat(8);
     for (attempt, is_again) in [(1, true), (1, true), (2, false)] {
         let results: [Result<(), Refusal>; 3] = [
             trust
