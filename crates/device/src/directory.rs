@@ -165,6 +165,12 @@ impl Directory {
         }
     }
 
+    /// The same where the state that is there could not be read: the next [`Directory::wake`] has it read again, for nobody may go on from
+    /// one that another process has left behind.
+    pub(crate) fn rest_unread(&mut self) {
+        (self.left, self.lock) = (None, None);
+    }
+
     /// Takes the directory for this process again, and tells whether the state must be read anew, because it is not as it was left.
     /// It waits up to [`PATIENCE`](crate::PATIENCE). Where it does not rest, it does nothing.
     pub async fn wake(&mut self) -> Result<bool, Error> {

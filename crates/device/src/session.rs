@@ -88,7 +88,8 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     pub async fn wake(&mut self) -> Result<(), Error> {
         if self.directory.wake().await? {
             let files = self.directory.files();
-            let state = files.state(&self.config)?.ok_or_else(|| files.not_enrolled())?;
+            let state = files.state(&self.config).and_then(|state| state.ok_or_else(|| files.not_enrolled()));
+            let state = state.inspect_err(|_| self.directory.rest_unread())?;
             // What was counted since our last ack says nothing of a time that another process was told.
             if state.known_time() != self.state.known_time() {
                 self.contact = Some(Instant::now());

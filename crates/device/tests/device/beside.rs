@@ -157,3 +157,25 @@ async fn the_time_that_another_process_was_told_is_not_counted_twice() {
     session.wake().await.unwrap();
     assert_eq!(session.known_time(), START + 5_000);
 }
+
+/// A state that was changed beside it and cannot be read is not passed over: with the one in memory it would be a clone of itself.
+#[tokio::test]
+async fn nobody_goes_on_from_a_state_that_is_not_the_one_on_disk() {
+    let (_authority, device) = proven().await;
+    let mut session = device.session().unwrap();
+    session.rest();
+    let mut other = device.beside().await.unwrap();
+    other.authenticate().await.unwrap();
+    drop(other);
+    let path = device.path().join("state");
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, b"cut short").unwrap();
+    for _ in 0..2 {
+        assert!(session.wake().await.is_err());
+        assert!(session.authenticate().await.is_err(), "nothing is asked from the state in memory");
+        session.rest();
+    }
+    std::fs::write(&path, good).unwrap();
+    session.wake().await.unwrap();
+    session.authenticate().await.unwrap();
+}

@@ -52,7 +52,7 @@ impl DeviceAction {
             Self::Rekey => "Rekeys (section 6), then sends the request again.",
             Self::TakeSuite => "Asks for the rekey with suite 2, if it has it; never with a lower one.",
             Self::Wait => {
-                "Sends the same again after a pause that doubles, or that the refusal names; every request is safe to send twice."
+                "Sends the same again after a pause that doubles from 5 seconds to an hour, of which it takes a random part, or that the refusal names; every request is safe to send twice."
             }
             Self::SeekHelp => {
                 "Keeps its keys, says so where a person sees it, and tries again in a pause that doubles up to an hour: an administrator, or time, must change something first."

@@ -25,6 +25,9 @@ pub(crate) const NEXT_EPOCH: &str = "wardein-next-epoch";
 /// The metadata that holds the last epoch that would do, with `epoch-ahead`.
 pub(crate) const HIGHEST_EPOCH: &str = "wardein-highest-epoch";
 
+/// The metadata that holds the shortest pause before the same call may succeed, in milliseconds: for devices that do not read details.
+const RETRY_AFTER_MS: &str = "wardein-retry-after-ms";
+
 /// The domain of ErrorInfo: who gives the reasons their meaning.
 const DOMAIN: &str = "wardein";
 
@@ -89,6 +92,9 @@ pub(crate) fn status_of(error: &Error, request_id: &str) -> Status {
         Some(Detail::NextEpoch(epoch)) => drop(metadata.insert(NEXT_EPOCH, epoch.into())),
         Some(Detail::HighestEpoch(epoch)) => drop(metadata.insert(HIGHEST_EPOCH, epoch.into())),
         _ => {}
+    }
+    if let Some(ms) = error.code.retry_after_ms() {
+        metadata.insert(RETRY_AFTER_MS, ms.into());
     }
     let words = words(error, request_id);
     let details = details_of(error, &words, request_id);
@@ -235,6 +241,8 @@ mod tests {
             let pause = status.get_details_retry_info().and_then(|info| info.retry_delay);
             let helps = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
             assert_eq!(pause.is_some_and(|pause| !pause.is_zero()), helps, "{code}");
+            let ms = pause.map(|pause| pause.as_millis().to_string());
+            assert_eq!(text(&status, "wardein-retry-after-ms"), ms.as_deref(), "{code}");
         }
     }
 

@@ -64,7 +64,9 @@ fn a_confirmation_of_another_device_or_secret_is_refused() {
     }
     pair.record.confirm(&right).unwrap();
     pair.prove();
-    let refused = pair.unchanged("a late confirmation", |pair| pair.record.confirm(&right)).unwrap_err();
+    assert_eq!(pair.unchanged("a late confirmation", |pair| pair.record.confirm(&right)), Ok(false));
+    let wrong = Confirmation { tag: Tag([0; 32]), ..right };
+    let refused = pair.unchanged("a late and wrong one", |pair| pair.record.confirm(&wrong)).unwrap_err();
     assert_eq!((&refused, refused.code().as_str()), (&Refusal::AlreadyEnrolled, "already-enrolled"));
 }
 

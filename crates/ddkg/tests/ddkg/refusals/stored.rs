@@ -188,7 +188,14 @@ fn a_record_cut_anywhere_names_the_field() {
     let mut expected = [
         &["format version", "cold sequence", "tenant", "device id"][..],
         &["attributes", "attribute name", "attribute digest", "has announced attributes"],
-        &["enrollment", "request digest", "enrollment reply", "confirmation secret", "enrollment transcript"],
+        &[
+            "enrollment",
+            "request digest",
+            "enrollment reply",
+            "confirmation secret",
+            "enrollment transcript",
+            "confirmation digest",
+        ],
         &["generation", "suite", "period", "max_uses", "not_before"],
         &["purposes", "first epoch", "last epoch", "node secret", "has pending", "retired generations"],
         &["has proof tree", "has end", "end", "replaced generations"],
@@ -216,14 +223,15 @@ fn a_record_has_its_bounds() {
     let attributes = 1 + 8 + 4 + 11 + 4 + 9;
     let announced = attributes + 1 + 4 + 8 + 32 + 4 + 3 + 32;
     let enrollment = announced + 1;
-    let generation = enrollment + 1;
+    // Of the confirmation a digest is left.
+    let generation = enrollment + 1 + 32;
     let purposes = generation + 8 + 2 + 24;
     let end = cold.len();
     for (at, value, error) in [
         (0, vec![1], range(1, 2, 2).of("format version")),
         (attributes, vec![65], range(65, 0, 64).of("attributes")),
         (announced, vec![2], range(2, 0, 1).of("has announced attributes")),
-        (enrollment, vec![3], range(3, 0, 2).of("enrollment")),
+        (enrollment, vec![4], range(4, 0, 3).of("enrollment")),
         (generation, vec![0; 8], range(0, 1, u64::MAX).of("generation")),
         (purposes, vec![16], range(16, 0, 15).of("purposes")),
         (end - 4, vec![2], range(2, 0, 1).of("has pending")),

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_largest_payload_that_is_opened_has_8_kib() {
         let owner = format!("ddkg1:{}/{}", "t".repeat(63), "d".repeat(128));
-        let longest = format!("{owner}/{}.data.{}.{}", u64::MAX, u32::MAX, u64::MAX);
+        let longest = format!("{owner}/{}.data.{}.{}", u64::MAX, u32::MAX, i64::MAX);
         let sealed = |name: &str, plaintext: usize| {
             let framed = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
             let ciphertext = framed(&vec![0; plaintext + 16]);
