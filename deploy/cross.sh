@@ -17,7 +17,7 @@ packages() {
 on() {
 	local target=$1
 	shift
-	# An unstable flag builds the standard library; that compiler takes such flags only when told to.
+	# An unstable flag builds the standard library; that compiler takes such flags only when asked to.
 	RUSTC=$cross/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$cross/target \
 		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
 		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \

@@ -24,7 +24,7 @@ packages() {
 
 # image name as [cargo option...]: builds an image, and keeps it as $images/as.
 image() {
-	# An unstable flag builds the standard library; that compiler takes such flags only when told to.
+	# An unstable flag builds the standard library; that compiler takes such flags only when asked to.
 	RUSTC=$cross/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$cross/target \
 		CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=arm-none-eabi-ld \
 		cargo build --quiet --locked --release -Zbuild-std=core,alloc --target "$target" \

@@ -113,7 +113,7 @@ impl Authority {
             Some(7) => {
                 let audience = "platform.example".parse()?;
                 let expected = Expected { audience: &audience, platform_nonce: b"nonce" };
-                // Whoever answers more than one device records that the key is spent.
+                // The one that answers more than one device records that the key is spent.
                 let _spent = record.verify_token(&Token::decode(message)?, expected, time, &policy)?;
             }
             Some(8) => {

@@ -47,7 +47,7 @@
 // How often the state was saved; what a counter in hardware should be at.
 #define WARDEIN_WRITES 3
 
-// The last time that the authority told and proved, in Unix seconds.
+// The last time that the authority gave and proved, in Unix seconds.
 #define WARDEIN_KNOWN_TIME 4
 
 // The last epoch in which a proof was acknowledged.
@@ -437,7 +437,7 @@ wardein_status wardein_session_seal(wardein_session *session,
 // Agrees on new keys with the authority and goes over to them; `*generation` is that of the new ones.
 wardein_status wardein_session_rekey(wardein_session *session, uint32_t deadline_ms, uint64_t *generation);
 
-// Whether the keys are due to be agreed on anew, by the device's own schedule or because the authority's last reply said so:
+// Whether the keys are due to be agreed on again, by the device's own schedule or because the authority's last reply said so:
 // `*due` is 1 or 0.
 wardein_status wardein_session_rekey_due(wardein_session *session,
                                          uint32_t deadline_ms,

@@ -2,7 +2,7 @@
 //!
 //! What: DDKG-1 in bytes ([`abi::device`] and what follows it), where the caller brings the transport; and, with the feature
 //! `transport`, a state directory of `wardein-device` that speaks to the authority by itself ([`abi::session`]). Why one crate:
-//! it is the one that may be unsafe, so that whoever reviews that looks in one place. What it does not do: no protocol of its own
+//! it is the one that may be unsafe, so that a reviewer looks in one place. What it does not do: no protocol of its own
 //! (`wardein-ddkg`, `wardein-device`), no state of its own beside what its handles hold.
 //!
 //! The contract with callers is the header, `include/wardein.h`; cbindgen writes it from [`abi`] and [`status`].

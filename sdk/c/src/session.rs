@@ -20,7 +20,7 @@ pub(crate) struct Inner {
     path: PathBuf,
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
-    /// Kept from call to call, with its connection and the time that it was told. It rests meanwhile, so that others can work
+    /// Kept from call to call, with its connection and the time that it was given. It rests meanwhile, so that others can work
     /// in the directory.
     open: Option<Open>,
     refused: Option<Refused>,
@@ -94,7 +94,7 @@ impl Drop for Inner {
 }
 
 /// On the session that there is, or else on a new one. The connection of one that rested for long may be dead without anyone
-/// having been there to notice; so where the authority is out of reach by it, it is reached anew, which is safe, as every
+/// having been there to notice; so where the authority is out of reach by it, it is reached again, which is safe, as every
 /// request is.
 async fn attempt<T>(
     path: &Path,

@@ -115,7 +115,7 @@ impl SignedAnswer {
 
 /// RSA with 4096 bits, the longest of section 5.1.
 const MAX_SIGNATURE: usize = 512;
-/// More than any TPMS_ATTEST and TPMT_SIGNATURE that a quote has; whoever reads them knows the exact bounds.
+/// More than any TPMS_ATTEST and TPMT_SIGNATURE that a quote has; their readers know the exact bounds.
 const MAX_STATEMENT: usize = 1024;
 /// SHA-512's digest.
 const MAX_VALUE: usize = 64;

@@ -88,7 +88,7 @@ pub const WARDEIN_GENERATION: u32 = 1;
 pub const WARDEIN_SUITE: u32 = 2;
 /// How often the state was saved; what a counter in hardware should be at.
 pub const WARDEIN_WRITES: u32 = 3;
-/// The last time that the authority told and proved, in Unix seconds.
+/// The last time that the authority gave and proved, in Unix seconds.
 pub const WARDEIN_KNOWN_TIME: u32 = 4;
 /// The last epoch in which a proof was acknowledged.
 pub const WARDEIN_EPOCH: u32 = 5;

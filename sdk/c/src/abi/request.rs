@@ -119,7 +119,7 @@ pub unsafe extern "C" fn wardein_rekey(
         let action = Action::REKEY.parse().map_err(|_| Failure::fault("naming the action"))?;
         let offer = ChallengeOffer::decode(challenge)?;
         let proof_room = out.room(device.proof_len(&offer, &action)?);
-        // Both lengths are told, whichever buffer is too small.
+        // Both lengths are given, whichever buffer is too small.
         let rooms = |needed| beside.room(needed).and(proof_room);
         let (proof, body) = device.rekey(&offer, &attributes.digests(), suite, rooms)?;
         out.put(&proof)?;

@@ -239,7 +239,7 @@ pub unsafe extern "C" fn wardein_session_rekey(
     unsafe { enter(session, call) }
 }
 
-/// Whether the keys are due to be agreed on anew, by the device's own schedule or because the authority's last reply said so:
+/// Whether the keys are due to be agreed on again, by the device's own schedule or because the authority's last reply said so:
 /// `*due` is 1 or 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_rekey_due(

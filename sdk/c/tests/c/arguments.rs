@@ -112,7 +112,7 @@ fn a_handle_that_is_null_or_misaligned_is_refused() {
     }
 }
 
-/// One byte less than is needed, and none: the length that would do is told, and nothing is used up by asking.
+/// One byte less than is needed, and none: the length that would do is given, and nothing is used up by asking.
 #[test]
 fn a_short_buffer_costs_nothing_and_is_told_how_long_it_must_be() {
     for case in cases().into_iter().filter(|case| case.answer == WARDEIN_OK && case.outs > 0) {

@@ -220,7 +220,7 @@ fn the_words_of_a_failure_are_kept_until_the_next_call() {
     assert_eq!(dev.error(), "");
     assert_eq!(dev.get(99), Err(WARDEIN_ERR_ARGUMENT));
     assert_eq!(dev.error(), "what: is 99; it takes 1 to 6");
-    // Cut to what there is room for, with a zero at the end, and the whole length told.
+    // Cut to what there is room for, with a zero at the end, and the whole length is given.
     let (mut text, mut length) = ([0xffu8; 8], 0);
     let status = unsafe { wardein_device_error(dev.handle, text.as_mut_ptr().cast(), 5, &mut length) };
     assert_eq!((status, &text, length), (WARDEIN_OK, b"what\0\xff\xff\xff", 28));

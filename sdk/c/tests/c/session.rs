@@ -1,4 +1,4 @@
-//! A session without its authority: what is wrong is told apart, in time.
+//! A session without its authority: what is wrong is distinguished, in time.
 
 use crate::common::chars;
 use std::net::TcpListener;

@@ -68,7 +68,7 @@ fn enroll(
     flash: &mut Flash,
     random: &mut NotRandom,
 ) -> Result<DeviceState, Failed> {
-    // The key that the device's software pins. This authority gives its own to whoever asks, since it is new at each run.
+    // The key that the device's software pins. This authority gives its own to anyone who asks, since it is new at each run.
     let identity = line.ask(b"identity").try_into().map_err(failed("identity"))?;
     let name = DeviceName {
         tenant: "klinik-nord".parse().map_err(failed("tenant"))?,

@@ -57,7 +57,7 @@ fn mask(mask: FieldMask) -> Result<Option<Vec<ProfileField>>, Error> {
     if mask.paths.iter().any(|path| path == "*") {
         return match mask.paths.len() {
             1 => Ok(None),
-            _ => Err(wrong("update_mask", "has * and other paths; * stands alone")),
+            _ => Err(wrong("update_mask", "has * and other paths; * comes alone")),
         };
     }
     if mask.paths.len() > ProfileField::ALL.len() {
