@@ -48,6 +48,13 @@ impl Http1 {
         self.stream.flush().await.unwrap();
     }
 
+    /// What is answered to more than is taken: it may be refused, and the connection closed, before all of it is sent.
+    pub(crate) async fn answer_to_too_much(&mut self, bytes: impl AsRef<[u8]>) -> Option<Answer> {
+        self.stream.write_all(bytes.as_ref()).await.ok()?;
+        self.stream.flush().await.ok()?;
+        timeout(PATIENCE, self.next(true)).await.expect("there is no answer")
+    }
+
     /// The next answer.
     pub(crate) async fn answer(&mut self) -> Answer {
         timeout(PATIENCE, self.next(true)).await.expect("there is no answer").expect("it was closed")
