@@ -241,13 +241,6 @@ pub(crate) fn key_digest(key: &PublicKey) -> String {
     hex::encode(&Digest::of(&key.spki()).0)
 }
 
-/// The time by this machine's clock, in Unix seconds.
-#[expect(clippy::disallowed_methods, reason = "a client judges by the clock of its own machine")]
-pub(crate) fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
-}
-
 fn certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
     pem::decode_certificates(text).map_err(Failure::failed)
 }

@@ -61,6 +61,11 @@ pub(crate) fn span(seconds: u64) -> String {
     format!("{count} {unit}")
 }
 
+/// The Unix second by this machine's clock.
+pub fn unix_now() -> u64 {
+    now().as_secs()
+}
+
 /// This machine's time.
 #[expect(clippy::disallowed_methods, reason = "a client judges by the clock of its own machine")]
 pub(crate) fn now() -> UnixTime {

@@ -2,12 +2,13 @@
 
 use crate::connect::{Connection, connect};
 use crate::error::ConnectError;
+use crate::private;
 use crate::tls::Identity;
 use crate::way::Settings;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::Mutex;
-use wardein_crypto::{Digest, SecretBytes, Sha256};
+use wardein_crypto::{Digest, Sha256};
 
 /// The operator's certificate, then its CA's: PEM.
 pub const CERTIFICATE: &str = "operator.pem";
@@ -88,12 +89,17 @@ impl Connection {
 
 impl Files {
     fn read(directory: &Path) -> Result<Self, ConnectError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ConnectError::Directory { path, source }
+        };
         let read = |name: &str| {
             let path = directory.join(name);
-            std::fs::read(&path).map_err(|source| ConnectError::Directory { path, source })
+            std::fs::read(&path).map_err(failed(&path))
         };
         let (certificates, roots) = (read(CERTIFICATE)?, read(INFRASTRUCTURE)?);
-        let key = SecretBytes::from_vec(read(KEY)?);
+        let path = directory.join(KEY);
+        let key = private::read(&path, MAX_KEY).map_err(failed(&path))?;
         let mut hash = Sha256::new();
         for part in [&certificates[..], &roots, key.expose()] {
             hash.update(&(part.len() as u64).to_be_bytes());
@@ -102,3 +108,6 @@ impl Files {
         Ok(Self { identity: Identity { certificates, key }, roots, digest: hash.finish() })
     }
 }
+
+/// Many times that of a P-256 key in PEM.
+const MAX_KEY: usize = 16 * 1024;

@@ -23,6 +23,7 @@ mod foreign;
 #[cfg(feature = "grpc")]
 mod pages;
 mod post;
+mod private;
 mod proxy;
 #[cfg(feature = "grpc")]
 mod refusal;
@@ -32,6 +33,7 @@ mod way;
 
 #[cfg(feature = "grpc")]
 pub use calls::{Operator, Parts, Platform, Station};
+pub use clock::unix_now;
 #[cfg(feature = "grpc")]
 pub use connect::{Connection, connect};
 #[cfg(feature = "grpc")]

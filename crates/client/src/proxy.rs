@@ -1,5 +1,6 @@
 //! A proxy that connects through to the authority by CONNECT (RFC 9110 §9.3.6). It sees where to, and nothing of what passes.
 
+use crate::private;
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use http::header::{HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
@@ -8,9 +9,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use tokio::net::TcpStream;
@@ -175,7 +174,7 @@ fn offers(headers: &HeaderMap) -> String {
 /// `Basic`, with the login that `path` has (RFC 7617 §2).
 fn authorization(path: &Path) -> Result<HeaderValue, ProxyError> {
     let wrong = |why: String| ProxyError::Login { path: path.into(), why };
-    let login = read(path).map_err(|error| wrong(error.to_string()))?;
+    let login = private::read(path, MAX_LOGIN).map_err(|error| wrong(error.to_string()))?;
     let line = login.expose().strip_suffix(b"\n").unwrap_or(login.expose());
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if !line.contains(&b':') || line.starts_with(b":") || line.iter().any(u8::is_ascii_control) {
@@ -191,25 +190,6 @@ fn authorization(path: &Path) -> Result<HeaderValue, ProxyError> {
     let mut value = HeaderValue::from_bytes(text.expose()).map_err(|error| wrong(error.to_string()))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Mode and contents are those of one file, whatever has its name in the meantime.
-fn read(path: &Path) -> io::Result<SecretBytes> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(io::Error::other(format!(
-            "is open to others (mode {mode:o}); run: chmod 600 {}",
-            path.display()
-        )));
-    }
-    let mut content = Vec::with_capacity(MAX_LOGIN + 1);
-    let read = file.take(MAX_LOGIN as u64 + 1).read_to_end(&mut content);
-    let content = SecretBytes::from_vec(content);
-    match read? {
-        length if length > MAX_LOGIN => Err(io::Error::other(format!("has more than {MAX_LOGIN} bytes"))),
-        _ => Ok(content),
-    }
 }
 
 impl FromStr for Proxy {
@@ -249,6 +229,7 @@ const SCHEME: &[u8] = b"Basic ";
 mod tests {
     use super::*;
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 

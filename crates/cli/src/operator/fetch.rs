@@ -2,14 +2,14 @@
 
 use super::invite;
 use super::issue::say_installed;
-use crate::bundle::{Anchor, Bundle, now};
+use crate::bundle::{Anchor, Bundle};
 use crate::connection::unreached;
 use crate::identity::{self, DESCRIPTION, KEY};
 use crate::secret::{KeyPassphraseArgs, NewKeyArgs};
 use crate::{Failure, Output, files};
 use clap::Args;
 use std::path::PathBuf;
-use wardein_client::{Connection, Settings, v1};
+use wardein_client::{Connection, Settings, unix_now, v1};
 use wardein_crypto::P256SigningKey;
 use wardein_pki::{Csr, pem};
 
@@ -67,7 +67,7 @@ pub(super) async fn run(args: FetchArgs, out: Output) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let judged = Bundle::of(answer.certificate_pem, trust, &args.endpoint)?.judge(now())?;
+    let judged = Bundle::of(answer.certificate_pem, trust, &args.endpoint)?.judge(unix_now())?;
     judged.require_root(root)?;
     judged.require_key(&key)?;
     judged.install(&args.out)?;

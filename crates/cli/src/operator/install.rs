@@ -1,10 +1,11 @@
 //! `wardein operator install`: puts what was signed beside the key that it was signed for.
 
 use super::issue::say_installed;
-use crate::bundle::{Anchor, Bundle, now};
+use crate::bundle::{Anchor, Bundle};
 use crate::{Failure, KeyPassphraseArgs, Output, identity};
 use clap::Args;
 use std::path::PathBuf;
+use wardein_client::unix_now;
 
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
@@ -27,7 +28,7 @@ pub(super) fn run(args: InstallArgs, out: Output) -> Result<(), Failure> {
         let words = format!("{} has an identity already; name another directory", directory.display());
         return Err(Failure::Failed(words));
     }
-    let judged = Bundle::read(&bundle)?.judge(now())?;
+    let judged = Bundle::read(&bundle)?.judge(unix_now())?;
     if let Some(anchor) = anchor {
         judged.require_root(anchor.digest())?;
     }

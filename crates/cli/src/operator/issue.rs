@@ -1,7 +1,7 @@
 //! `wardein operator issue`: a key that never leaves, certified, in a directory of its own.
 
 use super::Operator;
-use crate::bundle::{Bundle, Judged, now};
+use crate::bundle::{Bundle, Judged};
 use crate::connection::{ConnectArgs, Session};
 use crate::identity::{self, Description};
 use crate::secret::{NewKeyArgs, Passphrase};
@@ -9,7 +9,7 @@ use crate::{Failure, Output, files, time};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use wardein_client::{number, time as wire, v1};
+use wardein_client::{number, time as wire, unix_now, v1};
 use wardein_pki::Csr;
 
 #[derive(Debug, Args)]
@@ -127,7 +127,7 @@ async fn fill(
     let key = identity::make_key(directory, passphrase)?;
     let (certificate, operator) = certify(Csr::create(&key).map_err(Failure::failed)?).await?;
     let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
-    let judged = Bundle::of(certificate, trust, &session.endpoint)?.judge(now())?;
+    let judged = Bundle::of(certificate, trust, &session.endpoint)?.judge(unix_now())?;
     judged.require_key(&key)?;
     judged.install(directory)?;
     Ok(Operator::from(operator))

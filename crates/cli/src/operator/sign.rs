@@ -1,13 +1,13 @@
 //! `wardein operator sign`: certifies a key that is elsewhere, by the request that was brought from there.
 
 use super::issue::OrderArgs;
-use crate::bundle::{Bundle, key_digest, now};
+use crate::bundle::{Bundle, key_digest};
 use crate::connection::ConnectArgs;
 use crate::{Failure, Output, files, time};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use wardein_client::v1;
+use wardein_client::{unix_now, v1};
 use wardein_crypto::SecretBytes;
 use wardein_pki::{Csr, pem};
 
@@ -45,7 +45,7 @@ pub(super) async fn run(args: SignArgs, out: Output) -> Result<(), Failure> {
     let answer = session.operator().issue_operator(order).await?;
     let operator = super::Operator::from(answer.operator.unwrap_or_default());
     let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
-    let judged = Bundle::of(answer.certificate_pem, trust, &session.endpoint)?.judge(now())?;
+    let judged = Bundle::of(answer.certificate_pem, trust, &session.endpoint)?.judge(unix_now())?;
     place.fill(&SecretBytes::from_vec(judged.bundle().to_text()?.into_bytes()))?;
     let key_sha256 = &key_digest(request.public_key());
     let words = format!(

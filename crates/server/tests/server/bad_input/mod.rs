@@ -8,6 +8,7 @@ mod grants;
 mod invitations;
 mod keys;
 mod posted;
+mod profiles;
 mod provisioning;
 mod queries;
 mod quotes;
