@@ -110,7 +110,7 @@ func (d *Device) Prove(question *Question, challenge []byte, action string, body
 	return d.prove(question, challenge, action, body, measured, nil)
 }
 
-// Rekey asks for the next generation (section 6), with other purposes than before if some are named. An authority of before revision 3
+// Rekey asks for the next generation (section 6), with other purposes than before if some are named. An authority before revision 3
 // refuses named purposes as `malformed`; then ask without.
 func (d *Device) Rekey(question *Question, challenge []byte, suite Suite, measured Attributes, purposes ...Purpose) (*Request, error) {
 	var named *uint32

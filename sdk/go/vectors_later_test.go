@@ -112,7 +112,7 @@ func rekeysSection(root *vector) {
 	for _, v := range root.cases("rekeys") {
 		v.text("name")
 		suites[v.number("suite")] = true
-		// Null where none are named; a file of before revision 3 has no such fields.
+		// Null where none are named; a file older than revision 3 has no such fields.
 		v.ofTheAuthority("purposes_named", "purposes_granted")
 		named, granted := v.optional("purposes_named"), v.optional("purposes_granted")
 		ephemeral := enrollmentOf(enrollmentVector(v.t, v.number("agreement"))).enrolling.ephemeral

@@ -63,7 +63,7 @@ impl Bundle {
             return Err(incomplete());
         };
         let point = answer.identity_key.as_slice().try_into().map_err(|_| incomplete())?;
-        // The caller's may be another way to it; an authority of before says none.
+        // The caller's may be another way to it; an older authority says none.
         let endpoint = if answer.endpoint.is_empty() { endpoint.to_owned() } else { answer.endpoint };
         let infrastructure = pem::encode_certificates([root.as_slice(), infrastructure]);
         Ok(Self {

@@ -133,7 +133,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         Ok(Rekeyed { generation: self.state.generation(), suite: self.state.suite().number(), is_in_use })
     }
 
-    /// A rekey that names the purposes of device.toml where keys are kept for others. An authority of before revision 3 of the
+    /// A rekey that names the purposes of device.toml where keys are kept for others. An authority older than revision 3 of the
     /// specification takes no such body; the purposes then stay as they are.
     async fn agree(&mut self, suite: Suite) -> Result<Acknowledged, Error> {
         let named = (self.config.purposes != self.state.purposes()).then_some(self.config.purposes);

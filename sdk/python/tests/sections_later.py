@@ -103,7 +103,7 @@ def section_rekeys(root: Case) -> None:
         generation_root = case.hex("generation_root")
         proof, body = Proof.decode(case.hex("proof")), case.hex("body")
         ephemeral = Enrollment(Case(vectors.ALL["enrollment"][case.number("agreement")])).ephemeral
-        # Null where none are named; a file of before revision 3 has no such fields.
+        # Null where none are named; a file older than revision 3 has no such fields.
         named, granted = (case.value(name) if name in case else None for name in ("purposes_named", "purposes_granted"))
         assert body == rekey_body(case.number("suite"), ephemeral.share, named)
         assert sha256(body) == proof.body_digest

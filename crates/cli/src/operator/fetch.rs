@@ -9,8 +9,9 @@ use crate::secret::{KeyPassphraseArgs, NewKeyArgs};
 use crate::{Failure, Output, files};
 use clap::Args;
 use std::path::PathBuf;
-use wardein_client::{Connection, Settings, unix_now, v1};
+use wardein_client::{Connection, Refusal, Settings, unix_now, v1};
 use wardein_crypto::P256SigningKey;
+use wardein_domain::ErrorCode;
 use wardein_pki::{Csr, pem};
 
 /// `wardein operator fetch`.
@@ -59,12 +60,10 @@ pub(super) async fn run(args: FetchArgs, out: Output) -> Result<(), Failure> {
     let answer = match connection.operator().redeem_invitation(request).await {
         Ok(answer) => answer,
         Err(refusal) => {
-            let failure = Failure::from(refusal);
-            // Nothing was certified for a key that was made just now.
-            if is_new && matches!(failure, Failure::Refused { .. }) {
+            if is_new && is_certainly_unused(&refusal) {
                 let _ = std::fs::remove_dir_all(&args.out);
             }
-            return Err(failure);
+            return Err(refusal.into());
         }
     };
     let judged = Bundle::of(answer.certificate_pem, trust, &args.endpoint)?.judge(unix_now())?;
@@ -72,6 +71,12 @@ pub(super) async fn run(args: FetchArgs, out: Output) -> Result<(), Failure> {
     judged.require_key(&key)?;
     judged.install(&args.out)?;
     say_installed(&judged, &args.out, out)
+}
+
+/// Whether nothing was certified. Where the authority does not say so, as with `deadline-exceeded` or a fault of its own, the token
+/// may have been used, and the key is the only way to the certificate.
+fn is_certainly_unused(refusal: &Refusal) -> bool {
+    refusal.known() == Some(ErrorCode::InvitationInvalid)
 }
 
 /// The authority under that root, and no other.
@@ -99,4 +104,25 @@ fn key(args: &FetchArgs, is_new: bool) -> Result<P256SigningKey, Failure> {
     files::sync_directory(&args.out)?;
     files::sync_directory(wardein_durable::directory_of(&args.out))?;
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wardein_client::Status;
+
+    #[test]
+    fn a_key_is_thrown_away_only_if_the_token_was_refused() {
+        let refused = |code: &str| {
+            let mut status = Status::unavailable("words");
+            status.metadata_mut().insert("wardein-code", code.parse().unwrap());
+            Refusal::from(status)
+        };
+        assert!(is_certainly_unused(&refused("invitation-invalid")));
+        for code in ErrorCode::ALL.iter().filter(|code| **code != ErrorCode::InvitationInvalid) {
+            assert!(!is_certainly_unused(&refused(code.as_str())), "{code:?}");
+        }
+        assert!(!is_certainly_unused(&refused("of-a-later-release")));
+        assert!(!is_certainly_unused(&Refusal::from(Status::unavailable("the connection broke"))));
+    }
 }

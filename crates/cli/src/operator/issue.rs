@@ -111,7 +111,7 @@ pub(super) async fn certified(
 ) -> Result<Operator, Failure> {
     let made = fill(directory, passphrase, session, certify).await;
     if made.is_err() {
-        // What is in it was made just now, and certified by nobody.
+        // What is in it was made just now. Where the answer was lost, the name may be taken: revoked, it can be issued again.
         let _ = std::fs::remove_dir_all(directory);
     }
     made

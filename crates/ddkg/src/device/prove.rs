@@ -86,7 +86,7 @@ impl DeviceState {
     }
 
     /// The same, and names the purposes that the device is to keep keys for from then on; it gets those of them that the authority
-    /// knows. An authority of before revision 3 of the specification refuses the body as `malformed`, and then
+    /// knows. An authority older than revision 3 of the specification refuses the body as `malformed`, and then
     /// [`DeviceState::rekey`] is to be asked.
     pub fn rekey_for(
         &mut self,

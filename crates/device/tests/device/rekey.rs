@@ -53,7 +53,7 @@ async fn purposes_of_device_toml_are_agreed_on_at_the_next_rekey() {
         assert!(session_for(&device, purposes).rekey().await.unwrap().is_in_use);
         assert_eq!(kept(&device), purposes);
     }
-    // An authority of before takes no body that names them.
+    // An older authority takes no body that names them.
     authority.fault(&[Some(Fault::Refused("malformed"))]);
     assert!(session_for(&device, Purposes::of([])).rekey().await.unwrap().is_in_use);
     assert_eq!(kept(&device), Purposes::ALL);

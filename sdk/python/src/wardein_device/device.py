@@ -124,7 +124,7 @@ class Device:
     ) -> Request:
         """Asks for the next generation (section 6), with other `purposes` than before if some are named.
 
-        An authority of before revision 3 refuses named purposes as `malformed`; then ask without.
+        An authority older than revision 3 refuses named purposes as `malformed`; then ask without.
         """
         named = None if purposes is None else set_of(check_purposes(purposes))
         ephemeral = Ephemeral.generate(check_suite(suite))
