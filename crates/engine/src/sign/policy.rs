@@ -78,14 +78,15 @@ pub(crate) fn refs(ders: &[Vec<u8>]) -> Result<Vec<RootRef>, Error> {
 }
 
 impl Engine {
-    /// Sets the policy of a tenant, whole, where it is of the version `etag`, if one is given. Setting the same again is fine.
+    /// Sets the policy of a tenant, whole, where it is of the version `etag`, if one is given. Setting the same again is fine. The answer
+    /// is the policy that this call set, and its version, whatever has been set since.
     pub async fn put_key_policy(
         &self,
         caller: &Caller,
         tenant: TenantId,
         mut policy: KeyPolicy,
         etag: Option<Etag>,
-    ) -> Result<(), Error> {
+    ) -> Result<(KeyPolicy, Etag), Error> {
         self.require_tenant(caller, &tenant)?;
         policy.judge()?;
         policy.keepers.sort_by_key(|keeper| keeper.as_str());
@@ -120,7 +121,10 @@ impl Engine {
             change.record(&entry.with_all(changed(&before, &row)))?;
             Ok(Decision::new(change, ()))
         })
-        .await
+        .await?;
+        let etag = Etag::of(&rows::encode(&row)?);
+        let KeyPolicyRow { first_use, keepers, shared_tpms, .. } = row;
+        Ok((KeyPolicy { vendor_roots: ders, first_use, keepers, shared_tpms }, etag))
     }
 
     /// The policy of a tenant, and its version; if none was set, one that trusts only its list.

@@ -261,7 +261,7 @@ async fn many_openings_of_one_devices_payloads_at_a_time_all_come_to_an_end() {
 #[tokio::test]
 async fn many_changes_of_one_row_at_a_time_all_come_to_an_end() {
     let world = World::new().await;
-    let put = |n: usize| -> Call<'_, ()> {
+    let put = |n: usize| -> Call<'_, _> {
         let all = KeyKeeper::ALL.into_iter().enumerate();
         let keepers = all.filter(|(bit, _)| n >> bit & 1 == 1).map(|(_, keeper)| keeper).collect();
         let policy = KeyPolicy { keepers, first_use: n >> 3 & 1 == 1, ..KeyPolicy::default() };
@@ -323,3 +323,25 @@ async fn an_operator_that_is_revoked_while_it_is_issued_is_refused_from_then_on(
 
 /// More than any of these calls takes.
 const ROUNDS: usize = 1_000;
+
+/// What a call set is its answer, whatever another has set since.
+#[tokio::test]
+async fn of_two_who_set_a_policy_each_hears_its_own() {
+    let world = World::new().await;
+    let put = |first_use| -> Call<'_, _> {
+        let keepers = KeyKeeper::ALL.into_iter().rev().chain(KeyKeeper::ALL).collect();
+        let policy = KeyPolicy { keepers, first_use, ..KeyPolicy::default() };
+        Box::pin(world.engine.put_key_policy(&world.admin, world.tenant(), policy, None))
+    };
+    let answers = end_in_rounds(&world, vec![put(true), put(false), put(true)]).await;
+    let last = world.engine.get_key_policy(&world.admin, &world.tenant()).await.unwrap();
+    let mut heard = Vec::new();
+    for (answer, first_use) in answers.into_iter().zip([true, false, true]) {
+        let (policy, etag) = answer.unwrap();
+        assert_eq!((policy.first_use, policy.keepers.len()), (first_use, KeyKeeper::ALL.len()));
+        assert_eq!(policy.keepers, last.0.keepers, "in one order, each once");
+        assert_eq!(etag == last.1, first_use == last.0.first_use);
+        heard.push(etag);
+    }
+    assert!(heard[0] == heard[2] && heard[0] != heard[1]);
+}

@@ -23,9 +23,8 @@ impl v1::attestation_service_server::AttestationService for Api {
         let put = async {
             let context = Context::of(&request)?;
             let (tenant, policy, etag) = policy(request.into_inner().policy)?;
-            let (engine, caller) = (&self.shared.engine, context.caller()?);
-            engine.put_key_policy(caller, tenant.clone(), policy, etag).await?;
-            let policy = engine.get_key_policy(caller, &tenant).await?;
+            let engine = &self.shared.engine;
+            let policy = engine.put_key_policy(context.caller()?, tenant.clone(), policy, etag).await?;
             Ok(v1::PutKeyPolicyResponse { policy: Some(policy_response(&tenant, &policy)?) })
         };
         reply(put.await)
