@@ -126,4 +126,25 @@ func TestAnAuthorityOfBeforeLeavesThePurposesAsTheyAre(t *testing.T) {
 	}
 	h.refusals = refusals("malformed")
 	h.refusedAs("malformed", Mend, h.session.Rekey(ctx, Suite1))
+	// It is asked for the same suite again, and nobody else is asked again without purposes.
+	h = found(t, Suite1, hourly)
+	h.refusals = refusals("malformed")
+	if err := h.session.Rekey(ctx, Suite2, ProofPurpose); err != nil || h.device.Suite() != Suite2 {
+		t.Error(err, h.device.Suite())
+	}
+	h = found(t, Suite1, hourly)
+	h.refusals = refusals("suspended")
+	h.refusedAs("suspended", actions["suspended"], h.session.Rekey(ctx, Suite1, ProofPurpose))
+	if h.count("rekey") != 1 {
+		t.Error(h.log)
+	}
+}
+
+func TestAnAuthorityThatWantsARekeyAfterEachLetsGo(t *testing.T) {
+	h := found(t, Suite1, hourly)
+	h.refusals = append([]*RefusedError{nil}, refusals("rekey-required")...)
+	h.refusedAs("rekey-required", Rekey, h.session.Rekey(context.Background(), Suite1))
+	if h.count("rekey") != 1 || h.device.Generation() != 2 {
+		t.Error(h.log)
+	}
 }

@@ -281,6 +281,25 @@ def test_an_authority_of_before_leaves_the_purposes_as_they_are(found: Found) ->
     house.authority.refusals = [Refused("malformed", "INVALID_ARGUMENT")]
     with pytest.raises(Refused, match="malformed"):
         house.session.rekey()
+    # It is asked for the same suite again, and nobody else is asked again without purposes.
+    house = found()
+    house.authority.refusals = [Refused("malformed", "INVALID_ARGUMENT")]
+    house.session.rekey(2, purposes=("proof",))
+    assert house.device.suite == 2
+    house = found()
+    house.authority.refusals = [Refused("suspended", "FAILED_PRECONDITION")]
+    with pytest.raises(Refused, match="suspended"):
+        house.session.rekey(purposes=("proof",))
+    assert house.authority.log.count("rekey") == 1
+
+
+def test_an_authority_that_wants_a_rekey_after_each_lets_go(found: Found) -> None:
+    house = found()
+    house.authority.refusals = [None, Refused("rekey-required", "FAILED_PRECONDITION")]
+    with pytest.raises(Refused, match="rekey-required"):
+        house.session.rekey()
+    assert house.authority.log.count("rekey") == 1
+    assert house.device.generation == 2
 
 
 def test_what_a_device_refuses_to_make(found: Found) -> None:
