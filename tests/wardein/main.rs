@@ -11,6 +11,7 @@ mod full_disk;
 mod invite;
 mod kill;
 mod logging;
+mod lost;
 mod memory;
 mod recover;
 mod relay;

@@ -41,6 +41,20 @@ impl Failure {
         Self::Failed(format!("cannot {what} {}: {reason}", path.display()))
     }
 
+    /// The same, with more to say.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        match &mut self {
+            Self::Failed(message)
+            | Self::Usage(message)
+            | Self::Refused { reason: message, .. }
+            | Self::Unreachable(message)
+            | Self::Identity(message)
+            | Self::Clock(message) => *message = format!("{message}\n  {more}"),
+            Self::ReaderGone => {}
+        }
+        self
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {

@@ -4,7 +4,7 @@ use crate::secret::{self, KeyPassphraseArgs, Passphrase, PrivateKey};
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use wardein_crypto::P256SigningKey;
+use wardein_crypto::{P256SigningKey, SecretBytes};
 use wardein_durable::directory_of;
 use wardein_pki::{CaCertificate, Root, pem};
 
@@ -126,9 +126,21 @@ pub(crate) fn make_key(directory: &Path, passphrase: Option<&Passphrase>) -> Res
 /// The key in a directory.
 pub(crate) fn read_key(directory: &Path, args: &KeyPassphraseArgs) -> Result<P256SigningKey, Failure> {
     let path = directory.join(KEY);
-    let wrong = |why: &dyn std::fmt::Display| Failure::file("take for a key", &path, why);
-    let pkcs8 = pem::decode_private_key(PrivateKey::read(&path, args)?.pem.expose())
-        .map_err(|error| wrong(&error))?;
+    parsed(&path, &PrivateKey::read(&path, args)?.pem)
+}
+
+/// The key that [`make_key`] left in a directory with the same passphrase.
+pub(crate) fn read_key_again(
+    directory: &Path,
+    passphrase: Option<&Passphrase>,
+) -> Result<P256SigningKey, Failure> {
+    let path = directory.join(KEY);
+    parsed(&path, &PrivateKey::read_again(&path, passphrase)?)
+}
+
+fn parsed(path: &Path, pem: &SecretBytes) -> Result<P256SigningKey, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::file("take for a key", path, why);
+    let pkcs8 = pem::decode_private_key(pem.expose()).map_err(|error| wrong(&error))?;
     P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| wrong(&"it is no P-256 key in PKCS#8"))
 }
 

@@ -4,6 +4,7 @@ mod fetch;
 mod install;
 mod invite;
 mod issue;
+mod key;
 mod recover;
 mod renew;
 mod request;

@@ -91,13 +91,31 @@ impl PrivateKey {
             )),
             Source::File(_) => error,
         })?;
-        let pkcs8 =
-            decrypt_private_key(&encrypted, passphrase.0.expose()).map_err(|error| wrong(&words(error)))?;
-        // Of 256 wrong passphrases one gives well-formed padding, and what is under it is no key.
-        P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| wrong(&words(KeyEncryptionError::Passphrase)))?;
-        let pem = pem::encode_private_key(pkcs8.expose()).map_err(|error| wrong(&error))?;
+        let pem = decrypted(&encrypted, &passphrase).map_err(|error| wrong(&error))?;
         Ok(Self { pem, passphrase: Some(passphrase) })
     }
+
+    /// The key in a file that was made a short time ago, under that passphrase or under none.
+    pub(crate) fn read_again(path: &Path, passphrase: Option<&Passphrase>) -> Result<SecretBytes, Failure> {
+        let text = files::read_private(path)?;
+        let wrong = |why: &dyn std::fmt::Display| Failure::file("open the key", path, why);
+        match (pem::decode_encrypted_key(text.expose()).map_err(|error| wrong(&error))?, passphrase) {
+            (None, None) => Ok(text),
+            (Some(encrypted), Some(passphrase)) => {
+                decrypted(&encrypted, passphrase).map_err(|error| wrong(&error))
+            }
+            (None, Some(_)) => Err(wrong(&"it is there already, and not encrypted; name another directory")),
+            (Some(_), None) => Err(wrong(&"it is there already, and encrypted; add --encrypt-key again")),
+        }
+    }
+}
+
+/// The key in PEM.
+fn decrypted(encrypted: &[u8], passphrase: &Passphrase) -> Result<SecretBytes, String> {
+    let pkcs8 = decrypt_private_key(encrypted, passphrase.0.expose()).map_err(words)?;
+    // Of 256 wrong passphrases one gives well-formed padding, and what is under it is no key.
+    P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| words(KeyEncryptionError::Passphrase))?;
+    pem::encode_private_key(pkcs8.expose()).map_err(|error| error.to_string())
 }
 
 /// The text of a file for a private key.

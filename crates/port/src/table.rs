@@ -54,11 +54,13 @@ pub enum Table {
     Invitation = 24,
     /// Idempotency keys that were used a short time ago, by time, then by who used which.
     IdempotencyKey = 25,
+    /// Operators' certificates of the last day, by what was ordered and by whom: for who did not hear the answer.
+    OperatorAnswer = 28,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -84,6 +86,7 @@ impl Table {
         Self::TenantOperator,
         Self::Invitation,
         Self::IdempotencyKey,
+        Self::OperatorAnswer,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -114,7 +117,8 @@ impl Table {
             | Self::VendorRoot
             | Self::TenantOperator
             | Self::Invitation
-            | Self::IdempotencyKey => false,
+            | Self::IdempotencyKey
+            | Self::OperatorAnswer => false,
         }
     }
 }

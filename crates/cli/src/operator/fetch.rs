@@ -2,16 +2,15 @@
 
 use super::invite;
 use super::issue::say_installed;
-use crate::bundle::{Anchor, Bundle};
+use super::key::{self, NewKey};
+use crate::bundle::{Anchor, Bundle, Judged, RootDigest};
 use crate::connection::unreached;
-use crate::identity::{self, DESCRIPTION, KEY};
+use crate::identity;
 use crate::secret::{KeyPassphraseArgs, NewKeyArgs};
 use crate::{Failure, Output, files};
 use clap::Args;
 use std::path::PathBuf;
-use wardein_client::{Connection, Refusal, Settings, unix_now, v1};
-use wardein_crypto::P256SigningKey;
-use wardein_domain::ErrorCode;
+use wardein_client::{Connection, Settings, unix_now, v1};
 use wardein_pki::{Csr, pem};
 
 /// `wardein operator fetch`.
@@ -43,40 +42,25 @@ pub(super) async fn run(args: FetchArgs, out: Output) -> Result<(), Failure> {
     let token = token.ok_or_else(|| {
         Failure::file("take for a token", &args.token_file, "`wardein operator invite` prints one")
     })?;
-    if args.out.join(DESCRIPTION).exists() {
-        let words = format!("{} has an identity already; name another directory", args.out.display());
-        return Err(Failure::Failed(words));
-    }
+    let is_there = key::is_there(&args.out)?;
     let anchor = Anchor::given(&args.infrastructure)?;
     let root = anchor.digest();
     let connection = reach(&args, anchor).await?;
     // What else there is to hear of the authority is heard before the token is used.
     let trust = connection.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
 
-    let is_new = !args.out.join(KEY).exists();
-    let key = key(&args, is_new)?;
-    let csr = Csr::create(&key).map_err(Failure::failed)?;
-    let request = v1::RedeemInvitationRequest { token: token.expose().to_vec(), csr };
-    let answer = match connection.operator().redeem_invitation(request).await {
-        Ok(answer) => answer,
-        Err(refusal) => {
-            if is_new && is_certainly_unused(&refusal) {
-                let _ = std::fs::remove_dir_all(&args.out);
-            }
-            return Err(refusal.into());
-        }
+    let key = if is_there {
+        NewKey::there(&args.out, identity::read_key(&args.out, &args.key_passphrase)?)
+    } else {
+        NewKey::make(&args.out, args.new_key.passphrase()?.as_ref())?
     };
-    let judged = Bundle::of(answer.certificate_pem, trust, &args.endpoint)?.judge(unix_now())?;
-    judged.require_root(root)?;
-    judged.require_key(&key)?;
-    judged.install(&args.out)?;
+    let csr = Csr::create(&key.key).map_err(Failure::failed)?;
+    let request = v1::RedeemInvitationRequest { token: token.expose().to_vec(), csr };
+    let answer = connection.operator().redeem_invitation(request).await;
+    let answer = answer.map_err(|refusal| key.refused(refusal))?;
+    let judged = completed(&key, Bundle::of(answer.certificate_pem, trust, &args.endpoint), root);
+    let judged = judged.map_err(|failure| key.kept(failure))?;
     say_installed(&judged, &args.out, out)
-}
-
-/// Whether nothing was certified. Where the authority does not say so, as with `deadline-exceeded` or a fault of its own, the token
-/// may have been used, and the key is the only way to the certificate.
-fn is_certainly_unused(refusal: &Refusal) -> bool {
-    refusal.known() == Some(ErrorCode::InvitationInvalid)
 }
 
 /// The authority under that root, and no other.
@@ -93,36 +77,10 @@ async fn reach(args: &FetchArgs, anchor: Anchor) -> Result<Connection, Failure> 
     wardein_client::connect(&settings).await.map_err(unreached)
 }
 
-fn key(args: &FetchArgs, is_new: bool) -> Result<P256SigningKey, Failure> {
-    if !is_new {
-        return identity::read_key(&args.out, &args.key_passphrase);
-    }
-    let passphrase = args.new_key.passphrase()?;
-    files::make_private_directory(&args.out)?;
-    let key = identity::make_key(&args.out, passphrase.as_ref())?;
-    // Durable before the token is used: with it a lost answer is heard again.
-    files::sync_directory(&args.out)?;
-    files::sync_directory(wardein_durable::directory_of(&args.out))?;
-    Ok(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wardein_client::Status;
-
-    #[test]
-    fn a_key_is_thrown_away_only_if_the_token_was_refused() {
-        let refused = |code: &str| {
-            let mut status = Status::unavailable("words");
-            status.metadata_mut().insert("wardein-code", code.parse().unwrap());
-            Refusal::from(status)
-        };
-        assert!(is_certainly_unused(&refused("invitation-invalid")));
-        for code in ErrorCode::ALL.iter().filter(|code| **code != ErrorCode::InvitationInvalid) {
-            assert!(!is_certainly_unused(&refused(code.as_str())), "{code:?}");
-        }
-        assert!(!is_certainly_unused(&refused("of-a-later-release")));
-        assert!(!is_certainly_unused(&Refusal::from(Status::unavailable("the connection broke"))));
-    }
+fn completed(key: &NewKey<'_>, bundle: Result<Bundle, Failure>, root: RootDigest) -> Result<Judged, Failure> {
+    let judged = bundle?.judge(unix_now())?;
+    judged.require_root(root)?;
+    judged.require_key(&key.key)?;
+    judged.install(key.directory())?;
+    Ok(judged)
 }

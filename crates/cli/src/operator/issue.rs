@@ -1,22 +1,26 @@
 //! `wardein operator issue`: a key that never leaves, certified, in a directory of its own.
 
 use super::Operator;
+use super::key::{self, NewKey};
 use crate::bundle::{Bundle, Judged};
 use crate::connection::{ConnectArgs, Session};
 use crate::identity::{self, Description};
 use crate::secret::{NewKeyArgs, Passphrase};
-use crate::{Failure, Output, files, time};
+use crate::{Failure, Output, time};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use wardein_client::{number, time as wire, unix_now, v1};
+use wardein_client::{Refusal, number, time as wire, unix_now, v1};
 use wardein_pki::Csr;
 
+/// `wardein operator issue`.
+///
+/// Where the answer is lost, the key stays in DIR, and the same command again within a day gets the same certificate.
 #[derive(Debug, Args)]
 pub(crate) struct IssueArgs {
     #[command(flatten)]
     order: OrderArgs,
-    /// The directory to make for the identity; it must not exist
+    /// The directory to make for the identity; or one with the key of an unfinished issue
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
@@ -66,7 +70,6 @@ impl OrderArgs {
 pub(super) async fn run(args: IssueArgs, out: Output) -> Result<(), Failure> {
     let passphrase = args.new_key.passphrase()?;
     let session = args.connect.open().await?;
-    files::make_private_directory(&args.out)?;
     let issued = certified(&args.out, passphrase.as_ref(), &session, async |csr| {
         let answer = session.operator().issue_operator(args.order.request(csr, &session)).await?;
         Ok((answer.certificate_pem, answer.operator.unwrap_or_default()))
@@ -102,33 +105,28 @@ fn words(role: &str, name: &str, not_after: u64, directory: &Path) -> String {
     )
 }
 
-/// Makes a key in `directory`, has it certified, and puts the rest of the identity beside it. Nothing is left where that fails.
+/// Has a key in `directory` certified, and puts the rest of the identity beside it. The key is made with the directory; or it is there,
+/// because the answer of before was lost.
 pub(super) async fn certified(
     directory: &Path,
     passphrase: Option<&Passphrase>,
     session: &Session,
-    certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Failure>,
+    certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Refusal>,
 ) -> Result<Operator, Failure> {
-    let made = fill(directory, passphrase, session, certify).await;
-    if made.is_err() {
-        // What is in it was made just now. Where the answer was lost, the name may be taken: revoked, it can be issued again.
-        let _ = std::fs::remove_dir_all(directory);
-    }
-    made
+    let key = if key::is_there(directory)? {
+        NewKey::there(directory, identity::read_key_again(directory, passphrase)?)
+    } else {
+        NewKey::make(directory, passphrase)?
+    };
+    let csr = Csr::create(&key.key).map_err(Failure::failed)?;
+    let (certificate, operator) = certify(csr).await.map_err(|refusal| key.refused(refusal))?;
+    completed(&key, certificate, session).await.map_err(|failure| key.kept(failure))?;
+    Ok(Operator::from(operator))
 }
 
-async fn fill(
-    directory: &Path,
-    passphrase: Option<&Passphrase>,
-    session: &Session,
-    certify: impl AsyncFnOnce(Vec<u8>) -> Result<(String, v1::Operator), Failure>,
-) -> Result<Operator, Failure> {
-    // The key is durable before anybody certifies it.
-    let key = identity::make_key(directory, passphrase)?;
-    let (certificate, operator) = certify(Csr::create(&key).map_err(Failure::failed)?).await?;
+async fn completed(key: &NewKey<'_>, certificate: String, session: &Session) -> Result<(), Failure> {
     let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
     let judged = Bundle::of(certificate, trust, &session.endpoint)?.judge(unix_now())?;
-    judged.require_key(&key)?;
-    judged.install(directory)?;
-    Ok(Operator::from(operator))
+    judged.require_key(&key.key)?;
+    judged.install(key.directory())
 }

@@ -3,17 +3,20 @@
 use super::issue::{certified, say};
 use crate::connection::ConnectArgs;
 use crate::secret::NewKeyArgs;
-use crate::{Failure, Output, files, time};
+use crate::{Failure, Output, time};
 use clap::Args;
 use std::path::PathBuf;
 use wardein_client::{time as wire, v1};
 
+/// `wardein operator renew`.
+///
+/// Where the answer is lost, the key stays in DIR, and the same command again within a day gets the same certificate.
 #[derive(Debug, Args)]
 pub(crate) struct RenewArgs {
     /// For how long it is valid, such as 30d, at most as long as the present one; without it, as long
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     validity: Option<u64>,
-    /// The directory to make for the renewed identity; it must not exist
+    /// The directory to make for the renewed identity; or one with the key of an unfinished renewal
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Without --encrypt-key the new key is under the present one's passphrase, if that has one
@@ -28,7 +31,6 @@ pub(super) async fn run(args: RenewArgs, out: Output) -> Result<(), Failure> {
     let session = args.connect.open().await?;
     // A key that was encrypted is not followed by one that is not.
     let passphrase = passphrase.as_ref().or(session.key_passphrase.as_ref());
-    files::make_private_directory(&args.out)?;
     let renewed = certified(&args.out, passphrase, &session, async |csr| {
         let request = v1::RenewOperatorRequest { csr, validity: args.validity.and_then(wire::span) };
         let answer = session.operator().renew_operator(request).await?;

@@ -4,6 +4,7 @@
 //! good has one answer, whatever the reason; a caller that comes again with the right one and the key that was certified, because
 //! the answer was lost, hears that again.
 
+use super::answers::Answer;
 use super::operators::{Operator, Terms};
 use super::scope::is_own;
 use crate::issue::prepared::Certified;
@@ -16,7 +17,7 @@ use wardein_domain::{
     Actor, AuditEntry, Call, ErrorCode, Event, FieldName, Fields, OperatorName, Outcome, Principal, Reason,
     Role, Seconds, Target, TenantId,
 };
-use wardein_pki::{Csr, Infrastructure, Validity};
+use wardein_pki::{Csr, Validity};
 use wardein_port::{Change, Table};
 
 /// An invitation to be made: whom its token makes.
@@ -48,13 +49,6 @@ pub struct Invitation {
 
 /// The name of an invitation, which is no secret.
 pub type InvitationId = [u8; 8];
-
-/// What became of a token.
-enum Redeemed {
-    Now(Certified<Infrastructure>, Operator),
-    /// The certificate of the first time, DER.
-    Again(Vec<u8>, Operator),
-}
 
 impl Engine {
     /// Makes a token that is good for one certificate of this operator. What may be invited is what may be issued.
@@ -148,20 +142,15 @@ impl Engine {
         let csr = Csr::parse(csr).map_err(|error| Error::new(error.code(), error))?;
         self.may_certify()?;
         let redeemed = self.transact(|tx| self.decide_redemption(tx, call, (&id, &key), &csr)).await?;
-        match redeemed {
-            Redeemed::Again(der, operator) => Ok((self.authority.operator_chain(&der)?, operator)),
-            Redeemed::Now(certified, operator) => {
-                self.hand_over_with((certified, operator), |tx, issued, change| {
-                    let (version, mut row) = invitation(tx, &id, &key)?;
-                    if let Some(redeemed) = &mut row.redeemed {
-                        redeemed.certificate = issued.der().to_vec();
-                    }
-                    change.update(Table::Invitation, id.to_vec(), version, rows::encode(&row)?);
-                    Ok(())
-                })
-                .await
+        self.hand_over_with(redeemed, |tx, issued, change| {
+            let (version, mut row) = invitation(tx, &id, &key)?;
+            if let Some(redeemed) = &mut row.redeemed {
+                redeemed.certificate = issued.der().to_vec();
             }
-        }
+            change.update(Table::Invitation, id.to_vec(), version, rows::encode(&row)?);
+            Ok(())
+        })
+        .await
     }
 
     fn decide_redemption(
@@ -170,7 +159,7 @@ impl Engine {
         call: &Call,
         (id, key): (&InvitationId, &MacKey),
         csr: &Csr,
-    ) -> Result<Decision<Redeemed>, Stop> {
+    ) -> Result<Decision<Answer>, Stop> {
         let (version, mut row) = invitation(tx, id, key)?;
         let digest = Digest::of(&csr.public_key().spki()).0;
         if row.redeemed.is_some() {
@@ -213,7 +202,7 @@ impl Engine {
         };
         row.redeemed = Some(RedeemedRow { serial, key: digest, certificate, is_contested: false });
         change.update(Table::Invitation, id.to_vec(), version, rows::encode(&row)?);
-        Ok(Decision::new(change, Redeemed::Now(certified, operator)))
+        Ok(Decision::new(change, Answer::Now(certified, operator)))
     }
 
     /// The token comes again: with the key that was certified it is the same caller, who did not hear the answer. With another, two
@@ -225,7 +214,7 @@ impl Engine {
         id: &InvitationId,
         (version, mut row): (u64, InvitationRow),
         key: &[u8; 32],
-    ) -> Result<Decision<Redeemed>, Stop> {
+    ) -> Result<Decision<Answer>, Stop> {
         let redeemed = row.redeemed.as_mut().ok_or_else(invalid)?;
         if redeemed.key == *key {
             let operator: Option<(u64, OperatorRow)> = tx.row(Table::Operator, redeemed.serial.as_bytes())?;
@@ -234,7 +223,7 @@ impl Engine {
             let (_, operator) = operator.filter(|_| is_complete).ok_or_else(invalid)?;
             let (der, serial) = (redeemed.certificate.clone(), redeemed.serial);
             let used = self.memory.enrolled_by(&serial);
-            return Ok(Decision::unchanged(Redeemed::Again(der, operator.operator(serial, used))));
+            return Ok(Decision::unchanged(Answer::Again(der, operator.operator(serial, used))));
         }
         let mut change = Change::default();
         if !redeemed.is_contested {

@@ -1,5 +1,6 @@
 //! Access: tenants, operators, invitations, grants.
 
+mod answers;
 mod audit;
 pub(crate) mod grants;
 pub(crate) mod invitations;

@@ -1,5 +1,6 @@
 //! Operators: certified for a stated time, and authenticated at every call.
 
+use super::answers::{Answer, OrderKey, Ordered};
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::kernel::record::{Recording, hex};
@@ -11,7 +12,7 @@ use wardein_domain::{
     Actor, AuditEntry, ErrorCode, Event, FieldName, Fields, OperatorName, Outcome, Principal, Role, Serial,
     Target, TenantId, UnixSeconds, check_file_name,
 };
-use wardein_pki::{Csr, Infrastructure, Issued, OperatorIdentity, Validity};
+use wardein_pki::{Csr, Infrastructure, OperatorIdentity, Validity};
 use wardein_port::{Change, Expect, RowKey, Store, Table, Write};
 
 /// An operator to be certified.
@@ -109,7 +110,8 @@ impl Engine {
     }
 
     /// Certifies an operator's key. The answer is the certificate followed by the infrastructure CA's, PEM. What an operator of a
-    /// tenant issues ends with its own certificate at the latest.
+    /// tenant issues ends with its own certificate at the latest. The same order again, for the same key, gets the same certificate
+    /// for a day, while that is valid.
     pub async fn issue_operator(
         &self,
         caller: &Caller,
@@ -121,8 +123,12 @@ impl Engine {
         self.may_certify()?;
         let longest = self.infrastructure_validity(order.validity)?;
         let name_key = rows::operator_name_key(order.role, order.tenant.as_ref(), &order.name);
+        let ordered = OrderKey::new(caller, Ordered::Issued, &csr, (*validity, *quota), &name_key);
         let answer = self
             .transact_by(caller, |tx| {
+                if let Some(answer) = self.answered(tx, caller, &ordered)? {
+                    return Ok(Decision::unchanged(answer));
+                }
                 tx.reserve_operator(&self.memory, &order.tenant, self.time())?;
                 let validity = match caller.principal.role {
                     Role::Admin => longest,
@@ -139,11 +145,12 @@ impl Engine {
                 change.writes.push(claim);
                 let (event, fields) = (Event::OperatorIssued, Fields::default());
                 let terms = Terms { csr: &csr, principal, validity, quota, event, fields };
-                let answer = self.put_operator(caller, &terms, &mut change)?;
-                Ok(Decision::new(change, answer))
+                let (certified, operator) = self.put_operator(caller, &terms, &mut change)?;
+                self.keep_answer(tx, &ordered, serial, &certified, &mut change)?;
+                Ok(Decision::new(change, Answer::Now(certified, operator)))
             })
             .await?;
-        self.hand_over(answer).await
+        self.hand_over(answer, &ordered).await
     }
 
     /// Puts an operator on record that is certified by `caller`, and claims nothing of its name.
@@ -177,27 +184,6 @@ impl Engine {
         };
         change.record(&in_its_tenant(entry.with_all(fields.clone()), principal))?;
         Ok((certified, row.operator(serial, 0)))
-    }
-
-    /// The certificate of an operator that is on record, followed by the infrastructure CA's, PEM.
-    pub(super) async fn hand_over(
-        &self,
-        answer: (Certified<Infrastructure>, Operator),
-    ) -> Result<(String, Operator), Error> {
-        self.hand_over_with(answer, |_, _, _| Ok(())).await
-    }
-
-    /// The same; with a certificate that is signed only now, what `record` makes of it goes on record.
-    pub(super) async fn hand_over_with(
-        &self,
-        (certified, operator): (Certified<Infrastructure>, Operator),
-        record: impl FnMut(&Tx<'_>, &Issued, &mut Change) -> Result<(), Stop> + Send,
-    ) -> Result<(String, Operator), Error> {
-        let issued = match certified {
-            Certified::Signed(issued) => issued,
-            Certified::Prepared(tbs) => self.complete(&self.authority.infrastructure, tbs, record).await?,
-        };
-        Ok((self.authority.operator_chain(issued.der())?, operator))
     }
 
     /// The caller itself.

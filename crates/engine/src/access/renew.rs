@@ -1,6 +1,7 @@
 //! An operator renews its own certificate, so that nobody has to and nothing stops meanwhile: both certificates are good until the
 //! former ends.
 
+use super::answers::{Answer, OrderKey, Ordered};
 use super::operators::{MIN_VALIDITY, Operator, Terms};
 use crate::issue::serial::new_serial;
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
@@ -14,7 +15,8 @@ impl Engine {
     /// caller's certificate; 0 for as much. What a tenant's administrator issued ends with that administrator all the same. What is
     /// left of a station's quota goes over to the new certificate.
     ///
-    /// The new certificate counts as issued by the former: revoking that one with what it issued ends both.
+    /// The new certificate counts as issued by the former: revoking that one with what it issued ends both. The same key again, for
+    /// the same time, gets the same certificate for a day.
     pub async fn renew_operator(
         &self,
         caller: &Caller,
@@ -25,10 +27,9 @@ impl Engine {
         self.may_certify()?;
         let Principal { role, tenant, name, serial: former } = &caller.principal;
         let name_key = rows::operator_name_key(*role, tenant.as_ref(), name);
+        let ordered = OrderKey::new(caller, Ordered::Renewed, &csr, (validity, 0), &name_key);
         let answer = self
             .transact_by(caller, |tx| {
-                tx.reserve_operator(&self.memory, tenant, self.time())?;
-                self.memory.may_renew(&caller.principal, self.time())?;
                 // One that was revoked is told so, and not that it has expired since.
                 self.operator_version(tx, &caller.principal)?;
                 let own: Option<(u64, OperatorRow)> = tx.row(Table::Operator, former.as_bytes())?;
@@ -37,6 +38,11 @@ impl Engine {
                     let message = "the certificate has expired; have an administrator issue another identity";
                     return Err(Error::new(ErrorCode::OperatorExpired, message).into());
                 }
+                if let Some(answer) = self.answered(tx, caller, &ordered)? {
+                    return Ok(Decision::unchanged(answer));
+                }
+                tx.reserve_operator(&self.memory, tenant, self.time())?;
+                self.memory.may_renew(&caller.principal, self.time())?;
                 let longest = own.not_after.get().saturating_sub(own.not_before.get()).saturating_sub(CLOCK_SKEW);
                 let asked = if validity == 0 { longest } else { validity };
                 if !(MIN_VALIDITY..=longest.max(MIN_VALIDITY)).contains(&asked) {
@@ -62,11 +68,12 @@ impl Engine {
                 change.update(Table::OperatorName, name_key.clone(), holder.version, link);
                 let (event, fields) = (Event::OperatorRenewed, Fields::default());
                 let terms = Terms { csr: &csr, principal, validity, quota, event, fields };
-                let answer = self.put_operator(caller, &terms, &mut change)?;
-                Ok(Decision::new(change, answer))
+                let (certified, operator) = self.put_operator(caller, &terms, &mut change)?;
+                self.keep_answer(tx, &ordered, serial, &certified, &mut change)?;
+                Ok(Decision::new(change, Answer::Now(certified, operator)))
             })
             .await?;
-        self.hand_over(answer).await
+        self.hand_over(answer, &ordered).await
     }
 
     /// Until when an operator may be renewed: what an administrator of a tenant issued ends with it.

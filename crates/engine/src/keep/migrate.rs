@@ -199,7 +199,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::VendorRoot
             | Table::TenantOperator
             | Table::Invitation
-            | Table::IdempotencyKey => return Ok(false),
+            | Table::IdempotencyKey
+            | Table::OperatorAnswer => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -255,6 +255,7 @@ impl Engine {
         self.abandon_prepared().await?;
         if sweep.progress.has_clock && self.clock.may_erase() {
             self.forget_invitations().await?;
+            self.forget_answers().await?;
             // A step each, as of devices.
             if self.forget_idempotency_keys(PAGE).await? {
                 return Ok(sweep.progress);

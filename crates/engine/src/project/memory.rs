@@ -135,7 +135,8 @@ impl Memory {
             | Table::VendorRoot
             | Table::TenantOperator
             | Table::Invitation
-            | Table::IdempotencyKey => Ok(()),
+            | Table::IdempotencyKey
+            | Table::OperatorAnswer => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@
 //! ([`FormatRow`]): a release writes that format, and reads it and the one before. [`v1`] has the rows of format 1, for the
 //! migration alone. Golden values of every format ever written are in `tests/rows`.
 
+mod answer;
 pub(crate) mod audit;
 mod authority;
 mod certificate;
@@ -31,6 +32,7 @@ mod tenant;
 mod tests;
 pub(crate) mod v1;
 
+pub(crate) use answer::AnswerRow;
 pub(crate) use authority::{AuthorityRow, CLOCK_KEY, ClockRow, FORMAT_KEY, FormatRow};
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};

@@ -162,3 +162,22 @@ async fn an_authority_without_the_signer_of_its_ca_does_not_open() {
     let refused = found.reopened(vec![other]).await.err().unwrap();
     assert!(refused.message.contains("no signer has it"), "{}", refused.message);
 }
+
+#[tokio::test]
+async fn an_operator_that_is_certified_elsewhere_is_answered_again_too() {
+    let signer = Elsewhere::new(KeyAlgorithm::P384);
+    let world = world(&signer).await;
+    let billing = order(Role::Platform, Some("klinik"), "billing");
+    let first = world.engine.issue_operator(&world.admin, billing.clone()).await.unwrap();
+    let signed = signer.given().len();
+    assert_eq!(world.engine.issue_operator(&world.admin, billing.clone()).await.unwrap(), first);
+    assert_eq!(signer.given().len(), signed, "nothing is signed twice");
+    // What was not signed is not answered: it is given up, and the same order completes.
+    signer.set_down(true);
+    let late = order(Role::Platform, Some("klinik"), "late");
+    let refused = world.engine.issue_operator(&world.admin, late.clone()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::SignerUnavailable);
+    signer.set_down(false);
+    let (_, operator) = world.engine.issue_operator(&world.admin, late).await.unwrap();
+    world.engine.authenticate(&operator.principal).await.unwrap();
+}

@@ -1,11 +1,12 @@
 //! Operators from issue to end: who issued them, what is revoked with whom, how many there are, and that an administrator stays.
 
-use crate::world::{ROOT_KEY, World, caller, facts, open, order, ports};
+use crate::world::{CRASH_POINTS, ROOT_KEY, World, caller, csr, facts, open, order, ports};
 use wardein_domain::{Actor, Event, Principal, Role, Serial};
 use wardein_engine::{
     Caller, Engine, Error, ErrorCode, Operator, OperatorOrder, Page, Recovery, administrators,
 };
-use wardein_port::Store;
+use wardein_pki::{Csr, pem};
+use wardein_port::{Store, Table};
 use wardein_testkit::{CrashPoint, MemoryCustody};
 
 const DAY: u64 = 86_400;
@@ -294,4 +295,108 @@ async fn a_renewal_outlives_no_administrator_of_a_tenant_that_issued() {
     assert!(renew(engine, &caller(second.principal.clone()), 0).await.is_ok(), "the renewed chief is there");
     world.clock.pass(41 * DAY);
     assert_eq!(code(engine, &chief).await, Some(ErrorCode::OperatorRevoked));
+}
+
+/// Who orders the same for the same key by the same certificate did not hear the answer.
+#[tokio::test]
+async fn an_operator_whose_answer_was_lost_is_answered_again_and_nobody_else_is() {
+    let mut world = World::new().await;
+    let billing = order(Role::Platform, Some("klinik"), "billing");
+    let first = world.engine.issue_operator(&world.admin, billing.clone()).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.engine.issue_operator(&world.admin, billing.clone()).await.unwrap(), first);
+        world.restart().await;
+    }
+    assert_eq!(
+        world
+            .entries(Event::OperatorIssued)
+            .await
+            .iter()
+            .filter(|one| facts(one).contains("billing"))
+            .count(),
+        1
+    );
+
+    // Another key, another order, another caller: the name is taken.
+    let other = issue(&world.engine, &world.admin, Role::Admin, "other", 60).await;
+    let (engine, admin) = (&world.engine, &world.admin);
+    let key = OperatorOrder { csr: csr(), ..billing.clone() };
+    let validity = OperatorOrder { validity: billing.validity - 1, ..billing.clone() };
+    for (by, order) in [(admin, key), (admin, validity), (&other, billing.clone())] {
+        assert_eq!(engine.issue_operator(by, order).await.unwrap_err().code, ErrorCode::OperatorExists);
+    }
+    let station = OperatorOrder { quota: 5, ..order(Role::Station, Some("klinik"), "line-9") };
+    engine.issue_operator(admin, station.clone()).await.unwrap();
+    let more = OperatorOrder { quota: 6, ..station };
+    assert_eq!(engine.issue_operator(admin, more).await.unwrap_err().code, ErrorCode::OperatorExists);
+
+    // What was revoked is not handed out again; the name is free for another certificate, of the same key too.
+    revoke(engine, admin, &caller(first.1.principal.clone()), false).await.unwrap();
+    let second = engine.issue_operator(admin, billing.clone()).await.unwrap();
+    assert_ne!(second.1.principal.serial, first.1.principal.serial);
+    assert_eq!(engine.issue_operator(admin, billing.clone()).await.unwrap(), second);
+    // Nor is a caller answered that is revoked by now.
+    revoke(engine, &other, admin, false).await.unwrap();
+    assert_eq!(engine.issue_operator(admin, billing).await.unwrap_err().code, ErrorCode::OperatorRevoked);
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_was_lost_is_answered_again_and_counts_once() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let station = issue(engine, &world.admin, Role::Station, "line-9", 30).await;
+    let request = csr();
+    let first = engine.renew_operator(&station, &request, 0).await.unwrap();
+    for _ in 0..9 {
+        assert_eq!(engine.renew_operator(&station, &request, 0).await.unwrap(), first);
+    }
+    assert_eq!(first.1.quota, 100);
+    // Another time is another order.
+    let shorter = engine.renew_operator(&station, &request, DAY).await.unwrap();
+    assert_ne!(shorter.1.principal.serial, first.1.principal.serial);
+}
+
+/// At every crash point, the order is repeated and completes, with one certificate.
+#[tokio::test]
+async fn an_issue_that_is_cut_off_completes_when_it_is_repeated() {
+    for point in CRASH_POINTS {
+        let mut world = World::new().await;
+        let billing = order(Role::Platform, Some("klinik"), "billing");
+        world.store.crash_at(0, point);
+        assert!(world.engine.issue_operator(&world.admin, billing.clone()).await.is_err(), "{point:?}");
+        world.restart().await;
+        let (certificate, operator) =
+            world.engine.issue_operator(&world.admin, billing.clone()).await.unwrap();
+        let chain = pem::decode_certificates(&certificate).unwrap();
+        let key = Csr::parse(&billing.csr).unwrap().public_key().spki();
+        assert!(chain[0].windows(key.len()).any(|part| part == key), "{point:?}");
+        world.engine.authenticate(&operator.principal).await.unwrap();
+        let billings = world.engine.list_operators(&world.admin, None, ALL).await.unwrap().items;
+        assert_eq!(
+            billings.iter().filter(|one| one.principal.name.as_str() == "billing").count(),
+            1,
+            "{point:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_forgotten_a_day_later() {
+    let world = World::new().await;
+    let billing = order(Role::Platform, Some("klinik"), "billing");
+    world.engine.issue_operator(&world.admin, billing.clone()).await.unwrap();
+    let sweep = async || {
+        let mut sweep = world.engine.begin_sweep(None, None).await.unwrap();
+        while !world.engine.sweep_some(&mut sweep, 100).await.unwrap().is_done {}
+        world.store.scan(Table::OperatorAnswer, b"", None, 100).await.unwrap().len()
+    };
+    world.clock.pass(DAY);
+    // Its clock is believed.
+    world.engine.look_at_clock().await.unwrap();
+    assert_ne!(sweep().await, 0);
+    world.engine.issue_operator(&world.admin, billing.clone()).await.unwrap();
+    world.clock.pass(1);
+    assert_eq!(sweep().await, 0);
+    let refused = world.engine.issue_operator(&world.admin, billing).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::OperatorExists);
 }

@@ -38,7 +38,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::VendorRoot
         | Table::TenantOperator
         | Table::Invitation
-        | Table::IdempotencyKey => {
+        | Table::IdempotencyKey
+        | Table::OperatorAnswer => {
             Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
         }
     }
