@@ -143,9 +143,19 @@ async fn what_is_not_meant_is_given_nothing() {
     // Taken back.
     let id = made["id"].as_str().unwrap();
     let home = place.home();
+    let open = || {
+        let list = wardein(&["--json", "operator", "invitations", "--tenant", "klinik", "--dir", &home]);
+        done(&list);
+        serde_json::from_slice::<Value>(&list.stdout).unwrap()
+    };
+    assert_eq!(
+        open().as_array().map(|open| (open.len(), open[0]["id"].as_str() == Some(id))),
+        Some((1, true))
+    );
     let revoke = ["operator", "invite", "--revoke", id, "--reason", "lost", "--dir", &home];
     refused(&wardein(&revoke), 2, "Add --yes");
     done(&wardein(&[&revoke[..], &["--yes"]].concat()));
+    assert_eq!(open(), Value::Array(Vec::new()));
     refused(&place.fetch(root, &token, &out), 3, "invitation-invalid");
     nothing();
     let entries = wardein(&["--json", "audit", "list", "--dir", &home]);

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod install;
+mod invitations;
 mod invite;
 mod issue;
 mod key;
@@ -30,6 +31,8 @@ pub(crate) enum OperatorCommand {
     Install(install::InstallArgs),
     /// Invite: print a token by which somebody who has no identity yet gets one, once
     Invite(invite::InviteArgs),
+    /// List the invitations that are open
+    Invitations(invitations::InvitationsArgs),
     /// Fetch an identity for such a token; its key is made here and never sent
     Fetch(fetch::FetchArgs),
     /// Renew one's own identity: another key and certificate, beside the present ones until those end
@@ -129,6 +132,7 @@ impl OperatorCommand {
             Self::Sign(args) => sign::run(args, out).await,
             Self::Install(args) => install::run(args, out),
             Self::Invite(args) => invite::run(args, out).await,
+            Self::Invitations(args) => invitations::run(args, out).await,
             Self::Fetch(args) => fetch::run(args, out).await,
             Self::Renew(args) => renew::run(args, out).await,
             Self::List(args) => list(args.connect.open().await?, args.tenant, out).await,

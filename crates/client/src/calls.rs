@@ -86,6 +86,7 @@ client! {
         invitations {
             create_invitation: CreateInvitationRequest => CreateInvitationResponse,
             revoke_invitation: RevokeInvitationRequest => RevokeInvitationResponse,
+            list_invitations: ListInvitationsRequest => ListInvitationsResponse,
             redeem_invitation: RedeemInvitationRequest => RedeemInvitationResponse,
         }
         attestation {

@@ -101,6 +101,7 @@ methods! {
     ListEntries = "/wardein.v1.AuditService/ListEntries": Roles(&[Admin, TenantAdmin, Auditor]),
     CreateInvitation = "/wardein.v1.InvitationService/CreateInvitation": Roles(&[Admin, TenantAdmin]),
     RevokeInvitation = "/wardein.v1.InvitationService/RevokeInvitation": Roles(&[Admin, TenantAdmin]),
+    ListInvitations = "/wardein.v1.InvitationService/ListInvitations": Roles(&[Admin, TenantAdmin, Auditor]),
     RedeemInvitation = "/wardein.v1.InvitationService/RedeemInvitation": Open,
 }
 

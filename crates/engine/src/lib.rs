@@ -19,6 +19,7 @@ mod trust;
 
 pub use access::grants::{Grant, GrantOrder};
 pub use access::invitations::{Invitation, InvitationId, InvitationOrder};
+pub use access::open_invitations::OpenInvitation;
 pub use access::operators::{Issuer, Operator, OperatorOrder};
 pub use access::tenants::Tenant;
 pub use derive::proof::Proved;

@@ -56,11 +56,13 @@ pub enum Table {
     IdempotencyKey = 25,
     /// Operators' certificates of the last day, by what was ordered and by whom: for who did not hear the answer.
     OperatorAnswer = 28,
+    /// The open invitations of each tenant.
+    OpenInvitations = 29,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -87,6 +89,7 @@ impl Table {
         Self::Invitation,
         Self::IdempotencyKey,
         Self::OperatorAnswer,
+        Self::OpenInvitations,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -118,7 +121,8 @@ impl Table {
             | Self::TenantOperator
             | Self::Invitation
             | Self::IdempotencyKey
-            | Self::OperatorAnswer => false,
+            | Self::OperatorAnswer
+            | Self::OpenInvitations => false,
         }
     }
 }

@@ -59,9 +59,11 @@ codes! {
     /// The token of the invitation is unknown, used, revoked or over; it is not said which.
     InvitationInvalid = "invitation-invalid", Unauthenticated, "Have another invitation made (`wardein operator invite`). If the token was used by somebody else, an administrator finds it in the audit log as `operator.redeem`.";
     /// There is no such invitation, or the caller may not see it.
-    InvitationUnknown = "invitation-unknown", NotFound, "Correct the id; the audit log has it (`operator.invite`).";
+    InvitationUnknown = "invitation-unknown", NotFound, "Correct the id; `wardein operator invitations` lists those that are open, and the audit log has all (`operator.invite`).";
     /// The invitation was redeemed.
     InvitationRedeemed = "invitation-redeemed", Precondition, "Revoke the operator that the message names (`wardein operator revoke`).";
+    /// The tenant has as many open invitations as it may; so does the authority outside of tenants.
+    InvitationQuota = "invitation-quota", Precondition, "Take back invitations that are not needed (`wardein operator invitations` lists them), or wait until some end.";
     /// No administrator valid for another seven days would be left.
     LastAdministrator = "last-administrator", Precondition, "Have another administrator issued first (`wardein operator issue`), valid for more than seven days.";
     /// Somebody else changed the setting since it was read.

@@ -86,6 +86,7 @@ impl Engine {
                 redeemed: None,
             };
             let mut change = Change::default();
+            self.open_invitations(tx, tenant.as_ref())?.add(id, expires, tenant.as_ref(), &mut change)?;
             change.insert(Table::Invitation, id.to_vec(), rows::encode(&row)?);
             let entry = self.entry(caller, Event::OperatorInvited, target(&row), Outcome::Done);
             let entry = of(entry, &id, &row).with(FieldName::Expires, expires.get());
@@ -119,6 +120,7 @@ impl Engine {
             }
             let mut change = Change::default();
             if row.revoked.is_none() {
+                self.open_invitations(tx, row.tenant.as_ref())?.remove(&id, &mut change)?;
                 row.revoked = Some((self.time(), reason.clone()));
                 change.update(Table::Invitation, id.to_vec(), version, rows::encode(&row)?);
                 let entry = self.entry(caller, Event::InvitationRevoked, target(&row), Outcome::Done);
@@ -200,6 +202,7 @@ impl Engine {
             Certified::Signed(issued) => issued.der().to_vec(),
             Certified::Prepared(_) => Vec::new(),
         };
+        self.open_invitations(tx, row.tenant.as_ref())?.remove(id, &mut change)?;
         row.redeemed = Some(RedeemedRow { serial, key: digest, certificate, is_contested: false });
         change.update(Table::Invitation, id.to_vec(), version, rows::encode(&row)?);
         Ok(Decision::new(change, Answer::Now(certified, operator)))

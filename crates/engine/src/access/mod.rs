@@ -4,6 +4,7 @@ mod answers;
 mod audit;
 pub(crate) mod grants;
 pub(crate) mod invitations;
+pub(crate) mod open_invitations;
 pub(crate) mod operators;
 pub(crate) mod refusals;
 mod renew;

@@ -200,7 +200,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::TenantOperator
             | Table::Invitation
             | Table::IdempotencyKey
-            | Table::OperatorAnswer => return Ok(false),
+            | Table::OperatorAnswer
+            | Table::OpenInvitations => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

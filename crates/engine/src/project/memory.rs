@@ -136,7 +136,8 @@ impl Memory {
             | Table::TenantOperator
             | Table::Invitation
             | Table::IdempotencyKey
-            | Table::OperatorAnswer => Ok(()),
+            | Table::OperatorAnswer
+            | Table::OpenInvitations => Ok(()),
         }
     }
 

@@ -47,6 +47,16 @@ pub(crate) struct RedeemedRow {
     pub(crate) is_contested: bool,
 }
 
+/// The row of a tenant's open invitations, at the prefix of its operators.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OpenInvitationsRow {
+    /// As in [`InvitationRow`].
+    #[serde(with = "column")]
+    pub(crate) restored_at: UnixSeconds,
+    /// Each by its id, with the Unix second until which it may be redeemed.
+    pub(crate) open: Vec<([u8; 8], u64)>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +88,17 @@ mod tests {
         };
         assert_eq!(hex::encode(&encode(&row).unwrap()), GOLDEN);
         let read: InvitationRow = decode(Table::Invitation, &hex::decode(GOLDEN).unwrap()).unwrap();
+        assert_eq!(hex::encode(&encode(&read).unwrap()), GOLDEN);
+    }
+
+    #[test]
+    fn the_bytes_of_what_is_open_never_change() {
+        const GOLDEN: &str = "0205020101010101010101070202020202020202ac02";
+        let row =
+            OpenInvitationsRow { restored_at: UnixSeconds::new(5), open: vec![([1; 8], 7), ([2; 8], 300)] };
+        assert_eq!(hex::encode(&encode(&row).unwrap()), GOLDEN);
+        let read: OpenInvitationsRow = decode(Table::OpenInvitations, &hex::decode(GOLDEN).unwrap()).unwrap();
+        assert_eq!(read.open, row.open);
         assert_eq!(hex::encode(&encode(&read).unwrap()), GOLDEN);
     }
 

@@ -40,7 +40,7 @@ pub(crate) use deed::{DeedRow, Step, What};
 pub(crate) use device::{DeviceRow, PlaceRow, attribute_names, with_place};
 pub(crate) use endorsement_key::EndorsementKeyRow;
 pub(crate) use grant::GrantRow;
-pub(crate) use invitation::{InvitationRow, RedeemedRow};
+pub(crate) use invitation::{InvitationRow, OpenInvitationsRow, RedeemedRow};
 pub(crate) use key::{
     AUTHORITY, certificate_key, certificate_prefix, device_key, history_key, log_key, operator_name_key,
     parse_certificate_key, parse_device_key, parse_profile_key, parse_tenant_operator_key, profile_key,

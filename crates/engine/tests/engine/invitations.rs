@@ -315,6 +315,103 @@ async fn a_token_of_before_a_restore_is_good_no_more() {
     world.clock.pass(60);
     let after = world.restored(&backup, &custody).await;
     assert!(is_invalid(&after.engine, &token, &csr()).await);
+    assert_eq!(after.engine.list_invitations(&after.admin, Some(after.tenant())).await.unwrap(), []);
     let made_since = invite(&after, &after.admin, "billing").await.token;
     redeem(&after.engine, &made_since, &csr()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_open_is_listed_until_it_ends() {
+    let mut world = World::new().await;
+    let admin = &world.admin;
+    let listed = async |world: &World, by: &Caller, tenant: Option<&str>| {
+        let tenant = tenant.map(|tenant| tenant.parse().unwrap());
+        let open = world.engine.list_invitations(by, tenant).await;
+        open.map(|open| open.into_iter().map(|one| one.name.to_string()).collect::<Vec<_>>())
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(listed(&world, admin, Some("klinik")).await.unwrap(), none);
+    let used = invite(&world, admin, "used").await;
+    let taken = invite(&world, admin, "taken").await;
+    let open = invite(&world, admin, "open").await;
+    let of_all = InvitationOrder { role: Role::Auditor, tenant: None, ..platform("of-all") };
+    world.engine.invite_operator(admin, of_all).await.unwrap();
+    assert_eq!(listed(&world, admin, Some("klinik")).await.unwrap(), ["used", "taken", "open"]);
+    assert_eq!(listed(&world, admin, None).await.unwrap(), ["of-all"]);
+
+    redeem(&world.engine, &used.token, &csr()).await.unwrap();
+    world.engine.revoke_invitation(admin, taken.id, "lost".parse().unwrap()).await.unwrap();
+    assert_eq!(listed(&world, admin, Some("klinik")).await.unwrap(), ["open"]);
+    let all = world.engine.list_invitations(admin, Some(world.tenant())).await.unwrap();
+    let (one, now) = (&all[0], world.engine.now());
+    assert_eq!((one.id, one.role, one.quota, one.validity), (open.id, Role::Platform, 0, 30 * DAY));
+    assert_eq!((one.made_at, one.expires_at), (now, open.expires_at));
+    assert_eq!((one.by.serial, one.by.name.as_str()), (admin.principal.serial, "admin/admin"));
+
+    // A tenant's administrator sees those of its tenant alone, and no others.
+    let own = order(Role::TenantAdmin, Some("klinik"), "anna");
+    let own = caller(world.engine.issue_operator(admin, own).await.unwrap().1.principal);
+    assert_eq!(listed(&world, &own, None).await.unwrap(), ["open"]);
+    world.engine.create_tenant(admin, "praxis".parse().unwrap()).await.unwrap();
+    let foreign = order(Role::TenantAdmin, Some("praxis"), "berta");
+    let foreign = caller(world.engine.issue_operator(admin, foreign).await.unwrap().1.principal);
+    assert_eq!(listed(&world, &foreign, None).await.unwrap(), none);
+    let refused = listed(&world, &foreign, Some("klinik")).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::TenantUnknown);
+
+    world.restart().await;
+    world.clock.pass(3_600);
+    assert_eq!(listed(&world, &own, None).await.unwrap(), ["open"]);
+    world.clock.pass(1);
+    assert_eq!(listed(&world, &own, None).await.unwrap(), none);
+}
+
+#[tokio::test]
+async fn a_tenant_has_so_many_open_invitations_and_those_that_ended_do_not_count() {
+    const MOST: usize = 100;
+    let world = World::new().await;
+    let admin = &world.admin;
+    let another = async |name: String| world.engine.invite_operator(admin, platform(&name)).await;
+    let mut made = Vec::new();
+    for number in 0..MOST {
+        made.push(another(format!("iot-{number}")).await.unwrap());
+    }
+    let full = async |name: &str| {
+        let refused = another(name.to_owned()).await.err().unwrap();
+        assert_eq!(refused.code, ErrorCode::InvitationQuota);
+    };
+    full("more").await;
+    // The bound is the tenant's own.
+    let of_all = InvitationOrder { role: Role::Auditor, tenant: None, ..platform("of-all") };
+    world.engine.invite_operator(admin, of_all).await.unwrap();
+    // One that is taken back, or redeemed, leaves its place.
+    world.engine.revoke_invitation(admin, made[0].id, "lost".parse().unwrap()).await.unwrap();
+    another("one".to_owned()).await.unwrap();
+    full("more").await;
+    redeem(&world.engine, &made[1].token, &csr()).await.unwrap();
+    another("two".to_owned()).await.unwrap();
+    full("more").await;
+    // So does one that is over.
+    world.clock.pass(3_601);
+    another("more".to_owned()).await.unwrap();
+    let open = world.engine.list_invitations(admin, Some(world.tenant())).await.unwrap();
+    assert_eq!(open.len(), 1);
+}
+
+/// Of two at a time for the last place, one gets it.
+#[tokio::test]
+async fn the_last_place_of_an_invitation_is_given_once() {
+    let world = World::new().await;
+    for number in 0..99 {
+        invite(&world, &world.admin, &format!("iot-{number}")).await;
+    }
+    let other = open(&world.store, &world.clock).await;
+    world.store.hold();
+    let (one, two, ()) = tokio::join!(
+        world.engine.invite_operator(&world.admin, platform("one")),
+        other.invite_operator(&world.admin, platform("two")),
+        async { world.store.release() },
+    );
+    let refused: Vec<_> = [one.err(), two.err()].into_iter().flatten().map(|error| error.code).collect();
+    assert_eq!(refused, [ErrorCode::InvitationQuota]);
 }

@@ -1820,7 +1820,8 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "ListTenants"));
             self.inner.unary(req, path, codec).await
         }
-        /// Certifies an operator's key. The key is made by the caller and never sent.
+        /// Certifies an operator's key. The key is made by the caller and never sent. The same order for the same key, by the same
+        /// certificate, gets the same certificate again for a day, so that a lost answer does not leave a name taken that nobody can use.
         pub async fn issue_operator(
             &mut self,
             request: impl tonic::IntoRequest<super::IssueOperatorRequest>,
@@ -1847,7 +1848,8 @@ pub mod admin_service_client {
         }
         /// Certifies another key of the caller, under its role, tenant and name. Any operator, for itself. Both certificates are good
         /// until the former ends, so that nothing stops: fetch the new one, go over to it, and let the former end, or have it revoked.
-        /// The new one counts as issued by the former. An operator has at most 8 valid certificates (`operator-quota`).
+        /// The new one counts as issued by the former. An operator has at most 8 valid certificates (`operator-quota`). The same order for
+        /// the same key gets the same certificate again for a day.
         pub async fn renew_operator(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewOperatorRequest>,
@@ -2334,7 +2336,8 @@ pub mod admin_service_server {
             tonic::Response<super::ListTenantsResponse>,
             tonic::Status,
         >;
-        /// Certifies an operator's key. The key is made by the caller and never sent.
+        /// Certifies an operator's key. The key is made by the caller and never sent. The same order for the same key, by the same
+        /// certificate, gets the same certificate again for a day, so that a lost answer does not leave a name taken that nobody can use.
         async fn issue_operator(
             &self,
             request: tonic::Request<super::IssueOperatorRequest>,
@@ -2344,7 +2347,8 @@ pub mod admin_service_server {
         >;
         /// Certifies another key of the caller, under its role, tenant and name. Any operator, for itself. Both certificates are good
         /// until the former ends, so that nothing stops: fetch the new one, go over to it, and let the former end, or have it revoked.
-        /// The new one counts as issued by the former. An operator has at most 8 valid certificates (`operator-quota`).
+        /// The new one counts as issued by the former. An operator has at most 8 valid certificates (`operator-quota`). The same order for
+        /// the same key gets the same certificate again for a day.
         async fn renew_operator(
             &self,
             request: tonic::Request<super::RenewOperatorRequest>,
@@ -6046,6 +6050,60 @@ pub struct RevokeInvitationRequest {
 /// What RevokeInvitation answers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeInvitationResponse {}
+/// What ListInvitations takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInvitationsRequest {
+    /// The tenant; empty for the caller's own, and for those of the authority, which have none, where the caller has none.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What ListInvitations answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInvitationsResponse {
+    /// The open invitations.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, repeated, tag = "1")]
+    pub invitations: ::prost::alloc::vec::Vec<Invitation>,
+}
+/// An open invitation. Its token is not kept, and nobody can be told it again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Invitation {
+    /// The name of the invitation, as CreateInvitation gave it.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The role of the operator that it makes.
+    #[prost(enumeration = "Role", tag = "2")]
+    pub role: i32,
+    /// That operator's tenant; empty for one of the authority.
+    #[prost(string, tag = "3")]
+    pub tenant: ::prost::alloc::string::String,
+    /// That operator's name.
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    /// How long the certificate is valid, from its issue.
+    #[prost(message, optional, tag = "5")]
+    pub validity: ::core::option::Option<::prost_types::Duration>,
+    /// For stations: how many devices it may enroll. 0 for all others.
+    #[prost(uint64, tag = "6")]
+    pub quota: u64,
+    /// When it was made.
+    #[prost(message, optional, tag = "7")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when the token is good.
+    #[prost(message, optional, tag = "8")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The operator that made it, such as `tenant-admin/TENANT/NAME`. Once that one is revoked, the token is good no more.
+    #[prost(string, tag = "9")]
+    pub created_by: ::prost::alloc::string::String,
+    /// The serial of that operator's certificate, 32 digits of lower-case hex.
+    ///
+    /// Next unused field number: 11.
+    #[prost(string, tag = "10")]
+    pub created_by_serial: ::prost::alloc::string::String,
+}
 /// What RedeemInvitation takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RedeemInvitationRequest {
@@ -6153,7 +6211,7 @@ pub mod invitation_service_client {
             self
         }
         /// Makes a token. Callers: role `admin` everywhere; `tenant-admin` within its tenant. What may be invited is what `IssueOperator`
-        /// certifies. The token ends with the caller's certificate at the latest.
+        /// certifies. The token ends with the caller's certificate at the latest. A tenant has at most 100 open ones (`invitation-quota`).
         pub async fn create_invitation(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateInvitationRequest>,
@@ -6207,6 +6265,34 @@ pub mod invitation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The open invitations: those that nobody has redeemed or taken back, and that are not over. All of a tenant in one answer, at most
+        /// 100, the oldest first. Callers as above, and `auditor`.
+        pub async fn list_invitations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInvitationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvitationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.InvitationService/ListInvitations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.InvitationService", "ListInvitations"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Certifies the caller's key for a token, once. No certificate is needed. A token that is unknown, used, revoked or over gets one
         /// answer (`invitation-invalid`); the same token with the same key gets the same certificate again, for a day after the token's end.
         pub async fn redeem_invitation(
@@ -6252,7 +6338,7 @@ pub mod invitation_service_server {
     #[async_trait]
     pub trait InvitationService: std::marker::Send + std::marker::Sync + 'static {
         /// Makes a token. Callers: role `admin` everywhere; `tenant-admin` within its tenant. What may be invited is what `IssueOperator`
-        /// certifies. The token ends with the caller's certificate at the latest.
+        /// certifies. The token ends with the caller's certificate at the latest. A tenant has at most 100 open ones (`invitation-quota`).
         async fn create_invitation(
             &self,
             request: tonic::Request<super::CreateInvitationRequest>,
@@ -6266,6 +6352,15 @@ pub mod invitation_service_server {
             request: tonic::Request<super::RevokeInvitationRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RevokeInvitationResponse>,
+            tonic::Status,
+        >;
+        /// The open invitations: those that nobody has redeemed or taken back, and that are not over. All of a tenant in one answer, at most
+        /// 100, the oldest first. Callers as above, and `auditor`.
+        async fn list_invitations(
+            &self,
+            request: tonic::Request<super::ListInvitationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvitationsResponse>,
             tonic::Status,
         >;
         /// Certifies the caller's key for a token, once. No certificate is needed. A token that is unknown, used, revoked or over gets one
@@ -6432,6 +6527,52 @@ pub mod invitation_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeInvitationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.InvitationService/ListInvitations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInvitationsSvc<T: InvitationService>(pub Arc<T>);
+                    impl<
+                        T: InvitationService,
+                    > tonic::server::UnaryService<super::ListInvitationsRequest>
+                    for ListInvitationsSvc<T> {
+                        type Response = super::ListInvitationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInvitationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InvitationService>::list_invitations(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInvitationsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -4,11 +4,11 @@ use crate::edge::context::Context;
 use crate::grpc::admin::convert::operator;
 use crate::grpc::convert::{at_most, parse, parse_optional, span_optional, wrong};
 use crate::grpc::wiped::wiped;
-use crate::grpc::words::Asked;
+use crate::grpc::words::{Answered, Asked};
 use crate::grpc::{Api, reply};
 use tonic::{Request, Response, Status, async_trait};
 use wardein_crypto::hex;
-use wardein_engine::{Error, InvitationId, InvitationOrder};
+use wardein_engine::{Error, InvitationId, InvitationOrder, OpenInvitation};
 use wardein_pki::Csr;
 use wardein_proto::{time, v1};
 
@@ -45,6 +45,20 @@ impl v1::invitation_service_server::InvitationService for Api {
         reply(revoke.await)
     }
 
+    async fn list_invitations(
+        &self,
+        request: Request<v1::ListInvitationsRequest>,
+    ) -> Result<Response<v1::ListInvitationsResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let tenant = parse_optional("tenant", &request.get_ref().tenant)?;
+            let open = self.shared.engine.list_invitations(context.caller()?, tenant).await?;
+            let invitations = open.into_iter().map(invitation).collect();
+            Ok(v1::ListInvitationsResponse { invitations })
+        };
+        reply(list.await)
+    }
+
     async fn redeem_invitation(
         &self,
         request: Request<v1::RedeemInvitationRequest>,
@@ -70,6 +84,21 @@ fn order(request: v1::CreateInvitationRequest) -> Result<InvitationOrder, Error>
         quota: request.quota,
         lifetime: span_optional("lifetime", request.lifetime.as_ref())?.unwrap_or(0),
     })
+}
+
+fn invitation(open: OpenInvitation) -> v1::Invitation {
+    v1::Invitation {
+        id: hex::encode(&open.id),
+        role: open.role.wire(),
+        tenant: open.tenant.map(|tenant| tenant.to_string()).unwrap_or_default(),
+        name: open.name.to_string(),
+        validity: time::span(open.validity),
+        quota: open.quota,
+        created_at: time::at(open.made_at),
+        expires_at: time::at(open.expires_at),
+        created_by: open.by.name,
+        created_by_serial: open.by.serial.to_string(),
+    }
 }
 
 fn id(text: &str) -> Result<InvitationId, Error> {

@@ -39,7 +39,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::TenantOperator
         | Table::Invitation
         | Table::IdempotencyKey
-        | Table::OperatorAnswer => {
+        | Table::OperatorAnswer
+        | Table::OpenInvitations => {
             Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
         }
     }

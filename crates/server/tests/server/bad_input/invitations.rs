@@ -119,6 +119,32 @@ async fn revoke_invitation() {
 }
 
 #[tokio::test]
+async fn list_invitations() {
+    let world = World::new().await;
+    let made = world.admin.invitations().create_invitation(good("platform", "t")).await.unwrap().into_inner();
+    let of = |tenant: &str| v1::ListInvitationsRequest { tenant: tenant.into() };
+    let denied = |who| (Code::PermissionDenied, "role-denied", who);
+    let rows = [
+        ("no tenant's name", &world.admin, of("T"), malformed("tenant")),
+        ("no such tenant", &world.admin, of("nowhere"), NO_TENANT),
+        ("another's tenant", &world.foreign, of("t"), NO_TENANT),
+        ("a platform", &world.platform, of("t"), denied("ListInvitations")),
+        ("a station", &world.station, of("t"), denied("ListInvitations")),
+    ];
+    world.refuses(Method::ListInvitations, rows).await;
+    for by in [&world.tenant_admin, &world.auditor] {
+        let listed = by.invitations().list_invitations(of("")).await.unwrap().into_inner().invitations;
+        let [one] = &listed[..] else { panic!("{listed:?}") };
+        assert_eq!((&one.id, one.name.as_str(), one.tenant.as_str()), (&made.id, "two", "t"));
+        assert_eq!((one.expires_at, one.created_by.as_str()), (made.expires_at, "admin/admin"));
+    }
+    assert_eq!(
+        world.foreign.invitations().list_invitations(of("")).await.unwrap().into_inner().invitations,
+        []
+    );
+}
+
+#[tokio::test]
 async fn redeem_invitation() {
     let world = World::new().await;
     let made = world.admin.invitations().create_invitation(good("platform", "t")).await.unwrap().into_inner();
