@@ -165,3 +165,42 @@ async fn a_key_that_openssl_encrypted_is_read() {
     fs::write(&key, &text[..text.len() / 2]).unwrap();
     refused(&place.check(&identity, "passphrase"), "cannot open the key");
 }
+
+/// The library takes the passphrase as a secret, keeps it for what is renewed, and says where it has none.
+#[tokio::test]
+async fn a_platform_connects_with_a_key_under_a_passphrase() {
+    use wardein_client::{ConnectError, connect_as, connect_as_under, v1};
+    use wardein_crypto::SecretBytes;
+    let place = Place::new().await;
+    let new = ["--encrypt-key", "--new-passphrase-file", &place.path("passphrase")];
+    let identity = place.issue("iot", &new);
+    let (directory, endpoint) = (Path::new(&identity), &place.served.endpoint);
+    let secret = |name: &str| SecretBytes::from_vec(fs::read(place.path(name)).unwrap());
+    let refused = connect_as(directory, endpoint).await.err().unwrap();
+    assert!(matches!(refused, ConnectError::KeyEncrypted { .. }), "{refused}");
+    let refused = connect_as_under(directory, endpoint, secret("other")).await.err().unwrap();
+    assert!(matches!(refused, ConnectError::KeyNotOpened { .. }), "{refused}");
+    assert!(refused.to_string().contains("the passphrase is wrong"), "{refused}");
+
+    let connection = connect_as_under(directory, endpoint, secret("passphrase")).await.unwrap();
+    assert!(!format!("{connection:?}").contains(PASSPHRASE));
+    let check = async || {
+        let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
+        connection.platform().check(v1::CheckRequest { subject }).await.unwrap();
+    };
+    check().await;
+    // What renews it is under the same.
+    let renewed = place.path("renewed");
+    let renew =
+        ["operator", "renew", "--identity", &identity, "--key-passphrase-file", &place.path("passphrase")];
+    done(&wardein(&[&renew[..], &["--out", &renewed, "--endpoint", endpoint]].concat()));
+    assert!(is_encrypted(&renewed));
+    for file in ["operator.key", "operator.pem"] {
+        fs::rename(format!("{renewed}/{file}"), format!("{identity}/{file}")).unwrap();
+    }
+    assert!(connection.reload().await.unwrap());
+    check().await;
+    // One that is under none does as well.
+    let plain = place.issue("plain", &[]);
+    connect_as_under(Path::new(&plain), endpoint, secret("passphrase")).await.unwrap();
+}

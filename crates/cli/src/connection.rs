@@ -151,9 +151,11 @@ pub(crate) fn unreached(name: &str, error: ConnectError) -> Failure {
         }
         ConnectError::ClockBehind { .. } | ConnectError::AuthorityEnded { .. } => Failure::Clock(words),
         ConnectError::Endpoint(_) => Failure::Usage(words),
-        ConnectError::Material(_) | ConnectError::OtherRoot { .. } | ConnectError::Directory { .. } => {
-            Failure::Failed(words)
-        }
+        ConnectError::Material(_)
+        | ConnectError::OtherRoot { .. }
+        | ConnectError::Directory { .. }
+        | ConnectError::KeyEncrypted { .. }
+        | ConnectError::KeyNotOpened { .. } => Failure::Failed(words),
         _ => Failure::Unreachable(format!("{words}. Is it running? Start it with: wardein serve")),
     }
 }

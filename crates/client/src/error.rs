@@ -18,6 +18,23 @@ pub enum ConnectError {
         /// Why.
         source: std::io::Error,
     },
+    /// The key of the identity's directory is under a passphrase, and none was given.
+    #[error(
+        "the key in {} is under a passphrase: give it (connect_as_under), or keep the key without one (openssl pkcs8 -topk8 -nocrypt)",
+        path.display()
+    )]
+    KeyEncrypted {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// The key of the identity's directory is not opened by the passphrase that was given.
+    #[error("cannot open the key in {}: {why}", path.display())]
+    KeyNotOpened {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        why: &'static str,
+    },
     /// The certificates or the key to connect with are of no use.
     #[error(transparent)]
     Material(#[from] MaterialError),

@@ -16,6 +16,8 @@ mod clock;
 mod connect;
 #[cfg(feature = "grpc")]
 mod directory;
+#[cfg(feature = "grpc")]
+mod encrypted;
 mod error;
 #[cfg(feature = "grpc")]
 mod find;
@@ -36,6 +38,8 @@ pub use calls::{Operator, Parts, Platform, Station};
 pub use clock::unix_now;
 #[cfg(feature = "grpc")]
 pub use connect::{Connection, connect};
+#[cfg(feature = "encrypted-keys")]
+pub use directory::connect_as_under;
 #[cfg(feature = "grpc")]
 pub use directory::{CERTIFICATE, INFRASTRUCTURE, KEY, connect_as};
 pub use error::ConnectError;

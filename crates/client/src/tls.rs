@@ -6,7 +6,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use wardein_crypto::SecretBytes;
 pub struct Identity {
     /// The certificate, then those between it and the root.
     pub certificates: Vec<u8>,
-    /// The key, PKCS#8.
+    /// The key, PKCS#8: PEM or DER.
     pub key: SecretBytes,
 }
 
@@ -72,7 +72,10 @@ pub(crate) fn configuration(
         None => builder.with_no_client_auth(),
         Some(Identity { certificates: chain, key }) => {
             let chain = certificates(chain).ok_or(MaterialError::Certificates)?;
-            let key = PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| MaterialError::Key)?;
+            let key = match key.expose() {
+                der @ [0x30, ..] => PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der.to_vec())),
+                pem => PrivateKeyDer::from_pem_slice(pem).map_err(|_| MaterialError::Key)?,
+            };
             builder.with_client_auth_cert(chain, key).map_err(MaterialError::Identity)?
         }
     };
