@@ -49,12 +49,12 @@ var codes = map[Action]string{
 		keeper-not-allowed key-policy-changed keys-after-backup mac-wrong pcr-changed pcr-digest pcr-selection
 		pcr-unknown pcr-value quarantined quote-missing quote-without-tpm retention-full signature-wrong suspended
 	`,
-	Stop: "retired revoked",
+	Stop: "retired revoked transferred",
 	Mend: `
 		action-needs-derived-keys action-unknown attest-scheme attest-type attribute-unknown body-wrong csr-key
 		csr-key-of-another csr-malformed csr-signature csr-signature-algorithm csr-too-long csr-trailing-bytes
 		csr-version malformed method-unknown not-supported share-invalid too-large tpm-too-long tpm-trailing-bytes
-		tpm-truncated tpm-unsupported tpm-value wrong-device
+		tpm-truncated tpm-unsupported tpm-value transfer-unknown wrong-device
 	`,
 }
 

@@ -152,6 +152,22 @@ func rekeysSection(root *vector) {
 	}
 }
 
+// This device carries out no transfer. The request is a proof like any other, with the body of a rekey.
+func transfersSection(root *vector) {
+	for _, v := range root.cases("transfers") {
+		v.text("name")
+		ephemeral := enrollmentOf(enrollmentVector(v.t, v.number("agreement"))).enrolling.ephemeral
+		v.isNumber("suite", uint64(ephemeral.suite))
+		v.is("body", rekeyBody(ephemeral.suite, ephemeral.share, nil))
+		proof := awaiting(v, ephemeral).request.Proof
+		if proof.Action != "transfer" || proof.BodyDigest != [32]byte(digest(v.hex("body"))) {
+			v.t.Errorf("%s: the proof is of another action or body", v.path)
+		}
+		must[*Reply](v.t)(ParseReply(v.hex("reply")))
+		v.ofTheAuthority("new_tenant", "new_device_id", "generation", "period", "max_uses", "not_before", "transcript", "new_generation_root")
+	}
+}
+
 func (v *vector) optional(name string) *uint32 {
 	if !v.has(name) {
 		return nil
@@ -340,7 +356,7 @@ func judgeSealed(v *vector) {
 
 func TestTheNamesOfLaterSectionsAreFound(t *testing.T) {
 	// The control: where SPEC.md has the table, all of it is seen.
-	if names := laterSections(t); len(names) > 0 && !slices.Equal(names, []string{"attribute_bodies", "bindings", "messages", "refusals", "rekeys"}) {
+	if names := laterSections(t); len(names) > 0 && !slices.Equal(names, []string{"attribute_bodies", "bindings", "messages", "refusals", "rekeys", "transfers"}) {
 		t.Error(names)
 	}
 }

@@ -37,6 +37,7 @@ var sections = map[string]func(*vector){
 	"bindings":         bindingsSection,
 	"attribute_bodies": attributeBodiesSection,
 	"rekeys":           rekeysSection,
+	"transfers":        transfersSection,
 	"refusals":         refusalsSection,
 }
 
@@ -75,7 +76,7 @@ func TestVectors(t *testing.T) {
 
 // So that a shorter file, or one under other names, is noticed.
 func TestThereAreAsManySectionsAsAreKnown(t *testing.T) {
-	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "refusals"}
+	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "refusals"}
 	required := append(slices.Clone(vectorNames), laterSections(t)...)
 	if os.Getenv("WARDEIN_DDKG_VECTORS") != "" {
 		required = slices.Clone(vectorNames)

@@ -24,4 +24,5 @@ mod system;
 #[cfg(feature = "tpm")]
 mod tpm;
 mod tpm2_tools;
+mod transfer;
 mod upgrade;

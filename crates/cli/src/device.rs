@@ -4,6 +4,7 @@ mod enroll;
 mod relay;
 mod report;
 mod state;
+mod transfer;
 
 use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Failure, Output, Record, audit, pages, time};
@@ -34,6 +35,14 @@ pub(crate) enum DeviceCommand {
     Readmit(state::ReadmitArgs),
     /// End a device's service as planned; it is out of trust for good
     Retire(state::RetireArgs),
+    /// Offer a device to another tenant
+    Transfer(transfer::TransferArgs),
+    /// Take a device that another tenant offers
+    Accept(transfer::AcceptArgs),
+    /// Call a transfer off, on either side
+    Withdraw(transfer::WithdrawArgs),
+    /// List the open transfers from and to a tenant
+    Transfers(transfer::TransfersArgs),
     /// What happened to a device, without its signs of life
     History(HistoryArgs),
 }
@@ -44,7 +53,7 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     tenant: Option<String>,
     /// Those in one state
-    #[arg(long, value_parser = ["pending", "active", "suspended", "quarantined", "revoked", "retired"])]
+    #[arg(long, value_parser = ["pending", "active", "suspended", "quarantined", "revoked", "retired", "transferred"])]
     state: Option<String>,
     /// Those of one profile
     #[arg(long, value_name = "NAME")]
@@ -194,6 +203,10 @@ impl DeviceCommand {
             Self::Quarantine(args) => state::quarantine(args, out).await,
             Self::Readmit(args) => state::readmit(args, out).await,
             Self::Retire(args) => state::retire(args, out).await,
+            Self::Transfer(args) => transfer::offer(args, out).await,
+            Self::Accept(args) => transfer::accept(args, out).await,
+            Self::Withdraw(args) => transfer::withdraw(args, out).await,
+            Self::Transfers(args) => transfer::list(args, out).await,
             Self::History(args) => history(args, out).await,
         }
     }

@@ -27,6 +27,8 @@ pub struct Poster {
 pub struct Posted {
     /// Its HTTP status.
     pub status: u16,
+    /// Whether its header says that the device is to carry out a transfer (DDKG-1 §6.2).
+    pub transfer_due: bool,
     /// Its body.
     pub body: Vec<u8>,
 }
@@ -77,14 +79,17 @@ impl Poster {
         let answering = async {
             let answer: Response<Incoming> = connection.send_request(request).await?;
             let status = answer.status().as_u16();
+            let transfer_due = answer.headers().get(TRANSFER_DUE).is_some_and(|value| value == "1");
             let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
-            Ok::<_, Fault>(Posted { status, body: body.into() })
+            Ok::<_, Fault>(Posted { status, transfer_due, body: body.into() })
         };
         let posted = timeout(self.time, answering).await.map_err(|_| "no answer in time")??;
         self.connection = Some(connection);
         Ok(posted)
     }
 }
+
+const TRANSFER_DUE: &str = "wardein-transfer-due";
 
 /// The head of an answer.
 const MAX_HEAD: usize = 16 * 1024;

@@ -20,6 +20,7 @@ mod rekey;
 mod sample;
 mod settle;
 mod size;
+mod transfer;
 mod uses;
 
 pub use enroll::{EnrollTerms, Enrolled};
@@ -29,3 +30,4 @@ pub use record::{Record, Standing};
 pub use refusal::{CloneEvidence, Refusal};
 #[cfg(any(test, feature = "vectors"))]
 pub(crate) use sample::{Agreement, of_agreements, unconfirmed};
+pub use transfer::TransferTerms;

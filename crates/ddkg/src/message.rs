@@ -8,6 +8,7 @@ mod refused;
 mod sealed;
 mod text;
 mod token;
+mod transfer;
 
 pub use enroll::{Confirmation, EnrollReply, EnrollRequest};
 pub use post::{ChallengeAnswer, ChallengeAsk, Confirmed, ProofAnswer, ProofAsk};
@@ -20,6 +21,8 @@ pub use refused::{NamedEpoch, Refused};
 pub use sealed::{FileStanza, MAX_PLAINTEXT, SealedPayload};
 pub use text::{from_text, to_text};
 pub use token::{MAX_PLATFORM_NONCE, Token};
+pub use transfer::TransferAnswer;
+pub(crate) use transfer::transfer_transcript;
 
 use crate::key::{DeviceName, MAX_NUMBER};
 use crate::wire::{DecodeError, Problem, Reader, Sink};

@@ -13,6 +13,7 @@ mod interop;
 mod mutate;
 mod refused;
 mod scenario;
+mod transfers;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -41,6 +42,7 @@ pub fn check(text: &str) -> Result<Skipped, String> {
 /// Checks what was added after the first file.
 fn added(file: &form::File, skipped: &mut Skipped) -> Result<(), String> {
     added::check(file, skipped)?;
+    transfers::check(file, skipped)?;
     refused::check(file, skipped)?;
     scenario::check(file)
 }

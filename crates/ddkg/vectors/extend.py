@@ -22,7 +22,7 @@ from spec import (  # noqa: E402
 )
 
 PATH = pathlib.Path(__file__).with_name("ddkg-1.vectors.json")
-ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "refusals"]
+ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "refusals"]
 
 
 def messages(file, device):
@@ -122,12 +122,42 @@ def rekeys(file, device):
     return out
 
 
+def transfers(file, device):
+    """Section 6.2, whole. The device of `tenant` and `device_id` becomes another; shares and their secret are those of `enrollment`."""
+    out = []
+    longest = "t" * 63, "A-Z.a_z:0-9" + "d" * 117
+    cases = [(0, "lab", file["device_id"], 2), (1, "lab", "pump-2", 9), (0, file["tenant"], "pump-2", 1 << 40), (0, *longest, (1 << 64) - 1)]
+    for place, (index, tenant, device_id, generation) in enumerate(cases):
+        agreement = file["enrollment"][index]
+        body = u16(agreement["suite"]) + frame(bytes.fromhex(agreement["device_share"]))
+        number, epoch, now = 40 + place, 2, 1790007300
+        proof, of = device.proof(epoch=epoch, number=number, action="transfer", body=body, issued_ms=now * 1000)
+        schedule = {"period": 3600, "max_uses": 1000, "not_before": now}
+        share = bytes.fromhex(agreement["authority_share"])
+        reply_body = frame(tenant.encode()) + frame(device_id.encode()) + frame(share) + u64(generation)
+        reply_body += b"".join(u64(value) for value in schedule.values())
+        T = transcript("transfer", of["transcript"], tenant, device_id, agreement["suite"], bytes.fromhex(agreement["device_share"]), share,
+                       generation, *schedule.values())
+        salt = expand(epoch_secret(device.root, "proof", epoch), "transfer", T)
+        prk = hmac.new(salt, bytes.fromhex(agreement["ikm"]), hashlib.sha256).digest()
+        out.append({
+            "name": f"suite {agreement['suite']}, to {len(tenant)} and {len(device_id)} bytes of a name", "generation_root": device.root.hex(),
+            "agreement": index, "suite": agreement["suite"], "recipe": device.recipe, "body": body.hex(), "proof": proof.hex(),
+            "reply": device.reply(of, now, reply_body).hex(), "new_tenant": tenant, "new_device_id": device_id, "generation": generation, **schedule,
+            "transcript": T.hex(),
+            "new_generation_root": expand(prk, "root", T).hex(),
+        })
+    return out
+
+
 def extended(file):
     first = {name: value for name, value in file.items() if name not in ADDED}
     device = Device(first)
     made = {"messages": messages(first, device), "bindings": bindings(first), "attribute_bodies": attribute_bodies(first),
             "rekeys": rekeys(first, device)}
-    return {**first, **made, "refusals": refusals.all_of(first, made, device)}
+    refused = refusals.all_of(first, made, device)
+    # Made last: what is drawn for it leaves the vectors of earlier revisions as they were.
+    return {**first, **made, "transfers": transfers(first, device), "refusals": refused}
 
 
 def main():

@@ -16,6 +16,8 @@ pub enum Round {
     Renewed,
     /// It agreed on new keys, and did what else was due.
     Rekeyed,
+    /// It went over to another tenant, and did what else was due.
+    Transferred,
 }
 
 /// When the certificate is to be renewed.
@@ -38,6 +40,8 @@ pub trait Prover {
     async fn rekey(&mut self) -> Result<(), Error>;
     /// Whether keys are to be agreed anew.
     fn is_rekey_due(&self) -> bool;
+    /// Goes over to another tenant, where the last reply said so; whether it did.
+    async fn transfer_if_due(&mut self) -> Result<bool, Error>;
     /// The certificate that is stored, if it is for the device's key and can be read.
     fn stored_certificate(&self) -> Result<Option<Certificate>, Error>;
     /// The last time that the authority told, and what the monotonic clock has counted since, in Unix seconds.
@@ -116,6 +120,18 @@ impl<P: Prover> Agent<P> {
             }
             done => done?,
         };
+        match self.session.transfer_if_due().await {
+            Ok(false) => {}
+            Ok(true) => {
+                self.renew = When::Now;
+                self.certified().await?;
+                return Ok(Round::Transferred);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the device is not transferred yet; the next round tries again");
+                return Ok(done);
+            }
+        }
         if !self.session.is_rekey_due() {
             return Ok(done);
         }

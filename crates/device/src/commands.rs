@@ -23,7 +23,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     match args.command {
         Command::Enroll(order) => enroll_with(path, *order).await,
         Command::Authenticate(output) => {
-            let time = prover(path).await?.authenticate().await?;
+            let mut prover = prover(path).await?;
+            let time = prover.authenticate().await?;
+            if let Err(error) = prover.transfer_if_due().await {
+                tracing::warn!(%error, "the device is not transferred yet; the next request tries again");
+            }
             let shown = serde_json::json!({ "server_time": time });
             print(output.json, &shown, || format!("acknowledged at {}", utc(time)));
             Ok(())

@@ -2,6 +2,7 @@
 
 mod key;
 mod state;
+mod transfer;
 
 use crate::at_rest::StateKey;
 use crate::config::Config;
@@ -58,12 +59,12 @@ impl Files {
         &self.path
     }
 
-    /// What device.toml says; `None` where there is none.
+    /// What device.toml says; `None` where there is none. During a transfer, the device's name is that of its state.
     pub fn config(&self) -> Result<Option<Config>, Error> {
         let Some(bytes) = self.read(CONFIG, MAX_CONFIG)? else { return Ok(None) };
         let text = std::str::from_utf8(bytes.expose())
             .map_err(|error| Error::Config { field: "syntax", why: error.to_string() })?;
-        Config::parse(text).map(Some)
+        self.of_present_name(Config::parse(text)?).map(Some)
     }
 
     /// The key in the TPM that the device was enrolled with; `None` where it is not.

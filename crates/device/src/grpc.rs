@@ -76,7 +76,7 @@ impl Authority for Remote {
         }
         let ack = tag("ack", &answer.ack)?;
         let acked = AckedReply { server_time: answer.server_time_seconds, ack, body: answer.body };
-        Ok(Reply { acked, rekey_due: answer.rekey_due })
+        Ok(Reply { acked, rekey_due: answer.rekey_due, transfer_due: answer.transfer_due })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {

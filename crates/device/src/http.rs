@@ -30,13 +30,24 @@ impl Posting {
         message: Vec<u8>,
         decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, CallError> {
+        Ok(self.post_hinted(path, message, decode).await?.0)
+    }
+
+    /// The same, with whether its header says that a transfer is due.
+    async fn post_hinted<T>(
+        &mut self,
+        path: &'static str,
+        message: Vec<u8>,
+        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<(T, bool), CallError> {
         let poster = match &mut self.poster {
             Some(poster) => poster,
             None => self.poster.insert(Poster::new(&self.settings).map_err(unreached)?),
         };
-        let Posted { status, body } = poster.post(path, message).await.map_err(unreached)?;
+        let Posted { status, transfer_due, body } = poster.post(path, message).await.map_err(unreached)?;
         if status == OK {
-            return decode(&body).map_err(|error| CallError::Malformed(error.to_string()));
+            let answer = decode(&body).map_err(|error| CallError::Malformed(error.to_string()))?;
+            return Ok((answer, transfer_due));
         }
         Err(refused(status, &body))
     }
@@ -69,9 +80,9 @@ impl Authority for Posting {
 
     async fn prove(&mut self, request: &ProofRequest, body: &[u8]) -> Result<Reply, CallError> {
         let ask = ProofAsk { request: request.clone(), body: body.to_vec() };
-        let answer = self.post("/v1/device/prove", ask.encode(), ProofAnswer::decode).await?;
-        let ProofAnswer { reply, rekey_due } = answer;
-        Ok(Reply { acked: reply, rekey_due })
+        let answered = self.post_hinted("/v1/device/prove", ask.encode(), ProofAnswer::decode).await?;
+        let (ProofAnswer { reply, rekey_due }, transfer_due) = answered;
+        Ok(Reply { acked: reply, rekey_due, transfer_due })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {

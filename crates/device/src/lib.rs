@@ -50,7 +50,7 @@ pub use keys::Nonce;
 pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
-pub use session::{Rekeyed, Session};
+pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};
 #[cfg(feature = "tpm")]
 pub use signing::{TpmSigner, enroll_tpm, open_tpm};

@@ -106,6 +106,13 @@ impl Prover for Either {
         }
     }
 
+    async fn transfer_if_due(&mut self) -> Result<bool, Error> {
+        match self {
+            Self::Derives(session) => session.transfer_if_due().await,
+            Self::Signs(session) => session.transfer_if_due().await,
+        }
+    }
+
     fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
         match self {
             Self::Derives(session) => session.stored_certificate(),

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
-use wardein_ddkg::{Purposes, Suite};
+use wardein_ddkg::{DeviceName, Purposes, Suite};
 use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode};
 use wardein_pki::Csr;
 
@@ -30,6 +30,8 @@ pub struct Session<A, E> {
     contact: Option<Instant>,
     /// Whether the last reply said that keys are to be agreed anew.
     is_rekey_asked: bool,
+    /// Whether the last reply said that the device is to go over to another tenant.
+    is_transfer_asked: bool,
 }
 
 /// Keys that were agreed anew.
@@ -43,11 +45,21 @@ pub struct Rekeyed {
     pub is_in_use: bool,
 }
 
+/// A device that went over to another tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transferred {
+    /// Who it is now.
+    pub device: DeviceName,
+    /// Whether a proof there was acknowledged. Until one is, the authority has it as the former tenant's, and the next request tries again.
+    pub is_complete: bool,
+}
+
 /// What is asked for.
 enum Asking<'a> {
     Action(&'static str, &'a [u8]),
     /// With the purposes that it names, if any.
     Rekey(Suite, Option<Purposes>),
+    Transfer(Suite),
 }
 
 impl Asking<'_> {
@@ -55,6 +67,7 @@ impl Asking<'_> {
         match self {
             Self::Action(action, _) => action,
             Self::Rekey(..) => Action::REKEY,
+            Self::Transfer(_) => Action::TRANSFER,
         }
     }
 }
@@ -76,7 +89,18 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         root: PathBuf,
     ) -> Result<Self, Error> {
         let state = directory.files().state(&config)?.ok_or_else(|| directory.files().not_enrolled())?;
-        Ok(Self { directory, config, state, authority, entropy, root, contact: None, is_rekey_asked: false })
+        directory.end_transfer(&config)?;
+        Ok(Self {
+            directory,
+            config,
+            state,
+            authority,
+            entropy,
+            root,
+            contact: None,
+            is_rekey_asked: false,
+            is_transfer_asked: false,
+        })
     }
 
     /// Lets other processes work in the state directory until [`Session::wake`], without which nothing can be asked.
@@ -87,9 +111,9 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     /// Goes on where the state is now: others may have changed it meanwhile. It waits for those who are at work in it.
     pub async fn wake(&mut self) -> Result<(), Error> {
         if self.directory.wake().await? {
-            let files = self.directory.files();
-            let state = files.state(&self.config).and_then(|state| state.ok_or_else(|| files.not_enrolled()));
-            let state = state.inspect_err(|_| self.directory.rest_unread())?;
+            let (device, state) = self.read().inspect_err(|_| self.directory.rest_unread())?;
+            // Another process may have carried out a transfer.
+            self.config.device = device;
             // What was counted since our last ack says nothing of a time that another process was told.
             if state.known_time() != self.state.known_time() {
                 self.contact = Some(Instant::now());
@@ -100,6 +124,16 @@ impl<A: Authority, E: Entropy> Session<A, E> {
             self.state = state;
         }
         Ok(())
+    }
+
+    /// The device's name and state as they are on disk.
+    fn read(&self) -> Result<(DeviceName, DeviceState), Error> {
+        let files = self.directory.files();
+        let device = files.config()?.map_or_else(|| self.config.device.clone(), |config| config.device);
+        let config = Config { device, ..self.config.clone() };
+        let state = files.state(&config)?.ok_or_else(|| files.not_enrolled())?;
+        self.directory.end_transfer(&config)?;
+        Ok((config.device, state))
     }
 
     /// Shows that the device is there, and learns the time, which it gives in Unix seconds.
@@ -150,6 +184,47 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     pub fn is_rekey_due(&self) -> bool {
         let (agreed_at, after) = (self.state.schedule().not_before, self.config.rekey_after);
         self.is_rekey_asked || (after != 0 && agreed_at.saturating_add(after) <= self.known_time())
+    }
+
+    /// Goes over to the tenant that the device's own has given it to, and that has accepted it (DDKG-1 §6.2). Where it fails anywhere, or its
+    /// reply is lost, the device is who it was, and may ask again; from when the new state is on disk, it is the other's.
+    pub async fn transfer(&mut self) -> Result<Transferred, Error> {
+        let suite = self.config.suite;
+        let done = match self.request(&Asking::Transfer(suite)).await {
+            // Nothing else is taken before that.
+            Err(Error::Refused(refused)) if refused.action() == DeviceAction::Rekey => {
+                self.rekey().await?;
+                self.request(&Asking::Transfer(suite)).await
+            }
+            done => done,
+        };
+        match (done, Suite::from_number(2)) {
+            (Err(Error::Refused(refused)), Ok(hybrid))
+                if refused.action() == DeviceAction::TakeSuite && suite != hybrid =>
+            {
+                tracing::warn!("the other tenant does not allow suite 1; suite 2 is agreed on");
+                self.request(&Asking::Transfer(hybrid)).await?
+            }
+            (done, _) => done.inspect_err(|error| {
+                // It was withdrawn since, or somebody between said so.
+                if matches!(error, Error::Refused(refused) if refused.is(ErrorCode::TransferUnknown)) {
+                    self.is_transfer_asked = false;
+                }
+            })?,
+        };
+        let is_complete = match self.authenticate().await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(%error, "the transfer is not complete yet; the next request tries again");
+                false
+            }
+        };
+        Ok(Transferred { device: self.config.device.clone(), is_complete })
+    }
+
+    /// Whether the last reply said that the device is to go over to another tenant.
+    pub fn is_transfer_due(&self) -> bool {
+        self.is_transfer_asked
     }
 
     /// Announces what the device measures (DDKG-1 §8.1): all attributes of device.toml, those in `will_be` from there. It is proved
@@ -283,25 +358,53 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                 let (request, ask, in_flight) = self.directory.save(&self.config, proof)?;
                 (request, Cow::Owned(ask.encode()), in_flight)
             }
-        };
-        let Reply { acked, rekey_due } = match in_time(self.authority.prove(&request, &body)).await {
-            Ok(reply) => reply,
-            Err(CallError::Refused(refused)) => {
-                let is_taught = refused.teach(&mut self.state, &request);
-                return self.refused(refused, is_taught).await;
+            Asking::Transfer(suite) => {
+                let proof = self.state.transfer(ask, &offer, &measured, *suite, &mut self.entropy)?;
+                let (request, ask, in_flight) = self.directory.save(&self.config, proof)?;
+                (request, Cow::Owned(ask.encode()), in_flight)
             }
-            Err(other) => return Err(other.into()),
         };
+        let Reply { acked, rekey_due, transfer_due } =
+            match in_time(self.authority.prove(&request, &body)).await {
+                Ok(reply) => reply,
+                Err(CallError::Refused(refused)) => {
+                    let is_taught = refused.teach(&mut self.state, &request);
+                    return self.refused(refused, is_taught).await;
+                }
+                Err(other) => return Err(other.into()),
+            };
         match self.state.acknowledge(in_flight, acked) {
+            Ok(acknowledged) if *acknowledged.device() != self.config.device => {
+                let config = Config { device: acknowledged.device().clone(), ..self.config.clone() };
+                let begun = self.directory.begin_transfer(&config.device);
+                let saved = begun.and_then(|()| self.directory.save(&config, acknowledged));
+                let acknowledged = saved.or_else(|error| self.go_back(error))?;
+                self.config = config;
+                (self.is_rekey_asked, self.is_transfer_asked) = (false, false);
+                if let Err(error) = self.directory.end_transfer(&self.config) {
+                    tracing::warn!(%error, "device.toml has the device's former name; the next start corrects it");
+                }
+                Ok(Attempt::Acknowledged(acknowledged))
+            }
             Ok(acknowledged) => {
                 let acknowledged = self.directory.save(&self.config, acknowledged)?;
-                self.is_rekey_asked = rekey_due;
+                (self.is_rekey_asked, self.is_transfer_asked) = (rekey_due, transfer_due);
                 Ok(Attempt::Acknowledged(acknowledged))
             }
             // Somebody between changed the reply: it is not believed, and asking anew is safe.
             Err(error @ DeviceError::AckWrong) => Ok(Attempt::Again(error.into())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The state that a transfer has made is not surely on disk: this goes on from what is there, whichever it is.
+    fn go_back<T>(&mut self, error: Error) -> Result<T, Error> {
+        match self.read() {
+            Ok((device, state)) => (self.config.device, self.state) = (device, state),
+            // Nothing is sent from a state that is not the one on disk.
+            Err(_) => self.directory.rest_unread(),
+        }
+        Err(error)
     }
 
     async fn refused(&mut self, refused: Refused, is_taught: bool) -> Result<Attempt, Error> {
@@ -339,6 +442,15 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
 
     fn is_rekey_due(&self) -> bool {
         Self::is_rekey_due(self)
+    }
+
+    async fn transfer_if_due(&mut self) -> Result<bool, Error> {
+        if !self.is_transfer_due() {
+            return Ok(false);
+        }
+        let Transferred { device, .. } = self.transfer().await?;
+        tracing::info!(tenant = %device.tenant, device = %device.device, "the device went over to another tenant");
+        Ok(true)
     }
 
     fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {

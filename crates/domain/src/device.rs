@@ -20,12 +20,21 @@ pub enum DeviceState {
     Revoked,
     /// Its service ended as planned; it is out of trust for good.
     Retired,
+    /// It went over to another tenant, where it has a record of its own. Only a transfer back brings it into trust here again.
+    Transferred,
 }
 
 impl DeviceState {
     /// All states.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Active, Self::Suspended, Self::Quarantined, Self::Revoked, Self::Retired];
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Active,
+        Self::Suspended,
+        Self::Quarantined,
+        Self::Revoked,
+        Self::Retired,
+        Self::Transferred,
+    ];
 
     /// The word for it, which is also the reason of a verdict against it.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +45,7 @@ impl DeviceState {
             Self::Quarantined => "quarantined",
             Self::Revoked => "revoked",
             Self::Retired => "retired",
+            Self::Transferred => "transferred",
         }
     }
 
@@ -48,12 +58,13 @@ impl DeviceState {
             Self::Quarantined => Some(ErrorCode::DeviceQuarantined),
             Self::Revoked => Some(ErrorCode::DeviceRevoked),
             Self::Retired => Some(ErrorCode::DeviceRetired),
+            Self::Transferred => Some(ErrorCode::DeviceTransferred),
         }
     }
 
-    /// Whether a device in this state can come into trust again.
+    /// Whether nothing that its tenant's people do brings a device in this state into trust again.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Revoked | Self::Retired)
+        matches!(self, Self::Revoked | Self::Retired | Self::Transferred)
     }
 
     /// Whether an administrator may bring a device from here to `to`. Asking for the state that it is in is fine. What was
@@ -86,7 +97,7 @@ impl FromStr for DeviceState {
     fn from_str(text: &str) -> Result<Self, NameError> {
         Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(NameError::Unknown {
             kind: "device state",
-            allowed: "pending, active, suspended, quarantined, revoked, retired",
+            allowed: "pending, active, suspended, quarantined, revoked, retired, transferred",
         })
     }
 }
@@ -129,6 +140,7 @@ mod tests {
                 (Quarantined, Retired),
                 (Revoked, Revoked),
                 (Retired, Retired),
+                (Transferred, Transferred),
             ]
         );
     }

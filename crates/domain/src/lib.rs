@@ -31,6 +31,7 @@ mod serial;
 mod template;
 mod time;
 mod tpm;
+mod transfer;
 mod trust;
 mod udi;
 
@@ -63,5 +64,6 @@ pub use schedule::Schedule;
 pub use serial::{Serial, SerialError};
 pub use time::{Seconds, UnixMillis, UnixSeconds};
 pub use tpm::{TpmChallenge, TpmEvidence};
+pub use transfer::TransferState;
 pub use trust::{CertificateFacts, DeviceFacts, Verdict, VerdictReason};
 pub use udi::{Udi, UdiError};

@@ -217,15 +217,23 @@ impl Action {
     /// The action that announces other attributes (DDKG-1 §8.1).
     pub const ATTRIBUTES: &'static str = "attributes";
 
+    /// The action by which a device goes over to another tenant (DDKG-1 §6.2).
+    pub const TRANSFER: &'static str = "transfer";
+
     /// Whether this is [`Action::REKEY`].
     pub fn is_rekey(&self) -> bool {
         self.0 == Self::REKEY
     }
 
+    /// Whether this is [`Action::TRANSFER`].
+    pub fn is_transfer(&self) -> bool {
+        self.0 == Self::TRANSFER
+    }
+
     /// Whether a later one takes the place of an earlier one, so that one that was overtaken on the way must not count any more
     /// (DDKG-1 §5).
     pub fn is_ordered(&self) -> bool {
-        self.is_rekey() || self.0 == Self::ATTRIBUTES
+        self.is_rekey() || self.is_transfer() || self.0 == Self::ATTRIBUTES
     }
 }
 

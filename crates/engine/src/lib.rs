@@ -30,6 +30,7 @@ pub use fleet::enrollment::EnrollOrder;
 pub use fleet::profiles::{ListedProfile, ProfilePut};
 pub use fleet::shred::Shredding;
 pub use fleet::subjects::Listed;
+pub use fleet::transfers::{AcceptOrder, Accepted, Transfer, TransferOrder};
 pub use issue::authority::{ServerIdentity, TrustBundle};
 pub use issue::ca_keys::{CaKeySource, CaKeys};
 pub use issue::certificates::{Certificate, Issued};

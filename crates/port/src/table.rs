@@ -54,6 +54,8 @@ pub enum Table {
     Invitation = 24,
     /// Idempotency keys that were used a short time ago, by time, then by who used which.
     IdempotencyKey = 25,
+    /// Transfers of devices between tenants, by the giving tenant and the device; with them what leads there from the receiving one.
+    Transfer = 26,
     /// Operators' certificates of the last day, by what was ordered and by whom: for who did not hear the answer.
     OperatorAnswer = 28,
     /// The open invitations of each tenant.
@@ -62,7 +64,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -88,6 +90,7 @@ impl Table {
         Self::TenantOperator,
         Self::Invitation,
         Self::IdempotencyKey,
+        Self::Transfer,
         Self::OperatorAnswer,
         Self::OpenInvitations,
     ];
@@ -104,7 +107,8 @@ impl Table {
             | Self::Grant
             | Self::Revocation
             | Self::KeyPolicy
-            | Self::PcrPolicy => true,
+            | Self::PcrPolicy
+            | Self::Transfer => true,
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial

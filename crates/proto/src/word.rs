@@ -74,6 +74,7 @@ words! {
     RekeyGate = "REKEY_GATE_",
     Right = "RIGHT_",
     Role = "ROLE_",
+    TransferState = "TRANSFER_STATE_",
     Verdict = "VERDICT_",
 }
 

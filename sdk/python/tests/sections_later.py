@@ -129,6 +129,23 @@ def section_rekeys(root: Case) -> None:
             assert device._state.branches[purpose].tree.encode()[5:] == expected
 
 
+def section_transfers(root: Case) -> None:
+    """This device carries out no transfer. The request is a proof like any other, with the body of a rekey."""
+    for case in root.cases("transfers"):
+        case.text("name")
+        proof, body = Proof.decode(case.hex("proof")), case.hex("body")
+        ephemeral = Enrollment(Case(vectors.ALL["enrollment"][case.number("agreement")])).ephemeral
+        assert body == rekey_body(case.number("suite"), ephemeral.share, None)
+        assert (proof.action, proof.body_digest) == ("transfer", sha256(body))
+        secret = epoch_secret(case.hex("generation_root"), PROOF, proof.epoch)
+        bound = attributes.binding(proof.challenge, case.value("recipe"), ATTRIBUTES)
+        assert device_mac(number_key(secret, proof.number), bound, proof.transcript()) == proof.mac
+        Reply.decode(case.hex("reply"))
+        case.of_the_authority(
+            *("new_tenant", "new_device_id", "generation", "period", "max_uses", "not_before"), "transcript", "new_generation_root"
+        )
+
+
 def epoch_secret(generation_root: bytes, purpose: str, epoch: int) -> bytes:
     return Tree.of(purpose_root(generation_root, purpose)).epoch_secret(epoch)
 

@@ -8,7 +8,7 @@ use wardein_ddkg::device::{DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
     AckedReply, ChallengeAnswer, ChallengeAsk, ChallengeOffer, Confirmation, Confirmed, EnrollReply,
     EnrollRequest, FileStanza, ProofAnswer, ProofAsk, ProofRequest, Refused, RekeyAnswer, RekeyAsk,
-    SealedPayload, SignedAnswer, SignedAsk, Token,
+    SealedPayload, SignedAnswer, SignedAsk, Token, TransferAnswer,
 };
 use wardein_ddkg::{Attributes, Challenge, Cover, KeyName, MAX_COVER_NODES, Purposes, Recipe, Suite};
 use wardein_domain::Schedule;
@@ -52,6 +52,7 @@ pub fn decode(data: &[u8]) {
         if once(data, |data| RekeyAnswer::decode(suite, data), RekeyAnswer::encode).is_some() {
             rekey_answer(suite, data);
         }
+        once(data, |data| TransferAnswer::decode(suite, data), TransferAnswer::encode);
     }
     if let Some(attributes) = once(data, Attributes::decode, Attributes::encode) {
         let digests = attributes.digests();

@@ -42,6 +42,11 @@ impl<T> Cold<T> {
         self.stored = self.sequence;
     }
 
+    /// The value alone.
+    pub(super) fn into_value(self) -> T {
+        self.value
+    }
+
     /// The value, to be altered.
     pub(super) fn change(&mut self) -> &mut T {
         // Bytes that claim the last sequence must not keep a record from changing.

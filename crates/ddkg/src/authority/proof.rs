@@ -25,6 +25,7 @@ pub struct Accepted {
     pub(super) epoch_secret: EpochSecret,
     ack: AckKey,
     is_rekey: bool,
+    is_transfer: bool,
     activated: bool,
     shows_announced: bool,
 }
@@ -43,6 +44,11 @@ impl Accepted {
     /// Whether the action was `rekey`.
     pub fn is_rekey(&self) -> bool {
         self.is_rekey
+    }
+
+    /// Whether the action was `transfer`.
+    pub fn is_transfer(&self) -> bool {
+        self.is_transfer
     }
 
     /// The reply that the device believes, with the authority's time in Unix seconds.
@@ -145,7 +151,7 @@ impl Record {
     }
 
     /// The pending generation becomes active and the active one retires (specification, section 6).
-    fn activate(&mut self, now: u64, policy: &Policy) {
+    pub(super) fn activate(&mut self, now: u64, policy: &Policy) {
         let kept = self.cold.change();
         let Some(pending) = kept.pending.take() else { return };
         kept.token_uses = TokenUses::default();
@@ -214,6 +220,7 @@ impl Generation {
             epoch_secret,
             ack: key.ack(&binding),
             is_rekey: proof.request.action.is_rekey(),
+            is_transfer: proof.request.action.is_transfer(),
             activated: false,
             shows_announced: proof.announced == Some(binding),
         })

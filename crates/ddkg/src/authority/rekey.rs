@@ -2,12 +2,12 @@
 
 use super::hot::Hot;
 use super::proof::Accepted;
-use super::record::{Generation, MAX_REPLACED, Pending, Record, Replaced};
+use super::record::{Generation, Kept, MAX_REPLACED, Pending, Record, Replaced};
 use super::refusal::Refusal;
 use crate::ledger::Ledger;
 use crate::message::{RekeyAnswer, RekeyAsk, rekey_transcript};
 use crate::purposes::Purposes;
-use crate::rekey::next_root;
+use crate::rekey::{NextStep, next_root};
 use crate::suite::answer;
 use wardein_crypto::Entropy;
 use wardein_domain::{Purpose, Schedule};
@@ -37,7 +37,7 @@ impl Record {
         let (generation, purposes) = (active.saturating_add(1), granted.map(Purposes::named));
         let answer = RekeyAnswer { share, generation, schedule, purposes };
         let transcript = rekey_transcript(&accepted.transcript, ask, &answer);
-        let root = next_root(&accepted.epoch_secret, agreed, &transcript);
+        let root = next_root(NextStep::Rekey, &accepted.epoch_secret, agreed, &transcript);
         let generation = Generation::new(
             answer.generation,
             ask.share.suite(),
@@ -47,13 +47,24 @@ impl Record {
         );
         // As the proof of this rekey has written it: a clock that ran ahead is not handed on.
         let hot = Hot::new(Ledger::new(self.hot.ledger.latest_ms()));
-        let kept = self.cold.change();
-        if let Some(Pending { generation: mut old, .. }) = kept.pending.replace(Pending { generation, hot })
-            && let Some(proof) = old.trees.remove(&Purpose::Proof)
-        {
-            kept.replaced.push_front(Replaced { number: old.number, proof });
-            kept.replaced.truncate(MAX_REPLACED);
-        }
+        self.cold.change().await_proof_of(Pending { generation, hot });
         Ok(answer)
+    }
+}
+
+impl Kept {
+    /// A generation is agreed, in the place of one that was and that no proof came under.
+    pub(super) fn await_proof_of(&mut self, pending: Pending) {
+        if let Some(Pending { generation: old, .. }) = self.pending.replace(pending) {
+            self.replace(old);
+        }
+    }
+
+    /// A generation that nothing is accepted under any more; what is kept of it tells clones.
+    pub(super) fn replace(&mut self, mut old: Generation) {
+        if let Some(proof) = old.trees.remove(&Purpose::Proof) {
+            self.replaced.push_front(Replaced { number: old.number, proof });
+            self.replaced.truncate(MAX_REPLACED);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Proofs, acks and rekeys, the device's part (specification, sections 3.1, 5 and 6).
+//! Proofs, acks, rekeys and transfers, the device's part (specification, sections 3.1, 5 and 6).
 
 use super::error::DeviceError;
 use super::state::{Attempt, DeviceState, Standing, Unsaved};
@@ -6,11 +6,12 @@ use crate::attribute::AttributeDigests;
 use crate::authority::Refusal;
 use crate::key::{AckKey, EpochSecret};
 use crate::message::{
-    AckedReply, ChallengeOffer, ProofRequest, RekeyAnswer, RekeyAsk, ack_transcript, rekey_transcript,
+    AckedReply, ChallengeOffer, ProofRequest, RekeyAnswer, RekeyAsk, TransferAnswer, ack_transcript,
+    rekey_transcript, transfer_transcript,
 };
 use crate::progress::ProofEpochs;
 use crate::purposes::Purposes;
-use crate::rekey::next_root;
+use crate::rekey::{NextStep, next_root};
 use crate::suite::{DeviceEphemeral, Suite};
 use alloc::vec::Vec;
 use wardein_crypto::{Digest, Entropy, Tag};
@@ -27,6 +28,7 @@ pub struct InFlight {
 
 struct RekeyInFlight {
     attempt: Attempt,
+    step: NextStep,
     ask: RekeyAsk,
     ephemeral: DeviceEphemeral,
     epoch_secret: EpochSecret,
@@ -82,7 +84,21 @@ impl DeviceState {
         suite: Suite,
         entropy: &mut impl Entropy,
     ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
-        self.rekey_naming(asked, offer, measured, suite, None, entropy)
+        self.agree(NextStep::Rekey, asked, offer, measured, (suite, None), entropy)
+    }
+
+    /// Proves a `transfer`, by which the device goes over to the tenant that its own has given it to. The keys there are of `suite`.
+    /// Like a rekey in all else: only the reply to the last of either is believed, and without one the device stays who it is.
+    /// Acknowledging it changes [`DeviceState::device`].
+    pub fn transfer(
+        &mut self,
+        asked: ChallengeAsk,
+        offer: &ChallengeOffer,
+        measured: &AttributeDigests,
+        suite: Suite,
+        entropy: &mut impl Entropy,
+    ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
+        self.agree(NextStep::Transfer, asked, offer, measured, (suite, None), entropy)
     }
 
     /// The same, and names the purposes that the device is to keep keys for from then on; it gets those of them that the authority
@@ -96,25 +112,30 @@ impl DeviceState {
         (suite, purposes): (Suite, Purposes),
         entropy: &mut impl Entropy,
     ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
-        self.rekey_naming(asked, offer, measured, suite, Some(purposes), entropy)
+        self.agree(NextStep::Rekey, asked, offer, measured, (suite, Some(purposes)), entropy)
     }
 
-    fn rekey_naming(
+    fn agree(
         &mut self,
+        step: NextStep,
         asked: ChallengeAsk,
         offer: &ChallengeOffer,
         measured: &AttributeDigests,
-        suite: Suite,
-        purposes: Option<Purposes>,
+        (suite, purposes): (Suite, Option<Purposes>),
         entropy: &mut impl Entropy,
     ) -> Result<Unsaved<'_, (ProofRequest, RekeyAsk, InFlight)>, DeviceError> {
         let (ephemeral, share) = DeviceEphemeral::generate(suite, entropy)?;
         let ask = RekeyAsk { share, purposes: purposes.map(Purposes::named) };
-        let action = Action::REKEY.parse().expect("the constant is an action");
+        let action = match step {
+            NextStep::Rekey => Action::REKEY,
+            NextStep::Transfer => Action::TRANSFER,
+        };
+        let action = action.parse().expect("the constant is an action");
         let (request, in_flight, epoch_secret) =
             self.proof(asked, offer, measured, action, &ask.encode(), entropy)?;
         self.rekey_attempt = Attempt::new();
-        let rekey = RekeyInFlight { attempt: self.rekey_attempt, ask: ask.clone(), ephemeral, epoch_secret };
+        let rekey =
+            RekeyInFlight { attempt: self.rekey_attempt, step, ask: ask.clone(), ephemeral, epoch_secret };
         let in_flight = InFlight { rekey: Some(rekey), ..in_flight };
         Ok(self.unsaved((request, ask, in_flight)))
     }
@@ -160,7 +181,7 @@ impl DeviceState {
     }
 
     /// Checks the ack of a reply, and adopts its contents: the time, the epoch, and after a rekey the new generation,
-    /// whose predecessor is erased. Nothing changes when the ack is wrong.
+    /// whose predecessor is erased; after a transfer the device's new name too. Nothing changes when the ack is wrong.
     pub fn acknowledge(
         &mut self,
         in_flight: InFlight,
@@ -202,9 +223,25 @@ impl DeviceState {
             return Err(DeviceError::RekeyOvertaken);
         }
         let suite = rekey.ask.share.suite();
-        let answer = RekeyAnswer::decode(suite, body)?;
-        let (offered, expected) = (answer.generation, generation.saturating_add(1));
-        if offered != expected {
+        let expected = generation.saturating_add(1);
+        let (answer, device, transcript) = match rekey.step {
+            NextStep::Rekey => {
+                let answer = RekeyAnswer::decode(suite, body)?;
+                let transcript = rekey_transcript(proof, &rekey.ask, &answer);
+                (answer, None, transcript)
+            }
+            NextStep::Transfer => {
+                let answer = TransferAnswer::decode(suite, body)?;
+                let transcript = transfer_transcript(proof, &rekey.ask, &answer);
+                (answer.keys, Some(answer.device), transcript)
+            }
+        };
+        let offered = answer.generation;
+        let is_next = match rekey.step {
+            NextStep::Rekey => offered == expected,
+            NextStep::Transfer => offered >= expected,
+        };
+        if !is_next {
             return Err(DeviceError::GenerationUnexpected { offered, expected });
         }
         let purposes = match (rekey.ask.purposes, answer.purposes) {
@@ -212,11 +249,13 @@ impl DeviceState {
             (Some(named), Some(granted)) if granted & !named == 0 => Purposes::known(granted),
             _ => return Err(DeviceError::PurposesUnexpected),
         };
-        let transcript = rekey_transcript(proof, &rekey.ask, &answer);
         let agreed = rekey.ephemeral.agree(&answer.share).map_err(DeviceError::Share)?;
-        let root = next_root(&rekey.epoch_secret, agreed, &transcript);
+        let root = next_root(rekey.step, &rekey.epoch_secret, agreed, &transcript);
         self.trees = Self::trees_of(&root, purposes);
         (self.suite, self.generation, self.schedule) = (suite, offered, answer.schedule);
+        if let Some(device) = device {
+            self.device = device;
+        }
         self.proofs = ProofEpochs::new(0, 0);
         self.standing = Standing::Unproven;
         self.is_dirty = true;

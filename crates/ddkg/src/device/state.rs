@@ -138,6 +138,11 @@ impl<M> Unsaved<'_, M> {
         Ok(self.message)
     }
 
+    /// Whose state it is: after a transfer the device's new name.
+    pub fn device(&self) -> &DeviceName {
+        &self.state.device
+    }
+
     /// Whether [`Unsaved::save`] will write.
     pub fn must_write(&self) -> bool {
         self.state.is_dirty

@@ -12,7 +12,7 @@ use crate::message::{
     RekeyAsk, SealedPayload, Token, ack_transcript, from_text, rekey_transcript, to_text,
 };
 use crate::purposes::Purposes;
-use crate::rekey::next_root;
+use crate::rekey::{NextStep, next_root};
 use crate::suite::{Agreed, AuthorityShare, DeviceShare, Suite};
 use crate::wire::{DecodeError, Sink};
 use alloc::collections::BTreeMap;
@@ -148,7 +148,7 @@ fn fields<T: DeserializeOwned>(entry: &MessageOf) -> Checked<T> {
     serde_json::from_value(entry.fields.clone()).map_err(wrong("fields"))
 }
 
-fn device(tenant: &str, device_id: &str) -> Checked<DeviceName> {
+pub(super) fn device(tenant: &str, device_id: &str) -> Checked<DeviceName> {
     Ok(DeviceName { tenant: parse("tenant", tenant)?, device: parse("device_id", device_id)? })
 }
 
@@ -157,7 +157,7 @@ fn tag(field: &str, hex: &Hex) -> Checked<Tag> {
 }
 
 /// The suite of that number, or `None` where it is one that is not built in.
-fn suite(number: u16) -> Checked<Option<Suite>> {
+pub(super) fn suite(number: u16) -> Checked<Option<Suite>> {
     if cfg!(not(feature = "suite2")) && number == 2 {
         return Ok(None);
     }
@@ -294,7 +294,7 @@ fn rekey(file: &File, given: &WholeRekey) -> Checked<bool> {
     key.ack(&binding).verify(&acked, &reply.ack).map_err(|_| "reply: its ack is wrong")?;
     let transcript = rekey_transcript(&proved, &ask, &answer);
     same("transcript", transcript.as_ref(), &given.transcript.0)?;
-    let root = next_root(&secret, Agreed::from_ikm(&agreement.ikm.0), &transcript);
+    let root = next_root(NextStep::Rekey, &secret, Agreed::from_ikm(&agreement.ikm.0), &transcript);
     same("new_generation_root", &root.0.expose()[..], &given.new_generation_root.0)?;
     Ok(true)
 }

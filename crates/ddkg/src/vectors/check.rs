@@ -10,7 +10,7 @@ use crate::message::{
     FileStanza, ProofRequest, RekeyAnswer, RekeyAsk, SealedPayload, SignatureClaim, Token, ack_transcript,
     rekey_transcript,
 };
-use crate::rekey::next_root;
+use crate::rekey::{NextStep, next_root};
 use crate::suite::{Agreed, AuthorityShare, DeviceShare};
 use crate::tree::{Cover, GenerationRoot, NODE_LEN};
 use crate::wire::Sink;
@@ -271,7 +271,7 @@ fn rekey(file: &File) -> Checked<Skipped> {
     same("rekey.transcript", transcript.as_ref(), &given.transcript.0)?;
     same("rekey.ikm", &given.ikm.0.len(), &(32 * usize::from(given.suite)))?;
     let secret = epoch_secret("rekey.generation_root", &given.generation_root, Purpose::Proof, given.epoch)?;
-    let root = next_root(&secret, Agreed::from_ikm(&given.ikm.0), &transcript);
+    let root = next_root(NextStep::Rekey, &secret, Agreed::from_ikm(&given.ikm.0), &transcript);
     same("rekey.new_generation_root", &root.0.expose()[..], &given.new_generation_root.0)?;
     Ok(vec![])
 }

@@ -57,6 +57,8 @@ form! {
         #[serde(default)]
         rekeys: Vec<WholeRekey>,
         #[serde(default)]
+        transfers: Vec<WholeTransfer>,
+        #[serde(default)]
         refusals: Refusals,
     }
     Expand { secret: Hex, label: String, context: Hex, length: usize, out: Hex }
@@ -151,6 +153,24 @@ form! {
         reply: Hex,
         purposes_named: Nullable<u32>,
         purposes_granted: Nullable<u32>,
+        generation: u64,
+        period: u64,
+        max_uses: u64,
+        not_before: u64,
+        transcript: Hex,
+        new_generation_root: Hex,
+    }
+    WholeTransfer {
+        name: String,
+        generation_root: Hex,
+        agreement: usize,
+        suite: u16,
+        recipe: Vec<String>,
+        body: Hex,
+        proof: Hex,
+        reply: Hex,
+        new_tenant: String,
+        new_device_id: String,
         generation: u64,
         period: u64,
         max_uses: u64,

@@ -132,6 +132,11 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         false
     }
 
+    /// Its key stays the same, so no tenant can give it to another.
+    async fn transfer_if_due(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
         certificate::stored(self.directory.files(), &self.config, &self.enrolled.key)
     }

@@ -15,3 +15,4 @@ mod sealed;
 mod signing;
 #[cfg(feature = "tpm")]
 mod tpm;
+mod transfer;

@@ -81,6 +81,16 @@ events! {
     DeviceShredded = "device.shred",
     /// A device that was quarantined came back into trust, or may enroll again.
     DeviceReadmitted = "device.readmit",
+    /// A device was offered to another tenant.
+    TransferOffered = "device.offer-transfer",
+    /// The offer was accepted: the device goes over with its next contact.
+    TransferAccepted = "device.accept-transfer",
+    /// The offer was withdrawn by the tenant that made it, or declined by the other.
+    TransferWithdrawn = "device.withdraw-transfer",
+    /// A device agreed on keys with the tenant that it goes over to. It is in both logs.
+    TransferAgreed = "device.agree-transfer",
+    /// A device proved itself in its new tenant, and belongs to it from then on. It is in both logs.
+    DeviceTransferred = "device.transfer",
     /// A device agreed on new keys.
     DeviceRekeyed = "device.rekey",
     /// A device announced other attributes.

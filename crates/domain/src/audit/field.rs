@@ -160,6 +160,10 @@ names! {
     Reason = "reason",
     /// The device that a refused call named, `TENANT/ID`.
     Device = "device",
+    /// The device as the tenant that gives it has it, `TENANT/ID`.
+    From = "from",
+    /// The tenant to which a device goes over, or the device as that tenant has it, `TENANT/ID`.
+    To = "to",
     /// The message that a refused caller received.
     Message = "message",
     /// How many calls were refused without an entry of their own.

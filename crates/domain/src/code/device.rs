@@ -95,7 +95,9 @@ impl ErrorCode {
             Self::EnrollmentPending | Self::DevicePending => DeviceAction::Confirm,
             Self::RekeyRequired => DeviceAction::Rekey,
             Self::SuiteNotAllowed => DeviceAction::TakeSuite,
-            Self::DeviceRevoked | Self::DeviceRetired => DeviceAction::Stop,
+            Self::DeviceRevoked | Self::DeviceRetired | Self::DeviceTransferred => DeviceAction::Stop,
+            // It was told of a transfer that has been withdrawn since, or by nobody who knows.
+            Self::TransferUnknown => DeviceAction::Mend,
             _ => Self::by_kind(self.kind()),
         }
     }
@@ -129,6 +131,8 @@ impl ErrorCode {
                 | Self::SuiteNotAllowed
                 | Self::DeviceRevoked
                 | Self::DeviceRetired
+                | Self::DeviceTransferred
+                | Self::TransferUnknown
                 | Self::DeviceSuspended
                 | Self::DeviceQuarantined
                 | Self::CloneSuspected

@@ -110,10 +110,24 @@ codes! {
     DeviceRevoked = "revoked", Denied, "It stays so. Enroll the hardware under another id.";
     /// The device is retired.
     DeviceRetired = "retired", Denied, "It stays so. Enroll the hardware under another id.";
+    /// The device went over to another tenant.
+    DeviceTransferred = "transferred", Denied, "It belongs to the other tenant. To have it back, that tenant transfers it (`wardein device transfer`).";
     /// A device of this id was revoked, and the id is not enrolled again.
     EnrollmentOfRevoked = "device-revoked", Precondition, "Choose another id.";
     /// A device of this id was retired, and the id is not enrolled again.
     EnrollmentOfRetired = "device-retired", Precondition, "Choose another id.";
+    /// A device of this id went over to another tenant, and the id is kept for its return.
+    EnrollmentOfTransferred = "device-transferred", Precondition, "Choose another id, or have the device transferred back.";
+    /// No transfer of this device is open, or the caller may not see it.
+    TransferUnknown = "transfer-unknown", NotFound, "`wardein device transfers` shows which are open.";
+    /// Another transfer of the device is open.
+    TransferOpen = "transfer-open", Exists, "Have it withdrawn first (`wardein device withdraw`).";
+    /// The time in which the offer could be accepted is over.
+    TransferExpired = "transfer-expired", Precondition, "The giving tenant offers the device again (`wardein device transfer`).";
+    /// The device has agreed on keys with the receiving tenant.
+    TransferAgreed = "transfer-agreed", Precondition, "Nothing is to be done: the transfer ends with the device's next request. To keep the device from it, suspend it, or revoke it for good.";
+    /// The device signs with a key of its own, which stays the same, and cannot be transferred.
+    TransferNeedsDerivedKeys = "transfer-needs-derived-keys", Precondition, "Retire the device, and enroll it in the other tenant.";
     /// A device in this state cannot be brought into that one.
     TransitionNotAllowed = "transition-not-allowed", Precondition, "Look at the state that it is in (`wardein device show`).";
     /// A copy of the device's state is in use, or an old image of it was restored.

@@ -2,6 +2,7 @@
 
 use crate::derive::actions::{Ask, Body, Performing};
 use crate::derive::rotation::rekey_required;
+use crate::fleet::arrival::Arriving;
 use crate::kernel::record::{self, Recording, device_text, hex, target};
 use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Stop, Tx};
 use crate::project::{KnownDevice, Rules};
@@ -23,6 +24,8 @@ pub struct Proved {
     pub reply: AckedReply,
     /// Whether it is to rekey soon.
     pub rekey_due: bool,
+    /// Whether it is to carry out a transfer to another tenant.
+    pub transfer_due: bool,
 }
 
 /// An answer whose change is durable, but for its reply body.
@@ -32,6 +35,9 @@ struct Answering {
     now: u64,
     body: Body,
     is_rekey_due: bool,
+    is_transfer_due: bool,
+    /// What the device was until this proof, where it came from another tenant.
+    left: Option<DeviceName>,
 }
 
 /// A request with all that is known of it before its keys are looked at.
@@ -84,10 +90,13 @@ impl Engine {
             }
             Ok(decision)
         };
-        let Answering { accepted, now, body, is_rekey_due } =
+        let Answering { accepted, now, body, is_rekey_due, is_transfer_due, left } =
             self.transact_on(&request.device, judge, decide).await?;
+        // Nothing is accepted under those keys any more.
+        left.iter().for_each(|left| self.records.forget(left));
         let body = self.body(call, body).await?;
-        Ok(Proved { reply: accepted.reply(now, body), rekey_due: is_rekey_due })
+        let reply = accepted.reply(now, body);
+        Ok(Proved { reply, rekey_due: is_rekey_due, transfer_due: is_transfer_due })
     }
 
     /// A request whose challenge is good and whose device is on record.
@@ -167,12 +176,20 @@ impl Engine {
     ) -> Result<Decision<Answering>, Stop> {
         let Proof { call, request, ask, known, rules, now_ms, .. } = proof;
         let (name, now) = (&request.device, now_ms / 1000);
-        if let Some(code) = known.state.refusal() {
-            let next = match known.state {
+        // What has not arrived yet is where it comes from, and is refused there as it is.
+        let arrival = match known.state {
+            DeviceState::Pending => self.arrival(tx, name)?,
+            _ => None,
+        };
+        let state = arrival.as_ref().map_or(known.state, |arrival| arrival.state);
+        if let Some(code) = state.refusal() {
+            let next = match state {
+                _ if arrival.is_some() => "so is it in the tenant that it comes from, which must decide",
                 DeviceState::Pending => "an administrator let it enroll again; enroll it at a station",
+                DeviceState::Transferred => "it belongs to another tenant",
                 _ => "an administrator must decide",
             };
-            let message = format_args!("the device is {}; {next}", known.state);
+            let message = format_args!("the device is {state}; {next}");
             let error = Error::new(code, message);
             return Ok(self.decide_refusal(proof, error)?);
         }
@@ -186,6 +203,8 @@ impl Engine {
             profile: &known.profile,
             rules,
             now,
+            now_ms: *now_ms,
+            call,
             accepted: &accepted,
             record: &mut keys.record,
             change: &mut change,
@@ -197,7 +216,17 @@ impl Engine {
             }
             Err(stop) => return Err(stop),
         };
-        if accepted.has_adopted_attributes() {
+        let left = arrival.as_ref().map(|arrival| arrival.from.clone());
+        if let Some(arrival) = arrival {
+            let arriving = Arriving { name, record: &keys.record, now_ms: *now_ms, call };
+            match self.arrive(tx, arrival, &arriving, &mut change) {
+                Ok(()) => {}
+                Err(Stop::Refuse(refused)) if refused.kind() != ErrorKind::Internal => {
+                    return Ok(self.decide_refusal(proof, refused)?);
+                }
+                Err(stop) => return Err(stop),
+            }
+        } else if accepted.has_adopted_attributes() {
             self.adopt_attributes(tx, name, &keys.record, &mut change)?;
         }
         if accepted.is_rekey() {
@@ -209,7 +238,8 @@ impl Engine {
         let entry = record::entry(*now_ms, actor, done.event, target(name), Outcome::Done, call);
         change.record(&entry.with_all(done.fields))?;
         let is_rekey_due = gate != RekeyGate::Free && !accepted.is_rekey();
-        let answering = Answering { accepted, now, body: done.body, is_rekey_due };
+        let is_transfer_due = !accepted.is_transfer() && self.memory.awaits_transfer(name);
+        let answering = Answering { accepted, now, body: done.body, is_rekey_due, is_transfer_due, left };
         Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, answering) })
     }
 

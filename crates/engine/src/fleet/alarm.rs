@@ -1,6 +1,6 @@
 //! Clone alarms: every sign of two holders of one device's state has the same consequence.
 
-use crate::kernel::record::{self, Recording, target};
+use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows;
 use wardein_ddkg::DeviceName;
@@ -8,7 +8,8 @@ use wardein_domain::{Actor, Call, DeviceState, ErrorCode, Event, FieldName, Fiel
 use wardein_port::{Change, Table};
 
 impl Engine {
-    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so.
+    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so. A device that went over to
+    /// another tenant is quarantined there.
     pub(crate) fn clone_alarm(
         &self,
         tx: &mut Tx<'_>,
@@ -18,6 +19,7 @@ impl Engine {
         sign: &'static str,
         evidence: Fields,
     ) -> Result<Change, Stop> {
+        let (said, name) = (name, &self.suspect(tx, name)?);
         let key = rows::device_key(name);
         let (version, mut row) = self.device_row(tx, name)?;
         let profile = self.memory.profile(&name.tenant, &row.profile);
@@ -25,6 +27,9 @@ impl Engine {
         let mut change = Change::default();
         let is_trusted = row.state == DeviceState::Active;
         let mut fields = Fields::default().with(FieldName::Sign, sign);
+        if said != name {
+            fields = fields.with(FieldName::Device, device_text(&said.tenant, &said.device));
+        }
         if quarantines && is_trusted {
             // Once for each device until a human takes it in again.
             change.may_use_reserve = true;

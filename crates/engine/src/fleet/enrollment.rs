@@ -81,14 +81,10 @@ impl Engine {
         let state = row.as_ref().map(|(_, row)| row.state);
         if let Some((_, row)) = row.as_ref().filter(|_| state.is_some_and(DeviceState::is_final)) {
             let (state, reason) = (row.state, row.state_reason.as_ref().map_or("-", Reason::as_str));
-            let code = if state == DeviceState::Retired {
-                ErrorCode::EnrollmentOfRetired
-            } else {
-                ErrorCode::EnrollmentOfRevoked
-            };
             let message = format_args!("the device was {state}: {reason}");
-            return Err(Error::new(code, message).into());
+            return Err(Error::new(enrollment_of(state), message).into());
         }
+        self.require_unawaited(tx, &request.device)?;
         if self.signature_key(tx, &request.device)?.is_some() {
             let message = "the device is already enrolled with a signing key; enroll another device";
             let name = target(&request.device);
@@ -218,6 +214,15 @@ impl Engine {
         let cold = self.put_keys(tx, &mut change, name, (cold, keys_version), &mut keys)?;
         change.record(&entry.in_tenant(&name.tenant))?;
         Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, ()) })
+    }
+}
+
+/// The code of a refusal to enroll a device whose state is final.
+pub(crate) fn enrollment_of(state: DeviceState) -> ErrorCode {
+    match state {
+        DeviceState::Retired => ErrorCode::EnrollmentOfRetired,
+        DeviceState::Transferred => ErrorCode::EnrollmentOfTransferred,
+        _ => ErrorCode::EnrollmentOfRevoked,
     }
 }
 

@@ -1,6 +1,7 @@
-//! The devices: how they are enrolled, listed, suspended, readmitted and retired, and the profiles that they follow.
+//! The devices: how they are enrolled, listed, suspended, readmitted, retired and transferred, and the profiles that they follow.
 
 pub(crate) mod alarm;
+pub(crate) mod arrival;
 pub(crate) mod claims;
 pub(crate) mod devices;
 pub(crate) mod enrollment;
@@ -9,3 +10,4 @@ pub(crate) mod profiles;
 pub(crate) mod readmission;
 pub(crate) mod shred;
 pub(crate) mod subjects;
+pub(crate) mod transfers;

@@ -31,7 +31,10 @@ impl Engine {
             let may_come = match from {
                 DeviceState::Quarantined => true,
                 DeviceState::Active | DeviceState::Suspended => enroll_anew,
-                DeviceState::Pending | DeviceState::Revoked | DeviceState::Retired => false,
+                DeviceState::Pending
+                | DeviceState::Revoked
+                | DeviceState::Retired
+                | DeviceState::Transferred => false,
             };
             if !may_come {
                 let message = format_args!("a device that is {from} cannot be readmitted to {to}");
@@ -44,6 +47,9 @@ impl Engine {
             row.rotation = RotationRow::from(rotation);
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
+            if enroll_anew {
+                self.void_transfer(tx, &mut change, &name)?;
+            }
             match self.load_keys(tx, &name)?.filter(|_| !enroll_anew) {
                 // So that no number of the other holder keeps the device from its rekey (DDKG-1 §6.1).
                 Some(Held { cold, version, mut keys }) => {

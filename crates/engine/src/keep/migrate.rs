@@ -200,6 +200,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::TenantOperator
             | Table::Invitation
             | Table::IdempotencyKey
+            | Table::Transfer
             | Table::OperatorAnswer
             | Table::OpenInvitations => return Ok(false),
             Table::DeviceKeys => {

@@ -84,6 +84,11 @@ impl Records {
         }
     }
 
+    /// Forgets the opened keys of `device`, unless its record is held.
+    pub(crate) fn forget(&self, device: &DeviceName) {
+        drop(self.shard(device).idle.remove(device));
+    }
+
     /// Forgets all opened keys.
     pub(crate) fn clear(&self) {
         self.shards.iter().for_each(|shard| lock(shard).idle.clear());

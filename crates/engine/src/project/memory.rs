@@ -5,6 +5,7 @@ use super::operators::Operators;
 use super::revocations::Revocations;
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
+use super::transfers::Transfers;
 use super::{KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules};
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
@@ -26,6 +27,7 @@ pub(crate) struct Memory {
     operators: Operators,
     devices: Devices,
     revocations: Revocations,
+    transfers: Transfers,
     clock: Arc<NodeClock>,
     /// The highest revision that was taken in.
     revision: AtomicU64,
@@ -41,8 +43,21 @@ impl Memory {
         let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
         let (operators, devices, revocations) =
             (Operators::default(), Devices::new(), Revocations::default());
-        let (challenges, revision) = (RwLock::default(), AtomicU64::default());
-        Self { revision, root, records, tenants, rules, operators, devices, revocations, clock, challenges }
+        let (transfers, challenges, revision) =
+            (Transfers::default(), RwLock::default(), AtomicU64::default());
+        Self {
+            revision,
+            root,
+            records,
+            tenants,
+            rules,
+            operators,
+            devices,
+            revocations,
+            transfers,
+            clock,
+            challenges,
+        }
     }
 
     /// Applies everything that is stored, but for operators that have expired.
@@ -54,6 +69,7 @@ impl Memory {
             Table::Operator,
             Table::Device,
             Table::Revocation,
+            Table::Transfer,
         ];
         for table in tables {
             let mut after = None;
@@ -76,9 +92,9 @@ impl Memory {
     /// Everything that it holds, a line each, in order.
     #[cfg(test)]
     pub(crate) fn dump(&self) -> Vec<String> {
-        let Self { tenants, rules, operators, devices, revocations, .. } = self;
-        let mut lines =
-            [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), revocations.dump()].concat();
+        let Self { tenants, rules, operators, devices, revocations, transfers, .. } = self;
+        let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump()];
+        let mut lines = [lines.concat(), revocations.dump(), transfers.dump()].concat();
         lines.push(format!("challenge key at {}", self.challenges.read().unwrap().0));
         lines.sort();
         lines
@@ -86,7 +102,7 @@ impl Memory {
 
     /// The one way in: a row as the commit of that revision left it.
     fn take_in(&self, table: Table, key: &[u8], revision: u64, value: Option<&[u8]>) -> Result<(), Error> {
-        // Nothing that is kept here is ever deleted.
+        // Nothing that is kept here is ever deleted; of transfers, only what leads to them.
         let Some(value) = value else { return Ok(()) };
         match table {
             Table::Authority => self.take_in_authority(key, revision, value),
@@ -116,6 +132,7 @@ impl Memory {
                 Ok(())
             }
             Table::Revocation => self.revocations.put(key, revision, value),
+            Table::Transfer => self.transfers.put(key, revision, value),
             // Read where they are needed, from the store.
             Table::DeviceKeys
             | Table::Certificate
@@ -243,6 +260,11 @@ impl Memory {
 
     pub(crate) fn device(&self, name: &DeviceName) -> Option<KnownDevice> {
         self.devices.get(name)
+    }
+
+    /// Whether a device is to carry out a transfer to another tenant.
+    pub(crate) fn awaits_transfer(&self, name: &DeviceName) -> bool {
+        self.transfers.awaits(name)
     }
 
     /// The rule that revokes the certificates that the CA of that key identifier issued to a device at that time, if any.

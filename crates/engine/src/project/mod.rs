@@ -10,6 +10,7 @@ mod rules;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod transfers;
 
 pub(crate) use clock::{NodeClock, reading};
 pub(crate) use devices::KnownDevice;

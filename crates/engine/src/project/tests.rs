@@ -8,6 +8,7 @@ use crate::access::operators::OperatorOrder;
 use crate::derive::rotation::RotationScope;
 use crate::fleet::enrollment::EnrollOrder;
 use crate::fleet::profiles::ProfilePut;
+use crate::fleet::transfers::{AcceptOrder, TransferOrder};
 use crate::kernel::{Caller, Engine, Error, KEPT, Ports, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::device::{DeviceState as Keys, Enrolling};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{Call, DeviceState, ErrorCode, ErrorKind, ProfileFields, Role};
+use wardein_domain::{Call, DeviceState, ErrorCode, ErrorKind, ProfileFields, Role, TenantId};
 use wardein_pki::Csr;
 use wardein_port::{RootKey, Store};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryStore, SeededSource, TestClock};
@@ -164,9 +165,25 @@ impl World {
                 let tenant = "klinik".parse().unwrap();
                 ("rotate", engine.rotate_keys(admin, tenant, scope, false, reason()).await.map(|_| ()))
             }
-            _ => {
+            95..97 => {
                 let tenant = format!("tenant-{}", self.random.below(50)).parse().unwrap();
                 ("tenant", engine.create_tenant(admin, tenant).await.map(|_| ()))
+            }
+            _ => {
+                let to: TenantId = format!("tenant-{}", self.random.below(3)).parse().unwrap();
+                let (from, profile) = (name(number), "default".parse().unwrap());
+                let done = match self.random.below(3) {
+                    0 => {
+                        let order = TransferOrder { device: from, to, lifetime: 3_600, reason: reason() };
+                        engine.offer_transfer(admin, order).await
+                    }
+                    1 => {
+                        let order = AcceptOrder { tenant: to, from, device: None, profile };
+                        engine.accept_transfer(admin, order).await
+                    }
+                    _ => engine.withdraw_transfer(admin, from, reason()).await,
+                };
+                ("transfer", done.map(|_| ()))
             }
         }
     }

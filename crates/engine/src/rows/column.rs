@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, DeviceId, DeviceState, KeyKeeper, ModelName, NameTemplate, OperatorName,
-    PcrStanding, ProfileName, Purpose, Reason, Role, Seconds, Serial, TenantId, TrustDomain, Udi, UnixMillis,
-    UnixSeconds, UserNameTemplate,
+    PcrStanding, ProfileName, Purpose, Reason, Role, Seconds, Serial, TenantId, TransferState, TrustDomain,
+    Udi, UnixMillis, UnixSeconds, UserNameTemplate,
 };
 
 /// A type that a row holds.
@@ -154,7 +154,9 @@ macro_rules! words {
 }
 
 words! {
-    DeviceState { Pending = 1, Active = 2, Suspended = 3, Quarantined = 4, Revoked = 5, Retired = 6 }
+    DeviceState {
+        Pending = 1, Active = 2, Suspended = 3, Quarantined = 4, Revoked = 5, Retired = 6, Transferred = 7,
+    }
     Assurance {
         TpmVendor = 1, TpmListed = 2, TpmFirstUse = 3, StatedSecureElement = 4, StatedPkcs11 = 5, Software = 6,
     }
@@ -163,6 +165,7 @@ words! {
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
     Bank { Sha256 = 1, Sha384 = 2 }
+    TransferState { Offered = 1, Accepted = 2, Agreed = 3, Complete = 4, Withdrawn = 5 }
 }
 
 impl Column for Serial {

@@ -31,6 +31,21 @@ impl KeysRow {
         Self { last_seen, restored_at, fresh_from: 0, is_head_changed: true, record }
     }
 
+    /// Of a device that comes from another tenant. `former` has what was agreed on under its name before.
+    pub(crate) fn transferred(record: Record, former: Option<Agreed>, restored_at: UnixSeconds) -> Self {
+        let fresh_from = match former {
+            None => 0,
+            Some(Agreed { restored_at: of_then, fresh_from }) if of_then == restored_at => fresh_from,
+            Some(_) => record.active_generation(),
+        };
+        Self { fresh_from, ..Self::new(record, restored_at) }
+    }
+
+    /// The record, and which of its generations were agreed when.
+    pub(crate) fn into_record(self) -> (Record, Agreed) {
+        (self.record, Agreed { restored_at: self.restored_at, fresh_from: self.fresh_from })
+    }
+
     /// Whether that generation was agreed before the authority was last restored: its keys spent since the backup are unknown.
     ///
     /// It rests on stored facts, not on a clock: one that was wrong then, or is now, lets nothing in and locks nobody out.
@@ -102,6 +117,13 @@ impl KeysRow {
         let (last_seen, restored_at) = (UnixSeconds::new(last_seen), UnixSeconds::new(restored_at));
         Ok(Self { last_seen, restored_at, fresh_from, is_head_changed: true, record })
     }
+}
+
+/// Which generations of a record were agreed after which restoring of the authority.
+#[derive(Clone, Copy)]
+pub(crate) struct Agreed {
+    restored_at: UnixSeconds,
+    fresh_from: u64,
 }
 
 /// Where the cold row at `key` belongs.

@@ -30,6 +30,7 @@ mod spent;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod transfer;
 pub(crate) mod v1;
 
 pub(crate) use answer::AnswerRow;
@@ -59,6 +60,9 @@ pub(crate) use revocation::{
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use spent::SpentRow;
 pub(crate) use tenant::{RotationRow, TenantRow};
+pub(crate) use transfer::{
+    AcceptedRow, TransferKey, TransferRow, awaited_key, incoming_key, parse_transfer_key, transfer_key,
+};
 
 use crate::kernel::Error;
 use serde::Serialize;

@@ -62,6 +62,12 @@ impl RuleRow {
         Self { issued_from: UnixSeconds::default(), issued_until: at, at, era, reason }
     }
 
+    /// The rule of a transfer at `at`: what the giving tenant's platforms were told of the device ends.
+    pub(crate) fn transferred(at: UnixSeconds, era: u32) -> Self {
+        let reason = "the device went over to another tenant".parse().expect("the constant is a reason");
+        Self { issued_from: UnixSeconds::default(), issued_until: at, at, era, reason }
+    }
+
     /// The rule as it is read now. One of an era whose clock ran ahead, which meant all that had been issued, ends where that
     /// era did: otherwise nothing could be issued until its time has come.
     pub(crate) fn read_by(self, clock: &NodeClock) -> Self {

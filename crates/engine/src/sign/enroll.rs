@@ -2,6 +2,7 @@
 
 use super::policy::StoredPolicy;
 use super::quote::{EnrolledState, no_tpm};
+use crate::fleet::enrollment::enrollment_of;
 use crate::kernel::record::{Recording, hex, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, BaselineRow, Claim, DeviceRow, SeenChallenges, SignatureKeyRow, key_id};
@@ -97,13 +98,9 @@ impl Engine {
         let present = self.signature_key(tx, name)?;
         let state = row.as_ref().map(|(_, row)| row.state);
         if let Some(state) = state.filter(|state| state.is_final()) {
-            let code = if state == DeviceState::Retired {
-                ErrorCode::EnrollmentOfRetired
-            } else {
-                ErrorCode::EnrollmentOfRevoked
-            };
-            return Err(Error::new(code, format_args!("the device was {state}")).into());
+            return Err(Error::new(enrollment_of(state), format_args!("the device was {state}")).into());
         }
+        self.require_unawaited(tx, name)?;
         let key_id = key_id(&new.key).0;
         let answer = |assurance| EnrolledKey { tenant: name.tenant.clone(), key_id, assurance };
         let is_anew = state == Some(DeviceState::Pending);

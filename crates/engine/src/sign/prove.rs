@@ -58,7 +58,7 @@ impl Engine {
         request: &SignedRequest,
         body: &[u8],
     ) -> Result<SignedReply, Error> {
-        if matches!(request.action.as_str(), "rekey" | "attributes") {
+        if matches!(request.action.as_str(), "rekey" | "transfer" | "attributes") {
             let message = format_args!("action: {} is for devices that derive their keys", request.action);
             return Err(Error::new(ErrorCode::ActionNeedsDerivedKeys, message));
         }
@@ -176,7 +176,7 @@ impl Engine {
                 )?;
                 Ok((done.event, done.fields, done.body))
             }
-            Ask::Rekey(_) | Ask::Attributes(_) => {
+            Ask::Rekey(_) | Ask::Transfer(_) | Ask::Attributes(_) => {
                 Err(Error::internal("an action was not refused before").into())
             }
         }

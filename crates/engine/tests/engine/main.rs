@@ -32,6 +32,7 @@ mod storage_keys;
 mod swtpm;
 mod tokens;
 mod tpm;
+mod transfers;
 mod trust;
 mod world;
 mod wrong_clock;

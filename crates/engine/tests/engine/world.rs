@@ -255,7 +255,8 @@ impl TestDevice {
         body: &[u8],
     ) -> Result<(Acknowledged, bool), Error> {
         let (request, in_flight) = self.proof(engine, action, body);
-        let Proved { reply, rekey_due } = engine.prove(&Call::new("test"), request, body.to_vec()).await?;
+        let Proved { reply, rekey_due, .. } =
+            engine.prove(&Call::new("test"), request, body.to_vec()).await?;
         Ok((self.acknowledge(in_flight, reply), rekey_due))
     }
 

@@ -447,6 +447,8 @@ pub enum DeviceState {
     Revoked = 5,
     /// Out of use for good, as planned.
     Retired = 6,
+    /// Went over to another tenant, and is trusted there or not. Only a transfer back brings it into trust here again.
+    Transferred = 7,
 }
 impl DeviceState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -462,6 +464,7 @@ impl DeviceState {
             Self::Quarantined => "DEVICE_STATE_QUARANTINED",
             Self::Revoked => "DEVICE_STATE_REVOKED",
             Self::Retired => "DEVICE_STATE_RETIRED",
+            Self::Transferred => "DEVICE_STATE_TRANSFERRED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -474,6 +477,52 @@ impl DeviceState {
             "DEVICE_STATE_QUARANTINED" => Some(Self::Quarantined),
             "DEVICE_STATE_REVOKED" => Some(Self::Revoked),
             "DEVICE_STATE_RETIRED" => Some(Self::Retired),
+            "DEVICE_STATE_TRANSFERRED" => Some(Self::Transferred),
+            _ => None,
+        }
+    }
+}
+/// How far the transfer of a device to another tenant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TransferState {
+    /// Unset: never sent.
+    Unspecified = 0,
+    /// The giving tenant offers the device.
+    Offered = 1,
+    /// The receiving tenant takes it; the device's next contact carries it out.
+    Accepted = 2,
+    /// The device has agreed on keys there, and may be using them by now; until it does, it is the giving tenant's.
+    Agreed = 3,
+    /// The device belongs to the receiving tenant.
+    Complete = 4,
+    /// One of the two called it off.
+    Withdrawn = 5,
+}
+impl TransferState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TRANSFER_STATE_UNSPECIFIED",
+            Self::Offered => "TRANSFER_STATE_OFFERED",
+            Self::Accepted => "TRANSFER_STATE_ACCEPTED",
+            Self::Agreed => "TRANSFER_STATE_AGREED",
+            Self::Complete => "TRANSFER_STATE_COMPLETE",
+            Self::Withdrawn => "TRANSFER_STATE_WITHDRAWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TRANSFER_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "TRANSFER_STATE_OFFERED" => Some(Self::Offered),
+            "TRANSFER_STATE_ACCEPTED" => Some(Self::Accepted),
+            "TRANSFER_STATE_AGREED" => Some(Self::Agreed),
+            "TRANSFER_STATE_COMPLETE" => Some(Self::Complete),
+            "TRANSFER_STATE_WITHDRAWN" => Some(Self::Withdrawn),
             _ => None,
         }
     }
@@ -1506,6 +1555,153 @@ pub struct ReadmitDeviceResponse {
     #[prost(message, optional, tag = "1")]
     pub device: ::core::option::Option<Device>,
 }
+/// The transfer of a device to another tenant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Transfer {
+    /// The giving tenant.
+    #[prost(string, tag = "1")]
+    pub from_tenant: ::prost::alloc::string::String,
+    /// The device's id there.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The receiving tenant.
+    #[prost(string, tag = "3")]
+    pub to_tenant: ::prost::alloc::string::String,
+    /// How far it is.
+    #[prost(enumeration = "TransferState", tag = "4")]
+    pub state: i32,
+    /// Why it is offered.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// When it was offered.
+    #[prost(message, optional, tag = "6")]
+    pub offered_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when it may be accepted.
+    #[prost(message, optional, tag = "7")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was accepted; absent before, as are the two below.
+    #[prost(message, optional, tag = "8")]
+    pub accepted_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The device's id in the receiving tenant.
+    #[prost(string, tag = "9")]
+    pub new_device_id: ::prost::alloc::string::String,
+    /// The profile that it is to follow there.
+    ///
+    /// Next unused field number: 11.
+    #[prost(string, tag = "10")]
+    pub profile: ::prost::alloc::string::String,
+}
+/// What TransferDevice takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferDeviceRequest {
+    /// The giving tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The receiving tenant. Only callers of role `admin` are told where there is none of that name.
+    #[prost(string, tag = "3")]
+    pub to_tenant: ::prost::alloc::string::String,
+    /// How long the offer may be accepted: 60 seconds to 366 days, in whole seconds. Unset for 7 days.
+    #[prost(message, optional, tag = "4")]
+    pub lifetime: ::core::option::Option<::prost_types::Duration>,
+    /// Why, 1 to 256 bytes. Both tenants read it.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What TransferDevice answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferDeviceResponse {
+    /// The transfer as it is now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub transfer: ::core::option::Option<Transfer>,
+}
+/// What AcceptTransfer takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptTransferRequest {
+    /// The receiving tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The giving tenant.
+    #[prost(string, tag = "2")]
+    pub from_tenant: ::prost::alloc::string::String,
+    /// The device's id there.
+    #[prost(string, tag = "3")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The device's id here; empty for the same. No other device may have it, or have had it.
+    #[prost(string, tag = "4")]
+    pub new_device_id: ::prost::alloc::string::String,
+    /// The profile that the device is to follow; empty for `default`.
+    ///
+    /// Next unused field number: 6.
+    #[prost(string, tag = "5")]
+    pub profile: ::prost::alloc::string::String,
+}
+/// What AcceptTransfer answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptTransferResponse {
+    /// The transfer as it is now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub transfer: ::core::option::Option<Transfer>,
+}
+/// What WithdrawTransfer takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawTransferRequest {
+    /// The giving tenant: 1 to 63 bytes of `a-z 0-9 -`. The caller's own is the giving or the receiving one.
+    #[prost(string, tag = "1")]
+    pub from_tenant: ::prost::alloc::string::String,
+    /// The device's id there.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 4.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What WithdrawTransfer answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawTransferResponse {
+    /// The transfer as it is now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub transfer: ::core::option::Option<Transfer>,
+}
+/// What ListTransfers takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTransfersRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// From the last page; empty for the first.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ListTransfers answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTransfersResponse {
+    /// Those that are offered, accepted or agreed. There may be fewer than requested, also where more follow.
+    #[prost(message, repeated, tag = "1")]
+    pub transfers: ::prost::alloc::vec::Vec<Transfer>,
+    /// Of the next page; empty after the last.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
 /// What ListDeviceHistory takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDeviceHistoryRequest {
@@ -2076,6 +2272,110 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("wardein.v1.AdminService", "ReadmitDevice"));
             self.inner.unary(req, path, codec).await
         }
+        /// Offers a device to another tenant, whose administrator accepts it with AcceptTransfer; then the device's next contact carries it out,
+        /// and until that this tenant has it, in service. The device must be active, and derive its keys (`transfer-needs-derived-keys`). One
+        /// offer at a time (`transfer-open`); the same again changes nothing. Callers: the giving tenant's `tenant-admin`, or `admin`.
+        pub async fn transfer_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TransferDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TransferDeviceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/TransferDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "TransferDevice"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a device that another tenant offers, and chooses what it is to be here. Callers: the receiving tenant's `tenant-admin`, or
+        /// `admin`. It takes no place of a station's quota. The same again changes nothing.
+        pub async fn accept_transfer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AcceptTransferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcceptTransferResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/AcceptTransfer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "AcceptTransfer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Calls a transfer off, on either side: until the device has agreed on keys with the receiving tenant (`transfer-agreed`), and after that
+        /// if the giving tenant has revoked or retired it. Asking twice is fine.
+        pub async fn withdraw_transfer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WithdrawTransferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WithdrawTransferResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/WithdrawTransfer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "WithdrawTransfer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The open transfers from and to a tenant.
+        pub async fn list_transfers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTransfersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTransfersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.AdminService/ListTransfers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.AdminService", "ListTransfers"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What happened to a device, oldest first: its audit entries, except its signs of life. Reading it is recorded.
         pub async fn list_device_history(
             &mut self,
@@ -2420,6 +2720,42 @@ pub mod admin_service_server {
             request: tonic::Request<super::ReadmitDeviceRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReadmitDeviceResponse>,
+            tonic::Status,
+        >;
+        /// Offers a device to another tenant, whose administrator accepts it with AcceptTransfer; then the device's next contact carries it out,
+        /// and until that this tenant has it, in service. The device must be active, and derive its keys (`transfer-needs-derived-keys`). One
+        /// offer at a time (`transfer-open`); the same again changes nothing. Callers: the giving tenant's `tenant-admin`, or `admin`.
+        async fn transfer_device(
+            &self,
+            request: tonic::Request<super::TransferDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TransferDeviceResponse>,
+            tonic::Status,
+        >;
+        /// Takes a device that another tenant offers, and chooses what it is to be here. Callers: the receiving tenant's `tenant-admin`, or
+        /// `admin`. It takes no place of a station's quota. The same again changes nothing.
+        async fn accept_transfer(
+            &self,
+            request: tonic::Request<super::AcceptTransferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcceptTransferResponse>,
+            tonic::Status,
+        >;
+        /// Calls a transfer off, on either side: until the device has agreed on keys with the receiving tenant (`transfer-agreed`), and after that
+        /// if the giving tenant has revoked or retired it. Asking twice is fine.
+        async fn withdraw_transfer(
+            &self,
+            request: tonic::Request<super::WithdrawTransferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WithdrawTransferResponse>,
+            tonic::Status,
+        >;
+        /// The open transfers from and to a tenant.
+        async fn list_transfers(
+            &self,
+            request: tonic::Request<super::ListTransfersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTransfersResponse>,
             tonic::Status,
         >;
         /// What happened to a device, oldest first: its audit entries, except its signs of life. Reading it is recorded.
@@ -3100,6 +3436,187 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReadmitDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/TransferDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct TransferDeviceSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::TransferDeviceRequest>
+                    for TransferDeviceSvc<T> {
+                        type Response = super::TransferDeviceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TransferDeviceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::transfer_device(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TransferDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/AcceptTransfer" => {
+                    #[allow(non_camel_case_types)]
+                    struct AcceptTransferSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::AcceptTransferRequest>
+                    for AcceptTransferSvc<T> {
+                        type Response = super::AcceptTransferResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AcceptTransferRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::accept_transfer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AcceptTransferSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/WithdrawTransfer" => {
+                    #[allow(non_camel_case_types)]
+                    struct WithdrawTransferSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::WithdrawTransferRequest>
+                    for WithdrawTransferSvc<T> {
+                        type Response = super::WithdrawTransferResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WithdrawTransferRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::withdraw_transfer(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WithdrawTransferSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.AdminService/ListTransfers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTransfersSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListTransfersRequest>
+                    for ListTransfersSvc<T> {
+                        type Response = super::ListTransfersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTransfersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_transfers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTransfersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -5370,7 +5887,7 @@ pub struct ProveRequest {
     /// The number of its key within the epoch. Each is good for one request.
     #[prost(uint64, tag = "7")]
     pub number: u64,
-    /// `authenticate`, `certificate`, `rekey`, `attributes` or `trust-bundle` (DDKG-1 section 8).
+    /// `authenticate`, `certificate`, `rekey`, `attributes`, `transfer` or `trust-bundle` (DDKG-1 section 8).
     #[prost(string, tag = "8")]
     pub action: ::prost::alloc::string::String,
     /// The action's body; the proof covers its SHA-256.
@@ -5397,10 +5914,14 @@ pub struct ProveResponse {
     /// The device is to rekey soon. The ack does not cover it, and need not: a false one costs one rekey. One that is held back
     /// leaves the device to its own schedule, and the authority can require a rekey: from then on it accepts nothing else from the
     /// device.
-    ///
-    /// Next unused field number: 5.
     #[prost(bool, tag = "4")]
     pub rekey_due: bool,
+    /// The device is to go over to another tenant, by the action `transfer` (DDKG-1 section 6.2). The ack does not cover it, and need
+    /// not: a false one costs one refused request. A device that knows no such action goes on as it is.
+    ///
+    /// Next unused field number: 6.
+    #[prost(bool, tag = "5")]
+    pub transfer_due: bool,
 }
 /// What ProveBySignature takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -9160,6 +9681,8 @@ pub enum Reason {
     CertificateExpired = 10,
     /// The certificate was revoked.
     CertificateRevoked = 11,
+    /// The device went over to another tenant.
+    Transferred = 12,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -9180,6 +9703,7 @@ impl Reason {
             Self::CertificateNotYetValid => "REASON_CERTIFICATE_NOT_YET_VALID",
             Self::CertificateExpired => "REASON_CERTIFICATE_EXPIRED",
             Self::CertificateRevoked => "REASON_CERTIFICATE_REVOKED",
+            Self::Transferred => "REASON_TRANSFERRED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -9197,6 +9721,7 @@ impl Reason {
             "REASON_CERTIFICATE_NOT_YET_VALID" => Some(Self::CertificateNotYetValid),
             "REASON_CERTIFICATE_EXPIRED" => Some(Self::CertificateExpired),
             "REASON_CERTIFICATE_REVOKED" => Some(Self::CertificateRevoked),
+            "REASON_TRANSFERRED" => Some(Self::Transferred),
             _ => None,
         }
     }

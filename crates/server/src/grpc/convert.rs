@@ -69,6 +69,7 @@ macro_rules! listed {
 listed! {
     ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
     ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListSubjectsRequest ListTenantsRequest
+    ListTransfersRequest
 }
 
 /// The list that a token belongs to: a method and its filter.

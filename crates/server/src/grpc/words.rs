@@ -2,8 +2,8 @@
 
 use crate::grpc::convert::wrong;
 use wardein_domain::{
-    Assurance, Bank, DeviceState, KeyKeeper, PcrStanding, Purpose, RekeyGate, Right, Role, Verdict,
-    VerdictReason,
+    Assurance, Bank, DeviceState, KeyKeeper, PcrStanding, Purpose, RekeyGate, Right, Role, TransferState,
+    Verdict, VerdictReason,
 };
 use wardein_engine::{DeedStep, Error};
 use wardein_proto::{Word, v1};
@@ -72,7 +72,7 @@ macro_rules! answered {
 
 asked! {
     Bank = PcrBank { Sha256, Sha384 }
-    DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired }
+    DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     Purpose = Purpose { Proof, Token, Data, File }
     Right = Right { Token, Open, Data, File }
@@ -83,13 +83,14 @@ answered! {
     Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
     Bank = PcrBank { Sha256, Sha384 }
     DeedStep = DeedStep { Waiting, Sweeping, RootKey, Done }
-    DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired }
+    DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     PcrStanding = PcrStanding { Golden, AsEnrolled, AsApproved }
     Purpose = Purpose { Proof, Token, Data, File }
     RekeyGate = RekeyGate { Free, Due, Required }
     Right = Right { Token, Open, Data, File }
     Role = Role { Admin, TenantAdmin, Station, Platform, Auditor }
+    TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
     Verdict = Verdict { Trusted, NotTrusted, Unknown }
 }
 
@@ -105,6 +106,7 @@ impl Answered for VerdictReason {
             Self::State(DeviceState::Quarantined) => v1::Reason::Quarantined,
             Self::State(DeviceState::Revoked) => v1::Reason::Revoked,
             Self::State(DeviceState::Retired) => v1::Reason::Retired,
+            Self::State(DeviceState::Transferred) => v1::Reason::Transferred,
             Self::CertificateUnknown => v1::Reason::CertificateUnknown,
             Self::CertificateNotYetValid => v1::Reason::CertificateNotYetValid,
             Self::CertificateExpired => v1::Reason::CertificateExpired,
@@ -152,6 +154,9 @@ mod tests {
         for step in [DeedStep::Waiting, DeedStep::Sweeping, DeedStep::RootKey, DeedStep::Done] {
             assert_eq!(word::<v1::DeedStep>(step.wire()), step.as_str());
         }
+        for state in TransferState::ALL {
+            assert_eq!(word::<v1::TransferState>(state.wire()), state.as_str());
+        }
         for reason in [
             VerdictReason::InGoodStanding,
             VerdictReason::NoSuchDevice,
@@ -160,6 +165,7 @@ mod tests {
             VerdictReason::State(DeviceState::Quarantined),
             VerdictReason::State(DeviceState::Revoked),
             VerdictReason::State(DeviceState::Retired),
+            VerdictReason::State(DeviceState::Transferred),
             VerdictReason::CertificateUnknown,
             VerdictReason::CertificateNotYetValid,
             VerdictReason::CertificateExpired,

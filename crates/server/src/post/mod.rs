@@ -27,33 +27,47 @@ pub(crate) fn method(path: &str) -> Option<Method> {
     PATHS.into_iter().find(|(of, _)| *of == path).map(|(_, method)| method)
 }
 
+/// The answer to a message that was posted, with what its bytes have no place for.
+pub(crate) struct Answer {
+    message: Vec<u8>,
+    /// Whether the device is to carry out a transfer.
+    transfer_due: bool,
+}
+
+impl From<Vec<u8>> for Answer {
+    fn from(message: Vec<u8>) -> Self {
+        Self { message, transfer_due: false }
+    }
+}
+
 /// Has `message` answered.
 pub(crate) async fn answer(
     shared: &Arc<Shared>,
     method: Method,
     context: &Context,
     message: &[u8],
-) -> Result<Vec<u8>, Error> {
+) -> Result<Answer, Error> {
     match method {
         Method::GetChallenge => {
             let ChallengeAsk { device } = ChallengeAsk::decode(message).map_err(malformed)?;
-            Ok(devices::challenge(shared, &device).await?.encode())
+            Ok(devices::challenge(shared, &device).await?.encode().into())
         }
         Method::Prove => {
             let ProofAsk { request, body } = ProofAsk::decode(message).map_err(malformed)?;
-            let Proved { reply, rekey_due } = devices::prove(shared, context.clone(), request, body).await?;
-            Ok(ProofAnswer { reply, rekey_due }.encode())
+            let proved = devices::prove(shared, context.clone(), request, body).await?;
+            let Proved { reply, rekey_due, transfer_due } = proved;
+            Ok(Answer { message: ProofAnswer { reply, rekey_due }.encode(), transfer_due })
         }
         Method::ProveBySignature => {
             let (request, body) = signed(SignedAsk::decode(message).map_err(malformed)?)?;
             let answer = devices::prove_by_signature(shared, context, &request, &body).await?;
             let SignedReply { server_time, body, signature } = answer;
-            Ok(SignedAnswer { server_time, body, signature }.encode())
+            Ok(SignedAnswer { server_time, body, signature }.encode().into())
         }
         Method::ConfirmEnrollment => {
             let confirmation = Confirmation::decode(message).map_err(malformed)?;
             devices::confirm(shared, context, confirmation).await?;
-            Ok(Confirmed.encode())
+            Ok(Confirmed.encode().into())
         }
         // A path leads to these alone.
         _ => Err(Error::internal("a method that is not posted to was posted to")),
@@ -61,8 +75,11 @@ pub(crate) async fn answer(
 }
 
 /// The answer that went well.
-pub(crate) fn accepted(message: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Body::new(Full::from(message)));
+pub(crate) fn accepted(answer: Answer) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::from(answer.message)));
+    if answer.transfer_due {
+        response.headers_mut().insert(TRANSFER_DUE, HeaderValue::from_static("1"));
+    }
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(OCTETS));
     response
 }
@@ -81,6 +98,9 @@ fn signed(ask: SignedAsk) -> Result<(SignedRequest, Vec<u8>), Error> {
 fn malformed(error: DecodeError) -> Error {
     wrong(error.field, error.problem)
 }
+
+/// The header by which a device hears that it is to carry out a transfer: a device of before reads no further byte of message 12.
+const TRANSFER_DUE: &str = "wardein-transfer-due";
 
 /// The media type of requests and answers.
 pub(crate) const OCTETS: &str = "application/octet-stream";

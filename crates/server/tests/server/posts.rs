@@ -276,3 +276,38 @@ async fn a_refusal_of_a_known_device_is_on_record() {
     assert_eq!((entry.actor.as_str(), entry.outcome.as_str()), ("device/t/pump-1", "suspended"));
     assert!(entry.address.starts_with("127.0.0.1:"));
 }
+
+/// A device of before takes no other value in the last byte of message 12: the hint is beside it.
+#[tokio::test]
+async fn that_a_transfer_is_due_is_in_a_header_and_in_a_field() {
+    let world = World::new().await;
+    let mut device = TestDevice::enrolled(&world.station, "pump-1").await;
+    let mut http = world.http().await;
+    let mut said = async |device: &mut TestDevice| {
+        let (request, in_flight) = device.proof(&world.station, "authenticate", b"").await;
+        let answer = http.post(PROVE, &posted(request)).await;
+        let ProofAnswer { reply, .. } = ProofAnswer::decode(&answer.body).unwrap();
+        device.acknowledge(in_flight, reply);
+        let (request, _) = device.proof(&world.station, "authenticate", b"").await;
+        let by_grpc = world.station.device().prove(request).await.unwrap().into_inner().transfer_due;
+        (answer.header("wardein-transfer-due").to_owned(), by_grpc)
+    };
+    assert_eq!(said(&mut device).await, (String::new(), false));
+    world.admin.admin().create_tenant(v1::CreateTenantRequest { tenant: "other".into() }).await.unwrap();
+    let offer = v1::TransferDeviceRequest {
+        tenant: "t".into(),
+        device_id: "pump-1".into(),
+        to_tenant: "other".into(),
+        lifetime: None,
+        reason: "sold".into(),
+    };
+    world.admin.admin().transfer_device(offer).await.unwrap();
+    let accept = v1::AcceptTransferRequest {
+        tenant: "other".into(),
+        from_tenant: "t".into(),
+        device_id: "pump-1".into(),
+        ..Default::default()
+    };
+    world.admin.admin().accept_transfer(accept).await.unwrap();
+    assert_eq!(said(&mut device).await, ("1".to_owned(), true));
+}

@@ -289,7 +289,7 @@ type ProveRequest struct {
 	Epoch uint32 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// The number of its key within the epoch. Each is good for one request.
 	Number uint64 `protobuf:"varint,7,opt,name=number,proto3" json:"number,omitempty"`
-	// `authenticate`, `certificate`, `rekey`, `attributes` or `trust-bundle` (DDKG-1 section 8).
+	// `authenticate`, `certificate`, `rekey`, `attributes`, `transfer` or `trust-bundle` (DDKG-1 section 8).
 	Action string `protobuf:"bytes,8,opt,name=action,proto3" json:"action,omitempty"`
 	// The action's body; the proof covers its SHA-256.
 	Body []byte `protobuf:"bytes,9,opt,name=body,proto3" json:"body,omitempty"`
@@ -411,7 +411,10 @@ type ProveResponse struct {
 	// The device is to rekey soon. The ack does not cover it, and need not: a false one costs one rekey. One that is held back
 	// leaves the device to its own schedule, and the authority can require a rekey: from then on it accepts nothing else from the
 	// device.
-	RekeyDue      bool `protobuf:"varint,4,opt,name=rekey_due,json=rekeyDue,proto3" json:"rekey_due,omitempty"` // Next unused field number: 5.
+	RekeyDue bool `protobuf:"varint,4,opt,name=rekey_due,json=rekeyDue,proto3" json:"rekey_due,omitempty"`
+	// The device is to go over to another tenant, by the action `transfer` (DDKG-1 section 6.2). The ack does not cover it, and need
+	// not: a false one costs one refused request. A device that knows no such action goes on as it is.
+	TransferDue   bool `protobuf:"varint,5,opt,name=transfer_due,json=transferDue,proto3" json:"transfer_due,omitempty"` // Next unused field number: 6.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -470,6 +473,13 @@ func (x *ProveResponse) GetAck() []byte {
 func (x *ProveResponse) GetRekeyDue() bool {
 	if x != nil {
 		return x.RekeyDue
+	}
+	return false
+}
+
+func (x *ProveResponse) GetTransferDue() bool {
+	if x != nil {
+		return x.TransferDue
 	}
 	return false
 }
@@ -786,12 +796,13 @@ const file_wardein_v1_device_proto_rawDesc = "" +
 	"\x06action\x18\b \x01(\tR\x06action\x12\x12\n" +
 	"\x04body\x18\t \x01(\fR\x04body\x12\x10\n" +
 	"\x03mac\x18\n" +
-	" \x01(\fR\x03mac\"\x82\x01\n" +
+	" \x01(\fR\x03mac\"\xa5\x01\n" +
 	"\rProveResponse\x12.\n" +
 	"\x13server_time_seconds\x18\x01 \x01(\x04R\x11serverTimeSeconds\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x10\n" +
 	"\x03ack\x18\x03 \x01(\fR\x03ack\x12\x1b\n" +
-	"\trekey_due\x18\x04 \x01(\bR\brekeyDue\"\x82\x02\n" +
+	"\trekey_due\x18\x04 \x01(\bR\brekeyDue\x12!\n" +
+	"\ftransfer_due\x18\x05 \x01(\bR\vtransferDue\"\x82\x02\n" +
 	"\x17ProveBySignatureRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1c\n" +

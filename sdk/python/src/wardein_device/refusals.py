@@ -47,12 +47,12 @@ _CODES: Final[Mapping[Action, str]] = {
         keeper-not-allowed key-policy-changed keys-after-backup mac-wrong pcr-changed pcr-digest pcr-selection
         pcr-unknown pcr-value quarantined quote-missing quote-without-tpm retention-full signature-wrong suspended
     """,
-    Action.STOP: "retired revoked",
+    Action.STOP: "retired revoked transferred",
     Action.MEND: """
         action-needs-derived-keys action-unknown attest-scheme attest-type attribute-unknown body-wrong csr-key
         csr-key-of-another csr-malformed csr-signature csr-signature-algorithm csr-too-long csr-trailing-bytes
         csr-version malformed method-unknown not-supported share-invalid too-large tpm-too-long tpm-trailing-bytes
-        tpm-truncated tpm-unsupported tpm-value wrong-device
+        tpm-truncated tpm-unsupported tpm-value transfer-unknown wrong-device
     """,
 }
 

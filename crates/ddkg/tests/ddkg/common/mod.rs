@@ -256,6 +256,11 @@ impl Pair {
         assert!(bytes(&self.record) == before, "what was not stored is lost");
     }
 
+    /// What the authority has stored is this from now on.
+    pub(crate) fn put_on_disk(&mut self, cold: Vec<u8>) {
+        self.disk = cold;
+    }
+
     /// The authority's reply to an accepted rekey.
     pub(crate) fn answer_rekey(&mut self, sent: &Sent, accepted: &Accepted) -> AckedReply {
         let ask = RekeyAsk::decode(&sent.body).unwrap();

@@ -7,3 +7,4 @@ mod erasing;
 mod proving;
 mod rekeying;
 mod sealing;
+mod transferring;

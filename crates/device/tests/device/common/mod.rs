@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy, hex};
-use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal};
+use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal, TransferTerms};
 use wardein_ddkg::message::{
     ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
 };
@@ -34,12 +34,19 @@ pub(crate) enum Fault {
     Refused(&'static str),
     /// The answer comes, and the device's disk takes nothing any more.
     DiskFails,
+    /// The same, for one file.
+    FileFails(&'static str),
 }
 
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) away: bool,
     pub(crate) record: Option<Record>,
+    /// Who the device is to be, and the record that awaits it.
+    pub(crate) transfer_to: Option<DeviceName>,
+    pub(crate) arriving: Option<Record>,
+    /// The record that it left.
+    pub(crate) left: Option<Record>,
     /// Faults of the next calls of `prove` and of the station, in turn.
     pub(crate) faults: VecDeque<Option<Fault>>,
     pub(crate) calls: Vec<&'static str>,
@@ -91,6 +98,9 @@ impl Shared {
             now: START,
             away: false,
             record: None,
+            transfer_to: None,
+            arriving: None,
+            left: None,
             faults: VecDeque::new(),
             calls: Vec::new(),
             refusals: Vec::new(),
@@ -205,6 +215,18 @@ impl World {
                     .rekey(accepted, &ask, schedule, &mut SystemEntropy::default())
                     .map(|answer| answer.encode())
             }
+            "transfer" => {
+                let Some(device) = self.transfer_to.clone() else {
+                    return Err(Refusal::GenerationUnknown { claimed: 0, active: 0 });
+                };
+                let ask = RekeyAsk::decode(body).unwrap();
+                let previous = self.arriving.take();
+                let terms = TransferTerms { device, previous, least: 1, schedule };
+                let (answer, arriving) =
+                    record.transfer(accepted, &ask, terms, &mut SystemEntropy::default())?;
+                self.arriving = Some(arriving);
+                Ok(answer.encode())
+            }
             "attributes" => {
                 record.announce(accepted, Attributes::decode(body).unwrap().digests())?;
                 Ok(Vec::new())
@@ -276,7 +298,10 @@ impl Authority for Shared {
             .challenges
             .check(&request.challenge, &request.device, &recipe, now * 1000, &policy)
             .expect("the challenge is fresh");
-        let Some(record) = world.record.as_mut() else {
+        let is_arriving = world.arriving.as_ref().is_some_and(|record| *record.device() == request.device);
+        let world = &mut *world;
+        let awaited = if is_arriving { world.arriving.as_mut() } else { world.record.as_mut() };
+        let Some(record) = awaited else {
             return Err(CallError::Refused(Refused { code: "proof-wrong".into(), ..Refused::default() }));
         };
         let accepted = match record.verify(request, checked, &recipe, body, AuthorityTime::sure(now), &policy)
@@ -288,6 +313,14 @@ impl Authority for Shared {
             }
         };
         let is_rekey = accepted.is_rekey();
+        if is_arriving {
+            let arrived = world.arriving.take().unwrap();
+            let mut left = world.record.replace(arrived).unwrap();
+            let (time, entropy) = (AuthorityTime::sure(now), &mut SystemEntropy::default());
+            left.hand_over(world.record.as_ref().unwrap(), time, &policy, entropy).unwrap();
+            world.left = Some(left);
+            world.transfer_to = None;
+        }
         if world.is_rekey_required && !is_rekey {
             let code = "rekey-required".into();
             return Err(CallError::Refused(Refused { code, ..Refused::default() }));
@@ -298,10 +331,14 @@ impl Authority for Shared {
             Some(Fault::AnswerChanged) => acked.server_time += 1,
             // In the way of every write of the state: a power cut after the authority's commit and before the device's.
             Some(Fault::DiskFails) => std::fs::create_dir(world.disk.join("state.new")).unwrap(),
+            Some(Fault::FileFails(name)) => {
+                std::fs::create_dir(world.disk.join(format!("{name}.new"))).unwrap();
+            }
             _ => {}
         }
         let rekey_due = world.is_rekey_due && !is_rekey;
-        World::leave(fault, Reply { acked, rekey_due })
+        let transfer_due = world.transfer_to.is_some() && !request.action.is_transfer();
+        World::leave(fault, Reply { acked, rekey_due, transfer_due })
     }
 
     async fn confirm(&mut self, confirmation: &Confirmation) -> Result<(), CallError> {

@@ -3,6 +3,7 @@
 mod attributes;
 mod certificate;
 mod rekey;
+mod transfer;
 
 pub(crate) use certificate::{Certifying, Unsigned};
 
@@ -11,7 +12,7 @@ use crate::project::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Action, ErrorCode, Event, Fields, ProfileName};
+use wardein_domain::{Action, Call, ErrorCode, Event, Fields, Profile, ProfileName};
 use wardein_pki::Csr;
 use wardein_port::Change;
 
@@ -21,6 +22,7 @@ pub(crate) enum Ask<'a> {
     /// By a PKCS#10 request that is not read yet: verifying its signature costs, and nobody without keys is to cause that.
     Certificate(&'a [u8]),
     Rekey(RekeyAsk),
+    Transfer(RekeyAsk),
     Attributes(Attributes),
     TrustBundle,
 }
@@ -32,6 +34,9 @@ pub(crate) struct Performing<'a> {
     pub(crate) rules: &'a Rules,
     /// Unix seconds.
     pub(crate) now: u64,
+    /// The same in milliseconds.
+    pub(crate) now_ms: u64,
+    pub(crate) call: &'a Call,
     pub(crate) accepted: &'a Accepted,
     pub(crate) record: &'a mut Record,
     pub(crate) change: &'a mut Change,
@@ -62,10 +67,16 @@ impl<'a> Ask<'a> {
             }
             ("certificate", der) => Ok(Self::Certificate(der)),
             ("rekey", body) => Ok(Self::Rekey(RekeyAsk::decode(body)?)),
+            ("transfer", body) => match RekeyAsk::decode(body)? {
+                RekeyAsk { purposes: Some(_), .. } => {
+                    Err(Error::wrong("body", "names purposes, which a transfer leaves as they are"))
+                }
+                ask => Ok(Self::Transfer(ask)),
+            },
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, rekey, attributes, trust-bundle"
+                    "action: {action} is not one of authenticate, certificate, rekey, attributes, transfer, trust-bundle"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -76,6 +87,16 @@ impl<'a> Ask<'a> {
 /// The request for a certificate of a device that has shown who it is.
 pub(crate) fn read_csr(der: &[u8]) -> Result<Csr, Error> {
     Csr::parse(der).map_err(|error| Error::new(error.code(), error))
+}
+
+/// Refuses a suite that the profile does not allow.
+fn require_suite(suite: u16, profile: &Profile) -> Result<(), Error> {
+    if profile.allows_suite(suite) {
+        return Ok(());
+    }
+    let allowed: Vec<_> = profile.suites().map(|suite| suite.to_string()).collect();
+    let message = format_args!("suite {suite} is not allowed; take {}", allowed.join(" or "));
+    Err(Error::new(ErrorCode::SuiteNotAllowed, message))
 }
 
 impl Engine {
@@ -102,6 +123,7 @@ impl Engine {
                 )?)
             }
             Ask::Rekey(ask) => Ok(rekey::rekey(tx, ask, performing)?),
+            Ask::Transfer(ask) => self.agree_transfer(tx, ask, performing),
             Ask::Attributes(attributes) => Ok(attributes::announce(attributes, performing)?),
         }
     }

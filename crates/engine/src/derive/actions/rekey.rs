@@ -1,19 +1,15 @@
 //! The action `rekey` (DDKG-1 §6). The new generation is pending until a proof comes under it, so a lost reply is requested
 //! again.
 
-use super::{Body, Done, Performing};
+use super::{Body, Done, Performing, require_suite};
 use crate::kernel::{Error, Tx};
 use wardein_ddkg::message::RekeyAsk;
-use wardein_domain::{ErrorCode, Event, FieldName, Fields};
+use wardein_domain::{Event, FieldName, Fields};
 
 pub(super) fn rekey(tx: &mut Tx<'_>, ask: &RekeyAsk, performing: Performing<'_>) -> Result<Done, Error> {
     let Performing { rules, now, accepted, record, .. } = performing;
     let suite = ask.share.suite().number();
-    if !rules.profile.allows_suite(suite) {
-        let allowed: Vec<_> = rules.profile.suites().map(|suite| suite.to_string()).collect();
-        let message = format_args!("suite {suite} is not allowed; rekey with {}", allowed.join(" or "));
-        return Err(Error::new(ErrorCode::SuiteNotAllowed, message));
-    }
+    require_suite(suite, &rules.profile)?;
     let before = record.active_generation();
     let answer = record.rekey(accepted, ask, rules.profile.schedule(now), tx.draw())?;
     let fields = Fields::default()

@@ -39,6 +39,7 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::TenantOperator
         | Table::Invitation
         | Table::IdempotencyKey
+        | Table::Transfer
         | Table::OperatorAnswer
         | Table::OpenInvitations => {
             Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))

@@ -50,7 +50,7 @@ pub(crate) fn operator(operator: Operator) -> v1::Operator {
 /// A state that an administrator may set.
 pub(crate) fn settable_state(given: i32) -> Result<DeviceState, Error> {
     match DeviceState::asked("state", given)? {
-        DeviceState::Pending => {
+        DeviceState::Pending | DeviceState::Transferred => {
             Err(wrong("state", "takes ACTIVE, SUSPENDED, QUARANTINED, RETIRED or REVOKED"))
         }
         state => Ok(state),
@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn pending_is_nobodys_to_set() {
         for state in DeviceState::ALL {
-            assert_eq!(settable_state(state.wire()).is_ok(), state != DeviceState::Pending);
+            let is_settable = !matches!(state, DeviceState::Pending | DeviceState::Transferred);
+            assert_eq!(settable_state(state.wire()).is_ok(), is_settable);
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod convert;
 mod grants;
 mod keys;
 mod profiles;
+mod transfers;
 
 use crate::edge::context::Context;
 use crate::grpc::audit::convert::entry;
@@ -15,6 +16,7 @@ use grants::{grant, grant_order, grant_to_remove};
 use profiles::{profile_put, profile_response, profile_set};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
+use transfers::{accept_order, transfer, transfer_order, withdrawal};
 use wardein_domain::TenantId;
 use wardein_engine::{Caller, Engine};
 use wardein_proto::{time, v1};
@@ -216,6 +218,67 @@ impl v1::admin_service_server::AdminService for Api {
             Ok(v1::ReadmitDeviceResponse { device: Some(device(readmitted)) })
         };
         reply(readmit.await)
+    }
+
+    async fn transfer_device(
+        &self,
+        request: Request<v1::TransferDeviceRequest>,
+    ) -> Result<Response<v1::TransferDeviceResponse>, Status> {
+        let offer = async {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            let order = transfer_order(context.device_name(&asked.tenant, &asked.device_id)?, asked)?;
+            let offered = self.shared.engine.offer_transfer(context.caller()?, order).await?;
+            Ok(v1::TransferDeviceResponse { transfer: Some(transfer(offered)) })
+        };
+        reply(offer.await)
+    }
+
+    async fn accept_transfer(
+        &self,
+        request: Request<v1::AcceptTransferRequest>,
+    ) -> Result<Response<v1::AcceptTransferResponse>, Status> {
+        let accept = async {
+            let context = Context::of(&request)?;
+            let order = accept_order(request.get_ref())?;
+            let accepted = self.shared.engine.accept_transfer(context.caller()?, order).await?;
+            Ok(v1::AcceptTransferResponse { transfer: Some(transfer(accepted)) })
+        };
+        reply(accept.await)
+    }
+
+    async fn withdraw_transfer(
+        &self,
+        request: Request<v1::WithdrawTransferRequest>,
+    ) -> Result<Response<v1::WithdrawTransferResponse>, Status> {
+        let withdraw = async {
+            let context = Context::of(&request)?;
+            let (device, reason) = withdrawal(request.get_ref())?;
+            let withdrawn = self.shared.engine.withdraw_transfer(context.caller()?, device, reason).await?;
+            Ok(v1::WithdrawTransferResponse { transfer: Some(transfer(withdrawn)) })
+        };
+        reply(withdraw.await)
+    }
+
+    async fn list_transfers(
+        &self,
+        request: Request<v1::ListTransfersRequest>,
+    ) -> Result<Response<v1::ListTransfersResponse>, Status> {
+        let list = async {
+            let context = Context::of(&request)?;
+            let mut asked = request.into_inner();
+            let tenant: TenantId = parse("tenant", &asked.tenant)?;
+            let (list, page) = page(&mut asked)?;
+            let read = async move |engine: Arc<Engine>, caller: Caller| {
+                let found = engine.list_transfers(&caller, tenant, page).await?;
+                Ok(v1::ListTransfersResponse {
+                    transfers: found.items.into_iter().map(transfer).collect(),
+                    next_page_token: list.token(found.next),
+                })
+            };
+            Ok(self.scan(&context, read).await?)
+        };
+        reply(list.await)
     }
 
     async fn list_device_history(

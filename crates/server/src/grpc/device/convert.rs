@@ -52,6 +52,7 @@ pub(crate) fn reply(proved: Proved) -> v1::ProveResponse {
         body,
         ack: ack.0.to_vec(),
         rekey_due: proved.rekey_due,
+        transfer_due: proved.transfer_due,
     }
 }
 

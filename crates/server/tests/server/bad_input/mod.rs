@@ -15,4 +15,5 @@ mod quotes;
 mod release;
 mod signing;
 mod storage;
+mod transfers;
 mod world;

@@ -70,16 +70,18 @@ class ProveRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., challenge: _Optional[bytes] = ..., device_nonce: _Optional[bytes] = ..., generation: _Optional[int] = ..., epoch: _Optional[int] = ..., number: _Optional[int] = ..., action: _Optional[str] = ..., body: _Optional[bytes] = ..., mac: _Optional[bytes] = ...) -> None: ...
 
 class ProveResponse(_message.Message):
-    __slots__ = ("server_time_seconds", "body", "ack", "rekey_due")
+    __slots__ = ("server_time_seconds", "body", "ack", "rekey_due", "transfer_due")
     SERVER_TIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     REKEY_DUE_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_DUE_FIELD_NUMBER: _ClassVar[int]
     server_time_seconds: int
     body: bytes
     ack: bytes
     rekey_due: bool
-    def __init__(self, server_time_seconds: _Optional[int] = ..., body: _Optional[bytes] = ..., ack: _Optional[bytes] = ..., rekey_due: bool = ...) -> None: ...
+    transfer_due: bool
+    def __init__(self, server_time_seconds: _Optional[int] = ..., body: _Optional[bytes] = ..., ack: _Optional[bytes] = ..., rekey_due: bool = ..., transfer_due: bool = ...) -> None: ...
 
 class ProveBySignatureRequest(_message.Message):
     __slots__ = ("tenant", "device_id", "challenge", "device_nonce", "action", "body", "signature", "quote")

@@ -22,6 +22,16 @@ class DeviceState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEVICE_STATE_QUARANTINED: _ClassVar[DeviceState]
     DEVICE_STATE_REVOKED: _ClassVar[DeviceState]
     DEVICE_STATE_RETIRED: _ClassVar[DeviceState]
+    DEVICE_STATE_TRANSFERRED: _ClassVar[DeviceState]
+
+class TransferState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRANSFER_STATE_UNSPECIFIED: _ClassVar[TransferState]
+    TRANSFER_STATE_OFFERED: _ClassVar[TransferState]
+    TRANSFER_STATE_ACCEPTED: _ClassVar[TransferState]
+    TRANSFER_STATE_AGREED: _ClassVar[TransferState]
+    TRANSFER_STATE_COMPLETE: _ClassVar[TransferState]
+    TRANSFER_STATE_WITHDRAWN: _ClassVar[TransferState]
 
 class RekeyGate(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -88,6 +98,13 @@ DEVICE_STATE_SUSPENDED: DeviceState
 DEVICE_STATE_QUARANTINED: DeviceState
 DEVICE_STATE_REVOKED: DeviceState
 DEVICE_STATE_RETIRED: DeviceState
+DEVICE_STATE_TRANSFERRED: DeviceState
+TRANSFER_STATE_UNSPECIFIED: TransferState
+TRANSFER_STATE_OFFERED: TransferState
+TRANSFER_STATE_ACCEPTED: TransferState
+TRANSFER_STATE_AGREED: TransferState
+TRANSFER_STATE_COMPLETE: TransferState
+TRANSFER_STATE_WITHDRAWN: TransferState
 REKEY_GATE_UNSPECIFIED: RekeyGate
 REKEY_GATE_FREE: RekeyGate
 REKEY_GATE_DUE: RekeyGate

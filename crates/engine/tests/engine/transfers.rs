@@ -1,0 +1,640 @@
+//! A device that goes over to another tenant: both agree, the device carries it out, and at no moment do two tenants trust it, or none
+//! answer it.
+
+use crate::signing::Signer;
+use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, name, order};
+use wardein_crypto::{Digest, SystemEntropy};
+use wardein_ddkg::device::DeviceState as Keys;
+use wardein_ddkg::message::{RekeyAsk, TransferAnswer};
+use wardein_ddkg::{Attributes, DeviceName, Suite};
+use wardein_domain::{Call, DeviceState, Event, Reason, Right, Role, TransferState, Verdict};
+use wardein_engine::{
+    AcceptOrder, Caller, Error, OpenAsk, Page, Proved, Subject, TokenAsk, Transfer, TransferOrder,
+};
+
+const WEEK: u64 = 7 * 86_400;
+
+/// The authority with two more tenants, and administrators of each.
+struct Two {
+    world: World,
+    klinik: Caller,
+    lab: Caller,
+    home: Caller,
+}
+
+impl std::ops::Deref for Two {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl std::ops::DerefMut for Two {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+fn reason() -> Reason {
+    "sold".parse().unwrap()
+}
+
+fn offer(device: DeviceName, to: &str) -> TransferOrder {
+    TransferOrder { device, to: to.parse().unwrap(), lifetime: WEEK, reason: reason() }
+}
+
+fn accept(from: DeviceName, to: &str) -> AcceptOrder {
+    AcceptOrder { tenant: to.parse().unwrap(), from, device: None, profile: "default".parse().unwrap() }
+}
+
+fn code<T>(result: Result<T, Error>) -> &'static str {
+    result.err().map_or("ok", |error| error.code.as_str())
+}
+
+impl Two {
+    async fn new() -> Self {
+        let world = World::new().await;
+        for tenant in ["lab", "home"] {
+            world.engine.create_tenant(&world.admin, tenant.parse().unwrap()).await.unwrap();
+        }
+        let admin = async |tenant: &str| {
+            let order = order(Role::TenantAdmin, Some(tenant), "anna");
+            caller(world.engine.issue_operator(&world.admin, order).await.unwrap().1.principal)
+        };
+        let (klinik, lab, home) = (admin("klinik").await, admin("lab").await, admin("home").await);
+        Self { world, klinik, lab, home }
+    }
+
+    fn of(&self, tenant: &str) -> &Caller {
+        match tenant {
+            "klinik" => &self.klinik,
+            "lab" => &self.lab,
+            _ => &self.home,
+        }
+    }
+
+    /// Both sides agree.
+    async fn agree(&self, from: &DeviceName, to: &str) -> Transfer {
+        self.engine.offer_transfer(self.of(from.tenant.as_str()), offer(from.clone(), to)).await.unwrap();
+        self.engine.accept_transfer(self.of(to), accept(from.clone(), to)).await.unwrap()
+    }
+
+    async fn state(&self, device: &DeviceName) -> Option<DeviceState> {
+        self.engine.get_device(&self.admin, device.clone()).await.ok().map(|device| device.state)
+    }
+
+    async fn open(&self, tenant: &str) -> Vec<(String, TransferState)> {
+        let page = Page { size: 100, after: None };
+        let found = self.engine.list_transfers(self.of(tenant), tenant.parse().unwrap(), page).await.unwrap();
+        found
+            .items
+            .into_iter()
+            .map(|one| (format!("{}/{}", one.from.tenant, one.from.device), one.state))
+            .collect()
+    }
+
+    /// The tenants that trust a device of that id.
+    async fn trusting(&self, id: &str) -> Vec<&'static str> {
+        let mut trusting = Vec::new();
+        for tenant in ["klinik", "lab", "home"] {
+            if self.state(&name(tenant, id)).await == Some(DeviceState::Active) {
+                trusting.push(tenant);
+            }
+        }
+        trusting
+    }
+}
+
+impl TestDevice {
+    /// Proves a transfer; the proved answer, and what it takes to believe it.
+    async fn ask_transfer(&mut self, two: &Two) -> (Result<Proved, Error>, wardein_ddkg::device::InFlight) {
+        let state = self.state.as_mut().unwrap();
+        let ask = state.ask_challenge();
+        let offer = two.engine.challenge(&self.name).unwrap();
+        let proof = state.transfer(ask, &offer, &self.measured, Suite::P256, &mut SystemEntropy::default());
+        let (request, ask, in_flight) = proof.unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        (two.engine.prove(&Call::new("test"), request, ask.encode()).await, in_flight)
+    }
+
+    /// Carries out a transfer, as far as the keys go.
+    async fn transfer(&mut self, two: &Two) -> Result<(), Error> {
+        let (proved, in_flight) = self.ask_transfer(two).await;
+        self.acknowledge(in_flight, proved?.reply);
+        self.name = self.state.as_ref().unwrap().device().clone();
+        Ok(())
+    }
+
+    /// All of it.
+    async fn go_over(&mut self, two: &Two) {
+        self.transfer(two).await.unwrap();
+        self.prove(&two.engine, "authenticate", b"").await.unwrap();
+    }
+
+    /// A sign of life, and whether the device hears that a transfer is due.
+    async fn hears(&mut self, two: &Two) -> bool {
+        let (request, in_flight) = self.proof(&two.engine, "authenticate", b"");
+        let proved = two.engine.prove(&Call::new("test"), request, Vec::new()).await.unwrap();
+        self.acknowledge(in_flight, proved.reply);
+        proved.transfer_due
+    }
+}
+
+#[tokio::test]
+async fn both_agree_the_device_hears_of_it_and_belongs_to_the_other_with_its_first_proof_there() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let (from, to) = (device.name.clone(), name("lab", "pump-1"));
+    device.prove(&two.engine, "certificate", &csr()).await.unwrap();
+    assert!(!device.hears(&two).await);
+    assert_eq!(code(device.ask_transfer(&two).await.0), "transfer-unknown", "nobody has offered it");
+
+    let offered = two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
+    assert_eq!((offered.state, offered.accepted), (TransferState::Offered, None));
+    assert!(!device.hears(&two).await, "an offer alone is nothing to the device");
+    assert_eq!(code(device.ask_transfer(&two).await.0), "transfer-unknown", "nobody has accepted it");
+    assert_eq!(two.open("lab").await, [("klinik/pump-1".to_owned(), TransferState::Offered)]);
+    assert_eq!(two.open("klinik").await, two.open("lab").await);
+    assert!(two.open("home").await.is_empty());
+
+    two.engine.accept_transfer(&two.lab, accept(from.clone(), "lab")).await.unwrap();
+    assert!(device.hears(&two).await);
+    assert!(
+        device.hears(&two).await,
+        "until it is carried out; a device that knows of none stays in service"
+    );
+    let generation = device.state.as_ref().unwrap().generation();
+    device.transfer(&two).await.unwrap();
+    assert_eq!(device.name, to);
+    assert!(device.state.as_ref().unwrap().generation() > generation);
+    assert_eq!(two.trusting("pump-1").await, ["klinik"], "until it has proved itself there");
+    assert_eq!(two.state(&to).await, Some(DeviceState::Pending));
+
+    assert!(!device.hears(&two).await);
+    assert_eq!(two.trusting("pump-1").await, ["lab"]);
+    assert_eq!(two.state(&from).await, Some(DeviceState::Transferred));
+    assert!(two.open("klinik").await.is_empty() && two.open("lab").await.is_empty());
+    // It certifies there, and the certificates of before are revoked.
+    device.prove(&two.engine, "certificate", &csr()).await.unwrap();
+    let page = || Page { size: 10, after: None };
+    for (tenant, is_revoked) in [("klinik", true), ("lab", false)] {
+        let found = two.engine.list_certificates(&two.admin, tenant.parse().unwrap(), None, page()).await;
+        let revoked: Vec<_> = found.unwrap().items.iter().map(|one| one.revoked.is_some()).collect();
+        assert_eq!(revoked, [is_revoked], "{tenant}");
+    }
+    // Model and attributes came along, and who accepted is who brought it in.
+    let arrived = two.engine.get_device(&two.lab, to.clone()).await.unwrap();
+    assert_eq!(arrived.model, Some("pump".parse().unwrap()));
+    assert_eq!(arrived.attributes, ["firmware".parse().unwrap()]);
+    assert_eq!(arrived.enrolled_by, two.lab.principal.to_string());
+    // Each log has all of it.
+    for event in
+        [Event::TransferOffered, Event::TransferAccepted, Event::TransferAgreed, Event::DeviceTransferred]
+    {
+        let tenants: Vec<_> =
+            two.entries(event).await.iter().map(|entry| entry.tenant.clone().unwrap().to_string()).collect();
+        assert_eq!(tenants.len(), 2, "{event}");
+        assert!(["klinik", "lab"].iter().all(|tenant| tenants.iter().any(|one| one == tenant)), "{event}");
+    }
+    let done = two.entries(Event::DeviceTransferred).await;
+    assert_eq!(facts(&done[0]), "from=klinik/pump-1, to=lab/pump-1, state: active → transferred");
+    assert_eq!(facts(&done[1]), "from=klinik/pump-1, to=lab/pump-1, state: pending → active");
+}
+
+#[tokio::test]
+async fn each_side_decides_for_itself_alone() {
+    let two = Two::new().await;
+    let device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    let engine = &two.engine;
+    let offered = |to: &str| offer(from.clone(), to);
+    // Giving is the giver's, and the receiver is another tenant.
+    assert_eq!(code(engine.offer_transfer(&two.lab, offered("lab")).await), "tenant-unknown");
+    assert_eq!(code(engine.offer_transfer(&two.klinik, offered("klinik")).await), "malformed");
+    assert_eq!(code(engine.offer_transfer(&two.admin, offered("nowhere")).await), "tenant-unknown");
+    for lifetime in [59, 366 * 86_400 + 1] {
+        let offered = TransferOrder { lifetime, ..offered("lab") };
+        assert_eq!(code(engine.offer_transfer(&two.klinik, offered).await), "malformed");
+    }
+    // A tenant's administrator learns by it of no other tenant.
+    engine.offer_transfer(&two.klinik, offered("nowhere")).await.unwrap();
+    assert_eq!(code(engine.offer_transfer(&two.klinik, offered("lab")).await), "transfer-open");
+    engine.withdraw_transfer(&two.klinik, from.clone(), reason()).await.unwrap();
+    engine.offer_transfer(&two.klinik, offered("lab")).await.unwrap();
+    engine.offer_transfer(&two.klinik, offered("lab")).await.unwrap();
+    assert_eq!(two.entries(Event::TransferOffered).await.len(), 3, "the same again changes nothing");
+    // Taking is the receiver's.
+    let taken = || accept(from.clone(), "lab");
+    assert_eq!(code(engine.accept_transfer(&two.klinik, taken()).await), "tenant-unknown");
+    assert_eq!(
+        code(engine.accept_transfer(&two.home, accept(from.clone(), "home")).await),
+        "transfer-unknown"
+    );
+    let none = AcceptOrder { profile: "absent".parse().unwrap(), ..taken() };
+    assert_eq!(code(engine.accept_transfer(&two.lab, none).await), "profile-unknown");
+    assert_eq!(code(engine.withdraw_transfer(&two.home, from.clone(), reason()).await), "transfer-unknown");
+    engine.accept_transfer(&two.lab, taken()).await.unwrap();
+    engine.accept_transfer(&two.lab, taken()).await.unwrap();
+    let other = AcceptOrder { device: Some("pump-9".parse().unwrap()), ..taken() };
+    assert_eq!(code(engine.accept_transfer(&two.lab, other).await), "transfer-open");
+    // The receiver may decline, too.
+    let declined = engine.withdraw_transfer(&two.lab, from.clone(), reason()).await.unwrap();
+    assert_eq!(declined.state, TransferState::Withdrawn);
+    engine.withdraw_transfer(&two.lab, from.clone(), reason()).await.unwrap();
+    assert_eq!(code(engine.accept_transfer(&two.lab, taken()).await), "transfer-unknown");
+    assert!(two.open("klinik").await.is_empty() && two.open("lab").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_withdrawn_or_has_expired_comes_to_nothing_and_leaves_nothing() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
+    two.clock.pass(WEEK);
+    assert_eq!(two.open("lab").await.len(), 1, "to its last second");
+    two.clock.pass(1);
+    assert!(two.open("lab").await.is_empty() && two.open("klinik").await.is_empty());
+    assert_eq!(
+        code(two.engine.accept_transfer(&two.lab, accept(from.clone(), "lab")).await),
+        "transfer-expired"
+    );
+    // Another may be made, to another tenant; and once accepted it waits for the device as long as it takes.
+    two.agree(&from, "home").await;
+    two.clock.pass(2 * WEEK);
+    assert!(device.hears(&two).await);
+    two.engine.withdraw_transfer(&two.klinik, from.clone(), reason()).await.unwrap();
+    assert!(!device.hears(&two).await);
+    assert_eq!(code(device.ask_transfer(&two).await.0), "transfer-unknown");
+    // The id is free there again, in any case of its letters.
+    let station = order(Role::Station, Some("home"), "line");
+    let station = caller(two.engine.issue_operator(&two.admin, station).await.unwrap().1.principal);
+    let shouted = TestDevice::begin(&two.engine, "PUMP-1").order();
+    two.engine.enroll(&station, shouted).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_is_not_given_twice() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    let station = order(Role::Station, Some("lab"), "line");
+    let station = caller(two.engine.issue_operator(&two.admin, station).await.unwrap().1.principal);
+    two.engine.enroll(&station, TestDevice::begin(&two.engine, "pump-1").order()).await.unwrap();
+    two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
+    let taken = accept(from.clone(), "lab");
+    assert_eq!(code(two.engine.accept_transfer(&two.lab, taken.clone()).await), "already-enrolled");
+    let similar = AcceptOrder { device: Some("PUMP-1".parse().unwrap()), ..taken.clone() };
+    assert_eq!(code(two.engine.accept_transfer(&two.lab, similar).await), "id-similar");
+    let other = AcceptOrder { device: Some("pump-2".parse().unwrap()), ..taken };
+    two.engine.accept_transfer(&two.lab, other).await.unwrap();
+    // It is kept free for the device from now on: for a station, and for another transfer.
+    let begun = TestDevice::begin(&two.engine, "pump-2").order();
+    assert_eq!(code(two.engine.enroll(&station, begun).await), "already-enrolled");
+    let second = two.proven("pump-2").await;
+    two.engine.offer_transfer(&two.klinik, offer(second.name.clone(), "lab")).await.unwrap();
+    let taken = accept(second.name.clone(), "lab");
+    assert_eq!(code(two.engine.accept_transfer(&two.lab, taken).await), "already-enrolled");
+    device.go_over(&two).await;
+    assert_eq!(device.name, name("lab", "pump-2"));
+    assert_eq!(two.state(&name("lab", "pump-2")).await, Some(DeviceState::Active));
+    // The id that it left is kept for its return.
+    assert_eq!(
+        code(two.engine.enroll(&two.station, TestDevice::begin(&two.engine, "pump-1").order()).await),
+        "device-transferred"
+    );
+}
+
+#[tokio::test]
+async fn a_device_out_of_trust_stays_where_it_is() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    let set = async |state| {
+        two.engine.set_device_state(&two.klinik, from.clone(), state, reason()).await.unwrap();
+    };
+    set(DeviceState::Suspended).await;
+    assert_eq!(
+        code(two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await),
+        "transition-not-allowed"
+    );
+    set(DeviceState::Active).await;
+    two.agree(&from, "lab").await;
+    set(DeviceState::Suspended).await;
+    assert_eq!(code(device.ask_transfer(&two).await.0), "suspended");
+    set(DeviceState::Active).await;
+    device.transfer(&two).await.unwrap();
+    // It has the other tenant's keys, and is its former tenant's still.
+    set(DeviceState::Suspended).await;
+    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "suspended");
+    assert!(two.trusting("pump-1").await.is_empty());
+    // To call it off now could lock it out.
+    assert_eq!(code(two.engine.withdraw_transfer(&two.lab, from.clone(), reason()).await), "transfer-agreed");
+    set(DeviceState::Active).await;
+    device.prove(&two.engine, "authenticate", b"").await.unwrap();
+    assert_eq!(two.trusting("pump-1").await, ["lab"]);
+}
+
+#[tokio::test]
+async fn a_device_that_is_ended_on_its_way_arrives_nowhere() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    device.transfer(&two).await.unwrap();
+    two.engine.set_device_state(&two.klinik, from.clone(), DeviceState::Revoked, reason()).await.unwrap();
+    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "revoked");
+    let withdrawn = two.engine.withdraw_transfer(&two.lab, from.clone(), reason()).await.unwrap();
+    assert_eq!(withdrawn.state, TransferState::Withdrawn);
+    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "pending");
+    assert!(two.trusting("pump-1").await.is_empty());
+
+    // One that is to be enrolled again comes with other keys: its transfer is over.
+    let mut device = two.proven("pump-2").await;
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    device.transfer(&two).await.unwrap();
+    two.engine.readmit_device(&two.klinik, from.clone(), true, reason()).await.unwrap();
+    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "pending");
+    assert!(two.open("lab").await.is_empty());
+}
+
+#[tokio::test]
+async fn what_it_sealed_stays_its_former_owners_and_its_tokens_end() {
+    let two = Two::new().await;
+    two.grant(Right::Open).await;
+    two.grant(Right::Token).await;
+    let mut device = two.proven("pump-1").await;
+    let (sealed, token) = (device.seal(b"Puls 72/min", 0), device.token(b"nonce", 0));
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    device.go_over(&two).await;
+    let opened = two.world.open(&sealed, b"1").await.unwrap();
+    assert_eq!((opened.secret.expose(), opened.state), (&b"Puls 72/min"[..], DeviceState::Transferred));
+    let ask = TokenAsk { token, platform_nonce: b"nonce".to_vec(), idempotency: Digest::of(b"1") };
+    assert_eq!(code(two.engine.verify_token(&two.platform, ask).await), "message-generation-retired");
+    let verdict = two.engine.check(&two.platform, Subject::Device("pump-1".parse().unwrap())).await.unwrap();
+    assert_eq!((verdict.verdict, verdict.reasons[0].code()), (Verdict::NotTrusted, "transferred"));
+    // What it seals there is the other's alone.
+    let sealed = device.seal(b"mine", 0);
+    assert_eq!(sealed.name().owner, name("lab", "pump-1"));
+    let ask =
+        OpenAsk { sealed, additional: b"log".to_vec(), reason: reason(), idempotency: Digest::of(b"2") };
+    assert_eq!(code(two.engine.open_payload(&two.platform, ask).await), "tenant-unknown");
+}
+
+/// There and back again, and on: generations rise, and what was sealed in each stay opens to whom it belongs.
+#[tokio::test]
+async fn a_loan_comes_back_and_is_sold_twice() {
+    let two = Two::new().await;
+    two.grant(Right::Open).await;
+    let mut device = two.proven("pump-1").await;
+    let first = device.seal(b"before", 0);
+    let mut generations = vec![device.state.as_ref().unwrap().generation()];
+    for (from, to) in
+        [("klinik", "lab"), ("lab", "klinik"), ("klinik", "lab"), ("lab", "home"), ("home", "klinik")]
+    {
+        let of = name(from, "pump-1");
+        two.agree(&of, to).await;
+        assert_eq!(device.name, of);
+        device.go_over(&two).await;
+        two.clock.pass(60);
+        device.prove(&two.engine, "certificate", &csr()).await.unwrap();
+        assert_eq!(two.trusting("pump-1").await, [to], "from {from}");
+        assert_eq!(two.state(&of).await, Some(DeviceState::Transferred));
+        generations.push(device.state.as_ref().unwrap().generation());
+        if generations.len() == 3 {
+            // Back for the first time: without a period, what was sealed before opens until another generation retires here.
+            assert_eq!(two.world.open(&first, b"1").await.unwrap().secret.expose(), b"before");
+        }
+    }
+    assert!(generations.is_sorted_by(|a, b| a < b), "{generations:?}");
+    let again = device.seal(b"after", 0);
+    assert_eq!(two.world.open(&again, b"2").await.unwrap().secret.expose(), b"after");
+    // Another device is not the one that left under its id.
+    let second = two.proven("pump-2").await;
+    two.engine.offer_transfer(&two.klinik, offer(second.name.clone(), "lab")).await.unwrap();
+    let as_first =
+        AcceptOrder { device: Some("pump-1".parse().unwrap()), ..accept(second.name.clone(), "lab") };
+    assert_eq!(code(two.engine.accept_transfer(&two.lab, as_first).await), "already-enrolled");
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_asked_for_again_and_the_last_one_counts() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    for _ in 0..3 {
+        let (proved, _) = device.ask_transfer(&two).await;
+        proved.unwrap();
+        // The device never heard: it is who it was, and in service.
+        device.prove(&two.engine, "authenticate", b"").await.unwrap();
+        assert_eq!(two.trusting("pump-1").await, ["klinik"]);
+    }
+    device.go_over(&two).await;
+    assert_eq!(two.trusting("pump-1").await, ["lab"]);
+}
+
+#[tokio::test]
+async fn keys_are_put_right_before_the_transfer_where_that_is_required() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    two.clock.pass(1);
+    let scope = wardein_engine::RotationScope::Device(from.device.clone());
+    two.engine.rotate_keys(&two.klinik, from.tenant.clone(), scope, true, reason()).await.unwrap();
+    assert_eq!(code(device.ask_transfer(&two).await.0), "rekey-required");
+    two.clock.pass(1);
+    device.rekey(&two.engine, Suite::P256).await.unwrap();
+    device.go_over(&two).await;
+    assert_eq!(two.trusting("pump-1").await, ["lab"]);
+}
+
+#[tokio::test]
+async fn announced_attributes_come_along() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let mut firmware = Attributes::new();
+    firmware.insert("firmware".parse().unwrap(), b"2.0").unwrap();
+    firmware.insert("bootloader".parse().unwrap(), b"1").unwrap();
+    device.prove(&two.engine, "attributes", &firmware.encode()).await.unwrap();
+    two.agree(&device.name.clone(), "lab").await;
+    device.transfer(&two).await.unwrap();
+    // The firmware is changed between the two.
+    device.measured = firmware.digests();
+    device.prove(&two.engine, "authenticate", b"").await.unwrap();
+    let arrived = two.engine.get_device(&two.lab, device.name.clone()).await.unwrap();
+    assert_eq!(arrived.attributes.len(), 2, "what it shows is on record");
+    device.prove(&two.engine, "authenticate", b"").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_names_purposes_is_refused() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    two.agree(&device.name.clone(), "lab").await;
+    let (_, body, _) = device.rekey_proof(&two.engine, Suite::P256);
+    let ask = RekeyAsk { purposes: Some(0b1111), ..RekeyAsk::decode(&body).unwrap() };
+    assert_eq!(code(device.prove(&two.engine, "transfer", &ask.encode()).await), "malformed");
+}
+
+/// Neither name can be altered on the way: the device believes only what was acked, and what was acked is derived from.
+#[tokio::test]
+async fn the_transcript_binds_the_tenant_and_the_id() {
+    for altered in ["tenant", "id"] {
+        let two = Two::new().await;
+        let mut device = two.proven("pump-1").await;
+        two.agree(&device.name.clone(), "lab").await;
+        let (proved, in_flight) = device.ask_transfer(&two).await;
+        let mut reply = proved.unwrap().reply;
+        let mut answer = TransferAnswer::decode(Suite::P256, &reply.body).unwrap();
+        match altered {
+            "tenant" => answer.device.tenant = "home".parse().unwrap(),
+            _ => answer.device.device = "pump-2".parse().unwrap(),
+        }
+        reply.body = answer.encode();
+        let state: &mut Keys = device.state.as_mut().unwrap();
+        assert!(state.acknowledge(in_flight, reply).is_err(), "{altered}");
+        assert_eq!(*state.device(), name("klinik", "pump-1"));
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_stayed_behind_is_told_in_the_new_tenant() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let mut copy = device.copied();
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    device.go_over(&two).await;
+    two.clock.pass(10);
+    assert_eq!(code(copy.prove(&two.engine, "authenticate", b"").await), "clone-suspected");
+    assert_eq!(two.state(&from).await, Some(DeviceState::Transferred), "it stays so");
+    assert_eq!(two.state(&device.name).await, Some(DeviceState::Quarantined));
+    let alarm = two.entries(Event::CloneSuspected).await.pop().unwrap();
+    assert_eq!(alarm.tenant, Some("lab".parse().unwrap()));
+    assert!(facts(&alarm).contains("device=klinik/pump-1"), "{}", facts(&alarm));
+}
+
+/// Two holders ask for the transfer: the one whose keys were replaced gives itself away, and the device does not arrive.
+#[tokio::test]
+async fn two_holders_that_both_go_over_are_told_apart() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let mut copy = device.copied();
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    device.transfer(&two).await.unwrap();
+    two.clock.pass(10);
+    // It is ahead of the device by a number that was reserved for a token, not for a proof.
+    while copy.transfer(&two).await.is_err() {
+        two.clock.pass(10);
+        assert_ne!(two.state(&from).await, Some(DeviceState::Quarantined), "told at once");
+    }
+    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "clone-suspected");
+    assert_eq!(two.state(&from).await, Some(DeviceState::Quarantined));
+    assert_eq!(code(copy.prove(&two.engine, "authenticate", b"").await), "quarantined");
+    assert!(two.trusting("pump-1").await.is_empty());
+}
+
+/// A message of before that was long on its way is no sign of a copy.
+#[tokio::test]
+async fn an_overtaken_message_raises_no_alarm() {
+    let two = Two::new().await;
+    let mut device = two.proven("pump-1").await;
+    let from = device.name.clone();
+    two.agree(&from, "lab").await;
+    let (late, _) = device.proof(&two.engine, "authenticate", b"");
+    two.clock.pass(5);
+    device.go_over(&two).await;
+    let refused = two.engine.prove(&Call::new("test"), late, Vec::new()).await;
+    assert_eq!(code(refused), "generation-retired");
+    assert_eq!(two.state(&device.name).await, Some(DeviceState::Active));
+}
+
+/// A crash at any commit of it, on the authority's side; and at each, the device either heard the answer or lost it.
+#[tokio::test]
+async fn no_crash_locks_the_device_out_or_has_two_tenants_trust_it() {
+    for nth in 0..5 {
+        for point in CRASH_POINTS {
+            for forgets in [false, true] {
+                let mut two = Two::new().await;
+                let mut device = two.proven("pump-1").await;
+                let from = device.name.clone();
+                two.store.crash_at(nth, point);
+                let mut failures = 0;
+                // As each side would: whatever failed is asked for again.
+                loop {
+                    let step = async {
+                        if two.trusting("pump-1").await == ["lab"] && device.name.tenant.as_str() == "lab" {
+                            device.prove(&two.engine, "authenticate", b"").await?;
+                            return Ok(true);
+                        }
+                        if device.name == from {
+                            two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await?;
+                            two.engine.accept_transfer(&two.lab, accept(from.clone(), "lab")).await?;
+                            if forgets && failures == 0 {
+                                // Its power went before the answer was on flash.
+                                device.ask_transfer(&two).await.0?;
+                            }
+                            device.transfer(&two).await?;
+                        }
+                        device.prove(&two.engine, "authenticate", b"").await?;
+                        Ok::<_, Error>(false)
+                    };
+                    let done = step.await;
+                    match done {
+                        Ok(true) => break,
+                        Ok(false) => {}
+                        Err(error) => {
+                            failures += 1;
+                            assert!(failures < 3, "{nth} {point:?} {forgets}: {error}");
+                            two.world.restart().await;
+                        }
+                    }
+                    assert_eq!(two.trusting("pump-1").await.len(), 1, "{nth} {point:?} {forgets}");
+                }
+                assert_eq!(failures, 1, "{nth} {point:?} {forgets}");
+                assert_eq!(two.state(&from).await, Some(DeviceState::Transferred));
+                assert_eq!(two.entries(Event::DeviceTransferred).await.len(), 2, "done once, in two logs");
+                assert!(two.open("klinik").await.is_empty() && two.open("lab").await.is_empty());
+            }
+        }
+    }
+}
+
+/// Its key stays the same, so its former tenant could go on as it.
+#[tokio::test]
+async fn a_device_that_signs_is_not_given() {
+    let two = Two::new().await;
+    let device = Signer::enrolled(&two, "pump-1").await;
+    let offered = two.engine.offer_transfer(&two.klinik, offer(name("klinik", "pump-1"), "lab")).await;
+    assert_eq!(code(offered), "transfer-needs-derived-keys");
+    assert_eq!(code(device.ask(&two, "transfer", b"").await), "action-needs-derived-keys");
+}
+
+/// The two decisions rest on one row, whichever comes first: an id is enrolled, or kept for the device, and never both.
+#[tokio::test]
+async fn an_acceptance_and_an_enrollment_at_one_time_do_not_both_take_the_id() {
+    for seed in 0..8 {
+        let two = Two::new().await;
+        let device = two.proven("pump-1").await;
+        let from = device.name.clone();
+        let station = order(Role::Station, Some("lab"), "line");
+        let station = caller(two.engine.issue_operator(&two.admin, station).await.unwrap().1.principal);
+        two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await.unwrap();
+        let begun = TestDevice::begin(&two.engine, "pump-1").order();
+        let accepting = two.engine.accept_transfer(&two.lab, accept(from.clone(), "lab"));
+        let enrolling = two.engine.enroll(&station, begun);
+        let (accepted, enrolled) = match seed % 2 {
+            0 => tokio::join!(accepting, enrolling),
+            _ => {
+                let (enrolled, accepted) = tokio::join!(enrolling, accepting);
+                (accepted, enrolled)
+            }
+        };
+        assert_eq!(usize::from(accepted.is_ok()) + usize::from(enrolled.is_ok()), 1, "{seed}");
+    }
+}
