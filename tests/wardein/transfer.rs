@@ -1,5 +1,5 @@
-//! A device given to another tenant, by the real binaries: both sides agree on the command line, and the device goes over by itself, over gRPC
-//! and over HTTP, also where the authority is killed in between.
+//! A device given to another tenant, by the real binaries: both sides agree on the command line, and the device goes over by
+//! itself, over gRPC and over HTTP, also where the authority is killed in between.
 
 use crate::common::{Served, wardein, wardein_device};
 use serde_json::Value;

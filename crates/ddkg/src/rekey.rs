@@ -7,8 +7,8 @@ use crate::tree::GenerationRoot;
 use wardein_crypto::Digest;
 use wardein_domain::Action;
 
-/// root[g+1], or root[g′] of a transfer: from the epoch secret that the proof was made in, so that only the holder of g can continue, and from a fresh
-/// agreement, so that an attacker who has merely read g cannot.
+/// root[g+1], or root[g′] of a transfer: from the epoch secret that the proof was made in, so that only the holder of g can
+/// continue, and from a fresh agreement, so that an attacker who has merely read g cannot.
 pub(crate) fn next_root(
     step: NextStep,
     epoch_secret: &EpochSecret,

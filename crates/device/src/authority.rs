@@ -65,7 +65,8 @@ pub struct Reply {
     pub acked: AckedReply,
     /// The authority says that keys are to be agreed anew soon. Where somebody between said so, it costs one rekey.
     pub rekey_due: bool,
-    /// The authority says that the device is to go over to another tenant. Where somebody between said so, it costs one refused request.
+    /// The authority says that the device is to go over to another tenant. Where somebody between said so, it costs one refused
+    /// request.
     pub transfer_due: bool,
 }
 

@@ -94,9 +94,9 @@ impl Record {
         Ok((answer, record))
     }
 
-    /// The device has proved itself as `successor`, which accepted it at `time`: under this record nothing is accepted any more. Its
-    /// generation retires, so that what was sealed under it can be opened as long as retention says, and what speaks under it later is
-    /// a clone. In its place comes one whose root nobody has.
+    /// The device has proved itself as `successor`, which accepted it at `time`: under this record nothing is accepted any more.
+    /// Its generation retires, so that what was sealed under it can be opened as long as retention says, and what speaks under it
+    /// later is a clone. In its place comes one whose root nobody has.
     ///
     /// Refused as `retention-full` where as many generations are kept as a record may hold. That ends by itself, and the device
     /// loses nothing by it.

@@ -1,7 +1,8 @@
-//! A device that goes over to another tenant: its name changes, which is in two files, the state and device.toml. A power cut between
-//! the two must not part them.
+//! A device that goes over to another tenant: its name changes, which is in two files, the state and device.toml. A power cut
+//! between the two must not part them.
 //!
-//! So a third says beforehand who the device is to be. While it is there, the state decides which of the two names is the present one.
+//! So a third says beforehand who the device is to be. While it is there, the state decides which of the two names is the present
+//! one.
 
 use super::{CERTIFICATE, Directory, Files, KEY, SEALED_KEY};
 use crate::config::Config;
@@ -49,8 +50,8 @@ impl Directory {
         self.write(TRANSFER, &text, 0o600)
     }
 
-    /// Brings a transfer to its end, as far as it came: `config` has the name of the state. The certificate and its key were the former
-    /// tenant's, and end with it. Where none is under way it does nothing.
+    /// Brings a transfer to its end, as far as it came: `config` has the name of the state. The certificate and its key were the
+    /// former tenant's, and end with it. Where none is under way it does nothing.
     pub(crate) fn end_transfer(&self, config: &Config) -> Result<(), Error> {
         let Some(to) = self.files.arriving()? else { return Ok(()) };
         if to == config.device {

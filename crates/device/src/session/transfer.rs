@@ -1,4 +1,5 @@
-//! Going over to another tenant: asked for like a rekey, and saved so that the device is who it was, or who it is to be, and never neither.
+//! Going over to another tenant: asked for like a rekey, and saved so that the device is who it was, or who it is to be, and never
+//! neither.
 
 use super::{Asking, Session};
 use crate::authority::Authority;
@@ -12,13 +13,15 @@ use wardein_domain::{DeviceAction, ErrorCode};
 pub struct Transferred {
     /// Who it is now.
     pub device: DeviceName,
-    /// Whether a proof there was acknowledged. Until one is, the authority has it as the former tenant's, and the next request tries again.
+    /// Whether a proof there was acknowledged. Until one is, the authority has it as the former tenant's, and the next request
+    /// tries again.
     pub is_complete: bool,
 }
 
 impl<A: Authority, E: Entropy> Session<A, E> {
-    /// Goes over to the tenant that the device's own has given it to, and that has accepted it (DDKG-1 §6.2). Where it fails anywhere, or its
-    /// reply is lost, the device is who it was, and may ask again; from when the new state is on disk, it is the other's.
+    /// Goes over to the tenant that the device's own has given it to, and that has accepted it (DDKG-1 §6.2). Where it fails
+    /// anywhere, or its reply is lost, the device is who it was, and may ask again; from when the new state is on disk, it is the
+    /// other's.
     pub async fn transfer(&mut self) -> Result<Transferred, Error> {
         let suite = self.config.suite;
         let done = match self.request(&Asking::Transfer(suite)).await {

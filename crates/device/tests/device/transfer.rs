@@ -73,8 +73,8 @@ async fn one_that_was_withdrawn_meanwhile_is_forgotten_and_the_device_stays_in_s
     assert_eq!(agent.round().await.unwrap(), Round::Transferred);
 }
 
-/// Whatever fails, and whether or not the process ends there: the device is one of the two, with the keys of that one, is answered, and
-/// arrives.
+/// Whatever fails, and whether or not the process ends there: the device is one of the two, with the keys of that one, is answered,
+/// and arrives.
 #[tokio::test]
 async fn no_fault_between_two_durable_steps_parts_the_two_ends() {
     let disk = ["transfer.json", "state", "device.toml"].map(Fault::FileFails);

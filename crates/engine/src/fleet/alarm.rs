@@ -8,8 +8,8 @@ use wardein_domain::{Actor, Call, DeviceState, ErrorCode, Event, FieldName, Fiel
 use wardein_port::{Change, Table};
 
 impl Engine {
-    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so. A device that went over to
-    /// another tenant is quarantined there.
+    /// An entry with the evidence, and quarantine for a device that was trusted, where its profile says so. A device that went over
+    /// to another tenant is quarantined there.
     pub(crate) fn clone_alarm(
         &self,
         tx: &mut Tx<'_>,

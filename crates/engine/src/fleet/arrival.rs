@@ -1,5 +1,5 @@
-//! A device that proves itself in the tenant that it goes over to for the first time. One change makes it that tenant's, and ends it in
-//! the other: there is no moment in which both trust it, and none in which neither can.
+//! A device that proves itself in the tenant that it goes over to for the first time. One change makes it that tenant's, and ends
+//! it in the other: there is no moment in which both trust it, and none in which neither can.
 
 use super::transfers::{both, unknown};
 use crate::kernel::record::{self, Recording, target};
@@ -47,9 +47,9 @@ impl Engine {
 
     /// The device, whose first proof here was accepted, belongs to this tenant from now on.
     ///
-    /// The records of both devices are in one change. Only that of this one is held (`kernel/records.rs`), so no two decisions can wait
-    /// for each other's; the other's rows are written under the versions that they were read with, and a conflict has all of it judged
-    /// again.
+    /// The records of both devices are in one change. Only that of this one is held (`kernel/records.rs`), so no two decisions can
+    /// wait for each other's; the other's rows are written under the versions that they were read with, and a conflict has all of
+    /// it judged again.
     pub(crate) fn arrive(
         &self,
         tx: &mut Tx<'_>,

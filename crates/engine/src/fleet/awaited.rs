@@ -1,5 +1,5 @@
-//! What a transfer leaves and needs beside its row: the id that is kept free in the receiving tenant, the ways that lead to it, and where a
-//! device is that has gone.
+//! What a transfer leaves and needs beside its row: the id that is kept free in the receiving tenant, the ways that lead to it, and
+//! where a device is that has gone.
 
 use crate::kernel::record::target;
 use crate::kernel::{Engine, Error, Stop, Tx};

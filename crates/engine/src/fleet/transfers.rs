@@ -1,7 +1,8 @@
-//! The transfer of a device to another tenant, as the people of both decide it: one offers, the other accepts. The device carries it out
-//! (`derive/actions/transfer.rs`), and is the other's with its first proof there (`fleet/arrival.rs`).
+//! The transfer of a device to another tenant, as the people of both decide it: one offers, the other accepts. The device carries
+//! it out (`derive/actions/transfer.rs`), and is the other's with its first proof there (`fleet/arrival.rs`).
 //!
-//! Until then its record in the giving tenant goes on answering it, so that a device whose software knows of no transfer stays in service.
+//! Until then its record in the giving tenant goes on answering it, so that a device whose software knows of no transfer stays in
+//! service.
 
 use crate::kernel::record::{Recording, device_text, target};
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, SCANNED, Tx};
@@ -72,8 +73,8 @@ pub struct AcceptOrder {
 }
 
 impl Engine {
-    /// Offers a device to another tenant. The same offer again, while it is open, changes nothing. The tenant's own administrator does
-    /// not learn by it which other tenants there are: an offer to one that there is not is never accepted.
+    /// Offers a device to another tenant. The same offer again, while it is open, changes nothing. The tenant's own administrator
+    /// does not learn by it which other tenants there are: an offer to one that there is not is never accepted.
     pub async fn offer_transfer(&self, caller: &Caller, order: TransferOrder) -> Result<Transfer, Error> {
         let TransferOrder { device: from, to, lifetime, reason } = &order;
         self.require_tenant(caller, &from.tenant)?;
@@ -145,8 +146,8 @@ impl Engine {
         self.transact_on_by(caller, from, |_| Ok(()), decide).await
     }
 
-    /// Accepts a device that another tenant offers, and chooses what it is to be here. It takes no place of a station's quota: a station's
-    /// quota bounds what that station brings in, and this is an administrator's own word. The same again changes nothing.
+    /// Accepts a device that another tenant offers, and chooses what it is to be here. It takes no place of a station's quota: a
+    /// station's quota bounds what that station brings in, and this is an administrator's own word. The same again changes nothing.
     pub async fn accept_transfer(&self, caller: &Caller, order: AcceptOrder) -> Result<Transfer, Error> {
         let AcceptOrder { tenant, from, device, profile } = &order;
         self.require_tenant(caller, tenant)?;
@@ -197,9 +198,9 @@ impl Engine {
         .await
     }
 
-    /// Calls a transfer off: the giving tenant withdraws it, or the receiving one declines. Not once the device has agreed on keys there:
-    /// it may be using them by now. Then it ends with the device's next contact, or, where the giving tenant has revoked or retired the
-    /// device, can be called off again.
+    /// Calls a transfer off: the giving tenant withdraws it, or the receiving one declines. Not once the device has agreed on keys
+    /// there: it may be using them by now. Then it ends with the device's next contact, or, where the giving tenant has revoked or
+    /// retired the device, can be called off again.
     pub async fn withdraw_transfer(
         &self,
         caller: &Caller,
@@ -244,8 +245,8 @@ impl Engine {
         self.transact_on_by(caller, &from, |_| Ok(()), decide).await
     }
 
-    /// The open transfers from and to a tenant. A page looks at a bounded number of them: it may hold fewer than requested and still name a
-    /// next one.
+    /// The open transfers from and to a tenant. A page looks at a bounded number of them: it may hold fewer than requested and
+    /// still name a next one.
     pub async fn list_transfers(
         &self,
         caller: &Caller,

@@ -33,7 +33,8 @@ impl Transfers {
         known.get(name).is_some_and(|known| known.is_awaited)
     }
 
-    /// Applies a row of the table, unless a later version is known. What leads to a transfer from the receiving tenant stays in the store.
+    /// Applies a row of the table, unless a later version is known. What leads to a transfer from the receiving tenant stays in the
+    /// store.
     pub(super) fn put(&self, key: &[u8], version: u64, value: &[u8]) -> Result<(), Error> {
         let TransferKey::Of(name) = rows::parse_transfer_key(key)? else { return Ok(()) };
         let row: TransferRow = rows::decode(Table::Transfer, value)?;

@@ -1,7 +1,8 @@
 //! The rows of a device's transfer to another tenant.
 //!
-//! One says how far it is, at the device as the giving tenant has it. It stays when the transfer has ended, so that the device is found
-//! where it went, and no generation is given twice to one that comes back. Two others lead to it from the receiving tenant, until then.
+//! One says how far it is, at the device as the giving tenant has it. It stays when the transfer has ended, so that the device is
+//! found where it went, and no generation is given twice to one that comes back. Two others lead to it from the receiving tenant,
+//! until then.
 
 use super::{column, device_key, parse_device_key, tenant_prefix};
 use crate::kernel::Error;

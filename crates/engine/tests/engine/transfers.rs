@@ -1,15 +1,16 @@
-//! A device that goes over to another tenant: both agree, the device carries it out, and at no moment do two tenants trust it, or none
-//! answer it.
+//! A device that goes over to another tenant: both agree, the device carries it out, and at no moment do two tenants trust it, or
+//! none answer it.
 
 use crate::signing::Signer;
+use crate::tpm::key_order;
 use crate::world::{CRASH_POINTS, TestDevice, World, caller, csr, facts, name, order};
 use wardein_crypto::{Digest, SystemEntropy};
 use wardein_ddkg::device::DeviceState as Keys;
 use wardein_ddkg::message::{RekeyAsk, TransferAnswer};
 use wardein_ddkg::{Attributes, DeviceName, Suite};
-use wardein_domain::{Call, DeviceState, Event, Reason, Right, Role, TransferState, Verdict};
+use wardein_domain::{Call, DeviceState, Event, KeyKeeper, Reason, Right, Role, TransferState, Verdict};
 use wardein_engine::{
-    AcceptOrder, Caller, Error, OpenAsk, Page, Proved, Subject, TokenAsk, Transfer, TransferOrder,
+    AcceptOrder, Caller, Error, KeyPolicy, OpenAsk, Page, Proved, Subject, TokenAsk, Transfer, TransferOrder,
 };
 
 const WEEK: u64 = 7 * 86_400;
@@ -291,6 +292,11 @@ async fn an_id_that_is_taken_is_not_given_twice() {
     // It is kept free for the device from now on: for a station, and for another transfer.
     let begun = TestDevice::begin(&two.engine, "pump-2").order();
     assert_eq!(code(two.engine.enroll(&station, begun).await), "already-enrolled");
+    let policy = KeyPolicy { keepers: vec![KeyKeeper::Software], ..KeyPolicy::default() };
+    two.engine.put_key_policy(&two.admin, "lab".parse().unwrap(), policy, None).await.unwrap();
+    let (order, csr) = (key_order("pump-2"), csr());
+    let signing = two.engine.enroll_key(&station, &order, KeyKeeper::Software, &csr).await;
+    assert_eq!(code(signing), "already-enrolled");
     let second = two.proven("pump-2").await;
     two.engine.offer_transfer(&two.klinik, offer(second.name.clone(), "lab")).await.unwrap();
     let taken = accept(second.name.clone(), "lab");

@@ -1,5 +1,5 @@
-//! The action `transfer` (DDKG-1 §6.2): the device agrees on keys with the tenant that it goes over to. Until it proves something with
-//! them it is the giving tenant's, so a lost reply is requested again.
+//! The action `transfer` (DDKG-1 §6.2): the device agrees on keys with the tenant that it goes over to. Until it proves something
+//! with them it is the giving tenant's, so a lost reply is requested again.
 
 use super::{Body, Done, Performing, require_suite};
 use crate::fleet::transfers::both;
