@@ -12,7 +12,7 @@ use wardein_cli::{Failure, InitArgs, Output, PlaceArgs, identity};
 use wardein_crypto::{Entropy, P256VerifyingKey, SystemEntropy};
 use wardein_custody::{Protection, TpmProtection, TpmTarget};
 use wardein_domain::TrustDomain;
-use wardein_engine::{Founded, Ports};
+use wardein_engine::{CaKeys, Founded, Ports};
 use wardein_pki::{ServerName, pem};
 use wardein_port::{Clock as _, SystemClock};
 
@@ -33,7 +33,8 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
     let founding = Founding::begin(&args.dir)?;
     let protection = protection(&args)?;
     let home = Home::new(founding.staging().to_owned(), config);
-    let founded = found(&home, &protection, trust_domain.clone())?;
+    let ca_keys = CaKeys { devices_serve: args.devices_serve, ..CaKeys::default() };
+    let founded = found(&home, &protection, trust_domain.clone(), ca_keys)?;
     write_files(&home, &founded)?;
     founding.finish()?;
 
@@ -121,14 +122,19 @@ fn require_clock(now: u64) -> Result<(), Failure> {
 }
 
 /// Makes keys and records. When this returns, the store is closed and durable.
-fn found(home: &Home, protection: &Protection, trust_domain: TrustDomain) -> Result<Founded, Failure> {
+fn found(
+    home: &Home,
+    protection: &Protection,
+    trust_domain: TrustDomain,
+    ca_keys: CaKeys,
+) -> Result<Founded, Failure> {
     let mut entropy = SystemEntropy::default();
     let no_entropy = |_| Failure::failed("the operating system gave no random bytes");
     let root_key = entropy.secret().map_err(no_entropy)?;
     wardein_custody::create(&home.custody(), protection, &root_key, &mut entropy).map_err(failed)?;
     let ports = Ports::new(home.open_store()?, SystemClock);
     wardein_cli::block_on(async {
-        wardein_engine::found(&ports, root_key, trust_domain).await.map_err(failed)
+        wardein_engine::found_with(&ports, root_key, trust_domain, ca_keys).await.map_err(failed)
     })
 }
 

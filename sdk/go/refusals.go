@@ -44,17 +44,18 @@ var codes = map[Action]string{
 		signer-unavailable stopping store-unavailable
 	`,
 	SeekHelp: `
-		already-enrolled attest-magic attest-nonce attest-signature attribute-dropped certificate-name-unfit clone-suspected
-		confirmation-wrong device-unknown fault generation-pending generation-retired generation-unknown internal
-		keeper-not-allowed key-policy-changed keys-after-backup mac-wrong pcr-changed pcr-digest pcr-selection
-		pcr-unknown pcr-value quarantined quote-missing quote-without-tpm retention-full signature-wrong suspended
+		already-enrolled attest-magic attest-nonce attest-signature attribute-dropped certificate-name-unfit
+		certificate-profile-beyond-ca clone-suspected confirmation-wrong csr-key-not-accepted device-unknown fault
+		generation-pending generation-retired generation-unknown internal keeper-not-allowed key-policy-changed
+		keys-after-backup mac-wrong pcr-changed pcr-digest pcr-selection pcr-unknown pcr-value quarantined quote-missing
+		quote-without-tpm retention-full signature-wrong suspended
 	`,
 	Stop: "retired revoked transferred",
 	Mend: `
 		action-needs-derived-keys action-unknown attest-scheme attest-type attribute-unknown body-wrong csr-key
-		csr-key-of-another csr-malformed csr-signature csr-signature-algorithm csr-too-long csr-trailing-bytes
-		csr-version malformed method-unknown not-supported share-invalid too-large tpm-too-long tpm-trailing-bytes
-		tpm-truncated tpm-unsupported tpm-value transfer-unknown wrong-device
+		csr-key-of-another csr-malformed csr-rsa-exponent csr-rsa-modulus csr-rsa-roca csr-signature csr-signature-algorithm
+		csr-too-long csr-trailing-bytes csr-version malformed method-unknown not-supported share-invalid too-large
+		tpm-too-long tpm-trailing-bytes tpm-truncated tpm-unsupported tpm-value transfer-unknown wrong-device
 	`,
 }
 

@@ -92,6 +92,10 @@ pub struct InitArgs {
     /// The name that stands in every certificate, such as devices.example.org; it cannot be changed later
     #[arg(long, value_name = "NAME")]
     pub trust_domain: String,
+    /// Let devices be servers, too, as the certificate profiles dicom-tls, hl7-fhir-tls, sdc-provider and sdc-consumer have it: the
+    /// issuing CA's certificate says so. Without this it says that all are clients, and verifiers hold it to that
+    #[arg(long)]
+    pub devices_serve: bool,
     /// What the root key is under: a passphrase, which is asked for where neither file nor descriptor is given
     #[command(flatten)]
     pub passphrase: PassphraseArgs,

@@ -24,7 +24,7 @@ pub(crate) struct PutArgs {
     /// Leave what is not given as it is
     #[arg(long)]
     merge: bool,
-    /// How long a device's certificate is valid: 5m to 10d [at first: 1d]
+    /// How long a device's certificate is valid: 5m to 366d; more than 7d only with --confirm-long-validity [at first: 1d]
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     certificate_validity: Option<u64>,
     /// How long an epoch of keys is: 60s or more, 0s for none [at first: 1h]
@@ -64,6 +64,28 @@ pub(crate) struct PutArgs {
     /// The same for a DNS name among the subject alternative names [at first: none]
     #[arg(long, value_name = "TEMPLATE")]
     certificate_dns: Option<String>,
+    /// The same for a URN among the subject alternative names, such as urn:dev:os:32473-{device}; libraries of SPIFFE refuse a
+    /// certificate with it [at first: none]
+    #[arg(long, value_name = "TEMPLATE")]
+    certificate_uri: Option<String>,
+    /// The same for the serial number in the subject [at first: none]
+    #[arg(long, value_name = "TEMPLATE")]
+    certificate_serial_number: Option<String>,
+    /// What certificates are for: device-tls for devices that call; dicom-tls, hl7-fhir-tls, sdc-provider, sdc-consumer for those that are
+    /// called, too, by an authority founded with `wardein init --devices-serve` [at first: device-tls]
+    #[arg(long, value_name = "PROFILE", value_parser = ["device-tls", "dicom-tls", "hl7-fhir-tls", "sdc-provider", "sdc-consumer"])]
+    certificate_profile: Option<String>,
+    /// The keys that are certified: p256, p384, rsa-3072, rsa-4096, or for legacy equipment rsa-2048 [at first: p256; of the other
+    /// certificate profiles: all but rsa-2048]
+    #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = ["p256", "p384", "rsa-2048", "rsa-3072", "rsa-4096"])]
+    certificate_keys: Vec<String>,
+    /// Whether certificates say that nobody is told of their revocation (noRevAvail, RFC 9608); they live for 7d at most then [at
+    /// first: false]
+    #[arg(long, value_name = "true|false")]
+    certificate_no_rev_avail: Option<bool>,
+    /// Have certificates live for more than 7d
+    #[arg(long)]
+    confirm_long_validity: bool,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -95,12 +117,17 @@ struct Profile {
     archive: Vec<String>,
     certificate_cn: String,
     certificate_dns: String,
+    certificate_uri: String,
+    certificate_serial_number: String,
+    certificate_profile: String,
+    certificate_keys: Vec<String>,
+    certificate_no_rev_avail: bool,
     /// The fields that it does not set itself.
     inherits: Vec<&'static str>,
 }
 
 /// The settings of a profile, by their names in the API, and whether it has them.
-fn settings(profile: &v1::Profile) -> [(&'static str, bool); 13] {
+fn settings(profile: &v1::Profile) -> [(&'static str, bool); 18] {
     [
         ("certificate_validity", profile.certificate_validity.is_some()),
         ("period", profile.period.is_some()),
@@ -115,6 +142,11 @@ fn settings(profile: &v1::Profile) -> [(&'static str, bool); 13] {
         ("archive", profile.archive.is_some()),
         ("certificate_cn", profile.certificate_cn.is_some()),
         ("certificate_dns", profile.certificate_dns.is_some()),
+        ("certificate_uri", profile.certificate_uri.is_some()),
+        ("certificate_serial_number", profile.certificate_serial_number.is_some()),
+        ("certificate_profile", profile.certificate_profile != 0),
+        ("certificate_keys", !profile.certificate_keys.is_empty()),
+        ("certificate_no_rev_avail", profile.certificate_no_rev_avail.is_some()),
     ]
 }
 
@@ -144,6 +176,11 @@ impl Profile {
             etag: _,
             certificate_cn,
             certificate_dns,
+            certificate_uri,
+            certificate_serial_number,
+            certificate_profile,
+            certificate_keys,
+            certificate_no_rev_avail,
         } = effective;
         Self {
             tenant,
@@ -161,6 +198,11 @@ impl Profile {
             archive: archive.unwrap_or_default().purposes.into_iter().map(word::<v1::Purpose>).collect(),
             certificate_cn: certificate_cn.unwrap_or_default(),
             certificate_dns: certificate_dns.unwrap_or_default(),
+            certificate_uri: certificate_uri.unwrap_or_default(),
+            certificate_serial_number: certificate_serial_number.unwrap_or_default(),
+            certificate_profile: word::<v1::CertificateProfile>(certificate_profile),
+            certificate_keys: certificate_keys.into_iter().map(word::<v1::KeyKind>).collect(),
+            certificate_no_rev_avail: certificate_no_rev_avail.unwrap_or_default(),
             inherits,
         }
     }
@@ -190,11 +232,27 @@ impl Record for Profile {
             |profile| if profile.archive.is_empty() { "none".to_owned() } else { profile.archive.join(", ") },
         ),
         ("CN, DNS name", |profile| {
-            let word =
-                |template: &str| if template.is_empty() { "none".to_owned() } else { template.to_owned() };
-            format!("{}, {}", word(&profile.certificate_cn), word(&profile.certificate_dns))
+            format!("{}, {}", or_none(&profile.certificate_cn), or_none(&profile.certificate_dns))
+        }),
+        ("URN, serial number", |profile| {
+            format!("{}, {}", or_none(&profile.certificate_uri), or_none(&profile.certificate_serial_number))
+        }),
+        ("certificate profile", |profile| profile.certificate_profile.clone()),
+        ("certified keys", |profile| {
+            let word = |kind: &String| match kind.as_str() {
+                "rsa-2048" => "rsa-2048 (legacy)".to_owned(),
+                kind => kind.to_owned(),
+            };
+            profile.certificate_keys.iter().map(word).collect::<Vec<_>>().join(", ")
+        }),
+        ("revocation", |profile| {
+            if profile.certificate_no_rev_avail { "not told (RFC 9608)" } else { "told" }.to_owned()
         }),
     ];
+}
+
+fn or_none(template: &str) -> &str {
+    if template.is_empty() { "none" } else { template }
 }
 
 impl ProfileCommand {
@@ -236,9 +294,15 @@ async fn put(session: Session, args: PutArgs, out: Output) -> Result<(), Failure
         etag: String::new(),
         certificate_cn: args.certificate_cn,
         certificate_dns: args.certificate_dns,
+        certificate_uri: args.certificate_uri,
+        certificate_serial_number: args.certificate_serial_number,
+        certificate_profile: args.certificate_profile.as_deref().map_or(0, number::<v1::CertificateProfile>),
+        certificate_keys: args.certificate_keys.iter().map(|kind| number::<v1::KeyKind>(kind)).collect(),
+        certificate_no_rev_avail: args.certificate_no_rev_avail,
     };
     let update_mask = args.merge.then(|| FieldMask { paths: given(&profile) });
-    let request = v1::PutProfileRequest { profile: Some(profile), update_mask };
+    let confirm_long_validity = args.confirm_long_validity;
+    let request = v1::PutProfileRequest { profile: Some(profile), update_mask, confirm_long_validity };
     session.operator().put_profile(request).await?;
     let now = profiles(&session, tenant).await?.into_iter().find(|profile| profile.name == args.name);
     now.map_or_else(|| Err(Failure::failed("the profile is gone again")), |profile| out.one(&profile))

@@ -15,6 +15,8 @@ mod p384;
 mod rsa;
 #[cfg(feature = "ring")]
 mod verifying;
+#[cfg(feature = "ring")]
+mod weak;
 
 #[cfg(feature = "ring")]
 pub use any::{SignatureAlgorithm, Signer};
@@ -27,6 +29,8 @@ pub use p384::{P384_POINT_LEN, P384VerifyingKey};
 pub use rsa::{InvalidModulus, RsaVerifyingKey};
 #[cfg(feature = "ring")]
 pub use verifying::VerifyingKey;
+#[cfg(feature = "ring")]
+pub use weak::WeakModulus;
 
 #[cfg(feature = "tpm")]
 pub(crate) use rsa::is_modulus;

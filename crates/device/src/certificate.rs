@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
 use crate::frames;
-use wardein_crypto::P256VerifyingKey;
+use wardein_crypto::{P256VerifyingKey, VerifyingKey};
 use wardein_domain::Serial;
 use wardein_pki::{DeviceIdentity, pem, verify_device_chain};
 
@@ -97,10 +97,10 @@ fn recognize(
     let roots = pem::decode_certificates(&config.trust_roots).map_err(CertificateError::TrustRoots)?;
     let roots: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
     let (identity, certified) = verify_device_chain(chain, &roots).map_err(CertificateError::Chain)?;
-    if certified.verifying_key() != key {
+    if *certified.verifying_key() != VerifyingKey::P256(*key) {
         return Err(CertificateError::OtherKey);
     }
-    let DeviceIdentity { serial, tenant, device, names: _, validity, assurance: _ } = identity;
+    let DeviceIdentity { serial, tenant, device, validity, .. } = identity;
     if tenant != config.device.tenant || device != config.device.device {
         return Err(CertificateError::OtherDevice(format!("{tenant}/{device}")));
     }

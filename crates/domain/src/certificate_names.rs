@@ -2,8 +2,9 @@
 //! of MQTT do: a profile says how its devices are named.
 
 use crate::dns_name::DnsName;
-use crate::name::{CommonName, DeviceId, NameError, ProfileName, TenantId, is_of_common_name};
+use crate::name::{CommonName, DeviceId, NameError, ProfileName, SubjectSerial, TenantId, is_of_common_name};
 use crate::template;
+use crate::urn::Urn;
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
@@ -16,6 +17,19 @@ pub struct CertificateNames {
     pub common_name: Option<CommonName>,
     /// A DNS name among its alternative names.
     pub dns: Option<DnsName>,
+    /// A URN among its alternative names. A certificate with it is not an X.509-SVID, which has one URI (X509-SVID §2).
+    pub uri: Option<Urn>,
+    /// The serial number of its subject.
+    pub serial_number: Option<SubjectSerial>,
+}
+
+/// How devices are named in each of these ways.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Templates<'a> {
+    pub(crate) common_name: &'a NameTemplate,
+    pub(crate) dns: &'a NameTemplate,
+    pub(crate) uri: &'a NameTemplate,
+    pub(crate) serial_number: &'a NameTemplate,
 }
 
 /// How devices are named: text in which `{device}`, `{tenant}` and `{profile}` are replaced. Empty for not at all.
@@ -92,17 +106,19 @@ pub struct CertificateNameError {
     problem: String,
 }
 
-/// The names by these templates, of common names and of DNS names.
+/// The names by these templates.
 pub(crate) fn of_device(
-    (common_name, dns): (&NameTemplate, &NameTemplate),
+    templates: Templates<'_>,
     tenant: &TenantId,
     device: &DeviceId,
     profile: &ProfileName,
 ) -> Result<CertificateNames, CertificateNameError> {
     let names = (tenant, device, profile);
     Ok(CertificateNames {
-        common_name: common_name.name("certificate_cn", names)?,
-        dns: dns.name("certificate_dns", names)?,
+        common_name: templates.common_name.name("certificate_cn", names)?,
+        dns: templates.dns.name("certificate_dns", names)?,
+        uri: templates.uri.name("certificate_uri", names)?,
+        serial_number: templates.serial_number.name("certificate_serial_number", names)?,
     })
 }
 
@@ -111,9 +127,34 @@ mod tests {
     use super::*;
 
     fn names(cn: &str, dns: &str, device: &str) -> Result<CertificateNames, CertificateNameError> {
-        let (cn, dns) = (cn.parse().unwrap(), dns.parse().unwrap());
+        all_names(cn, dns, "", "", device)
+    }
+
+    fn all_names(
+        cn: &str,
+        dns: &str,
+        uri: &str,
+        serial: &str,
+        device: &str,
+    ) -> Result<CertificateNames, CertificateNameError> {
+        let [common_name, dns, uri, serial_number] = [cn, dns, uri, serial].map(|text| text.parse().unwrap());
+        let templates =
+            Templates { common_name: &common_name, dns: &dns, uri: &uri, serial_number: &serial_number };
         let (tenant, profile) = ("klinik".parse().unwrap(), "default".parse().unwrap());
-        of_device((&cn, &dns), &tenant, &device.parse().unwrap(), &profile)
+        of_device(templates, &tenant, &device.parse().unwrap(), &profile)
+    }
+
+    #[test]
+    fn a_device_has_a_urn_and_a_serial_number_by_its_profile() {
+        let named = all_names("", "", "urn:dev:os:1-{device}.{tenant}", "{tenant}:{device}", "P-1").unwrap();
+        assert_eq!(named.uri.unwrap().as_str(), "urn:dev:os:1-P-1.klinik");
+        assert_eq!(named.serial_number.unwrap().as_str(), "klinik:P-1");
+        let field = |uri, serial, device| all_names("", "", uri, serial, device).unwrap_err().field;
+        assert_eq!(field("{device}", "", "p-1"), "certificate_uri", "it is no URN");
+        assert_eq!(field("urn:{device}:x", "", "p.1"), "certificate_uri");
+        // An underscore is not in a PrintableString, and a serial number has at most 64 characters.
+        assert_eq!(field("", "{device}", "p_1"), "certificate_serial_number");
+        assert_eq!(field("", "{device}", &"a".repeat(65)), "certificate_serial_number");
     }
 
     #[test]

@@ -12,12 +12,14 @@ mod audit;
 mod authority_clock;
 mod causes;
 mod certificate_names;
+mod certificate_profile;
 mod code;
 mod device;
 mod dns_name;
 mod enrolled;
 mod file_name;
 mod grant;
+mod key_kind;
 mod name;
 mod operator;
 mod pcr;
@@ -34,6 +36,7 @@ mod tpm;
 mod transfer;
 mod trust;
 mod udi;
+mod urn;
 
 pub use access::{Access, Method};
 pub use assurance::{Assurance, KeyKeeper};
@@ -43,15 +46,17 @@ pub use audit::{
 pub use authority_clock::{Agreement, AuthorityClock, KeptTime, Reading};
 pub use causes::with_causes;
 pub use certificate_names::{CertificateNameError, CertificateNames, NameTemplate};
+pub use certificate_profile::{CertificateProfile, KeyPurpose, KeyPurposes};
 pub use code::{DeviceAction, ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
 pub use dns_name::{DnsName, DnsNameError};
 pub use enrolled::EnrolledKey;
 pub use file_name::{FileNameError, check_file_name};
 pub use grant::{Right, UserNameTemplate};
+pub use key_kind::{KeyKind, KeyKinds};
 pub use name::{
     Action, AttributeName, Audience, CommonName, DeviceId, ModelName, NameError, OperatorName, ProfileName,
-    Purpose, Reason, TenantId, TrustDomain, is_plain,
+    Purpose, Reason, SubjectSerial, TenantId, TrustDomain, is_plain,
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
@@ -67,3 +72,4 @@ pub use tpm::{TpmChallenge, TpmEvidence};
 pub use transfer::TransferState;
 pub use trust::{CertificateFacts, DeviceFacts, Verdict, VerdictReason};
 pub use udi::{Udi, UdiError};
+pub use urn::{Urn, UrnError};

@@ -183,6 +183,13 @@ name! {
 }
 
 name! {
+    /// The serial number in the subject of a device's certificate (X.520 `serialNumber`, a PrintableString of at most
+    /// `ub-serial-number` characters, RFC 5280 appendix A.1), by which IEEE 802.1AR and some brokers know a device.
+    SubjectSerial, "serial number of a subject", 1..=64, "A-Z, a-z, 0-9 and '.', ':', '-'",
+    |_, _, c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-')
+}
+
+name! {
     /// The maker's name of a device's model.
     ModelName, "model", 1..=64, PLAIN_TEXT,
     |_, _, c| is_plain(c)

@@ -1,6 +1,8 @@
 //! The rules for a group of devices.
 
-use crate::certificate_names::{self, CertificateNameError, CertificateNames, NameTemplate};
+use crate::certificate_names::{self, CertificateNameError, CertificateNames, NameTemplate, Templates};
+use crate::certificate_profile::CertificateProfile;
+use crate::key_kind::KeyKinds;
 use crate::name::{DeviceId, ProfileName, Purpose, TenantId};
 use crate::schedule::Schedule;
 use alloc::vec::Vec;
@@ -11,7 +13,7 @@ use alloc::vec::Vec;
 /// Whatever reads or makes it names every field, without `..`, so that a new one is an error of the compiler wherever it is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileFields {
-    /// Seconds for which a certificate is valid: 300 to 864,000.
+    /// Seconds for which a certificate is valid: 300 to 31,622,400.
     pub certificate_validity: Option<u64>,
     /// Seconds in an epoch: 60 to ten years; 0 for none.
     pub period: Option<u64>,
@@ -37,6 +39,16 @@ pub struct ProfileFields {
     pub certificate_cn: Option<NameTemplate>,
     /// The DNS name in a device's certificate.
     pub certificate_dns: Option<NameTemplate>,
+    /// The URN in a device's certificate.
+    pub certificate_uri: Option<NameTemplate>,
+    /// The serial number in the subject of a device's certificate.
+    pub certificate_serial_number: Option<NameTemplate>,
+    /// What a device's certificate is for.
+    pub certificate_profile: Option<CertificateProfile>,
+    /// The keys that are certified. Where this is not set and `certificate_profile` is, they are those of that.
+    pub certificate_keys: Option<KeyKinds>,
+    /// Whether a device's certificate says that nobody is told of its revocation (RFC 9608).
+    pub certificate_no_rev_avail: Option<bool>,
 }
 
 /// The rules that a device follows by its profile, including inherited ones.
@@ -57,6 +69,11 @@ pub struct Profile {
     archives_files: bool,
     certificate_cn: NameTemplate,
     certificate_dns: NameTemplate,
+    certificate_uri: NameTemplate,
+    certificate_serial_number: NameTemplate,
+    certificate_profile: CertificateProfile,
+    certificate_keys: KeyKinds,
+    certificate_no_rev_avail: bool,
 }
 
 impl Profile {
@@ -79,14 +96,22 @@ impl Profile {
         archives_files: false,
         certificate_cn: NameTemplate::NONE,
         certificate_dns: NameTemplate::NONE,
+        certificate_uri: NameTemplate::NONE,
+        certificate_serial_number: NameTemplate::NONE,
+        certificate_profile: CertificateProfile::DeviceTls,
+        certificate_keys: CertificateProfile::DeviceTls.keys(),
+        certificate_no_rev_avail: false,
     };
+    /// The most seconds for which a certificate is valid unless somebody confirms more: seven days, for which the CA/B Baseline
+    /// Requirements (§1.6.1, short-lived subscriber certificate) do without revocation, too.
+    pub const SHORT_VALIDITY: u64 = 7 * 86_400;
 
     /// This profile with the set `fields` replacing its own. Whether they are within their bounds does not depend on
     /// this profile.
     pub fn with(&self, fields: &ProfileFields) -> Result<Self, ProfileError> {
         let given = self.replaced_by(fields)?;
         let (day, years) = (86_400, 10 * 366 * 86_400);
-        range("certificate_validity", given.certificate_validity, 300, 10 * day)?;
+        range("certificate_validity", given.certificate_validity, 300, 366 * day)?;
         if given.period != 0 {
             range("period", given.period, 60, years)?;
         }
@@ -115,7 +140,13 @@ impl Profile {
             archive,
             certificate_cn,
             certificate_dns,
+            certificate_uri,
+            certificate_serial_number,
+            certificate_profile,
+            certificate_keys,
+            certificate_no_rev_avail,
         } = fields;
+        let template = |set: &Option<NameTemplate>, own: &NameTemplate| set.as_ref().unwrap_or(own).clone();
         let archives = |purpose| archive.as_ref().map(|purposes| purposes.contains(&purpose));
         if let Some(purposes) = archive {
             range("archive", purposes.len() as u64, 0, 2)?;
@@ -136,14 +167,40 @@ impl Profile {
             file_retention: file_retention.unwrap_or(self.file_retention),
             archives_data: archives(Purpose::Data).unwrap_or(self.archives_data),
             archives_files: archives(Purpose::File).unwrap_or(self.archives_files),
-            certificate_cn: certificate_cn.as_ref().unwrap_or(&self.certificate_cn).clone(),
-            certificate_dns: certificate_dns.as_ref().unwrap_or(&self.certificate_dns).clone(),
+            certificate_cn: template(certificate_cn, &self.certificate_cn),
+            certificate_dns: template(certificate_dns, &self.certificate_dns),
+            certificate_uri: template(certificate_uri, &self.certificate_uri),
+            certificate_serial_number: template(certificate_serial_number, &self.certificate_serial_number),
+            certificate_profile: certificate_profile.unwrap_or(self.certificate_profile),
+            // Who chooses what certificates are for gets the keys that go with it, and not those of a profile above.
+            certificate_keys: certificate_keys
+                .or(certificate_profile.map(CertificateProfile::keys))
+                .unwrap_or(self.certificate_keys),
+            certificate_no_rev_avail: certificate_no_rev_avail.unwrap_or(self.certificate_no_rev_avail),
         })
     }
 
-    /// Seconds for which a certificate is valid.
+    /// Seconds for which a certificate is valid: at most [`Profile::SHORT_VALIDITY`] where nobody is told of its revocation.
     pub fn certificate_validity(&self) -> u64 {
-        self.certificate_validity
+        match self.certificate_no_rev_avail {
+            true => self.certificate_validity.min(Self::SHORT_VALIDITY),
+            false => self.certificate_validity,
+        }
+    }
+
+    /// What certificates are for.
+    pub fn certificate_profile(&self) -> CertificateProfile {
+        self.certificate_profile
+    }
+
+    /// The keys that are certified.
+    pub fn certificate_keys(&self) -> KeyKinds {
+        self.certificate_keys
+    }
+
+    /// Whether certificates say that nobody is told of their revocation (RFC 9608).
+    pub fn certificate_no_rev_avail(&self) -> bool {
+        self.certificate_no_rev_avail
     }
 
     /// The names of the certificate of a device of this profile, whose name is given. They are those of its next certificate.
@@ -153,7 +210,13 @@ impl Profile {
         device: &DeviceId,
         profile: &ProfileName,
     ) -> Result<CertificateNames, CertificateNameError> {
-        certificate_names::of_device((&self.certificate_cn, &self.certificate_dns), tenant, device, profile)
+        let templates = Templates {
+            common_name: &self.certificate_cn,
+            dns: &self.certificate_dns,
+            uri: &self.certificate_uri,
+            serial_number: &self.certificate_serial_number,
+        };
+        certificate_names::of_device(templates, tenant, device, profile)
     }
 
     /// Seconds for which a trust verdict may be kept.
@@ -227,6 +290,11 @@ impl Profile {
             archive: Some(archived.collect()),
             certificate_cn: Some(self.certificate_cn.clone()),
             certificate_dns: Some(self.certificate_dns.clone()),
+            certificate_uri: Some(self.certificate_uri.clone()),
+            certificate_serial_number: Some(self.certificate_serial_number.clone()),
+            certificate_profile: Some(self.certificate_profile),
+            certificate_keys: Some(self.certificate_keys),
+            certificate_no_rev_avail: Some(self.certificate_no_rev_avail),
         }
     }
 }
@@ -235,9 +303,14 @@ impl ProfileFields {
     /// Whether the names that are set fit a device with the shortest id, so that they fit any at all.
     pub fn check_names(&self, tenant: &TenantId, profile: &ProfileName) -> Result<(), CertificateNameError> {
         let set = |template: &Option<NameTemplate>| template.clone().unwrap_or(NameTemplate::NONE);
-        let (cn, dns) = (set(&self.certificate_cn), set(&self.certificate_dns));
+        let templates = Templates {
+            common_name: &set(&self.certificate_cn),
+            dns: &set(&self.certificate_dns),
+            uri: &set(&self.certificate_uri),
+            serial_number: &set(&self.certificate_serial_number),
+        };
         let shortest = "a".parse().expect("a letter is a device's id");
-        certificate_names::of_device((&cn, &dns), tenant, &shortest, profile).map(|_| ())
+        certificate_names::of_device(templates, tenant, &shortest, profile).map(|_| ())
     }
 }
 
@@ -268,109 +341,4 @@ pub struct ProfileError {
 const FILLED_BY_TIME: u64 = 8;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-
-    fn wrong(fields: &ProfileFields) -> &'static str {
-        Profile::DEFAULT.with(fields).unwrap_err().field
-    }
-
-    #[test]
-    fn each_field_at_its_bounds() {
-        const YEARS: u64 = 10 * 366 * 86_400;
-        let none = ProfileFields::default;
-        for good in [
-            ProfileFields { certificate_validity: Some(300), period: Some(60), ..none() },
-            ProfileFields { certificate_validity: Some(864_000), period: Some(YEARS), ..none() },
-            ProfileFields { period: Some(0), max_uses: Some(u64::MAX), suites: Some(vec![1, 2]), ..none() },
-            ProfileFields { verdict_lifetime: Some(86_400), rekey_after: Some(3_600), ..none() },
-            ProfileFields { rekey_after: Some(YEARS), token_retention: Some(1_000), ..none() },
-            ProfileFields { rekey_after: Some(0), data_retention: Some(10_000_000), ..none() },
-            ProfileFields { archive: Some(vec![Purpose::File, Purpose::Data]), ..none() },
-        ] {
-            assert!(Profile::DEFAULT.with(&good).is_ok(), "{good:?}");
-        }
-        for (bad, field) in [
-            (ProfileFields { certificate_validity: Some(299), ..none() }, "certificate_validity"),
-            (ProfileFields { certificate_validity: Some(864_001), ..none() }, "certificate_validity"),
-            (ProfileFields { period: Some(59), ..none() }, "period"),
-            (ProfileFields { period: Some(YEARS + 1), ..none() }, "period"),
-            (ProfileFields { suites: Some(vec![]), ..none() }, "suites"),
-            (ProfileFields { suites: Some(vec![3]), ..none() }, "suites"),
-            (ProfileFields { suites: Some(vec![0]), ..none() }, "suites"),
-            (ProfileFields { suites: Some(vec![1; 3]), ..none() }, "suites"),
-            (ProfileFields { verdict_lifetime: Some(86_401), ..none() }, "verdict_lifetime"),
-            (ProfileFields { rekey_after: Some(3_599), ..none() }, "rekey_after"),
-            (ProfileFields { rekey_after: Some(YEARS + 1), ..none() }, "rekey_after"),
-            (ProfileFields { token_retention: Some(1_001), ..none() }, "token_retention_epochs"),
-            (ProfileFields { data_retention: Some(10_000_001), ..none() }, "data_retention_epochs"),
-            (ProfileFields { file_retention: Some(10_000_001), ..none() }, "file_retention_epochs"),
-            (ProfileFields { archive: Some(vec![Purpose::Token]), ..none() }, "archive"),
-            (ProfileFields { archive: Some(vec![Purpose::Data; 3]), ..none() }, "archive"),
-        ] {
-            assert_eq!(wrong(&bad), field, "{bad:?}");
-        }
-        let only_2 = Profile::DEFAULT.with(&ProfileFields { suites: Some(vec![2]), ..none() }).unwrap();
-        assert!(!only_2.allows_suite(1) && only_2.allows_suite(2) && !only_2.allows_suite(3));
-    }
-
-    #[test]
-    fn keys_are_not_agreed_so_often_that_a_record_is_filled() {
-        // A year of hours: 8,760 epochs. Eight generations must last as long.
-        let fields = |rekey_after| ProfileFields {
-            data_retention: Some(8_760),
-            rekey_after: Some(rekey_after),
-            ..ProfileFields::default()
-        };
-        let least = 8_760 * 3_600 / 8;
-        for (set, after) in [(3_600, Some(least)), (least + 1, Some(least + 1)), (0, None)] {
-            assert_eq!(Profile::DEFAULT.with(&fields(set)).unwrap().rekey_after(), after);
-        }
-    }
-
-    #[test]
-    fn a_name_that_no_device_could_have_is_found_where_it_is_set() {
-        let (tenant, name) = ("klinik".parse().unwrap(), "default".parse().unwrap());
-        let template = |text: &str| Some(text.parse::<NameTemplate>().unwrap());
-        let field =
-            |fields: &ProfileFields| fields.check_names(&tenant, &name).err().map(|error| error.field);
-        let none = ProfileFields::default;
-        // Of the 64 bytes, one is left for the device's id.
-        let cn = |literal: usize| template(&alloc::format!("{{device}}{}.{{tenant}}", "x".repeat(literal)));
-        assert_eq!(field(&ProfileFields { certificate_cn: cn(56), ..none() }), None);
-        assert_eq!(field(&ProfileFields { certificate_cn: cn(57), ..none() }), Some("certificate_cn"));
-        for (dns, is_name) in [
-            ("{device}.{tenant}.example", true),
-            ("{device}_x", false),
-            ("{device}.1", false),
-            ("x..{device}", false),
-        ] {
-            let found = field(&ProfileFields { certificate_dns: template(dns), ..none() });
-            assert_eq!(found, (!is_name).then_some("certificate_dns"), "{dns}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_set_is_inherited() {
-        let fields = ProfileFields {
-            max_uses: Some(7),
-            quarantine_on_clone: Some(false),
-            archive: Some(vec![Purpose::Data]),
-            ..ProfileFields::default()
-        };
-        let own = Profile::DEFAULT.with(&fields).unwrap();
-        assert_eq!((own.schedule(9).max_uses, own.schedule(9).period), (7, 3_600));
-        assert!(!own.quarantines_clones() && own.archives(Purpose::Data) && !own.archives(Purpose::File));
-        let below = own.with(&ProfileFields { archive: Some(vec![]), ..ProfileFields::default() }).unwrap();
-        assert!(!below.archives(Purpose::Data) && !below.quarantines_clones());
-        assert_eq!(below.with(&ProfileFields::default()), Ok(below));
-        assert_eq!(Profile::DEFAULT.with(&own.fields()), Ok(own), "fields() leaves nothing out");
-        let template = |text: &str| Some(text.parse::<NameTemplate>().unwrap());
-        let named = ProfileFields { certificate_cn: template("{device}"), ..ProfileFields::default() };
-        let named = Profile::DEFAULT.with(&named).unwrap();
-        assert_eq!(named.with(&ProfileFields::default()).unwrap(), named);
-        let unnamed = ProfileFields { certificate_cn: template(""), ..ProfileFields::default() };
-        assert_eq!(named.with(&unnamed).unwrap(), Profile::DEFAULT, "to have none is a setting, too");
-    }
-}
+mod tests;

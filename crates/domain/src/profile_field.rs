@@ -34,11 +34,21 @@ pub enum ProfileField {
     CertificateCn,
     /// The DNS name in certificates.
     CertificateDns,
+    /// The URN in certificates.
+    CertificateUri,
+    /// The serial number of the subject in certificates.
+    CertificateSerialNumber,
+    /// What certificates are for.
+    CertificateProfile,
+    /// The keys that are certified.
+    CertificateKeys,
+    /// Whether certificates say that nobody is told of their revocation.
+    CertificateNoRevAvail,
 }
 
 impl ProfileField {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::CertificateValidity,
         Self::Period,
         Self::MaxUses,
@@ -52,6 +62,11 @@ impl ProfileField {
         Self::Archive,
         Self::CertificateCn,
         Self::CertificateDns,
+        Self::CertificateUri,
+        Self::CertificateSerialNumber,
+        Self::CertificateProfile,
+        Self::CertificateKeys,
+        Self::CertificateNoRevAvail,
     ];
 
     /// Its name in the API.
@@ -70,6 +85,11 @@ impl ProfileField {
             Self::Archive => "archive",
             Self::CertificateCn => "certificate_cn",
             Self::CertificateDns => "certificate_dns",
+            Self::CertificateUri => "certificate_uri",
+            Self::CertificateSerialNumber => "certificate_serial_number",
+            Self::CertificateProfile => "certificate_profile",
+            Self::CertificateKeys => "certificate_keys",
+            Self::CertificateNoRevAvail => "certificate_no_rev_avail",
         }
     }
 }
@@ -82,7 +102,8 @@ impl FromStr for ProfileField {
             kind: "setting of a profile",
             allowed: "certificate_validity, period, max_uses, suites, verdict_lifetime, rekey_after, \
                       quarantine_on_clone, token_retention_epochs, data_retention_epochs, \
-                      file_retention_epochs, archive, certificate_cn, certificate_dns",
+                      file_retention_epochs, archive, certificate_cn, certificate_dns, certificate_uri, \
+                      certificate_serial_number, certificate_profile, certificate_keys, certificate_no_rev_avail",
         })
     }
 }
@@ -108,6 +129,11 @@ impl ProfileFields {
             ProfileField::Archive => self.archive.is_some(),
             ProfileField::CertificateCn => self.certificate_cn.is_some(),
             ProfileField::CertificateDns => self.certificate_dns.is_some(),
+            ProfileField::CertificateUri => self.certificate_uri.is_some(),
+            ProfileField::CertificateSerialNumber => self.certificate_serial_number.is_some(),
+            ProfileField::CertificateProfile => self.certificate_profile.is_some(),
+            ProfileField::CertificateKeys => self.certificate_keys.is_some(),
+            ProfileField::CertificateNoRevAvail => self.certificate_no_rev_avail.is_some(),
         }
     }
 
@@ -128,6 +154,15 @@ impl ProfileFields {
                 ProfileField::Archive => before.archive.clone_from(&self.archive),
                 ProfileField::CertificateCn => before.certificate_cn.clone_from(&self.certificate_cn),
                 ProfileField::CertificateDns => before.certificate_dns.clone_from(&self.certificate_dns),
+                ProfileField::CertificateUri => before.certificate_uri.clone_from(&self.certificate_uri),
+                ProfileField::CertificateSerialNumber => {
+                    before.certificate_serial_number.clone_from(&self.certificate_serial_number);
+                }
+                ProfileField::CertificateProfile => before.certificate_profile = self.certificate_profile,
+                ProfileField::CertificateKeys => before.certificate_keys = self.certificate_keys,
+                ProfileField::CertificateNoRevAvail => {
+                    before.certificate_no_rev_avail = self.certificate_no_rev_avail
+                }
             }
         }
         before

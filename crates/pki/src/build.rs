@@ -5,25 +5,30 @@ use crate::server_name::ServerName;
 use crate::subject_key::SubjectKey;
 use crate::{PkiError, Validity, policy};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
 use wardein_crypto::SignatureAlgorithm;
-use wardein_domain::{Assurance, Serial};
+use wardein_domain::{Assurance, KeyPurpose, KeyPurposes, Serial, SubjectSerial};
 use x509_parser::time::ASN1Time;
 
 /// The contents of a certificate. [`Order::params`] gives them to the writer; the lint compares the written bytes with them.
 pub(crate) struct Order {
     pub(crate) serial: Serial,
-    /// The subject's common name; without one the subject is empty.
+    /// The subject's common name.
     pub(crate) common_name: Option<String>,
+    /// The subject's serial number. Without this and a common name the subject is empty.
+    pub(crate) subject_serial: Option<SubjectSerial>,
     pub(crate) validity: Validity,
     pub(crate) key: SubjectKey,
     pub(crate) kind: Kind,
-    pub(crate) purposes: Purposes,
+    /// What it is for (extended key usage). None at all on a root, whose CAs say it.
+    pub(crate) purposes: KeyPurposes,
     pub(crate) names: Vec<AltName>,
     /// Its policy on where the key is.
     pub(crate) assurance: Option<Assurance>,
+    /// Whether it says that nobody is told of its revocation (RFC 9608).
+    pub(crate) no_rev_avail: bool,
 }
 
 /// Whether it certifies others.
@@ -33,13 +38,6 @@ pub(crate) enum Kind {
     Leaf,
     /// It does, with so many CAs between it and a leaf.
     Ca { path_len: u8 },
-}
-
-/// Which ends of TLS it is for (extended key usage). None at all on a root, whose CAs say it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Purposes {
-    pub(crate) client: bool,
-    pub(crate) server: bool,
 }
 
 /// A subject alternative name.
@@ -69,27 +67,49 @@ impl Order {
         params.not_before = time(self.validity.not_before())?.to_datetime();
         params.not_after = time(self.validity.not_after())?.to_datetime();
         params.distinguished_name = distinguished_name(self.common_name.as_deref());
+        if let Some(serial) = &self.subject_serial {
+            let text = serial.as_str().try_into().map_err(|_| PkiError::Encoding)?;
+            params
+                .distinguished_name
+                .push(DnType::CustomDnType(SERIAL_NUMBER.to_vec()), DnValue::PrintableString(text));
+        }
         params.subject_alt_names = self.names.iter().map(AltName::san).collect::<Result<_, _>>()?;
         (params.is_ca, params.key_usages) = match self.kind {
+            // Also of an RSA key, which could encipher: no peer of these profiles may have it do so (RFC 9325 §4.1).
             Kind::Leaf => (IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature]),
             Kind::Ca { path_len } => (
                 IsCa::Ca(BasicConstraints::Constrained(path_len)),
                 vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign],
             ),
         };
-        let purposes = [
-            (self.purposes.client, ExtendedKeyUsagePurpose::ClientAuth),
-            (self.purposes.server, ExtendedKeyUsagePurpose::ServerAuth),
-        ];
-        params.extended_key_usages =
-            purposes.into_iter().filter_map(|(is_for, name)| is_for.then_some(name)).collect();
+        params.extended_key_usages = self.purposes.iter().map(usage).collect();
         params.use_authority_key_identifier_extension = true;
         params.key_identifier_method = KeyIdMethod::PreSpecified(self.key.id().to_vec());
         if let Some(assurance) = self.assurance {
             let content = policy::content(assurance);
             params.custom_extensions.push(CustomExtension::from_oid_content(policy::EXTENSION, content));
         }
+        if self.no_rev_avail {
+            let null = vec![5, 0];
+            params.custom_extensions.push(CustomExtension::from_oid_content(NO_REV_AVAIL, null));
+        }
         Ok(params)
+    }
+}
+
+/// id-at-serialNumber (RFC 5280 appendix A.1).
+pub(crate) const SERIAL_NUMBER: &[u64] = &[2, 5, 4, 5];
+
+/// id-ce-noRevAvail (RFC 9608 §2).
+pub(crate) const NO_REV_AVAIL: &[u64] = &[2, 5, 29, 56];
+
+fn usage(purpose: KeyPurpose) -> ExtendedKeyUsagePurpose {
+    match purpose {
+        KeyPurpose::ClientAuth => ExtendedKeyUsagePurpose::ClientAuth,
+        KeyPurpose::ServerAuth => ExtendedKeyUsagePurpose::ServerAuth,
+        KeyPurpose::SdcProvider | KeyPurpose::SdcConsumer => {
+            ExtendedKeyUsagePurpose::Other(purpose.oid().to_vec())
+        }
     }
 }
 

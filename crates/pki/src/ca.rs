@@ -1,6 +1,6 @@
 //! The three CAs, each a type of its own, so that none can do another's work.
 
-use crate::build::{Issuer, Kind, Purposes};
+use crate::build::{Issuer, Kind};
 use crate::key::KeyId;
 use crate::recognize::Parsed;
 use crate::subject_key::SubjectKey;
@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use wardein_crypto::{Digest, SignatureAlgorithm, Signer, VerifyingKey};
-use wardein_domain::TrustDomain;
+use wardein_domain::{KeyPurposes, TrustDomain};
 
 /// The role of a CA. Implemented by [`Root`], [`Issuing`] and [`Infrastructure`] only.
 pub trait CaRole: sealed::Role + Clone + Send + Sync + 'static {}
@@ -106,6 +106,7 @@ pub struct CaCertificate<R> {
     pub(crate) key: SubjectKey,
     key_id: KeyId,
     validity: Validity,
+    purposes: KeyPurposes,
     domain: TrustDomain,
     role: PhantomData<R>,
 }
@@ -115,15 +116,17 @@ impl<R: CaRole> CaCertificate<R> {
     pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
         let parsed = Parsed::new(der)?;
         let common_name = parsed.common_name().ok_or(CertificateError::Use)?.to_owned();
-        let is_role = parsed.kind() == Some(Kind::Ca { path_len: R::PATH_LEN })
-            && parsed.purposes() == Some(R::PURPOSES)
-            && common_name.ends_with(R::SUFFIX);
+        let is_role =
+            parsed.kind() == Some(Kind::Ca { path_len: R::PATH_LEN }) && common_name.ends_with(R::SUFFIX);
+        let purposes =
+            parsed.purposes().filter(|found| R::PURPOSES.contains(found)).ok_or(CertificateError::Use)?;
         let key = parsed.ca_key()?;
         let key_id = parsed.key_id().filter(|id| *id == key.id());
         let (Some(key_id), true) = (key_id, is_role) else { return Err(CertificateError::Use) };
         let domain = spiffe::parse_authority(parsed.uri()?).map_err(|_| CertificateError::Uri)?;
         let (name, validity) = (parsed.subject().to_vec(), parsed.validity()?);
-        Ok(Self { der: der.to_vec(), name, common_name, key, key_id, validity, domain, role: PhantomData })
+        let der = der.to_vec();
+        Ok(Self { der, name, common_name, key, key_id, validity, purposes, domain, role: PhantomData })
     }
 
     /// The certificate, DER.
@@ -134,6 +137,11 @@ impl<R: CaRole> CaCertificate<R> {
     /// When it is valid. Its certificates are valid within that: see [`Validity::within`].
     pub fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// What its certificates may be for.
+    pub fn purposes(&self) -> KeyPurposes {
+        self.purposes
     }
 
     /// Its trust domain.
@@ -183,7 +191,7 @@ pub(crate) fn common_name<R: CaRole>(domain: &TrustDomain) -> String {
 const MAX_COMMON_NAME: usize = 64;
 
 pub(crate) mod sealed {
-    use super::{Infrastructure, Issuing, Purposes, Root};
+    use super::{Infrastructure, Issuing, KeyPurposes, Root};
 
     /// Distinguishes one role from another in a certificate.
     pub trait Role {
@@ -191,31 +199,28 @@ pub(crate) mod sealed {
         const SUFFIX: &'static str;
         #[doc(hidden)]
         const PATH_LEN: u8;
+        /// What its certificates are for, as its own says: one of these.
         #[doc(hidden)]
-        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
-        const PURPOSES: Purposes;
+        const PURPOSES: &'static [KeyPurposes];
     }
 
     impl Role for Root {
         const SUFFIX: &'static str = " root CA";
         const PATH_LEN: u8 = 1;
-        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
-        const PURPOSES: Purposes = Purposes { client: false, server: false };
+        const PURPOSES: &'static [KeyPurposes] = &[KeyPurposes::NONE];
     }
 
     impl Role for Issuing {
         const SUFFIX: &'static str = " issuing CA";
         const PATH_LEN: u8 = 0;
         // A CA that says client alone cannot certify a server, whatever it signs (RFC 5280 §4.2.1.12 as verifiers apply it to
-        // chains).
-        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
-        const PURPOSES: Purposes = Purposes { client: true, server: false };
+        // chains). One whose devices are called, too, is founded so.
+        const PURPOSES: &'static [KeyPurposes] = &[KeyPurposes::CLIENT, KeyPurposes::EVERY];
     }
 
     impl Role for Infrastructure {
         const SUFFIX: &'static str = " infrastructure CA";
         const PATH_LEN: u8 = 0;
-        #[allow(private_interfaces, reason = "nobody outside can name this trait")]
-        const PURPOSES: Purposes = Purposes { client: true, server: true };
+        const PURPOSES: &'static [KeyPurposes] = &[KeyPurposes::BOTH_ENDS];
     }
 }

@@ -1,43 +1,158 @@
 //! Requests for certificates (PKCS#10, RFC 2986): only the key is taken, and only with proof that its owner asks.
 
-use crate::PkiError;
-use crate::envelope::{Envelope, EnvelopeError};
+use crate::der::{INTEGER, SEQUENCE, element};
+use crate::envelope::{EnvelopeError, Unread};
 use crate::key::PublicKey;
+use crate::subject_key::{SubjectKey, UnfitKey};
+use crate::{PkiError, algorithm};
 use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SignatureAlgorithm, SigningKey};
 use std::cell::RefCell;
-use wardein_crypto::{P256SigningKey, P256VerifyingKey, SignatureAlgorithm as Algorithm};
-use wardein_domain::ErrorCode;
-use x509_parser::certification_request::X509CertificationRequestInfo;
-use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Version;
+use wardein_crypto::{
+    InvalidSignature, P256SigningKey, P256VerifyingKey, SignatureAlgorithm as Algorithm, VerifyingKey,
+};
+use wardein_domain::{ErrorCode, KeyKinds};
 
-/// A request whose signature shows that the asker has the private key. Its subject and extensions are ignored: the authority
-/// decides the contents of a certificate.
+/// A request for a P-256 key, whose signature shows that the asker has the private half. Its subject and attributes are ignored: the
+/// authority decides the contents of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Csr {
     key: PublicKey,
+}
+
+/// The same for a key of any kind that a profile may accept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceCsr {
+    key: SubjectKey,
+}
+
+impl DeviceCsr {
+    /// Reads a request for a key of one of these kinds, and verifies its signature by that key.
+    pub fn parse(der: &[u8], accepted: KeyKinds) -> Result<Self, CsrError> {
+        let request = Request::read(der)?;
+        if !accepted.contains(request.key.kind()) {
+            return Err(CsrError::KeyNotAccepted);
+        }
+        request.verified()
+    }
+
+    /// Reads a request for `held`, and for no other key. The holder of that key sent these very bytes, as the caller knows by a signature
+    /// over them or by the connection: the signature within shows nothing more, and is not verified.
+    pub fn parse_of_holder(der: &[u8], held: &SubjectKey) -> Result<Self, CsrError> {
+        let Request { key, .. } = Request::read(der)?;
+        (key == *held).then_some(Self { key }).ok_or(CsrError::KeyOfAnother)
+    }
+
+    /// The key that is to be certified.
+    pub fn key(&self) -> &SubjectKey {
+        &self.key
+    }
+}
+
+impl From<&Csr> for DeviceCsr {
+    fn from(csr: &Csr) -> Self {
+        Self { key: csr.public_key().into() }
+    }
+}
+
+/// A request that was read, and whose signature was not verified yet.
+struct Request<'a> {
+    key: SubjectKey,
+    unread: Unread<'a>,
+    algorithm: RequestAlgorithm,
+}
+
+impl<'a> Request<'a> {
+    fn read(der: &'a [u8]) -> Result<Self, CsrError> {
+        if der.len() > Csr::MAX_LEN {
+            return Err(CsrError::TooLong);
+        }
+        let unread = Unread::open(der)?;
+        let algorithm = RequestAlgorithm::of(unread.algorithm).ok_or(CsrError::SignatureAlgorithm)?;
+        let key = SubjectKey::of_request(public_key_info(unread.signed)?)?;
+        // Refused before anything is computed, and by its own name: a key has no say in what its requests are signed by.
+        if !algorithm.fits(key.verifying_key()) {
+            return Err(CsrError::SignatureAlgorithm);
+        }
+        Ok(Self { key, unread, algorithm })
+    }
+
+    fn verified(self) -> Result<DeviceCsr, CsrError> {
+        let Unread { signed, signature, .. } = self.unread;
+        self.algorithm
+            .verify(self.key.verifying_key(), signed, signature)
+            .map_err(|_| CsrError::Signature)?;
+        Ok(DeviceCsr { key: self.key })
+    }
+}
+
+/// The SubjectPublicKeyInfo of a CertificationRequestInfo (RFC 2986 §4.1). Nothing within the subject and the attributes is read: there
+/// are requests with broken ones, and some without the field of attributes, and nobody goes by them.
+fn public_key_info(info: &[u8]) -> Result<&[u8], CsrError> {
+    let (fields, _) = element(info, SEQUENCE).ok_or(CsrError::Malformed)?;
+    let (version, rest) = element(fields, INTEGER).ok_or(CsrError::Malformed)?;
+    let (_, rest) = element(rest, SEQUENCE).ok_or(CsrError::Malformed)?;
+    let (_, attributes) = element(rest, SEQUENCE).ok_or(CsrError::Malformed)?;
+    let is_end =
+        attributes.is_empty() || element(attributes, ATTRIBUTES).is_some_and(|(_, end)| end.is_empty());
+    if !is_end {
+        return Err(CsrError::Malformed);
+    }
+    if version != [0] {
+        return Err(CsrError::Version);
+    }
+    Ok(&rest[..rest.len() - attributes.len()])
+}
+
+/// `[0] IMPLICIT SET`.
+const ATTRIBUTES: u8 = 0xa0;
+
+/// How a request is signed. Who makes one chooses the hash, so that there are more ways than a CA signs by.
+#[derive(Clone, Copy)]
+enum RequestAlgorithm {
+    /// By one of those of CAs.
+    AsCa(Algorithm),
+    RsaPkcs1Sha512,
+}
+
+impl RequestAlgorithm {
+    fn of(identifier: &[u8]) -> Option<Self> {
+        let as_ca = algorithm::from_identifier(identifier).map(Self::AsCa);
+        as_ca.or_else(|| (identifier == algorithm::SHA512_WITH_RSA).then_some(Self::RsaPkcs1Sha512))
+    }
+
+    fn fits(self, key: &VerifyingKey) -> bool {
+        match (self, key) {
+            // `ecdsa-with-SHA256`, by which openssl signs with every curve.
+            (Self::AsCa(Algorithm::EcdsaP256Sha256), VerifyingKey::P384(_)) => true,
+            (Self::AsCa(algorithm), key) => key.takes(algorithm),
+            (Self::RsaPkcs1Sha512, key) => matches!(key, VerifyingKey::Rsa(_)),
+        }
+    }
+
+    fn verify(self, key: &VerifyingKey, signed: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        match (self, key) {
+            (Self::AsCa(Algorithm::EcdsaP256Sha256), VerifyingKey::P384(key)) => {
+                key.verify_sha256(signed, signature)
+            }
+            (Self::AsCa(algorithm), key) => key.verify(algorithm, signed, signature),
+            (Self::RsaPkcs1Sha512, VerifyingKey::Rsa(key)) => key.verify_sha512(signed, signature),
+            (Self::RsaPkcs1Sha512, _) => Err(InvalidSignature),
+        }
+    }
 }
 
 impl Csr {
     /// The most bytes of a request.
     pub const MAX_LEN: usize = 4 * 1024;
 
-    /// Reads a request and verifies its signature by the key that it carries.
+    /// Reads a request for a P-256 key, and verifies its signature by that key.
     pub fn parse(der: &[u8]) -> Result<Self, CsrError> {
-        if der.len() > Self::MAX_LEN {
-            return Err(CsrError::TooLong);
-        }
-        let envelope = Envelope::open(der)?;
-        if envelope.algorithm != Algorithm::EcdsaP256Sha256 {
-            return Err(CsrError::SignatureAlgorithm);
-        }
-        let (_, info) =
-            X509CertificationRequestInfo::from_der(envelope.signed).map_err(|_| CsrError::Malformed)?;
-        if info.version != X509Version::V1 {
-            return Err(CsrError::Version);
-        }
-        let key = PublicKey::from_spki(info.subject_pki.raw).ok_or(CsrError::Key)?;
-        key.verifying_key().verify(envelope.signed, envelope.signature).map_err(|_| CsrError::Signature)?;
+        // No profile has a say in this.
+        let csr = DeviceCsr::parse(der, KeyKinds::P256).map_err(|error| match error {
+            CsrError::KeyNotAccepted => CsrError::Key,
+            error => error,
+        })?;
+        let key = PublicKey::try_from(csr.key()).map_err(|_| CsrError::Key)?;
         Ok(Self { key })
     }
 
@@ -83,11 +198,36 @@ pub enum CsrError {
     /// Its version is not 1.
     #[error("the certificate request is not of version 1")]
     Version,
-    /// Its key is not P-256 with an uncompressed point.
-    #[error("the certificate request's key is not P-256 with an uncompressed point")]
+    /// Its key is of another algorithm, or encoded otherwise, than this use takes.
+    #[error(
+        "the certificate request's key is not one that is taken here: P-256 with an uncompressed point, or what the device's profile \
+         accepts of P-384 with an uncompressed point and RSA of 2048, 3072 and 4096 bits"
+    )]
     Key,
-    /// It is signed by another algorithm than ECDSA with SHA-256.
-    #[error("the certificate request is not signed by ECDSA with SHA-256")]
+    /// Its key is none that the profile accepts.
+    #[error("the certificate request's key is of a kind that the device's profile does not accept")]
+    KeyNotAccepted,
+    /// Its key is another than the one that the asker is known to hold.
+    #[error("requests a certificate for another key than the enrolled one")]
+    KeyOfAnother,
+    /// The exponent of its RSA key is not 65537.
+    #[error("the exponent of the certificate request's RSA key is not 65537")]
+    RsaExponent,
+    /// The modulus of its RSA key is even, of another length than 2048, 3072 or 4096 bits, or has a small factor.
+    #[error(
+        "the modulus of the certificate request's RSA key is not an odd number of 2048, 3072 or 4096 bits without small factors"
+    )]
+    RsaModulus,
+    /// Its RSA key has the fingerprint of those that can be factored (ROCA).
+    #[error(
+        "the certificate request's RSA key is of a generator whose keys can be factored (ROCA, CVE-2017-15361)"
+    )]
+    RsaRoca,
+    /// It is signed by another algorithm than its key takes.
+    #[error(
+        "the certificate request is not signed by an algorithm of its key: ECDSA with SHA-256 (P-384: or SHA-384), or PKCS#1 RSA with \
+         SHA-256, 384 or 512"
+    )]
     SignatureAlgorithm,
     /// It is not signed by the key that it carries.
     #[error("the certificate request is not signed by the key that it carries")]
@@ -103,6 +243,11 @@ impl CsrError {
             Self::TrailingBytes => ErrorCode::CsrTrailingBytes,
             Self::Version => ErrorCode::CsrVersion,
             Self::Key => ErrorCode::CsrKey,
+            Self::KeyNotAccepted => ErrorCode::CsrKeyNotAccepted,
+            Self::KeyOfAnother => ErrorCode::CsrKeyOfAnother,
+            Self::RsaExponent => ErrorCode::CsrRsaExponent,
+            Self::RsaModulus => ErrorCode::CsrRsaModulus,
+            Self::RsaRoca => ErrorCode::CsrRsaRoca,
             Self::SignatureAlgorithm => ErrorCode::CsrSignatureAlgorithm,
             Self::Signature => ErrorCode::CsrSignature,
         }
@@ -115,6 +260,17 @@ impl From<EnvelopeError> for CsrError {
             EnvelopeError::Malformed => Self::Malformed,
             EnvelopeError::TrailingBytes => Self::TrailingBytes,
             EnvelopeError::Algorithm => Self::SignatureAlgorithm,
+        }
+    }
+}
+
+impl From<UnfitKey> for CsrError {
+    fn from(error: UnfitKey) -> Self {
+        match error {
+            UnfitKey::Form => Self::Key,
+            UnfitKey::Exponent => Self::RsaExponent,
+            UnfitKey::Modulus => Self::RsaModulus,
+            UnfitKey::Roca => Self::RsaRoca,
         }
     }
 }

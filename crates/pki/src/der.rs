@@ -30,6 +30,8 @@ pub(crate) fn write(tag: u8, parts: &[&[u8]]) -> Option<Vec<u8>> {
 
 pub(crate) const SEQUENCE: u8 = 0x30;
 pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 
 #[cfg(test)]
 mod tests {

@@ -26,7 +26,15 @@ pub(crate) enum EnvelopeError {
     Algorithm,
 }
 
-impl<'a> Envelope<'a> {
+/// The same before its algorithm is read.
+pub(crate) struct Unread<'a> {
+    pub(crate) signed: &'a [u8],
+    /// The AlgorithmIdentifier, DER.
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+impl<'a> Unread<'a> {
     pub(crate) fn open(der: &'a [u8]) -> Result<Self, EnvelopeError> {
         let (outer, after) = element(der, SEQUENCE).ok_or(EnvelopeError::Malformed)?;
         if !after.is_empty() {
@@ -35,14 +43,21 @@ impl<'a> Envelope<'a> {
         let (_, rest) = element(outer, SEQUENCE).ok_or(EnvelopeError::Malformed)?;
         let signed = &outer[..outer.len() - rest.len()];
         let (_, after_algorithm) = element(rest, SEQUENCE).ok_or(EnvelopeError::Malformed)?;
-        let algorithm = algorithm::from_identifier(&rest[..rest.len() - after_algorithm.len()])
-            .ok_or(EnvelopeError::Algorithm)?;
+        let algorithm = &rest[..rest.len() - after_algorithm.len()];
         let (bits, end) = element(after_algorithm, BIT_STRING).ok_or(EnvelopeError::Malformed)?;
         // The first byte counts the unused bits; a signature is whole bytes.
         match bits {
             [0, signature @ ..] if end.is_empty() => Ok(Self { signed, algorithm, signature }),
             _ => Err(EnvelopeError::Malformed),
         }
+    }
+}
+
+impl<'a> Envelope<'a> {
+    pub(crate) fn open(der: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let Unread { signed, algorithm, signature } = Unread::open(der)?;
+        let algorithm = algorithm::from_identifier(algorithm).ok_or(EnvelopeError::Algorithm)?;
+        Ok(Self { signed, algorithm, signature })
     }
 
     /// The DER of the structure. `None` if it has more bytes than [`write`] takes.

@@ -29,6 +29,9 @@ pub enum PkiError {
     /// A CA's key is of another algorithm than a CA has, or its signer signs by one that is not the key's.
     #[error("a CA's key is P-256, P-384 or RSA of 3072 or 4096 bits, and signs by its own algorithm")]
     CaAlgorithm,
+    /// The CA's certificates are not for all of these purposes, whatever they say themselves.
+    #[error("the CA's certificates are not for all of these purposes")]
+    Purposes,
     /// It was prepared for another CA, or for this one with another signature algorithm. Prepare it again.
     #[error("the certificate was prepared for another CA or algorithm; prepare it again")]
     OtherCa,
@@ -63,6 +66,7 @@ impl PkiError {
             Self::CaCertificate(_) => ErrorCode::PkiCaCertificate,
             Self::CaKey => ErrorCode::PkiCaKey,
             Self::CaAlgorithm => ErrorCode::PkiCaAlgorithm,
+            Self::Purposes => ErrorCode::CertificateProfileBeyondCa,
             Self::OtherCa => ErrorCode::PkiOtherCa,
             Self::NotRecorded => ErrorCode::PkiNotRecorded,
             Self::Lint(_) => ErrorCode::PkiLint,
@@ -84,7 +88,8 @@ pub enum CertificateError {
     /// It is not an X.509 certificate of version 3 in DER, or bytes follow it.
     #[error("the certificate is not one X.509 certificate of version 3 in DER")]
     Malformed,
-    /// Its key is not P-256 or, in a CA's certificate, P-384 or RSA of 3072 or 4096 bits.
+    /// Its key is not of a kind that it may have: an operator's P-256; a device's also P-384 or RSA of 2048, 3072 or 4096 bits; a CA's the
+    /// same but for RSA of 2048.
     #[error("the algorithm of the certificate's key is not allowed for this use")]
     Key,
     /// It is signed by another algorithm than its issuer's.
@@ -105,10 +110,10 @@ pub enum CertificateError {
     /// It is a CA where a leaf is wanted, or a leaf or another CA where a CA is wanted.
     #[error("the certificate is not for this use")]
     Use,
-    /// Its alternative names are not exactly the one URI that this use takes; a device may have one DNS name after it.
+    /// Its alternative names are not exactly the one URI that this use takes; a device may have a URN and a DNS name after it.
     #[error("the certificate's alternative name is not the one URI of this use")]
     Uri,
-    /// Its subject is neither empty nor the one common name of a device.
+    /// Its subject is neither empty nor made of a device's common name and serial number.
     #[error("the certificate's subject is not one that a device has")]
     Subject,
     /// The chain has no issuing CA after the leaf, or none that a trusted root signed.

@@ -8,7 +8,7 @@ use crate::{
     Infrastructure, InfrastructureCa, Issued, Issuing, IssuingCa, PkiError, Root, RootCa, Validity, spiffe,
 };
 use wardein_crypto::{Digest, Signer, VerifyingKey};
-use wardein_domain::{Serial, TrustDomain};
+use wardein_domain::{KeyPurposes, Serial, TrustDomain};
 
 impl RootCa {
     /// A root for `domain`, signed by itself. See [`crate::ROOT_LIFETIME`].
@@ -34,7 +34,7 @@ impl RootCa {
         if !key.takes(algorithm) {
             return Err(PkiError::CaAlgorithm);
         }
-        let order = order::<Root>(domain, &key, serial, validity)?;
+        let order = order::<Root>(domain, &key, KeyPurposes::NONE, serial, validity)?;
         let common_name = &common_name::<Root>(domain);
         let issuer = Issuer { common_name, name: None, key_id: order.key.id(), validity: None, algorithm };
         ToBeSigned::new(&order, &issuer, Digest::of(&order.key.spki()))
@@ -47,19 +47,21 @@ impl RootCa {
         serial: Serial,
         validity: Validity,
     ) -> Result<IssuingCa, PkiError> {
-        let order = self.issuing_order(&signer.verifying_key(), serial, validity)?;
+        let order = self.issuing_order(&signer.verifying_key(), KeyPurposes::CLIENT, serial, validity)?;
         CaKey::load(signer, self.issue(&order)?.der())
     }
 
-    /// The certificate that [`RootCa::found_issuing`] has signed, as an order: the root's key signs, that of the CA is only
-    /// certified.
+    /// The certificate of an issuing CA, as an order: the root's key signs, that of the CA is only certified. Its devices' certificates
+    /// are for the client end of TLS alone ([`KeyPurposes::CLIENT`], as of [`RootCa::found_issuing`]), or for whatever a ready-made profile
+    /// has ([`KeyPurposes::EVERY`]).
     pub fn issuing_order(
         &self,
         key: &VerifyingKey,
+        purposes: KeyPurposes,
         serial: Serial,
         validity: Validity,
     ) -> Result<CertificateOrder<Root>, PkiError> {
-        self.order::<Issuing>(key, serial, validity)
+        self.order::<Issuing>(key, purposes, serial, validity)
     }
 
     /// An infrastructure CA under this root. See [`crate::INTERMEDIATE_LIFETIME`].
@@ -80,16 +82,18 @@ impl RootCa {
         serial: Serial,
         validity: Validity,
     ) -> Result<CertificateOrder<Root>, PkiError> {
-        self.order::<Infrastructure>(key, serial, validity)
+        self.order::<Infrastructure>(key, KeyPurposes::BOTH_ENDS, serial, validity)
     }
 
     fn order<R: CaRole>(
         &self,
         key: &VerifyingKey,
+        purposes: KeyPurposes,
         serial: Serial,
         validity: Validity,
     ) -> Result<CertificateOrder<Root>, PkiError> {
-        order::<R>(self.certificate().trust_domain(), key, serial, validity).map(CertificateOrder::new)
+        let domain = self.certificate().trust_domain();
+        order::<R>(domain, key, purposes, serial, validity).map(CertificateOrder::new)
     }
 }
 
@@ -119,18 +123,25 @@ fn by_itself(
 fn order<R: CaRole>(
     domain: &TrustDomain,
     key: &VerifyingKey,
+    purposes: KeyPurposes,
     serial: Serial,
     validity: Validity,
 ) -> Result<Order, PkiError> {
+    if !R::PURPOSES.contains(&purposes) {
+        return Err(PkiError::Purposes);
+    }
     Ok(Order {
         serial,
         common_name: Some(common_name::<R>(domain)),
+        subject_serial: None,
         validity,
         key: SubjectKey::of_ca(key.clone())?,
         kind: Kind::Ca { path_len: R::PATH_LEN },
-        purposes: R::PURPOSES,
+        purposes,
         // SPIFFE X509-SVID §3.1: a signing certificate carries the trust domain's id, without a path.
         names: vec![AltName::Uri(spiffe::authority_uri(domain))],
         assurance: None,
+        // RFC 9608 §3: never on a CA.
+        no_rev_avail: false,
     })
 }

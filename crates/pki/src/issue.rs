@@ -1,11 +1,12 @@
 //! The certificates of devices, operators and servers: the order for each, and the one step that issues it.
 
-use crate::build::{AltName, Kind, Order, Purposes};
+use crate::build::{AltName, Kind, Order};
 use crate::envelope::Envelope;
 use crate::prepare::CertificateOrder;
 use crate::recognize::{DeviceIdentity, OperatorIdentity};
 use crate::server_name::{ServerIdentity, ServerName};
-use crate::{Csr, Infrastructure, InfrastructureCa, Issuing, IssuingCa, PkiError, spiffe};
+use crate::{Csr, DeviceCsr, Infrastructure, InfrastructureCa, Issuing, IssuingCa, PkiError, spiffe};
+use wardein_domain::KeyPurposes;
 
 /// A certificate that was linted and signed. It leaves the process only after its record is durable; that is its issuer's duty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,30 +33,36 @@ impl Issued {
 }
 
 impl IssuingCa {
-    /// A device's certificate: its SPIFFE id as the first name, those that its profile gives it beside that, for the client end of
-    /// TLS, and where a key was enrolled, the policy that says how surely it is where it is said to be.
-    pub fn issue_device(&self, csr: &Csr, device: &DeviceIdentity) -> Result<Issued, PkiError> {
+    /// A device's certificate: its SPIFFE id as the first name, those that its profile gives it beside that, for the purposes of its
+    /// certificate profile, and where a key was enrolled, the policy that says how surely it is where it is said to be.
+    pub fn issue_device(&self, csr: &DeviceCsr, device: &DeviceIdentity) -> Result<Issued, PkiError> {
         self.issue(&self.device_order(csr, device)?)
     }
 
     /// The certificate that [`IssuingCa::issue_device`] issues, as an order.
     pub fn device_order(
         &self,
-        csr: &Csr,
+        csr: &DeviceCsr,
         device: &DeviceIdentity,
     ) -> Result<CertificateOrder<Issuing>, PkiError> {
+        if device.purposes.is_empty() || !self.certificate().purposes().includes(device.purposes) {
+            return Err(PkiError::Purposes);
+        }
         let domain = self.certificate().trust_domain();
         let uri = spiffe::device_uri(domain, &device.tenant, &device.device).map_err(PkiError::Uri)?;
+        let urn = device.names.uri.as_ref().map(|urn| AltName::Uri(urn.to_string()));
         let dns = device.names.dns.clone().map(|name| AltName::Server(ServerName::Dns(name)));
         Ok(CertificateOrder::new(Order {
             serial: device.serial,
             common_name: device.names.common_name.as_ref().map(ToString::to_string),
+            subject_serial: device.names.serial_number.clone(),
             validity: device.validity,
-            key: csr.public_key().into(),
+            key: csr.key().clone(),
             kind: Kind::Leaf,
-            purposes: Purposes { client: true, server: false },
-            names: [AltName::Uri(uri)].into_iter().chain(dns).collect(),
+            purposes: device.purposes,
+            names: [AltName::Uri(uri)].into_iter().chain(urn).chain(dns).collect(),
             assurance: device.assurance,
+            no_rev_avail: device.no_rev_avail,
         }))
     }
 }
@@ -82,12 +89,14 @@ impl InfrastructureCa {
         Ok(CertificateOrder::new(Order {
             serial: principal.serial,
             common_name: None,
+            subject_serial: None,
             validity: operator.validity,
             key: csr.public_key().into(),
             kind: Kind::Leaf,
-            purposes: Purposes { client: true, server: false },
+            purposes: KeyPurposes::CLIENT,
             names: vec![AltName::Uri(uri)],
             assurance: None,
+            no_rev_avail: false,
         }))
     }
 
@@ -108,12 +117,14 @@ impl InfrastructureCa {
         Ok(CertificateOrder::new(Order {
             serial: server.serial,
             common_name: None,
+            subject_serial: None,
             validity: server.validity,
             key: csr.public_key().into(),
             kind: Kind::Leaf,
-            purposes: Purposes { client: false, server: true },
+            purposes: KeyPurposes::SERVER,
             names: server.names.iter().cloned().map(AltName::Server).collect(),
             assurance: None,
+            no_rev_avail: false,
         }))
     }
 }

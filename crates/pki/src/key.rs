@@ -1,7 +1,8 @@
-//! Public keys of devices, operators and servers: P-256, uncompressed, and nothing else.
+//! The public keys of operators, servers, and devices that sign their requests: P-256, uncompressed, and nothing else.
 
+use crate::SubjectKey;
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
-use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
+use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey, VerifyingKey};
 
 /// A P-256 public key as certificates carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,14 +11,6 @@ pub struct PublicKey(P256VerifyingKey);
 impl PublicKey {
     /// Bytes in [`PublicKey::spki`].
     pub const SPKI_LEN: usize = SPKI_PREFIX.len() + P256_POINT_LEN;
-
-    /// The key in a SubjectPublicKeyInfo: the one encoding of a named curve and an uncompressed point (RFC 5480 §2). `None` for
-    /// any other algorithm, curve or form. Whether the point is on the curve shows when a signature is verified with it.
-    pub(crate) fn from_spki(spki: &[u8]) -> Option<Self> {
-        let point = spki.strip_prefix(&SPKI_PREFIX)?;
-        (point.first() == Some(&UNCOMPRESSED)).then_some(())?;
-        Some(Self(P256VerifyingKey(point.try_into().ok()?)))
-    }
 
     /// The SubjectPublicKeyInfo, DER.
     pub fn spki(&self) -> [u8; Self::SPKI_LEN] {
@@ -40,6 +33,21 @@ impl From<P256VerifyingKey> for PublicKey {
     }
 }
 
+/// A key is of another kind than P-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotP256;
+
+impl TryFrom<&SubjectKey> for PublicKey {
+    type Error = NotP256;
+
+    fn try_from(key: &SubjectKey) -> Result<Self, NotP256> {
+        match key.verifying_key() {
+            VerifyingKey::P256(key) => Ok(Self(*key)),
+            VerifyingKey::P384(_) | VerifyingKey::Rsa(_) => Err(NotP256),
+        }
+    }
+}
+
 impl PublicKeyData for PublicKey {
     fn der_bytes(&self) -> &[u8] {
         &self.0.0
@@ -58,6 +66,3 @@ const SPKI_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
-
-/// The first byte of an uncompressed point (SEC 1 §2.3.3).
-const UNCOMPRESSED: u8 = 4;

@@ -35,12 +35,12 @@ mod validity;
 pub use ca::{
     CaCertificate, CaKey, CaRole, Infrastructure, InfrastructureCa, Issuing, IssuingCa, Root, RootCa,
 };
-pub use csr::{Csr, CsrError};
+pub use csr::{Csr, CsrError, DeviceCsr};
 #[cfg(feature = "endorsement")]
 pub use endorsement::{EndorsementChain, EndorsementError, VendorRoots};
 pub use error::{CertificateError, PkiError};
 pub use issue::Issued;
-pub use key::PublicKey;
+pub use key::{NotP256, PublicKey};
 pub use lint::LintError;
 pub use prepare::{CertificateOrder, Recorded, ToBeSigned};
 pub use recognize::{

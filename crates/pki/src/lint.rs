@@ -3,12 +3,15 @@
 //! It reads the bytes to be signed (TBSCertificate, RFC 5280 §4.1) with another implementation than the one that wrote them.
 //! Every field and extension must be as ordered, and there may be no other.
 
-use crate::build::{AltName, Issuer, Kind, Order};
+use crate::build::{AltName, Issuer, Kind, NO_REV_AVAIL, Order};
+use crate::der::{OBJECT_IDENTIFIER, SEQUENCE, element};
+use crate::recognize::{is_oid, purposes_of, subject_of};
 use crate::server_name::ServerName;
 use crate::{algorithm, policy};
 use std::net::IpAddr;
 use x509_parser::certificate::TbsCertificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
+use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_OCSP;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
@@ -78,6 +81,12 @@ pub enum LintError {
     /// certificatePolicies is not exactly as ordered, or critical.
     #[error("certificatePolicies is not as ordered, or critical")]
     Policy,
+    /// noRevAvail is not as ordered, critical, not NULL, or on a CA (RFC 9608 §2 and §3).
+    #[error("noRevAvail is not as ordered, or critical, or not NULL, or on a CA")]
+    NoRevAvail,
+    /// There is noRevAvail, and beside it a pointer to a CRL or to OCSP (RFC 9608 §3).
+    #[error("noRevAvail stands beside a pointer to a CRL or to OCSP")]
+    RevocationPointer,
     /// There is an extension that this authority does not write.
     #[error("unknown extension")]
     UnknownExtension,
@@ -106,6 +115,8 @@ impl LintError {
             Self::AuthorityKeyId => "lint-authority-key-id",
             Self::SubjectKeyId => "lint-subject-key-id",
             Self::Policy => "lint-policy",
+            Self::NoRevAvail => "lint-no-rev-avail",
+            Self::RevocationPointer => "lint-revocation-pointer",
             Self::UnknownExtension => "lint-unknown-extension",
             Self::RepeatedExtension => "lint-repeated-extension",
         }
@@ -135,15 +146,8 @@ fn check_fields(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>) ->
         && is_at(validity.not_after.timestamp(), order.validity.not_after())
         && issuer.validity.is_none_or(|bounds| order.validity.is_within(bounds));
     ensure(is_as_ordered, LintError::Validity)?;
-    let names: Vec<_> = tbs.subject.iter_attributes().collect();
-    let is_subject = match (&order.common_name, &names[..]) {
-        (None, []) => true,
-        (Some(wanted), [_]) => {
-            tbs.subject.iter_common_name().next().and_then(|name| name.as_str().ok()) == Some(wanted)
-        }
-        _ => false,
-    };
-    ensure(is_subject, LintError::Subject)?;
+    let wanted = (order.common_name.as_deref(), order.subject_serial.as_ref().map(|serial| serial.as_str()));
+    ensure(subject_of(&tbs.subject) == Some(wanted), LintError::Subject)?;
     ensure(tbs.subject_pki.raw == order.key.spki(), LintError::Key)?;
     ensure(tbs.issuer_uid.is_none() && tbs.subject_uid.is_none(), LintError::UniqueId)
 }
@@ -153,15 +157,17 @@ fn check_extensions(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>
     let wanted = [
         (true, LintError::BasicConstraints),
         (true, LintError::KeyUsage),
-        (order.purposes.client || order.purposes.server, LintError::ExtendedKeyUsage),
+        (!order.purposes.is_empty(), LintError::ExtendedKeyUsage),
         (!order.names.is_empty(), LintError::SubjectAltName),
         (true, LintError::AuthorityKeyId),
         (true, LintError::SubjectKeyId),
         (order.assurance.is_some(), LintError::Policy),
+        (order.no_rev_avail, LintError::NoRevAvail),
     ];
     let mut seen = Vec::new();
     for extension in tbs.extensions() {
-        let (is_right, rule) = judge(extension.parsed_extension(), extension.critical, order, issuer);
+        ensure(!order.no_rev_avail || !points_to_revocation(extension), LintError::RevocationPointer)?;
+        let (is_right, rule) = judge(extension, order, issuer);
         ensure(is_right, rule)?;
         ensure(!seen.contains(&rule), LintError::RepeatedExtension)?;
         seen.push(rule);
@@ -170,13 +176,9 @@ fn check_extensions(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>
 }
 
 /// Whether one extension is as ordered, and the rule that says so.
-fn judge(
-    extension: &ParsedExtension<'_>,
-    critical: bool,
-    order: &Order,
-    issuer: &Issuer<'_>,
-) -> (bool, LintError) {
-    match extension {
+fn judge(extension: &X509Extension<'_>, order: &Order, issuer: &Issuer<'_>) -> (bool, LintError) {
+    let critical = extension.critical;
+    match extension.parsed_extension() {
         ParsedExtension::BasicConstraints(found) => {
             let (ca, path_len) = match order.kind {
                 Kind::Leaf => (false, None),
@@ -194,21 +196,16 @@ fn judge(
             (critical && found.flags == flags, LintError::KeyUsage)
         }
         ParsedExtension::ExtendedKeyUsage(found) => {
-            let others = found.any
-                || found.code_signing
-                || found.email_protection
-                || found.time_stamping
-                || found.ocsp_signing
-                || !found.other.is_empty();
-            let is_right = !others
-                && !critical
-                && found.client_auth == order.purposes.client
-                && found.server_auth == order.purposes.server;
+            // The reader leaves out what comes twice.
+            let is_each_once =
+                elements(extension.value, OBJECT_IDENTIFIER) == Some(order.purposes.iter().count());
+            let is_right = !critical && is_each_once && purposes_of(found) == Some(order.purposes);
             (is_right, LintError::ExtendedKeyUsage)
         }
         ParsedExtension::SubjectAlternativeName(found) => {
             // RFC 5280 §4.2.1.6: critical if, and only if, there is no subject to go by.
-            let is_right = critical == order.common_name.is_none()
+            let has_subject = order.common_name.is_some() || order.subject_serial.is_some();
+            let is_right = critical != has_subject
                 && found.general_names.len() == order.names.len()
                 && found.general_names.iter().zip(&order.names).all(|(found, name)| is_name(found, name));
             (is_right, LintError::SubjectAltName)
@@ -227,9 +224,40 @@ fn judge(
             !critical && policy::read(found) == order.assurance && order.assurance.is_some(),
             LintError::Policy,
         ),
+        // RFC 9608 §2: NULL, and not critical; §3: not on a CA.
+        _ if is_oid(&extension.oid, NO_REV_AVAIL) => {
+            let is_right =
+                order.no_rev_avail && order.kind == Kind::Leaf && !critical && extension.value == [5, 0];
+            (is_right, LintError::NoRevAvail)
+        }
         _ => (false, LintError::UnknownExtension),
     }
 }
+
+/// RFC 9608 §3: none of these is beside noRevAvail. A pointer to the issuer's certificate may be.
+fn points_to_revocation(extension: &X509Extension<'_>) -> bool {
+    match extension.parsed_extension() {
+        ParsedExtension::CRLDistributionPoints(_) => true,
+        ParsedExtension::AuthorityInfoAccess(found) => {
+            found.accessdescs.iter().any(|one| one.access_method == OID_PKIX_ACCESS_DESCRIPTOR_OCSP)
+        }
+        _ => is_oid(&extension.oid, FRESHEST_CRL),
+    }
+}
+
+/// How many elements of this tag, and nothing else, a SEQUENCE has.
+fn elements(der: &[u8], tag: u8) -> Option<usize> {
+    let (mut rest, end) = element(der, SEQUENCE)?;
+    let mut count = 0;
+    while !rest.is_empty() {
+        (_, rest) = element(rest, tag)?;
+        count += 1;
+    }
+    end.is_empty().then_some(count)
+}
+
+/// id-ce-freshestCRL (RFC 5280 §4.2.1.15).
+const FRESHEST_CRL: &[u64] = &[2, 5, 29, 46];
 
 fn is_name(found: &GeneralName<'_>, wanted: &AltName) -> bool {
     match (found, wanted) {

@@ -1,6 +1,6 @@
 //! PEM (RFC 7468) for certificates, requests for them and keys.
 
-use crate::PublicKey;
+use crate::{PublicKey, SubjectKey};
 use pem_rfc7468::LineEnding;
 use wardein_crypto::{P256VerifyingKey, SecretBytes, hex};
 
@@ -78,7 +78,8 @@ pub fn read_public_key(text: &str) -> Result<PublicKey, PemError> {
         return Err(PemError::TooLong(MAX_LEN));
     }
     if text.contains(BEGIN) {
-        return PublicKey::from_spki(&decode_one(text, PUBLIC_KEY)?).ok_or(PemError::PublicKey);
+        let key = SubjectKey::from_spki(&decode_one(text, PUBLIC_KEY)?);
+        return key.and_then(|key| PublicKey::try_from(&key).ok()).ok_or(PemError::PublicKey);
     }
     let point = hex::decode_array(text.trim()).filter(|point: &[u8; 65]| point[0] == UNCOMPRESSED);
     Ok(P256VerifyingKey(point.ok_or(PemError::PublicKey)?).into())

@@ -1,18 +1,20 @@
 //! Certificates that are presented to the authority, read as certificates that it issued.
 
-use crate::build::{Kind, Purposes};
+use crate::build::{Kind, NO_REV_AVAIL, SERIAL_NUMBER};
 use crate::ca::{CaCertificate, CaRole, Infrastructure, Issuing, Root};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::key::{KeyId, PublicKey};
 use crate::subject_key::SubjectKey;
 use crate::{CertificateError, IssuingCa, Validity, algorithm, policy, spiffe};
 use wardein_domain::{
-    Assurance, CertificateNames, DeviceId, DnsName, Principal, Serial, TenantId, TrustDomain,
+    Assurance, CertificateNames, CertificateProfile, CommonName, DeviceId, DnsName, KeyPurpose, KeyPurposes,
+    Principal, Serial, SubjectSerial, TenantId, TrustDomain, Urn,
 };
+use x509_parser::asn1_rs::{Oid, Tag};
 use x509_parser::certificate::TbsCertificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Version;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name, X509Version};
 
 /// The contents of a device's certificate, for issuing and for reading it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,10 @@ pub struct DeviceIdentity {
     pub validity: Validity,
     /// How surely its key is where it is said to be; none if nothing is said, as of a device that derives its keys.
     pub assurance: Option<Assurance>,
+    /// What it is for: those of a ready-made certificate profile.
+    pub purposes: KeyPurposes,
+    /// Whether it says that nobody is told of its revocation (RFC 9608).
+    pub no_rev_avail: bool,
 }
 
 /// The contents of an operator's certificate.
@@ -53,12 +59,13 @@ impl CaCertificate<Issuing> {
     pub fn recognize(&self, der: &[u8]) -> Result<DeviceIdentity, CertificateError> {
         let parsed = Parsed::new(der)?;
         parsed.verify(self)?;
-        parsed.check_client()?;
+        let purposes = parsed.device_purposes()?;
         let (uri, names) = parsed.device_names()?;
         let (domain, tenant, device) = spiffe::parse_device(uri).map_err(|_| CertificateError::Uri)?;
         ensure(domain == *self.trust_domain(), CertificateError::TrustDomain)?;
         let (serial, validity, assurance) = (parsed.serial()?, parsed.validity()?, parsed.assurance()?);
-        Ok(DeviceIdentity { serial, tenant, device, names, validity, assurance })
+        let no_rev_avail = parsed.says_no_rev_avail()?;
+        Ok(DeviceIdentity { serial, tenant, device, names, validity, assurance, purposes, no_rev_avail })
     }
 }
 
@@ -93,7 +100,7 @@ pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdenti
 pub fn verify_device_chain(
     chain: &[&[u8]],
     trusted: &[&[u8]],
-) -> Result<(DeviceIdentity, PublicKey), CertificateError> {
+) -> Result<(DeviceIdentity, SubjectKey), CertificateError> {
     let [leaf, issuing, ..] = chain else { return Err(CertificateError::Chain) };
     let parsed = Parsed::new(issuing)?;
     let mut roots = trusted.iter().filter_map(|der| CaCertificate::<Root>::parse(der).ok());
@@ -104,7 +111,7 @@ pub fn verify_device_chain(
     let is_nested =
         identity.validity.is_within(issuing.validity()) && issuing.validity().is_within(root.validity());
     ensure(is_nested, CertificateError::Validity)?;
-    Ok((identity, Parsed::new(leaf)?.key()?))
+    Ok((identity, Parsed::new(leaf)?.device_key()?))
 }
 
 /// Reads an operator's certificate by its issuer, the infrastructure CA, and the root that signed that; whether the root is to be
@@ -120,7 +127,8 @@ pub fn verify_operator_chain(
     ensure(infrastructure.trust_domain() == root.trust_domain(), CertificateError::TrustDomain)?;
     let parsed = Parsed::new(leaf)?;
     parsed.verify(&infrastructure)?;
-    Ok((parse_operator(root.trust_domain(), leaf)?, parsed.key()?))
+    let key = PublicKey::try_from(&parsed.device_key()?).map_err(|_| CertificateError::Key)?;
+    Ok((parse_operator(root.trust_domain(), leaf)?, key))
 }
 
 /// A certificate of version 3 of bounded length, alone in its bytes, signed by one of our algorithms. The signer is not known
@@ -160,9 +168,9 @@ impl<'a> Parsed<'a> {
             .map_err(|_| CertificateError::Validity)
     }
 
-    /// The key of a leaf.
-    pub(crate) fn key(&self) -> Result<PublicKey, CertificateError> {
-        PublicKey::from_spki(self.tbs.subject_pki.raw).ok_or(CertificateError::Key)
+    /// The key of a leaf, of any kind that a device may have.
+    pub(crate) fn device_key(&self) -> Result<SubjectKey, CertificateError> {
+        SubjectKey::from_spki(self.tbs.subject_pki.raw).ok_or(CertificateError::Key)
     }
 
     /// The key of a CA.
@@ -200,16 +208,15 @@ impl<'a> Parsed<'a> {
         })
     }
 
-    /// `None` if it is for more than TLS.
-    pub(crate) fn purposes(&self) -> Option<Purposes> {
+    /// `None` if it is for more than we know.
+    pub(crate) fn purposes(&self) -> Option<KeyPurposes> {
         let Some(found) = self.extensions().find_map(|extension| match extension {
             ParsedExtension::ExtendedKeyUsage(found) => Some(found),
             _ => None,
         }) else {
-            return Some(Purposes { client: false, server: false });
+            return Some(KeyPurposes::NONE);
         };
-        (!found.any && found.other.is_empty())
-            .then_some(Purposes { client: found.client_auth, server: found.server_auth })
+        purposes_of(found)
     }
 
     /// Its policy, which must be one of ours if there is one.
@@ -231,18 +238,39 @@ impl<'a> Parsed<'a> {
 
     /// The names of a device: the URI, and those beside it.
     fn device_names(&self) -> Result<(&str, CertificateNames), CertificateError> {
-        let (uri, dns) = match self.alternative_names() {
-            Some([GeneralName::URI(uri)]) => (*uri, None),
-            Some([GeneralName::URI(uri), GeneralName::DNSName(dns)]) => (*uri, Some(*dns)),
+        let (uri, urn, dns) = match self.alternative_names() {
+            Some([GeneralName::URI(uri)]) => (*uri, None, None),
+            Some([GeneralName::URI(uri), GeneralName::DNSName(dns)]) => (*uri, None, Some(*dns)),
+            Some([GeneralName::URI(uri), GeneralName::URI(urn)]) => (*uri, Some(*urn), None),
+            Some([GeneralName::URI(uri), GeneralName::URI(urn), GeneralName::DNSName(dns)]) => {
+                (*uri, Some(*urn), Some(*dns))
+            }
             _ => return Err(CertificateError::Uri),
         };
         let dns: Option<DnsName> = dns.map(str::parse).transpose().map_err(|_| CertificateError::Uri)?;
-        let common_name = match self.tbs.subject.iter_attributes().count() {
-            0 => None,
-            _ => Some(self.common_name().ok_or(CertificateError::Subject)?),
-        };
-        let common_name = common_name.map(str::parse).transpose().map_err(|_| CertificateError::Subject)?;
-        Ok((uri, CertificateNames { common_name, dns }))
+        let urn: Option<Urn> = urn.map(str::parse).transpose().map_err(|_| CertificateError::Uri)?;
+        let subject = subject_of(&self.tbs.subject).ok_or(CertificateError::Subject)?;
+        let (common_name, serial_number) = subject;
+        let common_name: Option<CommonName> =
+            common_name.map(str::parse).transpose().map_err(|_| CertificateError::Subject)?;
+        let serial_number: Option<SubjectSerial> =
+            serial_number.map(str::parse).transpose().map_err(|_| CertificateError::Subject)?;
+        Ok((uri, CertificateNames { common_name, dns, uri: urn, serial_number }))
+    }
+
+    /// What a device's certificate is for: it is a leaf with the purposes of one of the ready-made profiles.
+    fn device_purposes(&self) -> Result<KeyPurposes, CertificateError> {
+        let purposes = self.purposes().filter(|_| self.kind() == Some(Kind::Leaf));
+        let is_of_a_profile =
+            |found: &KeyPurposes| CertificateProfile::ALL.iter().any(|profile| profile.purposes() == *found);
+        purposes.filter(is_of_a_profile).ok_or(CertificateError::Use)
+    }
+
+    fn says_no_rev_avail(&self) -> Result<bool, CertificateError> {
+        let found = self.tbs.extensions().iter().find(|extension| is_oid(&extension.oid, NO_REV_AVAIL));
+        found.map_or(Ok(false), |extension| {
+            ensure(!extension.critical && extension.value == [5, 0], CertificateError::Use).map(|()| true)
+        })
     }
 
     fn alternative_names(&self) -> Option<&[GeneralName<'a>]> {
@@ -254,8 +282,7 @@ impl<'a> Parsed<'a> {
 
     /// Whether it is a leaf, for the client end of TLS alone.
     fn check_client(&self) -> Result<(), CertificateError> {
-        let is_client = self.kind() == Some(Kind::Leaf)
-            && self.purposes() == Some(Purposes { client: true, server: false });
+        let is_client = self.kind() == Some(Kind::Leaf) && self.purposes() == Some(KeyPurposes::CLIENT);
         ensure(is_client, CertificateError::Use)
     }
 
@@ -263,6 +290,47 @@ impl<'a> Parsed<'a> {
         self.tbs.extensions().iter().map(|extension| extension.parsed_extension())
     }
 }
+
+/// The purposes of an extended key usage; `None` if there is one that we do not know.
+pub(crate) fn purposes_of(found: &ExtendedKeyUsage<'_>) -> Option<KeyPurposes> {
+    let is_strange = found.any
+        || found.code_signing
+        || found.email_protection
+        || found.time_stamping
+        || found.ocsp_signing;
+    let mut purposes = Vec::new();
+    purposes.extend(found.client_auth.then_some(KeyPurpose::ClientAuth));
+    purposes.extend(found.server_auth.then_some(KeyPurpose::ServerAuth));
+    for oid in &found.other {
+        purposes.push(KeyPurpose::ALL.into_iter().find(|purpose| is_oid(oid, purpose.oid()))?);
+    }
+    (!is_strange).then(|| KeyPurposes::of(&purposes))
+}
+
+/// The common name and the serial number of a subject, in this order and each at most once; `None` if there is anything else.
+pub(crate) fn subject_of<'a>(name: &'a X509Name<'_>) -> Option<(Option<&'a str>, Option<&'a str>)> {
+    let mut attributes = name.iter_attributes().peekable();
+    let common_name =
+        attributes.next_if(|one| is_oid(one.attr_type(), COMMON_NAME)).map(|one| one.as_str().ok());
+    // RFC 5280 appendix A.1: a serial number is a PrintableString.
+    let is_serial = |one: &&AttributeTypeAndValue<'_>| {
+        is_oid(one.attr_type(), SERIAL_NUMBER) && one.attr_value().tag() == Tag::PrintableString
+    };
+    let serial = attributes.next_if(is_serial).map(|one| one.as_str().ok());
+    let is_end = attributes.next().is_none();
+    let (common_name, serial) = (
+        common_name.map_or(Some(None), |text| text.map(Some))?,
+        serial.map_or(Some(None), |text| text.map(Some))?,
+    );
+    is_end.then_some((common_name, serial))
+}
+
+pub(crate) fn is_oid(found: &Oid<'_>, wanted: &[u64]) -> bool {
+    found.iter().is_some_and(|arcs| arcs.eq(wanted.iter().copied()))
+}
+
+/// id-at-commonName.
+const COMMON_NAME: &[u64] = &[2, 5, 4, 3];
 
 impl From<EnvelopeError> for CertificateError {
     fn from(error: EnvelopeError) -> Self {

@@ -1,10 +1,13 @@
-//! Public keys of any algorithm that a CA may have, as certificates carry them.
+//! Public keys of any algorithm that certificates of ours are for, as they carry them.
 
-use crate::der::{BIT_STRING, SEQUENCE, element, write};
+use crate::der::{BIT_STRING, INTEGER, SEQUENCE, element, write};
 use crate::key::{KeyId, PublicKey};
 use crate::{PkiError, algorithm};
 use rcgen::PublicKeyData;
-use wardein_crypto::{Digest, P256VerifyingKey, P384VerifyingKey, RsaVerifyingKey, VerifyingKey};
+use wardein_crypto::{
+    Digest, P256VerifyingKey, P384VerifyingKey, RsaVerifyingKey, VerifyingKey, WeakModulus,
+};
+use wardein_domain::KeyKind;
 
 /// The public key of a certificate: P-256, P-384 or RSA.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,20 +17,49 @@ impl SubjectKey {
     /// The key in a SubjectPublicKeyInfo, DER: a named curve with an uncompressed point (RFC 5480 §2), or RSA of 2048, 3072 or 4096 bits
     /// with exponent 65537 (RFC 3279 §2.3.1). `None` for any other. Whether a point is on its curve shows when it verifies.
     pub fn from_spki(spki: &[u8]) -> Option<Self> {
-        let (content, after) = element(spki, SEQUENCE)?;
-        let (_, rest) = element(content, SEQUENCE)?;
-        let algorithm = &content[..content.len() - rest.len()];
-        let (bits, end) = element(rest, BIT_STRING)?;
-        let [0, key @ ..] = bits else { return None };
-        (after.is_empty() && end.is_empty()).then_some(())?;
+        Self::parse(spki).ok()
+    }
+
+    /// The same for a key that somebody asks to have certified: one of RSA is looked at for weakness, and a refusal says what is wrong.
+    pub(crate) fn of_request(spki: &[u8]) -> Result<Self, UnfitKey> {
+        let key = Self::parse(spki)?;
+        match &key.0 {
+            VerifyingKey::Rsa(rsa) => match rsa.weakness() {
+                None => Ok(key),
+                Some(WeakModulus::SmallFactor) => Err(UnfitKey::Modulus),
+                Some(WeakModulus::Roca) => Err(UnfitKey::Roca),
+            },
+            VerifyingKey::P256(_) | VerifyingKey::P384(_) => Ok(key),
+        }
+    }
+
+    fn parse(spki: &[u8]) -> Result<Self, UnfitKey> {
+        let (algorithm, key) = split(spki).ok_or(UnfitKey::Form)?;
         let is_uncompressed = key.first() == Some(&UNCOMPRESSED);
         let key = match algorithm {
-            _ if algorithm == P256 && is_uncompressed => P256VerifyingKey(key.try_into().ok()?).into(),
-            _ if algorithm == P384 && is_uncompressed => P384VerifyingKey(key.try_into().ok()?).into(),
-            _ if algorithm == RSA => RsaVerifyingKey::from_der(key).ok()?.into(),
-            _ => return None,
+            _ if algorithm == P256 && is_uncompressed => {
+                P256VerifyingKey(key.try_into().map_err(|_| UnfitKey::Form)?).into()
+            }
+            _ if algorithm == P384 && is_uncompressed => {
+                P384VerifyingKey(key.try_into().map_err(|_| UnfitKey::Form)?).into()
+            }
+            _ if algorithm == RSA => RsaVerifyingKey::from_der(key).map_err(|_| unfit_rsa(key))?.into(),
+            _ => return Err(UnfitKey::Form),
         };
-        Some(Self(key))
+        Ok(Self(key))
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> KeyKind {
+        match &self.0 {
+            VerifyingKey::P256(_) => KeyKind::P256,
+            VerifyingKey::P384(_) => KeyKind::P384,
+            VerifyingKey::Rsa(rsa) => match rsa.bits() {
+                ..=2048 => KeyKind::Rsa2048,
+                ..=3072 => KeyKind::Rsa3072,
+                _ => KeyKind::Rsa4096,
+            },
+        }
     }
 
     /// The SubjectPublicKeyInfo, DER.
@@ -60,6 +92,44 @@ impl SubjectKey {
         let mut id = [0; 20];
         id.copy_from_slice(&Digest::of(self.0.as_bytes()).0[..20]);
         id
+    }
+}
+
+/// Why a key is not certified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnfitKey {
+    /// It is of another algorithm or curve, or in another encoding.
+    Form,
+    /// The exponent of an RSA key is not 65537: a small one lets some protocols be broken, and none needs another (SP 800-56B §6.2).
+    Exponent,
+    /// The modulus is even, has another length, or a small factor.
+    Modulus,
+    /// It is of a generator whose keys can be factored.
+    Roca,
+}
+
+/// The algorithm and the key in a SubjectPublicKeyInfo.
+fn split(spki: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (content, after) = element(spki, SEQUENCE)?;
+    let (_, rest) = element(content, SEQUENCE)?;
+    let algorithm = &content[..content.len() - rest.len()];
+    let (bits, end) = element(rest, BIT_STRING)?;
+    let [0, key @ ..] = bits else { return None };
+    (after.is_empty() && end.is_empty()).then_some((algorithm, key))
+}
+
+/// What is wrong with an RSAPublicKey that was not taken.
+fn unfit_rsa(der: &[u8]) -> UnfitKey {
+    let numbers = || {
+        let (content, _) = element(der, SEQUENCE)?;
+        let (modulus, rest) = element(content, INTEGER)?;
+        let (exponent, end) = element(rest, INTEGER)?;
+        end.is_empty().then_some((modulus, exponent))
+    };
+    match numbers() {
+        Some((_, exponent)) if exponent != [1, 0, 1] => UnfitKey::Exponent,
+        Some(_) => UnfitKey::Modulus,
+        None => UnfitKey::Form,
     }
 }
 

@@ -4,6 +4,7 @@ mod algorithms;
 mod chain;
 #[cfg(feature = "endorsement")]
 mod endorsement;
+mod kinds;
 mod lint;
 mod load;
 mod recognize;
@@ -13,11 +14,12 @@ mod subject_key;
 mod two_steps;
 
 use crate::{
-    Csr, DeviceIdentity, InfrastructureCa, IssuingCa, OperatorIdentity, RootCa, ServerIdentity, Validity,
+    Csr, DeviceCsr, DeviceIdentity, InfrastructureCa, IssuingCa, OperatorIdentity, RootCa, ServerIdentity,
+    Validity,
 };
 use crate::{INTERMEDIATE_LIFETIME, ROOT_LIFETIME};
 use wardein_crypto::{P256SigningKey, Signer};
-use wardein_domain::{CertificateNames, Principal, Role, Serial};
+use wardein_domain::{CertificateNames, KeyPurposes, Principal, Role, Serial};
 
 /// 2026-11-22, when the test authority is founded.
 pub(crate) const NOW: u64 = 1_795_305_600;
@@ -48,7 +50,7 @@ impl Authority {
     }
 
     pub(crate) fn device(&self) -> Vec<u8> {
-        self.issuing.issue_device(&csr(), &device()).unwrap().into_der()
+        self.issuing.issue_device(&device_csr(), &device()).unwrap().into_der()
     }
 
     pub(crate) fn operator(&self) -> Vec<u8> {
@@ -68,6 +70,10 @@ pub(crate) fn csr() -> Csr {
     Csr::parse(&Csr::create(&key()).unwrap()).unwrap()
 }
 
+pub(crate) fn device_csr() -> DeviceCsr {
+    DeviceCsr::from(&csr())
+}
+
 pub(crate) fn serial(number: u8) -> Serial {
     Serial::from_random([number; 16])
 }
@@ -80,13 +86,21 @@ pub(crate) fn device() -> DeviceIdentity {
         names: CertificateNames::default(),
         validity: Validity::starting(NOW, 86_400).unwrap(),
         assurance: Some(wardein_domain::Assurance::TpmListed),
+        purposes: KeyPurposes::CLIENT,
+        no_rev_avail: false,
     }
 }
 
 /// The same device, with a name of each kind.
 pub(crate) fn named_device() -> DeviceIdentity {
     let (common_name, dns) = ("pump-0001.klinik-nord".parse().unwrap(), "pump-0001.example".parse().unwrap());
-    DeviceIdentity { names: CertificateNames { common_name: Some(common_name), dns: Some(dns) }, ..device() }
+    let names = CertificateNames {
+        common_name: Some(common_name),
+        dns: Some(dns),
+        uri: Some("urn:dev:os:1-pump-0001".parse().unwrap()),
+        serial_number: Some("pump-0001".parse().unwrap()),
+    };
+    DeviceIdentity { names, ..device() }
 }
 
 pub(crate) fn operator() -> OperatorIdentity {

@@ -61,11 +61,13 @@ macro_rules! words {
 
 words! {
     Assurance = "ASSURANCE_",
+    CertificateProfile = "CERTIFICATE_PROFILE_",
     ClockAgreement = "CLOCK_AGREEMENT_",
     DeedKind = "DEED_KIND_",
     DeedStep = "DEED_STEP_",
     DeviceState = "DEVICE_STATE_",
     KeyKeeper = "KEY_KEEPER_",
+    KeyKind = "KEY_KIND_",
     PcrBank = "PCR_BANK_",
     PcrRule = "PCR_RULE_",
     PcrStanding = "PCR_STANDING_",

@@ -130,7 +130,7 @@ async fn govern(world: &World, witness: &Witness, number: usize) -> Option<()> {
         max_uses: Some(max_uses),
         ..Default::default()
     };
-    let request = v1::PutProfileRequest { profile: Some(profile), update_mask: None };
+    let request = v1::PutProfileRequest { profile: Some(profile), update_mask: None, ..Default::default() };
     witness.ask("profile.put", &format!("profile/{tenant}/lab"), operator.put_profile(request)).await?;
     world.made.borrow_mut().max_uses = vec![max_uses];
 

@@ -229,7 +229,7 @@ pub(super) async fn schedule(args: ScheduleArgs, out: Output) -> Result<(), Fail
     ];
     let paths = given.into_iter().filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
     let update_mask = Some(FieldMask { paths: paths.collect() });
-    let request = v1::PutProfileRequest { profile: Some(profile), update_mask };
+    let request = v1::PutProfileRequest { profile: Some(profile), update_mask, ..Default::default() };
     session.operator().put_profile(request).await?;
     out.one(&status(&session, tenant, Some(name), None).await?)
 }

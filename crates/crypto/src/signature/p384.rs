@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::fmt;
 #[cfg(feature = "authority")]
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
+use ring::signature::{ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
 #[cfg(feature = "authority")]
 use ring::signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 
@@ -26,6 +26,13 @@ impl P384VerifyingKey {
     /// Whether `signature` (DER) is one of `message` by the owner of this key.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         UnparsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, &self.0)
+            .verify(message, signature)
+            .map_err(|_| InvalidSignature)
+    }
+
+    /// The same for a message hashed with SHA-256, by which `openssl req` signs for any key unless it is told another hash.
+    pub fn verify_sha256(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        UnparsedPublicKey::new(&ECDSA_P384_SHA256_ASN1, &self.0)
             .verify(message, signature)
             .map_err(|_| InvalidSignature)
     }

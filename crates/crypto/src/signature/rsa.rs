@@ -3,10 +3,13 @@
 //! With `ring`, so that a device can verify its chain under a CA whose key is RSA.
 
 use super::InvalidSignature;
+use super::weak::{self, WeakModulus};
 use crate::hex::Hex;
 use alloc::vec::Vec;
 use core::fmt;
-use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, UnparsedPublicKey};
+use ring::signature::{
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey,
+};
 
 /// A public key of 2048, 3072 or 4096 bits with exponent 65537.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +53,11 @@ impl RsaVerifyingKey {
         8 * self.modulus().len()
     }
 
+    /// The weakness of the modulus that is known from outside, if it has one.
+    pub fn weakness(&self) -> Option<WeakModulus> {
+        weak::weakness(self.modulus())
+    }
+
     /// Whether `signature` is one of `message`, hashed with SHA-256, by the owner of this key.
     pub(super) fn verify_sha256(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.der)
@@ -60,6 +68,13 @@ impl RsaVerifyingKey {
     /// The same with SHA-384.
     pub(super) fn verify_sha384(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA384, &self.der)
+            .verify(message, signature)
+            .map_err(|_| InvalidSignature)
+    }
+
+    /// The same with SHA-512, which requests for certificates may have.
+    pub fn verify_sha512(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA512, &self.der)
             .verify(message, signature)
             .map_err(|_| InvalidSignature)
     }

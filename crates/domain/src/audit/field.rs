@@ -332,6 +332,16 @@ names! {
     CertificateCn = "certificate-cn",
     /// The form of the DNS name in certificates; or `none`.
     CertificateDns = "certificate-dns",
+    /// The form of the URN in certificates; or `none`.
+    CertificateUri = "certificate-uri",
+    /// The form of the subject's serial number in certificates; or `none`.
+    CertificateSerialNumber = "certificate-serial-number",
+    /// What certificates are for: the name of a ready-made certificate profile.
+    CertificateProfile = "certificate-profile",
+    /// The kinds of keys that are certified, with commas.
+    CertificateKeys = "certificate-keys",
+    /// Whether certificates say that nobody is told of their revocation.
+    CertificateNoRevAvail = "certificate-no-rev-avail",
 }
 
 /// The text of a value, bounded and with nothing in it that moves a terminal or a reader's eye.

@@ -177,6 +177,10 @@ impl ErrorCode {
                 | Self::CsrTrailingBytes
                 | Self::CsrVersion
                 | Self::CsrKey
+                | Self::CsrKeyNotAccepted
+                | Self::CsrRsaExponent
+                | Self::CsrRsaModulus
+                | Self::CsrRsaRoca
                 | Self::CsrSignatureAlgorithm
                 | Self::CsrSignature
                 | Self::CsrKeyOfAnother
@@ -184,6 +188,7 @@ impl ErrorCode {
                 | Self::SignerUnavailable
                 | Self::IssuanceRevoked
                 | Self::CertificateNameUnfit
+                | Self::CertificateProfileBeyondCa
                 | Self::ClockHeld
                 | Self::Malformed
                 | Self::TooLarge

@@ -280,10 +280,18 @@ codes! {
     CsrTrailingBytes = "csr-trailing-bytes", Invalid, "Cut what follows the request.";
     /// The certificate request is not of version 1.
     CsrVersion = "csr-version", Invalid, "Make a request of version 1 (RFC 2986).";
-    /// The key of the certificate request is not P-256 with an uncompressed point.
-    CsrKey = "csr-key", Invalid, "Make a P-256 key with an uncompressed point.";
-    /// The certificate request is not signed by ECDSA with SHA-256.
-    CsrSignatureAlgorithm = "csr-signature-algorithm", Invalid, "Sign the request by ECDSA with SHA-256.";
+    /// The key of the certificate request is of an algorithm, a size or an encoding that is not taken.
+    CsrKey = "csr-key", Invalid, "Make a P-256 key with an uncompressed point, or one of a kind that the device's profile accepts.";
+    /// The device's profile does not accept keys of this kind.
+    CsrKeyNotAccepted = "csr-key-not-accepted", Precondition, "Make a key of a kind that the profile accepts, or have the profile changed (`wardein profile put --certificate-keys`).";
+    /// The exponent of the certificate request's RSA key is not 65537.
+    CsrRsaExponent = "csr-rsa-exponent", Invalid, "Make an RSA key with the exponent 65537, or better one on P-256.";
+    /// The modulus of the certificate request's RSA key is even, of another length than 2048, 3072 or 4096 bits, or has a small factor.
+    CsrRsaModulus = "csr-rsa-modulus", Invalid, "Make an RSA key of 3072 bits, or better one on P-256.";
+    /// The certificate request's RSA key is of a generator whose keys can be factored (ROCA).
+    CsrRsaRoca = "csr-rsa-roca", Invalid, "Update the firmware of the chip that made the key, and make another; everything that the key protected is open.";
+    /// The certificate request is signed by an algorithm that is not one of its key.
+    CsrSignatureAlgorithm = "csr-signature-algorithm", Invalid, "Sign the request by ECDSA or PKCS#1 RSA with SHA-256.";
     /// The certificate request is not signed by the key that it carries.
     CsrSignature = "csr-signature", Invalid, "Sign the request with its own key.";
     /// There is no such certificate.
@@ -298,8 +306,12 @@ codes! {
     IssuanceRevoked = "issuance-revoked", Exhausted, "Ask again after the second that the message names.";
     /// A certificate cannot be issued with this validity.
     PkiValidity = "pki-validity", Invalid, "Choose a validity within the CA's, and before the year 10000.";
+    /// The certificates of this profile are for more than those of the issuing CA may be.
+    CertificateProfileBeyondCa = "certificate-profile-beyond-ca", Precondition, "Found the authority with `wardein init --devices-serve`, so that its devices may be servers too, or choose the certificate profile `device-tls`.";
+    /// Certificates for more than seven days need to be confirmed.
+    CertificateValidityUnconfirmed = "certificate-validity-unconfirmed", Precondition, "Choose at most seven days, or confirm the longer time (`wardein profile put --confirm-long-validity`): a stolen key is good for as long wherever revocation is not looked at.";
     /// The device's profile gives it a name that its certificate cannot have.
-    CertificateNameUnfit = "certificate-name-unfit", Precondition, "Give the profile another form of name (`wardein profile put --certificate-cn`, `--certificate-dns`), or the device a shorter id.";
+    CertificateNameUnfit = "certificate-name-unfit", Precondition, "Give the profile another form of name (`wardein profile put --certificate-cn`, `--certificate-dns`, `--certificate-uri`, `--certificate-serial-number`), or the device a shorter id.";
     /// The names do not make a SPIFFE id.
     PkiUri = "pki-uri", Invalid, "Choose names of letters, digits, dots, dashes and underscores.";
     /// This role cannot have, or cannot be without, a tenant.

@@ -33,17 +33,19 @@ pub struct ProfilePut {
     pub only: Option<Vec<ProfileField>>,
     /// The version that is changed; whatever there is where it is left out.
     pub etag: Option<Etag>,
+    /// Whether somebody confirmed certificates for more than [`Profile::SHORT_VALIDITY`].
+    pub confirms_validity: bool,
 }
 
 impl ProfilePut {
     /// Everything, whatever there is.
     pub fn whole(fields: ProfileFields) -> Self {
-        Self { fields, only: None, etag: None }
+        Self { fields, only: None, etag: None, confirms_validity: false }
     }
 
     /// What is set in `fields`; the rest stays.
     pub fn set(fields: ProfileFields) -> Self {
-        Self { only: Some(fields.named()), fields, etag: None }
+        Self { only: Some(fields.named()), fields, etag: None, confirms_validity: false }
     }
 }
 
@@ -76,6 +78,8 @@ impl Engine {
                 None => put.fields.clone(),
             };
             may_name(caller, was.as_ref(), &set)?;
+            may_live(put.confirms_validity, was.as_ref(), &set)?;
+            self.may_certify_for(was.as_ref(), &set)?;
             let changed = changed(&was, &set);
             let rotation = before.map(|before| before.rotation).unwrap_or_default();
             let row = ProfileRow::new(&set, rotation);
@@ -87,6 +91,19 @@ impl Engine {
             Ok(Decision::new(change, set))
         });
         self.listed(&tenant, name.clone(), set.await?)
+    }
+
+    /// Refuses what the issuing CA cannot certify. What was chosen before may stay.
+    fn may_certify_for(&self, was: Option<&ProfileFields>, set: &ProfileFields) -> Result<(), Error> {
+        let Some(chosen) = set.certificate_profile else { return Ok(()) };
+        let is_new = was.is_none_or(|was| was.certificate_profile != Some(chosen));
+        if is_new && !self.authority.issuing.certificate().purposes().includes(chosen.purposes()) {
+            let message = format_args!(
+                "profile.certificate_profile: {chosen} is for servers, too, and the issuing CA certifies clients alone"
+            );
+            return Err(Error::new(ErrorCode::CertificateProfileBeyondCa, message));
+        }
+        Ok(())
     }
 
     fn listed(
@@ -151,6 +168,12 @@ fn may_name(caller: &Caller, was: Option<&ProfileFields>, set: &ProfileFields) -
     let chosen = [
         ("profile.certificate_cn", &set.certificate_cn, was.map(|was| &was.certificate_cn)),
         ("profile.certificate_dns", &set.certificate_dns, was.map(|was| &was.certificate_dns)),
+        ("profile.certificate_uri", &set.certificate_uri, was.map(|was| &was.certificate_uri)),
+        (
+            "profile.certificate_serial_number",
+            &set.certificate_serial_number,
+            was.map(|was| &was.certificate_serial_number),
+        ),
     ];
     let is_foreign =
         |template: &Option<NameTemplate>| template.as_ref().is_some_and(|name| !name.is_of_one_tenant());
@@ -164,6 +187,20 @@ fn may_name(caller: &Caller, was: Option<&ProfileFields>, set: &ProfileFields) -
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses certificates that nobody confirmed to live so long. Those that live so long may go on.
+fn may_live(is_confirmed: bool, was: Option<&ProfileFields>, set: &ProfileFields) -> Result<(), Error> {
+    let seconds = |fields: &ProfileFields| fields.certificate_validity.unwrap_or_default();
+    let (asked, before) = (seconds(set), was.map_or(0, seconds));
+    if is_confirmed || asked <= Profile::SHORT_VALIDITY.max(before) {
+        return Ok(());
+    }
+    let message = format_args!(
+        "profile.certificate_validity: {asked} seconds are more than {}, and are to be confirmed",
+        Profile::SHORT_VALIDITY
+    );
+    Err(Error::new(ErrorCode::CertificateValidityUnconfirmed, message))
 }
 
 impl Error {
@@ -188,7 +225,7 @@ fn changed(before: &Option<ProfileFields>, set: &ProfileFields) -> Fields {
 }
 
 /// The settings, as audit fields.
-fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 13] {
+fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 18] {
     let ProfileFields {
         certificate_validity,
         period,
@@ -203,6 +240,11 @@ fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 13] {
         archive,
         certificate_cn,
         certificate_dns,
+        certificate_uri,
+        certificate_serial_number,
+        certificate_profile,
+        certificate_keys,
+        certificate_no_rev_avail,
     } = fields;
     let template = |template: &Option<NameTemplate>| {
         template
@@ -223,5 +265,10 @@ fn words(fields: &ProfileFields) -> [(FieldName, Option<String>); 13] {
         (FieldName::Archive, archive.as_deref().map(listed)),
         (FieldName::CertificateCn, template(certificate_cn)),
         (FieldName::CertificateDns, template(certificate_dns)),
+        (FieldName::CertificateUri, template(certificate_uri)),
+        (FieldName::CertificateSerialNumber, template(certificate_serial_number)),
+        (FieldName::CertificateProfile, certificate_profile.map(|profile| profile.to_string())),
+        (FieldName::CertificateKeys, certificate_keys.map(|kinds| kinds.to_string())),
+        (FieldName::CertificateNoRevAvail, certificate_no_rev_avail.map(|is_on| is_on.to_string())),
     ]
 }

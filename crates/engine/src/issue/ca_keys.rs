@@ -13,6 +13,8 @@ pub struct CaKeys {
     pub issuing: CaKeySource,
     /// Of the CA that certifies operators and servers.
     pub infrastructure: CaKeySource,
+    /// Whether the issuing CA certifies devices as servers, too: [`wardein_pki::RootCa::issuing_order`].
+    pub devices_serve: bool,
 }
 
 /// Where a CA's key comes from.

@@ -5,3 +5,4 @@ pub(crate) mod ca_keys;
 pub(crate) mod certificates;
 pub(crate) mod prepared;
 pub(crate) mod serial;
+pub(crate) mod server_names;

@@ -15,7 +15,7 @@ use crate::rows::{self, AUTHORITY, AuthorityRow, CLOCK_KEY, Link, OperatorRow, P
 use tokio::sync::oneshot;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
 use wardein_domain::{
-    ErrorCode, Event, FieldName, OperatorName, Principal, Role, Serial, TrustDomain, UnixSeconds,
+    ErrorCode, Event, FieldName, KeyPurposes, OperatorName, Principal, Role, Serial, TrustDomain, UnixSeconds,
 };
 use wardein_pki::{
     CaKey, CaRole, CertificateOrder, Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, Issued, IssuingCa,
@@ -62,6 +62,7 @@ pub async fn found_with(
     if store.head().await?.revision != 0 {
         return Err(Error::new(ErrorCode::FoundedAlready, "the store already holds an authority"));
     }
+    let purposes = if ca_keys.devices_serve { KeyPurposes::EVERY } else { KeyPurposes::CLIENT };
     let (clock, mut draw) = (founded_clock(reading(&*ports.clock)), Draw::new(&*ports.entropy));
     let (now_ms, now) = (clock.at.get(), clock.at.seconds().get());
     let keys = NewKeys::generate(ca_keys, &mut draw)?;
@@ -74,7 +75,8 @@ pub async fn found_with(
     let root = RootCa::load(root_signer.clone(), root.der()).map_err(Error::internal)?;
     let below = valid(INTERMEDIATE_LIFETIME)?;
     let key = keys.issuing.signer.verifying_key();
-    let order = root.issuing_order(&key, new_serial(&mut draw)?, below).map_err(Error::internal)?;
+    let serial = new_serial(&mut draw)?;
+    let order = root.issuing_order(&key, purposes, serial, below).map_err(Error::internal)?;
     let issuing = offline.sign(&root, &order).await?;
     let issuing = IssuingCa::load(keys.issuing.signer.clone(), issuing.der()).map_err(Error::internal)?;
     let key = keys.infrastructure.signer.verifying_key();
@@ -133,6 +135,7 @@ impl Engine {
     /// A new key and certificate of a server for `names`; its serial is on record before it is used.
     pub async fn issue_server_identity(&self, names: &[ServerName]) -> Result<ServerIdentity, Error> {
         let validity = self.server_validity(SERVER_LIFETIME)?;
+        self.server_names.are(names);
         let key = new_key()?;
         let csr = own_csr(&key)?;
         let infrastructure = &self.authority.infrastructure;
@@ -186,7 +189,7 @@ struct NewKeys {
 
 impl NewKeys {
     fn generate(ca_keys: CaKeys, draw: &mut Draw<'_>) -> Result<Self, Error> {
-        let CaKeys { root, issuing, infrastructure } = ca_keys;
+        let CaKeys { root, issuing, infrastructure, devices_serve: _ } = ca_keys;
         Ok(Self {
             root: NewCaKey::of(root)?,
             issuing: NewCaKey::of(issuing)?,

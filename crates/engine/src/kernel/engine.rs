@@ -2,6 +2,7 @@
 
 use crate::access::refusals::Refusals;
 use crate::issue::authority::{Authority, TrustBundle};
+use crate::issue::server_names::ServerNames;
 use crate::keep::clock::{ClockRecord, stored_clock};
 use crate::keep::migrate::require_format;
 use crate::keep::upkeep::Upkeep;
@@ -42,6 +43,7 @@ pub struct Engine {
     pub(crate) root: Arc<RootRing>,
     pub(crate) upkeep: Upkeep,
     pub(crate) authority: Authority,
+    pub(crate) server_names: ServerNames,
     /// The memory that authorizes. Only the store's feed writes it.
     pub(crate) memory: Arc<Memory>,
     pub(crate) records: Arc<Records>,
@@ -109,6 +111,7 @@ impl Engine {
             root,
             upkeep,
             authority,
+            server_names: ServerNames::default(),
             memory,
             records,
             turns: Turns::new(),

@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
-    Assurance, AttributeName, Bank, DeviceId, DeviceState, KeyKeeper, ModelName, NameTemplate, OperatorName,
-    PcrStanding, ProfileName, Purpose, Reason, Role, Seconds, Serial, TenantId, TransferState, TrustDomain,
-    Udi, UnixMillis, UnixSeconds, UserNameTemplate,
+    Assurance, AttributeName, Bank, CertificateProfile, DeviceId, DeviceState, KeyKeeper, KeyKind, KeyKinds,
+    ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason, Role, Seconds, Serial,
+    TenantId, TransferState, TrustDomain, Udi, UnixMillis, UnixSeconds, UserNameTemplate,
 };
 
 /// A type that a row holds.
@@ -166,6 +166,19 @@ words! {
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
     Bank { Sha256 = 1, Sha384 = 2 }
     TransferState { Offered = 1, Accepted = 2, Agreed = 3, Complete = 4, Withdrawn = 5 }
+    CertificateProfile { DeviceTls = 1, DicomTls = 2, Hl7FhirTls = 3, SdcProvider = 4, SdcConsumer = 5 }
+    KeyKind { P256 = 1, P384 = 2, Rsa2048 = 3, Rsa3072 = 4, Rsa4096 = 5 }
+}
+
+impl Column for KeyKinds {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let kinds: Vec<_> = self.iter().collect();
+        list::serialize(&kinds, to)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        list::deserialize(from).map(|kinds: Vec<KeyKind>| Self::of(&kinds))
+    }
 }
 
 impl Column for Serial {

@@ -2,7 +2,7 @@
 
 use super::{RotationRow, column};
 use serde::{Deserialize, Serialize};
-use wardein_domain::{NameTemplate, ProfileFields, Purpose, Seconds};
+use wardein_domain::{CertificateProfile, KeyKinds, NameTemplate, ProfileFields, Purpose, Seconds};
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ProfileRow {
@@ -28,6 +28,15 @@ pub(crate) struct ProfileRow {
     certificate_cn: Option<NameTemplate>,
     #[serde(with = "column::maybe")]
     certificate_dns: Option<NameTemplate>,
+    #[serde(with = "column::maybe")]
+    certificate_uri: Option<NameTemplate>,
+    #[serde(with = "column::maybe")]
+    certificate_serial_number: Option<NameTemplate>,
+    #[serde(with = "column::maybe")]
+    certificate_profile: Option<CertificateProfile>,
+    #[serde(with = "column::maybe")]
+    certificate_keys: Option<KeyKinds>,
+    certificate_no_rev_avail: Option<bool>,
     pub(crate) rotation: RotationRow,
 }
 
@@ -47,6 +56,11 @@ impl ProfileRow {
             archive,
             certificate_cn,
             certificate_dns,
+            certificate_uri,
+            certificate_serial_number,
+            certificate_profile,
+            certificate_keys,
+            certificate_no_rev_avail,
         } = fields.clone();
         Self {
             certificate_validity: certificate_validity.map(Seconds::new),
@@ -63,6 +77,11 @@ impl ProfileRow {
             archive: archive.unwrap_or_default(),
             certificate_cn,
             certificate_dns,
+            certificate_uri,
+            certificate_serial_number,
+            certificate_profile,
+            certificate_keys,
+            certificate_no_rev_avail,
             rotation,
         }
     }
@@ -83,6 +102,11 @@ impl ProfileRow {
             archives,
             certificate_cn,
             certificate_dns,
+            certificate_uri,
+            certificate_serial_number,
+            certificate_profile,
+            certificate_keys,
+            certificate_no_rev_avail,
             rotation: _,
         } = self;
         ProfileFields {
@@ -99,6 +123,11 @@ impl ProfileRow {
             archive: archives.then(|| archive.clone()),
             certificate_cn: certificate_cn.clone(),
             certificate_dns: certificate_dns.clone(),
+            certificate_uri: certificate_uri.clone(),
+            certificate_serial_number: certificate_serial_number.clone(),
+            certificate_profile: *certificate_profile,
+            certificate_keys: *certificate_keys,
+            certificate_no_rev_avail: *certificate_no_rev_avail,
         }
     }
 }
@@ -108,15 +137,20 @@ mod tests {
     use super::*;
     use crate::rows::{decode, encode};
     use wardein_crypto::hex;
+    use wardein_domain::KeyKind;
     use wardein_port::Table;
 
-    /// The golden rows of the release before name no certificate.
+    /// The golden rows of the release before say nothing of certificates.
     #[test]
-    fn the_bytes_of_a_row_that_names_certificates_never_change() {
+    fn the_bytes_of_a_row_that_says_what_certificates_are_never_change() {
         let fields = ProfileFields {
             period: Some(60),
             certificate_cn: Some("{device}.{tenant}".parse().unwrap()),
             certificate_dns: Some(NameTemplate::NONE),
+            certificate_serial_number: Some("{device}".parse().unwrap()),
+            certificate_profile: Some(CertificateProfile::SdcConsumer),
+            certificate_keys: Some(KeyKinds::of(&[KeyKind::P384, KeyKind::Rsa2048])),
+            certificate_no_rev_avail: Some(true),
             ..ProfileFields::default()
         };
         let row = ProfileRow::new(&fields, RotationRow::default());
@@ -126,5 +160,5 @@ mod tests {
         assert_eq!(hex::encode(&encode(&read).unwrap()), GOLDEN);
     }
 
-    const GOLDEN: &str = "0200013c0000000000000000000001117b6465766963657d2e7b74656e616e747d01000000";
+    const GOLDEN: &str = "0200013c0000000000000000000001117b6465766963657d2e7b74656e616e747d01000001087b6465766963657d01050102020301010000";
 }

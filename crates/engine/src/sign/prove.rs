@@ -1,6 +1,6 @@
 //! Requests of devices that sign (DDKG-1 §5.1): a challenge, then an action that is signed, committed, and only then answered.
 
-use crate::derive::actions::{Ask, Body, Certifying, read_csr};
+use crate::derive::actions::{Ask, Body, Certifying};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, SignatureKeyRow, key_id};
@@ -12,6 +12,7 @@ use wardein_domain::{
     Action, Actor, Call, ErrorCode, ErrorKind, Event, FieldName, Fields, Method, Outcome, ProfileName, Quote,
     Target, UnixSeconds,
 };
+use wardein_pki::{DeviceCsr, SubjectKey};
 use wardein_port::{Change, Table};
 
 /// A request that a device signed. Its body travels beside it.
@@ -162,12 +163,11 @@ impl Engine {
                 Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(pem)))
             }
             Ask::Certificate(der) => {
-                let csr = read_csr(der)?;
-                if *csr.public_key() != row.key() {
-                    let message = "body: requests a certificate for another key than the enrolled one";
-                    return Err(Error::new(ErrorCode::CsrKeyOfAnother, message).into());
-                }
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
+                let enrolled = SubjectKey::from(&row.key());
+                // The proof's signature by the enrolled key is over the request, too.
+                let csr = DeviceCsr::parse_of_holder(der, &enrolled)
+                    .map_err(|error| Error::new(error.code(), format_args!("body: {error}")))?;
                 let assurance = Some(row.assurance);
                 let done = self.issue_certificate(
                     tx,

@@ -138,7 +138,7 @@ async fn a_root_elsewhere_founds_and_is_not_needed_after() {
 async fn every_algorithm_certifies() {
     for algorithm in KeyAlgorithm::ALL {
         let made = || CaKeySource::Made(algorithm);
-        let keys = CaKeys { root: made(), issuing: made(), infrastructure: made() };
+        let keys = CaKeys { root: made(), issuing: made(), infrastructure: made(), devices_serve: false };
         let mut world = World::founded(keys, Vec::new()).await;
         world.restart().await;
         let mut device = world.device("pump-1").await;

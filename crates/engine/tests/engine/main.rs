@@ -6,6 +6,7 @@ mod administration;
 mod audit;
 mod backup;
 mod certificate_names;
+mod certificate_profiles;
 mod clock;
 mod contended;
 mod crashes;

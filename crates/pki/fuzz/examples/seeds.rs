@@ -16,6 +16,14 @@ fn main() {
         let key = P256SigningKey::from_pkcs8(&key.expect("a key")).expect("a key");
         write("request", operator, &Csr::create(&key).expect("it signs"));
     }
+    let made = here().join("../src/tests/vectors/requests");
+    for file in fs::read_dir(made).expect("the vectors are committed") {
+        let path = file.expect("a file").path();
+        if path.extension().is_some_and(|extension| extension == "der") {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            write("request", &name, &fs::read(&path).expect("a vector"));
+        }
+    }
     for name in ["root-ca", "infrastructure", "trust"] {
         let certificates = pem::decode_certificates(&read(&format!("sqlite/{name}.pem"))).expect("certificates");
         for (number, certificate) in certificates.iter().enumerate() {

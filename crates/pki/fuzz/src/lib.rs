@@ -5,18 +5,27 @@
 //! | [`request`] | a PKCS#10 request | reading it, and verifying its signature |
 //! | [`certificate`] | a certificate or a private key, DER or PEM | reading it as each kind that is presented |
 
-use wardein_domain::TrustDomain;
+use wardein_domain::{KeyKind, KeyKinds, TrustDomain};
 use wardein_pki::{
-    CaCertificate, Csr, Infrastructure, Issuing, Root, SubjectKey, parse_operator, pem, spiffe,
-    verify_device_chain,
+    CaCertificate, Csr, CsrError, DeviceCsr, Infrastructure, Issuing, Root, SubjectKey, parse_operator, pem,
+    spiffe, verify_device_chain,
 };
 
 /// Reads `data` as a request. What is taken is signed by the key that it carries, which is there in its one form.
 pub fn request(data: &[u8]) {
-    match Csr::parse(data) {
+    match DeviceCsr::parse(data, KeyKinds::of(&KeyKind::ALL)) {
         Ok(csr) => {
-            let point = &csr.public_key().verifying_key().0;
-            assert!(data.windows(point.len()).any(|window| window == point), "its key is another one");
+            let spki = csr.key().spki();
+            assert!(data.windows(spki.len()).any(|window| window == spki), "its key is another one");
+            let is_p256 = csr.key().kind() == KeyKind::P256;
+            assert_eq!(Csr::parse(data).is_ok(), is_p256, "an operator's key is on P-256");
+            assert_eq!(
+                DeviceCsr::parse_of_holder(data, csr.key()).as_ref(),
+                Ok(&csr),
+                "its holder is not taken"
+            );
+            let refused = DeviceCsr::parse(data, KeyKinds::of(&[]));
+            assert_eq!(refused, Err(CsrError::KeyNotAccepted), "a kind that is not accepted");
         }
         Err(error) => assert!(!error.to_string().is_empty() && !error.code().as_str().is_empty()),
     }

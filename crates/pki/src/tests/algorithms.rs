@@ -3,7 +3,7 @@
 use super::chain::openssl_verifies;
 use super::signers::{Claims, EVERY};
 use super::*;
-use crate::build::{AltName, Issuer, Kind, Order, Purposes};
+use crate::build::{AltName, Issuer, Kind, Order};
 use crate::ca::common_name;
 use crate::envelope::Envelope;
 use crate::lint::check;
@@ -13,6 +13,7 @@ use crate::{
 };
 use std::sync::Arc;
 use wardein_crypto::{Digest, RsaVerifyingKey, SignatureAlgorithm, VerifyingKey};
+use wardein_domain::KeyPurposes;
 
 fn pairs() -> impl Iterator<Item = (&'static Arc<dyn Signer>, &'static Arc<dyn Signer>)> {
     EVERY.iter().flat_map(|root| EVERY.iter().map(move |issuing| (root, issuing)))
@@ -27,11 +28,11 @@ fn a_chain_of_every_pair_of_algorithms_is_taken() {
         let authority = Authority::found_with(root.clone(), issuing.clone(), issuing.clone());
         assert_eq!(authority.issuing.algorithm(), issuing.algorithm(), "{pair}");
         let (root, ca) = (authority.root.certificate().der(), authority.issuing.certificate().der());
-        let csr = csr();
+        let csr = device_csr();
         let leaf = authority.issuing.issue_device(&csr, &device()).unwrap().into_der();
         assert_eq!(authority.issuing.recognize(&leaf), Ok(device()), "{pair}");
         let verified = verify_device_chain(&[&leaf, ca], &[root]);
-        assert_eq!(verified, Ok((device(), *csr.public_key())), "{pair}");
+        assert_eq!(verified, Ok((device(), csr.key().clone())), "{pair}");
         let strange = stranger.root.certificate().der();
         assert_eq!(verify_device_chain(&[&leaf, ca], &[strange]), Err(CertificateError::Chain), "{pair}");
         let purpose = ["-purpose", "sslclient"];
@@ -88,12 +89,14 @@ fn what_is_linted_says_the_algorithm_of_the_ca() {
     let order = || Order {
         serial: serial(9),
         common_name: None,
+        subject_serial: None,
         validity: device().validity,
         key: csr.public_key().into(),
         kind: Kind::Leaf,
-        purposes: Purposes { client: true, server: false },
+        purposes: KeyPurposes::CLIENT,
         names: vec![AltName::Uri("spiffe://d/t/x".to_owned())],
         assurance: None,
+        no_rev_avail: false,
     };
     let authority = Authority::found();
     for one in SignatureAlgorithm::ALL {
@@ -118,7 +121,7 @@ fn a_ca_has_no_rsa_key_of_2048_bits() {
     assert_eq!(refused.err(), Some(PkiError::CaAlgorithm));
     let authority = Authority::found();
     let validity = device().validity;
-    let refused = authority.root.issuing_order(&short.key, serial(2), validity);
+    let refused = authority.root.issuing_order(&short.key, KeyPurposes::CLIENT, serial(2), validity);
     assert_eq!(refused.err(), Some(PkiError::CaAlgorithm));
 }
 
@@ -134,12 +137,14 @@ fn a_certificate_of_a_ca_with_an_rsa_key_of_2048_bits_is_not_taken() {
         let order = Order {
             serial: serial(1),
             common_name: Some(name.clone()),
+            subject_serial: None,
             validity: Validity::starting(NOW, ROOT_LIFETIME).unwrap(),
             key,
             kind: Kind::Ca { path_len: 1 },
-            purposes: Purposes { client: false, server: false },
+            purposes: KeyPurposes::NONE,
             names: vec![AltName::Uri("spiffe://wardein.example".to_owned())],
             assurance: None,
+            no_rev_avail: false,
         };
         let tbs = ToBeSigned::<Root>::new(&order, &issuer, Digest([0; 32])).unwrap();
         let envelope = Envelope { signed: tbs.bytes(), algorithm, signature: &vec![0; bytes] };

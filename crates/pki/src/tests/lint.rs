@@ -1,14 +1,15 @@
 //! One wrong certificate for each rule of the lint; each would have been signed without it.
 
+use super::request::{sequence, tagged};
 use super::*;
-use crate::build::{AltName, Issuer, Kind, Order, Purposes};
+use crate::build::{AltName, Issuer, Kind, NO_REV_AVAIL, Order};
 use crate::key::PublicKey;
 use crate::lint::check;
 use crate::{Issued, Issuing, LintError, PkiError, SubjectKey, ToBeSigned, policy};
 use rcgen::*;
 use std::cell::RefCell;
 use wardein_crypto::Digest;
-use wardein_domain::Assurance;
+use wardein_domain::{Assurance, CertificateProfile, KeyPurposes};
 
 /// Captures the bytes that it is given to sign.
 struct Capture {
@@ -54,12 +55,14 @@ fn order(key: &PublicKey) -> Order {
     Order {
         serial: serial(9),
         common_name: None,
+        subject_serial: None,
         validity: Validity::starting(NOW, 86_400).unwrap(),
         key: key.into(),
         kind: Kind::Leaf,
-        purposes: Purposes { client: true, server: false },
+        purposes: KeyPurposes::CLIENT,
         names: vec![AltName::Uri(URI.to_owned())],
         assurance: Some(Assurance::TpmVendor),
+        no_rev_avail: false,
     }
 }
 
@@ -68,6 +71,21 @@ fn named_order(key: &PublicKey) -> Order {
     let dns = AltName::Server("pump-0001.example".parse().unwrap());
     let names = vec![AltName::Uri(URI.to_owned()), dns];
     Order { common_name: Some("pump-0001".to_owned()), names, ..order(key) }
+}
+
+/// The order of a device with a serial number in its subject.
+fn numbered_order(key: &PublicKey) -> Order {
+    Order { subject_serial: Some("pump-0001".parse().unwrap()), ..order(key) }
+}
+
+/// The order of a provider of SDC services.
+fn sdc_order(key: &PublicKey) -> Order {
+    Order { purposes: CertificateProfile::SdcProvider.purposes(), ..order(key) }
+}
+
+/// The order of a device whose profile forgoes revocation.
+fn forgoing_order(key: &PublicKey) -> Order {
+    Order { no_rev_avail: true, ..order(key) }
 }
 
 /// The lint's verdict on a device's certificate that `spoil` altered before it was written, and `patch` after it.
@@ -185,7 +203,7 @@ fn validity_is_the_one_ordered_and_within_the_cas() {
     let authority = Authority::found();
     let beyond = |not_before, not_after| {
         let device = DeviceIdentity { validity: Validity::new(not_before, not_after).unwrap(), ..device() };
-        authority.issuing.issue_device(&csr(), &device)
+        authority.issuing.issue_device(&device_csr(), &device)
     };
     let end = NOW + INTERMEDIATE_LIFETIME;
     assert!(beyond(NOW - 300, end).is_ok());
@@ -286,6 +304,115 @@ fn extended_key_usage() {
     ] {
         assert_eq!(lint(|params| params.extended_key_usages = purposes), Err(LintError::ExtendedKeyUsage));
     }
+}
+
+#[test]
+fn purposes_of_sdc_are_exactly_those_ordered() {
+    use ExtendedKeyUsagePurpose::*;
+    let sdc = |number: u64| Other(vec![1, 2, 840, 10004, 20701, 1, number]);
+    let with = |purposes: Vec<ExtendedKeyUsagePurpose>| {
+        lint_of(sdc_order, |bench| bench.params.extended_key_usages = purposes, |_| ())
+    };
+    assert_eq!(with(vec![ClientAuth, ServerAuth, sdc(1)]), Ok(()));
+    for purposes in [
+        vec![ClientAuth, ServerAuth],
+        vec![ClientAuth, ServerAuth, sdc(2)],
+        vec![ClientAuth, ServerAuth, sdc(1), sdc(2)],
+        vec![ClientAuth, ServerAuth, sdc(1), sdc(1)],
+        vec![ClientAuth, sdc(1)],
+        vec![ClientAuth, ServerAuth, sdc(1), CodeSigning],
+        vec![ClientAuth, ServerAuth, sdc(1), EmailProtection],
+        vec![ClientAuth, ServerAuth, sdc(1), TimeStamping],
+        vec![ClientAuth, ServerAuth, sdc(1), OcspSigning],
+        vec![ClientAuth, ServerAuth, sdc(1), Any],
+    ] {
+        assert_eq!(with(purposes), Err(LintError::ExtendedKeyUsage));
+    }
+}
+
+/// RFC 5280 appendix A.1: X520SerialNumber is a PrintableString.
+#[test]
+fn the_serial_number_of_the_subject_is_the_one_ordered_and_printable() {
+    let number = || DnType::CustomDnType(vec![2, 5, 4, 5]);
+    let with = |parts: Vec<(DnType, DnValue)>| {
+        let spoil = |bench: &mut Bench| {
+            bench.params.distinguished_name = DistinguishedName::new();
+            parts.into_iter().for_each(|(kind, value)| bench.params.distinguished_name.push(kind, value));
+        };
+        lint_of(numbered_order, spoil, |_| ())
+    };
+    let printable = |text: &str| DnValue::PrintableString(text.try_into().unwrap());
+    let utf8 = |text: &str| DnValue::Utf8String(text.to_owned());
+    assert_eq!(with(vec![(number(), printable("pump-0001"))]), Ok(()));
+    for parts in [
+        vec![],
+        vec![(number(), printable("pump-0002"))],
+        vec![(number(), utf8("pump-0001"))],
+        vec![(DnType::CommonName, printable("pump-0001"))],
+        vec![(number(), printable("pump-0001")), (DnType::CommonName, utf8("pump-0001"))],
+        vec![(DnType::CommonName, utf8("pump-0001")), (number(), printable("pump-0001"))],
+    ] {
+        assert_eq!(with(parts), Err(LintError::Subject));
+    }
+}
+
+/// RFC 9608 §2: NULL, and not critical.
+#[test]
+fn no_rev_avail_is_null_and_there_only_where_it_was_ordered() {
+    let with = |extensions: Vec<CustomExtension>| {
+        let spoil = |bench: &mut Bench| {
+            bench.params.custom_extensions.truncate(1);
+            bench.params.custom_extensions.extend(extensions);
+        };
+        lint_of(forgoing_order, spoil, |_| ())
+    };
+    let right = || extension(NO_REV_AVAIL, &[5, 0]);
+    let mut critical = right();
+    critical.set_criticality(true);
+    assert_eq!(with(vec![right()]), Ok(()));
+    for wrong in [
+        vec![],
+        vec![critical],
+        vec![extension(NO_REV_AVAIL, &[])],
+        vec![extension(NO_REV_AVAIL, &[0x30, 0])],
+    ] {
+        assert_eq!(with(wrong), Err(LintError::NoRevAvail));
+    }
+    assert_eq!(with(vec![right(), right()]), Err(LintError::RepeatedExtension));
+    assert_eq!(lint(|params| params.custom_extensions.push(right())), Err(LintError::NoRevAvail));
+}
+
+/// RFC 9608 §3: no CRL, no delta CRL and no OCSP beside it.
+#[test]
+fn what_forgoes_revocation_points_to_none() {
+    let uri = tagged(0x86, b"http://a.example/");
+    let point = tagged(0xa0, &tagged(0xa0, &uri));
+    let points = sequence(&[&sequence(&[&point])]);
+    let access = |method: u8| {
+        let method = [6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, method];
+        sequence(&[&sequence(&[&method, &uri])])
+    };
+    let (crl, freshest, aia) = (&[2, 5, 29, 31][..], &[2, 5, 29, 46][..], &[1, 3, 6, 1, 5, 5, 7, 1, 1][..]);
+    for (oid, content, rule) in [
+        (crl, points.clone(), LintError::RevocationPointer),
+        (freshest, points, LintError::RevocationPointer),
+        (aia, access(1), LintError::RevocationPointer),
+        // The issuer's certificate may be pointed to; this authority does not.
+        (aia, access(2), LintError::UnknownExtension),
+    ] {
+        let with = |bench: &mut Bench| bench.params.custom_extensions.push(extension(oid, &content));
+        assert_eq!(lint_of(forgoing_order, with, |_| ()), Err(rule), "{oid:?}");
+    }
+}
+
+/// RFC 9608 §3: never on a CA.
+#[test]
+fn no_ca_forgoes_revocation() {
+    let authority = Authority::found();
+    let order =
+        Order { kind: Kind::Ca { path_len: 0 }, assurance: None, ..forgoing_order(csr().public_key()) };
+    let made = ToBeSigned::<Issuing>::new(&order, &authority.issuing.issuer(), Digest([0; 32]));
+    assert_eq!(made, Err(PkiError::Lint(LintError::NoRevAvail)));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn a_ca_is_loaded_by_its_own_key_and_in_its_own_role_only() {
     }
     assert!(InfrastructureCa::load(same_key(), issuing.certificate().der()).is_err());
     assert!(RootCa::load(same_key(), issuing.certificate().der()).is_err());
-    let leaf = issuing.issue_device(&csr(), &device()).unwrap();
+    let leaf = issuing.issue_device(&device_csr(), &device()).unwrap();
     assert!(IssuingCa::load(same_key(), leaf.der()).is_err());
 }
 
@@ -52,7 +52,7 @@ fn what_an_order_cannot_say() {
     let authority = Authority::found();
     for dots in [".", ".."] {
         let device = DeviceIdentity { device: dots.parse().unwrap(), ..device() };
-        assert!(matches!(authority.issuing.issue_device(&csr(), &device), Err(PkiError::Uri(_))));
+        assert!(matches!(authority.issuing.issue_device(&device_csr(), &device), Err(PkiError::Uri(_))));
     }
     let mut homeless = operator();
     homeless.principal.tenant = None;

@@ -21,21 +21,34 @@ fn a_device_is_recognized_by_the_ca_that_issued_its_certificate() {
 #[test]
 fn a_device_is_recognized_with_the_names_of_its_profile() {
     let authority = Authority::found();
-    for (common_name, dns) in [(false, true), (true, false), (true, true)] {
+    for names in 0..16 {
+        let has = |name: u32| names & 1 << name != 0;
         let mut device = named_device();
-        device.names.common_name = device.names.common_name.filter(|_| common_name);
-        device.names.dns = device.names.dns.filter(|_| dns);
-        let der = authority.issuing.issue_device(&csr(), &device).unwrap().into_der();
+        device.names.common_name = device.names.common_name.filter(|_| has(0));
+        device.names.serial_number = device.names.serial_number.filter(|_| has(1));
+        device.names.uri = device.names.uri.filter(|_| has(2));
+        device.names.dns = device.names.dns.filter(|_| has(3));
+        let der = authority.issuing.issue_device(&device_csr(), &device).unwrap().into_der();
         assert_eq!(authority.issuing.recognize(&der), Ok(device));
         let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
         let subject = parsed.subject().to_string();
-        assert_eq!(subject, if common_name { "CN=pump-0001.klinik-nord" } else { "" });
+        let (cn, serial) = ("CN=pump-0001.klinik-nord", "serialNumber=pump-0001");
+        assert_eq!(
+            subject,
+            [(has(0), cn), (has(1), serial)]
+                .into_iter()
+                .filter(|one| one.0)
+                .map(|one| one.1)
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
         let san = parsed.subject_alternative_name().unwrap().unwrap();
-        assert_eq!(san.critical, !common_name);
+        assert_eq!(san.critical, subject.is_empty());
+        assert_eq!(san.value.general_names.len(), 1 + usize::from(has(2)) + usize::from(has(3)));
     }
     // What is no device's name, and what another writer may have put beside one.
     let unlike = |spoil: &dyn Fn(&mut Order)| {
-        let mut order = authority.issuing.device_order(&csr(), &named_device()).unwrap();
+        let mut order = authority.issuing.device_order(&device_csr(), &named_device()).unwrap();
         spoil(&mut order.order);
         let issued = authority.issuing.prepare(&order).and_then(|tbs| tbs.sign(&authority.issuing)).unwrap();
         authority.issuing.recognize(issued.der()).unwrap_err()
@@ -44,7 +57,12 @@ fn a_device_is_recognized_with_the_names_of_its_profile() {
     assert_eq!(unlike(&|order| order.names.reverse()), CertificateError::Uri);
     let server = |name: &str| AltName::Server(name.parse().unwrap());
     assert_eq!(unlike(&|order| order.names.push(server("b.example"))), CertificateError::Uri);
-    assert_eq!(unlike(&|order| order.names[1] = server("127.0.0.1")), CertificateError::Uri);
+    assert_eq!(unlike(&|order| order.names[2] = server("127.0.0.1")), CertificateError::Uri);
+    assert_eq!(
+        unlike(&|order| order.names[1] = AltName::Uri("spiffe://d/t/x".into())),
+        CertificateError::Uri
+    );
+    assert_eq!(unlike(&|order| order.names.swap(1, 2)), CertificateError::Uri);
 }
 
 #[test]
@@ -97,10 +115,10 @@ fn a_chain_leads_from_a_device_to_a_trusted_root() {
     let (own, strange) = (root(&authority), root(&stranger));
     let issuing = authority.issuing.certificate().der();
     let infrastructure = authority.infrastructure.certificate().der();
-    let csr = csr();
+    let csr = device_csr();
     let leaf = authority.issuing.issue_device(&csr, &device()).unwrap().into_der();
     let verified = verify_device_chain(&[&leaf, issuing], &[issuing, &strange, &own]);
-    assert_eq!(verified, Ok((device(), *csr.public_key())));
+    assert_eq!(verified, Ok((device(), csr.key().clone())));
     assert!(verify_device_chain(&[&leaf, issuing, &own], &[&own]).is_ok());
     for (chain, trusted, error) in [
         (&[&leaf[..]][..], &own, CertificateError::Chain),

@@ -7,11 +7,11 @@ use crate::pem::{decode_private_key, encode_private_key};
 use std::process::Command;
 
 /// A SEQUENCE of `parts`.
-fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     tagged(0x30, &parts.concat())
 }
 
-fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap().to_be_bytes();
     let header = match content.len() {
         0..128 => vec![tag, length[1]],
@@ -29,6 +29,41 @@ fn request(key: &P256SigningKey, version: u8, spki: &[u8], attributes: &[u8], al
     let info = sequence(&[&[2, 1, version], &[0x30, 0], spki, &tagged(0xa0, attributes)]);
     let signature = key.sign(&info).unwrap();
     sequence(&[&info, algorithm, &tagged(3, &[&[0], &signature[..]].concat())])
+}
+
+/// A request of these fields, signed by `key`.
+fn without(key: &P256SigningKey, fields: &[&[u8]]) -> Vec<u8> {
+    let info = sequence(fields);
+    let signature = key.sign(&info).unwrap();
+    sequence(&[&info, &ECDSA_WITH_SHA256, &tagged(3, &[&[0], &signature[..]].concat())])
+}
+
+/// RFC 2986 §4.1 has them be a SET OF Attribute. Whatever they are, nobody goes by them.
+#[test]
+fn attributes_and_subjects_are_ignored_whatever_they_are() {
+    let key = key();
+    let public = PublicKey::from(*key.verifying_key());
+    let spki = public.spki();
+    // extensionRequest (RFC 2985 §5.4.2) with a value that is no extension, and one that is cut.
+    let extension_request = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
+    for attributes in [
+        &[][..],
+        &[0xff; 7],
+        &[0x30, 0x80, 0, 0],
+        &tagged(0x30, &[&extension_request[..], &[0x31, 0]].concat()),
+        &tagged(0x30, &[&extension_request[..], &[0x31, 5, 0x30, 0x7f]].concat()),
+        &tagged(0x30, &[&[6, 1, 0x80][..], &[0x31, 2, 5, 0]].concat()),
+        &tagged(0x30, &[0; 300]),
+    ] {
+        let taken = Csr::parse(&request(&key, 0, &spki, attributes, &ECDSA_WITH_SHA256));
+        assert_eq!(taken.unwrap().public_key(), &public, "{attributes:02x?}");
+    }
+    for subject in [&[0x30, 0][..], &[0x30, 3, 1, 2, 3], &tagged(0x30, &[0xff; 200])] {
+        let with = without(&key, &[&[2, 1, 0], subject, &spki, &[0xa0, 0]]);
+        assert_eq!(Csr::parse(&with).unwrap().public_key(), &public, "{subject:02x?}");
+    }
+    let bare = without(&key, &[&[2, 1, 0], &[0x30, 0], &spki]);
+    assert_eq!(Csr::parse(&bare).unwrap().public_key(), &public, "without the field of attributes");
 }
 
 #[test]
@@ -63,6 +98,10 @@ fn each_refusal_is_its_own() {
         (cut.to_vec(), CsrError::Malformed),
         ([&good(&key)[..], &[0]].concat(), CsrError::TrailingBytes),
         (request(&key, 1, &spki, &[], &ECDSA_WITH_SHA256), CsrError::Version),
+        (without(&key, &[&[2, 1, 0], &[0x30, 0]]), CsrError::Malformed),
+        (without(&key, &[&[2, 1, 0], &spki]), CsrError::Malformed),
+        (without(&key, &[&[2, 1, 0], &[0x30, 0], &spki, &[0xa0, 0], &[0xa0, 0]]), CsrError::Malformed),
+        (without(&key, &[&[2, 1, 0], &[0x30, 0], &spki, &[0xa1, 0]]), CsrError::Malformed),
         (request(&key, 0, &compressed, &[], &ECDSA_WITH_SHA256), CsrError::Key),
         (request(&key, 0, &other_curve, &[], &ECDSA_WITH_SHA256), CsrError::Key),
         (request(&key, 0, &spki, &[], &ECDSA_WITH_SHA384), CsrError::SignatureAlgorithm),
@@ -113,7 +152,7 @@ fn requests_of_openssl_are_taken_with_whatever_subject_and_extensions() {
     let csr = Csr::parse(&der).unwrap();
     let authority = Authority::found();
     // The CA:TRUE and the name that were requested are not in the issued certificate, for the lint compares it with the decision.
-    let issued = authority.issuing.issue_device(&csr, &device()).unwrap();
+    let issued = authority.issuing.issue_device(&DeviceCsr::from(&csr), &device()).unwrap();
     assert_eq!(authority.issuing.recognize(issued.der()), Ok(device()));
     assert_eq!(Csr::parse(&of_curve("secp384r1").unwrap().stdout), Err(CsrError::Key));
 }

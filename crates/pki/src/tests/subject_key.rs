@@ -3,7 +3,7 @@
 use super::signers::EVERY;
 use super::*;
 use crate::der::{SEQUENCE, element, write};
-use crate::{PublicKey, SubjectKey};
+use crate::{NotP256, PublicKey, SubjectKey};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -34,12 +34,12 @@ fn a_key_comes_back_from_its_one_encoding() {
 }
 
 #[test]
-fn the_key_of_a_leaf_is_the_same_in_both_types() {
+fn a_key_of_p256_is_the_same_in_both_types() {
     let leaf = PublicKey::from(*key().verifying_key());
     assert_eq!(SubjectKey::from(&leaf).spki(), leaf.spki());
-    assert_eq!(PublicKey::from_spki(&SubjectKey::from(&leaf).spki()), Some(leaf));
+    assert_eq!(PublicKey::try_from(&SubjectKey::from(&leaf)), Ok(leaf));
     for other in &keys()[1..] {
-        assert_eq!(PublicKey::from_spki(&other.spki()), None);
+        assert_eq!(PublicKey::try_from(other), Err(NotP256));
     }
 }
 

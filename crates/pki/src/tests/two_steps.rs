@@ -11,7 +11,7 @@ fn authority(signer: &Arc<Elsewhere>) -> Authority {
     Authority::found_with(key(), signer.clone(), key())
 }
 
-fn prepared(authority: &Authority, csr: &Csr) -> ToBeSigned<Issuing> {
+fn prepared(authority: &Authority, csr: &DeviceCsr) -> ToBeSigned<Issuing> {
     let order = authority.issuing.device_order(csr, &device()).unwrap();
     authority.issuing.prepare(&order).unwrap()
 }
@@ -19,7 +19,7 @@ fn prepared(authority: &Authority, csr: &Csr) -> ToBeSigned<Issuing> {
 #[test]
 fn a_signer_elsewhere_signs_what_is_recorded_and_nothing_else() {
     let signer = Elsewhere::new(1, Fault::None);
-    let (authority, csr) = (authority(&signer), csr());
+    let (authority, csr) = (authority(&signer), device_csr());
     assert!(authority.issuing.is_external() && !authority.root.is_external());
     assert_eq!(authority.issuing.issue_device(&csr, &device()), Err(PkiError::NotRecorded));
     assert_eq!(prepared(&authority, &csr).sign(&authority.issuing), Err(PkiError::NotRecorded));
@@ -41,7 +41,7 @@ fn what_a_faulty_signer_gives_is_not_issued() {
         (Fault::Unreachable, PkiError::Signing),
     ] {
         let authority = authority(&Elsewhere::new(1, fault));
-        let recorded = prepared(&authority, &csr()).recorded_assertion();
+        let recorded = prepared(&authority, &device_csr()).recorded_assertion();
         assert_eq!(recorded.sign(&authority.issuing), Err(error), "{fault:?}");
     }
 }
@@ -49,7 +49,7 @@ fn what_a_faulty_signer_gives_is_not_issued() {
 #[test]
 fn a_record_is_completed_after_a_crash_to_the_same_certificate() {
     let signer = Elsewhere::new(1, Fault::None);
-    let (authority, csr) = (authority(&signer), csr());
+    let (authority, csr) = (authority(&signer), device_csr());
     let tbs = prepared(&authority, &csr);
     let record = tbs.bytes().to_vec();
     let before = tbs.recorded_assertion().sign(&authority.issuing).unwrap();
@@ -65,9 +65,9 @@ fn a_record_is_completed_after_a_crash_to_the_same_certificate() {
 #[test]
 fn a_record_that_says_something_else_is_not_signed() {
     let authority = authority(&Elsewhere::new(1, Fault::None));
-    let csr = csr();
+    let csr = device_csr();
     let record = prepared(&authority, &csr).bytes().to_vec();
-    let read = |record: &[u8], csr: &Csr, device: &DeviceIdentity| {
+    let read = |record: &[u8], csr: &DeviceCsr, device: &DeviceIdentity| {
         let order = authority.issuing.device_order(csr, device).unwrap();
         Recorded::from_record(record.to_vec(), &order, &authority.issuing).map(|_| ())
     };
@@ -76,14 +76,14 @@ fn a_record_that_says_something_else_is_not_signed() {
     assert_eq!(read(&record, &csr, &other), Err(PkiError::Lint(LintError::SubjectAltName)));
     let other = DeviceIdentity { serial: serial(8), ..device() };
     assert_eq!(read(&record, &csr, &other), Err(PkiError::Lint(LintError::Serial)));
-    assert_eq!(read(&record, &super::csr(), &device()), Err(PkiError::Lint(LintError::Key)));
+    assert_eq!(read(&record, &super::device_csr(), &device()), Err(PkiError::Lint(LintError::Key)));
     assert_eq!(read(&record[1..], &csr, &device()), Err(PkiError::Lint(LintError::Malformed)));
 }
 
 #[test]
 fn what_is_prepared_for_one_ca_is_not_signed_by_another() {
     let (authority, stranger) = (Authority::found(), Authority::found());
-    let (csr, root) = (csr(), &authority.root);
+    let (csr, root) = (device_csr(), &authority.root);
     let tbs = || prepared(&authority, &csr);
     assert_eq!(tbs().sign(&stranger.issuing), Err(PkiError::OtherCa));
     assert_eq!(tbs().recorded_assertion().sign(&stranger.issuing), Err(PkiError::OtherCa));
@@ -92,7 +92,8 @@ fn what_is_prepared_for_one_ca_is_not_signed_by_another() {
     let own = key();
     let validity = root.certificate().validity();
     let root = RootCa::found(root.certificate().trust_domain(), key(), serial(1), validity).unwrap();
-    let order = root.issuing_order(&Signer::verifying_key(&own), serial(2), validity).unwrap();
+    let order =
+        root.issuing_order(&Signer::verifying_key(&own), KeyPurposes::CLIENT, serial(2), validity).unwrap();
     assert_eq!(root.prepare(&order).unwrap().sign_itself(&own), Err(PkiError::OtherCa));
     let domain = root.certificate().trust_domain();
     let itself = RootCa::prepare_itself(domain, &own, serial(3), validity).unwrap();
@@ -105,8 +106,8 @@ fn what_is_prepared_for_one_algorithm_is_not_signed_by_another() {
     let der = authority.issuing.certificate().der();
     let claims = Claims { key: EVERY[2].verifying_key(), algorithm: SignatureAlgorithm::RsaPkcs1Sha384 };
     let other = IssuingCa::load(claims, der).unwrap();
-    assert_eq!(prepared(&authority, &csr()).sign(&other), Err(PkiError::OtherCa));
-    assert!(prepared(&authority, &csr()).sign(&authority.issuing).is_ok());
+    assert_eq!(prepared(&authority, &device_csr()).sign(&other), Err(PkiError::OtherCa));
+    assert!(prepared(&authority, &device_csr()).sign(&authority.issuing).is_ok());
 }
 
 #[test]
@@ -127,13 +128,15 @@ fn a_root_elsewhere_is_founded_and_certifies_in_two_steps() {
     let root = RootCa::load(signer, certificate.der()).unwrap();
     assert_eq!(root.found_issuing(key(), serial(2), validity).err(), Some(PkiError::NotRecorded));
     let issuing = key();
-    let order = root.issuing_order(&Signer::verifying_key(&issuing), serial(2), validity).unwrap();
+    let order = root
+        .issuing_order(&Signer::verifying_key(&issuing), KeyPurposes::CLIENT, serial(2), validity)
+        .unwrap();
     let certificate = root.prepare(&order).unwrap().recorded_assertion().sign(&root).unwrap();
     let issuing = IssuingCa::load(issuing, certificate.der()).unwrap();
     let order = root.infrastructure_order(&Signer::verifying_key(&key()), serial(3), validity).unwrap();
     let certificate = root.prepare(&order).unwrap().recorded_assertion().sign(&root).unwrap();
     assert!(crate::CaCertificate::<crate::Infrastructure>::parse(certificate.der()).is_ok());
-    let leaf = issuing.issue_device(&csr(), &device()).unwrap();
+    let leaf = issuing.issue_device(&device_csr(), &device()).unwrap();
     let chain = [leaf.der(), issuing.certificate().der()];
     assert!(crate::verify_device_chain(&chain, &[root.certificate().der()]).is_ok());
 }

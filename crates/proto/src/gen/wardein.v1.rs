@@ -605,6 +605,97 @@ impl Purpose {
         }
     }
 }
+/// What devices' certificates are for: ready-made certificate profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CertificateProfile {
+    /// Unset.
+    Unspecified = 0,
+    /// Devices that call: the client end of TLS. Keys on P-256, unless others are chosen.
+    DeviceTls = 1,
+    /// Application entities of DICOM, which call and are called: both ends of TLS (PS3.15 B.12). Keys on P-256 and P-384, and RSA of 3072
+    /// and 4096 bits, unless others are chosen.
+    DicomTls = 2,
+    /// Peers of HL7 version 2 over TLS and of FHIR. Likewise.
+    Hl7FhirTls = 3,
+    /// Providers of IEEE 11073 SDC: both ends of TLS and 1.2.840.10004.20701.1.1 (IEEE 11073-20701). Likewise.
+    SdcProvider = 4,
+    /// Consumers of IEEE 11073 SDC: both ends of TLS and 1.2.840.10004.20701.1.2. Likewise.
+    SdcConsumer = 5,
+}
+impl CertificateProfile {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CERTIFICATE_PROFILE_UNSPECIFIED",
+            Self::DeviceTls => "CERTIFICATE_PROFILE_DEVICE_TLS",
+            Self::DicomTls => "CERTIFICATE_PROFILE_DICOM_TLS",
+            Self::Hl7FhirTls => "CERTIFICATE_PROFILE_HL7_FHIR_TLS",
+            Self::SdcProvider => "CERTIFICATE_PROFILE_SDC_PROVIDER",
+            Self::SdcConsumer => "CERTIFICATE_PROFILE_SDC_CONSUMER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CERTIFICATE_PROFILE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CERTIFICATE_PROFILE_DEVICE_TLS" => Some(Self::DeviceTls),
+            "CERTIFICATE_PROFILE_DICOM_TLS" => Some(Self::DicomTls),
+            "CERTIFICATE_PROFILE_HL7_FHIR_TLS" => Some(Self::Hl7FhirTls),
+            "CERTIFICATE_PROFILE_SDC_PROVIDER" => Some(Self::SdcProvider),
+            "CERTIFICATE_PROFILE_SDC_CONSUMER" => Some(Self::SdcConsumer),
+            _ => None,
+        }
+    }
+}
+/// Kinds of keys that certificates may be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum KeyKind {
+    /// Unset.
+    Unspecified = 0,
+    /// On P-256.
+    P256 = 1,
+    /// On P-384.
+    P384 = 2,
+    /// RSA of 2048 bits: legacy, for equipment that has nothing better.
+    Rsa2048 = 3,
+    /// RSA of 3072 bits.
+    Rsa3072 = 4,
+    /// RSA of 4096 bits.
+    Rsa4096 = 5,
+}
+impl KeyKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "KEY_KIND_UNSPECIFIED",
+            Self::P256 => "KEY_KIND_P256",
+            Self::P384 => "KEY_KIND_P384",
+            Self::Rsa2048 => "KEY_KIND_RSA_2048",
+            Self::Rsa3072 => "KEY_KIND_RSA_3072",
+            Self::Rsa4096 => "KEY_KIND_RSA_4096",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "KEY_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "KEY_KIND_P256" => Some(Self::P256),
+            "KEY_KIND_P384" => Some(Self::P384),
+            "KEY_KIND_RSA_2048" => Some(Self::Rsa2048),
+            "KEY_KIND_RSA_3072" => Some(Self::Rsa3072),
+            "KEY_KIND_RSA_4096" => Some(Self::Rsa4096),
+            _ => None,
+        }
+    }
+}
 /// What a platform may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1020,7 +1111,8 @@ pub struct Profile {
     /// The name: 1 to 32 bytes of `a-z 0-9 -`. `default` exists in every tenant.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// How long a device's certificate is valid: 300 to 864,000 seconds. Default: 86,400.
+    /// How long a device's certificate is valid: 300 to 31,622,400 seconds; more than 604,800 (seven days) only with
+    /// `confirm_long_validity`. Default: 86,400.
     #[prost(message, optional, tag = "3")]
     pub certificate_validity: ::core::option::Option<::prost_types::Duration>,
     /// How long an epoch is: 60 seconds to ten years; 0 for none. Default: 3,600.
@@ -1067,10 +1159,32 @@ pub struct Profile {
     pub certificate_cn: ::core::option::Option<::prost::alloc::string::String>,
     /// The same for a DNS name beside the SPIFFE id, in labels of 1 to 63 letters, digits and hyphens, at most 253 bytes; written in
     /// lower case. Empty for none. Default: none.
-    ///
-    /// Next unused field number: 17.
     #[prost(string, optional, tag = "16")]
     pub certificate_dns: ::core::option::Option<::prost::alloc::string::String>,
+    /// The same for a URN (RFC 8141) beside the SPIFFE id, such as `urn:dev:os:32473-{device}` (RFC 9039). A certificate with it is not an
+    /// X.509-SVID, which has one URI (X509-SVID section 2). Empty for none. Default: none.
+    #[prost(string, optional, tag = "17")]
+    pub certificate_uri: ::core::option::Option<::prost::alloc::string::String>,
+    /// The same for the serial number in the subject (X.520 `serialNumber`): at most 64 bytes of `A-Z a-z 0-9 . : -`. Empty for none.
+    /// Default: none.
+    #[prost(string, optional, tag = "18")]
+    pub certificate_serial_number: ::core::option::Option<
+        ::prost::alloc::string::String,
+    >,
+    /// What a device's certificate is for. Default: DEVICE_TLS. The others are for an authority whose issuing CA certifies servers
+    /// (`certificate-profile-beyond-ca`).
+    #[prost(enumeration = "CertificateProfile", tag = "19")]
+    pub certificate_profile: i32,
+    /// The kinds of keys that are certified; empty where it is not set: then they are those of `certificate_profile` where that is set, and
+    /// inherited where it is not. A device with another key is refused (`csr-key-not-accepted`).
+    #[prost(enumeration = "KeyKind", repeated, tag = "20")]
+    pub certificate_keys: ::prost::alloc::vec::Vec<i32>,
+    /// Whether certificates say that nobody is told of their revocation (noRevAvail, RFC 9608): verifiers then do not look for it, and the
+    /// certificates live for seven days at most. The authority's own answers on trust heed a revocation all the same. Default: false.
+    ///
+    /// Next unused field number: 22.
+    #[prost(bool, optional, tag = "21")]
+    pub certificate_no_rev_avail: ::core::option::Option<bool>,
 }
 /// A list of purposes, which may be set and empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1089,10 +1203,13 @@ pub struct PutProfileRequest {
     pub profile: ::core::option::Option<Profile>,
     /// The fields that change, by their names in Profile, such as `period`; the others stay as they are. One that is named and not set
     /// in `profile` is inherited from then on. Unset, or `*`: all of them. A mask without paths changes nothing.
-    ///
-    /// Next unused field number: 3.
     #[prost(message, optional, tag = "2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    /// That certificates are to live for more than seven days. Without it they are not (`certificate-validity-unconfirmed`).
+    ///
+    /// Next unused field number: 4.
+    #[prost(bool, tag = "3")]
+    pub confirm_long_validity: bool,
 }
 /// What PutProfile answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

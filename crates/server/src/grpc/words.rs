@@ -2,8 +2,8 @@
 
 use crate::grpc::convert::wrong;
 use wardein_domain::{
-    Assurance, Bank, DeviceState, KeyKeeper, PcrStanding, Purpose, RekeyGate, Right, Role, TransferState,
-    Verdict, VerdictReason,
+    Assurance, Bank, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding, Purpose, RekeyGate,
+    Right, Role, TransferState, Verdict, VerdictReason,
 };
 use wardein_engine::{DeedStep, Error};
 use wardein_proto::{Word, v1};
@@ -72,8 +72,10 @@ macro_rules! answered {
 
 asked! {
     Bank = PcrBank { Sha256, Sha384 }
+    CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }
     DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
+    KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
     Purpose = Purpose { Proof, Token, Data, File }
     Right = Right { Token, Open, Data, File }
     Role = Role { Admin, TenantAdmin, Station, Platform, Auditor }
@@ -82,9 +84,11 @@ asked! {
 answered! {
     Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
     Bank = PcrBank { Sha256, Sha384 }
+    CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }
     DeedStep = DeedStep { Waiting, Sweeping, RootKey, Done }
     DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
+    KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
     PcrStanding = PcrStanding { Golden, AsEnrolled, AsApproved }
     Purpose = Purpose { Proof, Token, Data, File }
     RekeyGate = RekeyGate { Free, Due, Required }
@@ -141,6 +145,12 @@ mod tests {
         }
         for keeper in KeyKeeper::ALL {
             assert_eq!(word::<v1::KeyKeeper>(keeper.wire()), keeper.as_str());
+        }
+        for profile in CertificateProfile::ALL {
+            assert_eq!(word::<v1::CertificateProfile>(profile.wire()), profile.as_str());
+        }
+        for kind in KeyKind::ALL {
+            assert_eq!(word::<v1::KeyKind>(kind.wire()), kind.as_str());
         }
         for standing in PcrStanding::ALL {
             assert_eq!(word::<v1::PcrStanding>(standing.wire()), standing.code());

@@ -104,8 +104,6 @@ const (
 	DeviceState_DEVICE_STATE_REVOKED DeviceState = 5
 	// Out of use for good, as planned.
 	DeviceState_DEVICE_STATE_RETIRED DeviceState = 6
-	// Went over to another tenant, and is trusted there or not. Only a transfer back brings it into trust here again.
-	DeviceState_DEVICE_STATE_TRANSFERRED DeviceState = 7
 )
 
 // Enum value maps for DeviceState.
@@ -118,7 +116,6 @@ var (
 		4: "DEVICE_STATE_QUARANTINED",
 		5: "DEVICE_STATE_REVOKED",
 		6: "DEVICE_STATE_RETIRED",
-		7: "DEVICE_STATE_TRANSFERRED",
 	}
 	DeviceState_value = map[string]int32{
 		"DEVICE_STATE_UNSPECIFIED": 0,
@@ -128,7 +125,6 @@ var (
 		"DEVICE_STATE_QUARANTINED": 4,
 		"DEVICE_STATE_REVOKED":     5,
 		"DEVICE_STATE_RETIRED":     6,
-		"DEVICE_STATE_TRANSFERRED": 7,
 	}
 )
 
@@ -157,71 +153,6 @@ func (x DeviceState) Number() protoreflect.EnumNumber {
 // Deprecated: Use DeviceState.Descriptor instead.
 func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_wardein_v1_words_proto_rawDescGZIP(), []int{1}
-}
-
-// How far the transfer of a device to another tenant is.
-type TransferState int32
-
-const (
-	// Unset: never sent.
-	TransferState_TRANSFER_STATE_UNSPECIFIED TransferState = 0
-	// The giving tenant offers the device.
-	TransferState_TRANSFER_STATE_OFFERED TransferState = 1
-	// The receiving tenant takes it; the device's next contact carries it out.
-	TransferState_TRANSFER_STATE_ACCEPTED TransferState = 2
-	// The device has agreed on keys there, and may be using them by now; until it does, it is the giving tenant's.
-	TransferState_TRANSFER_STATE_AGREED TransferState = 3
-	// The device belongs to the receiving tenant.
-	TransferState_TRANSFER_STATE_COMPLETE TransferState = 4
-	// One of the two called it off.
-	TransferState_TRANSFER_STATE_WITHDRAWN TransferState = 5
-)
-
-// Enum value maps for TransferState.
-var (
-	TransferState_name = map[int32]string{
-		0: "TRANSFER_STATE_UNSPECIFIED",
-		1: "TRANSFER_STATE_OFFERED",
-		2: "TRANSFER_STATE_ACCEPTED",
-		3: "TRANSFER_STATE_AGREED",
-		4: "TRANSFER_STATE_COMPLETE",
-		5: "TRANSFER_STATE_WITHDRAWN",
-	}
-	TransferState_value = map[string]int32{
-		"TRANSFER_STATE_UNSPECIFIED": 0,
-		"TRANSFER_STATE_OFFERED":     1,
-		"TRANSFER_STATE_ACCEPTED":    2,
-		"TRANSFER_STATE_AGREED":      3,
-		"TRANSFER_STATE_COMPLETE":    4,
-		"TRANSFER_STATE_WITHDRAWN":   5,
-	}
-)
-
-func (x TransferState) Enum() *TransferState {
-	p := new(TransferState)
-	*p = x
-	return p
-}
-
-func (x TransferState) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (TransferState) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[2].Descriptor()
-}
-
-func (TransferState) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[2]
-}
-
-func (x TransferState) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use TransferState.Descriptor instead.
-func (TransferState) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{2}
 }
 
 // Whether a device must agree on keys again.
@@ -265,11 +196,11 @@ func (x RekeyGate) String() string {
 }
 
 func (RekeyGate) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[3].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[2].Descriptor()
 }
 
 func (RekeyGate) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[3]
+	return &file_wardein_v1_words_proto_enumTypes[2]
 }
 
 func (x RekeyGate) Number() protoreflect.EnumNumber {
@@ -278,7 +209,7 @@ func (x RekeyGate) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RekeyGate.Descriptor instead.
 func (RekeyGate) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{3}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{2}
 }
 
 // What a key is for (DDKG-1 section 3).
@@ -326,11 +257,11 @@ func (x Purpose) String() string {
 }
 
 func (Purpose) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[4].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[3].Descriptor()
 }
 
 func (Purpose) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[4]
+	return &file_wardein_v1_words_proto_enumTypes[3]
 }
 
 func (x Purpose) Number() protoreflect.EnumNumber {
@@ -339,7 +270,138 @@ func (x Purpose) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Purpose.Descriptor instead.
 func (Purpose) EnumDescriptor() ([]byte, []int) {
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{3}
+}
+
+// What devices' certificates are for: ready-made certificate profiles.
+type CertificateProfile int32
+
+const (
+	// Unset.
+	CertificateProfile_CERTIFICATE_PROFILE_UNSPECIFIED CertificateProfile = 0
+	// Devices that call: the client end of TLS. Keys on P-256, unless others are chosen.
+	CertificateProfile_CERTIFICATE_PROFILE_DEVICE_TLS CertificateProfile = 1
+	// Application entities of DICOM, which call and are called: both ends of TLS (PS3.15 B.12). Keys on P-256 and P-384, and RSA of 3072
+	// and 4096 bits, unless others are chosen.
+	CertificateProfile_CERTIFICATE_PROFILE_DICOM_TLS CertificateProfile = 2
+	// Peers of HL7 version 2 over TLS and of FHIR. Likewise.
+	CertificateProfile_CERTIFICATE_PROFILE_HL7_FHIR_TLS CertificateProfile = 3
+	// Providers of IEEE 11073 SDC: both ends of TLS and 1.2.840.10004.20701.1.1 (IEEE 11073-20701). Likewise.
+	CertificateProfile_CERTIFICATE_PROFILE_SDC_PROVIDER CertificateProfile = 4
+	// Consumers of IEEE 11073 SDC: both ends of TLS and 1.2.840.10004.20701.1.2. Likewise.
+	CertificateProfile_CERTIFICATE_PROFILE_SDC_CONSUMER CertificateProfile = 5
+)
+
+// Enum value maps for CertificateProfile.
+var (
+	CertificateProfile_name = map[int32]string{
+		0: "CERTIFICATE_PROFILE_UNSPECIFIED",
+		1: "CERTIFICATE_PROFILE_DEVICE_TLS",
+		2: "CERTIFICATE_PROFILE_DICOM_TLS",
+		3: "CERTIFICATE_PROFILE_HL7_FHIR_TLS",
+		4: "CERTIFICATE_PROFILE_SDC_PROVIDER",
+		5: "CERTIFICATE_PROFILE_SDC_CONSUMER",
+	}
+	CertificateProfile_value = map[string]int32{
+		"CERTIFICATE_PROFILE_UNSPECIFIED":  0,
+		"CERTIFICATE_PROFILE_DEVICE_TLS":   1,
+		"CERTIFICATE_PROFILE_DICOM_TLS":    2,
+		"CERTIFICATE_PROFILE_HL7_FHIR_TLS": 3,
+		"CERTIFICATE_PROFILE_SDC_PROVIDER": 4,
+		"CERTIFICATE_PROFILE_SDC_CONSUMER": 5,
+	}
+)
+
+func (x CertificateProfile) Enum() *CertificateProfile {
+	p := new(CertificateProfile)
+	*p = x
+	return p
+}
+
+func (x CertificateProfile) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CertificateProfile) Descriptor() protoreflect.EnumDescriptor {
+	return file_wardein_v1_words_proto_enumTypes[4].Descriptor()
+}
+
+func (CertificateProfile) Type() protoreflect.EnumType {
+	return &file_wardein_v1_words_proto_enumTypes[4]
+}
+
+func (x CertificateProfile) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CertificateProfile.Descriptor instead.
+func (CertificateProfile) EnumDescriptor() ([]byte, []int) {
 	return file_wardein_v1_words_proto_rawDescGZIP(), []int{4}
+}
+
+// Kinds of keys that certificates may be for.
+type KeyKind int32
+
+const (
+	// Unset.
+	KeyKind_KEY_KIND_UNSPECIFIED KeyKind = 0
+	// On P-256.
+	KeyKind_KEY_KIND_P256 KeyKind = 1
+	// On P-384.
+	KeyKind_KEY_KIND_P384 KeyKind = 2
+	// RSA of 2048 bits: legacy, for equipment that has nothing better.
+	KeyKind_KEY_KIND_RSA_2048 KeyKind = 3
+	// RSA of 3072 bits.
+	KeyKind_KEY_KIND_RSA_3072 KeyKind = 4
+	// RSA of 4096 bits.
+	KeyKind_KEY_KIND_RSA_4096 KeyKind = 5
+)
+
+// Enum value maps for KeyKind.
+var (
+	KeyKind_name = map[int32]string{
+		0: "KEY_KIND_UNSPECIFIED",
+		1: "KEY_KIND_P256",
+		2: "KEY_KIND_P384",
+		3: "KEY_KIND_RSA_2048",
+		4: "KEY_KIND_RSA_3072",
+		5: "KEY_KIND_RSA_4096",
+	}
+	KeyKind_value = map[string]int32{
+		"KEY_KIND_UNSPECIFIED": 0,
+		"KEY_KIND_P256":        1,
+		"KEY_KIND_P384":        2,
+		"KEY_KIND_RSA_2048":    3,
+		"KEY_KIND_RSA_3072":    4,
+		"KEY_KIND_RSA_4096":    5,
+	}
+)
+
+func (x KeyKind) Enum() *KeyKind {
+	p := new(KeyKind)
+	*p = x
+	return p
+}
+
+func (x KeyKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeyKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_wardein_v1_words_proto_enumTypes[5].Descriptor()
+}
+
+func (KeyKind) Type() protoreflect.EnumType {
+	return &file_wardein_v1_words_proto_enumTypes[5]
+}
+
+func (x KeyKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeyKind.Descriptor instead.
+func (KeyKind) EnumDescriptor() ([]byte, []int) {
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{5}
 }
 
 // What a platform may get.
@@ -387,11 +449,11 @@ func (x Right) String() string {
 }
 
 func (Right) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[5].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[6].Descriptor()
 }
 
 func (Right) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[5]
+	return &file_wardein_v1_words_proto_enumTypes[6]
 }
 
 func (x Right) Number() protoreflect.EnumNumber {
@@ -400,7 +462,7 @@ func (x Right) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Right.Descriptor instead.
 func (Right) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{5}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{6}
 }
 
 // What is known of where a device's signing key is kept, the best first.
@@ -456,11 +518,11 @@ func (x Assurance) String() string {
 }
 
 func (Assurance) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[6].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[7].Descriptor()
 }
 
 func (Assurance) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[6]
+	return &file_wardein_v1_words_proto_enumTypes[7]
 }
 
 func (x Assurance) Number() protoreflect.EnumNumber {
@@ -469,7 +531,7 @@ func (x Assurance) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Assurance.Descriptor instead.
 func (Assurance) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{6}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{7}
 }
 
 // Who keeps a key, other than a TPM, by the station's word.
@@ -513,11 +575,11 @@ func (x KeyKeeper) String() string {
 }
 
 func (KeyKeeper) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[7].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[8].Descriptor()
 }
 
 func (KeyKeeper) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[7]
+	return &file_wardein_v1_words_proto_enumTypes[8]
 }
 
 func (x KeyKeeper) Number() protoreflect.EnumNumber {
@@ -526,7 +588,7 @@ func (x KeyKeeper) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyKeeper.Descriptor instead.
 func (KeyKeeper) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{8}
 }
 
 // A bank of PCRs of a TPM, by its hash.
@@ -566,11 +628,11 @@ func (x PcrBank) String() string {
 }
 
 func (PcrBank) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[8].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[9].Descriptor()
 }
 
 func (PcrBank) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[8]
+	return &file_wardein_v1_words_proto_enumTypes[9]
 }
 
 func (x PcrBank) Number() protoreflect.EnumNumber {
@@ -579,7 +641,7 @@ func (x PcrBank) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PcrBank.Descriptor instead.
 func (PcrBank) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{9}
 }
 
 // By which comparison PCRs were found good.
@@ -623,11 +685,11 @@ func (x PcrStanding) String() string {
 }
 
 func (PcrStanding) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[9].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[10].Descriptor()
 }
 
 func (PcrStanding) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[9]
+	return &file_wardein_v1_words_proto_enumTypes[10]
 }
 
 func (x PcrStanding) Number() protoreflect.EnumNumber {
@@ -636,7 +698,7 @@ func (x PcrStanding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PcrStanding.Descriptor instead.
 func (PcrStanding) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{10}
 }
 
 var File_wardein_v1_words_proto protoreflect.FileDescriptor
@@ -652,7 +714,7 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\x11ROLE_TENANT_ADMIN\x10\x02\x12\x10\n" +
 	"\fROLE_STATION\x10\x03\x12\x11\n" +
 	"\rROLE_PLATFORM\x10\x04\x12\x10\n" +
-	"\fROLE_AUDITOR\x10\x05*\xea\x01\n" +
+	"\fROLE_AUDITOR\x10\x05*\xcc\x01\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DEVICE_STATE_PENDING\x10\x01\x12\x17\n" +
@@ -660,15 +722,7 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\x16DEVICE_STATE_SUSPENDED\x10\x03\x12\x1c\n" +
 	"\x18DEVICE_STATE_QUARANTINED\x10\x04\x12\x18\n" +
 	"\x14DEVICE_STATE_REVOKED\x10\x05\x12\x18\n" +
-	"\x14DEVICE_STATE_RETIRED\x10\x06\x12\x1c\n" +
-	"\x18DEVICE_STATE_TRANSFERRED\x10\a*\xbe\x01\n" +
-	"\rTransferState\x12\x1e\n" +
-	"\x1aTRANSFER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16TRANSFER_STATE_OFFERED\x10\x01\x12\x1b\n" +
-	"\x17TRANSFER_STATE_ACCEPTED\x10\x02\x12\x19\n" +
-	"\x15TRANSFER_STATE_AGREED\x10\x03\x12\x1b\n" +
-	"\x17TRANSFER_STATE_COMPLETE\x10\x04\x12\x1c\n" +
-	"\x18TRANSFER_STATE_WITHDRAWN\x10\x05*i\n" +
+	"\x14DEVICE_STATE_RETIRED\x10\x06*i\n" +
 	"\tRekeyGate\x12\x1a\n" +
 	"\x16REKEY_GATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREKEY_GATE_FREE\x10\x01\x12\x12\n" +
@@ -679,7 +733,21 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\rPURPOSE_PROOF\x10\x01\x12\x11\n" +
 	"\rPURPOSE_TOKEN\x10\x02\x12\x10\n" +
 	"\fPURPOSE_DATA\x10\x03\x12\x10\n" +
-	"\fPURPOSE_FILE\x10\x04*_\n" +
+	"\fPURPOSE_FILE\x10\x04*\xf2\x01\n" +
+	"\x12CertificateProfile\x12#\n" +
+	"\x1fCERTIFICATE_PROFILE_UNSPECIFIED\x10\x00\x12\"\n" +
+	"\x1eCERTIFICATE_PROFILE_DEVICE_TLS\x10\x01\x12!\n" +
+	"\x1dCERTIFICATE_PROFILE_DICOM_TLS\x10\x02\x12$\n" +
+	" CERTIFICATE_PROFILE_HL7_FHIR_TLS\x10\x03\x12$\n" +
+	" CERTIFICATE_PROFILE_SDC_PROVIDER\x10\x04\x12$\n" +
+	" CERTIFICATE_PROFILE_SDC_CONSUMER\x10\x05*\x8e\x01\n" +
+	"\aKeyKind\x12\x18\n" +
+	"\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rKEY_KIND_P256\x10\x01\x12\x11\n" +
+	"\rKEY_KIND_P384\x10\x02\x12\x15\n" +
+	"\x11KEY_KIND_RSA_2048\x10\x03\x12\x15\n" +
+	"\x11KEY_KIND_RSA_3072\x10\x04\x12\x15\n" +
+	"\x11KEY_KIND_RSA_4096\x10\x05*_\n" +
 	"\x05Right\x12\x15\n" +
 	"\x11RIGHT_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vRIGHT_TOKEN\x10\x01\x12\x0e\n" +
@@ -729,18 +797,19 @@ func file_wardein_v1_words_proto_rawDescGZIP() []byte {
 	return file_wardein_v1_words_proto_rawDescData
 }
 
-var file_wardein_v1_words_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
+var file_wardein_v1_words_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
 var file_wardein_v1_words_proto_goTypes = []any{
-	(Role)(0),          // 0: wardein.v1.Role
-	(DeviceState)(0),   // 1: wardein.v1.DeviceState
-	(TransferState)(0), // 2: wardein.v1.TransferState
-	(RekeyGate)(0),     // 3: wardein.v1.RekeyGate
-	(Purpose)(0),       // 4: wardein.v1.Purpose
-	(Right)(0),         // 5: wardein.v1.Right
-	(Assurance)(0),     // 6: wardein.v1.Assurance
-	(KeyKeeper)(0),     // 7: wardein.v1.KeyKeeper
-	(PcrBank)(0),       // 8: wardein.v1.PcrBank
-	(PcrStanding)(0),   // 9: wardein.v1.PcrStanding
+	(Role)(0),               // 0: wardein.v1.Role
+	(DeviceState)(0),        // 1: wardein.v1.DeviceState
+	(RekeyGate)(0),          // 2: wardein.v1.RekeyGate
+	(Purpose)(0),            // 3: wardein.v1.Purpose
+	(CertificateProfile)(0), // 4: wardein.v1.CertificateProfile
+	(KeyKind)(0),            // 5: wardein.v1.KeyKind
+	(Right)(0),              // 6: wardein.v1.Right
+	(Assurance)(0),          // 7: wardein.v1.Assurance
+	(KeyKeeper)(0),          // 8: wardein.v1.KeyKeeper
+	(PcrBank)(0),            // 9: wardein.v1.PcrBank
+	(PcrStanding)(0),        // 10: wardein.v1.PcrStanding
 }
 var file_wardein_v1_words_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -760,7 +829,7 @@ func file_wardein_v1_words_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_words_proto_rawDesc), len(file_wardein_v1_words_proto_rawDesc)),
-			NumEnums:      10,
+			NumEnums:      11,
 			NumMessages:   0,
 			NumExtensions: 0,
 			NumServices:   0,

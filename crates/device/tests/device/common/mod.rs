@@ -15,8 +15,8 @@ use wardein_ddkg::{Attributes, AuthorityTime, ChallengeKey, DeviceName, Policy, 
 use wardein_device::{
     Authority, CallError, Config, Directory, Enrolled, Error, Refused, Reply, Session, Station, enroll,
 };
-use wardein_domain::{CertificateNames, Schedule, Serial, TenantId};
-use wardein_pki::{Csr, DeviceIdentity, IssuingCa, RootCa, Validity, pem};
+use wardein_domain::{CertificateNames, KeyPurposes, Schedule, Serial, TenantId};
+use wardein_pki::{Csr, DeviceCsr, DeviceIdentity, IssuingCa, RootCa, Validity, pem};
 
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const VALIDITY: u64 = 36_000;
@@ -244,8 +244,11 @@ impl World {
             names: CertificateNames::default(),
             validity: Validity::new(self.now, self.now + VALIDITY).unwrap(),
             assurance: None,
+            purposes: KeyPurposes::CLIENT,
+            no_rev_avail: false,
         };
-        let leaf = self.issuing.issue_device(&Csr::parse(csr).unwrap(), &identity).unwrap();
+        let csr = Csr::parse(csr).unwrap();
+        let leaf = self.issuing.issue_device(&DeviceCsr::from(&csr), &identity).unwrap();
         let mut body = Vec::new();
         for der in [leaf.der(), self.issuing.certificate().der()] {
             body.extend_from_slice(&(der.len() as u32).to_be_bytes());

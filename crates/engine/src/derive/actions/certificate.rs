@@ -12,9 +12,10 @@ use crate::rows::{self, CertificateRow, Link};
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Actor, Assurance, Call, Event, FieldName, Fields, Outcome, ProfileName, Serial, UnixSeconds,
+    Actor, Assurance, Call, CertificateNames, ErrorCode, Event, FieldName, Fields, KeyPurposes, Outcome,
+    ProfileName, Serial, UnixSeconds,
 };
-use wardein_pki::{Csr, DeviceIdentity, Issued, Issuing, ToBeSigned, Validity};
+use wardein_pki::{DeviceCsr, DeviceIdentity, Issued, Issuing, PkiError, ToBeSigned, Validity};
 use wardein_port::{Change, Table};
 
 /// The inputs for issuing a certificate, and the change that it goes into.
@@ -35,7 +36,7 @@ impl Engine {
     pub(crate) fn issue_certificate(
         &self,
         tx: &mut Tx<'_>,
-        csr: &Csr,
+        csr: &DeviceCsr,
         certifying: Certifying<'_>,
     ) -> Result<Done, Error> {
         let Certifying { name, profile, rules, now, assurance, change } = certifying;
@@ -46,10 +47,23 @@ impl Engine {
             .map_err(|_| ca_not_valid(now))?;
         self.refuse_revoked(name, UnixSeconds::new(now))?;
         let names = certificate_names(rules, name, profile)?;
+        let purposes = rules.profile.certificate_profile().purposes();
+        self.refuse_own_name(purposes, &names)?;
+        let no_rev_avail = rules.profile.certificate_no_rev_avail();
         let (tenant, device) = (name.tenant.clone(), name.device.clone());
-        let device = DeviceIdentity { serial, tenant, device, names, validity, assurance };
+        let device =
+            DeviceIdentity { serial, tenant, device, names, validity, assurance, purposes, no_rev_avail };
         let issuing = &self.authority.issuing;
-        let order = issuing.device_order(csr, &device).map_err(Error::internal)?;
+        let order = issuing.device_order(csr, &device).map_err(|error| match error {
+            PkiError::Purposes => {
+                let message = format_args!(
+                    "profile {profile}: {} is for servers, too, and the issuing CA certifies clients alone",
+                    rules.profile.certificate_profile()
+                );
+                Error::new(error.code(), message)
+            }
+            error => Error::internal(error),
+        })?;
         let (issued_at, era) = (UnixSeconds::new(now), self.clock.era());
         let ordered = Ordered { name: name.clone(), serial, issued_at, validity, era };
         let key = rows::certificate_key(name, &serial);
@@ -67,6 +81,19 @@ impl Engine {
                 Done { event: Event::CertificatePrepared, fields, body }
             }
         })
+    }
+
+    /// Refuses to certify a server for a name of the authority's own server: clients would take the device for the authority.
+    fn refuse_own_name(&self, purposes: KeyPurposes, names: &CertificateNames) -> Result<(), Error> {
+        let Some(dns) = names.dns.as_ref().filter(|_| purposes.includes(KeyPurposes::SERVER)) else {
+            return Ok(());
+        };
+        if self.server_names.has(dns) {
+            let message =
+                format_args!("certificate_dns makes `{dns}` of it, which is the authority's own name");
+            return Err(Error::new(ErrorCode::CertificateNameUnfit, message));
+        }
+        Ok(())
     }
 
     /// The reply body of an action whose change is durable.

@@ -13,7 +13,7 @@ use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{Action, Call, ErrorCode, Event, Fields, Profile, ProfileName};
-use wardein_pki::Csr;
+use wardein_pki::{CsrError, DeviceCsr};
 use wardein_port::Change;
 
 /// An action with its body, judged (DDKG-1 §8).
@@ -85,8 +85,12 @@ impl<'a> Ask<'a> {
 }
 
 /// The request for a certificate of a device that has shown who it is.
-pub(crate) fn read_csr(der: &[u8]) -> Result<Csr, Error> {
-    Csr::parse(der).map_err(|error| Error::new(error.code(), error))
+fn read_csr(der: &[u8], rules: &Rules) -> Result<DeviceCsr, Error> {
+    let accepted = rules.profile.certificate_keys();
+    DeviceCsr::parse(der, accepted).map_err(|error| match error {
+        CsrError::KeyNotAccepted => Error::new(error.code(), format_args!("{error}: it accepts {accepted}")),
+        error => Error::new(error.code(), error),
+    })
 }
 
 /// Refuses a suite that the profile does not allow.
@@ -114,8 +118,8 @@ impl Engine {
                 Ok(Done { body, ..nothing(Event::TrustBundleServed) })
             }
             Ask::Certificate(der) => {
-                let csr = read_csr(der)?;
                 let Performing { name, profile, rules, now, change, .. } = performing;
+                let csr = read_csr(der, rules)?;
                 Ok(self.issue_certificate(
                     tx,
                     &csr,

@@ -126,6 +126,11 @@ impl ProfileV1 {
             archive: self.archive.map(purposes).transpose()?,
             certificate_cn: None,
             certificate_dns: None,
+            certificate_uri: None,
+            certificate_serial_number: None,
+            certificate_profile: None,
+            certificate_keys: None,
+            certificate_no_rev_avail: None,
         };
         Ok(now::ProfileRow::new(&fields, self.rotation.renewed()))
     }

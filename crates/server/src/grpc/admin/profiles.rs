@@ -2,7 +2,10 @@
 
 use crate::grpc::convert::{parse, parse_optional, span_optional, wrong};
 use crate::grpc::words::{Answered, Asked};
-use wardein_domain::{NameTemplate, ProfileField, ProfileFields, ProfileName, Purpose, TenantId};
+use wardein_domain::{
+    CertificateProfile, KeyKind, KeyKinds, NameTemplate, ProfileField, ProfileFields, ProfileName, Purpose,
+    TenantId,
+};
 use wardein_engine::{Error, ListedProfile, ProfilePut};
 use wardein_proto::{FieldMask, time, v1};
 
@@ -26,6 +29,11 @@ pub(crate) fn profile_put(
         archive,
         certificate_cn,
         certificate_dns,
+        certificate_uri,
+        certificate_serial_number,
+        certificate_profile,
+        certificate_keys,
+        certificate_no_rev_avail,
         etag,
     } = asked.profile.ok_or_else(|| wrong("profile", "is missing"))?;
     let purpose = |number: &i32| Purpose::asked("profile.archive", *number);
@@ -46,10 +54,33 @@ pub(crate) fn profile_put(
         archive: archive.map(purposes).transpose()?,
         certificate_cn: template("profile.certificate_cn", certificate_cn)?,
         certificate_dns: template("profile.certificate_dns", certificate_dns)?,
+        certificate_uri: template("profile.certificate_uri", certificate_uri)?,
+        certificate_serial_number: template("profile.certificate_serial_number", certificate_serial_number)?,
+        certificate_profile: CertificateProfile::asked_optional(
+            "profile.certificate_profile",
+            certificate_profile,
+        )?,
+        certificate_keys: key_kinds(&certificate_keys)?,
+        certificate_no_rev_avail,
     };
     let only = asked.update_mask.map(mask).transpose()?.flatten();
-    let put = ProfilePut { fields, only, etag: parse_optional("profile.etag", &etag)? };
+    let (etag, confirms_validity) = (parse_optional("profile.etag", &etag)?, asked.confirm_long_validity);
+    let put = ProfilePut { fields, only, etag, confirms_validity };
     Ok((parse("profile.tenant", &tenant)?, parse("profile.name", &name)?, put))
+}
+
+/// The kinds of keys, each of which is named once or more; none where the list is empty.
+fn key_kinds(numbers: &[i32]) -> Result<Option<KeyKinds>, Error> {
+    if numbers.len() > KeyKind::ALL.len() {
+        let most = KeyKind::ALL.len();
+        return Err(wrong(
+            "profile.certificate_keys",
+            format_args!("has more kinds than the {most} that there are"),
+        ));
+    }
+    let kind = |number: &i32| KeyKind::asked("profile.certificate_keys", *number);
+    let kinds: Vec<KeyKind> = numbers.iter().map(kind).collect::<Result<_, _>>()?;
+    Ok((!kinds.is_empty()).then(|| KeyKinds::of(&kinds)))
 }
 
 /// The fields that change; none where all do (AIP-134, AIP-161).
@@ -89,6 +120,11 @@ pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: Pr
         archive,
         certificate_cn,
         certificate_dns,
+        certificate_uri,
+        certificate_serial_number,
+        certificate_profile,
+        certificate_keys,
+        certificate_no_rev_avail,
     } = fields;
     v1::Profile {
         tenant: tenant.to_string(),
@@ -106,6 +142,13 @@ pub(crate) fn profile_response(tenant: &TenantId, name: &ProfileName, fields: Pr
         archive: archive.map(|purposes| v1::Archive { purposes: words(purposes) }),
         certificate_cn: certificate_cn.map(|template| template.to_string()),
         certificate_dns: certificate_dns.map(|template| template.to_string()),
+        certificate_uri: certificate_uri.map(|template| template.to_string()),
+        certificate_serial_number: certificate_serial_number.map(|template| template.to_string()),
+        certificate_profile: certificate_profile.wire(),
+        certificate_keys: certificate_keys
+            .map(|kinds| kinds.iter().map(KeyKind::wire).collect())
+            .unwrap_or_default(),
+        certificate_no_rev_avail,
         etag: String::new(),
     }
 }
@@ -118,7 +161,8 @@ mod tests {
     fn put(profile: v1::Profile, paths: &[&str]) -> Result<ProfilePut, Error> {
         let mask = FieldMask { paths: paths.iter().map(ToString::to_string).collect() };
         let update_mask = (!paths.is_empty()).then_some(mask);
-        Ok(profile_put(v1::PutProfileRequest { profile: Some(profile), update_mask })?.2)
+        Ok(profile_put(v1::PutProfileRequest { profile: Some(profile), update_mask, ..Default::default() })?
+            .2)
     }
 
     fn sparse() -> v1::Profile {
@@ -141,11 +185,16 @@ mod tests {
             archive: Some(v1::Archive { purposes: vec![v1::Purpose::File.into()] }),
             certificate_cn: Some("{device}.{tenant}".into()),
             certificate_dns: Some(String::new()),
+            certificate_uri: Some("urn:dev:os:1-{device}".into()),
+            certificate_serial_number: Some("{device}".into()),
+            certificate_profile: v1::CertificateProfile::DicomTls.into(),
+            certificate_keys: vec![v1::KeyKind::P384.into(), v1::KeyKind::Rsa3072.into()],
+            certificate_no_rev_avail: Some(true),
             ..sparse()
         };
         let none_archived = v1::Profile { archive: Some(v1::Archive::default()), ..sparse() };
         for given in [sparse(), full, none_archived] {
-            let request = v1::PutProfileRequest { profile: Some(given.clone()), update_mask: None };
+            let request = v1::PutProfileRequest { profile: Some(given.clone()), ..Default::default() };
             let (tenant, name, put) = profile_put(request).unwrap();
             assert_eq!(profile_response(&tenant, &name, put.fields), given);
         }
@@ -157,6 +206,9 @@ mod tests {
                 "profile.archive: ",
             ),
             (v1::Profile { etag: "x".into(), ..sparse() }, "profile.etag: "),
+            (v1::Profile { certificate_profile: 77, ..sparse() }, "profile.certificate_profile: "),
+            (v1::Profile { certificate_keys: vec![77], ..sparse() }, "profile.certificate_keys: "),
+            (v1::Profile { certificate_keys: vec![1; 6], ..sparse() }, "profile.certificate_keys: "),
             (
                 v1::Profile { period: Some(Duration { seconds: 60, nanos: 1 }), ..sparse() },
                 "profile.period: takes whole seconds",
@@ -177,6 +229,7 @@ mod tests {
         let none = profile_put(v1::PutProfileRequest {
             profile: Some(sparse()),
             update_mask: Some(FieldMask::default()),
+            ..Default::default()
         });
         assert_eq!(none.unwrap().2.only, Some(vec![]), "nothing is named, and nothing changes");
         for bad in [&["*", "period"][..], &["name"], &["profile.period"], &["period"; 40]] {

@@ -183,6 +183,13 @@ async fn prove_what_does_not_hold() {
     device.prove(by, "authenticate", b"").await.expect("a fresh challenge");
 }
 
+/// Requests that openssl made.
+macro_rules! request {
+    ($name:literal) => {
+        &include_bytes!(concat!("../../../../pki/src/tests/vectors/requests/", $name, ".der"))[..]
+    };
+}
+
 #[tokio::test]
 async fn prove_another_body() {
     let world = World::new().await;
@@ -211,6 +218,25 @@ async fn prove_another_body() {
         let (proved, _) = device.proof(by, "certificate", &body).await;
         let expected = (Code::InvalidArgument, code, word);
         world.refuses_bytes(Method::Prove, what, by, true, Some(proved.encode_to_vec()), expected).await;
+    }
+    for (what, body, status, code, word) in [
+        (
+            "an exponent of 3",
+            request!("rsa-2048-exponent-3"),
+            Code::InvalidArgument,
+            "csr-rsa-exponent",
+            "65537",
+        ),
+        ("1024 bits", request!("rsa-1024"), Code::InvalidArgument, "csr-rsa-modulus", "modulus"),
+        ("SHA-1", request!("rsa-2048-sha1"), Code::InvalidArgument, "csr-signature-algorithm", "SHA-256"),
+        ("P-521", request!("p521"), Code::InvalidArgument, "csr-signature-algorithm", "SHA-256"),
+        ("Ed25519", request!("ed25519"), Code::InvalidArgument, "csr-signature-algorithm", "SHA-256"),
+        ("P-384", request!("p384"), Code::FailedPrecondition, "csr-key-not-accepted", "accepts p256"),
+        ("RSA", request!("rsa-4096"), Code::FailedPrecondition, "csr-key-not-accepted", "accepts p256"),
+    ] {
+        let (proved, _) = device.proof(by, "certificate", body).await;
+        let proved = Some(proved.encode_to_vec());
+        world.refuses_bytes(Method::Prove, what, by, true, proved, (status, code, word)).await;
     }
     world.name_devices(&format!("{{device}}{}", "x".repeat(59))).await;
     let (proved, _) = device.proof(by, "certificate", &csr()).await;

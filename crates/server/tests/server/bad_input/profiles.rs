@@ -15,14 +15,19 @@ async fn put_profile() {
         suites: vec![1],
         ..Default::default()
     };
-    let put = |profile| v1::PutProfileRequest { profile: Some(profile), update_mask: None };
+    let put =
+        |profile| v1::PutProfileRequest { profile: Some(profile), update_mask: None, ..Default::default() };
     let archive = |purposes: &[&str]| {
         let purposes = purposes.iter().map(|word| number::<v1::Purpose>(word)).collect();
         Some(v1::Archive { purposes })
     };
     let masked = |paths: &[&str]| {
         let paths = paths.iter().map(ToString::to_string).collect();
-        v1::PutProfileRequest { profile: Some(good()), update_mask: Some(FieldMask { paths }) }
+        v1::PutProfileRequest {
+            profile: Some(good()),
+            update_mask: Some(FieldMask { paths }),
+            ..Default::default()
+        }
     };
     let half = Some(Duration { seconds: 60, nanos: 500_000_000 });
     let negative = Some(Duration { seconds: -60, nanos: 0 });
@@ -163,6 +168,63 @@ async fn put_profile() {
             put(dns("{device}.{tenant}.other")),
             (Code::PermissionDenied, "role-insufficient", "profile.certificate_dns"),
         ),
+        (
+            "a URN that is none",
+            by,
+            put(v1::Profile { certificate_uri: Some("spiffe://{device}".into()), ..good() }),
+            malformed("profile.certificate_uri"),
+        ),
+        (
+            "a serial number that is not printable",
+            by,
+            put(v1::Profile { certificate_serial_number: Some("{device}_x".into()), ..good() }),
+            malformed("profile.certificate_serial_number"),
+        ),
+        (
+            "a serial number of another tenant",
+            &world.tenant_admin,
+            put(v1::Profile { certificate_serial_number: Some("{device}".into()), ..good() }),
+            (Code::PermissionDenied, "role-insufficient", "profile.certificate_serial_number"),
+        ),
+        (
+            "no such certificate profile",
+            by,
+            put(v1::Profile { certificate_profile: 77, ..good() }),
+            malformed("profile.certificate_profile"),
+        ),
+        (
+            "servers of a CA of clients",
+            by,
+            put(v1::Profile { certificate_profile: v1::CertificateProfile::DicomTls.into(), ..good() }),
+            (Code::FailedPrecondition, "certificate-profile-beyond-ca", "dicom-tls"),
+        ),
+        (
+            "no such kind of key",
+            by,
+            put(v1::Profile { certificate_keys: vec![1, 77], ..good() }),
+            malformed("profile.certificate_keys"),
+        ),
+        (
+            "kinds without end",
+            by,
+            put(v1::Profile { certificate_keys: vec![1; 1000], ..good() }),
+            malformed("profile.certificate_keys"),
+        ),
+        (
+            "more than a week",
+            by,
+            put(v1::Profile { certificate_validity: time::span(604_801), ..good() }),
+            (Code::FailedPrecondition, "certificate-validity-unconfirmed", "604800"),
+        ),
+        (
+            "more than a year, confirmed",
+            by,
+            v1::PutProfileRequest {
+                confirm_long_validity: true,
+                ..put(v1::Profile { certificate_validity: time::span(31_622_401), ..good() })
+            },
+            malformed("profile.certificate_validity"),
+        ),
         ("no such tenant", by, put(v1::Profile { tenant: "nowhere".into(), ..good() }), NO_TENANT),
         ("another's tenant", &world.foreign, put(good()), NO_TENANT),
     ];
@@ -176,8 +238,11 @@ async fn nobody_overwrites_what_somebody_else_put() {
     let admin = world.admin.admin();
     let put = async |profile, paths: &[&str]| {
         let paths = paths.iter().map(ToString::to_string).collect();
-        let request =
-            v1::PutProfileRequest { profile: Some(profile), update_mask: Some(FieldMask { paths }) };
+        let request = v1::PutProfileRequest {
+            profile: Some(profile),
+            update_mask: Some(FieldMask { paths }),
+            ..Default::default()
+        };
         Ok(world.admin.admin().put_profile(request).await?.into_inner().profile.unwrap())
     };
     let list = v1::ListProfilesRequest { tenant: "t".into() };

@@ -36,7 +36,11 @@ async fn stocked() -> (World, Vec<u8>) {
         world
             .admin
             .admin()
-            .put_profile(v1::PutProfileRequest { profile: Some(profile), update_mask: None })
+            .put_profile(v1::PutProfileRequest {
+                profile: Some(profile),
+                update_mask: None,
+                ..Default::default()
+            })
             .await
             .unwrap();
     }

@@ -33,7 +33,11 @@ async fn proven(world: &World, id: &str) -> TestDevice {
     world
         .admin
         .admin()
-        .put_profile(v1::PutProfileRequest { profile: Some(profile), update_mask: None })
+        .put_profile(v1::PutProfileRequest {
+            profile: Some(profile),
+            update_mask: None,
+            ..Default::default()
+        })
         .await
         .unwrap();
     let mut device = TestDevice::enrolled(&world.station, id).await;

@@ -118,7 +118,7 @@ impl World {
     pub(crate) async fn name_devices(&self, cn: &str) {
         let (tenant, name) = ("t".into(), "default".into());
         let profile = v1::Profile { tenant, name, certificate_cn: Some(cn.into()), ..Default::default() };
-        let put = v1::PutProfileRequest { profile: Some(profile), update_mask: None };
+        let put = v1::PutProfileRequest { profile: Some(profile), update_mask: None, ..Default::default() };
         self.admin.admin().put_profile(put).await.unwrap();
     }
 

@@ -48,6 +48,24 @@ class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PURPOSE_DATA: _ClassVar[Purpose]
     PURPOSE_FILE: _ClassVar[Purpose]
 
+class CertificateProfile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CERTIFICATE_PROFILE_UNSPECIFIED: _ClassVar[CertificateProfile]
+    CERTIFICATE_PROFILE_DEVICE_TLS: _ClassVar[CertificateProfile]
+    CERTIFICATE_PROFILE_DICOM_TLS: _ClassVar[CertificateProfile]
+    CERTIFICATE_PROFILE_HL7_FHIR_TLS: _ClassVar[CertificateProfile]
+    CERTIFICATE_PROFILE_SDC_PROVIDER: _ClassVar[CertificateProfile]
+    CERTIFICATE_PROFILE_SDC_CONSUMER: _ClassVar[CertificateProfile]
+
+class KeyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KEY_KIND_UNSPECIFIED: _ClassVar[KeyKind]
+    KEY_KIND_P256: _ClassVar[KeyKind]
+    KEY_KIND_P384: _ClassVar[KeyKind]
+    KEY_KIND_RSA_2048: _ClassVar[KeyKind]
+    KEY_KIND_RSA_3072: _ClassVar[KeyKind]
+    KEY_KIND_RSA_4096: _ClassVar[KeyKind]
+
 class Right(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RIGHT_UNSPECIFIED: _ClassVar[Right]
@@ -114,6 +132,18 @@ PURPOSE_PROOF: Purpose
 PURPOSE_TOKEN: Purpose
 PURPOSE_DATA: Purpose
 PURPOSE_FILE: Purpose
+CERTIFICATE_PROFILE_UNSPECIFIED: CertificateProfile
+CERTIFICATE_PROFILE_DEVICE_TLS: CertificateProfile
+CERTIFICATE_PROFILE_DICOM_TLS: CertificateProfile
+CERTIFICATE_PROFILE_HL7_FHIR_TLS: CertificateProfile
+CERTIFICATE_PROFILE_SDC_PROVIDER: CertificateProfile
+CERTIFICATE_PROFILE_SDC_CONSUMER: CertificateProfile
+KEY_KIND_UNSPECIFIED: KeyKind
+KEY_KIND_P256: KeyKind
+KEY_KIND_P384: KeyKind
+KEY_KIND_RSA_2048: KeyKind
+KEY_KIND_RSA_3072: KeyKind
+KEY_KIND_RSA_4096: KeyKind
 RIGHT_UNSPECIFIED: Right
 RIGHT_TOKEN: Right
 RIGHT_OPEN: Right
