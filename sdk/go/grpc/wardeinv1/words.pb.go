@@ -104,6 +104,8 @@ const (
 	DeviceState_DEVICE_STATE_REVOKED DeviceState = 5
 	// Out of use for good, as planned.
 	DeviceState_DEVICE_STATE_RETIRED DeviceState = 6
+	// Went over to another tenant, and is trusted there or not. Only a transfer back brings it into trust here again.
+	DeviceState_DEVICE_STATE_TRANSFERRED DeviceState = 7
 )
 
 // Enum value maps for DeviceState.
@@ -116,6 +118,7 @@ var (
 		4: "DEVICE_STATE_QUARANTINED",
 		5: "DEVICE_STATE_REVOKED",
 		6: "DEVICE_STATE_RETIRED",
+		7: "DEVICE_STATE_TRANSFERRED",
 	}
 	DeviceState_value = map[string]int32{
 		"DEVICE_STATE_UNSPECIFIED": 0,
@@ -125,6 +128,7 @@ var (
 		"DEVICE_STATE_QUARANTINED": 4,
 		"DEVICE_STATE_REVOKED":     5,
 		"DEVICE_STATE_RETIRED":     6,
+		"DEVICE_STATE_TRANSFERRED": 7,
 	}
 )
 
@@ -153,6 +157,71 @@ func (x DeviceState) Number() protoreflect.EnumNumber {
 // Deprecated: Use DeviceState.Descriptor instead.
 func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_wardein_v1_words_proto_rawDescGZIP(), []int{1}
+}
+
+// How far the transfer of a device to another tenant is.
+type TransferState int32
+
+const (
+	// Unset: never sent.
+	TransferState_TRANSFER_STATE_UNSPECIFIED TransferState = 0
+	// The giving tenant offers the device.
+	TransferState_TRANSFER_STATE_OFFERED TransferState = 1
+	// The receiving tenant takes it; the device's next contact carries it out.
+	TransferState_TRANSFER_STATE_ACCEPTED TransferState = 2
+	// The device has agreed on keys there, and may be using them by now; until it does, it is the giving tenant's.
+	TransferState_TRANSFER_STATE_AGREED TransferState = 3
+	// The device belongs to the receiving tenant.
+	TransferState_TRANSFER_STATE_COMPLETE TransferState = 4
+	// One of the two called it off.
+	TransferState_TRANSFER_STATE_WITHDRAWN TransferState = 5
+)
+
+// Enum value maps for TransferState.
+var (
+	TransferState_name = map[int32]string{
+		0: "TRANSFER_STATE_UNSPECIFIED",
+		1: "TRANSFER_STATE_OFFERED",
+		2: "TRANSFER_STATE_ACCEPTED",
+		3: "TRANSFER_STATE_AGREED",
+		4: "TRANSFER_STATE_COMPLETE",
+		5: "TRANSFER_STATE_WITHDRAWN",
+	}
+	TransferState_value = map[string]int32{
+		"TRANSFER_STATE_UNSPECIFIED": 0,
+		"TRANSFER_STATE_OFFERED":     1,
+		"TRANSFER_STATE_ACCEPTED":    2,
+		"TRANSFER_STATE_AGREED":      3,
+		"TRANSFER_STATE_COMPLETE":    4,
+		"TRANSFER_STATE_WITHDRAWN":   5,
+	}
+)
+
+func (x TransferState) Enum() *TransferState {
+	p := new(TransferState)
+	*p = x
+	return p
+}
+
+func (x TransferState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TransferState) Descriptor() protoreflect.EnumDescriptor {
+	return file_wardein_v1_words_proto_enumTypes[2].Descriptor()
+}
+
+func (TransferState) Type() protoreflect.EnumType {
+	return &file_wardein_v1_words_proto_enumTypes[2]
+}
+
+func (x TransferState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TransferState.Descriptor instead.
+func (TransferState) EnumDescriptor() ([]byte, []int) {
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{2}
 }
 
 // Whether a device must agree on keys again.
@@ -196,11 +265,11 @@ func (x RekeyGate) String() string {
 }
 
 func (RekeyGate) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[2].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[3].Descriptor()
 }
 
 func (RekeyGate) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[2]
+	return &file_wardein_v1_words_proto_enumTypes[3]
 }
 
 func (x RekeyGate) Number() protoreflect.EnumNumber {
@@ -209,7 +278,7 @@ func (x RekeyGate) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RekeyGate.Descriptor instead.
 func (RekeyGate) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{2}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{3}
 }
 
 // What a key is for (DDKG-1 section 3).
@@ -257,11 +326,11 @@ func (x Purpose) String() string {
 }
 
 func (Purpose) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[3].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[4].Descriptor()
 }
 
 func (Purpose) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[3]
+	return &file_wardein_v1_words_proto_enumTypes[4]
 }
 
 func (x Purpose) Number() protoreflect.EnumNumber {
@@ -270,7 +339,7 @@ func (x Purpose) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Purpose.Descriptor instead.
 func (Purpose) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{3}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{4}
 }
 
 // What devices' certificates are for: ready-made certificate profiles.
@@ -323,11 +392,11 @@ func (x CertificateProfile) String() string {
 }
 
 func (CertificateProfile) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[4].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[5].Descriptor()
 }
 
 func (CertificateProfile) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[4]
+	return &file_wardein_v1_words_proto_enumTypes[5]
 }
 
 func (x CertificateProfile) Number() protoreflect.EnumNumber {
@@ -336,7 +405,7 @@ func (x CertificateProfile) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CertificateProfile.Descriptor instead.
 func (CertificateProfile) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{4}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{5}
 }
 
 // Kinds of keys that certificates may be for.
@@ -388,11 +457,11 @@ func (x KeyKind) String() string {
 }
 
 func (KeyKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[5].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[6].Descriptor()
 }
 
 func (KeyKind) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[5]
+	return &file_wardein_v1_words_proto_enumTypes[6]
 }
 
 func (x KeyKind) Number() protoreflect.EnumNumber {
@@ -401,7 +470,7 @@ func (x KeyKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyKind.Descriptor instead.
 func (KeyKind) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{5}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{6}
 }
 
 // What a platform may get.
@@ -449,11 +518,11 @@ func (x Right) String() string {
 }
 
 func (Right) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[6].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[7].Descriptor()
 }
 
 func (Right) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[6]
+	return &file_wardein_v1_words_proto_enumTypes[7]
 }
 
 func (x Right) Number() protoreflect.EnumNumber {
@@ -462,7 +531,7 @@ func (x Right) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Right.Descriptor instead.
 func (Right) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{6}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{7}
 }
 
 // What is known of where a device's signing key is kept, the best first.
@@ -518,11 +587,11 @@ func (x Assurance) String() string {
 }
 
 func (Assurance) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[7].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[8].Descriptor()
 }
 
 func (Assurance) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[7]
+	return &file_wardein_v1_words_proto_enumTypes[8]
 }
 
 func (x Assurance) Number() protoreflect.EnumNumber {
@@ -531,7 +600,7 @@ func (x Assurance) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Assurance.Descriptor instead.
 func (Assurance) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{8}
 }
 
 // Who keeps a key, other than a TPM, by the station's word.
@@ -575,11 +644,11 @@ func (x KeyKeeper) String() string {
 }
 
 func (KeyKeeper) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[8].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[9].Descriptor()
 }
 
 func (KeyKeeper) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[8]
+	return &file_wardein_v1_words_proto_enumTypes[9]
 }
 
 func (x KeyKeeper) Number() protoreflect.EnumNumber {
@@ -588,7 +657,7 @@ func (x KeyKeeper) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyKeeper.Descriptor instead.
 func (KeyKeeper) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{9}
 }
 
 // A bank of PCRs of a TPM, by its hash.
@@ -628,11 +697,11 @@ func (x PcrBank) String() string {
 }
 
 func (PcrBank) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[9].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[10].Descriptor()
 }
 
 func (PcrBank) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[9]
+	return &file_wardein_v1_words_proto_enumTypes[10]
 }
 
 func (x PcrBank) Number() protoreflect.EnumNumber {
@@ -641,7 +710,7 @@ func (x PcrBank) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PcrBank.Descriptor instead.
 func (PcrBank) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{10}
 }
 
 // By which comparison PCRs were found good.
@@ -685,11 +754,11 @@ func (x PcrStanding) String() string {
 }
 
 func (PcrStanding) Descriptor() protoreflect.EnumDescriptor {
-	return file_wardein_v1_words_proto_enumTypes[10].Descriptor()
+	return file_wardein_v1_words_proto_enumTypes[11].Descriptor()
 }
 
 func (PcrStanding) Type() protoreflect.EnumType {
-	return &file_wardein_v1_words_proto_enumTypes[10]
+	return &file_wardein_v1_words_proto_enumTypes[11]
 }
 
 func (x PcrStanding) Number() protoreflect.EnumNumber {
@@ -698,7 +767,7 @@ func (x PcrStanding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PcrStanding.Descriptor instead.
 func (PcrStanding) EnumDescriptor() ([]byte, []int) {
-	return file_wardein_v1_words_proto_rawDescGZIP(), []int{10}
+	return file_wardein_v1_words_proto_rawDescGZIP(), []int{11}
 }
 
 var File_wardein_v1_words_proto protoreflect.FileDescriptor
@@ -714,7 +783,7 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\x11ROLE_TENANT_ADMIN\x10\x02\x12\x10\n" +
 	"\fROLE_STATION\x10\x03\x12\x11\n" +
 	"\rROLE_PLATFORM\x10\x04\x12\x10\n" +
-	"\fROLE_AUDITOR\x10\x05*\xcc\x01\n" +
+	"\fROLE_AUDITOR\x10\x05*\xea\x01\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DEVICE_STATE_PENDING\x10\x01\x12\x17\n" +
@@ -722,7 +791,15 @@ const file_wardein_v1_words_proto_rawDesc = "" +
 	"\x16DEVICE_STATE_SUSPENDED\x10\x03\x12\x1c\n" +
 	"\x18DEVICE_STATE_QUARANTINED\x10\x04\x12\x18\n" +
 	"\x14DEVICE_STATE_REVOKED\x10\x05\x12\x18\n" +
-	"\x14DEVICE_STATE_RETIRED\x10\x06*i\n" +
+	"\x14DEVICE_STATE_RETIRED\x10\x06\x12\x1c\n" +
+	"\x18DEVICE_STATE_TRANSFERRED\x10\a*\xbe\x01\n" +
+	"\rTransferState\x12\x1e\n" +
+	"\x1aTRANSFER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16TRANSFER_STATE_OFFERED\x10\x01\x12\x1b\n" +
+	"\x17TRANSFER_STATE_ACCEPTED\x10\x02\x12\x19\n" +
+	"\x15TRANSFER_STATE_AGREED\x10\x03\x12\x1b\n" +
+	"\x17TRANSFER_STATE_COMPLETE\x10\x04\x12\x1c\n" +
+	"\x18TRANSFER_STATE_WITHDRAWN\x10\x05*i\n" +
 	"\tRekeyGate\x12\x1a\n" +
 	"\x16REKEY_GATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREKEY_GATE_FREE\x10\x01\x12\x12\n" +
@@ -797,19 +874,20 @@ func file_wardein_v1_words_proto_rawDescGZIP() []byte {
 	return file_wardein_v1_words_proto_rawDescData
 }
 
-var file_wardein_v1_words_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_wardein_v1_words_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
 var file_wardein_v1_words_proto_goTypes = []any{
 	(Role)(0),               // 0: wardein.v1.Role
 	(DeviceState)(0),        // 1: wardein.v1.DeviceState
-	(RekeyGate)(0),          // 2: wardein.v1.RekeyGate
-	(Purpose)(0),            // 3: wardein.v1.Purpose
-	(CertificateProfile)(0), // 4: wardein.v1.CertificateProfile
-	(KeyKind)(0),            // 5: wardein.v1.KeyKind
-	(Right)(0),              // 6: wardein.v1.Right
-	(Assurance)(0),          // 7: wardein.v1.Assurance
-	(KeyKeeper)(0),          // 8: wardein.v1.KeyKeeper
-	(PcrBank)(0),            // 9: wardein.v1.PcrBank
-	(PcrStanding)(0),        // 10: wardein.v1.PcrStanding
+	(TransferState)(0),      // 2: wardein.v1.TransferState
+	(RekeyGate)(0),          // 3: wardein.v1.RekeyGate
+	(Purpose)(0),            // 4: wardein.v1.Purpose
+	(CertificateProfile)(0), // 5: wardein.v1.CertificateProfile
+	(KeyKind)(0),            // 6: wardein.v1.KeyKind
+	(Right)(0),              // 7: wardein.v1.Right
+	(Assurance)(0),          // 8: wardein.v1.Assurance
+	(KeyKeeper)(0),          // 9: wardein.v1.KeyKeeper
+	(PcrBank)(0),            // 10: wardein.v1.PcrBank
+	(PcrStanding)(0),        // 11: wardein.v1.PcrStanding
 }
 var file_wardein_v1_words_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -829,7 +907,7 @@ func file_wardein_v1_words_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_words_proto_rawDesc), len(file_wardein_v1_words_proto_rawDesc)),
-			NumEnums:      11,
+			NumEnums:      12,
 			NumMessages:   0,
 			NumExtensions: 0,
 			NumServices:   0,
