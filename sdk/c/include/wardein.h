@@ -124,6 +124,9 @@ enum wardein_status
   WARDEIN_ERR_SETTING = 23,
   // The device is not enrolled.
   WARDEIN_ERR_NOT_ENROLLED = 24,
+  // The device signs with the key of a TPM (`signs_with` in device.toml): it derives no keys, and this library signs nothing. Nothing
+  // was asked of the authority. `wardein-device` works in such a directory.
+  WARDEIN_ERR_SIGNS = 25,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -173,6 +176,9 @@ typedef struct wardein_device wardein_device;
 
 // The device of a state directory, as `wardein-device` uses it. Functions on it are in a library with the feature `transport`,
 // which is the default. Beside one, `wardein-device` may work in the same directory: each takes its turn.
+//
+// A device whose TPM signs (`signs_with` in device.toml) gets `WARDEIN_ERR_SIGNS` from every call but that for the stored
+// certificate: most of what a session does needs derived keys, which it does not have.
 typedef struct wardein_session wardein_session;
 
 // Saves a state: returns 0 only once the `length` bytes at `state` are durable and whole, for instance written beside, synced

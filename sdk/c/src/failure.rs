@@ -71,9 +71,10 @@ impl From<wardein_device::Error> for Failure {
         let status = match &error {
             Error::File { .. } | Error::Open { .. } | Error::Damaged { .. } => Status::WARDEIN_ERR_DIRECTORY,
             Error::Locked(_) => Status::WARDEIN_ERR_LOCKED,
-            Error::Config { .. } | Error::NotConfigured(_) | Error::ConfigDiffers(_) | Error::Signs(_) => {
+            Error::Config { .. } | Error::NotConfigured(_) | Error::ConfigDiffers(_) => {
                 Status::WARDEIN_ERR_SETTING
             }
+            Error::Signs(_) => Status::WARDEIN_ERR_SIGNS,
             Error::NotEnrolled(_) => Status::WARDEIN_ERR_NOT_ENROLLED,
             Error::Attribute(_) => Status::WARDEIN_ERR_NOT_MEASURED,
             Error::Certificate(_) => Status::WARDEIN_ERR_UNAUTHENTIC,

@@ -117,9 +117,14 @@ async fn attempt<T>(
 
 async fn enter(path: &Path) -> Result<Open, Error> {
     let directory = Directory::open_when_free(path).await?;
-    let config: Config = directory.files().config()?.ok_or_else(|| directory.files().not_configured())?;
+    let config = match directory.files().config() {
+        // Where no TPM is built in, the setting is refused for that; another build would not help.
+        Err(Error::Config { field: "signs_with", .. }) => return Err(SIGNS),
+        config => config?,
+    };
+    let config: Config = config.ok_or_else(|| directory.files().not_configured())?;
     if config.signs_with.is_some() {
-        return Err(Error::Signs("this library"));
+        return Err(SIGNS);
     }
     let remote = Remote::new(&config.endpoint, &config.trust_roots);
     Session::new(directory, config, remote, SystemEntropy::default(), PathBuf::from("/"))
@@ -141,6 +146,8 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure>
     })
 }
 
+/// It derives no keys, which most of a session's calls are about.
+const SIGNS: Error = Error::Signs("this library");
 /// Ten minutes.
 pub(crate) const MAX_DEADLINE_MS: u32 = 600_000;
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -58,6 +58,9 @@ pub enum Status {
     WARDEIN_ERR_SETTING = 23,
     /// The device is not enrolled.
     WARDEIN_ERR_NOT_ENROLLED = 24,
+    /// The device signs with the key of a TPM (`signs_with` in device.toml): it derives no keys, and this library signs nothing. Nothing
+    /// was asked of the authority. `wardein-device` works in such a directory.
+    WARDEIN_ERR_SIGNS = 25,
 }
 
 /// What a device does about a refusal (DDKG-1, section 13).
@@ -89,7 +92,7 @@ pub enum Advice {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 25] = {
+    pub const ALL: [Self; 26] = {
         use Status::*;
         [
             WARDEIN_OK,
@@ -117,6 +120,7 @@ impl Status {
             WARDEIN_ERR_LOCKED,
             WARDEIN_ERR_SETTING,
             WARDEIN_ERR_NOT_ENROLLED,
+            WARDEIN_ERR_SIGNS,
         ]
     };
 
@@ -148,6 +152,7 @@ impl Status {
             Self::WARDEIN_ERR_LOCKED => c"another process is at work in the state directory",
             Self::WARDEIN_ERR_SETTING => c"a setting is wrong",
             Self::WARDEIN_ERR_NOT_ENROLLED => c"the device is not enrolled",
+            Self::WARDEIN_ERR_SIGNS => c"the device signs with a TPM, and derives no keys",
         }
     }
 }

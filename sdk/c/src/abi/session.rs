@@ -13,6 +13,9 @@ use wardein_domain::Audience;
 
 /// The device of a state directory, as `wardein-device` uses it. Functions on it are in a library with the feature `transport`,
 /// which is the default. Beside one, `wardein-device` may work in the same directory: each takes its turn.
+///
+/// A device whose TPM signs (`signs_with` in device.toml) gets `WARDEIN_ERR_SIGNS` from every call but that for the stored
+/// certificate: most of what a session does needs derived keys, which it does not have.
 pub struct Session(Handle<Inner>);
 
 impl Opaque for Session {

@@ -90,7 +90,8 @@ fn a_device_whose_tpm_signs_is_not_for_this_library() {
     std::fs::write(&file, text.replace("[attributes]", "signs_with = \"device:/dev/tpmrm0\"\n[attributes]"))
         .unwrap();
     let session = Ses::new(directory.path());
-    assert_eq!(session.authenticate(1000), WARDEIN_ERR_SETTING, "{}", session.error());
+    assert_eq!(session.authenticate(1000), WARDEIN_ERR_SIGNS, "{}", session.error());
+    assert!(session.error().contains("signs with the TPM"), "{}", session.error());
 }
 
 #[test]
