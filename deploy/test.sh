@@ -137,6 +137,7 @@ step "devices in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" d
 if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
 	step "a client of another make" deploy/interop.sh
+	step "clients in Node and Java, and grpcurl" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/strangers.sh
 	step "a device behind a proxy" deploy/proxy.sh
 	step "libwardein with a served authority" sdk/c/test.sh --served
 	step "a broker that knows devices by their certificates" deploy/broker.sh
