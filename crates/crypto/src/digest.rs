@@ -29,6 +29,13 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// SHA-1 of the name or the key of a CA, by which most OCSP clients ask (RFC 6960 §4.1.1). It tells CAs apart and protects nothing; for
+/// anything else it is broken.
+#[cfg(feature = "ring")]
+pub fn danger_sha1_to_name(bytes: &[u8]) -> [u8; 20] {
+    digest::sha1(bytes)
+}
+
 /// SHA-256 (FIPS 180-4) of a message that is given in pieces.
 pub struct Sha256(digest::Sha256);
 

@@ -2,6 +2,7 @@
 
 use crate::code::ErrorCode;
 use crate::name::NameError;
+use crate::revocation::RevocationReason;
 use core::fmt;
 use core::str::FromStr;
 
@@ -62,6 +63,17 @@ impl DeviceState {
         }
     }
 
+    /// Why the certificates of a device in this state count as revoked, on lists and in answers about them; none if they do not. What is
+    /// on hold is good again when the device is resumed. A pending device has none that count: a readmission revokes them by a rule.
+    pub fn revokes(self) -> Option<RevocationReason> {
+        match self {
+            Self::Pending | Self::Active => None,
+            Self::Suspended | Self::Quarantined => Some(RevocationReason::CertificateHold),
+            Self::Revoked => Some(RevocationReason::PrivilegeWithdrawn),
+            Self::Retired | Self::Transferred => Some(RevocationReason::CessationOfOperation),
+        }
+    }
+
     /// Whether nothing that its tenant's people do brings a device in this state into trust again.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Revoked | Self::Retired | Self::Transferred)
@@ -112,6 +124,15 @@ impl fmt::Display for DeviceState {
 mod tests {
     use super::DeviceState::*;
     use super::*;
+
+    #[test]
+    fn what_can_come_back_is_on_hold_and_what_cannot_is_revoked() {
+        for state in DeviceState::ALL {
+            let reason = state.revokes();
+            assert_eq!(reason.is_some_and(|reason| !reason.is_hold()), state.is_final(), "{state}");
+            assert_eq!(reason.is_none(), matches!(state, Pending | Active), "{state}");
+        }
+    }
 
     #[test]
     fn each_transition_by_hand() {

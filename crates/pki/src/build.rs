@@ -1,11 +1,12 @@
 //! The contents to certify, and the writer's parameters for them.
 
+use crate::der::{SEQUENCE, write};
 use crate::key::KeyId;
 use crate::server_name::ServerName;
 use crate::subject_key::SubjectKey;
-use crate::{PkiError, Validity, policy};
+use crate::{PkiError, RevocationUrl, Validity, policy};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
 use wardein_crypto::SignatureAlgorithm;
@@ -38,6 +39,8 @@ pub(crate) enum Kind {
     Leaf,
     /// It does, with so many CAs between it and a leaf.
     Ca { path_len: u8 },
+    /// It does not: it signs answers about the certificates of its issuer (RFC 6960 §4.2.2.2), and nobody asks about it.
+    OcspSigner,
 }
 
 /// A subject alternative name.
@@ -57,6 +60,8 @@ pub(crate) struct Issuer<'a> {
     pub(crate) validity: Option<Validity>,
     /// How it signs.
     pub(crate) algorithm: SignatureAlgorithm,
+    /// Where its leaves say that verifiers find what is revoked.
+    pub(crate) revocation_url: Option<&'a RevocationUrl>,
 }
 
 impl Order {
@@ -76,13 +81,16 @@ impl Order {
         params.subject_alt_names = self.names.iter().map(AltName::san).collect::<Result<_, _>>()?;
         (params.is_ca, params.key_usages) = match self.kind {
             // Also of an RSA key, which could encipher: no peer of these profiles may have it do so (RFC 9325 §4.1).
-            Kind::Leaf => (IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature]),
+            Kind::Leaf | Kind::OcspSigner => (IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature]),
             Kind::Ca { path_len } => (
                 IsCa::Ca(BasicConstraints::Constrained(path_len)),
                 vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign],
             ),
         };
         params.extended_key_usages = self.purposes.iter().map(usage).collect();
+        if self.kind == Kind::OcspSigner {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::OcspSigning);
+        }
         params.use_authority_key_identifier_extension = true;
         params.key_identifier_method = KeyIdMethod::PreSpecified(self.key.id().to_vec());
         if let Some(assurance) = self.assurance {
@@ -90,8 +98,11 @@ impl Order {
             params.custom_extensions.push(CustomExtension::from_oid_content(policy::EXTENSION, content));
         }
         if self.no_rev_avail {
-            let null = vec![5, 0];
-            params.custom_extensions.push(CustomExtension::from_oid_content(NO_REV_AVAIL, null));
+            params.custom_extensions.push(CustomExtension::from_oid_content(NO_REV_AVAIL, NULL.to_vec()));
+        }
+        if self.kind == Kind::OcspSigner {
+            let no_check = CustomExtension::from_oid_content(OCSP_NO_CHECK, NULL.to_vec());
+            params.custom_extensions.push(no_check);
         }
         Ok(params)
     }
@@ -114,6 +125,29 @@ fn usage(purpose: KeyPurpose) -> ExtendedKeyUsagePurpose {
 }
 
 impl Issuer<'_> {
+    /// What an order's certificate says of revocation: the list, and the responder. None if it is no leaf that can be revoked.
+    pub(crate) fn revocation(&self, order: &Order) -> Option<(String, String)> {
+        // RFC 9608 §3: not beside noRevAvail.
+        let url = self.revocation_url.filter(|_| order.kind == Kind::Leaf && !order.no_rev_avail)?;
+        Some((url.list(&self.key_id), url.responder()))
+    }
+
+    /// Adds that to the parameters of a certificate.
+    pub(crate) fn add_revocation(
+        &self,
+        order: &Order,
+        params: &mut CertificateParams,
+    ) -> Result<(), PkiError> {
+        let Some((list, responder)) = self.revocation(order) else { return Ok(()) };
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![list] }];
+        // AuthorityInfoAccessSyntax ::= SEQUENCE OF { accessMethod id-ad-ocsp, accessLocation [6] IA5String }
+        let location = write(0x86, &[responder.as_bytes()]).ok_or(PkiError::Encoding)?;
+        let one = write(SEQUENCE, &[&ID_AD_OCSP, &location]).ok_or(PkiError::Encoding)?;
+        let content = write(SEQUENCE, &[&one]).ok_or(PkiError::Encoding)?;
+        params.custom_extensions.push(CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, content));
+        Ok(())
+    }
+
     /// The parameters from which rcgen takes an issuer's name and key identifier.
     pub(crate) fn params(&self) -> CertificateParams {
         let mut params = CertificateParams::default();
@@ -134,6 +168,15 @@ impl AltName {
     }
 }
 
+/// id-pe-authorityInfoAccess.
+const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+/// id-ad-ocsp, with its tag and length.
+const ID_AD_OCSP: [u8; 10] = [6, 8, 0x2b, 6, 1, 5, 5, 7, 48, 1];
+
+/// id-pkix-ocsp-nocheck, whose value is NULL (RFC 6960 §4.2.2.2.1).
+pub(crate) const OCSP_NO_CHECK: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
+pub(crate) const NULL: [u8; 2] = [5, 0];
+
 fn distinguished_name(common_name: Option<&str>) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     if let Some(text) = common_name {
@@ -142,7 +185,7 @@ fn distinguished_name(common_name: Option<&str>) -> DistinguishedName {
     name
 }
 
-fn time(seconds: u64) -> Result<ASN1Time, PkiError> {
+pub(crate) fn time(seconds: u64) -> Result<ASN1Time, PkiError> {
     let seconds = i64::try_from(seconds).map_err(|_| PkiError::Validity)?;
     ASN1Time::from_timestamp(seconds).map_err(|_| PkiError::Validity)
 }

@@ -4,7 +4,7 @@ use crate::build::{Issuer, Kind};
 use crate::key::KeyId;
 use crate::recognize::Parsed;
 use crate::subject_key::SubjectKey;
-use crate::{CertificateError, PkiError, Validity, spiffe};
+use crate::{CertificateError, PkiError, RevocationUrl, Validity, spiffe};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub struct CaKey<R> {
     algorithm: SignatureAlgorithm,
     certificate: CaCertificate<R>,
     fingerprint: Digest,
+    /// Where its leaves say that verifiers find what is revoked.
+    revocation_url: Option<RevocationUrl>,
 }
 
 impl<R: CaRole> CaKey<R> {
@@ -59,7 +61,7 @@ impl<R: CaRole> CaKey<R> {
         if !key.takes(algorithm) {
             return Err(PkiError::CaAlgorithm);
         }
-        Ok(Self { signer: Arc::new(signer), algorithm, certificate, fingerprint })
+        Ok(Self { signer: Arc::new(signer), algorithm, certificate, fingerprint, revocation_url: None })
     }
 
     /// Its certificate.
@@ -87,7 +89,14 @@ impl<R: CaRole> CaKey<R> {
     }
 
     pub(crate) fn issuer(&self) -> Issuer<'_> {
-        self.certificate.issuer(self.algorithm)
+        Issuer { revocation_url: self.revocation_url.as_ref(), ..self.certificate.issuer(self.algorithm) }
+    }
+}
+
+impl CaKey<Issuing> {
+    /// The same, whose certificates say where verifiers find what is revoked; with none they do not say it.
+    pub fn with_revocation_url(self, url: Option<RevocationUrl>) -> Self {
+        Self { revocation_url: url, ..self }
     }
 }
 
@@ -171,6 +180,7 @@ impl<R: CaRole> CaCertificate<R> {
             key_id: self.key_id,
             validity: Some(self.validity),
             algorithm,
+            revocation_url: None,
         }
     }
 }
@@ -188,7 +198,7 @@ pub(crate) fn common_name<R: CaRole>(domain: &TrustDomain) -> String {
     domain + R::SUFFIX
 }
 
-const MAX_COMMON_NAME: usize = 64;
+pub(crate) const MAX_COMMON_NAME: usize = 64;
 
 pub(crate) mod sealed {
     use super::{Infrastructure, Issuing, KeyPurposes, Root};

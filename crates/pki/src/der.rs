@@ -14,15 +14,18 @@ pub(crate) fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// The element of this tag whose content is `parts`, one after the other. `None` if they have more than 65,535 bytes together.
+/// The element of this tag whose content is `parts`, one after the other. `None` if they have more than 4 GiB together: revocation
+/// lists are long.
 pub(crate) fn write(tag: u8, parts: &[&[u8]]) -> Option<Vec<u8>> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
-    let [high, low] = u16::try_from(length).ok()?.to_be_bytes();
-    let mut der = Vec::with_capacity(4 + length);
-    match (high, low) {
-        (0, 0..=0x7f) => der.extend_from_slice(&[tag, low]),
-        (0, _) => der.extend_from_slice(&[tag, 0x81, low]),
-        _ => der.extend_from_slice(&[tag, 0x82, high, low]),
+    let mut der = Vec::with_capacity(6 + length);
+    der.push(tag);
+    match u32::try_from(length).ok()?.to_be_bytes() {
+        [0, 0, 0, low @ 0..=0x7f] => der.push(low),
+        [0, 0, 0, low] => der.extend_from_slice(&[0x81, low]),
+        [0, 0, high, low] => der.extend_from_slice(&[0x82, high, low]),
+        [0, highest, high, low] => der.extend_from_slice(&[0x83, highest, high, low]),
+        all => der.extend_from_slice(&[&[0x84], &all[..]].concat()),
     }
     parts.iter().for_each(|part| der.extend_from_slice(part));
     Some(der)
@@ -69,9 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn an_element_has_at_most_65_535_bytes() {
+    fn what_is_read_has_at_most_65_535_bytes_and_what_is_written_may_have_more() {
         let half = [0; 32_768];
-        assert!(write(SEQUENCE, &[&half, &half[1..]]).is_some_and(|der| element(&der, SEQUENCE).is_some()));
-        assert_eq!(write(SEQUENCE, &[&half, &half]), None);
+        let written = |parts: &[&[u8]]| write(SEQUENCE, parts).unwrap();
+        assert!(element(&written(&[&half, &half[1..]]), SEQUENCE).is_some());
+        let long = written(&[&half, &half]);
+        assert_eq!((&long[..5], long.len()), (&[0x30, 0x83, 1, 0, 0][..], 5 + 65_536));
+        assert_eq!(element(&long, SEQUENCE), None);
+        let longer = vec![0; 1 << 24];
+        assert_eq!(written(&[&longer])[..6], [0x30, 0x84, 1, 0, 0, 0]);
     }
 }

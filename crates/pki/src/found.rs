@@ -36,7 +36,8 @@ impl RootCa {
         }
         let order = order::<Root>(domain, &key, KeyPurposes::NONE, serial, validity)?;
         let common_name = &common_name::<Root>(domain);
-        let issuer = Issuer { common_name, name: None, key_id: order.key.id(), validity: None, algorithm };
+        let (key_id, revocation_url) = (order.key.id(), None);
+        let issuer = Issuer { common_name, name: None, key_id, validity: None, algorithm, revocation_url };
         ToBeSigned::new(&order, &issuer, Digest::of(&order.key.spki()))
     }
 

@@ -5,26 +5,33 @@
 //! (rcgen) and reader (x509-parser) are different implementations on purpose. A CA's key is behind a signer, in this process or
 //! in another; one in another signs only [`Recorded`] bytes.
 //!
-//! What it does not do: no storage, no clock, no revocation, no chain building; serials, times and permissions are decided
+//! Revocation lists ([`CrlOrder`]) take the same path.
+//!
+//! What it does not do: no storage, no clock, no chain building; serials, times, permissions and what is revoked are decided
 //! above.
 
 mod algorithm;
 mod build;
 mod ca;
+mod crl;
 mod csr;
 mod der;
 #[cfg(feature = "endorsement")]
 mod endorsement;
 mod envelope;
 mod error;
+mod facts;
 mod found;
 mod issue;
 mod key;
 mod lint;
+mod lint_crl;
+mod ocsp;
 pub mod pem;
 mod policy;
 mod prepare;
 mod recognize;
+mod revocation_url;
 mod server_name;
 pub mod spiffe;
 mod subject_key;
@@ -35,17 +42,21 @@ mod validity;
 pub use ca::{
     CaCertificate, CaKey, CaRole, Infrastructure, InfrastructureCa, Issuing, IssuingCa, Root, RootCa,
 };
+pub use crl::{Crl, CrlNumber, CrlOrder, RevokedCertificate};
 pub use csr::{Csr, CsrError, DeviceCsr};
 #[cfg(feature = "endorsement")]
 pub use endorsement::{EndorsementChain, EndorsementError, VendorRoots};
 pub use error::{CertificateError, PkiError};
+pub use facts::IssuedBy;
 pub use issue::Issued;
 pub use key::{NotP256, PublicKey};
 pub use lint::LintError;
+pub use ocsp::{OcspAnswer, OcspCertId, OcspError, OcspMalformed, OcspRequest, OcspSigner, OcspStatus};
 pub use prepare::{CertificateOrder, Recorded, ToBeSigned};
 pub use recognize::{
     DeviceIdentity, OperatorIdentity, issuer_name, parse_operator, verify_device_chain, verify_operator_chain,
 };
+pub use revocation_url::{RevocationUrl, RevocationUrlError};
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};
 pub use subject_key::SubjectKey;
 pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

@@ -3,15 +3,15 @@
 //! It reads the bytes to be signed (TBSCertificate, RFC 5280 §4.1) with another implementation than the one that wrote them.
 //! Every field and extension must be as ordered, and there may be no other.
 
-use crate::build::{AltName, Issuer, Kind, NO_REV_AVAIL, Order};
+use crate::build::{AltName, Issuer, Kind, NO_REV_AVAIL, NULL, Order};
 use crate::der::{OBJECT_IDENTIFIER, SEQUENCE, element};
 use crate::recognize::{is_oid, purposes_of, subject_of};
 use crate::server_name::ServerName;
 use crate::{algorithm, policy};
 use std::net::IpAddr;
 use x509_parser::certificate::TbsCertificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
-use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_OCSP;
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension, X509Extension};
+use x509_parser::oid_registry::{OID_PKIX_ACCESS_DESCRIPTOR_OCSP, Oid};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
@@ -87,6 +87,24 @@ pub enum LintError {
     /// There is noRevAvail, and beside it a pointer to a CRL or to OCSP (RFC 9608 §3).
     #[error("noRevAvail stands beside a pointer to a CRL or to OCSP")]
     RevocationPointer,
+    /// cRLDistributionPoints is not the one list of the CA, or critical.
+    #[error("cRLDistributionPoints is not the one list of the CA, or critical")]
+    CrlDistributionPoints,
+    /// authorityInfoAccess is not the one responder of the CA, or critical.
+    #[error("authorityInfoAccess is not the one responder of the CA, or critical")]
+    AuthorityInfoAccess,
+    /// id-pkix-ocsp-nocheck is not exactly as ordered, or critical.
+    #[error("id-pkix-ocsp-nocheck is not as ordered, or critical")]
+    OcspNoCheck,
+    /// The times of a revocation list are not the ones ordered, or not in order.
+    #[error("thisUpdate and nextUpdate are not as ordered")]
+    Updates,
+    /// The entries of a revocation list are not the ones ordered, in order of their serials, or the list is there and empty.
+    #[error("the entries are not as ordered")]
+    Entries,
+    /// cRLNumber is not the one ordered.
+    #[error("cRLNumber is not the one ordered")]
+    CrlNumber,
     /// There is an extension that this authority does not write.
     #[error("unknown extension")]
     UnknownExtension,
@@ -117,6 +135,12 @@ impl LintError {
             Self::Policy => "lint-policy",
             Self::NoRevAvail => "lint-no-rev-avail",
             Self::RevocationPointer => "lint-revocation-pointer",
+            Self::CrlDistributionPoints => "lint-crl-distribution-points",
+            Self::AuthorityInfoAccess => "lint-authority-info-access",
+            Self::OcspNoCheck => "lint-ocsp-no-check",
+            Self::Updates => "lint-updates",
+            Self::Entries => "lint-entries",
+            Self::CrlNumber => "lint-crl-number",
             Self::UnknownExtension => "lint-unknown-extension",
             Self::RepeatedExtension => "lint-repeated-extension",
         }
@@ -153,21 +177,29 @@ fn check_fields(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>) ->
 }
 
 fn check_extensions(tbs: &TbsCertificate<'_>, order: &Order, issuer: &Issuer<'_>) -> Result<(), LintError> {
+    let is_ocsp = order.kind == Kind::OcspSigner;
+    let says_where = issuer.revocation(order).is_some();
     // The required extensions, in the order of `extension`'s answers.
     let wanted = [
         (true, LintError::BasicConstraints),
         (true, LintError::KeyUsage),
-        (!order.purposes.is_empty(), LintError::ExtendedKeyUsage),
+        (!order.purposes.is_empty() || is_ocsp, LintError::ExtendedKeyUsage),
         (!order.names.is_empty(), LintError::SubjectAltName),
         (true, LintError::AuthorityKeyId),
         (true, LintError::SubjectKeyId),
         (order.assurance.is_some(), LintError::Policy),
+        (is_ocsp, LintError::OcspNoCheck),
+        (says_where, LintError::CrlDistributionPoints),
+        (says_where, LintError::AuthorityInfoAccess),
         (order.no_rev_avail, LintError::NoRevAvail),
     ];
     let mut seen = Vec::new();
     for extension in tbs.extensions() {
         ensure(!order.no_rev_avail || !points_to_revocation(extension), LintError::RevocationPointer)?;
-        let (is_right, rule) = judge(extension, order, issuer);
+        let (is_right, rule) = match extension.oid == OID_PKIX_OCSP_NO_CHECK {
+            true => (is_ocsp && !extension.critical && extension.value == NULL, LintError::OcspNoCheck),
+            false => judge(extension, order, issuer),
+        };
         ensure(is_right, rule)?;
         ensure(!seen.contains(&rule), LintError::RepeatedExtension)?;
         seen.push(rule);
@@ -181,7 +213,7 @@ fn judge(extension: &X509Extension<'_>, order: &Order, issuer: &Issuer<'_>) -> (
     match extension.parsed_extension() {
         ParsedExtension::BasicConstraints(found) => {
             let (ca, path_len) = match order.kind {
-                Kind::Leaf => (false, None),
+                Kind::Leaf | Kind::OcspSigner => (false, None),
                 Kind::Ca { path_len } => (true, Some(u32::from(path_len))),
             };
             // RFC 5280 §4.2.1.9: critical in CA certificates; in ours always.
@@ -190,17 +222,21 @@ fn judge(extension: &X509Extension<'_>, order: &Order, issuer: &Issuer<'_>) -> (
         }
         ParsedExtension::KeyUsage(found) => {
             let flags = match order.kind {
-                Kind::Leaf => DIGITAL_SIGNATURE,
+                Kind::Leaf | Kind::OcspSigner => DIGITAL_SIGNATURE,
                 Kind::Ca { .. } => KEY_CERT_SIGN | CRL_SIGN,
             };
             (critical && found.flags == flags, LintError::KeyUsage)
         }
         ParsedExtension::ExtendedKeyUsage(found) => {
+            let is_ocsp = order.kind == Kind::OcspSigner;
             // The reader leaves out what comes twice.
-            let is_each_once =
-                elements(extension.value, OBJECT_IDENTIFIER) == Some(order.purposes.iter().count());
-            let is_right = !critical && is_each_once && purposes_of(found) == Some(order.purposes);
-            (is_right, LintError::ExtendedKeyUsage)
+            let count = order.purposes.iter().count() + usize::from(is_ocsp);
+            let is_each_once = elements(extension.value, OBJECT_IDENTIFIER) == Some(count);
+            let is_for = match is_ocsp {
+                true => found.ocsp_signing,
+                false => purposes_of(found) == Some(order.purposes),
+            };
+            (!critical && is_each_once && is_for, LintError::ExtendedKeyUsage)
         }
         ParsedExtension::SubjectAlternativeName(found) => {
             // RFC 5280 §4.2.1.6: critical if, and only if, there is no subject to go by.
@@ -224,10 +260,34 @@ fn judge(extension: &X509Extension<'_>, order: &Order, issuer: &Issuer<'_>) -> (
             !critical && policy::read(found) == order.assurance && order.assurance.is_some(),
             LintError::Policy,
         ),
+        ParsedExtension::CRLDistributionPoints(found) => {
+            let uris = match &found.points[..] {
+                [point] if point.reasons.is_none() && point.crl_issuer.is_none() => &point.distribution_point,
+                _ => &None,
+            };
+            // One only: rustls before 0.103.10 looked at the first (RUSTSEC-2026-0049).
+            let is_right = match (uris, issuer.revocation(order)) {
+                (Some(DistributionPointName::FullName(names)), Some((list, _))) => {
+                    matches!(&names[..], [GeneralName::URI(uri)] if *uri == list)
+                }
+                _ => false,
+            };
+            (is_right && !critical, LintError::CrlDistributionPoints)
+        }
+        ParsedExtension::AuthorityInfoAccess(found) => {
+            let is_right = match (&found.accessdescs[..], issuer.revocation(order)) {
+                ([access], Some((_, responder))) => {
+                    access.access_method == OID_PKIX_ACCESS_DESCRIPTOR_OCSP
+                        && matches!(access.access_location, GeneralName::URI(uri) if uri == responder)
+                }
+                _ => false,
+            };
+            (is_right && !critical, LintError::AuthorityInfoAccess)
+        }
         // RFC 9608 §2: NULL, and not critical; §3: not on a CA.
         _ if is_oid(&extension.oid, NO_REV_AVAIL) => {
             let is_right =
-                order.no_rev_avail && order.kind == Kind::Leaf && !critical && extension.value == [5, 0];
+                order.no_rev_avail && order.kind == Kind::Leaf && !critical && extension.value == NULL;
             (is_right, LintError::NoRevAvail)
         }
         _ => (false, LintError::UnknownExtension),
@@ -276,6 +336,10 @@ fn is_name(found: &GeneralName<'_>, wanted: &AltName) -> bool {
 fn ensure(holds: bool, rule: LintError) -> Result<(), LintError> {
     holds.then_some(()).ok_or(rule)
 }
+
+/// id-pkix-ocsp-nocheck.
+const OID_PKIX_OCSP_NO_CHECK: Oid<'_> =
+    Oid::new(std::borrow::Cow::Borrowed(&[0x2b, 6, 1, 5, 5, 7, 48, 1, 5]));
 
 // Bits of keyUsage as the reader counts them (RFC 5280 §4.2.1.3).
 const DIGITAL_SIGNATURE: u16 = 1 << 0;

@@ -40,6 +40,12 @@ pub fn encode_certificates<'a>(certificates: impl IntoIterator<Item = &'a [u8]>)
     certificates.into_iter().map(one).collect()
 }
 
+/// Revocation lists in PEM (RFC 7468 §6), one after the other.
+pub fn encode_crls<'a>(lists: impl IntoIterator<Item = &'a [u8]>) -> Result<String, PemError> {
+    let one = |der| pem_rfc7468::encode_string(CRL, LineEnding::LF, der).map_err(|_| PemError::Malformed);
+    lists.into_iter().map(one).collect()
+}
+
 /// The certificates in a file: PEM, or the DER of one.
 pub fn read_certificates(file: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
     // A SEQUENCE of more than 255 bytes, as a certificate is. PEM is text, but what surrounds its blocks may be in any encoding.
@@ -165,6 +171,7 @@ pub fn decode_private_key(text: &[u8]) -> Result<SecretBytes, PemError> {
 }
 
 const CERTIFICATE: &str = "CERTIFICATE";
+const CRL: &str = "X509 CRL";
 const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 const PUBLIC_KEY: &str = "PUBLIC KEY";

@@ -158,18 +158,30 @@ impl<'a> By<'a> {
 
 /// The bytes to be signed. rcgen hands them to a signer and gives them out in no other way.
 fn build(order: &Order, issuer: &Issuer<'_>) -> Result<Vec<u8>, PkiError> {
-    let (params, issuer_params) = (order.params()?, issuer.params());
-    let capture = Capture { algorithm: issuer.algorithm, tbs: RefCell::default() };
+    let (mut params, issuer_params) = (order.params()?, issuer.params());
+    issuer.add_revocation(order, &mut params)?;
+    let capture = Capture::new(issuer.algorithm);
     params
         .signed_by(&order.key, &rcgen::Issuer::from_params(&issuer_params, &capture))
         .map_err(|_| PkiError::Encoding)?;
-    Ok(capture.tbs.into_inner())
+    Ok(capture.into_bytes())
 }
 
 /// The signer that rcgen is given: it keeps the bytes that it is to sign.
-struct Capture {
+pub(crate) struct Capture {
     algorithm: SignatureAlgorithm,
     tbs: RefCell<Vec<u8>>,
+}
+
+impl Capture {
+    pub(crate) fn new(algorithm: SignatureAlgorithm) -> Self {
+        Self { algorithm, tbs: RefCell::default() }
+    }
+
+    /// The bytes that it was to sign.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.tbs.into_inner()
+    }
 }
 
 impl PublicKeyData for Capture {

@@ -219,6 +219,23 @@ impl<'a> Parsed<'a> {
         purposes_of(found)
     }
 
+    /// Whether it is for signing OCSP answers, and for nothing else.
+    pub(crate) fn signs_ocsp(&self) -> bool {
+        self.extensions().any(|extension| match extension {
+            ParsedExtension::ExtendedKeyUsage(found) => {
+                let others = found.any
+                    || found.client_auth
+                    || found.server_auth
+                    || found.code_signing
+                    || found.email_protection
+                    || found.time_stamping
+                    || !found.other.is_empty();
+                found.ocsp_signing && !others
+            }
+            _ => false,
+        })
+    }
+
     /// Its policy, which must be one of ours if there is one.
     fn assurance(&self) -> Result<Option<Assurance>, CertificateError> {
         let policies = self.extensions().find_map(|extension| match extension {

@@ -2,16 +2,19 @@
 
 mod algorithms;
 mod chain;
+mod crl;
 #[cfg(feature = "endorsement")]
 mod endorsement;
 mod kinds;
 mod lint;
 mod load;
+mod ocsp;
 mod recognize;
 mod request;
 mod signers;
 mod subject_key;
 mod two_steps;
+mod where_revoked;
 
 use crate::{
     Csr, DeviceCsr, DeviceIdentity, InfrastructureCa, IssuingCa, OperatorIdentity, RootCa, ServerIdentity,

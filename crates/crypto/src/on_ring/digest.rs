@@ -1,4 +1,10 @@
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+
+pub(crate) fn sha1(bytes: &[u8]) -> [u8; 20] {
+    let mut out = [0; 20];
+    out.copy_from_slice(ring::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref());
+    out
+}
 
 pub(crate) struct Sha256(Context);
 

@@ -101,6 +101,8 @@ events! {
     CloneSuspected = "device.clone-suspected",
     /// A device took the trust bundle.
     TrustBundleServed = "device.trust-bundle",
+    /// A key that signs OCSP answers was certified.
+    OcspSignerCertified = "ocsp-signer.certify",
     /// A certificate is on record that a signer in another process is to sign.
     CertificatePrepared = "certificate.prepare",
     /// A certificate that was prepared was never signed, or its signature is lost: its serial is revoked.
@@ -109,6 +111,8 @@ events! {
     CertificateIssued = "certificate.issue",
     /// A certificate was revoked.
     CertificateRevoked = "certificate.revoke",
+    /// The hold of a certificate was released.
+    CertificateReleased = "certificate.release",
     /// A platform was granted a right.
     GrantAdded = "grant.add",
     /// A platform's right was taken back.

@@ -8,6 +8,7 @@ use crate::name::{
     AttributeName, ModelName, OperatorName, ProfileName, Purpose, Reason, TrustDomain, is_plain,
 };
 use crate::registers::PcrStanding;
+use crate::revocation::RevocationReason;
 use crate::serial::Serial;
 use crate::udi::Udi;
 use alloc::string::String;
@@ -102,6 +103,7 @@ macro_rules! values {
 impl<T: FieldValue + ?Sized> FieldValue for &T {}
 
 values!(
+    RevocationReason,
     str,
     String,
     bool,
@@ -192,6 +194,8 @@ names! {
     NotAfter = "not-after",
     /// SHA-256 of a certificate, DER, in hex: as in the origin of calls made with it.
     Certificate = "certificate",
+    /// The reason of a revocation, by the word of RFC 5280's CRLReason.
+    RevocationReason = "revocation-reason",
     /// Certificates that were issued at that Unix second or later are revoked.
     IssuedFrom = "issued-from",
     /// Certificates that were issued at that Unix second or before are revoked.

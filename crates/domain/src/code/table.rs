@@ -296,6 +296,8 @@ codes! {
     CsrSignature = "csr-signature", Invalid, "Sign the request with its own key.";
     /// There is no such certificate.
     CertificateUnknown = "certificate-unknown", NotFound, "Correct the serial; `wardein cert list` shows which there are.";
+    /// The certificate is revoked for good: it can be neither held nor released.
+    CertificateRevokedForGood = "certificate-revoked-for-good", Precondition, "Have the device ask for another certificate.";
     /// The certificate is longer than any of this authority.
     CertificateTooLong = "certificate-too-long", Invalid, "Send the leaf alone, in DER.";
     /// The bytes are not one X.509 certificate of version 3 in DER.

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use wardein_crypto::P256SigningKey;
+use wardein_crypto::{P256SigningKey, hex};
 use wardein_pki::{Csr, pem};
 
 fn main() {
@@ -30,8 +30,14 @@ fn main() {
             write("certificate", &format!("{name}-{number}"), certificate);
         }
     }
+    // As `openssl ocsp -reqout` wrote it.
+    let request = hex::decode(OCSP_REQUEST).expect("hex digits");
+    write("ocsp", "sha1-no_nonce", &request);
     write("certificate", "device-uri", b"spiffe://wardein.test/tenant/klinik/device/pump-1");
 }
+
+const OCSP_REQUEST: &str = "3051304f304d304b3049300906052b0e03021a0500041436e743a1238c486a4e1e61b944079dc6922ca0090414b280208f\
+fc0d5678c6ee807703dd8202942695a702104142434445464748494a4b4c4d4e4f50";
 
 fn read(name: &str) -> String {
     fs::read_to_string(here().join("../../../tests/fixtures/0.1.0").join(name)).expect("the fixture is committed")

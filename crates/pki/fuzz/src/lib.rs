@@ -4,11 +4,12 @@
 //! | --- | --- | --- |
 //! | [`request`] | a PKCS#10 request | reading it, and verifying its signature |
 //! | [`certificate`] | a certificate or a private key, DER or PEM | reading it as each kind that is presented |
+//! | [`ocsp`] | an OCSP request, as a body or in a path | reading it |
 
 use wardein_domain::{KeyKind, KeyKinds, TrustDomain};
 use wardein_pki::{
-    CaCertificate, Csr, CsrError, DeviceCsr, Infrastructure, Issuing, Root, SubjectKey, parse_operator, pem,
-    spiffe, verify_device_chain,
+    CaCertificate, Csr, CsrError, DeviceCsr, Infrastructure, Issuing, OcspRequest, Root, SubjectKey, parse_operator,
+    pem, spiffe, verify_device_chain,
 };
 
 /// Reads `data` as a request. What is taken is signed by the key that it carries, which is there in its one form.
@@ -31,6 +32,28 @@ pub fn request(data: &[u8]) {
     }
     if let Some(key) = SubjectKey::from_spki(data) {
         assert_eq!(key.spki(), data, "read from a second form");
+    }
+}
+
+/// Reads `data` as the body of a POST, and as what a GET has in its path. What is taken is bounded, and in the bytes.
+pub fn ocsp(data: &[u8]) {
+    let is_there = |part: &[u8]| data.windows(part.len()).any(|window| window == part);
+    let bounded = |request: &OcspRequest| {
+        assert!((1..=OcspRequest::MAX_CERTIFICATES).contains(&request.certificates.len()));
+        assert!(request.certificates.iter().all(|id| (1..=20).contains(&id.serial().len())));
+        let nonce = request.nonce.as_ref();
+        assert!(nonce.is_none_or(|nonce| (1..=OcspRequest::MAX_NONCE).contains(&nonce.len())));
+    };
+    if let Ok(request) = OcspRequest::parse(data) {
+        bounded(&request);
+        assert!(request.certificates.iter().all(|id| is_there(id.serial())));
+        assert!(request.nonce.is_none_or(|nonce| is_there(&nonce)));
+    }
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Ok(requests) = OcspRequest::parse_path(text)
+    {
+        assert!((1..=16).contains(&requests.len()));
+        requests.iter().for_each(bounded);
     }
 }
 

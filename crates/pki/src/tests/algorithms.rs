@@ -133,7 +133,9 @@ fn a_certificate_of_a_ca_with_an_rsa_key_of_2048_bits_is_not_taken() {
     let root = |bytes: usize| {
         let key = SubjectKey::from(VerifyingKey::Rsa(RsaVerifyingKey::new(&vec![0xff; bytes]).unwrap()));
         let algorithm = SignatureAlgorithm::RsaPkcs1Sha256;
-        let issuer = Issuer { common_name: &name, name: None, key_id: key.id(), validity: None, algorithm };
+        let (key_id, revocation_url) = (key.id(), None);
+        let issuer =
+            Issuer { common_name: &name, name: None, key_id, validity: None, algorithm, revocation_url };
         let order = Order {
             serial: serial(1),
             common_name: Some(name.clone()),

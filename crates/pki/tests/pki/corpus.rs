@@ -12,6 +12,11 @@ fn certificate() {
 }
 
 #[test]
+fn ocsp() {
+    replay(HERE, "ocsp", fuzz::ocsp);
+}
+
+#[test]
 fn request() {
     replay(HERE, "request", fuzz::request);
 }
@@ -19,7 +24,7 @@ fn request() {
 /// A target that is added to the folder has its test here, which fails until it has a corpus.
 #[test]
 fn no_target_is_left_out() {
-    assert_eq!(targets(HERE), ["certificate", "request"]);
+    assert_eq!(targets(HERE), ["certificate", "ocsp", "request"]);
 }
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
