@@ -5,6 +5,7 @@
 # broker.sh              needs no argument; what it keeps is in target/broker, all else in a directory that it removes
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+source deploy/trial.sh
 
 if (($# > 0)); then
 	echo "usage: broker.sh" >&2
@@ -29,38 +30,6 @@ at_exit() {
 }
 trap at_exit EXIT
 
-# part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
-part() {
-	local begin=$SECONDS
-	printf '\n== %s\n' "$1"
-	"$2"
-	printf '== %d s: %s\n' "$((SECONDS - begin))" "$1"
-}
-
-# holds "what" command...
-holds() {
-	local what=$1
-	shift
-	if "$@" >"$house/said" 2>&1; then
-		printf '  ✓ %s\n' "$what"
-	else
-		cat "$house/said" >&2
-		printf 'broker.sh: this does not hold: %s\n' "$what" >&2
-		exit 1
-	fi
-}
-
-not() {
-	! "$@"
-}
-
-# says TEXT command...: whether the command says so, whatever its exit code: mosquitto_pub's is 0 also where its message was not taken.
-says() {
-	"${@:2}" >"$house/answer" 2>&1 || true
-	cat "$house/answer"
-	grep -q -- "$1" "$house/answer"
-}
-
 prepare() {
 	debian mosquitto mosquitto-clients openssl gnutls-bin python3 python3-venv
 	if [[ ! -x target/quick/wardein || ! -x target/quick/wardein-device ]]; then
@@ -75,22 +44,6 @@ prepare() {
 		touch "$pkilint/complete"
 	fi
 	house=$(mktemp -d)
-}
-
-# So many ports that nobody listens on, held together so that they differ.
-ports() {
-	python3 -c 'import socket, sys
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
-print(*(each.getsockname()[1] for each in held))' "$1"
-}
-
-# up PORT: waits until somebody listens there.
-up() {
-	local tries=0
-	until (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do
-		((++tries < 100)) || return 1
-		sleep 0.1
-	done
 }
 
 # enroll TENANT ID [PROFILE]: a device in $house/TENANT/ID, with its first certificate.
@@ -148,12 +101,6 @@ certificates() {
 	holds "openssl finds the DNS name" sh -c "openssl x509 -in '$house/klinik/p-1/certificate.pem' -noout -checkhost p-1.klinik.broker.example | grep -q 'does match'"
 }
 
-# The broker's own certificate is none of Wardein's: clients trust whom they trust.
-broker_key() {
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
-		-keyout "$house/broker.key" -out "$house/broker.pem" 2>"$house/said"
-}
-
 # serve OPTION: Mosquitto with that option, and a second listener without TLS on which the trial listens.
 serve() {
 	read -r mqtt plain <<<"$(ports 2)"
@@ -187,15 +134,6 @@ stop() {
 publish() {
 	mosquitto_pub -V mqttv5 -q 1 -h localhost -p "$mqtt" --cafile "$house/broker.pem" --cert "$house/$1/certificate.pem" \
 		--key "$house/$1/device.key" -t "$2" -m "by $1"
-}
-
-# logged TEXT: whether the broker says so, soon.
-logged() {
-	local tries=0
-	until grep -q "$1" "$house/broker.log"; do
-		((++tries < 100)) || return 1
-		sleep 0.05
-	done
 }
 
 # heard "LINES" command...: what came to all topics while the commands ran is these lines. The last is a message that is taken.

@@ -142,6 +142,7 @@ if [[ -n $all ]]; then
 	step "libwardein with a served authority" sdk/c/test.sh --served
 	step "a broker that knows devices by their certificates" deploy/broker.sh
 	step "certificates of every profile, as others judge them" deploy/certificates.sh
+	step "what is revoked, as others read it" deploy/revocation.sh
 	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture

@@ -9,6 +9,7 @@ use wardein_cli::config::Config;
 use wardein_cli::{Failure, ServeArgs};
 use wardein_domain::Event;
 use wardein_engine::{Engine, Migrating, Ports, migrate};
+use wardein_pki::RevocationUrl;
 use wardein_port::SystemClock;
 use wardein_server::{Limits, Metrics, Rate, Server};
 
@@ -28,6 +29,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let ports = Ports {
         custody: Some(Arc::new(custodian)),
         meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
+        revocation_url: revocation_url(&home.config)?,
         ..Ports::new(home.open_store()?, SystemClock)
     };
     let engine = wardein_cli::block_on(async {
@@ -53,6 +55,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 fn migrating(so_far: Migrating) {
     let Migrating { table, rows } = so_far;
     tracing::info!(?table, rows, "migrating the store to the format of this release");
+}
+
+/// Where certificates say that verifiers find what is revoked.
+fn revocation_url(config: &Config) -> Result<Option<RevocationUrl>, Failure> {
+    let url = &config.network.revocation_url;
+    let parsed = || url.parse().map_err(|error| Failure::Failed(format!("network.revocation_url: {error}")));
+    (!url.is_empty()).then(parsed).transpose()
 }
 
 /// The file's settings, validated.
@@ -105,6 +114,9 @@ mod tests {
             let config = Config::parse(&format!("[limits]\n{text}")).unwrap();
             assert!(server_config(&config).is_err(), "{text}");
         }
+        let config = Config::parse("[network]\nrevocation_url = \"pki.example\"").unwrap();
+        assert!(revocation_url(&config).unwrap_err().to_string().contains("revocation_url"));
+        assert!(revocation_url(&Config::default()).unwrap().is_none());
         let config = Config::parse("[network]\nserver_names = [\"a b\"]").unwrap();
         assert!(server_config(&config).unwrap_err().to_string().contains("a b"));
     }

@@ -40,8 +40,11 @@ section! {
     Network {
         /// Where gRPC listens, over TLS 1.3.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7443)),
-        /// Where HTTP listens, in the clear: health, metrics and the trust bundle. Nothing secret is behind it.
+        /// Where HTTP listens, in the clear: health, metrics, the trust bundle, revocation lists and OCSP. Nothing secret is behind it.
         http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7480)),
+        /// Where verifiers reach that, such as "http://pki.example:7480": devices' certificates then name their revocation list and their OCSP
+        /// responder. Empty: they name neither.
+        revocation_url: String = String::new(),
         /// The names and addresses in the server's certificate: what clients call it by.
         server_names: Vec<String> = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
         /// Where clients reach it. The command line uses it with --dir, and it is written into the identities of operators.

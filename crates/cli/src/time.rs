@@ -12,6 +12,15 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     Ok(duration.as_secs())
 }
 
+/// The Unix second of a text such as `2026-11-29T08:00:00Z`, or of a day's beginning in UTC, such as `2026-11-29`.
+pub(crate) fn moment(text: &str) -> Result<u64, String> {
+    let whole = if text.len() == "2026-11-29".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let moment = humantime::parse_rfc3339(&whole)
+        .map_err(|error| format!("{error}; write it in UTC as 2026-11-29T08:00:00Z or 2026-11-29"))?;
+    let since = moment.duration_since(UNIX_EPOCH).map_err(|_| "times begin in 1970".to_owned())?;
+    Ok(since.as_secs())
+}
+
 /// A Unix second as RFC 3339 in UTC; nothing for 0, which stands for none.
 pub fn at(second: u64) -> String {
     at_ms(second.saturating_mul(1000))
@@ -49,5 +58,12 @@ mod tests {
         assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(at(u64::MAX), "9999-12-31T23:59:59Z");
         assert_eq!(span(86_400), "1day");
+        assert_eq!(moment("2023-11-14T22:13:20Z"), Ok(1_700_000_000));
+        assert_eq!(moment("1970-01-02"), Ok(86_400));
+        for text in
+            ["", "yesterday", "2023-11-14 22:13:20", "2023-11-14T22:13:20+01:00", "1969-12-31", "2026-13-01"]
+        {
+            assert!(moment(text).is_err(), "{text}");
+        }
     }
 }

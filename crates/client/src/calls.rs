@@ -106,6 +106,8 @@ client! {
         certificates {
             list_certificates: ListCertificatesRequest => ListCertificatesResponse,
             revoke_certificate: RevokeCertificateRequest => RevokeCertificateResponse,
+            revoke_issued: RevokeIssuedRequest => RevokeIssuedResponse,
+            release_certificate: ReleaseCertificateRequest => ReleaseCertificateResponse,
             get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
         }
         storage {

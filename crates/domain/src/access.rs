@@ -63,6 +63,8 @@ methods! {
     Open = "/wardein.v1.TrustService/Open": Roles(&[Platform]),
     ListCertificates = "/wardein.v1.CertificateService/ListCertificates": Roles(&[Admin, TenantAdmin, Auditor]),
     RevokeCertificate = "/wardein.v1.CertificateService/RevokeCertificate": Roles(&[Admin, TenantAdmin]),
+    RevokeIssued = "/wardein.v1.CertificateService/RevokeIssued": Roles(&[Admin, TenantAdmin]),
+    ReleaseCertificate = "/wardein.v1.CertificateService/ReleaseCertificate": Roles(&[Admin, TenantAdmin]),
     GetTrustBundle = "/wardein.v1.CertificateService/GetTrustBundle": Open,
     CreateTenant = "/wardein.v1.AdminService/CreateTenant": Roles(&[Admin]),
     ListTenants = "/wardein.v1.AdminService/ListTenants": Roles(&[Admin, Auditor]),

@@ -47,8 +47,12 @@ async fn govern_a_device(world: &World, witness: &Witness, number: usize) -> Opt
         ..Default::default()
     };
     let serial = answer(operator.list_certificates(request).await)?.certificates[0].serial.clone();
-    let revoke =
-        v1::RevokeCertificateRequest { tenant: tenant.clone(), serial: serial.clone(), reason: reason() };
+    let revoke = v1::RevokeCertificateRequest {
+        tenant: tenant.clone(),
+        serial: serial.clone(),
+        reason: reason(),
+        code: 1,
+    };
     witness.ask("certificate.revoke", &target, operator.revoke_certificate(revoke)).await?;
     world.devices.borrow_mut()[at].revoked.push(serial);
     for state in ["suspended", "active", "quarantined"] {

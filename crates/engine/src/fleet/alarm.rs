@@ -4,7 +4,9 @@ use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::rows;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Actor, Call, DeviceState, ErrorCode, Event, FieldName, Fields, Outcome, Profile};
+use wardein_domain::{
+    Actor, Call, DeviceState, ErrorCode, Event, FieldName, Fields, Outcome, Profile, UnixMillis,
+};
 use wardein_port::{Change, Table};
 
 impl Engine {
@@ -34,6 +36,7 @@ impl Engine {
             // Once for each device until a human takes it in again.
             change.may_use_reserve = true;
             row.state = DeviceState::Quarantined;
+            row.state_since = UnixMillis::new(now_ms).seconds();
             row.state_reason = Some(format!("clone suspected: {sign}").parse().map_err(Error::internal)?);
             change.update(Table::Device, key, version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, name)?;

@@ -136,6 +136,7 @@ impl Engine {
             }
             row.state = state;
             row.state_reason = Some(reason.clone());
+            row.state_since = self.time();
             let mut change = Change::default();
             change.update(Table::Device, rows::device_key(&name), version, rows::encode(&row)?);
             self.touch_keys(tx, &mut change, &name)?;

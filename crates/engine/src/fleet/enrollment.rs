@@ -126,6 +126,7 @@ impl Engine {
         let written = DeviceRow {
             state: DeviceState::Pending,
             state_reason: None,
+            state_since: UnixSeconds::new(now),
             profile: order.profile.clone(),
             model: order.model.clone(),
             udi: order.udi.clone(),
@@ -208,6 +209,7 @@ impl Engine {
         // A device that was revoked while it was pending stays so.
         if row.state == DeviceState::Pending {
             row.state = DeviceState::Active;
+            row.state_since = self.time();
             entry = entry.changed(FieldName::State, DeviceState::Pending, DeviceState::Active);
         }
         change.update(Table::Device, key, version, rows::encode(&row)?);

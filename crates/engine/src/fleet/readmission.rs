@@ -42,6 +42,7 @@ impl Engine {
             }
             row.state = to;
             row.state_reason = Some(reason.clone());
+            row.state_since = self.time();
             let before = Rotation::from(row.rotation);
             let rotation = before.ask(self.now(), true);
             row.rotation = RotationRow::from(rotation);

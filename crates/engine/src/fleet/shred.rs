@@ -53,6 +53,7 @@ impl Engine {
             from.may_be_set_to(state).map_err(|error| Error::new(ErrorCode::TransitionNotAllowed, error))?;
             if !is_over {
                 row.state_reason = Some(reason.clone());
+                row.state_since = self.time();
             }
             row.state = state;
             let mut change = Change::default();

@@ -2,11 +2,13 @@
 
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, SCANNED, Stop, Tx};
+use crate::project::Revoked;
 use crate::rows::{self, CertificateRow, Link, RevokedRow, RuleRow, RuleScope};
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    DeviceId, ErrorCode, Event, FieldName, Outcome, Reason, Serial, Target, TenantId, UnixSeconds,
+    DeviceId, ErrorCode, Event, FieldName, Outcome, Reason, RevocationReason, Serial, Target, TenantId,
+    UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -21,8 +23,8 @@ pub struct Certificate {
     pub not_before: u64,
     /// Unix seconds until which it is valid.
     pub not_after: u64,
-    /// Unix seconds at which it was revoked, and why.
-    pub revoked: Option<(u64, Reason)>,
+    /// When and why it was revoked, or put on hold: by itself, by a rule, or by the state of its device.
+    pub revoked: Option<Revoked>,
     /// The certificate, DER.
     pub der: Vec<u8>,
 }
@@ -57,8 +59,7 @@ impl Engine {
             let (device, serial) = rows::parse_certificate_key(&key)
                 .ok_or_else(|| rows::damaged(Table::Certificate, "has a damaged key"))?;
             let row: CertificateRow = rows::decode(Table::Certificate, &row.value)?;
-            let revoked =
-                self.look(|tx| self.revocation(tx, &device, &serial, (row.issued_at, row.era))).await?;
+            let revoked = self.look(|tx| self.listed_revocation(tx, &device, &serial, &row)).await?;
             let CertificateRow { not_before, not_after, der, .. } = row;
             let (not_before, not_after) = (not_before.get(), not_after.get());
             pager.keep(Some(Certificate { serial, device, not_before, not_after, revoked, der }));
@@ -66,8 +67,50 @@ impl Engine {
         Ok(pager.done())
     }
 
-    /// Revokes one certificate: trust queries by it are answered accordingly at once. Revoking twice is fine.
+    /// Revokes one certificate, for good or, with [`RevocationReason::CertificateHold`], until it is released. Trust queries by it are
+    /// answered accordingly at once, and lists within seconds. Revoking twice is fine, also what was on hold; what is revoked for good
+    /// stays so.
     pub async fn revoke_certificate(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+        serial: Serial,
+        code: RevocationReason,
+        reason: Reason,
+    ) -> Result<(), Error> {
+        self.require_tenant(caller, &tenant)?;
+        self.transact_by(caller, |tx| {
+            let FoundCertificate { name, row, .. } = self.certificate_in(tx, &tenant, &serial)?;
+            let key = rows::revoked_key(&serial);
+            let (version, present) = tx.row::<RevokedRow>(Table::Revocation, &key)?.unzip();
+            match present.filter(|present| !present.is_released).map(|present| present.code) {
+                Some(present) if !present.is_hold() && code.is_hold() => {
+                    return Err(revoked_for_good(&serial).into());
+                }
+                Some(present) if present == code || !present.is_hold() => {
+                    return Ok(Decision::unchanged(()));
+                }
+                _ => {}
+            }
+            let revoked = row.revoked(self.time(), reason.clone(), code)?;
+            let mut change = Change::default();
+            change.put(Table::Revocation, key, version, rows::encode(&revoked)?);
+            let target = crate::kernel::record::target(&name);
+            let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
+            let entry = entry
+                .in_tenant(&tenant)
+                .with(FieldName::Serial, serial)
+                .with(FieldName::RevocationReason, code)
+                .with(FieldName::Reason, &reason);
+            change.record(&entry)?;
+            Ok(Decision::new(change, ()))
+        })
+        .await
+    }
+
+    /// Releases a certificate that is on hold by itself. It may stay revoked by a rule, or on hold by the state of its device. Releasing
+    /// what is not on hold changes nothing; what is revoked for good is refused.
+    pub async fn release_certificate(
         &self,
         caller: &Caller,
         tenant: TenantId,
@@ -76,48 +119,74 @@ impl Engine {
     ) -> Result<(), Error> {
         self.require_tenant(caller, &tenant)?;
         self.transact_by(caller, |tx| {
-            let FoundCertificate { name, .. } = self
-                .find_certificate(tx, &serial)?
-                .filter(|found| found.name.tenant == tenant)
-                .ok_or_else(|| {
-                    let message = format_args!("there is no certificate {serial} in tenant {tenant}");
-                    Error::new(ErrorCode::CertificateUnknown, message).about("wardein.v1.Certificate", serial)
-                })?;
+            let FoundCertificate { name, .. } = self.certificate_in(tx, &tenant, &serial)?;
             let key = rows::revoked_key(&serial);
-            let mut change = Change::default();
-            if tx.get(Table::Revocation, &key)?.is_none() {
-                let row = RevokedRow { at: self.time(), reason: reason.clone() };
-                change.insert(Table::Revocation, key, rows::encode(&row)?);
-                let target = crate::kernel::record::target(&name);
-                let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
-                let entry =
-                    entry.in_tenant(&tenant).with(FieldName::Serial, serial).with(FieldName::Reason, &reason);
-                change.record(&entry)?;
+            let present = tx.row::<RevokedRow>(Table::Revocation, &key)?;
+            let Some((version, row)) = present.filter(|(_, row)| !row.is_released) else {
+                return Ok(Decision::unchanged(()));
+            };
+            if !row.code.is_hold() {
+                return Err(revoked_for_good(&serial).into());
             }
+            let mut change = Change::default();
+            let released = RevokedRow { is_released: true, at: self.time(), ..row };
+            change.update(Table::Revocation, key, version, rows::encode(&released)?);
+            let target = crate::kernel::record::target(&name);
+            let entry = self.entry(caller, Event::CertificateReleased, target, Outcome::Done);
+            let entry =
+                entry.in_tenant(&tenant).with(FieldName::Serial, serial).with(FieldName::Reason, &reason);
+            change.record(&entry)?;
             Ok(Decision::new(change, ()))
         })
         .await
     }
 
-    /// When, in Unix seconds, and why a certificate of `device` was revoked: by itself, by the device's rule, or because it is of
-    /// an era whose clock ran ahead.
+    /// A certificate of a device of that tenant.
+    fn certificate_in(
+        &self,
+        tx: &Tx<'_>,
+        tenant: &TenantId,
+        serial: &Serial,
+    ) -> Result<FoundCertificate, Stop> {
+        let found = self.find_certificate(tx, serial)?.filter(|found| found.name.tenant == *tenant);
+        Ok(found.ok_or_else(|| {
+            let message = format_args!("there is no certificate {serial} in tenant {tenant}");
+            Error::new(ErrorCode::CertificateUnknown, message).about("wardein.v1.Certificate", serial)
+        })?)
+    }
+
+    /// When and why a certificate of `device` was revoked: by itself, by a rule, or because it is of an era whose clock ran ahead. The
+    /// state of the device is not asked: verdicts say it themselves.
     pub(crate) fn revocation(
         &self,
         tx: &Tx<'_>,
         device: &DeviceName,
         serial: &Serial,
-        (issued_at, era): (UnixSeconds, u32),
-    ) -> Result<Option<(u64, Reason)>, Stop> {
-        let row: Option<(u64, RevokedRow)> = tx.row(Table::Revocation, &rows::revoked_key(serial))?;
-        if let Some((_, RevokedRow { at, reason })) = row {
-            return Ok(Some((at.get(), reason)));
-        }
-        if let Some(began) = self.clock.ran_ahead(era, issued_at) {
-            let reason = "issued by a clock that ran ahead".parse().map_err(Error::internal)?;
-            return Ok(Some((began.get(), reason)));
-        }
-        let rule = self.memory.revocation_rule(device, self.issuing_ca(), issued_at);
-        Ok(rule.map(|rule| (rule.at.get(), rule.reason)))
+        row: &CertificateRow,
+    ) -> Result<Option<Revoked>, Stop> {
+        let single: Option<(u64, RevokedRow)> = tx.row(Table::Revocation, &rows::revoked_key(serial))?;
+        let single = single.map(|(_, row)| row).filter(|row| !row.is_released);
+        let single = single.map(|RevokedRow { at, code, reason, .. }| Revoked { at: at.get(), code, reason });
+        Ok(match single {
+            Some(revoked) if !revoked.code.is_hold() => Some(revoked),
+            single => self.memory.ruled_revocation(device, &row.ca()?, row).or(single),
+        })
+    }
+
+    /// The same as lists say it: with the state of the device.
+    pub(crate) fn listed_revocation(
+        &self,
+        tx: &Tx<'_>,
+        device: &DeviceName,
+        serial: &Serial,
+        row: &CertificateRow,
+    ) -> Result<Option<Revoked>, Stop> {
+        let revoked = self.revocation(tx, device, serial, row)?;
+        let by_state = self.memory.revocation_by_state(device);
+        Ok(match (revoked, by_state) {
+            (Some(held), Some(state)) if held.code.is_hold() && !state.code.is_hold() => Some(state),
+            (revoked, by_state) => revoked.or(by_state),
+        })
     }
 
     /// Refuses to issue a certificate that a rule already revokes: a certificate of the second in which the device was
@@ -138,10 +207,17 @@ impl Engine {
         caller: &Caller,
         issued: Issued,
         span: RangeInclusive<u64>,
+        code: RevocationReason,
         reason: Reason,
     ) -> Result<(), Error> {
         if span.is_empty() {
             return Err(Error::wrong("span", "ends before it begins"));
+        }
+        if code.is_hold() {
+            return Err(Error::wrong(
+                "code",
+                "a rule cannot be taken back; hold certificates by serial, or suspend the device",
+            ));
         }
         let scope = match issued {
             Issued::ToDevice(name) => {
@@ -167,6 +243,7 @@ impl Engine {
                 at: self.time(),
                 era: self.clock.era(),
                 reason: reason.clone(),
+                code,
             };
             let mut change = Change::default();
             if let RuleScope::Device(name) = &scope {
@@ -185,6 +262,7 @@ impl Engine {
             let entry = entry
                 .with(FieldName::IssuedFrom, issued_from.get())
                 .with(FieldName::IssuedUntil, issued_until.get())
+                .with(FieldName::RevocationReason, code)
                 .with(FieldName::Reason, &reason);
             change.record(&entry)?;
             Ok(Decision::new(change, ()))
@@ -232,6 +310,11 @@ impl Engine {
         let row = tx.row(Table::Certificate, key)?;
         Ok(row.map(|(_, row)| FoundCertificate { name, serial, row }))
     }
+}
+
+fn revoked_for_good(serial: &Serial) -> Error {
+    let message = format_args!("certificate {serial} is revoked for good");
+    Error::new(ErrorCode::CertificateRevokedForGood, message).about("wardein.v1.Certificate", serial)
 }
 
 /// A certificate on record: its holder, and its row.

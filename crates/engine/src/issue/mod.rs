@@ -1,8 +1,11 @@
 //! Certificates and the CAs that issue them; revocation.
 
+pub(crate) mod apart;
 pub(crate) mod authority;
 pub(crate) mod ca_keys;
 pub(crate) mod certificates;
+pub(crate) mod crl;
+pub(crate) mod ocsp;
 pub(crate) mod prepared;
 pub(crate) mod serial;
 pub(crate) mod server_names;

@@ -3,12 +3,12 @@
 //! the certificate on record. What was prepared and is not completed is abandoned: its serial is revoked, for a signature that
 //! nobody has seen may exist.
 
+use crate::issue::apart::apart;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
 use crate::rows::{self, OperatorRow, PreparedRow, RevokedRow};
-use tokio::sync::oneshot;
-use wardein_domain::{ErrorCode, Event, FieldName, Reason, Serial, UnixSeconds};
-use wardein_pki::{CaKey, CaRole, CertificateOrder, Issued, PkiError, ToBeSigned};
+use wardein_domain::{ErrorCode, Event, FieldName, Reason, RevocationReason, Serial, UnixSeconds};
+use wardein_pki::{CaKey, CaRole, CertificateOrder, Issued, IssuedBy, PkiError, ToBeSigned};
 use wardein_port::{Change, Table};
 
 /// A certificate as a decision leaves it.
@@ -84,10 +84,14 @@ impl Engine {
         let (at, reason) = (self.time(), reason());
         self.transact(|tx| {
             let mut change = Change::default();
-            let Some((version, _)) = prepared(tx, &serial)? else { return Ok(Decision::new(change, ())) };
+            let Some((version, row)) = prepared(tx, &serial)? else { return Ok(Decision::new(change, ())) };
             let key = serial.as_bytes().to_vec();
             change.delete(Table::Prepared, key.clone(), version);
-            let revoked = rows::encode(&RevokedRow { at, reason: reason.clone() })?;
+            let IssuedBy { ca, not_after } = IssuedBy::of_tbs(&row.tbs)
+                .ok_or_else(|| rows::damaged(Table::Prepared, "holds no certificate of this authority"))?;
+            let (code, not_after) = (RevocationReason::Unspecified, UnixSeconds::new(not_after));
+            let revoked = RevokedRow { at, reason: reason.clone(), code, ca, not_after, is_released: false };
+            let revoked = rows::encode(&revoked)?;
             let present = tx.get(Table::Revocation, &rows::revoked_key(&serial))?;
             change.put(
                 Table::Revocation,
@@ -107,25 +111,16 @@ impl Engine {
     }
 }
 
-/// Signs on a thread of its own: a signer elsewhere takes its time, and this one serves others.
+/// Signs on a thread of its own: a signer elsewhere takes its time.
 async fn sign_elsewhere<R: CaRole>(ca: CaKey<R>, tbs: ToBeSigned<R>) -> Result<Issued, Error> {
-    let (tell, told) = oneshot::channel();
-    let sign = move || {
-        // Nobody may wait any more.
-        let _ = tell.send(tbs.recorded_assertion().sign(&ca));
-    };
-    std::thread::Builder::new().name("wardein-sign".into()).spawn(sign).map_err(Error::internal)?;
-    match told.await {
-        Ok(signed) => signed.map_err(refused),
-        Err(_) => Err(Error::internal("the thread of a signature ended without one")),
-    }
+    apart("wardein-sign", move || tbs.recorded_assertion().sign(&ca)).await?.map_err(refused)
 }
 
 fn prepared(tx: &Tx<'_>, serial: &Serial) -> Result<Option<(u64, PreparedRow)>, Stop> {
     tx.row(Table::Prepared, serial.as_bytes())
 }
 
-fn refused(error: PkiError) -> Error {
+pub(crate) fn refused(error: PkiError) -> Error {
     match error {
         PkiError::Signing => unavailable(),
         error => Error::new(error.code(), error),

@@ -2,6 +2,8 @@
 
 use crate::access::refusals::Refusals;
 use crate::issue::authority::{Authority, TrustBundle};
+use crate::issue::crl::Crls;
+use crate::issue::ocsp::Responders;
 use crate::issue::server_names::ServerNames;
 use crate::keep::clock::{ClockRecord, stored_clock};
 use crate::keep::migrate::require_format;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use wardein_crypto::Signer;
 use wardein_ddkg::{AuthorityTime, Policy};
 use wardein_domain::{TrustDomain, UnixSeconds};
+use wardein_pki::RevocationUrl;
 use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
 
 /// The authority's description of itself.
@@ -47,6 +50,10 @@ pub struct Engine {
     /// The memory that authorizes. Only the store's feed writes it.
     pub(crate) memory: Arc<Memory>,
     pub(crate) records: Arc<Records>,
+    /// The CAs' keys that are in another process.
+    pub(crate) signers: Vec<Arc<dyn Signer>>,
+    pub(crate) crls: Crls,
+    pub(crate) responders: Responders,
     pub(super) turns: Turns,
     pub(crate) policy: Policy,
     /// Refusals of authenticated callers that came too often for an entry each.
@@ -70,6 +77,8 @@ pub struct Ports {
     pub signers: Vec<Arc<dyn Signer>>,
     /// Hears of each commit.
     pub meter: Option<Meter>,
+    /// Where the certificates of devices say that verifiers find what is revoked; none where they do not say it.
+    pub revocation_url: Option<RevocationUrl>,
 }
 
 /// Hears how long a commit took, from the decision to the answer, and whether it was applied.
@@ -79,7 +88,7 @@ impl Ports {
     /// A store and a clock, random bytes of the operating system, and no custody.
     pub fn new(store: Arc<dyn Store>, clock: impl Clock) -> Self {
         let (clock, entropy) = (Arc::new(clock), Arc::new(SystemSource));
-        Self { store, clock, entropy, custody: None, signers: Vec::new(), meter: None }
+        Self { store, clock, entropy, custody: None, signers: Vec::new(), meter: None, revocation_url: None }
     }
 }
 
@@ -90,10 +99,11 @@ impl Engine {
         let ring = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
         require_format(&ports).await?;
         let clock = Arc::new(stored_clock(&ports).await?);
-        let Ports { store, entropy, custody, signers, meter, .. } = ports;
+        let Ports { store, entropy, custody, signers, meter, revocation_url, .. } = ports;
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
-        let authority = Authority::open(&ring, &row, &signers)?;
+        let mut authority = Authority::open(&ring, &row, &signers)?;
+        authority.issuing = authority.issuing.with_revocation_url(revocation_url);
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new(KEPT);
         let memory = Arc::new(Memory::new(root.clone(), records.clone(), clock.clone()));
@@ -114,6 +124,9 @@ impl Engine {
             server_names: ServerNames::default(),
             memory,
             records,
+            signers,
+            crls: Crls::default(),
+            responders: Responders::default(),
             turns: Turns::new(),
             policy,
             refusals: Refusals::default(),

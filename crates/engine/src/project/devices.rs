@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use wardein_ddkg::{DeviceName, Recipe};
-use wardein_domain::{Assurance, AttributeName, DeviceState, ProfileName, Rotation};
+use wardein_domain::{Assurance, AttributeName, DeviceState, ProfileName, Rotation, UnixSeconds};
 
 /// A device as its row has it.
 #[derive(Clone)]
@@ -14,6 +14,7 @@ pub(crate) struct KnownDevice {
     /// The version of the row.
     pub(crate) version: u64,
     pub(crate) state: DeviceState,
+    pub(crate) state_since: UnixSeconds,
     pub(crate) profile: ProfileName,
     pub(crate) recipe: Arc<Recipe>,
     /// Of its keys alone.
@@ -64,8 +65,9 @@ impl Devices {
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
         let line = |(name, known): (&DeviceName, &KnownDevice)| {
-            let KnownDevice { version, state, profile, recipe, rotation, assurance, is_shared, places } =
-                known;
+            let KnownDevice {
+                version, state, profile, recipe, rotation, assurance, is_shared, places, ..
+            } = known;
             let (name, profile) = (format!("{}/{}", name.tenant, name.device), profile.as_str());
             let names: Vec<_> = recipe.names().iter().map(|name| name.as_str()).collect();
             format!(
@@ -89,6 +91,7 @@ impl Devices {
         let known = KnownDevice {
             version,
             state: row.state,
+            state_since: row.state_since,
             profile: row.profile.clone(),
             recipe: lock(&self.recipes).of(&row.attributes, recipe)?,
             rotation: row.rotation.into(),
@@ -149,7 +152,7 @@ const FEW: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wardein_domain::{Serial, UnixSeconds};
+    use wardein_domain::Serial;
 
     /// A device that is enrolled again and again, with other attributes each time, leaves nothing behind.
     #[test]
@@ -158,6 +161,7 @@ mod tests {
         let row = |number: u32| DeviceRow {
             state: DeviceState::Pending,
             state_reason: None,
+            state_since: UnixSeconds::new(1),
             profile: "default".parse().unwrap(),
             model: None,
             udi: None,

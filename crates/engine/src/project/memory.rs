@@ -3,6 +3,7 @@
 use super::devices::Devices;
 use super::operators::Operators;
 use super::revocations::Revocations;
+use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
 use super::transfers::Transfers;
@@ -10,12 +11,13 @@ use super::{KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Ru
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
-    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, RuleRow, TenantRow,
+    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, Revocation, RuleRow,
+    RuleScope, TenantRow,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use wardein_ddkg::{ChallengeKey, DeviceName};
-use wardein_domain::{Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds};
+use wardein_domain::{DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds};
 use wardein_port::{Committed, Projection, Store, Table};
 
 /// The state that authentication, trust queries and decisions read.
@@ -27,8 +29,9 @@ pub(crate) struct Memory {
     operators: Operators,
     devices: Devices,
     revocations: Revocations,
+    pub(super) revoked: RevokedCertificates,
     transfers: Transfers,
-    clock: Arc<NodeClock>,
+    pub(super) clock: Arc<NodeClock>,
     /// The highest revision that was taken in.
     revision: AtomicU64,
     /// The challenge key, with the version of the row that it is from.
@@ -45,8 +48,8 @@ impl Memory {
             (Operators::default(), Devices::new(), Revocations::default());
         let (transfers, challenges, revision) =
             (Transfers::default(), RwLock::default(), AtomicU64::default());
+        let revoked = RevokedCertificates::default();
         Self {
-            revision,
             root,
             records,
             tenants,
@@ -55,7 +58,9 @@ impl Memory {
             devices,
             revocations,
             transfers,
+            revoked,
             clock,
+            revision,
             challenges,
         }
     }
@@ -86,15 +91,19 @@ impl Memory {
             }
         }
         self.operators.loaded(now);
+        if self.clock.era() > 0 {
+            self.revoked.look_at(Place::All);
+        }
+        self.revoked.loaded();
         Ok(())
     }
 
     /// Everything that it holds, a line each, in order.
     #[cfg(test)]
     pub(crate) fn dump(&self) -> Vec<String> {
-        let Self { tenants, rules, operators, devices, revocations, transfers, .. } = self;
+        let Self { tenants, rules, operators, devices, revocations, transfers, revoked, .. } = self;
         let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump()];
-        let mut lines = [lines.concat(), revocations.dump(), transfers.dump()].concat();
+        let mut lines = [lines.concat(), revocations.dump(), transfers.dump(), revoked.dump()].concat();
         lines.push(format!("challenge key at {}", self.challenges.read().unwrap().0));
         lines.sort();
         lines
@@ -126,12 +135,18 @@ impl Memory {
             Table::Device => {
                 let name = rows::parse_device_key(key)?;
                 let row: DeviceRow = rows::decode(table, value)?;
+                let before_state = self.devices.get(&name).map(|known| known.state);
                 if let Some((before, after)) = self.devices.put(&name, revision, &row)? {
                     self.operators.count(&name, &before, &after);
+                    let revokes = |state: DeviceState| state.revokes().is_some();
+                    let is_changed = before_state != Some(row.state);
+                    if is_changed && (revokes(row.state) || before_state.is_some_and(revokes)) {
+                        self.revoked.look_at(Place::Device(name));
+                    }
                 }
                 Ok(())
             }
-            Table::Revocation => self.revocations.put(key, revision, value),
+            Table::Revocation => self.take_in_revocation(key, revision, value),
             Table::Transfer => self.transfers.put(key, revision, value),
             // Read where they are needed, from the store.
             Table::DeviceKeys
@@ -158,9 +173,32 @@ impl Memory {
         }
     }
 
+    fn take_in_revocation(&self, key: &[u8], revision: u64, value: &[u8]) -> Result<(), Error> {
+        match rows::parse_revocation_key(key)? {
+            Revocation::Certificate(serial) => {
+                self.revoked.put(serial, revision, &rows::decode(Table::Revocation, value)?);
+            }
+            Revocation::Rule(scope) => {
+                let place = match &scope {
+                    RuleScope::Device(name) => Place::Device(name.clone()),
+                    RuleScope::Tenant(tenant) => Place::Tenant(tenant.clone()),
+                    RuleScope::Ca(_) => Place::All,
+                };
+                let rule = rows::decode(Table::Revocation, value)?;
+                self.revocations.put(key, scope, revision, rule);
+                self.revoked.look_at(place);
+            }
+        }
+        Ok(())
+    }
+
     fn take_in_authority(&self, key: &[u8], revision: u64, value: &[u8]) -> Result<(), Error> {
         if key == CLOCK_KEY {
+            let era = self.clock.era();
             self.clock.put(&rows::decode(Table::Authority, value)?);
+            if self.clock.era() != era {
+                self.revoked.look_at(Place::All);
+            }
         } else if key == AUTHORITY {
             let row: AuthorityRow = rows::decode(Table::Authority, value)?;
             let mut known = self.challenges.write().unwrap_or_else(PoisonError::into_inner);

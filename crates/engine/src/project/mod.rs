@@ -3,9 +3,11 @@
 
 mod clock;
 mod devices;
+mod expand;
 mod memory;
 mod operators;
 mod revocations;
+mod revoked;
 mod rules;
 mod tenants;
 #[cfg(test)]
@@ -18,4 +20,5 @@ pub(crate) use memory::Memory;
 #[cfg(test)]
 pub(crate) use operators::MAX_OPERATORS;
 pub(crate) use operators::{KnownOperator, OperatorPlace, QuotaPlace};
+pub use revoked::Revoked;
 pub(crate) use rules::Rules;

@@ -1,13 +1,11 @@
 //! Rules by which certificates count as revoked.
 
 use super::NodeClock;
-use crate::kernel::Error;
-use crate::rows::{self, Revocation, RuleRow, RuleScope};
+use crate::rows::{RuleRow, RuleScope};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use wardein_ddkg::DeviceName;
 use wardein_domain::UnixSeconds;
-use wardein_port::Table;
 
 /// Few devices have a rule, those that were readmitted; of tenants and CAs there are a handful.
 #[derive(Default)]
@@ -47,10 +45,8 @@ impl Revocations {
         all.map(|known| known.rule.clone().read_by(clock)).find(|rule| rule.covers(issued_at))
     }
 
-    /// Applies a row of the table, unless a later version is known. Single certificates stay in the store.
-    pub(super) fn put(&self, key: &[u8], version: u64, value: &[u8]) -> Result<(), Error> {
-        let Revocation::Rule(scope) = rows::parse_revocation_key(key)? else { return Ok(()) };
-        let rule: RuleRow = rows::decode(Table::Revocation, value)?;
+    /// Applies a rule, unless a later version is known.
+    pub(super) fn put(&self, key: &[u8], scope: RuleScope, version: u64, rule: RuleRow) {
         let known = Known { version, rule };
         let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let is_later = |present: Option<&Known>| present.is_none_or(|present| present.version < version);
@@ -65,7 +61,6 @@ impl Revocations {
                 }
             }
         }
-        Ok(())
     }
 
     #[cfg(test)]

@@ -46,6 +46,14 @@ pub(crate) struct FormatRow {
     pub(crate) format: u8,
 }
 
+/// The numbers of revocation lists, at [`CRL_KEY`].
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CrlRow {
+    /// Numbers up to this one may have been given, without what is in front of them.
+    pub(crate) limit: u64,
+}
+
+pub(crate) const CRL_KEY: &[u8] = b"crl";
 pub(crate) const CLOCK_KEY: &[u8] = b"clock";
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 

@@ -1,8 +1,11 @@
 //! The row of a certificate of a device, at tenant, device and serial. Revocation has rows of its own.
 
-use super::column;
+use super::{RevokedRow, column, damaged};
+use crate::kernel::Error;
 use serde::{Deserialize, Serialize};
-use wardein_domain::UnixSeconds;
+use wardein_domain::{Reason, RevocationReason, UnixSeconds};
+use wardein_pki::IssuedBy;
+use wardein_port::Table;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CertificateRow {
@@ -16,4 +19,22 @@ pub(crate) struct CertificateRow {
     /// The era of the authority's clock in which it was issued.
     pub(crate) era: u32,
     pub(crate) der: Vec<u8>,
+}
+
+impl CertificateRow {
+    /// The key identifier of the CA that issued it.
+    pub(crate) fn ca(&self) -> Result<[u8; 20], Error> {
+        let issued = IssuedBy::of_certificate(&self.der);
+        Ok(issued.ok_or_else(|| damaged(Table::Certificate, "holds no certificate of this authority"))?.ca)
+    }
+
+    /// The row that revokes it by itself.
+    pub(crate) fn revoked(
+        &self,
+        at: UnixSeconds,
+        reason: Reason,
+        code: RevocationReason,
+    ) -> Result<RevokedRow, Error> {
+        Ok(RevokedRow { at, reason, code, ca: self.ca()?, not_after: self.not_after, is_released: false })
+    }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, CertificateProfile, DeviceId, DeviceState, KeyKeeper, KeyKind, KeyKinds,
-    ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason, Role, Seconds, Serial,
+    ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason, RevocationReason, Role, Seconds, Serial,
     TenantId, TransferState, TrustDomain, Udi, UnixMillis, UnixSeconds, UserNameTemplate,
 };
 
@@ -188,6 +188,18 @@ impl Column for Serial {
 
     fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Self::from_bytes(&<[u8; 16]>::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// As its CRLReason.
+impl Column for RevocationReason {
+    fn put<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.number().serialize(to)
+    }
+
+    fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = u8::deserialize(from)?;
+        Self::from_number(number).ok_or_else(|| D::Error::custom("not a reason of a revocation"))
     }
 }
 

@@ -13,6 +13,9 @@ pub(crate) struct DeviceRow {
     pub(crate) state: DeviceState,
     #[serde(with = "column::maybe")]
     pub(crate) state_reason: Option<Reason>,
+    /// Since when: its certificates are revoked, or on hold, as of then. Of a device of before, since its enrollment.
+    #[serde(with = "column")]
+    pub(crate) state_since: UnixSeconds,
     #[serde(with = "column")]
     pub(crate) profile: ProfileName,
     #[serde(with = "column::maybe")]

@@ -1,13 +1,13 @@
 //! Revocations: of one certificate, by its serial; and rules, each of which revokes the certificates issued in a span of time to
 //! a device, in a tenant or by a CA. Revoking a million certificates is one row then. A revocation list expands the rules;
-//! issuance checks them.
+//! issuance checks them. Nothing is ever deleted: what is released says so.
 
 use super::{column, device_key, parse_device_key, tenant_prefix};
 use crate::kernel::Error;
 use crate::project::NodeClock;
 use serde::{Deserialize, Serialize};
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Reason, Serial, TenantId, UnixSeconds};
+use wardein_domain::{Reason, RevocationReason, Serial, TenantId, UnixSeconds};
 use wardein_port::Table;
 
 /// A certificate that was revoked by itself.
@@ -17,6 +17,14 @@ pub(crate) struct RevokedRow {
     pub(crate) at: UnixSeconds,
     #[serde(with = "column")]
     pub(crate) reason: Reason,
+    #[serde(with = "column")]
+    pub(crate) code: RevocationReason,
+    /// The key identifier of the CA that issued it, and until when it is valid: a list is made without reading certificates.
+    pub(crate) ca: [u8; 20],
+    #[serde(with = "column")]
+    pub(crate) not_after: UnixSeconds,
+    /// Whether the hold was released. The row stays, so that what is read late does not bring it back.
+    pub(crate) is_released: bool,
 }
 
 /// A rule: all certificates of its scope that were issued from `issued_from` until `issued_until`, both inclusive, are revoked.
@@ -33,6 +41,8 @@ pub(crate) struct RuleRow {
     pub(crate) era: u32,
     #[serde(with = "column")]
     pub(crate) reason: Reason,
+    #[serde(with = "column")]
+    pub(crate) code: RevocationReason,
 }
 
 /// Whose certificates a rule is about.
@@ -59,7 +69,8 @@ impl RuleRow {
     /// The rule of a readmission at `at`: a copy of the device's state may hold its certificates issued until then.
     pub(crate) fn readmitted(at: UnixSeconds, era: u32) -> Self {
         let reason = "the device was readmitted".parse().expect("the constant is a reason");
-        Self { issued_from: UnixSeconds::default(), issued_until: at, at, era, reason }
+        let code = RevocationReason::KeyCompromise;
+        Self { issued_from: UnixSeconds::default(), issued_until: at, at, era, reason, code }
     }
 
     /// The rule of a transfer at `at`: what the giving tenant's platforms were told of the device ends.

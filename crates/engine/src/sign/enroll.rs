@@ -141,6 +141,7 @@ impl Engine {
         let written = DeviceRow {
             state: DeviceState::Active,
             state_reason: None,
+            state_since: self.time(),
             profile: order.profile.clone(),
             model: order.model.clone(),
             udi: order.udi.clone(),

@@ -151,7 +151,7 @@ impl Engine {
             Some(FoundCertificate { name, serial, row }) => Some(CertificateFacts {
                 not_before: row.not_before.get(),
                 not_after: row.not_after.get(),
-                is_revoked: self.revocation(tx, name, serial, (row.issued_at, row.era))?.is_some(),
+                is_revoked: self.revocation(tx, name, serial, row)?.is_some(),
             }),
             None => None,
         };

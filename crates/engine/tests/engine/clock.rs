@@ -188,7 +188,7 @@ async fn a_new_era_leaves_the_former_ones_marks_behind() {
         };
         assert_eq!((revoked("pump-1"), revoked("pump-2")), (vec![true], vec![true]));
         let wrong = listed.items.iter().find(|one| one.device.device.as_str() == "pump-2").unwrap();
-        assert_eq!(wrong.revoked.as_ref().map(|(at, _)| *at), Some(START + 100), "when its era ended");
+        assert_eq!(wrong.revoked.as_ref().map(|revoked| revoked.at), Some(START + 100), "when its era ended");
         world.restart().await;
     }
     drop(before);

@@ -10,6 +10,7 @@ mod certificate_profiles;
 mod clock;
 mod contended;
 mod crashes;
+mod crls;
 mod deed_crashes;
 mod deeds;
 mod devices;

@@ -1,7 +1,7 @@
 //! Rules that revoke what was issued in a span of time, and issuance, which checks them.
 
 use crate::world::{START, TestDevice, World, caller, csr, name, order};
-use wardein_domain::{Event, Role, Verdict};
+use wardein_domain::{Event, RevocationReason, Role, Verdict};
 use wardein_engine::{ErrorKind, Issued, Page, Subject};
 
 /// The leaf of a fresh certificate.
@@ -18,7 +18,10 @@ impl World {
 
     async fn revoke(&self, issued: Issued, from: u64, until: u64) {
         let reason = "the key leaked".parse().unwrap();
-        self.engine.revoke_issued(&self.admin, issued, from..=until, reason).await.unwrap();
+        self.engine
+            .revoke_issued(&self.admin, issued, from..=until, RevocationReason::KeyCompromise, reason)
+            .await
+            .unwrap();
     }
 
     /// How many certificates of the tenant are revoked.
@@ -98,7 +101,7 @@ async fn who_may_revoke_what() {
         let reason = "by chance".parse().unwrap();
         world
             .engine
-            .revoke_issued(&admin, issued, from..=until, reason)
+            .revoke_issued(&admin, issued, from..=until, RevocationReason::KeyCompromise, reason)
             .await
             .map_err(|error| error.code.as_str())
     };

@@ -56,6 +56,7 @@ async fn a_certificate_counts_while_it_is_valid_on_record_and_not_revoked() {
         &world.admin,
         world.tenant(),
         certificate.serial,
+        wardein_domain::RevocationReason::KeyCompromise,
         "lost".parse().unwrap(),
     );
     revoke.await.unwrap();

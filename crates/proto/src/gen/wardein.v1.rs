@@ -5406,21 +5406,103 @@ pub struct Certificate {
     /// Until when it is valid.
     #[prost(message, optional, tag = "4")]
     pub not_after: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it was revoked; unset where it is not.
+    /// When it was revoked or put on hold; unset where it is neither.
     #[prost(message, optional, tag = "5")]
     pub revoked_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Why; empty where it is not revoked.
+    /// Why, in the words of who did it; empty where it is neither.
     #[prost(string, tag = "6")]
     pub revoked_for: ::prost::alloc::string::String,
     /// The certificate, DER, at most 8 KiB.
-    ///
-    /// Next unused field number: 8.
     #[prost(bytes = "vec", tag = "7")]
     pub der: ::prost::alloc::vec::Vec<u8>,
+    /// Its standing, by its own revocation, the rules, and the state of its device.
+    #[prost(enumeration = "CertificateState", tag = "8")]
+    pub state: i32,
+    /// Why, as lists have it; UNSPECIFIED where nothing was said, or it is neither revoked nor on hold.
+    ///
+    /// Next unused field number: 10.
+    #[prost(enumeration = "RevocationReason", tag = "9")]
+    pub revocation_reason: i32,
 }
 /// What RevokeCertificate takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeCertificateRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The serial, 32 digits of lower-case hex.
+    #[prost(string, tag = "2")]
+    pub serial: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// Why, as lists have it. With CERTIFICATE_HOLD it may be released, or revoked for good later.
+    ///
+    /// Next unused field number: 5.
+    #[prost(enumeration = "RevocationReason", tag = "4")]
+    pub code: i32,
+}
+/// What RevokeCertificate answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeCertificateResponse {}
+/// What RevokeIssued takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeIssuedRequest {
+    /// The first second in which they were issued.
+    #[prost(message, optional, tag = "4")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// The last second, which may be to come: nothing that the rule covers is issued then.
+    #[prost(message, optional, tag = "5")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why, as lists have it; not CERTIFICATE_HOLD.
+    #[prost(enumeration = "RevocationReason", tag = "6")]
+    pub code: i32,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 8.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// Whose certificates; one is set.
+    #[prost(oneof = "revoke_issued_request::Issued", tags = "1, 2, 3")]
+    pub issued: ::core::option::Option<revoke_issued_request::Issued>,
+}
+/// Nested message and enum types in `RevokeIssuedRequest`.
+pub mod revoke_issued_request {
+    /// Whose certificates; one is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Issued {
+        /// Those of one device.
+        #[prost(message, tag = "1")]
+        ToDevice(super::IssuedToDevice),
+        /// Those of all devices of this tenant: 1 to 63 bytes of `a-z 0-9 -`.
+        #[prost(string, tag = "2")]
+        InTenant(::prost::alloc::string::String),
+        /// Those that the issuing CA signed, of all tenants; for `admin` alone.
+        #[prost(message, tag = "3")]
+        ByCa(super::IssuedByCa),
+    }
+}
+/// The certificates of one device.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuedToDevice {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device: 1 to 128 bytes.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+}
+/// The certificates of the CA that certifies devices now.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuedByCa {}
+/// What RevokeIssued answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeIssuedResponse {}
+/// What ReleaseCertificate takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseCertificateRequest {
     /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
@@ -5433,9 +5515,9 @@ pub struct RevokeCertificateRequest {
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
-/// What RevokeCertificate answers.
+/// What ReleaseCertificate answers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RevokeCertificateResponse {}
+pub struct ReleaseCertificateResponse {}
 /// What GetTrustBundle takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTrustBundleRequest {}
@@ -5453,6 +5535,94 @@ pub struct GetTrustBundleResponse {
     /// Next unused field number: 4.
     #[prost(string, tag = "3")]
     pub endpoint: ::prost::alloc::string::String,
+}
+/// The standing of a certificate. Whether its time has come or is over, its validity says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CertificateState {
+    /// Unset.
+    Unspecified = 0,
+    /// Nothing speaks against it.
+    Good = 1,
+    /// It counts as revoked until it is released, or its device is resumed or readmitted.
+    OnHold = 2,
+    /// It is revoked for good.
+    Revoked = 3,
+}
+impl CertificateState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CERTIFICATE_STATE_UNSPECIFIED",
+            Self::Good => "CERTIFICATE_STATE_GOOD",
+            Self::OnHold => "CERTIFICATE_STATE_ON_HOLD",
+            Self::Revoked => "CERTIFICATE_STATE_REVOKED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CERTIFICATE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CERTIFICATE_STATE_GOOD" => Some(Self::Good),
+            "CERTIFICATE_STATE_ON_HOLD" => Some(Self::OnHold),
+            "CERTIFICATE_STATE_REVOKED" => Some(Self::Revoked),
+            _ => None,
+        }
+    }
+}
+/// Why a certificate is revoked: CRLReason (RFC 5280 section 5.3.1), by its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RevocationReason {
+    /// None is given.
+    Unspecified = 0,
+    /// The private key is known, or suspected, to be elsewhere.
+    KeyCompromise = 1,
+    /// The subject's name or affiliation has changed.
+    AffiliationChanged = 3,
+    /// Another certificate took its place.
+    Superseded = 4,
+    /// The device is out of service.
+    CessationOfOperation = 5,
+    /// It counts as revoked for now, and may be released.
+    CertificateHold = 6,
+    /// The device is no longer entitled to it.
+    PrivilegeWithdrawn = 9,
+}
+impl RevocationReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REVOCATION_REASON_UNSPECIFIED",
+            Self::KeyCompromise => "REVOCATION_REASON_KEY_COMPROMISE",
+            Self::AffiliationChanged => "REVOCATION_REASON_AFFILIATION_CHANGED",
+            Self::Superseded => "REVOCATION_REASON_SUPERSEDED",
+            Self::CessationOfOperation => "REVOCATION_REASON_CESSATION_OF_OPERATION",
+            Self::CertificateHold => "REVOCATION_REASON_CERTIFICATE_HOLD",
+            Self::PrivilegeWithdrawn => "REVOCATION_REASON_PRIVILEGE_WITHDRAWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REVOCATION_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "REVOCATION_REASON_KEY_COMPROMISE" => Some(Self::KeyCompromise),
+            "REVOCATION_REASON_AFFILIATION_CHANGED" => Some(Self::AffiliationChanged),
+            "REVOCATION_REASON_SUPERSEDED" => Some(Self::Superseded),
+            "REVOCATION_REASON_CESSATION_OF_OPERATION" => {
+                Some(Self::CessationOfOperation)
+            }
+            "REVOCATION_REASON_CERTIFICATE_HOLD" => Some(Self::CertificateHold),
+            "REVOCATION_REASON_PRIVILEGE_WITHDRAWN" => Some(Self::PrivilegeWithdrawn),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -5563,7 +5733,8 @@ pub mod certificate_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Revokes one certificate; not for `auditor`.
+        /// Revokes one certificate, or puts it on hold; not for `auditor`. Verdicts follow at once, lists within seconds. A connection that is
+        /// open goes on: neither a list nor an answer about a certificate ends it; whoever accepted it has to.
         pub async fn revoke_certificate(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeCertificateRequest>,
@@ -5587,6 +5758,65 @@ pub mod certificate_service_client {
             req.extensions_mut()
                 .insert(
                     GrpcMethod::new("wardein.v1.CertificateService", "RevokeCertificate"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Revokes by one rule the certificates that were issued in a span of time to a device, in a tenant, or by the CA that certifies devices
+        /// now; not for `auditor`. It costs the same however many there are, and cannot be taken back.
+        pub async fn revoke_issued(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeIssuedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeIssuedResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/RevokeIssued",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.CertificateService", "RevokeIssued"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Releases a certificate that is on hold by itself; not for `auditor`. What a suspended device has on hold is released when it is
+        /// resumed (AdminService.SetDeviceState).
+        pub async fn release_certificate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseCertificateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/ReleaseCertificate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.CertificateService",
+                        "ReleaseCertificate",
+                    ),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -5641,12 +5871,31 @@ pub mod certificate_service_server {
             tonic::Response<super::ListCertificatesResponse>,
             tonic::Status,
         >;
-        /// Revokes one certificate; not for `auditor`.
+        /// Revokes one certificate, or puts it on hold; not for `auditor`. Verdicts follow at once, lists within seconds. A connection that is
+        /// open goes on: neither a list nor an answer about a certificate ends it; whoever accepted it has to.
         async fn revoke_certificate(
             &self,
             request: tonic::Request<super::RevokeCertificateRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RevokeCertificateResponse>,
+            tonic::Status,
+        >;
+        /// Revokes by one rule the certificates that were issued in a span of time to a device, in a tenant, or by the CA that certifies devices
+        /// now; not for `auditor`. It costs the same however many there are, and cannot be taken back.
+        async fn revoke_issued(
+            &self,
+            request: tonic::Request<super::RevokeIssuedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeIssuedResponse>,
+            tonic::Status,
+        >;
+        /// Releases a certificate that is on hold by itself; not for `auditor`. What a suspended device has on hold is released when it is
+        /// resumed (AdminService.SetDeviceState).
+        async fn release_certificate(
+            &self,
+            request: tonic::Request<super::ReleaseCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseCertificateResponse>,
             tonic::Status,
         >;
         /// The certificates to trust, PEM: root and issuing. Any role, and devices.
@@ -5818,6 +6067,101 @@ pub mod certificate_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeCertificateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CertificateService/RevokeIssued" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeIssuedSvc<T: CertificateService>(pub Arc<T>);
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::RevokeIssuedRequest>
+                    for RevokeIssuedSvc<T> {
+                        type Response = super::RevokeIssuedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeIssuedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CertificateService>::revoke_issued(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeIssuedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CertificateService/ReleaseCertificate" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseCertificateSvc<T: CertificateService>(pub Arc<T>);
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::ReleaseCertificateRequest>
+                    for ReleaseCertificateSvc<T> {
+                        type Response = super::ReleaseCertificateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseCertificateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CertificateService>::release_certificate(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseCertificateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -8,7 +8,7 @@ use prometheus::{
 use std::sync::OnceLock;
 use std::time::Duration;
 use wardein_domain::{Agreement, Method};
-use wardein_engine::ClockStatus;
+use wardein_engine::{ClockStatus, CrlStatus};
 
 /// All that is counted.
 pub struct Metrics {
@@ -25,6 +25,8 @@ pub struct Metrics {
     rejected: IntCounterVec,
     connections: IntGauge,
     log_lines_dropped: IntCounter,
+    crl_ends_in: IntGauge,
+    crl_entries: IntGauge,
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
 }
@@ -61,6 +63,11 @@ impl Metrics {
                 &["reason"],
             )?,
             connections: IntGauge::new("wardein_connections", "Open connections")?,
+            crl_ends_in: IntGauge::new(
+                "wardein_crl_ends_in_seconds",
+                "Seconds until the first revocation list ends, at which its readers refuse every device",
+            )?,
+            crl_entries: IntGauge::new("wardein_crl_entries", "Certificates on the revocation lists")?,
             clock_ahead: Gauge::new(
                 "wardein_clock_ahead_seconds",
                 "The machine's clock less the authority's time",
@@ -80,6 +87,8 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.commits.clone()))?;
         metrics.registry.register(Box::new(metrics.rejected.clone()))?;
         metrics.registry.register(Box::new(metrics.connections.clone()))?;
+        metrics.registry.register(Box::new(metrics.crl_ends_in.clone()))?;
+        metrics.registry.register(Box::new(metrics.crl_entries.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         for one in [
@@ -105,6 +114,12 @@ impl Metrics {
     pub(crate) fn clock(&self, status: &ClockStatus) {
         self.clock_ahead.set((status.wall_ms as f64 - status.now_ms as f64) / 1000.0);
         self.clock_agrees.set(i64::from(matches!(status.agreement, Agreement::Since(_))));
+    }
+
+    /// How the revocation lists are.
+    pub(crate) fn crls(&self, status: &CrlStatus) {
+        self.crl_ends_in.set(status.ends_in.unwrap_or_default());
+        self.crl_entries.set(i64::try_from(status.entries).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn called(&self, route: Option<Route>, code: &str, took: Duration) {

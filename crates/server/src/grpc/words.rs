@@ -3,7 +3,7 @@
 use crate::grpc::convert::wrong;
 use wardein_domain::{
     Assurance, Bank, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding, Purpose, RekeyGate,
-    Right, Role, TransferState, Verdict, VerdictReason,
+    RevocationReason, Right, Role, TransferState, Verdict, VerdictReason,
 };
 use wardein_engine::{DeedStep, Error};
 use wardein_proto::{Word, v1};
@@ -96,6 +96,19 @@ answered! {
     Role = Role { Admin, TenantAdmin, Station, Platform, Auditor }
     TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
     Verdict = Verdict { Trusted, NotTrusted, Unknown }
+}
+
+impl Answered for RevocationReason {
+    /// As in revocation lists.
+    fn wire(self) -> i32 {
+        self.number().into()
+    }
+}
+
+/// The zero value is one of them.
+pub(crate) fn revocation_reason(field: &str, number: i32) -> Result<RevocationReason, Error> {
+    let reason = u8::try_from(number).ok().and_then(RevocationReason::from_number);
+    reason.ok_or_else(|| wrong(field, format_args!("is {number}, which is none of its values")))
 }
 
 impl Answered for VerdictReason {

@@ -1,12 +1,18 @@
-//! The HTTP port: metrics, health, readiness and the trust bundle. It takes GET and HEAD, and changes nothing.
+//! The HTTP port: metrics, health, readiness, the trust bundle, and what is revoked. It changes nothing.
 
+mod crl;
+mod ocsp;
 mod router;
 
 use crate::edge::metrics::Metrics;
-use crate::edge::rate::address_key;
+use crate::edge::rate::{Buckets, address_key};
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ocsp::{Peer, SIGNATURES};
 use router::{Served, router};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -28,7 +34,8 @@ pub(crate) async fn serve(
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
 ) {
-    let router = TowerToHyperService::new(router(Served { engine, metrics, stopping }));
+    let signatures = Arc::new(Buckets::new(SIGNATURES));
+    let router = TowerToHyperService::new(router(Served { engine, metrics, stopping, signatures }));
     let mut places = Places::default();
     loop {
         let Ok((stream, address)) = listener.accept().await else {
@@ -38,12 +45,16 @@ pub(crate) async fn serve(
         let address = address_key(address.ip());
         places.make_room(address);
         let router = router.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(address));
+            router.call(request)
+        });
         let connection = tokio::spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIME)
                 .max_buf_size(16 * 1024)
-                .serve_connection(TokioIo::new(stream), router);
+                .serve_connection(TokioIo::new(stream), service);
             // A connection's failure concerns only its peer.
             drop(tokio::time::timeout(CONNECTION_TIME, connection).await);
         });

@@ -1,11 +1,15 @@
-//! The HTTP resources, by path. GET and HEAD only: nothing can be changed here.
+//! The HTTP resources, by path: GET and HEAD, and for OCSP POST. Nothing can be changed here.
 
+use super::crl::crl;
+use super::ocsp;
 use crate::edge::metrics::Metrics;
+use crate::edge::rate::Buckets;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{Method, StatusCode, header};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 use wardein_domain::Agreement;
@@ -17,6 +21,8 @@ pub(super) struct Served {
     pub(super) engine: Arc<Engine>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) stopping: watch::Receiver<bool>,
+    /// OCSP answers that are signed, by address.
+    pub(super) signatures: Arc<Buckets<IpAddr>>,
 }
 
 /// To HEAD, a path answers with the headers that GET would have, and no body (RFC 9110 §9.3.2).
@@ -27,6 +33,10 @@ pub(super) fn router(served: Served) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/trust-bundle", get(trust_bundle))
+        .route("/crl/{name}", get(crl))
+        .route("/ocsp", post(ocsp::post))
+        .route("/ocsp/", post(ocsp::post))
+        .route("/ocsp/{*request}", get(ocsp::get))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(served)
@@ -62,10 +72,7 @@ async fn trust_bundle(State(served): State<Served>) -> impl IntoResponse {
 /// No such path, or one that is asked by another method.
 async fn nothing(method: Method) -> Response {
     match method {
-        Method::GET | Method::HEAD => {
-            (StatusCode::NOT_FOUND, "available: /metrics, /healthz, /readyz and /trust-bundle\n")
-                .into_response()
-        }
+        Method::GET | Method::HEAD => (StatusCode::NOT_FOUND, AVAILABLE).into_response(),
         // RFC 9110 §15.5.6.
         _ => {
             let allow = [(header::ALLOW, "GET, HEAD")];
@@ -73,5 +80,7 @@ async fn nothing(method: Method) -> Response {
         }
     }
 }
+
+const AVAILABLE: &str = "available: /metrics, /healthz, /readyz, /trust-bundle, /crl/bundle.pem, /crl/root.crl, /crl/<CA>.crl and /ocsp\n";
 
 type Failure = (StatusCode, &'static str);

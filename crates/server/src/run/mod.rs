@@ -27,7 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use upkeep::{account, renew, sweep_by_itself, watch_clock, work_off_deeds};
+use upkeep::{account, publish_crls, renew, sweep_by_itself, watch_clock, work_off_deeds};
 use wardein_engine::{Engine, Error};
 
 /// A server that has its ports and does not serve yet.
@@ -136,6 +136,7 @@ impl Server {
         let following = services.health.follow(&engine);
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
+        let publishing = publish_crls(&shared);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
@@ -144,6 +145,7 @@ impl Server {
             () = following => Ok(()),
             () = accounting => Ok(()),
             () = watching => Ok(()),
+            () = publishing => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),

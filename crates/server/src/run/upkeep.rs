@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use std::mem::discriminant;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wardein_domain::{Agreement, UnixMillis};
 use wardein_engine::{ClockStatus, Engine, Error, SweepProgress, pace};
@@ -103,6 +103,32 @@ pub(crate) async fn watch_clock(shared: &Shared) {
             tracing::error!(%error, "the authority's time could not be kept; it will be retried");
         }
         is_kept = looked.is_ok();
+    }
+}
+
+/// Publishes the revocation lists every second in which something has changed, forever, and says when they cannot be made. It pauses
+/// four times as long as it worked: long lists take a fifth of a core at most.
+pub(crate) async fn publish_crls(shared: &Shared) {
+    let (mut is_made, mut is_overdue) = (true, false);
+    loop {
+        let started = Instant::now();
+        let published = shared.engine.publish_crls().await;
+        let status = shared.engine.crl_status();
+        shared.metrics.crls(&status);
+        if let Err(error) = &published
+            && is_made
+        {
+            tracing::error!(%error, "revocation lists could not be made; it will be retried, and the present ones are served");
+        }
+        is_made = published.is_ok();
+        if status.is_overdue() && !is_overdue {
+            tracing::error!(
+                ends_in = status.ends_in,
+                "a revocation list ends soon, and then its readers refuse every device; an error above says why it is not made again"
+            );
+        }
+        is_overdue = status.is_overdue();
+        tokio::time::sleep((started.elapsed() * 4).max(Duration::from_secs(1))).await;
     }
 }
 

@@ -24,5 +24,6 @@ mod links;
 mod posts;
 mod posts_raw;
 mod renewal;
+mod revocation;
 mod stream;
 mod time;

@@ -4,7 +4,9 @@ use super::super as now;
 use crate::kernel::Error;
 use serde::Deserialize;
 use wardein_crypto::P256VerifyingKey;
-use wardein_domain::{Bank, ProfileFields, Rotation, Serial, UnixMillis, UnixSeconds, is_plain};
+use wardein_domain::{
+    Bank, ProfileFields, RevocationReason, Rotation, Serial, UnixMillis, UnixSeconds, is_plain,
+};
 use wardein_port::Table;
 
 #[derive(Deserialize)]
@@ -161,6 +163,7 @@ impl DeviceV1 {
         let row = now::DeviceRow {
             state: word(table, &self.state)?,
             state_reason: maybe(table, self.state_reason.as_deref())?,
+            state_since: UnixSeconds::new(self.enrolled_at),
             profile: word(table, &self.profile)?,
             model: maybe(table, self.model.as_deref())?,
             udi: maybe(table, self.udi.as_deref())?,
@@ -197,7 +200,8 @@ impl CertificateV1 {
             der: self.der,
         };
         let revoked = self.revoked.map(|revoked| revocation(Table::Certificate, revoked)).transpose()?;
-        Ok((row, revoked.map(|(at, reason)| now::RevokedRow { at, reason })))
+        let revoked = revoked.map(|(at, reason)| row.revoked(at, reason, RevocationReason::Unspecified));
+        Ok((row, revoked.transpose()?))
     }
 }
 

@@ -1,18 +1,61 @@
 //! Certificates that were issued.
 
-use wardein_engine::Certificate;
-use wardein_proto::{time, v1};
+use crate::edge::context::Context;
+use crate::grpc::convert::{parse, second_optional, wrong};
+use crate::grpc::words::{Answered, revocation_reason};
+use std::ops::RangeInclusive;
+use wardein_ddkg::DeviceName;
+use wardein_domain::{Reason, RevocationReason};
+use wardein_engine::{Certificate, Error, Issued};
+use wardein_proto::v1::revoke_issued_request::Issued as Asked;
+use wardein_proto::{Timestamp, time, v1};
 
-pub(crate) fn certificate(certificate: Certificate) -> v1::Certificate {
-    let (revoked_at, revoked_for) =
-        certificate.revoked.map(|(at, reason)| (time::at(at), reason.to_string())).unwrap_or_default();
+pub(super) fn certificate(certificate: Certificate) -> v1::Certificate {
+    let revoked = certificate.revoked;
+    let state = match &revoked {
+        None => v1::CertificateState::Good,
+        Some(revoked) if revoked.code.is_hold() => v1::CertificateState::OnHold,
+        Some(_) => v1::CertificateState::Revoked,
+    };
     v1::Certificate {
         serial: certificate.serial.to_string(),
         device_id: certificate.device.device.to_string(),
         not_before: time::at(certificate.not_before),
         not_after: time::at(certificate.not_after),
-        revoked_at,
-        revoked_for,
+        revoked_at: revoked.as_ref().and_then(|revoked| time::at(revoked.at)),
+        revocation_reason: revoked.as_ref().map(|revoked| revoked.code).wire(),
+        revoked_for: revoked.map(|revoked| revoked.reason.to_string()).unwrap_or_default(),
         der: certificate.der,
+        state: state.into(),
     }
+}
+
+/// A rule.
+pub(super) struct Rule {
+    pub(super) issued: Issued,
+    pub(super) span: RangeInclusive<u64>,
+    pub(super) code: RevocationReason,
+    pub(super) reason: Reason,
+}
+
+pub(super) fn rule(context: &Context, asked: v1::RevokeIssuedRequest) -> Result<Rule, Error> {
+    let v1::RevokeIssuedRequest { issued, since, until, code, reason } = asked;
+    let issued = match issued.ok_or_else(|| wrong("issued", "is missing"))? {
+        Asked::ToDevice(v1::IssuedToDevice { tenant, device_id }) => {
+            context.may_be_about(&tenant, &device_id);
+            let (tenant, device) = (parse("tenant", &tenant)?, parse("device_id", &device_id)?);
+            Issued::ToDevice(DeviceName { tenant, device })
+        }
+        Asked::InTenant(tenant) => Issued::InTenant(parse("in_tenant", &tenant)?),
+        Asked::ByCa(v1::IssuedByCa {}) => Issued::ByCa,
+    };
+    let second = |field: &str, given: Option<Timestamp>| {
+        second_optional(field, given.as_ref())?.ok_or_else(|| wrong(field, "is missing"))
+    };
+    Ok(Rule {
+        issued,
+        span: second("since", since)?..=second("until", until)?,
+        code: revocation_reason("code", code)?,
+        reason: parse("reason", &reason)?,
+    })
 }

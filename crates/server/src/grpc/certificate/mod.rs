@@ -4,8 +4,9 @@ mod convert;
 
 use crate::edge::context::Context;
 use crate::grpc::convert::{page, parse, parse_optional};
+use crate::grpc::words::revocation_reason;
 use crate::grpc::{Api, reply};
-use convert::certificate;
+use convert::{Rule, certificate, rule};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_engine::{Caller, Engine};
@@ -45,11 +46,41 @@ impl v1::certificate_service_server::CertificateService for Api {
             let asked = request.into_inner();
             let tenant = parse("tenant", &asked.tenant)?;
             let serial = parse("serial", &asked.serial)?;
-            let reason = parse("reason", &asked.reason)?;
-            self.shared.engine.revoke_certificate(context.caller()?, tenant, serial, reason).await?;
+            let (code, reason) = (revocation_reason("code", asked.code)?, parse("reason", &asked.reason)?);
+            let engine = &self.shared.engine;
+            engine.revoke_certificate(context.caller()?, tenant, serial, code, reason).await?;
             Ok(v1::RevokeCertificateResponse {})
         };
         reply(revoke.await)
+    }
+
+    async fn revoke_issued(
+        &self,
+        request: Request<v1::RevokeIssuedRequest>,
+    ) -> Result<Response<v1::RevokeIssuedResponse>, Status> {
+        let revoke = async {
+            let context = Context::of(&request)?;
+            let Rule { issued, span, code, reason } = rule(&context, request.into_inner())?;
+            self.shared.engine.revoke_issued(context.caller()?, issued, span, code, reason).await?;
+            Ok(v1::RevokeIssuedResponse {})
+        };
+        reply(revoke.await)
+    }
+
+    async fn release_certificate(
+        &self,
+        request: Request<v1::ReleaseCertificateRequest>,
+    ) -> Result<Response<v1::ReleaseCertificateResponse>, Status> {
+        let release = async {
+            let context = Context::of(&request)?;
+            let asked = request.into_inner();
+            let tenant = parse("tenant", &asked.tenant)?;
+            let serial = parse("serial", &asked.serial)?;
+            let reason = parse("reason", &asked.reason)?;
+            self.shared.engine.release_certificate(context.caller()?, tenant, serial, reason).await?;
+            Ok(v1::ReleaseCertificateResponse {})
+        };
+        reply(release.await)
     }
 
     async fn get_trust_bundle(

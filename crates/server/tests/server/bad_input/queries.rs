@@ -155,8 +155,12 @@ async fn revoke_certificate() {
     let world = World::new().await;
     let (_, serial) = certified(&world).await;
     let operator = world.serial(Role::Station, "t", "one").await;
-    let good =
-        || v1::RevokeCertificateRequest { tenant: "t".into(), serial: serial.clone(), reason: "lost".into() };
+    let good = || v1::RevokeCertificateRequest {
+        tenant: "t".into(),
+        serial: serial.clone(),
+        reason: "lost".into(),
+        code: 1,
+    };
     let with = |serial: &str| v1::RevokeCertificateRequest { serial: serial.into(), ..good() };
     let (by, unknown) = (&world.admin, (Code::NotFound, "certificate-unknown", "no certificate"));
     let rows = [
@@ -196,9 +200,113 @@ async fn revoke_certificate() {
             v1::RevokeCertificateRequest { tenant: "nowhere".into(), ..good() },
             NO_TENANT,
         ),
+        ("no such code", by, v1::RevokeCertificateRequest { code: 2, ..good() }, malformed("code")),
+        ("a code below zero", by, v1::RevokeCertificateRequest { code: -1, ..good() }, malformed("code")),
+        ("removeFromCRL", by, v1::RevokeCertificateRequest { code: 8, ..good() }, malformed("code")),
+        (
+            "a number of more than a byte",
+            by,
+            v1::RevokeCertificateRequest { code: 257, ..good() },
+            malformed("code"),
+        ),
         ("an auditor", &world.auditor, good(), (Code::PermissionDenied, "role-denied", "RevokeCertificate")),
     ];
     world.refuses(Method::RevokeCertificate, rows).await;
+}
+
+#[tokio::test]
+async fn release_certificate() {
+    let world = World::new().await;
+    let (_, serial) = certified(&world).await;
+    let good = || v1::ReleaseCertificateRequest {
+        tenant: "t".into(),
+        serial: serial.clone(),
+        reason: "found".into(),
+    };
+    let with = |serial: &str| v1::ReleaseCertificateRequest { serial: serial.into(), ..good() };
+    let (by, unknown) = (&world.admin, (Code::NotFound, "certificate-unknown", "no certificate"));
+    let revoke = v1::RevokeCertificateRequest {
+        tenant: "t".into(),
+        serial: serial.clone(),
+        reason: "lost".into(),
+        code: v1::RevocationReason::KeyCompromise.into(),
+    };
+    world.admin.certificates().revoke_certificate(revoke).await.unwrap();
+    let no_reason = v1::ReleaseCertificateRequest { reason: String::new(), ..good() };
+    let elsewhere = v1::ReleaseCertificateRequest { tenant: "other".into(), ..good() };
+    let rows = [
+        (
+            "no tenant",
+            by,
+            v1::ReleaseCertificateRequest { tenant: String::new(), ..good() },
+            malformed("tenant"),
+        ),
+        ("no serial", by, with(""), malformed("serial")),
+        ("no reason", by, no_reason, malformed("reason")),
+        ("no such certificate", by, with(NO_SERIAL), unknown),
+        ("another's tenant", &world.foreign, good(), NO_TENANT),
+        ("another's certificate under its own tenant", &world.foreign, elsewhere, unknown),
+        (
+            "one that is revoked for good",
+            by,
+            good(),
+            (Code::FailedPrecondition, "certificate-revoked-for-good", "for good"),
+        ),
+        ("an auditor", &world.auditor, good(), (Code::PermissionDenied, "role-denied", "ReleaseCertificate")),
+    ];
+    world.refuses(Method::ReleaseCertificate, rows).await;
+}
+
+#[tokio::test]
+async fn revoke_issued() {
+    use v1::revoke_issued_request::Issued;
+    let world = World::new().await;
+    certified(&world).await;
+    let at = |seconds| Some(wardein_client::Timestamp { seconds, nanos: 0 });
+    let good = || v1::RevokeIssuedRequest {
+        issued: Some(Issued::InTenant("t".into())),
+        since: at(1),
+        until: at(2),
+        code: 1,
+        reason: "lost".into(),
+    };
+    let device = |tenant: &str, device: &str| {
+        let of = v1::IssuedToDevice { tenant: tenant.into(), device_id: device.into() };
+        v1::RevokeIssuedRequest { issued: Some(Issued::ToDevice(of)), ..good() }
+    };
+    let tenant =
+        |tenant: &str| v1::RevokeIssuedRequest { issued: Some(Issued::InTenant(tenant.into())), ..good() };
+    let by_ca = || v1::RevokeIssuedRequest { issued: Some(Issued::ByCa(v1::IssuedByCa {})), ..good() };
+    let by = &world.admin;
+    let rows = [
+        ("of nobody", by, v1::RevokeIssuedRequest { issued: None, ..good() }, malformed("issued")),
+        ("no tenant", by, tenant(""), malformed("in_tenant")),
+        ("no such tenant", by, tenant("nowhere"), NO_TENANT),
+        ("another's tenant", &world.foreign, good(), NO_TENANT),
+        ("a device of no tenant", by, device("", "one"), malformed("tenant")),
+        ("no device", by, device("t", ""), malformed("device_id")),
+        ("no such device", by, device("t", "nobody"), (Code::NotFound, "device-unknown", "nobody")),
+        ("no beginning", by, v1::RevokeIssuedRequest { since: None, ..good() }, malformed("since")),
+        ("no end", by, v1::RevokeIssuedRequest { until: None, ..good() }, malformed("until")),
+        ("before 1970", by, v1::RevokeIssuedRequest { since: at(-1), ..good() }, malformed("since")),
+        (
+            "an end before the beginning",
+            by,
+            v1::RevokeIssuedRequest { since: at(3), ..good() },
+            malformed("span"),
+        ),
+        ("no such code", by, v1::RevokeIssuedRequest { code: 7, ..good() }, malformed("code")),
+        ("a hold", by, v1::RevokeIssuedRequest { code: 6, ..good() }, malformed("code")),
+        ("no reason", by, v1::RevokeIssuedRequest { reason: String::new(), ..good() }, malformed("reason")),
+        (
+            "the CA's, by an administrator of a tenant",
+            &world.foreign,
+            by_ca(),
+            (Code::PermissionDenied, "role-insufficient", "only an operator of the authority"),
+        ),
+        ("an auditor", &world.auditor, good(), (Code::PermissionDenied, "role-denied", "RevokeIssued")),
+    ];
+    world.refuses(Method::RevokeIssued, rows).await;
 }
 
 /// It asks for nothing of anybody: a request with fields that nobody knows is answered as any other, and changes nothing.

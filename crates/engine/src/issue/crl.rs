@@ -1,0 +1,306 @@
+//! The revocation lists: one complete list for each CA that certifies devices, and one of the root.
+//!
+//! They are made from the index (`project/revoked.rs`), on a thread of their own, and only when something has changed or they are a day
+//! old. Who revokes waits for none of it.
+
+use crate::issue::apart::apart;
+use crate::issue::authority::place;
+use crate::issue::ca_keys::signer_of;
+use crate::issue::prepared::refused;
+use crate::kernel::{Decision, Engine, Error};
+use crate::rows::{self, AUTHORITY, AuthorityRow, CRL_KEY, CrlRow};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use tokio::sync::Mutex;
+use wardein_crypto::{Signer, SigningKey, hex};
+use wardein_pki::{
+    CLOCK_SKEW, CaCertificate, CaKey, CaRole, Crl, CrlNumber, CrlOrder, IssuingCa, Root, RootCa, pem,
+};
+use wardein_port::{Change, Table};
+
+/// The published lists.
+#[derive(Default)]
+pub(crate) struct Crls {
+    lists: RwLock<Lists>,
+    numbers: Mutex<Numbers>,
+}
+
+#[derive(Default)]
+struct Lists {
+    /// By the key identifiers of the CAs.
+    issuing: HashMap<[u8; 20], Published>,
+    root: Option<Published>,
+    /// All of them in PEM.
+    bundle: Option<Arc<CrlFile>>,
+    /// Unix seconds at which expired entries were last dropped.
+    swept_at: u64,
+}
+
+struct Published {
+    file: Arc<CrlFile>,
+    /// Unix seconds at which it was made, and by which state of the index.
+    made_at: u64,
+    changes: u64,
+}
+
+/// A list, or all of them, as a file to be downloaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrlFile {
+    /// DER of one list, or PEM of all.
+    pub bytes: Vec<u8>,
+    /// It changes with the bytes: the number of the list, in hex, or of all of them.
+    pub tag: String,
+    /// Unix seconds from which it is good.
+    pub this_update: u64,
+    /// Unix seconds until which it is; of several, of the first that ends.
+    pub next_update: u64,
+    /// How many certificates are on it.
+    pub entries: usize,
+}
+
+/// The standing of the lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrlStatus {
+    /// The least number of seconds until a list ends, by the authority's clock; less than none where one has. `None` before there is one.
+    pub ends_in: Option<i64>,
+    /// Certificates on all lists.
+    pub entries: usize,
+}
+
+impl CrlStatus {
+    /// Whether a list will end soon, because none could be made for days.
+    pub fn is_overdue(&self) -> bool {
+        self.ends_in.is_some_and(|seconds| seconds < (CRL_LIFETIME / 2) as i64)
+    }
+}
+
+/// The numbers that lists have. A list has the time in nanoseconds, or one more than the last if the clock is behind that; in front of it
+/// is the time of the last restore, which rises from one to the next. So a number rises across restarts and restores, and where the
+/// clock is set back.
+#[derive(Default)]
+struct Numbers {
+    last: u64,
+    /// No number above it may be given before a higher one is on record. `None` before it was read.
+    limit: Option<u64>,
+}
+
+impl Engine {
+    /// The CAs whose certificates devices have.
+    pub(crate) fn issuing_cas(&self) -> impl Iterator<Item = &IssuingCa> {
+        [&self.authority.issuing].into_iter()
+    }
+
+    /// Looks at what was revoked since, publishes the lists that have changed or are a day old, and renews who answers OCSP requests; to
+    /// be called every second. It goes
+    /// on with the rest where a part fails, and names the first failure.
+    pub async fn publish_crls(&self) -> Result<CrlStatus, Error> {
+        let mut outcome = self.memory.expand_revocations(&*self.store).await;
+        // A list that lacks some of the revoked is worse than none, but not worse than the same list, ended.
+        if self.memory.revocations_are_complete() || self.lists(|lists| lists.bundle.is_some()) {
+            outcome = outcome.and(self.publish_due().await);
+        }
+        outcome = outcome.and(self.renew_responders().await);
+        outcome.map(|()| self.crl_status())
+    }
+
+    async fn publish_due(&self) -> Result<(), Error> {
+        let now = self.now();
+        if self.lists(|lists| !(lists.swept_at..lists.swept_at + CRL_MAX_AGE).contains(&now)) {
+            self.memory.forget_expired_revocations();
+            self.crls.write().swept_at = now;
+        }
+        let mut outcome = Ok(());
+        let mut is_new = false;
+        for ca in self.issuing_cas() {
+            let id = *ca.certificate().key_id();
+            let changes = self.memory.revocation_changes(&id);
+            if self.lists(|lists| lists.issuing.get(&id).is_some_and(|list| list.is_good(now, changes))) {
+                continue;
+            }
+            match self.publish(ca.clone(), now, changes).await {
+                Ok(published) => {
+                    is_new = true;
+                    self.crls.write().issuing.insert(id, published);
+                }
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        if !self.lists(|lists| lists.root.as_ref().is_some_and(|list| list.is_good(now, 0))) {
+            match self.publish_root(now).await {
+                Ok(published) => {
+                    is_new |= published.is_some();
+                    self.crls.write().root = published;
+                }
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        if is_new {
+            let files = self.lists(Lists::files);
+            let bundle = apart("wardein-crl", move || bundle(&files)).await??;
+            self.crls.write().bundle = Some(Arc::new(bundle));
+        }
+        outcome
+    }
+
+    /// The root's list, of which nothing is revoked. None where its key is elsewhere and out of reach: then it must come from there.
+    async fn publish_root(&self, now: u64) -> Result<Option<Published>, Error> {
+        match self.root_ca().await? {
+            Some(root) => self.publish(root, now, 0).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The root, whose key is opened for this; none where no signer has it.
+    async fn root_ca(&self) -> Result<Option<RootCa>, Error> {
+        let (_, row): (_, AuthorityRow) =
+            rows::load(&*self.store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
+        let certificate = CaCertificate::<Root>::parse(&row.root_der).map_err(Error::internal)?;
+        let key = certificate.verifying_key();
+        let signer: Arc<dyn Signer> = match &row.root_key[..] {
+            [] => match signer_of(&self.signers, key) {
+                Ok(signer) => signer,
+                Err(_) => return Ok(None),
+            },
+            sealed => {
+                let document = self.root.ring().open(place("root"), sealed)?;
+                let opened = SigningKey::from_pkcs8(key.algorithm(), &document);
+                Arc::new(opened.map_err(|_| Error::internal("the root's key is damaged"))?)
+            }
+        };
+        CaKey::load(signer, &row.root_der).map(Some).map_err(Error::internal)
+    }
+
+    /// Makes the list of a CA. The numbers of changes was read before: what is revoked meanwhile makes another.
+    async fn publish<R: CaRole>(&self, ca: CaKey<R>, now: u64, changes: u64) -> Result<Published, Error> {
+        let number = self.crl_number().await?;
+        let memory = self.memory.clone();
+        let made = apart("wardein-crl", move || {
+            let order = CrlOrder {
+                number,
+                this_update: now.saturating_sub(CLOCK_SKEW),
+                next_update: now.saturating_add(CRL_LIFETIME),
+                revoked: memory.revoked_of(ca.certificate().key_id()),
+            };
+            ca.sign_crl(&order)
+        });
+        let file = Arc::new(CrlFile::from(made.await?.map_err(refused)?));
+        Ok(Published { file, made_at: now, changes })
+    }
+
+    /// The next number, which no later one is below, whatever becomes of this process.
+    async fn crl_number(&self) -> Result<CrlNumber, Error> {
+        let mut numbers = self.crls.numbers.lock().await;
+        let limit = match numbers.limit {
+            Some(limit) => limit,
+            None => {
+                let row: Option<(u64, CrlRow)> = rows::load(&*self.store, Table::Authority, CRL_KEY).await?;
+                let limit = row.map_or(0, |(_, row)| row.limit);
+                // Whatever of it was given.
+                (numbers.last, numbers.limit) = (limit, Some(limit));
+                limit
+            }
+        };
+        let nanoseconds = self.clock.now_ms().saturating_mul(1_000_000);
+        let low = nanoseconds.max(numbers.last.saturating_add(1));
+        if low > limit {
+            let limit = low.saturating_add(NUMBERS_AT_A_TIME);
+            self.transact(|tx| {
+                let version = tx.get(Table::Authority, CRL_KEY)?.map(|row| row.version);
+                // Once an hour, and on a full disk too: a list that has ended locks every device out.
+                let mut change = Change { may_use_reserve: true, ..Change::default() };
+                change.put(Table::Authority, CRL_KEY.to_vec(), version, rows::encode(&CrlRow { limit })?);
+                Ok(Decision::new(change, ()))
+            })
+            .await?;
+            numbers.limit = Some(limit);
+        }
+        numbers.last = low;
+        Ok(CrlNumber(u128::from(self.authority.restored_at.get()) << 64 | u128::from(low)))
+    }
+
+    /// Whether a CA of that key identifier certifies devices here.
+    pub fn is_issuing_ca(&self, ca: &[u8; 20]) -> bool {
+        self.issuing_cas().any(|found| found.certificate().key_id() == ca)
+    }
+
+    /// The list of a CA by its key identifier.
+    pub fn crl(&self, ca: &[u8; 20]) -> Option<Arc<CrlFile>> {
+        self.lists(|lists| lists.issuing.get(ca).map(|list| list.file.clone()))
+    }
+
+    /// The list of the root.
+    pub fn root_crl(&self) -> Option<Arc<CrlFile>> {
+        self.lists(|lists| lists.root.as_ref().map(|list| list.file.clone()))
+    }
+
+    /// All lists in PEM, the root's first: what Mosquitto, nginx and HAProxy take.
+    pub fn crl_bundle(&self) -> Option<Arc<CrlFile>> {
+        self.lists(|lists| lists.bundle.clone())
+    }
+
+    /// How the lists are.
+    pub fn crl_status(&self) -> CrlStatus {
+        let now = i64::try_from(self.now()).unwrap_or(i64::MAX);
+        self.lists(|lists| CrlStatus {
+            ends_in: lists.bundle.as_ref().map(|file| file.next_update as i64 - now),
+            entries: lists.bundle.as_ref().map_or(0, |file| file.entries),
+        })
+    }
+
+    fn lists<T>(&self, read: impl FnOnce(&Lists) -> T) -> T {
+        read(&self.crls.lists.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Crls {
+    fn write(&self) -> RwLockWriteGuard<'_, Lists> {
+        // A list is put in in one step.
+        self.lists.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lists {
+    /// All of them, the root's first.
+    fn files(&self) -> Vec<Arc<CrlFile>> {
+        let mut issuing: Vec<_> = self.issuing.iter().map(|(id, list)| (*id, list.file.clone())).collect();
+        issuing.sort_unstable_by_key(|(id, _)| *id);
+        let root = self.root.iter().map(|list| list.file.clone());
+        root.chain(issuing.into_iter().map(|(_, file)| file)).collect()
+    }
+}
+
+/// Lists in PEM, one after the other.
+fn bundle(files: &[Arc<CrlFile>]) -> Result<CrlFile, Error> {
+    let text = pem::encode_crls(files.iter().map(|file| &file.bytes[..])).map_err(Error::internal)?;
+    Ok(CrlFile {
+        bytes: text.into_bytes(),
+        tag: files.iter().map(|file| file.tag.as_str()).collect::<Vec<_>>().join("-"),
+        this_update: files.iter().map(|file| file.this_update).max().unwrap_or_default(),
+        next_update: files.iter().map(|file| file.next_update).min().unwrap_or_default(),
+        entries: files.iter().map(|file| file.entries).sum(),
+    })
+}
+
+impl Published {
+    /// Whether there is nothing new, and it is not old; nor of a time to come, as after a clock that was set back.
+    fn is_good(&self, now: u64, changes: u64) -> bool {
+        self.changes == changes && (self.made_at..self.made_at + CRL_MAX_AGE).contains(&now)
+    }
+}
+
+impl From<Crl> for CrlFile {
+    fn from(crl: Crl) -> Self {
+        let Crl { der, number, this_update, next_update, entries } = crl;
+        let tag = hex::encode(&number.0.to_be_bytes());
+        Self { bytes: der, tag, this_update, next_update, entries }
+    }
+}
+
+/// Seconds for which a list is good: seven days, so that a broker that cannot fetch the next one over a long weekend locks nobody out.
+pub const CRL_LIFETIME: u64 = 7 * 86_400;
+
+/// Seconds after which a list is made again though nothing has changed: a day, well below half of its lifetime.
+const CRL_MAX_AGE: u64 = 86_400;
+
+/// Nanoseconds: an hour. A start goes on above what may have been given before.
+const NUMBERS_AT_A_TIME: u64 = 3_600_000_000_000;
