@@ -6,8 +6,8 @@ use crate::server_name::ServerName;
 use crate::subject_key::SubjectKey;
 use crate::{PkiError, RevocationUrl, Validity, policy};
 use rcgen::{
-    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
+    DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
 use wardein_crypto::SignatureAlgorithm;
 use wardein_domain::{Assurance, KeyPurpose, KeyPurposes, Serial, SubjectSerial};

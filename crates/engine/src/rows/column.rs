@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
     Assurance, AttributeName, Bank, CertificateProfile, DeviceId, DeviceState, KeyKeeper, KeyKind, KeyKinds,
-    ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason, RevocationReason, Role, Seconds, Serial,
-    TenantId, TransferState, TrustDomain, Udi, UnixMillis, UnixSeconds, UserNameTemplate,
+    ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason, RevocationReason, Role,
+    Seconds, Serial, TenantId, TransferState, TrustDomain, Udi, UnixMillis, UnixSeconds, UserNameTemplate,
 };
 
 /// A type that a row holds.

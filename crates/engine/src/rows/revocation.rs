@@ -76,7 +76,8 @@ impl RuleRow {
     /// The rule of a transfer at `at`: what the giving tenant's platforms were told of the device ends.
     pub(crate) fn transferred(at: UnixSeconds, era: u32) -> Self {
         let reason = "the device went over to another tenant".parse().expect("the constant is a reason");
-        Self { issued_from: UnixSeconds::default(), issued_until: at, at, era, reason }
+        let code = RevocationReason::AffiliationChanged;
+        Self { issued_from: UnixSeconds::default(), issued_until: at, at, era, reason, code }
     }
 
     /// The rule as it is read now. One of an era whose clock ran ahead, which meant all that had been issued, ends where that

@@ -8,8 +8,8 @@
 
 use wardein_domain::{KeyKind, KeyKinds, TrustDomain};
 use wardein_pki::{
-    CaCertificate, Csr, CsrError, DeviceCsr, Infrastructure, Issuing, OcspRequest, Root, SubjectKey, parse_operator,
-    pem, spiffe, verify_device_chain,
+    CaCertificate, Csr, CsrError, DeviceCsr, Infrastructure, Issuing, OcspRequest, Root, SubjectKey,
+    parse_operator, pem, spiffe, verify_device_chain,
 };
 
 /// Reads `data` as a request. What is taken is signed by the key that it carries, which is there in its one form.

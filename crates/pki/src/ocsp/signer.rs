@@ -3,14 +3,14 @@
 
 use super::OcspCertId;
 use super::request::IssuerHashes;
-use crate::build::{Kind, Order, Purposes};
+use crate::build::{Kind, Order};
 use crate::ca::MAX_COMMON_NAME;
 use crate::prepare::CertificateOrder;
 use crate::recognize::Parsed;
 use crate::subject_key::SubjectKey;
 use crate::{CaCertificate, CertificateError, Issued, Issuing, IssuingCa, PkiError, Validity};
 use wardein_crypto::{Digest, SignatureAlgorithm, Signer, VerifyingKey, danger_sha1_to_name};
-use wardein_domain::Serial;
+use wardein_domain::{KeyPurposes, Serial};
 
 /// The responder of one CA.
 pub struct OcspSigner {
@@ -42,9 +42,11 @@ impl IssuingCa {
             validity,
             key: SubjectKey::of_ca(key.clone())?,
             kind: Kind::OcspSigner,
-            purposes: Purposes { client: false, server: false },
+            purposes: KeyPurposes::NONE,
             names: Vec::new(),
             assurance: None,
+            subject_serial: None,
+            no_rev_avail: false,
         }))
     }
 }

@@ -221,7 +221,7 @@ fn only_a_responders_certificate_of_this_ca_makes_a_responder() {
     };
     let another = || super::key();
     assert_eq!(take(&issued, another()), Err(PkiError::CaKey));
-    let device = authority.issuing.issue_device(&csr(), &device()).unwrap();
+    let device = authority.issuing.issue_device(&device_csr(), &device()).unwrap();
     assert_eq!(take(&device, another()), Err(PkiError::CaCertificate(CertificateError::Use)));
     let stranger = Authority::found();
     let foreign = stranger.issuing.issue(&order(&stranger)).unwrap();

@@ -12,7 +12,7 @@ fn ca(authority: &Authority, url: Option<&str>) -> IssuingCa {
 }
 
 fn of_device(ca: &IssuingCa) -> CertificateOrder<Issuing> {
-    ca.device_order(&csr(), &device()).unwrap()
+    ca.device_order(&device_csr(), &device()).unwrap()
 }
 
 fn of_responder(ca: &IssuingCa) -> CertificateOrder<Issuing> {
@@ -88,7 +88,7 @@ fn a_leaf_says_one_list_and_one_responder_where_there_is_a_url() {
     // It is read back as a device all the same.
     let authority = Authority::found();
     let ca = ca(&authority, Some(URL));
-    let leaf = ca.issue_device(&csr(), &device()).unwrap();
+    let leaf = ca.issue_device(&device_csr(), &device()).unwrap();
     assert_eq!(ca.recognize(leaf.der()), Ok(device()));
     let text = String::from_utf8_lossy(leaf.der()).into_owned();
     let id = wardein_crypto::hex::encode(ca.certificate().key_id());
