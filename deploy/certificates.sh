@@ -20,25 +20,26 @@ if [[ -z $made ]]; then
 fi
 
 # What zlint says of these certificates that is no fault of theirs. They are of a private PKI, whose root no browser has: the CA/Browser
-# Forum's Baseline Requirements (BR) do not bind it where they serve browsers. The lint, then why.
+# Forum's Baseline Requirements (BR) do not bind it where they serve browsers. The lint, the rule that zlint cites for
+# it, and why it is not for us.
 readonly not_for_us='
-e_ca_country_name_missing                                    BR 7.1.2: our CAs are named by the trust domain, and belong to no country
-e_ca_organization_name_missing                               BR 7.1.2: likewise
-e_ext_san_uniform_resource_identifier_present                BR 7.1.2.7.12: a SPIFFE id is a URI (X509-SVID 2)
+e_ca_country_name_missing                                    BR 7.1.2.10.2: our CAs are named by the trust domain, and belong to no country
+e_ca_organization_name_missing                               BR 7.1.2.10.2: likewise
+e_ext_san_uniform_resource_identifier_present                BR 7.1.4.2.1: a SPIFFE id is a URI (X509-SVID 2)
 e_invalid_ca_certificate_policies                            BR 7.1.2.10.5: names a policy of the BR
-e_sub_ca_certificate_policies_missing                        BR 7.1.2.10.5: likewise
-e_sub_cert_cert_policy_empty                                 BR 7.1.2.7.9: likewise
-e_sub_cert_certificate_policies_missing                      BR 7.1.2.7.9: likewise
-e_sub_ca_crl_distribution_points_missing                     BR 7.1.2.11.2: the root revokes no CA by CRL
-e_sub_cert_aia_missing                                       BR 7.1.2.7.7: the chain is sent whole (RFC 8446 4.4.2)
-w_sub_cert_aia_does_not_contain_issuing_ca_url               BR 7.1.2.7.7: likewise
-w_sub_ca_aia_missing                                         BR 7.1.2.10.3: likewise
+e_sub_ca_certificate_policies_missing                        BR 7.1.2.2: likewise
+e_sub_cert_cert_policy_empty                                 BR 7.1.2.3: likewise
+e_sub_cert_certificate_policies_missing                      BR 7.1.2.3: likewise
+e_sub_ca_crl_distribution_points_missing                     BR 7.1.2.2: the root revokes no CA by CRL
+e_sub_cert_aia_missing                                       BR 7.1.2.3: the chain is sent whole (RFC 8446 4.4.2)
+w_sub_cert_aia_does_not_contain_issuing_ca_url               BR 7.1.2.3: likewise
+w_sub_ca_aia_missing                                         BR 7.1.2.2: likewise
 e_sub_cert_eku_check                                         BR 7.1.2.7.10: SDC has purposes of its own (IEEE 11073-20701)
-w_subject_common_name_included                               BR 7.1.2.7.2: brokers know a client by its common name
-n_ca_digital_signature_not_set                               our CAs sign no OCSP answers by themselves
-n_ct_sct_policy_count_unsatisfied                            certificate transparency is for public roots
+w_subject_common_name_included                               BR 7.1.2.7.1: brokers know a client by its common name
+n_ca_digital_signature_not_set                               BR 7.1.2.10.7: our CAs sign no OCSP answers by themselves
+n_ct_sct_policy_count_unsatisfied                            Apple HT205280: certificate transparency is for public roots
 w_ext_subject_key_identifier_not_recommended_subscriber      BR 7.1.2.7.6: RFC 5280 4.2.1.2 recommends it
-w_root_ca_basic_constraints_path_len_constraint_field_present  BR 7.1.2.1.4: bounds what a stolen issuing CA can do
+w_root_ca_basic_constraints_path_len_constraint_field_present  BR 7.1.2.1: bounds what a stolen issuing CA can do
 '
 
 prepare() {

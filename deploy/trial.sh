@@ -1,5 +1,5 @@
 # What the trials with other programs share; they source it after steps.sh. Files of theirs are in $house, among them broker.log.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 
 # part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
 part() {

@@ -56,7 +56,7 @@ impl SubjectKey {
             VerifyingKey::P384(_) => KeyKind::P384,
             VerifyingKey::Rsa(rsa) => match rsa.bits() {
                 ..=2048 => KeyKind::Rsa2048,
-                ..=3072 => KeyKind::Rsa3072,
+                2049..=3072 => KeyKind::Rsa3072,
                 _ => KeyKind::Rsa4096,
             },
         }
