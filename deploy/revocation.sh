@@ -115,7 +115,7 @@ lists() {
 	holds "certtool refuses it" not gnutls p-1
 	holds "another device is verified" verified p-2 -crl_check_all "$house/bundle.pem"
 	holds "by certtool too" gnutls p-2
-	wardein device suspend p-2 --tenant klinik --reason "looked at" >"$house/said"
+	wardein device suspend p-2 --tenant klinik --reason "looked at" --yes >"$house/said"
 	holds "a suspended device is listed" listed 2
 	holds "on hold" says 'Certificate Hold' openssl crl -in "$house/list.pem" -noout -text
 	holds "and refused" not verified p-2 -crl_check_all "$house/bundle.pem"
@@ -159,7 +159,7 @@ status() {
 	holds "without a nonce" answers p-2 ': good' -no_nonce
 	holds "by SHA-256" answers p-2 ': good' -sha256
 	holds "a revoked one, and why" answers p-1 'Reason: keyCompromise'
-	wardein device suspend p-2 --tenant klinik --reason "looked at" >"$house/said"
+	wardein device suspend p-2 --tenant klinik --reason "looked at" --yes >"$house/said"
 	holds "one on hold, at once" answers p-2 'Reason: certificateHold'
 	wardein device resume p-2 --tenant klinik --reason "found well" >"$house/said"
 	holds "and good again, at once" answers p-2 ': good'
