@@ -127,6 +127,7 @@ impl Witness {
             "authority.found"
             | "authority.start"
             | "authority.certify-server"
+            | "ocsp-signer.certify"
             | "audit.read"
             | "call.refuse" => {}
             // Steps of deeds, and what a start does by itself.

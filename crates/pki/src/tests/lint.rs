@@ -397,8 +397,8 @@ fn what_forgoes_revocation_points_to_none() {
         (crl, points.clone(), LintError::RevocationPointer),
         (freshest, points, LintError::RevocationPointer),
         (aia, access(1), LintError::RevocationPointer),
-        // The issuer's certificate may be pointed to; this authority does not.
-        (aia, access(2), LintError::UnknownExtension),
+        // The issuer's certificate may be pointed to; this authority does not, and here there is no responder either.
+        (aia, access(2), LintError::AuthorityInfoAccess),
     ] {
         let with = |bench: &mut Bench| bench.params.custom_extensions.push(extension(oid, &content));
         assert_eq!(lint_of(forgoing_order, with, |_| ()), Err(rule), "{oid:?}");
