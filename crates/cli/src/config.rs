@@ -42,7 +42,7 @@ section! {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7443)),
         /// Where HTTP listens, in the clear: health, metrics, the trust bundle, revocation lists and OCSP. Nothing secret is behind it.
         http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7480)),
-        /// Where verifiers reach that, such as "http://pki.example:7480": devices' certificates then name their revocation list and their OCSP
+        /// Where verifiers reach that, such as `http://pki.example:7480`: devices' certificates then name their revocation list and their OCSP
         /// responder. Empty: they name neither.
         revocation_url: String = String::new(),
         /// The names and addresses in the server's certificate: what clients call it by.
