@@ -113,7 +113,7 @@ impl PrivateKey {
 /// The key in PEM.
 fn decrypted(encrypted: &[u8], passphrase: &Passphrase) -> Result<SecretBytes, String> {
     let pkcs8 = decrypt_private_key(encrypted, passphrase.0.expose()).map_err(words)?;
-    // Of 256 wrong passphrases one gives well-formed padding, and what is under it is no key.
+    // Of 256 wrong passphrases one gives well-formed padding, and what is under it is not a key.
     P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| words(KeyEncryptionError::Passphrase))?;
     pem::encode_private_key(pkcs8.expose()).map_err(|error| error.to_string())
 }

@@ -44,7 +44,7 @@ fn decrypted(text: &[u8], passphrase: &[u8]) -> Result<SecretBytes, &'static str
             MALFORMED
         }
     })?;
-    // Of 256 wrong passphrases one gives well-formed padding, and what is under it is no key.
+    // Of 256 wrong passphrases one gives well-formed padding, and what is under it is not a key.
     P256SigningKey::from_pkcs8(&key).map_err(|_| WRONG)?;
     Ok(key)
 }

@@ -91,7 +91,7 @@ impl<R: CaRole> CaKey<R> {
         let linted = self.prepare_crl(order)?;
         let (algorithm, tbs) = (self.algorithm(), linted.into_bytes());
         let signature = self.signer().sign(&tbs).map_err(|_| PkiError::Signing)?;
-        // A list with a wrong signature would lock out every device of the CA, whoever is at fault for it.
+        // A list with a wrong signature would lock out every device of the CA.
         let key = self.certificate().verifying_key();
         key.verify(algorithm, &tbs, &signature).map_err(|_| PkiError::Signature)?;
         let der = Envelope { signed: &tbs, algorithm, signature: &signature }.seal();

@@ -106,7 +106,7 @@ fn words(role: &str, name: &str, not_after: u64, directory: &Path) -> String {
 }
 
 /// Has a key in `directory` certified, and puts the rest of the identity beside it. The key is made with the directory; or it is there,
-/// because the answer of before was lost.
+/// because the earlier answer was lost.
 pub(super) async fn certified(
     directory: &Path,
     passphrase: Option<&Passphrase>,

@@ -13,7 +13,8 @@ pub(crate) struct DeviceRow {
     pub(crate) state: DeviceState,
     #[serde(with = "column::maybe")]
     pub(crate) state_reason: Option<Reason>,
-    /// Since when: its certificates are revoked, or on hold, as of then. Of a device of before, since its enrollment.
+    /// Since when it is in this state: from then on its certificates are revoked, or on hold. In a row written before this
+    /// column, since its enrollment.
     #[serde(with = "column")]
     pub(crate) state_since: UnixSeconds,
     #[serde(with = "column")]

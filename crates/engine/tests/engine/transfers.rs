@@ -175,7 +175,7 @@ async fn both_agree_the_device_hears_of_it_and_belongs_to_the_other_with_its_fir
     assert_eq!(two.trusting("pump-1").await, ["lab"]);
     assert_eq!(two.state(&from).await, Some(DeviceState::Transferred));
     assert!(two.open("klinik").await.is_empty() && two.open("lab").await.is_empty());
-    // It certifies there, and the certificates of before are revoked.
+    // It certifies there, and the earlier certificates are revoked.
     device.prove(&two.engine, "certificate", &csr()).await.unwrap();
     let page = || Page { size: 10, after: None };
     for (tenant, is_revoked) in [("klinik", true), ("lab", false)] {
@@ -545,7 +545,7 @@ async fn two_holders_that_both_go_over_are_told_apart() {
     assert!(two.trusting("pump-1").await.is_empty());
 }
 
-/// A message of before that was long on its way is no sign of a copy.
+/// An older message that was long on its way is no sign of a copy.
 #[tokio::test]
 async fn an_overtaken_message_raises_no_alarm() {
     let two = Two::new().await;

@@ -5734,7 +5734,7 @@ pub mod certificate_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Revokes one certificate, or puts it on hold; not for `auditor`. Verdicts follow at once, lists within seconds. A connection that is
-        /// open goes on: neither a list nor an answer about a certificate ends it; whoever accepted it has to.
+        /// open goes on: neither a list nor an answer about a certificate ends it; the relying party that accepted it must.
         pub async fn revoke_certificate(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeCertificateRequest>,
@@ -5872,7 +5872,7 @@ pub mod certificate_service_server {
             tonic::Status,
         >;
         /// Revokes one certificate, or puts it on hold; not for `auditor`. Verdicts follow at once, lists within seconds. A connection that is
-        /// open goes on: neither a list nor an answer about a certificate ends it; whoever accepted it has to.
+        /// open goes on: neither a list nor an answer about a certificate ends it; the relying party that accepted it must.
         async fn revoke_certificate(
             &self,
             request: tonic::Request<super::RevokeCertificateRequest>,

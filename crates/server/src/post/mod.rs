@@ -99,7 +99,7 @@ fn malformed(error: DecodeError) -> Error {
     wrong(error.field, error.problem)
 }
 
-/// The header by which a device hears that it is to carry out a transfer: a device of before reads no further byte of message 12.
+/// The header by which a device hears that it is to carry out a transfer: an older device reads no further byte of message 12.
 const TRANSFER_DUE: &str = "wardein-transfer-due";
 
 /// The media type of requests and answers.

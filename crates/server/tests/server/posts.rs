@@ -277,7 +277,7 @@ async fn a_refusal_of_a_known_device_is_on_record() {
     assert!(entry.address.starts_with("127.0.0.1:"));
 }
 
-/// A device of before takes no other value in the last byte of message 12: the hint is beside it.
+/// An older device takes no other value in the last byte of message 12: the hint is beside it.
 #[tokio::test]
 async fn that_a_transfer_is_due_is_in_a_header_and_in_a_field() {
     let world = World::new().await;

@@ -160,7 +160,7 @@ fn asked_again_it_is_another_agreement_and_the_former_one_gives_a_copy_away() {
     let mut copy = pair.copy();
     let first = pair.transfer(None);
     assert_eq!(first.last_generation(), 2);
-    // A copy of before asks, too.
+    // An older copy asks, too.
     pair.wait(10);
     pair.swap(&mut copy);
     let second = loop {
