@@ -108,6 +108,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         if self.directory.wake().await? {
             let (device, state) = self.read().inspect_err(|_| self.directory.rest_unread())?;
             // Another process may have carried out a transfer.
+            self.is_transfer_asked &= device == self.config.device;
             self.config.device = device;
             // What was counted since our last ack says nothing of a time that another process was told.
             if state.known_time() != self.state.known_time() {

@@ -55,11 +55,12 @@ impl Directory {
     pub(crate) fn end_transfer(&self, config: &Config) -> Result<(), Error> {
         let Some(to) = self.files.arriving()? else { return Ok(()) };
         if to == config.device {
-            for of_before in [CERTIFICATE, KEY, SEALED_KEY] {
-                self.remove(of_before)?;
+            for former in [CERTIFICATE, KEY, SEALED_KEY] {
+                self.remove(former)?;
             }
-            // It syncs the directory, and with it what was removed.
-            self.save_config(config)?;
+            // The other settings may have been edited since this process began. Saving syncs the directory, and with it what was removed.
+            let present = self.files.config()?.unwrap_or_else(|| config.clone());
+            self.save_config(&Config { device: to, ..present })?;
         }
         self.remove(TRANSFER)
     }

@@ -125,7 +125,7 @@ codes! {
     /// The time in which the offer could be accepted is over.
     TransferExpired = "transfer-expired", Precondition, "The giving tenant offers the device again (`wardein device transfer`).";
     /// The device has agreed on keys with the receiving tenant.
-    TransferAgreed = "transfer-agreed", Precondition, "Nothing is to be done: the transfer ends with the device's next request. To keep the device from it, suspend it, or revoke it for good.";
+    TransferAgreed = "transfer-agreed", Precondition, "Nothing is to be done: the transfer ends with the device's next request. To keep the device from it, suspend it, or revoke it for good, in either tenant.";
     /// The device signs with a key of its own, which stays the same, and cannot be transferred.
     TransferNeedsDerivedKeys = "transfer-needs-derived-keys", Precondition, "Retire the device, and enroll it in the other tenant.";
     /// A device in this state cannot be brought into that one.

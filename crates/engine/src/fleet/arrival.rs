@@ -9,7 +9,9 @@ use crate::rows::{
 };
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::authority::Record;
-use wardein_domain::{Actor, Call, DeviceState, Event, FieldName, Outcome, TransferState, UnixSeconds};
+use wardein_domain::{
+    Actor, Call, DeviceState, ErrorCode, Event, FieldName, Outcome, TransferState, UnixSeconds,
+};
 use wardein_port::{Change, Table};
 
 /// A device that has agreed on keys here, and is another tenant's until it proves something with them.
@@ -60,12 +62,24 @@ impl Engine {
         let Arriving { name, record, now_ms, call } = *arriving;
         let Arrival { from, left: (left_version, mut left), transfer: (version, mut row), .. } = arrival;
         let (here, mut device) = self.device_row(tx, name)?;
+        // Memory, which said that it is pending, may be behind the store.
+        if let Some(code) = device.state.refusal().filter(|_| device.state != DeviceState::Pending) {
+            return Err(Error::new(code, format_args!("the device is {}", device.state)).into());
+        }
+        let now = UnixSeconds::new(now_ms / 1000);
         device.state = DeviceState::Active;
+        device.state_since = now;
         device.attributes = rows::attribute_names(record);
         change.update(Table::Device, rows::device_key(name), here, rows::encode(&device)?);
         // The giving tenant's: nothing of it proves anything any more; what it sealed stays its owner's.
         let held = self.load_keys(tx, &from)?.ok_or_else(|| Error::no_keys(&from))?;
         let Held { cold, version: hot, mut keys } = held;
+        // A device erases the keys that agreed when it goes over to new ones: who has others in the giving tenant now is another than
+        // the holder of this agreement, such as the device itself after a readmission shut out a copy.
+        if keys.record.active_generation() != row.last_generation {
+            let message = "the device has gone over to other keys in the giving tenant; ask there for the transfer again";
+            return Err(Error::new(ErrorCode::DevicePending, message).into());
+        }
         let rules = self.memory.rules(&from.tenant, &left.profile).unwrap_or_default();
         let policy = self.policy_of(&rules.profile);
         keys.record.hand_over(record, self.authority_time(now_ms), &policy, tx.draw())?;
@@ -73,9 +87,10 @@ impl Engine {
         self.put_keys(tx, change, &from, (cold, hot), &mut keys)?;
         let before = left.state;
         left.state = DeviceState::Transferred;
+        left.state_since = now;
         left.state_reason = Some(row.reason.clone());
         change.update(Table::Device, rows::device_key(&from), left_version, rows::encode(&left)?);
-        let rule = RuleRow::transferred(UnixSeconds::new(now_ms / 1000), self.clock.era());
+        let rule = RuleRow::transferred(now, self.clock.era());
         self.put_rule(tx, change, &RuleScope::Device(from.clone()), rule)?;
         self.forget_incoming(tx, change, &from, &row)?;
         self.forget_awaited(tx, change, name)?;

@@ -87,16 +87,39 @@ impl Engine {
         self.forget_incoming(tx, change, from, &row)?;
         if let Some(name) = row.arriving() {
             self.forget_awaited(tx, change, &name)?;
-            if tx.get(Table::Device, &rows::device_key(&name))?.is_none() {
-                let claim = Claim::Id(&name.device).row_key(&name.tenant);
-                if let Some(claimed) = tx.get(Table::DeviceClaim, &claim)? {
-                    change.delete(Table::DeviceClaim, claim, claimed.version);
+            let present: Option<(u64, DeviceRow)> = tx.row(Table::Device, &rows::device_key(&name))?;
+            match present {
+                Some(present) => self.go_back(tx, change, &name, present)?,
+                None => {
+                    let claim = Claim::Id(&name.device).row_key(&name.tenant);
+                    if let Some(claimed) = tx.get(Table::DeviceClaim, &claim)? {
+                        change.delete(Table::DeviceClaim, claim, claimed.version);
+                    }
                 }
             }
         }
         row.state = TransferState::Withdrawn;
         change.update(Table::Transfer, transfer_key(from), version, rows::encode(&row)?);
         Ok(row)
+    }
+
+    /// A device that was on its way back to a tenant that it had left has left it still.
+    fn go_back(
+        &self,
+        tx: &Tx<'_>,
+        change: &mut Change,
+        name: &DeviceName,
+        (version, mut device): (u64, DeviceRow),
+    ) -> Result<(), Stop> {
+        let left: Option<(u64, TransferRow)> = tx.row(Table::Transfer, &transfer_key(name))?;
+        let had_left = left.is_some_and(|(_, row)| row.state == TransferState::Complete);
+        if device.state == DeviceState::Pending && had_left {
+            device.state = DeviceState::Transferred;
+            device.state_since = self.time();
+            change.update(Table::Device, rows::device_key(name), version, rows::encode(&device)?);
+            self.touch_keys(tx, change, name)?;
+        }
+        Ok(())
     }
 
     /// Deletes what leads from the receiving tenant to a transfer.

@@ -74,7 +74,7 @@ pub struct AcceptOrder {
 
 impl Engine {
     /// Offers a device to another tenant. The same offer again, while it is open, changes nothing. The tenant's own administrator
-    /// does not learn by it which other tenants there are: an offer to one that there is not is never accepted.
+    /// does not learn by it which other tenants there are: an offer to one that there is not yet waits for it.
     pub async fn offer_transfer(&self, caller: &Caller, order: TransferOrder) -> Result<Transfer, Error> {
         let TransferOrder { device: from, to, lifetime, reason } = &order;
         self.require_tenant(caller, &from.tenant)?;
@@ -199,7 +199,7 @@ impl Engine {
     }
 
     /// Calls a transfer off: the giving tenant withdraws it, or the receiving one declines. Not once the device has agreed on keys
-    /// there: it may be using them by now. Then it ends with the device's next contact, or, where the giving tenant has revoked or
+    /// there: it may be using them by now. Then it ends with the device's next contact, or, where either tenant has revoked or
     /// retired the device, can be called off again.
     pub async fn withdraw_transfer(
         &self,
@@ -215,8 +215,11 @@ impl Engine {
             match row.state {
                 TransferState::Offered | TransferState::Accepted => {}
                 TransferState::Agreed => {
-                    let (_, device) = self.device_row(tx, &from)?;
-                    if !device.state.is_final() {
+                    let mut has_ended = self.device_row(tx, &from)?.1.state.is_final();
+                    if let Some(to) = row.arriving() {
+                        has_ended |= self.device_row(tx, &to)?.1.state.is_final();
+                    }
+                    if !has_ended {
                         let message =
                             "the device has agreed on keys with the receiving tenant, and may be using them";
                         return Err(Error::new(ErrorCode::TransferAgreed, message).into());
@@ -236,7 +239,9 @@ impl Engine {
                     .with(FieldName::Reason, &reason)
             };
             change.record(&entry(target(&from), &from.tenant))?;
-            if self.memory.has_tenant(&row.to) {
+            // One that has not accepted reads of the offer and its end in its log already: nobody fills the log of another.
+            let concerns = row.accepted.is_some() || caller.principal.tenant.as_ref() == Some(&row.to);
+            if concerns && self.memory.has_tenant(&row.to) {
                 let of = to.as_ref().map_or_else(|| Target::Tenant(row.to.clone()), target);
                 change.record(&entry(of, &row.to))?;
             }
@@ -266,7 +271,9 @@ impl Engine {
                 return Err(rows::damaged(Table::Transfer, "leads to no transfer"));
             };
             let row: Option<(u64, TransferRow)> = self.look(|tx| tx.row(Table::Transfer, &of)).await?;
-            let open = row.map(|(_, row)| row).filter(|row| row.is_open(self.time()));
+            // It may have been offered to another tenant since what leads to it was read.
+            let is_of = |row: &TransferRow| from.tenant == tenant || row.to == tenant;
+            let open = row.map(|(_, row)| row).filter(|row| row.is_open(self.time()) && is_of(row));
             pager.keep(open.map(|row| transfer(from, row)));
         }
         Ok(pager.done())

@@ -27,7 +27,8 @@ pub(crate) struct TransferRow {
     pub(crate) expires: UnixSeconds,
     /// None before it was accepted.
     pub(crate) accepted: Option<AcceptedRow>,
-    /// Once it is complete: the highest generation that the device had in the giving tenant.
+    /// While it is agreed: the generation in the giving tenant that agreed. Once it is complete: the highest one that the device had
+    /// there.
     pub(crate) last_generation: u64,
 }
 

@@ -13,6 +13,8 @@ use wardein_engine::{
     AcceptOrder, Caller, Error, KeyPolicy, OpenAsk, Page, Proved, Subject, TokenAsk, Transfer, TransferOrder,
 };
 
+mod copies;
+
 const WEEK: u64 = 7 * 86_400;
 
 /// The authority with two more tenants, and administrators of each.
@@ -507,111 +509,6 @@ async fn the_transcript_binds_the_tenant_and_the_id() {
     }
 }
 
-#[tokio::test]
-async fn a_copy_that_stayed_behind_is_told_in_the_new_tenant() {
-    let two = Two::new().await;
-    let mut device = two.proven("pump-1").await;
-    let mut copy = device.copied();
-    let from = device.name.clone();
-    two.agree(&from, "lab").await;
-    device.go_over(&two).await;
-    two.clock.pass(10);
-    assert_eq!(code(copy.prove(&two.engine, "authenticate", b"").await), "clone-suspected");
-    assert_eq!(two.state(&from).await, Some(DeviceState::Transferred), "it stays so");
-    assert_eq!(two.state(&device.name).await, Some(DeviceState::Quarantined));
-    let alarm = two.entries(Event::CloneSuspected).await.pop().unwrap();
-    assert_eq!(alarm.tenant, Some("lab".parse().unwrap()));
-    assert!(facts(&alarm).contains("device=klinik/pump-1"), "{}", facts(&alarm));
-}
-
-/// Two holders ask for the transfer: the one whose keys were replaced gives itself away, and the device does not arrive.
-#[tokio::test]
-async fn two_holders_that_both_go_over_are_told_apart() {
-    let two = Two::new().await;
-    let mut device = two.proven("pump-1").await;
-    let mut copy = device.copied();
-    let from = device.name.clone();
-    two.agree(&from, "lab").await;
-    device.transfer(&two).await.unwrap();
-    two.clock.pass(10);
-    // It is ahead of the device by a number that was reserved for a token, not for a proof.
-    while copy.transfer(&two).await.is_err() {
-        two.clock.pass(10);
-        assert_ne!(two.state(&from).await, Some(DeviceState::Quarantined), "told at once");
-    }
-    assert_eq!(code(device.prove(&two.engine, "authenticate", b"").await), "clone-suspected");
-    assert_eq!(two.state(&from).await, Some(DeviceState::Quarantined));
-    assert_eq!(code(copy.prove(&two.engine, "authenticate", b"").await), "quarantined");
-    assert!(two.trusting("pump-1").await.is_empty());
-}
-
-/// An older message that was long on its way is no sign of a copy.
-#[tokio::test]
-async fn an_overtaken_message_raises_no_alarm() {
-    let two = Two::new().await;
-    let mut device = two.proven("pump-1").await;
-    let from = device.name.clone();
-    two.agree(&from, "lab").await;
-    let (late, _) = device.proof(&two.engine, "authenticate", b"");
-    two.clock.pass(5);
-    device.go_over(&two).await;
-    let refused = two.engine.prove(&Call::new("test"), late, Vec::new()).await;
-    assert_eq!(code(refused), "generation-retired");
-    assert_eq!(two.state(&device.name).await, Some(DeviceState::Active));
-}
-
-/// A crash at any commit of it, on the authority's side; and at each, the device either heard the answer or lost it.
-#[tokio::test]
-async fn no_crash_locks_the_device_out_or_has_two_tenants_trust_it() {
-    for nth in 0..5 {
-        for point in CRASH_POINTS {
-            for forgets in [false, true] {
-                let mut two = Two::new().await;
-                let mut device = two.proven("pump-1").await;
-                let from = device.name.clone();
-                two.store.crash_at(nth, point);
-                let mut failures = 0;
-                // As each side would: whatever failed is asked for again.
-                loop {
-                    let step = async {
-                        if two.trusting("pump-1").await == ["lab"] && device.name.tenant.as_str() == "lab" {
-                            device.prove(&two.engine, "authenticate", b"").await?;
-                            return Ok(true);
-                        }
-                        if device.name == from {
-                            two.engine.offer_transfer(&two.klinik, offer(from.clone(), "lab")).await?;
-                            two.engine.accept_transfer(&two.lab, accept(from.clone(), "lab")).await?;
-                            if forgets && failures == 0 {
-                                // Its power went before the answer was on flash.
-                                device.ask_transfer(&two).await.0?;
-                            }
-                            device.transfer(&two).await?;
-                        }
-                        device.prove(&two.engine, "authenticate", b"").await?;
-                        Ok::<_, Error>(false)
-                    };
-                    let done = step.await;
-                    match done {
-                        Ok(true) => break,
-                        Ok(false) => {}
-                        Err(error) => {
-                            failures += 1;
-                            assert!(failures < 3, "{nth} {point:?} {forgets}: {error}");
-                            two.world.restart().await;
-                        }
-                    }
-                    assert_eq!(two.trusting("pump-1").await.len(), 1, "{nth} {point:?} {forgets}");
-                }
-                assert_eq!(failures, 1, "{nth} {point:?} {forgets}");
-                assert_eq!(two.state(&from).await, Some(DeviceState::Transferred));
-                assert_eq!(two.entries(Event::DeviceTransferred).await.len(), 2, "done once, in two logs");
-                assert!(two.open("klinik").await.is_empty() && two.open("lab").await.is_empty());
-            }
-        }
-    }
-}
-
-/// Its key stays the same, so its former tenant could go on as it.
 #[tokio::test]
 async fn a_device_that_signs_is_not_given() {
     let two = Two::new().await;

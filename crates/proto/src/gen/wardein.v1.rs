@@ -2443,7 +2443,7 @@ pub mod admin_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Calls a transfer off, on either side: until the device has agreed on keys with the receiving tenant (`transfer-agreed`), and after that
-        /// if the giving tenant has revoked or retired it. Asking twice is fine.
+        /// if either tenant has revoked or retired it. Asking twice is fine.
         pub async fn withdraw_transfer(
             &mut self,
             request: impl tonic::IntoRequest<super::WithdrawTransferRequest>,
@@ -2859,7 +2859,7 @@ pub mod admin_service_server {
             tonic::Status,
         >;
         /// Calls a transfer off, on either side: until the device has agreed on keys with the receiving tenant (`transfer-agreed`), and after that
-        /// if the giving tenant has revoked or retired it. Asking twice is fine.
+        /// if either tenant has revoked or retired it. Asking twice is fine.
         async fn withdraw_transfer(
             &self,
             request: tonic::Request<super::WithdrawTransferRequest>,

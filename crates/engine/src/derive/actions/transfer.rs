@@ -60,6 +60,7 @@ impl Engine {
             attributes: rows::attribute_names(&arriving),
             // Keys agreed now are newer than any rotation there was.
             rotation: rows::RotationRow::default(),
+            state_since: UnixSeconds::new(now_ms / 1000),
             ..leaving
         };
         change.put(Table::Device, key.clone(), present.map(|(version, _)| version), rows::encode(&device)?);
@@ -71,6 +72,7 @@ impl Engine {
         change.put(Table::DeviceHot, key, versions.1, keys.encode_hot());
         keys.mark_stored();
         row.state = TransferState::Agreed;
+        row.last_generation = record.active_generation();
         change.update(Table::Transfer, transfer_key(from), version, rows::encode(&row)?);
         let generation = answer.keys.generation;
         let actor = Actor::Device(from.tenant.clone(), from.device.clone());
