@@ -35,11 +35,14 @@ impl DeviceCsr {
         request.verified()
     }
 
-    /// Reads a request for `held`, and for no other key. The holder of that key sent these very bytes, as the caller knows by a signature
-    /// over them or by the connection: the signature within shows nothing more, and is not verified.
-    pub fn parse_of_holder(der: &[u8], held: &SubjectKey) -> Result<Self, CsrError> {
+    /// Reads a request for `held`, which is of one of these kinds, and for no other key. The holder of that key sent these very bytes, as
+    /// the caller knows by a signature over them: the signature within shows nothing more, and is not verified.
+    pub fn parse_of_holder(der: &[u8], held: &SubjectKey, accepted: KeyKinds) -> Result<Self, CsrError> {
         let Request { key, .. } = Request::read(der)?;
-        (key == *held).then_some(Self { key }).ok_or(CsrError::KeyOfAnother)
+        if key != *held {
+            return Err(CsrError::KeyOfAnother);
+        }
+        accepted.contains(key.kind()).then_some(Self { key }).ok_or(CsrError::KeyNotAccepted)
     }
 
     /// The key that is to be certified.

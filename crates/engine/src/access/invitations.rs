@@ -164,8 +164,15 @@ impl Engine {
     ) -> Result<Decision<Answer>, Stop> {
         let (version, mut row) = invitation(tx, id, key)?;
         let digest = Digest::of(&csr.public_key().spki()).0;
-        if row.redeemed.is_some() {
-            return self.decide_second(tx, call, id, (version, row), &digest);
+        if let Some(redeemed) = &row.redeemed {
+            let of: Option<(u64, OperatorRow)> = tx.row(Table::Operator, redeemed.serial.as_bytes())?;
+            // What was prepared and given up was certified for nobody: the same key may come again.
+            let is_given_up = redeemed.key == digest
+                && redeemed.certificate.is_empty()
+                && of.is_none_or(|(_, operator)| operator.revoked.is_some());
+            if !is_given_up {
+                return self.decide_second(tx, call, id, (version, row), &digest);
+            }
         }
         let now = self.time();
         // One that was made before the authority was restored may have been redeemed after its backup.
@@ -246,7 +253,8 @@ impl Engine {
         let before = self.now().saturating_sub(KEPT);
         self.forget_rows(Table::Invitation, |value| {
             let row: InvitationRow = rows::decode(Table::Invitation, value)?;
-            Ok(row.expires.get() < before)
+            let was_taken_back = row.revoked.is_some_and(|(at, _)| at.get() < before);
+            Ok(was_taken_back || row.expires.get() < before)
         })
         .await
     }

@@ -6,8 +6,8 @@ use crate::project::Rules;
 use crate::rows::{self, ProfileRow, RotationRow};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    CertificateNames, ErrorCode, Event, FieldName, Fields, NameTemplate, Outcome, Profile, ProfileField,
-    ProfileFields, ProfileName, Role, Target, TenantId,
+    CertificateNames, ErrorCode, Event, FieldName, Fields, KeyPurposes, NameTemplate, Outcome, Profile,
+    ProfileField, ProfileFields, ProfileName, Role, Target, TenantId,
 };
 use wardein_port::{Change, Table};
 
@@ -77,7 +77,9 @@ impl Engine {
                 Some(only) => put.fields.clone().only(only, was.clone().unwrap_or_default()),
                 None => put.fields.clone(),
             };
-            may_name(caller, was.as_ref(), &set)?;
+            let default =
+                self.memory.profile(&tenant, &default_profile()).unwrap_or(Profile::DEFAULT).fields();
+            may_name(caller, &name, &default, was.as_ref(), &set)?;
             may_live(put.confirms_validity, was.as_ref(), &set)?;
             self.may_certify_for(was.as_ref(), &set)?;
             let changed = changed(&was, &set);
@@ -163,21 +165,42 @@ pub(crate) fn default_profile() -> ProfileName {
 }
 
 /// Refuses a tenant's administrator names that a device of another tenant may have: there is one CA for all, and a server that goes by
-/// these names sees nothing else. Administrators of the authority decide on other forms, and those that they chose may stay.
-fn may_name(caller: &Caller, was: Option<&ProfileFields>, set: &ProfileFields) -> Result<(), Error> {
-    let chosen = [
-        ("profile.certificate_cn", &set.certificate_cn, was.map(|was| &was.certificate_cn)),
-        ("profile.certificate_dns", &set.certificate_dns, was.map(|was| &was.certificate_dns)),
-        ("profile.certificate_uri", &set.certificate_uri, was.map(|was| &was.certificate_uri)),
+/// these names sees nothing else. Administrators of the authority decide on other forms, and those that they chose may stay, but for
+/// what they were chosen: names of clients are not for servers.
+fn may_name(
+    caller: &Caller,
+    profile: &ProfileName,
+    default: &ProfileFields,
+    was: Option<&ProfileFields>,
+    set: &ProfileFields,
+) -> Result<(), Error> {
+    let is_default = *profile == default_profile();
+    // What is not set is inherited; before there is a profile, everything would be.
+    let serves = |fields: Option<&ProfileFields>| {
+        let chosen = fields.and_then(|fields| fields.certificate_profile).or(default.certificate_profile);
+        chosen.is_some_and(|chosen| chosen.purposes().includes(KeyPurposes::SERVER))
+    };
+    let begins_to_serve = serves(Some(set)) && !serves(was);
+    if begins_to_serve && is_default && caller.principal.role != Role::Admin {
+        let message = "profile.certificate_profile: it is for servers, too, and of the profile that all others inherit; choose another \
+                       profile, or have an administrator of the authority do it";
+        return Err(Error::new(ErrorCode::RoleInsufficient, message));
+    }
+    let is_foreign = |template: Option<&NameTemplate>| template.is_some_and(|name| !name.is_of_one_tenant());
+    let is_new_name = |of: fn(&ProfileFields) -> Option<&NameTemplate>| {
+        let is_chosen = is_foreign(of(set)) && was.map(of) != Some(of(set));
+        is_chosen || begins_to_serve && is_foreign(of(set).or(of(default)))
+    };
+    let names = [
+        ("profile.certificate_cn", is_new_name(|fields| fields.certificate_cn.as_ref())),
+        ("profile.certificate_dns", is_new_name(|fields| fields.certificate_dns.as_ref())),
+        ("profile.certificate_uri", is_new_name(|fields| fields.certificate_uri.as_ref())),
         (
             "profile.certificate_serial_number",
-            &set.certificate_serial_number,
-            was.map(|was| &was.certificate_serial_number),
+            is_new_name(|fields| fields.certificate_serial_number.as_ref()),
         ),
     ];
-    let is_foreign =
-        |template: &Option<NameTemplate>| template.as_ref().is_some_and(|name| !name.is_of_one_tenant());
-    match chosen.into_iter().find(|(_, set, was)| is_foreign(set) && *was != Some(*set)) {
+    match names.into_iter().find(|(_, is_new)| *is_new) {
         Some((field, ..)) if caller.principal.role != Role::Admin => {
             let message = format_args!(
                 "{field}: a tenant's administrator chooses a name that ends with `.{{tenant}}`, so that no device of another \

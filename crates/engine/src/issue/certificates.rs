@@ -282,8 +282,13 @@ impl Engine {
         let present: Option<(u64, RuleRow)> = tx.row(Table::Revocation, &key)?;
         let (version, present) = present.unzip();
         if let Some(present) = present.map(|present| present.read_by(&self.clock)) {
-            if present.covers(rule.issued_from) && present.covers(rule.issued_until) {
+            // Of the two reasons a key that is known to others is the graver, whichever came first.
+            let is_graver = rule.code == RevocationReason::KeyCompromise && present.code != rule.code;
+            if present.covers(rule.issued_from) && present.covers(rule.issued_until) && !is_graver {
                 return Ok(false);
+            }
+            if present.code == RevocationReason::KeyCompromise {
+                rule.code = present.code;
             }
             rule.issued_from = rule.issued_from.min(present.issued_from);
             rule.issued_until = rule.issued_until.max(present.issued_until);

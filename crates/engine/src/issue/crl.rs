@@ -96,7 +96,7 @@ impl Engine {
     pub async fn publish_crls(&self) -> Result<CrlStatus, Error> {
         let mut outcome = self.memory.expand_revocations(&*self.store).await;
         // A list that lacks some of the revoked is worse than none, but not worse than the same list, ended.
-        if self.memory.revocations_are_complete() || self.lists(|lists| lists.bundle.is_some()) {
+        if outcome.is_ok() || self.lists(|lists| lists.bundle.is_some()) {
             outcome = outcome.and(self.publish_due().await);
         }
         outcome = outcome.and(self.renew_responders().await);
@@ -110,7 +110,6 @@ impl Engine {
             self.crls.write().swept_at = now;
         }
         let mut outcome = Ok(());
-        let mut is_new = false;
         for ca in self.issuing_cas() {
             let id = *ca.certificate().key_id();
             let changes = self.memory.revocation_changes(&id);
@@ -119,7 +118,6 @@ impl Engine {
             }
             match self.publish(ca.clone(), now, changes).await {
                 Ok(published) => {
-                    is_new = true;
                     self.crls.write().issuing.insert(id, published);
                 }
                 Err(error) => outcome = outcome.and(Err(error)),
@@ -127,15 +125,18 @@ impl Engine {
         }
         if !self.lists(|lists| lists.root.as_ref().is_some_and(|list| list.is_good(now, 0))) {
             match self.publish_root(now).await {
-                Ok(published) => {
-                    is_new |= published.is_some();
-                    self.crls.write().root = published;
-                }
+                Ok(published) => self.crls.write().root = published,
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }
-        if is_new {
-            let files = self.lists(Lists::files);
+        // One without the list of a CA would have a broker refuse all that the CA certified.
+        let is_whole = |lists: &Lists| {
+            self.issuing_cas().all(|ca| lists.issuing.contains_key(ca.certificate().key_id()))
+        };
+        let (is_whole, files, tag) = self.lists(|lists| {
+            (is_whole(lists), lists.files(), lists.bundle.as_ref().map(|file| file.tag.clone()))
+        });
+        if is_whole && tag != Some(tag_of(&files)) {
             let bundle = apart("wardein-crl", move || bundle(&files)).await??;
             self.crls.write().bundle = Some(Arc::new(bundle));
         }
@@ -269,12 +270,17 @@ impl Lists {
     }
 }
 
+/// It changes with any of them.
+fn tag_of(files: &[Arc<CrlFile>]) -> String {
+    files.iter().map(|file| file.tag.as_str()).collect::<Vec<_>>().join("-")
+}
+
 /// Lists in PEM, one after the other.
 fn bundle(files: &[Arc<CrlFile>]) -> Result<CrlFile, Error> {
     let text = pem::encode_crls(files.iter().map(|file| &file.bytes[..])).map_err(Error::internal)?;
     Ok(CrlFile {
         bytes: text.into_bytes(),
-        tag: files.iter().map(|file| file.tag.as_str()).collect::<Vec<_>>().join("-"),
+        tag: tag_of(files),
         this_update: files.iter().map(|file| file.this_update).max().unwrap_or_default(),
         next_update: files.iter().map(|file| file.next_update).min().unwrap_or_default(),
         entries: files.iter().map(|file| file.entries).sum(),

@@ -11,6 +11,7 @@ use crate::kernel::{Decision, Engine, Error};
 use crate::rows::Link;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::Semaphore;
 use wardein_crypto::{KeyAlgorithm, SecretBytes, SigningKey, VerifyingKey};
 use wardein_domain::{Event, FieldName, Serial};
 use wardein_pki::{
@@ -23,6 +24,16 @@ use wardein_port::{Change, Table};
 pub(crate) struct Responders {
     signers: RwLock<HashMap<[u8; 20], Arc<OcspSigner>>>,
     kept: Mutex<HashMap<OcspCertId, Kept>>,
+    signing: Signing,
+}
+
+/// Places for answers that are being signed: by an RSA key each takes a thread, which goes on where its caller has left.
+struct Signing(Arc<Semaphore>);
+
+impl Default for Signing {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_SIGNING)))
+    }
 }
 
 /// An answer without a nonce.
@@ -40,6 +51,14 @@ pub struct OcspReply {
     pub der: Arc<[u8]>,
     /// Unix seconds from and until which it may be kept; none where it may not.
     pub kept: Option<(u64, u64)>,
+}
+
+/// A status as verifiers take it: they pass over a revocation of a time to come, which a clock that ran ahead left.
+fn said(status: OcspStatus, now: u64) -> OcspStatus {
+    match status {
+        OcspStatus::Revoked { at, reason } => OcspStatus::Revoked { at: at.min(now), reason },
+        other => other,
+    }
 }
 
 impl From<OcspError> for OcspReply {
@@ -113,9 +132,15 @@ impl Engine {
         if !may_sign() {
             return Ok(OcspError::TryLater.into());
         }
+        let Ok(place) = self.responders.signing.0.clone().try_acquire_owned() else {
+            return Ok(OcspError::TryLater.into());
+        };
         let next_update = now.saturating_add(ANSWER_LIFETIME).min(signer.validity().not_after());
         let answer = OcspAnswer {
-            certificates: certificates.iter().map(|(id, status)| ((*id).clone(), *status)).collect(),
+            certificates: certificates
+                .iter()
+                .map(|(id, status)| ((*id).clone(), said(*status, now)))
+                .collect(),
             this_update: now.saturating_sub(CLOCK_SKEW),
             next_update,
             produced_at: now,
@@ -124,7 +149,11 @@ impl Engine {
         let der = match signer.takes_long() {
             true => {
                 let signer = signer.clone();
-                apart("wardein-ocsp", move || signer.answer(&answer)).await?
+                let sign = move || {
+                    let _place = place;
+                    signer.answer(&answer)
+                };
+                apart("wardein-ocsp", sign).await?
             }
             false => signer.answer(&answer),
         };
@@ -258,6 +287,9 @@ const SIGNER_LIFETIME: u64 = 7 * 86_400;
 
 /// Seconds for which an answer may be kept by who got it: an hour, in which a revocation is not heard of.
 const ANSWER_LIFETIME: u64 = 3_600;
+
+/// Answers that are signed at one time.
+const MOST_SIGNING: usize = 8;
 
 /// Answers that are kept, of some 1.2 KB each.
 const MOST_KEPT: usize = 10_000;

@@ -94,7 +94,6 @@ impl Memory {
         if self.clock.era() > 0 {
             self.revoked.look_at(Place::All);
         }
-        self.revoked.loaded();
         Ok(())
     }
 

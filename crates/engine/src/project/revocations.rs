@@ -42,7 +42,10 @@ impl Revocations {
         };
         let wide = rules.wide.values().filter(|(scope, _)| is_of(scope)).map(|(_, known)| known);
         let all = rules.devices.get(name).into_iter().chain(wide);
-        all.map(|known| known.rule.clone().read_by(clock)).find(|rule| rule.covers(issued_at))
+        // As it is read it ends no later than it is stored.
+        all.filter(|known| known.rule.covers(issued_at))
+            .map(|known| known.rule.clone().read_by(clock))
+            .find(|rule| rule.covers(issued_at))
     }
 
     /// Applies a rule, unless a later version is known.

@@ -55,7 +55,8 @@ pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
 pub(crate) use prepared::PreparedRow;
 pub(crate) use profile::ProfileRow;
 pub(crate) use revocation::{
-    Revocation, RevokedRow, RuleRow, RuleScope, parse_revocation_key, revoked_key, rule_key,
+    REVOKED_CERTIFICATES, Revocation, RevokedRow, RuleRow, RuleScope, parse_revocation_key, revoked_key,
+    rule_key,
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use spent::SpentRow;

@@ -131,6 +131,8 @@ pub(crate) fn parse_revocation_key(key: &[u8]) -> Result<Revocation, Error> {
 }
 
 const CERTIFICATE: u8 = b'c';
+/// What the keys of single certificates begin with.
+pub(crate) const REVOKED_CERTIFICATES: [u8; 1] = [CERTIFICATE];
 const DEVICE: u8 = b'd';
 const TENANT: u8 = b't';
 const CA: u8 = b'i';

@@ -166,7 +166,8 @@ impl Engine {
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
                 let enrolled = SubjectKey::from(&row.key());
                 // The proof's signature by the enrolled key is over the request, too.
-                let csr = DeviceCsr::parse_of_holder(der, &enrolled)
+                let accepted = rules.profile.certificate_keys();
+                let csr = DeviceCsr::parse_of_holder(der, &enrolled, accepted)
                     .map_err(|error| Error::new(error.code(), format_args!("body: {error}")))?;
                 let assurance = Some(row.assurance);
                 let done = self.issue_certificate(

@@ -6,7 +6,7 @@ use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{
     CertificateProfile, Event, KeyKind, KeyKinds, KeyPurposes, NameTemplate, Profile, ProfileFields, Role,
 };
-use wardein_engine::{CaKeys, Error, ErrorKind, Page, ProfilePut, Subject};
+use wardein_engine::{CaKeys, Caller, Error, ErrorKind, Page, ProfilePut, Subject};
 use wardein_pki::{Csr, DeviceIdentity, SubjectKey, pem, verify_device_chain};
 
 /// Requests that openssl made.
@@ -234,6 +234,16 @@ async fn no_device_is_certified_as_a_server_by_the_authoritys_own_name() {
     assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Precondition, "certificate-name-unfit"));
     assert!(refused.message.contains("authority's own name"), "{refused}");
     world.ask(&mut other, &csr()).await.unwrap();
+    // Verifiers go by the common name where there is nothing else.
+    let common = ProfileFields {
+        certificate_cn: Some("{device}.example".parse().unwrap()),
+        ..of(CertificateProfile::DicomTls)
+    };
+    world.put(ProfilePut::whole(common)).await.unwrap();
+    let refused = world.ask(&mut impostor, &csr()).await.unwrap_err();
+    assert_eq!(refused.code.as_str(), "certificate-name-unfit");
+    assert!(refused.message.contains("certificate_cn"), "{refused}");
+    world.ask(&mut other, &csr()).await.unwrap();
     world.put(ProfilePut::whole(named(CertificateProfile::DeviceTls))).await.unwrap();
     world.ask(&mut impostor, &csr()).await.expect("a client is nobody's server");
 }
@@ -252,6 +262,37 @@ async fn a_device_that_signs_shows_its_key_once() {
         let refused = signer.ask(&world, "certificate", other).await.unwrap_err();
         assert_eq!((refused.kind(), refused.code.as_str()), (ErrorKind::Invalid, "csr-key-of-another"));
     }
+    let keys =
+        ProfileFields { certificate_keys: Some(KeyKinds::of(&[KeyKind::P384])), ..ProfileFields::default() };
+    world.put(ProfilePut::whole(keys)).await.unwrap();
+    let refused = signer.ask(&world, "certificate", &signer.csr()).await.unwrap_err();
+    assert_eq!(refused.code.as_str(), "csr-key-not-accepted");
+}
+
+/// An administrator of the authority chose names for clients; who makes servers of them chooses names again.
+#[tokio::test]
+async fn names_that_were_chosen_for_clients_are_not_for_servers() {
+    let world = World::serving().await;
+    let anna = order(Role::TenantAdmin, Some("klinik"), "anna");
+    let anna = caller(world.engine.issue_operator(&world.admin, anna).await.unwrap().1.principal);
+    let put = async |by: &Caller, name: &str, fields| {
+        let put =
+            world.engine.put_profile(by, world.tenant(), name.parse().unwrap(), ProfilePut::whole(fields));
+        put.await.map(|_| ()).map_err(|error| error.code.as_str())
+    };
+    let named =
+        |profile, name: &str| ProfileFields { certificate_dns: Some(name.parse().unwrap()), ..of(profile) };
+    let foreign = |profile| named(profile, "{device}.hospital.example");
+    put(&world.admin, "own", foreign(CertificateProfile::DeviceTls)).await.unwrap();
+    put(&anna, "own", foreign(CertificateProfile::DeviceTls)).await.expect("what was chosen may stay");
+    assert_eq!(put(&anna, "own", foreign(CertificateProfile::DicomTls)).await, Err("role-insufficient"));
+    put(&anna, "own", named(CertificateProfile::DicomTls, "{device}.{tenant}")).await.unwrap();
+    // Inherited names likewise, and a purpose that others would inherit.
+    put(&world.admin, "default", foreign(CertificateProfile::DeviceTls)).await.unwrap();
+    assert_eq!(put(&anna, "ward", of(CertificateProfile::DicomTls)).await, Err("role-insufficient"));
+    let default = named(CertificateProfile::DicomTls, "{device}.{tenant}");
+    assert_eq!(put(&anna, "default", default.clone()).await, Err("role-insufficient"));
+    put(&world.admin, "default", default).await.unwrap();
 }
 
 /// Whether it derives its keys or signs: its proof is good when its certificate is long over.

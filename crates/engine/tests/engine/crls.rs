@@ -298,3 +298,44 @@ async fn a_ca_elsewhere_signs_lists_and_a_root_out_of_reach_has_none() {
     world.engine.publish_crls().await.unwrap();
     assert_ne!(world.engine.crl(&world.ca_id()).unwrap(), before);
 }
+
+/// What expired by a clock that ran ahead is valid again when that is set back, and what was revoked by it was not revoked in the future.
+#[tokio::test]
+async fn what_is_revoked_is_listed_again_after_a_clock_that_ran_ahead() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    let (first, _) = certify(&world, &mut device).await;
+    let (second, _) = certify(&world, &mut device).await;
+    world.revoke_one(first, COMPROMISE).await.unwrap();
+    assert_eq!(world.on_list().await, [(first, COMPROMISE)]);
+    world.clock.set(START + 20 * 86_400);
+    world.accept_clock().await.unwrap();
+    assert_eq!(world.on_list().await, [], "it has expired");
+    world.revoke_one(second, COMPROMISE).await.unwrap();
+    world.clock.set(START + 3_600);
+    world.accept_clock().await.unwrap();
+    let list = world.crl_now().await;
+    let mut both = [first, second];
+    both.sort();
+    assert_eq!(list.revoked.iter().map(|one| one.serial).collect::<Vec<_>>(), both);
+    assert!(list.revoked.iter().all(|one| one.at <= world.engine.now()), "{list:?}");
+}
+
+/// The graver reason counts, whichever came first.
+#[tokio::test]
+async fn a_rule_takes_the_graver_reason_and_keeps_it() {
+    let world = World::new().await;
+    let mut device = world.device("pump-1").await;
+    let (serial, _) = certify(&world, &mut device).await;
+    let rule = async |until: u64, code| {
+        let (issued, why) = (Issued::ToDevice(device.name.clone()), "by chance".parse().unwrap());
+        world.engine.revoke_issued(&world.admin, issued, START..=until, code, why).await.unwrap();
+    };
+    let until = world.engine.now() + 10;
+    rule(until, RevocationReason::Superseded).await;
+    assert_eq!(world.on_list().await, [(serial, RevocationReason::Superseded)]);
+    rule(until, COMPROMISE).await;
+    assert_eq!(world.on_list().await, [(serial, COMPROMISE)]);
+    rule(until + 10, RevocationReason::Superseded).await;
+    assert_eq!(world.on_list().await, [(serial, COMPROMISE)]);
+}

@@ -3,8 +3,8 @@
 use crate::world::{CRASH_POINTS, START, TestDevice, World, csr, order};
 use std::sync::Arc;
 use wardein_crypto::{KeyAlgorithm, Signer};
-use wardein_domain::{Event, Role, Verdict};
-use wardein_engine::{CaKeySource, CaKeys, ErrorCode, Page, Subject};
+use wardein_domain::{Call, Event, Role, Verdict};
+use wardein_engine::{CaKeySource, CaKeys, ErrorCode, InvitationOrder, Page, Subject};
 use wardein_pki::verify_device_chain;
 use wardein_port::{Store, Table};
 use wardein_testkit::{Elsewhere, block_on};
@@ -179,5 +179,25 @@ async fn an_operator_that_is_certified_elsewhere_is_answered_again_too() {
     assert_eq!(refused.code, ErrorCode::SignerUnavailable);
     signer.set_down(false);
     let (_, operator) = world.engine.issue_operator(&world.admin, late).await.unwrap();
+    world.engine.authenticate(&operator.principal).await.unwrap();
+}
+
+/// What was not signed has used nothing up: the same token with the same key completes.
+#[tokio::test]
+async fn an_invitation_whose_certificate_was_not_signed_is_good_still() {
+    let signer = Elsewhere::new(KeyAlgorithm::P256);
+    let world = world(&signer).await;
+    let (tenant, name) = (Some(world.tenant()), "late".parse().unwrap());
+    let order =
+        InvitationOrder { role: Role::Platform, tenant, name, validity: 86_400, quota: 0, lifetime: 3_600 };
+    let token = world.engine.invite_operator(&world.admin, order).await.unwrap().token;
+    let redeem =
+        async |csr: &[u8]| world.engine.redeem_invitation(&Call::new("redeemed"), token.expose(), csr).await;
+    let request = csr();
+    signer.set_down(true);
+    assert_eq!(redeem(&request).await.unwrap_err().code, ErrorCode::SignerUnavailable);
+    signer.set_down(false);
+    assert_eq!(redeem(&csr()).await.unwrap_err().code, ErrorCode::InvitationInvalid, "another key");
+    let (_, operator) = redeem(&request).await.unwrap();
     world.engine.authenticate(&operator.principal).await.unwrap();
 }

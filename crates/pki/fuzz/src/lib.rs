@@ -21,7 +21,7 @@ pub fn request(data: &[u8]) {
             let is_p256 = csr.key().kind() == KeyKind::P256;
             assert_eq!(Csr::parse(data).is_ok(), is_p256, "an operator's key is on P-256");
             assert_eq!(
-                DeviceCsr::parse_of_holder(data, csr.key()).as_ref(),
+                DeviceCsr::parse_of_holder(data, csr.key(), KeyKinds::of(&KeyKind::ALL)).as_ref(),
                 Ok(&csr),
                 "its holder is not taken"
             );

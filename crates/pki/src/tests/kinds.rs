@@ -129,10 +129,22 @@ fn a_request_of_a_known_holder_is_not_verified_again_and_is_for_that_key_alone()
         let last = der.len() - 1;
         der[last] ^= 1;
         assert_eq!(parse(&der), Err(CsrError::Signature));
-        assert_eq!(DeviceCsr::parse_of_holder(&der, &held).map(|csr| csr.key().clone()), Ok(held), "{name}");
+        assert_eq!(
+            DeviceCsr::parse_of_holder(&der, &held, EVERY_KIND).map(|csr| csr.key().clone()),
+            Ok(held),
+            "{name}"
+        );
         let other = SubjectKey::from(csr().public_key());
-        assert_eq!(DeviceCsr::parse_of_holder(&der, &other), Err(CsrError::KeyOfAnother), "{name}");
-        assert_eq!(DeviceCsr::parse_of_holder(&der[1..], &other), Err(CsrError::Malformed), "{name}");
+        assert_eq!(
+            DeviceCsr::parse_of_holder(&der, &other, EVERY_KIND),
+            Err(CsrError::KeyOfAnother),
+            "{name}"
+        );
+        assert_eq!(
+            DeviceCsr::parse_of_holder(&der[1..], &other, EVERY_KIND),
+            Err(CsrError::Malformed),
+            "{name}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ mod ocsp;
 mod router;
 
 use crate::edge::metrics::Metrics;
-use crate::edge::rate::{Buckets, address_key};
+use crate::edge::rate::{Addresses, address_key};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
 ) {
-    let signatures = Arc::new(Buckets::new(SIGNATURES));
+    let signatures = Arc::new(Addresses::new(SIGNATURES));
     let router = TowerToHyperService::new(router(Served { engine, metrics, stopping, signatures }));
     let mut places = Places::default();
     loop {
@@ -85,5 +85,6 @@ impl Places {
 pub(crate) const CONNECTIONS: usize = 64;
 const CONNECTIONS_PER_ADDRESS: usize = 16;
 /// For the head of a request, from the end of the last one: it bounds how long an idle connection is kept, too.
-const HEADER_TIME: Duration = Duration::from_secs(5);
-const CONNECTION_TIME: Duration = Duration::from_secs(15);
+pub(super) const HEADER_TIME: Duration = Duration::from_secs(5);
+/// For a list of some megabytes over a slow line. One that asks for nothing is closed after the time for a head.
+const CONNECTION_TIME: Duration = Duration::from_secs(300);

@@ -1,5 +1,6 @@
 //! OCSP over plain HTTP (RFC 6960 appendix A, RFC 9919): requests are public, answers are signed.
 
+use super::HEADER_TIME;
 use super::crl::http_date;
 use super::router::Served;
 use crate::config::Rate;
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Extensions, StatusCode, Uri, header};
 use std::net::IpAddr;
+use tokio::time::timeout;
 use wardein_crypto::{Digest, hex};
 use wardein_engine::OcspReply;
 use wardein_pki::{OcspError, OcspMalformed, OcspRequest};
@@ -47,9 +49,10 @@ async fn right(served: &Served, mut requests: Vec<OcspRequest>) -> Option<OcspRe
 
 /// `POST /ocsp`, with the request as its body.
 pub(super) async fn post(State(served): State<Served>, extensions: Extensions, body: Body) -> Response {
-    match axum::body::to_bytes(body, OcspRequest::MAX_LEN).await {
-        Ok(body) => answer(&served, &extensions, OcspRequest::parse(&body)).await,
-        Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, "a request has at most 4 KiB\n").into_response(),
+    match timeout(HEADER_TIME, axum::body::to_bytes(body, OcspRequest::MAX_LEN)).await {
+        Ok(Ok(body)) => answer(&served, &extensions, OcspRequest::parse(&body)).await,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request did not come in time\n").into_response(),
+        Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "a request has at most 4 KiB\n").into_response(),
     }
 }
 

@@ -3,13 +3,12 @@
 use super::crl::crl;
 use super::ocsp;
 use crate::edge::metrics::Metrics;
-use crate::edge::rate::Buckets;
+use crate::edge::rate::Addresses;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{Method, StatusCode, header};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 use wardein_domain::Agreement;
@@ -22,7 +21,7 @@ pub(super) struct Served {
     pub(super) metrics: Arc<Metrics>,
     pub(super) stopping: watch::Receiver<bool>,
     /// OCSP answers that are signed, by address.
-    pub(super) signatures: Arc<Buckets<IpAddr>>,
+    pub(super) signatures: Arc<Addresses>,
 }
 
 /// To HEAD, a path answers with the headers that GET would have, and no body (RFC 9110 §9.3.2).

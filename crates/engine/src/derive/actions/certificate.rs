@@ -85,13 +85,17 @@ impl Engine {
 
     /// Refuses to certify a server for a name of the authority's own server: clients would take the device for the authority.
     fn refuse_own_name(&self, purposes: KeyPurposes, names: &CertificateNames) -> Result<(), Error> {
-        let Some(dns) = names.dns.as_ref().filter(|_| purposes.includes(KeyPurposes::SERVER)) else {
+        if !purposes.includes(KeyPurposes::SERVER) {
             return Ok(());
-        };
-        if self.server_names.has(dns) {
-            let message =
-                format_args!("certificate_dns makes `{dns}` of it, which is the authority's own name");
-            return Err(Error::new(ErrorCode::CertificateNameUnfit, message));
+        }
+        // Where there is no DNS name, verifiers such as OpenSSL go by the common name.
+        let common_name = names.common_name.as_ref().and_then(|name| name.as_str().parse().ok());
+        let named = [("certificate_dns", names.dns.clone()), ("certificate_cn", common_name)];
+        for (field, name) in named {
+            if let Some(name) = name.filter(|name| self.server_names.has(name)) {
+                let message = format_args!("{field} makes `{name}` of it, which is the authority's own name");
+                return Err(Error::new(ErrorCode::CertificateNameUnfit, message));
+            }
         }
         Ok(())
     }
