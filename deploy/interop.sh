@@ -5,6 +5,8 @@
 # interop.sh             needs no argument; everything that it makes is in target/interop or in a directory that it removes
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+# shellcheck source=deploy/trial.sh
+source deploy/trial.sh
 
 if (($# > 0)); then
 	echo "usage: interop.sh" >&2
@@ -30,14 +32,6 @@ at_exit() {
 	if [[ -n $house ]]; then rm -rf "$house"; fi
 }
 trap at_exit EXIT
-
-# part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
-part() {
-	local begin=$SECONDS
-	printf '\n== %s\n' "$1"
-	"$2"
-	printf '== %d s: %s\n' "$((SECONDS - begin))" "$1"
-}
 
 binaries() {
 	if [[ ! -x target/quick/wardein || ! -x target/quick/wardein-device ]]; then

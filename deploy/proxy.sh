@@ -10,6 +10,8 @@
 set -euo pipefail
 here=$PWD
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+# shellcheck source=deploy/trial.sh
+source deploy/trial.sh
 
 if (($# > 0)); then
 	echo "usage: proxy.sh" >&2
@@ -38,14 +40,6 @@ at_exit() {
 	if [[ -n $house ]]; then rm -rf "$house"; fi
 }
 trap at_exit EXIT
-
-# part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
-part() {
-	local begin=$SECONDS
-	printf '\n== %s\n' "$1"
-	"$2"
-	printf '== %d s: %s\n' "$((SECONDS - begin))" "$1"
-}
 
 fail() {
 	printf '\nproxy.sh: this does not hold: %s\n' "$1" >&2

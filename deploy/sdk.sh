@@ -5,6 +5,8 @@
 #                    target/quick/wardein, which is built if it is missing
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+# shellcheck source=deploy/trial.sh
+source deploy/trial.sh
 
 if (($# > 0)); then
 	echo "usage: sdk.sh" >&2
@@ -30,14 +32,6 @@ at_exit() {
 	if [[ -n $house ]]; then rm -rf "$house"; fi
 }
 trap at_exit EXIT
-
-# part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
-part() {
-	local begin=$SECONDS
-	printf '\n== %s\n' "$1"
-	"$2"
-	printf '== %d s: %s\n' "$((SECONDS - begin))" "$1"
-}
 
 # Whether a `go` is new enough: crypto/mlkem and crypto/hkdf came with 1.24.
 suffices() {
@@ -161,4 +155,5 @@ part "an authority and its station" found
 part "sdk/python" in_python
 if [[ -n $go ]]; then part "sdk/go" in_go; fi
 part "the authority ends, in order" finish
-printf '\nEvery test passed, in %d s. Nothing was left running.\n' "$SECONDS"
+if [[ -z $go ]]; then printf '\nNOTICE: there is no Go 1.%s: sdk/go and the generated messages were not tested.\n' "$oldest_go"; fi
+printf '\nEvery test that ran passed, in %d s. Nothing was left running.\n' "$SECONDS"

@@ -7,6 +7,8 @@
 #                                          serve; else it is target/quick/wardein, which is built if it is missing
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+# shellcheck source=deploy/trial.sh
+source deploy/trial.sh
 
 readonly made=$PWD/target/strangers
 readonly grpcurl=v1.9.3
@@ -38,14 +40,6 @@ at_exit() {
 }
 trap at_exit EXIT
 
-# part "what it does" function: unlike `step`, it lets `set -e` end the script at the first command that fails within.
-part() {
-	local begin=$SECONDS
-	printf '\n== %s\n' "$1"
-	"$2"
-	printf '== %d s: %s\n' "$((SECONDS - begin))" "$1"
-}
-
 authority=
 binary() {
 	authority=${WARDEIN_BINARY:-$PWD/target/quick/wardein}
@@ -54,27 +48,19 @@ binary() {
 		cargo build --locked --profile quick -p wardein
 	fi
 	if ! command -v openssl >/dev/null; then debian openssl; fi
+	if ! command -v python3 >/dev/null; then debian python3; fi
 }
 
 wardein() { "$authority" "$@"; }
 
-# A port that nobody listens on now.
-free_port() {
-	local port
-	for ((port = 20000 + RANDOM % 20000; ; port++)); do
-		if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-			echo "$port"
-			return
-		fi
-	done
-}
-
 at=
 found() {
 	house=$(mktemp -d)
-	at=127.0.0.1:$(free_port)
+	local grpc http
+	read -r grpc http <<<"$(ports 2)"
+	at=127.0.0.1:$grpc
 	wardein init --dir "$house/a" --trust-domain strangers.example --key-file "$house/root.key" --listen "$at" \
-		--http "127.0.0.1:$(free_port)" >"$house/said"
+		--http "127.0.0.1:$http" >"$house/said"
 	"$authority" serve --config "$house/a/wardein.toml" </dev/null >"$house/log" 2>&1 &
 	pid=$!
 	export WARDEIN_DIR=$house/a

@@ -1,4 +1,4 @@
-//! `wardein operator issue`, `renew` and `fetch` whose answer is lost: the key stays, and the same command again completes.
+//! `wardein operator issue` and `renew` whose answer is lost: the key stays, and the same command again completes.
 
 use crate::common::{Served, read, wardein};
 use std::path::Path;

@@ -509,6 +509,7 @@ async fn the_transcript_binds_the_tenant_and_the_id() {
     }
 }
 
+/// Its key stays the same, so its former tenant could go on as it.
 #[tokio::test]
 async fn a_device_that_signs_is_not_given() {
     let two = Two::new().await;

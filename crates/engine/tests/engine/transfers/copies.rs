@@ -106,8 +106,6 @@ async fn no_crash_locks_the_device_out_or_has_two_tenants_trust_it() {
     }
 }
 
-/// Its key stays the same, so its former tenant could go on as it.
-
 /// A copy agreed on keys there, and is shut out here: what it holds brings it nowhere, and the device goes over when it asks.
 #[tokio::test]
 async fn an_agreement_of_a_copy_ends_with_the_rekey_of_the_device() {
