@@ -127,6 +127,8 @@ impl Services {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(wardein_proto::DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // The details of a refusal are google.rpc's: without these a client that reflects shows their bytes.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         // Python's reflection client and older ones speak v1alpha alone.
         match (described().build_v1(), described().build_v1alpha()) {

@@ -96,13 +96,7 @@ async fn a_devices_certificate_makes_no_client() {
 #[tokio::test]
 async fn reflection_lists_the_services() {
     let world = World::new().await;
-    let ask = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut client = ServerReflectionClient::new(world.nobody.channel());
-    let mut answers = client.server_reflection_info(tokio_stream::iter([ask])).await.unwrap().into_inner();
-    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let answer = reflected(&world, MessageRequest::ListServices(String::new())).await;
     let MessageResponse::ListServicesResponse(listed) = answer else { panic!("{answer:?}") };
     let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
     for service in ["Admin", "Audit", "Certificate", "Device", "Provisioning", "Trust"] {
@@ -110,4 +104,21 @@ async fn reflection_lists_the_services() {
         assert!(names.contains(&name.as_str()), "{name}: {names:?}");
     }
     assert!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
+}
+
+/// A client that knows nothing of Google's types can then write out what a refusal's details say.
+#[tokio::test]
+async fn reflection_describes_the_details_of_refusals() {
+    let world = World::new().await;
+    for detail in ["ErrorInfo", "BadRequest", "RetryInfo", "QuotaFailure", "PreconditionFailure", "ResourceInfo"] {
+        let answer = reflected(&world, MessageRequest::FileContainingSymbol(format!("google.rpc.{detail}"))).await;
+        assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{detail}: {answer:?}");
+    }
+}
+
+async fn reflected(world: &World, message: MessageRequest) -> MessageResponse {
+    let ask = ServerReflectionRequest { host: String::new(), message_request: Some(message) };
+    let mut client = ServerReflectionClient::new(world.nobody.channel());
+    let mut answers = client.server_reflection_info(tokio_stream::iter([ask])).await.unwrap().into_inner();
+    answers.message().await.unwrap().unwrap().message_response.unwrap()
 }
