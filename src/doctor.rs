@@ -202,10 +202,10 @@ fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
     let asked = wardein_cli::block_on(async {
         let session = args.connect.open().await?;
         let status = session.operator().get_status(v1::GetStatusRequest {}).await?;
-        Ok((status, ends_of_administrators(&session).await))
+        Ok((status, ends_of_administrators(&session).await, ends_of_cas(&session).await))
     });
     match asked {
-        Ok((status, ends)) => {
+        Ok((status, ends, cas)) => {
             let difference = time::seconds(status.time).abs_diff(now());
             // An operator of a tenant is not given the number.
             let entries = status.audit_entries.map(|number| format!(", {number} audit entries"));
@@ -221,6 +221,7 @@ fn service_or_store(args: &DoctorArgs, home: &Home) -> Vec<Finding> {
             };
             let mut findings = vec![Finding::ok("service", found), time];
             findings.extend(ends.map(|ends| enough_administrators(&ends)));
+            findings.extend(cas.map(|ends| cas_last(&ends)));
             findings
         }
         Err(Failure::Unreachable(_)) => {
@@ -307,6 +308,35 @@ async fn ends_of_administrators(session: &Session) -> Option<Vec<u64>> {
     Some(operators.iter().filter(|one| is_valid(one)).map(|one| time::seconds(one.not_after)).collect())
 }
 
+/// Until when the CAs that issue to devices are certified; none if the caller may not list them.
+async fn ends_of_cas(session: &Session) -> Option<Vec<u64>> {
+    let operator = session.operator();
+    let listed = wardein_client::pages(Vec::new(), MOST, async |page_size, page_token| {
+        let request = v1::ListCasRequest { page_size, page_token, ..Default::default() };
+        let page = operator.list_cas(request).await?;
+        Ok((page.cas, page.next_page_token))
+    });
+    let (cas, _) = listed.await.ok()?;
+    let active = cas.iter().filter(|ca| ca.state() == v1::CaState::Active);
+    Some(active.map(|ca| time::seconds(ca.not_after)).collect())
+}
+
+/// Whether devices can be certified next month.
+fn cas_last(ends: &[u64]) -> Finding {
+    const CHECK: &str = "CAs of devices";
+    const NEXT: &str = "see the log for why no other one was made: wardein ca list, wardein ca next";
+    let Some(first) = ends.iter().min() else {
+        return Finding::bad(CHECK, "none issues", "make one: wardein ca create --shared");
+    };
+    let days = first.saturating_sub(now()) / 86_400;
+    let found = format!("{} issue, the first of which expires in {days} days", ends.len());
+    match days {
+        0..7 => Finding::bad(CHECK, found, NEXT),
+        7..30 => Finding::warning(CHECK, found, NEXT),
+        _ => Finding::ok(CHECK, found),
+    }
+}
+
 /// Whether there will be an administrator next month.
 fn enough_administrators(ends: &[u64]) -> Finding {
     const CHECK: &str = "administrators";
@@ -344,9 +374,11 @@ fn certificates(home: &Home) -> Vec<Finding> {
             .map(|ca| ca.validity())
             .map_err(|error| error.to_string())
     });
-    const CA: &str = "found a new authority before it ends, and have devices enroll there";
+    const ROOT: &str = "found a new authority before it ends, and have devices enroll there";
+    // The file says what was issued when it was written.
+    const CA: &str = "write the file again: wardein operator renew; the authority replaces its CAs by itself";
     let mut findings = vec![
-        end("root CA", root.as_ref().map(|ca| ca.validity()).map_err(String::clone), CA),
+        end("root CA", root.as_ref().map(|ca| ca.validity()).map_err(String::clone), ROOT),
         end("issuing CA", issuing, CA),
         end("infrastructure CA", infrastructure, CA),
     ];

@@ -12,6 +12,7 @@ mod logging;
 mod memory;
 mod recover;
 mod restore;
+mod root_ca;
 mod serve;
 mod system;
 
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         Inside::Serve(args) => serve::run(args),
         Inside::Custody(command) => custody::run(command, out),
         Inside::Recover(args) => recover::run(args, out),
+        Inside::ExportRoot(args) => root_ca::export(args, out),
+        Inside::ImportRoot(args) => root_ca::import(args, out),
         Inside::Doctor(args) => doctor::run(args, out),
     })
 }

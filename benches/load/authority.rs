@@ -64,7 +64,7 @@ impl Authority {
         let engine = Arc::new(Engine::open(ports, custody.root_keys()).await.unwrap());
         let names = vec!["127.0.0.1".parse().unwrap()];
         let twin = engine.issue_server_identity(&names).await.unwrap();
-        let infrastructure_ca = engine.infrastructure_ca().to_vec();
+        let infrastructure_ca = engine.infrastructure_ca().unwrap();
         // Rates guard against one peer; here one peer is all the load there is.
         let unbounded = Rate { per_second: 0, burst: 1 };
         let config = Config {

@@ -44,7 +44,7 @@ var codes = map[Action]string{
 		signer-unavailable stopping store-unavailable
 	`,
 	SeekHelp: `
-		already-enrolled attest-magic attest-nonce attest-signature attribute-dropped certificate-name-unfit
+		already-enrolled attest-magic attest-nonce attest-signature attribute-dropped ca-missing certificate-name-unfit
 		certificate-profile-beyond-ca clone-suspected confirmation-wrong csr-key-not-accepted device-unknown fault
 		generation-pending generation-retired generation-unknown internal keeper-not-allowed key-policy-changed
 		keys-after-backup mac-wrong pcr-changed pcr-digest pcr-selection pcr-unknown pcr-value quarantined quote-missing

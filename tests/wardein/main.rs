@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations with them")]
 
 mod backup;
+mod cas;
 mod certificates;
 mod clock;
 mod common;

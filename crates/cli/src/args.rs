@@ -3,7 +3,7 @@
 use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
-    attestation, audit, backup, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
+    attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
     custody, device, grant, key, operator, pcr_policy, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// How the root key is protected: by a passphrase, a key file or a TPM
     #[command(subcommand)]
     Custody(custody::CustodyCommand),
+    /// The CAs that certify devices: a tenant's own, rotation, and the day on which a key leaked
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
     /// Certificates that were issued to devices
     #[command(subcommand)]
     Cert(cert::CertCommand),

@@ -64,9 +64,9 @@ pub(crate) struct RevokeArgs {
     /// By a rule: what was issued to any device of the tenant
     #[arg(long, requires = "issued_since")]
     all_devices: bool,
-    /// By a rule: what the CA that certifies devices now has issued, in all tenants
-    #[arg(long, requires = "issued_since")]
-    by_ca: bool,
+    /// By a rule: what this CA has issued, in all tenants; its id as `ca list` shows it
+    #[arg(long, value_name = "ID", requires = "issued_since")]
+    by_ca: Option<String>,
     /// The first second of a rule, such as 2026-11-29T00:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time::moment, conflicts_with = "serial")]
     issued_since: Option<u64>,
@@ -243,7 +243,7 @@ async fn show(args: ShowArgs, out: Output) -> Result<(), Failure> {
 }
 
 async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
-    let RevokeArgs { serial, device, all_devices, by_ca, reason, code, confirm, .. } = &args;
+    let RevokeArgs { serial, device, by_ca, reason, code, confirm, .. } = &args;
     let code = code.number().into();
     if let Some(serial) = serial {
         confirm.ask(&format!("revoke certificate {serial}"))?;
@@ -261,19 +261,19 @@ async fn revoke(args: RevokeArgs, out: Output) -> Result<(), Failure> {
         None => wire::seconds(session.operator().get_status(v1::GetStatusRequest {}).await?.time),
     };
     let span = format!("issued from {} until {}", time::at(since.max(1)), time::at(until));
-    let whose = match device {
-        Some(device) => format!("to device {device}"),
-        None if *all_devices => "to all devices of the tenant".to_owned(),
-        None => "by the CA in all tenants".to_owned(),
+    let whose = match (by_ca, device) {
+        (Some(ca), _) => format!("by CA {ca} in all tenants"),
+        (None, Some(device)) => format!("to device {device}"),
+        (None, None) => "to all devices of the tenant".to_owned(),
     };
     confirm.ask(&format!("revoke for good the certificates {span} {whose}"))?;
     let issued = match (by_ca, device) {
-        (true, _) => Issued::ByCa(v1::IssuedByCa {}),
-        (false, Some(device_id)) => {
+        (Some(id), _) => Issued::ByCa(v1::IssuedByCa { id: id.clone() }),
+        (None, Some(device_id)) => {
             let (tenant, device_id) = (session.tenant(args.tenant.clone())?, device_id.clone());
             Issued::ToDevice(v1::IssuedToDevice { tenant, device_id })
         }
-        (false, None) => Issued::InTenant(session.tenant(args.tenant.clone())?),
+        (None, None) => Issued::InTenant(session.tenant(args.tenant.clone())?),
     };
     let request = v1::RevokeIssuedRequest {
         issued: Some(issued),

@@ -9,6 +9,7 @@ mod attestation;
 mod audit;
 mod backup;
 mod bundle;
+mod ca;
 mod cert;
 mod clock;
 mod completions;
@@ -26,6 +27,7 @@ mod passphrase;
 mod pcr_policy;
 mod profile;
 mod progress;
+mod root_key;
 mod secret;
 mod tenant;
 mod trust;
@@ -45,7 +47,8 @@ pub use operator::RecoverArgs;
 pub use output::{Column, Output, Record};
 pub use passphrase::PassphraseArgs;
 pub use progress::progress;
-pub use secret::KeyPassphraseArgs;
+pub use root_key::{ExportRootArgs, ImportRootArgs, write_root};
+pub use secret::{KeyPassphraseArgs, NewPassphraseArgs, Passphrase};
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
@@ -64,6 +67,10 @@ pub enum Inside {
     Custody(CustodyCommand),
     /// Make an administrator for one that has none.
     Recover(RecoverArgs),
+    /// Take the root's key out of one.
+    ExportRoot(ExportRootArgs),
+    /// Put it back.
+    ImportRoot(ImportRootArgs),
     /// Look into its directory.
     Doctor(DoctorArgs),
 }
@@ -103,6 +110,9 @@ fn dispatch(
         Command::Profile(command) => block_on(command.run(out)),
         Command::Device(command) => block_on(command.run(out)),
         Command::Grant(command) => block_on(command.run(out)),
+        Command::Ca(ca::CaCommand::ExportRoot(args)) => inside(Inside::ExportRoot(args), out),
+        Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),
+        Command::Ca(command) => block_on(command.run(out)),
         Command::Cert(command) => block_on(command.run(out)),
         Command::Trust(command) => block_on(command.run(out)),
         Command::Attestation(command) => block_on(command.run(out)),

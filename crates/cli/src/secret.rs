@@ -36,8 +36,20 @@ pub(crate) struct NewKeyArgs {
     new_passphrase_fd: Option<u32>,
 }
 
+/// Where the passphrase of a key that is always under one comes from; with neither, a person is asked for it twice.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub struct NewPassphraseArgs {
+    /// Read the passphrase of the new file from this file
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// Read it from this open file descriptor
+    #[arg(long, value_name = "N")]
+    pub new_passphrase_fd: Option<u32>,
+}
+
 /// A passphrase of a key.
-pub(crate) struct Passphrase(SecretBytes);
+pub struct Passphrase(SecretBytes);
 
 /// A private key as a file has it.
 pub(crate) struct PrivateKey {
@@ -59,20 +71,31 @@ impl NewKeyArgs {
         if !self.encrypt_key {
             return Ok(None);
         }
-        let source = Source::of(self.new_passphrase_file.as_deref(), self.new_passphrase_fd);
-        let passphrase = source.read("New passphrase of the key: ")?;
-        if passphrase.0.expose().len() < MIN_NEW {
-            return Err(Failure::Failed(format!("a new passphrase has at least {MIN_NEW} bytes")));
-        }
-        if matches!(source, Source::Prompt) {
-            let again = source.read("The same again: ")?;
-            // Both are typed by the same hand at the same terminal; the time of the comparison tells nobody anything.
-            if again.0.expose() != passphrase.0.expose() {
-                return Err(Failure::failed("the two passphrases differ"));
-            }
-        }
-        Ok(Some(passphrase))
+        chosen(&Source::of(self.new_passphrase_file.as_deref(), self.new_passphrase_fd)).map(Some)
     }
+}
+
+impl NewPassphraseArgs {
+    /// The passphrase.
+    pub fn passphrase(&self) -> Result<Passphrase, Failure> {
+        chosen(&Source::of(self.new_passphrase_file.as_deref(), self.new_passphrase_fd))
+    }
+}
+
+/// A new passphrase, of which a person is sure.
+fn chosen(source: &Source) -> Result<Passphrase, Failure> {
+    let passphrase = source.read("New passphrase of the key: ")?;
+    if passphrase.0.expose().len() < MIN_NEW {
+        return Err(Failure::Failed(format!("a new passphrase has at least {MIN_NEW} bytes")));
+    }
+    if matches!(source, Source::Prompt) {
+        let again = source.read("The same again: ")?;
+        // Both are typed by the same hand at the same terminal; the time of the comparison tells nobody anything.
+        if again.0.expose() != passphrase.0.expose() {
+            return Err(Failure::failed("the two passphrases differ"));
+        }
+    }
+    Ok(passphrase)
 }
 
 impl PrivateKey {
@@ -116,6 +139,29 @@ fn decrypted(encrypted: &[u8], passphrase: &Passphrase) -> Result<SecretBytes, S
     // Of 256 wrong passphrases one gives well-formed padding, and what is under it is not a key.
     P256SigningKey::from_pkcs8(&pkcs8).map_err(|_| words(KeyEncryptionError::Passphrase))?;
     pem::encode_private_key(pkcs8.expose()).map_err(|error| error.to_string())
+}
+
+/// The key in a file that its owner alone may read and that is under a passphrase, PKCS#8 DER. Whether it is one is not judged here: of
+/// 256 wrong passphrases one gives well-formed padding.
+pub(crate) fn encrypted(path: &Path, args: &KeyPassphraseArgs) -> Result<SecretBytes, Failure> {
+    opened(path, || args.source().read(&format!("Passphrase of {}: ", path.display())))
+}
+
+/// The same under a passphrase that is known.
+pub(crate) fn encrypted_under(path: &Path, passphrase: &Passphrase) -> Result<SecretBytes, Failure> {
+    opened(path, || Passphrase::new(&passphrase.0))
+}
+
+fn opened(
+    path: &Path,
+    passphrase: impl FnOnce() -> Result<Passphrase, Failure>,
+) -> Result<SecretBytes, Failure> {
+    let text = files::read_private(path)?;
+    let wrong = |why: &dyn std::fmt::Display| Failure::file("open the key", path, why);
+    let encrypted = pem::decode_encrypted_key(text.expose()).map_err(|error| wrong(&error))?;
+    let encrypted = encrypted.ok_or_else(|| wrong(&"it is not an encrypted PKCS#8 key in PEM"))?;
+    let passphrase = passphrase()?;
+    decrypt_private_key(&encrypted, passphrase.0.expose()).map_err(|error| wrong(&words(error)))
 }
 
 /// The text of a file for a private key.

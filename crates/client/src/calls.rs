@@ -110,6 +110,13 @@ client! {
             release_certificate: ReleaseCertificateRequest => ReleaseCertificateResponse,
             get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
         }
+        cas {
+            list_cas: ListCasRequest => ListCasResponse,
+            create_ca: CreateCaRequest => CreateCaResponse,
+            switch_ca: SwitchCaRequest => SwitchCaResponse,
+            retire_ca: RetireCaRequest => RetireCaResponse,
+            distrust_ca: DistrustCaRequest => DistrustCaResponse,
+        }
         storage {
             rotate_storage_key: RotateStorageKeyRequest => RotateStorageKeyResponse,
             list_deeds: ListDeedsRequest => ListDeedsResponse,

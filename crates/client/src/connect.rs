@@ -7,6 +7,7 @@ use crate::error::ConnectError;
 use crate::v1::admin_service_client::AdminServiceClient;
 use crate::v1::attestation_service_client::AttestationServiceClient;
 use crate::v1::audit_service_client::AuditServiceClient;
+use crate::v1::ca_service_client::CaServiceClient;
 use crate::v1::certificate_service_client::CertificateServiceClient;
 use crate::v1::device_service_client::DeviceServiceClient;
 use crate::v1::invitation_service_client::InvitationServiceClient;
@@ -90,6 +91,8 @@ services! {
     device: DeviceServiceClient,
     /// The calls of platforms.
     trust: TrustServiceClient,
+    /// The CAs that certify devices.
+    cas: CaServiceClient,
     /// Certificates that were issued.
     certificates: CertificateServiceClient,
     /// Administration.

@@ -10,6 +10,7 @@ mod access;
 mod assurance;
 mod audit;
 mod authority_clock;
+mod ca;
 mod causes;
 mod certificate_names;
 mod certificate_profile;
@@ -45,6 +46,7 @@ pub use audit::{
     Actor, AuditEntry, Call, Code, Event, Field, FieldName, FieldValue, Fields, Origin, Outcome, Target, Word,
 };
 pub use authority_clock::{Agreement, AuthorityClock, KeptTime, Reading};
+pub use ca::{CaId, CaIdError, CaState};
 pub use causes::with_causes;
 pub use certificate_names::{CertificateNameError, CertificateNames, NameTemplate};
 pub use certificate_profile::{CertificateProfile, KeyPurpose, KeyPurposes};

@@ -106,12 +106,15 @@ impl Profile {
     /// Requirements (§1.6.1, short-lived subscriber certificate) do without revocation, too.
     pub const SHORT_VALIDITY: u64 = 7 * 86_400;
 
+    /// The most seconds for which a device's certificate is valid.
+    pub const MAX_CERTIFICATE_VALIDITY: u64 = 366 * 86_400;
+
     /// This profile with the set `fields` replacing its own. Whether they are within their bounds does not depend on
     /// this profile.
     pub fn with(&self, fields: &ProfileFields) -> Result<Self, ProfileError> {
         let given = self.replaced_by(fields)?;
         let (day, years) = (86_400, 10 * 366 * 86_400);
-        range("certificate_validity", given.certificate_validity, 300, 366 * day)?;
+        range("certificate_validity", given.certificate_validity, 300, Self::MAX_CERTIFICATE_VALIDITY)?;
         if given.period != 0 {
             range("period", given.period, 60, years)?;
         }

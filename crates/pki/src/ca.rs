@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use wardein_crypto::{Digest, SignatureAlgorithm, Signer, VerifyingKey};
-use wardein_domain::{KeyPurposes, TrustDomain};
+use wardein_domain::{KeyPurposes, Serial, TrustDomain};
 
 /// The role of a CA. Implemented by [`Root`], [`Issuing`] and [`Infrastructure`] only.
 pub trait CaRole: sealed::Role + Clone + Send + Sync + 'static {}
@@ -114,6 +114,7 @@ pub struct CaCertificate<R> {
     common_name: String,
     pub(crate) key: SubjectKey,
     key_id: KeyId,
+    serial: Serial,
     validity: Validity,
     purposes: KeyPurposes,
     domain: TrustDomain,
@@ -133,9 +134,20 @@ impl<R: CaRole> CaCertificate<R> {
         let key_id = parsed.key_id().filter(|id| *id == key.id());
         let (Some(key_id), true) = (key_id, is_role) else { return Err(CertificateError::Use) };
         let domain = spiffe::parse_authority(parsed.uri()?).map_err(|_| CertificateError::Uri)?;
-        let (name, validity) = (parsed.subject().to_vec(), parsed.validity()?);
+        let (name, serial, validity) = (parsed.subject().to_vec(), parsed.serial()?, parsed.validity()?);
         let der = der.to_vec();
-        Ok(Self { der, name, common_name, key, key_id, validity, purposes, domain, role: PhantomData })
+        Ok(Self {
+            der,
+            name,
+            common_name,
+            key,
+            key_id,
+            serial,
+            validity,
+            purposes,
+            domain,
+            role: PhantomData,
+        })
     }
 
     /// The certificate, DER.
@@ -161,6 +173,11 @@ impl<R: CaRole> CaCertificate<R> {
     /// Its public key.
     pub fn verifying_key(&self) -> &VerifyingKey {
         self.key.verifying_key()
+    }
+
+    /// Its serial.
+    pub fn serial(&self) -> Serial {
+        self.serial
     }
 
     /// Its key identifier (RFC 7093 §2, method 1).
@@ -196,6 +213,14 @@ impl<R: CaRole> fmt::Debug for CaCertificate<R> {
 pub(crate) fn common_name<R: CaRole>(domain: &TrustDomain) -> String {
     let domain: String = domain.as_str().chars().take(MAX_COMMON_NAME - R::SUFFIX.len()).collect();
     domain + R::SUFFIX
+}
+
+/// The common name of a CA that is one of several of its role, with the start of its key identifier: a verifier that looks for an issuer
+/// by its name finds one.
+pub(crate) fn common_name_of<R: CaRole>(domain: &TrustDomain, id: &KeyId) -> String {
+    let id = format!(" {:08x}", u32::from_be_bytes([id[0], id[1], id[2], id[3]]));
+    let domain = domain.as_str().chars().take(MAX_COMMON_NAME - R::SUFFIX.len() - id.len());
+    domain.chain(id.chars()).chain(R::SUFFIX.chars()).collect()
 }
 
 pub(crate) const MAX_COMMON_NAME: usize = 64;

@@ -1,7 +1,7 @@
 //! Founding: the root and the two CAs under it, each with a key of its own algorithm.
 
 use crate::build::{AltName, Issuer, Kind, Order};
-use crate::ca::{CaKey, CaRole, common_name};
+use crate::ca::{CaKey, CaRole, common_name, common_name_of};
 use crate::prepare::{By, CertificateOrder, Recorded, ToBeSigned};
 use crate::subject_key::SubjectKey;
 use crate::{
@@ -34,8 +34,9 @@ impl RootCa {
         if !key.takes(algorithm) {
             return Err(PkiError::CaAlgorithm);
         }
-        let order = order::<Root>(domain, &key, KeyPurposes::NONE, serial, validity)?;
         let common_name = &common_name::<Root>(domain);
+        let subject = SubjectKey::of_ca(key)?;
+        let order = order::<Root>(domain, common_name.clone(), subject, KeyPurposes::NONE, serial, validity)?;
         let (key_id, revocation_url) = (order.key.id(), None);
         let issuer = Issuer { common_name, name: None, key_id, validity: None, algorithm, revocation_url };
         ToBeSigned::new(&order, &issuer, Digest::of(&order.key.spki()))
@@ -63,6 +64,20 @@ impl RootCa {
         validity: Validity,
     ) -> Result<CertificateOrder<Root>, PkiError> {
         self.order::<Issuing>(key, purposes, serial, validity)
+    }
+
+    /// A further issuing CA under this root, of another name than all others, as an order; for `purposes` see
+    /// [`RootCa::issuing_order`].
+    pub fn further_issuing_order(
+        &self,
+        key: &VerifyingKey,
+        purposes: KeyPurposes,
+        serial: Serial,
+        validity: Validity,
+    ) -> Result<CertificateOrder<Root>, PkiError> {
+        let (domain, key) = (self.certificate().trust_domain(), SubjectKey::of_ca(key.clone())?);
+        let common_name = common_name_of::<Issuing>(domain, &key.id());
+        order::<Issuing>(domain, common_name, key, purposes, serial, validity).map(CertificateOrder::new)
     }
 
     /// An infrastructure CA under this root. See [`crate::INTERMEDIATE_LIFETIME`].
@@ -93,8 +108,9 @@ impl RootCa {
         serial: Serial,
         validity: Validity,
     ) -> Result<CertificateOrder<Root>, PkiError> {
-        let domain = self.certificate().trust_domain();
-        order::<R>(domain, key, purposes, serial, validity).map(CertificateOrder::new)
+        let (domain, key) = (self.certificate().trust_domain(), SubjectKey::of_ca(key.clone())?);
+        order::<R>(domain, common_name::<R>(domain), key, purposes, serial, validity)
+            .map(CertificateOrder::new)
     }
 }
 
@@ -123,7 +139,8 @@ fn by_itself(
 
 fn order<R: CaRole>(
     domain: &TrustDomain,
-    key: &VerifyingKey,
+    common_name: String,
+    key: SubjectKey,
     purposes: KeyPurposes,
     serial: Serial,
     validity: Validity,
@@ -133,10 +150,10 @@ fn order<R: CaRole>(
     }
     Ok(Order {
         serial,
-        common_name: Some(common_name::<R>(domain)),
+        common_name: Some(common_name),
         subject_serial: None,
         validity,
-        key: SubjectKey::of_ca(key.clone())?,
+        key,
         kind: Kind::Ca { path_len: R::PATH_LEN },
         purposes,
         // SPIFFE X509-SVID §3.1: a signing certificate carries the trust domain's id, without a path.

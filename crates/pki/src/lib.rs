@@ -54,7 +54,8 @@ pub use lint::LintError;
 pub use ocsp::{OcspAnswer, OcspCertId, OcspError, OcspMalformed, OcspRequest, OcspSigner, OcspStatus};
 pub use prepare::{CertificateOrder, Recorded, ToBeSigned};
 pub use recognize::{
-    DeviceIdentity, OperatorIdentity, issuer_name, parse_operator, verify_device_chain, verify_operator_chain,
+    DeviceIdentity, OperatorIdentity, issuer_key_id, issuer_name, parse_operator, verify_device_chain,
+    verify_operator_chain,
 };
 pub use revocation_url::{RevocationUrl, RevocationUrlError};
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};

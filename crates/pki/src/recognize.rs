@@ -69,6 +69,11 @@ impl CaCertificate<Issuing> {
     }
 }
 
+/// The key identifier of the CA that a certificate says has signed it (RFC 5280 §4.2.1.1). Nothing of it is verified.
+pub fn issuer_key_id(der: &[u8]) -> Result<[u8; 20], CertificateError> {
+    Parsed::new(der)?.issuer_key_id().ok_or(CertificateError::Issuer)
+}
+
 /// The issuer that a certificate names, for a person to read: it may be anybody's, and nothing of it is verified. What would move
 /// a terminal or a reader's eye is written out.
 pub fn issuer_name(der: &[u8]) -> Option<String> {
@@ -193,6 +198,15 @@ impl<'a> Parsed<'a> {
     pub(crate) fn key_id(&self) -> Option<KeyId> {
         self.extensions().find_map(|extension| match extension {
             ParsedExtension::SubjectKeyIdentifier(id) => id.0.try_into().ok(),
+            _ => None,
+        })
+    }
+
+    fn issuer_key_id(&self) -> Option<KeyId> {
+        self.extensions().find_map(|extension| match extension {
+            ParsedExtension::AuthorityKeyIdentifier(found) => {
+                found.key_identifier.as_ref()?.0.try_into().ok()
+            }
             _ => None,
         })
     }

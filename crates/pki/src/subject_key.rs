@@ -88,8 +88,8 @@ impl SubjectKey {
     }
 
     /// The key identifier: the leftmost 160 bits of the SHA-256 of the key (RFC 7093 §2, method 1).
-    pub(crate) fn id(&self) -> KeyId {
-        let mut id = [0; 20];
+    pub fn id(&self) -> [u8; 20] {
+        let mut id: KeyId = [0; 20];
         id.copy_from_slice(&Digest::of(self.0.as_bytes()).0[..20]);
         id
     }

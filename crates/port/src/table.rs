@@ -56,6 +56,8 @@ pub enum Table {
     IdempotencyKey = 25,
     /// Transfers of devices between tenants, by the giving tenant and the device; with them what leads there from the receiving one.
     Transfer = 26,
+    /// The CAs that certify devices, by key identifier.
+    IssuingCa = 27,
     /// Operators' certificates of the last day, by what was ordered and by whom: for who did not hear the answer.
     OperatorAnswer = 28,
     /// The open invitations of each tenant.
@@ -64,7 +66,7 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -91,6 +93,7 @@ impl Table {
         Self::Invitation,
         Self::IdempotencyKey,
         Self::Transfer,
+        Self::IssuingCa,
         Self::OperatorAnswer,
         Self::OpenInvitations,
     ];
@@ -108,7 +111,8 @@ impl Table {
             | Self::Revocation
             | Self::KeyPolicy
             | Self::PcrPolicy
-            | Self::Transfer => true,
+            | Self::Transfer
+            | Self::IssuingCa => true,
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial

@@ -61,6 +61,8 @@ macro_rules! words {
 
 words! {
     Assurance = "ASSURANCE_",
+    CaAlgorithm = "CA_ALGORITHM_",
+    CaState = "CA_STATE_",
     CertificateProfile = "CERTIFICATE_PROFILE_",
     ClockAgreement = "CLOCK_AGREEMENT_",
     DeedKind = "DEED_KIND_",

@@ -113,6 +113,20 @@ events! {
     CertificateRevoked = "certificate.revoke",
     /// The hold of a certificate was released.
     CertificateReleased = "certificate.release",
+    /// A CA that certifies devices was made.
+    CaMade = "ca.create",
+    /// A CA certifies devices from now on.
+    CaSwitched = "ca.switch",
+    /// All that a CA issued has expired, or it never issued: its key was erased.
+    CaRetired = "ca.retire",
+    /// The key of a CA leaked: everything that it signed is revoked.
+    CaDistrusted = "ca.distrust",
+    /// The root's key was taken out of the authority, to be kept offline, by a person who has the directory and opens the root key.
+    RootExported = "authority.export-root",
+    /// It was put back.
+    RootImported = "authority.import-root",
+    /// The CA of operators and servers was certified for longer.
+    InfrastructureRenewed = "authority.renew-infrastructure",
     /// A platform was granted a right.
     GrantAdded = "grant.add",
     /// A platform's right was taken back.

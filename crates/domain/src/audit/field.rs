@@ -2,6 +2,7 @@
 
 use super::{Actor, Code, Word};
 use crate::assurance::{Assurance, KeyKeeper};
+use crate::ca::{CaId, CaState};
 use crate::device::DeviceState;
 use crate::grant::{Right, UserNameTemplate};
 use crate::name::{
@@ -115,6 +116,8 @@ values!(
     Actor,
     Assurance,
     AttributeName,
+    CaId,
+    CaState,
     DeviceState,
     KeyKeeper,
     ModelName,
@@ -174,7 +177,7 @@ names! {
     Codes = "codes",
     /// The text that versions before 0.2 wrote instead of fields, verbatim.
     Detail = "detail",
-    /// The state of a device.
+    /// The state of a device or a CA.
     State = "state",
     /// A profile: that of the device, or the one that a grant is for; `all` for a grant for all devices.
     Profile = "profile",
@@ -196,6 +199,10 @@ names! {
     Certificate = "certificate",
     /// The reason of a revocation, by the word of RFC 5280's CRLReason.
     RevocationReason = "revocation-reason",
+    /// A CA that certifies devices: the key identifier in its certificate, in hex.
+    Ca = "ca",
+    /// The CA that did so before it.
+    FormerCa = "former-ca",
     /// Certificates that were issued at that Unix second or later are revoked.
     IssuedFrom = "issued-from",
     /// Certificates that were issued at that Unix second or before are revoked.

@@ -189,6 +189,7 @@ impl ErrorCode {
                 | Self::IssuanceRevoked
                 | Self::CertificateNameUnfit
                 | Self::CertificateProfileBeyondCa
+                | Self::CaMissing
                 | Self::ClockHeld
                 | Self::Malformed
                 | Self::TooLarge

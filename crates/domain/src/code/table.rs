@@ -306,6 +306,16 @@ codes! {
     SignerUnavailable = "signer-unavailable", Unavailable, "Try again; if it lasts, look at the device or service that holds the CA's key.";
     /// A revocation rule covers what would be issued now.
     IssuanceRevoked = "issuance-revoked", Exhausted, "Ask again after the second that the message names.";
+    /// No CA certifies the devices of this tenant.
+    CaMissing = "ca-missing", Precondition, "An administrator makes one (`wardein ca create`).";
+    /// There is no such CA.
+    CaUnknown = "ca-unknown", NotFound, "Correct the id; `wardein ca list` shows which there are.";
+    /// The tenant, or the authority, has a CA in this state already.
+    CaExists = "ca-exists", Exists, "Nothing is to be done, or make the next one (`wardein ca next`).";
+    /// The CA is not in the state that this takes.
+    CaState = "ca-state", Precondition, "`wardein ca list` shows its state; the message names what comes first.";
+    /// The root's key, without which no CA is certified, is not in this authority.
+    RootUnavailable = "root-unavailable", Precondition, "Make the root's key available, as when the authority was founded.";
     /// A certificate cannot be issued with this validity.
     PkiValidity = "pki-validity", Invalid, "Choose a validity within the CA's, and before the year 10000.";
     /// The certificates of this profile are for more than those of the issuing CA may be.

@@ -118,15 +118,15 @@ impl Engine {
         answer: Answer,
         record: impl FnMut(&Tx<'_>, &Issued, &mut Change) -> Result<(), Stop> + Send,
     ) -> Result<(String, Operator), Error> {
-        let infrastructure = &self.authority.infrastructure;
+        let infrastructure = self.memory.infrastructure()?;
         let (der, operator) = match answer {
             Answer::Again(der, operator) => (der, operator),
             Answer::Now(Certified::Signed(issued), operator) => (issued.der().to_vec(), operator),
             Answer::Now(Certified::Prepared(tbs), operator) => {
-                (self.complete(infrastructure, tbs, record).await?.der().to_vec(), operator)
+                (self.complete(&infrastructure, tbs, record).await?.der().to_vec(), operator)
             }
         };
-        Ok((self.authority.operator_chain(&der)?, operator))
+        Ok((self.operator_chain(&der)?, operator))
     }
 
     /// Forgets answers that nobody waits for any more.

@@ -1,6 +1,7 @@
 //! Operators: certified for a stated time, and authenticated at every call.
 
 use super::answers::{Answer, OrderKey, Ordered};
+use crate::issue::authority::pem_of;
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::kernel::record::{Recording, hex};
@@ -161,13 +162,13 @@ impl Engine {
         change: &mut Change,
     ) -> Result<(Certified<Infrastructure>, Operator), Stop> {
         let Terms { csr, principal, validity, quota, event, fields } = terms;
-        let infrastructure = &self.authority.infrastructure;
+        let infrastructure = self.memory.infrastructure()?;
         let operator = OperatorIdentity { principal: principal.clone(), validity: *validity };
         let order =
             infrastructure.operator_order(csr, &operator).map_err(|error| Error::new(error.code(), error))?;
         let issued_by = Issuer { serial: caller.principal.serial, name: caller.principal.to_string() };
         let row = OperatorRow::new(principal, *validity, *quota, Some(&issued_by));
-        let certified = self.certify(infrastructure, &order, change)?;
+        let certified = self.certify(&infrastructure, &order, change)?;
         let serial = principal.serial;
         change.insert(Table::Operator, serial.as_bytes().to_vec(), rows::encode(&row)?);
         change.insert(Table::TenantOperator, rows::tenant_operator_key(principal), rows::encode(&())?);
@@ -184,6 +185,11 @@ impl Engine {
         };
         change.record(&in_its_tenant(entry.with_all(fields.clone()), principal))?;
         Ok((certified, row.operator(serial, 0)))
+    }
+
+    /// An operator's certificate followed by its CA's, PEM.
+    pub(super) fn operator_chain(&self, leaf: &[u8]) -> Result<String, Error> {
+        pem_of([leaf, self.memory.infrastructure()?.certificate().der()])
     }
 
     /// The caller itself.

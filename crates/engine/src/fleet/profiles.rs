@@ -81,7 +81,7 @@ impl Engine {
                 self.memory.profile(&tenant, &default_profile()).unwrap_or(Profile::DEFAULT).fields();
             may_name(caller, &name, &default, was.as_ref(), &set)?;
             may_live(put.confirms_validity, was.as_ref(), &set)?;
-            self.may_certify_for(was.as_ref(), &set)?;
+            self.may_certify_for(&tenant, was.as_ref(), &set)?;
             let changed = changed(&was, &set);
             let rotation = before.map(|before| before.rotation).unwrap_or_default();
             let row = ProfileRow::new(&set, rotation);
@@ -95,11 +95,18 @@ impl Engine {
         self.listed(&tenant, name.clone(), set.await?)
     }
 
-    /// Refuses what the issuing CA cannot certify. What was chosen before may stay.
-    fn may_certify_for(&self, was: Option<&ProfileFields>, set: &ProfileFields) -> Result<(), Error> {
+    /// Refuses what the CA of the tenant's devices cannot certify. What was chosen before may stay, and where there is no CA at present,
+    /// the next one decides.
+    fn may_certify_for(
+        &self,
+        tenant: &TenantId,
+        was: Option<&ProfileFields>,
+        set: &ProfileFields,
+    ) -> Result<(), Error> {
         let Some(chosen) = set.certificate_profile else { return Ok(()) };
         let is_new = was.is_none_or(|was| was.certificate_profile != Some(chosen));
-        if is_new && !self.authority.issuing.certificate().purposes().includes(chosen.purposes()) {
+        let Some(ca) = self.memory.issuer(tenant).filter(|_| is_new) else { return Ok(()) };
+        if !ca.certificate.purposes().includes(chosen.purposes()) {
             let message = format_args!(
                 "profile.certificate_profile: {chosen} is for servers, too, and the issuing CA certifies clients alone"
             );

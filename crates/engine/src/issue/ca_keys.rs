@@ -1,8 +1,12 @@
-//! Where the CAs' keys are: sealed in the authority's row, or in another process.
+//! Where the CAs' keys are: sealed in the authority's row and in those of issuing CAs, or in another process.
 
 use crate::kernel::Error;
+use crate::rows::seal::{Keyring, Nonce};
+use crate::rows::{CaKeyColumn, ca_place};
 use std::sync::Arc;
 use wardein_crypto::{KeyAlgorithm, SecretBytes, Signer, SigningKey, VerifyingKey};
+use wardein_domain::CaId;
+use wardein_pki::{CaCertificate, CaKey, CaRole};
 
 /// The keys that an authority is founded with. By default all are made, on P-256.
 #[derive(Default)]
@@ -53,8 +57,37 @@ impl NewCaKey {
     }
 }
 
+impl NewCaKey {
+    /// It as the row of an issuing CA has it.
+    pub(crate) fn column(&self, sealing: &Keyring, nonce: Nonce, id: &CaId) -> Result<CaKeyColumn, Error> {
+        match &self.document {
+            Some(document) => sealing.seal(nonce, ca_place(id), document.expose()).map(CaKeyColumn::Sealed),
+            None => Ok(CaKeyColumn::Elsewhere),
+        }
+    }
+}
+
 /// The signer, of those that are given, of a CA's key in another process.
 pub(crate) fn signer_of(signers: &[Arc<dyn Signer>], key: &VerifyingKey) -> Result<Arc<dyn Signer>, Error> {
     let found = signers.iter().find(|signer| signer.verifying_key() == *key).cloned();
     found.ok_or_else(|| Error::internal("the key of a CA is in another process, and no signer has it"))
+}
+
+/// The CA of a certificate, which says by which algorithm it signs. Its key is a PKCS#8 document, or where there is none in another
+/// process.
+pub(crate) fn ca_of<R: CaRole>(
+    document: Option<SecretBytes>,
+    signers: &[Arc<dyn Signer>],
+    der: &[u8],
+) -> Result<CaKey<R>, Error> {
+    let certificate = CaCertificate::<R>::parse(der).map_err(Error::internal)?;
+    let key = certificate.verifying_key();
+    let signer: Arc<dyn Signer> = match document {
+        Some(document) => {
+            let damaged = |_| Error::internal("the key of a CA is damaged");
+            Arc::new(SigningKey::from_pkcs8(key.algorithm(), &document).map_err(damaged)?)
+        }
+        None => signer_of(signers, key)?,
+    };
+    CaKey::load(signer, der).map_err(Error::internal)
 }

@@ -7,7 +7,7 @@ use crate::rows::{self, CertificateRow, Link, RevokedRow, RuleRow, RuleScope};
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    DeviceId, ErrorCode, Event, FieldName, Outcome, Reason, RevocationReason, Serial, Target, TenantId,
+    CaId, DeviceId, ErrorCode, Event, FieldName, Outcome, Reason, RevocationReason, Serial, Target, TenantId,
     UnixSeconds,
 };
 use wardein_port::{Change, Table};
@@ -36,8 +36,8 @@ pub enum Issued {
     ToDevice(DeviceName),
     /// Certificates of all devices of a tenant.
     InTenant(TenantId),
-    /// Certificates that the issuing CA signed, of all tenants.
-    ByCa,
+    /// Certificates that an issuing CA signed.
+    ByCa(CaId),
 }
 
 impl Engine {
@@ -191,8 +191,13 @@ impl Engine {
 
     /// Refuses to issue a certificate that a rule already revokes: a certificate of the second in which the device was
     /// readmitted, of a clock that ran ahead then, or of a CA that is not to be trusted any more.
-    pub(crate) fn refuse_revoked(&self, device: &DeviceName, now: UnixSeconds) -> Result<(), Error> {
-        let Some(rule) = self.memory.revocation_rule(device, self.issuing_ca(), now) else { return Ok(()) };
+    pub(crate) fn refuse_revoked(
+        &self,
+        device: &DeviceName,
+        ca: &CaId,
+        now: UnixSeconds,
+    ) -> Result<(), Error> {
+        let Some(rule) = self.memory.revocation_rule(device, ca.as_bytes(), now) else { return Ok(()) };
         let (until, reason) = (rule.issued_until.get(), rule.reason);
         let message = format_args!(
             "certificates of this device that are issued until Unix second {until} are revoked: {reason}; ask again after that"
@@ -201,7 +206,7 @@ impl Engine {
     }
 
     /// Revokes by one rule the certificates issued in a span of Unix seconds, both ends inclusive: to a device, in a tenant, or
-    /// by the issuing CA. It costs the same however many certificates there are. The same again changes nothing.
+    /// by an issuing CA. It costs the same however many certificates there are. The same again changes nothing.
     pub async fn revoke_issued(
         &self,
         caller: &Caller,
@@ -228,8 +233,11 @@ impl Engine {
                 self.require_tenant(caller, &tenant)?;
                 RuleScope::Tenant(tenant)
             }
-            Issued::ByCa if caller.principal.tenant.is_none() => RuleScope::Ca(*self.issuing_ca()),
-            Issued::ByCa => {
+            Issued::ByCa(id) if caller.principal.tenant.is_none() => {
+                self.known_ca(&id)?;
+                RuleScope::Ca(*id.as_bytes())
+            }
+            Issued::ByCa(_) => {
                 let message =
                     "only an operator of the authority may revoke the CA's certificates of all tenants";
                 return Err(Error::new(ErrorCode::RoleInsufficient, message));
@@ -295,11 +303,6 @@ impl Engine {
         }
         change.put(Table::Revocation, key, version, rows::encode(&rule)?);
         Ok(true)
-    }
-
-    /// The key identifier of the CA that certifies devices.
-    fn issuing_ca(&self) -> &[u8; 20] {
-        self.authority.issuing.certificate().key_id()
     }
 
     /// A device's certificate by its serial.

@@ -8,13 +8,15 @@ use crate::issue::authority::place;
 use crate::issue::ca_keys::signer_of;
 use crate::issue::prepared::refused;
 use crate::kernel::{Decision, Engine, Error};
+use crate::project::KnownCa;
 use crate::rows::{self, AUTHORITY, AuthorityRow, CRL_KEY, CrlRow};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use tokio::sync::Mutex;
 use wardein_crypto::{Signer, SigningKey, hex};
+use wardein_domain::{CaState, RevocationReason};
 use wardein_pki::{
-    CLOCK_SKEW, CaCertificate, CaKey, CaRole, Crl, CrlNumber, CrlOrder, IssuingCa, Root, RootCa, pem,
+    CLOCK_SKEW, CaCertificate, CaKey, CaRole, Crl, CrlNumber, CrlOrder, RevokedCertificate, Root, RootCa, pem,
 };
 use wardein_port::{Change, Table};
 
@@ -85,14 +87,17 @@ struct Numbers {
 }
 
 impl Engine {
-    /// The CAs whose certificates devices have.
-    pub(crate) fn issuing_cas(&self) -> impl Iterator<Item = &IssuingCa> {
-        [&self.authority.issuing].into_iter()
+    /// The CAs whose certificates devices may have, as they say what of these is revoked. One that is distrusted goes on saying that all of
+    /// it is; of one that is retired, or whose own time is over, all has expired.
+    pub(crate) fn revoking_cas(&self) -> Vec<Arc<KnownCa>> {
+        let now = self.now();
+        let mut cas = self.memory.cas();
+        cas.retain(|ca| ca.state != CaState::Retired && ca.certificate.validity().not_after() >= now);
+        cas
     }
 
     /// Looks at what was revoked since, publishes the lists that have changed or are a day old, and renews who answers OCSP requests; to
-    /// be called every second. It goes
-    /// on with the rest where a part fails, and names the first failure.
+    /// be called every second. It goes on with the rest where a part fails, and names the first failure.
     pub async fn publish_crls(&self) -> Result<CrlStatus, Error> {
         let mut outcome = self.memory.expand_revocations(&*self.store).await;
         // A list that lacks some of the revoked is worse than none, but not worse than the same list, ended.
@@ -110,29 +115,31 @@ impl Engine {
             self.crls.write().swept_at = now;
         }
         let mut outcome = Ok(());
-        for ca in self.issuing_cas() {
-            let id = *ca.certificate().key_id();
+        let cas = self.revoking_cas();
+        self.crls.keep(&cas);
+        for ca in &cas {
+            let id = *ca.id.as_bytes();
             let changes = self.memory.revocation_changes(&id);
             if self.lists(|lists| lists.issuing.get(&id).is_some_and(|list| list.is_good(now, changes))) {
                 continue;
             }
-            match self.publish(ca.clone(), now, changes).await {
+            match self.publish_issuing(ca, now, changes).await {
                 Ok(published) => {
                     self.crls.write().issuing.insert(id, published);
                 }
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }
-        if !self.lists(|lists| lists.root.as_ref().is_some_and(|list| list.is_good(now, 0))) {
-            match self.publish_root(now).await {
+        let distrusted: Vec<_> = cas.iter().filter(|ca| ca.state == CaState::Distrusted).collect();
+        let changes = distrusted.len() as u64;
+        if !self.lists(|lists| lists.root.as_ref().is_some_and(|list| list.is_good(now, changes))) {
+            match self.publish_root(now, &distrusted).await {
                 Ok(published) => self.crls.write().root = published,
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }
         // One without the list of a CA would have a broker refuse all that the CA certified.
-        let is_whole = |lists: &Lists| {
-            self.issuing_cas().all(|ca| lists.issuing.contains_key(ca.certificate().key_id()))
-        };
+        let is_whole = |lists: &Lists| cas.iter().all(|ca| lists.issuing.contains_key(ca.id.as_bytes()));
         let (is_whole, files, tag) = self.lists(|lists| {
             (is_whole(lists), lists.files(), lists.bundle.as_ref().map(|file| file.tag.clone()))
         });
@@ -143,12 +150,24 @@ impl Engine {
         outcome
     }
 
-    /// The root's list, of which nothing is revoked. None where its key is elsewhere and out of reach: then it must come from there.
-    async fn publish_root(&self, now: u64) -> Result<Option<Published>, Error> {
-        match self.root_ca().await? {
-            Some(root) => self.publish(root, now, 0).await.map(Some),
-            None => Ok(None),
-        }
+    async fn publish_issuing(&self, ca: &KnownCa, now: u64, changes: u64) -> Result<Published, Error> {
+        let (memory, id) = (self.memory.clone(), ca.id);
+        self.publish(ca.key()?.clone(), now, changes, move || memory.revoked_of(id.as_bytes())).await
+    }
+
+    /// The root's list, with the CAs that are distrusted: what their keys sign elsewhere is on no record, and on no list of theirs. None
+    /// where the root's key is out of reach: then it must come from there.
+    async fn publish_root(&self, now: u64, distrusted: &[&Arc<KnownCa>]) -> Result<Option<Published>, Error> {
+        let Some(root) = self.root_ca().await? else { return Ok(None) };
+        let revoked = |ca: &&Arc<KnownCa>| RevokedCertificate {
+            serial: ca.certificate.serial(),
+            // As with those of devices: verifiers pass over a date to come.
+            at: ca.since.get().min(now),
+            reason: RevocationReason::KeyCompromise,
+        };
+        let mut revoked: Vec<_> = distrusted.iter().map(revoked).collect();
+        revoked.sort_unstable_by_key(|revoked| revoked.serial);
+        self.publish(root, now, distrusted.len() as u64, move || revoked).await.map(Some)
     }
 
     /// The root, whose key is opened for this; none where no signer has it.
@@ -171,16 +190,21 @@ impl Engine {
         CaKey::load(signer, &row.root_der).map(Some).map_err(Error::internal)
     }
 
-    /// Makes the list of a CA. The numbers of changes was read before: what is revoked meanwhile makes another.
-    async fn publish<R: CaRole>(&self, ca: CaKey<R>, now: u64, changes: u64) -> Result<Published, Error> {
+    /// Makes the list of a CA. The number of changes was read before: what is revoked meanwhile makes another.
+    async fn publish<R: CaRole>(
+        &self,
+        ca: CaKey<R>,
+        now: u64,
+        changes: u64,
+        revoked: impl FnOnce() -> Vec<RevokedCertificate> + Send + 'static,
+    ) -> Result<Published, Error> {
         let number = self.crl_number().await?;
-        let memory = self.memory.clone();
         let made = apart("wardein-crl", move || {
             let order = CrlOrder {
                 number,
                 this_update: now.saturating_sub(CLOCK_SKEW),
                 next_update: now.saturating_add(CRL_LIFETIME),
-                revoked: memory.revoked_of(ca.certificate().key_id()),
+                revoked: revoked(),
             };
             ca.sign_crl(&order)
         });
@@ -221,7 +245,7 @@ impl Engine {
 
     /// Whether a CA of that key identifier certifies devices here.
     pub fn is_issuing_ca(&self, ca: &[u8; 20]) -> bool {
-        self.issuing_cas().any(|found| found.certificate().key_id() == ca)
+        self.revoking_cas().iter().any(|found| found.id.as_bytes() == ca)
     }
 
     /// The list of a CA by its key identifier.
@@ -254,6 +278,12 @@ impl Engine {
 }
 
 impl Crls {
+    /// Drops the lists of other CAs than these.
+    fn keep(&self, cas: &[Arc<KnownCa>]) {
+        let is_kept = |id: &[u8; 20]| cas.iter().any(|ca| ca.id.as_bytes() == id);
+        self.write().issuing.retain(|id, _| is_kept(id));
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, Lists> {
         // A list is put in in one step.
         self.lists.write().unwrap_or_else(PoisonError::into_inner)

@@ -8,14 +8,15 @@ use crate::issue::prepared::{Certified, refused};
 use crate::issue::serial::new_serial;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Decision, Engine, Error};
+use crate::project::KnownCa;
 use crate::rows::Link;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
-use wardein_crypto::{KeyAlgorithm, SecretBytes, SigningKey, VerifyingKey};
+use wardein_crypto::{KeyAlgorithm, SecretBytes, SigningKey};
 use wardein_domain::{Event, FieldName, Serial};
 use wardein_pki::{
-    CLOCK_SKEW, IssuingCa, OcspAnswer, OcspCertId, OcspError, OcspRequest, OcspSigner, OcspStatus, Validity,
+    CLOCK_SKEW, OcspAnswer, OcspCertId, OcspError, OcspRequest, OcspSigner, OcspStatus, Validity,
 };
 use wardein_port::{Change, Table};
 
@@ -58,6 +59,14 @@ fn said(status: OcspStatus, now: u64) -> OcspStatus {
     match status {
         OcspStatus::Revoked { at, reason } => OcspStatus::Revoked { at: at.min(now), reason },
         other => other,
+    }
+}
+
+impl Responders {
+    /// Drops the responders of other CAs than these.
+    fn keep(&self, cas: &[Arc<KnownCa>]) {
+        let is_kept = |id: &[u8; 20]| cas.iter().any(|ca| ca.id.as_bytes() == id);
+        self.signers.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| is_kept(id));
     }
 }
 
@@ -213,11 +222,15 @@ impl Engine {
         })
     }
 
-    /// Has a responder certified for each CA that has none, or one of whose time two thirds are over.
+    /// Has a responder certified for each CA that has none, or one of whose time two thirds are over. It goes on with the rest where one
+    /// fails, and names the first failure.
     pub(crate) async fn renew_responders(&self) -> Result<(), Error> {
         let now = self.now();
-        for ca in self.issuing_cas() {
-            let id = *ca.certificate().key_id();
+        let cas = self.revoking_cas();
+        let mut outcome = Ok(());
+        self.responders.keep(&cas);
+        for ca in &cas {
+            let id = *ca.id.as_bytes();
             let is_good = |signer: &Arc<OcspSigner>| {
                 let until = signer.validity().not_after().saturating_sub(SIGNER_LIFETIME / 3);
                 (signer.validity().not_before()..until).contains(&now)
@@ -226,17 +239,24 @@ impl Engine {
             if signers().get(&id).is_some_and(is_good) {
                 continue;
             }
-            let signer = Arc::new(self.certify_responder(ca).await?);
+            let signer = match self.certify_responder(ca).await {
+                Ok(signer) => Arc::new(signer),
+                Err(error) => {
+                    outcome = outcome.and(Err(error));
+                    continue;
+                }
+            };
             self.responders.signers.write().unwrap_or_else(PoisonError::into_inner).insert(id, signer);
             // They carry the former one's certificate, which may end before they do.
             self.responders.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
-        Ok(())
+        outcome
     }
 
     /// A responder with a key of the CA's algorithm. On record before it answers, as every certificate is.
-    async fn certify_responder(&self, ca: &IssuingCa) -> Result<OcspSigner, Error> {
-        let algorithm = key_algorithm(ca.certificate().verifying_key());
+    async fn certify_responder(&self, ca: &KnownCa) -> Result<OcspSigner, Error> {
+        // Who can verify the one can verify the other.
+        let (algorithm, ca) = (ca.algorithm(), ca.key()?);
         let document = new_key(algorithm).await?;
         let key = SigningKey::from_pkcs8(algorithm.signature(), &document)
             .map_err(|_| Error::internal("a key that was just made is damaged"))?;
@@ -263,16 +283,6 @@ impl Engine {
             Certified::Prepared(tbs) => self.complete(ca, tbs, |_, _, _| Ok(())).await?,
         };
         OcspSigner::new(ca.certificate(), key, &issued).map_err(Error::internal)
-    }
-}
-
-/// As the CA's own, so that who can verify the one can verify the other.
-fn key_algorithm(ca: &VerifyingKey) -> KeyAlgorithm {
-    match ca {
-        VerifyingKey::P256(_) => KeyAlgorithm::P256,
-        VerifyingKey::P384(_) => KeyAlgorithm::P384,
-        VerifyingKey::Rsa(key) if key.bits() > 3072 => KeyAlgorithm::Rsa4096,
-        VerifyingKey::Rsa(_) => KeyAlgorithm::Rsa3072,
     }
 }
 

@@ -160,7 +160,7 @@ impl Engine {
     pub fn would_accept(&self) -> Result<Acceptance, Error> {
         let (from_ms, wall_ms) = (self.clock.now_ms(), self.clock.reading().wall.get());
         let now = wall_ms / 1000;
-        if !self.authority.infrastructure.certificate().validity().contains(now) {
+        if !self.memory.infrastructure()?.certificate().validity().contains(now) {
             let message = format_args!(
                 "the machine's clock says Unix second {now}, when the authority's CA is not valid; set it first"
             );
@@ -256,7 +256,7 @@ impl Engine {
             Agreement::Since(_) => now,
             Agreement::Apart | Agreement::Held => self.clock.reading().wall.seconds().get(),
         };
-        let ca = self.authority.infrastructure.certificate().validity();
+        let ca = self.memory.infrastructure()?.certificate().validity();
         // One at which the CA is not valid is no client's.
         let wall = if ca.contains(wall) { wall } else { now };
         Validity::starting(now.min(wall), now.abs_diff(wall).saturating_add(lifetime))

@@ -11,15 +11,16 @@ use crate::kernel::record::{self, Recording};
 use crate::kernel::{Decision, Draw, Engine, Error, Ports};
 use crate::project::reading;
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, AuthorityRow, CLOCK_KEY, Link, OperatorRow, PreparedRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, CLOCK_KEY, IssuingCaRow, Link, OperatorRow, PreparedRow};
 use tokio::sync::oneshot;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
 use wardein_domain::{
-    ErrorCode, Event, FieldName, KeyPurposes, OperatorName, Principal, Role, Serial, TrustDomain, UnixSeconds,
+    CaId, CaState, ErrorCode, Event, FieldName, KeyPurposes, OperatorName, Principal, Role, Serial,
+    TrustDomain, UnixSeconds,
 };
 use wardein_pki::{
     CaKey, CaRole, CertificateOrder, Csr, INTERMEDIATE_LIFETIME, InfrastructureCa, Issued, IssuingCa,
-    OperatorIdentity, PkiError, ROOT_LIFETIME, RootCa, ServerName, ToBeSigned, Validity,
+    OperatorIdentity, PkiError, ROOT_LIFETIME, RootCa, ServerName, ToBeSigned, Validity, pem,
 };
 use wardein_port::{Change, CommitError, Store, Table};
 
@@ -84,10 +85,16 @@ pub async fn found_with(
     let infrastructure = offline.sign(&root, &order).await?;
     let infrastructure = InfrastructureCa::load(keys.infrastructure.signer.clone(), infrastructure.der())
         .map_err(Error::internal)?;
-    let ders = [root.certificate().der(), issuing.certificate().der(), infrastructure.certificate().der()];
+    let ders = [root.certificate().der(), infrastructure.certificate().der()];
 
-    let sealed = keys.seal(&draw, &Keyring::new(1, root_key), now, &trust_domain, ders)?;
+    let sealing = Keyring::new(1, root_key);
+    let sealed = keys.seal(&draw, &sealing, now, &trust_domain, ders)?;
     let mut change = Change::default();
+    let id = CaId::new(*issuing.certificate().key_id());
+    let key = keys.issuing.column(&sealing, draw.nonce()?, &id)?;
+    let (der, made_at) = (issuing.certificate().der().to_vec(), UnixSeconds::new(now));
+    let row = IssuingCaRow { tenant: None, state: CaState::Active, der, key, made_at, since: made_at };
+    change.insert(Table::IssuingCa, id.as_bytes().to_vec(), rows::encode(&row)?);
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
     change.insert(Table::Authority, CLOCK_KEY.to_vec(), rows::encode(&clock)?);
     name_format(&mut change)?;
@@ -96,7 +103,8 @@ pub async fn found_with(
     let administrator = administrator.certify(&infrastructure, &mut draw, &mut offline, &mut change).await?;
     offline.end(&mut change);
     let identity_key = signing_key(&keys.identity)?.verifying_key().0;
-    let founded = Founded::new(ders, identity_key, administrator)?;
+    let published = vec![issuing.certificate().der().to_vec()];
+    let founded = Founded::new(ders, published, identity_key, administrator)?;
     let entry = record::of_system(now_ms, Event::Founded)
         .with(FieldName::TrustDomain, &trust_domain)
         .with(FieldName::Administrator, founded.admin.serial);
@@ -112,16 +120,20 @@ pub async fn found_with(
 }
 
 impl Founded {
-    /// Of the certificates of root, issuing and infrastructure CA.
+    /// Of the certificates of root and infrastructure CA, and those of the issuing CAs that are published.
     pub(crate) fn new(
-        [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],
+        [root_der, infrastructure_der]: [&[u8]; 2],
+        published: Vec<Vec<u8>>,
         identity_key: [u8; 65],
         Administrator { principal, validity, key, der }: Administrator,
     ) -> Result<Self, Error> {
         Ok(Self {
             root_pem: pem_of([root_der])?,
             infrastructure_pem: pem_of([root_der, infrastructure_der])?,
-            bundle_pem: pem_of([root_der, issuing_der])?,
+            bundle_pem: pem::encode_certificates(
+                [root_der].into_iter().chain(published.iter().map(Vec::as_slice)),
+            )
+            .map_err(Error::internal)?,
             identity_key,
             admin_certificate_pem: pem_of([&der, infrastructure_der])?,
             admin_key: key,
@@ -138,7 +150,7 @@ impl Engine {
         self.server_names.are(names);
         let key = new_key()?;
         let csr = own_csr(&key)?;
-        let infrastructure = &self.authority.infrastructure;
+        let infrastructure = self.memory.infrastructure()?;
         let certified = self
             .transact(|tx| {
                 let serial = new_serial(tx.draw())?;
@@ -148,7 +160,7 @@ impl Engine {
                     .map_err(|error| Error::new(error.code(), error))?;
                 // Without it the authority does not start, which needs to be done on a full disk too.
                 let mut change = Change { may_use_reserve: true, ..Change::default() };
-                let certified = self.certify(infrastructure, &order, &mut change)?;
+                let certified = self.certify(&infrastructure, &order, &mut change)?;
                 change.insert(Table::Serial, serial.as_bytes().to_vec(), Link::encode(b"server"));
                 let entry = record::of_system(self.clock.now_ms(), Event::ServerCertified)
                     .with(FieldName::Serial, serial)
@@ -159,22 +171,24 @@ impl Engine {
             .await?;
         let leaf = match certified {
             Certified::Signed(issued) => issued,
-            Certified::Prepared(tbs) => self.complete(infrastructure, tbs, |_, _, _| Ok(())).await?,
+            Certified::Prepared(tbs) => self.complete(&infrastructure, tbs, |_, _, _| Ok(())).await?,
         };
-        let chain = vec![leaf.into_der(), self.infrastructure_ca().to_vec()];
+        let chain = vec![leaf.into_der(), infrastructure.certificate().der().to_vec()];
         Ok(ServerIdentity { chain, key, not_after: validity.not_after() })
     }
 
     /// From now for `lifetime` seconds, and no longer than the infrastructure CA is valid.
     pub(crate) fn infrastructure_validity(&self, lifetime: u64) -> Result<Validity, Error> {
+        let ca = self.memory.infrastructure()?.certificate().validity();
         Validity::starting(self.now(), lifetime)
-            .and_then(|validity| validity.within(self.authority.infrastructure.certificate().validity()))
+            .and_then(|validity| validity.within(ca))
             .map_err(|_| ca_not_valid(self.now()))
     }
 
-    /// The infrastructure CA's certificate, DER: it verifies operators' certificates.
-    pub fn infrastructure_ca(&self) -> &[u8] {
-        self.authority.infrastructure.certificate().der()
+    /// The infrastructure CA's certificate, DER: it verifies operators' certificates. When it is certified again, it keeps its key and
+    /// its name.
+    pub fn infrastructure_ca(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.memory.infrastructure()?.certificate().der().to_vec())
     }
 }
 
@@ -205,7 +219,7 @@ impl NewKeys {
         sealing: &Keyring,
         founded_at: u64,
         trust_domain: &TrustDomain,
-        [root_der, issuing_der, infrastructure_der]: [&[u8]; 3],
+        [root_der, infrastructure_der]: [&[u8]; 2],
     ) -> Result<AuthorityRow, Error> {
         let seal = |column, key: &[u8]| sealing.seal(draw.nonce()?, place(column), key);
         let seal_ca = |column, key: &NewCaKey| match &key.document {
@@ -217,10 +231,10 @@ impl NewKeys {
             founded_at: UnixSeconds::new(founded_at),
             restored_at: UnixSeconds::default(),
             root_der: root_der.to_vec(),
-            issuing_der: issuing_der.to_vec(),
+            issuing_der: Vec::new(),
             infrastructure_der: infrastructure_der.to_vec(),
             root_key: seal_ca("root", &self.root)?,
-            issuing_key: seal_ca("issuing", &self.issuing)?,
+            issuing_key: Vec::new(),
             infrastructure_key: seal_ca("infrastructure", &self.infrastructure)?,
             identity_key: seal("identity", self.identity.expose())?,
             challenge_key: seal("challenge", self.challenge.expose())?,

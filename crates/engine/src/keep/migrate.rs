@@ -6,7 +6,9 @@
 //!
 //! - Format 1 is version 0.1's. Its rows are rewritten in format 2, which is still theirs.
 //! - Format 2 wrote devices' entries a second time. Format 3 has an index of the audit log instead, and one of operators by tenant.
+//! - Format 3 had one issuing CA, in the authority's row. In format 4 each has a row of its own.
 
+use crate::issue::authority::place;
 use crate::keep::clock::stored_clock;
 use crate::keep::found::commit;
 use crate::keep::tenant_keys::open_tenant_keys;
@@ -14,10 +16,14 @@ use crate::kernel::record::{self, Recording};
 use crate::kernel::{Draw, Error, Ports};
 use crate::rows::audit::decode;
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, Claim, ClaimRow, FORMAT, FORMAT_KEY, FormatRow, OperatorRow, v1};
+use crate::rows::{
+    self, AUTHORITY, AuthorityRow, CaKeyColumn, Claim, ClaimRow, FORMAT, FORMAT_KEY, FormatRow, IssuingCaRow,
+    OperatorRow, ca_place, v1,
+};
 use std::collections::HashMap;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{ErrorCode, Event, FieldName, Serial};
+use wardein_domain::{CaId, CaState, ErrorCode, Event, FieldName, Serial};
+use wardein_pki::{CaCertificate, Issuing};
 use wardein_port::{Change, RootKey, Row, RowKey, Table, Write};
 
 /// How far a migration is.
@@ -58,14 +64,17 @@ pub(crate) async fn migrate_under(
         Migration { ports, root, rings: HashMap::new(), rows: 0, change: Change::default(), progress };
     if found.is_none() {
         for table in Table::ALL {
-            migration.go_over(table, Step::ToSecond).await?;
+            migration.go_over(table, Step::Second).await?;
         }
     }
-    migration.index_log().await?;
-    // The history last: without it the index could not be compared.
-    for table in [Table::Operator, Table::History] {
-        migration.go_over(table, Step::ToThird).await?;
+    if found.is_none_or(|(_, format)| format < 3) {
+        migration.index_log().await?;
+        // The history last: without it the index could not be compared.
+        for table in [Table::Operator, Table::History] {
+            migration.go_over(table, Step::Third).await?;
+        }
     }
+    migration.go_over(Table::Authority, Step::Fourth).await?;
     migration.end(found).await?;
     Ok(true)
 }
@@ -117,11 +126,12 @@ async fn row(ports: &Ports, table: Table, key: &[u8]) -> Result<Option<Row>, Err
     Ok(ports.store.load(&[RowKey { table, key: key.to_vec() }]).await?.pop().flatten())
 }
 
-/// What becomes of a row.
+/// The format that a row is brought to.
 #[derive(Clone, Copy)]
 enum Step {
-    ToSecond,
-    ToThird,
+    Second,
+    Third,
+    Fourth,
 }
 
 struct Migration<'a, P> {
@@ -143,8 +153,9 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             after = Some(last.clone());
             for (key, row) in &page {
                 let is_old = match step {
-                    Step::ToSecond => self.renew(table, key, row).await?,
-                    Step::ToThird => self.renew_to_third(table, key, row).await?,
+                    Step::Second => self.renew(table, key, row).await?,
+                    Step::Third => self.renew_to_third(table, key, row).await?,
+                    Step::Fourth => self.renew_to_fourth(key, row)?,
                 };
                 self.rows += u64::from(is_old);
                 if self.change.writes.len() >= GROUP {
@@ -185,6 +196,32 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
         Ok(true)
     }
 
+    /// Gives the issuing CA a row of its own, in one change with the authority's.
+    fn renew_to_fourth(&mut self, key: &[u8], row: &Row) -> Result<bool, Error> {
+        if key != AUTHORITY {
+            return Ok(false);
+        }
+        let mut authority: AuthorityRow = rows::decode(Table::Authority, &row.value)?;
+        let der = std::mem::take(&mut authority.issuing_der);
+        let sealed = std::mem::take(&mut authority.issuing_key);
+        if der.is_empty() {
+            return Ok(false);
+        }
+        let id = CaId::new(*CaCertificate::<Issuing>::parse(&der).map_err(Error::internal)?.key_id());
+        let key = if sealed.is_empty() {
+            CaKeyColumn::Elsewhere
+        } else {
+            let (document, nonce) =
+                (self.root.open(place("issuing"), &sealed)?, Draw::new(&*self.ports.entropy).nonce()?);
+            CaKeyColumn::Sealed(self.root.seal(nonce, ca_place(&id), document.expose())?)
+        };
+        let made_at = authority.founded_at;
+        let ca = IssuingCaRow { tenant: None, state: CaState::Active, der, key, made_at, since: made_at };
+        self.change.insert(Table::IssuingCa, id.as_bytes().to_vec(), rows::encode(&ca)?);
+        self.change.update(Table::Authority, AUTHORITY.to_vec(), row.version, rows::encode(&authority)?);
+        Ok(true)
+    }
+
     /// Adds the format 2 of a row to the change; whether it had an old one.
     async fn renew(&mut self, table: Table, key: &[u8], row: &Row) -> Result<bool, Error> {
         let old = row.value.first() == Some(&1);
@@ -202,7 +239,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::IdempotencyKey
             | Table::Transfer
             | Table::OperatorAnswer
-            | Table::OpenInvitations => return Ok(false),
+            | Table::OpenInvitations
+            | Table::IssuingCa => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);
@@ -325,7 +363,7 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
 }
 
 /// The format of the store that this release writes.
-const STORE_FORMAT: u8 = 3;
+const STORE_FORMAT: u8 = 4;
 
 /// Rows read at a time.
 const PAGE: usize = 1_000;

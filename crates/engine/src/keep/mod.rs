@@ -7,6 +7,7 @@ pub(crate) mod found;
 pub(crate) mod migrate;
 pub(crate) mod recover;
 pub(crate) mod restore;
+pub(crate) mod root_ca;
 pub(crate) mod root_key;
 pub(crate) mod sweep;
 pub(crate) mod tenant_keys;

@@ -6,6 +6,7 @@
 
 use crate::access::operators::{MAX_VALIDITY, MIN_VALIDITY, Operator, each_operator};
 use crate::issue::authority::Authority;
+use crate::issue::cas::published;
 use crate::keep::clock::stored_clock;
 use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
 use crate::keep::migrate::require_format;
@@ -40,7 +41,8 @@ impl Recovery {
         let root = Keyring::of(root_keys).ok_or_else(|| Error::internal("custody keeps no root key"))?;
         let (_, row): (_, AuthorityRow) =
             rows::load(&*ports.store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
-        let authority = Authority::open(&root, &row, &ports.signers)?;
+        let authority = Authority::open(&root, &row)?;
+        let infrastructure = row.open_infrastructure(&root, &ports.signers)?;
         let (clock, mut draw, mut change) =
             (stored_clock(ports).await?, Draw::new(&*ports.entropy), Change::default());
         let (now_ms, wall) = (clock.now_ms(), clock.reading().wall.seconds().get());
@@ -50,7 +52,7 @@ impl Recovery {
         let mut offline = Offline::new(&*ports.store, now_ms / 1000, wall);
         let administrator = NewAdministrator { name, lifetime };
         let administrator =
-            administrator.certify(&authority.infrastructure, &mut draw, &mut offline, &mut change).await?;
+            administrator.certify(&infrastructure, &mut draw, &mut offline, &mut change).await?;
         offline.end(&mut change);
         let (principal, outcome) = (&administrator.principal, Outcome::Done);
         let (event, target) = (Event::AdministratorRecovered, Target::Operator(principal.serial));
@@ -59,8 +61,9 @@ impl Recovery {
             .with(FieldName::NotAfter, administrator.validity.not_after())
             .with(FieldName::Certificate, hex(&Digest::of(&administrator.der).0));
         change.record(&entry)?;
-        let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
-        let files = Founded::new(ders, authority.bundle.identity_key, administrator)?;
+        let (ders, published) =
+            ([&row.root_der[..], &row.infrastructure_der], published(&*ports.store, &row).await?);
+        let files = Founded::new(ders, published, authority.identity.verifying_key().0, administrator)?;
         Ok(Self { files, change })
     }
 

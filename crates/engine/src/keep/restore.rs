@@ -2,6 +2,7 @@
 
 use crate::access::operators::MAX_VALIDITY;
 use crate::issue::authority::{Authority, place};
+use crate::issue::cas::published;
 use crate::keep::backup::form::{Head, Item, Opener, damaged};
 use crate::keep::clock::stored_clock;
 use crate::keep::found::{Founded, NewAdministrator, Offline, commit};
@@ -133,17 +134,19 @@ impl Applied {
         row.restored_at = UnixSeconds::new(restored_at);
         let challenge: Secret<32> = draw.hidden()?;
         row.challenge_key = root.seal(draw.nonce()?, place("challenge"), challenge.expose())?;
-        let authority = Authority::open(root, &row, &ports.signers)?;
+        let authority = Authority::open(root, &row)?;
+        let infrastructure = row.open_infrastructure(root, &ports.signers)?;
 
         let mut change = Change::default();
         let mut offline = Offline::new(&*ports.store, now_ms / 1000, wall);
         let name = format!("restored-{restored_at}").parse().map_err(Error::internal)?;
         let administrator = NewAdministrator { name, lifetime: MAX_VALIDITY };
         let administrator =
-            administrator.certify(&authority.infrastructure, &mut draw, &mut offline, &mut change).await?;
+            administrator.certify(&infrastructure, &mut draw, &mut offline, &mut change).await?;
         offline.end(&mut change);
-        let ders = [&row.root_der[..], &row.issuing_der, &row.infrastructure_der];
-        let founded = Founded::new(ders, authority.bundle.identity_key, administrator)?;
+        let (ders, published) =
+            ([&row.root_der[..], &row.infrastructure_der], published(&*ports.store, &row).await?);
+        let founded = Founded::new(ders, published, authority.identity.verifying_key().0, administrator)?;
         change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&row)?);
         let entry = record::of_system(now_ms, Event::Restored)
             .with(FieldName::TakenMs, taken_ms)

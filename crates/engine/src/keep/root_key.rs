@@ -1,5 +1,5 @@
 //! The root key is changed while the authority serves: custody keeps the new version beside the old one, everything sealed under
-//! the root key is sealed again (the authority's own keys and those of tenants, and nothing below), and custody destroys the old
+//! the root key is sealed again (the authority's own keys, those of issuing CAs and of tenants, and nothing below), and custody destroys the old
 //! one.
 //!
 //! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed
@@ -9,8 +9,10 @@
 use crate::keep::deeds::{self, DeedWatch, ROOT_KEY, Underway};
 use crate::keep::tenant_keys;
 use crate::kernel::record::{BEGUN, CHOSEN, COMPLETE, FOUND, Recording, SEALED, listed};
-use crate::kernel::{Caller, Decision, Draw, Engine, Error};
-use crate::rows::{self, AUTHORITY, AuthorityRow, DeedRow, Step, TenantRow, What};
+use crate::kernel::{Caller, Decision, Draw, Engine, Error, Stop, Tx};
+use crate::rows::{
+    self, AUTHORITY, AuthorityRow, CaKeyColumn, DeedRow, IssuingCaRow, Step, TenantRow, What, ca_place,
+};
 use wardein_domain::{Actor, AuditEntry, ErrorCode, Event, FieldName, Outcome, Target, UnixMillis};
 use wardein_port::{Change, Custody, CustodyError, RootKey, Table};
 
@@ -108,6 +110,7 @@ impl Engine {
             *asked = None;
         }
         self.renew_authority().await?;
+        self.renew_cas().await?;
         let mut tenants = 0;
         let mut after: Option<Vec<u8>> = None;
         loop {
@@ -181,6 +184,34 @@ impl Engine {
             Ok(Decision::new(change, ()))
         })
         .await
+    }
+
+    /// Seals the keys of the CAs that certify devices under the newest version. It follows [`Engine::renew_authority`]: one that is made
+    /// meanwhile rests on the authority's row, and is under the newest version already.
+    async fn renew_cas(&self) -> Result<(), Error> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.store.scan(Table::IssuingCa, b"", after.as_deref(), PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (key, _) in &page {
+                self.transact(|tx| self.renew_ca(tx, key)).await?;
+            }
+        }
+    }
+
+    fn renew_ca(&self, tx: &Tx<'_>, key: &[u8]) -> Result<Decision<()>, Stop> {
+        let gone = || rows::damaged(Table::IssuingCa, "is gone");
+        let (version, mut row): (u64, IssuingCaRow) = tx.row(Table::IssuingCa, key)?.ok_or_else(gone)?;
+        let mut change = Change::default();
+        if let CaKeyColumn::Sealed(sealed) = &mut row.key {
+            let id = rows::parse_ca_key(key)?;
+            if let Some(renewed) = self.root.ring().renew(tx.nonce()?, ca_place(&id), sealed)? {
+                *sealed = renewed;
+                change.update(Table::IssuingCa, key.to_vec(), version, rows::encode(&row)?);
+            }
+        }
+        Ok(Decision::new(change, ()))
     }
 
     /// Whether it was under an older version.

@@ -102,11 +102,16 @@ impl Engine {
         let Ports { store, entropy, custody, signers, meter, revocation_url, .. } = ports;
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
-        let mut authority = Authority::open(&ring, &row, &signers)?;
-        authority.issuing = authority.issuing.with_revocation_url(revocation_url);
+        let authority = Authority::open(&ring, &row)?;
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new(KEPT);
-        let memory = Arc::new(Memory::new(root.clone(), records.clone(), clock.clone()));
+        let memory = Arc::new(Memory::new(
+            root.clone(),
+            records.clone(),
+            clock.clone(),
+            signers.clone(),
+            revocation_url,
+        ));
         // Followed before it is loaded: changes in between come twice, and the second time has no effect.
         store.follow(&(memory.clone() as Arc<dyn Projection>));
         memory.load(&*store, clock.now()).await?;
@@ -152,8 +157,11 @@ impl Engine {
     }
 
     /// The certificates and keys with which devices and platforms verify.
-    pub fn trust_bundle(&self) -> &TrustBundle {
-        &self.authority.bundle
+    pub fn trust_bundle(&self) -> TrustBundle {
+        TrustBundle {
+            pem: self.bundle_pem(|_| true),
+            identity_key: self.authority.identity.verifying_key().0,
+        }
     }
 
     /// The authority's time.

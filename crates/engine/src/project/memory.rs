@@ -1,5 +1,6 @@
 //! All of it, and how it is fed.
 
+use super::cas::Cas;
 use super::devices::Devices;
 use super::operators::Operators;
 use super::revocations::Revocations;
@@ -7,7 +8,7 @@ use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
 use super::transfers::Transfers;
-use super::{KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules};
+use super::{KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules};
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
@@ -16,8 +17,12 @@ use crate::rows::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use wardein_crypto::Signer;
 use wardein_ddkg::{ChallengeKey, DeviceName};
-use wardein_domain::{DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds};
+use wardein_domain::{
+    CaId, CaState, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
+};
+use wardein_pki::{InfrastructureCa, RevocationUrl};
 use wardein_port::{Committed, Projection, Store, Table};
 
 /// The state that authentication, trust queries and decisions read.
@@ -31,25 +36,45 @@ pub(crate) struct Memory {
     revocations: Revocations,
     pub(super) revoked: RevokedCertificates,
     transfers: Transfers,
+    cas: Cas,
     pub(super) clock: Arc<NodeClock>,
     /// The highest revision that was taken in.
     revision: AtomicU64,
-    /// The challenge key, with the version of the row that it is from.
-    challenges: RwLock<(u64, Option<Arc<ChallengeKey>>)>,
+    /// Of the authority's row.
+    own: RwLock<Option<Own>>,
+    /// The CAs' keys that are in another process.
+    signers: Vec<Arc<dyn Signer>>,
+}
+
+/// What changes of the authority itself.
+struct Own {
+    /// The version of its row.
+    version: u64,
+    challenges: Arc<ChallengeKey>,
+    /// The CA of operators and servers.
+    infrastructure: Arc<InfrastructureCa>,
 }
 
 /// How many rows are read at a time when memory is loaded.
 const LOAD_PAGE: usize = 1_000;
 
 impl Memory {
-    pub(crate) fn new(root: Arc<RootRing>, records: Arc<Records>, clock: Arc<NodeClock>) -> Self {
+    /// `signers` have the CAs' keys that are in another process. Certificates of devices say that verifiers find what is revoked at
+    /// `revocation_url`; with none they do not say it.
+    pub(crate) fn new(
+        root: Arc<RootRing>,
+        records: Arc<Records>,
+        clock: Arc<NodeClock>,
+        signers: Vec<Arc<dyn Signer>>,
+        revocation_url: Option<RevocationUrl>,
+    ) -> Self {
         let (tenants, rules) = (TenantKeys::default(), TenantRules::default());
         let (operators, devices, revocations) =
             (Operators::default(), Devices::new(), Revocations::default());
-        let (transfers, challenges, revision) =
-            (Transfers::default(), RwLock::default(), AtomicU64::default());
-        let revoked = RevokedCertificates::default();
+        let (own, revision, cas) = (RwLock::default(), AtomicU64::default(), Cas::new(revocation_url));
+        let (transfers, revoked) = (Transfers::default(), RevokedCertificates::default());
         Self {
+            revision,
             root,
             records,
             tenants,
@@ -59,9 +84,10 @@ impl Memory {
             revocations,
             transfers,
             revoked,
+            cas,
             clock,
-            revision,
-            challenges,
+            own,
+            signers,
         }
     }
 
@@ -75,6 +101,7 @@ impl Memory {
             Table::Device,
             Table::Revocation,
             Table::Transfer,
+            Table::IssuingCa,
         ];
         for table in tables {
             let mut after = None;
@@ -100,10 +127,10 @@ impl Memory {
     /// Everything that it holds, a line each, in order.
     #[cfg(test)]
     pub(crate) fn dump(&self) -> Vec<String> {
-        let Self { tenants, rules, operators, devices, revocations, transfers, revoked, .. } = self;
-        let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump()];
+        let Self { tenants, rules, operators, devices, revocations, transfers, revoked, cas, .. } = self;
+        let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), cas.dump()];
         let mut lines = [lines.concat(), revocations.dump(), transfers.dump(), revoked.dump()].concat();
-        lines.push(format!("challenge key at {}", self.challenges.read().unwrap().0));
+        lines.push(format!("authority at {}", self.authority_version()));
         lines.sort();
         lines
     }
@@ -147,6 +174,7 @@ impl Memory {
             }
             Table::Revocation => self.take_in_revocation(key, revision, value),
             Table::Transfer => self.transfers.put(key, revision, value),
+            Table::IssuingCa => self.cas.put(key, revision, (&self.root.ring(), &self.signers), value),
             // Read where they are needed, from the store.
             Table::DeviceKeys
             | Table::Certificate
@@ -200,9 +228,12 @@ impl Memory {
             }
         } else if key == AUTHORITY {
             let row: AuthorityRow = rows::decode(Table::Authority, value)?;
-            let mut known = self.challenges.write().unwrap_or_else(PoisonError::into_inner);
-            if known.0 < revision {
-                *known = (revision, Some(Arc::new(row.open_challenge_key(&self.root.ring())?)));
+            let mut known = self.own.write().unwrap_or_else(PoisonError::into_inner);
+            if known.as_ref().is_none_or(|known| known.version < revision) {
+                let root = self.root.ring();
+                let challenges = Arc::new(row.open_challenge_key(&root)?);
+                let infrastructure = Arc::new(row.open_infrastructure(&root, &self.signers)?);
+                *known = Some(Own { version: revision, challenges, infrastructure });
             }
         }
         Ok(())
@@ -210,8 +241,41 @@ impl Memory {
 
     /// The key that challenges are made and checked with in the present era.
     pub(crate) fn challenges(&self) -> Result<Arc<ChallengeKey>, Error> {
-        let known = self.challenges.read().unwrap_or_else(PoisonError::into_inner);
-        known.1.clone().ok_or_else(Error::not_founded)
+        let known = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map(|known| known.challenges.clone()).ok_or_else(Error::not_founded)
+    }
+
+    /// The CA that certifies operators and servers.
+    pub(crate) fn infrastructure(&self) -> Result<Arc<InfrastructureCa>, Error> {
+        let known = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map(|known| known.infrastructure.clone()).ok_or_else(Error::not_founded)
+    }
+
+    /// The version of the authority's row that was taken in.
+    pub(crate) fn authority_version(&self) -> u64 {
+        let known = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map_or(0, |known| known.version)
+    }
+
+    /// The CA that certifies devices of a tenant: its own, or the authority's.
+    pub(crate) fn issuer(&self, tenant: &TenantId) -> Option<Arc<KnownCa>> {
+        let of = |tenant| self.cas.of(tenant, CaState::Active);
+        of(Some(tenant)).or_else(|| of(None))
+    }
+
+    /// The issuing CA of that key identifier.
+    pub(crate) fn ca(&self, id: &CaId) -> Option<Arc<KnownCa>> {
+        self.cas.get(id)
+    }
+
+    /// The one in a state of exactly this tenant, or of no tenant.
+    pub(crate) fn ca_of(&self, tenant: Option<&TenantId>, state: CaState) -> Option<Arc<KnownCa>> {
+        self.cas.of(tenant, state)
+    }
+
+    /// All issuing CAs, the oldest first.
+    pub(crate) fn cas(&self) -> Vec<Arc<KnownCa>> {
+        self.cas.all()
     }
 
     pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {

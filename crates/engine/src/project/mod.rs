@@ -1,6 +1,7 @@
 //! The memory that answers: who is trusted with what. It is written by committed changes, in order, and by nothing else; loading at the
 //! start is the same function over all rows. Nothing outside of this room can write it: its setters are private here.
 
+mod cas;
 mod clock;
 mod devices;
 mod expand;
@@ -14,6 +15,7 @@ mod tenants;
 mod tests;
 mod transfers;
 
+pub(crate) use cas::KnownCa;
 pub(crate) use clock::{NodeClock, reading};
 pub(crate) use devices::KnownDevice;
 pub(crate) use memory::Memory;

@@ -15,10 +15,12 @@ pub(crate) struct AuthorityRow {
     #[serde(with = "column")]
     pub(crate) restored_at: UnixSeconds,
     pub(crate) root_der: Vec<u8>,
+    /// Until format 4; empty since: the CAs of devices have rows of their own.
     pub(crate) issuing_der: Vec<u8>,
     pub(crate) infrastructure_der: Vec<u8>,
     /// Sealed under the root key: PKCS#8 documents and a raw key. Empty where the key is in another process.
     pub(crate) root_key: Vec<u8>,
+    /// Until format 4.
     pub(crate) issuing_key: Vec<u8>,
     pub(crate) infrastructure_key: Vec<u8>,
     pub(crate) identity_key: Vec<u8>,
@@ -62,7 +64,6 @@ impl AuthorityRow {
     pub(crate) fn sealed_columns(&mut self) -> impl Iterator<Item = (&'static str, &mut Vec<u8>)> {
         let columns = [
             ("root", &mut self.root_key),
-            ("issuing", &mut self.issuing_key),
             ("infrastructure", &mut self.infrastructure_key),
             ("identity", &mut self.identity_key),
             ("challenge", &mut self.challenge_key),

@@ -7,9 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
-    Assurance, AttributeName, Bank, CertificateProfile, DeviceId, DeviceState, KeyKeeper, KeyKind, KeyKinds,
-    ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason, RevocationReason, Role,
-    Seconds, Serial, TenantId, TransferState, TrustDomain, Udi, UnixMillis, UnixSeconds, UserNameTemplate,
+    Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, KeyKeeper, KeyKind,
+    KeyKinds, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason,
+    RevocationReason, Role, Seconds, Serial, TenantId, TransferState, TrustDomain, Udi, UnixMillis,
+    UnixSeconds, UserNameTemplate,
 };
 
 /// A type that a row holds.
@@ -165,6 +166,7 @@ words! {
     PcrStanding { Golden = 1, AsEnrolled = 2, AsApproved = 3 }
     Purpose { Proof = 1, Token = 2, Data = 3, File = 4 }
     Bank { Sha256 = 1, Sha384 = 2 }
+    CaState { Next = 1, Active = 2, Retiring = 3, Retired = 4, Distrusted = 5 }
     TransferState { Offered = 1, Accepted = 2, Agreed = 3, Complete = 4, Withdrawn = 5 }
     CertificateProfile { DeviceTls = 1, DicomTls = 2, Hl7FhirTls = 3, SdcProvider = 4, SdcConsumer = 5 }
     KeyKind { P256 = 1, P384 = 2, Rsa2048 = 3, Rsa3072 = 4, Rsa4096 = 5 }

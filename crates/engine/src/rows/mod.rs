@@ -15,6 +15,7 @@ mod device;
 mod endorsement_key;
 mod grant;
 mod invitation;
+mod issuing_ca;
 mod key;
 mod key_policy;
 mod keys;
@@ -42,6 +43,7 @@ pub(crate) use device::{DeviceRow, PlaceRow, attribute_names, with_place};
 pub(crate) use endorsement_key::EndorsementKeyRow;
 pub(crate) use grant::GrantRow;
 pub(crate) use invitation::{InvitationRow, OpenInvitationsRow, RedeemedRow};
+pub(crate) use issuing_ca::{CaKeyColumn, IssuingCaRow, ca_place, parse_ca_key};
 pub(crate) use key::{
     AUTHORITY, certificate_key, certificate_prefix, device_key, history_key, log_key, operator_name_key,
     parse_certificate_key, parse_device_key, parse_profile_key, parse_tenant_operator_key, profile_key,

@@ -159,7 +159,7 @@ impl Engine {
         match ask {
             Ask::Authenticate => Ok((Event::DeviceAuthenticated, Fields::default(), Body::Ready(Vec::new()))),
             Ask::TrustBundle => {
-                let pem = self.authority.bundle.pem.clone().into_bytes();
+                let pem = self.device_bundle(&name.tenant).into_bytes();
                 Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(pem)))
             }
             Ask::Certificate(der) => {

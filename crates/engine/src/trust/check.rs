@@ -110,7 +110,7 @@ impl Engine {
         Ok(DeviceName { tenant: of, device })
     }
 
-    /// A certificate counts if our issuing CA signed it and it is, byte for byte, the one on record under its serial.
+    /// A certificate counts if one of our issuing CAs signed it and it is, byte for byte, the one on record under its serial.
     fn check_certificate(
         &self,
         tx: &Tx<'_>,
@@ -118,7 +118,7 @@ impl Engine {
         der: &[u8],
         decided_at: u64,
     ) -> Result<Answer, Stop> {
-        let found = match self.authority.issuing.recognize(der) {
+        let found = match self.recognize(der) {
             Ok(identity) => self.find_certificate(tx, &identity.serial)?,
             Err(error @ (CertificateError::TooLong | CertificateError::Malformed)) => {
                 let code = match error {

@@ -156,6 +156,27 @@ async fn a_ca_of_clients_has_no_profile_of_servers() {
     }
 }
 
+/// Whatever CA a tenant gets, and whatever follows one whose key leaked.
+#[tokio::test]
+async fn further_cas_certify_for_what_the_first_one_does() {
+    for serves in [false, true] {
+        let world = if serves { World::serving().await } else { World::new().await };
+        let mut device = world.device("ct-1").await;
+        let own = world.make(Some("klinik"), false).await;
+        let put = world.put(ProfilePut::whole(of(CertificateProfile::DicomTls))).await;
+        assert_eq!(put.is_ok(), serves);
+        for _ in 0..2 {
+            let chain = world.chain_of(&mut device).await;
+            let [leaf, ca, root] = [&chain[0], &chain[1], &world.bundle()[0]];
+            let (leaf, _) = verify_device_chain(&[leaf, ca], &[root]).unwrap();
+            let expected = if serves { KeyPurposes::BOTH_ENDS } else { KeyPurposes::CLIENT };
+            assert_eq!(leaf.purposes, expected);
+            let reason = "its key leaked".parse().unwrap();
+            world.engine.distrust_ca(&world.admin, own.id, reason).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_for_more_than_a_week_is_confirmed() {
     let world = World::new().await;

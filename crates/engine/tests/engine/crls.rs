@@ -154,7 +154,7 @@ async fn rules_are_expanded() {
         let issued = match scope {
             0 => Issued::ToDevice(name("klinik", "pump-1")),
             1 => Issued::InTenant(world.tenant()),
-            _ => Issued::ByCa,
+            _ => Issued::ByCa(world.engine.issuing_cas()[0].id),
         };
         let reason = "the key leaked".parse().unwrap();
         world

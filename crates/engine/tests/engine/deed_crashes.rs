@@ -46,9 +46,9 @@ async fn no_crash_leaves_a_shredding_undone() {
     assert_eq!((in_store, in_custody), (3 * SHRED_COMMITS, 3 * 2));
 }
 
-/// Begun, the tenant's key, two pages, the old key dropped; the new root key chosen, the authority and its tenant under it, all of it
-/// under it, the old one destroyed; the end.
-const SHRED_COMMITS: u64 = 11;
+/// Begun, the tenant's key, two pages, the old key dropped; the new root key chosen, the authority, its CA and its tenant under it, all of
+/// it under it, the old one destroyed; the end.
+const SHRED_COMMITS: u64 = 12;
 
 #[tokio::test]
 async fn no_crash_leaves_a_change_of_the_root_key_undone() {
@@ -93,6 +93,6 @@ async fn no_crash_leaves_a_change_of_the_root_key_undone() {
             }
         }
     }
-    // Begun, the version chosen, the authority, the tenant, all of it; the end.
-    assert_eq!((in_store, in_custody), (3 * 6, 3 * 2));
+    // Begun, the version chosen, the authority, its CA, the tenant, all of it; the end.
+    assert_eq!((in_store, in_custody), (3 * 7, 3 * 2));
 }

@@ -17,7 +17,7 @@ async fn world(signer: &Arc<Elsewhere>) -> World {
 }
 
 /// The certificates of a reply, leaf first.
-fn chain(mut reply: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn chain(mut reply: &[u8]) -> Vec<Vec<u8>> {
     let mut chain = Vec::new();
     while let Some((length, rest)) = reply.split_first_chunk() {
         let (der, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);

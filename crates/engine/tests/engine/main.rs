@@ -5,12 +5,15 @@
 mod administration;
 mod audit;
 mod backup;
+mod cas;
+mod cas_kept;
 mod certificate_names;
 mod certificate_profiles;
 mod clock;
 mod contended;
 mod crashes;
 mod crls;
+mod crls_of_cas;
 mod deed_crashes;
 mod deeds;
 mod devices;

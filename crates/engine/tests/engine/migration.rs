@@ -1,4 +1,4 @@
-//! A store of format 2 becomes one of format 3: devices' entries are found by the index, and were not lost.
+//! A store of format 2 becomes one of the present format: devices' entries are found by the index, and were not lost.
 
 use crate::world::{World, open, order, ports};
 use wardein_domain::{DeviceState, Role};
@@ -93,7 +93,7 @@ async fn a_store_of_the_second_format_is_migrated_whatever_dies_in_between() {
     assert_eq!(lists(&world, &engine).await, expected);
     assert!(store.scan(Table::History, b"", None, 9).await.unwrap().is_empty());
     let format = store.scan(Table::Authority, FORMAT, None, 1).await.unwrap();
-    assert_eq!(format[0].1.value, [2, 3]);
+    assert_eq!(format[0].1.value, [2, 4]);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_store_of_a_later_format_is_refused() {
     let store = second(&world.store).await;
     let row = store.scan(Table::Authority, FORMAT, None, 1).await.unwrap().remove(0).1;
     let mut change = Change::default();
-    change.update(Table::Authority, FORMAT.to_vec(), row.version, vec![2, 4]);
+    change.update(Table::Authority, FORMAT.to_vec(), row.version, vec![2, 5]);
     commit(&store, change).await.unwrap();
     let refused = migrate(&ports(&store, &world.clock), root_keys(), |_| {}).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::StoreFormatNewer);

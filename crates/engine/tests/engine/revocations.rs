@@ -12,7 +12,7 @@ async fn certify(world: &World, device: &mut TestDevice) -> Vec<u8> {
 }
 
 impl World {
-    async fn verdict(&self, der: &[u8]) -> Verdict {
+    pub(crate) async fn verdict(&self, der: &[u8]) -> Verdict {
         self.engine.check(&self.platform, Subject::Certificate(der.to_vec())).await.unwrap().verdict
     }
 
@@ -45,7 +45,7 @@ async fn a_rule_revokes_what_was_issued_in_its_span_and_nothing_else() {
         let issued = match scope {
             0 => Issued::ToDevice(name("klinik", "pump-1")),
             1 => Issued::InTenant(world.tenant()),
-            _ => Issued::ByCa,
+            _ => Issued::ByCa(world.engine.issuing_cas()[0].id),
         };
         world.revoke(issued.clone(), START + 5, START + 15).await;
         assert_eq!(world.verdict(&early).await, Verdict::Trusted);
@@ -62,8 +62,12 @@ async fn a_rule_revokes_what_was_issued_in_its_span_and_nothing_else() {
 
 #[tokio::test]
 async fn nothing_is_issued_that_a_rule_revokes_already() {
-    for issued in [Issued::ToDevice(name("klinik", "pump-1")), Issued::ByCa] {
+    for is_of_device in [true, false] {
         let world = World::new().await;
+        let issued = match is_of_device {
+            true => Issued::ToDevice(name("klinik", "pump-1")),
+            false => Issued::ByCa(world.engine.issuing_cas()[0].id),
+        };
         let mut device = world.device("pump-1").await;
         world.revoke(issued, 0, START + 60).await;
         let refused = device.prove(&world.engine, "certificate", &csr()).await.unwrap_err();
@@ -105,7 +109,8 @@ async fn who_may_revoke_what() {
             .await
             .map_err(|error| error.code.as_str())
     };
-    assert_eq!(revoke(Issued::ByCa, 0, 1).await, Err("role-insufficient"));
+    let ca = world.engine.issuing_cas()[0].id;
+    assert_eq!(revoke(Issued::ByCa(ca), 0, 1).await, Err("role-insufficient"));
     assert_eq!(revoke(Issued::InTenant("other".parse().unwrap()), 0, 1).await, Err("tenant-unknown"));
     assert_eq!(revoke(Issued::ToDevice(name("klinik", "pump-9")), 0, 1).await, Err("device-unknown"));
     assert_eq!(revoke(Issued::InTenant(world.tenant()), 2, 1).await, Err("malformed"));

@@ -124,8 +124,8 @@ async fn no_crash_while_the_root_key_is_changed_loses_anything() {
             }
         }
     }
-    // Keeping and destroying; begun, the version chosen, the authority, three tenants, all of it; the end.
-    assert_eq!((in_custody, in_store), (3 * 2, 3 * 8));
+    // Keeping and destroying; begun, the version chosen, the authority, its CA, three tenants, all of it; the end.
+    assert_eq!((in_custody, in_store), (3 * 2, 3 * 9));
 }
 
 #[tokio::test]

@@ -5361,6 +5361,871 @@ pub mod attestation_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A CA that certifies devices.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ca {
+    /// The key identifier in its certificate, 40 digits of lower-case hex. Certificates that it issued have it as the key identifier of
+    /// their issuer.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Whose devices it certifies; empty for those of all tenants that have no CA of their own.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// What it may do.
+    #[prost(enumeration = "CaState", tag = "3")]
+    pub state: i32,
+    /// The algorithm of its key.
+    #[prost(enumeration = "CaAlgorithm", tag = "4")]
+    pub algorithm: i32,
+    /// From when its certificate is valid.
+    #[prost(message, optional, tag = "5")]
+    pub not_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when its certificate is valid.
+    #[prost(message, optional, tag = "6")]
+    pub not_after: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was made.
+    #[prost(message, optional, tag = "7")]
+    pub made_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since when it is in its state.
+    #[prost(message, optional, tag = "8")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// From when all that it issued has expired; unset unless it is retiring or retired.
+    #[prost(message, optional, tag = "9")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Its certificate, DER, at most 8 KiB.
+    ///
+    /// Next unused field number: 11.
+    #[prost(bytes = "vec", tag = "10")]
+    pub der: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ListCas takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCasRequest {
+    /// Those that certify devices of this tenant: 1 to 63 bytes of `a-z 0-9 -`; empty for all that the caller may see.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// From the previous page; empty for the first.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ListCas answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCasResponse {
+    /// The CAs of this page.
+    #[prost(message, repeated, tag = "1")]
+    pub cas: ::prost::alloc::vec::Vec<Ca>,
+    /// Empty on the last page.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// What CreateCa takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateCaRequest {
+    /// ACTIVE where the tenant has none yet; NEXT for one that is published ahead.
+    #[prost(enumeration = "CaState", tag = "3")]
+    pub state: i32,
+    /// The algorithm of its key. RSA takes seconds to make.
+    ///
+    /// Next unused field number: 5.
+    #[prost(enumeration = "CaAlgorithm", tag = "4")]
+    pub algorithm: i32,
+    /// Whose devices it certifies; one is set.
+    #[prost(oneof = "create_ca_request::Scope", tags = "1, 2")]
+    pub scope: ::core::option::Option<create_ca_request::Scope>,
+}
+/// Nested message and enum types in `CreateCaRequest`.
+pub mod create_ca_request {
+    /// Whose devices it certifies; one is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Scope {
+        /// Those of this tenant: 1 to 63 bytes of `a-z 0-9 -`.
+        #[prost(string, tag = "1")]
+        Tenant(::prost::alloc::string::String),
+        /// Those of all tenants that have no CA of their own.
+        #[prost(message, tag = "2")]
+        Shared(super::SharedCa),
+    }
+}
+/// The devices of all tenants that have no CA of their own: a choice that is made, and not one that was left out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SharedCa {}
+/// What CreateCa answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateCaResponse {
+    /// The CA.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub ca: ::core::option::Option<Ca>,
+}
+/// What SwitchCa takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SwitchCaRequest {
+    /// The id of the next CA: 40 digits of lower-case hex.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// What SwitchCa answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SwitchCaResponse {
+    /// The CA, which is active.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub ca: ::core::option::Option<Ca>,
+}
+/// What RetireCa takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireCaRequest {
+    /// The id of the CA: 40 digits of lower-case hex.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// What RetireCa answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireCaResponse {
+    /// The CA, which is retired.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub ca: ::core::option::Option<Ca>,
+}
+/// What DistrustCa takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DistrustCaRequest {
+    /// The id of the CA: 40 digits of lower-case hex.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why, 1 to 256 bytes.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What DistrustCa answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DistrustCaResponse {
+    /// The CA, which is distrusted.
+    #[prost(message, optional, tag = "1")]
+    pub ca: ::core::option::Option<Ca>,
+    /// The CA that certifies its devices now; unset where none does, and one is to be made (CreateCa).
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub successor: ::core::option::Option<Ca>,
+}
+/// What a CA may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CaState {
+    /// Unset.
+    Unspecified = 0,
+    /// Made and published ahead. It issues nothing yet.
+    Next = 1,
+    /// It issues.
+    Active = 2,
+    /// It issues no more; certificates of it may be valid.
+    Retiring = 3,
+    /// All that it issued has expired, and its key is erased.
+    Retired = 4,
+    /// Its key leaked: nothing that it signed is trusted.
+    Distrusted = 5,
+}
+impl CaState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CA_STATE_UNSPECIFIED",
+            Self::Next => "CA_STATE_NEXT",
+            Self::Active => "CA_STATE_ACTIVE",
+            Self::Retiring => "CA_STATE_RETIRING",
+            Self::Retired => "CA_STATE_RETIRED",
+            Self::Distrusted => "CA_STATE_DISTRUSTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CA_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CA_STATE_NEXT" => Some(Self::Next),
+            "CA_STATE_ACTIVE" => Some(Self::Active),
+            "CA_STATE_RETIRING" => Some(Self::Retiring),
+            "CA_STATE_RETIRED" => Some(Self::Retired),
+            "CA_STATE_DISTRUSTED" => Some(Self::Distrusted),
+            _ => None,
+        }
+    }
+}
+/// The algorithm of a CA's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CaAlgorithm {
+    /// Unset.
+    Unspecified = 0,
+    /// ECDSA on P-256 with SHA-256.
+    P256 = 1,
+    /// ECDSA on P-384 with SHA-384.
+    P384 = 2,
+    /// RSA of 3072 bits, PKCS #1 v1.5 with SHA-256.
+    Rsa3072 = 3,
+    /// RSA of 4096 bits, PKCS #1 v1.5 with SHA-256.
+    Rsa4096 = 4,
+}
+impl CaAlgorithm {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CA_ALGORITHM_UNSPECIFIED",
+            Self::P256 => "CA_ALGORITHM_P256",
+            Self::P384 => "CA_ALGORITHM_P384",
+            Self::Rsa3072 => "CA_ALGORITHM_RSA_3072",
+            Self::Rsa4096 => "CA_ALGORITHM_RSA_4096",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CA_ALGORITHM_UNSPECIFIED" => Some(Self::Unspecified),
+            "CA_ALGORITHM_P256" => Some(Self::P256),
+            "CA_ALGORITHM_P384" => Some(Self::P384),
+            "CA_ALGORITHM_RSA_3072" => Some(Self::Rsa3072),
+            "CA_ALGORITHM_RSA_4096" => Some(Self::Rsa4096),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod ca_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The CAs that certify devices. Callers: role `admin`; ListCas also `tenant-admin` and `auditor`.
+    ///
+    /// A tenant may have a CA of its own; the authority's certifies the devices of all others. A CA goes from `next` to `active`,
+    /// `retiring` and `retired`, and from each of these to `distrusted`. A tenant has at most one that is `next` and one that is `active`,
+    /// and so has the authority.
+    #[derive(Debug, Clone)]
+    pub struct CaServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> CaServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> CaServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            CaServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The CAs, in the order of their ids. Operators of a tenant see those that certify its devices.
+        pub async fn list_cas(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCasRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCasResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CaService/ListCas",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.CaService", "ListCas"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a CA with a key of its own, certified by the root for ten years, or as long as the root is valid. Refused: the tenant, or the
+        /// authority, has one in this state (`ca-exists`); there is none that a next one could follow (`ca-state`); the root's key is not at hand
+        /// (`root-unavailable`).
+        pub async fn create_ca(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateCaResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CaService/CreateCa",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.CaService", "CreateCa"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has the next CA certify devices, in place of the active one, which is retiring from then on: what it issued stays good.
+        pub async fn switch_ca(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SwitchCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SwitchCaResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CaService/SwitchCa",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.CaService", "SwitchCa"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a CA that is retiring, once all that it issued has expired, or the next one, which never issued. Its key is erased.
+        pub async fn retire_ca(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetireCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireCaResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CaService/RetireCa",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.CaService", "RetireCa"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// For a key that leaked. Revokes everything that the CA signed and will ever sign. If it was active, the next CA certifies its devices
+        /// at once, or one that is made for that. Devices renew by proof.
+        pub async fn distrust_ca(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DistrustCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DistrustCaResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CaService/DistrustCa",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.CaService", "DistrustCa"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod ca_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with CaServiceServer.
+    #[async_trait]
+    pub trait CaService: std::marker::Send + std::marker::Sync + 'static {
+        /// The CAs, in the order of their ids. Operators of a tenant see those that certify its devices.
+        async fn list_cas(
+            &self,
+            request: tonic::Request<super::ListCasRequest>,
+        ) -> std::result::Result<tonic::Response<super::ListCasResponse>, tonic::Status>;
+        /// Makes a CA with a key of its own, certified by the root for ten years, or as long as the root is valid. Refused: the tenant, or the
+        /// authority, has one in this state (`ca-exists`); there is none that a next one could follow (`ca-state`); the root's key is not at hand
+        /// (`root-unavailable`).
+        async fn create_ca(
+            &self,
+            request: tonic::Request<super::CreateCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateCaResponse>,
+            tonic::Status,
+        >;
+        /// Has the next CA certify devices, in place of the active one, which is retiring from then on: what it issued stays good.
+        async fn switch_ca(
+            &self,
+            request: tonic::Request<super::SwitchCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SwitchCaResponse>,
+            tonic::Status,
+        >;
+        /// Ends a CA that is retiring, once all that it issued has expired, or the next one, which never issued. Its key is erased.
+        async fn retire_ca(
+            &self,
+            request: tonic::Request<super::RetireCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireCaResponse>,
+            tonic::Status,
+        >;
+        /// For a key that leaked. Revokes everything that the CA signed and will ever sign. If it was active, the next CA certifies its devices
+        /// at once, or one that is made for that. Devices renew by proof.
+        async fn distrust_ca(
+            &self,
+            request: tonic::Request<super::DistrustCaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DistrustCaResponse>,
+            tonic::Status,
+        >;
+    }
+    /// The CAs that certify devices. Callers: role `admin`; ListCas also `tenant-admin` and `auditor`.
+    ///
+    /// A tenant may have a CA of its own; the authority's certifies the devices of all others. A CA goes from `next` to `active`,
+    /// `retiring` and `retired`, and from each of these to `distrusted`. A tenant has at most one that is `next` and one that is `active`,
+    /// and so has the authority.
+    #[derive(Debug)]
+    pub struct CaServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> CaServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for CaServiceServer<T>
+    where
+        T: CaService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.CaService/ListCas" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCasSvc<T: CaService>(pub Arc<T>);
+                    impl<T: CaService> tonic::server::UnaryService<super::ListCasRequest>
+                    for ListCasSvc<T> {
+                        type Response = super::ListCasResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCasRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CaService>::list_cas(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCasSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CaService/CreateCa" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateCaSvc<T: CaService>(pub Arc<T>);
+                    impl<
+                        T: CaService,
+                    > tonic::server::UnaryService<super::CreateCaRequest>
+                    for CreateCaSvc<T> {
+                        type Response = super::CreateCaResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateCaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CaService>::create_ca(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateCaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CaService/SwitchCa" => {
+                    #[allow(non_camel_case_types)]
+                    struct SwitchCaSvc<T: CaService>(pub Arc<T>);
+                    impl<
+                        T: CaService,
+                    > tonic::server::UnaryService<super::SwitchCaRequest>
+                    for SwitchCaSvc<T> {
+                        type Response = super::SwitchCaResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SwitchCaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CaService>::switch_ca(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SwitchCaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CaService/RetireCa" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetireCaSvc<T: CaService>(pub Arc<T>);
+                    impl<
+                        T: CaService,
+                    > tonic::server::UnaryService<super::RetireCaRequest>
+                    for RetireCaSvc<T> {
+                        type Response = super::RetireCaResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetireCaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CaService>::retire_ca(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetireCaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CaService/DistrustCa" => {
+                    #[allow(non_camel_case_types)]
+                    struct DistrustCaSvc<T: CaService>(pub Arc<T>);
+                    impl<
+                        T: CaService,
+                    > tonic::server::UnaryService<super::DistrustCaRequest>
+                    for DistrustCaSvc<T> {
+                        type Response = super::DistrustCaResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DistrustCaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CaService>::distrust_ca(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DistrustCaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for CaServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.CaService";
+    impl<T> tonic::server::NamedService for CaServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// What ListCertificates takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListCertificatesRequest {
@@ -5477,7 +6342,7 @@ pub mod revoke_issued_request {
         /// Those of all devices of this tenant: 1 to 63 bytes of `a-z 0-9 -`.
         #[prost(string, tag = "2")]
         InTenant(::prost::alloc::string::String),
-        /// Those that the issuing CA signed, of all tenants; for `admin` alone.
+        /// Those that a CA signed, of all tenants; for `admin` alone.
         #[prost(message, tag = "3")]
         ByCa(super::IssuedByCa),
     }
@@ -5494,9 +6359,15 @@ pub struct IssuedToDevice {
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
 }
-/// The certificates of the CA that certifies devices now.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct IssuedByCa {}
+/// The certificates of one of the CAs that certify devices.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuedByCa {
+    /// The CA: the key identifier in its certificate, 40 hex digits.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
 /// What RevokeIssued answers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeIssuedResponse {}

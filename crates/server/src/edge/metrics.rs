@@ -2,8 +2,8 @@
 
 use super::route::Route;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub struct Metrics {
     crl_entries: IntGauge,
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
+    certificate_ends: IntGaugeVec,
 }
 
 impl Metrics {
@@ -76,6 +77,13 @@ impl Metrics {
                 "wardein_clock_agrees",
                 "1 if the machine's clock is within 5 minutes of the authority's time, else 0",
             )?,
+            certificate_ends: IntGaugeVec::new(
+                Opts::new(
+                    "wardein_certificate_not_after_seconds",
+                    "Until when the authority's own certificates are valid, in Unix seconds",
+                ),
+                &["certificate", "id"],
+            )?,
             log_lines_dropped: counter(
                 "wardein_log_lines_dropped_total",
                 "Lines of the log that nobody read in time",
@@ -91,6 +99,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.crl_entries.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
+        metrics.registry.register(Box::new(metrics.certificate_ends.clone()))?;
         for one in [
             &metrics.commits_failed,
             &metrics.enrolled,
@@ -120,6 +129,19 @@ impl Metrics {
     pub(crate) fn crls(&self, status: &CrlStatus) {
         self.crl_ends_in.set(status.ends_in.unwrap_or_default());
         self.crl_entries.set(i64::try_from(status.entries).unwrap_or(i64::MAX));
+    }
+
+    /// Until which Unix second a certificate of the authority's own is valid; none of one that it has no more. Of issuing CAs there are
+    /// several, each with its id.
+    pub(crate) fn certificate_ends(&self, (certificate, id): (&str, &str), not_after: Option<u64>) {
+        match not_after {
+            Some(not_after) => {
+                let second = i64::try_from(not_after).unwrap_or(i64::MAX);
+                self.certificate_ends.with_label_values(&[certificate, id]).set(second);
+            }
+            // An error says that it was not there.
+            None => drop(self.certificate_ends.remove_label_values(&[certificate, id])),
+        }
     }
 
     pub(crate) fn called(&self, route: Option<Route>, code: &str, took: Duration) {
@@ -196,6 +218,9 @@ mod tests {
         metrics.called(None, "method-unknown", Duration::from_micros(70));
         metrics.proved(true);
         metrics.committed(Duration::from_millis(1), false);
+        metrics.certificate_ends(("root", ""), Some(7));
+        metrics.certificate_ends(("issuing", "c0ffee"), Some(8));
+        metrics.certificate_ends(("issuing", "c0ffee"), None);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         for line in [
             "wardein_requests_total{code=\"ok\",method=\"/wardein.v1.DeviceService/Prove\"} 2",
@@ -209,5 +234,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        assert!(text.contains("wardein_certificate_not_after_seconds{certificate=\"root\",id=\"\"} 7"));
+        assert!(!text.contains("c0ffee"), "a CA that is gone");
     }
 }

@@ -67,7 +67,7 @@ macro_rules! listed {
 }
 
 listed! {
-    ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
+    ListCasRequest ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
     ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListSubjectsRequest ListTenantsRequest
     ListTransfersRequest
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod attestation;
 mod audit;
+mod ca;
 mod certificate;
 pub(crate) mod convert;
 mod device;
@@ -113,6 +114,7 @@ impl Services {
             admin_service_server::AdminServiceServer,
             attestation_service_server::AttestationServiceServer,
             audit_service_server::AuditServiceServer,
+            ca_service_server::CaServiceServer,
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
             provisioning_service_server::ProvisioningServiceServer,

@@ -1,9 +1,10 @@
 //! Closed words: an enum of the API and the rules' own, one for one.
 
 use crate::grpc::convert::wrong;
+use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{
-    Assurance, Bank, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding, Purpose, RekeyGate,
-    RevocationReason, Right, Role, TransferState, Verdict, VerdictReason,
+    Assurance, Bank, CaState, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding, Purpose,
+    RekeyGate, RevocationReason, Right, Role, TransferState, Verdict, VerdictReason,
 };
 use wardein_engine::{DeedStep, Error};
 use wardein_proto::{Word, v1};
@@ -72,8 +73,10 @@ macro_rules! answered {
 
 asked! {
     Bank = PcrBank { Sha256, Sha384 }
+    CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
     CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }
     DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
+    KeyAlgorithm = CaAlgorithm { P256, P384, Rsa3072, Rsa4096 }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
     Purpose = Purpose { Proof, Token, Data, File }
@@ -84,9 +87,11 @@ asked! {
 answered! {
     Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
     Bank = PcrBank { Sha256, Sha384 }
+    CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
     CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }
     DeedStep = DeedStep { Waiting, Sweeping, RootKey, Done }
     DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
+    KeyAlgorithm = CaAlgorithm { P256, P384, Rsa3072, Rsa4096 }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
     PcrStanding = PcrStanding { Golden, AsEnrolled, AsApproved }
@@ -152,6 +157,12 @@ mod tests {
         }
         for purpose in Purpose::ALL {
             assert_eq!(word::<v1::Purpose>(purpose.wire()), purpose.as_str());
+        }
+        for state in CaState::ALL {
+            assert_eq!(word::<v1::CaState>(state.wire()), state.as_str());
+        }
+        for algorithm in KeyAlgorithm::ALL {
+            assert_eq!(word::<v1::CaAlgorithm>(algorithm.wire()), algorithm.name());
         }
         for level in Assurance::ALL {
             assert_eq!(word::<v1::Assurance>(level.wire()), level.code());

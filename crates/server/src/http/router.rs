@@ -65,7 +65,7 @@ async fn metrics(State(served): State<Served>) -> Result<impl IntoResponse, Fail
 }
 
 async fn trust_bundle(State(served): State<Served>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/x-pem-file")], served.engine.trust_bundle().pem.clone())
+    ([(header::CONTENT_TYPE, "application/x-pem-file")], served.engine.trust_bundle().pem)
 }
 
 /// No such path, or one that is asked by another method.

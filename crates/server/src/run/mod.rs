@@ -27,7 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use upkeep::{account, publish_crls, renew, sweep_by_itself, watch_clock, work_off_deeds};
+use upkeep::{account, keep_cas, publish_crls, renew, sweep_by_itself, watch_clock, work_off_deeds};
 use wardein_engine::{Engine, Error};
 
 /// A server that has its ports and does not serve yet.
@@ -99,7 +99,7 @@ impl Server {
         let Self { config, engine, metrics, grpc, http } = self;
         let identity = engine.issue_server_identity(&config.names).await?;
         let shown = Shown::new(&identity)?;
-        let (tls, issued) = configuration(shown.clone(), &engine)?;
+        let (tls, issued) = configuration(shown.clone(), &engine, engine.infrastructure_ca()?)?;
         let tls = TlsAcceptor::from(Arc::new(tls));
         let domain = Arc::new(engine.status().await?.trust_domain);
         let shared = Shared::new(engine.clone(), metrics.clone(), &config)?;
@@ -131,8 +131,9 @@ impl Server {
         ));
         let counts = (&*metrics, &*shared.floods);
         let taking = take(TcpListener::from_std(grpc)?, places.clone(), counts, doors);
-        let renewing = renew(&engine, &shown, &config, identity.not_after);
+        let renewing = renew(&shared, &shown, &config, identity.not_after);
         let sweeping = sweep_by_itself(&engine, &config.limits);
+        let keeping = keep_cas(&shared);
         let following = services.health.follow(&engine);
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
@@ -142,6 +143,7 @@ impl Server {
             () = taking => Ok(()),
             () = renewing => Ok(()),
             () = sweeping => Ok(()),
+            () = keeping => Ok(()),
             () = following => Ok(()),
             () = accounting => Ok(()),
             () = watching => Ok(()),

@@ -5,19 +5,25 @@ use super::tls::Shown;
 use super::wait_for_stop;
 use crate::config::{Config, Limits};
 use crate::edge::Shared;
+use crate::edge::metrics::Metrics;
 use crate::grpc::storage::deeds::stopping as stopping_error;
 use futures_util::FutureExt;
+use std::collections::{HashMap, HashSet};
 use std::mem::discriminant;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wardein_domain::{Agreement, UnixMillis};
-use wardein_engine::{ClockStatus, Engine, Error, SweepProgress, pace};
+use wardein_engine::{ClockStatus, Engine, Error, Expiry, Own, SweepProgress, pace};
 
 /// Has the server certified again when two thirds of its certificate's time are over, by the authority's clock: a sleep of weeks
 /// would not notice that the machine was asleep. And whenever the clocks came to agree or ceased to: it is valid by both.
-pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_after: u64) {
+pub(crate) async fn renew(shared: &Shared, shown: &Shown, config: &Config, not_after: u64) {
+    let (engine, metrics) = (&*shared.engine, &*shared.metrics);
+    metrics.certificate_ends(SERVER, Some(not_after));
+    let mut not_after = not_after;
+    let mut is_told = false;
     let renew_at = |now: u64, not_after: u64| now + not_after.saturating_sub(now) / 3 * 2;
     let mut due = renew_at(engine.now(), not_after);
     let standing = || {
@@ -35,12 +41,25 @@ pub(crate) async fn renew(engine: &Engine, shown: &Shown, config: &Config, not_a
             Ok(identity) => match shown.replace(&identity) {
                 Ok(()) => {
                     (due, certified_in) = (renew_at(engine.now(), identity.not_after), present);
+                    (not_after, is_told) = (identity.not_after, false);
+                    metrics.certificate_ends(SERVER, Some(not_after));
                     tracing::info!(until = identity.not_after, "the server has a new certificate");
                 }
                 Err(error) => tracing::error!(%error, "the server's new certificate cannot be used"),
             },
             Err(error) => {
                 tracing::error!(%error, "the server's certificate could not be renewed; retrying");
+                // It is renewed ten days before its end.
+                if !is_told && not_after.saturating_sub(engine.now()) <= AHEAD[0] {
+                    let days = not_after.saturating_sub(engine.now()) / DAY;
+                    tracing::warn!(
+                        certificate = "server",
+                        days,
+                        not_after,
+                        "a certificate of the authority's own ends soon"
+                    );
+                    is_told = true;
+                }
                 tokio::time::sleep(config.limits.renewal_check).await;
             }
         }
@@ -132,6 +151,79 @@ pub(crate) async fn publish_crls(shared: &Shared) {
     }
 }
 
+/// Does what is due with the CAs, and says 30 and 7 days ahead what of the authority's own will end, forever.
+pub(crate) async fn keep_cas(shared: &Shared) {
+    let mut ends = Ends::default();
+    let mut is_kept = true;
+    loop {
+        let kept = shared.engine.keep_cas().await;
+        match &kept {
+            Ok(changed) => {
+                for ca in changed {
+                    tracing::info!(id = %ca.id, state = %ca.state, "a CA came into another state");
+                }
+            }
+            Err(error) if is_kept => {
+                tracing::error!(%error, "the authority's CAs could not be kept; it will be retried");
+            }
+            Err(_) => {}
+        }
+        is_kept = kept.is_ok();
+        match shared.engine.expiries() {
+            Ok(expiries) => ends.see(&expiries, shared.engine.now(), &shared.metrics),
+            Err(error) => tracing::error!(%error, "the ends of the authority's certificates are unknown"),
+        }
+        tokio::time::sleep(CAS_EVERY).await;
+    }
+}
+
+/// When the authority's certificates end, as metrics and the log were told.
+#[derive(Default)]
+struct Ends {
+    known: HashSet<Own>,
+    /// How far ahead it was said.
+    told: HashMap<Own, u64>,
+}
+
+impl Ends {
+    fn see(&mut self, expiries: &[Expiry], now: u64, metrics: &Metrics) {
+        let present: HashSet<_> = expiries.iter().map(|expiry| expiry.of).collect();
+        for gone in self.known.difference(&present) {
+            let (certificate, id) = name(gone);
+            metrics.certificate_ends((certificate, &id), None);
+        }
+        for Expiry { of, not_after } in expiries {
+            let (certificate, id) = name(of);
+            metrics.certificate_ends((certificate, &id), Some(*not_after));
+            if let Some(days) = self.due(*of, not_after.saturating_sub(now)) {
+                tracing::warn!(
+                    certificate,
+                    id,
+                    days,
+                    not_after,
+                    "a certificate of the authority's own ends soon"
+                );
+            }
+        }
+        self.known = present;
+    }
+
+    /// In how many days it ends, where that is to be said: once within 30, and again within 7.
+    fn due(&mut self, of: Own, left: u64) -> Option<u64> {
+        let mark = AHEAD.into_iter().find(|mark| left <= *mark)?;
+        (self.told.insert(of, mark) != Some(mark)).then_some(left / DAY)
+    }
+}
+
+/// The name of a holder, and the id where there are several.
+fn name(of: &Own) -> (&'static str, String) {
+    match of {
+        Own::Root => ("root", String::new()),
+        Own::Infrastructure => ("infrastructure", String::new()),
+        Own::Issuing(id) => ("issuing", id.to_string()),
+    }
+}
+
 /// Sweeps again and again, forever.
 pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
     loop {
@@ -197,5 +289,30 @@ pub(crate) async fn work_off_deeds(engine: Arc<Engine>, stopping: watch::Receive
 /// The longest pause before a step that failed is tried again.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// The server's certificate, as metrics have it.
+const SERVER: (&str, &str) = ("server", "");
+
+/// How often it is looked at what is due with the CAs.
+const CAS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Seconds before its end at which it is said that a certificate ends, the last first.
+const AHEAD: [u64; 2] = [7 * DAY, 30 * DAY];
+
+const DAY: u64 = 86_400;
+
 /// How often the server checks for deeds in progress.
 const LOOK: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_said_30_and_7_days_ahead_and_once_each() {
+        let mut ends = Ends::default();
+        let mut due = |days: u64| ends.due(Own::Root, days * DAY);
+        assert_eq!([due(31), due(30), due(29), due(8)], [None, Some(30), None, None]);
+        assert_eq!([due(7), due(6), due(0), due(40)], [Some(7), None, None, None]);
+        assert_eq!(ends.due(Own::Infrastructure, 6 * DAY), Some(6), "each has its own");
+    }
+}

@@ -42,11 +42,12 @@ _CODES: Final[Mapping[Action, str]] = {
         signer-unavailable stopping store-unavailable
     """,
     Action.SEEK_HELP: """
-        already-enrolled attest-magic attest-nonce attest-signature attribute-dropped certificate-name-unfit
-        certificate-profile-beyond-ca clone-suspected confirmation-wrong csr-key-not-accepted device-unknown
-        fault generation-pending generation-retired generation-unknown internal keeper-not-allowed
-        key-policy-changed keys-after-backup mac-wrong pcr-changed pcr-digest pcr-selection pcr-unknown
-        pcr-value quarantined quote-missing quote-without-tpm retention-full signature-wrong suspended
+        already-enrolled attest-magic attest-nonce attest-signature attribute-dropped ca-missing
+        certificate-name-unfit certificate-profile-beyond-ca clone-suspected confirmation-wrong
+        csr-key-not-accepted device-unknown fault generation-pending generation-retired generation-unknown
+        internal keeper-not-allowed key-policy-changed keys-after-backup mac-wrong pcr-changed pcr-digest
+        pcr-selection pcr-unknown pcr-value quarantined quote-missing quote-without-tpm retention-full
+        signature-wrong suspended
     """,
     Action.STOP: "retired revoked transferred",
     Action.MEND: """

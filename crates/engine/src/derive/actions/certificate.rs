@@ -2,13 +2,15 @@
 
 use super::{Body, Done};
 use crate::fleet::profiles::certificate_names;
+use crate::issue::authority::device_chain;
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::keep::clock::ca_not_valid;
 use crate::kernel::record::{self, Recording, hex, target};
 use crate::kernel::{Engine, Error, Tx};
-use crate::project::Rules;
+use crate::project::{KnownCa, Rules};
 use crate::rows::{self, CertificateRow, Link};
+use std::sync::Arc;
 use wardein_crypto::Digest;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
@@ -42,10 +44,14 @@ impl Engine {
         let Certifying { name, profile, rules, now, assurance, change } = certifying;
         self.may_certify()?;
         let serial = new_serial(tx.draw())?;
+        let ca = self.issuer_of(&name.tenant)?;
+        let issuing = ca.key()?;
+        // A CA that was switched from or distrusted since certifies nothing, whatever the memory of this node says.
+        change.check(Table::IssuingCa, ca.id.as_bytes().to_vec(), ca.version);
         let validity = Validity::starting(now, rules.profile.certificate_validity())
-            .and_then(|validity| validity.within(self.authority.issuing.certificate().validity()))
+            .and_then(|validity| validity.within(ca.certificate.validity()))
             .map_err(|_| ca_not_valid(now))?;
-        self.refuse_revoked(name, UnixSeconds::new(now))?;
+        self.refuse_revoked(name, &ca.id, UnixSeconds::new(now))?;
         let names = certificate_names(rules, name, profile)?;
         let purposes = rules.profile.certificate_profile().purposes();
         self.refuse_own_name(purposes, &names)?;
@@ -53,7 +59,6 @@ impl Engine {
         let (tenant, device) = (name.tenant.clone(), name.device.clone());
         let device =
             DeviceIdentity { serial, tenant, device, names, validity, assurance, purposes, no_rev_avail };
-        let issuing = &self.authority.issuing;
         let order = issuing.device_order(csr, &device).map_err(|error| match error {
             PkiError::Purposes => {
                 let message = format_args!(
@@ -72,12 +77,12 @@ impl Engine {
             Certified::Signed(issued) => {
                 ordered.put(&issued, change)?;
                 let fields = ordered.fields().with(FieldName::Certificate, digest(&issued));
-                let body = Body::Ready(self.authority.device_chain(issued.der()));
+                let body = Body::Ready(device_chain(&ca.certificate, issued.der()));
                 Done { event: Event::CertificateIssued, fields, body }
             }
             Certified::Prepared(tbs) => {
                 let fields = ordered.fields();
-                let body = Body::Unsigned(Box::new(Unsigned { ordered, tbs }));
+                let body = Body::Unsigned(Box::new(Unsigned { ordered, ca, tbs }));
                 Done { event: Event::CertificatePrepared, fields, body }
             }
         })
@@ -102,12 +107,12 @@ impl Engine {
 
     /// The reply body of an action whose change is durable.
     pub(crate) async fn body(&self, call: &Call, body: Body) -> Result<Vec<u8>, Error> {
-        let Unsigned { ordered, tbs } = match body {
+        let Unsigned { ordered, ca, tbs } = match body {
             Body::Ready(body) => return Ok(body),
             Body::Unsigned(unsigned) => *unsigned,
         };
         let issued = self
-            .complete(&self.authority.issuing, tbs, |_, issued, change| {
+            .complete(ca.key()?, tbs, |_, issued, change| {
                 ordered.put(issued, change)?;
                 let name = &ordered.name;
                 let actor = Actor::Device(name.tenant.clone(), name.device.clone());
@@ -117,13 +122,14 @@ impl Engine {
                 Ok(change.record(&entry.with_all(fields))?)
             })
             .await?;
-        Ok(self.authority.device_chain(issued.der()))
+        Ok(device_chain(&ca.certificate, issued.der()))
     }
 }
 
 /// A certificate that the CA's key, in another process, is yet to sign.
 pub(crate) struct Unsigned {
     ordered: Ordered,
+    ca: Arc<KnownCa>,
     tbs: ToBeSigned<Issuing>,
 }
 

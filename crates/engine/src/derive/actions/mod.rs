@@ -114,7 +114,7 @@ impl Engine {
         match ask {
             Ask::Authenticate => Ok(nothing(Event::DeviceAuthenticated)),
             Ask::TrustBundle => {
-                let body = Body::Ready(self.authority.bundle.pem.clone().into_bytes());
+                let body = Body::Ready(self.device_bundle(&performing.name.tenant).into_bytes());
                 Ok(Done { body, ..nothing(Event::TrustBundleServed) })
             }
             Ask::Certificate(der) => {

@@ -41,9 +41,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::IdempotencyKey
         | Table::Transfer
         | Table::OperatorAnswer
-        | Table::OpenInvitations => {
-            Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
-        }
+        | Table::OpenInvitations
+        | Table::IssuingCa => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }
 

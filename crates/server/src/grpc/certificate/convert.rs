@@ -47,7 +47,7 @@ pub(super) fn rule(context: &Context, asked: v1::RevokeIssuedRequest) -> Result<
             Issued::ToDevice(DeviceName { tenant, device })
         }
         Asked::InTenant(tenant) => Issued::InTenant(parse("in_tenant", &tenant)?),
-        Asked::ByCa(v1::IssuedByCa {}) => Issued::ByCa,
+        Asked::ByCa(v1::IssuedByCa { id }) => Issued::ByCa(parse("id", &id)?),
     };
     let second = |field: &str, given: Option<Timestamp>| {
         second_optional(field, given.as_ref())?.ok_or_else(|| wrong(field, "is missing"))

@@ -88,7 +88,7 @@ impl v1::certificate_service_server::CertificateService for Api {
         _: Request<v1::GetTrustBundleRequest>,
     ) -> Result<Response<v1::GetTrustBundleResponse>, Status> {
         let bundle = self.shared.engine.trust_bundle();
-        let (pem, identity_key) = (bundle.pem.clone(), bundle.identity_key.to_vec());
+        let (pem, identity_key) = (bundle.pem, bundle.identity_key.to_vec());
         let endpoint = self.shared.endpoint.clone();
         Ok(Response::new(v1::GetTrustBundleResponse { pem, identity_key, endpoint }))
     }

@@ -276,7 +276,11 @@ async fn revoke_issued() {
     };
     let tenant =
         |tenant: &str| v1::RevokeIssuedRequest { issued: Some(Issued::InTenant(tenant.into())), ..good() };
-    let by_ca = || v1::RevokeIssuedRequest { issued: Some(Issued::ByCa(v1::IssuedByCa {})), ..good() };
+    let by_ca = |id: &str| {
+        let of = v1::IssuedByCa { id: id.into() };
+        v1::RevokeIssuedRequest { issued: Some(Issued::ByCa(of)), ..good() }
+    };
+    let no_ca = "00".repeat(20);
     let by = &world.admin;
     let rows = [
         ("of nobody", by, v1::RevokeIssuedRequest { issued: None, ..good() }, malformed("issued")),
@@ -286,6 +290,8 @@ async fn revoke_issued() {
         ("a device of no tenant", by, device("", "one"), malformed("tenant")),
         ("no device", by, device("t", ""), malformed("device_id")),
         ("no such device", by, device("t", "nobody"), (Code::NotFound, "device-unknown", "nobody")),
+        ("no CA", by, by_ca(""), malformed("id")),
+        ("no such CA", by, by_ca(&no_ca), (Code::NotFound, "ca-unknown", "no CA")),
         ("no beginning", by, v1::RevokeIssuedRequest { since: None, ..good() }, malformed("since")),
         ("no end", by, v1::RevokeIssuedRequest { until: None, ..good() }, malformed("until")),
         ("before 1970", by, v1::RevokeIssuedRequest { since: at(-1), ..good() }, malformed("since")),
@@ -301,7 +307,7 @@ async fn revoke_issued() {
         (
             "the CA's, by an administrator of a tenant",
             &world.foreign,
-            by_ca(),
+            by_ca(&no_ca),
             (Code::PermissionDenied, "role-insufficient", "only an operator of the authority"),
         ),
         ("an auditor", &world.auditor, good(), (Code::PermissionDenied, "role-denied", "RevokeIssued")),

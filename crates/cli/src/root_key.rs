@@ -1,0 +1,62 @@
+//! `wardein ca export-root` and `import-root`: what they take, and the file of the root's key, which is always under a passphrase. The
+//! binary does the rest: it takes the inside of an authority.
+
+use crate::secret::{self, KeyPassphraseArgs, NewPassphraseArgs, Passphrase};
+use crate::{Failure, PassphraseArgs, files};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use wardein_crypto::SecretBytes;
+
+/// `wardein ca export-root`.
+///
+/// The service must be stopped. The file is durable before the key is erased in the authority, which goes on without it: it certifies
+/// devices, operators and its server. It cannot make or renew CAs until the key is imported again.
+#[derive(Debug, Args)]
+pub struct ExportRootArgs {
+    /// The authority's directory
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file to make: PKCS#8 in PEM, under a passphrase of its own (scrypt and AES-256)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The passphrase of that file, which is asked for where neither file nor descriptor is given
+    #[command(flatten)]
+    pub key: NewPassphraseArgs,
+    /// What the authority's root key is under, if it is a passphrase
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+}
+
+/// `wardein ca import-root`.
+///
+/// The service must be stopped.
+#[derive(Debug, Args)]
+pub struct ImportRootArgs {
+    /// The file that `ca export-root` made
+    pub file: PathBuf,
+    /// The authority's directory
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The passphrase of that file, which is asked for where neither file nor descriptor is given
+    #[command(flatten)]
+    pub key: KeyPassphraseArgs,
+    /// What the authority's root key is under, if it is a passphrase
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+}
+
+impl ImportRootArgs {
+    /// The key in the file, PKCS#8 DER.
+    pub fn root(&self) -> Result<SecretBytes, Failure> {
+        secret::encrypted(&self.file, &self.key)
+    }
+}
+
+/// Makes the file of a root's key, durably, and reads it again.
+pub fn write_root(path: &Path, key: &SecretBytes, passphrase: &Passphrase) -> Result<(), Failure> {
+    let text = secret::encoded(key.expose(), Some(passphrase))?;
+    files::write_new(path, text.expose(), files::PRIVATE)?;
+    let written = secret::encrypted_under(path, passphrase)?;
+    let is_same = written.expose() == key.expose();
+    is_same.then_some(()).ok_or_else(|| Failure::file("read", path, "it does not hold what was written"))
+}

@@ -1,0 +1,113 @@
+//! The CAs that certify devices, opened.
+
+use crate::issue::ca_keys::ca_of;
+use crate::kernel::Error;
+use crate::rows::seal::Keyring;
+use crate::rows::{self, CaKeyColumn, IssuingCaRow, ca_place};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use wardein_crypto::Signer;
+use wardein_domain::{CaId, CaState, TenantId, UnixSeconds};
+use wardein_pki::{CaCertificate, Issuing, IssuingCa, RevocationUrl};
+use wardein_port::Table;
+
+/// All of them, of any state.
+pub(super) struct Cas {
+    all: RwLock<HashMap<CaId, Arc<KnownCa>>>,
+    /// Where their certificates say that verifiers find what is revoked.
+    revocation_url: Option<RevocationUrl>,
+}
+
+/// A CA that certifies devices.
+pub(crate) struct KnownCa {
+    pub(crate) id: CaId,
+    /// The version of its row.
+    pub(crate) version: u64,
+    /// Whose devices it certifies; none: of all tenants that have no CA of their own.
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) state: CaState,
+    pub(crate) certificate: CaCertificate<Issuing>,
+    /// None where the key is erased.
+    key: Option<IssuingCa>,
+    pub(crate) made_at: UnixSeconds,
+    /// Since when it is in its state.
+    pub(crate) since: UnixSeconds,
+}
+
+impl KnownCa {
+    /// The CA with its key.
+    pub(crate) fn key(&self) -> Result<&IssuingCa, Error> {
+        self.key.as_ref().ok_or_else(|| Error::internal("the key of a CA that is retired is erased"))
+    }
+
+    /// Whether devices of this tenant may show its certificates.
+    pub(crate) fn certifies(&self, tenant: &TenantId) -> bool {
+        self.tenant.as_ref().is_none_or(|own| own == tenant)
+    }
+}
+
+impl Cas {
+    pub(super) fn new(revocation_url: Option<RevocationUrl>) -> Self {
+        Self { all: RwLock::default(), revocation_url }
+    }
+
+    pub(super) fn get(&self, id: &CaId) -> Option<Arc<KnownCa>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// All of them, the oldest first.
+    pub(super) fn all(&self) -> Vec<Arc<KnownCa>> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = all.values().cloned().collect();
+        all.sort_by_key(|ca| (ca.made_at, ca.id));
+        all
+    }
+
+    /// The one in a state of exactly this tenant, or of no tenant. Of the states next and active a tenant has at most one.
+    pub(super) fn of(&self, tenant: Option<&TenantId>, state: CaState) -> Option<Arc<KnownCa>> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().find(|ca| ca.tenant.as_ref() == tenant && ca.state == state).cloned()
+    }
+
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> Vec<String> {
+        let line = |ca: &Arc<KnownCa>| {
+            let KnownCa { id, version, tenant, state, key, made_at, since, .. } = &**ca;
+            let has_key = key.is_some();
+            format!("CA {id} at {version}: {tenant:?}, {state}, {has_key}, {made_at:?}, {since:?}")
+        };
+        self.all().iter().map(line).collect()
+    }
+
+    /// Applies a row of the table, unless a later version is known. `signers` have the keys that are in another process.
+    pub(super) fn put(
+        &self,
+        key: &[u8],
+        version: u64,
+        (root, signers): (&Keyring, &[Arc<dyn Signer>]),
+        value: &[u8],
+    ) -> Result<(), Error> {
+        let id = rows::parse_ca_key(key)?;
+        let row: IssuingCaRow = rows::decode(Table::IssuingCa, value)?;
+        let damaged = |_| rows::damaged(Table::IssuingCa, "holds no certificate of such a CA");
+        let certificate = CaCertificate::<Issuing>::parse(&row.der).map_err(damaged)?;
+        if certificate.key_id() != id.as_bytes() {
+            return Err(rows::damaged(Table::IssuingCa, "holds another CA than its key says"));
+        }
+        let key: Option<IssuingCa> = match &row.key {
+            CaKeyColumn::Sealed(sealed) => {
+                Some(ca_of(Some(root.open(ca_place(&id), sealed)?), signers, &row.der)?)
+            }
+            CaKeyColumn::Elsewhere => Some(ca_of(None, signers, &row.der)?),
+            CaKeyColumn::Erased => None,
+        };
+        let key = key.map(|key| key.with_revocation_url(self.revocation_url.clone()));
+        let IssuingCaRow { tenant, state, made_at, since, .. } = row;
+        let known = KnownCa { id, version, tenant, state, certificate, key, made_at, since };
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        if all.get(&id).is_none_or(|present| present.version < version) {
+            all.insert(id, Arc::new(known));
+        }
+        Ok(())
+    }
+}

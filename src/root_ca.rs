@@ -1,0 +1,69 @@
+//! `wardein ca export-root` and `import-root`: the root's key out of an authority that is stopped, and back.
+//!
+//! The file is durable before the key is erased in the store: what a crash leaves is both, and the same command again ends it.
+
+use crate::custody::Custodian;
+use crate::home::{Home, MARKER, failed};
+use serde::Serialize;
+use std::path::Path;
+use wardein_cli::config::Config;
+use wardein_cli::{ExportRootArgs, Failure, ImportRootArgs, Output, PassphraseArgs, write_root};
+use wardein_engine::{Ports, RootExport, import_root};
+use wardein_port::SystemClock;
+
+/// The result, for scripts.
+#[derive(Serialize)]
+struct Exported<'a> {
+    exported: &'a Path,
+}
+
+/// The result, for scripts.
+#[derive(Serialize)]
+struct Imported<'a> {
+    imported: &'a Path,
+}
+
+pub(crate) fn export(args: ExportRootArgs, out: Output) -> Result<(), Failure> {
+    if args.out.symlink_metadata().is_ok() {
+        let words = format!("{} is there already; name another file", args.out.display());
+        return Err(Failure::Failed(words));
+    }
+    let (ports, custodian) = open(&args.dir, &args.passphrase)?;
+    let passphrase = args.key.passphrase()?;
+    let export = wardein_cli::block_on(async {
+        RootExport::begin(&ports, custodian.root_keys()).await.map_err(failed)
+    })?;
+    // It was read again: otherwise nothing is erased.
+    write_root(&args.out, &export.key, &passphrase)?;
+    wardein_cli::block_on(async { export.finish(&ports).await.map_err(failed) })?;
+    let file = args.out.display();
+    let words = format!(
+        "the root's key is in {file}, under the passphrase, and no longer in the authority.\n\
+         \n\
+         Keep it, and the passphrase, offline, in two places each. To make a CA: stop the service, wardein ca import-root, start it,\n\
+         make the CA, stop it, and export the root again. Backups from before hold the key still."
+    );
+    out.say(&words, &Exported { exported: &args.out })
+}
+
+pub(crate) fn import(args: ImportRootArgs, out: Output) -> Result<(), Failure> {
+    let (ports, custodian) = open(&args.dir, &args.passphrase)?;
+    let key = args.root()?;
+    wardein_cli::block_on(async { import_root(&ports, custodian.root_keys(), &key).await.map_err(failed) })?;
+    out.say("the root's key is in the authority again", &Imported { imported: &args.file })
+}
+
+/// The store, which a service that runs has open, and the root key of custody.
+fn open(dir: &Path, passphrase: &PassphraseArgs) -> Result<(Ports, Custodian), Failure> {
+    let home = Home::of_config(&dir.join(Config::FILE))?;
+    // Opening makes a store where there is none.
+    if !home.file(MARKER).exists() {
+        let words = format!(
+            "{} does not belong to an authority; name the directory that `wardein init` made",
+            dir.display()
+        );
+        return Err(Failure::Failed(words));
+    }
+    let ports = Ports::new(home.open_store()?, SystemClock);
+    Ok((ports, Custodian::new(home.open_custody(passphrase)?)))
+}

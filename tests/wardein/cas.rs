@@ -1,0 +1,230 @@
+//! `wardein ca`: a CA of a tenant's own, its rotation, and the day on which a CA's key leaked, as deploy/README.md has it. With the real
+//! binaries; OpenSSL judges the chains.
+
+use crate::common::{Served, wardein};
+use serde_json::Value;
+use std::fs;
+use std::process::{Command, Output};
+use wardein_crypto::{P256SigningKey, P256VerifyingKey, SystemEntropy};
+use wardein_ddkg::device::{DeviceState, Enrolling};
+use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
+use wardein_device::{Authority, RemoteStation, Station, Vouched};
+use wardein_pki::{Csr, pem};
+
+struct Place {
+    served: Served,
+    factory: RemoteStation,
+    home: String,
+    platform: String,
+}
+
+/// A device that gets certificates.
+struct Device {
+    name: DeviceName,
+    state: DeviceState,
+    measured: AttributeDigests,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let served = Served::found().await;
+        let home = served.home().to_str().unwrap().to_owned();
+        let platform = served.directory.path().join("platform").to_str().unwrap().to_owned();
+        let order = ["--role", "platform", "--tenant", "klinik", "--name", "iot", "--validity", "30d"];
+        done(&wardein(&[&["operator", "issue", "--dir", &home, "--out", &platform][..], &order].concat()));
+        let station = served.issue("station", 10).await;
+        let factory = RemoteStation::new(served.remote(), station, Vouched::default());
+        Self { served, factory, home, platform }
+    }
+
+    /// What `wardein ca` prints for scripts.
+    fn ca(&self, args: &[&str]) -> Value {
+        let output = wardein(&[&["--json", "ca"][..], args, &["--dir", &self.home]].concat());
+        done(&output);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn states(&self) -> Vec<(String, String)> {
+        let listed = self.ca(&["list"]);
+        let text = |ca: &Value, field: &str| ca[field].as_str().unwrap().to_owned();
+        let mut found: Vec<_> = listed["cas"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|ca| (text(ca, "tenant"), text(ca, "state")))
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Writes a chain, and has OpenSSL judge it by the root alone, with each certificate as strictly as it can.
+    fn verify(&self, name: &str, chain: &[Vec<u8>]) -> String {
+        let file = self.served.directory.path().join(name).to_str().unwrap().to_owned();
+        fs::write(&file, pem::encode_certificates(chain.iter().map(Vec::as_slice)).unwrap()).unwrap();
+        let root = format!("{}/root-ca.pem", self.home);
+        let verify =
+            ["verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", &root, "-untrusted", &file];
+        done(&Command::new("openssl").args(verify).arg(&file).output().unwrap());
+        file
+    }
+
+    fn check(&self, certificate: &str) -> String {
+        let check = ["--json", "trust", "check", "--identity", &self.platform, "--certificate", certificate];
+        let output = wardein(&check);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        answer["verdict"].as_str().unwrap().to_owned()
+    }
+
+    async fn device(&mut self, id: &str) -> Device {
+        let name = DeviceName { tenant: "klinik".parse().unwrap(), device: id.parse().unwrap() };
+        let attributes = Attributes::new();
+        let (measured, entropy) = (attributes.digests(), &mut SystemEntropy::default());
+        let pinned = P256VerifyingKey(self.served.identity_key);
+        let enrolling = Enrolling::begin(pinned, Suite::P256, name.clone(), attributes, entropy).unwrap();
+        let (_, reply) = self.factory.enroll(enrolling.request()).await.unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        self.factory.confirm(&confirmation).await.unwrap();
+        Device { name, state, measured }
+    }
+
+    /// The chain of a fresh certificate, leaf first.
+    async fn certify(&self, device: &mut Device) -> Vec<Vec<u8>> {
+        let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
+        let (csr, entropy) = (Csr::create(&key).unwrap(), &mut SystemEntropy::default());
+        let mut authority = self.served.remote();
+        let Device { name, state, measured } = device;
+        let ask = state.ask_challenge();
+        let offer = authority.challenge(name).await.unwrap();
+        let proof =
+            state.prove(ask, &offer, measured, "certificate".parse().unwrap(), &csr, entropy).unwrap();
+        let (request, in_flight) = proof.save(|_| Ok::<_, ()>(())).unwrap();
+        let reply = authority.prove(&request, &csr).await.unwrap();
+        let body = reply.acked.body.clone();
+        state.acknowledge(in_flight, reply.acked).unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        let (mut rest, mut chain) = (&body[..], Vec::new());
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let (der, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+            chain.push(der.to_vec());
+            rest = after;
+        }
+        chain
+    }
+
+    async fn bundle(&self) -> Vec<Vec<u8>> {
+        pem::decode_certificates(&self.served.http_get("/trust-bundle").await).unwrap()
+    }
+}
+
+fn done(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn id(ca: &Value) -> &str {
+    ca["id"].as_str().unwrap()
+}
+
+fn der(ca: &Value) -> Vec<u8> {
+    pem::decode_certificates(ca["pem"].as_str().unwrap()).unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_tenants_ca_is_followed_by_another_and_the_one_that_leaked_by_a_third() {
+    let mut place = Place::new().await;
+    let (mut device, mut asleep) = (place.device("pump-1").await, place.device("pump-2").await);
+    let shared = place.certify(&mut asleep).await;
+    let shared = place.verify("shared.pem", &shared);
+
+    // A CA of its own, of another algorithm than the root's.
+    let own = place.ca(&["create", "--tenant", "klinik", "--algorithm", "rsa-3072"]);
+    let first = place.certify(&mut device).await;
+    assert_eq!(first[1], der(&own));
+    let first = place.verify("first.pem", &first);
+
+    // Rotation: published ahead, switched to; what the former one issued is good.
+    let next = place.ca(&["next", "--tenant", "klinik", "--algorithm", "p384"]);
+    assert!(place.bundle().await.contains(&der(&next)), "published ahead");
+    let refused = wardein(&["ca", "switch", id(&next), "--dir", &place.home]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--yes"), "{refused:?}");
+    place.ca(&["switch", id(&next), "--yes"]);
+    let second = place.certify(&mut device).await;
+    assert_eq!(second[1], der(&next));
+    let second = place.verify("second.pem", &second);
+    for certificate in [&shared, &first, &second] {
+        assert_eq!(place.check(certificate), "trusted");
+    }
+    let early = wardein(&["ca", "retire", id(&own), "--yes", "--dir", &place.home]);
+    assert!(String::from_utf8_lossy(&early.stderr).contains("ca-state"), "{early:?}");
+
+    // The runbook of the day on which its key leaked.
+    let done_with = place.ca(&["distrust", id(&next), "--reason", "its key leaked", "--yes"]);
+    assert_eq!(done_with["ca"]["state"], "distrusted");
+    let successor = &done_with["successor"];
+    for _ in 0..2 {
+        assert_eq!(place.check(&second), "not-trusted");
+        for certificate in [&shared, &first] {
+            assert_eq!(place.check(certificate), "trusted", "of another key");
+        }
+        let bundle = place.bundle().await;
+        assert!(!bundle.contains(&der(&next)) && bundle.contains(&der(successor)));
+        let third = place.certify(&mut device).await;
+        assert_eq!(third[1], der(successor));
+        let third = place.verify("third.pem", &third);
+        assert_eq!(place.check(&third), "trusted");
+        place.served.kill();
+        place.served.start().await;
+    }
+    // One that heard of nothing.
+    let woken = place.certify(&mut asleep).await;
+    let woken = place.verify("woken.pem", &woken);
+    assert_eq!(place.check(&woken), "trusted");
+    let expected = [("", "active"), ("klinik", "active"), ("klinik", "distrusted"), ("klinik", "retiring")];
+    assert_eq!(place.states(), expected.map(|(tenant, state)| (tenant.to_owned(), state.to_owned())));
+    let entries = wardein(&["--json", "audit", "list", "--tenant", "klinik", "--dir", &place.home]);
+    let said = String::from_utf8_lossy(&entries.stdout);
+    for event in ["ca.create", "ca.switch", "ca.distrust"] {
+        assert!(said.contains(event), "{event}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_roots_key_is_kept_offline_and_comes_back_to_make_a_ca() {
+    let mut place = Place::new().await;
+    let mut device = place.device("pump-1").await;
+    let path = |name: &str| place.served.directory.path().join(name).to_str().unwrap().to_owned();
+    let ([file, passphrase, wrong], home) =
+        (["root.pem", "passphrase", "wrong"].map(path), place.home.clone());
+    fs::write(&passphrase, "correct horse battery").unwrap();
+    let new = ["--dir", &home, "--out", &file, "--new-passphrase-file", &passphrase];
+    let export = || wardein(&[&["ca", "export-root"][..], &new].concat());
+    let busy = export();
+    assert!(
+        !busy.status.success() && !std::path::Path::new(&file).exists(),
+        "a service has the store: {busy:?}"
+    );
+    place.served.terminate();
+    done(&export());
+    let text = crate::common::read(std::path::Path::new(&file));
+    assert!(text.contains("ENCRYPTED PRIVATE KEY"), "{text}");
+    let again = export();
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"), "{again:?}");
+    place.served.start().await;
+    let chain = place.certify(&mut device).await;
+    place.verify("without.pem", &chain);
+    let create = ["ca", "create", "--tenant", "klinik", "--dir", &home];
+    let refused = wardein(&create);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("root-unavailable"), "{refused:?}");
+
+    place.served.terminate();
+    let import = |passphrase: &str| {
+        wardein(&["ca", "import-root", &file, "--dir", &home, "--key-passphrase-file", passphrase])
+    };
+    fs::write(&wrong, "correct horse batter").unwrap();
+    assert!(!import(&wrong).status.success());
+    done(&import(&passphrase));
+    place.served.start().await;
+    let own = place.ca(&["create", "--tenant", "klinik"]);
+    let chain = place.certify(&mut device).await;
+    assert_eq!(chain[1], der(&own));
+    place.verify("with.pem", &chain);
+}
