@@ -82,6 +82,7 @@ fn is_certainly_unused(refusal: &Refusal) -> bool {
         | ErrorKind::Precondition
         | ErrorKind::Denied
         | ErrorKind::Unauthenticated
+        | ErrorKind::OutOfRange
         | ErrorKind::Exhausted
         | ErrorKind::Unimplemented => true,
         ErrorKind::Unavailable | ErrorKind::Internal => false,

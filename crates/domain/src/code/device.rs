@@ -111,7 +111,7 @@ impl ErrorCode {
             | ErrorKind::NotFound
             | ErrorKind::Exists
             | ErrorKind::Internal => DeviceAction::SeekHelp,
-            ErrorKind::Invalid | ErrorKind::Unimplemented => DeviceAction::Mend,
+            ErrorKind::Invalid | ErrorKind::OutOfRange | ErrorKind::Unimplemented => DeviceAction::Mend,
         }
     }
 

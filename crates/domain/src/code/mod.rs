@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Denied,
     /// The proof or certificate does not show who calls.
     Unauthenticated,
+    /// The request goes on from a place that is not there any more, or not there yet; beginning again helps.
+    OutOfRange,
     /// A rate is used up, or a span of time is not over: the same call succeeds after a pause.
     Exhausted,
     /// This version does not offer it.
@@ -144,6 +146,7 @@ mod tests {
             ErrorKind::Precondition => "FAILED_PRECONDITION",
             ErrorKind::Denied => "PERMISSION_DENIED",
             ErrorKind::Unauthenticated => "UNAUTHENTICATED",
+            ErrorKind::OutOfRange => "OUT_OF_RANGE",
             ErrorKind::Exhausted => "RESOURCE_EXHAUSTED",
             ErrorKind::Unimplemented => "UNIMPLEMENTED",
             ErrorKind::Unavailable => "UNAVAILABLE",

@@ -81,6 +81,16 @@ codes! {
     /// The platform was not granted this right on these devices.
     GrantMissing = "grant-missing", Denied, "An administrator grants it (`wardein grant add`).";
 
+    // Watching.
+    /// What changed after this revision is not kept any more.
+    RevisionCompacted = "revision-compacted", OutOfRange, "Watch from a snapshot.";
+    /// The authority has not reached this revision.
+    RevisionAhead = "revision-ahead", OutOfRange, "Watch from a snapshot; if its store was put back by hand, restore it from a backup instead.";
+    /// The revision is of another authority, or of this one before it was restored.
+    RevisionForeign = "revision-foreign", OutOfRange, "Watch from a snapshot.";
+    /// So many streams of this operator, or of its tenant, are open that no other can be opened.
+    TooManyStreams = "too-many-streams", Exhausted, "End some that are not needed: one watcher can serve a whole platform.";
+
     // Devices and their enrollment.
     /// There is no such device, or the caller may not see it.
     DeviceUnknown = "device-unknown", NotFound, "Correct the id; `wardein device list` shows which there are.";

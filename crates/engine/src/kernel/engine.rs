@@ -13,6 +13,7 @@ use crate::kernel::{Error, KEPT, Records};
 use crate::project::{Memory, NodeClock};
 use crate::rows::seal::{Keyring, RootRing, StorageKey};
 use crate::rows::{self, AUTHORITY, AuthorityRow};
+use crate::trust::revision::Incarnation;
 use std::sync::Arc;
 use std::time::Duration;
 use wardein_crypto::Signer;
@@ -47,6 +48,7 @@ pub struct Engine {
     pub(crate) upkeep: Upkeep,
     pub(crate) authority: Authority,
     pub(crate) server_names: ServerNames,
+    pub(crate) incarnation: Incarnation,
     /// The memory that authorizes. Only the store's feed writes it.
     pub(crate) memory: Arc<Memory>,
     pub(crate) records: Arc<Records>,
@@ -103,6 +105,7 @@ impl Engine {
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let authority = Authority::open(&ring, &row)?;
+        let incarnation = Incarnation::of(&row);
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new(KEPT);
         let memory = Arc::new(Memory::new(
@@ -127,6 +130,7 @@ impl Engine {
             upkeep,
             authority,
             server_names: ServerNames::default(),
+            incarnation,
             memory,
             records,
             signers,

@@ -33,6 +33,8 @@ pub enum Detail {
         /// Its name among those.
         name: String,
     },
+    /// The oldest revision from which a watcher can go on, as it is on the wire.
+    OldestRevision(Vec<u8>),
     /// Whose quota is used up: an operator's or a tenant's.
     Quota(String),
 }

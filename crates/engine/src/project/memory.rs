@@ -1,6 +1,7 @@
 //! All of it, and how it is fed.
 
 use super::cas::Cas;
+use super::changes::{Changed, Changes, Read, Subscription};
 use super::devices::Devices;
 use super::operators::Operators;
 use super::revocations::Revocations;
@@ -20,7 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use wardein_crypto::Signer;
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{
-    CaId, CaState, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
+    CaId, CaState, DeviceId, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
 };
 use wardein_pki::{InfrastructureCa, RevocationUrl};
 use wardein_port::{Committed, Projection, Store, Table};
@@ -38,6 +39,7 @@ pub(crate) struct Memory {
     transfers: Transfers,
     cas: Cas,
     pub(super) clock: Arc<NodeClock>,
+    changes: Changes,
     /// The highest revision that was taken in.
     revision: AtomicU64,
     /// Of the authority's row.
@@ -72,7 +74,8 @@ impl Memory {
         let (operators, devices, revocations) =
             (Operators::default(), Devices::new(), Revocations::default());
         let (own, revision, cas) = (RwLock::default(), AtomicU64::default(), Cas::new(revocation_url));
-        let (transfers, revoked) = (Transfers::default(), RevokedCertificates::default());
+        let (transfers, revoked, changes) =
+            (Transfers::default(), RevokedCertificates::default(), Changes::default());
         Self {
             revision,
             root,
@@ -86,6 +89,7 @@ impl Memory {
             revoked,
             cas,
             clock,
+            changes,
             own,
             signers,
         }
@@ -93,6 +97,8 @@ impl Memory {
 
     /// Applies everything that is stored, but for operators that have expired.
     pub(crate) async fn load(&self, store: &dyn Store, now: UnixSeconds) -> Result<(), Error> {
+        // What was committed up to here is read below, and what comes later is projected.
+        let head = store.head().await?.revision;
         let tables = [
             Table::Authority,
             Table::Tenant,
@@ -121,6 +127,8 @@ impl Memory {
         if self.clock.era() > 0 {
             self.revoked.look_at(Place::All);
         }
+        self.changes.note(head, Vec::new());
+        self.revision.fetch_max(head, Ordering::Release);
         Ok(())
     }
 
@@ -135,28 +143,38 @@ impl Memory {
         lines
     }
 
-    /// The one way in: a row as the commit of that revision left it.
-    fn take_in(&self, table: Table, key: &[u8], revision: u64, value: Option<&[u8]>) -> Result<(), Error> {
+    /// The one way in: a row as the commit of that revision left it. What those hear of it who watch.
+    fn take_in(
+        &self,
+        table: Table,
+        key: &[u8],
+        revision: u64,
+        value: Option<&[u8]>,
+    ) -> Result<Vec<(TenantId, Changed)>, Error> {
         // Nothing that is kept here is ever deleted; of transfers, only what leads to them.
-        let Some(value) = value else { return Ok(()) };
+        let Some(value) = value else { return Ok(Vec::new()) };
         match table {
-            Table::Authority => self.take_in_authority(key, revision, value),
+            Table::Authority => self.take_in_authority(key, revision, value)?,
             Table::Tenant => {
                 let tenant: TenantId = rows::word("tenant", std::str::from_utf8(key).unwrap_or_default())?;
                 let row: TenantRow = rows::decode(table, value)?;
                 self.rules.put_tenant(tenant.clone(), revision, row.rotation.into());
-                self.tenants.put(tenant, revision, &self.root.ring(), key, &row)
+                self.tenants.put(tenant, revision, &self.root.ring(), key, &row)?;
             }
             Table::Profile => {
                 let (tenant, name) = rows::parse_profile_key(key)?;
                 let row: ProfileRow = rows::decode(table, value)?;
-                self.rules.put_profile(tenant, name, revision, &row)
+                let changed = self.rules.put_profile(tenant.clone(), name, revision, &row)?;
+                return Ok(changed
+                    .into_iter()
+                    .map(|name| (tenant.clone(), Changed::Profile(name)))
+                    .collect());
             }
             Table::Operator => {
                 let serial = Serial::from_bytes(key).map_err(Error::internal)?;
                 let row: OperatorRow = rows::decode(table, value)?;
                 self.operators.put(serial, revision, &row);
-                Ok(())
+                return Ok(row.tenant.map(|tenant| (tenant, Changed::Operator)).into_iter().collect());
             }
             Table::Device => {
                 let name = rows::parse_device_key(key)?;
@@ -167,14 +185,14 @@ impl Memory {
                     let revokes = |state: DeviceState| state.revokes().is_some();
                     let is_changed = before_state != Some(row.state);
                     if is_changed && (revokes(row.state) || before_state.is_some_and(revokes)) {
-                        self.revoked.look_at(Place::Device(name));
+                        self.revoked.look_at(Place::Device(name.clone()));
                     }
                 }
-                Ok(())
+                return Ok(Vec::from([(name.tenant, Changed::Device(name.device))]));
             }
-            Table::Revocation => self.take_in_revocation(key, revision, value),
-            Table::Transfer => self.transfers.put(key, revision, value),
-            Table::IssuingCa => self.cas.put(key, revision, (&self.root.ring(), &self.signers), value),
+            Table::Revocation => self.take_in_revocation(key, revision, value)?,
+            Table::Transfer => self.transfers.put(key, revision, value)?,
+            Table::IssuingCa => self.cas.put(key, revision, (&self.root.ring(), &self.signers), value)?,
             // Read where they are needed, from the store.
             Table::DeviceKeys
             | Table::Certificate
@@ -196,8 +214,9 @@ impl Memory {
             | Table::Invitation
             | Table::IdempotencyKey
             | Table::OperatorAnswer
-            | Table::OpenInvitations => Ok(()),
+            | Table::OpenInvitations => {}
         }
+        Ok(Vec::new())
     }
 
     fn take_in_revocation(&self, key: &[u8], revision: u64, value: &[u8]) -> Result<(), Error> {
@@ -368,6 +387,26 @@ impl Memory {
         self.transfers.awaits(name)
     }
 
+    /// A part of a tenant's devices, by its number from 0 on; none behind the last.
+    pub(crate) fn devices(&self, tenant: &TenantId, part: usize) -> Option<Vec<(DeviceId, KnownDevice)>> {
+        self.devices.of_tenant(tenant, part)
+    }
+
+    /// For how long a verdict on a device of that profile may be kept, in seconds.
+    pub(crate) fn verdict_lifetime(&self, tenant: &TenantId, profile: &ProfileName) -> u64 {
+        self.rules.verdict_lifetime(tenant, profile)
+    }
+
+    /// Watches a tenant's devices from now on; the revision up to which memory has taken everything in.
+    pub(crate) fn watch(&self, tenant: &TenantId) -> Result<(Subscription, u64), Error> {
+        self.changes.subscribe(tenant).map_err(Error::internal)
+    }
+
+    /// What changed of a tenant that is watched after that revision, some `limit` changes at a time.
+    pub(crate) fn changes(&self, tenant: &TenantId, after: u64, limit: usize) -> Read {
+        self.changes.read(tenant, after, limit)
+    }
+
     /// The rule that revokes the certificates that the CA of that key identifier issued to a device at that time, if any.
     pub(crate) fn revocation_rule(
         &self,
@@ -381,10 +420,13 @@ impl Memory {
 
 impl Projection for Memory {
     fn project(&self, committed: &Committed) -> Result<(), String> {
+        let mut changed = Vec::new();
         for row in &committed.rows {
-            self.take_in(row.table, &row.key, committed.revision, row.value.as_deref())
-                .map_err(|error| error.to_string())?;
+            let taken = self.take_in(row.table, &row.key, committed.revision, row.value.as_deref());
+            changed.extend(taken.map_err(|error| error.to_string())?);
         }
+        // Memory first: who hears of a change finds it there.
+        self.changes.note(committed.revision, changed);
         self.revision.fetch_max(committed.revision, Ordering::Release);
         Ok(())
     }

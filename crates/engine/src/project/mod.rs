@@ -2,6 +2,7 @@
 //! start is the same function over all rows. Nothing outside of this room can write it: its setters are private here.
 
 mod cas;
+mod changes;
 mod clock;
 mod devices;
 mod expand;
@@ -16,6 +17,7 @@ mod tests;
 mod transfers;
 
 pub(crate) use cas::KnownCa;
+pub(crate) use changes::{Changed, Read, Subscription};
 pub(crate) use clock::{NodeClock, reading};
 pub(crate) use devices::KnownDevice;
 pub(crate) use memory::Memory;

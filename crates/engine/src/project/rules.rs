@@ -52,6 +52,13 @@ impl TenantRules {
         })
     }
 
+    /// For how long a verdict on a device of that profile may be kept, in seconds.
+    pub(super) fn verdict_lifetime(&self, tenant: &TenantId, name: &ProfileName) -> u64 {
+        let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of_profile = tenants.get(tenant).and_then(|of_tenant| of_tenant.profiles.get(name));
+        of_profile.map_or(Profile::DEFAULT.verdict_lifetime(), |known| known.effective.verdict_lifetime())
+    }
+
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
         let all = self.0.read().unwrap();
@@ -79,24 +86,36 @@ impl TenantRules {
         }
     }
 
-    /// Applies a profile's row, unless a later version is known.
+    /// Applies a profile's row, unless a later version is known. The profiles under which verdicts are now kept for another time.
     pub(super) fn put_profile(
         &self,
         tenant: TenantId,
         name: ProfileName,
         version: u64,
         row: &ProfileRow,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<ProfileName>, Error> {
         let fields = row.fields();
         let effective = Profile::DEFAULT.with(&fields).map_err(Error::internal)?;
         let of_profile = OfProfile { version, fields, rotation: row.rotation.into(), effective };
         let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let profiles = &mut tenants.entry(tenant).or_default().profiles;
         if profiles.get(&name).is_none_or(|present| present.version < version) {
+            let lifetimes = |profiles: &HashMap<ProfileName, OfProfile>| {
+                let of = profiles.iter().map(|(name, of)| (name.clone(), of.effective.verdict_lifetime()));
+                of.collect::<HashMap<_, _>>()
+            };
+            let mut before = lifetimes(profiles);
+            // Until there is such a profile, its devices follow the built-in rules.
+            before.entry(name.clone()).or_insert(Profile::DEFAULT.verdict_lifetime());
             profiles.insert(name, of_profile);
             inherit(profiles)?;
+            let after = lifetimes(profiles).into_iter();
+            return Ok(after
+                .filter(|(name, lifetime)| before.get(name) != Some(lifetime))
+                .map(|(name, _)| name)
+                .collect());
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::issue::certificates::FoundCertificate;
 use crate::kernel::{Caller, Engine, Error, Stop, Tx};
 use crate::project::KnownDevice;
+use crate::trust::watch::DeviceVerdict;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, PcrStanding, Profile, Serial,
+    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, PcrStanding, Serial,
     TenantId, Verdict, VerdictReason,
 };
 use wardein_pki::{CertificateError, spiffe};
@@ -67,6 +68,24 @@ impl Engine {
         let verdict = Verdict::on_device(facts, now);
         let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
         Ok(Some(answer(name.tenant, Some(name.device), facts, verdict, shown, (now, revision))))
+    }
+
+    /// The verdicts on devices of the caller's tenant, in their order, from memory alone; when they were given, in Unix seconds, and
+    /// by which revision.
+    pub async fn check_many(
+        &self,
+        caller: &Caller,
+        devices: Vec<DeviceId>,
+    ) -> Result<(Vec<DeviceVerdict>, u64, u64), Error> {
+        self.authenticate(&caller.principal).await?;
+        let tenant = tenant_of(caller)?;
+        let (revision, now) = (self.memory.revision(), self.now());
+        let verdict = |device| {
+            let name = DeviceName { tenant: tenant.clone(), device };
+            let known = self.memory.device(&name);
+            self.device_verdict(tenant, name.device, known.as_ref())
+        };
+        Ok((devices.into_iter().map(verdict).collect(), now, revision))
     }
 
     /// Whether to trust a device of the caller's tenant, or one that shows a certificate. By device id it touches memory only,
@@ -171,10 +190,10 @@ impl Engine {
         Ok(answer(name.tenant.clone(), Some(name.device.clone()), facts, verdict, shown, at))
     }
 
-    fn facts(&self, tenant: &TenantId, known: Option<&KnownDevice>) -> Option<DeviceFacts> {
+    pub(super) fn facts(&self, tenant: &TenantId, known: Option<&KnownDevice>) -> Option<DeviceFacts> {
         let known = known?;
-        let profile = self.memory.profile(tenant, &known.profile).unwrap_or(Profile::DEFAULT);
-        Some(DeviceFacts { state: known.state, verdict_lifetime: profile.verdict_lifetime() })
+        let verdict_lifetime = self.memory.verdict_lifetime(tenant, &known.profile);
+        Some(DeviceFacts { state: known.state, verdict_lifetime })
     }
 
     /// How surely a device's key is where it is said to be, and its last quote.
@@ -198,7 +217,7 @@ impl Engine {
 /// The assurance of a device's key, its last quote (how its PCRs were found, and when in Unix seconds), and whether it is shared.
 type Shown = (Option<Assurance>, Option<(PcrStanding, u64)>, bool);
 
-fn tenant_of(caller: &Caller) -> Result<&TenantId, Error> {
+pub(super) fn tenant_of(caller: &Caller) -> Result<&TenantId, Error> {
     caller.principal.tenant.as_ref().ok_or_else(|| {
         Error::new(ErrorCode::RoleInsufficient, "only an operator of a tenant may ask for trust verdicts")
     })

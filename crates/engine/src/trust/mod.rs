@@ -1,3 +1,5 @@
 //! Whom to trust, and why.
 
 pub(crate) mod check;
+pub(crate) mod revision;
+pub(crate) mod watch;

@@ -39,6 +39,7 @@ mod tokens;
 mod tpm;
 mod transfers;
 mod trust;
+mod watch;
 mod world;
 mod wrong_clock;
 mod years;

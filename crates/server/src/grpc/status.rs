@@ -40,6 +40,7 @@ pub(crate) fn code_of(kind: ErrorKind) -> Code {
         ErrorKind::Precondition => Code::FailedPrecondition,
         ErrorKind::Denied => Code::PermissionDenied,
         ErrorKind::Unauthenticated => Code::Unauthenticated,
+        ErrorKind::OutOfRange => Code::OutOfRange,
         ErrorKind::Exhausted => Code::ResourceExhausted,
         ErrorKind::Unimplemented => Code::Unimplemented,
         ErrorKind::Unavailable => Code::Unavailable,
@@ -60,6 +61,7 @@ pub(crate) fn words(error: &Error, request_id: &str) -> String {
         | ErrorKind::Precondition
         | ErrorKind::Denied
         | ErrorKind::Unauthenticated
+        | ErrorKind::OutOfRange
         | ErrorKind::Exhausted
         | ErrorKind::Unavailable
         | ErrorKind::Unimplemented => error.message.clone(),
@@ -108,6 +110,10 @@ fn details_of(error: &Error, words: &str, request_id: &str) -> ErrorDetails {
     match &error.detail {
         Some(Detail::NextEpoch(epoch)) => drop(metadata.insert("next_epoch".into(), epoch.to_string())),
         Some(Detail::HighestEpoch(epoch)) => drop(metadata.insert("highest_epoch".into(), epoch.to_string())),
+        Some(Detail::OldestRevision(bytes)) => {
+            let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            metadata.insert("oldest_revision".into(), hex);
+        }
         Some(Detail::Field(field)) => drop(details.add_bad_request_violation(field, words)),
         Some(Detail::Resource { kind, name }) => drop(details.set_resource_info(*kind, name, "", words)),
         Some(Detail::Quota(subject)) => drop(details.add_quota_failure_violation(subject, words)),

@@ -67,6 +67,8 @@ fn status(error: &Error) -> StatusCode {
         // Not 401, which asks for a scheme of HTTP's own (RFC 9110 §15.5.2), and which many libraries of clients keep from their
         // callers.
         ErrorKind::Denied | ErrorKind::Unauthenticated => StatusCode::FORBIDDEN,
+        // Nothing that is posted goes on from a place.
+        ErrorKind::OutOfRange => StatusCode::BAD_REQUEST,
         ErrorKind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
