@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use wardein_client::{Connection, Settings, connect, v1};
 
 /// Connections, and calls in flight on each: 512 in all, so that those that wait for the disk do not leave the processors idle.
@@ -83,6 +85,32 @@ impl Clients {
         counts.iter().sum::<u64>() as f64 / took.as_secs_f64()
     }
 
+    /// Verdicts a second, for `time`, that are asked for in batches on two streams a connection.
+    pub(crate) fn check_stream(&self, batches: &[v1::CheckStreamRequest], time: Duration) -> f64 {
+        let end = Instant::now() + time;
+        let (counts, took) = self.drive(STREAMS, |lane, connection| async move {
+            let (send, messages) = mpsc::channel(AHEAD);
+            let mut next =
+                batches.iter().cycle().skip(lane * batches.len() / (CONNECTIONS * STREAMS)).cloned();
+            for batch in next.by_ref().take(AHEAD) {
+                send.send(batch).await.unwrap();
+            }
+            let (mut send, mut count) = (Some(send), 0_usize);
+            let answers = connection.trust().check_stream(ReceiverStream::new(messages)).await;
+            let mut answers = answers.unwrap().into_inner();
+            while let Some(answer) = answers.message().await.unwrap() {
+                assert!(answer.results.iter().all(is_trusted));
+                count += answer.results.len();
+                match (&send, next.next()) {
+                    (Some(open), Some(batch)) if Instant::now() < end => open.send(batch).await.unwrap(),
+                    _ => send = None,
+                }
+            }
+            count
+        });
+        counts.iter().sum::<usize>() as f64 / took.as_secs_f64()
+    }
+
     /// Sends each of `requests` `times` times; the last replies with the numbers of their requests, and proofs a second.
     pub(crate) fn prove(
         &self,
@@ -144,5 +172,14 @@ pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+fn is_trusted(result: &v1::CheckResult) -> bool {
+    use v1::check_result::Result as Outcome;
+    matches!(&result.result, Some(Outcome::Verdict(given)) if given.verdict() == v1::Verdict::Trusted)
+}
+
+/// Streams on a connection, and batches that are sent ahead of their answers on each.
+const STREAMS: usize = 2;
+const AHEAD: usize = 4;
+
 /// A prime, so that every device's turn comes.
-const FAR: usize = 7_919;
+pub(crate) const FAR: usize = 7_919;

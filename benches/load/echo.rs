@@ -3,6 +3,7 @@
 //! TLS, runtimes and connections are those of the authority, so that the only difference is the authority's work for a call.
 
 use crate::authority::Authority;
+use futures_util::{Stream, StreamExt};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -20,15 +21,18 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, Streaming, async_trait};
 use wardein_proto::v1;
 use wardein_proto::v1::device_service_server::{DeviceService, DeviceServiceServer};
 use wardein_proto::v1::trust_service_server::{TrustService, TrustServiceServer};
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Its answer, the same for everyone.
 #[derive(Clone)]
 pub(crate) struct Echo {
     pub(crate) checked: v1::CheckResponse,
+    pub(crate) batch: v1::CheckStreamResponse,
     pub(crate) proved: v1::ProveResponse,
     pub(crate) certified: v1::ProveResponse,
 }
@@ -37,6 +41,22 @@ pub(crate) struct Echo {
 impl TrustService for Echo {
     async fn check(&self, _: Request<v1::CheckRequest>) -> Result<Response<v1::CheckResponse>, Status> {
         Ok(Response::new(self.checked.clone()))
+    }
+
+    type CheckStreamStream = Answers<v1::CheckStreamResponse>;
+
+    async fn check_stream(
+        &self,
+        asked: Request<Streaming<v1::CheckStreamRequest>>,
+    ) -> Result<Response<Self::CheckStreamStream>, Status> {
+        let batch = self.batch.clone();
+        Ok(Response::new(asked.into_inner().map(move |asked| asked.map(|_| batch.clone())).boxed()))
+    }
+
+    type WatchStream = Answers<v1::WatchResponse>;
+
+    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("not measured"))
     }
 
     async fn list_subjects(

@@ -1,6 +1,6 @@
 //! The devices: their side of enrollment and proofs, worked out between the measurements.
 
-use crate::clients::{Clients, IN_FLIGHT, cores};
+use crate::clients::{Clients, FAR, IN_FLIGHT, cores};
 use std::convert::Infallible;
 use std::thread;
 use std::time::Instant;
@@ -94,6 +94,14 @@ impl Fleet {
             v1::CheckRequest { subject: Some(v1::check_request::Subject::DeviceId(device_id)) }
         };
         self.devices.iter().map(check).collect()
+    }
+
+    /// Questions to `TrustService.CheckStream` about all devices, which follow one another in no order of memory.
+    pub(crate) fn batches(&self) -> Vec<v1::CheckStreamRequest> {
+        let count = self.devices.len();
+        let id = |turn: usize| self.devices[turn * FAR % count].device().device.to_string();
+        let ids: Vec<_> = (0..count).map(id).collect();
+        ids.chunks_exact(BATCH).map(|ids| v1::CheckStreamRequest { device_ids: ids.to_vec() }).collect()
     }
 
     /// One proof of each of `count` devices from the `first` on, under challenges that are taken here.
@@ -278,6 +286,9 @@ fn parallel<T: Send, R: Send>(work: Vec<T>, map: impl Fn(T) -> R + Sync) -> Vec<
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
 }
+
+/// Devices of a batch of questions: as many as one takes.
+const BATCH: usize = 1_024;
 
 /// Bytes of a payload that is sealed: a reading with its units.
 const PAYLOAD: usize = 64;

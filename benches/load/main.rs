@@ -63,7 +63,7 @@ fn main() {
 
     let mut fleet = Fleet::new(tenant, authority.identity_key());
     let enrolled: Vec<f64> = (0..BATCHES).map(|_| fleet.enroll(&stations, BATCH)).collect();
-    let checks = fleet.checks();
+    let (checks, batches) = (fleet.checks(), fleet.batches());
     // Apart from those that are asked about: these calls may take them out of trust.
     fleet.enroll(&stations, contended::DEVICES);
     drop(stations);
@@ -81,7 +81,12 @@ fn main() {
     let check = checks.first().unwrap().clone();
     let checked = platforms
         .alone(|connection| async move { connection.trust().check(check).await.unwrap().into_inner() });
-    let echo = Echo { checked, proved, certified };
+    let asked = tokio_stream::iter(batches.first().cloned());
+    let batch = platforms.alone(|connection| async move {
+        let mut answers = connection.trust().check_stream(asked).await.unwrap().into_inner();
+        answers.message().await.unwrap().unwrap()
+    });
+    let echo = Echo { checked, batch, proved, certified };
     let echoes = Clients::connect(&echo.start(&authority, cores()), &authority.roots(), &platform);
 
     let mut taken = Measured::default();
@@ -92,6 +97,8 @@ fn main() {
     for _ in 0..rounds() {
         taken.echo_check.push(echoes.check(&checks, SPAN));
         taken.check.push(platforms.check(&checks, SPAN));
+        taken.echo_batches.push(echoes.check_stream(&batches, SPAN));
+        taken.batches.push(platforms.check_stream(&batches, SPAN));
         let proofs = fleet.prepare(&platforms, 0, PROOFS, &authenticate);
         taken.challenge.push(proofs.challenges);
         taken.echo_prove.push(echoes.prove(&proofs.requests, ECHO_PASSES).1);

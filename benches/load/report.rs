@@ -8,6 +8,8 @@ use crate::contended::{self, OPENERS, PROVERS, Race};
 pub(crate) struct Measured {
     pub(crate) echo_check: Vec<f64>,
     pub(crate) check: Vec<f64>,
+    pub(crate) echo_batches: Vec<f64>,
+    pub(crate) batches: Vec<f64>,
     pub(crate) challenge: Vec<f64>,
     pub(crate) echo_prove: Vec<f64>,
     pub(crate) prove: Vec<f64>,
@@ -27,6 +29,8 @@ impl Measured {
         );
         rate("echo, as large as Check", &self.echo_check);
         rate("Check by device id", &self.check);
+        rate("echo, as large as CheckStream: verdicts", &self.echo_batches);
+        rate("CheckStream, 1,024 at a time: verdicts", &self.batches);
         rate("GetChallenge (beside, not in the proofs)", &self.challenge);
         rate("echo, as large as Prove", &self.echo_prove);
         rate("Prove `authenticate`, durable", &self.prove);
@@ -48,6 +52,8 @@ impl Measured {
             println!("{:<42} {}", "", race.refusals());
         }
         bar("Check / echo", median(&ratios(&self.check, &self.echo_check)), 0.7);
+        bar("CheckStream / echo", median(&ratios(&self.batches, &self.echo_batches)), 0.5);
+        bar("verdicts a second on streams", median(&self.batches), 1_000_000.0);
         bar("Prove / echo", median(&ratios(&self.prove, &self.echo_prove)), 0.4);
         let certificates = median(&ratios(&self.certificate, &self.echo_certificate));
         println!("     certificate / echo: {certificates:.2}, no bar");

@@ -57,6 +57,8 @@ methods! {
     ProveBySignature = "/wardein.v1.DeviceService/ProveBySignature": Open,
     ConfirmEnrollment = "/wardein.v1.DeviceService/ConfirmEnrollment": Open,
     Check = "/wardein.v1.TrustService/Check": Roles(&[Platform]),
+    CheckStream = "/wardein.v1.TrustService/CheckStream": Roles(&[Platform]),
+    Watch = "/wardein.v1.TrustService/Watch": Roles(&[Platform]),
     ListSubjects = "/wardein.v1.TrustService/ListSubjects": Roles(&[Platform]),
     VerifyToken = "/wardein.v1.TrustService/VerifyToken": Roles(&[Platform]),
     ReleaseKey = "/wardein.v1.TrustService/ReleaseKey": Roles(&[Platform]),

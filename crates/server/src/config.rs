@@ -58,6 +58,10 @@ pub struct Limits {
     pub public_stream_time: Duration,
     /// The most messages of one enrollment stream that are worked on at one time.
     pub stream_in_flight: usize,
+    /// The most streams of one operator that watch or ask in batches, whichever of its certificates they are under.
+    pub streams_per_operator: usize,
+    /// Those of one tenant's operators.
+    pub streams_per_tenant: usize,
     /// The most connections.
     pub connections: usize,
     /// The most connections of one address.
@@ -146,6 +150,8 @@ impl Default for Limits {
             public_streams_per_connection: 4,
             public_stream_time: Duration::from_secs(300),
             stream_in_flight: 256,
+            streams_per_operator: 1_024,
+            streams_per_tenant: 2_048,
             connections: 8_192,
             // A hospital's devices may all come through one address; they need their connections for seconds.
             connections_per_address: 1_024,

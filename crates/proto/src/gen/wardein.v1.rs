@@ -10755,6 +10755,184 @@ pub struct CheckResponse {
     #[prost(uint64, tag = "12")]
     pub revision: u64,
 }
+/// A batch of questions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckStreamRequest {
+    /// The ids of the devices: at most 1,024.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, repeated, tag = "1")]
+    pub device_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The answers to one batch.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckStreamResponse {
+    /// One for each id, in their order.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<CheckResult>,
+    /// When the verdicts were given.
+    #[prost(message, optional, tag = "2")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The revision of the authority's record by which they were given, as in CheckResponse.
+    ///
+    /// Next unused field number: 4.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+}
+/// The answer to one question of a batch.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckResult {
+    /// One is set.
+    #[prost(oneof = "check_result::Result", tags = "1, 2")]
+    pub result: ::core::option::Option<check_result::Result>,
+}
+/// Nested message and enum types in `CheckResult`.
+pub mod check_result {
+    /// One is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Result {
+        /// The verdict. It may be kept until `decided_at` and its `lifetime` after that.
+        #[prost(message, tag = "1")]
+        Verdict(super::DeviceVerdict),
+        /// Why there is none: the id is malformed. The others of the batch are answered all the same.
+        #[prost(message, tag = "2")]
+        Failure(super::Failure),
+    }
+}
+/// A verdict on a device, as a platform keeps it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceVerdict {
+    /// The device.
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    /// Whether to trust it.
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub verdict: i32,
+    /// Every reason; IN_GOOD_STANDING alone where the verdict is TRUSTED.
+    #[prost(enumeration = "Reason", repeated, tag = "3")]
+    pub reasons: ::prost::alloc::vec::Vec<i32>,
+    /// For how long it may be kept: the `verdict_lifetime` of the device's profile. 0 where it may not.
+    #[prost(message, optional, tag = "4")]
+    pub lifetime: ::core::option::Option<::prost_types::Duration>,
+    /// The lifecycle state on record; unset where the verdict is UNKNOWN.
+    #[prost(enumeration = "DeviceState", tag = "5")]
+    pub state: i32,
+    /// The assurance of where the device's signing key is kept; unset for a device that derives its keys.
+    #[prost(enumeration = "Assurance", tag = "6")]
+    pub assurance: i32,
+    /// Whether another device was enrolled with the same key or in the same TPM.
+    ///
+    /// Next unused field number: 8.
+    #[prost(bool, tag = "7")]
+    pub is_shared: bool,
+}
+/// What Watch takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchRequest {
+    /// From where; one is set.
+    #[prost(oneof = "watch_request::From", tags = "1, 2")]
+    pub from: ::core::option::Option<watch_request::From>,
+}
+/// Nested message and enum types in `WatchRequest`.
+pub mod watch_request {
+    /// From where; one is set.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum From {
+        /// All devices first.
+        #[prost(message, tag = "1")]
+        Snapshot(super::FromSnapshot),
+        /// What changed after this revision, which is from an earlier stream.
+        #[prost(bytes, tag = "2")]
+        Revision(::prost::alloc::vec::Vec<u8>),
+    }
+}
+/// All devices first, and then what changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FromSnapshot {}
+/// One message of a watch.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchResponse {
+    /// One is set.
+    #[prost(oneof = "watch_response::Event", tags = "1, 2, 3, 4")]
+    pub event: ::core::option::Option<watch_response::Event>,
+}
+/// Nested message and enum types in `WatchResponse`.
+pub mod watch_response {
+    /// One is set.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Event {
+        /// Some of all devices.
+        #[prost(message, tag = "1")]
+        Snapshot(super::Snapshot),
+        /// Those were all.
+        #[prost(message, tag = "2")]
+        SnapshotEnd(super::SnapshotEnd),
+        /// Devices that changed.
+        #[prost(message, tag = "3")]
+        Change(super::Change),
+        /// Nothing else has changed.
+        #[prost(message, tag = "4")]
+        Bookmark(super::Bookmark),
+    }
+}
+/// Some of all devices; each is in one snapshot message. They may be newer than the revision at its end.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Snapshot {
+    /// At most 512.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, repeated, tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<DeviceVerdict>,
+}
+/// The end of a snapshot: a device that was not in it is not there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotEnd {
+    /// The revision from which to go on. Opaque: equal or not is all that can be told of two of them.
+    #[prost(bytes = "vec", tag = "1")]
+    pub revision: ::prost::alloc::vec::Vec<u8>,
+    /// How many devices there were.
+    ///
+    /// Next unused field number: 3.
+    #[prost(uint64, tag = "2")]
+    pub devices: u64,
+}
+/// Devices whose verdict may have changed, with the present one. What changed several times in between may come once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// The revision from which to go on. While more messages of the same change follow, as for a profile with many devices, it is
+    /// `previous`.
+    #[prost(bytes = "vec", tag = "1")]
+    pub revision: ::prost::alloc::vec::Vec<u8>,
+    /// The revision of the last message before that had one, or the one that the watch went on from: a client that has another one
+    /// has missed something, and goes on from its own.
+    #[prost(bytes = "vec", tag = "2")]
+    pub previous: ::prost::alloc::vec::Vec<u8>,
+    /// At most 512, but for a commit that changed more at one time. None where a change leaves no device with another verdict.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, repeated, tag = "3")]
+    pub devices: ::prost::alloc::vec::Vec<DeviceVerdict>,
+}
+/// What was sent so far is what there was at a moment. It comes every 5 seconds, and whenever the stream has caught up; not while
+/// changes from before are still to be sent.
+///
+/// A verdict may be used for its `lifetime` after the moment of the last bookmark, and for no longer than the client's own bound on the
+/// silence of a stream. Changes alone prove nothing of what is behind them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Bookmark {
+    /// The revision from which to go on.
+    #[prost(bytes = "vec", tag = "1")]
+    pub revision: ::prost::alloc::vec::Vec<u8>,
+    /// The moment, by the authority's time: for people.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The moment, as the time since the request came in, by the authority's steady clock: for programs. The request was sent before
+    /// that. So by the client's clock the moment was this much after the sending or later, whatever was delayed on the way.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub elapsed: ::core::option::Option<::prost_types::Duration>,
+}
 /// What ListSubjects takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListSubjectsRequest {
@@ -11170,6 +11348,70 @@ pub mod trust_service_client {
                 .insert(GrpcMethod::new("wardein.v1.TrustService", "Check"));
             self.inner.unary(req, path, codec).await
         }
+        /// The verdicts on many devices, now, on one stream: each message has its answer, and answers come in the order of the messages. It
+        /// ends with its caller's certificate, and where nothing is asked for 300 seconds (`stream-idle`).
+        pub async fn check_stream(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::CheckStreamRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::CheckStreamResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/CheckStream",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "CheckStream"));
+            self.inner.streaming(req, path, codec).await
+        }
+        /// The verdicts on all devices of the tenant, and each change of one from then on.
+        ///
+        /// A watch begins with a snapshot, or goes on from the revision of an earlier stream, over a restart of either side too. It is then a
+        /// sequence of changes and bookmarks. Who has taken in a message with a revision may go on from that revision later, and misses
+        /// nothing. A revision is good for as long as changes are kept, which is 7 days, and for one life of the authority. An older one is
+        /// refused with OUT_OF_RANGE and `revision-compacted`, whose ErrorInfo has the oldest one as `oldest_revision`, in hex; one from
+        /// before the authority was restored from a backup with `revision-foreign`; one that the authority has not reached with
+        /// `revision-ahead`. After any of the three, a client begins with a snapshot. A client that reads so slowly that its place is not
+        /// kept any more ends in the same way.
+        ///
+        /// A stream ends with its caller's certificate, and with `stopping` where the service stops. An operator has at most 1,024 streams of
+        /// Watch and CheckStream at one time, and a tenant 2,048 (`too-many-streams`).
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustService/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.TrustService", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// The devices that the platform may ask about: all of its tenant, in order of their ids.
         pub async fn list_subjects(
             &mut self,
@@ -11290,6 +11532,43 @@ pub mod trust_service_server {
             &self,
             request: tonic::Request<super::CheckRequest>,
         ) -> std::result::Result<tonic::Response<super::CheckResponse>, tonic::Status>;
+        /// Server streaming response type for the CheckStream method.
+        type CheckStreamStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::CheckStreamResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The verdicts on many devices, now, on one stream: each message has its answer, and answers come in the order of the messages. It
+        /// ends with its caller's certificate, and where nothing is asked for 300 seconds (`stream-idle`).
+        async fn check_stream(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::CheckStreamRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<Self::CheckStreamStream>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the Watch method.
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The verdicts on all devices of the tenant, and each change of one from then on.
+        ///
+        /// A watch begins with a snapshot, or goes on from the revision of an earlier stream, over a restart of either side too. It is then a
+        /// sequence of changes and bookmarks. Who has taken in a message with a revision may go on from that revision later, and misses
+        /// nothing. A revision is good for as long as changes are kept, which is 7 days, and for one life of the authority. An older one is
+        /// refused with OUT_OF_RANGE and `revision-compacted`, whose ErrorInfo has the oldest one as `oldest_revision`, in hex; one from
+        /// before the authority was restored from a backup with `revision-foreign`; one that the authority has not reached with
+        /// `revision-ahead`. After any of the three, a client begins with a snapshot. A client that reads so slowly that its place is not
+        /// kept any more ends in the same way.
+        ///
+        /// A stream ends with its caller's certificate, and with `stopping` where the service stops. An operator has at most 1,024 streams of
+        /// Watch and CheckStream at one time, and a tenant 2,048 (`too-many-streams`).
+        async fn watch(
+            &self,
+            request: tonic::Request<super::WatchRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
         /// The devices that the platform may ask about: all of its tenant, in order of their ids.
         async fn list_subjects(
             &self,
@@ -11447,6 +11726,100 @@ pub mod trust_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustService/CheckStream" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckStreamSvc<T: TrustService>(pub Arc<T>);
+                    impl<
+                        T: TrustService,
+                    > tonic::server::StreamingService<super::CheckStreamRequest>
+                    for CheckStreamSvc<T> {
+                        type Response = super::CheckStreamResponse;
+                        type ResponseStream = T::CheckStreamStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::CheckStreamRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustService>::check_stream(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckStreamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustService/Watch" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSvc<T: TrustService>(pub Arc<T>);
+                    impl<
+                        T: TrustService,
+                    > tonic::server::ServerStreamingService<super::WatchRequest>
+                    for WatchSvc<T> {
+                        type Response = super::WatchResponse;
+                        type ResponseStream = T::WatchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustService>::watch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

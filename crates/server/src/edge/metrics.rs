@@ -27,6 +27,8 @@ pub struct Metrics {
     log_lines_dropped: IntCounter,
     crl_ends_in: IntGauge,
     crl_entries: IntGauge,
+    watchers: IntGauge,
+    watch_lag: Histogram,
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
     certificate_ends: IntGaugeVec,
@@ -69,6 +71,14 @@ impl Metrics {
                 "Seconds until the first revocation list ends, at which its readers refuse every device",
             )?,
             crl_entries: IntGauge::new("wardein_crl_entries", "Certificates on the revocation lists")?,
+            watchers: IntGauge::new("wardein_watchers", "Open streams of Watch")?,
+            watch_lag: Histogram::with_opts(
+                HistogramOpts::new(
+                    "wardein_watch_lag_seconds",
+                    "Time from a change being in memory to a watcher taking it",
+                )
+                .buckets(REQUEST_BUCKETS.to_vec()),
+            )?,
             clock_ahead: Gauge::new(
                 "wardein_clock_ahead_seconds",
                 "The machine's clock less the authority's time",
@@ -97,6 +107,8 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.connections.clone()))?;
         metrics.registry.register(Box::new(metrics.crl_ends_in.clone()))?;
         metrics.registry.register(Box::new(metrics.crl_entries.clone()))?;
+        metrics.registry.register(Box::new(metrics.watchers.clone()))?;
+        metrics.registry.register(Box::new(metrics.watch_lag.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         metrics.registry.register(Box::new(metrics.certificate_ends.clone()))?;
@@ -188,6 +200,18 @@ impl Metrics {
 
     pub(crate) fn rejected(&self, reason: &'static str) {
         self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn watching(&self) {
+        self.watchers.inc();
+    }
+
+    pub(crate) fn watched(&self) {
+        self.watchers.dec();
+    }
+
+    pub(crate) fn watch_lag(&self, lag: Duration) {
+        self.watch_lag.observe(lag.as_secs_f64());
     }
 
     pub(crate) fn opened(&self) {

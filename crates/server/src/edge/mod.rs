@@ -16,6 +16,7 @@ pub(crate) mod peer;
 pub(crate) mod rate;
 mod route;
 pub(crate) mod scans;
+pub(crate) mod streams;
 mod trace;
 
 pub(crate) use admit::rate_limited;
@@ -30,6 +31,7 @@ use pace::Pace;
 use rate::Addresses;
 use scans::Scans;
 use std::sync::Arc;
+use streams::Streams;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) work: TaskTracker,
     pub(crate) operators: Pace,
     pub(crate) scans: Scans,
+    pub(crate) streams: Streams,
     /// Set when the server is to stop.
     pub(crate) stop: watch::Sender<bool>,
     open: Addresses,
@@ -69,6 +72,7 @@ impl Shared {
             work: TaskTracker::new(),
             operators: Pace::new(&limits),
             scans: Scans::new(config.threads(), limits.operator),
+            streams: Streams::new(&limits),
             stop: watch::Sender::new(false),
             open: Addresses::new(limits.open),
             limits,

@@ -26,6 +26,7 @@ impl Route {
                 Method::GetChallenge
                 | Method::Confirm
                 | Method::ConfirmEnrollment
+                | Method::Watch
                 | Method::GetTrustBundle => KIB,
                 // A certificate request, a quote, the digests of 64 attributes; a certificate, a payload of 8 KiB.
                 Method::Prove
@@ -36,6 +37,8 @@ impl Route {
                 | Method::Open => 16 * KIB,
                 // A certificate request.
                 Method::RedeemInvitation => 8 * KIB,
+                // 1,024 ids.
+                Method::CheckStream => 160 * KIB,
                 // 64 attributes of 4 KiB.
                 Method::Enroll | Method::EnrollStream => 512 * KIB,
                 // The PEM of as many vendors' certificates as a key policy takes.
@@ -47,7 +50,11 @@ impl Route {
 
     /// Whether any number of messages comes.
     pub(crate) fn takes_stream(self) -> bool {
-        matches!(self, Self::Own(Method::EnrollStream) | Self::Public(REFLECTION | REFLECTION_ALPHA))
+        matches!(
+            self,
+            Self::Own(Method::EnrollStream | Method::CheckStream)
+                | Self::Public(REFLECTION | REFLECTION_ALPHA)
+        )
     }
 
     /// Whether it is a stream that needs no certificate, and would have no end by itself.

@@ -48,6 +48,13 @@ impl Scans {
         self.place(caller.tenant.as_ref(), due).await
     }
 
+    /// Waits until the operator's rate allows a read that has no place, because its pace is its caller's.
+    pub(crate) async fn turn(&self, caller: &Principal) -> Result<(), Error> {
+        let due = self.rate.reserve(caller.serial, self.patience).ok_or_else(rate_limited)?;
+        tokio::time::sleep(due).await;
+        Ok(())
+    }
+
     /// Waits for a place, in the order in which they came, after `due`.
     async fn place(&self, tenant: Option<&TenantId>, due: Duration) -> Result<Place, Error> {
         let line = self.line(tenant);

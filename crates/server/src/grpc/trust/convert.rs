@@ -3,9 +3,10 @@
 use crate::grpc::convert::{List, at_most, page, parse, parse_optional, text, wrong};
 use crate::grpc::words::{Answered, Asked as _};
 use wardein_domain::DeviceState;
-use wardein_engine::{Answer, DeviceFilter, Error, Listed, Page, Subject};
+use wardein_engine::{Answer, DeviceFilter, DeviceVerdict, Error, Listed, Page, Subject, WatchFrom};
 use wardein_pki::CertificateError;
 use wardein_proto::v1::check_request::Subject as Asked;
+use wardein_proto::v1::watch_request::From;
 use wardein_proto::{time, v1};
 
 pub(crate) fn subject(request: v1::CheckRequest) -> Result<Subject, Error> {
@@ -34,6 +35,26 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         quoted_at: answer.last_quote.and_then(|(_, at)| time::at(at)),
         is_shared: answer.is_shared,
         revision: answer.revision,
+    }
+}
+
+pub(crate) fn from(request: v1::WatchRequest) -> Result<WatchFrom, Error> {
+    match request.from {
+        Some(From::Snapshot(v1::FromSnapshot {})) => Ok(WatchFrom::Snapshot),
+        Some(From::Revision(revision)) => Ok(WatchFrom::Revision(revision)),
+        None => Err(wrong("from", "is missing; it takes snapshot or revision")),
+    }
+}
+
+pub(crate) fn verdict(of: DeviceVerdict) -> v1::DeviceVerdict {
+    v1::DeviceVerdict {
+        device_id: of.device.as_str().to_owned(),
+        verdict: of.verdict.wire(),
+        reasons: of.reasons.iter().map(|reason| reason.wire()).collect(),
+        lifetime: time::span(of.lifetime),
+        state: of.state.wire(),
+        assurance: of.assurance.wire(),
+        is_shared: of.is_shared,
     }
 }
 

@@ -1,17 +1,22 @@
 //! `TrustService`.
 
+mod batches;
 mod convert;
 mod release;
+mod watch;
 
 use crate::edge::context::Context;
 use crate::grpc::status::Failed;
 use crate::grpc::{Api, reply};
-use convert::{answer, filter, listed, subject};
+use batches::{Batches, batches};
+use convert::{answer, filter, from, listed, subject};
 use release::{logged_in, open_ask, opened, release_ask, released, token_ask};
 use std::sync::Arc;
-use tonic::{Request, Response, Status, async_trait};
-use wardein_engine::{Caller, Engine, Subject};
+use std::time::Instant;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+use wardein_engine::{Caller, Engine, Subject, WatchFrom};
 use wardein_proto::v1;
+use watch::{Events, events};
 
 #[async_trait]
 impl v1::trust_service_server::TrustService for Api {
@@ -34,6 +39,38 @@ impl v1::trust_service_server::TrustService for Api {
         let engine = &self.shared.engine;
         let check = Box::pin(async move { Ok(answer(engine.check(context.caller()?, subject).await?)) });
         reply(check.await)
+    }
+
+    type CheckStreamStream = Batches;
+
+    async fn check_stream(
+        &self,
+        request: Request<Streaming<v1::CheckStreamRequest>>,
+    ) -> Result<Response<Batches>, Status> {
+        let open = async {
+            let context = Context::of(&request)?;
+            let place = self.shared.streams.enter(&context.caller()?.principal)?;
+            Ok(batches(self.clone(), context, place, request.into_inner()))
+        };
+        reply(open.await)
+    }
+
+    type WatchStream = Events;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Events>, Status> {
+        let came = Instant::now();
+        let open = async {
+            let context = Context::of(&request)?;
+            let caller = context.caller()?;
+            let from = from(request.into_inner())?;
+            let place = self.shared.streams.enter(&caller.principal)?;
+            if from == WatchFrom::Snapshot {
+                self.shared.scans.turn(&caller.principal).await?;
+            }
+            let watch = self.shared.engine.watch(caller, from).await?;
+            Ok(events(self.clone(), context, place, watch, came))
+        };
+        reply(open.await)
     }
 
     async fn list_subjects(

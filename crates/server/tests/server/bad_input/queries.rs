@@ -4,6 +4,9 @@ use super::world::{NO_SERIAL, NO_TENANT, World, malformed};
 use crate::common::device::TestDevice;
 use tonic::Code;
 use v1::check_request::Subject;
+use v1::check_result::Result as Outcome;
+use v1::watch_request::From;
+use v1::watch_response::Event;
 use wardein_client::v1;
 use wardein_crypto::P256SigningKey;
 use wardein_domain::{Method, Role};
@@ -52,6 +55,52 @@ async fn check() {
         ("a serial of letters", by, ask(Subject::Serial("no".into())), malformed("serial")),
     ];
     world.refuses(Method::Check, rows).await;
+}
+
+#[tokio::test]
+async fn watch() {
+    let world = World::new().await;
+    let (by, ask) = (&world.platform, |from| v1::WatchRequest { from: Some(from) });
+    let revision = |bytes: &[u8]| ask(From::Revision(bytes.to_vec()));
+    let mut events = by.trust().watch(ask(From::Snapshot(v1::FromSnapshot {}))).await.unwrap().into_inner();
+    let good = loop {
+        let event = events.message().await.unwrap().unwrap().event.unwrap();
+        if let Event::SnapshotEnd(v1::SnapshotEnd { revision, .. }) = event {
+            break revision;
+        }
+    };
+    let (mut ahead, mut foreign) = (good.clone(), good.clone());
+    *ahead.last_mut().unwrap() = 0xff;
+    foreign[1] ^= 1;
+    let out_of_range = |code, word| (Code::OutOfRange, code, word);
+    let rows = [
+        ("nothing", by, v1::WatchRequest { from: None }, malformed("from")),
+        ("no revision", by, revision(b""), malformed("revision")),
+        ("a revision that is cut off", by, revision(&good[1..]), malformed("revision")),
+        ("a longer one", by, revision(&[&good[..], b"!"].concat()), malformed("revision")),
+        ("one from the future", by, revision(&ahead), out_of_range("revision-ahead", "snapshot")),
+        ("another authority's", by, revision(&foreign), out_of_range("revision-foreign", "snapshot")),
+    ];
+    world.refuses(Method::Watch, rows).await;
+}
+
+#[tokio::test]
+async fn check_stream() {
+    let world = World::new().await;
+    let ids = |count: usize| v1::CheckStreamRequest { device_ids: vec!["pump-1".into(); count] };
+    world
+        .refuses(Method::CheckStream, [("1025 ids", &world.platform, ids(1_025), malformed("device_ids"))])
+        .await;
+    // What is wrong with one id is its own failure.
+    let bad = ["", "../other/pump-1", &"d".repeat(129)].map(str::to_owned);
+    let request = v1::CheckStreamRequest { device_ids: bad.to_vec() };
+    let asked = world.platform.trust().check_stream(tokio_stream::iter([request])).await.unwrap();
+    let answer = asked.into_inner().message().await.unwrap().unwrap();
+    for (number, result) in answer.results.into_iter().enumerate() {
+        let Some(Outcome::Failure(failure)) = result.result else { panic!("{result:?}") };
+        assert_eq!((failure.status, failure.code.as_str()), (3, "malformed"));
+        assert!(failure.message.starts_with(&format!("device_ids[{number}]: ")), "{}", failure.message);
+    }
 }
 
 /// A device is the same by its id, its certificate, the SPIFFE id in it and its serial number, and the answers have a revision.

@@ -1,0 +1,97 @@
+//! `CheckStream`: a batch of questions a message, and its answers, one message after the other.
+
+use super::convert::verdict;
+use crate::edge::context::Context;
+use crate::edge::streams::StreamPlace;
+use crate::grpc::Api;
+use crate::grpc::convert::wrong;
+use crate::grpc::status::{carried, code_of, status_of, words};
+use futures_util::{Stream, stream};
+use std::pin::Pin;
+use tonic::{Status, Streaming};
+use v1::check_result::Result as Outcome;
+use wardein_domain::DeviceId;
+use wardein_engine::{Error, ErrorCode};
+use wardein_proto::{time, v1};
+
+/// The answers.
+pub(super) type Batches = Pin<Box<dyn Stream<Item = Result<v1::CheckStreamResponse, Status>> + Send>>;
+
+/// The next message is read when the answer before was taken: HTTP/2 holds a caller back that asks faster than it reads.
+pub(super) fn batches(
+    api: Api,
+    context: Context,
+    place: StreamPlace,
+    messages: Streaming<v1::CheckStreamRequest>,
+) -> Batches {
+    let asked = Some((api, context, place, messages));
+    Box::pin(stream::unfold(asked, |asked| async move {
+        let (api, context, place, mut messages) = asked?;
+        let idle = api.shared.limits.stream_idle_time;
+        let stop = &mut api.shared.stop.subscribe();
+        let message = tokio::select! {
+            biased;
+            message = tokio::time::timeout(idle, messages.message()) => message,
+            _ = stop.wait_for(|is_stopping| *is_stopping) => Ok(Err(Status::from(stopping()))),
+        };
+        let answer = match message {
+            Ok(Ok(None)) => return None,
+            Ok(Ok(Some(message))) => api.batch(&context, message).await,
+            Ok(Err(status)) => Err(carried(&status)),
+            Err(_) => Err(Error::new(ErrorCode::StreamIdle, "nothing was asked for too long")),
+        };
+        match answer {
+            Ok(answer) => Some((Ok(answer), Some((api, context, place, messages)))),
+            Err(error) => {
+                let error = api.shared.record(&context, None, error).await;
+                Some((Err(status_of(&error, &context.call().request_id)), None))
+            }
+        }
+    }))
+}
+
+impl Api {
+    async fn batch(
+        &self,
+        context: &Context,
+        message: v1::CheckStreamRequest,
+    ) -> Result<v1::CheckStreamResponse, Error> {
+        let asked = message.device_ids;
+        if asked.len() > MAX {
+            let message = format_args!("there are {}; it takes at most {MAX}", asked.len());
+            return Err(wrong("device_ids", message));
+        }
+        let caller = context.caller()?;
+        self.shared.operators.turn(caller.principal.serial).await?;
+        let id = |(number, id): (usize, &String)| {
+            id.parse::<DeviceId>().map_err(|error| wrong(&format!("device_ids[{number}]"), error))
+        };
+        let asked: Vec<_> = asked.iter().enumerate().map(id).collect();
+        let devices = asked.iter().filter_map(|id| id.as_ref().ok()).cloned().collect();
+        let (verdicts, decided_at, revision) = self.shared.engine.check_many(caller, devices).await?;
+        let mut verdicts = verdicts.into_iter().map(|given| Outcome::Verdict(verdict(given)));
+        let results = asked.into_iter().map(|id| v1::CheckResult {
+            result: match id {
+                Ok(_) => verdicts.next(),
+                Err(error) => Some(Outcome::Failure(failure(&error, &context.call().request_id))),
+            },
+        });
+        let results = results.collect();
+        Ok(v1::CheckStreamResponse { results, decided_at: time::at(decided_at), revision })
+    }
+}
+
+fn failure(error: &Error, request_id: &str) -> v1::Failure {
+    v1::Failure {
+        status: code_of(error.kind()) as u32,
+        code: error.code.to_string(),
+        message: words(error, request_id),
+    }
+}
+
+fn stopping() -> crate::grpc::status::Failed {
+    Error::new(ErrorCode::Stopping, "the service is stopping; open the stream again once it is up").into()
+}
+
+/// How many questions a message has at most.
+const MAX: usize = 1_024;
