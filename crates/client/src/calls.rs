@@ -148,6 +148,21 @@ impl Station {
     }
 }
 
+impl Platform {
+    /// Calls `watch`. A [`crate::Watcher`] goes on by itself where this ends.
+    pub async fn watch(&self, request: v1::WatchRequest) -> Result<Parts<v1::WatchResponse>, Refusal> {
+        Ok(Parts(self.0.trust().watch(request).await?.into_inner()))
+    }
+
+    /// Calls `check_stream`: many devices a message, whose answers come in the order of the messages.
+    pub async fn check_stream(
+        &self,
+        batches: impl IntoStreamingRequest<Message = v1::CheckStreamRequest>,
+    ) -> Result<Parts<v1::CheckStreamResponse>, Refusal> {
+        Ok(Parts(self.0.trust().check_stream(batches).await?.into_inner()))
+    }
+}
+
 impl Operator {
     /// Calls `sweep`; the last part says that it is done.
     pub async fn sweep(&self, request: v1::SweepRequest) -> Result<Parts<v1::SweepResponse>, Refusal> {

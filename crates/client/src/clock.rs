@@ -66,6 +66,13 @@ pub fn unix_now() -> u64 {
     now().as_secs()
 }
 
+/// This machine's wall clock.
+#[cfg(feature = "grpc")]
+#[expect(clippy::disallowed_methods, reason = "a client judges by the clock of its own machine")]
+pub(crate) fn wall() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 /// This machine's time.
 #[expect(clippy::disallowed_methods, reason = "a client judges by the clock of its own machine")]
 pub(crate) fn now() -> UnixTime {

@@ -3,11 +3,13 @@
 //! What: [`connect`] gives a [`Connection`] of gRPC over TLS 1.3, and of it a client for each kind of caller: [`Station`],
 //! [`Platform`] or [`Operator`], and the generated one of each service of `wardein.v1`. [`connect_as`] is for who keeps an identity in
 //! a directory and renews it there. [`Refusal`] is the error of a failed call, with the stable code and the request id; [`pages`]
-//! reads long lists, and [`Parts`] are answers that come bit by bit. [`Poster`] posts a device's messages as bytes, which needs no
-//! gRPC. Both go through a [`Proxy`] where there is one. Why here: devices,
-//! stations, platforms and administrators speak to the authority in one way. What it does not do: no protocol of devices, no
-//! retries; it only says whether one makes sense.
+//! reads long lists, and [`Parts`] are answers that come bit by bit. [`TrustCache`] has the verdicts on all devices of a platform,
+//! kept true by a [`Watcher`]. [`Poster`] posts a device's messages as bytes, which needs no gRPC. Calls and posts go through a [`Proxy`]
+//! where there is one. Why here: devices, stations, platforms and administrators speak to the authority in one way. What it does not do: no
+//! protocol of devices, and no retries but a watcher's; it only says whether one makes sense.
 
+#[cfg(feature = "grpc")]
+mod cache;
 #[cfg(feature = "grpc")]
 mod calls;
 mod cause;
@@ -31,8 +33,12 @@ mod proxy;
 mod refusal;
 mod timeless;
 mod tls;
+#[cfg(feature = "grpc")]
+mod watcher;
 mod way;
 
+#[cfg(feature = "grpc")]
+pub use cache::{Lookup, TrustCache};
 #[cfg(feature = "grpc")]
 pub use calls::{Operator, Parts, Platform, Station};
 pub use clock::unix_now;
@@ -61,4 +67,6 @@ pub use tonic::{Response, Status};
 /// The messages and clients that the calls are made with.
 #[cfg(feature = "grpc")]
 pub use wardein_proto::{Duration, FieldMask, Timestamp, Word, number, time, v1, word};
+#[cfg(feature = "grpc")]
+pub use watcher::{Moment, WatchEvent, Watcher};
 pub use way::Settings;

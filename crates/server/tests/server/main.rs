@@ -27,3 +27,4 @@ mod renewal;
 mod revocation;
 mod stream;
 mod time;
+mod watch;

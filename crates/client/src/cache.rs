@@ -1,0 +1,213 @@
+//! The verdicts on all devices of a platform, in its own memory.
+
+use crate::calls::Platform;
+use crate::refusal::Refusal;
+use crate::v1;
+use crate::watcher::{Moment, WatchEvent, Watcher};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+/// The verdicts on all devices of a platform, kept true by [`TrustCache::follow`]. Clones share them.
+///
+/// It answers while the last bookmark of the authority is younger than its bound on silence and than the lifetime of the verdict, and
+/// says [`Lookup::Stale`] otherwise: when it has not heard of the authority for too long it trusts nobody. A lookup waits for no
+/// network, and takes a read lock for as long as a hash map is looked into.
+#[derive(Debug, Clone)]
+pub struct TrustCache {
+    shared: Arc<RwLock<State>>,
+    most_silence: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    devices: HashMap<String, Kept>,
+    /// The moment of the last bookmark.
+    as_of: Option<Moment>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    verdict: Arc<v1::DeviceVerdict>,
+    lifetime: Duration,
+}
+
+/// What a cache says of a device.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lookup {
+    /// The verdict on it.
+    Known(Arc<v1::DeviceVerdict>),
+    /// The authority has no such device in this tenant.
+    Unknown,
+    /// It is not known whether what was heard last is still so: ask [`Platform::check`], or do not trust it.
+    Stale,
+}
+
+impl Lookup {
+    /// Whether the device is to be trusted now.
+    pub fn is_trusted(&self) -> bool {
+        matches!(self, Self::Known(known) if known.verdict() == v1::Verdict::Trusted)
+    }
+}
+
+impl TrustCache {
+    /// A cache that answers nothing before it follows. `most_silence` is the longest that it answers without having heard of the
+    /// authority; a bookmark comes every 5 seconds.
+    pub fn new(most_silence: Duration) -> Self {
+        Self { shared: Arc::default(), most_silence }
+    }
+
+    /// What is known of the device of that id now.
+    pub fn lookup(&self, device_id: &str) -> Lookup {
+        let state = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(as_of) = state.as_of else { return Lookup::Stale };
+        let age = as_of.age();
+        match state.devices.get(device_id) {
+            _ if age > self.most_silence => Lookup::Stale,
+            Some(kept) if age > kept.lifetime => Lookup::Stale,
+            Some(kept) => Lookup::Known(kept.verdict.clone()),
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// How long ago it last heard that everything is as it has it; none if it never did.
+    pub fn age(&self) -> Option<Duration> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner).as_of.map(Moment::age)
+    }
+
+    /// Keeps it true, over broken connections and restarts of the authority. `heard` hears of each interruption. It ends, with the
+    /// reason, only where the platform may not watch any more: a task of its own does it.
+    pub async fn follow(self, platform: Platform, mut heard: impl FnMut(&Refusal)) -> Refusal {
+        let (mut watcher, mut coming) = (Watcher::new(platform), HashMap::new());
+        loop {
+            match watcher.next().await {
+                Ok(WatchEvent::Interrupted(refusal)) => heard(&refusal),
+                Ok(event) => self.apply(event, &mut coming),
+                Err(refusal) => return refusal,
+            }
+        }
+    }
+
+    /// `coming` has the snapshot that is on its way: it takes the place of what is there when it is whole.
+    fn apply(&self, event: WatchEvent, coming: &mut HashMap<String, Kept>) {
+        let state = || self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            WatchEvent::SnapshotBegin => coming.clear(),
+            WatchEvent::Snapshot(devices) => coming.extend(devices.into_iter().map(kept)),
+            WatchEvent::SnapshotEnd => {
+                let before = std::mem::replace(&mut state().devices, std::mem::take(coming));
+                // Outside of the lock: it may be a million.
+                drop(before);
+            }
+            WatchEvent::Change(devices) => state().devices.extend(devices.into_iter().map(kept)),
+            WatchEvent::Bookmark { moment, .. } => {
+                let mut state = state();
+                state.as_of = Some(state.as_of.map_or(moment, |before| before.max(moment)));
+            }
+            WatchEvent::Interrupted(_) => {}
+        }
+    }
+}
+
+fn kept(verdict: v1::DeviceVerdict) -> (String, Kept) {
+    let lifetime = Duration::from_secs(crate::time::span_seconds(verdict.lifetime));
+    (verdict.device_id.clone(), Kept { verdict: Arc::new(verdict), lifetime })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(id: &str, verdict: v1::Verdict, lifetime: u64) -> v1::DeviceVerdict {
+        let lifetime = crate::time::span(lifetime);
+        v1::DeviceVerdict { device_id: id.into(), verdict: verdict.into(), lifetime, ..Default::default() }
+    }
+
+    fn told(cache: &TrustCache, events: Vec<WatchEvent>) {
+        let mut coming = HashMap::new();
+        events.into_iter().for_each(|event| cache.apply(event, &mut coming));
+    }
+
+    fn bookmark(moment: Moment) -> WatchEvent {
+        WatchEvent::Bookmark { moment, time: 0 }
+    }
+
+    /// A moment by the wall clock, as after a sleep of the machine.
+    fn ago(seconds: u64) -> Moment {
+        let mut moment = Moment::now();
+        moment.set_back(Duration::from_secs(seconds));
+        moment
+    }
+
+    #[test]
+    fn it_answers_for_as_long_as_the_last_bookmark_and_the_verdict_allow() {
+        let cache = TrustCache::new(Duration::from_secs(15));
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale);
+        let (long, short) =
+            (device("pump-1", v1::Verdict::Trusted, 300), device("pump-2", v1::Verdict::Trusted, 2));
+        told(&cache, vec![WatchEvent::SnapshotBegin, WatchEvent::Snapshot(vec![long, short])]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale, "it is not whole");
+        let all =
+            vec![device("pump-1", v1::Verdict::Trusted, 300), device("pump-2", v1::Verdict::Trusted, 2)];
+        told(&cache, vec![WatchEvent::SnapshotBegin, WatchEvent::Snapshot(all), WatchEvent::SnapshotEnd]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale, "there was no bookmark");
+        told(&cache, vec![bookmark(ago(10))]);
+        assert!(cache.lookup("pump-1").is_trusted());
+        assert_eq!(cache.lookup("pump-2"), Lookup::Stale, "its lifetime is over");
+        assert_eq!(cache.lookup("pump-3"), Lookup::Unknown);
+        let cache = TrustCache::new(Duration::from_secs(5));
+        let one = vec![device("pump-1", v1::Verdict::Trusted, 300)];
+        told(&cache, vec![WatchEvent::Snapshot(one), WatchEvent::SnapshotEnd, bookmark(ago(10))]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale);
+        assert_eq!(cache.lookup("pump-3"), Lookup::Stale, "also of a device that was never there");
+    }
+
+    /// A message that was on its way for long makes nothing of before it younger.
+    #[test]
+    fn a_change_alone_proves_nothing_of_what_is_behind_it() {
+        let cache = TrustCache::new(Duration::from_secs(15));
+        told(&cache, vec![WatchEvent::SnapshotEnd, bookmark(ago(60))]);
+        told(&cache, vec![WatchEvent::Change(vec![device("pump-1", v1::Verdict::Trusted, 300)])]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale);
+        told(&cache, vec![bookmark(Moment::now())]);
+        assert!(cache.lookup("pump-1").is_trusted());
+        told(&cache, vec![bookmark(ago(60))]);
+        assert!(cache.lookup("pump-1").is_trusted(), "an earlier one takes nothing back");
+        let change = WatchEvent::Change(vec![device("pump-1", v1::Verdict::NotTrusted, 300)]);
+        told(&cache, vec![change]);
+        assert!(!cache.lookup("pump-1").is_trusted());
+    }
+
+    /// What a lookup costs among a million devices, which are asked about in no order:
+    /// `cargo test --release -p wardein-client --all-features --lib cache::tests::cost -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "a measurement"]
+    fn cost() {
+        const LOOKUPS: usize = 2_000_000;
+        for count in [1_000_usize, 1_000_000] {
+            let cache = TrustCache::new(Duration::from_secs(600));
+            let id = |number: usize| format!("pump-{number:06}");
+            let all = (0..count).map(|number| device(&id(number), v1::Verdict::Trusted, 600)).collect();
+            let moment = Moment::now();
+            told(&cache, vec![WatchEvent::Snapshot(all), WatchEvent::SnapshotEnd, bookmark(moment)]);
+            let asked: Vec<_> = (0..count).map(|turn| id(turn * 7_919 % count)).collect();
+            let started = std::time::Instant::now();
+            let trusted =
+                asked.iter().cycle().take(LOOKUPS).filter(|id| cache.lookup(id).is_trusted()).count();
+            let one = started.elapsed() / LOOKUPS as u32;
+            assert_eq!(trusted, LOOKUPS);
+            println!("among {count} devices a lookup takes {one:?}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_takes_the_place_of_what_was_there() {
+        let cache = TrustCache::new(Duration::from_secs(15));
+        let one = |id| WatchEvent::Snapshot(vec![device(id, v1::Verdict::Trusted, 300)]);
+        told(&cache, vec![one("pump-1"), WatchEvent::SnapshotEnd, bookmark(Moment::now())]);
+        told(&cache, vec![one("pump-3"), WatchEvent::SnapshotBegin, one("pump-2"), WatchEvent::SnapshotEnd]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Unknown);
+        assert_eq!(cache.lookup("pump-3"), Lookup::Unknown, "of one that was broken off");
+        assert!(cache.lookup("pump-2").is_trusted());
+    }
+}
