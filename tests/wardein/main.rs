@@ -28,3 +28,4 @@ mod tpm;
 mod tpm2_tools;
 mod transfer;
 mod upgrade;
+mod watch;

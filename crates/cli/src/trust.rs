@@ -2,6 +2,7 @@
 
 mod keys;
 mod login;
+mod watch;
 
 use crate::connection::ConnectArgs;
 use crate::{Column, Failure, Output, Record, files, time};
@@ -19,6 +20,8 @@ use wardein_ddkg::message::from_text;
 pub(crate) enum TrustCommand {
     /// Ask whether a device, or a certificate that it showed, is to be trusted; as a platform
     Check(CheckArgs),
+    /// Print the verdict on each device of the tenant, and each that changes, until it is ended; as a platform
+    Watch(watch::WatchArgs),
     /// Verify the token that a device logs in with; it is good once. As a platform with the right `token`
     VerifyToken(login::VerifyArgs),
     /// Have the key of a sealed payload or a file, once. As a platform with the right `data` or `file`
@@ -134,6 +137,7 @@ impl TrustCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
             Self::Check(args) => args.run(out).await,
+            Self::Watch(args) => args.run(out).await,
             Self::VerifyToken(args) => args.run(out).await,
             Self::ReleaseKey(args) => args.run(out).await,
             Self::Open(args) => args.run(out).await,
