@@ -184,6 +184,12 @@ pub(crate) fn wardein(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wardein")).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
+/// The answer to a platform that asks about a device that is not there: its identity is good.
+pub(crate) fn answered(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(5) && said.contains("the verdict is unknown"), "{said}");
+}
+
 /// The binary `wardein-device`, which is another package's; it is built where it is not there or not current.
 ///
 /// As cargo builds it for that package's own tests, beside all others: where those ran too it is there, and where it is not, what they were

@@ -1,6 +1,6 @@
 //! Identities whose keys are under a passphrase.
 
-use crate::common::{Served, read, wardein};
+use crate::common::{Served, answered, read, wardein};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -65,7 +65,7 @@ async fn a_key_under_a_passphrase_is_of_use_to_who_knows_it_and_to_openssl() {
     let new = ["--encrypt-key", "--new-passphrase-file", &place.path("passphrase")];
     let identity = place.issue("iot", &new);
     assert!(is_encrypted(&identity));
-    done(&place.check(&identity, "passphrase"));
+    answered(&place.check(&identity, "passphrase"));
     refused(&place.check(&identity, "other"), "the passphrase is wrong");
     let key = format!("{identity}/operator.key");
     for (name, opens) in [("passphrase", true), ("other", false)] {
@@ -92,7 +92,7 @@ async fn a_key_under_a_passphrase_is_of_use_to_who_knows_it_and_to_openssl() {
         .args(["trust", "check", "--identity", &identity, "--device", "pump-1", "--key-passphrase-fd", "3"])
         .env("PASSPHRASE", place.path("passphrase"))
         .output();
-    done(&by_descriptor.unwrap());
+    answered(&by_descriptor.unwrap());
 
     // What renews it is under the same passphrase, or under another.
     let renewed = |out: &str, more: &[&str]| {
@@ -103,9 +103,9 @@ async fn a_key_under_a_passphrase_is_of_use_to_who_knows_it_and_to_openssl() {
         out
     };
     let second = renewed("second", &[]);
-    done(&place.check(&second, "passphrase"));
+    answered(&place.check(&second, "passphrase"));
     let third = renewed("third", &["--encrypt-key", "--new-passphrase-file", &place.path("other")]);
-    done(&place.check(&third, "other"));
+    answered(&place.check(&third, "other"));
     refused(&place.check(&third, "passphrase"), "the passphrase is wrong");
 
     // A request is made under one, too, and what comes back is installed beside it.
@@ -125,7 +125,7 @@ async fn a_key_under_a_passphrase_is_of_use_to_who_knows_it_and_to_openssl() {
     done(&wardein(&[&sign[..], &order].concat()));
     let install = ["operator", "install", &made, &bundle, "--key-passphrase-file", &place.path("passphrase")];
     done(&wardein(&install));
-    done(&place.check(&made, "passphrase"));
+    answered(&place.check(&made, "passphrase"));
     // One that is too short to be worth it.
     fs::write(place.path("short"), "1234567\n").unwrap();
     let short = ["--encrypt-key", "--new-passphrase-file", &place.path("short")];
@@ -156,7 +156,7 @@ async fn a_key_that_openssl_encrypted_is_read() {
         &["-scrypt", "-scrypt_N", "8192", "-scrypt_r", "8", "-scrypt_p", "2"],
     ] {
         encrypt(how);
-        done(&place.check(&identity, "passphrase"));
+        answered(&place.check(&identity, "passphrase"));
         refused(&place.check(&identity, "other"), "the passphrase is wrong");
     }
     encrypt(&["-v1", "PBE-SHA1-3DES"]);

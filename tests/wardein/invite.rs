@@ -1,6 +1,6 @@
 //! `wardein operator invite` and `fetch`: an identity for who has none, by a token.
 
-use crate::common::{Served, free_port, read, wardein};
+use crate::common::{Served, answered, free_port, read, wardein};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -61,7 +61,7 @@ fn refused(output: &Output, exit: i32, words: &str) {
 }
 
 fn works(identity: &str) {
-    done(&wardein(&["trust", "check", "--identity", identity, "--device", "pump-1"]));
+    answered(&wardein(&["trust", "check", "--identity", identity, "--device", "pump-1"]));
 }
 
 fn serial(identity: &str) -> Value {

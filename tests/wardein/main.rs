@@ -27,5 +27,6 @@ mod system;
 mod tpm;
 mod tpm2_tools;
 mod transfer;
+mod trust;
 mod upgrade;
 mod watch;

@@ -1,6 +1,6 @@
 //! `wardein operator request`, `sign` and `install`: a key that stays where it is made, and what is carried to it and from it.
 
-use crate::common::{Served, read, wardein};
+use crate::common::{Served, answered, read, wardein};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -91,7 +91,7 @@ async fn a_key_stays_where_it_is_made_and_its_identity_comes_to_it() {
     let written = String::from_utf8(digest.stdout).unwrap();
     let (_, written) = written.trim().split_once('=').unwrap();
     assert_eq!(written.replace(':', "").to_lowercase(), root);
-    done(&wardein(&["trust", "check", "--identity", &directory, "--device", "pump-1"]));
+    answered(&wardein(&["trust", "check", "--identity", &directory, "--device", "pump-1"]));
 
     // What is there stays.
     let other = place.path("other");
@@ -127,7 +127,7 @@ async fn a_key_and_a_request_of_openssl_are_as_good() {
     refused(&install(&directory, &bundle, &[]), "open to others");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     done(&install(&directory, &bundle, &[]));
-    done(&wardein(&["trust", "check", "--identity", &directory, "--device", "pump-1"]));
+    answered(&wardein(&["trust", "check", "--identity", &directory, "--device", "pump-1"]));
 }
 
 #[tokio::test]

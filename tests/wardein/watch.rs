@@ -1,8 +1,8 @@
 //! `wardein trust watch`: it goes on over a restart of the authority, and a later one goes on where an earlier one was.
 
-use crate::common::{Served, wardein};
+use crate::common::wardein;
+use crate::trust::Ward;
 use serde_json::Value;
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -55,26 +55,8 @@ impl Drop for Watching {
 #[test]
 fn a_watch_hears_of_changes_over_a_restart_and_another_one_goes_on_from_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut served = runtime.block_on(Served::found());
-    let dir = served.home().to_str().unwrap().to_owned();
-    let file = |name: &str| served.directory.path().join(name).to_str().unwrap().to_owned();
-    let (station, platform, csv) = (file("station"), file("platform"), file("list.csv"));
-    let out = file("devices");
-    let done = |args: &[&str]| {
-        let done = wardein(args);
-        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
-    };
-    for (role, name, quota, to) in
-        [("station", "line-1", &["--quota", "9"][..], &station), ("platform", "iot", &[], &platform)]
-    {
-        let issue = ["operator", "issue", "--role", role, "--tenant", "klinik", "--name", name];
-        done(&[&issue[..], &["--validity", "1d", "--out", to, "--dir", &dir], quota].concat());
-    }
-    fs::write(&csv, "id,attr.board\npump-1,a\npump-2,b\n").unwrap();
-    done(&["device", "enroll", "--identity", &station, "--csv", &csv, "--out", &out]);
-    let set = |what: &str, more: &[&str]| {
-        done(&[&["device", what, "pump-1", "--tenant", "klinik", "--reason", "test", "--dir", &dir], more].concat());
-    };
+    let mut ward = runtime.block_on(Ward::with(&["pump-1", "pump-2"]));
+    let platform = ward.platform.clone();
 
     let watching = Watching::begin(&["--identity", &platform]);
     let (_, devices) = watching.until("snapshot-end");
@@ -82,16 +64,16 @@ fn a_watch_hears_of_changes_over_a_restart_and_another_one_goes_on_from_it() {
     ids.sort_unstable();
     assert_eq!(ids, ["pump-1", "pump-2"]);
     assert!(devices.iter().all(|line| line["verdict"] == "trusted" && line["event"] == "snapshot"));
-    set("suspend", &["--yes"]);
+    ward.device("suspend", &["--yes"]);
     let (change, _) = watching.until("change");
     assert_eq!((&change["device_id"], &change["verdict"]), (&"pump-1".into(), &"not-trusted".into()));
     let revision = change["revision"].as_str().unwrap().to_owned();
 
-    served.kill();
+    ward.served.kill();
     let (interrupted, _) = watching.until("interrupted");
     assert!(interrupted["code"].is_string());
-    runtime.block_on(served.start());
-    set("resume", &[]);
+    runtime.block_on(ward.served.start());
+    ward.device("resume", &[]);
     let (change, before) = watching.until("change");
     assert_eq!((&change["device_id"], &change["verdict"]), (&"pump-1".into(), &"trusted".into()));
     assert!(before.iter().all(|line| line["event"] != "snapshot"), "it went on where it was: {before:?}");

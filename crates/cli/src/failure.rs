@@ -26,6 +26,8 @@ pub enum Failure {
     Identity(String),
     /// This machine's clock rules the connection out. Exit code 1.
     Clock(String),
+    /// The authority answered, and the answer is not to trust: the verdict. Exit code 5.
+    NotTrusted(String),
     /// Whoever read the output went away, such as `head`: no more can be said. Exit code 1.
     ReaderGone,
 }
@@ -49,7 +51,8 @@ impl Failure {
             | Self::Refused { reason: message, .. }
             | Self::Unreachable(message)
             | Self::Identity(message)
-            | Self::Clock(message) => *message = format!("{message}\n  {more}"),
+            | Self::Clock(message)
+            | Self::NotTrusted(message) => *message = format!("{message}\n  {more}"),
             Self::ReaderGone => {}
         }
         self
@@ -62,6 +65,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Refused { .. } => 3,
             Self::Unreachable(_) => 4,
+            Self::NotTrusted(_) => 5,
         }
     }
 
@@ -85,6 +89,7 @@ impl Failure {
             Self::Identity(message) => json!({ "kind": "identity", "message": message }),
             Self::Clock(message) => json!({ "kind": "clock", "message": message }),
             Self::Unreachable(message) => json!({ "kind": "unreachable", "message": message }),
+            Self::NotTrusted(verdict) => json!({ "kind": "not-trusted", "verdict": verdict }),
             Self::ReaderGone => json!({ "kind": "reader-gone" }),
         };
         json!({ "error": error })
@@ -102,6 +107,7 @@ impl fmt::Display for Failure {
                 request_id.iter().try_for_each(|id| write!(f, "\n  request id: {id}"))
             }
             Self::Unreachable(message) => write!(f, "the authority cannot be reached: {message}"),
+            Self::NotTrusted(verdict) => write!(f, "the verdict is {verdict}"),
             Self::ReaderGone => f.write_str("the reader of the output went away"),
         }
     }
@@ -111,7 +117,7 @@ impl std::error::Error for Failure {}
 
 /// What every `--help` says of exit codes.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed here, 2 usage error, 3 refused by the authority (with code, reason and \
-     request id), 4 the authority cannot be reached.";
+     request id), 4 the authority cannot be reached, 5 the verdict is not `trusted` (trust check).";
 
 #[cfg(test)]
 mod tests {

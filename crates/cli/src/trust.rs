@@ -1,5 +1,6 @@
 //! `wardein trust`.
 
+mod explain;
 mod keys;
 mod login;
 mod watch;
@@ -18,8 +19,11 @@ use wardein_ddkg::message::from_text;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
-    /// Ask whether a device, or a certificate that it showed, is to be trusted; as a platform
+    /// Ask whether a device, or a certificate that it showed, is to be trusted; exit code 5 where the verdict is not `trusted`. As a
+    /// platform
     Check(CheckArgs),
+    /// Say why a device is trusted or not, since when, who brought that about, and what to do
+    Explain(explain::ExplainArgs),
     /// Print the verdict on each device of the tenant, and each that changes, until it is ended; as a platform
     Watch(watch::WatchArgs),
     /// Verify the token that a device logs in with; it is good once. As a platform with the right `token`
@@ -34,9 +38,6 @@ pub(crate) enum TrustCommand {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Fail with exit code 1 unless the verdict is `trusted`
-    #[arg(long)]
-    require_trusted: bool,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -137,6 +138,7 @@ impl TrustCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
             Self::Check(args) => args.run(out).await,
+            Self::Explain(args) => args.run(out).await,
             Self::Watch(args) => args.run(out).await,
             Self::VerifyToken(args) => args.run(out).await,
             Self::ReleaseKey(args) => args.run(out).await,
@@ -147,7 +149,7 @@ impl TrustCommand {
 
 impl CheckArgs {
     async fn run(self, out: Output) -> Result<(), Failure> {
-        let Self { subject, require_trusted, connect } = self;
+        let Self { subject, connect } = self;
         let subject = match subject {
             SubjectArgs { device: Some(device), .. } => Subject::DeviceId(device),
             SubjectArgs { certificate: Some(path), .. } => {
@@ -166,10 +168,7 @@ impl CheckArgs {
         let answer = session.platform().check(request).await?;
         let answer = Answer::from(answer);
         out.one(&answer)?;
-        if require_trusted && answer.verdict != TRUSTED {
-            return Err(Failure::Failed(format!("the verdict is {}", answer.verdict)));
-        }
-        Ok(())
+        if answer.verdict == TRUSTED { Ok(()) } else { Err(Failure::NotTrusted(answer.verdict)) }
     }
 }
 

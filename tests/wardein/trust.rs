@@ -1,0 +1,95 @@
+//! What a platform asks about devices, and what their support is told.
+
+use crate::common::{Served, wardein};
+use serde_json::Value;
+use std::fs;
+
+/// An authority with devices in tenant `klinik`, and the identity of a platform.
+pub(crate) struct Ward {
+    pub(crate) served: Served,
+    pub(crate) platform: String,
+    home: String,
+}
+
+impl Ward {
+    pub(crate) async fn with(devices: &[&str]) -> Self {
+        let served = Served::found().await;
+        let home = served.home().to_str().unwrap().to_owned();
+        let file = |name: &str| served.directory.path().join(name).to_str().unwrap().to_owned();
+        let (csv, out, platform) = (file("list.csv"), file("devices"), file("platform"));
+        let ward = Self { served, platform, home };
+        let station = ward.issue("station", "line-1", &["--quota", "9"]);
+        ward.issue("platform", "platform", &[]);
+        let rows: String = devices.iter().map(|id| format!("{id},rev-c\n")).collect();
+        fs::write(&csv, format!("id,attr.board\n{rows}")).unwrap();
+        done(&["device", "enroll", "--identity", &station, "--csv", &csv, "--out", &out]);
+        ward
+    }
+
+    /// The directory of another operator.
+    fn issue(&self, role: &str, name: &str, more: &[&str]) -> String {
+        let to = self.served.directory.path().join(name).to_str().unwrap().to_owned();
+        let issue = ["operator", "issue", "--role", role, "--tenant", "klinik", "--name", name];
+        done(&[&issue[..], &["--validity", "1d", "--out", &to, "--dir", &self.home], more].concat());
+        to
+    }
+
+    /// A command of the administrator on pump-1.
+    pub(crate) fn device(&self, verb: &str, more: &[&str]) {
+        let command = ["device", verb, "pump-1", "--tenant", "klinik", "--reason", "reported lost"];
+        done(&[&command[..], &["--dir", &self.home], more].concat());
+    }
+
+    /// The verdict on a device, and how the command ends.
+    fn check(&self, device: &str) -> (Option<i32>, Value) {
+        let check = ["--json", "trust", "check", "--identity", &self.platform, "--device", device];
+        let checked = wardein(&check);
+        let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();
+        (checked.status.code(), answer["verdict"].clone())
+    }
+
+    fn explain(&self) -> Value {
+        let explain = ["--json", "trust", "explain", "pump-1", "--tenant", "klinik", "--dir", &self.home];
+        let explained = wardein(&explain);
+        assert!(explained.status.success(), "{}", String::from_utf8_lossy(&explained.stderr));
+        serde_json::from_slice(&explained.stdout).unwrap()
+    }
+}
+
+fn done(args: &[&str]) {
+    let done = wardein(args);
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test]
+async fn a_check_ends_with_5_unless_the_verdict_is_trusted_and_support_is_told_why() {
+    let ward = Ward::with(&["pump-1"]).await;
+    assert_eq!(ward.check("pump-1"), (Some(0), "trusted".into()));
+    assert_eq!(ward.check("pump-9"), (Some(5), "unknown".into()));
+    let told = ward.explain();
+    assert_eq!((&told["verdict"], &told["event"]), (&"trusted".into(), &"device.confirm".into()));
+    assert_eq!((&told["remedy"], &told["command"]), (&"".into(), &"".into()));
+
+    ward.device("suspend", &["--yes"]);
+    assert_eq!(ward.check("pump-1"), (Some(5), "not-trusted".into()));
+    let told = ward.explain();
+    assert_eq!((&told["verdict"], &told["state"]), (&"not-trusted".into(), &"suspended".into()));
+    assert_eq!((&told["reason"], &told["event"]), (&"reported lost".into(), &"device.set-state".into()));
+    assert!(told["by"].as_str().unwrap().starts_with("admin/"), "{told}");
+    assert!(!told["request_id"].as_str().unwrap().is_empty());
+    assert!(told["since"].as_u64().unwrap().abs_diff(crate::common::now()) < 60, "{told}");
+
+    // It is for who has the history; a platform is told by its own questions.
+    let auditor = ward.issue("auditor", "auditor", &[]);
+    let ask = ["trust", "explain", "pump-1", "--identity"];
+    let explained = wardein(&[&ask[..], &[&auditor]].concat());
+    let words = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(explained.status.success() && words.contains("The device is suspended."), "{words}");
+    let refused = wardein(&[&ask[..], &[&ward.platform]].concat());
+    assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stderr));
+
+    // The command that it names brings the device back.
+    let command = told["command"].as_str().unwrap().replace("TEXT", "found");
+    done(&[&command.split(' ').skip(1).collect::<Vec<_>>()[..], &["--dir", &ward.home]].concat());
+    assert_eq!(ward.check("pump-1"), (Some(0), "trusted".into()));
+}
