@@ -29,7 +29,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("base64ct", "ddkg client")
 		only("rcgen x509-parser rustls-webpki", "pki")
 		# Only the store knows which database there is.
-		only("rusqlite sled", "store")
+		only("rusqlite sled tokio-postgres deadpool-postgres tokio-postgres-rustls", "store")
 		only("argon2", "custody")
 		only("tss-esapi", "tpm")
 		only("clap", "cli device")

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wardein_port::{Change, Peek, Store, Table};
+use wardein_port::{Change, Store, Table};
+use wardein_store::postgres::{self, Address, PostgresStore};
 use wardein_store::{Kind, Options};
-use wardein_testkit::commit;
+use wardein_testkit::{Postgres, commit, get};
 
 fn main() {
     for kind in [Kind::Sqlite, Kind::Sled] {
@@ -18,34 +19,42 @@ fn main() {
             None => tempfile::tempdir().unwrap(),
         };
         let path = place.path().join(kind.file_name());
-        let store = wardein_store::open(kind, &path, &Options::default()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let begun = Instant::now();
-        for first in (0..ROWS).step_by(500) {
-            let mut change = Change::default();
-            for n in first..first + 500 {
-                change.insert(Table::DeviceKeys, key(n), vec![n as u8; 2500]);
-            }
-            runtime.block_on(async { commit(&*store, change).await }).unwrap();
-        }
-        let filled = f64::from(ROWS) / begun.elapsed().as_secs_f64();
-        println!("{:>6}: {filled:>8.0} rows/s inserted 500 at a time", kind.name());
-        for writers in [1, 32, 256] {
-            let before = processor_time();
-            let (done, seconds) = measure(&runtime, &store, writers);
-            let each = (processor_time() - before) * 1e6 / done;
-            let per_second = done / seconds;
-            println!(
-                "{:>6}: {per_second:>8.0} commits/s, {writers} at once; {each:.0} µs of processor each",
-                kind.name()
-            );
-        }
-        let begun = Instant::now();
-        for n in 0..50_000_u32 {
-            version(&*store, &key(n.wrapping_mul(2_654_435_761) % ROWS));
-        }
-        println!("{:>6}: {:>8.0} reads/s", kind.name(), 50_000.0 / begun.elapsed().as_secs_f64());
+        run(kind.name(), &wardein_store::open(kind, &path, &Options::default()).unwrap());
     }
+    if let Some(server) = Postgres::start() {
+        let address = Address::parse(&server.database(), None, None).unwrap();
+        postgres::create(&address, None).unwrap();
+        let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&address, "bench").unwrap());
+        run("postgresql", &store);
+    }
+}
+
+fn run(name: &str, store: &Arc<dyn Store>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let begun = Instant::now();
+    for first in (0..ROWS).step_by(500) {
+        let mut change = Change::default();
+        for n in first..first + 500 {
+            change.insert(Table::DeviceKeys, key(n), vec![n as u8; 2500]);
+        }
+        runtime.block_on(async { commit(&**store, change).await }).unwrap();
+    }
+    let filled = f64::from(ROWS) / begun.elapsed().as_secs_f64();
+    println!("{name:>10}: {filled:>8.0} rows/s inserted 500 at a time");
+    for writers in [1, 32, 256] {
+        let before = processor_time();
+        let (done, seconds) = measure(&runtime, store, writers);
+        let each = (processor_time() - before) * 1e6 / done;
+        let per_second = done / seconds;
+        println!(
+            "{name:>10}: {per_second:>8.0} commits/s, {writers} at once; {each:.0} µs of this process's processor each"
+        );
+    }
+    let begun = Instant::now();
+    for n in 0..READS {
+        runtime.block_on(version(&**store, &key(n.wrapping_mul(2_654_435_761) % ROWS)));
+    }
+    println!("{name:>10}: {:>8.0} reads/s, one at a time", f64::from(READS) / begun.elapsed().as_secs_f64());
 }
 
 fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<dyn Store>, writers: u32) -> (f64, f64) {
@@ -65,7 +74,7 @@ fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<dyn Store>, writers: u
                     let key = key(writer * share + at);
                     let known = &mut versions[at as usize];
                     if *known == 0 {
-                        *known = version(&*store, &key);
+                        *known = version(&*store, &key).await;
                     }
                     let mut change = Change::default();
                     change.update(Table::DeviceKeys, key, *known, vec![done as u8; 2500]);
@@ -87,11 +96,8 @@ fn measure(runtime: &tokio::runtime::Runtime, store: &Arc<dyn Store>, writers: u
     (done as f64, begun.elapsed().as_secs_f64())
 }
 
-fn version(store: &dyn Store, key: &[u8]) -> u64 {
-    match store.peek(Table::DeviceKeys, key).unwrap() {
-        Peek::Found(row) => row.unwrap().version,
-        Peek::Later => unreachable!("an embedded store has it at hand"),
-    }
+async fn version(store: &dyn Store, key: &[u8]) -> u64 {
+    get(store, Table::DeviceKeys, key).await.unwrap().unwrap().version
 }
 
 /// Seconds of processor that this process has used, all its threads together: on a machine that is shared this says more than
@@ -110,4 +116,5 @@ fn key(n: u32) -> Vec<u8> {
 }
 
 const ROWS: u32 = 20_480;
+const READS: u32 = 50_000;
 const TIME: Duration = Duration::from_secs(4);

@@ -114,6 +114,15 @@ impl<'g> Filing<'g> {
 }
 
 impl Tails {
+    /// The keys of a group whose ends are not known, each once.
+    pub(crate) fn unknown<'g>(&self, group: &'g [Change]) -> Vec<&'g [u8]> {
+        let keys = group.iter().flat_map(|change| &change.index).map(|indexed| &indexed.key[..]);
+        let mut unknown: Vec<_> = keys.filter(|key| !self.0.contains_key(*key)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown
+    }
+
     /// Forgets them: the group that they count did not come to be.
     pub(crate) fn clear(&mut self) {
         self.0.clear();

@@ -212,7 +212,7 @@ pub(crate) fn project<C: Borrow<Committed>>(commits: impl Iterator<Item = C>, pr
 }
 
 /// Ends the process, which would otherwise serve from memory that no longer receives changes.
-fn end_process(why: &str) -> ! {
+pub(crate) fn end_process(why: &str) -> ! {
     let line = format!("{DEAD}: {why}\n");
     let say = move || {
         // Not eprintln, whose failure would be a panic of its own.

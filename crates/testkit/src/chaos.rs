@@ -256,7 +256,10 @@ mod tests {
     use wardein_port::Committed;
 
     // One caller's commits come in their order here, so that none is delayed; and each has the outcome that it must have.
-    crate::store_contract_tests!(ChaosStore::new(11, Chaos { later: 500, slow: 500, ..Chaos::default() }));
+    crate::store_contract_tests!(Some(ChaosStore::new(
+        11,
+        Chaos { later: 500, slow: 500, ..Chaos::default() }
+    )));
 
     /// A copy of the tenants' rows, maintained by projections.
     #[derive(Default)]

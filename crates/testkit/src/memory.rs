@@ -306,7 +306,7 @@ mod tests {
     use crate::{block_on, commit, get};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    crate::store_contract_tests!(MemoryStore::new());
+    crate::store_contract_tests!(Some(MemoryStore::new()));
 
     #[derive(Default)]
     struct Counted(AtomicUsize);

@@ -1,10 +1,12 @@
-//! The contract, kept by both stores.
+//! The contract, kept by all stores.
 
 use std::sync::Arc;
 
 use tempfile::TempDir;
 use wardein_port::Store;
+use wardein_store::postgres::{self, Address, PostgresStore};
 use wardein_store::{Kind, Options};
+use wardein_testkit::Postgres;
 use wardein_testkit::store_contract::Fixture;
 
 struct Place {
@@ -35,10 +37,32 @@ fn sqlite_holds_a_moment_and_sled_says_that_it_cannot() {
 
 mod sqlite {
     use super::*;
-    wardein_testkit::store_contract_tests!(Place::new(Kind::Sqlite));
+    wardein_testkit::store_contract_tests!(Some(Place::new(Kind::Sqlite)));
 }
 
 mod sled {
     use super::*;
-    wardein_testkit::store_contract_tests!(Place::new(Kind::Sled));
+    wardein_testkit::store_contract_tests!(Some(Place::new(Kind::Sled)));
+}
+
+/// A database of its own.
+struct Database(Address);
+
+impl Database {
+    fn new() -> Option<Self> {
+        let address = Address::parse(&Postgres::shared()?.database(), None, None).unwrap();
+        postgres::create(&address, None).unwrap();
+        Some(Self(address))
+    }
+}
+
+impl Fixture for Database {
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(PostgresStore::open(&self.0, "the contract").unwrap())
+    }
+}
+
+mod postgresql {
+    use super::*;
+    wardein_testkit::store_contract_tests!(Database::new());
 }

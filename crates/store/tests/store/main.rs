@@ -11,6 +11,7 @@ mod cut;
 mod faults;
 mod kill;
 mod opening;
+mod postgresql;
 mod power;
 mod upgrade;
 mod verify;

@@ -1,0 +1,166 @@
+//! The tables, who may do what with them, and what the server must be like.
+
+use std::path::Path;
+
+use tokio_postgres::{Client, Row as Record};
+
+use super::words;
+use crate::open::OpenError;
+
+/// Makes the tables where there are none, and lets `role` use them, if one is named. It needs a role that may create in the
+/// database. The same again changes nothing but what the role may.
+pub(super) async fn create(client: &mut Client, at: &Path, role: Option<&str>) -> Result<(), OpenError> {
+    let failed = |error: tokio_postgres::Error| OpenError::failed(at, words(&error));
+    require(client, at).await?;
+    let all = client.transaction().await.map_err(failed)?;
+    all.batch_execute("CREATE SCHEMA IF NOT EXISTS wardein").await.map_err(failed)?;
+    if !is_there(all.client(), at).await? {
+        all.batch_execute(TABLES).await.map_err(failed)?;
+    }
+    if let Some(role) = role {
+        // An identifier (PostgreSQL, "Identifiers and Key Words").
+        let role = format!("\"{}\"", role.replace('"', "\"\""));
+        all.batch_execute(&GRANTS.replace("{role}", &role)).await.map_err(failed)?;
+    }
+    all.commit().await.map_err(failed)
+}
+
+/// Refuses a database that is not one of ours, or of a later release, and a server that cannot keep what it acknowledges.
+pub(super) async fn inspect(client: &Client, at: &Path) -> Result<(), OpenError> {
+    require(client, at).await?;
+    if !is_there(client, at).await? {
+        return Err(OpenError::failed(at, "it has no tables of Wardein; run `wardein db init` first"));
+    }
+    let failed = |error| OpenError::failed(at, words(&error));
+    let head = client.query_typed_one("SELECT format FROM wardein.head", &[]).await.map_err(failed)?;
+    let format: i32 = head.try_get(0).map_err(failed)?;
+    match u32::try_from(format) {
+        Ok(FORMAT) => Ok(()),
+        Ok(found) if found > FORMAT => Err(OpenError::Newer { path: at.to_owned(), found, known: FORMAT }),
+        _ => Err(OpenError::Damaged { path: at.to_owned(), what: format!("there is no format {format}") }),
+    }
+}
+
+async fn is_there(client: &Client, at: &Path) -> Result<bool, OpenError> {
+    let failed = |error| OpenError::failed(at, words(&error));
+    let there = "SELECT to_regclass('wardein.head') IS NOT NULL";
+    client.query_typed_one(there, &[]).await.and_then(|record| record.try_get(0)).map_err(failed)
+}
+
+async fn require(client: &Client, at: &Path) -> Result<(), OpenError> {
+    let failed = |error| OpenError::failed(at, words(&error));
+    let record = client.query_typed_one(SETTINGS, &[]).await.map_err(failed)?;
+    let settings = Settings::of(&record).map_err(failed)?;
+    settings.judge().map_or(Ok(()), |why| Err(OpenError::failed(at, why)))
+}
+
+struct Settings {
+    version: i32,
+    is_standby: bool,
+    fsync: String,
+    full_page_writes: String,
+    synchronous_commit: String,
+}
+
+impl Settings {
+    fn of(record: &Record) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            version: record.try_get(0)?,
+            is_standby: record.try_get(1)?,
+            fsync: record.try_get(2)?,
+            full_page_writes: record.try_get(3)?,
+            synchronous_commit: record.try_get(4)?,
+        })
+    }
+
+    /// What is wrong with the server, and what to do.
+    fn judge(&self) -> Option<String> {
+        let version = self.version / 10_000;
+        if version < OLDEST {
+            return Some(format!("it is PostgreSQL {version}; {OLDEST} or later is needed"));
+        }
+        if self.is_standby {
+            return Some("it is a standby, which takes no writes; name the primary".to_owned());
+        }
+        let off = [
+            ("fsync", &self.fsync),
+            ("full_page_writes", &self.full_page_writes),
+            ("synchronous_commit", &self.synchronous_commit),
+        ];
+        off.into_iter().find(|(_, value)| *value == "off").map(|(name, _)| {
+            format!("{name} is off, so that what it acknowledged could be lost; set {name} = on")
+        })
+    }
+}
+
+const SETTINGS: &str = "SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(), current_setting('fsync'), \
+                        current_setting('full_page_writes'), current_setting('synchronous_commit')";
+
+/// `head` has one row: how far the store is, who may write to it and until when, by the database's clock, and which group of theirs
+/// was the last. What is in `value` is sealed, and does not compress.
+const TABLES: &str = "
+    CREATE TABLE wardein.head (
+        id int2 PRIMARY KEY DEFAULT 1 CHECK (id = 1), format int4 NOT NULL,
+        revision int8 NOT NULL DEFAULT 0, last_audit int8 NOT NULL DEFAULT 0, truncated int8 NOT NULL DEFAULT 0,
+        holder uuid, holder_name text, held_until timestamptz, last_group int8 NOT NULL DEFAULT 0
+    );
+    INSERT INTO wardein.head (format) VALUES (1);
+    CREATE TABLE wardein.rows (
+        tbl int2 NOT NULL, key bytea NOT NULL, version int8 NOT NULL, value bytea NOT NULL, PRIMARY KEY (tbl, key)
+    );
+    ALTER TABLE wardein.rows ALTER COLUMN value SET STORAGE EXTERNAL;
+    CREATE TABLE wardein.audit (seq int8 PRIMARY KEY, entry bytea NOT NULL);
+    CREATE TABLE wardein.audit_index (
+        key bytea NOT NULL, n int8 NOT NULL, first int8 NOT NULL, more bytea NOT NULL, PRIMARY KEY (key, n)
+    );
+    CREATE TABLE wardein.feed (
+        revision int8 NOT NULL, n int4 NOT NULL, tbl int2 NOT NULL, key bytea NOT NULL, at_ms int8 NOT NULL,
+        PRIMARY KEY (revision, n)
+    );
+";
+
+/// Of the audit log nothing can be changed or taken away; nothing can be emptied, and no table altered.
+const GRANTS: &str = "
+    REVOKE ALL ON ALL TABLES IN SCHEMA wardein FROM {role};
+    GRANT USAGE ON SCHEMA wardein TO {role};
+    GRANT SELECT, UPDATE ON wardein.head TO {role};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON wardein.rows TO {role};
+    GRANT SELECT, INSERT ON wardein.audit, wardein.audit_index TO {role};
+    GRANT SELECT, INSERT, DELETE ON wardein.feed TO {role};
+";
+
+/// The format of the tables, as in [`TABLES`].
+const FORMAT: u32 = 1;
+
+/// The oldest release of PostgreSQL that is tried.
+const OLDEST: i32 = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_may_lose_what_it_acknowledged_is_refused() {
+        let settings = |of: fn(&mut Settings)| {
+            let on = || "on".to_owned();
+            let mut settings = Settings {
+                version: 150_018,
+                is_standby: false,
+                fsync: on(),
+                full_page_writes: on(),
+                synchronous_commit: on(),
+            };
+            of(&mut settings);
+            settings.judge().unwrap_or_default()
+        };
+        assert_eq!(settings(|_| {}), "");
+        assert_eq!(settings(|s| s.synchronous_commit = "remote_apply".to_owned()), "");
+        assert!(settings(|s| s.fsync = "off".to_owned()).contains("set fsync = on"));
+        assert!(settings(|s| s.full_page_writes = "off".to_owned()).contains("set full_page_writes = on"));
+        assert!(
+            settings(|s| s.synchronous_commit = "off".to_owned()).contains("set synchronous_commit = on")
+        );
+        assert!(settings(|s| s.is_standby = true).contains("name the primary"));
+        assert!(settings(|s| s.version = 140_009).contains("PostgreSQL 14; 15 or later"));
+    }
+}

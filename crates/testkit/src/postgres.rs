@@ -1,0 +1,207 @@
+//! A PostgreSQL server of the tests' own, as the machine's packages have it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A running server, on a Unix socket and with trust in all of this machine. It ends, and its files go, when this is dropped or the
+/// process ends, however it does.
+pub struct Postgres {
+    /// A shell, which ends the server when its input ends.
+    keeper: Child,
+    bin: PathBuf,
+    folder: PathBuf,
+}
+
+impl Postgres {
+    /// A new one; `None` if the Debian package `postgresql` is not here.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start; and if it is not here although the environment says `WARDEIN_POSTGRES=required`.
+    pub fn start() -> Option<Self> {
+        let Some(bin) = binaries() else {
+            let is_required = std::env::var_os("WARDEIN_POSTGRES").is_some_and(|value| value == "required");
+            assert!(!is_required, "PostgreSQL is not installed: apt-get install postgresql");
+            eprintln!("SKIPPED: PostgreSQL is not installed");
+            return None;
+        };
+        let made = as_postgres(Path::new("mktemp")).args(["-d", "-t", "wardein-pg.XXXXXX"]).output().unwrap();
+        let folder = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim_end());
+        let data = folder.join("data");
+        let made = as_postgres(&bin.join("initdb"))
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let keeper = keep(&bin, &folder, &[]);
+        let mut server = Self { keeper, bin, folder };
+        assert!(server.is_up(), "PostgreSQL does not start: {}", server.log());
+        Some(server)
+    }
+
+    /// One for all tests of this process.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
+    }
+
+    /// A new database in it, empty; the URL under which its owner reaches it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be made.
+    pub fn database(&self) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url("postgres", &name)
+    }
+
+    /// The URL of a database for a role.
+    pub fn url(&self, role: &str, database: &str) -> String {
+        format!("postgresql://{role}@{}/{database}", self.folder.display().to_string().replace('/', "%2F"))
+    }
+
+    /// Runs statements as the superuser; what they give, a line a record.
+    ///
+    /// # Panics
+    ///
+    /// If they fail.
+    pub fn sql(&self, database: &str, statements: &str) -> String {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.arg("-h").arg(&self.folder).args([
+            "-U",
+            "postgres",
+            "-d",
+            database,
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-qAt",
+        ]);
+        let mut running =
+            psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        running.stdin.take().unwrap().write_all(statements.as_bytes()).unwrap();
+        let done = running.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// It is killed, with no word to anybody, and started again.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn crash(&mut self) {
+        let pid = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap();
+        assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+        self.restart(&[]);
+    }
+
+    /// It is stopped at once, its clients' connections with it, and started with these settings, as `postgres` takes them.
+    ///
+    /// # Panics
+    ///
+    /// If it does not stop or start.
+    pub fn restart(&mut self, settings: &[&str]) {
+        self.end("stop\n");
+        let patience = Instant::now() + Duration::from_secs(30);
+        loop {
+            self.keeper = keep(&self.bin, &self.folder, settings);
+            // Of one that was killed some children may be left, and keep the next one from starting.
+            if self.is_up() {
+                return;
+            }
+            assert!(Instant::now() < patience, "PostgreSQL does not start again: {}", self.log());
+            self.end("stop\n");
+        }
+    }
+
+    fn end(&mut self, word: &str) {
+        if let Some(mut said) = self.keeper.stdin.take() {
+            // It may have ended by itself.
+            let _ = said.write_all(word.as_bytes());
+        }
+        let _ = self.keeper.wait();
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Waits until it takes connections, or has ended.
+    fn is_up(&mut self) -> bool {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < patience && self.keeper.try_wait().unwrap().is_none() {
+            let ready =
+                Command::new(self.bin.join("pg_isready")).arg("-q").arg("-h").arg(&self.folder).status();
+            if ready.unwrap().success() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.end("");
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The server, in a shell that reads until this process has no more to say, and then ends it: also where this process was killed.
+fn keep(bin: &Path, folder: &Path, settings: &[&str]) -> Child {
+    let script = "exec 3<&0; cd \"$WARDEIN_FOLDER\" || exit; \"$@\" </dev/null >>log 2>&1 & server=$!; \
+                  (read -r word <&3; : >ending; while kill -QUIT $server; do sleep 0.1; done; \
+                  test \"$word\" = stop || rm -rf \"$WARDEIN_FOLDER\") & reader=$!; \
+                  wait $server; if test -e ending; then wait $reader; rm -f ending; else kill $reader; fi";
+    let mut shell = as_postgres(Path::new("sh"));
+    shell
+        .args(["-c", script, "sh"])
+        .arg(bin.join("postgres"))
+        .arg("-D")
+        .arg(folder.join("data"))
+        .arg("-k")
+        .arg(folder)
+        .args(["-c", "listen_addresses=", "-c", "shared_buffers=32MB", "-c", "max_connections=200"])
+        .env("WARDEIN_FOLDER", folder);
+    for setting in settings {
+        shell.args(["-c", setting]);
+    }
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// A program as PostgreSQL's own user, where this one is root: the server refuses to run as root.
+fn as_postgres(program: &Path) -> Command {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !is_root {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"])
+        .arg(program)
+        .current_dir("/");
+    command
+}
+
+/// Where the latest release has its programs, as Debian lays them out; else in the path.
+fn binaries() -> Option<PathBuf> {
+    let releases = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<_> = releases.map(|release| release.path().join("bin")).collect();
+    found.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = found.into_iter().rev().chain(std::env::split_paths(&path));
+    all.into_iter().find(|bin| PROGRAMS.iter().all(|program| bin.join(program).exists()))
+}
+
+const PROGRAMS: [&str; 4] = ["initdb", "postgres", "psql", "pg_isready"];
