@@ -1,12 +1,14 @@
 //! An authority's directory: its layout, and how it is opened.
 
+use crate::database;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, PassphraseArgs};
 use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
 use wardein_port::Store;
-use wardein_store::Options;
+use wardein_store::postgres::PostgresStore;
+use wardein_store::{OpenError, Options};
 
 /// The file that says that a directory is an authority's, or was to become one.
 pub(crate) const MARKER: &str = "wardein-authority";
@@ -52,10 +54,42 @@ impl Home {
 
     /// The store, created if missing.
     pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
-        let kind = store_kind(&self.config);
+        let Some(kind) = embedded(&self.config) else {
+            return Ok(Arc::new(self.open_database()?.map_err(failed)?));
+        };
         let path = self.file(kind.file_name());
         wardein_store::open(kind, &path, &Options::default())
             .map_err(|error| Failure::file("open", &path, error))
+    }
+
+    /// The same for a service: where another one has the database, it waits to take its place, and says so by `waiting`, once.
+    pub(crate) fn take_store(&self, waiting: impl FnOnce()) -> Result<Arc<dyn Store>, Failure> {
+        if embedded(&self.config).is_some() {
+            return self.open_store();
+        }
+        let mut waiting = Some(waiting);
+        loop {
+            match self.open_database()? {
+                Ok(store) => return Ok(Arc::new(store)),
+                Err(OpenError::Locked(_)) => {
+                    if let Some(waiting) = waiting.take() {
+                        waiting();
+                    }
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    fn open_database(&self) -> Result<Result<PostgresStore, OpenError>, Failure> {
+        let machine = rustix::system::uname();
+        let name = format!("{}, process {}", machine.nodename().to_string_lossy(), std::process::id());
+        Ok(PostgresStore::open(&database::configured(self)?, &name))
+    }
+
+    /// A path of the configuration: a relative one starts at the directory.
+    pub(crate) fn relative(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
     }
 
     /// The key file that is configured. A relative path starts at the directory.
@@ -111,12 +145,18 @@ impl Home {
     }
 }
 
-/// Which store is configured.
-pub(crate) fn store_kind(config: &Config) -> wardein_store::Kind {
+/// The embedded store that is configured; none where the records are in a database.
+pub(crate) fn embedded(config: &Config) -> Option<wardein_store::Kind> {
     match config.store {
-        StoreKind::Sqlite => wardein_store::Kind::Sqlite,
-        StoreKind::Sled => wardein_store::Kind::Sled,
+        StoreKind::Sqlite => Some(wardein_store::Kind::Sqlite),
+        StoreKind::Sled => Some(wardein_store::Kind::Sled),
+        StoreKind::Postgresql => None,
     }
+}
+
+/// The name of the store that is configured.
+pub(crate) fn store_name(config: &Config) -> &'static str {
+    embedded(config).map_or("postgresql", wardein_store::Kind::name)
 }
 
 /// Where the arguments say that the passphrase comes from.

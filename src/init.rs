@@ -6,12 +6,12 @@ use crate::founding::{Founding, usage};
 use crate::home::{self, Home, failed};
 use serde::Serialize;
 use std::path::Path;
-use wardein_cli::config::Config;
+use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::files::{PRIVATE, PUBLIC, write_new};
-use wardein_cli::{Failure, InitArgs, Output, PlaceArgs, identity};
+use wardein_cli::{Failure, InitArgs, NewDatabaseArgs, Output, PlaceArgs, identity};
 use wardein_crypto::{Entropy, P256VerifyingKey, SystemEntropy};
 use wardein_custody::{Protection, TpmProtection, TpmTarget};
-use wardein_domain::TrustDomain;
+use wardein_domain::{ErrorCode, TrustDomain};
 use wardein_engine::{CaKeys, Founded, Ports};
 use wardein_pki::{ServerName, pem};
 use wardein_port::{Clock as _, SystemClock};
@@ -62,7 +62,7 @@ pub(crate) fn run(args: InitArgs, out: Output) -> Result<(), Failure> {
             Protection::KeyFile(_) => "key file",
             Protection::Tpm(_) => "TPM, or its recovery passphrase,",
         },
-        store = home::store_kind(&home.config).file_name(),
+        store = home::embedded(&home.config).map_or("the database", |kind| kind.file_name()),
         file = Config::FILE,
     );
     out.say(&words, &made)
@@ -74,6 +74,16 @@ pub(crate) fn configuration(place: &PlaceArgs, key_file: Option<&Path>) -> Resul
     config.network.listen = place.listen;
     config.network.http = place.http;
     config.store = place.store;
+    let NewDatabaseArgs { postgresql_url, postgresql_password_file, postgresql_ca_file } = &place.database;
+    config.postgresql.url = postgresql_url.clone().unwrap_or_default();
+    for (file, configured) in [
+        (postgresql_password_file, &mut config.postgresql.password_file),
+        (postgresql_ca_file, &mut config.postgresql.ca_file),
+    ] {
+        if let Some(file) = file {
+            *configured = std::path::absolute(file).map_err(failed)?;
+        }
+    }
     let mut names = place.server_names.clone();
     for name in config.network.server_names {
         if !names.contains(&name) {
@@ -134,7 +144,15 @@ fn found(
     wardein_custody::create(&home.custody(), protection, &root_key, &mut entropy).map_err(failed)?;
     let ports = Ports::new(home.open_store()?, SystemClock);
     wardein_cli::block_on(async {
-        wardein_engine::found_with(&ports, root_key, trust_domain, ca_keys).await.map_err(failed)
+        let founded = wardein_engine::found_with(&ports, root_key, trust_domain, ca_keys).await;
+        founded.map_err(|error| match (error.code, home.config.store) {
+            // One that was cut short leaves no directory, and in a database what it had made.
+            (ErrorCode::FoundedAlready, StoreKind::Postgresql) => Failure::Failed(format!(
+                "{error}; name another database, or, where that is what an unfinished init left there, empty it with \
+                 DROP SCHEMA wardein CASCADE, and run `wardein db init` again"
+            )),
+            _ => failed(error),
+        })
     })
 }
 

@@ -4,6 +4,7 @@
 //! one place that knows every part of an authority, so that no part need know another.
 
 mod custody;
+mod database;
 mod doctor;
 mod founding;
 mod home;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Inside::Restore(args) => restore::run(args, out),
         Inside::Serve(args) => serve::run(args),
         Inside::Custody(command) => custody::run(command, out),
+        Inside::Db(command) => database::run(command, out),
         Inside::Recover(args) => recover::run(args, out),
         Inside::ExportRoot(args) => root_ca::export(args, out),
         Inside::ImportRoot(args) => root_ca::import(args, out),

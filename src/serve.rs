@@ -1,7 +1,7 @@
 //! `wardein serve`: custody gives the root key, the store and the key make an engine, the engine is served until a signal.
 
 use crate::custody::Custodian;
-use crate::home::{Home, failed, store_kind};
+use crate::home::{Home, failed, store_name};
 use crate::{logging, memory, system};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         custody: Some(Arc::new(custodian)),
         meter: Some(Arc::new(move |took, is_applied| metered.committed(took, is_applied))),
         revocation_url: revocation_url(&home.config)?,
-        ..Ports::new(home.open_store()?, SystemClock)
+        ..Ports::new(
+            home.take_store(|| {
+                tracing::warn!("another service has the database; this one waits to take its place")
+            })?,
+            SystemClock,
+        )
     };
     let engine = wardein_cli::block_on(async {
         if migrate(&ports, again, migrating).await.map_err(failed)? {
@@ -85,7 +90,7 @@ pub(crate) fn server_config(config: &Config) -> Result<wardein_server::Config, F
         names: network.server_names.iter().map(name).collect::<Result<_, _>>()?,
         endpoint: network.endpoint.clone(),
         workers: limits.workers,
-        store_name: store_kind(config).name(),
+        store_name: store_name(config),
         limits: Limits {
             connections: limits.connections,
             connections_per_address: limits.connections_per_address,

@@ -1,4 +1,5 @@
-//! The authority under load, composed as the binary composes it: SQLite on disk, the edge, one runtime per core.
+//! The authority under load, composed as the binary composes it: SQLite on disk, or PostgreSQL where `WARDEIN_LOAD_STORE` says so; the
+//! edge, one runtime per core.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -12,10 +13,11 @@ use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SecretBytes};
 use wardein_domain::{Role, TenantId};
 use wardein_engine::{Engine, Founded, Ports, ServerIdentity, found};
 use wardein_pki::{Csr, pem};
-use wardein_port::SystemClock;
+use wardein_port::{Store, SystemClock};
 use wardein_server::{Config, Limits, Metrics, Rate, ServeError, Server};
+use wardein_store::postgres::{self, Address, PostgresStore};
 use wardein_store::{Kind, Options};
-use wardein_testkit::MemoryCustody;
+use wardein_testkit::{MemoryCustody, Postgres};
 
 /// A running authority in a directory of its own.
 pub(crate) struct Authority {
@@ -27,6 +29,8 @@ pub(crate) struct Authority {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
     directory: TempDir,
+    /// The server of the store, where it has one: on the same cores.
+    _database: Option<Postgres>,
 }
 
 /// Whom to connect as.
@@ -44,13 +48,26 @@ impl Operator {
     }
 }
 
+/// The store, its name, and the server that it is in.
+fn stored(directory: &Path) -> (Arc<dyn Store>, &'static str, Option<Postgres>) {
+    if std::env::var_os("WARDEIN_LOAD_STORE").is_some_and(|store| store == "postgresql") {
+        let server = Postgres::start().expect("PostgreSQL is installed");
+        let address = Address::parse(&server.database(), None, None).unwrap();
+        postgres::create(&address, None).unwrap();
+        let store = PostgresStore::open(&address, "load").unwrap();
+        return (Arc::new(store), "postgresql", Some(server));
+    }
+    let path = directory.join(Kind::Sqlite.file_name());
+    let store = wardein_store::open(Kind::Sqlite, &path, &Options::default()).unwrap();
+    (store, Kind::Sqlite.name(), None)
+}
+
 impl Authority {
     pub(crate) async fn start() -> Self {
         // Beneath the build's directory, for the system's temporary one is memory on many machines.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         log_into(directory.path());
-        let path = directory.path().join(Kind::Sqlite.file_name());
-        let store = wardein_store::open(Kind::Sqlite, &path, &Options::default()).unwrap();
+        let (store, store_name, database) = stored(directory.path());
         let custody = MemoryCustody::of(ROOT_KEY);
         let metrics = Arc::new(Metrics::new().unwrap());
         let metered = metrics.clone();
@@ -73,7 +90,7 @@ impl Authority {
             names,
             endpoint: "https://127.0.0.1".to_owned(),
             workers: 0,
-            store_name: Kind::Sqlite.name(),
+            store_name,
             limits: Limits { open: unbounded, operator: unbounded, ..Limits::default() },
         };
         let server = Server::bind(config, engine, metrics).unwrap();
@@ -81,7 +98,7 @@ impl Authority {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || server.run(async { drop(stopped.await) }));
         let (stop, thread) = (Some(stop), Some(thread));
-        Self { address, founded, twin, infrastructure_ca, stop, thread, directory }
+        Self { address, founded, twin, infrastructure_ca, stop, thread, directory, _database: database }
     }
 
     pub(crate) fn roots(&self) -> Vec<u8> {

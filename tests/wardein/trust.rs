@@ -13,7 +13,12 @@ pub(crate) struct Ward {
 
 impl Ward {
     pub(crate) async fn with(devices: &[&str]) -> Self {
-        let served = Served::found().await;
+        Self::founded_with(devices, &[]).await
+    }
+
+    /// The same with more options for `wardein init`.
+    pub(crate) async fn founded_with(devices: &[&str], options: &[&str]) -> Self {
+        let served = Served::found_with(options).await;
         let home = served.home().to_str().unwrap().to_owned();
         let file = |name: &str| served.directory.path().join(name).to_str().unwrap().to_owned();
         let (csv, out, platform) = (file("list.csv"), file("devices"), file("platform"));
@@ -41,7 +46,7 @@ impl Ward {
     }
 
     /// The verdict on a device, and how the command ends.
-    fn check(&self, device: &str) -> (Option<i32>, Value) {
+    pub(crate) fn check(&self, device: &str) -> (Option<i32>, Value) {
         let check = ["--json", "trust", "check", "--identity", &self.platform, "--device", device];
         let checked = wardein(&check);
         let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();

@@ -4,7 +4,7 @@ use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
     attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
-    custody, device, grant, key, operator, pcr_policy, profile, tenant, trust,
+    custody, db, device, grant, key, operator, pcr_policy, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// How the root key is protected: by a passphrase, a key file or a TPM
     #[command(subcommand)]
     Custody(custody::CustodyCommand),
+    /// The PostgreSQL database of an authority, where its records live in one
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// The CAs that certify devices: a tenant's own, rotation, and the day on which a key leaked
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -124,6 +127,9 @@ pub struct PlaceArgs {
     /// Where records live
     #[arg(long, value_enum, default_value = "sqlite")]
     pub store: StoreKind,
+    /// Its database
+    #[command(flatten)]
+    pub database: NewDatabaseArgs,
     /// Where gRPC is to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7443")]
     pub listen: SocketAddr,
@@ -133,6 +139,21 @@ pub struct PlaceArgs {
     /// A name or address for the server's certificate, besides localhost; may be repeated. Clients use the first one
     #[arg(long = "server-name", value_name = "NAME")]
     pub server_names: Vec<String>,
+}
+
+/// The database of a new authority.
+#[derive(Debug, Default, Args)]
+pub struct NewDatabaseArgs {
+    /// Where the database of --store postgresql is, such as postgresql://wardein@db.example/wardein, without a password. `wardein db
+    /// init` makes the tables in it
+    #[arg(long, value_name = "URL", required_if_eq("store", "postgresql"))]
+    pub postgresql_url: Option<String>,
+    /// A file with the password; the service reads it at each start
+    #[arg(long, value_name = "FILE", requires = "postgresql_url")]
+    pub postgresql_password_file: Option<PathBuf>,
+    /// PEM of the CAs that certify the database's server
+    #[arg(long, value_name = "FILE", requires = "postgresql_url")]
+    pub postgresql_ca_file: Option<PathBuf>,
 }
 
 /// Firmware, its extensions, the boot loader, and the state of Secure Boot (TCG PC Client Platform Firmware Profile, §3.3.4).

@@ -53,6 +53,19 @@ section! {
 }
 
 section! {
+    /// The database, where `store` is "postgresql".
+    PostgresqlSection {
+        /// Where it is, such as "postgresql://wardein@db.example/wardein", without a password. Several hosts may be named: the one that takes
+        /// writes is used.
+        url: String = String::new(),
+        /// A file with the password. Empty: none. A relative path starts at this directory.
+        password_file: PathBuf = PathBuf::new(),
+        /// PEM of the CAs that certify the database's server. Empty: none, for a Unix socket, or sslmode=disable on this machine.
+        ca_file: PathBuf = PathBuf::new(),
+    }
+}
+
+section! {
     /// What the root key is under. It is chosen at founding; this says where what opens it is found at the start.
     CustodySection {
         /// The key file, where the root key is under one. Empty: none. Keep it on another disk than this directory.
@@ -106,6 +119,8 @@ pub struct Config {
     pub store: StoreKind,
     /// Where it is reached.
     pub network: Network,
+    /// The database of the store, where that is one.
+    pub postgresql: PostgresqlSection,
     /// What opens the root key.
     pub custody: CustodySection,
     /// What it may take.
@@ -114,7 +129,7 @@ pub struct Config {
     pub log: LogSection,
 }
 
-/// Which embedded store.
+/// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreKind {
@@ -123,6 +138,8 @@ pub enum StoreKind {
     Sqlite,
     /// A log-structured tree in Rust
     Sled,
+    /// A PostgreSQL database, from which another machine can go on
+    Postgresql,
 }
 
 /// How log lines look.
@@ -167,10 +184,11 @@ impl Config {
         document_line(&mut out, "");
         document_line(
             &mut out,
-            " Where records live: \"sqlite\" or \"sled\". It is chosen at founding and stays.",
+            " Where records live: \"sqlite\", \"sled\" or \"postgresql\". It is chosen at founding and stays.",
         );
         document_value(&mut out, "store", &self.store);
         section("network", &self.network, &mut out);
+        section("postgresql", &self.postgresql, &mut out);
         section("custody", &self.custody, &mut out);
         section("limits", &self.limits, &mut out);
         section("log", &self.log, &mut out);

@@ -65,7 +65,7 @@ pub fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// A file of at most so many bytes.
-pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+pub fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let failed = |error| Failure::file("read", path, error);
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(failed)?;

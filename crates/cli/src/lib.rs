@@ -16,6 +16,7 @@ mod completions;
 mod confirm;
 mod connection;
 mod custody;
+mod db;
 mod device;
 mod failure;
 mod grant;
@@ -37,11 +38,12 @@ pub mod files;
 pub mod identity;
 pub mod time;
 
-pub use args::{DoctorArgs, InitArgs, PlaceArgs, ServeArgs};
+pub use args::{DoctorArgs, InitArgs, NewDatabaseArgs, PlaceArgs, ServeArgs};
 pub use backup::RestoreArgs;
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
+pub use db::{DatabaseArgs, DbCommand, DbInitArgs};
 pub use failure::Failure;
 pub use operator::RecoverArgs;
 pub use output::{Column, Output, Record};
@@ -65,6 +67,8 @@ pub enum Inside {
     Serve(ServeArgs),
     /// Show or change what its root key is under.
     Custody(CustodyCommand),
+    /// Make or look at its database.
+    Db(DbCommand),
     /// Make an administrator for one that has none.
     Recover(RecoverArgs),
     /// Take the root's key out of one.
@@ -100,6 +104,7 @@ fn dispatch(
         Command::Restore(args) => inside(Inside::Restore(args), out),
         Command::Serve(args) => inside(Inside::Serve(args), out),
         Command::Custody(command) => inside(Inside::Custody(command), out),
+        Command::Db(command) => inside(Inside::Db(command), out),
         Command::Doctor(args) => inside(Inside::Doctor(args), out),
         Command::Backup(args) => block_on(args.run(out)),
         Command::Key(command) => block_on(command.run(out)),

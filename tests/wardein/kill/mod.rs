@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use wardein_client::Refusal;
 use wardein_crypto::{Entropy, SystemEntropy};
+use wardein_testkit::Postgres;
 use witness::Witness;
 use world::World;
 
@@ -30,11 +31,23 @@ fn nor_where_the_store_is_sled() {
     kill_repeatedly("sled", 20);
 }
 
+/// The next one waits until the lease of the one that was killed has ended: some seconds a kill.
+#[test]
+fn nor_where_it_is_postgresql() {
+    let Some(server) = Postgres::start() else { return };
+    kill_with(&crate::postgresql::options(&server), "postgresql", 4);
+}
+
 fn kill_repeatedly(store: &str, usual: usize) {
+    kill_with(&["--store", store].map(str::to_owned), store, usual);
+}
+
+fn kill_with(options: &[String], store: &str, usual: usize) {
     let kills = std::env::var("WARDEIN_KILLS").map_or(usual, |kills| kills.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut served = Served::found_with(&["--store", store]).await;
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let mut served = Served::found_with(&options).await;
         let witness = Witness::default();
         // The tenant with which every test begins.
         witness.ask("tenant.create", "tenant/klinik", async { Ok::<_, Refusal>(()) }).await;

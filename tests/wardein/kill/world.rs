@@ -45,7 +45,7 @@ impl World {
         let settings = Settings { identity: Some(copy(&platform_identity)), ..served.settings() };
         Self {
             tenant,
-            has_snapshots: store == "sqlite",
+            has_snapshots: store != "sled",
             pinned: P256VerifyingKey(served.identity_key),
             kill: number,
             platform: connect(&settings).await.unwrap(),

@@ -110,8 +110,11 @@ async fn reflection_lists_the_services() {
 #[tokio::test]
 async fn reflection_describes_the_details_of_refusals() {
     let world = World::new().await;
-    for detail in ["ErrorInfo", "BadRequest", "RetryInfo", "QuotaFailure", "PreconditionFailure", "ResourceInfo"] {
-        let answer = reflected(&world, MessageRequest::FileContainingSymbol(format!("google.rpc.{detail}"))).await;
+    for detail in
+        ["ErrorInfo", "BadRequest", "RetryInfo", "QuotaFailure", "PreconditionFailure", "ResourceInfo"]
+    {
+        let answer =
+            reflected(&world, MessageRequest::FileContainingSymbol(format!("google.rpc.{detail}"))).await;
         assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{detail}: {answer:?}");
     }
 }

@@ -1,0 +1,38 @@
+//! `wardein db`: the PostgreSQL database of an authority.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `wardein db`.
+#[derive(Debug, Subcommand)]
+pub enum DbCommand {
+    /// Make the tables in an empty database, and say who may use them; the same again is fine
+    Init(DbInitArgs),
+    /// Tell how far a database is and who writes to it
+    Status(DatabaseArgs),
+}
+
+/// `wardein db init`.
+#[derive(Debug, Args)]
+pub struct DbInitArgs {
+    /// The database, as a role that may create a schema in it
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Let this role use the tables, as the authority is to: it can alter none of them, and change no audit entry
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+}
+
+/// Which database.
+#[derive(Debug, Args)]
+pub struct DatabaseArgs {
+    /// Where it is, such as postgresql://owner@db.example/wardein, without a password
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// A file with the password
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// PEM of the CAs that certify its server; none for a Unix socket, or for sslmode=disable on this machine
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
