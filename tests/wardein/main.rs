@@ -15,6 +15,7 @@ mod kill;
 mod logging;
 mod lost;
 mod memory;
+mod platform;
 mod postgresql;
 mod recover;
 mod relay;

@@ -4,7 +4,7 @@ use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
     attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
-    custody, db, device, grant, key, operator, pcr_policy, profile, tenant, trust,
+    custody, db, device, grant, key, operator, pcr_policy, platform_cert, profile, tenant, trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -56,9 +56,12 @@ pub(crate) enum Command {
     /// The CAs that certify devices: a tenant's own, rotation, and the day on which a key leaked
     #[command(subcommand)]
     Ca(ca::CaCommand),
-    /// Certificates that were issued to devices
+    /// Certificates that were issued, to devices and platforms
     #[command(subcommand)]
     Cert(cert::CertCommand),
+    /// Certificates of platforms: of their servers, and of what signs their firmware
+    #[command(subcommand)]
+    PlatformCert(platform_cert::PlatformCertCommand),
     /// What platforms may have of devices: logins, payloads, keys
     #[command(subcommand)]
     Grant(grant::GrantCommand),
@@ -98,8 +101,9 @@ pub struct InitArgs {
     /// The name that stands in every certificate, such as devices.example.org; it cannot be changed later
     #[arg(long, value_name = "NAME")]
     pub trust_domain: String,
-    /// Let devices be servers, too, as the certificate profiles dicom-tls, hl7-fhir-tls, sdc-provider and sdc-consumer have it: the
-    /// issuing CA's certificate says so. Without this it says that all are clients, and verifiers hold it to that
+    /// Let devices be servers, too, as the certificate profiles dicom-tls, hl7-fhir-tls, sdc-provider and sdc-consumer have it, and
+    /// certify platforms (`wardein platform-cert`): the issuing CA's certificate says so. Without this it says that all are clients,
+    /// and verifiers hold it to that
     #[arg(long)]
     pub devices_serve: bool,
     /// What the root key is under: a passphrase, which is asked for where neither file nor descriptor is given

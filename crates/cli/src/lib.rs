@@ -26,6 +26,7 @@ mod output;
 mod pages;
 mod passphrase;
 mod pcr_policy;
+mod platform_cert;
 mod profile;
 mod progress;
 mod root_key;
@@ -119,6 +120,7 @@ fn dispatch(
         Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),
         Command::Ca(command) => block_on(command.run(out)),
         Command::Cert(command) => block_on(command.run(out)),
+        Command::PlatformCert(command) => block_on(command.run(out)),
         Command::Trust(command) => block_on(command.run(out)),
         Command::Attestation(command) => block_on(command.run(out)),
         Command::EndorsementKey(command) => block_on(command.run(out)),

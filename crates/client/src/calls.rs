@@ -108,6 +108,7 @@ client! {
             revoke_certificate: RevokeCertificateRequest => RevokeCertificateResponse,
             revoke_issued: RevokeIssuedRequest => RevokeIssuedResponse,
             release_certificate: ReleaseCertificateRequest => ReleaseCertificateResponse,
+            issue_platform_certificate: IssuePlatformCertificateRequest => IssuePlatformCertificateResponse,
             get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
         }
         cas {

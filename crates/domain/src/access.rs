@@ -67,6 +67,7 @@ methods! {
     RevokeCertificate = "/wardein.v1.CertificateService/RevokeCertificate": Roles(&[Admin, TenantAdmin]),
     RevokeIssued = "/wardein.v1.CertificateService/RevokeIssued": Roles(&[Admin, TenantAdmin]),
     ReleaseCertificate = "/wardein.v1.CertificateService/ReleaseCertificate": Roles(&[Admin, TenantAdmin]),
+    IssuePlatformCertificate = "/wardein.v1.CertificateService/IssuePlatformCertificate": Roles(&[Admin, TenantAdmin]),
     GetTrustBundle = "/wardein.v1.CertificateService/GetTrustBundle": Open,
     ListCas = "/wardein.v1.CaService/ListCas": Roles(&[Admin, TenantAdmin, Auditor]),
     CreateCa = "/wardein.v1.CaService/CreateCa": Roles(&[Admin]),

@@ -16,11 +16,14 @@ pub enum KeyPurpose {
     SdcProvider,
     /// A consumer of them.
     SdcConsumer,
+    /// Signing of software.
+    CodeSigning,
 }
 
 impl KeyPurpose {
     /// All of them, in the order in which certificates have them.
-    pub const ALL: [Self; 4] = [Self::ClientAuth, Self::ServerAuth, Self::SdcProvider, Self::SdcConsumer];
+    pub const ALL: [Self; 5] =
+        [Self::ClientAuth, Self::ServerAuth, Self::SdcProvider, Self::SdcConsumer, Self::CodeSigning];
 
     /// Its object identifier.
     pub const fn oid(self) -> &'static [u64] {
@@ -29,6 +32,7 @@ impl KeyPurpose {
             Self::ClientAuth => &[1, 3, 6, 1, 5, 5, 7, 3, 2],
             Self::SdcProvider => &[1, 2, 840, 10004, 20701, 1, 1],
             Self::SdcConsumer => &[1, 2, 840, 10004, 20701, 1, 2],
+            Self::CodeSigning => &[1, 3, 6, 1, 5, 5, 7, 3, 3],
         }
     }
 }
@@ -46,7 +50,16 @@ impl KeyPurposes {
     pub const SERVER: Self = Self::of(&[KeyPurpose::ServerAuth]);
     /// Both ends.
     pub const BOTH_ENDS: Self = Self::of(&[KeyPurpose::ClientAuth, KeyPurpose::ServerAuth]);
-    /// Whatever a ready-made profile has.
+    /// The signing of software alone.
+    pub const CODE: Self = Self::of(&[KeyPurpose::CodeSigning]);
+    /// Whatever a ready-made profile of devices has.
+    pub const EVERY_DEVICE: Self = Self::of(&[
+        KeyPurpose::ClientAuth,
+        KeyPurpose::ServerAuth,
+        KeyPurpose::SdcProvider,
+        KeyPurpose::SdcConsumer,
+    ]);
+    /// Whatever a ready-made profile has, of devices and of platforms.
     pub const EVERY: Self = Self::of(&KeyPurpose::ALL);
 
     /// The set of these.
@@ -161,7 +174,7 @@ mod tests {
         }
         for profile in CertificateProfile::ALL {
             assert_eq!(profile.as_str().parse(), Ok(profile));
-            assert!(KeyPurposes::EVERY.includes(profile.purposes()) && !profile.purposes().is_empty());
+            assert!(KeyPurposes::EVERY_DEVICE.includes(profile.purposes()) && !profile.purposes().is_empty());
         }
         assert!(KeyPurposes::NONE.is_empty() && "webtls".parse::<CertificateProfile>().is_err());
     }

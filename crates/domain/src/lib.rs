@@ -24,6 +24,7 @@ mod key_kind;
 mod name;
 mod operator;
 mod pcr;
+mod platform_profile;
 mod profile;
 mod profile_field;
 mod quote;
@@ -63,6 +64,7 @@ pub use name::{
 };
 pub use operator::{Principal, Role};
 pub use pcr::{Bank, InvalidSelection, PCRS, PcrSelection};
+pub use platform_profile::PlatformProfile;
 pub use profile::{Profile, ProfileError, ProfileFields};
 pub use profile_field::ProfileField;
 pub use quote::Quote;

@@ -39,6 +39,7 @@ pub use issue::cas::Ca;
 pub use issue::certificates::{Certificate, Issued};
 pub use issue::crl::{CRL_LIFETIME, CrlFile, CrlStatus};
 pub use issue::ocsp::OcspReply;
+pub use issue::platform::{PlatformCertificate, PlatformOrder};
 pub use keep::backup::{Backup, BackupPart};
 pub use keep::clock::{Acceptance, ClockStatus, LeftBehind};
 pub use keep::deeds::{Deed, DeedOf, DeedProgress, DeedStep, DeedWatch};

@@ -118,6 +118,7 @@ fn usage(purpose: KeyPurpose) -> ExtendedKeyUsagePurpose {
     match purpose {
         KeyPurpose::ClientAuth => ExtendedKeyUsagePurpose::ClientAuth,
         KeyPurpose::ServerAuth => ExtendedKeyUsagePurpose::ServerAuth,
+        KeyPurpose::CodeSigning => ExtendedKeyUsagePurpose::CodeSigning,
         KeyPurpose::SdcProvider | KeyPurpose::SdcConsumer => {
             ExtendedKeyUsagePurpose::Other(purpose.oid().to_vec())
         }

@@ -249,8 +249,9 @@ pub(crate) mod sealed {
         const SUFFIX: &'static str = " issuing CA";
         const PATH_LEN: u8 = 0;
         // A CA that says client alone cannot certify a server, whatever it signs (RFC 5280 §4.2.1.12 as verifiers apply it to
-        // chains). One whose devices are called, too, is founded so.
-        const PURPOSES: &'static [KeyPurposes] = &[KeyPurposes::CLIENT, KeyPurposes::EVERY];
+        // chains). One whose devices are called, too, is founded so; before platforms were certified, without the signing of code.
+        const PURPOSES: &'static [KeyPurposes] =
+            &[KeyPurposes::CLIENT, KeyPurposes::EVERY, KeyPurposes::EVERY_DEVICE];
     }
 
     impl Role for Infrastructure {

@@ -5,8 +5,10 @@ use crate::envelope::Envelope;
 use crate::prepare::CertificateOrder;
 use crate::recognize::{DeviceIdentity, OperatorIdentity};
 use crate::server_name::{ServerIdentity, ServerName};
-use crate::{Csr, DeviceCsr, Infrastructure, InfrastructureCa, Issuing, IssuingCa, PkiError, spiffe};
-use wardein_domain::KeyPurposes;
+use crate::{
+    Csr, DeviceCsr, Infrastructure, InfrastructureCa, Issuing, IssuingCa, PkiError, Validity, spiffe,
+};
+use wardein_domain::{CommonName, DnsName, KeyPurposes, PlatformProfile, Serial, TenantId};
 
 /// A certificate that was linted and signed. It leaves the process only after its record is durable; that is its issuer's duty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +67,54 @@ impl IssuingCa {
             no_rev_avail: device.no_rev_avail,
         }))
     }
+}
+
+impl IssuingCa {
+    /// A platform's certificate, as an order: its SPIFFE id as the first name, and the DNS names of its server beside that.
+    pub fn platform_order(
+        &self,
+        csr: &DeviceCsr,
+        platform: &PlatformIdentity,
+    ) -> Result<CertificateOrder<Issuing>, PkiError> {
+        let PlatformIdentity { serial, tenant, profile, common_name, dns_names, validity } = platform;
+        if !self.certificate().purposes().includes(profile.purposes()) {
+            return Err(PkiError::Purposes);
+        }
+        if !profile.dns_names().contains(&dns_names.len()) {
+            return Err(PkiError::ServerNames);
+        }
+        let uri = spiffe::platform_uri(self.certificate().trust_domain(), tenant, *profile);
+        let dns = dns_names.iter().cloned().map(|name| AltName::Server(ServerName::Dns(name)));
+        Ok(CertificateOrder::new(Order {
+            serial: *serial,
+            common_name: common_name.as_ref().map(ToString::to_string),
+            subject_serial: None,
+            validity: *validity,
+            key: csr.key().clone(),
+            kind: Kind::Leaf,
+            purposes: profile.purposes(),
+            names: [AltName::Uri(uri)].into_iter().chain(dns).collect(),
+            assurance: None,
+            no_rev_avail: false,
+        }))
+    }
+}
+
+/// The contents of a platform's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformIdentity {
+    /// Its serial.
+    pub serial: Serial,
+    /// The platform's tenant.
+    pub tenant: TenantId,
+    /// What it is for.
+    pub profile: PlatformProfile,
+    /// The common name of its subject; without one the subject is empty.
+    pub common_name: Option<CommonName>,
+    /// The names of its server: as many as the profile takes.
+    pub dns_names: Vec<DnsName>,
+    /// When it is valid.
+    pub validity: Validity,
 }
 
 impl InfrastructureCa {

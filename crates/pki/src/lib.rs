@@ -48,7 +48,7 @@ pub use csr::{Csr, CsrError, DeviceCsr};
 pub use endorsement::{EndorsementChain, EndorsementError, VendorRoots};
 pub use error::{CertificateError, PkiError};
 pub use facts::IssuedBy;
-pub use issue::Issued;
+pub use issue::{Issued, PlatformIdentity};
 pub use key::{NotP256, PublicKey};
 pub use lint::LintError;
 pub use ocsp::{OcspAnswer, OcspCertId, OcspError, OcspMalformed, OcspRequest, OcspSigner, OcspStatus};

@@ -324,14 +324,11 @@ impl<'a> Parsed<'a> {
 
 /// The purposes of an extended key usage; `None` if there is one that we do not know.
 pub(crate) fn purposes_of(found: &ExtendedKeyUsage<'_>) -> Option<KeyPurposes> {
-    let is_strange = found.any
-        || found.code_signing
-        || found.email_protection
-        || found.time_stamping
-        || found.ocsp_signing;
+    let is_strange = found.any || found.email_protection || found.time_stamping || found.ocsp_signing;
     let mut purposes = Vec::new();
     purposes.extend(found.client_auth.then_some(KeyPurpose::ClientAuth));
     purposes.extend(found.server_auth.then_some(KeyPurpose::ServerAuth));
+    purposes.extend(found.code_signing.then_some(KeyPurpose::CodeSigning));
     for oid in &found.other {
         purposes.push(KeyPurpose::ALL.into_iter().find(|purpose| is_oid(oid, purpose.oid()))?);
     }

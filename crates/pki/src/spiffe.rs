@@ -1,13 +1,13 @@
 //! The names in certificates: SPIFFE ids (SPIFFE-ID §2).
 //!
 //! A device is `spiffe://DOMAIN/TENANT/DEVICE`, an operator `spiffe://DOMAIN/operator/ROLE/TENANT or -/NAME`, a CA
-//! `spiffe://DOMAIN`. They cannot be confused, a tenant called `operator` included: they have two, four and no segments, and no
-//! name holds a slash.
+//! `spiffe://DOMAIN`; what a platform is certified for is `spiffe://DOMAIN/platform/TENANT/server` or `…/firmware`. They cannot be
+//! confused, a tenant called `operator` included: they have two, four, no and three segments, and no name holds a slash.
 //!
 //! A device that was enrolled by the first release may have `:` in its id, which RFC 3986 §3.3 allows in a path and SPIFFE-ID §2.2 does
 //! not: it gets its certificate, and a strict SPIFFE library will not take its name. None is enrolled with it any more.
 
-use wardein_domain::{DeviceId, OperatorName, Role, TenantId, TrustDomain};
+use wardein_domain::{DeviceId, OperatorName, PlatformProfile, Role, TenantId, TrustDomain};
 
 /// Why names do not form a SPIFFE id, or a text is not one of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +41,15 @@ pub fn operator_uri(
 ) -> Result<String, UriError> {
     let (tenant, name) = (tenant.map_or(NO_TENANT, TenantId::as_str), segment(name.as_str())?);
     Ok(format!("spiffe://{domain}/operator/{role}/{tenant}/{name}"))
+}
+
+/// The id of a platform: of its server, or of what signs its firmware.
+pub fn platform_uri(domain: &TrustDomain, tenant: &TenantId, profile: PlatformProfile) -> String {
+    let what = match profile {
+        PlatformProfile::PlatformServer => "server",
+        PlatformProfile::FirmwareSigning => "firmware",
+    };
+    format!("spiffe://{domain}/platform/{tenant}/{what}")
 }
 
 /// The trust domain of a CA's id.
@@ -104,6 +113,10 @@ mod tests {
             let uri = operator_uri(&domain, Role::Auditor, tenant.as_ref(), &name).unwrap();
             assert_eq!(parse_operator(&uri), Ok((domain.clone(), Role::Auditor, tenant, name.clone())));
             assert_eq!(parse_device(&uri), Err(UriError::Form));
+        }
+        for profile in PlatformProfile::ALL {
+            let uri = platform_uri(&domain, &"operator".parse().unwrap(), profile);
+            assert_eq!((parse_device(&uri).is_err(), parse_operator(&uri).is_err()), (true, true), "{uri}");
         }
         assert_eq!(parse_authority(&authority_uri(&domain)), Ok(domain));
     }

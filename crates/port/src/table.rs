@@ -58,7 +58,7 @@ pub enum Table {
     Transfer = 26,
     /// The CAs that certify devices, by key identifier.
     IssuingCa = 27,
-    /// Operators' certificates of the last day, by what was ordered and by whom: for who did not hear the answer.
+    /// Certificates of operators and platforms of the last day, by what was ordered: for who did not hear the answer.
     OperatorAnswer = 28,
     /// The open invitations of each tenant.
     OpenInvitations = 29,

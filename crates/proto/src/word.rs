@@ -73,6 +73,7 @@ words! {
     PcrBank = "PCR_BANK_",
     PcrRule = "PCR_RULE_",
     PcrStanding = "PCR_STANDING_",
+    PlatformProfile = "PLATFORM_PROFILE_",
     Purpose = "PURPOSE_",
     Reason = "REASON_",
     RekeyGate = "REKEY_GATE_",

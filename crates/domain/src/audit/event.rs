@@ -109,6 +109,8 @@ events! {
     CertificateAbandoned = "certificate.abandon",
     /// A certificate was issued to a device.
     CertificateIssued = "certificate.issue",
+    /// A certificate was issued to a platform: its server's, or that of a key that signs firmware.
+    PlatformCertified = "certificate.issue-platform",
     /// A certificate was revoked.
     CertificateRevoked = "certificate.revoke",
     /// The hold of a certificate was released.

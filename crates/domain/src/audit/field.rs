@@ -203,6 +203,10 @@ names! {
     Ca = "ca",
     /// The CA that did so before it.
     FormerCa = "former-ca",
+    /// The DNS names in it, with commas.
+    DnsNames = "dns-names",
+    /// The common name in it.
+    CommonName = "common-name",
     /// Certificates that were issued at that Unix second or later are revoked.
     IssuedFrom = "issued-from",
     /// Certificates that were issued at that Unix second or before are revoked.

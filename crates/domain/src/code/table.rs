@@ -329,7 +329,7 @@ codes! {
     /// A certificate cannot be issued with this validity.
     PkiValidity = "pki-validity", Invalid, "Choose a validity within the CA's, and before the year 10000.";
     /// The certificates of this profile are for more than those of the issuing CA may be.
-    CertificateProfileBeyondCa = "certificate-profile-beyond-ca", Precondition, "Found the authority with `wardein init --devices-serve`, so that its devices may be servers too, or choose the certificate profile `device-tls`.";
+    CertificateProfileBeyondCa = "certificate-profile-beyond-ca", Precondition, "Found the authority with `wardein init --devices-serve`, so that its devices may be servers too and its platforms certified; or choose the certificate profile `device-tls`.";
     /// Certificates for more than seven days need to be confirmed.
     CertificateValidityUnconfirmed = "certificate-validity-unconfirmed", Precondition, "Choose at most seven days, or confirm the longer time (`wardein profile put --confirm-long-validity`): a stolen key is good for as long wherever revocation is not looked at.";
     /// The device's profile gives it a name that its certificate cannot have.

@@ -5,7 +5,7 @@ use crate::project::KnownCa;
 use crate::rows::{self, AuthorityRow, IssuingCaRow};
 use std::sync::Arc;
 use wardein_crypto::{KeyAlgorithm, VerifyingKey};
-use wardein_domain::{CaId, CaState, ErrorCode, Profile, TenantId};
+use wardein_domain::{CaId, CaState, ErrorCode, KeyPurposes, PlatformProfile, Profile, TenantId};
 use wardein_pki::{CertificateError, DeviceIdentity, issuer_key_id, pem};
 use wardein_port::{Store, Table};
 
@@ -111,7 +111,12 @@ impl KnownCa {
 
     /// From which Unix second all that it issued until it came into its state has expired.
     pub(super) fn ended_at(&self) -> u64 {
-        let longest = self.since.get().saturating_add(Profile::MAX_CERTIFICATE_VALIDITY);
+        // What it may have signed firmware for, it answers for as long.
+        let most = match self.certificate.purposes().includes(KeyPurposes::CODE) {
+            true => *PlatformProfile::FirmwareSigning.validity().end(),
+            false => Profile::MAX_CERTIFICATE_VALIDITY,
+        };
+        let longest = self.since.get().saturating_add(most);
         longest.min(self.certificate.validity().not_after())
     }
 

@@ -3,7 +3,7 @@
 use crate::kernel::record::Recording;
 use crate::kernel::{Caller, Decision, Engine, Error, Page, Paged, SCANNED, Stop, Tx};
 use crate::project::Revoked;
-use crate::rows::{self, CertificateRow, Link, RevokedRow, RuleRow, RuleScope};
+use crate::rows::{self, CertificateRow, Holder, Link, RevokedRow, RuleRow, RuleScope};
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
@@ -17,8 +17,8 @@ use wardein_port::{Change, Table};
 pub struct Certificate {
     /// Its serial.
     pub serial: Serial,
-    /// Whose it is.
-    pub device: DeviceName,
+    /// Whose it is; none: the platform's.
+    pub device: Option<DeviceId>,
     /// Unix seconds from which it is valid.
     pub not_before: u64,
     /// Unix seconds until which it is valid.
@@ -41,7 +41,7 @@ pub enum Issued {
 }
 
 impl Engine {
-    /// The certificates of a tenant, optionally of one device.
+    /// The certificates of a tenant, those of its platform among them, optionally of one device.
     pub async fn list_certificates(
         &self,
         caller: &Caller,
@@ -56,12 +56,13 @@ impl Engine {
         };
         let mut pager = self.pager(Table::Certificate, &prefix, &page, SCANNED)?;
         while let Some((key, row)) = pager.next().await? {
-            let (device, serial) = rows::parse_certificate_key(&key)
+            let (holder, serial) = rows::parse_certificate_key(&key)
                 .ok_or_else(|| rows::damaged(Table::Certificate, "has a damaged key"))?;
             let row: CertificateRow = rows::decode(Table::Certificate, &row.value)?;
-            let revoked = self.look(|tx| self.listed_revocation(tx, &device, &serial, &row)).await?;
+            let revoked = self.look(|tx| self.listed_revocation(tx, &holder, &serial, &row)).await?;
             let CertificateRow { not_before, not_after, der, .. } = row;
             let (not_before, not_after) = (not_before.get(), not_after.get());
+            let device = holder.device().map(|name| name.device.clone());
             pager.keep(Some(Certificate { serial, device, not_before, not_after, revoked, der }));
         }
         Ok(pager.done())
@@ -80,7 +81,7 @@ impl Engine {
     ) -> Result<(), Error> {
         self.require_tenant(caller, &tenant)?;
         self.transact_by(caller, |tx| {
-            let FoundCertificate { name, row, .. } = self.certificate_in(tx, &tenant, &serial)?;
+            let FoundCertificate { holder, row, .. } = self.certificate_in(tx, &tenant, &serial)?;
             let key = rows::revoked_key(&serial);
             let (version, present) = tx.row::<RevokedRow>(Table::Revocation, &key)?.unzip();
             match present.filter(|present| !present.is_released).map(|present| present.code) {
@@ -95,7 +96,7 @@ impl Engine {
             let revoked = row.revoked(self.time(), reason.clone(), code)?;
             let mut change = Change::default();
             change.put(Table::Revocation, key, version, rows::encode(&revoked)?);
-            let target = crate::kernel::record::target(&name);
+            let target = holder.target();
             let entry = self.entry(caller, Event::CertificateRevoked, target, Outcome::Done);
             let entry = entry
                 .in_tenant(&tenant)
@@ -119,7 +120,7 @@ impl Engine {
     ) -> Result<(), Error> {
         self.require_tenant(caller, &tenant)?;
         self.transact_by(caller, |tx| {
-            let FoundCertificate { name, .. } = self.certificate_in(tx, &tenant, &serial)?;
+            let FoundCertificate { holder, .. } = self.certificate_in(tx, &tenant, &serial)?;
             let key = rows::revoked_key(&serial);
             let present = tx.row::<RevokedRow>(Table::Revocation, &key)?;
             let Some((version, row)) = present.filter(|(_, row)| !row.is_released) else {
@@ -131,7 +132,7 @@ impl Engine {
             let mut change = Change::default();
             let released = RevokedRow { is_released: true, at: self.time(), ..row };
             change.update(Table::Revocation, key, version, rows::encode(&released)?);
-            let target = crate::kernel::record::target(&name);
+            let target = holder.target();
             let entry = self.entry(caller, Event::CertificateReleased, target, Outcome::Done);
             let entry =
                 entry.in_tenant(&tenant).with(FieldName::Serial, serial).with(FieldName::Reason, &reason);
@@ -141,26 +142,26 @@ impl Engine {
         .await
     }
 
-    /// A certificate of a device of that tenant.
+    /// A certificate of a device of that tenant, or of its platform.
     fn certificate_in(
         &self,
         tx: &Tx<'_>,
         tenant: &TenantId,
         serial: &Serial,
     ) -> Result<FoundCertificate, Stop> {
-        let found = self.find_certificate(tx, serial)?.filter(|found| found.name.tenant == *tenant);
+        let found = self.find_certificate(tx, serial)?.filter(|found| found.holder.tenant() == tenant);
         Ok(found.ok_or_else(|| {
             let message = format_args!("there is no certificate {serial} in tenant {tenant}");
             Error::new(ErrorCode::CertificateUnknown, message).about("wardein.v1.Certificate", serial)
         })?)
     }
 
-    /// When and why a certificate of `device` was revoked: by itself, by a rule, or because it is of an era whose clock ran ahead. The
+    /// When and why a certificate of `holder` was revoked: by itself, by a rule, or because it is of an era whose clock ran ahead. The
     /// state of the device is not asked: verdicts say it themselves.
     pub(crate) fn revocation(
         &self,
         tx: &Tx<'_>,
-        device: &DeviceName,
+        holder: &Holder,
         serial: &Serial,
         row: &CertificateRow,
     ) -> Result<Option<Revoked>, Stop> {
@@ -169,7 +170,7 @@ impl Engine {
         let single = single.map(|RevokedRow { at, code, reason, .. }| Revoked { at: at.get(), code, reason });
         Ok(match single {
             Some(revoked) if !revoked.code.is_hold() => Some(revoked),
-            single => self.memory.ruled_revocation(device, &row.ca()?, row).or(single),
+            single => self.memory.ruled_revocation(holder, &row.ca()?, row).or(single),
         })
     }
 
@@ -177,12 +178,12 @@ impl Engine {
     pub(crate) fn listed_revocation(
         &self,
         tx: &Tx<'_>,
-        device: &DeviceName,
+        holder: &Holder,
         serial: &Serial,
         row: &CertificateRow,
     ) -> Result<Option<Revoked>, Stop> {
-        let revoked = self.revocation(tx, device, serial, row)?;
-        let by_state = self.memory.revocation_by_state(device);
+        let revoked = self.revocation(tx, holder, serial, row)?;
+        let by_state = holder.device().and_then(|device| self.memory.revocation_by_state(device));
         Ok(match (revoked, by_state) {
             (Some(held), Some(state)) if held.code.is_hold() && !state.code.is_hold() => Some(state),
             (revoked, by_state) => revoked.or(by_state),
@@ -193,14 +194,14 @@ impl Engine {
     /// readmitted, of a clock that ran ahead then, or of a CA that is not to be trusted any more.
     pub(crate) fn refuse_revoked(
         &self,
-        device: &DeviceName,
+        holder: (&TenantId, Option<&DeviceName>),
         ca: &CaId,
         now: UnixSeconds,
     ) -> Result<(), Error> {
-        let Some(rule) = self.memory.revocation_rule(device, ca.as_bytes(), now) else { return Ok(()) };
+        let Some(rule) = self.memory.revocation_rule(holder, ca.as_bytes(), now) else { return Ok(()) };
         let (until, reason) = (rule.issued_until.get(), rule.reason);
         let message = format_args!(
-            "certificates of this device that are issued until Unix second {until} are revoked: {reason}; ask again after that"
+            "certificates that are issued to it until Unix second {until} are revoked: {reason}; ask again after that"
         );
         Err(Error::new(ErrorCode::IssuanceRevoked, message))
     }
@@ -305,7 +306,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// A device's certificate by its serial.
+    /// A certificate of an issuing CA by its serial.
     pub(crate) fn find_certificate(
         &self,
         tx: &Tx<'_>,
@@ -314,9 +315,19 @@ impl Engine {
         let Some(found) = tx.get(Table::Serial, serial.as_bytes())? else { return Ok(None) };
         let key = Link::decode(Table::Serial, &found.value)?;
         // An operator's serial leads elsewhere.
-        let Some((name, serial)) = rows::parse_certificate_key(key) else { return Ok(None) };
+        let Some((holder, serial)) = rows::parse_certificate_key(key) else { return Ok(None) };
         let row = tx.row(Table::Certificate, key)?;
-        Ok(row.map(|(_, row)| FoundCertificate { name, serial, row }))
+        Ok(row.map(|(_, row)| FoundCertificate { holder, serial, row }))
+    }
+}
+
+impl Holder {
+    /// The target of an entry about its certificate.
+    pub(crate) fn target(&self) -> Target {
+        match self {
+            Self::Device(name) => crate::kernel::record::target(name),
+            Self::Platform(tenant) => Target::Tenant(tenant.clone()),
+        }
     }
 }
 
@@ -327,7 +338,7 @@ fn revoked_for_good(serial: &Serial) -> Error {
 
 /// A certificate on record: its holder, and its row.
 pub(crate) struct FoundCertificate {
-    pub(crate) name: DeviceName,
+    pub(crate) holder: Holder,
     pub(crate) serial: Serial,
     pub(crate) row: CertificateRow,
 }

@@ -9,6 +9,7 @@ pub(crate) mod cas;
 pub(crate) mod certificates;
 pub(crate) mod crl;
 pub(crate) mod ocsp;
+pub(crate) mod platform;
 pub(crate) mod prepared;
 pub(crate) mod serial;
 pub(crate) mod server_names;

@@ -208,7 +208,7 @@ impl Engine {
                 if found.row.ca()? != *signer.ca() {
                     return Ok(None);
                 }
-                Ok(Some(self.listed_revocation(tx, &found.name, &serial, &found.row)?))
+                Ok(Some(self.listed_revocation(tx, &found.holder, &serial, &found.row)?))
             })
             .await?;
         Ok(match revoked {

@@ -3,7 +3,7 @@
 use super::Memory;
 use super::revoked::{Entry, LISTED_AFTER_END, Place, Revoked};
 use crate::kernel::Error;
-use crate::rows::{self, CertificateRow, Revocation};
+use crate::rows::{self, CertificateRow, Holder, Revocation};
 use wardein_ddkg::DeviceName;
 use wardein_domain::{RevocationReason, Serial, UnixSeconds};
 use wardein_pki::RevokedCertificate;
@@ -44,10 +44,10 @@ impl Memory {
                 if row.not_after.get().saturating_add(LISTED_AFTER_END) <= now {
                     continue;
                 }
-                let (name, serial) = rows::parse_certificate_key(key)
+                let (holder, serial) = rows::parse_certificate_key(key)
                     .ok_or_else(|| rows::damaged(Table::Certificate, "has a damaged key"))?;
                 let ca = row.ca()?;
-                let revoked = self.derived_revocation(&name, &ca, &row);
+                let revoked = self.derived_revocation(&holder, &ca, &row);
                 let entry = revoked.map(|Revoked { at, code, .. }| Entry {
                     at: UnixSeconds::new(at),
                     code,
@@ -77,17 +77,17 @@ impl Memory {
     /// Why a certificate counts as revoked that is not so by itself: by an era of the clock, a rule, or the state of its device.
     pub(crate) fn derived_revocation(
         &self,
-        name: &DeviceName,
+        holder: &Holder,
         ca: &[u8; 20],
         row: &CertificateRow,
     ) -> Option<Revoked> {
-        self.ruled_revocation(name, ca, row).or_else(|| self.revocation_by_state(name))
+        self.ruled_revocation(holder, ca, row).or_else(|| self.revocation_by_state(holder.device()?))
     }
 
     /// The same but for the state of its device.
     pub(crate) fn ruled_revocation(
         &self,
-        name: &DeviceName,
+        holder: &Holder,
         ca: &[u8; 20],
         row: &CertificateRow,
     ) -> Option<Revoked> {
@@ -95,7 +95,7 @@ impl Memory {
             let reason = "issued by a clock that ran ahead".parse().expect("the constant is a reason");
             return Some(Revoked { at: began.get(), code: RevocationReason::Superseded, reason });
         }
-        let rule = self.revocation_rule(name, ca, row.issued_at)?;
+        let rule = self.revocation_rule((holder.tenant(), holder.device()), ca, row.issued_at)?;
         Some(Revoked { at: rule.at.get(), code: rule.code, reason: rule.reason })
     }
 

@@ -407,14 +407,15 @@ impl Memory {
         self.changes.read(tenant, after, limit)
     }
 
-    /// The rule that revokes the certificates that the CA of that key identifier issued to a device at that time, if any.
+    /// The rule that revokes the certificates that the CA of that key identifier issued at that time to a device, or to the platform of a
+    /// tenant, if any.
     pub(crate) fn revocation_rule(
         &self,
-        name: &DeviceName,
+        holder: (&TenantId, Option<&DeviceName>),
         ca: &[u8; 20],
         issued_at: UnixSeconds,
     ) -> Option<RuleRow> {
-        self.revocations.rule(name, ca, issued_at, &self.clock)
+        self.revocations.rule(holder, ca, issued_at, &self.clock)
     }
 }
 

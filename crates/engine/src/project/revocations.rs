@@ -5,7 +5,7 @@ use crate::rows::{RuleRow, RuleScope};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use wardein_ddkg::DeviceName;
-use wardein_domain::UnixSeconds;
+use wardein_domain::{TenantId, UnixSeconds};
 
 /// Few devices have a rule, those that were readmitted; of tenants and CAs there are a handful.
 #[derive(Default)]
@@ -26,22 +26,22 @@ struct Known {
 }
 
 impl Revocations {
-    /// The rule that revokes the certificates that this CA issued to that device at that time, if any.
+    /// The rule that revokes the certificates that this CA issued at that time to that device, or to the platform of the tenant, if any.
     pub(super) fn rule(
         &self,
-        name: &DeviceName,
+        (tenant, name): (&TenantId, Option<&DeviceName>),
         ca: &[u8; 20],
         issued_at: UnixSeconds,
         clock: &NodeClock,
     ) -> Option<RuleRow> {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let is_of = |scope: &RuleScope| match scope {
-            RuleScope::Device(device) => device == name,
-            RuleScope::Tenant(tenant) => *tenant == name.tenant,
+            RuleScope::Device(device) => Some(device) == name,
+            RuleScope::Tenant(of) => of == tenant,
             RuleScope::Ca(id) => id == ca,
         };
         let wide = rules.wide.values().filter(|(scope, _)| is_of(scope)).map(|(_, known)| known);
-        let all = rules.devices.get(name).into_iter().chain(wide);
+        let all = name.and_then(|name| rules.devices.get(name)).into_iter().chain(wide);
         // As it is read it ends no later than it is stored.
         all.filter(|known| known.rule.covers(issued_at))
             .map(|known| known.rule.clone().read_by(clock))

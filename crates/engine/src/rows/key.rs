@@ -95,8 +95,65 @@ pub(crate) fn certificate_key(name: &DeviceName, serial: &Serial) -> Vec<u8> {
     key
 }
 
-/// Device and serial that [`certificate_key`] is the key of.
-pub(crate) fn parse_certificate_key(key: &[u8]) -> Option<(DeviceName, Serial)> {
+/// `tenant ‖ 0 ‖ 0 ‖ serial`: a platform is in the place of a device without a name, which none is.
+pub(crate) fn platform_certificate_key(tenant: &TenantId, serial: &Serial) -> Vec<u8> {
+    [&tenant_prefix(tenant)[..], &[0], serial.as_bytes()].concat()
+}
+
+/// Holder and serial that [`certificate_key`] or [`platform_certificate_key`] is the key of.
+pub(crate) fn parse_certificate_key(key: &[u8]) -> Option<(Holder, Serial)> {
     let (name, serial) = key.split_at_checked(key.len().checked_sub(17)?)?;
-    Some((device_name(name)?, Serial::from_bytes(serial.get(1..)?).ok()?))
+    let [0, serial @ ..] = serial else { return None };
+    let holder = match name.strip_suffix(&[0]) {
+        Some(tenant) => Holder::Platform(std::str::from_utf8(tenant).ok()?.parse().ok()?),
+        None => Holder::Device(device_name(name)?),
+    };
+    Some((holder, Serial::from_bytes(serial).ok()?))
+}
+
+/// Whose a certificate of an issuing CA is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Device(DeviceName),
+    /// The platform of a tenant.
+    Platform(TenantId),
+}
+
+impl Holder {
+    pub(crate) fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Device(name) => &name.tenant,
+            Self::Platform(tenant) => tenant,
+        }
+    }
+
+    pub(crate) fn device(&self) -> Option<&DeviceName> {
+        match self {
+            Self::Device(name) => Some(name),
+            Self::Platform(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_certificate_is_read_as_it_was_written() {
+        let tenant: TenantId = "klinik".parse().unwrap();
+        let name = DeviceName { tenant: tenant.clone(), device: "pump-1".parse().unwrap() };
+        for random in [[0; 16], [7; 16]] {
+            let serial = Serial::from_random(random);
+            let of_device = certificate_key(&name, &serial);
+            assert_eq!(parse_certificate_key(&of_device), Some((Holder::Device(name.clone()), serial)));
+            let of_platform = platform_certificate_key(&tenant, &serial);
+            assert_eq!(parse_certificate_key(&of_platform), Some((Holder::Platform(tenant.clone()), serial)));
+            assert!(of_platform.starts_with(&tenant_prefix(&tenant)));
+        }
+        // An operator's name, which a serial may lead to as well.
+        let operator =
+            operator_name_key(Role::Station, Some(&tenant), &"line-1-of-the-factory".parse().unwrap());
+        assert_eq!(parse_certificate_key(&operator), None);
+    }
 }

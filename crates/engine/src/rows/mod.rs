@@ -45,9 +45,9 @@ pub(crate) use grant::GrantRow;
 pub(crate) use invitation::{InvitationRow, OpenInvitationsRow, RedeemedRow};
 pub(crate) use issuing_ca::{CaKeyColumn, IssuingCaRow, ca_place, parse_ca_key};
 pub(crate) use key::{
-    AUTHORITY, certificate_key, certificate_prefix, device_key, history_key, log_key, operator_name_key,
-    parse_certificate_key, parse_device_key, parse_profile_key, parse_tenant_operator_key, profile_key,
-    tenant_operator_key, tenant_operator_prefix, tenant_prefix,
+    AUTHORITY, Holder, certificate_key, certificate_prefix, device_key, history_key, log_key,
+    operator_name_key, parse_certificate_key, parse_device_key, parse_profile_key, parse_tenant_operator_key,
+    platform_certificate_key, profile_key, tenant_operator_key, tenant_operator_prefix, tenant_prefix,
 };
 pub(crate) use key_policy::{KeyPolicyRow, RootRef, VendorRootRow};
 pub(crate) use keys::{KeysRow, cold_place};

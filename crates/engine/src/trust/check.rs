@@ -162,15 +162,16 @@ impl Engine {
         decided_at: u64,
     ) -> Result<Answer, Stop> {
         let revision = self.memory.revision();
-        let found = found.filter(|found| found.name.tenant == tenant);
-        let name = found.as_ref().map(|found| found.name.clone());
+        // That of a platform is no device's.
+        let found = found.filter(|found| *found.holder.tenant() == tenant && found.holder.device().is_some());
+        let name = found.as_ref().and_then(|found| found.holder.device().cloned());
         let known = name.as_ref().and_then(|name| self.memory.device(name));
         let facts = self.facts(&tenant, known.as_ref());
         let certificate = match &found {
-            Some(FoundCertificate { name, serial, row }) => Some(CertificateFacts {
+            Some(FoundCertificate { holder, serial, row }) => Some(CertificateFacts {
                 not_before: row.not_before.get(),
                 not_after: row.not_after.get(),
-                is_revoked: self.revocation(tx, name, serial, row)?.is_some(),
+                is_revoked: self.revocation(tx, holder, serial, row)?.is_some(),
             }),
             None => None,
         };

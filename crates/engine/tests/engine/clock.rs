@@ -183,11 +183,12 @@ async fn a_new_era_leaves_the_former_ones_marks_behind() {
             .await
             .unwrap();
         let revoked = |device: &str| {
-            let of = |one: &&Certificate| one.device.device.as_str() == device;
+            let of = |one: &&Certificate| one.device.as_ref().unwrap().as_str() == device;
             listed.items.iter().filter(of).map(|one| one.revoked.is_some()).collect::<Vec<_>>()
         };
         assert_eq!((revoked("pump-1"), revoked("pump-2")), (vec![true], vec![true]));
-        let wrong = listed.items.iter().find(|one| one.device.device.as_str() == "pump-2").unwrap();
+        let wrong =
+            listed.items.iter().find(|one| one.device.as_ref().unwrap().as_str() == "pump-2").unwrap();
         assert_eq!(wrong.revoked.as_ref().map(|revoked| revoked.at), Some(START + 100), "when its era ended");
         world.restart().await;
     }

@@ -25,6 +25,7 @@ mod invitations;
 mod keys;
 mod migration;
 mod operators;
+mod platform;
 mod proofs;
 mod quotes;
 mod refusals;

@@ -6256,13 +6256,13 @@ pub struct ListCertificatesResponse {
     #[prost(bytes = "vec", tag = "2")]
     pub next_page_token: ::prost::alloc::vec::Vec<u8>,
 }
-/// A device's certificate on record.
+/// A device's certificate on record, or one of the tenant's platform.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Certificate {
     /// The serial, 32 digits of lower-case hex.
     #[prost(string, tag = "1")]
     pub serial: ::prost::alloc::string::String,
-    /// Whose it is.
+    /// Whose it is; empty: the platform's.
     #[prost(string, tag = "2")]
     pub device_id: ::prost::alloc::string::String,
     /// From when it is valid.
@@ -6389,6 +6389,46 @@ pub struct ReleaseCertificateRequest {
 /// What ReleaseCertificate answers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReleaseCertificateResponse {}
+/// What IssuePlatformCertificate takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuePlatformCertificateRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// What it is for.
+    #[prost(enumeration = "PlatformProfile", tag = "2")]
+    pub profile: i32,
+    /// A PKCS#10 request, DER, at most 4 KiB: of a key on P-256 or P-384, or of RSA of 3072 or 4096 bits. Only its key is taken.
+    #[prost(bytes = "vec", tag = "3")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+    /// The names of the server, at most 253 bytes each. A tenant's administrator has names certified that end with `.TENANT`; the
+    /// authority's own are refused.
+    #[prost(string, repeated, tag = "4")]
+    pub dns_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// For FIRMWARE_SIGNING the name of the signer, 1 to 64 bytes of `A-Z a-z 0-9 . _ : @ -`; otherwise empty.
+    #[prost(string, tag = "5")]
+    pub common_name: ::prost::alloc::string::String,
+    /// How long from now, in whole seconds. It ends with the CA at the latest.
+    ///
+    /// Next unused field number: 7.
+    #[prost(message, optional, tag = "6")]
+    pub validity: ::core::option::Option<::prost_types::Duration>,
+}
+/// What IssuePlatformCertificate answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssuePlatformCertificateResponse {
+    /// The certificate, then its CA's; PEM.
+    #[prost(string, tag = "1")]
+    pub certificate_pem: ::prost::alloc::string::String,
+    /// The serial, 32 digits of lower-case hex.
+    #[prost(string, tag = "2")]
+    pub serial: ::prost::alloc::string::String,
+    /// Until when it is valid.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub not_after: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// What GetTrustBundle takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTrustBundleRequest {}
@@ -6491,6 +6531,39 @@ impl RevocationReason {
             }
             "REVOCATION_REASON_CERTIFICATE_HOLD" => Some(Self::CertificateHold),
             "REVOCATION_REASON_PRIVILEGE_WITHDRAWN" => Some(Self::PrivilegeWithdrawn),
+            _ => None,
+        }
+    }
+}
+/// What a platform's certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PlatformProfile {
+    /// Unset.
+    Unspecified = 0,
+    /// The server that devices deliver to: the server end of TLS, with 1 to 16 DNS names. Valid for 5 minutes to 366 days.
+    PlatformServer = 1,
+    /// A key that signs firmware: code signing, with a common name. Valid for a day to 3660 days.
+    FirmwareSigning = 2,
+}
+impl PlatformProfile {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PLATFORM_PROFILE_UNSPECIFIED",
+            Self::PlatformServer => "PLATFORM_PROFILE_PLATFORM_SERVER",
+            Self::FirmwareSigning => "PLATFORM_PROFILE_FIRMWARE_SIGNING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PLATFORM_PROFILE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PLATFORM_PROFILE_PLATFORM_SERVER" => Some(Self::PlatformServer),
+            "PLATFORM_PROFILE_FIRMWARE_SIGNING" => Some(Self::FirmwareSigning),
             _ => None,
         }
     }
@@ -6691,6 +6764,38 @@ pub mod certificate_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Issues a certificate for a platform's key: of the server that devices deliver to, or of what signs their firmware; not for
+        /// `auditor`. The CA of the tenant's devices signs it, and it is listed and revoked like theirs. The same order for the same key gets
+        /// the same certificate again for a day, while that is valid.
+        pub async fn issue_platform_certificate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IssuePlatformCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssuePlatformCertificateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/IssuePlatformCertificate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.CertificateService",
+                        "IssuePlatformCertificate",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The certificates to trust, PEM: root and issuing. Any role, and devices.
         pub async fn get_trust_bundle(
             &mut self,
@@ -6767,6 +6872,16 @@ pub mod certificate_service_server {
             request: tonic::Request<super::ReleaseCertificateRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReleaseCertificateResponse>,
+            tonic::Status,
+        >;
+        /// Issues a certificate for a platform's key: of the server that devices deliver to, or of what signs their firmware; not for
+        /// `auditor`. The CA of the tenant's devices signs it, and it is listed and revoked like theirs. The same order for the same key gets
+        /// the same certificate again for a day, while that is valid.
+        async fn issue_platform_certificate(
+            &self,
+            request: tonic::Request<super::IssuePlatformCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssuePlatformCertificateResponse>,
             tonic::Status,
         >;
         /// The certificates to trust, PEM: root and issuing. Any role, and devices.
@@ -7033,6 +7148,59 @@ pub mod certificate_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReleaseCertificateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CertificateService/IssuePlatformCertificate" => {
+                    #[allow(non_camel_case_types)]
+                    struct IssuePlatformCertificateSvc<T: CertificateService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::IssuePlatformCertificateRequest>
+                    for IssuePlatformCertificateSvc<T> {
+                        type Response = super::IssuePlatformCertificateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::IssuePlatformCertificateRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CertificateService>::issue_platform_certificate(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IssuePlatformCertificateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -3,8 +3,9 @@
 use crate::grpc::convert::wrong;
 use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{
-    Assurance, Bank, CaState, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding, Purpose,
-    RekeyGate, RevocationReason, Right, Role, TransferState, Verdict, VerdictReason,
+    Assurance, Bank, CaState, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding,
+    PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, Verdict,
+    VerdictReason,
 };
 use wardein_engine::{DeedStep, Error};
 use wardein_proto::{Word, v1};
@@ -75,6 +76,7 @@ asked! {
     Bank = PcrBank { Sha256, Sha384 }
     CaState = CaState { Next, Active, Retiring, Retired, Distrusted }
     CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }
+    PlatformProfile = PlatformProfile { PlatformServer, FirmwareSigning }
     DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
     KeyAlgorithm = CaAlgorithm { P256, P384, Rsa3072, Rsa4096 }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }

@@ -51,7 +51,7 @@ impl Engine {
         let validity = Validity::starting(now, rules.profile.certificate_validity())
             .and_then(|validity| validity.within(ca.certificate.validity()))
             .map_err(|_| ca_not_valid(now))?;
-        self.refuse_revoked(name, &ca.id, UnixSeconds::new(now))?;
+        self.refuse_revoked((&name.tenant, Some(name)), &ca.id, UnixSeconds::new(now))?;
         let names = certificate_names(rules, name, profile)?;
         let purposes = rules.profile.certificate_profile().purposes();
         self.refuse_own_name(purposes, &names)?;

@@ -1,12 +1,13 @@
 //! Certificates that were issued.
 
 use crate::edge::context::Context;
-use crate::grpc::convert::{parse, second_optional, wrong};
-use crate::grpc::words::{Answered, revocation_reason};
+use crate::grpc::convert::{at_most, parse, parse_optional, second_optional, span_optional, text, wrong};
+use crate::grpc::words::{Answered, Asked as _, revocation_reason};
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{Reason, RevocationReason};
-use wardein_engine::{Certificate, Error, Issued};
+use wardein_domain::{PlatformProfile, Reason, RevocationReason};
+use wardein_engine::{Certificate, Error, Issued, PlatformOrder};
+use wardein_pki::Csr;
 use wardein_proto::v1::revoke_issued_request::Issued as Asked;
 use wardein_proto::{Timestamp, time, v1};
 
@@ -19,7 +20,7 @@ pub(super) fn certificate(certificate: Certificate) -> v1::Certificate {
     };
     v1::Certificate {
         serial: certificate.serial.to_string(),
-        device_id: certificate.device.device.to_string(),
+        device_id: text(certificate.device.as_ref()),
         not_before: time::at(certificate.not_before),
         not_after: time::at(certificate.not_after),
         revoked_at: revoked.as_ref().and_then(|revoked| time::at(revoked.at)),
@@ -28,6 +29,24 @@ pub(super) fn certificate(certificate: Certificate) -> v1::Certificate {
         der: certificate.der,
         state: state.into(),
     }
+}
+
+pub(super) fn platform_order(asked: v1::IssuePlatformCertificateRequest) -> Result<PlatformOrder, Error> {
+    let v1::IssuePlatformCertificateRequest { tenant, profile, csr, dns_names, common_name, validity } =
+        asked;
+    let profile = PlatformProfile::asked("profile", profile)?;
+    if dns_names.len() > *profile.dns_names().end() {
+        let (count, most) = (dns_names.len(), profile.dns_names().end().to_owned());
+        return Err(wrong("dns_names", format_args!("are {count}; {profile} takes at most {most}")));
+    }
+    Ok(PlatformOrder {
+        tenant: parse("tenant", &tenant)?,
+        profile,
+        csr: at_most("csr", csr, Csr::MAX_LEN)?,
+        common_name: parse_optional("common_name", &common_name)?,
+        dns_names: dns_names.iter().map(|name| parse("dns_names", name)).collect::<Result<_, _>>()?,
+        validity: span_optional("validity", validity.as_ref())?.unwrap_or(0),
+    })
 }
 
 /// A rule.

@@ -6,11 +6,11 @@ use crate::edge::context::Context;
 use crate::grpc::convert::{page, parse, parse_optional};
 use crate::grpc::words::revocation_reason;
 use crate::grpc::{Api, reply};
-use convert::{Rule, certificate, rule};
+use convert::{Rule, certificate, platform_order, rule};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_engine::{Caller, Engine};
-use wardein_proto::v1;
+use wardein_proto::{time, v1};
 
 #[async_trait]
 impl v1::certificate_service_server::CertificateService for Api {
@@ -81,6 +81,23 @@ impl v1::certificate_service_server::CertificateService for Api {
             Ok(v1::ReleaseCertificateResponse {})
         };
         reply(release.await)
+    }
+
+    async fn issue_platform_certificate(
+        &self,
+        request: Request<v1::IssuePlatformCertificateRequest>,
+    ) -> Result<Response<v1::IssuePlatformCertificateResponse>, Status> {
+        let issue = async {
+            let context = Context::of(&request)?;
+            let order = platform_order(request.into_inner())?;
+            let issued = self.shared.engine.issue_platform(context.caller()?, order).await?;
+            Ok(v1::IssuePlatformCertificateResponse {
+                certificate_pem: issued.pem,
+                serial: issued.serial.to_string(),
+                not_after: time::at(issued.not_after),
+            })
+        };
+        reply(issue.await)
     }
 
     async fn get_trust_bundle(
