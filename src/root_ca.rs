@@ -15,6 +15,7 @@ use wardein_port::SystemClock;
 #[derive(Serialize)]
 struct Exported<'a> {
     exported: &'a Path,
+    crl_until: u64,
 }
 
 /// The result, for scripts.
@@ -31,19 +32,23 @@ pub(crate) fn export(args: ExportRootArgs, out: Output) -> Result<(), Failure> {
     let (ports, custodian) = open(&args.dir, &args.passphrase)?;
     let passphrase = args.key.passphrase()?;
     let export = wardein_cli::block_on(async {
-        RootExport::begin(&ports, custodian.root_keys()).await.map_err(failed)
+        RootExport::begin(&ports, custodian.root_keys(), args.crl_validity).await.map_err(failed)
     })?;
+    let crl_until = export.crl_until;
     // It was read again: otherwise nothing is erased.
     write_root(&args.out, &export.key, &passphrase)?;
     wardein_cli::block_on(async { export.finish(&ports).await.map_err(failed) })?;
     let file = args.out.display();
+    let until = wardein_cli::time::at(crl_until);
     let words = format!(
         "the root's key is in {file}, under the passphrase, and no longer in the authority.\n\
          \n\
          Keep it, and the passphrase, offline, in two places each. To make a CA: stop the service, wardein ca import-root, start it,\n\
-         make the CA, stop it, and export the root again. Backups from before hold the key still."
+         make the CA, stop it, and export the root again. Backups from before hold the key still.\n\
+         \n\
+         The root's revocation list is good until {until}: import and export the root before that."
     );
-    out.say(&words, &Exported { exported: &args.out })
+    out.say(&words, &Exported { exported: &args.out, crl_until })
 }
 
 pub(crate) fn import(args: ImportRootArgs, out: Output) -> Result<(), Failure> {

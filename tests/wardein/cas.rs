@@ -68,6 +68,24 @@ impl Place {
         file
     }
 
+    /// The same with a revocation list of every CA of the chain, as the authority serves them.
+    async fn verify_by_lists(&self, file: &str) {
+        let lists = self.served.directory.path().join("lists.pem").to_str().unwrap().to_owned();
+        // They are made within seconds of a start.
+        let mut made = self.served.http_get("/crl/bundle.pem").await;
+        for _ in 0..50 {
+            if made.contains("X509 CRL") {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            made = self.served.http_get("/crl/bundle.pem").await;
+        }
+        fs::write(&lists, made).unwrap();
+        let root = format!("{}/root-ca.pem", self.home);
+        let verify = ["verify", "-crl_check_all", "-CRLfile", &lists, "-CAfile", &root, "-untrusted", file];
+        done(&Command::new("openssl").args(verify).arg(file).output().unwrap());
+    }
+
     fn check(&self, certificate: &str) -> String {
         let check = ["--json", "trust", "check", "--identity", &self.platform, "--certificate", certificate];
         let output = wardein(&check);
@@ -210,7 +228,9 @@ async fn the_roots_key_is_kept_offline_and_comes_back_to_make_a_ca() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"), "{again:?}");
     place.served.start().await;
     let chain = place.certify(&mut device).await;
-    place.verify("without.pem", &chain);
+    let offline = place.verify("without.pem", &chain);
+    // What nginx and HAProxy ask for: a list of every CA of the chain.
+    place.verify_by_lists(&offline).await;
     let create = ["ca", "create", "--tenant", "klinik", "--dir", &home];
     let refused = wardein(&create);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("root-unavailable"), "{refused:?}");

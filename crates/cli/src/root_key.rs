@@ -2,7 +2,7 @@
 //! binary does the rest: it takes the inside of an authority.
 
 use crate::secret::{self, KeyPassphraseArgs, NewPassphraseArgs, Passphrase};
-use crate::{Failure, PassphraseArgs, files};
+use crate::{Failure, PassphraseArgs, files, time};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use wardein_crypto::SecretBytes;
@@ -10,7 +10,8 @@ use wardein_crypto::SecretBytes;
 /// `wardein ca export-root`.
 ///
 /// The service must be stopped. The file is durable before the key is erased in the authority, which goes on without it: it certifies
-/// devices, operators and its server. It cannot make or renew CAs until the key is imported again.
+/// devices, operators and its server. It cannot make or renew CAs until the key is imported again. The root's revocation list is signed
+/// for the time without it.
 #[derive(Debug, Args)]
 pub struct ExportRootArgs {
     /// The authority's directory
@@ -19,6 +20,9 @@ pub struct ExportRootArgs {
     /// The file to make: PKCS#8 in PEM, under a passphrase of its own (scrypt and AES-256)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// How long the root's revocation list is good, which is signed for the time without the key
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = time::seconds)]
+    pub crl_validity: u64,
     /// The passphrase of that file, which is asked for where neither file nor descriptor is given
     #[command(flatten)]
     pub key: NewPassphraseArgs,

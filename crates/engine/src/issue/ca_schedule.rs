@@ -22,7 +22,7 @@ pub struct Expiry {
     pub not_after: u64,
 }
 
-/// The holders of the authority's own certificates, but for the server, which has a new one every few weeks.
+/// The holders of the authority's own certificates, but for the server, which has a new one every few weeks; and what ends as they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Own {
     /// The root.
@@ -31,10 +31,13 @@ pub enum Own {
     Infrastructure,
     /// A CA of devices that issues, or will.
     Issuing(CaId),
+    /// The root's revocation list, signed when the root's key was exported.
+    RootCrl,
 }
 
 impl Engine {
-    /// The authority's own certificates, and when they end: the root, the infrastructure CA, and the CAs of devices that issue or will.
+    /// The authority's own certificates, and when they end: the root, the infrastructure CA, and the CAs of devices that issue or will; and
+    /// the root's revocation list, where its key is offline.
     pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
         let expiry = |of, validity: Validity| Expiry { of, not_after: validity.not_after() };
         let mut found = vec![
@@ -44,6 +47,8 @@ impl Engine {
         let issue = |ca: &KnownCa| matches!(ca.state, CaState::Next | CaState::Active);
         let issuing = self.memory.cas().into_iter().filter(|ca| issue(ca));
         found.extend(issuing.map(|ca| expiry(Own::Issuing(ca.id), ca.certificate.validity())));
+        let list = self.exported_crl_until();
+        found.extend(list.map(|not_after| Expiry { of: Own::RootCrl, not_after }));
         Ok(found)
     }
 

@@ -5,8 +5,12 @@ use crate::project::KnownCa;
 use crate::rows::{self, AuthorityRow, IssuingCaRow};
 use std::sync::Arc;
 use wardein_crypto::{KeyAlgorithm, VerifyingKey};
-use wardein_domain::{CaId, CaState, ErrorCode, KeyPurposes, PlatformProfile, Profile, TenantId};
-use wardein_pki::{CertificateError, DeviceIdentity, issuer_key_id, pem};
+use wardein_domain::{
+    CaId, CaState, ErrorCode, KeyPurposes, PlatformProfile, Profile, RevocationReason, TenantId,
+};
+use wardein_pki::{
+    CaCertificate, CertificateError, DeviceIdentity, Issuing, RevokedCertificate, issuer_key_id, pem,
+};
 use wardein_port::{Store, Table};
 
 /// A CA that certifies devices.
@@ -149,6 +153,30 @@ pub(crate) async fn published(store: &dyn Store, row: &AuthorityRow) -> Result<V
             }
         }
     }
+}
+
+/// The CAs of such a store that are distrusted and whose own time is not over, as they are on the root's list.
+pub(crate) async fn distrusted(store: &dyn Store, now: u64) -> Result<Vec<RevokedCertificate>, Error> {
+    let (mut revoked, mut after): (Vec<_>, Option<Vec<u8>>) = (Vec::new(), None);
+    loop {
+        let page = store.scan(Table::IssuingCa, b"", after.as_deref(), PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for (_, row) in &page {
+            let row: IssuingCaRow = rows::decode(Table::IssuingCa, &row.value)?;
+            let certificate = CaCertificate::<Issuing>::parse(&row.der).map_err(Error::internal)?;
+            if row.state == CaState::Distrusted && certificate.validity().not_after() >= now {
+                revoked.push(revoked_ca(&certificate, row.since.get(), now));
+            }
+        }
+    }
+    revoked.sort_unstable_by_key(|revoked| revoked.serial);
+    Ok(revoked)
+}
+
+/// A CA that is distrusted, as it is on the root's list. Verifiers pass over a date to come, as a clock that ran ahead leaves.
+pub(crate) fn revoked_ca(ca: &CaCertificate<Issuing>, since: u64, now: u64) -> RevokedCertificate {
+    RevokedCertificate { serial: ca.serial(), at: since.min(now), reason: RevocationReason::KeyCompromise }
 }
 
 /// Rows read at a time.

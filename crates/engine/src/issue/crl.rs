@@ -6,15 +6,16 @@
 use crate::issue::apart::apart;
 use crate::issue::authority::place;
 use crate::issue::ca_keys::signer_of;
+use crate::issue::cas::revoked_ca;
 use crate::issue::prepared::refused;
 use crate::kernel::{Decision, Engine, Error};
 use crate::project::KnownCa;
-use crate::rows::{self, AUTHORITY, AuthorityRow, CRL_KEY, CrlRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, CRL_KEY, CrlRow, ROOT_CRL_KEY, RootCrlRow};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use tokio::sync::Mutex;
 use wardein_crypto::{Signer, SigningKey, hex};
-use wardein_domain::{CaState, RevocationReason};
+use wardein_domain::{CaState, UnixSeconds};
 use wardein_pki::{
     CLOCK_SKEW, CaCertificate, CaKey, CaRole, Crl, CrlNumber, CrlOrder, RevokedCertificate, Root, RootCa, pem,
 };
@@ -43,6 +44,8 @@ struct Published {
     /// Unix seconds at which it was made, and by which state of the index.
     made_at: u64,
     changes: u64,
+    /// Whether it was signed when the root's key was exported, and is good for long.
+    is_of_export: bool,
 }
 
 /// A list, or all of them, as a file to be downloaded.
@@ -155,19 +158,31 @@ impl Engine {
         self.publish(ca.key()?.clone(), now, changes, move || memory.revoked_of(id.as_bytes())).await
     }
 
-    /// The root's list, with the CAs that are distrusted: what their keys sign elsewhere is on no record, and on no list of theirs. None
-    /// where the root's key is out of reach: then it must come from there.
+    /// The root's list, with the CAs that are distrusted: what their keys sign elsewhere is on no record, and on no list of theirs. Where the
+    /// root's key is out of reach it is the one that was signed when the key was exported; none where it was not.
     async fn publish_root(&self, now: u64, distrusted: &[&Arc<KnownCa>]) -> Result<Option<Published>, Error> {
-        let Some(root) = self.root_ca().await? else { return Ok(None) };
-        let revoked = |ca: &&Arc<KnownCa>| RevokedCertificate {
-            serial: ca.certificate.serial(),
-            // As with those of devices: verifiers pass over a date to come.
-            at: ca.since.get().min(now),
-            reason: RevocationReason::KeyCompromise,
-        };
-        let mut revoked: Vec<_> = distrusted.iter().map(revoked).collect();
+        let changes = distrusted.len() as u64;
+        let Some(root) = self.root_ca().await? else { return self.exported_root_crl(now, changes).await };
+        let mut revoked: Vec<_> =
+            distrusted.iter().map(|ca| revoked_ca(&ca.certificate, ca.since.get(), now)).collect();
         revoked.sort_unstable_by_key(|revoked| revoked.serial);
-        self.publish(root, now, distrusted.len() as u64, move || revoked).await.map(Some)
+        self.publish(root, now, changes, move || revoked).await.map(Some)
+    }
+
+    async fn exported_root_crl(&self, now: u64, changes: u64) -> Result<Option<Published>, Error> {
+        let row: Option<(u64, RootCrlRow)> = rows::load(&*self.store, Table::Authority, ROOT_CRL_KEY).await?;
+        let Some((_, RootCrlRow { der })) = row else { return Ok(None) };
+        let CrlOrder { number, this_update, next_update, revoked } =
+            CrlOrder::read(&der).ok_or_else(|| Error::internal("the root's revocation list is damaged"))?;
+        let crl = Crl { der, number, this_update, next_update, entries: revoked.len() };
+        Ok(Some(Published { file: Arc::new(crl.into()), made_at: now, changes, is_of_export: true }))
+    }
+
+    /// Until which Unix second the root's list is good, where it is the one that was signed when the root's key was exported.
+    pub(crate) fn exported_crl_until(&self) -> Option<u64> {
+        self.lists(|lists| {
+            lists.root.as_ref().filter(|list| list.is_of_export).map(|list| list.file.next_update)
+        })
     }
 
     /// The root, whose key is opened for this; none where no signer has it.
@@ -209,7 +224,7 @@ impl Engine {
             ca.sign_crl(&order)
         });
         let file = Arc::new(CrlFile::from(made.await?.map_err(refused)?));
-        Ok(Published { file, made_at: now, changes })
+        Ok(Published { file, made_at: now, changes, is_of_export: false })
     }
 
     /// The next number, which no later one is below, whatever becomes of this process.
@@ -240,7 +255,7 @@ impl Engine {
             numbers.limit = Some(limit);
         }
         numbers.last = low;
-        Ok(CrlNumber(u128::from(self.authority.restored_at.get()) << 64 | u128::from(low)))
+        Ok(crl_number(self.authority.restored_at, low))
     }
 
     /// Whether a CA of that key identifier certifies devices here.
@@ -298,6 +313,11 @@ impl Lists {
         let root = self.root.iter().map(|list| list.file.clone());
         root.chain(issuing.into_iter().map(|(_, file)| file)).collect()
     }
+}
+
+/// The number of a list, of which `rising` is the part that is in [`CrlRow`].
+pub(crate) fn crl_number(restored_at: UnixSeconds, rising: u64) -> CrlNumber {
+    CrlNumber(u128::from(restored_at.get()) << 64 | u128::from(rising))
 }
 
 /// It changes with any of them.

@@ -2,19 +2,24 @@
 //! made.
 //!
 //! Taking it out has two steps, as making an administrator has: the file is the caller's to make durable before the key is erased here.
+//!
+//! The last that it does here is to sign a revocation list that is good for long: verifiers that ask for a list of every CA of a chain
+//! (`openssl verify -crl_check_all`, nginx, HAProxy) refuse every device where the root has none.
 
 use crate::issue::authority::place;
+use crate::issue::cas::distrusted;
+use crate::issue::crl::{CRL_LIFETIME, crl_number};
 use crate::keep::clock::stored_clock;
 use crate::keep::found::commit;
 use crate::keep::migrate::require_format;
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Draw, Error, Ports};
 use crate::rows::seal::Keyring;
-use crate::rows::{self, AUTHORITY, AuthorityRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, CRL_KEY, CrlRow, ROOT_CRL_KEY, RootCrlRow};
 use std::sync::Arc;
 use wardein_crypto::{SecretBytes, SigningKey};
-use wardein_domain::{Actor, Call, ErrorCode, Event, Outcome, Target};
-use wardein_pki::{CaCertificate, Root, RootCa, pem};
+use wardein_domain::{Actor, Call, ErrorCode, Event, FieldName, Outcome, Target};
+use wardein_pki::{CLOCK_SKEW, CaCertificate, CrlOrder, Root, RootCa, pem};
 use wardein_port::{Change, CommitError, RootKey, Table};
 
 /// The root's key on its way out.
@@ -23,12 +28,22 @@ pub struct RootExport {
     pub key: SecretBytes,
     /// The root's certificate, PEM.
     pub certificate_pem: String,
+    /// Unix seconds until which the root's revocation list is good: by then the key is put back and taken out again.
+    pub crl_until: u64,
     change: Change,
 }
 
 impl RootExport {
-    /// Reads the root's key. Nothing changes yet.
-    pub async fn begin(ports: &Ports, root_keys: impl IntoIterator<Item = RootKey>) -> Result<Self, Error> {
+    /// Reads the root's key, and signs the root's revocation list, good for `crl_validity` seconds: at least [`CRL_LIFETIME`], and no longer
+    /// than the root. Nothing changes yet.
+    pub async fn begin(
+        ports: &Ports,
+        root_keys: impl IntoIterator<Item = RootKey>,
+        crl_validity: u64,
+    ) -> Result<Self, Error> {
+        if crl_validity < CRL_LIFETIME {
+            return Err(Error::wrong("crl_validity", "is less than seven days"));
+        }
         let (ring, version, mut row) = opened(ports, root_keys).await?;
         if row.root_key.is_empty() {
             let message = "the root's key is not in this authority";
@@ -36,9 +51,14 @@ impl RootExport {
         }
         let key = ring.open(place("root"), &row.root_key)?;
         let certificate_pem = pem::encode_certificates([&row.root_der[..]]).map_err(Error::internal)?;
+        let mut listed = Change::default();
+        let crl_until =
+            sign_list(ports, &row.open_root(&ring, &[])?, &row, crl_validity, &mut listed).await?;
         row.root_key = Vec::new();
-        let change = changed(ports, version, &row, Event::RootExported).await?;
-        Ok(Self { key, certificate_pem, change })
+        let until = Some((FieldName::NotAfter, crl_until));
+        let mut change = changed(ports, version, &row, Event::RootExported, until).await?;
+        change.writes.append(&mut listed.writes);
+        Ok(Self { key, certificate_pem, crl_until, change })
     }
 
     /// Erases the key in the store, with an audit entry: from then on no CA can be made.
@@ -64,8 +84,36 @@ pub async fn import_root(
     }
     let nonce = Draw::new(&*ports.entropy).nonce()?;
     row.root_key = ring.seal(nonce, place("root"), key.expose())?;
-    let change = changed(ports, version, &row, Event::RootImported).await?;
+    let change = changed(ports, version, &row, Event::RootImported, None).await?;
     Ok(commit(&*ports.store, change).await.map(|_| ())?)
+}
+
+/// Signs the root's revocation list, and has `change` keep it; until which Unix second it is good.
+async fn sign_list(
+    ports: &Ports,
+    root: &RootCa,
+    row: &AuthorityRow,
+    validity: u64,
+    change: &mut Change,
+) -> Result<u64, Error> {
+    let now_ms = stored_clock(ports).await?.now_ms();
+    let now = now_ms / 1000;
+    let numbers: Option<(u64, CrlRow)> = rows::load(&*ports.store, Table::Authority, CRL_KEY).await?;
+    let last = numbers.as_ref().map_or(0, |(_, row)| row.limit);
+    let limit = now_ms.saturating_mul(1_000_000).max(last.saturating_add(1));
+    let order = CrlOrder {
+        number: crl_number(row.restored_at, limit),
+        this_update: now.saturating_sub(CLOCK_SKEW),
+        next_update: now.saturating_add(validity).min(root.certificate().validity().not_after()),
+        revoked: distrusted(&*ports.store, now).await?,
+    };
+    let list = root.sign_crl(&order).map_err(Error::internal)?;
+    let before: Option<(u64, RootCrlRow)> = rows::load(&*ports.store, Table::Authority, ROOT_CRL_KEY).await?;
+    let numbered = rows::encode(&CrlRow { limit })?;
+    change.put(Table::Authority, CRL_KEY.to_vec(), numbers.map(|(version, _)| version), numbered);
+    let kept = rows::encode(&RootCrlRow { der: list.der })?;
+    change.put(Table::Authority, ROOT_CRL_KEY.to_vec(), before.map(|(version, _)| version), kept);
+    Ok(list.next_update)
 }
 
 async fn opened(
@@ -79,10 +127,17 @@ async fn opened(
     Ok((ring, version, row))
 }
 
-async fn changed(ports: &Ports, version: u64, row: &AuthorityRow, event: Event) -> Result<Change, Error> {
+async fn changed(
+    ports: &Ports,
+    version: u64,
+    row: &AuthorityRow,
+    event: Event,
+    with: Option<(FieldName, u64)>,
+) -> Result<Change, Error> {
     let mut change = Change::default();
     change.update(Table::Authority, AUTHORITY.to_vec(), version, rows::encode(row)?);
     let (now_ms, call) = (stored_clock(ports).await?.now_ms(), Call::default());
-    change.record(&record::entry(now_ms, Actor::Owner, event, Target::Authority, Outcome::Done, &call))?;
+    let entry = record::entry(now_ms, Actor::Owner, event, Target::Authority, Outcome::Done, &call);
+    change.record(&with.into_iter().fold(entry, |entry, (field, value)| entry.with(field, value)))?;
     Ok(change)
 }

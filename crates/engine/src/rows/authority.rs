@@ -55,7 +55,16 @@ pub(crate) struct CrlRow {
     pub(crate) limit: u64,
 }
 
+/// The root's revocation list as it was signed when the root's key was exported, at [`ROOT_CRL_KEY`]: while that key is offline nobody signs
+/// another.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct RootCrlRow {
+    /// DER.
+    pub(crate) der: Vec<u8>,
+}
+
 pub(crate) const CRL_KEY: &[u8] = b"crl";
+pub(crate) const ROOT_CRL_KEY: &[u8] = b"root-crl";
 pub(crate) const CLOCK_KEY: &[u8] = b"clock";
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 

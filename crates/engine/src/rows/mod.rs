@@ -35,7 +35,9 @@ mod transfer;
 pub(crate) mod v1;
 
 pub(crate) use answer::AnswerRow;
-pub(crate) use authority::{AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FormatRow};
+pub(crate) use authority::{
+    AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FormatRow, ROOT_CRL_KEY, RootCrlRow,
+};
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};
 pub(crate) use deed::{DeedRow, Step, What};

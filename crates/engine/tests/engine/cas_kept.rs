@@ -4,8 +4,8 @@ use crate::cas::{DAY, of};
 use crate::world::{World, order};
 use wardein_crypto::{KeyAlgorithm, P256SigningKey, SecretBytes};
 use wardein_domain::{CaState, Event, Profile, Role, Verdict};
-use wardein_engine::{CaKeySource, CaKeys, CaOrder, ErrorCode, RootExport, import_root};
-use wardein_pki::pem;
+use wardein_engine::{CRL_LIFETIME, CaKeySource, CaKeys, CaOrder, ErrorCode, Own, RootExport, import_root};
+use wardein_pki::{CrlOrder, pem};
 use wardein_testkit::{Elsewhere, MemoryCustody};
 
 #[tokio::test]
@@ -125,12 +125,12 @@ async fn without_its_roots_key_the_authority_goes_on_and_with_it_again_makes_cas
     let keys = || MemoryCustody::of(crate::world::ROOT_KEY).root_keys();
     let ports = |world: &World| crate::world::ports(&world.store, &world.clock);
     // Nothing is erased before the file is durable.
-    drop(RootExport::begin(&ports(&world), keys()).await.unwrap());
-    let export = RootExport::begin(&ports(&world), keys()).await.unwrap();
+    drop(RootExport::begin(&ports(&world), keys(), 365 * DAY).await.unwrap());
+    let export = RootExport::begin(&ports(&world), keys(), 365 * DAY).await.unwrap();
     assert_eq!(pem::decode_certificates(&export.certificate_pem).unwrap(), world.bundle()[..1]);
     let key = SecretBytes::from_vec(export.key.expose().to_vec());
     export.finish(&ports(&world)).await.unwrap();
-    let again = RootExport::begin(&ports(&world), keys()).await.err().unwrap();
+    let again = RootExport::begin(&ports(&world), keys(), 365 * DAY).await.err().unwrap();
     assert_eq!(again.code, ErrorCode::RootUnavailable);
     world.restart().await;
     world.chain_of(&mut device).await;
@@ -153,4 +153,61 @@ async fn without_its_roots_key_the_authority_goes_on_and_with_it_again_makes_cas
     assert_eq!(world.chain_of(&mut device).await[1], next.der);
     let said = async |event| world.entries(event).await.len();
     assert_eq!([said(Event::RootExported).await, said(Event::RootImported).await], [1, 1]);
+}
+
+/// Verifiers of whole chains refuse every device where the root has no list.
+#[tokio::test]
+async fn without_its_roots_key_the_root_has_the_list_of_the_export_until_that_ends() {
+    let mut world = World::new().await;
+    let keys = || MemoryCustody::of(crate::world::ROOT_KEY).root_keys();
+    let ports = |world: &World| crate::world::ports(&world.store, &world.clock);
+    let on_list = async |world: &World| {
+        world.engine.publish_crls().await.unwrap();
+        CrlOrder::read(&world.engine.root_crl().unwrap().bytes).unwrap()
+    };
+    let export = async |world: &World, seconds: u64| {
+        let export = RootExport::begin(&ports(world), keys(), seconds).await?;
+        let key = SecretBytes::from_vec(export.key.expose().to_vec());
+        let until = export.crl_until;
+        export.finish(&ports(world)).await.unwrap();
+        Ok::<_, wardein_engine::Error>((key, until))
+    };
+    let leaked = world.make(Some("klinik"), false).await;
+    let reason = || "its key leaked".parse().unwrap();
+    world.engine.distrust_ca(&world.admin, leaked.id, reason()).await.unwrap();
+    let before = on_list(&world).await;
+    assert_eq!(export(&world, CRL_LIFETIME - 1).await.err().unwrap().code, ErrorCode::Malformed);
+    let (key, until) = export(&world, 365 * DAY).await.unwrap();
+    assert_eq!(until, world.engine.now() + 365 * DAY);
+    world.restart().await;
+    let offline = on_list(&world).await;
+    assert!(offline.number > before.number);
+    assert_eq!((offline.next_update, &offline.revoked), (until, &before.revoked));
+    assert_eq!(offline.revoked.len(), 1);
+    let bundle = String::from_utf8(world.engine.crl_bundle().unwrap().bytes.clone()).unwrap();
+    assert_eq!(bundle.matches("-----BEGIN X509 CRL-----").count(), 4, "the root's, and of each CA");
+    let ends = |world: &World| {
+        let expiries = world.engine.expiries().unwrap();
+        expiries.into_iter().find(|expiry| expiry.of == Own::RootCrl).map(|expiry| expiry.not_after)
+    };
+    assert_eq!(ends(&world), Some(until));
+    // Nobody can sign another: one that is distrusted meanwhile is on its own list alone.
+    let own = world.engine.issuing_cas().into_iter().find(|ca| ca.state == CaState::Active).unwrap();
+    world.engine.distrust_ca(&world.admin, own.id, reason()).await.unwrap();
+    world.clock.pass(2 * DAY);
+    world.engine.look_at_clock().await.unwrap();
+    assert_eq!(on_list(&world).await, offline);
+    // With the key again it is as it was before; so is the next export.
+    import_root(&ports(&world), keys(), &key).await.unwrap();
+    world.restart().await;
+    let online = on_list(&world).await;
+    assert!(online.number > offline.number && online.revoked.len() == 2);
+    assert_eq!(online.next_update, world.engine.now() + CRL_LIFETIME);
+    assert_eq!(ends(&world), None);
+    // It does not outlive the root.
+    let root = world.engine.expiries().unwrap()[0].not_after;
+    let (_, until) = export(&world, 100 * 365 * DAY).await.unwrap();
+    assert_eq!(until, root);
+    world.restart().await;
+    assert!(on_list(&world).await.number > online.number);
 }
