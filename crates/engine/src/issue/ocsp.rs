@@ -78,28 +78,8 @@ impl From<OcspError> for OcspReply {
 
 impl Engine {
     /// Answers a request. What cannot be answered is an answer too, and says no more than the protocol's word for it. `may_sign` is asked
-    /// before something is signed: not of an answer that is kept.
-    pub async fn answer_ocsp(&self, request: &OcspRequest, may_sign: impl FnOnce() -> bool) -> OcspReply {
-        match self.try_to_answer(request, may_sign).await {
-            Ok(reply) => reply,
-            Err(_) => OcspError::InternalError.into(),
-        }
-    }
-
-    /// Whether it asks for a certificate that is on record: of several that a request may have been, the right one does.
-    pub async fn knows_ocsp(&self, request: &OcspRequest) -> bool {
-        let signers = self.ocsp_signers();
-        for id in &request.certificates {
-            for signer in &signers {
-                if self.ocsp_status(signer, id).await.is_ok_and(|status| status != OcspStatus::Unknown) {
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    async fn try_to_answer(
+    /// before something is signed: not of an answer that is kept. An error is a fault of this authority, and `internalError` to the asker.
+    pub async fn answer_ocsp(
         &self,
         request: &OcspRequest,
         may_sign: impl FnOnce() -> bool,
@@ -180,6 +160,19 @@ impl Engine {
             all.insert(id.clone(), Kept { status: *status, revision, reply: reply.clone() });
         }
         Ok(reply)
+    }
+
+    /// Whether it asks for a certificate that is on record: of several that a request may have been, the right one does.
+    pub async fn knows_ocsp(&self, request: &OcspRequest) -> bool {
+        let signers = self.ocsp_signers();
+        for id in &request.certificates {
+            for signer in &signers {
+                if self.ocsp_status(signer, id).await.is_ok_and(|status| status != OcspStatus::Unknown) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     fn ocsp_signers(&self) -> Vec<Arc<OcspSigner>> {

@@ -129,7 +129,7 @@ fn nonce_of(extensions: &[u8]) -> Option<Option<Vec<u8>>> {
             Some(_) => return None,
         };
         if oid == NONCE {
-            // RFC 9654 §2.1: an OCTET STRING of 1 to 128 bytes; another length is refused as malformed.
+            // RFC 9654 §2.1: of 1 to 128 octets; one of none or of more MUST be refused with malformedRequest, and not answered without.
             let value = last(element(value, OCTET_STRING)?)?;
             let is_one = (1..=OcspRequest::MAX_NONCE).contains(&value.len()) && nonce.is_none();
             nonce = Some(is_one.then(|| value.to_vec())?);

@@ -35,7 +35,9 @@ pub(crate) async fn serve(
     stopping: watch::Receiver<bool>,
 ) {
     let signatures = Arc::new(Addresses::new(SIGNATURES));
-    let router = TowerToHyperService::new(router(Served { engine, metrics, stopping, signatures }));
+    let ocsp_faults = Arc::default();
+    let router =
+        TowerToHyperService::new(router(Served { engine, metrics, stopping, signatures, ocsp_faults }));
     let mut places = Places::default();
     loop {
         let Ok((stream, address)) = listener.accept().await else {

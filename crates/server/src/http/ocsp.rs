@@ -10,10 +10,22 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Extensions, StatusCode, Uri, header};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::timeout;
 use wardein_crypto::{Digest, hex};
 use wardein_engine::OcspReply;
 use wardein_pki::{OcspError, OcspMalformed, OcspRequest};
+
+/// Whether the last answer failed: anyone may ask as often as they like, and the log has the first failure of each run of them.
+#[derive(Default)]
+pub(super) struct Faults(AtomicBool);
+
+impl Faults {
+    /// Notes whether an answer failed; whether it is the first to do so since one did not.
+    fn are_new(&self, has_failed: bool) -> bool {
+        !self.0.swap(has_failed, Ordering::Relaxed) && has_failed
+    }
+}
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +76,15 @@ async fn answer(
     let peer = extensions.get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
     let reply = match request {
         Err(OcspMalformed) => OcspError::MalformedRequest.into(),
-        Ok(request) => served.engine.answer_ocsp(&request, || served.signatures.take(peer)).await,
+        Ok(request) => {
+            let answered = served.engine.answer_ocsp(&request, || served.signatures.take(peer)).await;
+            if served.ocsp_faults.are_new(answered.is_err())
+                && let Err(error) = &answered
+            {
+                tracing::error!(%error, "OCSP requests cannot be answered; who asks is told `internalError`");
+            }
+            answered.unwrap_or_else(|_| OcspError::InternalError.into())
+        }
     };
     respond(reply, served.engine.now())
 }
@@ -94,3 +114,15 @@ fn respond(reply: OcspReply, now: u64) -> Response {
 
 /// Seconds: a revocation is heard of through caches after that.
 const MAX_AGE: u64 = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_fault_of_a_run_is_new() {
+        let faults = Faults::default();
+        let seen = [false, true, true, false, false, true].map(|has_failed| faults.are_new(has_failed));
+        assert_eq!(seen, [false, true, false, false, false, true]);
+    }
+}

@@ -22,6 +22,7 @@ pub(super) struct Served {
     pub(super) stopping: watch::Receiver<bool>,
     /// OCSP answers that are signed, by address.
     pub(super) signatures: Arc<Addresses>,
+    pub(super) ocsp_faults: Arc<ocsp::Faults>,
 }
 
 /// To HEAD, a path answers with the headers that GET would have, and no body (RFC 9110 §9.3.2).
