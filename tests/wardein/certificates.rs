@@ -55,6 +55,11 @@ async fn a_device_is_certified_for_what_its_profile_says_and_openssl_takes_it() 
     run(&[&order[..], &to, &["--endpoint", &served.endpoint]].concat());
     run(&["device", "enroll", "--identity", &station, "--csv", &list, "--out", &devices]);
     let device = format!("{devices}/hub-1");
+    // The root alone: as a trust anchor an issuing CA could certify servers.
+    let config = std::fs::read_to_string(format!("{device}/device.toml")).unwrap();
+    let anchors = wardein_pki::pem::decode_certificates(&config).unwrap();
+    let root = std::fs::read_to_string(format!("{home}/root-ca.pem")).unwrap();
+    assert_eq!(anchors, wardein_pki::pem::decode_certificates(&root).unwrap());
     let certified = Command::new(wardein_device()).args(["--dir", &device, "certificate"]).output().unwrap();
     assert!(certified.status.success(), "{}", words(&certified));
 

@@ -32,6 +32,7 @@ mod policy;
 mod prepare;
 mod recognize;
 mod revocation_url;
+mod roots;
 mod server_name;
 pub mod spiffe;
 mod subject_key;
@@ -58,6 +59,7 @@ pub use recognize::{
     verify_operator_chain,
 };
 pub use revocation_url::{RevocationUrl, RevocationUrlError};
+pub use roots::roots_of;
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};
 pub use subject_key::SubjectKey;
 pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

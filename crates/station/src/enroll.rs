@@ -9,6 +9,7 @@ use wardein_crypto::{P256VerifyingKey, SystemEntropy};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
 use wardein_device::{Config, Directory, Enrolled, Error as DeviceError, Source, Transport};
 use wardein_domain::{ErrorCode, TenantId};
+use wardein_pki::roots_of;
 
 /// Devices that this process plays, for trials and tests.
 pub struct Play<'a> {
@@ -51,7 +52,8 @@ impl Play<'_> {
         let bundle = self.station.get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
         let point = bundle.identity_key.as_slice().try_into();
         let point = point.map_err(|_| Error::Answer("the identity key is not 65 bytes"))?;
-        Ok(Common { play: self, identity_key: P256VerifyingKey(point), trust_roots: bundle.pem })
+        let trust_roots = roots_of(&bundle.pem).map_err(|_| Error::Answer("the trust bundle has no root"))?;
+        Ok(Common { play: self, identity_key: P256VerifyingKey(point), trust_roots })
     }
 }
 
