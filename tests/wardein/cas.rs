@@ -248,3 +248,65 @@ async fn the_roots_key_is_kept_offline_and_comes_back_to_make_a_ca() {
     assert_eq!(chain[1], der(&own));
     place.verify("with.pem", &chain);
 }
+
+/// A company's root, made by OpenSSL, and a CA under it.
+fn company(directory: &std::path::Path) {
+    let openssl = |line: &str| {
+        done(&Command::new("openssl").current_dir(directory).args(line.split(' ')).output().unwrap());
+    };
+    openssl(
+        "req -x509 -newkey rsa:3072 -nodes -keyout company.key -out company.pem -days 3650 -subj /O=Klinik/CN=Root -addext keyUsage=critical,keyCertSign,cRLSign",
+    );
+    openssl(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout sub.key -out sub.csr -subj /O=Klinik/CN=Sub",
+    );
+    let extensions = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n";
+    fs::write(directory.join("extensions"), extensions).unwrap();
+    openssl(
+        "x509 -req -in sub.csr -CA company.pem -CAkey company.key -CAcreateserial -days 900 -extfile extensions -out sub.pem",
+    );
+    openssl(
+        "x509 -req -in issuing.csr -CA sub.pem -CAkey sub.key -CAcreateserial -days 800 -copy_extensions copyall -out issuing.pem",
+    );
+}
+
+#[tokio::test]
+async fn what_devices_show_leads_to_a_companys_root_as_well() {
+    let mut place = Place::new().await;
+    let mut device = place.device("pump-1").await;
+    let directory = place.served.directory.path().to_owned();
+    let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let own = place.ca(&["create", "--tenant", "klinik", "--algorithm", "p384"]);
+    place.ca(&["csr", id(&own), "--out", &path("issuing.csr")]);
+    company(&directory);
+    let cat =
+        |names: &[&str]| names.iter().map(|name| fs::read_to_string(path(name)).unwrap()).collect::<String>();
+    fs::write(path("short.pem"), cat(&["issuing.pem", "sub.pem"])).unwrap();
+    let import = |name: &str| wardein(&["ca", "import", id(&own), &path(name), "--dir", &place.home]);
+    let refused = import("short.pem");
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(words.contains("ca-chain") && words.contains("root"), "{words}");
+    assert_eq!(place.certify(&mut device).await.len(), 2);
+
+    fs::write(path("whole.pem"), cat(&["issuing.pem", "sub.pem", "company.pem"])).unwrap();
+    done(&import("whole.pem"));
+    for _ in 0..2 {
+        let chain = place.certify(&mut device).await;
+        let others = pem::decode_certificates(&cat(&["issuing.pem", "sub.pem"])).unwrap();
+        assert_eq!(chain[1..3], others, "the company's, without the root");
+        assert_eq!(chain[3..], [der(&own)]);
+        let file = path("leaf.pem");
+        fs::write(&file, pem::encode_certificates(chain.iter().map(Vec::as_slice)).unwrap()).unwrap();
+        fs::write(path("bundle.pem"), place.served.http_get("/trust-bundle").await).unwrap();
+        assert_eq!(place.check(&file), "trusted");
+        for trusted in ["company.pem", "bundle.pem"].map(path) {
+            let verify =
+                ["verify", "-x509_strict", "-purpose", "sslclient", "-no-CApath", "-CAfile", &trusted];
+            done(&Command::new("openssl").args(verify).args(["-untrusted", &file, &file]).output().unwrap());
+        }
+        place.served.kill();
+        place.served.start().await;
+    }
+    let shown = wardein(&["ca", "show", id(&own), "--dir", &place.home]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout).matches("BEGIN CERTIFICATE").count(), 3);
+}

@@ -1,9 +1,10 @@
 //! `wardein ca`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Column, Confirm, ExportRootArgs, Failure, ImportRootArgs, Output, Record, pages, time};
+use crate::{Column, Confirm, ExportRootArgs, Failure, ImportRootArgs, Output, Record, files, pages, time};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use std::path::PathBuf;
 use wardein_client::v1::create_ca_request::Scope;
 use wardein_client::{time as wire, v1, word};
 use wardein_pki::pem;
@@ -12,7 +13,7 @@ use wardein_pki::pem;
 pub(crate) enum CaCommand {
     /// List the CAs that certify devices
     List(ListArgs),
-    /// Print the certificate of one, in PEM
+    /// Print the certificate of one, in PEM, and after it those by another PKI
     Show(ShowArgs),
     /// Make a tenant a CA of its own, which certifies its devices from then on
     Create(CreateArgs),
@@ -24,6 +25,10 @@ pub(crate) enum CaCommand {
     Retire(NamedArgs),
     /// For a CA's key that leaked: revoke everything that it signed, and have another CA issue at once
     Distrust(DistrustArgs),
+    /// Ask another PKI, such as a company's, to certify a CA as well
+    Csr(CsrArgs),
+    /// Import the chain that came back: what devices show leads to either root from then on
+    Import(ImportArgs),
     /// Take the root's key out of an authority that is stopped, to keep it offline; it goes on without
     ExportRoot(ExportRootArgs),
     /// Put the root's key back, for the hour in which a CA is made
@@ -68,6 +73,33 @@ pub(crate) struct NamedArgs {
     id: String,
     #[command(flatten)]
     confirm: Confirm,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// `wardein ca csr`.
+///
+/// The certificate must have the subject, the subject key identifier, basicConstraints and keyUsage of the request; with openssl:
+/// `x509 -req -copy_extensions copyall`.
+#[derive(Debug, Args)]
+pub(crate) struct CsrArgs {
+    /// Its id, as `ca list` shows it
+    id: String,
+    /// The file to make, PKCS#10 in PEM
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// `wardein ca import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Its id, as `ca list` shows it
+    id: String,
+    /// A file with the chain, PEM: the CA's certificate by the other PKI, those that lead to its root, and the root
+    #[arg(value_name = "FILE")]
+    chain: PathBuf,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -122,6 +154,8 @@ struct Ca {
     since: u64,
     ended_at: u64,
     pem: String,
+    /// By another PKI; empty where there is none.
+    cross_pem: String,
 }
 
 impl TryFrom<v1::Ca> for Ca {
@@ -141,6 +175,8 @@ impl TryFrom<v1::Ca> for Ca {
             since,
             ended_at,
             pem: pem::encode_certificates([ca.der.as_slice()]).map_err(Failure::failed)?,
+            cross_pem: pem::encode_certificates(ca.cross.iter().map(Vec::as_slice))
+                .map_err(Failure::failed)?,
         })
     }
 }
@@ -164,6 +200,12 @@ struct Distrusted {
     successor: Option<Ca>,
 }
 
+/// What `wardein ca csr` prints for scripts.
+#[derive(Debug, Serialize)]
+struct Requested {
+    csr: String,
+}
+
 impl CaCommand {
     pub(crate) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
@@ -185,6 +227,8 @@ impl CaCommand {
                 one(connect.open().await?.operator().retire_ca(request).await?.ca, out)
             }
             Self::Distrust(args) => distrust(args, out).await,
+            Self::Csr(args) => csr(args, out).await,
+            Self::Import(args) => import(args, out).await,
             // The binary does these: they take the inside of an authority.
             Self::ExportRoot(_) | Self::ImportRoot(_) => {
                 Err(Failure::Usage("this works on a directory, not over a connection".to_owned()))
@@ -206,7 +250,7 @@ async fn list(session: &Session, tenant: Option<String>) -> Result<Vec<Ca>, Fail
 async fn show(ShowArgs { id, connect }: ShowArgs, out: Output) -> Result<(), Failure> {
     let found = list(&connect.open().await?, None).await?.into_iter().find(|ca| ca.id == id);
     let found = found.ok_or_else(|| Failure::Failed(format!("there is no CA {id}")))?;
-    if out.is_json() { out.json(&found) } else { out.write(&found.pem) }
+    if out.is_json() { out.json(&found) } else { out.write(&(found.pem + &found.cross_pem)) }
 }
 
 async fn create(args: CreateArgs, state: v1::CaState, out: Output) -> Result<(), Failure> {
@@ -234,6 +278,19 @@ async fn distrust(args: DistrustArgs, out: Output) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::failed("no CA certifies its devices now; make one with `wardein ca create`"))
+}
+
+async fn csr(CsrArgs { id, out: path, connect }: CsrArgs, out: Output) -> Result<(), Failure> {
+    let request = v1::RequestCaCertificateRequest { id };
+    let answer = connect.open().await?.operator().request_ca_certificate(request).await?;
+    let text = pem::encode_request(&answer.csr).map_err(Failure::failed)?;
+    files::write_new(&path, text.as_bytes(), files::PUBLIC)?;
+    out.say(&format!("the request is in {}", path.display()), &Requested { csr: text })
+}
+
+async fn import(ImportArgs { id, chain, connect }: ImportArgs, out: Output) -> Result<(), Failure> {
+    let request = v1::ImportCaChainRequest { id, certificates: files::read_certificates(&chain)? };
+    one(connect.open().await?.operator().import_ca_chain(request).await?.ca, out)
 }
 
 fn one(ca: Option<v1::Ca>, out: Output) -> Result<(), Failure> {

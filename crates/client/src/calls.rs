@@ -117,6 +117,8 @@ client! {
             switch_ca: SwitchCaRequest => SwitchCaResponse,
             retire_ca: RetireCaRequest => RetireCaResponse,
             distrust_ca: DistrustCaRequest => DistrustCaResponse,
+            request_ca_certificate: RequestCaCertificateRequest => RequestCaCertificateResponse,
+            import_ca_chain: ImportCaChainRequest => ImportCaChainResponse,
         }
         storage {
             rotate_storage_key: RotateStorageKeyRequest => RotateStorageKeyResponse,

@@ -74,6 +74,8 @@ methods! {
     SwitchCa = "/wardein.v1.CaService/SwitchCa": Roles(&[Admin]),
     RetireCa = "/wardein.v1.CaService/RetireCa": Roles(&[Admin]),
     DistrustCa = "/wardein.v1.CaService/DistrustCa": Roles(&[Admin]),
+    RequestCaCertificate = "/wardein.v1.CaService/RequestCaCertificate": Roles(&[Admin]),
+    ImportCaChain = "/wardein.v1.CaService/ImportCaChain": Roles(&[Admin]),
     CreateTenant = "/wardein.v1.AdminService/CreateTenant": Roles(&[Admin]),
     ListTenants = "/wardein.v1.AdminService/ListTenants": Roles(&[Admin, Auditor]),
     IssueOperator = "/wardein.v1.AdminService/IssueOperator": Roles(&[Admin, TenantAdmin]),

@@ -22,6 +22,8 @@ pub(crate) struct Order {
     pub(crate) subject_serial: Option<SubjectSerial>,
     pub(crate) validity: Validity,
     pub(crate) key: SubjectKey,
+    /// The key's identifier, by which what it issues names it.
+    pub(crate) key_id: KeyId,
     pub(crate) kind: Kind,
     /// What it is for (extended key usage). None at all on a root, whose CAs say it.
     pub(crate) purposes: KeyPurposes,
@@ -92,7 +94,7 @@ impl Order {
             params.extended_key_usages.push(ExtendedKeyUsagePurpose::OcspSigning);
         }
         params.use_authority_key_identifier_extension = true;
-        params.key_identifier_method = KeyIdMethod::PreSpecified(self.key.id().to_vec());
+        params.key_identifier_method = KeyIdMethod::PreSpecified(self.key_id.to_vec());
         if let Some(assurance) = self.assurance {
             let content = policy::content(assurance);
             params.custom_extensions.push(CustomExtension::from_oid_content(policy::EXTENSION, content));
@@ -107,6 +109,9 @@ impl Order {
         Ok(params)
     }
 }
+
+/// id-ce-subjectKeyIdentifier.
+pub(crate) const SUBJECT_KEY_ID: &[u64] = &[2, 5, 29, 14];
 
 /// id-at-serialNumber (RFC 5280 appendix A.1).
 pub(crate) const SERIAL_NUMBER: &[u64] = &[2, 5, 4, 5];

@@ -131,7 +131,7 @@ impl<R: CaRole> CaCertificate<R> {
         let purposes =
             parsed.purposes().filter(|found| R::PURPOSES.contains(found)).ok_or(CertificateError::Use)?;
         let key = parsed.ca_key()?;
-        let key_id = parsed.key_id().filter(|id| *id == key.id());
+        let key_id = parsed.key_id().filter(|id| [key.id(), key.common_id()].contains(id));
         let (Some(key_id), true) = (key_id, is_role) else { return Err(CertificateError::Use) };
         let domain = spiffe::parse_authority(parsed.uri()?).map_err(|_| CertificateError::Uri)?;
         let (name, serial, validity) = (parsed.subject().to_vec(), parsed.serial()?, parsed.validity()?);
@@ -180,7 +180,7 @@ impl<R: CaRole> CaCertificate<R> {
         self.serial
     }
 
-    /// Its key identifier (RFC 7093 §2, method 1).
+    /// Its key identifier: [`SubjectKey::id`] or [`SubjectKey::common_id`].
     pub fn key_id(&self) -> &[u8; 20] {
         &self.key_id
     }

@@ -61,7 +61,7 @@ impl From<&Csr> for DeviceCsr {
 struct Request<'a> {
     key: SubjectKey,
     unread: Unread<'a>,
-    algorithm: RequestAlgorithm,
+    algorithm: OthersAlgorithm,
 }
 
 impl<'a> Request<'a> {
@@ -70,7 +70,7 @@ impl<'a> Request<'a> {
             return Err(CsrError::TooLong);
         }
         let unread = Unread::open(der)?;
-        let algorithm = RequestAlgorithm::of(unread.algorithm).ok_or(CsrError::SignatureAlgorithm)?;
+        let algorithm = OthersAlgorithm::of(unread.algorithm).ok_or(CsrError::SignatureAlgorithm)?;
         let key = SubjectKey::of_request(public_key_info(unread.signed)?)?;
         // Refused before anything is computed, and by its own name: a key has no say in what its requests are signed by.
         if !algorithm.fits(key.verifying_key()) {
@@ -109,21 +109,21 @@ fn public_key_info(info: &[u8]) -> Result<&[u8], CsrError> {
 /// `[0] IMPLICIT SET`.
 const ATTRIBUTES: u8 = 0xa0;
 
-/// How a request is signed. Who makes one chooses the hash, so that there are more ways than a CA signs by.
+/// How others sign requests and certificates. Who makes one chooses the hash, so that there are more ways than a CA of ours signs by.
 #[derive(Clone, Copy)]
-enum RequestAlgorithm {
+pub(crate) enum OthersAlgorithm {
     /// By one of those of CAs.
     AsCa(Algorithm),
     RsaPkcs1Sha512,
 }
 
-impl RequestAlgorithm {
-    fn of(identifier: &[u8]) -> Option<Self> {
+impl OthersAlgorithm {
+    pub(crate) fn of(identifier: &[u8]) -> Option<Self> {
         let as_ca = algorithm::from_identifier(identifier).map(Self::AsCa);
         as_ca.or_else(|| (identifier == algorithm::SHA512_WITH_RSA).then_some(Self::RsaPkcs1Sha512))
     }
 
-    fn fits(self, key: &VerifyingKey) -> bool {
+    pub(crate) fn fits(self, key: &VerifyingKey) -> bool {
         match (self, key) {
             // `ecdsa-with-SHA256`, by which openssl signs with every curve.
             (Self::AsCa(Algorithm::EcdsaP256Sha256), VerifyingKey::P384(_)) => true,
@@ -132,7 +132,12 @@ impl RequestAlgorithm {
         }
     }
 
-    fn verify(self, key: &VerifyingKey, signed: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    pub(crate) fn verify(
+        self,
+        key: &VerifyingKey,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
         match (self, key) {
             (Self::AsCa(Algorithm::EcdsaP256Sha256), VerifyingKey::P384(key)) => {
                 key.verify_sha256(signed, signature)

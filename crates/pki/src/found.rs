@@ -2,6 +2,7 @@
 
 use crate::build::{AltName, Issuer, Kind, Order};
 use crate::ca::{CaKey, CaRole, common_name, common_name_of};
+use crate::key::KeyId;
 use crate::prepare::{By, CertificateOrder, Recorded, ToBeSigned};
 use crate::subject_key::SubjectKey;
 use crate::{
@@ -36,8 +37,15 @@ impl RootCa {
         }
         let common_name = &common_name::<Root>(domain);
         let subject = SubjectKey::of_ca(key)?;
-        let order = order::<Root>(domain, common_name.clone(), subject, KeyPurposes::NONE, serial, validity)?;
-        let (key_id, revocation_url) = (order.key.id(), None);
+        let order = order::<Root>(
+            domain,
+            common_name.clone(),
+            (subject.id(), subject),
+            KeyPurposes::NONE,
+            serial,
+            validity,
+        )?;
+        let (key_id, revocation_url) = (order.key_id, None);
         let issuer = Issuer { common_name, name: None, key_id, validity: None, algorithm, revocation_url };
         ToBeSigned::new(&order, &issuer, Digest::of(&order.key.spki()))
     }
@@ -67,7 +75,7 @@ impl RootCa {
     }
 
     /// A further issuing CA under this root, of another name than all others, as an order; for `purposes` see
-    /// [`RootCa::issuing_order`].
+    /// [`RootCa::issuing_order`]. Its key has the identifier that another PKI would give it: [`SubjectKey::common_id`].
     pub fn further_issuing_order(
         &self,
         key: &VerifyingKey,
@@ -76,8 +84,10 @@ impl RootCa {
         validity: Validity,
     ) -> Result<CertificateOrder<Root>, PkiError> {
         let (domain, key) = (self.certificate().trust_domain(), SubjectKey::of_ca(key.clone())?);
-        let common_name = common_name_of::<Issuing>(domain, &key.id());
-        order::<Issuing>(domain, common_name, key, purposes, serial, validity).map(CertificateOrder::new)
+        let key_id = key.common_id();
+        let common_name = common_name_of::<Issuing>(domain, &key_id);
+        order::<Issuing>(domain, common_name, (key_id, key), purposes, serial, validity)
+            .map(CertificateOrder::new)
     }
 
     /// An infrastructure CA under this root. See [`crate::INTERMEDIATE_LIFETIME`].
@@ -109,7 +119,7 @@ impl RootCa {
         validity: Validity,
     ) -> Result<CertificateOrder<Root>, PkiError> {
         let (domain, key) = (self.certificate().trust_domain(), SubjectKey::of_ca(key.clone())?);
-        order::<R>(domain, common_name::<R>(domain), key, purposes, serial, validity)
+        order::<R>(domain, common_name::<R>(domain), (key.id(), key), purposes, serial, validity)
             .map(CertificateOrder::new)
     }
 }
@@ -140,7 +150,7 @@ fn by_itself(
 fn order<R: CaRole>(
     domain: &TrustDomain,
     common_name: String,
-    key: SubjectKey,
+    (key_id, key): (KeyId, SubjectKey),
     purposes: KeyPurposes,
     serial: Serial,
     validity: Validity,
@@ -154,6 +164,7 @@ fn order<R: CaRole>(
         subject_serial: None,
         validity,
         key,
+        key_id,
         kind: Kind::Ca { path_len: R::PATH_LEN },
         purposes,
         // SPIFFE X509-SVID §3.1: a signing certificate carries the trust domain's id, without a path.

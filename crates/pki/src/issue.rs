@@ -5,6 +5,7 @@ use crate::envelope::Envelope;
 use crate::prepare::CertificateOrder;
 use crate::recognize::{DeviceIdentity, OperatorIdentity};
 use crate::server_name::{ServerIdentity, ServerName};
+use crate::subject_key::SubjectKey;
 use crate::{
     Csr, DeviceCsr, Infrastructure, InfrastructureCa, Issuing, IssuingCa, PkiError, Validity, spiffe,
 };
@@ -60,6 +61,7 @@ impl IssuingCa {
             subject_serial: device.names.serial_number.clone(),
             validity: device.validity,
             key: csr.key().clone(),
+            key_id: csr.key().id(),
             kind: Kind::Leaf,
             purposes: device.purposes,
             names: [AltName::Uri(uri)].into_iter().chain(urn).chain(dns).collect(),
@@ -91,6 +93,7 @@ impl IssuingCa {
             subject_serial: None,
             validity: *validity,
             key: csr.key().clone(),
+            key_id: csr.key().id(),
             kind: Kind::Leaf,
             purposes: profile.purposes(),
             names: [AltName::Uri(uri)].into_iter().chain(dns).collect(),
@@ -142,6 +145,7 @@ impl InfrastructureCa {
             subject_serial: None,
             validity: operator.validity,
             key: csr.public_key().into(),
+            key_id: SubjectKey::from(csr.public_key()).id(),
             kind: Kind::Leaf,
             purposes: KeyPurposes::CLIENT,
             names: vec![AltName::Uri(uri)],
@@ -170,6 +174,7 @@ impl InfrastructureCa {
             subject_serial: None,
             validity: server.validity,
             key: csr.public_key().into(),
+            key_id: SubjectKey::from(csr.public_key()).id(),
             kind: Kind::Leaf,
             purposes: KeyPurposes::SERVER,
             names: server.names.iter().cloned().map(AltName::Server).collect(),

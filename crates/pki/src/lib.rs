@@ -14,6 +14,7 @@ mod algorithm;
 mod build;
 mod ca;
 mod crl;
+mod cross;
 mod csr;
 mod der;
 #[cfg(feature = "endorsement")]
@@ -44,6 +45,7 @@ pub use ca::{
     CaCertificate, CaKey, CaRole, Infrastructure, InfrastructureCa, Issuing, IssuingCa, Root, RootCa,
 };
 pub use crl::{Crl, CrlNumber, CrlOrder, RevokedCertificate};
+pub use cross::{CrossChain, CrossError};
 pub use csr::{Csr, CsrError, DeviceCsr};
 #[cfg(feature = "endorsement")]
 pub use endorsement::{EndorsementChain, EndorsementError, VendorRoots};

@@ -254,7 +254,7 @@ fn judge(extension: &X509Extension<'_>, order: &Order, issuer: &Issuer<'_>) -> (
             (is_right, LintError::AuthorityKeyId)
         }
         ParsedExtension::SubjectKeyIdentifier(found) => {
-            (!critical && found.0 == order.key.id(), LintError::SubjectKeyId)
+            (!critical && found.0 == order.key_id, LintError::SubjectKeyId)
         }
         ParsedExtension::CertificatePolicies(found) => (
             !critical && policy::read(found) == order.assurance && order.assurance.is_some(),

@@ -170,12 +170,18 @@ fn build(order: &Order, issuer: &Issuer<'_>) -> Result<Vec<u8>, PkiError> {
 /// The signer that rcgen is given: it keeps the bytes that it is to sign.
 pub(crate) struct Capture {
     algorithm: SignatureAlgorithm,
+    key: Vec<u8>,
     tbs: RefCell<Vec<u8>>,
 }
 
 impl Capture {
     pub(crate) fn new(algorithm: SignatureAlgorithm) -> Self {
-        Self { algorithm, tbs: RefCell::default() }
+        Self { algorithm, key: Vec::new(), tbs: RefCell::default() }
+    }
+
+    /// The same of this key, for bytes that carry it.
+    pub(crate) fn of_key(algorithm: SignatureAlgorithm, key: &VerifyingKey) -> Self {
+        Self { key: key.as_bytes().to_vec(), ..Self::new(algorithm) }
     }
 
     /// The bytes that it was to sign.
@@ -185,9 +191,9 @@ impl Capture {
 }
 
 impl PublicKeyData for Capture {
-    /// None: the issuer's key identifier is given, so that rcgen does not derive it from its key.
+    /// None of an issuer: its key identifier is given, so that rcgen does not derive it from its key.
     fn der_bytes(&self) -> &[u8] {
-        &[]
+        &self.key
     }
 
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {

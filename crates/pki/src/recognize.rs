@@ -98,18 +98,33 @@ pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdenti
     Ok(OperatorIdentity { principal, validity: parsed.validity()? })
 }
 
-/// Reads a device's certificate by its chain, leaf first: the issuing CA comes second and is signed by one of the trusted roots;
-/// whatever follows it is ignored, and other trusted certificates do not help. Each certificate's time lies within its issuer's,
-/// so that a caller that judges the leaf's time has judged all; that is the caller's task. The second value is the key that is
-/// certified.
+/// Reads a device's certificate by its chain, leaf first: one of those after it is the issuing CA's that a trusted root signed. Whatever else
+/// is there is ignored, and other trusted certificates do not help; a refusal is that of the second certificate. Each certificate's time lies
+/// within its issuer's, so that a caller that judges the leaf's time has judged all; that is the caller's task. The second value is the key
+/// that is certified.
 pub fn verify_device_chain(
     chain: &[&[u8]],
     trusted: &[&[u8]],
 ) -> Result<(DeviceIdentity, SubjectKey), CertificateError> {
-    let [leaf, issuing, ..] = chain else { return Err(CertificateError::Chain) };
+    let Some((leaf, above)) = chain.split_first() else { return Err(CertificateError::Chain) };
+    let roots: Vec<_> = trusted.iter().filter_map(|der| CaCertificate::<Root>::parse(der).ok()).collect();
+    let mut refused = None;
+    for issuing in above {
+        match verify_under(issuing, leaf, &roots) {
+            Ok(found) => return Ok(found),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or(CertificateError::Chain))
+}
+
+fn verify_under(
+    issuing: &[u8],
+    leaf: &[u8],
+    roots: &[CaCertificate<Root>],
+) -> Result<(DeviceIdentity, SubjectKey), CertificateError> {
     let parsed = Parsed::new(issuing)?;
-    let mut roots = trusted.iter().filter_map(|der| CaCertificate::<Root>::parse(der).ok());
-    let root = roots.find(|root| parsed.verify(root).is_ok()).ok_or(CertificateError::Chain)?;
+    let root = roots.iter().find(|root| parsed.verify(root).is_ok()).ok_or(CertificateError::Chain)?;
     let issuing = CaCertificate::<Issuing>::parse(issuing)?;
     ensure(issuing.trust_domain() == root.trust_domain(), CertificateError::TrustDomain)?;
     let identity = issuing.recognize(leaf)?;

@@ -6,6 +6,7 @@ use crate::{PkiError, algorithm};
 use rcgen::PublicKeyData;
 use wardein_crypto::{
     Digest, P256VerifyingKey, P384VerifyingKey, RsaVerifyingKey, VerifyingKey, WeakModulus,
+    danger_sha1_to_name,
 };
 use wardein_domain::KeyKind;
 
@@ -92,6 +93,14 @@ impl SubjectKey {
         let mut id: KeyId = [0; 20];
         id.copy_from_slice(&Digest::of(self.0.as_bytes()).0[..20]);
         id
+    }
+}
+
+impl SubjectKey {
+    /// The key identifier that most CA software gives a key: the SHA-1 of it (RFC 5280 §4.2.1.2, method 1). A CA that another PKI is to certify
+    /// as well has it, so that both certificates name the key alike. It is a name, and secures nothing.
+    pub fn common_id(&self) -> [u8; 20] {
+        danger_sha1_to_name(self.0.as_bytes())
     }
 }
 

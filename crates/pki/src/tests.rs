@@ -3,6 +3,7 @@
 mod algorithms;
 mod chain;
 mod crl;
+mod cross;
 #[cfg(feature = "endorsement")]
 mod endorsement;
 mod kinds;

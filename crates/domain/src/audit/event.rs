@@ -123,6 +123,10 @@ events! {
     CaRetired = "ca.retire",
     /// The key of a CA leaked: everything that it signed is revoked.
     CaDistrusted = "ca.distrust",
+    /// A request was signed by which another PKI certifies a CA as well.
+    CaRequested = "ca.csr",
+    /// The chain from a CA to the root of another PKI was imported.
+    CaImported = "ca.import",
     /// The root's key was taken out of the authority, to be kept offline, by a person who has the directory and opens the root key.
     RootExported = "authority.export-root",
     /// It was put back.

@@ -324,6 +324,8 @@ codes! {
     CaExists = "ca-exists", Exists, "Nothing is to be done, or make the next one (`wardein ca next`).";
     /// The CA is not in the state that this takes.
     CaState = "ca-state", Precondition, "`wardein ca list` shows its state; the message names what comes first.";
+    /// The chain that another PKI gave a CA is not one that its verifiers would take.
+    CaChain = "ca-chain", Invalid, "The message names the certificate and what is wrong with it; have the other PKI issue it again from the request (`wardein ca csr`).";
     /// The root's key, without which no CA is certified, is not in this authority.
     RootUnavailable = "root-unavailable", Precondition, "Make the root's key available, as when the authority was founded.";
     /// A certificate cannot be issued with this validity.

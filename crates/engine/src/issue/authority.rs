@@ -2,13 +2,14 @@
 
 use crate::issue::ca_keys::ca_of;
 use crate::kernel::Error;
+use crate::project::KnownCa;
 use crate::rows::seal::{Keyring, Place};
 use crate::rows::{AUTHORITY, AuthorityRow};
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
 use wardein_ddkg::ChallengeKey;
 use wardein_domain::{TrustDomain, UnixSeconds};
-use wardein_pki::{CaCertificate, CaKey, CaRole, InfrastructureCa, Issuing, Root, RootCa, pem};
+use wardein_pki::{CaCertificate, CaKey, CaRole, InfrastructureCa, Root, RootCa, pem};
 use wardein_port::Table;
 
 /// The certificates and keys with which devices and platforms verify.
@@ -88,12 +89,13 @@ impl AuthorityRow {
     }
 }
 
-/// The reply body of the action `certificate`: the certificates, leaf first, each framed (DDKG-1 §8). The root is not among
-/// them: every verifier that trusts it has it.
-pub(crate) fn device_chain(issuing: &CaCertificate<Issuing>, leaf: &[u8]) -> Vec<u8> {
-    let issuing = issuing.der();
-    let mut out = Vec::with_capacity(8 + leaf.len() + issuing.len());
-    for der in [leaf, issuing] {
+/// The reply body of the action `certificate`: the certificates, leaf first, each framed (DDKG-1 §8). Those that lead to the root of another
+/// PKI come before the CA's own: of two issuers of one name OpenSSL takes the first that it is sent, and who trusts this authority has the CA
+/// beside the root (the trust bundle). No root is among them: every verifier that trusts it has it.
+pub(crate) fn device_chain(issuing: &KnownCa, leaf: &[u8], now: u64) -> Vec<u8> {
+    let cross = issuing.cross_at(now).iter().map(Vec::as_slice);
+    let mut out = Vec::new();
+    for der in [leaf].into_iter().chain(cross).chain([issuing.certificate.der()]) {
         out.extend_from_slice(&(der.len() as u32).to_be_bytes());
         out.extend_from_slice(der);
     }

@@ -249,7 +249,7 @@ impl Engine {
     }
 
     /// Writes the authority's row again.
-    fn rest_on_authority(&self, tx: &Tx<'_>, change: &mut Change) -> Result<AuthorityRow, Stop> {
+    pub(super) fn rest_on_authority(&self, tx: &Tx<'_>, change: &mut Change) -> Result<AuthorityRow, Stop> {
         let (version, row) = self.authority_row(tx)?;
         change.update(Table::Authority, AUTHORITY.to_vec(), version, rows::encode(&row)?);
         Ok(row)
@@ -319,7 +319,8 @@ impl Engine {
         let (id, now) = (new.id(), self.time());
         let key = new.key.column(&self.root.ring(), tx.nonce()?, &id)?;
         let (tenant, state) = (new.tenant.clone(), new.state);
-        let row = IssuingCaRow { tenant, state, der: der.to_vec(), key, made_at: now, since: now };
+        let (der, cross) = (der.to_vec(), Vec::new());
+        let row = IssuingCaRow { tenant, state, der, key, made_at: now, since: now, cross };
         change.insert(Table::IssuingCa, id.as_bytes().to_vec(), rows::encode(&row)?);
         let entry = self.entry_of(by, Event::CaMade, (new.tenant.as_ref(), &id));
         Ok(change.record(&entry.with(FieldName::State, state))?)
@@ -344,7 +345,7 @@ impl Engine {
         Ok(())
     }
 
-    fn ca_entry(&self, by: By<'_>, event: Event, ca: &KnownCa) -> AuditEntry {
+    pub(super) fn ca_entry(&self, by: By<'_>, event: Event, ca: &KnownCa) -> AuditEntry {
         self.entry_of(by, event, (ca.tenant.as_ref(), &ca.id))
     }
 
@@ -374,7 +375,7 @@ impl NewCa<'_> {
     }
 
     fn id(&self) -> CaId {
-        CaId::new(SubjectKey::from(self.verifying_key()).id())
+        CaId::new(SubjectKey::from(self.verifying_key()).common_id())
     }
 }
 

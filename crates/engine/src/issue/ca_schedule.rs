@@ -31,6 +31,8 @@ pub enum Own {
     Infrastructure,
     /// A CA of devices that issues, or will.
     Issuing(CaId),
+    /// The chain of a CA of devices to the root of another PKI, handed out as long as it is valid.
+    Cross(CaId),
     /// The root's revocation list, signed when the root's key was exported.
     RootCrl,
 }
@@ -45,8 +47,10 @@ impl Engine {
             expiry(Own::Infrastructure, self.memory.infrastructure()?.certificate().validity()),
         ];
         let issue = |ca: &KnownCa| matches!(ca.state, CaState::Next | CaState::Active);
-        let issuing = self.memory.cas().into_iter().filter(|ca| issue(ca));
-        found.extend(issuing.map(|ca| expiry(Own::Issuing(ca.id), ca.certificate.validity())));
+        for ca in self.memory.cas().into_iter().filter(|ca| issue(ca)) {
+            found.push(expiry(Own::Issuing(ca.id), ca.certificate.validity()));
+            found.extend(ca.cross.as_ref().map(|chain| expiry(Own::Cross(ca.id), chain.validity())));
+        }
         let list = self.exported_crl_until();
         found.extend(list.map(|not_after| Expiry { of: Own::RootCrl, not_after }));
         Ok(found)

@@ -36,6 +36,8 @@ pub struct Ca {
     pub ended_at: Option<u64>,
     /// Its certificate, DER.
     pub der: Vec<u8>,
+    /// Its certificate by another PKI and those that lead to that one's root, without it, DER; empty where there is none.
+    pub cross: Vec<Vec<u8>>,
 }
 
 impl Engine {
@@ -110,6 +112,7 @@ impl KnownCa {
             since,
             ended_at: has_left.then(|| self.ended_at()),
             der: self.certificate.der().to_vec(),
+            cross: self.cross.as_ref().map_or_else(Vec::new, |chain| chain.certificates().to_vec()),
         }
     }
 

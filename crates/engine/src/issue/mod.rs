@@ -3,6 +3,7 @@
 pub(crate) mod apart;
 pub(crate) mod authority;
 pub(crate) mod ca_changes;
+pub(crate) mod ca_cross;
 pub(crate) mod ca_keys;
 pub(crate) mod ca_schedule;
 pub(crate) mod cas;

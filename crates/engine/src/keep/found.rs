@@ -93,7 +93,8 @@ pub async fn found_with(
     let id = CaId::new(*issuing.certificate().key_id());
     let key = keys.issuing.column(&sealing, draw.nonce()?, &id)?;
     let (der, made_at) = (issuing.certificate().der().to_vec(), UnixSeconds::new(now));
-    let row = IssuingCaRow { tenant: None, state: CaState::Active, der, key, made_at, since: made_at };
+    let (tenant, state, cross) = (None, CaState::Active, Vec::new());
+    let row = IssuingCaRow { tenant, state, der, key, made_at, since: made_at, cross };
     change.insert(Table::IssuingCa, id.as_bytes().to_vec(), rows::encode(&row)?);
     change.insert(Table::Authority, AUTHORITY.to_vec(), rows::encode(&sealed)?);
     change.insert(Table::Authority, CLOCK_KEY.to_vec(), rows::encode(&clock)?);

@@ -216,7 +216,15 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             CaKeyColumn::Sealed(self.root.seal(nonce, ca_place(&id), document.expose())?)
         };
         let made_at = authority.founded_at;
-        let ca = IssuingCaRow { tenant: None, state: CaState::Active, der, key, made_at, since: made_at };
+        let ca = IssuingCaRow {
+            tenant: None,
+            state: CaState::Active,
+            der,
+            key,
+            made_at,
+            since: made_at,
+            cross: Vec::new(),
+        };
         self.change.insert(Table::IssuingCa, id.as_bytes().to_vec(), rows::encode(&ca)?);
         self.change.update(Table::Authority, AUTHORITY.to_vec(), row.version, rows::encode(&authority)?);
         Ok(true)

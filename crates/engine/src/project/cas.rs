@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use wardein_crypto::Signer;
 use wardein_domain::{CaId, CaState, TenantId, UnixSeconds};
-use wardein_pki::{CaCertificate, Issuing, IssuingCa, RevocationUrl};
+use wardein_pki::{CaCertificate, CrossChain, Issuing, IssuingCa, RevocationUrl};
 use wardein_port::Table;
 
 /// All of them, of any state.
@@ -32,12 +32,20 @@ pub(crate) struct KnownCa {
     pub(crate) made_at: UnixSeconds,
     /// Since when it is in its state.
     pub(crate) since: UnixSeconds,
+    /// Its certificate by another PKI, with those that lead to that one's root.
+    pub(crate) cross: Option<CrossChain>,
 }
 
 impl KnownCa {
     /// The CA with its key.
     pub(crate) fn key(&self) -> Result<&IssuingCa, Error> {
         self.key.as_ref().ok_or_else(|| Error::internal("the key of a CA that is retired is erased"))
+    }
+
+    /// What is handed out beside its own certificate at a Unix second.
+    pub(crate) fn cross_at(&self, now: u64) -> &[Vec<u8>] {
+        let chain = self.cross.as_ref().filter(|chain| chain.validity().contains(now));
+        chain.map_or(&[], CrossChain::certificates)
     }
 
     /// Whether devices of this tenant may show its certificates.
@@ -72,9 +80,11 @@ impl Cas {
     #[cfg(test)]
     pub(super) fn dump(&self) -> Vec<String> {
         let line = |ca: &Arc<KnownCa>| {
-            let KnownCa { id, version, tenant, state, key, made_at, since, .. } = &**ca;
-            let has_key = key.is_some();
-            format!("CA {id} at {version}: {tenant:?}, {state}, {has_key}, {made_at:?}, {since:?}")
+            let KnownCa { id, version, tenant, state, key, made_at, since, cross, .. } = &**ca;
+            let (has_key, has_cross) = (key.is_some(), cross.is_some());
+            format!(
+                "CA {id} at {version}: {tenant:?}, {state}, {has_key}, {made_at:?}, {since:?}, {has_cross}"
+            )
         };
         self.all().iter().map(line).collect()
     }
@@ -102,8 +112,10 @@ impl Cas {
             CaKeyColumn::Erased => None,
         };
         let key = key.map(|key| key.with_revocation_url(self.revocation_url.clone()));
-        let IssuingCaRow { tenant, state, made_at, since, .. } = row;
-        let known = KnownCa { id, version, tenant, state, certificate, key, made_at, since };
+        let IssuingCaRow { tenant, state, made_at, since, cross, .. } = row;
+        let damaged = |_| rows::damaged(Table::IssuingCa, "holds no chain of another PKI");
+        let cross = (!cross.is_empty()).then(|| CrossChain::of(cross)).transpose().map_err(damaged)?;
+        let known = KnownCa { id, version, tenant, state, certificate, key, made_at, since, cross };
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         if all.get(&id).is_none_or(|present| present.version < version) {
             all.insert(id, Arc::new(known));

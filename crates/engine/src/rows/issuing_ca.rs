@@ -22,6 +22,8 @@ pub(crate) struct IssuingCaRow {
     /// Since when it is in its state.
     #[serde(with = "column")]
     pub(crate) since: UnixSeconds,
+    /// Its certificate by another PKI, and those from there to that one's root without it; empty where there is none.
+    pub(crate) cross: Vec<Vec<u8>>,
 }
 
 /// Where a CA's key is. The order of the variants is stored.
@@ -66,6 +68,11 @@ mod tests {
             key,
             made_at: UnixSeconds::new(1_790_000_000),
             since: UnixSeconds::new(1_800_000_000),
+            cross: if state == CaState::Active {
+                vec![vec![0x30, 3, 2, 1, 8], vec![0x30, 3, 2, 1, 9]]
+            } else {
+                Vec::new()
+            },
         }
     }
 

@@ -36,11 +36,13 @@ impl IssuingCa {
     ) -> Result<CertificateOrder<Issuing>, PkiError> {
         let domain = self.certificate().trust_domain().as_str();
         let domain: String = domain.chars().take(MAX_COMMON_NAME - SUFFIX.len()).collect();
+        let key = SubjectKey::of_ca(key.clone())?;
         Ok(CertificateOrder::new(Order {
             serial,
             common_name: Some(domain + SUFFIX),
             validity,
-            key: SubjectKey::of_ca(key.clone())?,
+            key_id: key.id(),
+            key,
             kind: Kind::OcspSigner,
             purposes: KeyPurposes::NONE,
             names: Vec::new(),

@@ -58,6 +58,7 @@ fn order(key: &PublicKey) -> Order {
         subject_serial: None,
         validity: Validity::starting(NOW, 86_400).unwrap(),
         key: key.into(),
+        key_id: SubjectKey::from(key).id(),
         kind: Kind::Leaf,
         purposes: KeyPurposes::CLIENT,
         names: vec![AltName::Uri(URI.to_owned())],

@@ -5393,10 +5393,13 @@ pub struct Ca {
     #[prost(message, optional, tag = "9")]
     pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
     /// Its certificate, DER, at most 8 KiB.
-    ///
-    /// Next unused field number: 11.
     #[prost(bytes = "vec", tag = "10")]
     pub der: ::prost::alloc::vec::Vec<u8>,
+    /// Its certificate by another PKI and those that lead to that one's root, without it, each DER; empty where there is none. At most 5.
+    ///
+    /// Next unused field number: 12.
+    #[prost(bytes = "vec", repeated, tag = "11")]
+    pub cross: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 /// What ListCas takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5524,6 +5527,46 @@ pub struct DistrustCaResponse {
     /// Next unused field number: 3.
     #[prost(message, optional, tag = "2")]
     pub successor: ::core::option::Option<Ca>,
+}
+/// What RequestCaCertificate takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestCaCertificateRequest {
+    /// The id of the CA: 40 digits of lower-case hex.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+/// What RequestCaCertificate answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestCaCertificateResponse {
+    /// The request: PKCS#10, DER. It asks for the CA's subject, basicConstraints, keyUsage and subjectKeyIdentifier, all of which the
+    /// certificate must have.
+    ///
+    /// Next unused field number: 2.
+    #[prost(bytes = "vec", tag = "1")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+}
+/// What ImportCaChain takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImportCaChainRequest {
+    /// The id of the CA: 40 digits of lower-case hex.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The certificates, each DER of at most 8 KiB: the CA's by the other PKI first, each signed by the next, that PKI's root last. 2 to 6.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub certificates: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// What ImportCaChain answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ImportCaChainResponse {
+    /// The CA, with the chain.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub ca: ::core::option::Option<Ca>,
 }
 /// What a CA may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -5825,6 +5868,59 @@ pub mod ca_service_client {
                 .insert(GrpcMethod::new("wardein.v1.CaService", "DistrustCa"));
             self.inner.unary(req, path, codec).await
         }
+        /// A request by which another PKI, such as a company's, certifies a CA as well. The CA's key and name stay, and so does its certificate by
+        /// the authority's root.
+        pub async fn request_ca_certificate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RequestCaCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequestCaCertificateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CaService/RequestCaCertificate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.CaService", "RequestCaCertificate"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes in the chain that came back. Devices are given it after the CA's certificate, as long as all of it is valid, so that what they
+        /// show leads to either root. It takes the place of one that was imported before. Refused: a chain that its verifiers would not take
+        /// (`ca-chain`).
+        pub async fn import_ca_chain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ImportCaChainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImportCaChainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CaService/ImportCaChain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("wardein.v1.CaService", "ImportCaChain"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5879,6 +5975,25 @@ pub mod ca_service_server {
             request: tonic::Request<super::DistrustCaRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DistrustCaResponse>,
+            tonic::Status,
+        >;
+        /// A request by which another PKI, such as a company's, certifies a CA as well. The CA's key and name stay, and so does its certificate by
+        /// the authority's root.
+        async fn request_ca_certificate(
+            &self,
+            request: tonic::Request<super::RequestCaCertificateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequestCaCertificateResponse>,
+            tonic::Status,
+        >;
+        /// Takes in the chain that came back. Devices are given it after the CA's certificate, as long as all of it is valid, so that what they
+        /// show leads to either root. It takes the place of one that was imported before. Refused: a chain that its verifiers would not take
+        /// (`ca-chain`).
+        async fn import_ca_chain(
+            &self,
+            request: tonic::Request<super::ImportCaChainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ImportCaChainResponse>,
             tonic::Status,
         >;
     }
@@ -6171,6 +6286,97 @@ pub mod ca_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DistrustCaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CaService/RequestCaCertificate" => {
+                    #[allow(non_camel_case_types)]
+                    struct RequestCaCertificateSvc<T: CaService>(pub Arc<T>);
+                    impl<
+                        T: CaService,
+                    > tonic::server::UnaryService<super::RequestCaCertificateRequest>
+                    for RequestCaCertificateSvc<T> {
+                        type Response = super::RequestCaCertificateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RequestCaCertificateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CaService>::request_ca_certificate(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RequestCaCertificateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CaService/ImportCaChain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ImportCaChainSvc<T: CaService>(pub Arc<T>);
+                    impl<
+                        T: CaService,
+                    > tonic::server::UnaryService<super::ImportCaChainRequest>
+                    for ImportCaChainSvc<T> {
+                        type Response = super::ImportCaChainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ImportCaChainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CaService>::import_ca_chain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ImportCaChainSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -88,6 +88,34 @@ impl v1::ca_service_server::CaService for Api {
         };
         reply(distrust.await)
     }
+
+    async fn request_ca_certificate(
+        &self,
+        request: Request<v1::RequestCaCertificateRequest>,
+    ) -> Result<Response<v1::RequestCaCertificateResponse>, Status> {
+        let ask = async {
+            let context = Context::of(&request)?;
+            let id = parse("id", &request.get_ref().id)?;
+            let csr = self.shared.engine.request_ca_certificate(context.caller()?, id).await?;
+            Ok(v1::RequestCaCertificateResponse { csr })
+        };
+        reply(ask.await)
+    }
+
+    async fn import_ca_chain(
+        &self,
+        request: Request<v1::ImportCaChainRequest>,
+    ) -> Result<Response<v1::ImportCaChainResponse>, Status> {
+        let import = async {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            let id = parse("id", &asked.id)?;
+            let caller = context.caller()?;
+            let imported = self.shared.engine.import_ca_chain(caller, id, &asked.certificates).await?;
+            Ok(v1::ImportCaChainResponse { ca: Some(ca(imported)) })
+        };
+        reply(import.await)
+    }
 }
 
 fn order(request: v1::CreateCaRequest) -> Result<CaOrder, Error> {
@@ -116,5 +144,6 @@ fn ca(ca: Ca) -> v1::Ca {
         since: time::at(ca.since),
         ended_at: ca.ended_at.and_then(time::at),
         der: ca.der,
+        cross: ca.cross,
     }
 }

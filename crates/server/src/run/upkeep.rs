@@ -221,6 +221,7 @@ fn name(of: &Own) -> (&'static str, String) {
         Own::Root => ("root", String::new()),
         Own::Infrastructure => ("infrastructure", String::new()),
         Own::Issuing(id) => ("issuing", id.to_string()),
+        Own::Cross(id) => ("cross", id.to_string()),
         Own::RootCrl => ("root-crl", String::new()),
     }
 }

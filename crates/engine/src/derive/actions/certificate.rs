@@ -77,7 +77,7 @@ impl Engine {
             Certified::Signed(issued) => {
                 ordered.put(&issued, change)?;
                 let fields = ordered.fields().with(FieldName::Certificate, digest(&issued));
-                let body = Body::Ready(device_chain(&ca.certificate, issued.der()));
+                let body = Body::Ready(device_chain(&ca, issued.der(), now));
                 Done { event: Event::CertificateIssued, fields, body }
             }
             Certified::Prepared(tbs) => {
@@ -122,7 +122,7 @@ impl Engine {
                 Ok(change.record(&entry.with_all(fields))?)
             })
             .await?;
-        Ok(device_chain(&ca.certificate, issued.der()))
+        Ok(device_chain(&ca, issued.der(), self.now()))
     }
 }
 

@@ -167,3 +167,47 @@ async fn distrust_ca() {
     ];
     world.refuses(Method::DistrustCa, rows).await;
 }
+
+#[tokio::test]
+async fn request_ca_certificate() {
+    let world = World::new().await;
+    let (by, retired) = (&world.admin, world.ca("-", "next").await);
+    by.cas().retire_ca(v1::RetireCaRequest { id: retired.clone() }).await.unwrap();
+    let named = |id: &str| v1::RequestCaCertificateRequest { id: id.into() };
+    for (what, id) in no_ids() {
+        world.refuses(Method::RequestCaCertificate, [(what, by, named(&id), malformed("id"))]).await;
+    }
+    let rows = [
+        ("none", by, named(&"0".repeat(40)), NO_CA),
+        ("one that is retired", by, named(&retired), (Code::FailedPrecondition, "ca-state", "is retired")),
+        ("a tenant's administrator", &world.tenant_admin, named(&world.shared().await), DENIED),
+        ("an auditor", &world.auditor, named(&world.shared().await), DENIED),
+    ];
+    world.refuses(Method::RequestCaCertificate, rows).await;
+}
+
+#[tokio::test]
+async fn import_ca_chain() {
+    let world = World::new().await;
+    let (by, shared) = (&world.admin, world.shared().await);
+    let listed = by.cas().list_cas(v1::ListCasRequest::default()).await.unwrap().into_inner().cas;
+    let own = listed[0].der.clone();
+    let of = |id: &str, certificates: Vec<Vec<u8>>| v1::ImportCaChainRequest { id: id.into(), certificates };
+    for (what, id) in no_ids() {
+        world.refuses(Method::ImportCaChain, [(what, by, of(&id, vec![]), malformed("id"))]).await;
+    }
+    let chain = |word| (Code::InvalidArgument, "ca-chain", word);
+    let rows = [
+        ("none", by, of(&"0".repeat(40), vec![]), NO_CA),
+        ("no certificate", by, of(&shared, vec![]), chain("2 to 6")),
+        ("one", by, of(&shared, vec![own.clone()]), chain("2 to 6")),
+        ("too many", by, of(&shared, vec![own.clone(); 7]), chain("2 to 6")),
+        ("nothing", by, of(&shared, vec![vec![]; 2]), chain("certificate 1")),
+        ("no certificate in DER", by, of(&shared, vec![own.clone(), vec![7; 99]]), chain("certificate 2")),
+        ("too long", by, of(&shared, vec![own.clone(), vec![7; 9_000]]), chain("8192")),
+        ("its own, twice", by, of(&shared, vec![own.clone(); 2]), chain("certificate")),
+        ("a tenant's administrator", &world.tenant_admin, of(&shared, vec![own.clone(); 2]), DENIED),
+        ("an auditor", &world.auditor, of(&shared, vec![own.clone(); 2]), DENIED),
+    ];
+    world.refuses(Method::ImportCaChain, rows).await;
+}
