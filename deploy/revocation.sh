@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What is revoked, as others read it: revocation lists and OCSP answers before OpenSSL and GnuTLS, and Mosquitto with the lists of an
-# authority at work. Exit code 0 only if every check held.
+# What is revoked, as others read it: revocation lists and OCSP answers before OpenSSL and GnuTLS, Mosquitto with the lists of an authority
+# at work, and nginx and HAProxy where the root's key is offline and where another root follows it. Exit code 0 only if every check held.
 #
 # revocation.sh          needs no argument; all that it makes is in a directory that it removes
 set -euo pipefail
@@ -16,10 +16,12 @@ house=
 authority=
 broker=
 listener=
+web=
+balancer=
 
 at_exit() {
 	local result=$? number
-	for number in $listener $broker $authority; do
+	for number in $web $balancer $listener $broker $authority; do
 		kill -TERM "$number" 2>/dev/null || true
 		wait "$number" 2>/dev/null || true
 	done
@@ -31,7 +33,7 @@ at_exit() {
 trap at_exit EXIT
 
 prepare() {
-	debian mosquitto mosquitto-clients openssl gnutls-bin curl python3
+	debian mosquitto mosquitto-clients nginx-light haproxy openssl gnutls-bin curl python3
 	local built=${CARGO_TARGET_DIR:-$PWD/target}/quick
 	if [[ ! -x $built/wardein || ! -x $built/wardein-device ]]; then
 		echo "building; this takes some minutes"
@@ -43,7 +45,7 @@ prepare() {
 }
 
 found() {
-	local grpc device
+	local device
 	read -r grpc http <<<"$(ports 2)"
 	wardein init --dir "$house/a" --trust-domain revocation.example --key-file "$house/root.key" \
 		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$house/said"
@@ -235,9 +237,144 @@ with_mosquitto() {
 	holds "its next connection is refused" not mqtt_as p-3 mosquitto_pub -q 1 -t pulse -m 5
 }
 
+# stop, start: the authority.
+stop() {
+	kill -TERM "$authority"
+	wait "$authority" || true
+	authority=
+}
+
+start() {
+	wardein serve --config "$house/a/wardein.toml" </dev/null >>"$house/log" 2>&1 &
+	authority=$!
+	up "$grpc"
+}
+
+# lists_are COUNT: fetches until there are so many lists.
+lists_are() {
+	local tries=0
+	until curl -sS --fail -o "$house/bundle.pem" "http://127.0.0.1:$http/crl/bundle.pem" &&
+		[[ $(grep -c 'BEGIN X509 CRL' "$house/bundle.pem") == "$1" ]]; do
+		((++tries < 100)) || return 1
+		sleep 0.1
+	done
+}
+
+# renewed DEVICE: it has another certificate.
+renewed() {
+	wardein-device --dir "$house/klinik/$1" certificate >"$house/said"
+	openssl x509 -in "$house/klinik/$1/certificate.pem" -out "$house/$1.pem"
+}
+
+# leads DEVICE ROOT: by that root alone and with a list of every CA, to OpenSSL and to GnuTLS.
+leads() {
+	openssl verify -x509_strict -purpose sslclient -crl_check_all -no-CApath -CRLfile "$house/bundle.pem" -CAfile "$2" \
+		-untrusted "$house/klinik/$1/certificate.pem" "$house/$1.pem" &&
+		certtool --verify --infile "$house/klinik/$1/certificate.pem" --load-ca-certificate "$2" --load-crl "$house/bundle.pem"
+}
+
+# proxies ROOT: nginx and HAProxy, which ask for a list of every CA.
+proxies() {
+	read -r tls balanced <<<"$(ports 2)"
+	cat "$house/broker.pem" "$house/broker.key" >"$house/both.pem"
+	cat >"$house/nginx.conf" <<-end
+		daemon off;
+		pid $house/nginx.pid;
+		error_log $house/nginx.log;
+		events {}
+		http {
+			access_log off;
+			server {
+				listen 127.0.0.1:$tls ssl;
+				ssl_certificate $house/broker.pem;
+				ssl_certificate_key $house/broker.key;
+				ssl_client_certificate $1;
+				ssl_verify_client on;
+				ssl_verify_depth 4;
+				ssl_crl $house/bundle.pem;
+				location / { return 200 "in\n"; }
+			}
+		}
+	end
+	cat >"$house/haproxy.cfg" <<-end
+		defaults
+			mode http
+			timeout connect 2s
+			timeout client 2s
+			timeout server 2s
+		frontend all
+			bind 127.0.0.1:$balanced ssl crt $house/both.pem ca-file $1 verify required crl-file $house/bundle.pem
+			http-request return status 200 content-type text/plain string in
+	end
+	nginx -c "$house/nginx.conf" -e "$house/nginx.log" &
+	web=$!
+	haproxy -q -f "$house/haproxy.cfg" &
+	balancer=$!
+	up "$tls"
+	up "$balanced"
+}
+
+proxies_end() {
+	kill -TERM "$web" "$balancer"
+	wait "$web" "$balancer" || true
+	web= balancer=
+}
+
+# lets_in PORT DEVICE: whether a proxy takes its certificate.
+lets_in() {
+	says '^in$' curl -sS --cacert "$house/broker.pem" --cert "$house/klinik/$2/certificate.pem" --key "$house/klinik/$2/device.key" \
+		"https://localhost:$1/"
+}
+
+# by_proxies: one that is good, and one that is revoked.
+by_proxies() {
+	proxies "$1"
+	holds "nginx lets a device in" lets_in "$tls" p-2
+	holds "and not one that is revoked" not lets_in "$tls" p-3
+	holds "HAProxy lets a device in" lets_in "$balanced" p-2
+	holds "and not one that is revoked" not lets_in "$balanced" p-3
+	proxies_end
+}
+
+offline() {
+	sleep 1 # The rule above revokes what was issued until its second.
+	stop
+	echo 'correct horse battery' >"$house/passphrase"
+	wardein ca export-root --dir "$house/a" --out "$house/root-key.pem" --new-passphrase-file "$house/passphrase" >"$house/said"
+	start
+	renewed p-2
+	holds "the root and its CA have lists" lists_are 2
+	holds "a device is verified by lists of all CAs" leads p-2 "$house/a/root-ca.pem"
+	holds "the root's list is good for a year" says "$(date -u -d '+365 days' +%Y)" openssl crl -in "$house/bundle.pem" -noout -nextupdate
+	by_proxies "$house/a/root-ca.pem"
+}
+
+another_root() {
+	local next
+	stop
+	wardein ca import-root "$house/root-key.pem" --dir "$house/a" --key-passphrase-file "$house/passphrase" >"$house/said"
+	wardein ca rotate-root --dir "$house/a" --algorithm p384 --out "$house/roots.pem" --yes >"$house/said"
+	openssl x509 -in "$house/roots.pem" -out "$house/new-root.pem"
+	start
+	holds "a device that trusts the former root is certified" renewed p-2
+	holds "both roots and the CA have lists" lists_are 3
+	holds "it leads to the former root" leads p-2 "$house/a/root-ca.pem"
+	holds "and to the new one" leads p-2 "$house/new-root.pem"
+	next=$(wardein ca next --shared --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
+	wardein ca switch "$next" --yes >"$house/said"
+	holds "and again under a CA of the new one" renewed p-2
+	holds "which has a list, too" lists_are 4
+	holds "it leads to the new root" leads p-2 "$house/new-root.pem"
+	holds "and to the former one" leads p-2 "$house/a/root-ca.pem"
+	by_proxies "$house/new-root.pem"
+	by_proxies "$house/a/root-ca.pem"
+}
+
 part "binaries, Mosquitto, OpenSSL, GnuTLS" prepare
 part "an authority and its devices" found
 part "revocation lists" lists
 part "OCSP" status
 part "Mosquitto with the lists" with_mosquitto
+part "the root's key offline" offline
+part "another root" another_root
 printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"

@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         Inside::Recover(args) => recover::run(args, out),
         Inside::ExportRoot(args) => root_ca::export(args, out),
         Inside::ImportRoot(args) => root_ca::import(args, out),
+        Inside::RotateRoot(args) => root_ca::rotate(args, out),
+        Inside::DropFormerRoot(args) => root_ca::drop_former(args, out),
         Inside::Doctor(args) => doctor::run(args, out),
     })
 }

@@ -7,8 +7,11 @@ use crate::home::{Home, MARKER, failed};
 use serde::Serialize;
 use std::path::Path;
 use wardein_cli::config::Config;
-use wardein_cli::{ExportRootArgs, Failure, ImportRootArgs, Output, PassphraseArgs, write_root};
-use wardein_engine::{Ports, RootExport, import_root};
+use wardein_cli::{
+    DropFormerRootArgs, ExportRootArgs, Failure, ImportRootArgs, Output, PassphraseArgs, RotateRootArgs,
+    files, write_root,
+};
+use wardein_engine::{Ports, RootExport, drop_former_root, import_root, rotate_root};
 use wardein_port::SystemClock;
 
 /// The result, for scripts.
@@ -56,6 +59,48 @@ pub(crate) fn import(args: ImportRootArgs, out: Output) -> Result<(), Failure> {
     let key = args.root()?;
     wardein_cli::block_on(async { import_root(&ports, custodian.root_keys(), &key).await.map_err(failed) })?;
     out.say("the root's key is in the authority again", &Imported { imported: &args.file })
+}
+
+/// The result, for scripts.
+#[derive(Serialize)]
+struct Rotated<'a> {
+    roots: &'a Path,
+}
+
+/// The result, for scripts.
+#[derive(Serialize)]
+struct Dropped {
+    dropped: bool,
+}
+
+pub(crate) fn rotate(args: RotateRootArgs, out: Output) -> Result<(), Failure> {
+    let algorithm = args.algorithm();
+    args.confirm.ask("replace the root, and erase the former one's key")?;
+    if args.out.symlink_metadata().is_ok() {
+        let words = format!("{} is there already; name another file", args.out.display());
+        return Err(Failure::Failed(words));
+    }
+    let (ports, custodian) = open(&args.dir, &args.passphrase)?;
+    let rotated = rotate_root(&ports, custodian.root_keys(), algorithm);
+    let roots = wardein_cli::block_on(async { rotated.await.map_err(failed) })?;
+    files::write_new(&args.out, roots.as_bytes(), files::PUBLIC)?;
+    let words = format!(
+        "the root is another one; {} has both.\n\
+         \n\
+         Give that file to all who verify devices or the authority; devices that are enrolled from now on trust both. Then have a CA under the\n\
+         new root follow each (wardein ca next), and when nobody goes by the former root alone: wardein ca drop-former-root.",
+        args.out.display()
+    );
+    out.say(&words, &Rotated { roots: &args.out })
+}
+
+pub(crate) fn drop_former(args: DropFormerRootArgs, out: Output) -> Result<(), Failure> {
+    args.confirm.ask("trust the former root no more")?;
+    let (ports, custodian) = open(&args.dir, &args.passphrase)?;
+    let dropped = drop_former_root(&ports, custodian.root_keys());
+    let dropped = wardein_cli::block_on(async { dropped.await.map_err(failed) })?;
+    let words = if dropped { "the former root is trusted no more" } else { "there is no former root" };
+    out.say(words, &Dropped { dropped })
 }
 
 /// The store, which a service that runs has open, and the root key of custody.

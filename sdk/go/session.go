@@ -55,7 +55,7 @@ func (s *Session) Certificate(ctx context.Context, request []byte) ([][]byte, er
 	return ParseCertificates(body)
 }
 
-// TrustBundle gives PEM: the root, then the issuing CA.
+// TrustBundle gives PEM: the roots, then the issuing CAs.
 func (s *Session) TrustBundle(ctx context.Context) ([]byte, error) {
 	return s.prove(ctx, actionTrustBundle, nil, true)
 }

@@ -68,19 +68,22 @@ impl Place {
         file
     }
 
+    /// The revocation lists, of which there are so many within seconds.
+    async fn lists(&self, count: usize) -> String {
+        for _ in 0..50 {
+            let made = self.served.http_get("/crl/bundle.pem").await;
+            if made.matches("BEGIN X509 CRL").count() == count {
+                return made;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        panic!("there are not {count} lists");
+    }
+
     /// The same with a revocation list of every CA of the chain, as the authority serves them.
     async fn verify_by_lists(&self, file: &str) {
         let lists = self.served.directory.path().join("lists.pem").to_str().unwrap().to_owned();
-        // They are made within seconds of a start.
-        let mut made = self.served.http_get("/crl/bundle.pem").await;
-        for _ in 0..50 {
-            if made.contains("X509 CRL") {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            made = self.served.http_get("/crl/bundle.pem").await;
-        }
-        fs::write(&lists, made).unwrap();
+        fs::write(&lists, self.lists(2).await).unwrap();
         let root = format!("{}/root-ca.pem", self.home);
         let verify = ["verify", "-crl_check_all", "-CRLfile", &lists, "-CAfile", &root, "-untrusted", file];
         done(&Command::new("openssl").args(verify).arg(file).output().unwrap());
@@ -309,4 +312,53 @@ async fn what_devices_show_leads_to_a_companys_root_as_well() {
     }
     let shown = wardein(&["ca", "show", id(&own), "--dir", &place.home]);
     assert_eq!(String::from_utf8_lossy(&shown.stdout).matches("BEGIN CERTIFICATE").count(), 3);
+}
+
+#[tokio::test]
+async fn a_root_is_followed_by_another_and_who_trusts_either_goes_on() {
+    let mut place = Place::new().await;
+    let mut device = place.device("pump-1").await;
+    let directory = place.served.directory.path().to_owned();
+    let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let home = place.home.clone();
+    let (both, old, new) = (path("both.pem"), path("old.pem"), path("new.pem"));
+    let rotate =
+        || wardein(&["ca", "rotate-root", "--algorithm", "p384", "--dir", &home, "--out", &both, "--yes"]);
+    let busy = rotate();
+    assert!(!busy.status.success() && !std::path::Path::new(&both).exists(), "a service has the store");
+    place.served.terminate();
+    done(&rotate());
+    let roots = pem::decode_certificates(&fs::read_to_string(&both).unwrap()).unwrap();
+    for (file, der) in [(&new, &roots[0]), (&old, &roots[1])] {
+        fs::write(file, pem::encode_certificates([der.as_slice()]).unwrap()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&old).unwrap(), fs::read_to_string(format!("{home}/root-ca.pem")).unwrap());
+    place.served.start().await;
+
+    // The device and the administrator trust the former root alone, and reach the server by the link in its chain.
+    let mut chains = vec![place.certify(&mut device).await];
+    let next = place.ca(&["next", "--shared"]);
+    place.ca(&["switch", id(&next), "--yes"]);
+    chains.push(place.certify(&mut device).await);
+    assert_eq!(chains[1][1], der(&next));
+    for (number, chain) in chains.iter().enumerate() {
+        let file = path(&format!("chain-{number}.pem"));
+        fs::write(&file, pem::encode_certificates(chain.iter().map(Vec::as_slice)).unwrap()).unwrap();
+        assert_eq!(place.check(&file), "trusted");
+        let lists = path("lists.pem");
+        fs::write(&lists, place.lists(4).await).unwrap();
+        for root in [&old, &new] {
+            let verify =
+                ["verify", "-x509_strict", "-purpose", "sslclient", "-crl_check_all", "-CRLfile", &lists];
+            let by = ["-no-CApath", "-CAfile", root, "-untrusted", &file, &file];
+            done(&Command::new("openssl").args(verify).args(by).output().unwrap());
+        }
+    }
+    // A device that is enrolled now trusts both.
+    let bundle = pem::encode_certificates(place.bundle().await.iter().map(Vec::as_slice)).unwrap();
+    let trusted = wardein_pki::roots_of(&bundle).unwrap();
+    assert_eq!(pem::decode_certificates(&trusted).unwrap(), roots);
+    place.served.terminate();
+    let early = wardein(&["ca", "drop-former-root", "--dir", &home, "--yes"]);
+    assert!(String::from_utf8_lossy(&early.stderr).contains("root-rotating"), "{early:?}");
 }

@@ -1,12 +1,16 @@
 //! `wardein ca`.
 
 use crate::connection::{ConnectArgs, Session};
-use crate::{Column, Confirm, ExportRootArgs, Failure, ImportRootArgs, Output, Record, files, pages, time};
+use crate::{
+    Column, Confirm, DropFormerRootArgs, ExportRootArgs, Failure, ImportRootArgs, Output, Record,
+    RotateRootArgs, files, pages, time,
+};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
 use wardein_client::v1::create_ca_request::Scope;
 use wardein_client::{time as wire, v1, word};
+use wardein_crypto::KeyAlgorithm;
 use wardein_pki::pem;
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +37,10 @@ pub(crate) enum CaCommand {
     ExportRoot(ExportRootArgs),
     /// Put the root's key back, for the hour in which a CA is made
     ImportRoot(ImportRootArgs),
+    /// Replace the root of an authority that is stopped by another one; each certifies the other
+    RotateRoot(RotateRootArgs),
+    /// Trust the root before that no more, once everybody has the new one
+    DropFormerRoot(DropFormerRootArgs),
 }
 
 #[derive(Debug, Args)]
@@ -122,13 +130,24 @@ pub(crate) struct DistrustArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Algorithm {
+pub(crate) enum Algorithm {
     P256,
     P384,
     #[value(name = "rsa-3072")]
     Rsa3072,
     #[value(name = "rsa-4096")]
     Rsa4096,
+}
+
+impl From<Algorithm> for KeyAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::P256 => Self::P256,
+            Algorithm::P384 => Self::P384,
+            Algorithm::Rsa3072 => Self::Rsa3072,
+            Algorithm::Rsa4096 => Self::Rsa4096,
+        }
+    }
 }
 
 impl From<Algorithm> for v1::CaAlgorithm {
@@ -230,7 +249,7 @@ impl CaCommand {
             Self::Csr(args) => csr(args, out).await,
             Self::Import(args) => import(args, out).await,
             // The binary does these: they take the inside of an authority.
-            Self::ExportRoot(_) | Self::ImportRoot(_) => {
+            Self::ExportRoot(_) | Self::ImportRoot(_) | Self::RotateRoot(_) | Self::DropFormerRoot(_) => {
                 Err(Failure::Usage("this works on a directory, not over a connection".to_owned()))
             }
         }

@@ -50,7 +50,7 @@ pub use operator::RecoverArgs;
 pub use output::{Column, Output, Record};
 pub use passphrase::PassphraseArgs;
 pub use progress::progress;
-pub use root_key::{ExportRootArgs, ImportRootArgs, write_root};
+pub use root_key::{DropFormerRootArgs, ExportRootArgs, ImportRootArgs, RotateRootArgs, write_root};
 pub use secret::{KeyPassphraseArgs, NewPassphraseArgs, Passphrase};
 
 use args::{Cli, Command};
@@ -76,6 +76,10 @@ pub enum Inside {
     ExportRoot(ExportRootArgs),
     /// Put it back.
     ImportRoot(ImportRootArgs),
+    /// Replace its root.
+    RotateRoot(RotateRootArgs),
+    /// Trust the root before that no more.
+    DropFormerRoot(DropFormerRootArgs),
     /// Look into its directory.
     Doctor(DoctorArgs),
 }
@@ -118,6 +122,8 @@ fn dispatch(
         Command::Grant(command) => block_on(command.run(out)),
         Command::Ca(ca::CaCommand::ExportRoot(args)) => inside(Inside::ExportRoot(args), out),
         Command::Ca(ca::CaCommand::ImportRoot(args)) => inside(Inside::ImportRoot(args), out),
+        Command::Ca(ca::CaCommand::RotateRoot(args)) => inside(Inside::RotateRoot(args), out),
+        Command::Ca(ca::CaCommand::DropFormerRoot(args)) => inside(Inside::DropFormerRoot(args), out),
         Command::Ca(command) => block_on(command.run(out)),
         Command::Cert(command) => block_on(command.run(out)),
         Command::PlatformCert(command) => block_on(command.run(out)),

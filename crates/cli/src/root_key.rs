@@ -1,11 +1,12 @@
 //! `wardein ca export-root` and `import-root`: what they take, and the file of the root's key, which is always under a passphrase. The
 //! binary does the rest: it takes the inside of an authority.
 
+use crate::ca::Algorithm;
 use crate::secret::{self, KeyPassphraseArgs, NewPassphraseArgs, Passphrase};
-use crate::{Failure, PassphraseArgs, files, time};
+use crate::{Confirm, Failure, PassphraseArgs, files, time};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use wardein_crypto::SecretBytes;
+use wardein_crypto::{KeyAlgorithm, SecretBytes};
 
 /// `wardein ca export-root`.
 ///
@@ -44,6 +45,52 @@ pub struct ImportRootArgs {
     /// The passphrase of that file, which is asked for where neither file nor descriptor is given
     #[command(flatten)]
     pub key: KeyPassphraseArgs,
+    /// What the authority's root key is under, if it is a passphrase
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+}
+
+/// `wardein ca rotate-root`.
+///
+/// The service must be stopped. The former root stays trusted, and its key is erased. The infrastructure CA is certified again by the new
+/// root; issuing CAs go on under the former one until others follow them.
+#[derive(Debug, Args)]
+pub struct RotateRootArgs {
+    /// The authority's directory
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The algorithm of the new root's key
+    #[arg(long, value_enum, default_value_t = Algorithm::P384)]
+    algorithm: Algorithm,
+    /// The file to make: the certificates of the new root and of the former one, PEM
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Whether it is to be done
+    #[command(flatten)]
+    pub confirm: Confirm,
+    /// What the authority's root key is under, if it is a passphrase
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+}
+
+impl RotateRootArgs {
+    /// The algorithm of the new root's key.
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm.into()
+    }
+}
+
+/// `wardein ca drop-former-root`.
+///
+/// The service must be stopped. Whoever trusts the former root alone verifies neither devices nor the authority from then on.
+#[derive(Debug, Args)]
+pub struct DropFormerRootArgs {
+    /// The authority's directory
+    #[arg(long, env = "WARDEIN_DIR", hide_env_values = true, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Whether it is to be done
+    #[command(flatten)]
+    pub confirm: Confirm,
     /// What the authority's root key is under, if it is a passphrase
     #[command(flatten)]
     pub passphrase: PassphraseArgs,

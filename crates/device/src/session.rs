@@ -217,7 +217,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         Ok(certificate)
     }
 
-    /// The certificates that the authority vouches for now, PEM: the root, then the issuing CA (DDKG-1 section 8).
+    /// The certificates that the authority vouches for now, PEM: the roots, then the issuing CAs (DDKG-1 section 8).
     pub async fn trust_bundle(&mut self) -> Result<Vec<u8>, Error> {
         Ok(self.request(&Asking::Action("trust-bundle", b"")).await?.body)
     }

@@ -48,6 +48,7 @@ pub use keep::migrate::{Migrating, migrate};
 pub use keep::recover::{Recovery, administrators};
 pub use keep::restore::{Restored, Restoring};
 pub use keep::root_ca::{RootExport, import_root};
+pub use keep::root_rotation::{drop_former_root, rotate_root};
 pub use keep::sweep::{Sweep, SweepProgress, pace};
 pub use kernel::{Caller, Detail, Engine, Error, Etag, Meter, Page, Paged, Ports, Status};
 pub use project::Revoked;

@@ -126,8 +126,9 @@ impl<R: CaRole> CaCertificate<R> {
     pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
         let parsed = Parsed::new(der)?;
         let common_name = parsed.common_name().ok_or(CertificateError::Use)?.to_owned();
-        let is_role =
-            parsed.kind() == Some(Kind::Ca { path_len: R::PATH_LEN }) && common_name.ends_with(R::SUFFIX);
+        let is_kind =
+            R::PATH_LENS.iter().any(|path_len| parsed.kind() == Some(Kind::Ca { path_len: *path_len }));
+        let is_role = is_kind && common_name.ends_with(R::SUFFIX);
         let purposes =
             parsed.purposes().filter(|found| R::PURPOSES.contains(found)).ok_or(CertificateError::Use)?;
         let key = parsed.ca_key()?;
@@ -233,7 +234,10 @@ pub(crate) mod sealed {
         #[doc(hidden)]
         const SUFFIX: &'static str;
         #[doc(hidden)]
-        const PATH_LEN: u8;
+        const PATH_LEN: u8 = Self::PATH_LENS[0];
+        /// How many CAs may be below it: the first in what is made, the others in what earlier releases made.
+        #[doc(hidden)]
+        const PATH_LENS: &'static [u8];
         /// What its certificates are for, as its own says: one of these.
         #[doc(hidden)]
         const PURPOSES: &'static [KeyPurposes];
@@ -241,13 +245,14 @@ pub(crate) mod sealed {
 
     impl Role for Root {
         const SUFFIX: &'static str = " root CA";
-        const PATH_LEN: u8 = 1;
+        // One CA, and the certificate of this root by another one, which GnuTLS counts though both have one name.
+        const PATH_LENS: &'static [u8] = &[2, 1];
         const PURPOSES: &'static [KeyPurposes] = &[KeyPurposes::NONE];
     }
 
     impl Role for Issuing {
         const SUFFIX: &'static str = " issuing CA";
-        const PATH_LEN: u8 = 0;
+        const PATH_LENS: &'static [u8] = &[0];
         // A CA that says client alone cannot certify a server, whatever it signs (RFC 5280 §4.2.1.12 as verifiers apply it to
         // chains). One whose devices are called, too, is founded so; before platforms were certified, without the signing of code.
         const PURPOSES: &'static [KeyPurposes] =
@@ -256,7 +261,7 @@ pub(crate) mod sealed {
 
     impl Role for Infrastructure {
         const SUFFIX: &'static str = " infrastructure CA";
-        const PATH_LEN: u8 = 0;
+        const PATH_LENS: &'static [u8] = &[0];
         const PURPOSES: &'static [KeyPurposes] = &[KeyPurposes::BOTH_ENDS];
     }
 }

@@ -6,7 +6,8 @@ use crate::key::KeyId;
 use crate::prepare::{By, CertificateOrder, Recorded, ToBeSigned};
 use crate::subject_key::SubjectKey;
 use crate::{
-    Infrastructure, InfrastructureCa, Issued, Issuing, IssuingCa, PkiError, Root, RootCa, Validity, spiffe,
+    CaCertificate, Infrastructure, InfrastructureCa, Issued, Issuing, IssuingCa, PkiError, Root, RootCa,
+    Validity, spiffe,
 };
 use wardein_crypto::{Digest, Signer, VerifyingKey};
 use wardein_domain::{KeyPurposes, Serial, TrustDomain};
@@ -87,6 +88,20 @@ impl RootCa {
         let key_id = key.common_id();
         let common_name = common_name_of::<Issuing>(domain, &key_id);
         order::<Issuing>(domain, common_name, (key_id, key), purposes, serial, validity)
+            .map(CertificateOrder::new)
+    }
+
+    /// Another root of the same authority, certified by this one, as an order: who trusts this one alone follows it to the other (RFC 4210
+    /// §4.4, NewWithOld and OldWithNew). Both have one name, so that by path lengths it does not count (RFC 5280 §4.2.1.9).
+    pub fn link_order(
+        &self,
+        other: &CaCertificate<Root>,
+        serial: Serial,
+        validity: Validity,
+    ) -> Result<CertificateOrder<Root>, PkiError> {
+        let domain = self.certificate().trust_domain();
+        let key = (*other.key_id(), other.key.clone());
+        order::<Root>(domain, common_name::<Root>(domain), key, KeyPurposes::NONE, serial, validity)
             .map(CertificateOrder::new)
     }
 

@@ -98,10 +98,11 @@ pub fn parse_operator(domain: &TrustDomain, der: &[u8]) -> Result<OperatorIdenti
     Ok(OperatorIdentity { principal, validity: parsed.validity()? })
 }
 
-/// Reads a device's certificate by its chain, leaf first: one of those after it is the issuing CA's that a trusted root signed. Whatever else
-/// is there is ignored, and other trusted certificates do not help; a refusal is that of the second certificate. Each certificate's time lies
-/// within its issuer's, so that a caller that judges the leaf's time has judged all; that is the caller's task. The second value is the key
-/// that is certified.
+/// Reads a device's certificate by its chain, leaf first: one of those after it is the issuing CA's that a trusted root signed, or that
+/// another root of the authority signed, which is among them and certified by a trusted one (RFC 4210 §4.4). Whatever else is there is
+/// ignored, and other trusted certificates do not help; a refusal is that of the second certificate. The leaf's time lies within that of
+/// each certificate above it, so that a caller that judges the leaf's time has judged all; that is the caller's task. The second value is
+/// the key that is certified.
 pub fn verify_device_chain(
     chain: &[&[u8]],
     trusted: &[&[u8]],
@@ -110,7 +111,7 @@ pub fn verify_device_chain(
     let roots: Vec<_> = trusted.iter().filter_map(|der| CaCertificate::<Root>::parse(der).ok()).collect();
     let mut refused = None;
     for issuing in above {
-        match verify_under(issuing, leaf, &roots) {
+        match verify_under(issuing, leaf, above, &roots) {
             Ok(found) => return Ok(found),
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -121,16 +122,30 @@ pub fn verify_device_chain(
 fn verify_under(
     issuing: &[u8],
     leaf: &[u8],
+    above: &[&[u8]],
     roots: &[CaCertificate<Root>],
 ) -> Result<(DeviceIdentity, SubjectKey), CertificateError> {
     let parsed = Parsed::new(issuing)?;
-    let root = roots.iter().find(|root| parsed.verify(root).is_ok()).ok_or(CertificateError::Chain)?;
+    let signed_by = |parsed: &Parsed<'_>| roots.iter().find(|root| parsed.verify(root).is_ok());
+    let link = |der: &&[u8]| {
+        let (link, other) = (Parsed::new(der).ok()?, CaCertificate::<Root>::parse(der).ok()?);
+        let root = signed_by(&link)?;
+        parsed.verify(&other).ok()?;
+        Some((root, Some(other.validity())))
+    };
+    let direct = signed_by(&parsed).map(|root| (root, None));
+    let found = direct.or_else(|| above.iter().find_map(link));
+    let (root, link) = found.ok_or(CertificateError::Chain)?;
     let issuing = CaCertificate::<Issuing>::parse(issuing)?;
     ensure(issuing.trust_domain() == root.trust_domain(), CertificateError::TrustDomain)?;
     let identity = issuing.recognize(leaf)?;
-    let is_nested =
-        identity.validity.is_within(issuing.validity()) && issuing.validity().is_within(root.validity());
-    ensure(is_nested, CertificateError::Validity)?;
+    let leaf_is_within = |validity| identity.validity.is_within(validity);
+    let is_nested = match link {
+        None => issuing.validity().is_within(root.validity()),
+        // A CA may outlive the root before the one that certified it.
+        Some(link) => leaf_is_within(link) && leaf_is_within(root.validity()),
+    };
+    ensure(leaf_is_within(issuing.validity()) && is_nested, CertificateError::Validity)?;
     Ok((identity, Parsed::new(leaf)?.device_key()?))
 }
 

@@ -409,7 +409,7 @@ wardein_status wardein_session_certificate(wardein_session *session,
                                            size_t pem_capacity,
                                            size_t *pem_length);
 
-// The certificates that the authority vouches for now, PEM: the root, then the issuing CA. The reply is proved by the device's
+// The certificates that the authority vouches for now, PEM: the roots, then the issuing CAs. The reply is proved by the device's
 // own keys. Where the buffer is too small the authority was asked all the same.
 wardein_status wardein_session_trust_bundle(wardein_session *session,
                                             uint32_t deadline_ms,

@@ -131,6 +131,10 @@ events! {
     RootExported = "authority.export-root",
     /// It was put back.
     RootImported = "authority.import-root",
+    /// The root was replaced by another one; each certified the other, and the former one's key was erased.
+    RootRotated = "authority.rotate-root",
+    /// The former root is trusted no more.
+    FormerRootDropped = "authority.drop-former-root",
     /// The CA of operators and servers was certified for longer.
     InfrastructureRenewed = "authority.renew-infrastructure",
     /// A platform was granted a right.

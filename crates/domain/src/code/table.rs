@@ -324,6 +324,8 @@ codes! {
     CaExists = "ca-exists", Exists, "Nothing is to be done, or make the next one (`wardein ca next`).";
     /// The CA is not in the state that this takes.
     CaState = "ca-state", Precondition, "`wardein ca list` shows its state; the message names what comes first.";
+    /// A former root is still trusted, or needed.
+    RootRotating = "root-rotating", Precondition, "The message says what comes first: a CA that follows the one under the former root, or `wardein ca drop-former-root`.";
     /// The chain that another PKI gave a CA is not one that its verifiers would take.
     CaChain = "ca-chain", Invalid, "The message names the certificate and what is wrong with it; have the other PKI issue it again from the request (`wardein ca csr`).";
     /// The root's key, without which no CA is certified, is not in this authority.

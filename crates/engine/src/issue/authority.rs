@@ -1,16 +1,19 @@
 //! The authority's own keys, opened: what stays as long as it runs, and how the rest is opened for memory (`project`).
 
 use crate::issue::ca_keys::ca_of;
+use crate::issue::crl::CrlFile;
 use crate::kernel::Error;
 use crate::project::KnownCa;
 use crate::rows::seal::{Keyring, Place};
-use crate::rows::{AUTHORITY, AuthorityRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, FORMER_ROOT_KEY, FormerRootRow};
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
 use wardein_ddkg::ChallengeKey;
 use wardein_domain::{TrustDomain, UnixSeconds};
-use wardein_pki::{CaCertificate, CaKey, CaRole, InfrastructureCa, Root, RootCa, pem};
-use wardein_port::Table;
+use wardein_pki::{
+    CaCertificate, CaKey, CaRole, InfrastructureCa, Issuing, Root, RootCa, issuer_key_id, pem,
+};
+use wardein_port::{Store, Table};
 
 /// The certificates and keys with which devices and platforms verify.
 #[derive(Debug, Clone)]
@@ -29,6 +32,18 @@ pub(crate) struct Authority {
     pub(crate) restored_at: UnixSeconds,
     /// Signs CAs.
     pub(crate) root: CaCertificate<Root>,
+    /// The one before, as long as it is trusted.
+    pub(crate) former: Option<FormerRoot>,
+}
+
+/// The root before the present one. Its key is erased.
+pub(crate) struct FormerRoot {
+    pub(crate) certificate: CaCertificate<Root>,
+    old_with_new: Vec<u8>,
+    /// The present root, certified by it.
+    pub(crate) new_with_old: Vec<u8>,
+    /// The last list that it signed.
+    pub(crate) crl: Arc<CrlFile>,
 }
 
 /// A server's TLS identity: made at each start, and never stored.
@@ -50,7 +65,26 @@ impl Authority {
             root: CaCertificate::parse(&row.root_der).map_err(Error::internal)?,
             identity,
             restored_at: row.restored_at,
+            former: None,
         })
+    }
+
+    /// The certificate by which what is under a CA leads to the root that did not certify it, where there are two.
+    pub(crate) fn link(&self, ca: &CaCertificate<Issuing>) -> Option<&[u8]> {
+        let former = self.former.as_ref()?;
+        let is_under_former = issuer_key_id(ca.der()).is_ok_and(|id| id == *former.certificate.key_id());
+        Some(if is_under_former { &former.old_with_new } else { &former.new_with_old })
+    }
+}
+
+impl FormerRoot {
+    /// The one on record, if there is one.
+    pub(crate) async fn load(store: &dyn Store) -> Result<Option<Self>, Error> {
+        let row: Option<(u64, FormerRootRow)> = rows::load(store, Table::Authority, FORMER_ROOT_KEY).await?;
+        let Some((_, FormerRootRow { der, old_with_new, new_with_old, crl })) = row else { return Ok(None) };
+        let certificate = CaCertificate::parse(&der).map_err(Error::internal)?;
+        let crl = Arc::new(CrlFile::read(crl)?);
+        Ok(Some(Self { certificate, old_with_new, new_with_old, crl }))
     }
 }
 
@@ -89,17 +123,20 @@ impl AuthorityRow {
     }
 }
 
-/// The reply body of the action `certificate`: the certificates, leaf first, each framed (DDKG-1 §8). Those that lead to the root of another
-/// PKI come before the CA's own: of two issuers of one name OpenSSL takes the first that it is sent, and who trusts this authority has the CA
-/// beside the root (the trust bundle). No root is among them: every verifier that trusts it has it.
-pub(crate) fn device_chain(issuing: &KnownCa, leaf: &[u8], now: u64) -> Vec<u8> {
-    let cross = issuing.cross_at(now).iter().map(Vec::as_slice);
-    let mut out = Vec::new();
-    for der in [leaf].into_iter().chain(cross).chain([issuing.certificate.der()]) {
-        out.extend_from_slice(&(der.len() as u32).to_be_bytes());
-        out.extend_from_slice(der);
+impl Authority {
+    /// The reply body of the action `certificate`: the certificates, leaf first, each framed (DDKG-1 §8). Those that lead to the root of
+    /// another PKI come before the CA's own: of two issuers of one name OpenSSL takes the first that it is sent, and who trusts this
+    /// authority has the CA beside the root (the trust bundle). No root is among them: every verifier that trusts it has it.
+    pub(crate) fn device_chain(&self, issuing: &KnownCa, leaf: &[u8], now: u64) -> Vec<u8> {
+        let cross = issuing.cross_at(now).iter().map(Vec::as_slice);
+        let (own, link) = (issuing.certificate.der(), self.link(&issuing.certificate));
+        let mut out = Vec::new();
+        for der in [leaf].into_iter().chain(cross).chain([own]).chain(link) {
+            out.extend_from_slice(&(der.len() as u32).to_be_bytes());
+            out.extend_from_slice(der);
+        }
+        out
     }
-    out
 }
 
 /// Certificates as PEM.

@@ -1,5 +1,6 @@
 //! The CAs that certify devices: which one issues, whose certificates are recognized, and what is published of them.
 
+use crate::issue::authority::FormerRoot;
 use crate::kernel::{Caller, Engine, Error, Page, Paged};
 use crate::project::KnownCa;
 use crate::rows::{self, AuthorityRow, IssuingCaRow};
@@ -92,7 +93,8 @@ impl Engine {
         let cas = self.memory.cas();
         let published = cas.iter().filter(|ca| ca.state.is_published() && which(ca));
         let issuing = published.map(|ca| ca.certificate.der());
-        let all = [self.authority.root.der()].into_iter().chain(issuing);
+        let former = self.authority.former.as_ref().map(|former| former.certificate.der());
+        let all = [self.authority.root.der()].into_iter().chain(former).chain(issuing);
         pem::encode_certificates(all).expect("certificates that were read can be written")
     }
 }
@@ -138,8 +140,15 @@ impl KnownCa {
     }
 }
 
-/// The certificates of the published CAs of a store that no engine serves, DER. Until format 4 the authority's row has the only one.
+/// What a store that no engine serves publishes beside its root: the former root, as long as it is trusted, and the CAs, DER.
 pub(crate) async fn published(store: &dyn Store, row: &AuthorityRow) -> Result<Vec<Vec<u8>>, Error> {
+    let former = FormerRoot::load(store).await?;
+    let former = former.map(|former| former.certificate.der().to_vec());
+    Ok(former.into_iter().chain(issuing(store, row).await?).collect())
+}
+
+/// The certificates of the published CAs of such a store, DER. Until format 4 the authority's row has the only one.
+pub(crate) async fn issuing(store: &dyn Store, row: &AuthorityRow) -> Result<Vec<Vec<u8>>, Error> {
     let mut ders = Vec::new();
     if !row.issuing_der.is_empty() {
         ders.push(row.issuing_der.clone());

@@ -146,6 +146,8 @@ impl Engine {
         let (is_whole, files, tag) = self.lists(|lists| {
             (is_whole(lists), lists.files(), lists.bundle.as_ref().map(|file| file.tag.clone()))
         });
+        let former = self.authority.former.as_ref().map(|former| former.crl.clone());
+        let files: Vec<_> = files.into_iter().chain(former).collect();
         if is_whole && tag != Some(tag_of(&files)) {
             let bundle = apart("wardein-crl", move || bundle(&files)).await??;
             self.crls.write().bundle = Some(Arc::new(bundle));
@@ -172,10 +174,7 @@ impl Engine {
     async fn exported_root_crl(&self, now: u64, changes: u64) -> Result<Option<Published>, Error> {
         let row: Option<(u64, RootCrlRow)> = rows::load(&*self.store, Table::Authority, ROOT_CRL_KEY).await?;
         let Some((_, RootCrlRow { der })) = row else { return Ok(None) };
-        let CrlOrder { number, this_update, next_update, revoked } =
-            CrlOrder::read(&der).ok_or_else(|| Error::internal("the root's revocation list is damaged"))?;
-        let crl = Crl { der, number, this_update, next_update, entries: revoked.len() };
-        Ok(Some(Published { file: Arc::new(crl.into()), made_at: now, changes, is_of_export: true }))
+        Ok(Some(Published { file: Arc::new(CrlFile::read(der)?), made_at: now, changes, is_of_export: true }))
     }
 
     /// Until which Unix second the root's list is good, where it is the one that was signed when the root's key was exported.
@@ -258,13 +257,22 @@ impl Engine {
         Ok(crl_number(self.authority.restored_at, low))
     }
 
-    /// Whether a CA of that key identifier certifies devices here.
-    pub fn is_issuing_ca(&self, ca: &[u8; 20]) -> bool {
-        self.revoking_cas().iter().any(|found| found.id.as_bytes() == ca)
+    /// Whether a CA of that key identifier has a list here: one that certifies devices, or the former root.
+    pub fn has_crl(&self, ca: &[u8; 20]) -> bool {
+        self.former_crl(ca).is_some() || self.revoking_cas().iter().any(|found| found.id.as_bytes() == ca)
+    }
+
+    /// The last list of the former root, if that is its key identifier.
+    fn former_crl(&self, ca: &[u8; 20]) -> Option<Arc<CrlFile>> {
+        let former = self.authority.former.as_ref().filter(|former| former.certificate.key_id() == ca)?;
+        Some(former.crl.clone())
     }
 
     /// The list of a CA by its key identifier.
     pub fn crl(&self, ca: &[u8; 20]) -> Option<Arc<CrlFile>> {
+        if let Some(former) = self.former_crl(ca) {
+            return Some(former);
+        }
         self.lists(|lists| lists.issuing.get(ca).map(|list| list.file.clone()))
     }
 
@@ -341,6 +349,15 @@ impl Published {
     /// Whether there is nothing new, and it is not old; nor of a time to come, as after a clock that was set back.
     fn is_good(&self, now: u64, changes: u64) -> bool {
         self.changes == changes && (self.made_at..self.made_at + CRL_MAX_AGE).contains(&now)
+    }
+}
+
+impl CrlFile {
+    /// A list that was signed before, DER.
+    pub(crate) fn read(der: Vec<u8>) -> Result<Self, Error> {
+        let CrlOrder { number, this_update, next_update, revoked } =
+            CrlOrder::read(&der).ok_or_else(|| Error::internal("a root's revocation list is damaged"))?;
+        Ok(Crl { der, number, this_update, next_update, entries: revoked.len() }.into())
     }
 }
 

@@ -174,7 +174,9 @@ impl Engine {
             Certified::Signed(issued) => issued,
             Certified::Prepared(tbs) => self.complete(&infrastructure, tbs, |_, _, _| Ok(())).await?,
         };
-        let chain = vec![leaf.into_der(), infrastructure.certificate().der().to_vec()];
+        let mut chain = vec![leaf.into_der(), infrastructure.certificate().der().to_vec()];
+        // For who trusts the former root alone.
+        chain.extend(self.authority.former.as_ref().map(|former| former.new_with_old.clone()));
         Ok(ServerIdentity { chain, key, not_after: validity.not_after() })
     }
 

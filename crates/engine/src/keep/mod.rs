@@ -9,6 +9,7 @@ pub(crate) mod recover;
 pub(crate) mod restore;
 pub(crate) mod root_ca;
 pub(crate) mod root_key;
+pub(crate) mod root_rotation;
 pub(crate) mod sweep;
 pub(crate) mod tenant_keys;
 pub(crate) mod upkeep;

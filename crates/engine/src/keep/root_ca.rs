@@ -18,8 +18,8 @@ use crate::rows::seal::Keyring;
 use crate::rows::{self, AUTHORITY, AuthorityRow, CRL_KEY, CrlRow, ROOT_CRL_KEY, RootCrlRow};
 use std::sync::Arc;
 use wardein_crypto::{SecretBytes, SigningKey};
-use wardein_domain::{Actor, Call, ErrorCode, Event, FieldName, Outcome, Target};
-use wardein_pki::{CLOCK_SKEW, CaCertificate, CrlOrder, Root, RootCa, pem};
+use wardein_domain::{Actor, Call, ErrorCode, Event, FieldName, Outcome, Target, UnixSeconds};
+use wardein_pki::{CLOCK_SKEW, CaCertificate, Crl, CrlOrder, Root, RootCa, pem};
 use wardein_port::{Change, CommitError, RootKey, Table};
 
 /// The root's key on its way out.
@@ -51,9 +51,15 @@ impl RootExport {
         }
         let key = ring.open(place("root"), &row.root_key)?;
         let certificate_pem = pem::encode_certificates([&row.root_der[..]]).map_err(Error::internal)?;
-        let mut listed = Change::default();
-        let crl_until =
-            sign_list(ports, &row.open_root(&ring, &[])?, &row, crl_validity, &mut listed).await?;
+        let (root, mut listed) = (row.open_root(&ring, &[])?, Change::default());
+        let until = (stored_clock(ports).await?.now_ms() / 1000).saturating_add(crl_validity);
+        let list = sign_last_list(ports, &root, row.restored_at, until, &mut listed).await?;
+        let before: Option<(u64, RootCrlRow)> =
+            rows::load(&*ports.store, Table::Authority, ROOT_CRL_KEY).await?;
+        let (before, kept) =
+            (before.map(|(version, _)| version), rows::encode(&RootCrlRow { der: list.der })?);
+        listed.put(Table::Authority, ROOT_CRL_KEY.to_vec(), before, kept);
+        let crl_until = list.next_update;
         row.root_key = Vec::new();
         let until = Some((FieldName::NotAfter, crl_until));
         let mut change = changed(ports, version, &row, Event::RootExported, until).await?;
@@ -88,35 +94,31 @@ pub async fn import_root(
     Ok(commit(&*ports.store, change).await.map(|_| ())?)
 }
 
-/// Signs the root's revocation list, and has `change` keep it; until which Unix second it is good.
-async fn sign_list(
+/// The last revocation list that a root signs here, good until the Unix second `until` or as long as the root; `change` takes its number.
+pub(crate) async fn sign_last_list(
     ports: &Ports,
     root: &RootCa,
-    row: &AuthorityRow,
-    validity: u64,
+    restored_at: UnixSeconds,
+    until: u64,
     change: &mut Change,
-) -> Result<u64, Error> {
+) -> Result<Crl, Error> {
     let now_ms = stored_clock(ports).await?.now_ms();
     let now = now_ms / 1000;
     let numbers: Option<(u64, CrlRow)> = rows::load(&*ports.store, Table::Authority, CRL_KEY).await?;
     let last = numbers.as_ref().map_or(0, |(_, row)| row.limit);
     let limit = now_ms.saturating_mul(1_000_000).max(last.saturating_add(1));
     let order = CrlOrder {
-        number: crl_number(row.restored_at, limit),
+        number: crl_number(restored_at, limit),
         this_update: now.saturating_sub(CLOCK_SKEW),
-        next_update: now.saturating_add(validity).min(root.certificate().validity().not_after()),
+        next_update: until.min(root.certificate().validity().not_after()),
         revoked: distrusted(&*ports.store, now).await?,
     };
-    let list = root.sign_crl(&order).map_err(Error::internal)?;
-    let before: Option<(u64, RootCrlRow)> = rows::load(&*ports.store, Table::Authority, ROOT_CRL_KEY).await?;
     let numbered = rows::encode(&CrlRow { limit })?;
     change.put(Table::Authority, CRL_KEY.to_vec(), numbers.map(|(version, _)| version), numbered);
-    let kept = rows::encode(&RootCrlRow { der: list.der })?;
-    change.put(Table::Authority, ROOT_CRL_KEY.to_vec(), before.map(|(version, _)| version), kept);
-    Ok(list.next_update)
+    root.sign_crl(&order).map_err(Error::internal)
 }
 
-async fn opened(
+pub(crate) async fn opened(
     ports: &Ports,
     root_keys: impl IntoIterator<Item = RootKey>,
 ) -> Result<(Keyring, u64, AuthorityRow), Error> {

@@ -1,7 +1,7 @@
 //! The engine: an authority at work over its ports.
 
 use crate::access::refusals::Refusals;
-use crate::issue::authority::{Authority, TrustBundle};
+use crate::issue::authority::{Authority, FormerRoot, TrustBundle};
 use crate::issue::crl::Crls;
 use crate::issue::ocsp::Responders;
 use crate::issue::server_names::ServerNames;
@@ -104,7 +104,8 @@ impl Engine {
         let Ports { store, entropy, custody, signers, meter, revocation_url, .. } = ports;
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
-        let authority = Authority::open(&ring, &row)?;
+        let mut authority = Authority::open(&ring, &row)?;
+        authority.former = FormerRoot::load(&*store).await?;
         let incarnation = Incarnation::of(&row);
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new(KEPT);

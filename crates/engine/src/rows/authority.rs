@@ -63,7 +63,20 @@ pub(crate) struct RootCrlRow {
     pub(crate) der: Vec<u8>,
 }
 
+/// The root before the present one, at [`FORMER_ROOT_KEY`], as long as it is trusted. Its key is erased. All are DER.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FormerRootRow {
+    pub(crate) der: Vec<u8>,
+    /// It certified by the present root.
+    pub(crate) old_with_new: Vec<u8>,
+    /// The present root certified by it.
+    pub(crate) new_with_old: Vec<u8>,
+    /// The last revocation list that it signed.
+    pub(crate) crl: Vec<u8>,
+}
+
 pub(crate) const CRL_KEY: &[u8] = b"crl";
+pub(crate) const FORMER_ROOT_KEY: &[u8] = b"former-root";
 pub(crate) const ROOT_CRL_KEY: &[u8] = b"root-crl";
 pub(crate) const CLOCK_KEY: &[u8] = b"clock";
 pub(crate) const FORMAT_KEY: &[u8] = b"format";

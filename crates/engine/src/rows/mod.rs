@@ -36,7 +36,8 @@ pub(crate) mod v1;
 
 pub(crate) use answer::AnswerRow;
 pub(crate) use authority::{
-    AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FormatRow, ROOT_CRL_KEY, RootCrlRow,
+    AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FORMER_ROOT_KEY, FormatRow,
+    FormerRootRow, ROOT_CRL_KEY, RootCrlRow,
 };
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};

@@ -73,11 +73,11 @@ async fn a_retired_ca_has_no_list_and_holds_up_no_other() {
     let world = World::new().await;
     let next = world.make(None, true).await;
     assert_eq!(world.on_list_of(next.id).await, Some(vec![]));
-    assert!(world.engine.is_issuing_ca(next.id.as_bytes()));
+    assert!(world.engine.has_crl(next.id.as_bytes()));
     assert_eq!(world.lists(), 3);
     world.engine.retire_ca(&world.admin, next.id).await.unwrap();
     assert_eq!(world.on_list_of(next.id).await, None);
-    assert!(!world.engine.is_issuing_ca(next.id.as_bytes()));
+    assert!(!world.engine.has_crl(next.id.as_bytes()));
     assert_eq!(world.lists(), 2);
     // Its last list would have ended by then.
     world.clock.pass(8 * 86_400);

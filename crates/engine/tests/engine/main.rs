@@ -32,6 +32,7 @@ mod refusals;
 mod release;
 mod restored;
 mod revocations;
+mod root_rotation;
 mod shred;
 mod signing;
 mod storage_keys;

@@ -5894,7 +5894,7 @@ pub mod ca_service_client {
                 .insert(GrpcMethod::new("wardein.v1.CaService", "RequestCaCertificate"));
             self.inner.unary(req, path, codec).await
         }
-        /// Takes in the chain that came back. Devices are given it after the CA's certificate, as long as all of it is valid, so that what they
+        /// Takes in the chain that came back. Devices are given it before the CA's own certificate, as long as all of it is valid, so that what they
         /// show leads to either root. It takes the place of one that was imported before. Refused: a chain that its verifiers would not take
         /// (`ca-chain`).
         pub async fn import_ca_chain(
@@ -5986,7 +5986,7 @@ pub mod ca_service_server {
             tonic::Response<super::RequestCaCertificateResponse>,
             tonic::Status,
         >;
-        /// Takes in the chain that came back. Devices are given it after the CA's certificate, as long as all of it is valid, so that what they
+        /// Takes in the chain that came back. Devices are given it before the CA's own certificate, as long as all of it is valid, so that what they
         /// show leads to either root. It takes the place of one that was imported before. Refused: a chain that its verifiers would not take
         /// (`ca-chain`).
         async fn import_ca_chain(

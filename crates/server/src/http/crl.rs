@@ -22,7 +22,7 @@ pub(super) async fn crl(
         "bundle.pem" => (engine.crl_bundle(), PEM),
         "root.crl" => (engine.root_crl(), DER),
         name => match name.strip_suffix(".crl").and_then(hex::decode_array) {
-            Some(ca) if engine.is_issuing_ca(&ca) => (engine.crl(&ca), DER),
+            Some(ca) if engine.has_crl(&ca) => (engine.crl(&ca), DER),
             _ => return (StatusCode::NOT_FOUND, "no CA here has this list\n").into_response(),
         },
     };

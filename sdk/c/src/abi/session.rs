@@ -146,7 +146,7 @@ pub unsafe extern "C" fn wardein_session_certificate(
     unsafe { enter(session, call) }
 }
 
-/// The certificates that the authority vouches for now, PEM: the root, then the issuing CA. The reply is proved by the device's
+/// The certificates that the authority vouches for now, PEM: the roots, then the issuing CAs. The reply is proved by the device's
 /// own keys. Where the buffer is too small the authority was asked all the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wardein_session_trust_bundle(

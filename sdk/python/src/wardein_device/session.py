@@ -57,7 +57,7 @@ class Session:
         return actions.certificates(self._prove(actions.CERTIFICATE, request))
 
     def trust_bundle(self) -> bytes:
-        """PEM: the root, then the issuing CA."""
+        """PEM: the roots, then the issuing CAs."""
         return self._prove(actions.TRUST_BUNDLE, b"")
 
     def announce(self, coming: Mapping[str, bytes]) -> None:

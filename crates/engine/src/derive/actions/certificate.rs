@@ -2,7 +2,6 @@
 
 use super::{Body, Done};
 use crate::fleet::profiles::certificate_names;
-use crate::issue::authority::device_chain;
 use crate::issue::prepared::Certified;
 use crate::issue::serial::new_serial;
 use crate::keep::clock::ca_not_valid;
@@ -77,7 +76,7 @@ impl Engine {
             Certified::Signed(issued) => {
                 ordered.put(&issued, change)?;
                 let fields = ordered.fields().with(FieldName::Certificate, digest(&issued));
-                let body = Body::Ready(device_chain(&ca, issued.der(), now));
+                let body = Body::Ready(self.authority.device_chain(&ca, issued.der(), now));
                 Done { event: Event::CertificateIssued, fields, body }
             }
             Certified::Prepared(tbs) => {
@@ -122,7 +121,7 @@ impl Engine {
                 Ok(change.record(&entry.with_all(fields))?)
             })
             .await?;
-        Ok(device_chain(&ca, issued.der(), self.now()))
+        Ok(self.authority.device_chain(&ca, issued.der(), self.now()))
     }
 }
 
