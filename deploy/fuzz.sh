@@ -30,7 +30,7 @@ export PATH=$tools/bin:$PATH
 # The share of a target: what anybody on the network sends weighs most, what an administrator's own files hold least.
 risk() {
 	case $1 in
-	server/calls | ddkg/decode | ddkg/record | pki/request | pki/certificate | pki/ocsp) echo 4 ;;
+	server/calls | ddkg/decode | ddkg/record | pki/request | pki/est | pki/certificate | pki/ocsp) echo 4 ;;
 	attest/* | ddkg/both_ends) echo 2 ;;
 	*) echo 1 ;;
 	esac

@@ -5,13 +5,14 @@ use crate::home::{Home, failed, store_name};
 use crate::{logging, memory, system};
 use std::sync::Arc;
 use std::time::Duration;
-use wardein_cli::config::Config;
+use wardein_cli::config::{Config, Network};
 use wardein_cli::{Failure, ServeArgs};
 use wardein_domain::Event;
 use wardein_engine::{Engine, Migrating, Ports, migrate};
 use wardein_pki::RevocationUrl;
+use wardein_pki::est::Lines;
 use wardein_port::SystemClock;
-use wardein_server::{Limits, Metrics, Rate, Server};
+use wardein_server::{EstConfig, Limits, Metrics, Rate, Server};
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let home = Home::of_config(&args.config)?;
@@ -46,10 +47,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     })?;
     let server = Server::bind(server_config, engine.clone(), metrics).map_err(failed)?;
     let (grpc, http) = (server.grpc_address().map_err(failed)?, server.http_address().map_err(failed)?);
+    let est = server.est_address().map_err(failed)?.map(tracing::field::display);
 
     let version = env!("CARGO_PKG_VERSION");
     wardein_cli::block_on(async { engine.record_system(Event::Started).await.map_err(failed) })?;
-    tracing::info!(version, %grpc, %http, "serving");
+    tracing::info!(version, %grpc, %http, est, "serving");
     server.run(system::stop_signal()).map_err(failed)?;
     wardein_cli::block_on(async { engine.record_system(Event::Stopped).await.map_err(failed) })?;
     tracing::info!("stopped");
@@ -67,6 +69,22 @@ fn revocation_url(config: &Config) -> Result<Option<RevocationUrl>, Failure> {
     let url = &config.network.revocation_url;
     let parsed = || url.parse().map_err(|error| Failure::Failed(format!("network.revocation_url: {error}")));
     (!url.is_empty()).then(parsed).transpose()
+}
+
+/// Whether and how EST is served.
+fn est(network: &Network) -> Result<Option<EstConfig>, Failure> {
+    let lines = match network.est_line {
+        64 => Lines::Of64,
+        0 => Lines::One,
+        _ => return Err(Failure::failed("network.est_line is 64 or 0")),
+    };
+    let keys = usize::try_from(network.est_keys).ok().filter(|keys| *keys <= 256);
+    let keys = keys.ok_or_else(|| Failure::failed("network.est_keys is at most 256"))?;
+    if network.est.is_empty() {
+        return Ok(None);
+    }
+    let listen = network.est.parse().map_err(|error| Failure::Failed(format!("network.est: {error}")))?;
+    Ok(Some(EstConfig { listen, lines, keys }))
 }
 
 /// The file's settings, validated.
@@ -89,6 +107,7 @@ pub(crate) fn server_config(config: &Config) -> Result<wardein_server::Config, F
         http: network.http,
         names: network.server_names.iter().map(name).collect::<Result<_, _>>()?,
         endpoint: network.endpoint.clone(),
+        est: est(network)?,
         workers: limits.workers,
         store_name: store_name(config),
         limits: Limits {
@@ -122,6 +141,14 @@ mod tests {
         let config = Config::parse("[network]\nrevocation_url = \"pki.example\"").unwrap();
         assert!(revocation_url(&config).unwrap_err().to_string().contains("revocation_url"));
         assert!(revocation_url(&Config::default()).unwrap().is_none());
+        for text in ["est = \"7444\"", "est_line = 76", "est_keys = 257"] {
+            let config = Config::parse(&format!("[network]\n{text}")).unwrap();
+            assert!(server_config(&config).unwrap_err().to_string().contains("est"), "{text}");
+        }
+        let config = Config::parse("[network]\nest = \"127.0.0.1:7444\"\nest_line = 0").unwrap();
+        let served = server_config(&config).unwrap().est.unwrap();
+        assert_eq!((served.listen.port(), served.lines), (7444, Lines::One));
+        assert!(server_config(&Config::default()).unwrap().est.is_none());
         let config = Config::parse("[network]\nserver_names = [\"a b\"]").unwrap();
         assert!(server_config(&config).unwrap_err().to_string().contains("a b"));
     }

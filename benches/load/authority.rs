@@ -89,6 +89,7 @@ impl Authority {
             http: "127.0.0.1:0".parse().unwrap(),
             names,
             endpoint: "https://127.0.0.1".to_owned(),
+            est: None,
             workers: 0,
             store_name,
             limits: Limits { open: unbounded, operator: unbounded, ..Limits::default() },

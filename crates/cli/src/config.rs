@@ -45,6 +45,13 @@ section! {
         /// Where verifiers reach that, such as `http://pki.example:7480`: devices' certificates then name their revocation list and their OCSP
         /// responder. Empty: they name neither.
         revocation_url: String = String::new(),
+        /// Where EST listens, over TLS 1.2 and 1.3, such as "0.0.0.0:7444". Empty: it is not served.
+        est: String = String::new(),
+        /// The columns of the base64 in its answers: 64, or 0 for one line, which strongSwan before 5.9.11 needs.
+        est_line: u32 = 64,
+        /// How many RSA keys of each size are made ahead for devices that cannot make a key, and get one by EST's serverkeygen; at most 256. 0: no
+        /// keys are made for devices.
+        est_keys: u32 = 0,
         /// The names and addresses in the server's certificate: what clients call it by.
         server_names: Vec<String> = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
         /// Where clients reach it. The command line uses it with --dir, and it is written into the identities of operators.

@@ -5,6 +5,7 @@ mod relay;
 mod report;
 mod state;
 mod transfer;
+mod voucher;
 
 use crate::connection::{ConnectArgs, Session};
 use crate::{Column, Failure, Output, Record, audit, pages, time};
@@ -43,6 +44,8 @@ pub(crate) enum DeviceCommand {
     Withdraw(transfer::WithdrawArgs),
     /// List the open transfers from and to a tenant
     Transfers(transfer::TransfersArgs),
+    /// Make a voucher, by which a device that speaks EST gets its first certificate
+    Voucher(voucher::VoucherArgs),
     /// What happened to a device, without its signs of life
     History(HistoryArgs),
 }
@@ -207,6 +210,7 @@ impl DeviceCommand {
             Self::Accept(args) => transfer::accept(args, out).await,
             Self::Withdraw(args) => transfer::withdraw(args, out).await,
             Self::Transfers(args) => transfer::list(args, out).await,
+            Self::Voucher(args) => voucher::run(args, out).await,
             Self::History(args) => history(args, out).await,
         }
     }

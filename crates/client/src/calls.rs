@@ -87,6 +87,9 @@ client! {
             get_clock: GetClockRequest => GetClockResponse,
             accept_clock: AcceptClockRequest => AcceptClockResponse,
         }
+        provisioning {
+            make_voucher: MakeVoucherRequest => MakeVoucherResponse,
+        }
         invitations {
             create_invitation: CreateInvitationRequest => CreateInvitationResponse,
             revoke_invitation: RevokeInvitationRequest => RevokeInvitationResponse,

@@ -52,6 +52,7 @@ methods! {
     EnrollKey = "/wardein.v1.ProvisioningService/EnrollKey": Roles(&[Station]),
     GetStation = "/wardein.v1.ProvisioningService/GetStation": Roles(&[Station]),
     GetEnrollment = "/wardein.v1.ProvisioningService/GetEnrollment": Roles(&[Station]),
+    MakeVoucher = "/wardein.v1.ProvisioningService/MakeVoucher": Roles(&[Station, Admin, TenantAdmin]),
     GetChallenge = "/wardein.v1.DeviceService/GetChallenge": Open,
     Prove = "/wardein.v1.DeviceService/Prove": Open,
     ProveBySignature = "/wardein.v1.DeviceService/ProveBySignature": Open,

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use wardein_crypto::{
     InvalidSignature, P256SigningKey, P256VerifyingKey, SignatureAlgorithm as Algorithm, VerifyingKey,
 };
-use wardein_domain::{ErrorCode, KeyKinds};
+use wardein_domain::{ErrorCode, KeyKind, KeyKinds};
 
 /// A request for a P-256 key, whose signature shows that the asker has the private half. Its subject and attributes are ignored: the
 /// authority decides the contents of a certificate.
@@ -43,6 +43,30 @@ impl DeviceCsr {
             return Err(CsrError::KeyOfAnother);
         }
         accepted.contains(key.kind()).then_some(Self { key }).ok_or(CsrError::KeyNotAccepted)
+    }
+
+    /// Reads a request for a key of one of these kinds by who holds `held`, as the connection shows that it came over. For that key the
+    /// signature within shows nothing more, and is not verified; for any other it is.
+    pub fn parse_by_holder(der: &[u8], held: &SubjectKey, accepted: KeyKinds) -> Result<Self, CsrError> {
+        let request = Request::read(der)?;
+        if !accepted.contains(request.key.kind()) {
+            return Err(CsrError::KeyNotAccepted);
+        }
+        match request.key == *held {
+            true => Ok(Self { key: request.key }),
+            false => request.verified(),
+        }
+    }
+
+    /// The kind of the key in a request, DER. Its signature is not verified: the key is an example of the one that is wanted (RFC 7030
+    /// §4.4.1).
+    pub fn kind_of(der: &[u8]) -> Result<KeyKind, CsrError> {
+        Ok(Request::read(der)?.key.kind())
+    }
+
+    /// For a key that the authority made itself, so that nobody needs to show that he has it.
+    pub fn of_made(key: &SubjectKey) -> Self {
+        Self { key: key.clone() }
     }
 
     /// The key that is to be certified.

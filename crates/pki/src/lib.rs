@@ -21,6 +21,7 @@ mod der;
 mod endorsement;
 mod envelope;
 mod error;
+pub mod est;
 mod facts;
 mod found;
 mod issue;
@@ -57,8 +58,8 @@ pub use lint::LintError;
 pub use ocsp::{OcspAnswer, OcspCertId, OcspError, OcspMalformed, OcspRequest, OcspSigner, OcspStatus};
 pub use prepare::{CertificateOrder, Recorded, ToBeSigned};
 pub use recognize::{
-    DeviceIdentity, OperatorIdentity, issuer_key_id, issuer_name, parse_operator, verify_device_chain,
-    verify_operator_chain,
+    DeviceIdentity, HeldCertificate, OperatorIdentity, issuer_key_id, issuer_name, parse_operator,
+    verify_device_chain, verify_operator_chain,
 };
 pub use revocation_url::{RevocationUrl, RevocationUrlError};
 pub use roots::roots_of;

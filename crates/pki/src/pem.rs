@@ -109,6 +109,27 @@ pub fn read_request(file: &[u8]) -> Result<Vec<u8>, PemError> {
     decode_one(&text, FORMER_REQUEST).or_else(|_| decode_one(&text, REQUEST))
 }
 
+/// The bytes of a text in base64 (RFC 4648 §4), with whitespace anywhere in it.
+pub(crate) fn decode_base64(text: &str) -> Result<Vec<u8>, PemError> {
+    decode_block(REQUEST, text)
+}
+
+/// Bytes in base64, in lines of 64 columns that each end with LF.
+pub(crate) fn encode_base64(bytes: &[u8]) -> Result<SecretBytes, PemError> {
+    let length =
+        pem_rfc7468::encoded_len(CERTIFICATE, LineEnding::LF, bytes).map_err(|_| PemError::Malformed)?;
+    let block = SecretBytes::try_filled(length, |out| {
+        pem_rfc7468::encode(CERTIFICATE, LineEnding::LF, bytes, out)
+            .map(str::len)
+            .map_err(|_| PemError::Malformed)
+    })?;
+    let first = BEGIN_CERTIFICATE.len() + 1;
+    let last = END_CERTIFICATE.len() + 1;
+    let mut lines = SecretBytes::with_capacity(length);
+    lines.extend(&block.expose()[first..length - last]);
+    Ok(lines)
+}
+
 /// The content of the first block in `text`, which must be of that label.
 fn decode_one(text: &str, label: &'static str) -> Result<Vec<u8>, PemError> {
     let (begin, end) = (format!("{BEGIN}{label}-----"), format!("-----END {label}-----"));

@@ -166,6 +166,23 @@ pub fn verify_operator_chain(
     Ok((parse_operator(root.trust_domain(), leaf)?, key))
 }
 
+/// A certificate that its holder showed to have the key of, such as in a handshake. Who issued it is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldCertificate {
+    /// Its serial.
+    pub serial: Serial,
+    /// The key that is certified.
+    pub key: SubjectKey,
+}
+
+impl HeldCertificate {
+    /// Reads a certificate of a device, DER. `None` if it is not like one that this authority issues.
+    pub fn read(der: &[u8]) -> Option<Self> {
+        let parsed = Parsed::new(der).ok()?;
+        Some(Self { serial: parsed.serial().ok()?, key: parsed.device_key().ok()? })
+    }
+}
+
 /// A certificate of version 3 of bounded length, alone in its bytes, signed by one of our algorithms. The signer is not known
 /// yet.
 pub(crate) struct Parsed<'a> {

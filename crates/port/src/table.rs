@@ -62,11 +62,13 @@ pub enum Table {
     OperatorAnswer = 28,
     /// The open invitations of each tenant.
     OpenInvitations = 29,
+    /// The vouchers of devices for their first certificate by EST, by tenant and id.
+    Voucher = 30,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -96,6 +98,7 @@ impl Table {
         Self::IssuingCa,
         Self::OperatorAnswer,
         Self::OpenInvitations,
+        Self::Voucher,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -130,7 +133,8 @@ impl Table {
             | Self::Invitation
             | Self::IdempotencyKey
             | Self::OperatorAnswer
-            | Self::OpenInvitations => false,
+            | Self::OpenInvitations
+            | Self::Voucher => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 use wardein_pki::ServerName;
+use wardein_pki::est::Lines;
 
 /// Where the server listens, and as whom.
 #[derive(Debug, Clone)]
@@ -15,12 +16,25 @@ pub struct Config {
     pub names: Vec<ServerName>,
     /// Where clients reach it, `https://HOST:PORT`: what is said to those who ask.
     pub endpoint: String,
+    /// EST, which is not served where there is none.
+    pub est: Option<EstConfig>,
     /// Threads that serve devices, and as many that serve operators; 0 for one of each per core.
     pub workers: usize,
     /// The kind of store, as `GetStatus` is to say it.
     pub store_name: &'static str,
     /// The limits.
     pub limits: Limits,
+}
+
+/// How EST is served (RFC 7030).
+#[derive(Debug, Clone, Copy)]
+pub struct EstConfig {
+    /// Where, over TLS 1.2 and 1.3.
+    pub listen: SocketAddr,
+    /// How the base64 of answers is broken into lines.
+    pub lines: Lines,
+    /// How many keys of RSA of each size are made ahead for devices that cannot make one; 0 where no keys are made for devices.
+    pub keys: usize,
 }
 
 /// The limits on one peer, and on all together.

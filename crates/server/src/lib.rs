@@ -1,4 +1,4 @@
-//! The edge of Wardein: gRPC over TLS 1.3, the methods of devices by POST beside it, and HTTP for metrics and health.
+//! The edge of Wardein: gRPC over TLS 1.3, the methods of devices by POST beside it, HTTP for metrics and health, and EST.
 //!
 //! What: [`Server`] takes connections, identifies the caller, asks the one table whether it may call, turns wire types into
 //! domain types, calls the engine, and answers. Why here: outside input is judged once, in one place, and answers say no more
@@ -7,11 +7,12 @@
 mod config;
 mod devices;
 mod edge;
+mod est;
 mod grpc;
 mod http;
 mod post;
 mod run;
 
-pub use config::{Config, Limits, Rate};
+pub use config::{Config, EstConfig, Limits, Rate};
 pub use edge::metrics::Metrics;
 pub use run::{ServeError, Server};

@@ -30,6 +30,11 @@ impl SigningKey {
         }
     }
 
+    /// The same of RSA with 2048 bits: legacy, for devices, and none that a CA may have.
+    pub fn generate_rsa_2048_pkcs8() -> Result<SecretBytes, EntropyError> {
+        generate_rsa(KeySize::Rsa2048)
+    }
+
     /// The key in a PKCS#8 document (RFC 5958), which must be one that signs by `algorithm`. RSA keys have 2048, 3072 or 4096 bits and
     /// the exponent 65537.
     pub fn from_pkcs8(algorithm: SignatureAlgorithm, document: &SecretBytes) -> Result<Self, SigningError> {

@@ -63,6 +63,8 @@ events! {
     DeviceConfirmed = "device.confirm",
     /// A device was enrolled by the key that it signs with.
     KeyEnrolled = "device.enroll-key",
+    /// A voucher was made, by which a device may have its first certificate; if it was not on record, it waits for that.
+    VoucherMade = "device.voucher",
     /// Which keys devices may sign with was set.
     KeyPolicyPut = "key-policy.put",
     /// The PCR requirements on devices' TPMs were set.

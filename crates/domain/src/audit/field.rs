@@ -193,6 +193,10 @@ names! {
     Attribute = "attribute",
     /// The serial of a certificate, in hex.
     Serial = "serial",
+    /// The serial of the certificate by which another was asked for, in hex.
+    PreviousSerial = "previous-serial",
+    /// The kind of the key that the authority made for a device, which it does not keep.
+    KeyMade = "key-made",
     /// Until when a certificate is valid, in Unix seconds.
     NotAfter = "not-after",
     /// SHA-256 of a certificate, DER, in hex: as in the origin of calls made with it.
@@ -217,7 +221,9 @@ names! {
     Quota = "quota",
     /// The id of an invitation, in hex.
     Invitation = "invitation",
-    /// Unix seconds until which an invitation may be redeemed.
+    /// The id of a device's voucher, in hex.
+    Voucher = "voucher",
+    /// Unix seconds until which an invitation, or a voucher, may be redeemed.
     Expires = "expires",
     /// The serial of the operator together with which, as the issuer, this one was revoked.
     RevokedWith = "revoked-with",

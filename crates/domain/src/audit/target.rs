@@ -1,6 +1,7 @@
 //! The targets of audit entries.
 
 use crate::access::Method;
+use crate::est::EstOperation;
 use crate::name::{DeviceId, OperatorName, ProfileName, TenantId};
 use crate::serial::Serial;
 use alloc::string::String;
@@ -23,6 +24,8 @@ pub enum Target {
     Device(TenantId, DeviceId),
     /// A call that was refused.
     Method(Method),
+    /// A request by EST that was refused.
+    Est(EstOperation),
     /// The whole audit log.
     Audit,
     /// The entries of a tenant.
@@ -48,7 +51,10 @@ impl Target {
         match text {
             "authority" => return Some(Self::Authority),
             "audit" => return Some(Self::Audit),
-            path if path.starts_with('/') => return Method::from_path(path).map(Self::Method),
+            path if path.starts_with('/') => {
+                let est = || EstOperation::from_path(path).map(Self::Est);
+                return Method::from_path(path).map(Self::Method).or_else(est);
+            }
             _ => {}
         }
         let (kind, rest) = text.split_once('/')?;
@@ -85,6 +91,7 @@ impl fmt::Display for Target {
             Self::Platform(tenant, name) => write!(f, "platform/{tenant}/{name}"),
             Self::Device(tenant, device) => write!(f, "device/{tenant}/{device}"),
             Self::Method(method) => f.write_str(method.path()),
+            Self::Est(operation) => f.write_str(operation.path()),
             Self::Audit => f.write_str("audit"),
             Self::AuditOf(tenant) => write!(f, "audit/{tenant}"),
             Self::History(tenant, device) => write!(f, "audit/device/{tenant}/{device}"),
@@ -112,6 +119,7 @@ mod tests {
             (Target::Platform(tenant(), "iot".parse().unwrap()), "platform/klinik/iot"),
             (Target::Device(tenant(), device()), "device/klinik/pump:1"),
             (Target::Method(Method::Check), "/wardein.v1.TrustService/Check"),
+            (Target::Est(EstOperation::SimpleEnroll), "/.well-known/est/simpleenroll"),
             (Target::Audit, "audit"),
             (Target::AuditOf(tenant()), "audit/klinik"),
             (Target::History(tenant(), device()), "audit/device/klinik/pump:1"),

@@ -304,6 +304,18 @@ codes! {
     CsrSignatureAlgorithm = "csr-signature-algorithm", Invalid, "Sign the request by ECDSA or PKCS#1 RSA with SHA-256.";
     /// The certificate request is not signed by the key that it carries.
     CsrSignature = "csr-signature", Invalid, "Sign the request with its own key.";
+    /// The body of a request by EST is not a certificate request.
+    EstBody = "est-body", Invalid, "Send PKCS#10 in base64 (RFC 7030 §4.2.1), with or without lines.";
+    /// Neither a certificate nor a voucher came with a request by EST.
+    EstUnauthenticated = "est-unauthenticated", Unauthenticated, "Connect with the device's current certificate, or send its voucher by HTTP Basic.";
+    /// The voucher is unknown, used, replaced or over, or of another device; it is not said which.
+    VoucherInvalid = "voucher-invalid", Unauthenticated, "Have another voucher made (`wardein device voucher`). If somebody else used it, the device's history has the certificate.";
+    /// The client certificate is not one that this authority issued to a device.
+    HolderUnknown = "holder-unknown", Unauthenticated, "Connect with the certificate that this authority issued to the device last, or have a voucher made (`wardein device voucher`).";
+    /// The client certificate is not valid now.
+    HolderExpired = "holder-expired", Unauthenticated, "Have the device prove itself for another certificate, or have a voucher made (`wardein device voucher`).";
+    /// The client certificate was revoked, or is on hold.
+    HolderRevoked = "holder-revoked", Denied, "Have the device prove itself for another certificate, or have a voucher made (`wardein device voucher`).";
     /// There is no such certificate.
     CertificateUnknown = "certificate-unknown", NotFound, "Correct the serial; `wardein cert list` shows which there are.";
     /// The certificate is revoked for good: it can be neither held nor released.

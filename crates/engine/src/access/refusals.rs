@@ -26,7 +26,8 @@ pub(crate) enum Who {
 /// A refusal, as the entry about its like names it.
 pub(crate) struct Refused<'a> {
     pub(crate) code: ErrorCode,
-    pub(crate) method: Method,
+    /// What was called.
+    pub(crate) called: Target,
     pub(crate) call: &'a Call,
 }
 
@@ -40,7 +41,7 @@ struct Tally {
 struct Further {
     actor: Actor,
     /// Of the last one.
-    method: Method,
+    called: Target,
     code: ErrorCode,
     /// Of the first one.
     origin: Option<Origin>,
@@ -54,10 +55,10 @@ impl Refusals {
         &self,
         who: &Who,
         actor: impl FnOnce() -> Actor,
-        refused: &Refused<'_>,
+        refused: Refused<'_>,
         now_ms: u64,
     ) -> bool {
-        let Refused { code, method, call } = *refused;
+        let Refused { code, called, call } = refused;
         let mut tallies = self.lock();
         // So many callers at once are no single one's flood.
         if tallies.len() >= CALLERS && !tallies.contains_key(who) {
@@ -75,13 +76,13 @@ impl Refusals {
         }
         let further = tally.further.get_or_insert_with(|| Further {
             actor: actor(),
-            method,
+            called: called.clone(),
             code,
             origin: call.origin,
             number: 0,
             by_code: BTreeMap::new(),
         });
-        (further.method, further.code) = (method, code);
+        (further.called, further.code) = (called, code);
         further.number += 1;
         *further.by_code.entry(code.as_str()).or_default() += 1;
         false
@@ -114,7 +115,7 @@ impl Tally {
 impl Further {
     fn entry(&self, now_ms: u64) -> AuditEntry {
         let call = Call { request_id: String::new(), origin: self.origin };
-        let (target, outcome) = (Target::Method(self.method), Outcome::refused(self.code));
+        let (target, outcome) = (self.called.clone(), Outcome::refused(self.code));
         let codes: Vec<_> = self.by_code.iter().map(|(code, number)| format!("{code} {number}")).collect();
         record::entry(now_ms, self.actor.clone(), Event::CallsRefused, target, outcome, &call)
             .with(FieldName::Count, self.number)
@@ -126,21 +127,21 @@ impl Engine {
     /// Whether the refusal of an operator's call has an entry of its own. It is counted otherwise, and must not be recorded.
     pub fn records_refusal(&self, caller: &Caller, method: Method, code: ErrorCode) -> bool {
         let who = Who::Operator(caller.principal.serial);
-        let refused = Refused { code, method, call: &caller.call };
-        self.refusals.is_recorded(&who, || Actor::from(&caller.principal), &refused, self.clock.now_ms())
+        let refused = Refused { code, called: Target::Method(method), call: &caller.call };
+        self.refusals.is_recorded(&who, || Actor::from(&caller.principal), refused, self.clock.now_ms())
     }
 
     /// The same for a device that proved who it is.
     pub(crate) fn records_refusal_of(
         &self,
         device: &DeviceName,
-        method: Method,
+        called: Target,
         code: ErrorCode,
         call: &Call,
     ) -> bool {
         let actor = || Actor::Device(device.tenant.clone(), device.device.clone());
-        let refused = Refused { code, method, call };
-        self.refusals.is_recorded(&Who::Device(device.clone()), actor, &refused, self.clock.now_ms())
+        let refused = Refused { code, called, call };
+        self.refusals.is_recorded(&Who::Device(device.clone()), actor, refused, self.clock.now_ms())
     }
 
     /// Records the numbers of refusals that had no entry of their own, of minutes that are over, or of all. It is called each

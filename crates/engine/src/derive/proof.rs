@@ -84,7 +84,7 @@ impl Engine {
             // A refusal of one who proved who it is, or an alarm. One that alters nothing is only counted where it comes too often.
             if let Err(error) = &decision.answer
                 && decision.change.writes.is_empty()
-                && !self.records_refusal_of(&request.device, Method::Prove, error.code, call)
+                && !self.records_refusal_of(&request.device, Target::Method(Method::Prove), error.code, call)
             {
                 decision.change = Change::default();
             }

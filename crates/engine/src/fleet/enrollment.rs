@@ -92,6 +92,15 @@ impl Engine {
                 .about("wardein.v1.Device", name)
                 .into());
         }
+        // It came with a voucher, and has certificates.
+        if state.is_some_and(|state| state != DeviceState::Pending) && keys.is_none() {
+            let message =
+                "the device is already enrolled, by a voucher; readmit it first, or enroll another device";
+            let name = target(&request.device);
+            return Err(Error::new(ErrorCode::AlreadyEnrolled, message)
+                .about("wardein.v1.Device", name)
+                .into());
+        }
         let station = &caller.principal.serial;
         if row.is_none() {
             self.check_new(&request.device, &order.profile)?;
@@ -144,6 +153,7 @@ impl Engine {
         if row.is_none() {
             self.claim_id(tx, &mut change, &request.device)?;
         }
+        self.forget_voucher(tx, &mut change, &request.device)?;
         let version = row.as_ref().map(|(version, _)| *version);
         change.put(Table::Device, key.clone(), version, rows::encode(&written)?);
         // A sweep that has passed its place does not see a new row: it must be under the newest version of its tenant's key.

@@ -12,3 +12,4 @@ pub(crate) mod readmission;
 pub(crate) mod shred;
 pub(crate) mod subjects;
 pub(crate) mod transfers;
+pub(crate) mod vouchers;

@@ -60,6 +60,7 @@ impl Engine {
                 }
                 None => self.touch_keys(tx, &mut change, &name)?,
             }
+            self.forget_voucher(tx, &mut change, &name)?;
             // A copy of its state may hold its certificates issued until now.
             let rule = RuleRow::readmitted(self.time(), self.clock.era());
             self.put_rule(tx, &mut change, &RuleScope::Device(name.clone()), rule)?;

@@ -94,8 +94,8 @@ impl Engine {
                 let message = format_args!("a device that is {} cannot be transferred", row.state);
                 return Err(Error::new(ErrorCode::TransitionNotAllowed, message).into());
             }
-            if self.signature_key(tx, from)?.is_some() {
-                let message = "the device signs with a key that stays the same; retire it, and enroll it in the other tenant";
+            if tx.get(Table::DeviceHot, &rows::device_key(from))?.is_none() {
+                let message = "the device derives no keys that could change; retire it, and enroll it in the other tenant";
                 return Err(Error::new(ErrorCode::TransferNeedsDerivedKeys, message).into());
             }
             let key = transfer_key(from);

@@ -9,9 +9,11 @@ pub(crate) mod ca_schedule;
 pub(crate) mod cas;
 pub(crate) mod certificates;
 pub(crate) mod crl;
+pub(crate) mod made_key;
 pub(crate) mod ocsp;
 pub(crate) mod platform;
 pub(crate) mod prepared;
+pub(crate) mod renewal;
 pub(crate) mod serial;
 pub(crate) mod server_names;
 #[cfg(test)]

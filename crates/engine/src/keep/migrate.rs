@@ -248,7 +248,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::Transfer
             | Table::OperatorAnswer
             | Table::OpenInvitations
-            | Table::IssuingCa => return Ok(false),
+            | Table::IssuingCa
+            | Table::Voucher => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -214,7 +214,8 @@ impl Memory {
             | Table::Invitation
             | Table::IdempotencyKey
             | Table::OperatorAnswer
-            | Table::OpenInvitations => {}
+            | Table::OpenInvitations
+            | Table::Voucher => {}
         }
         Ok(Vec::new())
     }

@@ -33,6 +33,7 @@ mod tenant;
 mod tests;
 mod transfer;
 pub(crate) mod v1;
+mod voucher;
 
 pub(crate) use answer::AnswerRow;
 pub(crate) use authority::{
@@ -69,6 +70,8 @@ pub(crate) use tenant::{RotationRow, TenantRow};
 pub(crate) use transfer::{
     AcceptedRow, TransferKey, TransferRow, awaited_key, incoming_key, parse_transfer_key, transfer_key,
 };
+
+pub(crate) use voucher::{UsedVoucherRow, VoucherRow};
 
 use crate::kernel::Error;
 use serde::Serialize;

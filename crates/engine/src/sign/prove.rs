@@ -127,8 +127,7 @@ impl Engine {
             Err(Stop::Refuse(fault)) if fault.kind() == ErrorKind::Internal => return Err(fault.into()),
             // It proved who it is, and may not. Its challenge is spent all the same.
             Err(Stop::Refuse(error)) => {
-                let (method, outcome) =
-                    (Target::Method(Method::ProveBySignature), Outcome::refused(error.code));
+                let (method, outcome) = (prove_by_signature(), Outcome::refused(error.code));
                 change = Change::default();
                 let entry = record::entry(now_ms, actor, Event::CallRefused, method, outcome, call);
                 let named = device_text(&name.tenant, &name.device);
@@ -138,7 +137,7 @@ impl Engine {
         change.update(Table::SignatureKey, rows::device_key(name), version, rows::encode(&row)?);
         match &answer {
             Ok(_) => change.record(&entry)?,
-            Err(error) if self.records_refusal_of(name, Method::ProveBySignature, error.code, call) => {
+            Err(error) if self.records_refusal_of(name, prove_by_signature(), error.code, call) => {
                 change.record(&entry)?;
             }
             Err(_) => {}
@@ -198,6 +197,10 @@ fn verify(request: &SignedRequest, body: &[u8], row: &SignatureKeyRow) -> Result
     let transcript = claim.transcript();
     key.verifying_key().verify(transcript.as_ref(), &request.signature).map_err(|_| signature_wrong())?;
     Ok(transcript)
+}
+
+fn prove_by_signature() -> Target {
+    Target::Method(Method::ProveBySignature)
 }
 
 fn signature_wrong() -> Error {

@@ -19,6 +19,7 @@ mod deeds;
 mod devices;
 mod elsewhere;
 mod enrollment;
+mod est;
 mod grants;
 mod hardware;
 mod invitations;

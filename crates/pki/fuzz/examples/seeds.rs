@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use wardein_crypto::{P256SigningKey, hex};
+use wardein_pki::est::{self, Lines};
 use wardein_pki::{Csr, pem};
 
 fn main() {
@@ -21,7 +22,10 @@ fn main() {
         let path = file.expect("a file").path();
         if path.extension().is_some_and(|extension| extension == "der") {
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-            write("request", &name, &fs::read(&path).expect("a vector"));
+            let request = fs::read(&path).expect("a vector");
+            write("request", &name, &request);
+            write("est", &name, est::encode(&request, Lines::Of64).expose());
+            write("est", &format!("{name}.pem"), pem::encode_request(&request).expect("PEM").as_bytes());
         }
     }
     for name in ["root-ca", "infrastructure", "trust"] {

@@ -4,12 +4,14 @@
 //! | --- | --- | --- |
 //! | [`request`] | a PKCS#10 request | reading it, and verifying its signature |
 //! | [`certificate`] | a certificate or a private key, DER or PEM | reading it as each kind that is presented |
+//! | [`est`] | the body of a request by EST | reading its form, then the request; writing it again |
 //! | [`ocsp`] | an OCSP request, as a body or in a path | reading it |
 
 use wardein_domain::{KeyKind, KeyKinds, TrustDomain};
+use wardein_pki::est::{self, Lines};
 use wardein_pki::{
-    CaCertificate, Csr, CsrError, DeviceCsr, Infrastructure, Issuing, OcspRequest, Root, SubjectKey,
-    parse_operator, pem, spiffe, verify_device_chain,
+    CaCertificate, Csr, CsrError, DeviceCsr, HeldCertificate, Infrastructure, Issuing, OcspRequest, Root,
+    SubjectKey, parse_operator, pem, spiffe, verify_device_chain,
 };
 
 /// Reads `data` as a request. What is taken is signed by the key that it carries, which is there in its one form.
@@ -33,6 +35,23 @@ pub fn request(data: &[u8]) {
     if let Some(key) = SubjectKey::from_spki(data) {
         assert_eq!(key.spki(), data, "read from a second form");
     }
+}
+
+/// Reads `data` as the body of a request by EST. What is taken is read alike in every form that answers have, and the request in it is no
+/// other than without the form.
+pub fn est(data: &[u8]) {
+    for lines in [Lines::Of64, Lines::One] {
+        let text = est::encode(data, lines);
+        let text = core::str::from_utf8(text.expose()).expect("base64 is ASCII");
+        assert_eq!(est::decode_base64(text).as_deref(), Some(data), "what is written is not read");
+    }
+    let Some(der) = est::read_request(data) else { return };
+    assert!(!der.is_empty() && der.len() <= data.len());
+    if der.first() == Some(&0x30) {
+        let again = est::encode(&der, Lines::One);
+        assert_eq!(est::read_request(again.expose()).as_ref(), Some(&der), "read from a second form");
+    }
+    request(&der);
 }
 
 /// Reads `data` as the body of a POST, and as what a GET has in its path. What is taken is bounded, and in the bytes.
@@ -74,6 +93,10 @@ pub fn certificate(data: &[u8]) {
         assert!(verify_device_chain(&[data, data], &[root.der()]).is_err(), "a root is taken for a device");
     }
     let _ = verify_device_chain(&[data, data], &[data]).is_ok();
+    if let Some(held) = HeldCertificate::read(data) {
+        let spki = held.key.spki();
+        assert!(data.windows(spki.len()).any(|window| window == spki), "its key is another one");
+    }
     if let Ok(text) = core::str::from_utf8(data) {
         let _ = (spiffe::parse_device(text).is_ok(), spiffe::parse_operator(text).is_ok());
         if let Ok(certificates) = pem::decode_certificates(text) {

@@ -12,6 +12,11 @@ fn certificate() {
 }
 
 #[test]
+fn est() {
+    replay(HERE, "est", fuzz::est);
+}
+
+#[test]
 fn ocsp() {
     replay(HERE, "ocsp", fuzz::ocsp);
 }
@@ -24,7 +29,7 @@ fn request() {
 /// A target that is added to the folder has its test here, which fails until it has a corpus.
 #[test]
 fn no_target_is_left_out() {
-    assert_eq!(targets(HERE), ["certificate", "ocsp", "request"]);
+    assert_eq!(targets(HERE), ["certificate", "est", "ocsp", "request"]);
 }
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");

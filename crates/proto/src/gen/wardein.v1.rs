@@ -8901,6 +8901,46 @@ pub mod invitation_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// What MakeVoucher takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MakeVoucherRequest {
+    /// The tenant; empty for the caller's own.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// As in EnrollRequest, for these four; only the id counts where the caller is an administrator.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+    /// As in EnrollRequest.
+    #[prost(string, tag = "3")]
+    pub profile: ::prost::alloc::string::String,
+    /// As in EnrollRequest.
+    #[prost(string, tag = "4")]
+    pub model: ::prost::alloc::string::String,
+    /// As in EnrollRequest.
+    #[prost(string, tag = "5")]
+    pub udi: ::prost::alloc::string::String,
+    /// How long the voucher is good: 60 seconds to 366 days, in whole seconds.
+    ///
+    /// Next unused field number: 7.
+    #[prost(message, optional, tag = "6")]
+    pub lifetime: ::core::option::Option<::prost_types::Duration>,
+}
+/// What MakeVoucher answers. The device sends it by HTTP Basic: as the user `TENANT/DEVICE`, as the password `wardein-voucher-` and the
+/// 64 lower-case hex digits of the secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MakeVoucherResponse {
+    /// The tenant, which is part of the user.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The secret: 32 bytes, which the authority does not keep.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub secret: ::prost::bytes::Bytes,
+    /// Until when the voucher is good.
+    ///
+    /// Next unused field number: 4.
+    #[prost(message, optional, tag = "3")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// What GetStation takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStationRequest {}
@@ -9546,6 +9586,36 @@ pub mod provisioning_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Makes a voucher, by which a device that speaks EST (RFC 7030) gets its first certificate, once. A device has one: another takes its
+        /// place. Callers: role `station`, for a device that is not on record, which then is, `pending` and without keys, at the cost of a
+        /// place, and is active with its first certificate, and for one that waits so; `admin` everywhere and `tenant-admin` within its tenant,
+        /// for a device on record that waits so or is active. Once that operator is revoked, the voucher is good no more.
+        pub async fn make_voucher(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MakeVoucherRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MakeVoucherResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.ProvisioningService/MakeVoucher",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.ProvisioningService", "MakeVoucher"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -9629,6 +9699,17 @@ pub mod provisioning_service_server {
             request: tonic::Request<super::GetEnrollmentRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetEnrollmentResponse>,
+            tonic::Status,
+        >;
+        /// Makes a voucher, by which a device that speaks EST (RFC 7030) gets its first certificate, once. A device has one: another takes its
+        /// place. Callers: role `station`, for a device that is not on record, which then is, `pending` and without keys, at the cost of a
+        /// place, and is active with its first certificate, and for one that waits so; `admin` everywhere and `tenant-admin` within its tenant,
+        /// for a device on record that waits so or is active. Once that operator is revoked, the voucher is good no more.
+        async fn make_voucher(
+            &self,
+            request: tonic::Request<super::MakeVoucherRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MakeVoucherResponse>,
             tonic::Status,
         >;
     }
@@ -10070,6 +10151,52 @@ pub mod provisioning_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetEnrollmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.ProvisioningService/MakeVoucher" => {
+                    #[allow(non_camel_case_types)]
+                    struct MakeVoucherSvc<T: ProvisioningService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningService,
+                    > tonic::server::UnaryService<super::MakeVoucherRequest>
+                    for MakeVoucherSvc<T> {
+                        type Response = super::MakeVoucherResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MakeVoucherRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningService>::make_voucher(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MakeVoucherSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

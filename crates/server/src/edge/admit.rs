@@ -18,7 +18,7 @@ impl Shared {
         let method = match route {
             Route::Own(method) if method.access() != Access::Open => method,
             // An open method needs no caller, so that a wrong certificate does not stand in the way of a right proof.
-            Route::Own(_) | Route::Public(_) => return (None, self.admit_anyone(peer)),
+            Route::Own(_) | Route::Public(_) | Route::Est(_) => return (None, self.admit_anyone(peer)),
         };
         let Claim::Operator(principal) = &peer.0.claim else {
             let error = match peer.0.claim {

@@ -1,10 +1,12 @@
-//! The form of a request: gRPC, or bytes by POST.
+//! The form of a request: gRPC, or bytes by POST; on a listener of its own EST.
 
 use super::route::Route;
+use crate::est;
 use crate::post::{self, Odd};
 use http::Version;
 use http::request::Parts;
 use http::uri::PathAndQuery;
+use wardein_domain::EstOperation;
 
 /// The form.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +14,8 @@ pub(super) enum Form {
     Grpc,
     /// With what is wrong with its head, if anything is.
     Posted(Option<Odd>),
+    /// The same of EST.
+    Est(Option<Odd>),
 }
 
 impl Form {
@@ -21,7 +25,24 @@ impl Form {
             return (Self::Grpc, Route::of(head.uri.path()));
         }
         let path = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
-        (Self::Posted(Odd::of(head)), post::method(path).map(Route::Own))
+        (Self::Posted(Odd::of(head, post::OCTETS)), post::method(path).map(Route::Own))
+    }
+
+    /// The same on the listener of EST.
+    pub(super) fn of_est(head: &Parts) -> (Self, Option<Route>) {
+        let path = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        match EstOperation::from_path(path) {
+            Some(operation) => (Self::Est(est::odd(operation, head)), Some(Route::Est(operation))),
+            None => (Self::Est(None), None),
+        }
+    }
+
+    /// Whether a refusal has a body, which waits for its peer.
+    pub(super) fn refuses_with_body(self) -> bool {
+        match self {
+            Self::Grpc => false,
+            Self::Posted(_) | Self::Est(_) => true,
+        }
     }
 }
 

@@ -12,9 +12,11 @@ use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
 use super::trace::Trace;
+use crate::est::{self, EstPeer};
 use crate::grpc::panic::{Caught, caught};
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
 use crate::post::{self, Odd};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -31,7 +33,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service as _;
 use wardein_domain::Call;
-use wardein_engine::{Error, ErrorCode};
+use wardein_engine::{Error, ErrorCode, EstCall};
 
 /// What hyper hands the calls of a connection to.
 pub(crate) struct Edge(Arc<EdgeParts>);
@@ -39,12 +41,19 @@ pub(crate) struct Edge(Arc<EdgeParts>);
 /// The connection.
 pub(crate) struct EdgeParts {
     pub(crate) shared: Arc<Shared>,
-    /// Behind the edge: tonic's services.
-    pub(crate) routes: Caught<Routes>,
+    pub(crate) behind: Behind,
     pub(crate) peer: Peer,
     pub(crate) line: Arc<Line>,
     /// An operator who may call is at its other end: its calls draw on the operators' share.
     pub(crate) is_operators: bool,
+}
+
+/// What is behind the edge.
+pub(crate) enum Behind {
+    /// tonic's services, and what is posted.
+    Services(Caught<Routes>),
+    /// EST.
+    Est(EstPeer),
 }
 
 impl Edge {
@@ -70,7 +79,10 @@ impl EdgeParts {
         let Self { shared, peer, .. } = self;
         let (head, body) = request.into_parts();
         let trace = Trace::of(&head.headers);
-        let (form, route) = Form::of(&head);
+        let (form, route) = match self.behind {
+            Behind::Services(_) => Form::of(&head),
+            Behind::Est(_) => Form::of_est(&head),
+        };
         let call = Call { request_id: shared.ids.next(), origin: Some(peer.0.origin()) };
         let (caller, admitted) = match InHand::enter(shared, &self.line, self.is_operators) {
             Err(error) => (None, Err(error)),
@@ -98,6 +110,9 @@ impl EdgeParts {
                         Form::Posted(odd) => {
                             self.pass_posted(route, (odd, body), &context, &mut in_hand).await
                         }
+                        Form::Est(odd) => {
+                            self.pass_est(route, (head, odd, body), &context, &mut in_hand).await
+                        }
                     }
                 };
                 let result = match timeout(shared.limits.request_time, passed).await {
@@ -114,7 +129,7 @@ impl EdgeParts {
             Err(error) => Err(shared.recorded(&context, error).await),
         };
         // A refusal over gRPC has no body that could wait for its peer.
-        let in_hand = in_hand.filter(|_| result.is_ok() || matches!(form, Form::Posted(_)));
+        let in_hand = in_hand.filter(|_| result.is_ok() || form.refuses_with_body());
         if let (true, Err(error)) = (self.is_operators, &result) {
             shared.operators.hold_back(error).await;
         }
@@ -136,7 +151,8 @@ impl EdgeParts {
         in_hand: &mut InHand,
         end: Option<End>,
     ) -> Result<Response<Body>, Error> {
-        let Self { shared, routes, is_operators, .. } = self;
+        let Self { shared, behind, is_operators, .. } = self;
+        let Behind::Services(routes) = behind else { return Err(Error::internal("EST was called by gRPC")) };
         // No handler reads the headers, so they do not wait for the message.
         is_plain(&std::mem::take(&mut head.headers))?;
         let limit = route.message_bytes();
@@ -179,12 +195,39 @@ impl EdgeParts {
             return Err(odd.error());
         }
         let method = route.method().ok_or_else(|| Error::internal("what has no method was posted to"))?;
-        let coming = octets(body, route.message_bytes(), in_hand);
-        let message = match timeout(self.shared.limits.open_body_time, coming).await {
-            Ok(message) => message?,
-            Err(_) => return Err(Error::new(ErrorCode::RequestTimeout, "the body did not come in time")),
-        };
+        let message = self.octets(route, body, in_hand).await?;
         caught(post::answer(&self.shared, method, context, &message)).await.map(post::accepted)
+    }
+
+    /// The same for EST.
+    async fn pass_est(
+        &self,
+        route: Route,
+        (head, odd, body): (Parts, Option<Odd>, Incoming),
+        context: &Context,
+        in_hand: &mut InHand,
+    ) -> Result<Response<Body>, Error> {
+        if let Some(odd) = odd {
+            return Err(odd.error());
+        }
+        let (Route::Est(operation), Behind::Est(peer)) = (route, &self.behind) else {
+            return Err(Error::internal("what is not EST was called by it"));
+        };
+        let request = match operation.takes_request() {
+            true => self.octets(route, body, in_hand).await?,
+            false => Bytes::new(),
+        };
+        let asked = EstCall { call: context.call(), operation };
+        caught(est::answer(&self.shared, asked, peer, &head.headers, &request)).await
+    }
+
+    /// The body, once all of it is there.
+    async fn octets(&self, route: Route, body: Incoming, in_hand: &mut InHand) -> Result<Bytes, Error> {
+        let coming = octets(body, route.message_bytes(), in_hand);
+        match timeout(self.shared.limits.open_body_time, coming).await {
+            Ok(message) => message,
+            Err(_) => Err(Error::new(ErrorCode::RequestTimeout, "the body did not come in time")),
+        }
     }
 }
 
@@ -224,6 +267,7 @@ impl Shared {
                 response
             }
             (Err(error), Form::Posted(odd)) => post::refusal(&error, odd, request_id),
+            (Err(error), Form::Est(odd)) => est::refusal(&error, odd, request_id),
             (Err(error), Form::Grpc) => {
                 let mut response: Response<Body> = status_of(&error, request_id).into_http();
                 if error.code == ErrorCode::NotSupported {

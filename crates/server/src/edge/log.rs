@@ -32,7 +32,7 @@ pub(super) fn log(
     let is_frequent = match route {
         // Anybody may make open calls that go well, as often as the rate allows.
         Some(Route::Own(method)) => method == Method::Check || method.access() == Access::Open,
-        Some(Route::Public(_)) => true,
+        Some(Route::Public(_) | Route::Est(_)) => true,
         None => false,
     };
     let Some(Error { code, message, .. }) = error else {

@@ -7,7 +7,7 @@ use prometheus::{
 };
 use std::sync::OnceLock;
 use std::time::Duration;
-use wardein_domain::{Agreement, Method};
+use wardein_domain::{Agreement, KeyKind, Method};
 use wardein_engine::{ClockStatus, CrlStatus};
 
 /// All that is counted.
@@ -29,6 +29,7 @@ pub struct Metrics {
     crl_entries: IntGauge,
     watchers: IntGauge,
     watch_lag: Histogram,
+    keys_ready: IntGaugeVec,
     clock_ahead: Gauge,
     clock_agrees: IntGauge,
     certificate_ends: IntGaugeVec,
@@ -79,6 +80,10 @@ impl Metrics {
                 )
                 .buckets(REQUEST_BUCKETS.to_vec()),
             )?,
+            keys_ready: IntGaugeVec::new(
+                Opts::new("wardein_keys_ready", "Keys that are made ahead for devices that cannot make one"),
+                &["kind"],
+            )?,
             clock_ahead: Gauge::new(
                 "wardein_clock_ahead_seconds",
                 "The machine's clock less the authority's time",
@@ -109,6 +114,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.crl_entries.clone()))?;
         metrics.registry.register(Box::new(metrics.watchers.clone()))?;
         metrics.registry.register(Box::new(metrics.watch_lag.clone()))?;
+        metrics.registry.register(Box::new(metrics.keys_ready.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_ahead.clone()))?;
         metrics.registry.register(Box::new(metrics.clock_agrees.clone()))?;
         metrics.registry.register(Box::new(metrics.certificate_ends.clone()))?;
@@ -196,6 +202,17 @@ impl Metrics {
         if is_certificate {
             self.certificates.inc();
         }
+    }
+
+    /// So many keys of that kind are ready.
+    pub(crate) fn keys_ready(&self, kind: KeyKind, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.keys_ready.with_label_values(&[kind.as_str()]).set(count);
+    }
+
+    /// A device was certified without a proof.
+    pub(crate) fn certified(&self) {
+        self.certificates.inc();
     }
 
     pub(crate) fn rejected(&self, reason: &'static str) {

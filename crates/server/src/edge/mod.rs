@@ -20,7 +20,7 @@ pub(crate) mod streams;
 mod trace;
 
 pub(crate) use admit::rate_limited;
-pub(crate) use layer::{Edge, EdgeParts};
+pub(crate) use layer::{Behind, Edge, EdgeParts};
 
 use crate::config::{Config, Limits};
 use context::{Context, RequestIds};

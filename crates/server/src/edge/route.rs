@@ -1,6 +1,6 @@
 //! Which method a path is, and who may call it. A method without a row is denied to everyone.
 
-use wardein_domain::Method;
+use wardein_domain::{EstOperation, Method};
 
 /// A method that can be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub(crate) enum Route {
     Own(Method),
     /// One of those in [`PUBLIC`], by its path.
     Public(&'static str),
+    /// EST, on its own listener.
+    Est(EstOperation),
 }
 
 impl Route {
@@ -22,6 +24,7 @@ impl Route {
         match self {
             // The name of a service, or of what is described.
             Self::Public(_) => KIB,
+            Self::Est(_) => wardein_pki::est::MAX_BODY_LEN,
             Self::Own(method) => match method {
                 Method::GetChallenge
                 | Method::Confirm
@@ -65,7 +68,7 @@ impl Route {
     pub(crate) fn method(self) -> Option<Method> {
         match self {
             Self::Own(method) => Some(method),
-            Self::Public(_) => None,
+            Self::Public(_) | Self::Est(_) => None,
         }
     }
 
@@ -73,6 +76,7 @@ impl Route {
         match self {
             Self::Own(method) => method.path(),
             Self::Public(path) => path,
+            Self::Est(operation) => operation.path(),
         }
     }
 }

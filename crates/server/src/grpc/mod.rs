@@ -15,7 +15,7 @@ pub(crate) mod quote;
 pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
-mod wiped;
+pub(crate) mod wiped;
 mod words;
 
 use crate::edge::Shared;
@@ -97,7 +97,12 @@ pub(crate) async fn services(shared: &Arc<Shared>) -> Result<Services, Error> {
 }
 
 /// The methods whose replies hold a secret.
-const SECRETS: [&str; 3] = [Method::ReleaseKey.path(), Method::Open.path(), Method::CreateInvitation.path()];
+const SECRETS: [&str; 4] = [
+    Method::ReleaseKey.path(),
+    Method::Open.path(),
+    Method::CreateInvitation.path(),
+    Method::MakeVoucher.path(),
+];
 
 macro_rules! add {
     ($routes:ident, $services:ident: $($module:ident::$server:ident),* $(,)?) => {
@@ -117,13 +122,15 @@ impl Services {
             ca_service_server::CaServiceServer,
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
-            provisioning_service_server::ProvisioningServiceServer,
             storage_service_server::StorageServiceServer,
         );
         let trust = v1::trust_service_server::TrustServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: trust, paths: &SECRETS });
         let invitations = v1::invitation_service_server::InvitationServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: invitations, paths: &SECRETS });
+        let provisioning =
+            v1::provisioning_service_server::ProvisioningServiceServer::new(services.api.clone());
+        routes.add_service(Wiping { service: provisioning, paths: &SECRETS });
         self.health.add_to(&mut routes);
         let described = || {
             tonic_reflection::server::Builder::configure()

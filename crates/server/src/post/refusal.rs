@@ -25,7 +25,7 @@ pub(crate) fn refusal(error: &Error, odd: Option<Odd>, request_id: &str) -> Resp
         retry_after_ms,
     };
     let mut response = match odd {
-        Some(Odd::Verb { is_head: true }) => Response::new(Body::empty()),
+        Some(Odd::Verb { is_head: true, .. }) => Response::new(Body::empty()),
         _ => Response::new(Body::new(Full::from(message.encode()))),
     };
     *response.status_mut() = odd.map_or_else(|| status(error), Odd::status);
@@ -46,10 +46,12 @@ pub(crate) fn refusal(error: &Error, odd: Option<Odd>, request_id: &str) -> Resp
     }
     match odd {
         // RFC 9110 §15.5.6.
-        Some(Odd::Verb { .. }) => drop(headers.insert(header::ALLOW, HeaderValue::from_static("POST"))),
+        Some(Odd::Verb { allowed, .. }) => {
+            drop(headers.insert(header::ALLOW, HeaderValue::from_static(allowed)));
+        }
         // Where its body ends is in doubt, and so where the next request begins (RFC 9112 §6.3).
         Some(Odd::Length) => drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close"))),
-        Some(Odd::Type) | None => {}
+        Some(Odd::Type { .. }) | None => {}
     }
     response
 }

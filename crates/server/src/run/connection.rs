@@ -11,7 +11,7 @@ use crate::config::Limits;
 use crate::edge::flood::Kind;
 use crate::edge::line::{Asked, Line};
 use crate::edge::peer::{Claim, Peer, PeerParts};
-use crate::edge::{Edge, EdgeParts, Shared};
+use crate::edge::{Behind, Edge, EdgeParts, Shared};
 use crate::grpc::panic::Caught;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -56,36 +56,14 @@ pub(crate) struct Known {
     place: Place,
 }
 
-type Tls = TlsStream<TcpStream>;
+pub(super) type Tls = TlsStream<TcpStream>;
 
 impl OuterDoor {
     /// Serves a connection until it ends, or hands it on.
     pub(crate) async fn serve(self, Taken { stream, address, place }: Taken) {
         let Self { door, tls, domain, issued, operators } = self;
-        let (shared, line) = (&door.shared, place.line.clone());
-        let (limits, metrics) = (&shared.limits, &shared.metrics);
-        let handshake = async {
-            let stream = TcpStream::from_std(stream)?;
-            stream.set_nodelay(true)?;
-            tls.accept(stream).await
-        };
-        let shaken = tokio::select! {
-            shaken = timeout(limits.handshake_time, handshake) => shaken,
-            _ = line.asked() => return,
-        };
-        let stream = match shaken {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                metrics.rejected("handshake");
-                if shared.floods.is_first(Kind::Handshake, || format!("{address}: {error}")) {
-                    tracing::info!(peer = %address, %error, "handshake refused");
-                } else {
-                    tracing::debug!(peer = %address, %error, "handshake refused");
-                }
-                return;
-            }
-            Err(_) => return metrics.rejected("handshake-timeout"),
-        };
+        let shared = &door.shared;
+        let Some(stream) = shake(shared, &tls, (stream, address), &place.line).await else { return };
         let peer = peer(&stream, address, &domain, |der| issued.issued(der, shared.engine.now()));
         let is_operators = match &peer.0.claim {
             Claim::Operator(principal) => shared.engine.authenticate(principal).await.is_ok(),
@@ -97,7 +75,42 @@ impl OuterDoor {
         }
         known.place.is_operators();
         if operators.deal(known).is_err() {
-            metrics.rejected("backlog");
+            shared.metrics.rejected("backlog");
+        }
+    }
+}
+
+/// The server's half of a handshake, within its time.
+pub(super) async fn shake(
+    shared: &Shared,
+    tls: &TlsAcceptor,
+    (stream, address): (StdStream, SocketAddr),
+    line: &Line,
+) -> Option<Tls> {
+    let (limits, metrics) = (&shared.limits, &shared.metrics);
+    let handshake = async {
+        let stream = TcpStream::from_std(stream)?;
+        stream.set_nodelay(true)?;
+        tls.accept(stream).await
+    };
+    let shaken = tokio::select! {
+        shaken = timeout(limits.handshake_time, handshake) => shaken,
+        _ = line.asked() => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            metrics.rejected("handshake");
+            if shared.floods.is_first(Kind::Handshake, || format!("{address}: {error}")) {
+                tracing::info!(peer = %address, %error, "handshake refused");
+            } else {
+                tracing::debug!(peer = %address, %error, "handshake refused");
+            }
+            None
+        }
+        Err(_) => {
+            metrics.rejected("handshake-timeout");
+            None
         }
     }
 }
@@ -115,7 +128,8 @@ impl Door {
     async fn serve(self, Known { stream, peer, place }: Known, is_operators: bool) {
         let Self { shared, routes } = self;
         let line = &place.line;
-        let parts = EdgeParts { shared: shared.clone(), routes, peer, line: line.clone(), is_operators };
+        let behind = Behind::Services(routes);
+        let parts = EdgeParts { shared: shared.clone(), behind, peer, line: line.clone(), is_operators };
         let reason = serve(stream, Edge::new(parts), &shared.limits, line, is_operators).await;
         if let Some(reason) = reason {
             shared.metrics.rejected(reason);
@@ -150,7 +164,7 @@ fn peer(
 /// Serves the calls of a connection. Why it was cut, if it was for something that its peer did or left undone.
 ///
 /// HTTP/2 is spoken where it was agreed on (RFC 9113 §3.2), and HTTP/1.1 elsewhere, for devices alone: gRPC has no form there.
-async fn serve(
+pub(super) async fn serve(
     stream: Tls,
     edge: Edge,
     limits: &Limits,

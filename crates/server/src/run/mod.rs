@@ -2,26 +2,29 @@
 
 mod accept;
 mod connection;
+mod est;
 mod patient;
 mod places;
 mod tls;
 mod upkeep;
 
-use crate::config::Config;
+use crate::config::{Config, EstConfig};
 use crate::edge::Shared;
 use crate::edge::metrics::Metrics;
+use crate::est::ReadyKeys;
 use crate::grpc::panic::Caught;
 use crate::grpc::services;
 use crate::http;
 use accept::{Turns, take};
 use connection::{Door, OuterDoor};
+use est::EstDoor;
 use places::Places;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::{io, thread};
-use tls::{Shown, TlsError, configuration};
+use tls::{Shown, TlsError, configuration, est_configuration};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -37,6 +40,7 @@ pub struct Server {
     metrics: Arc<Metrics>,
     grpc: StdListener,
     http: StdListener,
+    est: Option<StdListener>,
 }
 
 /// Why the server does not start, or stopped.
@@ -76,7 +80,8 @@ impl Server {
     /// Takes the ports. Nobody is served before [`Server::run`].
     pub fn bind(config: Config, engine: Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
         let bind = |address| listen(address).map_err(|source| ServeError::Bind { address, source });
-        Ok(Self { grpc: bind(config.listen)?, http: bind(config.http)?, config, engine, metrics })
+        let est = config.est.map(|est| bind(est.listen)).transpose()?;
+        Ok(Self { grpc: bind(config.listen)?, http: bind(config.http)?, est, config, engine, metrics })
     }
 
     /// Where gRPC is served; the port is the one that the system chose where the configuration says 0.
@@ -89,6 +94,11 @@ impl Server {
         Ok(self.http.local_addr()?)
     }
 
+    /// Where EST is served, if it is.
+    pub fn est_address(&self) -> Result<Option<SocketAddr>, ServeError> {
+        Ok(self.est.as_ref().map(StdListener::local_addr).transpose()?)
+    }
+
     /// Serves until `shutdown` is done, then accepts no more connections, finishes running calls, within the time that the limits
     /// give, and returns. It blocks the calling thread, which must be in no runtime.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
@@ -96,7 +106,7 @@ impl Server {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { config, engine, metrics, grpc, http } = self;
+        let Self { config, engine, metrics, grpc, http, est } = self;
         let identity = engine.issue_server_identity(&config.names).await?;
         let shown = Shown::new(&identity)?;
         let (tls, issued) = configuration(shown.clone(), &engine, engine.infrastructure_ca()?)?;
@@ -122,6 +132,21 @@ impl Server {
             move |taken| door.clone().serve(taken)
         })?;
 
+        let est = match (est, config.est) {
+            (Some(listener), Some(EstConfig { lines, keys, .. })) => {
+                let keys = (keys > 0).then(|| ReadyKeys::begin(keys, metrics.clone())).transpose()?;
+                let tls = TlsAcceptor::from(Arc::new(est_configuration(shown.clone(), &engine)?));
+                let door = || {
+                    let door =
+                        EstDoor { shared: shared.clone(), tls: tls.clone(), lines, keys: keys.clone() };
+                    move |taken| door.clone().serve(taken)
+                };
+                // A renewal comes once in half a certificate's life.
+                Some((TcpListener::from_std(listener)?, workers.begin("est", 1, door)?, keys))
+            }
+            _ => None,
+        };
+
         let places = Places::new(&config.limits, metrics.clone());
         let mut http = tokio::spawn(http::serve(
             TcpListener::from_std(http)?,
@@ -131,6 +156,16 @@ impl Server {
         ));
         let counts = (&*metrics, &*shared.floods);
         let taking = take(TcpListener::from_std(grpc)?, places.clone(), counts, doors);
+        let (est, ready_keys) = match est {
+            Some((listener, doors, keys)) => (Some((listener, doors)), keys),
+            None => (None, None),
+        };
+        let taking_est = async {
+            match est {
+                Some((listener, doors)) => take(listener, places.clone(), counts, doors).await,
+                None => std::future::pending().await,
+            }
+        };
         let renewing = renew(&shared, &shown, &config, identity.not_after);
         let sweeping = sweep_by_itself(&engine, &config.limits);
         let keeping = keep_cas(&shared);
@@ -141,6 +176,7 @@ impl Server {
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
+            () = taking_est => Ok(()),
             () = renewing => Ok(()),
             () = sweeping => Ok(()),
             () = keeping => Ok(()),
@@ -153,6 +189,7 @@ impl Server {
             _ = &mut http => Err(ServeError::Ended),
         };
         tracing::info!("stopping: no more connections are accepted");
+        ready_keys.iter().for_each(|keys| keys.stop());
         services.health.stop().await;
         shared.stop.send_replace(true);
         places.stop();

@@ -1,12 +1,15 @@
-//! TLS: version 1.3 alone, hybrid key agreement first, operators' certificates by the infrastructure CA alone.
+//! TLS: version 1.3 alone, hybrid key agreement first, operators' certificates by the infrastructure CA alone. For EST version 1.2
+//! too, and any certificate.
 
 use super::connection::{HTTP1, HTTP2};
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, kx_group, sign};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
@@ -97,6 +100,71 @@ pub(crate) fn configuration(
     configuration.send_tls13_tickets = 1;
     configuration.max_early_data_size = 0;
     Ok((configuration, operators))
+}
+
+/// The server's half of a handshake for EST, whose clients are older than TLS 1.3.
+///
+/// A client certificate is optional, and any will do: it shows that the peer has its key, and whose it is the engine says. No handshake
+/// is resumed, so that each connection shows it.
+pub(crate) fn est_configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(provider());
+    let holders = Arc::new(Holders(provider.signature_verification_algorithms));
+    let mut configuration =
+        ServerConfig::builder_with_details(provider, Arc::new(EngineTime(engine.clone())))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_client_cert_verifier(holders)
+            .with_cert_resolver(shown);
+    configuration.alpn_protocols = vec![HTTP1.to_vec()];
+    configuration.session_storage = Arc::new(NoServerSessionStorage {});
+    configuration.send_tls13_tickets = 0;
+    Ok(configuration)
+}
+
+/// Who has the key of a certificate, whatever it is.
+#[derive(Debug)]
+struct Holders(WebPkiSupportedAlgorithms);
+
+impl ClientCertVerifier for Holders {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    /// None: a client that goes by them would keep the certificate of a CA that was changed since.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        // The engine compares it with the one on record.
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
 }
 
 /// Whose certificates are operators': those that the infrastructure CA issued.

@@ -17,6 +17,7 @@ mod corpus;
 mod deeds;
 mod edge;
 mod ended;
+mod est;
 mod fairness;
 mod floods;
 mod invitations;

@@ -12,7 +12,7 @@ use crate::project::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Action, Call, ErrorCode, Event, Fields, Profile, ProfileName};
+use wardein_domain::{Action, Call, ErrorCode, Event, Fields, KeyKinds, Profile, ProfileName};
 use wardein_pki::{CsrError, DeviceCsr};
 use wardein_port::Change;
 
@@ -87,10 +87,15 @@ impl<'a> Ask<'a> {
 /// The request for a certificate of a device that has shown who it is.
 fn read_csr(der: &[u8], rules: &Rules) -> Result<DeviceCsr, Error> {
     let accepted = rules.profile.certificate_keys();
-    DeviceCsr::parse(der, accepted).map_err(|error| match error {
+    DeviceCsr::parse(der, accepted).map_err(|error| refused_csr(error, accepted))
+}
+
+/// The refusal of a request by a profile that accepts these keys.
+pub(crate) fn refused_csr(error: CsrError, accepted: KeyKinds) -> Error {
+    match error {
         CsrError::KeyNotAccepted => Error::new(error.code(), format_args!("{error}: it accepts {accepted}")),
         error => Error::new(error.code(), error),
-    })
+    }
 }
 
 /// Refuses a suite that the profile does not allow.

@@ -42,7 +42,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::Transfer
         | Table::OperatorAnswer
         | Table::OpenInvitations
-        | Table::IssuingCa => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
+        | Table::IssuingCa
+        | Table::Voucher => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }
 

@@ -3,6 +3,7 @@
 mod convert;
 mod signing;
 mod stream;
+mod voucher;
 
 use crate::edge::context::Context;
 use crate::grpc::convert::parse;
@@ -143,6 +144,20 @@ impl v1::provisioning_service_server::ProvisioningService for Api {
             })
         };
         reply(get.await)
+    }
+
+    async fn make_voucher(
+        &self,
+        request: Request<v1::MakeVoucherRequest>,
+    ) -> Result<Response<v1::MakeVoucherResponse>, Status> {
+        let make = async {
+            let context = Context::of(&request)?;
+            let asked = request.get_ref();
+            context.may_be_about(&asked.tenant, &asked.device_id);
+            let order = voucher::order(asked)?;
+            Ok(voucher::made(self.shared.engine.make_voucher(context.caller()?, order).await?))
+        };
+        reply(make.await)
     }
 
     async fn enroll_stream(

@@ -17,4 +17,5 @@ mod release;
 mod signing;
 mod storage;
 mod transfers;
+mod vouchers;
 mod world;

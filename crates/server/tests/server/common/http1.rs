@@ -28,6 +28,11 @@ impl Answer {
         fields.find(|(field, _)| *field == name).map_or("", |(_, value)| value)
     }
 
+    /// How many bytes its head has.
+    pub(crate) fn head_len(&self) -> usize {
+        self.head.len()
+    }
+
     /// The status and the stable code.
     pub(crate) fn said(&self) -> (u16, &str) {
         (self.status, self.header("wardein-code"))

@@ -14,13 +14,15 @@ use wardein_client::{ConnectError, Connection, Identity, Settings, connect, numb
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes};
 use wardein_domain::Role;
 use wardein_engine::{Engine, Founded, Ports, found};
+use wardein_pki::est::Lines;
 use wardein_pki::{Csr, parse_operator, pem};
-use wardein_server::{Config, Limits, Metrics, ServeError, Server};
+use wardein_server::{Config, EstConfig, Limits, Metrics, ServeError, Server};
 use wardein_testkit::{MemoryCustody, MemoryStore, TestClock};
 
 pub(crate) struct Served {
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) est: SocketAddr,
     pub(crate) founded: Founded,
     pub(crate) clock: TestClock,
     pub(crate) store: MemoryStore,
@@ -48,11 +50,25 @@ impl Served {
         Self::serve(limits, time, later, |ports| ports).await
     }
 
+    /// One that has so many keys of each size ready for devices that cannot make one.
+    pub(crate) async fn with_est_keys(keys: usize) -> Self {
+        Self::serve_with(Limits::default(), (now(), 0), keys, |ports| ports).await
+    }
+
     /// The same over the ports that `with` makes of them.
     pub(crate) async fn serve(
         limits: Limits,
         time: u64,
         later: u64,
+        with: impl FnOnce(Ports) -> Ports,
+    ) -> Self {
+        Self::serve_with(limits, (time, later), 0, with).await
+    }
+
+    async fn serve_with(
+        limits: Limits,
+        (time, later): (u64, u64),
+        keys: usize,
         with: impl FnOnce(Ports) -> Ports,
     ) -> Self {
         let (clock, store) = (TestClock::at(time), MemoryStore::new());
@@ -72,15 +88,17 @@ impl Served {
             http: "127.0.0.1:0".parse().unwrap(),
             names: vec!["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()],
             endpoint: ENDPOINT.to_owned(),
+            est: Some(EstConfig { listen: "127.0.0.1:0".parse().unwrap(), lines: Lines::Of64, keys }),
             workers: 2,
             store_name: "memory",
             limits,
         };
         let server = Server::bind(config, engine, metrics).unwrap();
         let (grpc, http) = (server.grpc_address().unwrap(), server.http_address().unwrap());
+        let est = server.est_address().unwrap().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || server.run(async { drop(stopped.await) }));
-        Self { grpc, http, founded, clock, store, stop: Some(stop), thread: Some(thread) }
+        Self { grpc, http, est, founded, clock, store, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn settings(&self, identity: Option<Identity>) -> Settings {

@@ -7,7 +7,8 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,13 +31,24 @@ pub(crate) async fn tls_for(
     identity: Option<&Identity>,
     alpn: &[&str],
 ) -> TlsStream<TcpStream> {
+    let versions = rustls::DEFAULT_VERSIONS;
+    tls_to(served, (served.grpc, versions), source, identity, alpn).await.unwrap()
+}
+
+/// The same to any port, by these versions of TLS.
+pub(crate) async fn tls_to(
+    served: &Served,
+    (address, versions): (SocketAddr, &[&'static SupportedProtocolVersion]),
+    source: &str,
+    identity: Option<&Identity>,
+    alpn: &[&str],
+) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(served.founded.infrastructure_pem.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let builder = builder.with_root_certificates(roots);
     let mut configuration = match identity {
         None => builder.with_no_client_auth(),
@@ -51,9 +63,9 @@ pub(crate) async fn tls_for(
     let socket = TcpSocket::new_v4().unwrap();
     let source: IpAddr = source.parse().unwrap();
     socket.bind(SocketAddr::from((source, 0))).unwrap();
-    let stream = socket.connect(served.grpc).await.unwrap();
+    let stream = socket.connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(configuration)).connect(name, stream).await.unwrap()
+    TlsConnector::from(Arc::new(configuration)).connect(name, stream).await
 }
 
 /// An HTTP/2 connection.

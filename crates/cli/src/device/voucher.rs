@@ -1,0 +1,73 @@
+//! `wardein device voucher`.
+
+use crate::connection::ConnectArgs;
+use crate::{Failure, Output, time};
+use clap::Args;
+use serde::Serialize;
+use wardein_client::{time as wire, v1};
+use wardein_crypto::hex;
+
+/// `wardein device voucher`.
+///
+/// The device gets its first certificate with it by EST, as the user and the password that are shown; once, and then by that
+/// certificate. As a station, for a device that is not on record: it is from then on, pending, and active with its first certificate.
+/// As an administrator, for one that is on record. A device has one voucher: another takes its place.
+#[derive(Debug, Args)]
+pub(crate) struct VoucherArgs {
+    /// The device's id
+    device: String,
+    /// For how long it is good, such as 90d; 60s to 366d
+    #[arg(long, value_name = "TIME", value_parser = time::seconds, default_value = "30d")]
+    expires: u64,
+    /// The profile that a device that is not on record is to follow; `default` without it
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Its model, by the maker's name
+    #[arg(long)]
+    model: Option<String>,
+    /// Its unique device identifier, in GS1 form
+    #[arg(long)]
+    udi: Option<String>,
+    /// The tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    user: &'a str,
+    password: &'a str,
+    expires_at: u64,
+}
+
+pub(super) async fn run(args: VoucherArgs, out: Output) -> Result<(), Failure> {
+    let session = args.connect.open().await?;
+    let request = v1::MakeVoucherRequest {
+        tenant: args.tenant.or_else(|| session.tenant.clone()).unwrap_or_default(),
+        device_id: args.device.clone(),
+        profile: args.profile.unwrap_or_default(),
+        model: args.model.unwrap_or_default(),
+        udi: args.udi.unwrap_or_default(),
+        lifetime: wire::span(args.expires),
+    };
+    let made = session.operator().make_voucher(request).await?;
+    let (user, password) =
+        (format!("{}/{}", made.tenant, args.device), MARK.to_owned() + &hex::encode(&made.secret));
+    let expires_at = wire::seconds(made.expires_at);
+    let words = format!(
+        "Voucher for device {device}, until {until}. Its password is shown this once, and is a secret:\n\
+         \n\
+         user      {user}\n\
+         password  {password}\n\
+         \n\
+         Put both into the device. It sends them by HTTP Basic to /.well-known/est/simpleenroll, once.",
+        device = args.device,
+        until = time::at(expires_at),
+    );
+    out.say(&words, &Made { user: &user, password: &password, expires_at })
+}
+
+/// By which people, and programs that look for secrets, know one.
+const MARK: &str = "wardein-voucher-";
