@@ -4,7 +4,8 @@ use crate::failure::EXIT_CODES;
 use crate::passphrase::PassphraseArgs;
 use crate::{
     attestation, audit, backup, ca, cert, clock, completions, config::StoreKind, connection::ConnectArgs,
-    custody, db, device, grant, key, operator, pcr_policy, platform_cert, profile, tenant, trust,
+    custody, db, device, grant, key, operator, pcr_policy, platform_cert, platform_pin, profile, tenant,
+    trust,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Certificates of platforms: of their servers, and of what signs their firmware
     #[command(subcommand)]
     PlatformCert(platform_cert::PlatformCertCommand),
+    /// The keys by which devices know the platform that they deliver to
+    #[command(subcommand)]
+    PlatformPin(platform_pin::PlatformPinCommand),
     /// What platforms may have of devices: logins, payloads, keys
     #[command(subcommand)]
     Grant(grant::GrantCommand),

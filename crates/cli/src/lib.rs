@@ -27,6 +27,7 @@ mod pages;
 mod passphrase;
 mod pcr_policy;
 mod platform_cert;
+mod platform_pin;
 mod profile;
 mod progress;
 mod root_key;
@@ -127,6 +128,7 @@ fn dispatch(
         Command::Ca(command) => block_on(command.run(out)),
         Command::Cert(command) => block_on(command.run(out)),
         Command::PlatformCert(command) => block_on(command.run(out)),
+        Command::PlatformPin(command) => block_on(command.run(out)),
         Command::Trust(command) => block_on(command.run(out)),
         Command::Attestation(command) => block_on(command.run(out)),
         Command::EndorsementKey(command) => block_on(command.run(out)),

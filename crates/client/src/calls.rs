@@ -112,6 +112,8 @@ client! {
             revoke_issued: RevokeIssuedRequest => RevokeIssuedResponse,
             release_certificate: ReleaseCertificateRequest => ReleaseCertificateResponse,
             issue_platform_certificate: IssuePlatformCertificateRequest => IssuePlatformCertificateResponse,
+            put_platform_pins: PutPlatformPinsRequest => PutPlatformPinsResponse,
+            get_platform_pins: GetPlatformPinsRequest => GetPlatformPinsResponse,
             get_trust_bundle: GetTrustBundleRequest => GetTrustBundleResponse,
         }
         cas {

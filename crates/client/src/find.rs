@@ -17,7 +17,7 @@ pub async fn find_root(settings: &Settings, root: &Digest) -> Result<Vec<u8>, Co
     let endpoint = || settings.endpoint.clone();
     let (way, uri) = Way::unjudged(settings)?;
     let connection = reach(settings, way, uri).await?;
-    let answer = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
+    let answer = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest::default()).await;
     let answer = answer.map_err(|status| ConnectError::Unasked {
         endpoint: endpoint(),
         reason: status.message().to_owned(),

@@ -26,6 +26,7 @@ mod find;
 mod foreign;
 #[cfg(feature = "grpc")]
 mod pages;
+mod pinned;
 mod post;
 mod private;
 mod proxy;
@@ -53,6 +54,7 @@ pub use error::ConnectError;
 pub use find::find_root;
 #[cfg(feature = "grpc")]
 pub use pages::{PAGE_SIZE, pages};
+pub use pinned::{PinnedError, PinnedStream, connect_pinned};
 pub use post::{Posted, Poster};
 pub use proxy::{NoProxy, Proxy, ProxyError};
 #[cfg(feature = "grpc")]

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::Error;
 use std::time::Duration;
 use wardein_domain::DeviceAction;
+use wardein_pki::PinBundle;
 
 /// What a round did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub trait Prover {
     async fn authenticate(&mut self) -> Result<u64, Error>;
     /// A new certificate for the device's own key, checked and stored.
     async fn certificate(&mut self) -> Result<Certificate, Error>;
+    /// The pins of the platform's keys as the authority vouches for them now, verified and stored; `None` where there are none.
+    async fn pins(&mut self) -> Result<Option<PinBundle>, Error>;
     /// Agrees on new keys and goes over to them.
     async fn rekey(&mut self) -> Result<(), Error>;
     /// Whether keys are to be agreed anew.
@@ -157,6 +160,10 @@ impl<P: Prover> Agent<P> {
         let renewed = self.session.certificate().await?;
         let random = self.session.random()?;
         self.renew = When::At(backoff::renew_at(renewed.not_before, renewed.not_after, random));
+        // Beside the certificate, and so before the first delivery and as often after. The device is in service without it.
+        if let Err(error) = self.session.pins().await {
+            tracing::warn!(%error, "the platform's pins are as they were; the next renewal tries again");
+        }
         Ok(Round::Renewed)
     }
 
@@ -188,6 +195,9 @@ impl<P: Prover> Agent<P> {
         }
     }
 }
+
+/// The body of the action `trust-bundle` for its second version.
+pub(crate) const PIN_BUNDLE: [u8; 1] = [2];
 
 const SHORTEST: Duration = Duration::from_secs(1);
 

@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Rekey(Json),
     /// Announce what the device measures, or will measure, where that differs from what the authority expects.
     Attributes(Box<Announce>),
+    /// Get the pins of the platform's keys, signed by the authority, and store them.
+    Pins(Json),
+    /// Connect to the platform by its pins, and tell whether it is the platform; sends nothing, and asks the authority nothing.
+    ConnectCheck(ConnectCheck),
     /// Tell what the device knows of itself; asks nobody.
     Status(Json),
     /// Keep the device certified and its keys new until SIGTERM.
@@ -59,6 +63,15 @@ pub(crate) struct Key {
     /// The file, below /run: it is replaced whole, and its owner alone may read it.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConnectCheck {
+    /// Where the platform answers, by TLS 1.3.
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) address: String,
+    #[command(flatten)]
+    pub(crate) output: Json,
 }
 
 /// Every attribute of device.toml is announced. The authority takes the former values and the announced ones, until a proof
@@ -227,4 +240,4 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority cannot be reached.";
+Exit codes: 0 done; 1 failed here; 2 wrong option or setting; 3 refused by the authority; 4 the authority, or the platform, cannot be reached.";

@@ -1,6 +1,6 @@
 //! One function for each command.
 
-use crate::args::{Args, Command, Enroll, Seal, Token};
+use crate::args::{Args, Command, ConnectCheck, Enroll, Seal, Token};
 use crate::prover::{self, prover, session};
 use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
@@ -12,11 +12,12 @@ use wardein_crypto::{SecretBytes, SystemEntropy};
 use wardein_ddkg::message::{MAX_PLAINTEXT, to_text};
 use wardein_device::{
     Agent, Config, Directory, Enrolled, Error, Files, Given, LineStation, Nonce, Prover, Rekeyed, Source,
-    Status, enroll, utc,
+    Status, connect_platform, enroll, utc,
 };
 #[cfg(feature = "grpc")]
 use wardein_device::{Remote, RemoteStation, Vouched};
 use wardein_domain::{AttributeName, NameError};
+use wardein_pki::PinBundle;
 
 pub(crate) async fn run(args: Args) -> Result<(), Error> {
     let path = args.dir.as_path();
@@ -71,6 +72,32 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             print(order.json.json, &shown, || format!("announced {}", names.join(", ")));
             Ok(())
         }
+        Command::Pins(output) => {
+            let pins = prover(path).await?.pins().await?;
+            let shown = pins.as_ref().map(|bundle| {
+                let PinBundle { epoch, validity, pins, .. } = bundle;
+                serde_json::json!({
+                    "epoch": epoch,
+                    "not_after": validity.not_after(),
+                    "current": pins.current.to_string(),
+                    "next": pins.next.map(|next| next.to_string()),
+                    "recovery": pins.recovery.to_string(),
+                })
+            });
+            print(output.json, &shown, || match &pins {
+                Some(bundle) => {
+                    format!("pins of epoch {} until {}", bundle.epoch, utc(bundle.validity.not_after()))
+                }
+                None => "the authority has no pins of the platform".to_owned(),
+            });
+            Ok(())
+        }
+        Command::ConnectCheck(ConnectCheck { address, output }) => {
+            drop(connect_platform(&Files::open(path)?, &address, &[]).await?);
+            let shown = serde_json::json!({ "platform": address });
+            print(output.json, &shown, || format!("the platform answers at {address}"));
+            Ok(())
+        }
         Command::Status(output) => {
             let status = Status::read(&Files::open(path)?)?;
             print(output.json, &status, || status.to_string());
@@ -104,6 +131,10 @@ async fn enroll_by_call(path: &Path, order: Enroll, chain: &Path, key: &Path) ->
     let vouched = Vouched { profile: order.profile, model: order.model, udi: order.udi };
     let remote = Remote::of(&config);
     let mut station = RemoteStation::new(remote, identity, vouched);
+    // Before the enrollment: a bundle that cannot be taken is a matter for the factory.
+    if let Some(bundle) = Remote::of(&config).signed_bundle(&config.device.tenant).await? {
+        directory.take_pins(&config, &bundle)?;
+    }
     if let Some(tpm) = &config.signs_with {
         let enrolled = prover::enroll_signing(&directory, &config, tpm, &mut station).await?;
         println!("enrolled {}/{}, {}", config.device.tenant, config.device.device, enrolled.assurance);

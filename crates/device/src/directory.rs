@@ -1,6 +1,7 @@
 //! The state directory: who may enter it, which files it has, and what to do when one is damaged.
 
 mod key;
+mod pins;
 mod state;
 mod transfer;
 
@@ -33,7 +34,7 @@ pub struct Directory {
     left: Option<Digest>,
 }
 
-/// The authority's last word, for people to see; nothing rests on it.
+/// The authority's last word, for people to see. Nothing of the protocol rests on it; of the platform's pins, whether they have expired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {

@@ -6,6 +6,7 @@ use crate::certificate::CertificateError;
 use std::path::PathBuf;
 use wardein_ddkg::device::DeviceError;
 use wardein_domain::ErrorCode;
+use wardein_pki::PinBundleError;
 
 /// Why a command fails. Each says what to do next where it is not plain.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +105,30 @@ pub enum Error {
         /// Who issued the certificate that was shown, as it says.
         issuer: String,
     },
+    /// The trust bundle that came is not one to go by.
+    #[error("the trust bundle that came is not taken: {0}")]
+    Pins(PinBundleError),
+    /// There is no trust bundle.
+    #[error("there is no {}: the platform's pins are not known; run: wardein-device pins", .0.display())]
+    NoPins(PathBuf),
+    /// Another server answers in the platform's place.
+    #[error(
+        "the server at {address} is not the platform: its key has the pin {pin}, which the trust bundle does not have; nothing was sent"
+    )]
+    NotPinned {
+        /// Where.
+        address: String,
+        /// The pin of the key that it showed.
+        pin: String,
+    },
+    /// The platform does not answer, or does not speak TLS 1.3.
+    #[error("the platform at {address} cannot be reached: {why}")]
+    PlatformUnreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// The TPM did not do it.
     #[cfg(feature = "tpm")]
     #[error("{0} ({code})", code = .0.code())]
@@ -127,15 +152,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code: 1 for a failure here, 2 for a wrong option or setting, 3 for a refusal by the authority, 4 where it
-    /// cannot be reached.
+    /// The exit code: 1 for a failure here, 2 for a wrong option or setting, 3 for a refusal by the authority, 4 where it, or the
+    /// platform, cannot be reached.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::NotConfigured(_) | Self::ConfigDiffers(_) | Self::Signs(_) => 2,
             #[cfg(feature = "tpm")]
             Self::Tpm(_) | Self::SealedElsewhere(_) => 1,
             Self::Refused(_) => 3,
-            Self::Unreachable(_) | Self::Intercepted { .. } => 4,
+            Self::Unreachable(_) | Self::Intercepted { .. } | Self::PlatformUnreachable { .. } => 4,
             Self::File { .. }
             | Self::Open { .. }
             | Self::Locked(_)
@@ -145,6 +170,9 @@ impl Error {
             | Self::Attribute(_)
             | Self::Protocol(_)
             | Self::Certificate(_)
+            | Self::Pins(_)
+            | Self::NoPins(_)
+            | Self::NotPinned { .. }
             | Self::OtherTenant { .. }
             | Self::Answer(_)
             | Self::Fault(_) => 1,

@@ -50,6 +50,15 @@ impl Remote {
     }
 }
 
+impl Remote {
+    /// The trust bundle of a tenant's platform, signed, as somebody says who need not be the authority; `None` where it has no pins.
+    pub async fn signed_bundle(&mut self, tenant: &TenantId) -> Result<Option<Vec<u8>>, CallError> {
+        let request = v1::GetTrustBundleRequest { tenant: tenant.to_string() };
+        let answer = self.reach().await?.certificates().get_trust_bundle(request).await;
+        Ok(Some(self.answered(answer)?.signed_bundle).filter(|bundle| !bundle.is_empty()))
+    }
+}
+
 impl Authority for Remote {
     async fn challenge(&mut self, device: &DeviceName) -> Result<ChallengeOffer, CallError> {
         Ok(self.challenge_to_sign(device).await?.0)

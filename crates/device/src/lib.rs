@@ -25,6 +25,7 @@ mod line;
 mod line_device;
 mod lines;
 mod lock;
+mod platform;
 mod session;
 mod signing;
 mod status;
@@ -50,6 +51,7 @@ pub use keys::Nonce;
 pub use line_device::{Answer, LineDevice, Said, Unheard};
 pub use lines::LineStation;
 pub use lock::PATIENCE;
+pub use platform::{PlatformStream, connect_platform};
 pub use session::{Rekeyed, Session, Transferred};
 pub use signing::{Signer, SigningKey, SigningSession, TpmActivation, TpmSettings, TpmStation};
 #[cfg(feature = "tpm")]

@@ -7,6 +7,7 @@ use wardein_device::{
     Certificate, Config, Directory, Error, Link, Prover, Session, SigningSession, TpmSettings, TpmStation,
 };
 use wardein_domain::EnrolledKey;
+use wardein_pki::PinBundle;
 
 type Derives = Session<Link, SystemEntropy>;
 type Signs = SigningSession<Link, SystemEntropy>;
@@ -89,6 +90,13 @@ impl Prover for Either {
         match self {
             Self::Derives(session) => session.certificate().await,
             Self::Signs(session) => session.certificate().await,
+        }
+    }
+
+    async fn pins(&mut self) -> Result<Option<PinBundle>, Error> {
+        match self {
+            Self::Derives(session) => session.pins().await,
+            Self::Signs(session) => session.pins().await,
         }
     }
 

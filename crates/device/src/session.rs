@@ -4,7 +4,7 @@ mod transfer;
 
 pub use transfer::Transferred;
 
-use crate::agent::Prover;
+use crate::agent::{PIN_BUNDLE, Prover};
 use crate::attribute::{Source, measure};
 use crate::authority::{Authority, CallError, Refused, Reply};
 use crate::certificate::{self, Certificate};
@@ -20,7 +20,7 @@ use wardein_crypto::Entropy;
 use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
 use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode};
-use wardein_pki::Csr;
+use wardein_pki::{Csr, PinBundle};
 
 /// An enrolled device that can ask for things, one at a time.
 pub struct Session<A, E> {
@@ -222,6 +222,16 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         Ok(self.request(&Asking::Action("trust-bundle", b"")).await?.body)
     }
 
+    /// The pins of the platform's keys as the authority vouches for them now, verified and stored; `None` where it has none, and none are
+    /// stored (DDKG-1 section 8).
+    pub async fn pins(&mut self) -> Result<Option<PinBundle>, Error> {
+        let body = self.request(&Asking::Action("trust-bundle", &PIN_BUNDLE)).await?.body;
+        match body.is_empty() {
+            true => self.directory.files().pins(&self.config),
+            false => self.directory.take_pins(&self.config, &body).map(Some),
+        }
+    }
+
     /// The certificate that is stored, if it is for the device's key and can be read.
     pub fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
         let files = self.directory.files();
@@ -379,6 +389,10 @@ impl<A: Authority, E: Entropy> Prover for Session<A, E> {
 
     async fn certificate(&mut self) -> Result<Certificate, Error> {
         Self::certificate(self).await
+    }
+
+    async fn pins(&mut self) -> Result<Option<PinBundle>, Error> {
+        Self::pins(self).await
     }
 
     async fn rekey(&mut self) -> Result<(), Error> {

@@ -69,6 +69,8 @@ methods! {
     RevokeIssued = "/wardein.v1.CertificateService/RevokeIssued": Roles(&[Admin, TenantAdmin]),
     ReleaseCertificate = "/wardein.v1.CertificateService/ReleaseCertificate": Roles(&[Admin, TenantAdmin]),
     IssuePlatformCertificate = "/wardein.v1.CertificateService/IssuePlatformCertificate": Roles(&[Admin, TenantAdmin]),
+    PutPlatformPins = "/wardein.v1.CertificateService/PutPlatformPins": Roles(&[Admin, TenantAdmin]),
+    GetPlatformPins = "/wardein.v1.CertificateService/GetPlatformPins": Roles(&[Admin, TenantAdmin, Auditor]),
     GetTrustBundle = "/wardein.v1.CertificateService/GetTrustBundle": Open,
     ListCas = "/wardein.v1.CaService/ListCas": Roles(&[Admin, TenantAdmin, Auditor]),
     CreateCa = "/wardein.v1.CaService/CreateCa": Roles(&[Admin]),

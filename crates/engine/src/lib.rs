@@ -41,6 +41,7 @@ pub use issue::certificates::{Certificate, Issued};
 pub use issue::crl::{CRL_LIFETIME, CrlFile, CrlStatus};
 pub use issue::made_key::{KeySource, MadeKey};
 pub use issue::ocsp::OcspReply;
+pub use issue::pins::{PinsPut, PlatformPins};
 pub use issue::platform::{PlatformCertificate, PlatformOrder};
 pub use issue::renewal::{Enrolled, EstCall, Wanted};
 pub use keep::backup::{Backup, BackupPart};

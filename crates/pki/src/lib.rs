@@ -30,6 +30,8 @@ mod lint;
 mod lint_crl;
 mod ocsp;
 pub mod pem;
+mod pin;
+mod pin_bundle;
 mod policy;
 mod prepare;
 mod recognize;
@@ -37,6 +39,7 @@ mod revocation_url;
 mod roots;
 mod server_name;
 pub mod spiffe;
+mod spiffe_bundle;
 mod subject_key;
 #[cfg(test)]
 mod tests;
@@ -56,6 +59,8 @@ pub use issue::{Issued, PlatformIdentity};
 pub use key::{NotP256, PublicKey};
 pub use lint::LintError;
 pub use ocsp::{OcspAnswer, OcspCertId, OcspError, OcspMalformed, OcspRequest, OcspSigner, OcspStatus};
+pub use pin::{Pin, PinError};
+pub use pin_bundle::{PinBundle, PinBundleError, Pins};
 pub use prepare::{CertificateOrder, Recorded, ToBeSigned};
 pub use recognize::{
     DeviceIdentity, HeldCertificate, OperatorIdentity, issuer_key_id, issuer_name, parse_operator,
@@ -64,5 +69,6 @@ pub use recognize::{
 pub use revocation_url::{RevocationUrl, RevocationUrlError};
 pub use roots::roots_of;
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};
+pub use spiffe_bundle::spiffe_bundle;
 pub use subject_key::SubjectKey;
 pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

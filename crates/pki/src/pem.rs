@@ -78,6 +78,14 @@ pub fn encode_public_key(key: &PublicKey) -> String {
     text.expect("the SubjectPublicKeyInfo of a P-256 key has 91 bytes")
 }
 
+/// The SubjectPublicKeyInfo in PEM (RFC 7468 §13), DER, of a key of any algorithm.
+pub(crate) fn decode_public_key(text: &str) -> Result<Vec<u8>, PemError> {
+    if text.len() > MAX_LEN {
+        return Err(PemError::TooLong(MAX_LEN));
+    }
+    decode_one(text, PUBLIC_KEY)
+}
+
 /// The P-256 key in a file: a SubjectPublicKeyInfo in PEM, or, as releases before 0.2 wrote it, the hex digits of its point.
 pub fn read_public_key(text: &str) -> Result<PublicKey, PemError> {
     if text.len() > MAX_LEN {

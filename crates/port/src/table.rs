@@ -64,11 +64,13 @@ pub enum Table {
     OpenInvitations = 29,
     /// The vouchers of devices for their first certificate by EST, by tenant and id.
     Voucher = 30,
+    /// The pins of platforms' keys, by tenant.
+    PlatformPins = 32,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -99,6 +101,7 @@ impl Table {
         Self::OperatorAnswer,
         Self::OpenInvitations,
         Self::Voucher,
+        Self::PlatformPins,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -134,7 +137,8 @@ impl Table {
             | Self::IdempotencyKey
             | Self::OperatorAnswer
             | Self::OpenInvitations
-            | Self::Voucher => false,
+            | Self::Voucher
+            | Self::PlatformPins => false,
         }
     }
 }

@@ -49,7 +49,7 @@ impl Play<'_> {
     }
 
     async fn common(&self) -> Result<Common<'_>, Error> {
-        let bundle = self.station.get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
+        let bundle = self.station.get_trust_bundle(v1::GetTrustBundleRequest::default()).await?;
         let point = bundle.identity_key.as_slice().try_into();
         let point = point.map_err(|_| Error::Answer("the identity key is not 65 bytes"))?;
         let trust_roots = roots_of(&bundle.pem).map_err(|_| Error::Answer("the trust bundle has no root"))?;

@@ -47,7 +47,7 @@ pub(super) async fn run(args: FetchArgs, out: Output) -> Result<(), Failure> {
     let root = anchor.digest();
     let connection = reach(&args, anchor).await?;
     // What else there is to hear of the authority is heard before the token is used.
-    let trust = connection.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
+    let trust = connection.operator().get_trust_bundle(v1::GetTrustBundleRequest::default()).await?;
 
     let key = if is_there {
         NewKey::there(&args.out, identity::read_key(&args.out, &args.key_passphrase)?)

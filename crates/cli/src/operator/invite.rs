@@ -64,7 +64,7 @@ pub(super) async fn run(args: InviteArgs, out: Output) -> Result<(), Failure> {
 async fn invite(session: Session, args: &InviteArgs, out: Output) -> Result<(), Failure> {
     let operator = session.operator();
     // Asked before there is a token, which is shown once.
-    let bundle = operator.get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
+    let bundle = operator.get_trust_bundle(v1::GetTrustBundleRequest::default()).await?;
     let root = RootDigest::of_first(&bundle.pem)?;
     let endpoint = if bundle.endpoint.is_empty() { &session.endpoint } else { &bundle.endpoint };
     let (role, name) = (args.role.clone().unwrap_or_default(), args.name.clone().unwrap_or_default());

@@ -125,7 +125,7 @@ pub(super) async fn certified(
 }
 
 async fn completed(key: &NewKey<'_>, certificate: String, session: &Session) -> Result<(), Failure> {
-    let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
+    let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest::default()).await?;
     let judged = Bundle::of(certificate, trust, &session.endpoint)?.judge(unix_now())?;
     judged.require_key(&key.key)?;
     judged.install(key.directory())

@@ -44,7 +44,7 @@ pub(super) async fn run(args: SignArgs, out: Output) -> Result<(), Failure> {
     let order = args.order.request(csr, &session);
     let answer = session.operator().issue_operator(order).await?;
     let operator = super::Operator::from(answer.operator.unwrap_or_default());
-    let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest {}).await?;
+    let trust = session.operator().get_trust_bundle(v1::GetTrustBundleRequest::default()).await?;
     let judged = Bundle::of(answer.certificate_pem, trust, &session.endpoint)?.judge(unix_now())?;
     place.fill(&SecretBytes::from_vec(judged.bundle().to_text()?.into_bytes()))?;
     let key_sha256 = &key_digest(request.public_key());

@@ -1,7 +1,7 @@
 //! Signed requests: challenge, signature, and a reply that the authority signed.
 
 use super::SigningKey;
-use crate::agent::Prover;
+use crate::agent::{PIN_BUNDLE, Prover};
 use crate::authority::{CallError, SignedReply, SignedRequest, SigningAuthority};
 use crate::certificate::{self, Certificate};
 use crate::config::Config;
@@ -13,7 +13,7 @@ use wardein_crypto::{Digest, Entropy};
 use wardein_ddkg::device::DeviceError;
 use wardein_ddkg::message::{SignatureClaim, ack_transcript};
 use wardein_domain::{DeviceAction, PcrSelection, Quote};
-use wardein_pki::{Csr, PublicKey};
+use wardein_pki::{Csr, PinBundle, PublicKey};
 
 /// What signs: a TPM, or what else keeps a key that it does not give away.
 pub trait Signer {
@@ -122,6 +122,14 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         let certificate = certificate::check(&chain, &key, &self.config, acknowledged.server_time)?;
         self.directory.save_certificate(&certificate::to_pem(&chain)?)?;
         Ok(certificate)
+    }
+
+    async fn pins(&mut self) -> Result<Option<PinBundle>, Error> {
+        let body = self.request("trust-bundle", &PIN_BUNDLE).await?.body;
+        match body.is_empty() {
+            true => self.directory.files().pins(&self.config),
+            false => self.directory.take_pins(&self.config, &body).map(Some),
+        }
     }
 
     async fn rekey(&mut self) -> Result<(), Error> {

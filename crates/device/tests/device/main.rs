@@ -8,6 +8,7 @@ mod corpus;
 mod enrollment;
 mod keys;
 mod lines;
+mod pins;
 mod rekey;
 mod requests;
 #[cfg(feature = "tpm")]

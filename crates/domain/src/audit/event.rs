@@ -113,6 +113,8 @@ events! {
     CertificateIssued = "certificate.issue",
     /// A certificate was issued to a platform: its server's, or that of a key that signs firmware.
     PlatformCertified = "certificate.issue-platform",
+    /// The pins of a platform's keys were put.
+    PlatformPinsPut = "platform-pins.put",
     /// A certificate was revoked.
     CertificateRevoked = "certificate.revoke",
     /// The hold of a certificate was released.

@@ -211,6 +211,16 @@ names! {
     DnsNames = "dns-names",
     /// The common name in it.
     CommonName = "common-name",
+    /// The epoch of a trust bundle.
+    BundleEpoch = "bundle-epoch",
+    /// The pin of the key that a platform has, in base64.
+    CurrentPin = "current-pin",
+    /// The pin of the key that it goes over to next.
+    NextPin = "next-pin",
+    /// The pin of the key that is kept offline.
+    RecoveryPin = "recovery-pin",
+    /// Whether it was confirmed that devices which were off do not know the current key.
+    WithoutOverlap = "without-overlap",
     /// Certificates that were issued at that Unix second or later are revoked.
     IssuedFrom = "issued-from",
     /// Certificates that were issued at that Unix second or before are revoked.

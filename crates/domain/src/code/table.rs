@@ -348,6 +348,10 @@ codes! {
     CertificateProfileBeyondCa = "certificate-profile-beyond-ca", Precondition, "Found the authority with `wardein init --devices-serve`, so that its devices may be servers too and its platforms certified; or choose the certificate profile `device-tls`.";
     /// Certificates for more than seven days need to be confirmed.
     CertificateValidityUnconfirmed = "certificate-validity-unconfirmed", Precondition, "Choose at most seven days, or confirm the longer time (`wardein profile put --confirm-long-validity`): a stolen key is good for as long wherever revocation is not looked at.";
+    /// The platform of this tenant has no pins.
+    PlatformPinsUnset = "platform-pins-unset", NotFound, "Put them (`wardein platform-pin set`).";
+    /// Devices that were off do not know the platform's new key yet.
+    PlatformPinTooNew = "platform-pin-too-new", Precondition, "Put it as the next one, and wait 183 days; where the current key is lost or known to others, go over to the recovery key at the platform, and confirm the change (`wardein platform-pin set --confirm-stranding`).";
     /// The device's profile gives it a name that its certificate cannot have.
     CertificateNameUnfit = "certificate-name-unfit", Precondition, "Give the profile another form of name (`wardein profile put --certificate-cn`, `--certificate-dns`, `--certificate-uri`, `--certificate-serial-number`), or the device a shorter id.";
     /// The names do not make a SPIFFE id.

@@ -11,6 +11,7 @@ pub(crate) mod certificates;
 pub(crate) mod crl;
 pub(crate) mod made_key;
 pub(crate) mod ocsp;
+pub(crate) mod pins;
 pub(crate) mod platform;
 pub(crate) mod prepared;
 pub(crate) mod renewal;

@@ -249,7 +249,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::OperatorAnswer
             | Table::OpenInvitations
             | Table::IssuingCa
-            | Table::Voucher => return Ok(false),
+            | Table::Voucher
+            | Table::PlatformPins => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

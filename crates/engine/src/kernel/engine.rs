@@ -169,6 +169,11 @@ impl Engine {
         }
     }
 
+    /// The roots as SPIFFE's bundle has them, JSON, to be taken again after an hour.
+    pub fn spiffe_bundle(&self) -> String {
+        wardein_pki::spiffe_bundle([&self.authority.root], 3_600)
+    }
+
     /// The authority's time.
     pub(crate) fn time(&self) -> UnixSeconds {
         self.clock.now()

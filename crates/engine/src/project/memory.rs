@@ -215,7 +215,8 @@ impl Memory {
             | Table::IdempotencyKey
             | Table::OperatorAnswer
             | Table::OpenInvitations
-            | Table::Voucher => {}
+            | Table::Voucher
+            | Table::PlatformPins => {}
         }
         Ok(Vec::new())
     }

@@ -22,6 +22,7 @@ mod keys;
 mod link;
 mod operator;
 mod pcr_policy;
+mod pins;
 mod prepared;
 mod profile;
 mod revocation;
@@ -58,6 +59,7 @@ pub(crate) use keys::{KeysRow, cold_place};
 pub(crate) use link::Link;
 pub(crate) use operator::{IssuerRow, OperatorRow};
 pub(crate) use pcr_policy::{PcrPolicyRow, SelectionRow};
+pub(crate) use pins::{PinColumn, PinsRow};
 pub(crate) use prepared::PreparedRow;
 pub(crate) use profile::ProfileRow;
 pub(crate) use revocation::{

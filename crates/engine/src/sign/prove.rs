@@ -161,6 +161,10 @@ impl Engine {
                 let pem = self.device_bundle(&name.tenant).into_bytes();
                 Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(pem)))
             }
+            Ask::PinBundle => {
+                let bundle = self.bundle_in(tx, &name.tenant)?.unwrap_or_default();
+                Ok((Event::TrustBundleServed, Fields::default(), Body::Ready(bundle)))
+            }
             Ask::Certificate(der) => {
                 let rules = self.memory.rules(&name.tenant, profile).unwrap_or_default();
                 let enrolled = SubjectKey::from(&row.key());

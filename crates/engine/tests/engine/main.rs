@@ -26,6 +26,7 @@ mod invitations;
 mod keys;
 mod migration;
 mod operators;
+mod pins;
 mod platform;
 mod proofs;
 mod quotes;

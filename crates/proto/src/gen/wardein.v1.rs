@@ -6635,9 +6635,85 @@ pub struct IssuePlatformCertificateResponse {
     #[prost(message, optional, tag = "3")]
     pub not_after: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// The pins of a platform's keys: each the SHA-256 of a SubjectPublicKeyInfo (RFC 7469 section 2.4), 32 bytes, of different keys.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlatformPins {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Of the key that the platform has.
+    #[prost(bytes = "vec", tag = "2")]
+    pub current_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// Of the one that it goes over to next; empty for none.
+    #[prost(bytes = "vec", tag = "3")]
+    pub next_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// Of one that is kept offline, for the day on which the others are lost.
+    #[prost(bytes = "vec", tag = "4")]
+    pub recovery_sha256: ::prost::alloc::vec::Vec<u8>,
+    /// In answers: rises with each change; in requests it is ignored.
+    #[prost(uint64, tag = "5")]
+    pub epoch: u64,
+    /// In answers: when they were put.
+    #[prost(message, optional, tag = "6")]
+    pub changed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// In answers: from when the next one may become the current one; unset where there is none.
+    #[prost(message, optional, tag = "7")]
+    pub next_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// The version. In a request: the one that is changed; empty for whatever there is.
+    ///
+    /// Next unused field number: 9.
+    #[prost(string, tag = "8")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// What PutPlatformPins takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutPlatformPinsRequest {
+    /// The pins.
+    #[prost(message, optional, tag = "1")]
+    pub pins: ::core::option::Option<PlatformPins>,
+    /// Whether a key becomes the current one that devices which were off do not know: they refuse the platform until the authority has
+    /// given them the next bundle.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bool, tag = "2")]
+    pub confirm_stranding: bool,
+}
+/// What PutPlatformPins answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutPlatformPinsResponse {
+    /// The pins as they are now.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub pins: ::core::option::Option<PlatformPins>,
+}
+/// What GetPlatformPins takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPlatformPinsRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+/// What GetPlatformPins answers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPlatformPinsResponse {
+    /// The pins.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub pins: ::core::option::Option<PlatformPins>,
+}
 /// What GetTrustBundle takes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetTrustBundleRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTrustBundleRequest {
+    /// The tenant whose platform's pins are wanted, too: 1 to 63 bytes of `a-z 0-9 -`; empty for none.
+    ///
+    /// Next unused field number: 2.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
 /// What GetTrustBundle answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTrustBundleResponse {
@@ -6648,10 +6724,18 @@ pub struct GetTrustBundleResponse {
     #[prost(bytes = "vec", tag = "2")]
     pub identity_key: ::prost::alloc::vec::Vec<u8>,
     /// Where the authority answers, as its configuration has it: `<https://HOST:PORT`.>
-    ///
-    /// Next unused field number: 4.
     #[prost(string, tag = "3")]
     pub endpoint: ::prost::alloc::string::String,
+    /// The trust bundle's second version: the pins of the tenant's platform with the roots, signed by the identity key; at most 40 KiB. Empty
+    /// where no tenant was named, or that one has no pins. Its bytes, with numbers big-endian: `wardein trust bundle 2` and a zero;
+    /// u8(length), tenant; u64(epoch), u64(not before), u64(not after), in Unix seconds; the pins current and recovery, 32 bytes each; u8(0),
+    /// or u8(1) and the pin next; u8(count, 1 to 4) and for each root u16(length), certificate in DER; last u8(length) and the ECDSA P-256
+    /// signature with SHA-256, DER, of all before that. Refuse an epoch below that of the bundle that is held, and one of the same epoch with
+    /// other pins. Once it has expired, the recovery key alone is the platform's.
+    ///
+    /// Next unused field number: 5.
+    #[prost(bytes = "vec", tag = "4")]
+    pub signed_bundle: ::prost::alloc::vec::Vec<u8>,
 }
 /// The standing of a certificate. Whether its time has come or is over, its validity says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -7002,7 +7086,62 @@ pub mod certificate_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The certificates to trust, PEM: root and issuing. Any role, and devices.
+        /// Puts the pins of a tenant's platform, which devices get in the trust bundle; not for `auditor`. Their epoch rises. A key becomes the
+        /// current one when bundles have had its pin for 183 days (`platform-pin-too-new`), so that a device that was off knows it.
+        pub async fn put_platform_pins(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutPlatformPinsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutPlatformPinsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/PutPlatformPins",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.CertificateService", "PutPlatformPins"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The pins of a tenant's platform.
+        pub async fn get_platform_pins(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPlatformPinsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPlatformPinsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.CertificateService/GetPlatformPins",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.CertificateService", "GetPlatformPins"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The certificates to trust, PEM: root and issuing; and the pins of a tenant's platform. Any role, and devices.
         pub async fn get_trust_bundle(
             &mut self,
             request: impl tonic::IntoRequest<super::GetTrustBundleRequest>,
@@ -7090,7 +7229,24 @@ pub mod certificate_service_server {
             tonic::Response<super::IssuePlatformCertificateResponse>,
             tonic::Status,
         >;
-        /// The certificates to trust, PEM: root and issuing. Any role, and devices.
+        /// Puts the pins of a tenant's platform, which devices get in the trust bundle; not for `auditor`. Their epoch rises. A key becomes the
+        /// current one when bundles have had its pin for 183 days (`platform-pin-too-new`), so that a device that was off knows it.
+        async fn put_platform_pins(
+            &self,
+            request: tonic::Request<super::PutPlatformPinsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutPlatformPinsResponse>,
+            tonic::Status,
+        >;
+        /// The pins of a tenant's platform.
+        async fn get_platform_pins(
+            &self,
+            request: tonic::Request<super::GetPlatformPinsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPlatformPinsResponse>,
+            tonic::Status,
+        >;
+        /// The certificates to trust, PEM: root and issuing; and the pins of a tenant's platform. Any role, and devices.
         async fn get_trust_bundle(
             &self,
             request: tonic::Request<super::GetTrustBundleRequest>,
@@ -7407,6 +7563,104 @@ pub mod certificate_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = IssuePlatformCertificateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CertificateService/PutPlatformPins" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutPlatformPinsSvc<T: CertificateService>(pub Arc<T>);
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::PutPlatformPinsRequest>
+                    for PutPlatformPinsSvc<T> {
+                        type Response = super::PutPlatformPinsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutPlatformPinsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CertificateService>::put_platform_pins(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutPlatformPinsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.CertificateService/GetPlatformPins" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPlatformPinsSvc<T: CertificateService>(pub Arc<T>);
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::GetPlatformPinsRequest>
+                    for GetPlatformPinsSvc<T> {
+                        type Response = super::GetPlatformPinsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPlatformPinsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CertificateService>::get_platform_pins(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPlatformPinsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

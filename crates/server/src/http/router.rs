@@ -33,6 +33,7 @@ pub(super) fn router(served: Served) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/trust-bundle", get(trust_bundle))
+        .route("/spiffe-bundle", get(spiffe_bundle))
         .route("/crl/{name}", get(crl))
         .route("/ocsp", post(ocsp::post))
         .route("/ocsp/", post(ocsp::post))
@@ -69,6 +70,11 @@ async fn trust_bundle(State(served): State<Served>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/x-pem-file")], served.engine.trust_bundle().pem)
 }
 
+/// SPIFFE Trust Domain and Bundle §4.
+async fn spiffe_bundle(State(served): State<Served>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], served.engine.spiffe_bundle())
+}
+
 /// No such path, or one that is asked by another method.
 async fn nothing(method: Method) -> Response {
     match method {
@@ -81,6 +87,6 @@ async fn nothing(method: Method) -> Response {
     }
 }
 
-const AVAILABLE: &str = "available: /metrics, /healthz, /readyz, /trust-bundle, /crl/bundle.pem, /crl/root.crl, /crl/<CA>.crl and /ocsp\n";
+const AVAILABLE: &str = "available: /metrics, /healthz, /readyz, /trust-bundle, /spiffe-bundle, /crl/bundle.pem, /crl/root.crl, /crl/<CA>.crl and /ocsp\n";
 
 type Failure = (StatusCode, &'static str);

@@ -124,7 +124,7 @@ async fn a_session_is_resumed_without_early_data() {
 async fn what_is_compressed_or_has_swollen_headers_is_refused() {
     let served = Served::start().await;
     let connection = served.connect(None).await.unwrap();
-    let ask = || Request::new(v1::GetTrustBundleRequest {});
+    let ask = || Request::new(v1::GetTrustBundleRequest::default());
     let mut compressed = ask();
     compressed.metadata_mut().insert("grpc-encoding", MetadataValue::from_static("gzip"));
     let refusal: Refusal = connection.certificates().get_trust_bundle(compressed).await.unwrap_err().into();

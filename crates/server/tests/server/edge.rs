@@ -94,7 +94,7 @@ async fn an_operators_certificate_with_another_key_identifies_nobody() {
 /// In TLS 1.3 a client learns with its first call, not at the handshake, that its certificate was refused.
 async fn is_refused(connected: Result<Connection, ConnectError>) -> bool {
     let Ok(connection) = connected else { return true };
-    let answer = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await;
+    let answer = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest::default()).await;
     answer.is_err_and(|status| Refusal::from(status).code == Refusal::TRANSPORT)
 }
 
@@ -124,9 +124,10 @@ async fn a_peer_beyond_its_rate_is_refused_and_may_come_again() {
     let device = served.connect(None).await.unwrap();
     let mut bundle = device.certificates();
     for _ in 0..2 {
-        bundle.get_trust_bundle(v1::GetTrustBundleRequest {}).await.unwrap();
+        bundle.get_trust_bundle(v1::GetTrustBundleRequest::default()).await.unwrap();
     }
-    let refusal: Refusal = bundle.get_trust_bundle(v1::GetTrustBundleRequest {}).await.unwrap_err().into();
+    let refusal: Refusal =
+        bundle.get_trust_bundle(v1::GetTrustBundleRequest::default()).await.unwrap_err().into();
     assert_eq!((refusal.status, refusal.code.as_str()), (Code::ResourceExhausted, "rate-limited"));
     assert!(refusal.may_retry());
 }
@@ -152,6 +153,7 @@ async fn health_and_http_tell_how_it_goes() {
     for (path, status, text) in [
         ("/healthz", "200", "ok"),
         ("/readyz", "200", "ready"),
+        ("/spiffe-bundle", "200", "\"use\":\"x509-svid\""),
         ("/trust-bundle", "200", served.founded.bundle_pem.lines().nth(1).unwrap()),
         ("/metrics", "200", "wardein_requests_total{code=\"ok\",method=\"/grpc.health.v1.Health/Check\"} 2"),
         ("/other", "404", "/metrics"),

@@ -145,7 +145,8 @@ async fn a_signed_request_is_posted_and_its_answer_is_signed() {
     let answer = http.post(SIGNED, &ask.encode()).await;
     assert_eq!(answer.said(), (200, "ok"), "{answer:?}");
     let SignedAnswer { server_time, body, signature } = SignedAnswer::decode(&answer.body).unwrap();
-    let bundle = world.station.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await.unwrap();
+    let bundle =
+        world.station.certificates().get_trust_bundle(v1::GetTrustBundleRequest::default()).await.unwrap();
     let identity = wardein_crypto::P256VerifyingKey(bundle.into_inner().identity_key.try_into().unwrap());
     identity.verify(ack_transcript(&transcript, server_time, &body).as_ref(), &signature).unwrap();
     assert_eq!(http.post(SIGNED, &ask.encode()).await.said(), (409, "replayed"));

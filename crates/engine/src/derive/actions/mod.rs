@@ -25,6 +25,8 @@ pub(crate) enum Ask<'a> {
     Transfer(RekeyAsk),
     Attributes(Attributes),
     TrustBundle,
+    /// Its second version: the pins of the tenant's platform.
+    PinBundle,
 }
 
 /// The input of an action: a proof that was accepted, and the change that its work goes into.
@@ -62,9 +64,11 @@ impl<'a> Ask<'a> {
         match (action.as_str(), body) {
             ("authenticate", b"") => Ok(Self::Authenticate),
             ("trust-bundle", b"") => Ok(Self::TrustBundle),
-            ("authenticate" | "trust-bundle", _) => {
-                Err(Error::wrong("body", format_args!("action {action} takes none")))
+            ("trust-bundle", [2]) => Ok(Self::PinBundle),
+            ("trust-bundle", _) => {
+                Err(Error::wrong("body", "is not the version of a trust bundle: none, or the byte 2"))
             }
+            ("authenticate", _) => Err(Error::wrong("body", format_args!("action {action} takes none"))),
             ("certificate", der) => Ok(Self::Certificate(der)),
             ("rekey", body) => Ok(Self::Rekey(RekeyAsk::decode(body)?)),
             ("transfer", body) => match RekeyAsk::decode(body)? {
@@ -120,6 +124,10 @@ impl Engine {
             Ask::Authenticate => Ok(nothing(Event::DeviceAuthenticated)),
             Ask::TrustBundle => {
                 let body = Body::Ready(self.device_bundle(&performing.name.tenant).into_bytes());
+                Ok(Done { body, ..nothing(Event::TrustBundleServed) })
+            }
+            Ask::PinBundle => {
+                let body = Body::Ready(self.bundle_in(tx, &performing.name.tenant)?.unwrap_or_default());
                 Ok(Done { body, ..nothing(Event::TrustBundleServed) })
             }
             Ask::Certificate(der) => {

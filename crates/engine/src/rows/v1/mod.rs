@@ -43,7 +43,10 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::OperatorAnswer
         | Table::OpenInvitations
         | Table::IssuingCa
-        | Table::Voucher => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
+        | Table::Voucher
+        | Table::PlatformPins => {
+            Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
+        }
     }
 }
 

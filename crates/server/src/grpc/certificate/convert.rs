@@ -5,9 +5,9 @@ use crate::grpc::convert::{at_most, parse, parse_optional, second_optional, span
 use crate::grpc::words::{Answered, Asked as _, revocation_reason};
 use std::ops::RangeInclusive;
 use wardein_ddkg::DeviceName;
-use wardein_domain::{PlatformProfile, Reason, RevocationReason};
-use wardein_engine::{Certificate, Error, Issued, PlatformOrder};
-use wardein_pki::Csr;
+use wardein_domain::{PlatformProfile, Reason, RevocationReason, TenantId};
+use wardein_engine::{Certificate, Error, Issued, PinsPut, PlatformOrder, PlatformPins};
+use wardein_pki::{Csr, Pin, Pins};
 use wardein_proto::v1::revoke_issued_request::Issued as Asked;
 use wardein_proto::{Timestamp, time, v1};
 
@@ -47,6 +47,44 @@ pub(super) fn platform_order(asked: v1::IssuePlatformCertificateRequest) -> Resu
         dns_names: dns_names.iter().map(|name| parse("dns_names", name)).collect::<Result<_, _>>()?,
         validity: span_optional("validity", validity.as_ref())?.unwrap_or(0),
     })
+}
+
+/// Tenant, and how its platform's pins are to change.
+pub(super) fn pins_put(asked: v1::PutPlatformPinsRequest) -> Result<(TenantId, PinsPut), Error> {
+    let v1::PutPlatformPinsRequest { pins, confirm_stranding } = asked;
+    let pins = pins.ok_or_else(|| wrong("pins", "is missing"))?;
+    let pin = |field: &str, bytes: &[u8]| {
+        let why = || wrong(field, format_args!("has {} bytes; it takes 32", bytes.len()));
+        bytes.try_into().map(Pin).map_err(|_| why())
+    };
+    let next = match &pins.next_sha256[..] {
+        [] => None,
+        bytes => Some(pin("pins.next_sha256", bytes)?),
+    };
+    let put = PinsPut {
+        pins: Pins {
+            current: pin("pins.current_sha256", &pins.current_sha256)?,
+            next,
+            recovery: pin("pins.recovery_sha256", &pins.recovery_sha256)?,
+        },
+        etag: parse_optional("pins.etag", &pins.etag)?,
+        confirms_stranding: confirm_stranding,
+    };
+    Ok((parse("pins.tenant", &pins.tenant)?, put))
+}
+
+pub(super) fn platform_pins(tenant: &TenantId, found: PlatformPins) -> v1::PlatformPins {
+    let PlatformPins { pins: Pins { current, next, recovery }, epoch, changed_at, next_from, etag } = found;
+    v1::PlatformPins {
+        tenant: tenant.to_string(),
+        current_sha256: current.0.to_vec(),
+        next_sha256: next.map(|next| next.0.to_vec()).unwrap_or_default(),
+        recovery_sha256: recovery.0.to_vec(),
+        epoch,
+        changed_at: time::at(changed_at),
+        next_from: next_from.and_then(time::at),
+        etag: etag.to_string(),
+    }
 }
 
 /// A rule.

@@ -6,7 +6,7 @@ use crate::edge::context::Context;
 use crate::grpc::convert::{page, parse, parse_optional};
 use crate::grpc::words::revocation_reason;
 use crate::grpc::{Api, reply};
-use convert::{Rule, certificate, platform_order, rule};
+use convert::{Rule, certificate, pins_put, platform_order, platform_pins, rule};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 use wardein_engine::{Caller, Engine};
@@ -100,13 +100,48 @@ impl v1::certificate_service_server::CertificateService for Api {
         reply(issue.await)
     }
 
+    async fn put_platform_pins(
+        &self,
+        request: Request<v1::PutPlatformPinsRequest>,
+    ) -> Result<Response<v1::PutPlatformPinsResponse>, Status> {
+        let put = async {
+            let context = Context::of(&request)?;
+            let (tenant, put) = pins_put(request.into_inner())?;
+            let (engine, caller) = (&self.shared.engine, context.caller()?);
+            let pins = engine.put_platform_pins(caller, tenant.clone(), put).await?;
+            Ok(v1::PutPlatformPinsResponse { pins: Some(platform_pins(&tenant, pins)) })
+        };
+        reply(put.await)
+    }
+
+    async fn get_platform_pins(
+        &self,
+        request: Request<v1::GetPlatformPinsRequest>,
+    ) -> Result<Response<v1::GetPlatformPinsResponse>, Status> {
+        let get = async {
+            let context = Context::of(&request)?;
+            let tenant = parse("tenant", &request.into_inner().tenant)?;
+            let pins = self.shared.engine.platform_pins(context.caller()?, &tenant).await?;
+            Ok(v1::GetPlatformPinsResponse { pins: Some(platform_pins(&tenant, pins)) })
+        };
+        reply(get.await)
+    }
+
     async fn get_trust_bundle(
         &self,
-        _: Request<v1::GetTrustBundleRequest>,
+        request: Request<v1::GetTrustBundleRequest>,
     ) -> Result<Response<v1::GetTrustBundleResponse>, Status> {
-        let bundle = self.shared.engine.trust_bundle();
-        let (pem, identity_key) = (bundle.pem, bundle.identity_key.to_vec());
-        let endpoint = self.shared.endpoint.clone();
-        Ok(Response::new(v1::GetTrustBundleResponse { pem, identity_key, endpoint }))
+        let get = async {
+            let engine = &self.shared.engine;
+            let bundle = engine.trust_bundle();
+            let (pem, identity_key) = (bundle.pem, bundle.identity_key.to_vec());
+            let endpoint = self.shared.endpoint.clone();
+            let signed_bundle = match parse_optional("tenant", &request.into_inner().tenant)? {
+                Some(tenant) => engine.signed_bundle(&tenant).await?.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            Ok(v1::GetTrustBundleResponse { pem, identity_key, endpoint, signed_bundle })
+        };
+        reply(get.await)
     }
 }

@@ -86,7 +86,11 @@ async fn a_devices_certificate_makes_no_client() {
     let certificates = pem::encode_certificates([&chain[4..4 + length]]).unwrap().into_bytes();
     let before = world.rows().await;
     let connection = world.served.connect(Some(Identity { certificates, key })).await.unwrap();
-    connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await.expect("open to all");
+    connection
+        .certificates()
+        .get_trust_bundle(v1::GetTrustBundleRequest::default())
+        .await
+        .expect("open to all");
     let asked = v1::CheckRequest::default();
     let refusal = Refusal::from(connection.trust().check(asked).await.unwrap_err());
     assert_eq!((refusal.status, refusal.code.as_str()), (Code::Unauthenticated, "identity-unknown"));

@@ -8,6 +8,7 @@ mod edge;
 mod grants;
 mod invitations;
 mod keys;
+mod platform;
 mod posted;
 mod profiles;
 mod provisioning;

@@ -7,7 +7,7 @@ use v1::check_request::Subject;
 use v1::check_result::Result as Outcome;
 use v1::watch_request::From;
 use v1::watch_response::Event;
-use wardein_client::{time, v1};
+use wardein_client::v1;
 use wardein_crypto::P256SigningKey;
 use wardein_domain::{Method, Role};
 use wardein_pki::{Csr, pem};
@@ -362,76 +362,6 @@ async fn revoke_issued() {
         ("an auditor", &world.auditor, good(), (Code::PermissionDenied, "role-denied", "RevokeIssued")),
     ];
     world.refuses(Method::RevokeIssued, rows).await;
-}
-
-#[tokio::test]
-async fn issue_platform_certificate() {
-    let world = World::new().await;
-    let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
-    let csr = Csr::create(&key).unwrap();
-    let good = || v1::IssuePlatformCertificateRequest {
-        tenant: "t".into(),
-        profile: v1::PlatformProfile::PlatformServer.into(),
-        csr: csr.clone(),
-        dns_names: vec!["iot.t".into()],
-        common_name: String::new(),
-        validity: time::span(86_400),
-    };
-    let named = |names: &[&str]| v1::IssuePlatformCertificateRequest {
-        dns_names: names.iter().map(|name| (*name).to_owned()).collect(),
-        ..good()
-    };
-    let firmware = |name: &str, names: &[&str]| v1::IssuePlatformCertificateRequest {
-        profile: v1::PlatformProfile::FirmwareSigning.into(),
-        common_name: name.into(),
-        ..named(names)
-    };
-    let valid = |seconds| v1::IssuePlatformCertificateRequest { validity: time::span(seconds), ..good() };
-    let asked = |csr: Vec<u8>| v1::IssuePlatformCertificateRequest { csr, ..good() };
-    let mut forged = csr.clone();
-    *forged.last_mut().unwrap() ^= 1;
-    let many: Vec<_> = (0..17).map(|number| format!("iot-{number}.t")).collect();
-    let many: Vec<_> = many.iter().map(String::as_str).collect();
-    let by = &world.tenant_admin;
-    let insufficient = (Code::PermissionDenied, "role-insufficient", "iot.example");
-    let denied = (Code::PermissionDenied, "role-denied", "IssuePlatformCertificate");
-    let no_tenant = v1::IssuePlatformCertificateRequest { tenant: String::new(), ..good() };
-    let nowhere = v1::IssuePlatformCertificateRequest { tenant: "nowhere".into(), ..good() };
-    let no_profile = v1::IssuePlatformCertificateRequest { profile: 0, ..good() };
-    let other_profile = v1::IssuePlatformCertificateRequest { profile: 3, ..good() };
-    let with_name = v1::IssuePlatformCertificateRequest { common_name: "iot".into(), ..good() };
-    let rows = [
-        ("no tenant", by, no_tenant, malformed("tenant")),
-        ("no such tenant", &world.admin, nowhere, NO_TENANT),
-        ("another's tenant", &world.foreign, good(), NO_TENANT),
-        ("no profile", by, no_profile, malformed("profile")),
-        ("no such profile", by, other_profile, malformed("profile")),
-        ("no name", by, named(&[]), malformed("dns_names")),
-        ("too many names", by, named(&many), malformed("dns_names")),
-        ("no DNS name", by, named(&["*.t"]), malformed("dns_names")),
-        ("a name twice", by, named(&["iot.t", "IOT.t"]), malformed("dns_names")),
-        ("a server's common name", by, with_name, malformed("common_name")),
-        ("a signer without a name", by, firmware("", &[]), malformed("common_name")),
-        ("a signer with a path for a name", by, firmware("a/b", &[]), malformed("common_name")),
-        ("a signer with a DNS name", by, firmware("pump", &["iot.t"]), malformed("dns_names")),
-        ("for no time", by, valid(0), malformed("validity")),
-        ("for too short", by, valid(299), malformed("validity")),
-        ("for too long", by, valid(366 * 86_400 + 1), malformed("validity")),
-        ("a request that is too long", by, asked(vec![0x30; Csr::MAX_LEN + 1]), malformed("csr")),
-        ("no request", by, asked(Vec::new()), (Code::InvalidArgument, "csr-malformed", "request")),
-        ("a request of another", by, asked(forged), (Code::InvalidArgument, "csr-signature", "not signed")),
-        ("a name that another tenant may have", by, named(&["iot.example"]), insufficient),
-        (
-            "by a CA of clients",
-            by,
-            good(),
-            (Code::FailedPrecondition, "certificate-profile-beyond-ca", "platform-server"),
-        ),
-        ("an auditor", &world.auditor, good(), denied),
-        ("a platform", &world.platform, good(), denied),
-        ("a station", &world.station, good(), denied),
-    ];
-    world.refuses(Method::IssuePlatformCertificate, rows).await;
 }
 
 /// It asks for nothing of anybody: a request with fields that nobody knows is answered as any other, and changes nothing.

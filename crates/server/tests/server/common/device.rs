@@ -19,7 +19,8 @@ pub(crate) struct TestDevice {
 
 impl TestDevice {
     pub(crate) async fn begin(connection: &Connection, id: &str) -> Self {
-        let bundle = connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest {}).await.unwrap();
+        let bundle =
+            connection.certificates().get_trust_bundle(v1::GetTrustBundleRequest::default()).await.unwrap();
         let identity = P256VerifyingKey(bundle.into_inner().identity_key.try_into().unwrap());
         let mut attributes = Attributes::new();
         attributes.insert("firmware".parse().unwrap(), b"1.0").unwrap();

@@ -1,0 +1,40 @@
+//! The platform that the device delivers to: known by the pins of its keys, whoever certified them.
+
+use crate::directory::Files;
+use crate::error::Error;
+use std::time::Duration;
+use wardein_client::{PinnedError, connect_pinned};
+use wardein_pki::{Pin, PinBundle};
+
+/// A connection to the platform, over which payload may go.
+pub use wardein_client::PinnedStream as PlatformStream;
+
+/// Connects to the platform at `address`, `HOST:PORT`, for the first of the protocols `alpn` that it takes, if any is named. A server
+/// without a pinned key is refused before a byte of payload can be sent, also one with a certificate that others trust. It is for each
+/// delivery: the bundle is read again each time, and no session is resumed.
+///
+/// Whether the bundle has expired is judged by the time that the authority last told; then the recovery key alone is the platform's. The
+/// device's own clock is not asked: no error of it may lock the device out (DDKG-1 §3.1).
+pub async fn connect_platform(files: &Files, address: &str, alpn: &[&[u8]]) -> Result<PlatformStream, Error> {
+    let config = files.config()?.ok_or_else(|| files.not_configured())?;
+    let bundle = files.pins(&config)?.ok_or_else(|| files.no_pins())?;
+    let told = files.contact().map_or(0, |contact| contact.server_time);
+    let judge = move |shown: &[u8]| is_platform(&bundle, shown, told);
+    let connected = connect_pinned(address, alpn, config.proxy.as_ref(), PATIENCE, judge).await;
+    connected.map_err(|error| match error {
+        PinnedError::Address(_) => Error::Config { field: "HOST:PORT", why: error.to_string() },
+        PinnedError::NotPinned { certificate } => Error::NotPinned {
+            address: address.to_owned(),
+            pin: Pin::of_certificate(&certificate)
+                .map_or_else(|_| "unreadable".to_owned(), |pin| pin.to_string()),
+        },
+        error => Error::PlatformUnreachable { address: address.to_owned(), why: error.to_string() },
+    })
+}
+
+fn is_platform(bundle: &PinBundle, certificate: &[u8], now: u64) -> bool {
+    Pin::of_certificate(certificate).is_ok_and(|pin| bundle.accepts(pin, now))
+}
+
+/// The most time that reaching the platform may take, proxy and handshake included.
+const PATIENCE: Duration = Duration::from_secs(10);
