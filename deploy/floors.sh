@@ -23,7 +23,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("p256", "crypto ddkg testkit")
 		only("base16ct", "crypto")
 		# Wire formats stay at the edge; the rules never see them.
-		only("prost prost-types", "proto")
+		only("prost prost-types prost-reflect", "proto")
 		only("tonic", "proto server client")
 		only("axum", "server")
 		only("base64ct", "ddkg client")

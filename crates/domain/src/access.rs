@@ -130,6 +130,11 @@ impl Method {
         Self::ALL.iter().copied().find(|method| method.path() == path)
     }
 
+    /// Whether it can be called with JSON as well: a method of platforms that takes one message and answers with one that is not a secret.
+    pub const fn takes_json(self) -> bool {
+        matches!(self, Self::Check | Self::ListSubjects | Self::VerifyToken)
+    }
+
     /// Whether a caller of `role`, or one without a certificate, may call it.
     pub fn allows(self, role: Option<Role>) -> bool {
         match (self.access(), role) {

@@ -10,11 +10,13 @@
 #[rustfmt::skip]
 pub mod v1;
 
+#[cfg(feature = "json")]
+pub mod json;
 pub mod time;
 mod word;
 
 pub use prost::Message;
-pub use prost_types::{Duration, FieldMask, Timestamp};
+pub use prost_types::{Any, Duration, FieldMask, Timestamp};
 pub use word::{Word, number, word};
 
 /// The descriptors of all messages and services, a serialized `google.protobuf.FileDescriptorSet`.

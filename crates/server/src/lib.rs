@@ -5,6 +5,7 @@
 //! than it should. What it does not do: no decision on devices, keys or trust; no record but that of a refused call.
 
 mod config;
+mod connect;
 mod devices;
 mod edge;
 mod est;

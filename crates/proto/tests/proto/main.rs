@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations so")]
 
 mod current;
+mod openapi;
 mod reference;
 
 use std::path::{Path, PathBuf};

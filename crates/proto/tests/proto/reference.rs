@@ -121,7 +121,7 @@ fn link(name: &str) -> String {
 }
 
 /// The comment above a declaration, with its paragraphs. There is one above each: buf's COMMENTS asks for it.
-fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+pub(crate) fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let info = file.file_descriptor_proto().source_code_info.as_ref().unwrap();
     let location = info.location.iter().find(|location| location.path == path);
     let text = location.and_then(|location| location.leading_comments.clone()).unwrap_or_default();

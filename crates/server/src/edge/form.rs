@@ -1,9 +1,11 @@
-//! The form of a request: gRPC, or bytes by POST; on a listener of its own EST.
+//! The form of a request: gRPC, JSON as Connect has it, or bytes by POST; on a listener of its own EST.
 
 use super::route::Route;
+use crate::connect::{self, CALLED, JSON};
 use crate::est;
 use crate::post::{self, Odd};
 use http::Version;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use wardein_domain::EstOperation;
@@ -14,18 +16,25 @@ pub(super) enum Form {
     Grpc,
     /// With what is wrong with its head, if anything is.
     Posted(Option<Odd>),
+    /// The same.
+    Connect(Option<Odd>),
     /// The same of EST.
     Est(Option<Odd>),
 }
 
 impl Form {
-    /// The form, and what is called. HTTP/1.1 carries no gRPC; over HTTP/2 the path tells.
+    /// The form, and what is called. HTTP/1.1 carries no gRPC; over HTTP/2 the path tells, and of a gRPC method's path the type of the
+    /// body.
     pub(super) fn of(head: &Parts) -> (Self, Option<Route>) {
-        if head.version == Version::HTTP_2 && !head.uri.path().starts_with(POSTED) {
-            return (Self::Grpc, Route::of(head.uri.path()));
+        let (path, is_http2) = (head.uri.path(), head.version == Version::HTTP_2);
+        let whole = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        if path.starts_with(CALLED) && (!is_http2 || is_json(head)) {
+            return (Self::Connect(Odd::of(head, JSON)), connect::method(whole).map(Route::Own));
         }
-        let path = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
-        (Self::Posted(Odd::of(head, post::OCTETS)), post::method(path).map(Route::Own))
+        if is_http2 && !path.starts_with(POSTED) {
+            return (Self::Grpc, Route::of(path));
+        }
+        (Self::Posted(Odd::of(head, post::OCTETS)), post::method(whole).map(Route::Own))
     }
 
     /// The same on the listener of EST.
@@ -41,9 +50,15 @@ impl Form {
     pub(super) fn refuses_with_body(self) -> bool {
         match self {
             Self::Grpc => false,
-            Self::Posted(_) | Self::Est(_) => true,
+            Self::Posted(_) | Self::Connect(_) | Self::Est(_) => true,
         }
     }
+}
+
+fn is_json(head: &Parts) -> bool {
+    let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    kind.and_then(|kind| kind.get(..JSON.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(JSON.as_bytes()))
 }
 
 /// How the paths of what is posted begin; a service of gRPC has a dot there.

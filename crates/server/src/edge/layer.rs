@@ -12,6 +12,7 @@ use super::metrics::OK;
 use super::peer::Peer;
 use super::route::Route;
 use super::trace::Trace;
+use crate::connect;
 use crate::est::{self, EstPeer};
 use crate::grpc::panic::{Caught, caught};
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
@@ -110,6 +111,9 @@ impl EdgeParts {
                         Form::Posted(odd) => {
                             self.pass_posted(route, (odd, body), &context, &mut in_hand).await
                         }
+                        Form::Connect(odd) => {
+                            self.pass_json(route, (odd, body), &context, &mut in_hand).await
+                        }
                         Form::Est(odd) => {
                             self.pass_est(route, (head, odd, body), &context, &mut in_hand).await
                         }
@@ -172,13 +176,18 @@ impl EdgeParts {
             in_hand.is_public_stream()?;
         }
         head.extensions.insert(context.clone());
-        match routes.clone().call(Request::from_parts(head, body)).await {
-            Err(never) => match never {},
-            Ok(response) => match response.extensions().get::<Status>() {
-                Some(status) => Err(carried(status)),
-                None => Ok(response),
-            },
-        }
+        called(routes, Request::from_parts(head, body)).await
+    }
+}
+
+/// Has the handler answer.
+async fn called(routes: &Caught<Routes>, request: Request<Body>) -> Result<Response<Body>, Error> {
+    match routes.clone().call(request).await {
+        Err(never) => match never {},
+        Ok(response) => match response.extensions().get::<Status>() {
+            Some(status) => Err(carried(status)),
+            None => Ok(response),
+        },
     }
 }
 
@@ -197,6 +206,26 @@ impl EdgeParts {
         let method = route.method().ok_or_else(|| Error::internal("what has no method was posted to"))?;
         let message = self.octets(route, body, in_hand).await?;
         caught(post::answer(&self.shared, method, context, &message)).await.map(post::accepted)
+    }
+
+    /// The same for JSON, which the services of gRPC answer.
+    async fn pass_json(
+        &self,
+        route: Route,
+        (odd, body): (Option<Odd>, Incoming),
+        context: &Context,
+        in_hand: &mut InHand,
+    ) -> Result<Response<Body>, Error> {
+        if let Some(odd) = odd {
+            return Err(odd.error());
+        }
+        let (Some(method), Behind::Services(routes)) = (route.method(), &self.behind) else {
+            return Err(Error::internal("what has no method was called with JSON"));
+        };
+        let text = self.octets(route, body, in_hand).await?;
+        let mut request = connect::request(&self.shared.json, method, &text)?;
+        request.extensions_mut().insert(context.clone());
+        connect::answer(&self.shared.json, method, called(routes, request).await?).await
     }
 
     /// The same for EST.
@@ -267,6 +296,7 @@ impl Shared {
                 response
             }
             (Err(error), Form::Posted(odd)) => post::refusal(&error, odd, request_id),
+            (Err(error), Form::Connect(odd)) => connect::refusal(&error, odd, request_id),
             (Err(error), Form::Est(odd)) => est::refusal(&error, odd, request_id),
             (Err(error), Form::Grpc) => {
                 let mut response: Response<Body> = status_of(&error, request_id).into_http();

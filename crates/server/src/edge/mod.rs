@@ -36,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use wardein_ddkg::DeviceName;
 use wardein_engine::{Engine, Error, ErrorKind};
+use wardein_proto::json::Json;
 
 /// Shared by all connections.
 pub(crate) struct Shared {
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) operators: Pace,
     pub(crate) scans: Scans,
     pub(crate) streams: Streams,
+    /// Messages as JSON.
+    pub(crate) json: Json,
     /// Set when the server is to stop.
     pub(crate) stop: watch::Sender<bool>,
     open: Addresses,
@@ -73,6 +76,7 @@ impl Shared {
             operators: Pace::new(&limits),
             scans: Scans::new(config.threads(), limits.operator),
             streams: Streams::new(&limits),
+            json: Json::new().map_err(Error::internal)?,
             stop: watch::Sender::new(false),
             open: Addresses::new(limits.open),
             limits,

@@ -1,7 +1,7 @@
 //! What a POST's head must be, before a byte of its body is read.
 
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use wardein_engine::{Error, ErrorCode};
 
 /// What is wrong with the head of a request, by HTTP's own rules.
@@ -55,7 +55,20 @@ impl Odd {
         Error::new(ErrorCode::NotSupported, message)
     }
 
-    pub(super) fn status(self) -> StatusCode {
+    /// The headers of its refusal.
+    pub(crate) fn mark(self, headers: &mut HeaderMap) {
+        match self {
+            // RFC 9110 §15.5.6.
+            Self::Verb { allowed, .. } => {
+                drop(headers.insert(header::ALLOW, HeaderValue::from_static(allowed)));
+            }
+            // Where its body ends is in doubt, and so where the next request begins (RFC 9112 §6.3).
+            Self::Length => drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close"))),
+            Self::Type { .. } => {}
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Verb { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Length => StatusCode::LENGTH_REQUIRED,

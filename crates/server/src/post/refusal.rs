@@ -44,14 +44,8 @@ pub(crate) fn refusal(error: &Error, odd: Option<Odd>, request_id: &str) -> Resp
         // In whole seconds (RFC 9110 §10.2.3).
         headers.insert(header::RETRY_AFTER, retry_after_ms.div_ceil(1_000).into());
     }
-    match odd {
-        // RFC 9110 §15.5.6.
-        Some(Odd::Verb { allowed, .. }) => {
-            drop(headers.insert(header::ALLOW, HeaderValue::from_static(allowed)));
-        }
-        // Where its body ends is in doubt, and so where the next request begins (RFC 9112 §6.3).
-        Some(Odd::Length) => drop(headers.insert(header::CONNECTION, HeaderValue::from_static("close"))),
-        Some(Odd::Type { .. }) | None => {}
+    if let Some(odd) = odd {
+        odd.mark(headers);
     }
     response
 }

@@ -163,7 +163,7 @@ fn peer(
 
 /// Serves the calls of a connection. Why it was cut, if it was for something that its peer did or left undone.
 ///
-/// HTTP/2 is spoken where it was agreed on (RFC 9113 §3.2), and HTTP/1.1 elsewhere, for devices alone: gRPC has no form there.
+/// HTTP/2 is spoken where it was agreed on (RFC 9113 §3.2), and HTTP/1.1 elsewhere, for what is posted: gRPC has no form there.
 pub(super) async fn serve(
     stream: Tls,
     edge: Edge,

@@ -13,6 +13,7 @@ mod bad_input;
 mod bounds;
 mod clock;
 mod common;
+mod connect;
 mod corpus;
 mod deeds;
 mod edge;
