@@ -27,9 +27,9 @@ prepare() {
 	debian openssl curl strongswan-pki libstrongswan-standard-plugins python3
 	if ! command -v mvn >/dev/null; then debian maven default-jdk-headless; fi
 	local built=${CARGO_TARGET_DIR:-$PWD/target}/quick
-	if [[ ! -x $built/wardein || ! -x $built/wardein-device ]]; then
+	if [[ ! -x $built/wardein ]]; then
 		echo "building; this takes some minutes"
-		cargo build --locked --profile quick -p wardein -p wardein-device
+		cargo build --locked --profile quick -p wardein
 	fi
 	PATH=$built:$PATH
 	house=$(mktemp -d)
