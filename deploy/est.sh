@@ -56,13 +56,13 @@ found() {
 	wardein init --dir "$house/a" --trust-domain est.example --key-file "$house/root.key" \
 		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$house/said"
 	sed -i "s|^est = .*|est = \"127.0.0.1:$est\"|" "$house/a/wardein.toml"
-	root=$house/a/root-ca.pem
+	anchor=$house/a/root-ca.pem
 	at=https://localhost:$est/.well-known/est
 	serve 64
 	export WARDEIN_DIR=$house/a
 	wardein tenant create klinik >"$house/said"
 	wardein operator issue --role station --tenant klinik --name line-1 --validity 1d --quota 30 --out "$house/station" >"$house/said"
-	holds "EST answers" curl -sS --fail --cacert "$root" -o "$house/body" "$at/cacerts"
+	holds "EST answers" curl -sS --fail --cacert "$anchor" -o "$house/body" "$at/cacerts"
 }
 
 # key NAME [OPTION...]: a key and a request for it, of P-256 unless the options say otherwise.
@@ -87,7 +87,7 @@ voucher() {
 
 # ask OPERATION BODY OPTION...: a POST; the status and the stable code are said, the body is in the file body.
 ask() {
-	curl -sS --cacert "$root" -o "$house/body" -w '%{http_code} %header{wardein-code}\n' -H "Content-Type: ${kind:-application/pkcs10}" \
+	curl -sS --cacert "$anchor" -o "$house/body" -w '%{http_code} %header{wardein-code}\n' -H "Content-Type: ${kind:-application/pkcs10}" \
 		--data-binary "@$house/$2" "${@:3}" "$at/$1"
 }
 
@@ -96,7 +96,7 @@ got() {
 	openssl base64 -d -in "$house/body" -out "$house/body.der" &&
 		openssl pkcs7 -inform DER -in "$house/body.der" -print_certs -out "$house/$1.pem" &&
 		[[ $(grep -c 'BEGIN CERTIFICATE' "$house/$1.pem") == 1 ]] &&
-		openssl verify -x509_strict -purpose sslclient -CAfile "$root" -untrusted "$house/cas.pem" "$house/$1.pem" &&
+		openssl verify -x509_strict -purpose sslclient -CAfile "$anchor" -untrusted "$house/cas.pem" "$house/$1.pem" &&
 		cmp <(openssl x509 -in "$house/$1.pem" -noout -pubkey) <(openssl pkey -in "$house/$1.key" -pubout)
 }
 
@@ -113,14 +113,14 @@ with_curl() {
 	local options
 	for options in --tlsv1.2\ --tls-max\ 1.2 --tlsv1.3; do
 		# shellcheck disable=SC2086
-		holds "the CAs' certificates, by $options" curl -sS --fail --cacert "$root" $options -o "$house/body" -D "$house/head" "$at/cacerts"
+		holds "the CAs' certificates, by $options" curl -sS --fail --cacert "$anchor" $options -o "$house/body" -D "$house/head" "$at/cacerts"
 	done
 	holds "as certs-only" grep -qi '^content-type: application/pkcs7-mime; smime-type=certs-only' "$house/head"
 	holds "with a length" grep -qi '^content-length: ' "$house/head"
 	holds "openssl base64 -d reads them" openssl base64 -d -in "$house/body" -out "$house/cas.der"
 	openssl pkcs7 -inform DER -in "$house/cas.der" -print_certs -out "$house/cas.pem"
-	holds "the root is one of them" grep -qF "$(sed -n 2p "$root")" "$house/cas.pem"
-	holds "csrattrs asks for nothing" says '^204' curl -sS --cacert "$root" -w '%{http_code}\n' "$at/csrattrs"
+	holds "the root is one of them" grep -qF "$(sed -n 2p "$anchor")" "$house/cas.pem"
+	holds "csrattrs asks for nothing" says '^204' curl -sS --cacert "$anchor" -w '%{http_code}\n' "$at/csrattrs"
 
 	key one
 	voucher p-1
@@ -211,7 +211,7 @@ parts() {
 	end
 	openssl pkcs8 -inform DER -nocrypt -in "$house/made.der" -out "$house/made.key" &&
 		openssl pkcs7 -inform DER -in "$house/made.p7" -print_certs -out "$house/made.pem" &&
-		openssl verify -x509_strict -purpose sslclient -CAfile "$root" -untrusted "$house/cas.pem" "$house/made.pem" &&
+		openssl verify -x509_strict -purpose sslclient -CAfile "$anchor" -untrusted "$house/cas.pem" "$house/made.pem" &&
 		cmp <(openssl x509 -in "$house/made.pem" -noout -pubkey) <(openssl pkey -in "$house/made.key" -pubout)
 }
 
@@ -243,16 +243,16 @@ with_strongswan() {
 	voucher p-3
 	pki --gen --type ecdsa --size 256 >"$house/three.key"
 	pki --req --type ecdsa --in "$house/three.key" --dn CN=ignored >"$house/three.der"
-	holds "pki --estca" sh -c "cd '$house' && pki --estca --url https://localhost:$est --cacert '$root' --caout ca --outform pem"
+	holds "pki --estca" sh -c "cd '$house' && pki --estca --url https://localhost:$est --cacert '$anchor' --caout ca --outform pem"
 	holds "wrote the issuing CA" sh -c "ls '$house' | grep -q '^ca'"
-	holds "pki --est with a voucher" sh -c "pki --est --url https://localhost:$est --cacert '$root' --in '$house/three.der' \
+	holds "pki --est with a voucher" sh -c "pki --est --url https://localhost:$est --cacert '$anchor' --in '$house/three.der' \
 		--userpass klinik/p-3:$(cat "$house/p-3.password") --outform pem >'$house/three.pem'"
-	holds "gave a verified certificate" openssl verify -CAfile "$root" -untrusted "$house/cas.pem" "$house/three.pem"
+	holds "gave a verified certificate" openssl verify -CAfile "$anchor" -untrusted "$house/cas.pem" "$house/three.pem"
 	pki --gen --type ecdsa --size 256 >"$house/four.key"
 	pki --req --type ecdsa --in "$house/four.key" --dn CN=ignored >"$house/four.der"
-	holds "pki --est renews by it, for another key" sh -c "pki --est --url https://localhost:$est --cacert '$root' --in '$house/four.der' \
+	holds "pki --est renews by it, for another key" sh -c "pki --est --url https://localhost:$est --cacert '$anchor' --in '$house/four.der' \
 		--cert '$house/three.pem' --key '$house/three.key' --outform pem >'$house/four.pem'"
-	holds "which is verified" openssl verify -CAfile "$root" -untrusted "$house/cas.pem" "$house/four.pem"
+	holds "which is verified" openssl verify -CAfile "$anchor" -untrusted "$house/cas.pem" "$house/four.pem"
 	holds "and is another" not cmp -s "$house/three.pem" "$house/four.pem"
 	stop
 	serve 64
@@ -262,7 +262,7 @@ with_bouncy_castle() {
 	voucher p-5
 	mvn --quiet --batch-mode --file tests/est/java/pom.xml "-Dmade=$house/java" compile
 	holds "Bouncy Castle's client" mvn --quiet --batch-mode --file tests/est/java/pom.xml "-Dmade=$house/java" exec:java \
-		"-Dexec.args=localhost:$est $root klinik/p-5 $house/p-5.password"
+		"-Dexec.args=localhost:$est $anchor klinik/p-5 $house/p-5.password"
 }
 
 part "binaries, curl, OpenSSL, strongSwan, Java" prepare

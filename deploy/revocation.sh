@@ -317,7 +317,8 @@ proxies() {
 proxies_end() {
 	kill -TERM "$web" "$balancer"
 	wait "$web" "$balancer" || true
-	web= balancer=
+	web=''
+	balancer=''
 }
 
 # lets_in PORT DEVICE: whether a proxy takes its certificate.

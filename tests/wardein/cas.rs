@@ -274,7 +274,7 @@ fn company(directory: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn what_devices_show_leads_to_a_companys_root_as_well() {
+async fn what_devices_show_leads_to_the_root_of_a_company_as_well() {
     let mut place = Place::new().await;
     let mut device = place.device("pump-1").await;
     let directory = place.served.directory.path().to_owned();
