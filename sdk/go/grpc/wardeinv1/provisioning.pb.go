@@ -9,6 +9,7 @@ package wardeinv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -22,6 +23,162 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What MakeVoucher takes.
+type MakeVoucherRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant; empty for the caller's own.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// As in EnrollRequest, for these four; only the id counts where the caller is an administrator.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// As in EnrollRequest.
+	Profile string `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
+	// As in EnrollRequest.
+	Model string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
+	// As in EnrollRequest.
+	Udi string `protobuf:"bytes,5,opt,name=udi,proto3" json:"udi,omitempty"`
+	// How long the voucher is good: 60 seconds to 366 days, in whole seconds.
+	Lifetime      *durationpb.Duration `protobuf:"bytes,6,opt,name=lifetime,proto3" json:"lifetime,omitempty"` // Next unused field number: 7.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeVoucherRequest) Reset() {
+	*x = MakeVoucherRequest{}
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeVoucherRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeVoucherRequest) ProtoMessage() {}
+
+func (x *MakeVoucherRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeVoucherRequest.ProtoReflect.Descriptor instead.
+func (*MakeVoucherRequest) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *MakeVoucherRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *MakeVoucherRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *MakeVoucherRequest) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *MakeVoucherRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *MakeVoucherRequest) GetUdi() string {
+	if x != nil {
+		return x.Udi
+	}
+	return ""
+}
+
+func (x *MakeVoucherRequest) GetLifetime() *durationpb.Duration {
+	if x != nil {
+		return x.Lifetime
+	}
+	return nil
+}
+
+// What MakeVoucher answers. The device sends it by HTTP Basic: as the user `TENANT/DEVICE`, as the password `wardein-voucher-` and the
+// 64 lower-case hex digits of the secret.
+type MakeVoucherResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant, which is part of the user.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The secret: 32 bytes, which the authority does not keep.
+	Secret []byte `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Until when the voucher is good.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // Next unused field number: 4.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeVoucherResponse) Reset() {
+	*x = MakeVoucherResponse{}
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeVoucherResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeVoucherResponse) ProtoMessage() {}
+
+func (x *MakeVoucherResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeVoucherResponse.ProtoReflect.Descriptor instead.
+func (*MakeVoucherResponse) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MakeVoucherResponse) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *MakeVoucherResponse) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *MakeVoucherResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 // What GetStation takes.
 type GetStationRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -31,7 +188,7 @@ type GetStationRequest struct {
 
 func (x *GetStationRequest) Reset() {
 	*x = GetStationRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -43,7 +200,7 @@ func (x *GetStationRequest) String() string {
 func (*GetStationRequest) ProtoMessage() {}
 
 func (x *GetStationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[0]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -56,7 +213,7 @@ func (x *GetStationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStationRequest.ProtoReflect.Descriptor instead.
 func (*GetStationRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{0}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{2}
 }
 
 // What GetStation answers.
@@ -74,7 +231,7 @@ type GetStationResponse struct {
 
 func (x *GetStationResponse) Reset() {
 	*x = GetStationResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -86,7 +243,7 @@ func (x *GetStationResponse) String() string {
 func (*GetStationResponse) ProtoMessage() {}
 
 func (x *GetStationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[1]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -99,7 +256,7 @@ func (x *GetStationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStationResponse.ProtoReflect.Descriptor instead.
 func (*GetStationResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{1}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetStationResponse) GetQuota() uint64 {
@@ -134,7 +291,7 @@ type GetEnrollmentRequest struct {
 
 func (x *GetEnrollmentRequest) Reset() {
 	*x = GetEnrollmentRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -146,7 +303,7 @@ func (x *GetEnrollmentRequest) String() string {
 func (*GetEnrollmentRequest) ProtoMessage() {}
 
 func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[2]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -159,7 +316,7 @@ func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{2}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetEnrollmentRequest) GetDeviceId() string {
@@ -188,7 +345,7 @@ type GetEnrollmentResponse struct {
 
 func (x *GetEnrollmentResponse) Reset() {
 	*x = GetEnrollmentResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +357,7 @@ func (x *GetEnrollmentResponse) String() string {
 func (*GetEnrollmentResponse) ProtoMessage() {}
 
 func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[3]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +370,7 @@ func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{3}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetEnrollmentResponse) GetState() DeviceState {
@@ -278,7 +435,7 @@ type EnrollRequest struct {
 
 func (x *EnrollRequest) Reset() {
 	*x = EnrollRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +447,7 @@ func (x *EnrollRequest) String() string {
 func (*EnrollRequest) ProtoMessage() {}
 
 func (x *EnrollRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[4]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +460,7 @@ func (x *EnrollRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollRequest.ProtoReflect.Descriptor instead.
 func (*EnrollRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{4}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *EnrollRequest) GetDeviceId() string {
@@ -375,7 +532,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +544,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[5]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +557,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{5}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Attribute) GetName() string {
@@ -438,7 +595,7 @@ type EnrollResponse struct {
 
 func (x *EnrollResponse) Reset() {
 	*x = EnrollResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +607,7 @@ func (x *EnrollResponse) String() string {
 func (*EnrollResponse) ProtoMessage() {}
 
 func (x *EnrollResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[6]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +620,7 @@ func (x *EnrollResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollResponse.ProtoReflect.Descriptor instead.
 func (*EnrollResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{6}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EnrollResponse) GetAuthorityShare() []byte {
@@ -523,7 +680,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +692,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[7]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +705,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Schedule) GetPeriodSeconds() uint64 {
@@ -585,7 +742,7 @@ type ConfirmRequest struct {
 
 func (x *ConfirmRequest) Reset() {
 	*x = ConfirmRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +754,7 @@ func (x *ConfirmRequest) String() string {
 func (*ConfirmRequest) ProtoMessage() {}
 
 func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[8]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +767,7 @@ func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ConfirmRequest) GetDeviceId() string {
@@ -636,7 +793,7 @@ type ConfirmResponse struct {
 
 func (x *ConfirmResponse) Reset() {
 	*x = ConfirmResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +805,7 @@ func (x *ConfirmResponse) String() string {
 func (*ConfirmResponse) ProtoMessage() {}
 
 func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[9]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +818,7 @@ func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{11}
 }
 
 // What EnrollStream takes.
@@ -682,7 +839,7 @@ type EnrollStreamRequest struct {
 
 func (x *EnrollStreamRequest) Reset() {
 	*x = EnrollStreamRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +851,7 @@ func (x *EnrollStreamRequest) String() string {
 func (*EnrollStreamRequest) ProtoMessage() {}
 
 func (x *EnrollStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[10]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +864,7 @@ func (x *EnrollStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollStreamRequest.ProtoReflect.Descriptor instead.
 func (*EnrollStreamRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{10}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EnrollStreamRequest) GetCorrelation() uint64 {
@@ -779,7 +936,7 @@ type EnrollStreamResponse struct {
 
 func (x *EnrollStreamResponse) Reset() {
 	*x = EnrollStreamResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +948,7 @@ func (x *EnrollStreamResponse) String() string {
 func (*EnrollStreamResponse) ProtoMessage() {}
 
 func (x *EnrollStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[11]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +961,7 @@ func (x *EnrollStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollStreamResponse.ProtoReflect.Descriptor instead.
 func (*EnrollStreamResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{11}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EnrollStreamResponse) GetCorrelation() uint64 {
@@ -888,7 +1045,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1057,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[12]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1070,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{12}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Failure) GetStatus() uint32 {
@@ -961,7 +1118,7 @@ type BeginTpmEnrollmentRequest struct {
 
 func (x *BeginTpmEnrollmentRequest) Reset() {
 	*x = BeginTpmEnrollmentRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1130,7 @@ func (x *BeginTpmEnrollmentRequest) String() string {
 func (*BeginTpmEnrollmentRequest) ProtoMessage() {}
 
 func (x *BeginTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[13]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1143,7 @@ func (x *BeginTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTpmEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*BeginTpmEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{13}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BeginTpmEnrollmentRequest) GetDeviceId() string {
@@ -1059,7 +1216,7 @@ type BeginTpmEnrollmentResponse struct {
 
 func (x *BeginTpmEnrollmentResponse) Reset() {
 	*x = BeginTpmEnrollmentResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1228,7 @@ func (x *BeginTpmEnrollmentResponse) String() string {
 func (*BeginTpmEnrollmentResponse) ProtoMessage() {}
 
 func (x *BeginTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[14]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1241,7 @@ func (x *BeginTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginTpmEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*BeginTpmEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{14}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BeginTpmEnrollmentResponse) GetTicket() []byte {
@@ -1152,7 +1309,7 @@ type FinishTpmEnrollmentRequest struct {
 
 func (x *FinishTpmEnrollmentRequest) Reset() {
 	*x = FinishTpmEnrollmentRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[15]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1321,7 @@ func (x *FinishTpmEnrollmentRequest) String() string {
 func (*FinishTpmEnrollmentRequest) ProtoMessage() {}
 
 func (x *FinishTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[15]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1334,7 @@ func (x *FinishTpmEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTpmEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*FinishTpmEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{15}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FinishTpmEnrollmentRequest) GetDeviceId() string {
@@ -1251,7 +1408,7 @@ type EnrollKeyRequest struct {
 
 func (x *EnrollKeyRequest) Reset() {
 	*x = EnrollKeyRequest{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[16]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1420,7 @@ func (x *EnrollKeyRequest) String() string {
 func (*EnrollKeyRequest) ProtoMessage() {}
 
 func (x *EnrollKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[16]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1433,7 @@ func (x *EnrollKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollKeyRequest.ProtoReflect.Descriptor instead.
 func (*EnrollKeyRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{16}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EnrollKeyRequest) GetDeviceId() string {
@@ -1336,7 +1493,7 @@ type FinishTpmEnrollmentResponse struct {
 
 func (x *FinishTpmEnrollmentResponse) Reset() {
 	*x = FinishTpmEnrollmentResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[17]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1505,7 @@ func (x *FinishTpmEnrollmentResponse) String() string {
 func (*FinishTpmEnrollmentResponse) ProtoMessage() {}
 
 func (x *FinishTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[17]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1518,7 @@ func (x *FinishTpmEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTpmEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*FinishTpmEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{17}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FinishTpmEnrollmentResponse) GetTenant() string {
@@ -1400,7 +1557,7 @@ type EnrollKeyResponse struct {
 
 func (x *EnrollKeyResponse) Reset() {
 	*x = EnrollKeyResponse{}
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[18]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1569,7 @@ func (x *EnrollKeyResponse) String() string {
 func (*EnrollKeyResponse) ProtoMessage() {}
 
 func (x *EnrollKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_provisioning_proto_msgTypes[18]
+	mi := &file_wardein_v1_provisioning_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1582,7 @@ func (x *EnrollKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollKeyResponse.ProtoReflect.Descriptor instead.
 func (*EnrollKeyResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{18}
+	return file_wardein_v1_provisioning_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EnrollKeyResponse) GetTenant() string {
@@ -1454,7 +1611,19 @@ var File_wardein_v1_provisioning_proto protoreflect.FileDescriptor
 const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\n" +
 	"\x1dwardein/v1/provisioning.proto\x12\n" +
-	"wardein.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\x13\n" +
+	"wardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\xc2\x01\n" +
+	"\x12MakeVoucherRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x18\n" +
+	"\aprofile\x18\x03 \x01(\tR\aprofile\x12\x14\n" +
+	"\x05model\x18\x04 \x01(\tR\x05model\x12\x10\n" +
+	"\x03udi\x18\x05 \x01(\tR\x03udi\x125\n" +
+	"\blifetime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\blifetime\"\x80\x01\n" +
+	"\x13MakeVoucherResponse\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\fR\x06secret\x129\n" +
+	"\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x13\n" +
 	"\x11GetStationRequest\"w\n" +
 	"\x12GetStationResponse\x12\x14\n" +
 	"\x05quota\x18\x01 \x01(\x04R\x05quota\x12\x12\n" +
@@ -1556,7 +1725,7 @@ const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\x11EnrollKeyResponse\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x123\n" +
-	"\tassurance\x18\x03 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance2\xce\x05\n" +
+	"\tassurance\x18\x03 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance2\xa3\x06\n" +
 	"\x13ProvisioningService\x12D\n" +
 	"\x06Enroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\"\x03\x90\x02\x02\x12G\n" +
 	"\aConfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\"\x03\x90\x02\x02\x12U\n" +
@@ -1566,7 +1735,8 @@ const file_wardein_v1_provisioning_proto_rawDesc = "" +
 	"\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponse\"\x03\x90\x02\x02\x12P\n" +
 	"\n" +
 	"GetStation\x12\x1d.wardein.v1.GetStationRequest\x1a\x1e.wardein.v1.GetStationResponse\"\x03\x90\x02\x01\x12Y\n" +
-	"\rGetEnrollment\x12 .wardein.v1.GetEnrollmentRequest\x1a!.wardein.v1.GetEnrollmentResponse\"\x03\x90\x02\x01Be\n" +
+	"\rGetEnrollment\x12 .wardein.v1.GetEnrollmentRequest\x1a!.wardein.v1.GetEnrollmentResponse\"\x03\x90\x02\x01\x12S\n" +
+	"\vMakeVoucher\x12\x1e.wardein.v1.MakeVoucherRequest\x1a\x1f.wardein.v1.MakeVoucherResponse\"\x03\x90\x02\x02Be\n" +
 	"\n" +
 	"wardein.v1B\x11ProvisioningProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\n" +
 	"Wardein.V1\xca\x02\n" +
@@ -1584,73 +1754,80 @@ func file_wardein_v1_provisioning_proto_rawDescGZIP() []byte {
 	return file_wardein_v1_provisioning_proto_rawDescData
 }
 
-var file_wardein_v1_provisioning_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_wardein_v1_provisioning_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_wardein_v1_provisioning_proto_goTypes = []any{
-	(*GetStationRequest)(nil),           // 0: wardein.v1.GetStationRequest
-	(*GetStationResponse)(nil),          // 1: wardein.v1.GetStationResponse
-	(*GetEnrollmentRequest)(nil),        // 2: wardein.v1.GetEnrollmentRequest
-	(*GetEnrollmentResponse)(nil),       // 3: wardein.v1.GetEnrollmentResponse
-	(*EnrollRequest)(nil),               // 4: wardein.v1.EnrollRequest
-	(*Attribute)(nil),                   // 5: wardein.v1.Attribute
-	(*EnrollResponse)(nil),              // 6: wardein.v1.EnrollResponse
-	(*Schedule)(nil),                    // 7: wardein.v1.Schedule
-	(*ConfirmRequest)(nil),              // 8: wardein.v1.ConfirmRequest
-	(*ConfirmResponse)(nil),             // 9: wardein.v1.ConfirmResponse
-	(*EnrollStreamRequest)(nil),         // 10: wardein.v1.EnrollStreamRequest
-	(*EnrollStreamResponse)(nil),        // 11: wardein.v1.EnrollStreamResponse
-	(*Failure)(nil),                     // 12: wardein.v1.Failure
-	(*BeginTpmEnrollmentRequest)(nil),   // 13: wardein.v1.BeginTpmEnrollmentRequest
-	(*BeginTpmEnrollmentResponse)(nil),  // 14: wardein.v1.BeginTpmEnrollmentResponse
-	(*FinishTpmEnrollmentRequest)(nil),  // 15: wardein.v1.FinishTpmEnrollmentRequest
-	(*EnrollKeyRequest)(nil),            // 16: wardein.v1.EnrollKeyRequest
-	(*FinishTpmEnrollmentResponse)(nil), // 17: wardein.v1.FinishTpmEnrollmentResponse
-	(*EnrollKeyResponse)(nil),           // 18: wardein.v1.EnrollKeyResponse
-	(*timestamppb.Timestamp)(nil),       // 19: google.protobuf.Timestamp
-	(DeviceState)(0),                    // 20: wardein.v1.DeviceState
-	(*PcrSelection)(nil),                // 21: wardein.v1.PcrSelection
-	(*Quote)(nil),                       // 22: wardein.v1.Quote
-	(KeyKeeper)(0),                      // 23: wardein.v1.KeyKeeper
-	(Assurance)(0),                      // 24: wardein.v1.Assurance
+	(*MakeVoucherRequest)(nil),          // 0: wardein.v1.MakeVoucherRequest
+	(*MakeVoucherResponse)(nil),         // 1: wardein.v1.MakeVoucherResponse
+	(*GetStationRequest)(nil),           // 2: wardein.v1.GetStationRequest
+	(*GetStationResponse)(nil),          // 3: wardein.v1.GetStationResponse
+	(*GetEnrollmentRequest)(nil),        // 4: wardein.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),       // 5: wardein.v1.GetEnrollmentResponse
+	(*EnrollRequest)(nil),               // 6: wardein.v1.EnrollRequest
+	(*Attribute)(nil),                   // 7: wardein.v1.Attribute
+	(*EnrollResponse)(nil),              // 8: wardein.v1.EnrollResponse
+	(*Schedule)(nil),                    // 9: wardein.v1.Schedule
+	(*ConfirmRequest)(nil),              // 10: wardein.v1.ConfirmRequest
+	(*ConfirmResponse)(nil),             // 11: wardein.v1.ConfirmResponse
+	(*EnrollStreamRequest)(nil),         // 12: wardein.v1.EnrollStreamRequest
+	(*EnrollStreamResponse)(nil),        // 13: wardein.v1.EnrollStreamResponse
+	(*Failure)(nil),                     // 14: wardein.v1.Failure
+	(*BeginTpmEnrollmentRequest)(nil),   // 15: wardein.v1.BeginTpmEnrollmentRequest
+	(*BeginTpmEnrollmentResponse)(nil),  // 16: wardein.v1.BeginTpmEnrollmentResponse
+	(*FinishTpmEnrollmentRequest)(nil),  // 17: wardein.v1.FinishTpmEnrollmentRequest
+	(*EnrollKeyRequest)(nil),            // 18: wardein.v1.EnrollKeyRequest
+	(*FinishTpmEnrollmentResponse)(nil), // 19: wardein.v1.FinishTpmEnrollmentResponse
+	(*EnrollKeyResponse)(nil),           // 20: wardein.v1.EnrollKeyResponse
+	(*durationpb.Duration)(nil),         // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),       // 22: google.protobuf.Timestamp
+	(DeviceState)(0),                    // 23: wardein.v1.DeviceState
+	(*PcrSelection)(nil),                // 24: wardein.v1.PcrSelection
+	(*Quote)(nil),                       // 25: wardein.v1.Quote
+	(KeyKeeper)(0),                      // 26: wardein.v1.KeyKeeper
+	(Assurance)(0),                      // 27: wardein.v1.Assurance
 }
 var file_wardein_v1_provisioning_proto_depIdxs = []int32{
-	19, // 0: wardein.v1.GetStationResponse.not_after:type_name -> google.protobuf.Timestamp
-	20, // 1: wardein.v1.GetEnrollmentResponse.state:type_name -> wardein.v1.DeviceState
-	19, // 2: wardein.v1.GetEnrollmentResponse.enrolled_at:type_name -> google.protobuf.Timestamp
-	19, // 3: wardein.v1.GetEnrollmentResponse.last_seen:type_name -> google.protobuf.Timestamp
-	5,  // 4: wardein.v1.EnrollRequest.attributes:type_name -> wardein.v1.Attribute
-	7,  // 5: wardein.v1.EnrollResponse.schedule:type_name -> wardein.v1.Schedule
-	4,  // 6: wardein.v1.EnrollStreamRequest.enroll:type_name -> wardein.v1.EnrollRequest
-	8,  // 7: wardein.v1.EnrollStreamRequest.confirm:type_name -> wardein.v1.ConfirmRequest
-	6,  // 8: wardein.v1.EnrollStreamResponse.enrolled:type_name -> wardein.v1.EnrollResponse
-	9,  // 9: wardein.v1.EnrollStreamResponse.confirmed:type_name -> wardein.v1.ConfirmResponse
-	12, // 10: wardein.v1.EnrollStreamResponse.failure:type_name -> wardein.v1.Failure
-	19, // 11: wardein.v1.BeginTpmEnrollmentResponse.expires_at:type_name -> google.protobuf.Timestamp
-	21, // 12: wardein.v1.BeginTpmEnrollmentResponse.quote:type_name -> wardein.v1.PcrSelection
-	22, // 13: wardein.v1.FinishTpmEnrollmentRequest.quote:type_name -> wardein.v1.Quote
-	23, // 14: wardein.v1.EnrollKeyRequest.keeper:type_name -> wardein.v1.KeyKeeper
-	24, // 15: wardein.v1.FinishTpmEnrollmentResponse.assurance:type_name -> wardein.v1.Assurance
-	24, // 16: wardein.v1.EnrollKeyResponse.assurance:type_name -> wardein.v1.Assurance
-	4,  // 17: wardein.v1.ProvisioningService.Enroll:input_type -> wardein.v1.EnrollRequest
-	8,  // 18: wardein.v1.ProvisioningService.Confirm:input_type -> wardein.v1.ConfirmRequest
-	10, // 19: wardein.v1.ProvisioningService.EnrollStream:input_type -> wardein.v1.EnrollStreamRequest
-	13, // 20: wardein.v1.ProvisioningService.BeginTpmEnrollment:input_type -> wardein.v1.BeginTpmEnrollmentRequest
-	15, // 21: wardein.v1.ProvisioningService.FinishTpmEnrollment:input_type -> wardein.v1.FinishTpmEnrollmentRequest
-	16, // 22: wardein.v1.ProvisioningService.EnrollKey:input_type -> wardein.v1.EnrollKeyRequest
-	0,  // 23: wardein.v1.ProvisioningService.GetStation:input_type -> wardein.v1.GetStationRequest
-	2,  // 24: wardein.v1.ProvisioningService.GetEnrollment:input_type -> wardein.v1.GetEnrollmentRequest
-	6,  // 25: wardein.v1.ProvisioningService.Enroll:output_type -> wardein.v1.EnrollResponse
-	9,  // 26: wardein.v1.ProvisioningService.Confirm:output_type -> wardein.v1.ConfirmResponse
-	11, // 27: wardein.v1.ProvisioningService.EnrollStream:output_type -> wardein.v1.EnrollStreamResponse
-	14, // 28: wardein.v1.ProvisioningService.BeginTpmEnrollment:output_type -> wardein.v1.BeginTpmEnrollmentResponse
-	17, // 29: wardein.v1.ProvisioningService.FinishTpmEnrollment:output_type -> wardein.v1.FinishTpmEnrollmentResponse
-	18, // 30: wardein.v1.ProvisioningService.EnrollKey:output_type -> wardein.v1.EnrollKeyResponse
-	1,  // 31: wardein.v1.ProvisioningService.GetStation:output_type -> wardein.v1.GetStationResponse
-	3,  // 32: wardein.v1.ProvisioningService.GetEnrollment:output_type -> wardein.v1.GetEnrollmentResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	21, // 0: wardein.v1.MakeVoucherRequest.lifetime:type_name -> google.protobuf.Duration
+	22, // 1: wardein.v1.MakeVoucherResponse.expires_at:type_name -> google.protobuf.Timestamp
+	22, // 2: wardein.v1.GetStationResponse.not_after:type_name -> google.protobuf.Timestamp
+	23, // 3: wardein.v1.GetEnrollmentResponse.state:type_name -> wardein.v1.DeviceState
+	22, // 4: wardein.v1.GetEnrollmentResponse.enrolled_at:type_name -> google.protobuf.Timestamp
+	22, // 5: wardein.v1.GetEnrollmentResponse.last_seen:type_name -> google.protobuf.Timestamp
+	7,  // 6: wardein.v1.EnrollRequest.attributes:type_name -> wardein.v1.Attribute
+	9,  // 7: wardein.v1.EnrollResponse.schedule:type_name -> wardein.v1.Schedule
+	6,  // 8: wardein.v1.EnrollStreamRequest.enroll:type_name -> wardein.v1.EnrollRequest
+	10, // 9: wardein.v1.EnrollStreamRequest.confirm:type_name -> wardein.v1.ConfirmRequest
+	8,  // 10: wardein.v1.EnrollStreamResponse.enrolled:type_name -> wardein.v1.EnrollResponse
+	11, // 11: wardein.v1.EnrollStreamResponse.confirmed:type_name -> wardein.v1.ConfirmResponse
+	14, // 12: wardein.v1.EnrollStreamResponse.failure:type_name -> wardein.v1.Failure
+	22, // 13: wardein.v1.BeginTpmEnrollmentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	24, // 14: wardein.v1.BeginTpmEnrollmentResponse.quote:type_name -> wardein.v1.PcrSelection
+	25, // 15: wardein.v1.FinishTpmEnrollmentRequest.quote:type_name -> wardein.v1.Quote
+	26, // 16: wardein.v1.EnrollKeyRequest.keeper:type_name -> wardein.v1.KeyKeeper
+	27, // 17: wardein.v1.FinishTpmEnrollmentResponse.assurance:type_name -> wardein.v1.Assurance
+	27, // 18: wardein.v1.EnrollKeyResponse.assurance:type_name -> wardein.v1.Assurance
+	6,  // 19: wardein.v1.ProvisioningService.Enroll:input_type -> wardein.v1.EnrollRequest
+	10, // 20: wardein.v1.ProvisioningService.Confirm:input_type -> wardein.v1.ConfirmRequest
+	12, // 21: wardein.v1.ProvisioningService.EnrollStream:input_type -> wardein.v1.EnrollStreamRequest
+	15, // 22: wardein.v1.ProvisioningService.BeginTpmEnrollment:input_type -> wardein.v1.BeginTpmEnrollmentRequest
+	17, // 23: wardein.v1.ProvisioningService.FinishTpmEnrollment:input_type -> wardein.v1.FinishTpmEnrollmentRequest
+	18, // 24: wardein.v1.ProvisioningService.EnrollKey:input_type -> wardein.v1.EnrollKeyRequest
+	2,  // 25: wardein.v1.ProvisioningService.GetStation:input_type -> wardein.v1.GetStationRequest
+	4,  // 26: wardein.v1.ProvisioningService.GetEnrollment:input_type -> wardein.v1.GetEnrollmentRequest
+	0,  // 27: wardein.v1.ProvisioningService.MakeVoucher:input_type -> wardein.v1.MakeVoucherRequest
+	8,  // 28: wardein.v1.ProvisioningService.Enroll:output_type -> wardein.v1.EnrollResponse
+	11, // 29: wardein.v1.ProvisioningService.Confirm:output_type -> wardein.v1.ConfirmResponse
+	13, // 30: wardein.v1.ProvisioningService.EnrollStream:output_type -> wardein.v1.EnrollStreamResponse
+	16, // 31: wardein.v1.ProvisioningService.BeginTpmEnrollment:output_type -> wardein.v1.BeginTpmEnrollmentResponse
+	19, // 32: wardein.v1.ProvisioningService.FinishTpmEnrollment:output_type -> wardein.v1.FinishTpmEnrollmentResponse
+	20, // 33: wardein.v1.ProvisioningService.EnrollKey:output_type -> wardein.v1.EnrollKeyResponse
+	3,  // 34: wardein.v1.ProvisioningService.GetStation:output_type -> wardein.v1.GetStationResponse
+	5,  // 35: wardein.v1.ProvisioningService.GetEnrollment:output_type -> wardein.v1.GetEnrollmentResponse
+	1,  // 36: wardein.v1.ProvisioningService.MakeVoucher:output_type -> wardein.v1.MakeVoucherResponse
+	28, // [28:37] is the sub-list for method output_type
+	19, // [19:28] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_provisioning_proto_init() }
@@ -1660,11 +1837,11 @@ func file_wardein_v1_provisioning_proto_init() {
 	}
 	file_wardein_v1_device_proto_init()
 	file_wardein_v1_words_proto_init()
-	file_wardein_v1_provisioning_proto_msgTypes[10].OneofWrappers = []any{
+	file_wardein_v1_provisioning_proto_msgTypes[12].OneofWrappers = []any{
 		(*EnrollStreamRequest_Enroll)(nil),
 		(*EnrollStreamRequest_Confirm)(nil),
 	}
-	file_wardein_v1_provisioning_proto_msgTypes[11].OneofWrappers = []any{
+	file_wardein_v1_provisioning_proto_msgTypes[13].OneofWrappers = []any{
 		(*EnrollStreamResponse_Enrolled)(nil),
 		(*EnrollStreamResponse_Confirmed)(nil),
 		(*EnrollStreamResponse_Failure)(nil),
@@ -1675,7 +1852,7 @@ func file_wardein_v1_provisioning_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_provisioning_proto_rawDesc), len(file_wardein_v1_provisioning_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

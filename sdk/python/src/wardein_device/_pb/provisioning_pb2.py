@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from . import device_pb2 as wardein_dot_v1_dot_device__pb2
 from . import words_pb2 as wardein_dot_v1_dot_words__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwardein/v1/provisioning.proto\x12\nwardein.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\x13\n\x11GetStationRequest\"`\n\x12GetStationResponse\x12\r\n\x05quota\x18\x01 \x01(\x04\x12\x0c\n\x04used\x18\x02 \x01(\x04\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x14GetEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"\xc4\x01\n\x15GetEnrollmentResponse\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.wardein.v1.DeviceState\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12/\n\x0b\x65nrolled_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x01\n\rEnrollRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\r\x12\x14\n\x0c\x64\x65vice_nonce\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_share\x18\x04 \x01(\x0c\x12)\n\nattributes\x18\x05 \x03(\x0b\x32\x15.wardein.v1.Attribute\x12\x0f\n\x07profile\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0b\n\x03udi\x18\x08 \x01(\t\"(\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xa8\x01\n\x0e\x45nrollResponse\x12\x17\n\x0f\x61uthority_share\x18\x01 \x01(\x0c\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x08schedule\x18\x03 \x01(\x0b\x32\x14.wardein.v1.Schedule\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x1e\n\x16\x61uthority_confirmation\x18\x05 \x01(\x0c\x12\x0e\n\x06tenant\x18\x06 \x01(\t\"P\n\x08Schedule\x12\x16\n\x0eperiod_seconds\x18\x01 \x01(\x04\x12\x10\n\x08max_uses\x18\x02 \x01(\x04\x12\x1a\n\x12not_before_seconds\x18\x03 \x01(\x04\"@\n\x0e\x43onfirmRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x1b\n\x13\x64\x65vice_confirmation\x18\x02 \x01(\x0c\"\x11\n\x0f\x43onfirmResponse\"\x8e\x01\n\x13\x45nrollStreamRequest\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12+\n\x06\x65nroll\x18\x02 \x01(\x0b\x32\x19.wardein.v1.EnrollRequestH\x00\x12-\n\x07\x63onfirm\x18\x03 \x01(\x0b\x32\x1a.wardein.v1.ConfirmRequestH\x00\x42\x06\n\x04step\"\xbf\x01\n\x14\x45nrollStreamResponse\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12.\n\x08\x65nrolled\x18\x02 \x01(\x0b\x32\x1a.wardein.v1.EnrollResponseH\x00\x12\x30\n\tconfirmed\x18\x03 \x01(\x0b\x32\x1b.wardein.v1.ConfirmResponseH\x00\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x13.wardein.v1.FailureH\x00\x42\x08\n\x06result\"8\n\x07\x46\x61ilure\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9a\x01\n\x19\x42\x65ginTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12\x11\n\tek_public\x18\x05 \x01(\x0c\x12\x17\n\x0f\x65k_certificates\x18\x06 \x03(\x0c\x12\x11\n\tak_public\x18\x07 \x01(\x0c\"\xc1\x01\n\x1a\x42\x65ginTpmEnrollmentResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x11\n\tid_object\x18\x02 \x01(\x0c\x12\x18\n\x10\x65ncrypted_secret\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05quote\x18\x06 \x01(\x0b\x32\x18.wardein.v1.PcrSelection\"\xaa\x01\n\x1a\x46inishTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12\x12\n\ndevice_key\x18\x04 \x01(\x0c\x12\x10\n\x08\x61ttested\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12 \n\x05quote\x18\x07 \x01(\x0b\x32\x11.wardein.v1.Quote\"\x86\x01\n\x10\x45nrollKeyRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12%\n\x06keeper\x18\x05 \x01(\x0e\x32\x15.wardein.v1.KeyKeeper\x12\x0b\n\x03\x63sr\x18\x06 \x01(\x0c\"g\n\x1b\x46inishTpmEnrollmentResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12(\n\tassurance\x18\x03 \x01(\x0e\x32\x15.wardein.v1.Assurance\"]\n\x11\x45nrollKeyResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12(\n\tassurance\x18\x03 \x01(\x0e\x32\x15.wardein.v1.Assurance2\xce\x05\n\x13ProvisioningService\x12\x44\n\x06\x45nroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\"\x03\x90\x02\x02\x12G\n\x07\x43onfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\"\x03\x90\x02\x02\x12U\n\x0c\x45nrollStream\x12\x1f.wardein.v1.EnrollStreamRequest\x1a .wardein.v1.EnrollStreamResponse(\x01\x30\x01\x12h\n\x12\x42\x65ginTpmEnrollment\x12%.wardein.v1.BeginTpmEnrollmentRequest\x1a&.wardein.v1.BeginTpmEnrollmentResponse\"\x03\x90\x02\x02\x12k\n\x13\x46inishTpmEnrollment\x12&.wardein.v1.FinishTpmEnrollmentRequest\x1a\'.wardein.v1.FinishTpmEnrollmentResponse\"\x03\x90\x02\x02\x12M\n\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponse\"\x03\x90\x02\x02\x12P\n\nGetStation\x12\x1d.wardein.v1.GetStationRequest\x1a\x1e.wardein.v1.GetStationResponse\"\x03\x90\x02\x01\x12Y\n\rGetEnrollment\x12 .wardein.v1.GetEnrollmentRequest\x1a!.wardein.v1.GetEnrollmentResponse\"\x03\x90\x02\x01\x42\x65\n\nwardein.v1B\x11ProvisioningProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwardein/v1/provisioning.proto\x12\nwardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17wardein/v1/device.proto\x1a\x16wardein/v1/words.proto\"\x91\x01\n\x12MakeVoucherRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x0b\n\x03udi\x18\x05 \x01(\t\x12+\n\x08lifetime\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"e\n\x13MakeVoucherResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetStationRequest\"`\n\x12GetStationResponse\x12\r\n\x05quota\x18\x01 \x01(\x04\x12\x0c\n\x04used\x18\x02 \x01(\x04\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x14GetEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"\xc4\x01\n\x15GetEnrollmentResponse\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.wardein.v1.DeviceState\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12/\n\x0b\x65nrolled_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x01\n\rEnrollRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\r\n\x05suite\x18\x02 \x01(\r\x12\x14\n\x0c\x64\x65vice_nonce\x18\x03 \x01(\x0c\x12\x14\n\x0c\x64\x65vice_share\x18\x04 \x01(\x0c\x12)\n\nattributes\x18\x05 \x03(\x0b\x32\x15.wardein.v1.Attribute\x12\x0f\n\x07profile\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0b\n\x03udi\x18\x08 \x01(\t\"(\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xa8\x01\n\x0e\x45nrollResponse\x12\x17\n\x0f\x61uthority_share\x18\x01 \x01(\x0c\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12&\n\x08schedule\x18\x03 \x01(\x0b\x32\x14.wardein.v1.Schedule\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x1e\n\x16\x61uthority_confirmation\x18\x05 \x01(\x0c\x12\x0e\n\x06tenant\x18\x06 \x01(\t\"P\n\x08Schedule\x12\x16\n\x0eperiod_seconds\x18\x01 \x01(\x04\x12\x10\n\x08max_uses\x18\x02 \x01(\x04\x12\x1a\n\x12not_before_seconds\x18\x03 \x01(\x04\"@\n\x0e\x43onfirmRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x1b\n\x13\x64\x65vice_confirmation\x18\x02 \x01(\x0c\"\x11\n\x0f\x43onfirmResponse\"\x8e\x01\n\x13\x45nrollStreamRequest\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12+\n\x06\x65nroll\x18\x02 \x01(\x0b\x32\x19.wardein.v1.EnrollRequestH\x00\x12-\n\x07\x63onfirm\x18\x03 \x01(\x0b\x32\x1a.wardein.v1.ConfirmRequestH\x00\x42\x06\n\x04step\"\xbf\x01\n\x14\x45nrollStreamResponse\x12\x13\n\x0b\x63orrelation\x18\x01 \x01(\x04\x12.\n\x08\x65nrolled\x18\x02 \x01(\x0b\x32\x1a.wardein.v1.EnrollResponseH\x00\x12\x30\n\tconfirmed\x18\x03 \x01(\x0b\x32\x1b.wardein.v1.ConfirmResponseH\x00\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x13.wardein.v1.FailureH\x00\x42\x08\n\x06result\"8\n\x07\x46\x61ilure\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9a\x01\n\x19\x42\x65ginTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12\x11\n\tek_public\x18\x05 \x01(\x0c\x12\x17\n\x0f\x65k_certificates\x18\x06 \x03(\x0c\x12\x11\n\tak_public\x18\x07 \x01(\x0c\"\xc1\x01\n\x1a\x42\x65ginTpmEnrollmentResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x11\n\tid_object\x18\x02 \x01(\x0c\x12\x18\n\x10\x65ncrypted_secret\x18\x03 \x01(\x0c\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05quote\x18\x06 \x01(\x0b\x32\x18.wardein.v1.PcrSelection\"\xaa\x01\n\x1a\x46inishTpmEnrollmentRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12\x12\n\ndevice_key\x18\x04 \x01(\x0c\x12\x10\n\x08\x61ttested\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12 \n\x05quote\x18\x07 \x01(\x0b\x32\x11.wardein.v1.Quote\"\x86\x01\n\x10\x45nrollKeyRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07profile\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0b\n\x03udi\x18\x04 \x01(\t\x12%\n\x06keeper\x18\x05 \x01(\x0e\x32\x15.wardein.v1.KeyKeeper\x12\x0b\n\x03\x63sr\x18\x06 \x01(\x0c\"g\n\x1b\x46inishTpmEnrollmentResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12(\n\tassurance\x18\x03 \x01(\x0e\x32\x15.wardein.v1.Assurance\"]\n\x11\x45nrollKeyResponse\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12(\n\tassurance\x18\x03 \x01(\x0e\x32\x15.wardein.v1.Assurance2\xa3\x06\n\x13ProvisioningService\x12\x44\n\x06\x45nroll\x12\x19.wardein.v1.EnrollRequest\x1a\x1a.wardein.v1.EnrollResponse\"\x03\x90\x02\x02\x12G\n\x07\x43onfirm\x12\x1a.wardein.v1.ConfirmRequest\x1a\x1b.wardein.v1.ConfirmResponse\"\x03\x90\x02\x02\x12U\n\x0c\x45nrollStream\x12\x1f.wardein.v1.EnrollStreamRequest\x1a .wardein.v1.EnrollStreamResponse(\x01\x30\x01\x12h\n\x12\x42\x65ginTpmEnrollment\x12%.wardein.v1.BeginTpmEnrollmentRequest\x1a&.wardein.v1.BeginTpmEnrollmentResponse\"\x03\x90\x02\x02\x12k\n\x13\x46inishTpmEnrollment\x12&.wardein.v1.FinishTpmEnrollmentRequest\x1a\'.wardein.v1.FinishTpmEnrollmentResponse\"\x03\x90\x02\x02\x12M\n\tEnrollKey\x12\x1c.wardein.v1.EnrollKeyRequest\x1a\x1d.wardein.v1.EnrollKeyResponse\"\x03\x90\x02\x02\x12P\n\nGetStation\x12\x1d.wardein.v1.GetStationRequest\x1a\x1e.wardein.v1.GetStationResponse\"\x03\x90\x02\x01\x12Y\n\rGetEnrollment\x12 .wardein.v1.GetEnrollmentRequest\x1a!.wardein.v1.GetEnrollmentResponse\"\x03\x90\x02\x01\x12S\n\x0bMakeVoucher\x12\x1e.wardein.v1.MakeVoucherRequest\x1a\x1f.wardein.v1.MakeVoucherResponse\"\x03\x90\x02\x02\x42\x65\n\nwardein.v1B\x11ProvisioningProtoP\x01Z\x14wardein/v1;wardeinv1\xa2\x02\x03WDN\xaa\x02\nWardein.V1\xca\x02\nWardein\\V1\xea\x02\x0bWardein::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,44 +50,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVISIONINGSERVICE'].methods_by_name['GetStation']._serialized_options = b'\220\002\001'
   _globals['_PROVISIONINGSERVICE'].methods_by_name['GetEnrollment']._loaded_options = None
   _globals['_PROVISIONINGSERVICE'].methods_by_name['GetEnrollment']._serialized_options = b'\220\002\001'
-  _globals['_GETSTATIONREQUEST']._serialized_start=127
-  _globals['_GETSTATIONREQUEST']._serialized_end=146
-  _globals['_GETSTATIONRESPONSE']._serialized_start=148
-  _globals['_GETSTATIONRESPONSE']._serialized_end=244
-  _globals['_GETENROLLMENTREQUEST']._serialized_start=246
-  _globals['_GETENROLLMENTREQUEST']._serialized_end=287
-  _globals['_GETENROLLMENTRESPONSE']._serialized_start=290
-  _globals['_GETENROLLMENTRESPONSE']._serialized_end=486
-  _globals['_ENROLLREQUEST']._serialized_start=489
-  _globals['_ENROLLREQUEST']._serialized_end=670
-  _globals['_ATTRIBUTE']._serialized_start=672
-  _globals['_ATTRIBUTE']._serialized_end=712
-  _globals['_ENROLLRESPONSE']._serialized_start=715
-  _globals['_ENROLLRESPONSE']._serialized_end=883
-  _globals['_SCHEDULE']._serialized_start=885
-  _globals['_SCHEDULE']._serialized_end=965
-  _globals['_CONFIRMREQUEST']._serialized_start=967
-  _globals['_CONFIRMREQUEST']._serialized_end=1031
-  _globals['_CONFIRMRESPONSE']._serialized_start=1033
-  _globals['_CONFIRMRESPONSE']._serialized_end=1050
-  _globals['_ENROLLSTREAMREQUEST']._serialized_start=1053
-  _globals['_ENROLLSTREAMREQUEST']._serialized_end=1195
-  _globals['_ENROLLSTREAMRESPONSE']._serialized_start=1198
-  _globals['_ENROLLSTREAMRESPONSE']._serialized_end=1389
-  _globals['_FAILURE']._serialized_start=1391
-  _globals['_FAILURE']._serialized_end=1447
-  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_start=1450
-  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_end=1604
-  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_start=1607
-  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_end=1800
-  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_start=1803
-  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_end=1973
-  _globals['_ENROLLKEYREQUEST']._serialized_start=1976
-  _globals['_ENROLLKEYREQUEST']._serialized_end=2110
-  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_start=2112
-  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_end=2215
-  _globals['_ENROLLKEYRESPONSE']._serialized_start=2217
-  _globals['_ENROLLKEYRESPONSE']._serialized_end=2310
-  _globals['_PROVISIONINGSERVICE']._serialized_start=2313
-  _globals['_PROVISIONINGSERVICE']._serialized_end=3031
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['MakeVoucher']._loaded_options = None
+  _globals['_PROVISIONINGSERVICE'].methods_by_name['MakeVoucher']._serialized_options = b'\220\002\002'
+  _globals['_MAKEVOUCHERREQUEST']._serialized_start=160
+  _globals['_MAKEVOUCHERREQUEST']._serialized_end=305
+  _globals['_MAKEVOUCHERRESPONSE']._serialized_start=307
+  _globals['_MAKEVOUCHERRESPONSE']._serialized_end=408
+  _globals['_GETSTATIONREQUEST']._serialized_start=410
+  _globals['_GETSTATIONREQUEST']._serialized_end=429
+  _globals['_GETSTATIONRESPONSE']._serialized_start=431
+  _globals['_GETSTATIONRESPONSE']._serialized_end=527
+  _globals['_GETENROLLMENTREQUEST']._serialized_start=529
+  _globals['_GETENROLLMENTREQUEST']._serialized_end=570
+  _globals['_GETENROLLMENTRESPONSE']._serialized_start=573
+  _globals['_GETENROLLMENTRESPONSE']._serialized_end=769
+  _globals['_ENROLLREQUEST']._serialized_start=772
+  _globals['_ENROLLREQUEST']._serialized_end=953
+  _globals['_ATTRIBUTE']._serialized_start=955
+  _globals['_ATTRIBUTE']._serialized_end=995
+  _globals['_ENROLLRESPONSE']._serialized_start=998
+  _globals['_ENROLLRESPONSE']._serialized_end=1166
+  _globals['_SCHEDULE']._serialized_start=1168
+  _globals['_SCHEDULE']._serialized_end=1248
+  _globals['_CONFIRMREQUEST']._serialized_start=1250
+  _globals['_CONFIRMREQUEST']._serialized_end=1314
+  _globals['_CONFIRMRESPONSE']._serialized_start=1316
+  _globals['_CONFIRMRESPONSE']._serialized_end=1333
+  _globals['_ENROLLSTREAMREQUEST']._serialized_start=1336
+  _globals['_ENROLLSTREAMREQUEST']._serialized_end=1478
+  _globals['_ENROLLSTREAMRESPONSE']._serialized_start=1481
+  _globals['_ENROLLSTREAMRESPONSE']._serialized_end=1672
+  _globals['_FAILURE']._serialized_start=1674
+  _globals['_FAILURE']._serialized_end=1730
+  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_start=1733
+  _globals['_BEGINTPMENROLLMENTREQUEST']._serialized_end=1887
+  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_start=1890
+  _globals['_BEGINTPMENROLLMENTRESPONSE']._serialized_end=2083
+  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_start=2086
+  _globals['_FINISHTPMENROLLMENTREQUEST']._serialized_end=2256
+  _globals['_ENROLLKEYREQUEST']._serialized_start=2259
+  _globals['_ENROLLKEYREQUEST']._serialized_end=2393
+  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_start=2395
+  _globals['_FINISHTPMENROLLMENTRESPONSE']._serialized_end=2498
+  _globals['_ENROLLKEYRESPONSE']._serialized_start=2500
+  _globals['_ENROLLKEYRESPONSE']._serialized_end=2593
+  _globals['_PROVISIONINGSERVICE']._serialized_start=2596
+  _globals['_PROVISIONINGSERVICE']._serialized_end=3399
 # @@protoc_insertion_point(module_scope)
