@@ -90,9 +90,12 @@ fn configuration(
     Ok(configuration)
 }
 
+/// Whether the key of a certificate (DER) is pinned.
+type IsPinned = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// Takes a server for its key.
 struct Pinned {
-    is_pinned: Box<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    is_pinned: IsPinned,
     /// The certificate that was refused.
     seen: Arc<OnceLock<Vec<u8>>>,
     algorithms: WebPkiSupportedAlgorithms,

@@ -128,14 +128,23 @@ impl Authority {
     /// another PKI come before the CA's own: of two issuers of one name OpenSSL takes the first that it is sent, and who trusts this
     /// authority has the CA beside the root (the trust bundle). No root is among them: every verifier that trusts it has it.
     pub(crate) fn device_chain(&self, issuing: &KnownCa, leaf: &[u8], now: u64) -> Vec<u8> {
-        let cross = issuing.cross_at(now).iter().map(Vec::as_slice);
-        let (own, link) = (issuing.certificate.der(), self.link(&issuing.certificate));
         let mut out = Vec::new();
-        for der in [leaf].into_iter().chain(cross).chain([own]).chain(link) {
+        for der in self.chain(issuing, leaf, now) {
             out.extend_from_slice(&(der.len() as u32).to_be_bytes());
             out.extend_from_slice(der);
         }
         out
+    }
+
+    /// The same for whoever reads PEM.
+    pub(crate) fn platform_chain(&self, issuing: &KnownCa, leaf: &[u8], now: u64) -> Result<String, Error> {
+        pem::encode_certificates(self.chain(issuing, leaf, now)).map_err(Error::internal)
+    }
+
+    fn chain<'a>(&'a self, issuing: &'a KnownCa, leaf: &'a [u8], now: u64) -> impl Iterator<Item = &'a [u8]> {
+        let cross = issuing.cross_at(now).iter().map(Vec::as_slice);
+        let (own, link) = (issuing.certificate.der(), self.link(&issuing.certificate));
+        [leaf].into_iter().chain(cross).chain([own]).chain(link)
     }
 }
 

@@ -3,7 +3,6 @@
 //! The CA of the tenant's devices issues them, so that they are revoked, listed and answered for like those of devices. Who did not hear
 //! the answer asks again within a day, with the same request, and gets the same certificate.
 
-use crate::issue::authority::pem_of;
 use crate::issue::prepared::{Certified, refused};
 use crate::issue::serial::new_serial;
 use crate::keep::clock::ca_not_valid;
@@ -46,7 +45,7 @@ pub struct PlatformCertificate {
     pub serial: Serial,
     /// Unix seconds until which it is valid.
     pub not_after: u64,
-    /// The certificate followed by its CA's, PEM.
+    /// The certificate followed by those of the CAs above it, PEM, as devices have theirs.
     pub pem: String,
 }
 
@@ -99,7 +98,7 @@ impl Engine {
             .memory
             .ca(&ca)
             .ok_or_else(|| Error::internal("the CA of a certificate on record is unknown"))?;
-        let pem = pem_of([&der[..], ca.certificate.der()])?;
+        let pem = self.authority.platform_chain(&ca, &der, self.now())?;
         Ok(PlatformCertificate { serial, not_after, pem })
     }
 

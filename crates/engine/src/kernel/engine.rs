@@ -171,7 +171,8 @@ impl Engine {
 
     /// The roots as SPIFFE's bundle has them, JSON, to be taken again after an hour.
     pub fn spiffe_bundle(&self) -> String {
-        wardein_pki::spiffe_bundle([&self.authority.root], 3_600)
+        let former = self.authority.former.as_ref().map(|former| &former.certificate);
+        wardein_pki::spiffe_bundle([&self.authority.root].into_iter().chain(former), 3_600)
     }
 
     /// The authority's time.

@@ -7,7 +7,7 @@ use wardein_domain::{Event, PlatformProfile, RevocationReason, Role, Target};
 use wardein_engine::{
     CaKeySource, CaKeys, Caller, ErrorCode, Issued, Page, PlatformCertificate, PlatformOrder, Subject,
 };
-use wardein_pki::{CaCertificate, CrlOrder, Issuing, pem};
+use wardein_pki::{CaCertificate, CrlOrder, Issuing, Root, issuer_key_id, pem};
 use wardein_testkit::Elsewhere;
 
 const DAY: u64 = 86_400;
@@ -181,4 +181,19 @@ async fn a_signer_elsewhere_certifies_a_platform_once() {
     assert_eq!(world.listed().await, 1);
     assert_eq!(world.entries(Event::CertificatePrepared).await.len(), 1);
     assert_eq!(world.entries(Event::PlatformCertified).await.len(), 1);
+}
+
+/// A verifier that has the new root alone is shown the way to it.
+#[tokio::test]
+async fn a_platforms_chain_leads_to_either_root() {
+    let mut world = serving().await;
+    let old = pem::decode_certificates(&world.engine.trust_bundle().pem).unwrap().remove(0);
+    world.clock.pass(1);
+    let [new, _] = world.rotate_root(KeyAlgorithm::P384).await;
+    let issued = world.platform_cert(&world.admin, server(&["iot.klinik"])).await.unwrap();
+    let chain = pem::decode_certificates(&issued.pem).unwrap();
+    assert_eq!(chain.len(), 3);
+    let id = |root: &[u8]| *CaCertificate::<Root>::parse(root).unwrap().key_id();
+    let issuer = |der: &[u8]| issuer_key_id(der).unwrap();
+    assert_eq!((issuer(&chain[1]), issuer(&chain[2])), (id(&old), id(&new)), "the old root, by the new one");
 }

@@ -16,7 +16,7 @@ fn keys() -> Vec<RootKey> {
 
 impl World {
     /// Replaces the root while nobody serves; the new and the former one.
-    async fn rotate_root(&mut self, algorithm: KeyAlgorithm) -> [Vec<u8>; 2] {
+    pub(crate) async fn rotate_root(&mut self, algorithm: KeyAlgorithm) -> [Vec<u8>; 2] {
         let rotated = rotate_root(&ports(&self.store, &self.clock), keys(), algorithm).await.unwrap();
         self.restart().await;
         pem::decode_certificates(&rotated).unwrap().try_into().unwrap()
@@ -56,6 +56,8 @@ async fn who_trusts_either_root_verifies_what_is_under_both() {
         assert_eq!(world.bundle()[..2], [new.clone(), old.clone()]);
         let roots = roots_of(&world.engine.trust_bundle().pem).unwrap();
         assert_eq!(pem::decode_certificates(&roots).unwrap(), [new.clone(), old.clone()]);
+
+        assert_eq!(world.engine.spiffe_bundle().matches("\"kty\"").count(), 2);
 
         // What was issued before is as good as it was; with what is handed out now it leads to the new root as well.
         assert!(is_verified(&before, &old) && !is_verified(&before, &new));
@@ -103,6 +105,7 @@ async fn who_trusts_either_root_verifies_what_is_under_both() {
         assert_eq!(world.drop_former().await, Ok(false));
         world.restart().await;
         assert_eq!(world.bundle(), [new.clone(), next.der.clone()]);
+        assert_eq!(world.engine.spiffe_bundle().matches("\"kty\"").count(), 1);
         assert_eq!(world.verdict(&slept[0]).await, Verdict::NotTrusted, "expired");
         let woken = world.certified(&mut asleep).await;
         assert!(woken.len() == 2 && is_verified(&woken, &new));
