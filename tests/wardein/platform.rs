@@ -97,10 +97,10 @@ impl Platform {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let address = format!("127.0.0.1:{port}");
+        let started = Self { process, address: format!("127.0.0.1:{port}"), read };
         for _ in 0..100 {
-            if TcpStream::connect(&address).is_ok() {
-                return Self { process, address, read };
+            if TcpStream::connect(&started.address).is_ok() {
+                return started;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
