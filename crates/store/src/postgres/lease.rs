@@ -81,8 +81,9 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Groups are counted from the beginning of a lease: the last one of another holder is not to be taken for one of ours.
 const TAKE: &str = "UPDATE wardein.head SET holder = gen_random_uuid(), holder_name = $1, \
-                    held_until = clock_timestamp() + make_interval(secs => $2) \
+                    last_group = 0, held_until = clock_timestamp() + make_interval(secs => $2) \
                     WHERE holder IS NULL OR held_until < clock_timestamp() RETURNING holder::text";
 
 const RELEASE: &str =

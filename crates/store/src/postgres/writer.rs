@@ -319,7 +319,8 @@ impl PostgresWriter {
     async fn truncate_feed(&mut self) -> Result<(), Error> {
         let (Some(before), Some(client)) = (self.age.due(), &self.client) else { return Ok(()) };
         let (most, before) = (age::AT_A_TIME as i64, before.cast_signed());
-        let sql: [Param<'_>; 2] = [(&most, Type::INT8), (&before, Type::INT8)];
+        let sql: [Param<'_>; 3] =
+            [(&most, Type::INT8), (&before, Type::INT8), (&self.lease.holder, Type::TEXT)];
         client.execute_typed(TRUNCATE, &sql).await?;
         let oldest: i64 = client.query_typed_one(OLDEST, &[]).await?.try_get(0)?;
         self.age.truncated(oldest.cast_unsigned());
@@ -535,7 +536,7 @@ const HEAD: &str = "UPDATE wardein.head SET revision = $1, last_audit = $2, last
 /// Some of the entries from before that time, or without one. Times rise with revisions: what goes is a prefix of the feed.
 const TRUNCATE: &str = "WITH old AS (SELECT max(revision) AS up_to FROM
                             (SELECT revision, at_ms FROM wardein.feed ORDER BY revision, n LIMIT $1) first
-                            WHERE at_ms < $2),
+                            WHERE at_ms < $2 AND EXISTS (SELECT FROM wardein.head WHERE holder = $3::text::uuid)),
                         gone AS (DELETE FROM wardein.feed USING old WHERE revision <= up_to)
                         UPDATE wardein.head SET truncated = up_to FROM old WHERE up_to IS NOT NULL";
 

@@ -165,6 +165,22 @@ fn a_server_that_is_killed_loses_nothing_that_was_acknowledged() {
     assert!(crashes > 1 && done > 20, "{crashes} {counts:?}");
 }
 
+/// What another holder wrote last is not taken for what became of the first group of this one.
+#[test]
+fn a_lease_begins_with_no_group_of_the_one_before() {
+    let Some(server) = Postgres::shared() else { return };
+    let (url, at) = made(server);
+    let store = open(&at);
+    for key in 1..=3 {
+        assert_eq!(commit(&store, insert(Table::Tenant, key)), Ok(key));
+    }
+    drop(store);
+    let store = open(&at);
+    assert_eq!(server.sql(name_of(&url), "SELECT last_group FROM wardein.head").trim(), "0");
+    server.sql(name_of(&url), END_WRITERS);
+    assert_eq!(commit(&store, insert(Table::Tenant, 4)), Ok(4));
+}
+
 /// A commit that waits for a standby which never answers is there; then its connection is ended.
 #[test]
 fn a_commit_whose_answer_was_lost_is_looked_up() {
