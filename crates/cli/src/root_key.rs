@@ -82,7 +82,7 @@ impl RotateRootArgs {
 
 /// `wardein ca drop-former-root`.
 ///
-/// The service must be stopped. Whoever trusts the former root alone verifies neither devices nor the authority from then on.
+/// The service must be stopped. A verifier that trusts the former root alone verifies neither devices nor the authority from then on.
 #[derive(Debug, Args)]
 pub struct DropFormerRootArgs {
     /// The authority's directory

@@ -1,4 +1,4 @@
-//! TLS to a server that is known by its key alone: whoever certified it, no other is spoken to.
+//! TLS to a server that is known by its key alone: no other is spoken to, by whatever CA it is certified.
 //!
 //! A certificate's names, times and issuer are not judged: the key is pinned, and the handshake shows that the server has it (RFC 8446
 //! §4.4.3). So neither a clock that is wrong nor a renewed certificate locks a device out, and no CA lets anybody in. Nothing is sent

@@ -1,4 +1,4 @@
-//! The platform that the device delivers to: known by the pins of its keys, whoever certified them.
+//! The platform that the device delivers to: known by the pins of its keys, and not by who certified them.
 
 use crate::directory::Files;
 use crate::error::Error;

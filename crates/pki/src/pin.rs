@@ -18,7 +18,7 @@ impl Pin {
         Self(Digest::of(spki).0)
     }
 
-    /// Of the key in a certificate, whoever issued it: nothing else of it is judged.
+    /// Of the key in a certificate: nothing else of it is judged, its issuer neither.
     pub fn of_certificate(der: &[u8]) -> Result<Self, CertificateError> {
         match X509Certificate::from_der(der) {
             Ok(([], certificate)) => Ok(Self::of_spki(certificate.tbs_certificate.subject_pki.raw)),

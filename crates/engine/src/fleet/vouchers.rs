@@ -333,7 +333,7 @@ impl Engine {
         Ok(Some(found.row.der))
     }
 
-    /// Takes the voucher of a device away, whose enrollment begins anew.
+    /// Takes the voucher of a device away, whose enrollment begins again.
     pub(crate) fn forget_voucher(
         &self,
         tx: &Tx<'_>,

@@ -136,7 +136,7 @@ impl Authority {
         out
     }
 
-    /// The same for whoever reads PEM.
+    /// The same in PEM.
     pub(crate) fn platform_chain(&self, issuing: &KnownCa, leaf: &[u8], now: u64) -> Result<String, Error> {
         pem::encode_certificates(self.chain(issuing, leaf, now)).map_err(Error::internal)
     }

@@ -300,7 +300,7 @@ async fn a_device_out_of_trust_gets_nothing_by_its_voucher() {
     assert_eq!(code(world.redeem("pump-1", &secret, &csr()).await), "suspended");
     assert_eq!(code(world.engine.make_voucher(&world.admin, order()).await), "suspended");
     world.put_state("pump-1", DeviceState::Active).await;
-    // A device that comes back begins anew.
+    // A device that comes back begins again.
     let reason = "opened".parse().unwrap();
     world.engine.readmit_device(&world.admin, name("klinik", "pump-1"), true, reason).await.unwrap();
     assert_eq!(code(world.redeem("pump-1", &secret, &csr()).await), "voucher-invalid");

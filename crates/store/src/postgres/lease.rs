@@ -1,8 +1,8 @@
 //! The lease: one process at a time writes to a database, and knows it.
 //!
 //! The row `head` says who holds it and until when, by the database's clock. Each group of changes renews it, and so does a tick
-//! where there are none. Whoever finds another holder there has been replaced; whoever could not renew for nearly as long as it
-//! lasts, by the clock that also runs while a machine sleeps, may have been. Both end their process: its memory no longer follows.
+//! where there are none. A process that finds another holder there has been replaced; one that could not renew for nearly as long as it
+//! lasts, by the clock that also runs while a machine sleeps, may have been. Both end: their memory no longer follows.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -138,7 +138,7 @@ impl PostgresStore {
         self.read(move |client| async move { read::verify(&client).await }).await?
     }
 
-    /// Reads on the store's own runtime: whoever waits may be on any, or on none.
+    /// Reads on the store's own runtime: the caller may be on any, or on none.
     fn read<T, F>(
         &self,
         read: impl FnOnce(Object) -> F + Send + 'static,
@@ -244,7 +244,7 @@ impl Drop for PostgresStore {
         self.ticker.stop();
         drop(self.queue.take());
         if let Some(runtime) = self.runtime.take() {
-            // Whoever drops the store may be on a runtime, where nothing may be waited for.
+            // It may be dropped on a runtime, where nothing may be waited for.
             runtime.shutdown_background();
         }
     }

@@ -12,7 +12,7 @@ use super::address::Address;
 use super::{read, words};
 use crate::range::Range;
 
-/// A connection in a transaction, in a task of its own: whoever reads need not be in a runtime, and may be in one.
+/// A connection in a transaction, in a task of its own: its reader need not be in a runtime, and may be in one.
 pub(super) struct PostgresSnapshot {
     requests: mpsc::UnboundedSender<Request>,
 }
@@ -64,7 +64,7 @@ async fn moment(address: &Address) -> Result<(Client, String), tokio_postgres::E
 /// Until the snapshot is dropped.
 async fn serve(client: Client, at: String, mut queue: mpsc::UnboundedReceiver<Request>) {
     while let Some(request) = queue.recv().await {
-        // Whoever asked waits for the answer.
+        // The caller waits for the answer.
         match request {
             Request::Scan { table, range, limit, answer } => {
                 let found = read::scan(&client, table, &range, limit).await;
