@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -16,6 +17,7 @@ pub struct Postgres {
     keeper: Child,
     bin: PathBuf,
     folder: PathBuf,
+    port: u16,
 }
 
 impl Postgres {
@@ -41,7 +43,7 @@ impl Postgres {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let keeper = keep(&bin, &folder, &[]);
-        let mut server = Self { keeper, bin, folder };
+        let mut server = Self { keeper, bin, folder, port: PORT };
         assert!(server.is_up(), "PostgreSQL does not start: {}", server.log());
         Some(server)
     }
@@ -66,7 +68,8 @@ impl Postgres {
 
     /// The URL of a database for a role.
     pub fn url(&self, role: &str, database: &str) -> String {
-        format!("postgresql://{role}@{}/{database}", self.folder.display().to_string().replace('/', "%2F"))
+        let folder = self.folder.display().to_string().replace('/', "%2F");
+        format!("postgresql://{role}@{folder}:{}/{database}", self.port)
     }
 
     /// Runs statements as the superuser; what they give, a line a record.
@@ -76,7 +79,7 @@ impl Postgres {
     /// If they fail.
     pub fn sql(&self, database: &str, statements: &str) -> String {
         let mut psql = Command::new(self.bin.join("psql"));
-        psql.arg("-h").arg(&self.folder).args([
+        psql.arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string()).args([
             "-U",
             "postgres",
             "-d",
@@ -91,6 +94,44 @@ impl Postgres {
         let done = running.wait_with_output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// From now on it also takes TLS on a port of this machine, by a certificate for `localhost`; the port, and the CA of that certificate,
+    /// PEM.
+    ///
+    /// # Panics
+    ///
+    /// If openssl does not make the certificate, or it does not start.
+    pub fn over_tls(&mut self) -> (u16, Vec<u8>) {
+        let config = self.folder.join("req.conf");
+        fs::write(&config, "[req]\ndistinguished_name=dn\n[dn]\n").unwrap();
+        let made = |name: &str, more: &[&str]| {
+            let file = |kind: &str| self.folder.join(format!("{name}.{kind}")).display().to_string();
+            let mut openssl = as_postgres(Path::new("openssl"));
+            openssl.args(["req", "-x509", "-config"]).arg(&config).args(["-newkey", "ec", "-pkeyopt"]);
+            openssl
+                .args(["ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj"])
+                .arg(format!("/CN={name}"));
+            let done =
+                openssl.args(["-keyout", &file("key"), "-out", &file("pem")]).args(more).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            [file("pem"), file("key")]
+        };
+        let [ca, key] = made("ca", &["-addext", "basicConstraints=critical,CA:TRUE"]);
+        let of_ca = ["-CA", &ca, "-CAkey", &key, "-addext", "subjectAltName=DNS:localhost"];
+        let [certificate, key] = made("server", &of_ca);
+        // One that was free a moment ago.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        self.port = port;
+        let settings = [
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={certificate}"),
+            format!("ssl_key_file={key}"),
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={port}"),
+        ];
+        self.restart(&settings.each_ref().map(String::as_str));
+        (port, fs::read(ca).unwrap())
     }
 
     /// It is killed, with no word to anybody, and started again.
@@ -140,8 +181,13 @@ impl Postgres {
     fn is_up(&mut self) -> bool {
         let patience = Instant::now() + Duration::from_secs(20);
         while Instant::now() < patience && self.keeper.try_wait().unwrap().is_none() {
-            let ready =
-                Command::new(self.bin.join("pg_isready")).arg("-q").arg("-h").arg(&self.folder).status();
+            let ready = Command::new(self.bin.join("pg_isready"))
+                .arg("-q")
+                .arg("-h")
+                .arg(&self.folder)
+                .arg("-p")
+                .arg(self.port.to_string())
+                .status();
             if ready.unwrap().success() {
                 return true;
             }
@@ -205,3 +251,6 @@ fn binaries() -> Option<PathBuf> {
 }
 
 const PROGRAMS: [&str; 4] = ["initdb", "postgres", "psql", "pg_isready"];
+
+/// Where it is on its socket, unless it takes TLS.
+const PORT: u16 = 5432;

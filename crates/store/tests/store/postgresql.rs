@@ -341,4 +341,27 @@ fn a_database_that_is_not_ours_or_cannot_keep_what_it_is_given_is_refused() {
     drop(open(&at));
 }
 
+/// `localhost` is who the certificate is for.
+#[test]
+fn a_server_is_spoken_to_over_tls_if_its_ca_is_the_one_that_was_named_and_its_name_the_one_in_the_url() {
+    let Some(mut server) = Postgres::start() else { return };
+    let (url, at) = made(&server);
+    drop(open(&at));
+    let (port, ca) = server.over_tls();
+    let (_, other) = Postgres::start().unwrap().over_tls();
+    let url = |host: &str| format!("postgresql://postgres@{host}:{port}/{}", name_of(&url));
+    let status =
+        |host: &str, ca: &[u8]| postgres::status(&Address::parse(&url(host), None, Some(ca)).unwrap());
+    status("localhost", &ca).unwrap();
+    for (host, ca) in [("localhost", &other), ("127.0.0.1", &ca)] {
+        let refused = status(host, ca).unwrap_err().to_string();
+        assert!(refused.contains("certificate"), "{host}: {refused}");
+    }
+    let at = Address::parse(&url("localhost"), None, Some(&ca)).unwrap();
+    let store = open(&at);
+    assert_eq!(commit(&store, insert(Table::Tenant, 1)), Ok(1));
+    let encrypted = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'wardein'";
+    assert_eq!(server.sql("postgres", encrypted).trim(), "t");
+}
+
 const HELD: &str = "WARDEIN_TEST_HELD";
