@@ -91,11 +91,18 @@ struct Numbers {
 
 impl Engine {
     /// The CAs whose certificates devices may have, as they say what of these is revoked. One that is distrusted goes on saying that all of
-    /// it is; of one that is retired, or whose own time is over, all has expired.
+    /// it is; of one that has retired, or whose own time is over, all has expired.
     pub(crate) fn revoking_cas(&self) -> Vec<Arc<KnownCa>> {
         let now = self.now();
         let mut cas = self.memory.cas();
-        cas.retain(|ca| ca.state != CaState::Retired && ca.certificate.validity().not_after() >= now);
+        cas.retain(|ca| ca.has_key() && ca.certificate.validity().not_after() >= now);
+        cas
+    }
+
+    /// The CAs that are on the root's list. A backup may still have the key of one that retired.
+    fn distrusted_cas(&self, now: u64) -> Vec<Arc<KnownCa>> {
+        let mut cas = self.memory.cas();
+        cas.retain(|ca| ca.state == CaState::Distrusted && ca.certificate.validity().not_after() >= now);
         cas
     }
 
@@ -133,7 +140,7 @@ impl Engine {
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }
-        let distrusted: Vec<_> = cas.iter().filter(|ca| ca.state == CaState::Distrusted).collect();
+        let distrusted = self.distrusted_cas(now);
         let changes = distrusted.len() as u64;
         if !self.lists(|lists| lists.root.as_ref().is_some_and(|list| list.is_good(now, changes))) {
             match self.publish_root(now, &distrusted).await {
@@ -162,7 +169,7 @@ impl Engine {
 
     /// The root's list, with the CAs that are distrusted: what their keys sign elsewhere is on no record, and on no list of theirs. Where the
     /// root's key is out of reach it is the one that was signed when the key was exported; none where it was not.
-    async fn publish_root(&self, now: u64, distrusted: &[&Arc<KnownCa>]) -> Result<Option<Published>, Error> {
+    async fn publish_root(&self, now: u64, distrusted: &[Arc<KnownCa>]) -> Result<Option<Published>, Error> {
         let changes = distrusted.len() as u64;
         let Some(root) = self.root_ca().await? else { return self.exported_root_crl(now, changes).await };
         let mut revoked: Vec<_> =

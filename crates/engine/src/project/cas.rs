@@ -42,6 +42,11 @@ impl KnownCa {
         self.key.as_ref().ok_or_else(|| Error::internal("the key of a CA that is retired is erased"))
     }
 
+    /// Whether its key is there: once it has retired it is not, also where it is distrusted after that.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// What is handed out beside its own certificate at a Unix second.
     pub(crate) fn cross_at(&self, now: u64) -> &[Vec<u8>] {
         let chain = self.cross.as_ref().filter(|chain| chain.validity().contains(now));

@@ -85,6 +85,24 @@ async fn a_retired_ca_has_no_list_and_holds_up_no_other() {
     assert!(!world.engine.crl_status().is_overdue());
 }
 
+/// Its key is gone here, and may be in a backup.
+#[tokio::test]
+async fn a_retired_ca_that_is_distrusted_is_on_the_roots_list_and_holds_up_no_other() {
+    let world = World::new().await;
+    let next = world.make(None, true).await;
+    world.engine.retire_ca(&world.admin, next.id).await.unwrap();
+    let reason = "a backup was stolen".parse().unwrap();
+    world.engine.distrust_ca(&world.admin, next.id, reason).await.unwrap();
+    for _ in 0..2 {
+        world.engine.publish_crls().await.unwrap();
+        assert_eq!(world.on_the_roots_list().await.len(), 1);
+        assert_eq!(world.lists(), 2);
+        assert!(!world.engine.crl_status().is_overdue());
+        // The lists of before would have ended by then.
+        world.clock.pass(8 * 86_400);
+    }
+}
+
 #[tokio::test]
 async fn a_rule_by_ca_revokes_what_that_one_issued() {
     let world = World::new().await;
