@@ -129,8 +129,10 @@ impl Watcher {
             let Some(event) = heard(&mut self.revision, event, asked) else {
                 return self.interrupted(Refusal::faulty("a change was missed")).await;
             };
-            // Two clocks drift apart: each stream compares them once.
-            if matches!(event, WatchEvent::Bookmark { .. }) && asked.age() > LONGEST {
+            // Two clocks drift apart, and one may be set: each stream compares them once. A bookmark that looks old is of before that.
+            if let WatchEvent::Bookmark { moment, .. } = &event
+                && (moment.age() > SILENCE || asked.age() > LONGEST)
+            {
                 self.stream = None;
             }
             return Ok(event);
@@ -155,8 +157,9 @@ impl Watcher {
         if refusal.status == Code::OutOfRange && self.revision.take().is_some() {
             return Ok(WatchEvent::Interrupted(refusal));
         }
-        let is_ours = refusal.code == Refusal::TRANSPORT;
-        if !refusal.may_retry() && !is_ours {
+        // A fault of the connection, or of the authority's own, is nothing that this platform could mend.
+        let is_fault = refusal.code == Refusal::TRANSPORT || refusal.status == Code::Internal;
+        if !refusal.may_retry() && !is_fault {
             return Err(refusal);
         }
         let pause = refusal.retry_after.map_or(self.pause, |least| self.pause.max(least));

@@ -25,6 +25,15 @@ pub(crate) fn method(path: &str) -> Option<Method> {
 /// The call as gRPC's services take it.
 pub(crate) fn request(json: &Json, method: Method, text: &[u8]) -> Result<Request<Body>, Error> {
     let message = json.request(method.path(), text).map_err(|error| match error {
+        // Its words would quote what was sent, a token perhaps, and the log has the refusal.
+        JsonError::Text(error) if error.is_data() && !names_a_field(&error.to_string()) => wrong(
+            "body",
+            format_args!(
+                "has a field that this method's message does not have, or a value of another kind, at line {} column {}",
+                error.line(),
+                error.column()
+            ),
+        ),
         JsonError::Text(error) => wrong("body", error),
         // A path leads to these alone.
         JsonError::Method | JsonError::Message(_) => Error::internal("a method without a message was called"),
@@ -40,6 +49,11 @@ pub(crate) fn request(json: &Json, method: Method, text: &[u8]) -> Result<Reques
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     Ok(request)
+}
+
+/// Whether an error quotes no more than a field, by a name as long as one may be.
+fn names_a_field(said: &str) -> bool {
+    said.starts_with("unrecognized field name") && said.len() <= 100
 }
 
 /// The answer that went well.

@@ -97,6 +97,22 @@ async fn what_is_no_call_of_a_platform_is_refused_with_its_code() {
         ("two", CHECK, "{}{}", 400, "malformed", "invalid_argument"),
         ("no subject", CHECK, "{}", 400, "malformed", "google.rpc.BadRequest"),
         ("two subjects", CHECK, r#"{"deviceId":"a","serial":"b"}"#, 400, "malformed", "invalid_argument"),
+        (
+            "a text that is no message",
+            VERIFY,
+            r#""secret-token""#,
+            400,
+            "malformed",
+            "another kind, at line 1",
+        ),
+        (
+            "a value of another kind",
+            VERIFY,
+            r#"{"token":{"secret-token":1}}"#,
+            400,
+            "malformed",
+            "another kind, at line 1",
+        ),
         ("a misspelt field", CHECK, r#"{"deviceID":"pump-1"}"#, 400, "malformed", "deviceID"),
         ("a bad id", CHECK, r#"{"deviceId":"../pump-1"}"#, 400, "malformed", "device"),
         ("no token", VERIFY, "{}", 400, "malformed", "invalid_argument"),
@@ -118,6 +134,7 @@ async fn what_is_no_call_of_a_platform_is_refused_with_its_code() {
         let answer = post(&mut http, path, body).await;
         assert_eq!(answer.said(), (status, code), "{what}");
         says(&answer, part);
+        assert!(!String::from_utf8_lossy(&answer.body).contains("secret-token"), "{what}");
     }
     let large = format!(r#"{{"deviceId":"{}"}}"#, "x".repeat(16 << 10));
     let mut other = world.http1(Some(&world.platform)).await;
