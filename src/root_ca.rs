@@ -1,6 +1,7 @@
 //! `wardein ca export-root` and `import-root`: the root's key out of an authority that is stopped, and back.
 //!
-//! The file is durable before the key is erased in the store: what a crash leaves is both, and the same command again ends it.
+//! The file is durable before the key is erased in the store: what a crash leaves is both, and the same command with
+//! another `--out` ends it.
 
 use crate::custody::Custodian;
 use crate::home::{Home, MARKER, failed};

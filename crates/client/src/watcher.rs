@@ -157,9 +157,7 @@ impl Watcher {
         if refusal.status == Code::OutOfRange && self.revision.take().is_some() {
             return Ok(WatchEvent::Interrupted(refusal));
         }
-        // A fault of the connection, or of the authority's own, is nothing that this platform could mend.
-        let is_fault = refusal.code == Refusal::TRANSPORT || refusal.status == Code::Internal;
-        if !refusal.may_retry() && !is_fault {
+        if !may_go_on(&refusal) {
             return Err(refusal);
         }
         let pause = refusal.retry_after.map_or(self.pause, |least| self.pause.max(least));
@@ -167,6 +165,11 @@ impl Watcher {
         sleep(pause).await;
         Ok(WatchEvent::Interrupted(refusal))
     }
+}
+
+/// Whether another attempt may go better: also after a fault of the connection, or of the authority's own.
+fn may_go_on(refusal: &Refusal) -> bool {
+    refusal.may_retry() || refusal.code == Refusal::TRANSPORT || refusal.status == Code::Internal
 }
 
 /// What an event says to who has `revision` by then, and what it has after it; none where a change was missed in between.
@@ -217,6 +220,19 @@ mod tests {
         assert!(slept.age() >= Duration::from_secs(60), "the machine slept");
         let set_back = Moment { wall: asked.wall + Duration::from_secs(60), ..asked };
         assert!(set_back.age() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_fault_of_the_authority_ends_no_watch_and_a_refusal_does() {
+        let of = |status, code: &'static str| {
+            let mut status = tonic::Status::new(status, "");
+            status.metadata_mut().insert("wardein-code", code.parse().unwrap());
+            Refusal::from(status)
+        };
+        assert!(may_go_on(&of(Code::Internal, "internal")));
+        assert!(may_go_on(&of(Code::Unavailable, "stopping")));
+        assert!(!may_go_on(&of(Code::PermissionDenied, "role-denied")));
+        assert!(!may_go_on(&of(Code::Unauthenticated, "operator-revoked")));
     }
 
     #[test]

@@ -111,12 +111,14 @@ impl Engine {
         let row = tx.row::<PinsRow>(Table::PlatformPins, tenant.as_str().as_bytes())?;
         let Some((_, row)) = row else { return Ok(None) };
         let validity = Validity::starting(self.now(), LIFETIME).map_err(Error::internal)?;
+        let former = self.authority.former.as_ref().map(|former| &former.certificate);
+        let roots = [&self.authority.root].into_iter().chain(former);
         let bundle = PinBundle {
             tenant: tenant.clone(),
             epoch: row.epoch,
             validity,
             pins: row.pins(),
-            roots: vec![self.authority.root.der().to_vec()],
+            roots: roots.map(|root| root.der().to_vec()).collect(),
         };
         let signed = bundle.sign(&self.authority.identity);
         Ok(Some(signed.map_err(|_| Error::internal("the identity key does not sign"))?))

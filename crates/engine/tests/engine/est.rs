@@ -423,3 +423,15 @@ async fn a_key_is_made_for_who_may_have_it_and_is_on_no_record() {
     assert_eq!(code(renew(&leaf, KeyKind::P256).await), "suspended");
     assert_eq!(maker.0.load(Ordering::Relaxed), made, "no key was made for nothing");
 }
+
+/// One that was spent after the backup is on record as unspent.
+#[tokio::test]
+async fn a_voucher_of_before_a_restore_is_good_no_more() {
+    let (world, custody) = World::with_custody().await;
+    let secret = world.voucher("pump-1").await;
+    let backup = world.backup().await;
+    world.redeem("pump-1", &secret, &csr()).await.unwrap();
+    world.clock.pass(60);
+    let after = world.restored(&backup, &custody).await;
+    assert_eq!(code(after.redeem("pump-1", &secret, &csr()).await), "voucher-invalid");
+}

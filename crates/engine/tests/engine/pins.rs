@@ -2,7 +2,7 @@
 
 use crate::signing::Signer;
 use crate::world::{START, World, facts};
-use wardein_crypto::P256VerifyingKey;
+use wardein_crypto::{KeyAlgorithm, P256VerifyingKey};
 use wardein_domain::{Event, TenantId};
 use wardein_engine::{Error, ErrorCode, PinsPut, PlatformPins};
 use wardein_pki::{Pin, PinBundle, Pins, pem};
@@ -146,4 +146,16 @@ async fn devices_of_either_kind_get_the_bundle_by_their_proof() {
     for strange in [&[1][..], &[3], &[2, 2]] {
         assert!(derives.prove(&world.engine, "trust-bundle", strange).await.is_err());
     }
+}
+
+/// A device that has either root learns of the other.
+#[tokio::test]
+async fn while_a_root_is_followed_by_another_a_bundle_has_both() {
+    let mut world = World::new().await;
+    world.put_pins(put(pins(1, Some(2), 9))).await.unwrap();
+    let old = world.pin_bundle().await.roots;
+    world.clock.pass(1);
+    let both = world.rotate_root(KeyAlgorithm::P384).await;
+    assert_eq!(world.pin_bundle().await.roots, both);
+    assert_eq!(old, both[1..]);
 }

@@ -3,7 +3,7 @@
 use crate::world::{World, caller, csr, facts, order};
 use std::sync::Arc;
 use wardein_crypto::{Digest, KeyAlgorithm, hex};
-use wardein_domain::{Event, PlatformProfile, RevocationReason, Role, Target};
+use wardein_domain::{Event, PlatformProfile, RevocationReason, Role, Target, VerdictReason};
 use wardein_engine::{
     CaKeySource, CaKeys, Caller, ErrorCode, Issued, Page, PlatformCertificate, PlatformOrder, Subject,
 };
@@ -109,6 +109,7 @@ async fn a_platforms_certificate_is_revoked_by_serial_tenant_and_ca_and_is_no_de
     for subject in [Subject::Certificate(der), Subject::Serial(issued.serial)] {
         let answer = world.engine.check(&world.platform, subject).await.unwrap();
         assert_eq!(answer.device, None);
+        assert_eq!(answer.reasons, [VerdictReason::NoSuchDevice, VerdictReason::CertificateUnknown]);
     }
     assert_eq!(world.on_crl().await, 0);
     let (code, reason) = (RevocationReason::KeyCompromise, || "lost".parse().unwrap());
