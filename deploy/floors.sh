@@ -26,7 +26,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("prost prost-types prost-reflect", "proto")
 		only("tonic", "proto server client")
 		only("axum", "server")
-		only("base64ct", "ddkg client")
+		only("base64ct", "ddkg client pki")
 		only("rcgen x509-parser rustls-webpki", "pki")
 		# Only the store knows which database there is.
 		only("rusqlite sled tokio-postgres deadpool-postgres tokio-postgres-rustls", "store")

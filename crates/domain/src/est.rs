@@ -52,3 +52,6 @@ impl fmt::Display for EstOperation {
         f.write_str(self.path())
     }
 }
+
+/// How the password of a voucher begins, by which people, and programs that look for secrets, know one.
+pub const VOUCHER_MARK: &str = "wardein-voucher-";

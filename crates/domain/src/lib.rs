@@ -56,7 +56,7 @@ pub use code::{DeviceAction, ErrorCode, ErrorKind};
 pub use device::{DeviceState, TransitionError};
 pub use dns_name::{DnsName, DnsNameError};
 pub use enrolled::EnrolledKey;
-pub use est::EstOperation;
+pub use est::{EstOperation, VOUCHER_MARK};
 pub use file_name::{FileNameError, check_file_name};
 pub use grant::{Right, UserNameTemplate};
 pub use key_kind::{KeyKind, KeyKinds};

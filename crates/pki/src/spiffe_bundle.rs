@@ -1,7 +1,7 @@
 //! The trust domain's bundle as SPIFFE has it (SPIFFE Trust Domain and Bundle §4): a JWK Set of the roots.
 
 use crate::ca::{CaCertificate, Root};
-use crate::pin::base64;
+use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use wardein_crypto::VerifyingKey;
 
 /// The bundle of these roots, JSON. `refresh` says after how many seconds to take it again. The sequence is the second from which the
@@ -21,7 +21,7 @@ pub fn spiffe_bundle<'a>(
 
 /// A JWK (RFC 7517 §4) for X.509-SVIDs, with its certificate in `x5c`.
 fn key(root: &CaCertificate<Root>) -> String {
-    let url = |bytes: &[u8]| base64(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_");
+    let url = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
     let curve = |name: &str, point: &[u8]| {
         // An uncompressed point is 4, x and y (SEC 1 §2.3.3).
         let (x, y) = point[1..].split_at(point.len() / 2);
@@ -36,7 +36,7 @@ fn key(root: &CaCertificate<Root>) -> String {
             format!("\"kty\":\"RSA\",\"n\":\"{}\",\"e\":\"AQAB\"", url(modulus))
         }
     };
-    format!("{{\"use\":\"x509-svid\",{parameters},\"x5c\":[\"{}\"]}}", base64(root.der()))
+    format!("{{\"use\":\"x509-svid\",{parameters},\"x5c\":[\"{}\"]}}", Base64::encode_string(root.der()))
 }
 
 /// The modulus of an RSAPublicKey (RFC 8017 §A.1.1), without the zero that keeps it positive.
@@ -78,7 +78,10 @@ mod tests {
             let (value, _) = value.split_once('"').unwrap();
             assert_eq!(value.len(), (bytes * 4_usize).div_ceil(3), "{text}");
             assert!(!value.contains(['+', '/', '=']), "{text}");
-            assert!(text.contains(&format!("\"x5c\":[\"{}\"]", base64(root.certificate().der()))), "{text}");
+            assert!(
+                text.contains(&format!("\"x5c\":[\"{}\"]", Base64::encode_string(root.certificate().der()))),
+                "{text}"
+            );
         }
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use wardein_client::{time as wire, v1};
 use wardein_crypto::hex;
+use wardein_domain::VOUCHER_MARK;
 
 /// `wardein device voucher`.
 ///
@@ -54,7 +55,7 @@ pub(super) async fn run(args: VoucherArgs, out: Output) -> Result<(), Failure> {
     };
     let made = session.operator().make_voucher(request).await?;
     let (user, password) =
-        (format!("{}/{}", made.tenant, args.device), MARK.to_owned() + &hex::encode(&made.secret));
+        (format!("{}/{}", made.tenant, args.device), VOUCHER_MARK.to_owned() + &hex::encode(&made.secret));
     let expires_at = wire::seconds(made.expires_at);
     let words = format!(
         "Voucher for device {device}, until {until}. Its password is shown this once, and is a secret:\n\
@@ -68,6 +69,3 @@ pub(super) async fn run(args: VoucherArgs, out: Output) -> Result<(), Failure> {
     );
     out.say(&words, &Made { user: &user, password: &password, expires_at })
 }
-
-/// By which people, and programs that look for secrets, know one.
-const MARK: &str = "wardein-voucher-";

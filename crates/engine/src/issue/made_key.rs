@@ -2,7 +2,7 @@
 //! for another.
 
 use crate::kernel::Error;
-use wardein_crypto::{KeyAlgorithm, P256SigningKey, SecretBytes, Signer, SigningKey};
+use wardein_crypto::{KeyAlgorithm, SecretBytes, Signer, SigningKey};
 use wardein_domain::{ErrorCode, KeyKind};
 use wardein_pki::SubjectKey;
 
@@ -34,7 +34,6 @@ impl MadeKey {
             }
         };
         let pkcs8 = match kind {
-            KeyKind::P256 => P256SigningKey::generate_pkcs8(),
             KeyKind::Rsa2048 => SigningKey::generate_rsa_2048_pkcs8(),
             _ => SigningKey::generate_pkcs8(algorithm),
         };

@@ -4,6 +4,7 @@
 use http::{HeaderMap, header};
 use wardein_crypto::{Secret, SecretBytes, hex};
 use wardein_ddkg::DeviceName;
+use wardein_domain::VOUCHER_MARK;
 use wardein_pki::est;
 
 /// A voucher, by whatever it is judged.
@@ -28,15 +29,12 @@ fn read(credentials: &[u8]) -> Option<Shown> {
     // A device's id may have colons, which a secret has not.
     let (user, password) = pair.rsplit_once(':')?;
     let (tenant, device) = user.split_once('/')?;
-    let secret: SecretBytes = hex::decode(password.strip_prefix(MARK)?).map(SecretBytes::from_vec)?;
+    let secret: SecretBytes = hex::decode(password.strip_prefix(VOUCHER_MARK)?).map(SecretBytes::from_vec)?;
     let secret = Secret::copied_from(secret.expose().try_into().ok()?);
     Some(Shown { device: DeviceName { tenant: tenant.parse().ok()?, device: device.parse().ok()? }, secret })
 }
 
 const SCHEME: &[u8] = b"Basic ";
-
-/// By which people, and programs that look for secrets, know one.
-const MARK: &str = "wardein-voucher-";
 
 #[cfg(test)]
 mod tests {

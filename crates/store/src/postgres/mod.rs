@@ -12,6 +12,7 @@ mod lease;
 mod read;
 mod schema;
 mod snapshot;
+mod statements;
 mod writer;
 
 use std::future::Future;
