@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"wardein.example/device"
-	"wardein.example/device/grpc/wardeinv1"
+	"wardein.example/wardeinv1"
 )
 
 // What an authority, or anybody who answers in its place, may send over gRPC.

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 	"wardein.example/device"
-	"wardein.example/device/grpc/wardeinv1"
+	"wardein.example/wardeinv1"
 )
 
 // No call takes longer.

@@ -8,9 +8,9 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20251202230838-ff82c1b0f217
 	// The authority's transport (Apache-2.0, by the gRPC authors).
 	google.golang.org/grpc v1.79.3
-	// What the generated messages need, and what generates them (BSD-3-Clause, by the Go team).
 	google.golang.org/protobuf v1.36.12
 	wardein.example/device v0.0.0
+	wardein.example/wardeinv1 v0.0.0
 )
 
 require (
@@ -22,4 +22,4 @@ require (
 
 replace wardein.example/device => ..
 
-tool google.golang.org/protobuf/cmd/protoc-gen-go
+replace wardein.example/wardeinv1 => ../wardeinv1

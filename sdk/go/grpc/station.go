@@ -6,7 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 	"wardein.example/device"
-	"wardein.example/device/grpc/wardeinv1"
+	"wardein.example/wardeinv1"
 )
 
 // Station is a factory station that relays an enrollment, and learns no secret.
