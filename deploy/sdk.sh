@@ -7,15 +7,14 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 # shellcheck source=deploy/trial.sh
 source deploy/trial.sh
+# shellcheck source=deploy/sdk-tools.sh
+source deploy/sdk-tools.sh
 
 if (($# > 0)); then
 	echo "usage: sdk.sh" >&2
 	exit 2
 fi
 
-readonly made=$PWD/target/sdk
-readonly python=$made/venv/bin/python
-readonly oldest_go=24
 house=
 pid=
 
@@ -32,54 +31,6 @@ at_exit() {
 	if [[ -n $house ]]; then rm -rf "$house"; fi
 }
 trap at_exit EXIT
-
-# Whether a `go` is new enough: crypto/mlkem and crypto/hkdf came with 1.24.
-suffices() {
-	local minor
-	# It is not to fetch another version of itself.
-	minor=$(GOTOOLCHAIN=local "$1" version 2>/dev/null | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')
-	[[ -n $minor ]] && ((minor >= oldest_go))
-}
-
-# A `go`, of this machine or of Debian; none where there is none.
-go=
-find_go() {
-	local each
-	for each in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
-		if [[ -x $each ]] && suffices "$each"; then
-			go=$each
-			return
-		fi
-	done
-	(debian golang-go) || true
-	if [[ -x /usr/bin/go ]] && suffices /usr/bin/go; then
-		go=/usr/bin/go
-		return
-	fi
-	echo "there is no Go 1.$oldest_go or newer here, nor in Debian: https://go.dev/doc/install" >&2
-	echo "NOTICE: sdk/go was not tested"
-}
-
-binary() {
-	export WARDEIN_BINARY=${WARDEIN_BINARY:-$PWD/target/quick/wardein}
-	if [[ ! -x $WARDEIN_BINARY ]]; then
-		echo "building; this takes some minutes"
-		cargo build --locked --profile quick -p wardein
-	fi
-}
-
-packages() {
-	if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then debian python3 python3-venv; fi
-	# Again only when the requirements changed, or the last installation did not complete.
-	if ! cmp --silent sdk/python/requirements-test.txt "$made/installed"; then
-		rm -rf "$made/venv"
-		mkdir -p "$made"
-		python3 -m venv "$made/venv"
-		"$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --requirement sdk/python/requirements-test.txt
-		cp sdk/python/requirements-test.txt "$made/installed"
-	fi
-	"$python" -m pip list --disable-pip-version-check | grep -E '^(cryptography|grpcio|protobuf|pytest) '
-}
 
 found() {
 	local ports grpc http
@@ -123,12 +74,8 @@ in_python() {
 }
 
 in_go() {
-	local unformatted folder
-	unformatted=$("${go%/*}/gofmt" -l sdk/go)
-	if [[ -n $unformatted ]]; then
-		echo "gofmt: $unformatted" >&2
-		return 1
-	fi
+	local folder
+	formatted
 	for folder in sdk/go sdk/go/grpc; do
 		(cd "$folder" && "$go" vet ./... && "$go" test -count=1 ./...)
 	done
@@ -146,7 +93,6 @@ finish() {
 	wait "$ended"
 }
 
-export GOTOOLCHAIN=local
 part "Go" find_go
 part "the authority's binary" binary
 part "Python packages of sdk/python/requirements-test.txt, in target/sdk" packages
