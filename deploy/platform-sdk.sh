@@ -2,8 +2,8 @@
 # The packages for platforms, each against a service that answers as a test wants, and against an authority that is founded, killed and
 # started again: a suspended device seen by the cache, a cache that is stale and true again, another CA, deadlines, refusals.
 #
-# platform-sdk.sh [python]     without a name, all. What it keeps is in target/sdk. WARDEIN_BINARY names the `wardein` to serve; else it is
-#                              target/quick/wardein, which is built if it is missing
+# platform-sdk.sh [python] [go]     without a name, all. What it keeps is in target/sdk. WARDEIN_BINARY names the `wardein` to serve; else
+#                                   it is target/quick/wardein, which is built if it is missing
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 # shellcheck source=deploy/trial.sh
@@ -12,12 +12,12 @@ source deploy/trial.sh
 source deploy/sdk-tools.sh
 
 asked=("$@")
-if (($# == 0)); then asked=(python); fi
+if (($# == 0)); then asked=(python go); fi
 for each in "${asked[@]}"; do
 	case $each in
-	python) ;;
+	python | go) ;;
 	*)
-		echo "usage: platform-sdk.sh [python]" >&2
+		echo "usage: platform-sdk.sh [python] [go]" >&2
 		exit 2
 		;;
 	esac
@@ -44,6 +44,18 @@ in_python() {
 	licenses sdk/python/platform
 	(cd sdk/python/platform && "$python" -m mypy && "$python" -m pytest --quiet -p no:cacheprovider)
 	wheel_of_platforms
+}
+
+in_go() {
+	find_go
+	if [[ -z $go ]]; then return; fi
+	formatted
+	licenses sdk/go/platform
+	licenses sdk/go/wardeinv1
+	(cd sdk/go/wardeinv1 && "$go" vet ./...)
+	# The race detector needs a C compiler.
+	if ! command -v gcc >/dev/null; then debian gcc libc6-dev; fi
+	(cd sdk/go/platform && "$go" vet ./... && CGO_ENABLED=1 "$go" test -race -count=1 ./...)
 }
 
 # A package has its own copies of the licenses, for what is published is the package alone.

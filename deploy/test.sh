@@ -134,7 +134,7 @@ step "libwardein as C sees it, under valgrind" sdk/c/test.sh
 step "the symbolic proof of DDKG-1" crates/ddkg/proof/run.sh
 # The tests above have built the authority that it serves.
 step "devices in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/sdk.sh
-step "platforms in Python" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/platform-sdk.sh python
+step "platforms in Python and Go" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/platform-sdk.sh python go
 if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
 	step "a client of another make" deploy/interop.sh

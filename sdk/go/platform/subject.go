@@ -1,0 +1,50 @@
+package platform
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+
+	"wardein.example/wardeinv1"
+)
+
+// Subject is whom Check is asked about.
+type Subject struct {
+	request *wardeinv1.CheckRequest
+	err     error
+}
+
+// ByID names a device by its id.
+func ByID(deviceID string) Subject {
+	return Subject{request: &wardeinv1.CheckRequest{Subject: &wardeinv1.CheckRequest_DeviceId{DeviceId: deviceID}}}
+}
+
+// ByCertificate names a device by a certificate of its, such as the first of tls.ConnectionState.PeerCertificates.
+func ByCertificate(certificate *x509.Certificate) Subject {
+	return ByDER(certificate.Raw)
+}
+
+// ByDER names a device by a certificate of its.
+func ByDER(der []byte) Subject {
+	return Subject{request: &wardeinv1.CheckRequest{Subject: &wardeinv1.CheckRequest_Certificate{Certificate: der}}}
+}
+
+// ByPEM names a device by a certificate of its; of several the first counts.
+func ByPEM(text []byte) Subject {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			return ByDER(block.Bytes)
+		}
+	}
+	return Subject{err: errors.New("there is no certificate in PEM")}
+}
+
+// BySPIFFE names a device by the SPIFFE id in its certificates.
+func BySPIFFE(id string) Subject {
+	return Subject{request: &wardeinv1.CheckRequest{Subject: &wardeinv1.CheckRequest_SpiffeId{SpiffeId: id}}}
+}
+
+// BySerial names a device by the serial number of a certificate of its, 32 digits of lower-case hex.
+func BySerial(serial string) Subject {
+	return Subject{request: &wardeinv1.CheckRequest{Subject: &wardeinv1.CheckRequest_Serial{Serial: serial}}}
+}
