@@ -103,19 +103,20 @@ impl EdgeParts {
         let end = route.filter(|route| route.is_public_stream()).map(|_| shared.end_of_public_stream());
         let (result, in_hand) = match (admitted, route) {
             (Ok(mut in_hand), Some(route)) => {
+                // The rarer forms are boxed: in the future of every call they would be several times as large as all else of it.
                 let passed = async {
                     match form {
                         Form::Grpc => {
                             self.pass(route, (head, body), &context, &mut in_hand, end.clone()).await
                         }
                         Form::Posted(odd) => {
-                            self.pass_posted(route, (odd, body), &context, &mut in_hand).await
+                            Box::pin(self.pass_posted(route, (odd, body), &context, &mut in_hand)).await
                         }
                         Form::Connect(odd) => {
-                            self.pass_json(route, (odd, body), &context, &mut in_hand).await
+                            Box::pin(self.pass_json(route, (odd, body), &context, &mut in_hand)).await
                         }
                         Form::Est(odd) => {
-                            self.pass_est(route, (head, odd, body), &context, &mut in_hand).await
+                            Box::pin(self.pass_est(route, (head, odd, body), &context, &mut in_hand)).await
                         }
                     }
                 };
@@ -320,5 +321,21 @@ impl Shared {
             }
         });
         end.shared()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<'a, F: Future>(_: impl Fn(&'a EdgeParts, Request<Incoming>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// It is allocated, and moved, for each call; with the rarer forms within it, Check took a sixth more of the processor.
+    #[test]
+    fn the_future_of_a_call_is_small() {
+        let bytes = size(EdgeParts::answer);
+        assert!(bytes <= 3 << 10, "{bytes} bytes");
     }
 }
