@@ -90,6 +90,7 @@ impl Authority {
             names,
             endpoint: "https://127.0.0.1".to_owned(),
             est: None,
+            made_keys: 0,
             workers: 0,
             store_name,
             limits: Limits { open: unbounded, operator: unbounded, ..Limits::default() },

@@ -14,6 +14,7 @@ mod invite;
 mod kill;
 mod logging;
 mod lost;
+mod made_keys;
 mod memory;
 mod platform;
 mod postgresql;

@@ -3,6 +3,7 @@
 use crate::access::refusals::Refusals;
 use crate::issue::authority::{Authority, TrustBundle};
 use crate::issue::crl::Crls;
+use crate::issue::made_key::MadeKeys;
 use crate::issue::ocsp::Responders;
 use crate::issue::server_names::ServerNames;
 use crate::keep::clock::{ClockRecord, stored_clock};
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) upkeep: Upkeep,
     pub(crate) authority: Authority,
     pub(crate) server_names: ServerNames,
+    pub(crate) made_keys: MadeKeys,
     pub(crate) incarnation: Incarnation,
     /// The memory that authorizes. Only the store's feed writes it.
     pub(crate) memory: Arc<Memory>,
@@ -131,6 +133,7 @@ impl Engine {
             upkeep,
             authority,
             server_names: ServerNames::default(),
+            made_keys: MadeKeys::default(),
             incarnation,
             memory,
             records,

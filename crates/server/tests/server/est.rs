@@ -408,7 +408,7 @@ async fn each_connection_shows_its_certificate_and_none_is_resumed() {
 
 #[tokio::test]
 async fn a_key_is_made_where_that_is_set_and_for_who_may_have_it() {
-    let world = World::of(Served::with_est_keys(1).await).await;
+    let world = World::of(Served::with_made_keys(1).await).await;
     let example = base64(&Key::new().csr());
     let nobody = world.post(None, KEYGEN, &[PKCS10], &example).await;
     assert_eq!(nobody.said(), (401, "est-unauthenticated"));
