@@ -225,6 +225,12 @@ impl FileWrapKey {
 pub(crate) struct MadeKeySeal(Secret<32>);
 
 impl MadeKeySeal {
+    /// The bytes, for an implementation that is checked against vectors.
+    #[cfg(any(test, feature = "vectors"))]
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
     pub(crate) fn aead(&self) -> AeadKey {
         AeadKey::aes_256_gcm(&self.0)
     }
