@@ -22,6 +22,7 @@ mod recover;
 mod relay;
 mod renew;
 mod request;
+mod rotating_fleet;
 mod rotation;
 mod shred;
 mod storage_keys;
