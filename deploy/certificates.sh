@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A certificate of every certificate profile and kind of key, by an issuing CA of every algorithm, as others judge it: OpenSSL, GnuTLS, zlint,
+# A certificate of every certificate profile, of devices and of platforms, and kind of key, by an issuing CA of every algorithm, as others judge it: OpenSSL, GnuTLS, zlint,
 # pkilint. Exit code 0 only if all agree.
 #
 # certificates.sh [DIR]       writes the certificates into DIR, and otherwise into a directory that it removes
@@ -82,23 +82,30 @@ verifies_openssl() {
 	local folder=${1%/*} purpose
 	for purpose in sslclient sslserver; do
 		local check=(openssl verify -x509_strict -purpose "$purpose" -CAfile "$folder/root.pem" -untrusted "$folder/issuing.pem" "$1")
-		if [[ $purpose == sslserver && ${1##*/} == device-tls-* ]]; then check=(not "${check[@]}"); fi
+		case $purpose:${1##*/} in
+		sslserver:device-tls-* | sslclient:platform-server-* | *:firmware-signing-*) check=(not "${check[@]}") ;;
+		esac
 		"${check[@]}" >"$made/said" 2>&1 || { cat "$made/said" >&2 && return 1; }
 	done
+	# What neither end of TLS takes is whole all the same.
+	openssl verify -x509_strict -CAfile "$folder/root.pem" -untrusted "$folder/issuing.pem" "$1" >"$made/said" 2>&1 || { cat "$made/said" >&2 && return 1; }
 }
 
 # The purposes of each profile, and no other's.
-readonly client=1.3.6.1.5.5.7.3.2 server=1.3.6.1.5.5.7.3.1 provider=1.2.840.10004.20701.1.1 consumer=1.2.840.10004.20701.1.2
+readonly client=1.3.6.1.5.5.7.3.2 server=1.3.6.1.5.5.7.3.1 code=1.3.6.1.5.5.7.3.3
+readonly provider=1.2.840.10004.20701.1.1 consumer=1.2.840.10004.20701.1.2
 verifies_gnutls() {
 	local folder=${1%/*} purpose wanted
 	cat "$1" "$folder/issuing.pem" >"$folder/chain.pem"
 	case ${1##*/} in
 	device-tls-*) wanted=$client ;;
+	platform-server-*) wanted=$server ;;
+	firmware-signing-*) wanted=$code ;;
 	sdc-provider-*) wanted="$client $server $provider" ;;
 	sdc-consumer-*) wanted="$client $server $consumer" ;;
 	*) wanted="$client $server" ;;
 	esac
-	for purpose in $client $server $provider $consumer; do
+	for purpose in $client $server $code $provider $consumer; do
 		local check=(certtool --verify --verify-purpose "$purpose" --infile "$folder/chain.pem" --load-ca-certificate "$folder/root.pem")
 		if [[ " $wanted " != *" $purpose "* ]]; then check=(not "${check[@]}"); fi
 		"${check[@]}" >"$made/said" 2>&1 || { cat "$made/said" >&2 && return 1; }
@@ -121,7 +128,10 @@ passes_zlint() {
 # Its list of URI schemes lacks `spiffe` and `urn`: what it says of these is counted, and is all it may say.
 passes_pkilint() {
 	local uris=1
-	if [[ ${1##*/} != *-bare.pem && ${1##*/} != root.pem && ${1##*/} != issuing.pem ]]; then uris=2; fi
+	case ${1##*/} in
+	*-bare.pem | root.pem | issuing.pem | platform-server-* | firmware-signing-*) ;;
+	*) uris=2 ;;
+	esac
 	"$pkilint/bin/lint_pkix_cert" lint --severity NOTICE "$1" >"$made/said" || true
 	[[ $(grep -cE '\((NOTICE|WARNING|ERROR|FATAL)\)' "$made/said") == "$uris" ]] &&
 		[[ $(grep -cE 'Invalid URI syntax: "(spiffe|urn):' "$made/said") == "$uris" ]] || { cat "$made/said" >&2 && return 1; }

@@ -218,7 +218,7 @@ parts() {
 with_made_keys() {
 	holds "no keys are made at first" says '^501 not-supported' ask serverkeygen two.b64 --config "$house/p-2.basic"
 	stop
-	sed -i 's|^est_keys = .*|est_keys = 2|' "$house/a/wardein.toml"
+	sed -i 's|^made_keys = .*|made_keys = 2|' "$house/a/wardein.toml"
 	serve 64
 	holds "a key on P-256" says '^200 ok' ask serverkeygen two.b64 --config "$house/p-2.basic" -D "$house/head"
 	holds "with its certificate" parts

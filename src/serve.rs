@@ -78,13 +78,17 @@ fn est(network: &Network) -> Result<Option<EstConfig>, Failure> {
         0 => Lines::One,
         _ => return Err(Failure::failed("network.est_line is 64 or 0")),
     };
-    let keys = usize::try_from(network.est_keys).ok().filter(|keys| *keys <= 256);
-    let keys = keys.ok_or_else(|| Failure::failed("network.est_keys is at most 256"))?;
     if network.est.is_empty() {
         return Ok(None);
     }
     let listen = network.est.parse().map_err(|error| Failure::Failed(format!("network.est: {error}")))?;
-    Ok(Some(EstConfig { listen, lines, keys }))
+    Ok(Some(EstConfig { listen, lines }))
+}
+
+/// How many keys are made ahead for devices.
+fn made_keys(network: &Network) -> Result<usize, Failure> {
+    let keys = usize::try_from(network.made_keys).ok().filter(|keys| *keys <= 256);
+    keys.ok_or_else(|| Failure::failed("network.made_keys is at most 256"))
 }
 
 /// The file's settings, validated.
@@ -108,6 +112,7 @@ pub(crate) fn server_config(config: &Config) -> Result<wardein_server::Config, F
         names: network.server_names.iter().map(name).collect::<Result<_, _>>()?,
         endpoint: network.endpoint.clone(),
         est: est(network)?,
+        made_keys: made_keys(network)?,
         workers: limits.workers,
         store_name: store_name(config),
         limits: Limits {
@@ -141,9 +146,10 @@ mod tests {
         let config = Config::parse("[network]\nrevocation_url = \"pki.example\"").unwrap();
         assert!(revocation_url(&config).unwrap_err().to_string().contains("revocation_url"));
         assert!(revocation_url(&Config::default()).unwrap().is_none());
-        for text in ["est = \"7444\"", "est_line = 76", "est_keys = 257"] {
+        for text in ["est = \"7444\"", "est_line = 76", "made_keys = 257"] {
             let config = Config::parse(&format!("[network]\n{text}")).unwrap();
-            assert!(server_config(&config).unwrap_err().to_string().contains("est"), "{text}");
+            let (field, _) = text.split_once(' ').unwrap();
+            assert!(server_config(&config).unwrap_err().to_string().contains(field), "{text}");
         }
         let config = Config::parse("[network]\nest = \"127.0.0.1:7444\"\nest_line = 0").unwrap();
         let served = server_config(&config).unwrap().est.unwrap();

@@ -12,9 +12,10 @@ use wardein_client::{Connection, Identity, number, time, v1};
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SecretBytes};
 use wardein_domain::{Role, TenantId};
 use wardein_engine::{Engine, Founded, Ports, ServerIdentity, found};
+use wardein_pki::est::Lines;
 use wardein_pki::{Csr, pem};
 use wardein_port::{Store, SystemClock};
-use wardein_server::{Config, Limits, Metrics, Rate, ServeError, Server};
+use wardein_server::{Config, EstConfig, Limits, Metrics, Rate, ServeError, Server};
 use wardein_store::postgres::{self, Address, PostgresStore};
 use wardein_store::{Kind, Options};
 use wardein_testkit::{MemoryCustody, Postgres};
@@ -22,6 +23,7 @@ use wardein_testkit::{MemoryCustody, Postgres};
 /// A running authority in a directory of its own.
 pub(crate) struct Authority {
     pub(crate) address: SocketAddr,
+    pub(crate) est: SocketAddr,
     pub(crate) founded: Founded,
     /// A certificate and key for the echo, of the same kind as the authority's own.
     pub(crate) twin: ServerIdentity,
@@ -89,17 +91,19 @@ impl Authority {
             http: "127.0.0.1:0".parse().unwrap(),
             names,
             endpoint: "https://127.0.0.1".to_owned(),
-            est: None,
+            est: Some(EstConfig { listen: "127.0.0.1:0".parse().unwrap(), lines: Lines::One }),
+            made_keys: 0,
             workers: 0,
             store_name,
             limits: Limits { open: unbounded, operator: unbounded, ..Limits::default() },
         };
         let server = Server::bind(config, engine, metrics).unwrap();
         let address = server.grpc_address().unwrap();
+        let est = server.est_address().unwrap().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || server.run(async { drop(stopped.await) }));
         let (stop, thread) = (Some(stop), Some(thread));
-        Self { address, founded, twin, infrastructure_ca, stop, thread, directory, _database: database }
+        Self { address, est, founded, twin, infrastructure_ca, stop, thread, directory, _database: database }
     }
 
     pub(crate) fn roots(&self) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use wardein_client::v1;
 use wardein_client::v1::enroll_stream_request::Step;
 use wardein_client::v1::enroll_stream_response::Result as Answer;
-use wardein_crypto::{Entropy, P256SigningKey, P256VerifyingKey, SystemEntropy, Tag};
+use wardein_crypto::{Entropy, P256SigningKey, P256VerifyingKey, SecretBytes, SystemEntropy, Tag};
 use wardein_ddkg::device::{ChallengeAsk, Clock, DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, EnrollReply};
 use wardein_ddkg::{
@@ -37,7 +37,7 @@ pub(crate) struct Proofs {
 /// The actions that devices request by their proofs.
 pub(crate) struct Asked {
     action: Action,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Fleet {
@@ -194,11 +194,11 @@ impl Asked {
         Self { action: "authenticate".parse().unwrap(), body: Vec::new() }
     }
 
-    /// A certificate, by one request for all devices: the cost of their keys does not concern the authority.
-    pub(crate) fn certificate() -> Self {
+    /// A certificate, by one request for all devices: the cost of their keys does not concern the authority. With the key.
+    pub(crate) fn certificate() -> (Self, SecretBytes) {
         let pkcs8 = P256SigningKey::generate_pkcs8().unwrap();
         let body = Csr::create(&P256SigningKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
-        Self { action: "certificate".parse().unwrap(), body }
+        (Self { action: "certificate".parse().unwrap(), body }, pkcs8)
     }
 
     fn prove(

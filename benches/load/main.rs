@@ -15,12 +15,14 @@ mod clients;
 mod contended;
 mod echo;
 mod fleet;
+mod issuing;
 mod report;
 
 use authority::{Authority, operators};
 use clients::{CONNECTIONS, Clients, cores, runtime};
 use echo::Echo;
 use fleet::{Asked, Fleet};
+use issuing::Renewals;
 use report::Measured;
 use std::time::{Duration, Instant};
 use wardein_client::{Settings, connect};
@@ -37,6 +39,8 @@ const BATCH: usize = 6_000;
 const PROOFS: usize = 30_000;
 /// A certificate takes longer than a proof, and stays in the store.
 const CERTIFICATES: usize = 6_000;
+/// Devices that renew by their certificates, on a connection each.
+const HOLDERS: usize = 64;
 /// The echo is too quick for one pass over the proofs to be a measurement.
 const ECHO_PASSES: usize = 3;
 const SPAN: Duration = Duration::from_millis(1_500);
@@ -69,7 +73,7 @@ fn main() {
     drop(stations);
 
     // The echo answers what the authority answers, so one of each is asked first.
-    let (authenticate, certificate) = (Asked::authenticate(), Asked::certificate());
+    let (authenticate, (certificate, key)) = (Asked::authenticate(), Asked::certificate());
     let mut first = |asked, count| {
         let proofs = fleet.prepare(&platforms, 0, count, asked);
         let (replies, _) = platforms.prove(&proofs.requests, 1);
@@ -88,6 +92,12 @@ fn main() {
     });
     let echo = Echo { checked, batch, proved, certified };
     let echoes = Clients::connect(&echo.start(&authority, cores()), &authority.roots(), &platform);
+
+    let proofs = fleet.prepare(&platforms, 0, HOLDERS, &certificate);
+    let (replies, _) = platforms.prove(&proofs.requests, 1);
+    let chains: Vec<_> = replies.iter().map(|(_, reply)| issuing::chain(&reply.body)).collect();
+    fleet.acknowledge(proofs, replies);
+    let mut renewals = Renewals::connect(&authority, &chains, &key, &certificate.body);
 
     let mut taken = Measured::default();
     let proofs = fleet.prepare(&platforms, BATCH, PROOFS - BATCH, &authenticate);
@@ -110,6 +120,8 @@ fn main() {
         let (replies, rate) = platforms.prove(&proofs.requests, 1);
         taken.certificate.push(rate);
         fleet.acknowledge(proofs, replies);
+        taken.signatures.push(issuing::signatures(&certificate.body, SPAN));
+        taken.renewal.push(renewals.renew(CERTIFICATES));
         contended::round(&mut taken.races, &platforms, &mut fleet, checks.len());
     }
     taken.enroll = enrolled;
@@ -117,7 +129,7 @@ fn main() {
     let bytes = authority.directory().join(wardein_store::Kind::Sqlite.file_name());
     println!("store: {} KiB", bytes.metadata().map_or(0, |file| file.len() / 1024));
     // Open connections would be waited for.
-    drop((platforms, echoes));
+    drop((platforms, echoes, renewals));
     authority.stop();
     println!("load average after: {}; took {:.0?}", load_average(), started.elapsed());
 }

@@ -16,6 +16,8 @@ pub(crate) struct Measured {
     pub(crate) first_prove: Vec<f64>,
     pub(crate) echo_certificate: Vec<f64>,
     pub(crate) certificate: Vec<f64>,
+    pub(crate) signatures: Vec<f64>,
+    pub(crate) renewal: Vec<f64>,
     pub(crate) enroll: Vec<f64>,
     pub(crate) races: [Race; contended::DEVICES],
 }
@@ -37,6 +39,8 @@ impl Measured {
         rate("the same, each device's first one", &self.first_prove);
         rate("echo, as large as a certificate", &self.echo_certificate);
         rate("Prove `certificate`, durable", &self.certificate);
+        rate("verifying its CSR and signing alone", &self.signatures);
+        rate("renewed by the certificate (EST), durable", &self.renewal);
         rate("devices enrolled and confirmed, durable", &self.enroll);
         println!(
             "  (proofs: the authority has the devices' keys at hand from an earlier one, except for the first, for which it reads"
@@ -57,6 +61,8 @@ impl Measured {
         bar("Prove / echo", median(&ratios(&self.prove, &self.echo_prove)), 0.4);
         let certificates = median(&ratios(&self.certificate, &self.echo_certificate));
         println!("     certificate / echo: {certificates:.2}, no bar");
+        bar("certificate / signatures alone", median(&ratios(&self.certificate, &self.signatures)), 0.55);
+        bar("renewal / certificate", median(&ratios(&self.renewal, &self.certificate)), 1.5);
         bar("devices enrolled a second", median(&self.enroll), 2_000.0);
     }
 }

@@ -168,6 +168,19 @@ func transfersSection(root *vector) {
 	}
 }
 
+// This device asks for no key that the authority makes. The request is a proof like any other.
+func madeKeysSection(root *vector) {
+	for _, v := range root.cases("made_keys") {
+		v.text("name")
+		proof := awaiting(v, nil).request.Proof
+		if proof.Action != "made-key" || proof.BodyDigest != [32]byte(digest(v.hex("body"))) {
+			v.t.Errorf("%s: the proof is of another action or body", v.path)
+		}
+		must[*Reply](v.t)(ParseReply(v.hex("reply")))
+		v.ofTheAuthority("sealing_key", "nonce", "pkcs8", "certificates")
+	}
+}
+
 func (v *vector) optional(name string) *uint32 {
 	if !v.has(name) {
 		return nil
@@ -356,7 +369,7 @@ func judgeSealed(v *vector) {
 
 func TestTheNamesOfLaterSectionsAreFound(t *testing.T) {
 	// The control: where SPEC.md has the table, all of it is seen.
-	if names := laterSections(t); len(names) > 0 && !slices.Equal(names, []string{"attribute_bodies", "bindings", "messages", "refusals", "rekeys", "transfers"}) {
+	if names := laterSections(t); len(names) > 0 && !slices.Equal(names, []string{"attribute_bodies", "bindings", "made_keys", "messages", "refusals", "rekeys", "transfers"}) {
 		t.Error(names)
 	}
 }

@@ -38,6 +38,7 @@ var sections = map[string]func(*vector){
 	"attribute_bodies": attributeBodiesSection,
 	"rekeys":           rekeysSection,
 	"transfers":        transfersSection,
+	"made_keys":        madeKeysSection,
 	"refusals":         refusalsSection,
 }
 
@@ -76,7 +77,7 @@ func TestVectors(t *testing.T) {
 
 // So that a shorter file, or one under other names, is noticed.
 func TestThereAreAsManySectionsAsAreKnown(t *testing.T) {
-	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "refusals"}
+	optional := []string{"messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "refusals"}
 	required := append(slices.Clone(vectorNames), laterSections(t)...)
 	if os.Getenv("WARDEIN_DDKG_VECTORS") != "" {
 		required = slices.Clone(vectorNames)

@@ -49,9 +49,9 @@ section! {
         est: String = String::new(),
         /// The columns of the base64 in its answers: 64, or 0 for one line, which strongSwan before 5.9.11 needs.
         est_line: u32 = 64,
-        /// How many RSA keys of each size are made ahead for devices that cannot make a key, and get one by EST's serverkeygen; at most 256. 0: no
-        /// keys are made for devices.
-        est_keys: u32 = 0,
+        /// How many RSA keys of each size are made ahead for devices that cannot make a key, and get one by a proof or by EST's serverkeygen; at
+        /// most 256. 0: no keys are made for devices.
+        made_keys: u32 = 0,
         /// The names and addresses in the server's certificate: what clients call it by.
         server_names: Vec<String> = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
         /// Where clients reach it. The command line uses it with --dir, and it is written into the identities of operators.

@@ -67,7 +67,7 @@ pub use secret::{Secret, SecretBytes, SecretStack};
 #[cfg(feature = "ring")]
 pub use signature::{
     InvalidModulus, P384_POINT_LEN, P384VerifyingKey, RsaVerifyingKey, SignatureAlgorithm, Signer,
-    VerifyingKey, WeakModulus,
+    VerifyingKey, WeakModulus, public_half,
 };
 pub use signature::{InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError};
 #[cfg(feature = "authority")]

@@ -12,6 +12,8 @@ mod p256;
 #[cfg(feature = "ring")]
 mod p384;
 #[cfg(feature = "ring")]
+mod public_half;
+#[cfg(feature = "ring")]
 mod rsa;
 #[cfg(feature = "ring")]
 mod verifying;
@@ -25,6 +27,8 @@ pub use in_process::{KeyAlgorithm, SigningKey};
 pub use p256::{P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey};
 #[cfg(feature = "ring")]
 pub use p384::{P384_POINT_LEN, P384VerifyingKey};
+#[cfg(feature = "ring")]
+pub use public_half::public_half;
 #[cfg(feature = "ring")]
 pub use rsa::{InvalidModulus, RsaVerifyingKey};
 #[cfg(feature = "ring")]

@@ -12,6 +12,6 @@ mod state;
 
 pub use enroll::Enrolling;
 pub use error::DeviceError;
-pub use prove::{Acknowledged, ChallengeAsk, InFlight};
+pub use prove::{Acknowledged, ChallengeAsk, InFlight, MadeKeyOpener};
 pub use seal::Clock;
 pub use state::{DeviceState, Unsaved};

@@ -135,6 +135,11 @@ impl NumberKey {
         FileWrapKey(derive(&self.0, "age", b""))
     }
 
+    /// The key that a key which the authority made is sealed under, in the reply to the proof of this number (section 8.2).
+    pub(crate) fn made_key(&self, binding: &Binding) -> MadeKeySeal {
+        MadeKeySeal(derive(&self.0, "made key", binding.0.as_ref()))
+    }
+
     /// The bytes, for an implementation that is checked against vectors.
     pub fn expose(&self) -> &[u8; 32] {
         self.0.expose()
@@ -213,6 +218,21 @@ impl FileWrapKey {
     /// The key, for release to a platform that was granted it.
     pub fn expose(&self) -> &[u8; 32] {
         self.0.expose()
+    }
+}
+
+/// Seals one key that the authority made for a device.
+pub(crate) struct MadeKeySeal(Secret<32>);
+
+impl MadeKeySeal {
+    /// The bytes, for an implementation that is checked against vectors.
+    #[cfg(any(test, feature = "vectors"))]
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
+    pub(crate) fn aead(&self) -> AeadKey {
+        AeadKey::aes_256_gcm(&self.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The messages, as bytes where the transport has no form of its own (specification, section 11).
 
 mod enroll;
+mod made_key;
 mod post;
 mod post_signed;
 mod proof;
@@ -11,6 +12,7 @@ mod token;
 mod transfer;
 
 pub use enroll::{Confirmation, EnrollReply, EnrollRequest};
+pub use made_key::{MAX_MADE_KEY, MadeKeyAnswer};
 pub use post::{ChallengeAnswer, ChallengeAsk, Confirmed, ProofAnswer, ProofAsk};
 pub use post_signed::{SignedAnswer, SignedAsk};
 pub(crate) use proof::rekey_transcript;

@@ -9,6 +9,7 @@ mod check;
 mod form;
 mod given;
 mod interop;
+mod made_keys;
 #[cfg(test)]
 mod mutate;
 mod refused;
@@ -43,6 +44,7 @@ pub fn check(text: &str) -> Result<Skipped, String> {
 fn added(file: &form::File, skipped: &mut Skipped) -> Result<(), String> {
     added::check(file, skipped)?;
     transfers::check(file, skipped)?;
+    made_keys::check(file)?;
     refused::check(file, skipped)?;
     scenario::check(file)
 }

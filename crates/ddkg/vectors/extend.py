@@ -15,6 +15,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import gcm  # noqa: E402
 import refusals  # noqa: E402
 from spec import (  # noqa: E402
     Device, attribute_digest, b64, binding, body_of_attributes, expand, frame, key, epoch_secret, message, sha256, transcript, u16, u32,
@@ -22,7 +23,7 @@ from spec import (  # noqa: E402
 )
 
 PATH = pathlib.Path(__file__).with_name("ddkg-1.vectors.json")
-ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "refusals"]
+ADDED = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "refusals"]
 
 
 def messages(file, device):
@@ -150,14 +151,32 @@ def transfers(file, device):
     return out
 
 
+def made_keys(file, device):
+    """Section 8.2, whole. What stands for the key and the certificates is not looked at."""
+    out = []
+    for place, (kind, length) in enumerate([("p256", 121), ("rsa-3072", 1794), ("rsa-2048", 1), ("p384", 4096)]):
+        number, epoch, now, body = 60 + place, 2, 1790007300, kind.encode()
+        proof, of = device.proof(epoch=epoch, number=number, action="made-key", body=body, issued_ms=now * 1000)
+        nonce, pkcs8 = device.draw(12), b"".join(device.draw(32) for _ in range(128))[:length]
+        certificates = frame(device.draw(32)) + frame(device.draw(32))
+        ciphertext = gcm.seal(of["made key"], nonce, pkcs8, of["transcript"])
+        out.append({
+            "name": f"{kind}, of {length} bytes", "generation_root": device.root.hex(), "recipe": device.recipe, "body": body.hex(), "proof": proof.hex(),
+            "sealing_key": of["made key"].hex(), "nonce": nonce.hex(), "pkcs8": pkcs8.hex(), "certificates": certificates.hex(),
+            "reply": device.reply(of, now, nonce + frame(ciphertext) + certificates).hex(),
+        })
+    return out
+
+
 def extended(file):
     first = {name: value for name, value in file.items() if name not in ADDED}
     device = Device(first)
     made = {"messages": messages(first, device), "bindings": bindings(first), "attribute_bodies": attribute_bodies(first),
             "rekeys": rekeys(first, device)}
     refused = refusals.all_of(first, made, device)
-    # Made last: what is drawn for it leaves the vectors of earlier revisions as they were.
-    return {**first, **made, "transfers": transfers(first, device), "refusals": refused}
+    # Made last: what is drawn for them leaves the vectors of earlier revisions as they were.
+    gone_over = transfers(first, device)
+    return {**first, **made, "transfers": gone_over, "made_keys": made_keys(first, device), "refusals": refused}
 
 
 def main():

@@ -157,7 +157,7 @@ class Device:
             "generation": generation, "epoch": epoch, "number": number, "action": action, "body_digest": sha256(body).hex(),
             "mac": mac(expand(K, "device", bound), T).hex(),
         }
-        of = {"transcript": T, "ack": expand(K, "authority", bound), "fields": fields}
+        of = {"transcript": T, "ack": expand(K, "authority", bound), "made key": expand(K, "made key", bound), "fields": fields}
         return message(5, {**fields, **(changed or {})}), of
 
     def reply(self, of, server_time, body=b""):

@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 use wardein_device::{Given, Nonce};
-use wardein_domain::Audience;
+use wardein_domain::{Audience, KeyKind};
 
 /// The device's side of Wardein: enrolls, proves, and keeps the device certified.
 #[derive(Debug, Parser)]
@@ -25,8 +25,8 @@ pub(crate) enum Command {
     Enroll(Box<Enroll>),
     /// Prove that the device is there, once.
     Authenticate(Json),
-    /// Get a new certificate for the device's own key, once.
-    Certificate(Json),
+    /// Get a new certificate, once: for the device's own key, or with a key that the authority makes.
+    Certificate(Certificate),
     /// Write the certificate's key, PEM, to a file in memory (tmpfs), for a program on this device that uses it; asks nobody.
     Key(Key),
     /// Print a token for logging in to a platform once, in base64. It is a credential until it is used.
@@ -56,6 +56,16 @@ pub(crate) struct Json {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Certificate {
+    /// With a key that the authority makes, in the place of the device's: rsa-3072, rsa-2048, p256 or p384. Renewals are with another of that
+    /// kind.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) made: Option<KeyKind>,
+    #[command(flatten)]
+    pub(crate) output: Json,
 }
 
 #[derive(Debug, ClapArgs)]

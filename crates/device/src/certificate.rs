@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::directory::Files;
 use crate::error::Error;
 use crate::frames;
-use wardein_crypto::{P256VerifyingKey, VerifyingKey};
+use wardein_crypto::VerifyingKey;
 use wardein_domain::Serial;
 use wardein_pki::{DeviceIdentity, pem, verify_device_chain};
 
@@ -32,6 +32,9 @@ pub enum CertificateError {
     /// The chain does not lead from a device's certificate to a trusted root.
     #[error("{0}")]
     Chain(wardein_pki::CertificateError),
+    /// The key that was made is not whole, or of another kind than was asked for.
+    #[error("the key that the authority made cannot be read, or is of another kind than was asked for")]
+    MadeKey,
     /// It certifies another key.
     #[error("it is for another key than the device's")]
     OtherKey,
@@ -60,7 +63,7 @@ pub(crate) fn split(body: &[u8]) -> Result<Vec<&[u8]>, CertificateError> {
 /// The device's own clock is not asked: it may be wrong by years.
 pub(crate) fn check(
     chain: &[&[u8]],
-    key: &P256VerifyingKey,
+    key: &VerifyingKey,
     config: &Config,
     now: u64,
 ) -> Result<Certificate, CertificateError> {
@@ -81,7 +84,7 @@ pub(crate) fn to_pem(chain: &[&[u8]]) -> Result<String, Error> {
 pub(crate) fn stored(
     files: &Files,
     config: &Config,
-    key: &P256VerifyingKey,
+    key: &VerifyingKey,
 ) -> Result<Option<Certificate>, Error> {
     let Some(text) = files.certificate()? else { return Ok(None) };
     let chain = pem::decode_certificates(&text).map_err(|error| files.certificate_damaged(error))?;
@@ -89,15 +92,11 @@ pub(crate) fn stored(
     recognize(&chain, key, config).map(Some).map_err(|error| files.certificate_damaged(error))
 }
 
-fn recognize(
-    chain: &[&[u8]],
-    key: &P256VerifyingKey,
-    config: &Config,
-) -> Result<Certificate, CertificateError> {
+fn recognize(chain: &[&[u8]], key: &VerifyingKey, config: &Config) -> Result<Certificate, CertificateError> {
     let roots = pem::decode_certificates(&config.trust_roots).map_err(CertificateError::TrustRoots)?;
     let roots: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
     let (identity, certified) = verify_device_chain(chain, &roots).map_err(CertificateError::Chain)?;
-    if *certified.verifying_key() != VerifyingKey::P256(*key) {
+    if certified.verifying_key() != key {
         return Err(CertificateError::OtherKey);
     }
     let DeviceIdentity { serial, tenant, device, validity, .. } = identity;

@@ -1,6 +1,6 @@
 //! One function for each command.
 
-use crate::args::{Args, Command, ConnectCheck, Enroll, Seal, Token};
+use crate::args::{Args, Certificate, Command, ConnectCheck, Enroll, Seal, Token};
 use crate::prover::{self, prover, session};
 use std::collections::BTreeMap;
 use std::io::{Read, stdin, stdout};
@@ -33,8 +33,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
             print(output.json, &shown, || format!("acknowledged at {}", utc(time)));
             Ok(())
         }
-        Command::Certificate(output) => {
-            let certificate = prover(path).await?.certificate().await?;
+        Command::Certificate(Certificate { made, output }) => {
+            let certificate = match made {
+                Some(kind) => session(path, "made-key").await?.made_certificate(kind).await?,
+                None => prover(path).await?.certificate().await?,
+            };
             let shown = serde_json::json!({
                 "serial": certificate.serial.to_string(),
                 "not_before": certificate.not_before,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use wardein_client::Proxy;
 use wardein_crypto::{P256VerifyingKey, hex};
 use wardein_ddkg::{DeviceName, MAX_ATTRIBUTES, Purposes, Suite};
-use wardein_domain::{AttributeName, Purpose};
+use wardein_domain::{AttributeName, KeyKind, Purpose};
 use wardein_pki::pem;
 
 /// What device.toml says, judged.
@@ -44,6 +44,8 @@ pub struct Config {
     pub signs_with: Option<TpmSettings>,
     /// The TPM that seals the DDKG state and the certificate's key, as a TCTI; without one, they are stored in the clear.
     pub sealed_by: Option<String>,
+    /// The kind of key that the authority makes for the device's certificates; without one, the device makes a key on P-256 itself.
+    pub made_key: Option<KeyKind>,
     /// What is measured, and where.
     pub attributes: BTreeMap<AttributeName, Source>,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Fields {
     pub(crate) endorsement_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made_key: Option<String>,
     #[serde(default)]
     pub(crate) attributes: BTreeMap<String, String>,
 }
@@ -139,6 +143,14 @@ impl Config {
             }
             check_tcti("sealed_by", tcti)?;
         }
+        let made_key = fields.made_key.as_deref().map(str::parse::<KeyKind>).transpose();
+        let made_key = made_key.map_err(|error| wrong("made_key", error))?;
+        if made_key.is_some() && signs_with.is_some() {
+            return Err(wrong(
+                "made_key",
+                "a device with signs_with is certified for that key; leave one of them out",
+            ));
+        }
         let transport = fields.transport.as_deref().map(str::parse::<Transport>).transpose();
         Ok(Self {
             device: DeviceName {
@@ -156,6 +168,7 @@ impl Config {
             rekey_after: fields.rekey_after,
             signs_with,
             sealed_by: fields.sealed_by.clone(),
+            made_key,
             attributes: fields.attributes.iter().map(attribute).collect::<Result<_, Error>>()?,
         })
     }
@@ -183,6 +196,7 @@ impl Config {
             signs_with: self.signs_with.as_ref().map(|tpm| tpm.tcti.clone()),
             endorsement_key: self.signs_with.as_ref().and_then(|tpm| tpm.endorsement_key.clone()),
             sealed_by: self.sealed_by.clone(),
+            made_key: self.made_key.map(|kind| kind.to_string()),
             attributes: self
                 .attributes
                 .iter()
@@ -207,6 +221,7 @@ impl Config {
             ("rekey_after", self.rekey_after == other.rekey_after),
             ("signs_with or endorsement_key", self.signs_with == other.signs_with),
             ("sealed_by", self.sealed_by == other.sealed_by),
+            ("made_key", self.made_key == other.made_key),
             ("attributes", self.attributes == other.attributes),
         ]
         .into_iter()
@@ -318,6 +333,7 @@ mod tests {
             ("file:/boot/image", "tpm:ek", "attributes"),
             ("tenant =", "signs_with = \"device\"\ntenant =", "signs_with"),
             ("tenant =", "sealed_by = \"device\"\ntenant =", "sealed_by"),
+            ("tenant =", "made_key = \"rsa-1024\"\ntenant =", "made_key"),
             ("tenant =", "endorsement_key = \"p256\"\ntenant =", "endorsement_key"),
         ];
         for (from, to, expected) in cases {

@@ -5,6 +5,8 @@ mod pins;
 mod state;
 mod transfer;
 
+pub use key::StoredKey;
+
 use crate::at_rest::StateKey;
 use crate::config::Config;
 use crate::error::Error;

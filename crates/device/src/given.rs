@@ -93,6 +93,7 @@ impl Given {
             signs_with,
             endorsement_key,
             sealed_by,
+            made_key: None,
             attributes,
         })?;
         directory.save_config(&config)?;

@@ -40,7 +40,7 @@ pub use authority::{
 };
 pub use certificate::{Certificate, CertificateError};
 pub use config::Config;
-pub use directory::{Contact, Directory, Files};
+pub use directory::{Contact, Directory, Files, StoredKey};
 pub use enroll::{Enrolled, enroll};
 pub use error::Error;
 pub use given::Given;

@@ -1,5 +1,6 @@
 //! Proved requests: challenge, measurement, proof, ack; and what a refusal asks for.
 
+mod made_key;
 mod transfer;
 
 pub use transfer::Transferred;
@@ -9,7 +10,7 @@ use crate::attribute::{Source, measure};
 use crate::authority::{Authority, CallError, Refused, Reply};
 use crate::certificate::{self, Certificate};
 use crate::config::Config;
-use crate::directory::{Contact, Directory};
+use crate::directory::{Contact, Directory, StoredKey};
 use crate::error::Error;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,9 +18,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout};
 use wardein_crypto::Entropy;
-use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState};
+use wardein_ddkg::device::{Acknowledged, Clock, DeviceError, DeviceState, MadeKeyOpener};
 use wardein_ddkg::{DeviceName, Purposes, Suite};
-use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode};
+use wardein_domain::{Action, AttributeName, DeviceAction, ErrorCode, KeyKind};
 use wardein_pki::{Csr, PinBundle};
 
 /// An enrolled device that can ask for things, one at a time.
@@ -55,6 +56,7 @@ enum Asking<'a> {
     /// With the purposes that it names, if any.
     Rekey(Suite, Option<Purposes>),
     Transfer(Suite),
+    MadeKey(KeyKind),
 }
 
 impl Asking<'_> {
@@ -63,13 +65,15 @@ impl Asking<'_> {
             Self::Action(action, _) => action,
             Self::Rekey(..) => Action::REKEY,
             Self::Transfer(_) => Action::TRANSFER,
+            Self::MadeKey(_) => Action::MADE_KEY,
         }
     }
 }
 
 /// How one attempt ended.
 enum Attempt {
-    Acknowledged(Acknowledged),
+    /// With what opens a key in its body, where one was asked for.
+    Acknowledged(Acknowledged, Option<MadeKeyOpener>),
     /// Asking anew may help; if it does not, this is why it failed.
     Again(Error),
 }
@@ -205,14 +209,25 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         Ok(coming.into_keys().collect())
     }
 
-    /// A new certificate for the device's own key, checked and stored.
+    /// A new certificate, checked and stored: for the device's own key, or with one that the authority makes, where device.toml says so or
+    /// the device has one of a kind that it does not make.
     pub async fn certificate(&mut self) -> Result<Certificate, Error> {
-        let key = self.directory.key_or_new(&self.config)?;
+        if let Some(kind) = self.config.made_key {
+            return self.made_certificate(kind).await;
+        }
+        let key = match self.directory.key_or_new(&self.config)? {
+            StoredKey::Own(key) => key,
+            StoredKey::Made(key) => return self.made_certificate(key.kind()).await,
+        };
         let csr = Csr::create(&key).map_err(|_| Error::Fault("signing with the device's key"))?;
         let acknowledged = self.request(&Asking::Action("certificate", &csr)).await?;
         let chain = certificate::split(&acknowledged.body)?;
-        let certificate =
-            certificate::check(&chain, key.verifying_key(), &self.config, acknowledged.server_time)?;
+        let certificate = certificate::check(
+            &chain,
+            &(*key.verifying_key()).into(),
+            &self.config,
+            acknowledged.server_time,
+        )?;
         self.directory.save_certificate(&certificate::to_pem(&chain)?)?;
         Ok(certificate)
     }
@@ -237,7 +252,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let files = self.directory.files();
         match files.key(&self.config)? {
             None => Ok(None),
-            Some(key) => certificate::stored(files, &self.config, key.verifying_key()),
+            Some(key) => certificate::stored(files, &self.config, &key.verifying_key()),
         }
     }
 
@@ -267,6 +282,14 @@ impl<A: Authority, E: Entropy> Session<A, E> {
     }
 
     async fn request(&mut self, asking: &Asking<'_>) -> Result<Acknowledged, Error> {
+        Ok(self.request_opening(asking).await?.0)
+    }
+
+    /// The same, with what opens a key in the reply's body, where one was asked for.
+    async fn request_opening(
+        &mut self,
+        asking: &Asking<'_>,
+    ) -> Result<(Acknowledged, Option<MadeKeyOpener>), Error> {
         let sources = self.config.attributes.clone();
         self.request_measuring(&sources, asking).await
     }
@@ -276,18 +299,18 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         &mut self,
         sources: &BTreeMap<AttributeName, Source>,
         asking: &Asking<'_>,
-    ) -> Result<Acknowledged, Error> {
+    ) -> Result<(Acknowledged, Option<MadeKeyOpener>), Error> {
         let mut last = Error::Fault("asking");
         for _ in 0..ATTEMPTS {
             match self.attempt(sources, asking).await? {
-                Attempt::Acknowledged(acknowledged) => {
+                Attempt::Acknowledged(acknowledged, opener) => {
                     self.contact = Some(Instant::now());
                     let action = asking.action().to_owned();
                     let contact = Contact { server_time: acknowledged.server_time, action };
                     if let Err(error) = self.directory.save_contact(&contact) {
                         tracing::warn!(%error, "the last contact is not noted");
                     }
-                    return Ok(acknowledged);
+                    return Ok((acknowledged, opener));
                 }
                 Attempt::Again(error) => {
                     tracing::debug!(%error, action = asking.action(), "asking anew");
@@ -307,12 +330,19 @@ impl<A: Authority, E: Entropy> Session<A, E> {
         let offer = in_time(self.authority.challenge(&self.config.device)).await?;
         let recipe = offer.recipe.names();
         let measured = measure(sources, &self.root, |name| recipe.contains(name))?.digests();
-        let (request, body, in_flight) = match asking {
+        let (request, body, mut in_flight) = match asking {
             Asking::Action(action, body) => {
                 let action = action.parse().expect("the constant is an action");
                 let proof = self.state.prove(ask, &offer, &measured, action, body, &mut self.entropy)?;
                 let (request, in_flight) = self.directory.save(&self.config, proof)?;
                 (request, Cow::Borrowed(*body), in_flight)
+            }
+            Asking::MadeKey(kind) => {
+                let (body, entropy) = (kind.as_str().as_bytes(), &mut self.entropy);
+                let action = Action::MADE_KEY.parse().expect("the constant is an action");
+                let proof = self.state.prove(ask, &offer, &measured, action, body, entropy)?;
+                let (request, in_flight) = self.directory.save(&self.config, proof)?;
+                (request, Cow::Borrowed(body), in_flight)
             }
             Asking::Rekey(suite, named) => {
                 let entropy = &mut self.entropy;
@@ -338,6 +368,7 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                 }
                 Err(other) => return Err(other.into()),
             };
+        let opener = in_flight.take_opener();
         match self.state.acknowledge(in_flight, acked) {
             Ok(acknowledged) if *acknowledged.device() != self.config.device => {
                 let config = Config { device: acknowledged.device().clone(), ..self.config.clone() };
@@ -349,12 +380,12 @@ impl<A: Authority, E: Entropy> Session<A, E> {
                 if let Err(error) = self.directory.end_transfer(&self.config) {
                     tracing::warn!(%error, "device.toml has the device's former name; the next start corrects it");
                 }
-                Ok(Attempt::Acknowledged(acknowledged))
+                Ok(Attempt::Acknowledged(acknowledged, None))
             }
             Ok(acknowledged) => {
                 let acknowledged = self.directory.save(&self.config, acknowledged)?;
                 (self.is_rekey_asked, self.is_transfer_asked) = (rekey_due, transfer_due);
-                Ok(Attempt::Acknowledged(acknowledged))
+                Ok(Attempt::Acknowledged(acknowledged, opener))
             }
             // Somebody between changed the reply: it is not believed, and asking anew is safe.
             Err(error @ DeviceError::AckWrong) => Ok(Attempt::Again(error.into())),

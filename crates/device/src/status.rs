@@ -172,8 +172,8 @@ fn stored(
     signing: Option<&SigningKey>,
 ) -> Result<Option<Certificate>, Error> {
     let key = match signing {
-        Some(signing) => Some(signing.key),
-        None => files.key(config)?.map(|key| *key.verifying_key()),
+        Some(signing) => Some(signing.key.into()),
+        None => files.key(config)?.map(|key| key.verifying_key()),
     };
     key.map_or(Ok(None), |key| certificate::stored(files, config, &key))
 }

@@ -227,6 +227,9 @@ impl Action {
     /// The action by which a device goes over to another tenant (DDKG-1 §6.2).
     pub const TRANSFER: &'static str = "transfer";
 
+    /// The action that has the authority make a key, and certify it (DDKG-1 §8.2).
+    pub const MADE_KEY: &'static str = "made-key";
+
     /// Whether this is [`Action::REKEY`].
     pub fn is_rekey(&self) -> bool {
         self.0 == Self::REKEY
@@ -235,6 +238,11 @@ impl Action {
     /// Whether this is [`Action::TRANSFER`].
     pub fn is_transfer(&self) -> bool {
         self.0 == Self::TRANSFER
+    }
+
+    /// Whether this is [`Action::MADE_KEY`].
+    pub fn is_made_key(&self) -> bool {
+        self.0 == Self::MADE_KEY
     }
 
     /// Whether a later one takes the place of an earlier one, so that one that was overtaken on the way must not count any more

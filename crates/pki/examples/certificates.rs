@@ -1,4 +1,4 @@
-//! Writes a certificate of every certificate profile and kind of key, by an issuing CA of every algorithm, for others to judge
+//! Writes a certificate of every certificate profile, of devices and of platforms, and kind of key, by an issuing CA of every algorithm, for others to judge
 //! (`deploy/certificates.sh`): `cargo run --example certificates -- DIR`. The keys are those of the requests of openssl among the tests'
 //! vectors; the CAs' are made, and thrown away.
 
@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wardein_crypto::{KeyAlgorithm, Signer, SigningKey};
 use wardein_domain::{
-    Assurance, CertificateNames, CertificateProfile, KeyKind, KeyKinds, KeyPurposes, Serial,
+    Assurance, CertificateNames, CertificateProfile, KeyKind, KeyKinds, KeyPurposes, PlatformProfile, Serial,
 };
 use wardein_pki::{
-    DeviceCsr, DeviceIdentity, INTERMEDIATE_LIFETIME, IssuingCa, ROOT_LIFETIME, RootCa, Validity, pem,
+    DeviceCsr, DeviceIdentity, INTERMEDIATE_LIFETIME, IssuingCa, PlatformIdentity, ROOT_LIFETIME, RootCa,
+    Validity, pem,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -55,6 +56,26 @@ fn issue_by(algorithm: KeyAlgorithm, folder: &Path) -> Result<(), Box<dyn Error>
                 let leaf = ca.issue_device(&csr, &device)?;
                 write(folder, &format!("{profile}-{kind}{what}"), leaf.der())?;
             }
+        }
+    }
+    for profile in PlatformProfile::ALL {
+        for kind in KeyKinds::STRONG.iter() {
+            let (name, days) = match profile {
+                PlatformProfile::PlatformServer => ("iot.klinik-nord.example.com", 90),
+                PlatformProfile::FirmwareSigning => ("Klinik Nord firmware", 10 * 365),
+            };
+            let is_server = profile == PlatformProfile::PlatformServer;
+            let platform = PlatformIdentity {
+                serial: serials.next()?,
+                tenant: "klinik-nord".parse()?,
+                profile,
+                common_name: Some(name.parse()?),
+                dns_names: if is_server { vec![name.parse()?] } else { Vec::new() },
+                validity: Validity::starting(now, days * 86_400)?.within(ca.certificate().validity())?,
+            };
+            let csr = DeviceCsr::parse(&request(kind)?, KeyKinds::STRONG)?;
+            let leaf = ca.prepare(&ca.platform_order(&csr, &platform)?)?.sign(&ca)?;
+            write(folder, &format!("{profile}-{kind}"), leaf.der())?;
         }
     }
     Ok(())

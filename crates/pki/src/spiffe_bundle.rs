@@ -4,14 +4,12 @@ use crate::ca::{CaCertificate, Root};
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use wardein_crypto::VerifyingKey;
 
-/// The bundle of these roots, JSON. `refresh` says after how many seconds to take it again. The sequence is the second from which the
-/// youngest root is valid: it rises with each new one.
+/// The bundle of these roots, JSON. `sequence` rises whenever they change (§4.1.1); `refresh` says after how many seconds to take it again.
 pub fn spiffe_bundle<'a>(
-    roots: impl IntoIterator<Item = &'a CaCertificate<Root>> + Clone,
+    roots: impl IntoIterator<Item = &'a CaCertificate<Root>>,
+    sequence: u64,
     refresh: u64,
 ) -> String {
-    let sequence =
-        roots.clone().into_iter().map(|root| root.validity().not_before()).max().unwrap_or_default();
     let keys: Vec<_> = roots.into_iter().map(key).collect();
     format!(
         "{{\"spiffe_sequence\":{sequence},\"spiffe_refresh_hint\":{refresh},\"keys\":[{}]}}\n",
@@ -69,9 +67,9 @@ mod tests {
             (KeyAlgorithm::Rsa3072, "\"kty\":\"RSA\",\"n\":\"", 384),
         ] {
             let root = root(algorithm);
-            let text = spiffe_bundle([root.certificate()], 3_600);
+            let text = spiffe_bundle([root.certificate()], 7, 3_600);
             assert!(
-                text.starts_with("{\"spiffe_sequence\":1799999700,\"spiffe_refresh_hint\":3600,\"keys\":[{"),
+                text.starts_with("{\"spiffe_sequence\":7,\"spiffe_refresh_hint\":3600,\"keys\":[{"),
                 "{text}"
             );
             let (_, value) = text.split_once(parameters).unwrap();

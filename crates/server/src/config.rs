@@ -18,6 +18,8 @@ pub struct Config {
     pub endpoint: String,
     /// EST, which is not served where there is none.
     pub est: Option<EstConfig>,
+    /// How many keys of RSA of each size are made ahead for devices that cannot make one; 0 where no keys are made for devices.
+    pub made_keys: usize,
     /// Threads that serve devices, and as many that serve operators; 0 for one of each per core.
     pub workers: usize,
     /// The kind of store, as `GetStatus` is to say it.
@@ -33,8 +35,6 @@ pub struct EstConfig {
     pub listen: SocketAddr,
     /// How the base64 of answers is broken into lines.
     pub lines: Lines,
-    /// How many keys of RSA of each size are made ahead for devices that cannot make one; 0 where no keys are made for devices.
-    pub keys: usize,
 }
 
 /// The limits on one peer, and on all together.

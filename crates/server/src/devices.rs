@@ -5,6 +5,7 @@ use crate::edge::context::Context;
 use std::sync::Arc;
 use wardein_ddkg::DeviceName;
 use wardein_ddkg::message::{ChallengeAnswer, Confirmation, ProofRequest};
+use wardein_domain::Action;
 use wardein_engine::{Error, Proved, SignedReply, SignedRequest};
 
 pub(crate) async fn challenge(shared: &Shared, device: &DeviceName) -> Result<ChallengeAnswer, Error> {
@@ -19,7 +20,7 @@ pub(crate) fn prove(
     request: ProofRequest,
     body: Vec<u8>,
 ) -> impl Future<Output = Result<Proved, Error>> + Send + use<> {
-    let (shared, is_certificate) = (shared.clone(), request.action.as_str() == CERTIFICATE);
+    let (shared, is_certificate) = (shared.clone(), is_certificate(&request.action));
     Box::pin(async move {
         let answer = shared.engine.prove(context.call(), request, body).await?;
         shared.metrics.proved(is_certificate);
@@ -34,7 +35,7 @@ pub(crate) async fn prove_by_signature(
     body: &[u8],
 ) -> Result<SignedReply, Error> {
     let answer = shared.engine.prove_by_signature(context.call(), request, body).await?;
-    shared.metrics.proved(request.action.as_str() == CERTIFICATE);
+    shared.metrics.proved(is_certificate(&request.action));
     Ok(answer)
 }
 
@@ -46,5 +47,7 @@ pub(crate) async fn confirm(
     shared.engine.confirm_by_device(context.call(), confirmation).await
 }
 
-/// The action that issues a certificate (DDKG-1 §8).
-const CERTIFICATE: &str = "certificate";
+/// Whether an action issues a certificate (DDKG-1 §8).
+fn is_certificate(action: &Action) -> bool {
+    action.is_made_key() || action.as_str() == "certificate"
+}

@@ -99,6 +99,7 @@ async fn try_enroll(line: &Line, common: &Common<'_>, stream: &Stream) -> Result
         rekey_after: 30 * 86_400,
         signs_with: None,
         sealed_by: None,
+        made_key: None,
         attributes: attributes.map(|(name, value)| (name.clone(), Source::Text(value.clone()))).collect(),
     };
     match directory.files().config()?.map(|existing| existing.difference(&config)) {

@@ -146,6 +146,20 @@ def section_transfers(root: Case) -> None:
         )
 
 
+def section_made_keys(root: Case) -> None:
+    """This device asks for no key that the authority makes. The request is a proof like any other."""
+    for case in root.cases("made_keys"):
+        case.text("name")
+        proof, body = Proof.decode(case.hex("proof")), case.hex("body")
+        assert (proof.action, proof.body_digest) == ("made-key", sha256(body))
+        secret = epoch_secret(case.hex("generation_root"), PROOF, proof.epoch)
+        bound = attributes.binding(proof.challenge, case.value("recipe"), ATTRIBUTES)
+        assert device_mac(number_key(secret, proof.number), bound, proof.transcript()) == proof.mac
+        reply = Reply.decode(case.hex("reply"))
+        assert reply.body.endswith(case.hex("certificates"))
+        case.of_the_authority("sealing_key", "nonce", "pkcs8")
+
+
 def epoch_secret(generation_root: bytes, purpose: str, epoch: int) -> bytes:
     return Tree.of(purpose_root(generation_root, purpose)).epoch_secret(epoch)
 

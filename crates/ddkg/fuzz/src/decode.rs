@@ -7,8 +7,8 @@ use wardein_ddkg::authority::{Delegation, EnrollTerms, Record, Refusal};
 use wardein_ddkg::device::{DeviceState, Enrolling, InFlight};
 use wardein_ddkg::message::{
     AckedReply, ChallengeAnswer, ChallengeAsk, ChallengeOffer, Confirmation, Confirmed, EnrollReply,
-    EnrollRequest, FileStanza, ProofAnswer, ProofAsk, ProofRequest, Refused, RekeyAnswer, RekeyAsk,
-    SealedPayload, SignedAnswer, SignedAsk, Token, TransferAnswer,
+    EnrollRequest, FileStanza, MadeKeyAnswer, ProofAnswer, ProofAsk, ProofRequest, Refused, RekeyAnswer,
+    RekeyAsk, SealedPayload, SignedAnswer, SignedAsk, Token, TransferAnswer,
 };
 use wardein_ddkg::{Attributes, Challenge, Cover, KeyName, MAX_COVER_NODES, Purposes, Recipe, Suite};
 use wardein_domain::Schedule;
@@ -54,6 +54,7 @@ pub fn decode(data: &[u8]) {
         }
         once(data, |data| TransferAnswer::decode(suite, data), TransferAnswer::encode);
     }
+    once(data, MadeKeyAnswer::decode, MadeKeyAnswer::encode);
     if let Some(attributes) = once(data, Attributes::decode, Attributes::encode) {
         let digests = attributes.digests();
         assert!(digests.binding(data, &digests.names()).is_ok(), "all names were measured");

@@ -9,12 +9,13 @@ use crate::attribute::{Binding, Recipe};
 use crate::challenge::CheckedChallenge;
 use crate::key::{AckKey, EpochSecret, NumberKey};
 use crate::ledger::{Claim, CloneSign, EpochBounds, Judgment, Ledger, Misplaced, Place};
-use crate::message::{AckedReply, ProofRequest, ack_transcript};
+use crate::message::{AckedReply, MadeKeyAnswer, ProofRequest, ack_transcript};
 use crate::policy::Policy;
 use crate::time::AuthorityTime;
 use crate::tree::Cover;
+use crate::wire::DecodeError;
 use alloc::vec::Vec;
-use wardein_crypto::Digest;
+use wardein_crypto::{AES_256_GCM_NONCE_LEN, Digest, SecretBytes};
 use wardein_domain::Purpose;
 
 /// A proof that was accepted. Nothing else makes one. The record must be durable before the reply leaves.
@@ -23,6 +24,8 @@ pub struct Accepted {
     pub(super) transcript: Digest,
     pub(super) generation: u64,
     pub(super) epoch_secret: EpochSecret,
+    number: u64,
+    binding: Binding,
     ack: AckKey,
     is_rekey: bool,
     is_transfer: bool,
@@ -49,6 +52,17 @@ impl Accepted {
     /// Whether the action was `transfer`.
     pub fn is_transfer(&self) -> bool {
         self.is_transfer
+    }
+
+    /// Seals a key that was made for the device, PKCS#8, for its reply body (specification, section 8.2): only who made this proof opens
+    /// it. `nonce` is random.
+    pub fn seal_key(
+        &self,
+        nonce: [u8; AES_256_GCM_NONCE_LEN],
+        pkcs8: SecretBytes,
+    ) -> Result<MadeKeyAnswer, DecodeError> {
+        let key = self.epoch_secret.key(self.number).made_key(&self.binding);
+        MadeKeyAnswer::seal(&key, &self.transcript, nonce, pkcs8)
     }
 
     /// The reply that the device believes, with the authority's time in Unix seconds.
@@ -218,6 +232,8 @@ impl Generation {
             transcript: proof.transcript,
             generation: self.number,
             epoch_secret,
+            number: proof.claim.number,
+            binding,
             ack: key.ack(&binding),
             is_rekey: proof.request.action.is_rekey(),
             is_transfer: proof.request.action.is_transfer(),

@@ -4,17 +4,17 @@ use super::error::DeviceError;
 use super::state::{Attempt, DeviceState, Standing, Unsaved};
 use crate::attribute::AttributeDigests;
 use crate::authority::Refusal;
-use crate::key::{AckKey, EpochSecret};
+use crate::key::{AckKey, EpochSecret, MadeKeySeal};
 use crate::message::{
-    AckedReply, ChallengeOffer, ProofRequest, RekeyAnswer, RekeyAsk, TransferAnswer, ack_transcript,
-    rekey_transcript, transfer_transcript,
+    AckedReply, ChallengeOffer, MadeKeyAnswer, ProofRequest, RekeyAnswer, RekeyAsk, TransferAnswer,
+    ack_transcript, rekey_transcript, transfer_transcript,
 };
 use crate::progress::ProofEpochs;
 use crate::purposes::Purposes;
 use crate::rekey::{NextStep, next_root};
 use crate::suite::{DeviceEphemeral, Suite};
 use alloc::vec::Vec;
-use wardein_crypto::{Digest, Entropy, Tag};
+use wardein_crypto::{Digest, Entropy, SecretBytes, Tag};
 use wardein_domain::{Action, Purpose};
 
 /// The device's memory of a request until its reply comes. Dropping it abandons the request; asking again is safe.
@@ -24,6 +24,31 @@ pub struct InFlight {
     transcript: Digest,
     ack: AckKey,
     rekey: Option<RekeyInFlight>,
+    made_key: Option<MadeKeyOpener>,
+}
+
+impl InFlight {
+    /// What opens the key in the reply to the action `made-key`, once; none of any other action. Take it before the reply is
+    /// acknowledged, and open what was acknowledged.
+    pub fn take_opener(&mut self) -> Option<MadeKeyOpener> {
+        self.made_key.take()
+    }
+}
+
+/// Opens the key that the authority makes in answer to one request (specification, section 8.2).
+pub struct MadeKeyOpener {
+    key: MadeKeySeal,
+    transcript: Digest,
+}
+
+impl MadeKeyOpener {
+    /// The key, PKCS#8, and its certificates, leaf first, each framed, in the body of a reply that was acknowledged.
+    pub fn open(self, body: &[u8]) -> Result<(SecretBytes, Vec<u8>), DeviceError> {
+        let mut answer = MadeKeyAnswer::decode(body)?;
+        let chain = core::mem::take(&mut answer.chain);
+        let key = answer.open(&self.key, &self.transcript).map_err(|_| DeviceError::OpenFailed)?;
+        Ok((key, chain))
+    }
 }
 
 struct RekeyInFlight {
@@ -176,7 +201,10 @@ impl DeviceState {
         let transcript = request.transcript();
         request.mac = key.device_mac(&binding).tag(&transcript);
         let ack = key.ack(&binding);
-        let in_flight = InFlight { generation: self.generation, epoch, transcript, ack, rekey: None };
+        let made_key =
+            request.action.is_made_key().then(|| MadeKeyOpener { key: key.made_key(&binding), transcript });
+        let in_flight =
+            InFlight { generation: self.generation, epoch, transcript, ack, rekey: None, made_key };
         Ok((request, in_flight, epoch_secret))
     }
 
@@ -187,7 +215,7 @@ impl DeviceState {
         in_flight: InFlight,
         reply: AckedReply,
     ) -> Result<Unsaved<'_, Acknowledged>, DeviceError> {
-        let InFlight { generation, epoch, transcript, ack, rekey } = in_flight;
+        let InFlight { generation, epoch, transcript, ack, rekey, .. } = in_flight;
         let acked = ack_transcript(&transcript, reply.server_time, &reply.body);
         ack.verify(&acked, &reply.ack).map_err(|_| DeviceError::AckWrong)?;
         match rekey {

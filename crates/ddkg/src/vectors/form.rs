@@ -59,6 +59,8 @@ form! {
         #[serde(default)]
         transfers: Vec<WholeTransfer>,
         #[serde(default)]
+        made_keys: Vec<WholeMadeKey>,
+        #[serde(default)]
         refusals: Refusals,
     }
     Expand { secret: Hex, label: String, context: Hex, length: usize, out: Hex }
@@ -177,6 +179,18 @@ form! {
         not_before: u64,
         transcript: Hex,
         new_generation_root: Hex,
+    }
+    WholeMadeKey {
+        name: String,
+        generation_root: Hex,
+        recipe: Vec<String>,
+        body: Hex,
+        proof: Hex,
+        sealing_key: Hex,
+        nonce: Hex,
+        pkcs8: Hex,
+        certificates: Hex,
+        reply: Hex,
     }
     Malformed { name: String, of: String, input: Hex, expect: String }
     EnrollmentStep { name: String, of: usize, message: String, input: Hex, expect: String }

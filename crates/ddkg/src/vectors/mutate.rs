@@ -79,7 +79,8 @@ fn first() -> Value {
 }
 
 /// What was added: lists at the top, and those of the refusals.
-const ADDED: [&str; 6] = ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "refusals"];
+const ADDED: [&str; 7] =
+    ["messages", "bindings", "attribute_bodies", "rekeys", "transfers", "made_keys", "refusals"];
 
 /// The first file with one entry of each list that was added, and where that is.
 fn with_one_added() -> Vec<(String, Value)> {

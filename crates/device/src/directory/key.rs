@@ -5,19 +5,39 @@ use crate::at_rest::{Content, OVERHEAD};
 use crate::config::Config;
 use crate::error::Error;
 use std::path::Path;
-use wardein_crypto::{P256SigningKey, SecretBytes};
-use wardein_pki::pem;
+use wardein_crypto::{P256SigningKey, SecretBytes, VerifyingKey, public_half};
+use wardein_pki::{SubjectKey, pem};
+
+/// The key that the certificate is for.
+pub enum StoredKey {
+    /// One that the device signs with itself.
+    Own(P256SigningKey),
+    /// One of a kind that the device does not make: the authority made it, and other programs sign with it.
+    Made(SubjectKey),
+}
+
+impl StoredKey {
+    /// Its public half.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        match self {
+            Self::Own(key) => (*key.verifying_key()).into(),
+            Self::Made(key) => key.verifying_key().clone(),
+        }
+    }
+}
 
 impl Files {
     /// The key that the certificate is for; `None` where none was made yet.
-    pub fn key(&self, config: &Config) -> Result<Option<P256SigningKey>, Error> {
+    pub fn key(&self, config: &Config) -> Result<Option<StoredKey>, Error> {
         let Some(text) = self.key_pem(config)? else { return Ok(None) };
         let name = name(config);
         let der =
             pem::decode_private_key(text.expose()).map_err(|error| self.damaged(name, error, KEY_DAMAGED))?;
-        P256SigningKey::from_pkcs8(&der)
-            .map(Some)
-            .map_err(|_| self.damaged(name, "it holds no P-256 key", KEY_DAMAGED))
+        if let Ok(key) = P256SigningKey::from_pkcs8(&der) {
+            return Ok(Some(StoredKey::Own(key)));
+        }
+        let made = public_half(&der).ok_or_else(|| self.damaged(name, "it holds no key", KEY_DAMAGED))?;
+        Ok(Some(StoredKey::Made(made.into())))
     }
 
     /// Writes the key, PEM, to `out`, for a program on this device that needs the file. It goes to memory alone: sealing would be for
@@ -48,13 +68,19 @@ impl Files {
 
 impl Directory {
     /// The key that the certificate is for, made here where there is none yet. It never leaves the device.
-    pub fn key_or_new(&self, config: &Config) -> Result<P256SigningKey, Error> {
+    pub fn key_or_new(&self, config: &Config) -> Result<StoredKey, Error> {
         if let Some(key) = self.files.key(config)? {
             return Ok(key);
         }
         let der = P256SigningKey::generate_pkcs8().map_err(|_| Error::Fault("the source of randomness"))?;
         let key = P256SigningKey::from_pkcs8(&der).map_err(|_| Error::Fault("making the device's key"))?;
-        let pem = pem::encode_private_key(der.expose())
+        self.save_key(config, &der)?;
+        Ok(StoredKey::Own(key))
+    }
+
+    /// Stores the key that the certificate is for, PKCS#8, in the place of what there was.
+    pub(crate) fn save_key(&self, config: &Config, pkcs8: &SecretBytes) -> Result<(), Error> {
+        let pem = pem::encode_private_key(pkcs8.expose())
             .map_err(|_| Error::Fault("writing the device's key as PEM"))?;
         // A key that lay in the clear is not sealed afterward: flash keeps its old contents. Nor is one used on that was sealed.
         let former = match &config.sealed_by {
@@ -68,8 +94,7 @@ impl Directory {
                 KEY
             }
         };
-        self.remove(former)?;
-        Ok(key)
+        self.remove(former)
     }
 }
 

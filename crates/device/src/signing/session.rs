@@ -119,7 +119,7 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
         let csr = Csr::create_by(&key, |message| signer.sign(message))?;
         let acknowledged = self.request("certificate", &csr).await?;
         let chain = certificate::split(&acknowledged.body)?;
-        let certificate = certificate::check(&chain, &key, &self.config, acknowledged.server_time)?;
+        let certificate = certificate::check(&chain, &key.into(), &self.config, acknowledged.server_time)?;
         self.directory.save_certificate(&certificate::to_pem(&chain)?)?;
         Ok(certificate)
     }
@@ -146,7 +146,7 @@ impl<A: SigningAuthority, E: Entropy> Prover for SigningSession<A, E> {
     }
 
     fn stored_certificate(&self) -> Result<Option<Certificate>, Error> {
-        certificate::stored(self.directory.files(), &self.config, &self.enrolled.key)
+        certificate::stored(self.directory.files(), &self.config, &self.enrolled.key.into())
     }
 
     fn known_time(&self) -> u64 {

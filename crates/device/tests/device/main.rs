@@ -8,6 +8,7 @@ mod corpus;
 mod enrollment;
 mod keys;
 mod lines;
+mod made_keys;
 mod pins;
 mod rekey;
 mod requests;

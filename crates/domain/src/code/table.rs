@@ -8,7 +8,7 @@ codes! {
     Malformed = "malformed", Invalid, "Correct the field that the message names.";
     /// The request is larger than this method takes.
     TooLarge = "too-large", Invalid, "Send less at one time; the limits are in the description of the method.";
-    /// The transport asks for something that this server does not offer, such as a compression.
+    /// The request asks for something that this authority does not offer, such as a compression, or a key that it makes.
     NotSupported = "not-supported", Unimplemented, "Send the request without it.";
     /// There is no such path.
     NotFound = "not-found", NotFound, "Correct the path; `grpcurl … list` shows the services.";

@@ -2,7 +2,9 @@
 
 use crate::derive::actions::{Ask, Body, Performing};
 use crate::derive::rotation::rekey_required;
-use crate::fleet::arrival::Arriving;
+use crate::fleet::arrival::{Arrival, Arriving};
+use crate::issue::made_key::MadeKey;
+use crate::issue::renewal::require_accepted;
 use crate::kernel::record::{self, Recording, device_text, hex, target};
 use crate::kernel::{Decision, Draw, Engine, Error, Held, Kept, Stop, Tx};
 use crate::project::{KnownDevice, Rules};
@@ -12,8 +14,8 @@ use wardein_ddkg::authority::{Accepted, CloneEvidence, Refusal};
 use wardein_ddkg::message::{AckedReply, ChallengeOffer, ProofRequest};
 use wardein_ddkg::{CheckedChallenge, DeviceName, Recipe};
 use wardein_domain::{
-    Actor, Call, DeviceState, ErrorKind, Event, FieldName, Fields, Method, Outcome, RekeyGate, Target,
-    UnixSeconds,
+    Actor, Call, DeviceState, ErrorKind, Event, FieldName, Fields, KeyKind, Method, Outcome, RekeyGate,
+    Target, UnixSeconds,
 };
 use wardein_port::{Change, Table};
 
@@ -40,12 +42,30 @@ struct Answering {
     left: Option<DeviceName>,
 }
 
+/// What a device may ask for.
+struct Admitted {
+    /// What it is until this proof, where it comes from another tenant.
+    arrival: Option<Arrival>,
+    gate: RekeyGate,
+}
+
+/// A request, and its action as it was read.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    request: &'a ProofRequest,
+    body: &'a [u8],
+    ask: &'a Ask<'a>,
+    made: Option<&'a MadeKey>,
+}
+
 /// A request with all that is known of it before its keys are looked at.
 struct Proof<'a> {
     call: &'a Call,
     request: &'a ProofRequest,
     body: &'a [u8],
     ask: &'a Ask<'a>,
+    /// The key that was made for it, where it asks for one and may have it.
+    made: Option<&'a MadeKey>,
     checked: CheckedChallenge,
     known: KnownDevice,
     rules: Rules,
@@ -69,8 +89,13 @@ impl Engine {
     /// Verifies a proved request, performs its action, and answers when all of it is durable.
     pub async fn prove(&self, call: &Call, request: ProofRequest, body: Vec<u8>) -> Result<Proved, Error> {
         let ask = Ask::parse(&request.action, &body)?;
+        let made = match ask {
+            Ask::MadeKey(kind) => self.made_for(call, &request, &body, kind).await?,
+            _ => None,
+        };
+        let asked = Asked { request: &request, body: &body, ask: &ask, made: made.as_ref() };
         let judge = |tx: &mut Tx<'_>| {
-            let proof = self.proof(call, &request, &body, &ask)?;
+            let proof = self.proof(call, asked)?;
             let mut held = self.load_keys(tx, &request.device)?.ok_or(Refusal::MacWrong)?;
             match self.verify(&proof, &mut held.keys) {
                 // An alarm is raised where it is decided.
@@ -79,7 +104,7 @@ impl Engine {
             }
         };
         let decide = |tx: &mut Tx<'_>| {
-            let proof = self.proof(call, &request, &body, &ask)?;
+            let proof = self.proof(call, asked)?;
             let mut decision = self.decide_proof(tx, &proof)?;
             // A refusal of one who proved who it is, or an alarm. One that alters nothing is only counted where it comes too often.
             if let Err(error) = &decision.answer
@@ -99,14 +124,30 @@ impl Engine {
         Ok(Proved { reply, rekey_due: is_rekey_due, transfer_due: is_transfer_due })
     }
 
-    /// A request whose challenge is good and whose device is on record.
-    fn proof<'a>(
+    /// The key that a request asks for, where its device may have it. What would be refused uses none up; it is refused, and recorded,
+    /// where it is decided.
+    async fn made_for(
         &self,
-        call: &'a Call,
-        request: &'a ProofRequest,
-        body: &'a [u8],
-        ask: &'a Ask<'a>,
-    ) -> Result<Proof<'a>, Error> {
+        call: &Call,
+        request: &ProofRequest,
+        body: &[u8],
+        kind: KeyKind,
+    ) -> Result<Option<MadeKey>, Error> {
+        let asked = Asked { request, body, ask: &Ask::MadeKey(kind), made: None };
+        let may = self.look(|tx| {
+            let proof = self.proof(call, asked)?;
+            let mut held = self.load_keys(tx, &request.device)?.ok_or(Refusal::MacWrong)?;
+            let _accepted = self.verify(&proof, &mut held.keys)?;
+            self.admit(tx, &proof, &held.keys, false)?;
+            self.may_certify()?;
+            Ok(require_accepted(kind, proof.rules.profile.certificate_keys())?)
+        });
+        may.await.is_ok().then(|| self.make_key(kind)).transpose()
+    }
+
+    /// A request whose challenge is good and whose device is on record.
+    fn proof<'a>(&self, call: &'a Call, asked: Asked<'a>) -> Result<Proof<'a>, Error> {
+        let Asked { request, body, ask, made } = asked;
         let name = &request.device;
         let now_ms = self.clock.now_ms();
         let known = self.memory.device(name);
@@ -116,7 +157,7 @@ impl Engine {
         // A device that is not there looks like one whose mac is wrong.
         let known = known.ok_or(Refusal::MacWrong)?;
         let rules = self.memory.rules(&name.tenant, &known.profile).unwrap_or_default();
-        Ok(Proof { call, request, body, ask, checked, known, rules, now_ms })
+        Ok(Proof { call, request, body, ask, made, checked, known, rules, now_ms })
     }
 
     /// The keys are as they were where it is refused.
@@ -174,29 +215,15 @@ impl Engine {
         accepted: Accepted,
         Held { cold, version, mut keys }: Held,
     ) -> Result<Decision<Answering>, Stop> {
-        let Proof { call, request, ask, known, rules, now_ms, .. } = proof;
+        let Proof { call, request, ask, made, known, rules, now_ms, .. } = proof;
         let (name, now) = (&request.device, now_ms / 1000);
-        // What has not arrived yet is where it comes from, and is refused there as it is.
-        let arrival = match known.state {
-            DeviceState::Pending => self.arrival(tx, name)?,
-            _ => None,
+        let Admitted { arrival, gate } = match self.admit(tx, proof, &keys, accepted.is_rekey()) {
+            Ok(admitted) => admitted,
+            Err(Stop::Refuse(refused)) if refused.kind() != ErrorKind::Internal => {
+                return Ok(self.decide_refusal(proof, refused)?);
+            }
+            Err(stop) => return Err(stop),
         };
-        let state = arrival.as_ref().map_or(known.state, |arrival| arrival.state);
-        if let Some(code) = state.refusal() {
-            let next = match state {
-                _ if arrival.is_some() => "so is it in the tenant that it comes from, which must decide",
-                DeviceState::Pending => "an administrator let it enroll again; enroll it at a station",
-                DeviceState::Transferred => "it belongs to another tenant",
-                _ => "an administrator must decide",
-            };
-            let message = format_args!("the device is {state}; {next}");
-            let error = Error::new(code, message);
-            return Ok(self.decide_refusal(proof, error)?);
-        }
-        let gate = self.gate(&keys, &rules.profile, rules.rotation.and(known.rotation), now);
-        if gate == RekeyGate::Required && !accepted.is_rekey() {
-            return Ok(self.decide_refusal(proof, rekey_required())?);
-        }
         let mut change = Change::default();
         let performing = Performing {
             name,
@@ -207,6 +234,7 @@ impl Engine {
             call,
             accepted: &accepted,
             record: &mut keys.record,
+            made: *made,
             change: &mut change,
         };
         let done = match self.perform(tx, ask, performing) {
@@ -241,6 +269,38 @@ impl Engine {
         let is_transfer_due = !accepted.is_transfer() && self.memory.awaits_transfer(name);
         let answering = Answering { accepted, now, body: done.body, is_rekey_due, is_transfer_due, left };
         Ok(Decision { keys: Some(Kept { keys, cold }), ..Decision::new(change, answering) })
+    }
+
+    /// Refuses a device that is in a state, or has keys, with which it may not ask for this.
+    fn admit(
+        &self,
+        tx: &Tx<'_>,
+        proof: &Proof<'_>,
+        keys: &KeysRow,
+        is_rekey: bool,
+    ) -> Result<Admitted, Stop> {
+        let Proof { request, known, rules, now_ms, .. } = proof;
+        // What has not arrived yet is where it comes from, and is refused there as it is.
+        let arrival = match known.state {
+            DeviceState::Pending => self.arrival(tx, &request.device)?,
+            _ => None,
+        };
+        let state = arrival.as_ref().map_or(known.state, |arrival| arrival.state);
+        if let Some(code) = state.refusal() {
+            let next = match state {
+                _ if arrival.is_some() => "so is it in the tenant that it comes from, which must decide",
+                DeviceState::Pending => "an administrator let it enroll again; enroll it at a station",
+                DeviceState::Transferred => "it belongs to another tenant",
+                _ => "an administrator must decide",
+            };
+            let message = format_args!("the device is {state}; {next}");
+            return Err(Error::new(code, message).into());
+        }
+        let gate = self.gate(keys, &rules.profile, rules.rotation.and(known.rotation), now_ms / 1000);
+        if gate == RekeyGate::Required && !is_rekey {
+            return Err(rekey_required().into());
+        }
+        Ok(Admitted { arrival, gate })
     }
 
     /// A device that proved who it is, and may not: like every refusal of an authenticated caller it is on record.

@@ -198,11 +198,13 @@ impl Engine {
         let judge = |tx: &mut Tx<'_>| voucher(tx, device, &key).map(|_| ());
         self.look(judge).await?;
         let mut made = None;
-        if let Wanted::Made(..) = wanted {
+        if let Wanted::Made(kind) = wanted {
             // What would be refused uses no key up; it is refused, and recorded, below.
             let may = self.look(|tx| {
                 let (_, row) = voucher(tx, device, &key)?;
-                if row.redeemed.is_some() {
+                if let Some(used) = &row.redeemed
+                    && !self.is_given_up(tx, &used.serial)?
+                {
                     return Err(invalid().into());
                 }
                 let (_, device_row) = self.device_row(tx, device)?;
@@ -213,7 +215,7 @@ impl Engine {
                 self.require_free_key(tx, device)
             });
             if may.await.is_ok() {
-                made = wanted.made()?;
+                made = Some(self.make_key(*kind)?);
             }
         }
         let decide =
@@ -269,9 +271,9 @@ impl Engine {
             (Wanted::Csr(der), _) => {
                 DeviceCsr::parse(der, accepted).map_err(|error| refused_csr(error, accepted))?
             }
-            (Wanted::Made(..), Some(made)) => DeviceCsr::of_made(&made.key),
+            (Wanted::Made(_), Some(made)) => DeviceCsr::of_made(&made.key),
             // There is one where it may have one: it is used, or over.
-            (Wanted::Made(..), None) => return Err(invalid().into()),
+            (Wanted::Made(_), None) => return Err(invalid().into()),
         };
         let digest = Digest::of(&csr.key().spki()).0;
         if let Some(used) = &row.redeemed
@@ -310,22 +312,27 @@ impl Engine {
         Ok(Decision::new(change, Redeemed::Now(done.body)))
     }
 
-    /// The certificate of a voucher that was redeemed for this key: its device did not hear the answer. None where what was prepared was
-    /// given up, and certified for nobody: the same key may come again.
+    /// Whether what a voucher was redeemed for is neither on record nor being signed elsewhere: it was given up, and certified for nobody.
+    fn is_given_up(&self, tx: &Tx<'_>, serial: &Serial) -> Result<bool, Stop> {
+        let is_there = self.find_certificate(tx, serial)?.is_some();
+        Ok(!is_there && tx.get(Table::Prepared, serial.as_bytes())?.is_none())
+    }
+
+    /// The certificate of a voucher that was redeemed for this key: its device did not hear the answer. None where it was given up: this
+    /// key may come again, or another, as where keys are made.
     fn redeemed_before(
         &self,
         tx: &Tx<'_>,
         used: &UsedVoucherRow,
         key: &[u8; 32],
     ) -> Result<Option<Vec<u8>>, Stop> {
+        let Some(found) = self.find_certificate(tx, &used.serial)? else {
+            return if self.is_given_up(tx, &used.serial)? { Ok(None) } else { Err(invalid().into()) };
+        };
         // With another key, two have it.
         if used.key != *key {
             return Err(invalid().into());
         }
-        let Some(found) = self.find_certificate(tx, &used.serial)? else {
-            let is_prepared = tx.get(Table::Prepared, used.serial.as_bytes())?.is_some();
-            return if is_prepared { Err(invalid().into()) } else { Ok(None) };
-        };
         let is_over = found.row.not_after < self.time();
         if is_over || self.revocation(tx, &found.holder, &used.serial, &found.row)?.is_some() {
             return Err(invalid().into());

@@ -5,7 +5,7 @@ use crate::issue::crl::CrlFile;
 use crate::kernel::Error;
 use crate::project::KnownCa;
 use crate::rows::seal::{Keyring, Place};
-use crate::rows::{self, AUTHORITY, AuthorityRow, FORMER_ROOT_KEY, FormerRootRow};
+use crate::rows::{self, AUTHORITY, AuthorityRow, FORMER_ROOT_KEY, FormerRootRow, ROOTS_KEY, RootsRow};
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret, SecretBytes, Signer};
 use wardein_ddkg::ChallengeKey;
@@ -34,6 +34,8 @@ pub(crate) struct Authority {
     pub(crate) root: CaCertificate<Root>,
     /// The one before, as long as it is trusted.
     pub(crate) former: Option<FormerRoot>,
+    /// The number of this state of the roots.
+    pub(crate) roots_sequence: u64,
 }
 
 /// The root before the present one. Its key is erased.
@@ -66,7 +68,16 @@ impl Authority {
             identity,
             restored_at: row.restored_at,
             former: None,
+            roots_sequence: 0,
         })
+    }
+
+    /// What is beside the row: the former root, and the number of this state of the roots.
+    pub(crate) async fn complete(&mut self, store: &dyn Store) -> Result<(), Error> {
+        self.former = FormerRoot::load(store).await?;
+        let (_, changed) = roots_changed(store).await?;
+        self.roots_sequence = roots_sequence(&self.root, self.restored_at, changed);
+        Ok(())
     }
 
     /// The certificate by which what is under a CA leads to the root that did not certify it, where there are two.
@@ -86,6 +97,22 @@ impl FormerRoot {
         let crl = Arc::new(CrlFile::read(crl)?);
         Ok(Some(Self { certificate, old_with_new, new_with_old, crl }))
     }
+}
+
+/// The number of the last change of the roots, with the version of its row; none before the first one.
+pub(crate) async fn roots_changed(store: &dyn Store) -> Result<(Option<u64>, Option<u64>), Error> {
+    let row: Option<(u64, RootsRow)> = rows::load(store, Table::Authority, ROOTS_KEY).await?;
+    Ok(row.map(|(version, row)| (version, row.sequence)).unzip())
+}
+
+/// The number of a state of the roots: it rises when they change, and when another state is restored. All of it counts in seconds, so that
+/// what was restored is later than what was there before.
+pub(crate) fn roots_sequence(
+    root: &CaCertificate<Root>,
+    restored_at: UnixSeconds,
+    changed: Option<u64>,
+) -> u64 {
+    changed.unwrap_or(root.validity().not_before()).max(restored_at.get())
 }
 
 impl AuthorityRow {

@@ -1,7 +1,8 @@
-//! Keys that the authority makes for devices that cannot (RFC 7030 §4.4). They are on no record: a device that does not hear the answer asks
-//! for another.
+//! Keys that the authority makes for devices that cannot (DDKG-1 §8.2, RFC 7030 §4.4). They are on no record: a device that does not hear
+//! the answer asks for another.
 
-use crate::kernel::Error;
+use crate::kernel::{Engine, Error};
+use std::sync::{Arc, OnceLock};
 use wardein_crypto::{KeyAlgorithm, SecretBytes, Signer, SigningKey};
 use wardein_domain::{ErrorCode, KeyKind};
 use wardein_pki::SubjectKey;
@@ -15,9 +16,29 @@ pub struct MadeKey {
 }
 
 /// Where such keys come from.
-pub trait KeySource: Sync {
+pub trait KeySource: Send + Sync {
     /// A fresh key of that kind, or why there is none.
     fn take(&self, kind: KeyKind) -> Result<MadeKey, Error>;
+}
+
+/// The source of an engine's made keys, once there is one.
+#[derive(Default)]
+pub(crate) struct MadeKeys(OnceLock<Arc<dyn KeySource>>);
+
+impl Engine {
+    /// Says where keys for devices come from. Until then none are made; a second source is not taken.
+    pub fn make_keys_by(&self, source: Arc<dyn KeySource>) {
+        let _first = self.made_keys.0.set(source);
+    }
+
+    /// A key for a device that may have it.
+    pub(crate) fn make_key(&self, kind: KeyKind) -> Result<MadeKey, Error> {
+        let source = self.made_keys.0.get().ok_or_else(|| {
+            let message = "no keys are made for devices here; the device makes its own, or an administrator sets made_keys";
+            Error::new(ErrorCode::NotSupported, message)
+        })?;
+        source.take(kind)
+    }
 }
 
 impl MadeKey {

@@ -4,7 +4,7 @@
 //! record under its serial, valid, and neither revoked nor on hold; and its device if it is active.
 
 use super::certificates::FoundCertificate;
-use super::made_key::{KeySource, MadeKey};
+use super::made_key::MadeKey;
 use crate::derive::actions::{Body, Certifying, Done, refused_csr};
 use crate::kernel::record::{self, Recording, device_text, target};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
@@ -32,27 +32,22 @@ pub enum Wanted<'a> {
     /// The key of a request, DER.
     Csr(&'a [u8]),
     /// A key of that kind that the authority makes.
-    Made(KeyKind, &'a dyn KeySource),
+    Made(KeyKind),
 }
 
 impl Wanted<'_> {
-    /// The key where it is to be made: once the caller is known, so that nobody else uses them up.
-    pub(crate) fn made(&self) -> Result<Option<MadeKey>, Error> {
-        match self {
-            Self::Csr(_) => Ok(None),
-            Self::Made(kind, source) => source.take(*kind).map(Some),
-        }
-    }
-
     /// Refuses what no key has to be made for.
     pub(crate) fn judge(&self, accepted: KeyKinds) -> Result<(), Error> {
         match self {
-            Self::Made(kind, _) if !accepted.contains(*kind) => {
-                Err(refused_csr(CsrError::KeyNotAccepted, accepted))
-            }
-            Self::Made(..) | Self::Csr(_) => Ok(()),
+            Self::Made(kind) => require_accepted(*kind, accepted),
+            Self::Csr(_) => Ok(()),
         }
     }
+}
+
+/// Refuses a kind of key that a profile does not accept.
+pub(crate) fn require_accepted(kind: KeyKind, accepted: KeyKinds) -> Result<(), Error> {
+    accepted.contains(kind).then_some(()).ok_or_else(|| refused_csr(CsrError::KeyNotAccepted, accepted))
 }
 
 /// A certificate that was issued, with its key where that was made.
@@ -87,11 +82,11 @@ impl Engine {
         let held = HeldCertificate::read(shown).ok_or_else(holder_unknown)?;
         let mut renewal = Renewal { asked, held, shown, wanted, made: None };
         let name = self.look(|tx| Ok(self.holder(tx, &renewal)?.name)).await?;
-        if let Wanted::Made(..) = wanted {
+        if let Wanted::Made(kind) = wanted {
             // What would be refused uses no key up; it is refused, and recorded, below.
             let may = self.look(|tx| self.judge_renewal(tx, &renewal, self.time())).await;
             if may.is_ok() {
-                renewal.made = wanted.made()?;
+                renewal.made = Some(self.make_key(*kind)?);
             }
         }
         let judge = |tx: &mut Tx<'_>| self.holder(tx, &renewal).map(|_| ());
@@ -190,9 +185,9 @@ impl Engine {
         let csr = match (renewal.wanted, &renewal.made) {
             (Wanted::Csr(der), _) => DeviceCsr::parse_by_holder(der, &renewal.held.key, accepted)
                 .map_err(|error| refused_csr(error, accepted))?,
-            (Wanted::Made(..), Some(made)) => DeviceCsr::of_made(&made.key),
+            (Wanted::Made(_), Some(made)) => DeviceCsr::of_made(&made.key),
             // It was refused a moment ago, and is not now.
-            (Wanted::Made(..), None) => return Err(Error::contended().into()),
+            (Wanted::Made(_), None) => return Err(Error::contended().into()),
         };
         let assurance = self.assurance_of(tx, name, csr.key())?;
         let certifying = Certifying { name, profile: &row.profile, rules: &rules, now, assurance, change };

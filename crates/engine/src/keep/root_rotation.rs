@@ -3,7 +3,7 @@
 //! Each certifies the other (RFC 4210 §4.4: NewWithOld and OldWithNew), so that who trusts one of them verifies what is under either. The
 //! former key's last deeds are that certificate and a revocation list that is good as long as the former root; then it is erased.
 
-use crate::issue::authority::place;
+use crate::issue::authority::{place, roots_changed, roots_sequence};
 use crate::issue::ca_keys::{CaKeySource, NewCaKey};
 use crate::issue::cas::issuing;
 use crate::issue::serial::new_serial;
@@ -12,7 +12,7 @@ use crate::keep::found::commit;
 use crate::keep::root_ca::{opened, sign_last_list};
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Draw, Error, Ports};
-use crate::rows::{self, AUTHORITY, AuthorityRow, FORMER_ROOT_KEY, FormerRootRow, Link};
+use crate::rows::{self, AUTHORITY, AuthorityRow, FORMER_ROOT_KEY, FormerRootRow, Link, ROOTS_KEY, RootsRow};
 use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{Actor, Call, ErrorCode, Event, Outcome, Serial, Target};
 use wardein_pki::{
@@ -106,6 +106,11 @@ async fn end(
     event: Event,
     now_ms: u64,
 ) -> Result<(), Error> {
+    let (changed_version, changed) = roots_changed(&*ports.store).await?;
+    let root = CaCertificate::<Root>::parse(&row.root_der).map_err(Error::internal)?;
+    let sequence = roots_sequence(&root, row.restored_at, changed).saturating_add(1).max(now_ms / 1000);
+    let sequence = rows::encode(&RootsRow { sequence })?;
+    change.put(Table::Authority, ROOTS_KEY.to_vec(), changed_version, sequence);
     change.update(Table::Authority, AUTHORITY.to_vec(), version, rows::encode(row)?);
     let call = Call::default();
     change.record(&record::entry(now_ms, Actor::Owner, event, Target::Authority, Outcome::Done, &call))?;

@@ -1,8 +1,9 @@
 //! The engine: an authority at work over its ports.
 
 use crate::access::refusals::Refusals;
-use crate::issue::authority::{Authority, FormerRoot, TrustBundle};
+use crate::issue::authority::{Authority, TrustBundle};
 use crate::issue::crl::Crls;
+use crate::issue::made_key::MadeKeys;
 use crate::issue::ocsp::Responders;
 use crate::issue::server_names::ServerNames;
 use crate::keep::clock::{ClockRecord, stored_clock};
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) upkeep: Upkeep,
     pub(crate) authority: Authority,
     pub(crate) server_names: ServerNames,
+    pub(crate) made_keys: MadeKeys,
     pub(crate) incarnation: Incarnation,
     /// The memory that authorizes. Only the store's feed writes it.
     pub(crate) memory: Arc<Memory>,
@@ -105,7 +107,7 @@ impl Engine {
         let (_, row): (_, AuthorityRow) =
             rows::load(&*store, Table::Authority, AUTHORITY).await?.ok_or_else(Error::not_founded)?;
         let mut authority = Authority::open(&ring, &row)?;
-        authority.former = FormerRoot::load(&*store).await?;
+        authority.complete(&*store).await?;
         let incarnation = Incarnation::of(&row);
         let root = Arc::new(RootRing::new(ring));
         let records = Records::new(KEPT);
@@ -131,6 +133,7 @@ impl Engine {
             upkeep,
             authority,
             server_names: ServerNames::default(),
+            made_keys: MadeKeys::default(),
             incarnation,
             memory,
             records,
@@ -172,7 +175,8 @@ impl Engine {
     /// The roots as SPIFFE's bundle has them, JSON, to be taken again after an hour.
     pub fn spiffe_bundle(&self) -> String {
         let former = self.authority.former.as_ref().map(|former| &former.certificate);
-        wardein_pki::spiffe_bundle([&self.authority.root].into_iter().chain(former), 3_600)
+        let roots = [&self.authority.root].into_iter().chain(former);
+        wardein_pki::spiffe_bundle(roots, self.authority.roots_sequence, 3_600)
     }
 
     /// The authority's time.

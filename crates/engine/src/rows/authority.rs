@@ -75,9 +75,16 @@ pub(crate) struct FormerRootRow {
     pub(crate) crl: Vec<u8>,
 }
 
+/// Which state of the roots is published, at [`ROOTS_KEY`], once they have changed. It rises with each change.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RootsRow {
+    pub(crate) sequence: u64,
+}
+
 pub(crate) const CRL_KEY: &[u8] = b"crl";
 pub(crate) const FORMER_ROOT_KEY: &[u8] = b"former-root";
 pub(crate) const ROOT_CRL_KEY: &[u8] = b"root-crl";
+pub(crate) const ROOTS_KEY: &[u8] = b"roots";
 pub(crate) const CLOCK_KEY: &[u8] = b"clock";
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
 

@@ -39,7 +39,7 @@ mod voucher;
 pub(crate) use answer::AnswerRow;
 pub(crate) use authority::{
     AuthorityRow, CLOCK_KEY, CRL_KEY, ClockRow, CrlRow, FORMAT_KEY, FORMER_ROOT_KEY, FormatRow,
-    FormerRootRow, ROOT_CRL_KEY, RootCrlRow,
+    FormerRootRow, ROOT_CRL_KEY, ROOTS_KEY, RootCrlRow, RootsRow,
 };
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};

@@ -59,7 +59,7 @@ impl Engine {
         request: &SignedRequest,
         body: &[u8],
     ) -> Result<SignedReply, Error> {
-        if matches!(request.action.as_str(), "rekey" | "transfer" | "attributes") {
+        if matches!(request.action.as_str(), "rekey" | "transfer" | "attributes" | Action::MADE_KEY) {
             let message = format_args!("action: {} is for devices that derive their keys", request.action);
             return Err(Error::new(ErrorCode::ActionNeedsDerivedKeys, message));
         }
@@ -180,7 +180,7 @@ impl Engine {
                 )?;
                 Ok((done.event, done.fields, done.body))
             }
-            Ask::Rekey(_) | Ask::Transfer(_) | Ask::Attributes(_) => {
+            Ask::MadeKey(_) | Ask::Rekey(_) | Ask::Transfer(_) | Ask::Attributes(_) => {
                 Err(Error::internal("an action was not refused before").into())
             }
         }

@@ -37,7 +37,7 @@ impl World {
         self.engine.list_certificates(&self.admin, self.tenant(), None, page).await.unwrap().items.len()
     }
 
-    async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         let mut sweep = self.engine.begin_sweep(None, None).await.unwrap();
         while !self.engine.sweep_some(&mut sweep, 100).await.unwrap().is_done {}
     }

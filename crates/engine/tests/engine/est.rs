@@ -1,15 +1,18 @@
 //! Certificates by EST: by the certificate that a device has, and the first one by a voucher.
 
+use crate::made_keys::Maker;
 use crate::world::{START, TestDevice, World, csr, facts, name, order};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use wardein_crypto::{P256SigningKey, Secret};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use wardein_crypto::{KeyAlgorithm, P256SigningKey, Secret};
 use wardein_domain::RevocationReason::{CertificateHold, KeyCompromise};
 use wardein_domain::{Call, DeviceState, EstOperation, Event, KeyKeeper, KeyKind, Role};
 use wardein_engine::{
-    Certificate, Enrolled, Error, EstCall, Issued, KeyOrder, KeyPolicy, KeySource, MadeKey, OperatorOrder,
+    CaKeySource, CaKeys, Certificate, Enrolled, Error, EstCall, Issued, KeyOrder, KeyPolicy, OperatorOrder,
     Page, Voucher, VoucherOrder, Wanted,
 };
 use wardein_pki::{Csr, HeldCertificate, PublicKey, SubjectKey, pem};
+use wardein_testkit::{CrashPoint, Elsewhere};
 
 const DAY: u64 = 86_400;
 
@@ -371,31 +374,21 @@ async fn a_voucher_costs_a_place_of_the_station() {
     assert_eq!(make("pump-1").await, "quota-exhausted", "not without end");
 }
 
-/// Makes keys, and counts them.
-#[derive(Default)]
-struct Maker(AtomicUsize);
-
-impl KeySource for Maker {
-    fn take(&self, kind: KeyKind) -> Result<MadeKey, Error> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        MadeKey::make(kind)
-    }
-}
-
 #[tokio::test]
 async fn a_key_is_made_for_who_may_have_it_and_is_on_no_record() {
     let world = World::new().await;
-    let (maker, call) = (Maker::default(), Call::new("est"));
+    let (maker, call) = (Arc::new(Maker::default()), Call::new("est"));
+    world.engine.make_keys_by(maker.clone());
     let asked = || EstCall { call: &call, operation: EstOperation::ServerKeyGen };
     let pump = name("klinik", "pump-1");
     let secret = world.voucher("pump-1").await;
     let redeem = async |secret: &[u8; 32], kind| {
-        let wanted = Wanted::Made(kind, &maker);
+        let wanted = Wanted::Made(kind);
         world.engine.redeem_voucher(asked(), &pump, Secret::copied_from(secret), &wanted).await
     };
     assert_eq!(code(redeem(&[7; 32], KeyKind::P256).await), "voucher-invalid");
     assert_eq!(code(redeem(&secret, KeyKind::Rsa3072).await), "csr-key-not-accepted");
-    assert_eq!(maker.0.load(Ordering::Relaxed), 0, "no key was made for nothing");
+    assert_eq!(maker.made.load(Ordering::Relaxed), 0, "no key was made for nothing");
     let Enrolled { leaf, key } = redeem(&secret, KeyKind::P256).await.unwrap();
     let key = key.unwrap();
     let signs = P256SigningKey::from_pkcs8(&key).unwrap();
@@ -413,15 +406,43 @@ async fn a_key_is_made_for_who_may_have_it_and_is_on_no_record() {
     let entries = world.entries(Event::CertificateIssued).await;
     assert!(facts(&entries[0]).contains("key-made=p256"), "{}", facts(&entries[0]));
 
-    let renew =
-        async |leaf: &[u8], kind| world.engine.renew(asked(), leaf, &Wanted::Made(kind, &maker)).await;
+    let renew = async |leaf: &[u8], kind| world.engine.renew(asked(), leaf, &Wanted::Made(kind)).await;
     let next = renew(&leaf, KeyKind::P256).await.unwrap();
     assert!(next.key.is_some_and(|next| next.expose() != key.expose()));
-    let made = maker.0.load(Ordering::Relaxed);
+    let made = maker.made.load(Ordering::Relaxed);
     assert_eq!(code(renew(&leaf, KeyKind::P384).await), "csr-key-not-accepted");
     world.put_state("pump-1", DeviceState::Suspended).await;
     assert_eq!(code(renew(&leaf, KeyKind::P256).await), "suspended");
-    assert_eq!(maker.0.load(Ordering::Relaxed), made, "no key was made for nothing");
+    assert_eq!(maker.made.load(Ordering::Relaxed), made, "no key was made for nothing");
+}
+
+/// What a signer elsewhere did not sign was certified for nobody. What it may be signing now was.
+#[tokio::test]
+async fn a_voucher_for_a_made_key_outlives_a_signer_that_fails() {
+    let signer = Elsewhere::new(KeyAlgorithm::P256);
+    let keys = CaKeys { issuing: CaKeySource::Elsewhere(signer.clone()), ..CaKeys::default() };
+    let mut world = World::founded(keys, vec![signer.clone()]).await;
+    let redeem = async |world: &World, secret: &[u8; 32]| {
+        world.engine.make_keys_by(Arc::new(Maker::default()));
+        let call = Call::new("est");
+        let asked = EstCall { call: &call, operation: EstOperation::ServerKeyGen };
+        let (pump, secret) = (name("klinik", "pump-1"), Secret::copied_from(secret));
+        code(world.engine.redeem_voucher(asked, &pump, secret, &Wanted::Made(KeyKind::P256)).await)
+    };
+    let secret = world.voucher("pump-1").await;
+    signer.set_down(true);
+    assert_eq!(redeem(&world, &secret).await, "signer-unavailable");
+    signer.set_down(false);
+    // The process dies with the certificate prepared: another one may still sign it.
+    world.store.crash_at(1, CrashPoint::BeforeApply);
+    assert_ne!(redeem(&world, &secret).await, "ok");
+    world.restart().await;
+    assert_eq!(redeem(&world, &secret).await, "voucher-invalid", "it may be signed yet");
+    world.clock.pass(601);
+    world.sweep().await;
+    assert_eq!(redeem(&world, &secret).await, "ok");
+    assert_eq!(redeem(&world, &secret).await, "voucher-invalid");
+    assert_eq!(world.all_certificates().await.len(), 1);
 }
 
 /// One that was spent after the backup is on record as unspent.

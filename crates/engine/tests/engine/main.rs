@@ -24,6 +24,7 @@ mod grants;
 mod hardware;
 mod invitations;
 mod keys;
+mod made_keys;
 mod migration;
 mod operators;
 mod pins;

@@ -2,6 +2,7 @@
 
 use crate::cas::DAY;
 use crate::elsewhere::chain;
+use crate::storage_keys::restart;
 use crate::world::{CRASH_POINTS, TestDevice, World, csr, ports};
 use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{CaState, Event, Profile, Verdict};
@@ -145,4 +146,40 @@ async fn a_crash_while_the_root_is_rotated_leaves_no_half() {
         assert!(is_verified(&chain, &old));
         assert_eq!(world.engine.issuing_cas()[0].state, CaState::Active);
     }
+}
+
+/// Who takes the bundle only where its number rose would otherwise go on with a root that was dropped (SPIFFE Trust Domain and Bundle §4.1.1).
+#[tokio::test]
+async fn the_number_of_spiffes_bundle_rises_with_each_change_and_with_no_other() {
+    let (mut world, custody) = World::with_custody().await;
+    let sequence = |world: &World| -> u64 {
+        let bundle = world.engine.spiffe_bundle();
+        let (_, rest) = bundle.split_once("\"spiffe_sequence\":").unwrap();
+        rest.split_once(',').unwrap().0.parse().unwrap()
+    };
+    let founded = sequence(&world);
+    let first = world.engine.issuing_cas().remove(0);
+    world.rotate_root(KeyAlgorithm::P256).await;
+    let rotated = sequence(&world);
+    assert!(rotated > founded, "{rotated}, {founded}");
+    world.clock.pass(1);
+    let next = world.make(None, true).await;
+    world.engine.switch_ca(&world.admin, next.id).await.unwrap();
+    world.clock.pass(Profile::MAX_CERTIFICATE_VALIDITY + 1);
+    world.engine.retire_ca(&world.admin, first.id).await.unwrap();
+    world.restart().await;
+    assert_eq!(sequence(&world), rotated, "CAs are not in it");
+    restart(&mut world, &custody).await;
+    let backup = world.backup().await;
+    assert_eq!(world.drop_former().await, Ok(true));
+    world.restart().await;
+    let dropped = sequence(&world);
+    assert!(dropped > rotated, "{dropped}, {rotated}");
+    // In the same second.
+    world.rotate_root(KeyAlgorithm::P256).await;
+    let again = sequence(&world);
+    assert!(again > dropped, "{again}, {dropped}");
+    world.clock.pass(60);
+    let restored = world.restored(&backup, &custody).await;
+    assert!(sequence(&restored) > again, "what was dropped is back");
 }

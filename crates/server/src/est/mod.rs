@@ -1,11 +1,9 @@
 //! EST (RFC 7030, RFC 8951): enrollment for devices and tools that speak no protocol of ours. Each answer has the one form that all of
 //! them read: `Content-Length`, `Content-Transfer-Encoding: base64`, headers of some 300 bytes, one flush.
 
-mod keys;
 mod refusal;
 mod voucher;
 
-pub(crate) use keys::ReadyKeys;
 pub(crate) use refusal::refusal;
 
 use crate::edge::Shared;
@@ -30,8 +28,6 @@ pub(crate) struct EstPeer {
     pub(crate) certificate: Option<CertificateDer<'static>>,
     /// How it is answered.
     pub(crate) lines: Lines,
-    /// Keys for devices that cannot make one; none where none are made.
-    pub(crate) keys: Option<Arc<ReadyKeys>>,
 }
 
 /// What is wrong with the head of a request, by HTTP's own rules.
@@ -62,15 +58,9 @@ pub(crate) async fn answer(
             Ok(certificates([&enrolled.leaf[..]], peer.lines))
         }
         EstOperation::ServerKeyGen => {
-            let keys = peer.keys.as_ref().ok_or_else(|| {
-                let message =
-                    "no keys are made for devices here; the device makes its own, and asks simpleenroll";
-                Error::new(ErrorCode::NotSupported, message)
-            })?;
             let kind =
                 DeviceCsr::kind_of(&request(body)?).map_err(|error| Error::new(error.code(), error))?;
-            let Enrolled { leaf, key } =
-                enroll(shared, asked, peer, headers, &Wanted::Made(kind, &**keys)).await?;
+            let Enrolled { leaf, key } = enroll(shared, asked, peer, headers, &Wanted::Made(kind)).await?;
             let key = key.ok_or_else(|| Error::internal("a key was to be made, and was not"))?;
             Ok(key_and_certificate(&key, &leaf, peer.lines))
         }

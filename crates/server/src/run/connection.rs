@@ -6,7 +6,7 @@
 use super::accept::{Taken, Turns};
 use super::patient::Patient;
 use super::places::Place;
-use super::tls::Operators;
+use super::tls::OperatorsCa;
 use crate::config::Limits;
 use crate::edge::flood::Kind;
 use crate::edge::line::{Asked, Line};
@@ -44,7 +44,7 @@ pub(crate) struct OuterDoor {
     pub(crate) tls: TlsAcceptor,
     pub(crate) domain: Arc<TrustDomain>,
     /// Whose certificates are operators'.
-    pub(crate) issued: Arc<Operators>,
+    pub(crate) issued: Arc<OperatorsCa>,
     /// The threads that serve operators.
     pub(crate) operators: Turns<Known>,
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod connection;
 mod est;
+mod keys;
 mod patient;
 mod places;
 mod tls;
@@ -11,13 +12,13 @@ mod upkeep;
 use crate::config::{Config, EstConfig};
 use crate::edge::Shared;
 use crate::edge::metrics::Metrics;
-use crate::est::ReadyKeys;
 use crate::grpc::panic::Caught;
 use crate::grpc::services;
 use crate::http;
 use accept::{Turns, take};
 use connection::{Door, OuterDoor};
 use est::EstDoor;
+use keys::ReadyKeys;
 use places::Places;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
@@ -132,17 +133,20 @@ impl Server {
             move |taken| door.clone().serve(taken)
         })?;
 
+        let ready_keys = match config.made_keys {
+            0 => None,
+            keys => Some(ReadyKeys::begin(keys, metrics.clone())?),
+        };
+        ready_keys.iter().for_each(|keys| engine.make_keys_by(keys.clone()));
         let est = match (est, config.est) {
-            (Some(listener), Some(EstConfig { lines, keys, .. })) => {
-                let keys = (keys > 0).then(|| ReadyKeys::begin(keys, metrics.clone())).transpose()?;
+            (Some(listener), Some(EstConfig { lines, .. })) => {
                 let tls = TlsAcceptor::from(Arc::new(est_configuration(shown.clone(), &engine)?));
                 let door = || {
-                    let door =
-                        EstDoor { shared: shared.clone(), tls: tls.clone(), lines, keys: keys.clone() };
+                    let door = EstDoor { shared: shared.clone(), tls: tls.clone(), lines };
                     move |taken| door.clone().serve(taken)
                 };
                 // A renewal comes once in half a certificate's life.
-                Some((TcpListener::from_std(listener)?, workers.begin("est", 1, door)?, keys))
+                Some((TcpListener::from_std(listener)?, workers.begin("est", 1, door)?))
             }
             _ => None,
         };
@@ -156,10 +160,6 @@ impl Server {
         ));
         let counts = (&*metrics, &*shared.floods);
         let taking = take(TcpListener::from_std(grpc)?, places.clone(), counts, doors);
-        let (est, ready_keys) = match est {
-            Some((listener, doors, keys)) => (Some((listener, doors)), keys),
-            None => (None, None),
-        };
         let taking_est = async {
             match est {
                 Some((listener, doors)) => take(listener, places.clone(), counts, doors).await,

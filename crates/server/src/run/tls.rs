@@ -78,7 +78,7 @@ pub(crate) fn configuration(
     shown: Arc<Shown>,
     engine: &Arc<Engine>,
     infrastructure: Vec<u8>,
-) -> Result<(ServerConfig, Arc<Operators>), TlsError> {
+) -> Result<(ServerConfig, Arc<OperatorsCa>), TlsError> {
     let provider = Arc::new(provider());
     let mut trusted = RootCertStore::empty();
     // Its key and its name, which stay when it is certified again.
@@ -86,11 +86,12 @@ pub(crate) fn configuration(
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider.clone())
         .allow_unauthenticated()
         .build()?;
-    let operators = Arc::new(Operators(verifier));
+    let algorithms = provider.signature_verification_algorithms;
+    let holders = Holders { algorithms, hints: verifier.root_hint_subjects().to_vec() };
     let mut configuration =
         ServerConfig::builder_with_details(provider, Arc::new(EngineTime(engine.clone())))
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(operators.clone())
+            .with_client_cert_verifier(Arc::new(holders))
             .with_cert_resolver(shown);
     // HTTP/2 first, where both are offered.
     configuration.alpn_protocols = [HTTP2, HTTP1].map(<[u8]>::to_vec).to_vec();
@@ -99,7 +100,7 @@ pub(crate) fn configuration(
     configuration.ticketer = Ticketer::new()?;
     configuration.send_tls13_tickets = 1;
     configuration.max_early_data_size = 0;
-    Ok((configuration, operators))
+    Ok((configuration, Arc::new(OperatorsCa(verifier))))
 }
 
 /// The server's half of a handshake for EST, whose clients are older than TLS 1.3.
@@ -108,11 +109,12 @@ pub(crate) fn configuration(
 /// is resumed, so that each connection shows it.
 pub(crate) fn est_configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(provider());
-    let holders = Arc::new(Holders(provider.signature_verification_algorithms));
+    // No hints: a client that goes by them would keep the certificate of a CA that was changed since.
+    let holders = Holders { algorithms: provider.signature_verification_algorithms, hints: Vec::new() };
     let mut configuration =
         ServerConfig::builder_with_details(provider, Arc::new(EngineTime(engine.clone())))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_client_cert_verifier(holders)
+            .with_client_cert_verifier(Arc::new(holders))
             .with_cert_resolver(shown);
     configuration.alpn_protocols = vec![HTTP1.to_vec()];
     configuration.session_storage = Arc::new(NoServerSessionStorage {});
@@ -120,18 +122,21 @@ pub(crate) fn est_configuration(shown: Arc<Shown>, engine: &Arc<Engine>) -> Resu
     Ok(configuration)
 }
 
-/// Who has the key of a certificate, whatever it is.
+/// Who has the key of a certificate, whatever it is: who issued it is judged once the handshake is done.
 #[derive(Debug)]
-struct Holders(WebPkiSupportedAlgorithms);
+struct Holders {
+    algorithms: WebPkiSupportedAlgorithms,
+    /// The issuers whose certificates a client that has several should show.
+    hints: Vec<DistinguishedName>,
+}
 
 impl ClientCertVerifier for Holders {
     fn client_auth_mandatory(&self) -> bool {
         false
     }
 
-    /// None: a client that goes by them would keep the certificate of a CA that was changed since.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -140,7 +145,6 @@ impl ClientCertVerifier for Holders {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        // The engine compares it with the one on record.
         Ok(ClientCertVerified::assertion())
     }
 
@@ -150,7 +154,7 @@ impl ClientCertVerifier for Holders {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -159,20 +163,20 @@ impl ClientCertVerifier for Holders {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
-/// Whose certificates are operators': those that the infrastructure CA issued.
+/// The CA that issues operators' certificates.
 #[derive(Debug)]
-pub(crate) struct Operators(Arc<dyn ClientCertVerifier>);
+pub(crate) struct OperatorsCa(Arc<dyn ClientCertVerifier>);
 
-impl Operators {
-    /// Whether the infrastructure CA issued it to a client. One that has expired counts: whether its operator may call is asked at
+impl OperatorsCa {
+    /// Whether it issued the certificate to a client. One that has expired counts: whether its operator may call is asked at
     /// each call ([`Engine::authenticate`]), as on connections that outlive their certificate.
     pub(crate) fn issued(&self, certificate: &CertificateDer<'_>, now: u64) -> bool {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
@@ -183,52 +187,6 @@ impl Operators {
             }
             judged => judged.is_ok(),
         }
-    }
-}
-
-impl ClientCertVerifier for Operators {
-    fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        // Judged by `issued` once the peer has shown that it has the key.
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
     }
 }
 
@@ -297,7 +255,7 @@ mod tests {
         let mut trusted = RootCertStore::empty();
         trusted.add(ca).unwrap();
         let strict = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), Arc::new(provider()));
-        let operators = Operators(strict.build().unwrap());
+        let operators = OperatorsCa(strict.build().unwrap());
         let passes = |certificate: &CertificateDer<'_>, at| operators.issued(certificate, at);
         assert!(passes(&operator, NOW));
         assert!(passes(&operator, NOW + DAY + 1) && passes(&operator, NOW + 900 * DAY));

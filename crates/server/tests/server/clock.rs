@@ -48,6 +48,7 @@ async fn a_device_works_at(authority_time: u64) {
         rekey_after: 0,
         signs_with: None,
         sealed_by: None,
+        made_key: None,
         attributes: Default::default(),
     };
     let directory = Directory::create(&path).unwrap();

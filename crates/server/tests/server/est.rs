@@ -3,8 +3,10 @@
 use crate::common::Served;
 use crate::common::device::TestDevice;
 use crate::common::http1::{Answer, Http1};
-use crate::common::raw::tls_to;
+use crate::common::raw::{client, connect_as, tls_to};
+use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
+use std::sync::Arc;
 use std::time::Duration;
 use wardein_client::{Connection, Identity, time, v1};
 use wardein_crypto::{P256SigningKey, SecretBytes, hex};
@@ -367,9 +369,46 @@ async fn another_devices_certificate_and_one_that_is_over_are_refused() {
     assert_eq!(world.post(Some(&identity), REENROLL, &[PKCS10], &text).await.said(), (403, "holder-expired"));
 }
 
+/// A session that is resumed would bring the certificate along without showing it, whatever happened to it meanwhile.
+#[tokio::test]
+async fn each_connection_shows_its_certificate_and_none_is_resumed() {
+    let world = World::new().await;
+    let key = Key::new();
+    let identity = world.holder("pump-1", &key).await;
+    let text = base64(&key.csr());
+    for version in [&TLS12, &TLS13] {
+        let client = Arc::new(client(&world.served, &[version], Some(&identity), &["http/1.1"]));
+        for turn in 0..3 {
+            let stream = connect_as(&client, world.served.est, "127.0.0.1").await.unwrap();
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full), "connection {turn}");
+            let mut http = Http1::over(stream);
+            http.send(request(REENROLL, &[PKCS10], &text)).await;
+            assert_eq!(http.answer().await.said(), (200, "ok"));
+        }
+    }
+    let client = Arc::new(client(&world.served, &[&TLS13], Some(&identity), &["http/1.1"]));
+    let renew = async || {
+        let mut http = Http1::over(connect_as(&client, world.served.est, "127.0.0.1").await.unwrap());
+        http.send(request(REENROLL, &[PKCS10], &text)).await;
+        http.answer().await.said().1.to_owned()
+    };
+    assert_eq!(renew().await, "ok");
+    let shown = pem::decode_certificates(std::str::from_utf8(&identity.certificates).unwrap()).unwrap();
+    let certificates = world.certificates().await;
+    let serial = certificates.into_iter().find(|one| one.der == shown[0]).unwrap().serial;
+    let revoke = v1::RevokeCertificateRequest {
+        tenant: "t".into(),
+        serial,
+        reason: "lost".into(),
+        ..Default::default()
+    };
+    world.admin.certificates().revoke_certificate(revoke).await.unwrap();
+    assert_eq!(renew().await, "holder-revoked");
+}
+
 #[tokio::test]
 async fn a_key_is_made_where_that_is_set_and_for_who_may_have_it() {
-    let world = World::of(Served::with_est_keys(1).await).await;
+    let world = World::of(Served::with_made_keys(1).await).await;
     let example = base64(&Key::new().csr());
     let nobody = world.post(None, KEYGEN, &[PKCS10], &example).await;
     assert_eq!(nobody.said(), (401, "est-unauthenticated"));

@@ -48,6 +48,7 @@ impl World {
             rekey_after: 0,
             signs_with: None,
             sealed_by: None,
+            made_key: None,
             attributes: BTreeMap::from([("firmware".parse().unwrap(), "file:/firmware".parse().unwrap())]),
         }
     }

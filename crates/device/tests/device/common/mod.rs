@@ -6,7 +6,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy, hex};
+use wardein_crypto::{
+    Entropy, P256SigningKey, P256VerifyingKey, Secret, SecretBytes, SystemEntropy, hex, public_half,
+};
 use wardein_ddkg::authority::{Accepted, EnrollTerms, Record, Refusal, TransferTerms};
 use wardein_ddkg::message::{
     ChallengeOffer, Confirmation, EnrollReply, EnrollRequest, ProofRequest, RekeyAsk,
@@ -54,6 +56,8 @@ pub(crate) struct World {
     pub(crate) refusals: Vec<String>,
     /// How long the next proof is on its way.
     pub(crate) slow: Option<std::time::Duration>,
+    /// The kind of key that is made, where not the one that is asked for.
+    pub(crate) make: Option<&'static str>,
     /// Whom the certificates are for, where not for the device.
     pub(crate) certify_as: Option<&'static str>,
     pub(crate) tenant: TenantId,
@@ -107,6 +111,7 @@ impl Shared {
             calls: Vec::new(),
             refusals: Vec::new(),
             slow: None,
+            make: None,
             certify_as: None,
             tenant: "clinic".parse().unwrap(),
             schedule: Schedule { period: 3600, max_uses: 0, not_before: START },
@@ -209,7 +214,13 @@ impl World {
         let schedule = Schedule { not_before: self.now, ..self.schedule };
         let record = self.record.as_mut().unwrap();
         match request.action.as_str() {
-            "certificate" => Ok(self.certify(&request.device, body)),
+            "certificate" => Ok(self.certify_request(&request.device, body)),
+            "made-key" => {
+                let pkcs8 = made_key(self.make.unwrap_or(std::str::from_utf8(body).unwrap()));
+                let csr = DeviceCsr::of_made(&public_half(&pkcs8).unwrap().into());
+                let sealed = accepted.seal_key(SystemEntropy::default().array().unwrap(), pkcs8).unwrap();
+                Ok([sealed.encode(), self.certify(&request.device, &csr)].concat())
+            }
             "trust-bundle" if body == [2] => Ok(self.pins.clone()),
             "trust-bundle" => Ok(self.root_pem.clone().into_bytes()),
             "rekey" => {
@@ -239,7 +250,11 @@ impl World {
         }
     }
 
-    fn certify(&mut self, device: &DeviceName, csr: &[u8]) -> Vec<u8> {
+    fn certify_request(&mut self, device: &DeviceName, csr: &[u8]) -> Vec<u8> {
+        self.certify(device, &DeviceCsr::from(&Csr::parse(csr).unwrap()))
+    }
+
+    fn certify(&mut self, device: &DeviceName, csr: &DeviceCsr) -> Vec<u8> {
         self.serials += 1;
         let identity = DeviceIdentity {
             serial: Serial::from_random([self.serials; 16]),
@@ -251,8 +266,7 @@ impl World {
             purposes: KeyPurposes::CLIENT,
             no_rev_avail: false,
         };
-        let csr = Csr::parse(csr).unwrap();
-        let leaf = self.issuing.issue_device(&DeviceCsr::from(&csr), &identity).unwrap();
+        let leaf = self.issuing.issue_device(csr, &identity).unwrap();
         let mut body = Vec::new();
         for der in [leaf.der(), self.issuing.certificate().der()] {
             body.extend_from_slice(&(der.len() as u32).to_be_bytes());
@@ -260,6 +274,19 @@ impl World {
         }
         body
     }
+}
+
+/// A key of that kind, PKCS#8.
+fn made_key(kind: &str) -> SecretBytes {
+    let bits = match kind {
+        "p256" => return P256SigningKey::generate_pkcs8().unwrap(),
+        "rsa-2048" => "rsa_keygen_bits:2048",
+        "rsa-3072" => "rsa_keygen_bits:3072",
+        other => panic!("{other}"),
+    };
+    let order = ["genpkey", "-algorithm", "RSA", "-pkeyopt", bits];
+    let made = std::process::Command::new("openssl").args(order).output().unwrap();
+    pem::decode_private_key(&made.stdout).unwrap()
 }
 
 fn refused(refusal: &Refusal) -> CallError {

@@ -63,7 +63,7 @@ impl SigningAuthority for Shared {
             world.quoted = Some((transcript.0, quote.clone()));
         }
         let body = match claim.action.as_str() {
-            "certificate" => world.certify(&claim.device, body),
+            "certificate" => world.certify_request(&claim.device, body),
             _ => Vec::new(),
         };
         let signature = world.identity.sign(ack_transcript(&transcript, now, &body).as_ref()).unwrap();

@@ -81,7 +81,7 @@ impl Engine {
             }
             Certified::Prepared(tbs) => {
                 let fields = ordered.fields();
-                let body = Body::Unsigned(Box::new(Unsigned { ordered, ca, tbs }));
+                let body = Body::Unsigned(Box::new(Unsigned { before: Vec::new(), ordered, ca, tbs }));
                 Done { event: Event::CertificatePrepared, fields, body }
             }
         })
@@ -106,7 +106,7 @@ impl Engine {
 
     /// The reply body of an action whose change is durable.
     pub(crate) async fn body(&self, call: &Call, body: Body) -> Result<Vec<u8>, Error> {
-        let Unsigned { ordered, ca, tbs } = match body {
+        let Unsigned { before, ordered, ca, tbs } = match body {
             Body::Ready(body) => return Ok(body),
             Body::Unsigned(unsigned) => *unsigned,
         };
@@ -121,15 +121,25 @@ impl Engine {
                 Ok(change.record(&entry.with_all(fields))?)
             })
             .await?;
-        Ok(self.authority.device_chain(&ca, issued.der(), self.now()))
+        let chain = self.authority.device_chain(&ca, issued.der(), self.now());
+        Ok([before, chain].concat())
     }
 }
 
 /// A certificate that the CA's key, in another process, is yet to sign.
 pub(crate) struct Unsigned {
+    /// What the reply body has in front of the chain.
+    before: Vec<u8>,
     ordered: Ordered,
     ca: Arc<KnownCa>,
     tbs: ToBeSigned<Issuing>,
+}
+
+impl Unsigned {
+    /// The same with `bytes` in front of the reply body.
+    pub(super) fn behind(self, bytes: Vec<u8>) -> Self {
+        Self { before: [bytes, self.before].concat(), ..self }
+    }
 }
 
 /// A certificate as it goes on record.

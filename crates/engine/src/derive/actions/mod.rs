@@ -2,17 +2,19 @@
 
 mod attributes;
 mod certificate;
+mod made_key;
 mod rekey;
 mod transfer;
 
 pub(crate) use certificate::{Certifying, Unsigned};
 
+use crate::issue::made_key::MadeKey;
 use crate::kernel::{Engine, Error, Stop, Tx};
 use crate::project::Rules;
 use wardein_ddkg::authority::{Accepted, Record};
 use wardein_ddkg::message::RekeyAsk;
 use wardein_ddkg::{Attributes, DeviceName};
-use wardein_domain::{Action, Call, ErrorCode, Event, Fields, KeyKinds, Profile, ProfileName};
+use wardein_domain::{Action, Call, ErrorCode, Event, Fields, KeyKind, KeyKinds, Profile, ProfileName};
 use wardein_pki::{CsrError, DeviceCsr};
 use wardein_port::Change;
 
@@ -21,6 +23,8 @@ pub(crate) enum Ask<'a> {
     Authenticate,
     /// By a PKCS#10 request that is not read yet: verifying its signature costs, and nobody without keys is to cause that.
     Certificate(&'a [u8]),
+    /// For a key of that kind that the authority makes.
+    MadeKey(KeyKind),
     Rekey(RekeyAsk),
     Transfer(RekeyAsk),
     Attributes(Attributes),
@@ -41,6 +45,8 @@ pub(crate) struct Performing<'a> {
     pub(crate) call: &'a Call,
     pub(crate) accepted: &'a Accepted,
     pub(crate) record: &'a mut Record,
+    /// The key that was made for it, where it asks for one and may have it.
+    pub(crate) made: Option<&'a MadeKey>,
     pub(crate) change: &'a mut Change,
 }
 
@@ -59,6 +65,16 @@ pub(crate) enum Body {
     Unsigned(Box<Unsigned>),
 }
 
+impl Body {
+    /// The same with `bytes` in front of it.
+    fn behind(self, bytes: Vec<u8>) -> Self {
+        match self {
+            Self::Ready(body) => Self::Ready([bytes, body].concat()),
+            Self::Unsigned(unsigned) => Self::Unsigned(Box::new(unsigned.behind(bytes))),
+        }
+    }
+}
+
 impl<'a> Ask<'a> {
     pub(crate) fn parse(action: &Action, body: &'a [u8]) -> Result<Self, Error> {
         match (action.as_str(), body) {
@@ -70,6 +86,13 @@ impl<'a> Ask<'a> {
             }
             ("authenticate", _) => Err(Error::wrong("body", format_args!("action {action} takes none"))),
             ("certificate", der) => Ok(Self::Certificate(der)),
+            (Action::MADE_KEY, kind) => {
+                let kind = std::str::from_utf8(kind).ok().and_then(|word| word.parse().ok());
+                let wrong = || {
+                    Error::wrong("body", "is not a kind of key: p256, p384, rsa-2048, rsa-3072 or rsa-4096")
+                };
+                kind.map(Self::MadeKey).ok_or_else(wrong)
+            }
             ("rekey", body) => Ok(Self::Rekey(RekeyAsk::decode(body)?)),
             ("transfer", body) => match RekeyAsk::decode(body)? {
                 RekeyAsk { purposes: Some(_), .. } => {
@@ -80,7 +103,7 @@ impl<'a> Ask<'a> {
             ("attributes", body) => Ok(Self::Attributes(Attributes::decode(body)?)),
             _ => {
                 let message = format_args!(
-                    "action: {action} is not one of authenticate, certificate, rekey, attributes, transfer, trust-bundle"
+                    "action: {action} is not one of authenticate, certificate, made-key, rekey, attributes, transfer, trust-bundle"
                 );
                 Err(Error::new(ErrorCode::ActionUnknown, message))
             }
@@ -139,6 +162,7 @@ impl Engine {
                     Certifying { name, profile, rules, now, assurance: None, change },
                 )?)
             }
+            Ask::MadeKey(kind) => Ok(self.certify_made_key(tx, *kind, performing)?),
             Ask::Rekey(ask) => Ok(rekey::rekey(tx, ask, performing)?),
             Ask::Transfer(ask) => self.agree_transfer(tx, ask, performing),
             Ask::Attributes(attributes) => Ok(attributes::announce(attributes, performing)?),

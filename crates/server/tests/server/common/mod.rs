@@ -51,7 +51,7 @@ impl Served {
     }
 
     /// One that has so many keys of each size ready for devices that cannot make one.
-    pub(crate) async fn with_est_keys(keys: usize) -> Self {
+    pub(crate) async fn with_made_keys(keys: usize) -> Self {
         Self::serve_with(Limits::default(), (now(), 0), keys, |ports| ports).await
     }
 
@@ -88,7 +88,8 @@ impl Served {
             http: "127.0.0.1:0".parse().unwrap(),
             names: vec!["localhost".parse().unwrap(), "127.0.0.1".parse().unwrap()],
             endpoint: ENDPOINT.to_owned(),
-            est: Some(EstConfig { listen: "127.0.0.1:0".parse().unwrap(), lines: Lines::Of64, keys }),
+            est: Some(EstConfig { listen: "127.0.0.1:0".parse().unwrap(), lines: Lines::Of64 }),
+            made_keys: keys,
             workers: 2,
             store_name: "memory",
             limits,

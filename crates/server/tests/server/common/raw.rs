@@ -43,6 +43,31 @@ pub(crate) async fn tls_to(
     identity: Option<&Identity>,
     alpn: &[&str],
 ) -> io::Result<TlsStream<TcpStream>> {
+    let client = client(served, versions, identity, alpn);
+    connect_as(&Arc::new(client), address, source).await
+}
+
+/// A client that has sessions to resume where it was before.
+pub(crate) async fn connect_as(
+    client: &Arc<ClientConfig>,
+    address: SocketAddr,
+    source: &str,
+) -> io::Result<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4().unwrap();
+    let source: IpAddr = source.parse().unwrap();
+    socket.bind(SocketAddr::from((source, 0))).unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(client.clone()).connect(name, stream).await
+}
+
+/// A client's half of handshakes.
+pub(crate) fn client(
+    served: &Served,
+    versions: &[&'static SupportedProtocolVersion],
+    identity: Option<&Identity>,
+    alpn: &[&str],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(served.founded.infrastructure_pem.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
@@ -60,12 +85,7 @@ pub(crate) async fn tls_to(
         }
     };
     configuration.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    let socket = TcpSocket::new_v4().unwrap();
-    let source: IpAddr = source.parse().unwrap();
-    socket.bind(SocketAddr::from((source, 0))).unwrap();
-    let stream = socket.connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(configuration)).connect(name, stream).await
+    configuration
 }
 
 /// An HTTP/2 connection.
