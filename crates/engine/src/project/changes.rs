@@ -19,6 +19,8 @@ pub(crate) enum Changed {
     Device(DeviceId),
     /// The devices of a profile.
     Profile(ProfileName),
+    /// The trust policy of a profile, or of the tenant.
+    Policy(Option<ProfileName>),
     /// No device, but perhaps whether a watcher may go on.
     Operator,
 }

@@ -25,4 +25,4 @@ pub(crate) use memory::Memory;
 pub(crate) use operators::MAX_OPERATORS;
 pub(crate) use operators::{KnownOperator, OperatorPlace, QuotaPlace};
 pub use revoked::Revoked;
-pub(crate) use rules::Rules;
+pub(crate) use rules::{Rules, TrustPolicies};

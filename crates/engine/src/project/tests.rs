@@ -16,7 +16,10 @@ use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::device::{DeviceState as Keys, Enrolling};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{Call, DeviceState, ErrorCode, ErrorKind, ProfileFields, Role, TenantId};
+use wardein_domain::{
+    Call, DeviceState, ErrorCode, ErrorKind, ProfileFields, Role, TenantId, TrustCondition, TrustLimit,
+    TrustPolicy, TrustRule,
+};
 use wardein_pki::Csr;
 use wardein_port::{RootKey, Store};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryStore, SeededSource, TestClock};
@@ -147,7 +150,16 @@ impl World {
                 }
                 None => ("revoke", Ok(())),
             },
-            85..90 => {
+            85..87 => {
+                let (tenant, profile) = ("klinik".parse().unwrap(), "default".parse().unwrap());
+                let profile = (self.random.below(2) == 0).then_some(&profile);
+                let rule =
+                    |age| TrustRule { when: TrustCondition::SilentFor(age), limit: TrustLimit::Restricted };
+                let rules = vec![rule(60 + self.random.below(9))];
+                let policy = (self.random.below(3) > 0).then(|| TrustPolicy::new(rules, None).unwrap());
+                ("policy", engine.put_trust_policy(admin, &tenant, profile, policy, None).await.map(drop))
+            }
+            87..90 => {
                 let verdict_lifetime = Some(60 + self.random.below(1_000));
                 let fields = ProfileFields { verdict_lifetime, ..ProfileFields::default() };
                 let (tenant, profile) = ("klinik".parse().unwrap(), "default".parse().unwrap());

@@ -13,7 +13,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use wardein_domain::{
-    Assurance, DeviceId, DeviceState, ErrorCode, Principal, ProfileName, TenantId, Verdict, VerdictReason,
+    Assurance, DeviceId, DeviceState, ErrorCode, Judgment, Principal, ProfileName, TenantId, Verdict,
+    VerdictReason,
 };
 use wardein_port::{Feed, FeedRow, Table};
 
@@ -37,6 +38,8 @@ pub struct DeviceVerdict {
     pub reasons: Vec<VerdictReason>,
     /// For how many seconds it may be kept after the last bookmark.
     pub lifetime: u64,
+    /// The Unix second of the authority's time from which time alone makes another one; none where it does not.
+    pub valid_until: Option<u64>,
     /// Its state on record.
     pub state: Option<DeviceState>,
     /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
@@ -169,12 +172,12 @@ impl Engine {
         tenant: &TenantId,
         device: DeviceId,
         known: Option<&KnownDevice>,
+        now: u64,
     ) -> DeviceVerdict {
-        let facts = self.facts(tenant, known);
-        let (verdict, reasons, lifetime) = Verdict::on_device(facts, 0);
+        let Judgment { verdict, reasons, lifetime, valid_until, .. } = self.judge_device(tenant, known, now);
         let state = known.map(|known| known.state);
         let (assurance, is_shared) = known.map_or((None, false), |known| (known.assurance, known.is_shared));
-        DeviceVerdict { device, verdict, reasons, lifetime, state, assurance, is_shared }
+        DeviceVerdict { device, verdict, reasons, lifetime, valid_until, state, assurance, is_shared }
     }
 }
 
@@ -265,10 +268,11 @@ impl Watch {
             return Ok(None);
         }
         let (devices, over) = sorted(changed);
+        let at = engine.now();
         let devices = devices.into_iter().map(|device| {
             let name = wardein_ddkg::DeviceName { tenant: self.tenant.clone(), device };
             let known = engine.memory.device(&name);
-            engine.device_verdict(&self.tenant, name.device, known.as_ref())
+            engine.device_verdict(&self.tenant, name.device, known.as_ref(), at)
         });
         let devices: Vec<_> = devices.collect();
         let Some(over) = over else { return Ok(Some(self.end(engine, batch, devices))) };
@@ -337,9 +341,10 @@ impl Walk {
         tenant: &TenantId,
         lets_through: impl Fn(&KnownDevice) -> bool,
     ) -> Option<(Vec<DeviceVerdict>, bool)> {
+        let now = engine.now();
         for _ in 0..PARTS {
             let own = self.rest.by_ref().filter(|(_, known)| lets_through(known));
-            let verdict = |(device, known)| engine.device_verdict(tenant, device, Some(&known));
+            let verdict = |(device, known)| engine.device_verdict(tenant, device, Some(&known), now);
             self.page.extend(own.take(BATCH - self.page.len()).map(verdict));
             if self.page.len() == BATCH {
                 return Some((std::mem::take(&mut self.page), false));
@@ -364,6 +369,10 @@ fn of_row(tenant: &TenantId, row: &FeedRow) -> Result<Option<Changed>, Error> {
             let (of, name) = rows::parse_profile_key(&row.key)?;
             Ok((of == *tenant).then_some(Changed::Profile(name)))
         }
+        Table::TrustPolicy => {
+            let (of, profile) = rows::parse_trust_policy_key(&row.key)?;
+            Ok((of == *tenant).then_some(Changed::Policy(profile)))
+        }
         _ => Ok(None),
     }
 }
@@ -371,15 +380,20 @@ fn of_row(tenant: &TenantId, row: &FeedRow) -> Result<Option<Changed>, Error> {
 /// The devices, each once, and those that changed together.
 fn sorted(changed: Vec<Changed>) -> (Vec<DeviceId>, Option<Over>) {
     let (mut seen, mut devices, mut profiles) = (HashSet::new(), Vec::new(), HashSet::new());
+    let mut is_wide = false;
     for changed in changed {
         match changed {
             Changed::Device(device) if seen.insert(device.clone()) => devices.push(device),
-            Changed::Profile(name) => drop(profiles.insert(name)),
+            Changed::Profile(name) | Changed::Policy(Some(name)) => {
+                // Every other profile inherits from this one.
+                is_wide |= name.as_str() == ProfileName::DEFAULT;
+                profiles.insert(name);
+            }
+            Changed::Policy(None) => is_wide = true,
             Changed::Device(_) | Changed::Operator => {}
         }
     }
-    // Every other profile inherits from this one.
-    let over = match profiles.iter().any(|name| name.as_str() == ProfileName::DEFAULT) {
+    let over = match is_wide {
         true => Some(Over::All),
         false => (!profiles.is_empty()).then_some(Over::Profiles(profiles)),
     };

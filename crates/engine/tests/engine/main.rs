@@ -43,6 +43,7 @@ mod tokens;
 mod tpm;
 mod transfers;
 mod trust;
+mod trust_policy;
 mod watch;
 mod world;
 mod wrong_clock;
