@@ -53,6 +53,11 @@ impl KnownDevice {
         self.assurance.is_some_and(Assurance::is_tpm)
     }
 
+    /// The same device, heard of then.
+    pub(crate) fn with_signs(&self, signs: KnownSigns) -> Self {
+        Self { signs, ..self.clone() }
+    }
+
     /// What a verdict on it rests on.
     pub(crate) fn facts<'a>(&'a self, verdict_lifetime: u64, policy: &'a TrustPolicy) -> DeviceFacts<'a> {
         let KnownSigns { seen, agreed, quoted, .. } = self.signs;

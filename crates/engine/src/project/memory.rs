@@ -1,7 +1,7 @@
 //! All of it, and how it is fed.
 
 use super::cas::Cas;
-use super::changes::{Changed, Changes, Read, Subscription};
+use super::changes::{Changed, Changes, Cursor, Read, Subscription};
 use super::devices::{Devices, KnownSigns};
 use super::operators::Operators;
 use super::revocations::Revocations;
@@ -26,6 +26,7 @@ use wardein_crypto::Signer;
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{
     CaId, CaState, DeviceId, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
+    Verdict,
 };
 use wardein_pki::{InfrastructureCa, RevocationUrl};
 use wardein_port::{Committed, Projection, Store, Table};
@@ -82,7 +83,7 @@ impl Memory {
             (Operators::default(), Devices::new(), Revocations::default());
         let (own, revision, cas) = (RwLock::default(), AtomicU64::default(), Cas::new(revocation_url));
         let (transfers, revoked, changes) =
-            (Transfers::default(), RevokedCertificates::default(), Changes::default());
+            (Transfers::default(), RevokedCertificates::default(), Changes::by(clock.clone()));
         let (wants_signs, has_signs) = (AtomicBool::default(), OnceCell::new());
         Self {
             revision,
@@ -134,7 +135,7 @@ impl Memory {
                 }
             }
         }
-        if self.rules.look_at_signs() {
+        if self.rules.looks_at_signs(None) {
             self.want_signs(store).await?;
         }
         self.operators.loaded(now);
@@ -192,8 +193,19 @@ impl Memory {
         };
         let name = rows::parse_device_key(key)?;
         let signs = KnownSigns { version, seen, agreed, quoted };
-        let _before = self.devices.put_signs(&name, signs);
-        Ok(None)
+        let Some(before) = self.devices.put_signs(&name, signs) else { return Ok(None) };
+        if !self.changes.is_watched(&name.tenant) {
+            return Ok(None);
+        }
+        let (lifetime, set) = self.rules.trust(&name.tenant, &before.profile);
+        let Some(set) = set.filter(|set| set.policy.looks_at_signs()) else { return Ok(None) };
+        let (after, now) = (before.with_signs(signs), self.clock.now().get());
+        let judge = |known: &KnownDevice| {
+            let judgment = Verdict::on_device(Some(&known.facts(lifetime, &set.policy)), now);
+            (judgment.verdict, judgment.reasons)
+        };
+        let is_changed = judge(&before) != judge(&after);
+        Ok(is_changed.then(|| (name.tenant, Changed::Device(name.device))))
     }
 
     /// Everything that it holds, a line each, in order.
@@ -480,14 +492,24 @@ impl Memory {
         self.rules.policies(tenant)
     }
 
-    /// Watches a tenant's devices from now on; the revision up to which memory has taken everything in.
-    pub(crate) fn watch(&self, tenant: &TenantId) -> Result<(Subscription, u64), Error> {
+    /// Whether a policy of the tenant looks at when its devices were last heard of.
+    pub(crate) fn looks_at_signs(&self, tenant: &TenantId) -> bool {
+        self.rules.looks_at_signs(Some(tenant))
+    }
+
+    /// Has those who watch a tenant look at devices again at these Unix seconds.
+    pub(crate) fn expect(&self, tenant: &TenantId, times: Vec<(u64, DeviceId)>) {
+        self.changes.expect(tenant, times);
+    }
+
+    /// Watches a tenant's devices from now on; the place up to which memory has taken everything in.
+    pub(crate) fn watch(&self, tenant: &TenantId) -> Result<(Subscription, Cursor), Error> {
         self.changes.subscribe(tenant).map_err(Error::internal)
     }
 
-    /// What changed of a tenant that is watched after that revision, some `limit` changes at a time.
-    pub(crate) fn changes(&self, tenant: &TenantId, after: u64, limit: usize) -> Read {
-        self.changes.read(tenant, after, limit)
+    /// What changed of a tenant that is watched after that place, by Unix second `now`, some `limit` changes at a time.
+    pub(crate) fn changes(&self, tenant: &TenantId, after: Cursor, limit: usize, now: u64) -> Read {
+        self.changes.read(tenant, after, limit, now)
     }
 
     /// The rule that revokes the certificates that the CA of that key identifier issued at that time to a device, or to the platform of a

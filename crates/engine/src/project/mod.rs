@@ -17,7 +17,7 @@ mod tests;
 mod transfers;
 
 pub(crate) use cas::KnownCa;
-pub(crate) use changes::{Changed, Read, Subscription};
+pub(crate) use changes::{Changed, Cursor, Read, Subscription};
 pub(crate) use clock::{NodeClock, reading};
 pub(crate) use devices::KnownDevice;
 pub(crate) use memory::Memory;

@@ -87,10 +87,11 @@ impl TenantRules {
         }
     }
 
-    /// Whether a policy of any tenant looks at when devices were last heard of.
-    pub(super) fn look_at_signs(&self) -> bool {
+    /// Whether a policy of that tenant, or of any, looks at when devices were last heard of.
+    pub(super) fn looks_at_signs(&self, tenant: Option<&TenantId>) -> bool {
         let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let known = tenants.values().flat_map(|of| of.policies.values().chain([&of.policy]));
+        let asked = tenants.iter().filter(|(name, _)| tenant.is_none_or(|tenant| tenant == *name));
+        let known = asked.flat_map(|(_, of)| of.policies.values().chain([&of.policy]));
         known.filter_map(|known| known.set.as_ref()).any(|set| set.policy.looks_at_signs())
     }
 

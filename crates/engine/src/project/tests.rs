@@ -357,3 +357,36 @@ async fn a_change_that_brings_no_keys_leaves_no_opened_ones_in_memory() {
     world.engine.set_device_state(admin, name(0), DeviceState::Retired, reason).await.unwrap();
     assert!(!held(&world.engine));
 }
+
+/// What a verdict takes, without a policy and with one:
+/// `cargo test --release -p wardein-engine --lib project::tests::cost -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn cost() {
+    const VERDICTS: u32 = 2_000_000;
+    let mut world = World::new(9).await;
+    world.enroll(0).await.unwrap();
+    world.prove(0).await.unwrap();
+    let order = World::order(Role::Platform, "iot");
+    let platform = world.engine.issue_operator(&world.admin, order).await.unwrap().1.principal;
+    let platform = Caller { principal: platform, call: Call::new("test") };
+    let subject = crate::Subject::Device(name(0).device);
+    let measure = |what| {
+        let started = std::time::Instant::now();
+        for _ in 0..VERDICTS {
+            std::hint::black_box(world.engine.check_in_memory(&platform, &subject).unwrap());
+        }
+        println!("{what}: a verdict takes {:?}", started.elapsed() / VERDICTS);
+    };
+    (0..3).for_each(|_| measure("without a policy"));
+    let rule = |when| TrustRule { when, limit: TrustLimit::Restricted };
+    let floor = TrustCondition::FirmwareBelow("firmware".parse().unwrap(), "0.9".parse().unwrap());
+    let conditions = [600, 86_400].map(TrustCondition::SilentFor);
+    let rules = [TrustCondition::KeysOlder(86_400), TrustCondition::KeyShared, floor].map(rule).to_vec();
+    let [first, last] = conditions;
+    let rules = [rules, vec![rule(first), TrustRule { when: last, limit: TrustLimit::NotTrusted }]].concat();
+    let policy = TrustPolicy::new(rules, None).unwrap();
+    let tenant = "klinik".parse().unwrap();
+    world.engine.put_trust_policy(&world.admin, &tenant, None, Some(policy), None).await.unwrap();
+    (0..3).for_each(|_| measure("by five rules"));
+}

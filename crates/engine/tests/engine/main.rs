@@ -39,6 +39,7 @@ mod shred;
 mod signing;
 mod storage_keys;
 mod swtpm;
+mod timed;
 mod tokens;
 mod tpm;
 mod transfers;
