@@ -98,3 +98,41 @@ async fn a_check_ends_with_5_unless_the_verdict_is_trusted_and_support_is_told_w
     done(&[&command.split(' ').skip(1).collect::<Vec<_>>()[..], &["--dir", &ward.home]].concat());
     assert_eq!(ward.check("pump-1"), (Some(0), "trusted".into()));
 }
+
+#[tokio::test]
+async fn a_policy_is_tried_then_set_and_explains_what_it_does() {
+    let ward = Ward::with(&["pump-1", "pump-2"]).await;
+    let policy = |verb: &str, more: &[&str]| {
+        let command = ["--json", "trust", "policy", verb, "--tenant", "klinik", "--dir", &ward.home];
+        let done = wardein(&[&command[..], more].concat());
+        let text = if done.status.success() { &done.stdout } else { &done.stderr };
+        (done.status.code(), serde_json::from_slice::<Value>(text).unwrap_or_default())
+    };
+    let rule = ["--rule", "firmware-old:board:2.0=restricted"];
+    // The factory's `rev-c` is not a version.
+    let (_, tried) = policy("set", &[&rule[..], &["--dry-run"]].concat());
+    assert_eq!((&tried["changed"], &tried["looked_at"]), (&2.into(), &2.into()), "{tried}");
+    assert_eq!(tried["changes"][0]["device_id"], "pump-1");
+    assert_eq!(tried["changes"][0]["reasons"][0], "firmware-unknown");
+    assert_eq!(ward.check("pump-1"), (Some(0), "trusted".into()), "nothing was changed");
+    let (_, set) = policy("set", &rule);
+    assert_eq!((&set["rules"][0], &set["holds"]), (&rule[1].into(), &"tenant".into()), "{set}");
+    assert_eq!(ward.check("pump-1"), (Some(5), "restricted".into()));
+    let told = ward.explain();
+    assert_eq!((&told["verdict"], &told["policy"]), (&"restricted".into(), &"tenant".into()));
+    assert_eq!(told["policy_version"], set["etag"]);
+    assert_eq!(told["reasons"][0], "firmware-unknown");
+    assert!(told["cures"][0].as_str().unwrap().contains("announces"), "{told}");
+    // One who has the version of before is refused, and what holds is shown.
+    let stale = policy("set", &["--no-rules", "--etag", "0000000000000000"]);
+    assert_eq!(stale.0, Some(3));
+    let (_, shown) = policy("show", &["--profile", "default"]);
+    assert_eq!((&shown["inherited"], &shown["effective_etag"]), (&true.into(), &set["etag"]));
+    // A dry run of the way back, and the way back.
+    let (_, tried) = policy("set", &["--inherited", "--dry-run"]);
+    assert_eq!(tried["changed"], 2);
+    policy("set", &["--inherited"]);
+    assert_eq!(ward.check("pump-1"), (Some(0), "trusted".into()));
+    let (code, _) = policy("set", &["--rule", "silent:1s=restricted"]);
+    assert_eq!(code, Some(3), "an age that is absurd");
+}

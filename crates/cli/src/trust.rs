@@ -3,6 +3,7 @@
 mod explain;
 mod keys;
 mod login;
+mod policy;
 mod watch;
 
 use crate::connection::ConnectArgs;
@@ -24,6 +25,9 @@ pub(crate) enum TrustCommand {
     Check(CheckArgs),
     /// Say why a device is trusted or not, since when, who brought that about, and what to do
     Explain(explain::ExplainArgs),
+    /// By which rules devices are trusted; as an administrator, `show` as an auditor too
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Print the verdict on each device of the tenant, and each that changes, until it is ended; as a platform
     Watch(watch::WatchArgs),
     /// Verify the token that a device logs in with; it is good once. As a platform with the right `token`
@@ -64,6 +68,8 @@ struct Answer {
     verdict: String,
     reasons: Vec<String>,
     keep_until: u64,
+    /// From when on time alone makes another verdict; 0 where it does not.
+    valid_until: u64,
     decided_at: u64,
     tenant: String,
     device_id: String,
@@ -81,6 +87,7 @@ impl From<v1::CheckResponse> for Answer {
         let v1::CheckResponse {
             reasons,
             keep_until,
+            valid_until,
             decided_at,
             tenant,
             device_id,
@@ -96,6 +103,7 @@ impl From<v1::CheckResponse> for Answer {
             verdict,
             reasons: reasons.into_iter().map(word::<v1::Reason>).collect(),
             keep_until: wire::seconds(keep_until),
+            valid_until: wire::seconds(valid_until),
             decided_at: wire::seconds(decided_at),
             tenant,
             device_id,
@@ -121,6 +129,7 @@ impl Record for Answer {
         ("quoted", |answer| time::at(answer.quoted_at)),
         ("decided", |answer| time::at(answer.decided_at)),
         ("keep until", |answer| time::at(answer.keep_until)),
+        ("valid until", |answer| time::at(answer.valid_until)),
     ];
 }
 
@@ -139,6 +148,7 @@ impl TrustCommand {
         match self {
             Self::Check(args) => args.run(out).await,
             Self::Explain(args) => args.run(out).await,
+            Self::Policy(command) => command.run(out).await,
             Self::Watch(args) => args.run(out).await,
             Self::VerifyToken(args) => args.run(out).await,
             Self::ReleaseKey(args) => args.run(out).await,

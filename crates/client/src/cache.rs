@@ -11,8 +11,8 @@ use std::time::Duration;
 /// The verdicts on all devices of a platform, kept true by [`TrustCache::follow`]. Clones share them.
 ///
 /// It answers while the last bookmark of the authority is younger than its bound on silence and than the lifetime of the verdict, and
-/// says [`Lookup::Stale`] otherwise: when it has not heard of the authority for too long it trusts nobody. A lookup waits for no
-/// network, and takes a read lock for as long as a hash map is looked into.
+/// while time alone has not ended the verdict, and says [`Lookup::Stale`] otherwise: when it has not heard of the authority for too long it
+/// trusts nobody. A lookup waits for no network, and takes a read lock for as long as a hash map is looked into.
 #[derive(Debug, Clone)]
 pub struct TrustCache {
     shared: Arc<RwLock<State>>,
@@ -23,13 +23,22 @@ pub struct TrustCache {
 struct State {
     devices: HashMap<String, Kept>,
     /// The moment of the last bookmark.
-    as_of: Option<Moment>,
+    as_of: Option<AsOf>,
+}
+
+/// A moment by this machine's clocks, or earlier, and by the authority's time in Unix seconds.
+#[derive(Debug, Clone, Copy)]
+struct AsOf {
+    moment: Moment,
+    time: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
     verdict: Arc<v1::DeviceVerdict>,
     lifetime: Duration,
+    /// The second of the authority's time that ends it; none where time does not.
+    valid_until: Option<u64>,
 }
 
 /// What a cache says of a device.
@@ -60,11 +69,12 @@ impl TrustCache {
     /// What is known of the device of that id now.
     pub fn lookup(&self, device_id: &str) -> Lookup {
         let state = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(as_of) = state.as_of else { return Lookup::Stale };
-        let age = as_of.age();
+        let Some(AsOf { moment, time }) = state.as_of else { return Lookup::Stale };
+        let age = moment.age();
         match state.devices.get(device_id) {
             _ if age > self.most_silence => Lookup::Stale,
             Some(kept) if age > kept.lifetime => Lookup::Stale,
+            Some(kept) if kept.is_over(time, age) => Lookup::Stale,
             Some(kept) => Lookup::Known(kept.verdict.clone()),
             None => Lookup::Unknown,
         }
@@ -72,7 +82,7 @@ impl TrustCache {
 
     /// How long ago it last heard that everything is as it has it; none if it never did.
     pub fn age(&self) -> Option<Duration> {
-        self.shared.read().unwrap_or_else(PoisonError::into_inner).as_of.map(Moment::age)
+        self.shared.read().unwrap_or_else(PoisonError::into_inner).as_of.map(|as_of| as_of.moment.age())
     }
 
     /// Keeps it true, over broken connections and restarts of the authority. `heard` hears of each interruption. It ends, with the
@@ -100,18 +110,34 @@ impl TrustCache {
                 drop(before);
             }
             WatchEvent::Change(devices) => state().devices.extend(devices.into_iter().map(kept)),
-            WatchEvent::Bookmark { moment, .. } => {
+            WatchEvent::Bookmark { moment, time } => {
                 let mut state = state();
-                state.as_of = Some(state.as_of.map_or(moment, |before| before.max(moment)));
+                state.as_of = Some(match state.as_of {
+                    // An earlier one takes nothing back.
+                    Some(AsOf { moment: before, time }) if before.age() < moment.age() => {
+                        AsOf { moment: before.max(moment), time }
+                    }
+                    Some(AsOf { moment: before, .. }) => AsOf { moment: before.max(moment), time },
+                    None => AsOf { moment, time },
+                });
             }
             WatchEvent::Interrupted(_) => {}
         }
     }
 }
 
+impl Kept {
+    /// Whether time has ended it, where the authority's time was that second, or a part of one more, so long ago at the most.
+    fn is_over(&self, time: u64, age: Duration) -> bool {
+        let left = |until: u64| Duration::from_secs(until.saturating_sub(time));
+        self.valid_until.is_some_and(|until| left(until) <= age + Duration::from_secs(1))
+    }
+}
+
 fn kept(verdict: v1::DeviceVerdict) -> (String, Kept) {
     let lifetime = Duration::from_secs(crate::time::span_seconds(verdict.lifetime));
-    (verdict.device_id.clone(), Kept { verdict: Arc::new(verdict), lifetime })
+    let valid_until = verdict.valid_until.map(|until| crate::time::seconds(Some(until)));
+    (verdict.device_id.clone(), Kept { verdict: Arc::new(verdict), lifetime, valid_until })
 }
 
 #[cfg(test)]
@@ -176,6 +202,28 @@ mod tests {
         let change = WatchEvent::Change(vec![device("pump-1", v1::Verdict::NotTrusted, 300)]);
         told(&cache, vec![change]);
         assert!(!cache.lookup("pump-1").is_trusted());
+    }
+
+    /// By the authority's time, which only bookmarks tell: this machine's clock may be wrong by years.
+    #[test]
+    fn a_verdict_that_time_ends_is_not_used_from_that_second_on() {
+        let cache = TrustCache::new(Duration::from_secs(600));
+        let until = |seconds| v1::DeviceVerdict {
+            valid_until: crate::time::at(seconds),
+            ..device("pump-1", v1::Verdict::Trusted, 600)
+        };
+        let at = |moment, time| WatchEvent::Bookmark { moment, time };
+        told(&cache, vec![WatchEvent::Snapshot(vec![until(1_100)]), WatchEvent::SnapshotEnd]);
+        told(&cache, vec![at(ago(10), 1_000)]);
+        assert!(cache.lookup("pump-1").is_trusted());
+        told(&cache, vec![at(ago(5), 1_094)]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale, "it may be 1100 by now");
+        told(&cache, vec![WatchEvent::Change(vec![until(1_200)])]);
+        assert!(cache.lookup("pump-1").is_trusted(), "it was told in time");
+        told(&cache, vec![at(Moment::now(), 1_199)]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale);
+        told(&cache, vec![at(ago(60), 1_000)]);
+        assert_eq!(cache.lookup("pump-1"), Lookup::Stale, "an earlier bookmark takes nothing back");
     }
 
     /// What a lookup costs among a million devices, which are asked about in no order:

@@ -125,6 +125,12 @@ client! {
             request_ca_certificate: RequestCaCertificateRequest => RequestCaCertificateResponse,
             import_ca_chain: ImportCaChainRequest => ImportCaChainResponse,
         }
+        trust_policies {
+            get_trust_policy: GetTrustPolicyRequest => GetTrustPolicyResponse,
+            put_trust_policy: PutTrustPolicyRequest => PutTrustPolicyResponse,
+            preview_trust_policy: PreviewTrustPolicyRequest => PreviewTrustPolicyResponse,
+            get_device_trust: GetDeviceTrustRequest => GetDeviceTrustResponse,
+        }
         storage {
             rotate_storage_key: RotateStorageKeyRequest => RotateStorageKeyResponse,
             list_deeds: ListDeedsRequest => ListDeedsResponse,

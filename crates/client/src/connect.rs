@@ -13,6 +13,7 @@ use crate::v1::device_service_client::DeviceServiceClient;
 use crate::v1::invitation_service_client::InvitationServiceClient;
 use crate::v1::provisioning_service_client::ProvisioningServiceClient;
 use crate::v1::storage_service_client::StorageServiceClient;
+use crate::v1::trust_policy_service_client::TrustPolicyServiceClient;
 use crate::v1::trust_service_client::TrustServiceClient;
 use crate::way::{Settings, Way};
 use hyper_util::rt::TokioIo;
@@ -103,6 +104,8 @@ services! {
     storage: StorageServiceClient,
     /// Which keys devices may sign with.
     attestation: AttestationServiceClient,
+    /// By which rules devices are trusted.
+    trust_policies: TrustPolicyServiceClient,
     /// The audit log.
     audit: AuditServiceClient,
 }

@@ -39,7 +39,12 @@ impl Attributes {
         Ok(())
     }
 
-    /// The digest of each attribute: all that the authority keeps.
+    /// The attributes with their values, in byte order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&AttributeName, &[u8])> {
+        self.0.iter().map(|(name, value)| (name, value.as_slice()))
+    }
+
+    /// The digest of each attribute: all that the protocol has the authority keep.
     pub fn digests(&self) -> AttributeDigests {
         AttributeDigests(
             self.0.iter().map(|(name, value)| (name.clone(), attribute_digest(name, value))).collect(),

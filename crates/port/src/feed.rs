@@ -3,7 +3,8 @@
 use crate::{Change, Table};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-/// The writes of one commit to tables that authorize.
+/// The writes of one commit to tables that authorize, and to those that say when a device was last heard of ([`Table::is_of_signs`]),
+/// which the stored feed leaves out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     /// Its revision.
@@ -48,13 +49,13 @@ pub trait Projection: Send + Sync + 'static {
 }
 
 impl Committed {
-    /// The writes of `change` to tables that authorize, committed as `revision`; `None` where it writes nothing there.
+    /// The writes of `change` to tables that are projected, committed as `revision`; `None` where it writes nothing there.
     pub fn of(revision: u64, change: Change) -> Option<Self> {
-        // Nearly every change is a proof, which has none.
-        if !change.writes.iter().any(|write| write.table.authorizes()) {
+        let is_projected = |table: Table| table.authorizes() || table.is_of_signs();
+        if !change.writes.iter().any(|write| is_projected(write.table)) {
             return None;
         }
-        let writes = change.writes.into_iter().filter(|write| write.table.authorizes());
+        let writes = change.writes.into_iter().filter(|write| is_projected(write.table));
         let rows =
             writes.map(|write| FeedRow { table: write.table, key: write.key, value: write.value }).collect();
         Some(Self { revision, rows })

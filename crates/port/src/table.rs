@@ -66,11 +66,13 @@ pub enum Table {
     Voucher = 30,
     /// The pins of platforms' keys, by tenant.
     PlatformPins = 32,
+    /// Trust policies, by tenant and profile; that of the tenant itself under no profile.
+    TrustPolicy = 35,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -102,6 +104,7 @@ impl Table {
         Self::OpenInvitations,
         Self::Voucher,
         Self::PlatformPins,
+        Self::TrustPolicy,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -118,7 +121,8 @@ impl Table {
             | Self::KeyPolicy
             | Self::PcrPolicy
             | Self::Transfer
-            | Self::IssuingCa => true,
+            | Self::IssuingCa
+            | Self::TrustPolicy => true,
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial
@@ -140,5 +144,11 @@ impl Table {
             | Self::Voucher
             | Self::PlatformPins => false,
         }
+    }
+
+    /// Whether its rows say when a device last proved or signed something. They are projected and in no feed: nearly every commit writes
+    /// one, and memory that loads again reads them all.
+    pub const fn is_of_signs(self) -> bool {
+        matches!(self, Self::DeviceHot | Self::SignatureKey)
     }
 }

@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -57,17 +58,18 @@ type CacheOptions struct {
 
 // TrustCache has the verdicts on all devices of a platform, kept true by Follow.
 //
-// It answers while the last bookmark of the authority is younger than MostSilence and than the verdict's lifetime, and says Stale
-// otherwise: when it has not heard of the authority for too long, it trusts nobody. A lookup touches memory alone, takes a read lock for as
-// long as a map is looked into, and may be made by any goroutine.
+// It answers while the last bookmark of the authority is younger than MostSilence and than the verdict's lifetime, and while time alone has
+// not ended the verdict, and says Stale otherwise: when it has not heard of the authority for too long, it trusts nobody. A lookup touches
+// memory alone, takes a read lock for as long as a map is looked into, and may be made by any goroutine.
 type TrustCache struct {
 	client  *Client
 	options CacheOptions
 
 	lock    sync.RWMutex
 	devices map[string]kept
-	// The moment of the last bookmark.
+	// The moment of the last bookmark, and the authority's time by then, in Unix seconds.
 	asOf    Moment
+	at      int64
 	hasAsOf bool
 	failure error
 
@@ -82,6 +84,13 @@ type TrustCache struct {
 type kept struct {
 	verdict  *wardeinv1.DeviceVerdict
 	lifetime time.Duration
+	// The Unix second of the authority's time that ends it; 0 where time does not.
+	validUntil int64
+}
+
+// isOver is whether time has ended it, where the authority's time was that second, or a part of one more, so long ago at the most.
+func (k kept) isOver(at int64, age time.Duration) bool {
+	return k.validUntil != 0 && (age+time.Second).Seconds() >= float64(k.validUntil)-float64(at)
 }
 
 // NewTrustCache makes a cache that answers nothing before it follows.
@@ -134,10 +143,10 @@ func (c *TrustCache) Lookup(deviceID string) Lookup {
 }
 
 // LookupOffline gives the same, and a verdict also for so long after it became stale. That is for what bears that a device that fell in
-// the meantime is taken for good. A verdict that the profile lets nobody keep is never used longer.
+// the meantime is taken for good. A verdict that the profile lets nobody keep, or that time has ended, is never used longer.
 func (c *TrustCache) LookupOffline(deviceID string, offline time.Duration) Lookup {
 	c.lock.RLock()
-	asOf, hasAsOf := c.asOf, c.hasAsOf
+	asOf, at, hasAsOf := c.asOf, c.at, c.hasAsOf
 	known, has := c.devices[deviceID]
 	c.lock.RUnlock()
 	if !hasAsOf {
@@ -149,6 +158,9 @@ func (c *TrustCache) LookupOffline(deviceID string, offline time.Duration) Looku
 			return Lookup{}
 		}
 		return Lookup{Standing: Unknown}
+	}
+	if known.isOver(at, age) {
+		return Lookup{}
 	}
 	fresh = min(fresh, known.lifetime)
 	// Not by a sum, which may overflow.
@@ -202,7 +214,16 @@ func (c *TrustCache) apply(event Event) {
 			c.tell(before[number], each)
 		}
 	case Bookmark:
+		at := event.Time.Unix()
+		if at <= 0 {
+			// Without a time nothing is known of what ends by it.
+			at = math.MaxInt64
+		}
 		c.lock.Lock()
+		// An earlier one takes nothing back.
+		if !c.hasAsOf || event.Moment.Age() <= c.asOf.Age() {
+			c.at = at
+		}
 		if c.hasAsOf {
 			c.asOf = c.asOf.newest(event.Moment)
 		} else {
@@ -237,5 +258,6 @@ func (c *TrustCache) tell(before kept, verdict *wardeinv1.DeviceVerdict) {
 }
 
 func keep(verdict *wardeinv1.DeviceVerdict) kept {
-	return kept{verdict, span(verdict.GetLifetime())}
+	// Without one it is 0.
+	return kept{verdict, span(verdict.GetLifetime()), verdict.GetValidUntil().GetSeconds()}
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"wardein.example/wardeinv1"
 )
 
@@ -274,6 +275,31 @@ func TestItAnswersForAsLongAsTheLastBookmarkAndTheVerdictAllow(t *testing.T) {
 	hold(t, "there is none", cache.Lookup("none").Standing == Unknown)
 	cache = filled(5*time.Second, 10*time.Second, good("long"))
 	hold(t, "silence", cache.Lookup("long").Standing == Stale && cache.Lookup("none").Standing == Stale)
+}
+
+func TestAVerdictThatTimeEndsIsNotUsedFromThatSecondOn(t *testing.T) {
+	until := func(second int64) *wardeinv1.DeviceVerdict {
+		verdict := good("pump-1")
+		verdict.ValidUntil = &timestamppb.Timestamp{Seconds: second}
+		return verdict
+	}
+	cache := filled(10*time.Minute, time.Minute, until(1_100), good("pump-2"))
+	hold(t, "no time was told", cache.Lookup("pump-1").Standing == Stale && cache.Lookup("pump-2").IsTrusted())
+	mark := func(ago time.Duration, second int64) {
+		asOf := now()
+		asOf.wall -= int64(ago)
+		cache.apply(Bookmark{asOf, time.Unix(second, 0)})
+	}
+	mark(10*time.Second, 1_000)
+	hold(t, "not yet", cache.Lookup("pump-1").IsTrusted())
+	mark(5*time.Second, 1_094)
+	hold(t, "it may be 1100 by now", cache.Lookup("pump-1").Standing == Stale)
+	hold(t, "no dial makes it last", cache.LookupOffline("pump-1", time.Hour).Standing == Stale)
+	cache.apply(Change{[]*wardeinv1.DeviceVerdict{until(1_200)}})
+	hold(t, "it was told in time", cache.Lookup("pump-1").IsTrusted())
+	mark(0, 1_199)
+	mark(time.Minute, 1_000)
+	hold(t, "an earlier bookmark takes nothing back", cache.Lookup("pump-1").Standing == Stale)
 }
 
 func TestASnapshotCountsWhenItIsWholeAndTheAuthorityWasHeardOf(t *testing.T) {

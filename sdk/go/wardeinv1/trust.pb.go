@@ -31,7 +31,7 @@ const (
 	Verdict_VERDICT_UNSPECIFIED Verdict = 0
 	// Nothing speaks against it.
 	Verdict_VERDICT_TRUSTED Verdict = 1
-	// Trusted for what the platform's own rules allow a device in that condition. No reason of this version leads to it.
+	// Trusted for what the platform's own rules allow a device in that condition. Only a rule of a trust policy leads to it.
 	Verdict_VERDICT_RESTRICTED Verdict = 2
 	// Not to be trusted.
 	Verdict_VERDICT_NOT_TRUSTED Verdict = 3
@@ -114,6 +114,20 @@ const (
 	Reason_REASON_CERTIFICATE_REVOKED Reason = 11
 	// The device went over to another tenant.
 	Reason_REASON_TRANSFERRED Reason = 12
+	// By a trust policy: another device was enrolled with its key or its TPM.
+	Reason_REASON_KEY_SHARED Reason = 13
+	// By a trust policy: the key that it signs with is less surely held than the policy asks.
+	Reason_REASON_ASSURANCE_LOW Reason = 14
+	// By a trust policy: the last accepted quote of its TPM is too old, or there was none.
+	Reason_REASON_ATTESTATION_OLD Reason = 15
+	// By a trust policy: its keys were agreed too long ago.
+	Reason_REASON_KEYS_OLD Reason = 16
+	// By a trust policy: it has proved or signed nothing for too long.
+	Reason_REASON_SILENT Reason = 17
+	// By a trust policy: its firmware is below a floor.
+	Reason_REASON_FIRMWARE_OLD Reason = 18
+	// By a trust policy: the version of its firmware is not on record.
+	Reason_REASON_FIRMWARE_UNKNOWN Reason = 19
 )
 
 // Enum value maps for Reason.
@@ -132,6 +146,13 @@ var (
 		10: "REASON_CERTIFICATE_EXPIRED",
 		11: "REASON_CERTIFICATE_REVOKED",
 		12: "REASON_TRANSFERRED",
+		13: "REASON_KEY_SHARED",
+		14: "REASON_ASSURANCE_LOW",
+		15: "REASON_ATTESTATION_OLD",
+		16: "REASON_KEYS_OLD",
+		17: "REASON_SILENT",
+		18: "REASON_FIRMWARE_OLD",
+		19: "REASON_FIRMWARE_UNKNOWN",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":               0,
@@ -147,6 +168,13 @@ var (
 		"REASON_CERTIFICATE_EXPIRED":       10,
 		"REASON_CERTIFICATE_REVOKED":       11,
 		"REASON_TRANSFERRED":               12,
+		"REASON_KEY_SHARED":                13,
+		"REASON_ASSURANCE_LOW":             14,
+		"REASON_ATTESTATION_OLD":           15,
+		"REASON_KEYS_OLD":                  16,
+		"REASON_SILENT":                    17,
+		"REASON_FIRMWARE_OLD":              18,
+		"REASON_FIRMWARE_UNKNOWN":          19,
 	}
 )
 
@@ -325,7 +353,9 @@ type CheckResponse struct {
 	// Whether another device was enrolled with the same key or in the same TPM, which the tenant's key policy may allow.
 	IsShared bool `protobuf:"varint,11,opt,name=is_shared,json=isShared,proto3" json:"is_shared,omitempty"`
 	// The revision of the authority's record by which the verdict was given: a verdict of a higher revision is the newer one.
-	Revision      uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"` // Next unused field number: 13.
+	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
+	// From when on time alone makes another verdict, or other reasons; unset where it does not. `keep_until` is not after it.
+	ValidUntil    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"` // Next unused field number: 15.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -442,6 +472,13 @@ func (x *CheckResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *CheckResponse) GetValidUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ValidUntil
+	}
+	return nil
 }
 
 // A batch of questions.
@@ -650,14 +687,17 @@ type DeviceVerdict struct {
 	Verdict Verdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=wardein.v1.Verdict" json:"verdict,omitempty"`
 	// Every reason; IN_GOOD_STANDING alone where the verdict is TRUSTED.
 	Reasons []Reason `protobuf:"varint,3,rep,packed,name=reasons,proto3,enum=wardein.v1.Reason" json:"reasons,omitempty"`
-	// For how long it may be kept: the `verdict_lifetime` of the device's profile. 0 where it may not.
+	// For how long it may be kept: what the trust policy says, or the `verdict_lifetime` of the device's profile. 0 where it may not.
 	Lifetime *durationpb.Duration `protobuf:"bytes,4,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
 	// The lifecycle state on record; unset where the verdict is UNKNOWN.
 	State DeviceState `protobuf:"varint,5,opt,name=state,proto3,enum=wardein.v1.DeviceState" json:"state,omitempty"`
 	// The assurance of where the device's signing key is kept; unset for a device that derives its keys.
 	Assurance Assurance `protobuf:"varint,6,opt,name=assurance,proto3,enum=wardein.v1.Assurance" json:"assurance,omitempty"`
 	// Whether another device was enrolled with the same key or in the same TPM.
-	IsShared      bool `protobuf:"varint,7,opt,name=is_shared,json=isShared,proto3" json:"is_shared,omitempty"` // Next unused field number: 8.
+	IsShared bool `protobuf:"varint,7,opt,name=is_shared,json=isShared,proto3" json:"is_shared,omitempty"`
+	// From when on, by the authority's time, time alone makes another verdict, or other reasons; unset where it does not. From then on it is
+	// not to be used. A watch tells the next one when its time has come.
+	ValidUntil    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"` // Next unused field number: 9.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -739,6 +779,13 @@ func (x *DeviceVerdict) GetIsShared() bool {
 		return x.IsShared
 	}
 	return false
+}
+
+func (x *DeviceVerdict) GetValidUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ValidUntil
+	}
+	return nil
 }
 
 // What Watch takes.
@@ -1517,7 +1564,7 @@ func (x *VerifyTokenRequest) GetIdempotencyKey() []byte {
 // What VerifyToken answers.
 type VerifyTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The verdict on the device; TRUSTED, for every other one is a refusal.
+	// The verdict on the device: TRUSTED, or RESTRICTED by its trust policy. Every other one is a refusal.
 	Trust *CheckResponse `protobuf:"bytes,1,opt,name=trust,proto3" json:"trust,omitempty"`
 	// The device's user name at the platform, by the grant's template.
 	UserName string `protobuf:"bytes,2,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`
@@ -2007,7 +2054,7 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\vcertificate\x18\x02 \x01(\fH\x00R\vcertificate\x12\x1d\n" +
 	"\tspiffe_id\x18\x03 \x01(\tH\x00R\bspiffeId\x12\x18\n" +
 	"\x06serial\x18\x04 \x01(\tH\x00R\x06serialB\t\n" +
-	"\asubject\"\x9a\x04\n" +
+	"\asubject\"\xd7\x04\n" +
 	"\rCheckResponse\x12-\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.wardein.v1.VerdictR\averdict\x12,\n" +
 	"\areasons\x18\x02 \x03(\x0e2\x12.wardein.v1.ReasonR\areasons\x129\n" +
@@ -2023,7 +2070,9 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\tquoted_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bquotedAt\x12\x1b\n" +
 	"\tis_shared\x18\v \x01(\bR\bisShared\x12\x1a\n" +
-	"\brevision\x18\f \x01(\x04R\brevision\"3\n" +
+	"\brevision\x18\f \x01(\x04R\brevision\x12;\n" +
+	"\vvalid_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"validUntil\"3\n" +
 	"\x12CheckStreamRequest\x12\x1d\n" +
 	"\n" +
 	"device_ids\x18\x01 \x03(\tR\tdeviceIds\"\x9f\x01\n" +
@@ -2035,7 +2084,7 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\vCheckResult\x125\n" +
 	"\averdict\x18\x01 \x01(\v2\x19.wardein.v1.DeviceVerdictH\x00R\averdict\x12/\n" +
 	"\afailure\x18\x02 \x01(\v2\x13.wardein.v1.FailureH\x00R\afailureB\b\n" +
-	"\x06result\"\xc1\x02\n" +
+	"\x06result\"\xfe\x02\n" +
 	"\rDeviceVerdict\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12-\n" +
 	"\averdict\x18\x02 \x01(\x0e2\x13.wardein.v1.VerdictR\averdict\x12,\n" +
@@ -2043,7 +2092,9 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\blifetime\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\blifetime\x12-\n" +
 	"\x05state\x18\x05 \x01(\x0e2\x17.wardein.v1.DeviceStateR\x05state\x123\n" +
 	"\tassurance\x18\x06 \x01(\x0e2\x15.wardein.v1.AssuranceR\tassurance\x12\x1b\n" +
-	"\tis_shared\x18\a \x01(\bR\bisShared\"l\n" +
+	"\tis_shared\x18\a \x01(\bR\bisShared\x12;\n" +
+	"\vvalid_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"validUntil\"l\n" +
 	"\fWatchRequest\x126\n" +
 	"\bsnapshot\x18\x01 \x01(\v2\x18.wardein.v1.FromSnapshotH\x00R\bsnapshot\x12\x1c\n" +
 	"\brevision\x18\x02 \x01(\fH\x00R\brevisionB\x06\n" +
@@ -2125,7 +2176,7 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\x0fVERDICT_TRUSTED\x10\x01\x12\x16\n" +
 	"\x12VERDICT_RESTRICTED\x10\x02\x12\x17\n" +
 	"\x13VERDICT_NOT_TRUSTED\x10\x03\x12\x13\n" +
-	"\x0fVERDICT_UNKNOWN\x10\x04*\xe0\x02\n" +
+	"\x0fVERDICT_UNKNOWN\x10\x04*\x8b\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17REASON_IN_GOOD_STANDING\x10\x01\x12\x19\n" +
@@ -2140,7 +2191,14 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\x1aREASON_CERTIFICATE_EXPIRED\x10\n" +
 	"\x12\x1e\n" +
 	"\x1aREASON_CERTIFICATE_REVOKED\x10\v\x12\x16\n" +
-	"\x12REASON_TRANSFERRED\x10\f2\xae\x04\n" +
+	"\x12REASON_TRANSFERRED\x10\f\x12\x15\n" +
+	"\x11REASON_KEY_SHARED\x10\r\x12\x18\n" +
+	"\x14REASON_ASSURANCE_LOW\x10\x0e\x12\x1a\n" +
+	"\x16REASON_ATTESTATION_OLD\x10\x0f\x12\x13\n" +
+	"\x0fREASON_KEYS_OLD\x10\x10\x12\x11\n" +
+	"\rREASON_SILENT\x10\x11\x12\x17\n" +
+	"\x13REASON_FIRMWARE_OLD\x10\x12\x12\x1b\n" +
+	"\x17REASON_FIRMWARE_UNKNOWN\x10\x132\xae\x04\n" +
 	"\fTrustService\x12A\n" +
 	"\x05Check\x12\x18.wardein.v1.CheckRequest\x1a\x19.wardein.v1.CheckResponse\"\x03\x90\x02\x01\x12W\n" +
 	"\vCheckStream\x12\x1e.wardein.v1.CheckStreamRequest\x1a\x1f.wardein.v1.CheckStreamResponse\"\x03\x90\x02\x01(\x010\x01\x12C\n" +
@@ -2213,53 +2271,55 @@ var file_wardein_v1_trust_proto_depIdxs = []int32{
 	28, // 5: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
 	29, // 6: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
 	26, // 7: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
-	6,  // 8: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
-	26, // 9: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
-	7,  // 10: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
-	30, // 11: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
-	0,  // 12: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
-	1,  // 13: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
-	31, // 14: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
-	27, // 15: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
-	28, // 16: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
-	9,  // 17: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
-	11, // 18: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
-	12, // 19: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
-	13, // 20: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
-	14, // 21: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
-	7,  // 22: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
-	7,  // 23: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
-	26, // 24: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
-	31, // 25: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
-	27, // 26: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
-	17, // 27: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
-	27, // 28: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
-	26, // 29: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
-	3,  // 30: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
-	26, // 31: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
-	21, // 32: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
-	25, // 33: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	25, // 34: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	27, // 35: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
-	2,  // 36: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
-	4,  // 37: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
-	8,  // 38: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
-	15, // 39: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
-	18, // 40: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
-	20, // 41: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
-	23, // 42: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
-	3,  // 43: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
-	5,  // 44: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
-	10, // 45: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
-	16, // 46: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
-	19, // 47: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
-	22, // 48: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
-	24, // 49: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
-	43, // [43:50] is the sub-list for method output_type
-	36, // [36:43] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	26, // 8: wardein.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
+	6,  // 9: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
+	26, // 10: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
+	7,  // 11: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
+	30, // 12: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
+	0,  // 13: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
+	1,  // 14: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
+	31, // 15: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
+	27, // 16: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
+	28, // 17: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
+	26, // 18: wardein.v1.DeviceVerdict.valid_until:type_name -> google.protobuf.Timestamp
+	9,  // 19: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
+	11, // 20: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
+	12, // 21: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
+	13, // 22: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
+	14, // 23: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
+	7,  // 24: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
+	7,  // 25: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
+	26, // 26: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
+	31, // 27: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
+	27, // 28: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
+	17, // 29: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
+	27, // 30: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
+	26, // 31: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
+	3,  // 32: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
+	26, // 33: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
+	21, // 34: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
+	25, // 35: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	25, // 36: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	27, // 37: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
+	2,  // 38: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
+	4,  // 39: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
+	8,  // 40: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
+	15, // 41: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
+	18, // 42: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
+	20, // 43: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
+	23, // 44: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
+	3,  // 45: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
+	5,  // 46: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
+	10, // 47: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
+	16, // 48: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
+	19, // 49: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
+	22, // 50: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
+	24, // 51: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
+	45, // [45:52] is the sub-list for method output_type
+	38, // [38:45] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_trust_proto_init() }

@@ -1,11 +1,12 @@
 //! `wardein trust explain`: the standing of a device for people who support it.
 
+use super::policy::place;
 use crate::connection::ConnectArgs;
 use crate::{Column, Failure, Output, Record, pages, time};
 use clap::Args;
 use serde::Serialize;
 use wardein_client::{Word, time as wire, v1, word};
-use wardein_domain::{DeviceState, Event, FieldName};
+use wardein_domain::{DeviceState, Event, FieldName, VerdictReason};
 
 /// As an administrator or an auditor. It reads the device's record and its history, and that is recorded as any reading of the history.
 #[derive(Debug, Args)]
@@ -25,6 +26,16 @@ struct Explanation {
     tenant: String,
     device_id: String,
     verdict: String,
+    /// Each reason of the verdict.
+    reasons: Vec<String>,
+    /// What cures each, in their order.
+    cures: Vec<String>,
+    /// Unix seconds from which time alone makes another verdict.
+    valid_until: u64,
+    /// The profile whose trust policy led to it; `tenant` for the tenant's, `none` where nothing is set for the device.
+    policy: String,
+    /// The version of that policy.
+    policy_version: String,
     state: String,
     /// What the state means.
     meaning: String,
@@ -48,13 +59,23 @@ impl Record for Explanation {
     const COLUMNS: &'static [Column<Self>] = &[
         ("device", |of| format!("{} of tenant {}", of.device_id, of.tenant)),
         ("verdict", |of| of.verdict.clone()),
+        ("reasons", |of| of.reasons.join(", ")),
+        ("policy", |of| match of.policy.as_str() {
+            "none" => "none is set".to_owned(),
+            "tenant" => format!("that of the tenant, version {}", of.policy_version),
+            profile => format!("that of profile {profile}, version {}", of.policy_version),
+        }),
+        ("until", |of| time::at(of.valid_until)),
         ("why", |of| of.meaning.clone()),
         ("reason", |of| of.reason.clone()),
         ("since", |of| time::at(of.since)),
         ("by", |of| who(&of.by)),
         ("event", |of| of.event.clone()),
         ("request", |of| of.request_id.clone()),
-        ("what to do", |of| of.remedy.clone()),
+        ("what to do", |of| match of.remedy.as_str() {
+            "" => of.cures.join(" "),
+            remedy => remedy.to_owned(),
+        }),
         ("command", |of| of.command.clone()),
         ("also", |of| of.also.join("; ")),
         ("last proof", |of| time::at(of.last_seen)),
@@ -68,18 +89,25 @@ impl ExplainArgs {
         let operator = session.operator();
         let request = v1::GetDeviceRequest { tenant: tenant.clone(), device_id: device_id.clone() };
         let device = operator.get_device(request).await?.device.unwrap_or_default();
+        let request = v1::GetDeviceTrustRequest { tenant: tenant.clone(), device_id: device_id.clone() };
+        let trust = operator.get_device_trust(request).await?;
         let history = pages::all(async |page_size, page_token| {
             let (tenant, device_id) = (tenant.clone(), device_id.clone());
             let request = v1::ListDeviceHistoryRequest { tenant, device_id, page_size, page_token };
             let page = operator.list_device_history(request).await?;
             Ok((page.entries, page.next_page_token))
         });
-        out.one(&explain(device, &history.await?)?)
+        out.one(&explain(device, trust, &history.await?)?)
     }
 }
 
-/// From a device's record and its history, oldest first.
-fn explain(device: v1::Device, history: &[v1::AuditEntry]) -> Result<Explanation, Failure> {
+/// From a device's record, the verdict on it and its history, oldest first.
+fn explain(
+    device: v1::Device,
+    trust: v1::GetDeviceTrustResponse,
+    history: &[v1::AuditEntry],
+) -> Result<Explanation, Failure> {
+    let number_word = word::<v1::Reason>;
     let word = word::<v1::DeviceState>(device.state);
     let state: DeviceState = word.parse().map_err(|_| {
         Failure::Failed(format!(
@@ -88,9 +116,17 @@ fn explain(device: v1::Device, history: &[v1::AuditEntry]) -> Result<Explanation
     })?;
     let cause = history.iter().rfind(|entry| brought_about(entry, state));
     let v1::Device { tenant, device_id, state_reason, last_seen, .. } = device;
-    let (verdict, meaning, remedy) = match state.refusal() {
-        Some(code) => (v1::Verdict::NotTrusted, code.meaning(), code.remedy()),
-        None => (v1::Verdict::Trusted, "The device is in good standing.", ""),
+    let (verdict, meaning, remedy) = match (state.refusal(), trust.verdict()) {
+        (Some(code), _) => (v1::Verdict::NotTrusted, code.meaning(), code.remedy()),
+        (None, v1::Verdict::Trusted) => (v1::Verdict::Trusted, "The device is in good standing.", ""),
+        (None, verdict) => {
+            (verdict, "The device is active, and a rule of its trust policy speaks against it.", "")
+        }
+    };
+    let reasons: Vec<_> = trust.reasons.iter().map(|reason| number_word(*reason)).collect();
+    let cure = |word: &String| {
+        let known = VerdictReason::all().find(|reason| reason.code() == word);
+        known.map(|reason| reason.cure().to_owned()).filter(|cure| !cure.is_empty())
     };
     let command = match state {
         DeviceState::Suspended => Some("resume"),
@@ -104,6 +140,11 @@ fn explain(device: v1::Device, history: &[v1::AuditEntry]) -> Result<Explanation
         |cause: Option<&v1::AuditEntry>, of: fn(&v1::AuditEntry) -> &str| cause.map_or("", of).to_owned();
     Ok(Explanation {
         verdict: verdict.word(),
+        cures: reasons.iter().filter_map(cure).collect(),
+        reasons,
+        valid_until: wire::seconds(trust.valid_until),
+        policy: place(trust.policy.as_ref()),
+        policy_version: trust.policy.map(|set| set.etag).unwrap_or_default(),
         state: state.to_string(),
         meaning: meaning.to_owned(),
         reason: state_reason,
@@ -205,6 +246,17 @@ mod tests {
         entry(second, Event::DeviceStateSet, &[(FieldName::State, Some(before), after)])
     }
 
+    fn judged(reasons: &[v1::Reason]) -> v1::GetDeviceTrustResponse {
+        let verdict = if reasons.is_empty() { v1::Verdict::Trusted } else { v1::Verdict::Restricted };
+        let set = v1::TrustPolicy { profile: "icu".into(), etag: "00".into(), ..Default::default() };
+        v1::GetDeviceTrustResponse {
+            verdict: verdict.into(),
+            reasons: reasons.iter().map(|reason| (*reason).into()).collect(),
+            policy: Some(set),
+            ..Default::default()
+        }
+    }
+
     fn device(state: v1::DeviceState) -> v1::Device {
         let (tenant, device_id, state_reason) = ("klinik".into(), "pump-1".into(), "lost".into());
         v1::Device { tenant, device_id, state_reason, state: state.into(), ..Default::default() }
@@ -230,7 +282,7 @@ mod tests {
             (v1::DeviceState::Quarantined, 40, "not-trusted", "readmit"),
             (v1::DeviceState::Revoked, 0, "not-trusted", ""),
         ] {
-            let told = explain(device(of), &history).unwrap();
+            let told = explain(device(of), judged(&[]), &history).unwrap();
             assert_eq!((told.since, told.verdict.as_str()), (since, verdict), "{of:?}");
             assert_eq!(told.command.split(' ').nth(2).unwrap_or_default(), command, "{of:?}");
             let (by, request) = match since {
@@ -241,7 +293,20 @@ mod tests {
             assert_eq!(told.remedy.is_empty(), of == v1::DeviceState::Active, "{of:?}");
         }
         let unheard = v1::Device { state: 99, ..device(v1::DeviceState::Active) };
-        assert!(explain(unheard, &history).is_err(), "a state of a later version is none of ours");
+        assert!(
+            explain(unheard, judged(&[]), &history).is_err(),
+            "a state of a later version is none of ours"
+        );
+    }
+
+    #[test]
+    fn a_verdict_by_a_policy_names_its_version_and_what_cures_it() {
+        let trust = judged(&[v1::Reason::KeysOld, v1::Reason::Silent]);
+        let told = explain(device(v1::DeviceState::Active), trust, &[]).unwrap();
+        assert_eq!((told.verdict.as_str(), told.reasons.join(" ")), ("restricted", "keys-old silent".into()));
+        assert_eq!((told.policy.as_str(), told.policy_version.as_str()), ("icu", "00"));
+        assert_eq!(told.cures, [VerdictReason::KeysOld.cure(), VerdictReason::Silent.cure()]);
+        assert!(told.meaning.contains("trust policy") && told.remedy.is_empty());
     }
 
     #[test]
@@ -263,7 +328,7 @@ mod tests {
             revoke(50, "bb", "key-compromise"),
         ];
         let of = v1::Device { rekey: v1::RekeyGate::Required.into(), ..device(v1::DeviceState::Active) };
-        let told = explain(of, &history).unwrap();
+        let told = explain(of, judged(&[]), &history).unwrap();
         assert_eq!(
             told.also,
             [

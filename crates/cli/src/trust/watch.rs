@@ -43,6 +43,8 @@ struct DeviceLine {
     verdict: String,
     reasons: Vec<String>,
     lifetime: u64,
+    /// Unix seconds from which time alone makes another verdict; 0 where it does not.
+    valid_until: u64,
     state: String,
     assurance: String,
     is_shared: bool,
@@ -55,6 +57,7 @@ impl From<v1::DeviceVerdict> for DeviceLine {
             verdict: verdict(of.verdict),
             reasons: of.reasons.into_iter().map(word::<v1::Reason>).collect(),
             lifetime: wire::span_seconds(of.lifetime),
+            valid_until: wire::seconds(of.valid_until),
             state: word::<v1::DeviceState>(of.state),
             assurance: word::<v1::Assurance>(of.assurance),
             is_shared: of.is_shared,

@@ -69,6 +69,8 @@ events! {
     KeyPolicyPut = "key-policy.put",
     /// The PCR requirements on devices' TPMs were set.
     PcrPolicyPut = "pcr-policy.put",
+    /// A trust policy was set.
+    TrustPolicyPut = "trust-policy.put",
     /// The PCR values of a device were approved.
     PcrsApproved = "device.approve-pcrs",
     /// Endorsement keys were put on a tenant's list.

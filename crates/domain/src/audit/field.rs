@@ -271,6 +271,12 @@ names! {
     Keepers = "keepers",
     /// The PCR rule for devices; `inherited` if none is set.
     PcrPolicy = "pcr-policy",
+    /// The version of a trust policy; `inherited` if none is set.
+    TrustPolicy = "trust-policy",
+    /// A rule of a trust policy that holds from now on.
+    TrustRuleAdded = "trust-rule-added",
+    /// A rule that holds no more.
+    TrustRuleRemoved = "trust-rule-removed",
     /// A PCR value that is accepted from now on: the PCR's number and the value in hex.
     GoldenAdded = "golden-added",
     /// A value that is good no more.

@@ -81,6 +81,18 @@ codes! {
     /// The platform was not granted this right on these devices.
     GrantMissing = "grant-missing", Denied, "An administrator grants it (`wardein grant add`).";
 
+    // Trust policies.
+    /// A rule of a trust policy names no reason that there is.
+    TrustReasonUnknown = "trust-reason-unknown", Invalid, "Correct the reason; the description of the API lists them.";
+    /// A rule of a trust policy is about a reason that always leads to the same verdict.
+    TrustReasonFixed = "trust-reason-fixed", Invalid, "Leave the rule out: no policy relaxes what it names, and none needs to say it.";
+    /// A rule of a trust policy names an age that is absurd.
+    TrustAgeBounds = "trust-age-bounds", Invalid, "Name an age from a minute to ten years.";
+    /// Two rules of a trust policy contradict each other.
+    TrustRulesContradict = "trust-rules-contradict", Invalid, "Leave one of them out, or have the rule that restricts a device apply before the one that ends its trust.";
+    /// The trust policy of the device's profile does not trust it.
+    TrustPolicyRefuses = "trust-policy-refuses", Denied, "Ask why (`wardein trust explain`), and cure it or change the policy.";
+
     // Watching.
     /// What changed after this revision is not kept any more.
     RevisionCompacted = "revision-compacted", OutOfRange, "Watch from a snapshot.";

@@ -257,6 +257,9 @@ impl Engine {
         } else if accepted.has_adopted_attributes() {
             self.adopt_attributes(tx, name, &keys.record, &mut change)?;
         }
+        if let Ask::Attributes(attributes) = ask {
+            self.keep_announced(tx, name, (&keys.record, attributes), &mut change)?;
+        }
         if accepted.is_rekey() {
             keys.rekeyed(self.authority.restored_at);
         }

@@ -70,6 +70,7 @@ impl Engine {
         device.state = DeviceState::Active;
         device.state_since = now;
         device.attributes = rows::attribute_names(record);
+        device.adopt_versions(record);
         change.update(Table::Device, rows::device_key(name), here, rows::encode(&device)?);
         // The giving tenant's: nothing of it proves anything any more; what it sealed stays its owner's.
         let held = self.load_keys(tx, &from)?.ok_or_else(|| Error::no_keys(&from))?;

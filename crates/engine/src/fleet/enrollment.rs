@@ -148,6 +148,8 @@ impl Engine {
             rotation: rows::RotationRow::default(),
             assurance: None,
             is_shared: false,
+            versions: rows::versions(&request.attributes),
+            announced: Vec::new(),
         };
         let mut change = Change::default();
         if row.is_none() {

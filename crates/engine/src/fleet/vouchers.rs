@@ -160,6 +160,8 @@ impl Engine {
             rotation: RotationRow::default(),
             assurance: None,
             is_shared: false,
+            versions: Vec::new(),
+            announced: Vec::new(),
         };
         change.put(Table::Device, key, version, rows::encode(&written)?);
         Ok(order.profile.clone())

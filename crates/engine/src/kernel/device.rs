@@ -4,12 +4,38 @@ use crate::kernel::{Engine, Error, Held, Stop, Tx};
 use crate::rows::{self, DeviceRow, KeysRow, cold_place};
 use wardein_ddkg::DeviceName;
 use wardein_domain::UnixSeconds;
-use wardein_port::{Change, Row, Table};
+use wardein_port::{Change, Row, Table, Write};
 
 impl Engine {
     /// The row of a device that is there, with its version.
     pub(crate) fn device_row(&self, tx: &Tx<'_>, name: &DeviceName) -> Result<(u64, DeviceRow), Stop> {
         Ok(tx.row(Table::Device, &rows::device_key(name))?.ok_or_else(|| Error::no_device(name))?)
+    }
+
+    /// Alters the row of a device that is there, also one that the change writes already.
+    pub(crate) fn alter_device(
+        &self,
+        tx: &Tx<'_>,
+        change: &mut Change,
+        name: &DeviceName,
+        alter: impl FnOnce(&mut DeviceRow),
+    ) -> Result<(), Stop> {
+        let key = rows::device_key(name);
+        let written = change.writes.iter_mut().find(|write| write.table == Table::Device && write.key == key);
+        if let Some(Write { value: Some(value), .. }) = written {
+            let mut row: DeviceRow = rows::decode(Table::Device, value)?;
+            alter(&mut row);
+            *value = rows::encode(&row)?;
+            return Ok(());
+        }
+        let (version, mut row) = self.device_row(tx, name)?;
+        let before = rows::encode(&row)?;
+        alter(&mut row);
+        let value = rows::encode(&row)?;
+        if value != before {
+            change.update(Table::Device, key, version, value);
+        }
+        Ok(())
     }
 
     /// The stored keys of a device, opened.

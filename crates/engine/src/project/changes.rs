@@ -3,12 +3,16 @@
 //! Each watched tenant has a ring of its last changes, which projection alone feeds. Nobody who reads it can hold projection up: what
 //! is read is bounded, the oldest changes give way to later ones, and a thread of its own wakes who waits. A watcher that the
 //! ring has left behind reads the store's feed.
+//!
+//! Time alone changes verdicts under a trust policy with ages. Who hands out a verdict says until when it holds, and the ring keeps an index
+//! of these times: when one comes, the device is to be looked at again. So nobody walks over all devices to find whose time has come.
 
-use std::collections::{HashMap, VecDeque};
+use super::NodeClock;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wardein_domain::{DeviceId, ProfileName, TenantId};
 
@@ -19,23 +23,36 @@ pub(crate) enum Changed {
     Device(DeviceId),
     /// The devices of a profile.
     Profile(ProfileName),
+    /// The trust policy of a profile, or of the tenant.
+    Policy(Option<ProfileName>),
     /// No device, but perhaps whether a watcher may go on.
     Operator,
 }
 
 /// What is to be read after a revision.
 pub(crate) enum Read {
-    /// The ring begins later: what is between is in the store's feed, and all of it up to this revision was projected.
-    Behind(u64),
-    /// The changes up to `up_to`, in order.
+    /// The ring begins later: what is between is in the store's feed, and all of it up to this place was projected.
+    Behind(Cursor),
+    /// It has lost whose time has come: all whose verdicts time changes are to be looked at.
+    Late(Cursor),
+    /// The changes up to `up_to`, in order, and behind them the devices whose time has come.
     Since {
         changed: Vec<Changed>,
-        up_to: u64,
+        up_to: Cursor,
         /// Whether nothing else was projected by then.
         is_all: bool,
         /// When the oldest of them was projected.
         oldest: Option<Instant>,
     },
+}
+
+/// How far a watcher has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// Everything up to this revision.
+    pub(crate) revision: u64,
+    /// So many devices whose time had come.
+    pub(crate) turned: u64,
 }
 
 /// The rings of all tenants that are watched.
@@ -44,6 +61,8 @@ pub(super) struct Changes(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
+    /// The time by which verdicts end; none where nothing has a time.
+    clock: Option<Arc<NodeClock>>,
     state: Mutex<State>,
     /// There is somebody to wake.
     due: Condvar,
@@ -65,9 +84,21 @@ struct Ring {
     /// It holds everything after this revision.
     floor: u64,
     entries: VecDeque<Entry>,
+    /// Which devices are to be looked at when, in Unix seconds, and how many that are. A time that means nothing any more does no harm.
+    times: Times,
+    expected: usize,
+    /// The last devices whose time has come, and how many there were from the beginning.
+    turned: VecDeque<DeviceId>,
+    turns: u64,
+    /// Who has read less has missed some.
+    turned_floor: u64,
+    /// The authority's time when it was looked at last.
+    now: u64,
     wake: watch::Sender<()>,
     is_due: bool,
 }
+
+type Times = BTreeMap<u64, BTreeSet<DeviceId>>;
 
 struct Entry {
     revision: u64,
@@ -83,6 +114,34 @@ pub(crate) struct Subscription {
 }
 
 impl Changes {
+    /// Those in which time by that clock changes verdicts.
+    pub(super) fn by(clock: Arc<NodeClock>) -> Self {
+        Self(Arc::new(Shared { clock: Some(clock), ..Shared::default() }))
+    }
+
+    /// Whether somebody watches a tenant.
+    pub(super) fn is_watched(&self, tenant: &TenantId) -> bool {
+        self.0.lock().rings.contains_key(tenant)
+    }
+
+    /// Has devices of a tenant looked at again at these Unix seconds.
+    pub(super) fn expect(&self, tenant: &TenantId, times: Vec<(u64, DeviceId)>) {
+        let mut state = self.0.lock();
+        let Some(ring) = state.rings.get_mut(tenant) else { return };
+        let were_none = ring.times.is_empty();
+        for (at, device) in times {
+            ring.expected += usize::from(ring.times.entry(at).or_default().insert(device));
+        }
+        if ring.expected > MOST_TIMES {
+            ring.lose();
+        }
+        if were_none {
+            drop(state);
+            // The thread that wakes others waits without an end where there is no time to come.
+            self.0.due.notify_one();
+        }
+    }
+
     /// Notes what the commit of that revision changed, once it is in memory.
     pub(super) fn note(&self, revision: u64, changed: Vec<(TenantId, Changed)>) {
         let mut state = self.0.lock();
@@ -110,7 +169,7 @@ impl Changes {
     }
 
     /// Keeps the changes of a tenant from now on; with the revision up to which everything was projected.
-    pub(super) fn subscribe(&self, tenant: &TenantId) -> io::Result<(Subscription, u64)> {
+    pub(super) fn subscribe(&self, tenant: &TenantId) -> io::Result<(Subscription, Cursor)> {
         let mut state = self.0.lock();
         if !state.has_waker {
             let shared = self.0.clone();
@@ -122,38 +181,28 @@ impl Changes {
             watchers: 0,
             floor,
             entries: VecDeque::new(),
+            times: Times::new(),
+            expected: 0,
+            turned: VecDeque::new(),
+            turns: 0,
+            turned_floor: 0,
+            now: 0,
             wake: watch::Sender::new(()),
             is_due: false,
         });
         ring.watchers += 1;
         let woken = ring.wake.subscribe();
-        Ok((Subscription { shared: self.0.clone(), tenant: tenant.clone(), woken }, floor))
+        let place = Cursor { revision: floor, turned: ring.turns };
+        Ok((Subscription { shared: self.0.clone(), tenant: tenant.clone(), woken }, place))
     }
 
-    /// What changed of a tenant that is watched after that revision: some `limit` changes, and the rest of the last one's commit.
-    pub(super) fn read(&self, tenant: &TenantId, after: u64, limit: usize) -> Read {
-        let state = self.0.lock();
-        let Some(ring) = state.rings.get(tenant) else { return Read::Behind(state.last) };
-        if after < ring.floor {
-            return Read::Behind(ring.floor);
-        }
-        let from = ring.entries.partition_point(|entry| entry.revision <= after);
-        let mut changed = Vec::new();
-        let mut up_to = after;
-        let mut is_all = true;
-        for entry in ring.entries.range(from..) {
-            if changed.len() >= limit && entry.revision > up_to {
-                is_all = false;
-                break;
-            }
-            up_to = entry.revision;
-            changed.push(entry.changed.clone());
-        }
-        if is_all {
-            up_to = up_to.max(state.last);
-        }
-        let oldest = ring.entries.get(from).map(|entry| entry.at);
-        Read::Since { changed, up_to, is_all, oldest }
+    /// What changed of a tenant that is watched after that place, by Unix second `now`: some `limit` changes, and the rest of the last
+    /// one's commit.
+    pub(super) fn read(&self, tenant: &TenantId, after: Cursor, limit: usize, now: u64) -> Read {
+        let (read, turned) = self.0.lock().read(tenant, after, limit, now);
+        // Behind the lock: it may be a million.
+        drop(turned);
+        read
     }
 }
 
@@ -165,6 +214,47 @@ impl Drop for Changes {
 }
 
 impl Ring {
+    /// Moves the devices whose time has come; where they are more than are kept, all who watch look at all again. What it returns is to be
+    /// dropped.
+    fn turn(&mut self, now: u64) -> Times {
+        if now < self.now {
+            // Somebody set the clock back: what was to come has come later by now.
+            self.lose();
+        }
+        self.now = now;
+        if self.times.first_key_value().is_none_or(|(at, _)| *at > now) {
+            return Times::new();
+        }
+        let later = self.times.split_off(&now.saturating_add(1));
+        let due = std::mem::replace(&mut self.times, later);
+        let count = due.values().map(BTreeSet::len).sum::<usize>();
+        self.expected -= count;
+        if count > KEPT {
+            self.turned.clear();
+            self.turns += count as u64;
+            self.turned_floor = self.turns;
+            return due;
+        }
+        for device in due.values().flatten() {
+            if self.turned.len() == KEPT {
+                self.turned.pop_front();
+                self.turned_floor += 1;
+            }
+            self.turned.push_back(device.clone());
+            self.turns += 1;
+        }
+        due
+    }
+
+    /// Forgets whose time has come or is to come: all who watch look at all again.
+    fn lose(&mut self) {
+        self.times.clear();
+        self.expected = 0;
+        self.turned.clear();
+        self.turns += 1;
+        self.turned_floor = self.turns;
+    }
+
     fn add(&mut self, entry: Entry) {
         if self.entries.len() == KEPT
             && let Some(oldest) = self.entries.pop_front()
@@ -175,13 +265,84 @@ impl Ring {
     }
 }
 
+impl State {
+    /// As [`Changes::read`]; what else it returns is to be dropped.
+    fn read(&mut self, tenant: &TenantId, after: Cursor, limit: usize, now: u64) -> (Read, Times) {
+        let Self { last, rings, .. } = self;
+        let Some(ring) = rings.get_mut(tenant) else {
+            return (Read::Behind(Cursor { revision: *last, turned: 0 }), Times::new());
+        };
+        let due = ring.turn(now);
+        let turned = ring.turns;
+        if after.revision < ring.floor {
+            return (Read::Behind(Cursor { revision: ring.floor, turned }), due);
+        }
+        if after.turned < ring.turned_floor {
+            return (Read::Late(Cursor { turned, ..after }), due);
+        }
+        let from = ring.entries.partition_point(|entry| entry.revision <= after.revision);
+        let mut changed = Vec::new();
+        let mut up_to = after.revision;
+        let mut is_all = true;
+        for entry in ring.entries.range(from..) {
+            if changed.len() >= limit && entry.revision > up_to {
+                is_all = false;
+                break;
+            }
+            up_to = entry.revision;
+            changed.push(entry.changed.clone());
+        }
+        if is_all {
+            up_to = up_to.max(*last);
+        }
+        let oldest = ring.entries.get(from).map(|entry| entry.at);
+        let unread =
+            usize::try_from(turned.saturating_sub(after.turned)).unwrap_or(usize::MAX).min(ring.turned.len());
+        let skipped = ring.turned.len() - unread;
+        let come = ring.turned.iter().skip(skipped).take(limit.saturating_sub(changed.len()));
+        let before = changed.len();
+        changed.extend(come.cloned().map(Changed::Device));
+        let read = changed.len() - before;
+        let is_all = is_all && read == unread;
+        let up_to = Cursor { revision: up_to, turned: after.turned + read as u64 };
+        (Read::Since { changed, up_to, is_all, oldest }, due)
+    }
+
+    /// Has those woken for whom a time has come. What it returns is to be dropped.
+    fn turn(&mut self, now: u64) -> Vec<Times> {
+        let mut all = Vec::new();
+        for (tenant, ring) in &mut self.rings {
+            let before = ring.turns;
+            all.push(ring.turn(now));
+            if ring.turns != before && !ring.is_due {
+                ring.is_due = true;
+                self.due.push(tenant.clone());
+            }
+        }
+        all
+    }
+}
+
 impl Shared {
     /// Wakes those who wait, until all is over. Waking a thousand takes a millisecond, which is not projection's to spend.
     fn wake(&self) {
         let mut state = self.lock();
         while !state.is_over {
             if state.due.is_empty() {
-                state = self.due.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let clock =
+                    self.clock.as_ref().filter(|_| state.rings.values().any(|ring| !ring.times.is_empty()));
+                state = match clock {
+                    Some(clock) => {
+                        let waited = self.due.wait_timeout(state, TICK);
+                        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                        let turned = state.turn(clock.now().get());
+                        // It may be a million.
+                        drop(state);
+                        drop(turned);
+                        self.lock()
+                    }
+                    None => self.due.wait(state).unwrap_or_else(PoisonError::into_inner),
+                };
                 continue;
             }
             let due = std::mem::take(&mut state.due);
@@ -233,6 +394,12 @@ impl Drop for Subscription {
 /// How many changes of a tenant are kept, at some 80 bytes each.
 const KEPT: usize = 8_192;
 
+/// How many times to come are kept for a tenant, at some 50 bytes each. Each change of a device adds one, and it goes when its time comes.
+const MOST_TIMES: usize = 8_000_000;
+
+/// How often it is looked whether a time has come.
+const TICK: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,11 +416,20 @@ mod tests {
         changes.note(revision, vec![(tenant("klinik"), device(revision))]);
     }
 
+    fn place(revision: u64) -> Cursor {
+        Cursor { revision, turned: 0 }
+    }
+
     fn read(changes: &Changes, after: u64, limit: usize) -> (Vec<Changed>, u64, bool) {
-        match changes.read(&tenant("klinik"), after, limit) {
-            Read::Behind(floor) => panic!("it begins at {floor}"),
-            Read::Since { changed, up_to, is_all, .. } => (changed, up_to, is_all),
+        match changes.read(&tenant("klinik"), place(after), limit, 0) {
+            Read::Behind(floor) | Read::Late(floor) => panic!("it begins at {floor:?}"),
+            Read::Since { changed, up_to, is_all, .. } => (changed, up_to.revision, is_all),
         }
+    }
+
+    fn is_behind(changes: &Changes, after: u64, floor: u64) -> bool {
+        let read = changes.read(&tenant("klinik"), place(after), 1, 0);
+        matches!(read, Read::Behind(Cursor { revision, .. }) if revision == floor)
     }
 
     #[test]
@@ -261,7 +437,7 @@ mod tests {
         let changes = Changes::default();
         changes.note(5, Vec::new());
         let (_held, at) = changes.subscribe(&tenant("klinik")).unwrap();
-        assert_eq!(at, 5);
+        assert_eq!(at, place(5));
         changes.note(6, (0..3).map(|number| (tenant("klinik"), device(number))).collect());
         note(&changes, 8);
         changes.note(9, vec![(tenant("lab"), device(9)), (tenant("klinik"), Changed::Operator)]);
@@ -271,7 +447,37 @@ mod tests {
         assert_eq!(read(&changes, 9, 1), (vec![], 9, true));
         note(&changes, 8);
         assert_eq!(read(&changes, 9, 1), (vec![], 9, true), "one that comes again changes nothing");
-        assert!(matches!(changes.read(&tenant("klinik"), 4, 1), Read::Behind(5)));
+        assert!(is_behind(&changes, 4, 5));
+    }
+
+    #[test]
+    fn a_device_is_to_be_looked_at_when_its_time_has_come_and_once_by_each() {
+        let (changes, of) = (Changes::default(), tenant("klinik"));
+        let (_held, from) = changes.subscribe(&of).unwrap();
+        let id = |number: u64| -> DeviceId { format!("pump-{number}").parse().unwrap() };
+        changes.expect(&of, [30, 10, 20, 20].map(|at| (at, id(at))).to_vec());
+        changes.expect(&tenant("lab"), vec![(1, id(1))]);
+        let read = |after, limit, now| match changes.read(&of, after, limit, now) {
+            Read::Since { changed, up_to, is_all, .. } => (changed, up_to, is_all),
+            Read::Behind(_) | Read::Late(_) => panic!("it has lost some"),
+        };
+        assert_eq!(read(from, 9, 9), (vec![], from, true));
+        let (changed, first, is_all) = read(from, 1, 20);
+        assert_eq!((changed, is_all), (vec![device(10)], false));
+        assert_eq!(read(first, 9, 20).0, [device(20)]);
+        let (changed, all, is_all) = read(from, 9, 30);
+        assert_eq!((changed, is_all), ([10, 20, 30].map(device).to_vec(), true));
+        assert_eq!(read(all, 9, 99), (vec![], all, true));
+        // As many at once as the ring keeps, and one more.
+        let many = |count| (0..count).map(|number| (100, id(number))).collect();
+        changes.expect(&of, many(KEPT as u64));
+        assert_eq!(read(all, usize::MAX, 100).0.len(), KEPT);
+        changes.expect(&of, many(KEPT as u64 + 1));
+        let Read::Late(now) = changes.read(&of, all, 1, 100) else { panic!("it has all of them") };
+        assert_eq!(read(now, 1, 100), (vec![], now, true), "who has looked at all has seen these");
+        assert_eq!(changes.0.lock().rings[&of].expected, 0);
+        changes.expect(&of, vec![(200, id(7))]);
+        assert!(matches!(changes.read(&of, now, 1, 99), Read::Late(_)), "the clock was set back");
     }
 
     #[test]
@@ -279,7 +485,7 @@ mod tests {
         let changes = Changes::default();
         let (_held, _) = changes.subscribe(&tenant("klinik")).unwrap();
         (1..=KEPT as u64 + 3).for_each(|revision| note(&changes, revision));
-        assert!(matches!(changes.read(&tenant("klinik"), 2, 1), Read::Behind(3)));
+        assert!(is_behind(&changes, 2, 3));
         assert_eq!(read(&changes, 3, 1), (vec![device(4)], 4, false));
         assert_eq!(changes.0.lock().rings[&tenant("klinik")].entries.len(), KEPT);
     }
@@ -295,7 +501,7 @@ mod tests {
         drop(two);
         assert!(changes.0.lock().rings.is_empty());
         note(&changes, 2);
-        assert!(matches!(changes.read(&tenant("klinik"), 2, 1), Read::Behind(2)));
+        assert!(is_behind(&changes, 2, 2));
     }
 
     #[tokio::test]

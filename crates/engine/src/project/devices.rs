@@ -1,13 +1,14 @@
 //! Devices on record.
 
 use crate::kernel::Error;
-use crate::rows::{DeviceRow, PlaceRow};
+use crate::rows::{DeviceRow, PlaceRow, VersionRow};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use wardein_ddkg::{DeviceName, Recipe};
 use wardein_domain::{
-    Assurance, AttributeName, DeviceId, DeviceState, ProfileName, Rotation, TenantId, UnixSeconds,
+    Assurance, AttributeName, DeviceFacts, DeviceId, DeviceState, FirmwareVersion, ProfileName, Rotation,
+    Signs, TenantId, TrustPolicy, UnixSeconds,
 };
 
 /// A device as its row has it.
@@ -26,6 +27,21 @@ pub(crate) struct KnownDevice {
     /// Whether another device was enrolled with its key or its TPM.
     pub(crate) is_shared: bool,
     places: Arc<Vec<PlaceRow>>,
+    /// Those of its attributes that are versions; none where there are none.
+    versions: Option<Arc<Vec<Version>>>,
+    signs: KnownSigns,
+}
+
+/// An attribute that is a version.
+type Version = (AttributeName, FirmwareVersion);
+
+/// When a device was last heard of, in Unix seconds, as its row of that version has it; all 0 where no policy asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct KnownSigns {
+    pub(crate) version: u64,
+    pub(crate) seen: u64,
+    pub(crate) agreed: u64,
+    pub(crate) quoted: u64,
 }
 
 /// The places of stations' quotas that a device took, before and now.
@@ -36,6 +52,25 @@ impl KnownDevice {
     pub(crate) fn is_in_tpm(&self) -> bool {
         self.assurance.is_some_and(Assurance::is_tpm)
     }
+
+    /// The same device, heard of then.
+    pub(crate) fn with_signs(&self, signs: KnownSigns) -> Self {
+        Self { signs, ..self.clone() }
+    }
+
+    /// What a verdict on it rests on.
+    pub(crate) fn facts<'a>(&'a self, verdict_lifetime: u64, policy: &'a TrustPolicy) -> DeviceFacts<'a> {
+        let KnownSigns { seen, agreed, quoted, .. } = self.signs;
+        DeviceFacts {
+            state: self.state,
+            verdict_lifetime,
+            policy,
+            signs: Signs { seen, agreed, quoted, since: self.state_since.get() },
+            assurance: self.assurance,
+            is_shared: self.is_shared,
+            versions: self.versions.as_ref().map_or(&[], |versions| versions.as_slice()),
+        }
+    }
 }
 
 /// Devices in shards, so that readers of one do not wait for a writer of another.
@@ -44,6 +79,7 @@ pub(super) struct Devices {
     shards: Vec<RwLock<HashMap<DeviceName, KnownDevice>>>,
     recipes: Mutex<Shared<Vec<AttributeName>, Recipe>>,
     places: Mutex<Shared<Vec<PlaceRow>, Vec<PlaceRow>>>,
+    versions: Mutex<Shared<Vec<(AttributeName, String)>, Vec<Version>>>,
 }
 
 /// Values that are the same across a fleet: each is kept once, and for as long as a device has it.
@@ -57,7 +93,8 @@ impl Devices {
     pub(super) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
         let (recipes, places) = (Mutex::new(Shared::new()), Mutex::new(Shared::new()));
-        Self { hasher: RandomState::new(), shards, recipes, places }
+        let versions = Mutex::new(Shared::new());
+        Self { hasher: RandomState::new(), shards, recipes, places, versions }
     }
 
     pub(super) fn get(&self, name: &DeviceName) -> Option<KnownDevice> {
@@ -76,12 +113,21 @@ impl Devices {
     pub(super) fn dump(&self) -> Vec<String> {
         let line = |(name, known): (&DeviceName, &KnownDevice)| {
             let KnownDevice {
-                version, state, profile, recipe, rotation, assurance, is_shared, places, ..
+                version,
+                state,
+                profile,
+                recipe,
+                rotation,
+                assurance,
+                is_shared,
+                places,
+                versions,
+                ..
             } = known;
             let (name, profile) = (format!("{}/{}", name.tenant, name.device), profile.as_str());
             let names: Vec<_> = recipe.names().iter().map(|name| name.as_str()).collect();
             format!(
-                "device {name} at {version}: {state} {profile} {names:?} {rotation:?} {assurance:?} {is_shared} {places:?}"
+                "device {name} at {version}: {state} {profile} {names:?} {rotation:?} {assurance:?} {is_shared} {places:?} {versions:?}"
             )
         };
         let shards =
@@ -108,6 +154,8 @@ impl Devices {
             assurance: row.assurance,
             is_shared: row.is_shared,
             places: places.clone(),
+            versions: self.versions_of(&row.versions)?,
+            signs: KnownSigns::default(),
         };
         let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
         match shard.get_mut(name) {
@@ -115,6 +163,7 @@ impl Devices {
                 if present.version >= version {
                     return Ok(None);
                 }
+                let known = KnownDevice { signs: present.signs, ..known };
                 let before = std::mem::replace(present, known).places;
                 Ok(Some((before, places)))
             }
@@ -123,6 +172,24 @@ impl Devices {
                 Ok(Some((Arc::default(), places)))
             }
         }
+    }
+
+    /// Applies when a device was last heard of, unless a later version of that row is known; the device before, if it was applied.
+    pub(super) fn put_signs(&self, name: &DeviceName, signs: KnownSigns) -> Option<KnownDevice> {
+        let mut shard = self.shard(name).write().unwrap_or_else(PoisonError::into_inner);
+        let present = shard.get_mut(name).filter(|present| present.signs.version < signs.version)?;
+        let before = present.clone();
+        present.signs = signs;
+        Some(before)
+    }
+
+    fn versions_of(&self, row: &[VersionRow]) -> Result<Option<Arc<Vec<Version>>>, Error> {
+        if row.is_empty() {
+            return Ok(None);
+        }
+        let key = row.iter().map(|of| (of.attribute.clone(), of.version.as_str().to_owned())).collect();
+        let make = || Ok(row.iter().map(|of| (of.attribute.clone(), of.version.clone())).collect());
+        lock(&self.versions).of(&key, make).map(Some)
     }
 
     fn shard(&self, name: &DeviceName) -> &RwLock<HashMap<DeviceName, KnownDevice>> {
@@ -184,6 +251,8 @@ mod tests {
             rotation: crate::rows::RotationRow::default(),
             assurance: None,
             is_shared: false,
+            versions: Vec::new(),
+            announced: Vec::new(),
         };
         let name = DeviceName { tenant: "klinik".parse().unwrap(), device: "pump-1".parse().unwrap() };
         for version in 1..=10_000 {

@@ -1,27 +1,32 @@
 //! All of it, and how it is fed.
 
 use super::cas::Cas;
-use super::changes::{Changed, Changes, Read, Subscription};
-use super::devices::Devices;
+use super::changes::{Changed, Changes, Cursor, Read, Subscription};
+use super::devices::{Devices, KnownSigns};
 use super::operators::Operators;
 use super::revocations::Revocations;
 use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
 use super::transfers::Transfers;
-use super::{KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules};
+use super::{
+    KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules, TrustPolicies,
+};
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
-    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, Revocation, RuleRow,
-    RuleScope, TenantRow,
+    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, KeysRow, OperatorRow, ProfileRow, Revocation,
+    RuleRow, RuleScope, SignatureKeyRow, TenantRow,
 };
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::trust::policy::SetTrustPolicy;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::OnceCell;
 use wardein_crypto::Signer;
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{
     CaId, CaState, DeviceId, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
+    Verdict,
 };
 use wardein_pki::{InfrastructureCa, RevocationUrl};
 use wardein_port::{Committed, Projection, Store, Table};
@@ -40,6 +45,9 @@ pub(crate) struct Memory {
     cas: Cas,
     pub(super) clock: Arc<NodeClock>,
     changes: Changes,
+    /// Whether somebody looks at when devices were last heard of, and whether all of it is here.
+    wants_signs: AtomicBool,
+    has_signs: OnceCell<()>,
     /// The highest revision that was taken in.
     revision: AtomicU64,
     /// Of the authority's row.
@@ -75,9 +83,12 @@ impl Memory {
             (Operators::default(), Devices::new(), Revocations::default());
         let (own, revision, cas) = (RwLock::default(), AtomicU64::default(), Cas::new(revocation_url));
         let (transfers, revoked, changes) =
-            (Transfers::default(), RevokedCertificates::default(), Changes::default());
+            (Transfers::default(), RevokedCertificates::default(), Changes::by(clock.clone()));
+        let (wants_signs, has_signs) = (AtomicBool::default(), OnceCell::new());
         Self {
             revision,
+            wants_signs,
+            has_signs,
             root,
             records,
             tenants,
@@ -103,6 +114,7 @@ impl Memory {
             Table::Authority,
             Table::Tenant,
             Table::Profile,
+            Table::TrustPolicy,
             Table::Operator,
             Table::Device,
             Table::Revocation,
@@ -123,6 +135,9 @@ impl Memory {
                 }
             }
         }
+        if self.rules.looks_at_signs(None) {
+            self.want_signs(store).await?;
+        }
         self.operators.loaded(now);
         if self.clock.era() > 0 {
             self.revoked.look_at(Place::All);
@@ -130,6 +145,67 @@ impl Memory {
         self.changes.note(head, Vec::new());
         self.revision.fetch_max(head, Ordering::Release);
         Ok(())
+    }
+
+    /// Reads when each device was last heard of, and follows it from then on: the first policy that asks has all of it read. Of a commit
+    /// whose outcome was unknown it hears with the device's next proof.
+    pub(crate) async fn want_signs(&self, store: &dyn Store) -> Result<(), Error> {
+        // First, so that what comes while it is read is not missed.
+        self.wants_signs.store(true, Ordering::Release);
+        self.has_signs.get_or_try_init(|| self.load_signs(store)).await.map(|_| ())
+    }
+
+    async fn load_signs(&self, store: &dyn Store) -> Result<(), Error> {
+        for table in [Table::DeviceHot, Table::SignatureKey] {
+            let mut after = None;
+            loop {
+                let page = store.scan(table, b"", after.as_deref(), LOAD_PAGE).await?;
+                for (key, row) in &page {
+                    self.take_in_signs(table, key, row.version, &row.value)?;
+                }
+                match page.into_iter().last() {
+                    Some((key, _)) => after = Some(key),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When a device was last heard of; whom it changes, if anybody.
+    fn take_in_signs(
+        &self,
+        table: Table,
+        key: &[u8],
+        version: u64,
+        value: &[u8],
+    ) -> Result<Option<(TenantId, Changed)>, Error> {
+        let (seen, agreed, quoted) = match table {
+            Table::DeviceHot => {
+                let (seen, agreed) = KeysRow::seen_and_agreed(value)?;
+                (seen, agreed, 0)
+            }
+            _ => {
+                let row: SignatureKeyRow = rows::decode(table, value)?;
+                let quoted = row.last_quote().map_or(0, |(_, at)| at);
+                (row.last_seen.map_or(0, UnixSeconds::get), 0, quoted)
+            }
+        };
+        let name = rows::parse_device_key(key)?;
+        let signs = KnownSigns { version, seen, agreed, quoted };
+        let Some(before) = self.devices.put_signs(&name, signs) else { return Ok(None) };
+        if !self.changes.is_watched(&name.tenant) {
+            return Ok(None);
+        }
+        let (lifetime, set) = self.rules.trust(&name.tenant, &before.profile);
+        let Some(set) = set.filter(|set| set.policy.looks_at_signs()) else { return Ok(None) };
+        let (after, now) = (before.with_signs(signs), self.clock.now().get());
+        let judge = |known: &KnownDevice| {
+            let judgment = Verdict::on_device(Some(&known.facts(lifetime, &set.policy)), now);
+            (judgment.verdict, judgment.reasons)
+        };
+        let is_changed = judge(&before) != judge(&after);
+        Ok(is_changed.then(|| (name.tenant, Changed::Device(name.device))))
     }
 
     /// Everything that it holds, a line each, in order.
@@ -170,6 +246,16 @@ impl Memory {
                     .map(|name| (tenant.clone(), Changed::Profile(name)))
                     .collect());
             }
+            Table::TrustPolicy => {
+                let (tenant, profile) = rows::parse_trust_policy_key(key)?;
+                let is_changed = self.rules.put_policy(key, revision, value)?;
+                return Ok(is_changed.then_some((tenant, Changed::Policy(profile))).into_iter().collect());
+            }
+            Table::DeviceHot | Table::SignatureKey => {
+                if self.wants_signs.load(Ordering::Acquire) {
+                    return Ok(self.take_in_signs(table, key, revision, value)?.into_iter().collect());
+                }
+            }
             Table::Operator => {
                 let serial = Serial::from_bytes(key).map_err(Error::internal)?;
                 let row: OperatorRow = rows::decode(table, value)?;
@@ -201,9 +287,7 @@ impl Memory {
             | Table::Spent
             | Table::Grant
             | Table::History
-            | Table::DeviceHot
             | Table::Deed
-            | Table::SignatureKey
             | Table::KeyPolicy
             | Table::EndorsementKey
             | Table::PcrPolicy
@@ -394,19 +478,38 @@ impl Memory {
         self.devices.of_tenant(tenant, part)
     }
 
-    /// For how long a verdict on a device of that profile may be kept, in seconds.
-    pub(crate) fn verdict_lifetime(&self, tenant: &TenantId, profile: &ProfileName) -> u64 {
-        self.rules.verdict_lifetime(tenant, profile)
+    /// For how long a verdict on a device of that profile may be kept, in seconds, and the trust policy that holds for it, if any.
+    pub(crate) fn trust(
+        &self,
+        tenant: &TenantId,
+        profile: &ProfileName,
+    ) -> (u64, Option<Arc<SetTrustPolicy>>) {
+        self.rules.trust(tenant, profile)
     }
 
-    /// Watches a tenant's devices from now on; the revision up to which memory has taken everything in.
-    pub(crate) fn watch(&self, tenant: &TenantId) -> Result<(Subscription, u64), Error> {
+    /// The trust policies of a tenant.
+    pub(crate) fn trust_policies(&self, tenant: &TenantId) -> TrustPolicies {
+        self.rules.policies(tenant)
+    }
+
+    /// Whether a policy of the tenant looks at when its devices were last heard of.
+    pub(crate) fn looks_at_signs(&self, tenant: &TenantId) -> bool {
+        self.rules.looks_at_signs(Some(tenant))
+    }
+
+    /// Has those who watch a tenant look at devices again at these Unix seconds.
+    pub(crate) fn expect(&self, tenant: &TenantId, times: Vec<(u64, DeviceId)>) {
+        self.changes.expect(tenant, times);
+    }
+
+    /// Watches a tenant's devices from now on; the place up to which memory has taken everything in.
+    pub(crate) fn watch(&self, tenant: &TenantId) -> Result<(Subscription, Cursor), Error> {
         self.changes.subscribe(tenant).map_err(Error::internal)
     }
 
-    /// What changed of a tenant that is watched after that revision, some `limit` changes at a time.
-    pub(crate) fn changes(&self, tenant: &TenantId, after: u64, limit: usize) -> Read {
-        self.changes.read(tenant, after, limit)
+    /// What changed of a tenant that is watched after that place, by Unix second `now`, some `limit` changes at a time.
+    pub(crate) fn changes(&self, tenant: &TenantId, after: Cursor, limit: usize, now: u64) -> Read {
+        self.changes.read(tenant, after, limit, now)
     }
 
     /// The rule that revokes the certificates that the CA of that key identifier issued at that time to a device, or to the platform of a
@@ -423,10 +526,18 @@ impl Memory {
 
 impl Projection for Memory {
     fn project(&self, committed: &Committed) -> Result<(), String> {
+        // Nearly every commit is a proof, which changes what nearly nobody looks at.
+        let is_of_signs = committed.rows.iter().all(|row| row.table.is_of_signs());
+        if is_of_signs && !self.wants_signs.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut changed = Vec::new();
         for row in &committed.rows {
             let taken = self.take_in(row.table, &row.key, committed.revision, row.value.as_deref());
             changed.extend(taken.map_err(|error| error.to_string())?);
+        }
+        if is_of_signs && changed.is_empty() {
+            return Ok(());
         }
         // Memory first: who hears of a change finds it there.
         self.changes.note(committed.revision, changed);

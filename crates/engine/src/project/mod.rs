@@ -17,7 +17,7 @@ mod tests;
 mod transfers;
 
 pub(crate) use cas::KnownCa;
-pub(crate) use changes::{Changed, Read, Subscription};
+pub(crate) use changes::{Changed, Cursor, Read, Subscription};
 pub(crate) use clock::{NodeClock, reading};
 pub(crate) use devices::KnownDevice;
 pub(crate) use memory::Memory;
@@ -25,4 +25,4 @@ pub(crate) use memory::Memory;
 pub(crate) use operators::MAX_OPERATORS;
 pub(crate) use operators::{KnownOperator, OperatorPlace, QuotaPlace};
 pub use revoked::Revoked;
-pub(crate) use rules::Rules;
+pub(crate) use rules::{Rules, TrustPolicies};

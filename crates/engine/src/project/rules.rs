@@ -1,10 +1,12 @@
-//! The rules for devices by their tenant and profile, in memory: inherited settings, and the requested rotations.
+//! The rules for devices by their tenant and profile, in memory: inherited settings, the requested rotations, and trust policies.
 
-use crate::kernel::Error;
-use crate::rows::ProfileRow;
+use crate::kernel::{Error, Etag};
+use crate::rows::{self, ProfileRow, TrustPolicyRow};
+use crate::trust::policy::SetTrustPolicy;
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use wardein_domain::{Profile, ProfileFields, ProfileName, Rotation, TenantId};
+use wardein_port::Table;
 
 /// The rules of all tenants.
 #[derive(Default)]
@@ -32,6 +34,16 @@ struct OfTenant {
     version: u64,
     rotation: Rotation,
     profiles: HashMap<ProfileName, OfProfile>,
+    /// For the devices of all profiles that have none of their own.
+    policy: KnownPolicy,
+    policies: HashMap<ProfileName, KnownPolicy>,
+}
+
+/// A trust policy with the version of its row; none where what is set for all holds.
+#[derive(Default)]
+struct KnownPolicy {
+    version: u64,
+    set: Option<Arc<SetTrustPolicy>>,
 }
 
 struct OfProfile {
@@ -52,11 +64,35 @@ impl TenantRules {
         })
     }
 
-    /// For how long a verdict on a device of that profile may be kept, in seconds.
-    pub(super) fn verdict_lifetime(&self, tenant: &TenantId, name: &ProfileName) -> u64 {
+    /// For how long a verdict on a device of that profile may be kept, in seconds, and the trust policy that holds for it, if any.
+    pub(super) fn trust(&self, tenant: &TenantId, name: &ProfileName) -> (u64, Option<Arc<SetTrustPolicy>>) {
         let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let of_profile = tenants.get(tenant).and_then(|of_tenant| of_tenant.profiles.get(name));
-        of_profile.map_or(Profile::DEFAULT.verdict_lifetime(), |known| known.effective.verdict_lifetime())
+        let Some(of_tenant) = tenants.get(tenant) else {
+            return (Profile::DEFAULT.verdict_lifetime(), None);
+        };
+        let of_profile = of_tenant.profiles.get(name);
+        let lifetime = of_profile
+            .map_or(Profile::DEFAULT.verdict_lifetime(), |known| known.effective.verdict_lifetime());
+        (lifetime, of_tenant.policy_of(name).cloned())
+    }
+
+    /// The trust policies of a tenant: its own, and those of profiles.
+    pub(super) fn policies(&self, tenant: &TenantId) -> TrustPolicies {
+        let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(of_tenant) = tenants.get(tenant) else { return TrustPolicies::default() };
+        let own = of_tenant.policies.iter();
+        TrustPolicies {
+            of_tenant: of_tenant.policy.set.clone(),
+            of_profiles: own.filter_map(|(name, known)| Some((name.clone(), known.set.clone()?))).collect(),
+        }
+    }
+
+    /// Whether a policy of that tenant, or of any, looks at when devices were last heard of.
+    pub(super) fn looks_at_signs(&self, tenant: Option<&TenantId>) -> bool {
+        let tenants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let asked = tenants.iter().filter(|(name, _)| tenant.is_none_or(|tenant| tenant == *name));
+        let known = asked.flat_map(|(_, of)| of.policies.values().chain([&of.policy]));
+        known.filter_map(|known| known.set.as_ref()).any(|set| set.policy.looks_at_signs())
     }
 
     #[cfg(test)]
@@ -73,8 +109,33 @@ impl TenantRules {
                     name.as_str()
                 ));
             }
+            for (name, known) in
+                of.policies.iter().map(|(name, known)| (name.as_str(), known)).chain([("", &of.policy)])
+            {
+                lines.push(format!("policy {tenant}/{name} at {}: {:?}", known.version, known.set));
+            }
         }
         lines
+    }
+
+    /// Applies the row of a trust policy, unless a later version is known; whether it was applied.
+    pub(super) fn put_policy(&self, key: &[u8], version: u64, value: &[u8]) -> Result<bool, Error> {
+        let (tenant, profile) = rows::parse_trust_policy_key(key)?;
+        let row: TrustPolicyRow = rows::decode(Table::TrustPolicy, value)?;
+        let set = row.policy()?.map(|policy| {
+            Arc::new(SetTrustPolicy { profile: profile.clone(), policy, etag: Etag::of(value) })
+        });
+        let mut tenants = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = tenants.entry(tenant).or_default();
+        let known = match profile {
+            Some(profile) => of_tenant.policies.entry(profile).or_default(),
+            None => &mut of_tenant.policy,
+        };
+        let is_newer = known.version < version;
+        if is_newer {
+            *known = KnownPolicy { version, set };
+        }
+        Ok(is_newer)
     }
 
     /// Applies the rotation of a tenant's row, unless a later version is known.
@@ -116,6 +177,28 @@ impl TenantRules {
                 .collect());
         }
         Ok(Vec::new())
+    }
+}
+
+impl OfTenant {
+    fn policy_of(&self, profile: &ProfileName) -> Option<&Arc<SetTrustPolicy>> {
+        // Nearly always there is none.
+        let own = if self.policies.is_empty() { None } else { self.policies.get(profile) };
+        own.and_then(|known| known.set.as_ref()).or(self.policy.set.as_ref())
+    }
+}
+
+/// The trust policies of a tenant.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TrustPolicies {
+    pub(crate) of_tenant: Option<Arc<SetTrustPolicy>>,
+    pub(crate) of_profiles: HashMap<ProfileName, Arc<SetTrustPolicy>>,
+}
+
+impl TrustPolicies {
+    /// The one for the devices of a profile.
+    pub(crate) fn of(&self, profile: &ProfileName) -> Option<&Arc<SetTrustPolicy>> {
+        self.of_profiles.get(profile).or(self.of_tenant.as_ref())
     }
 }
 

@@ -16,7 +16,10 @@ use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, P256VerifyingKey, Secret, SystemEntropy};
 use wardein_ddkg::device::{DeviceState as Keys, Enrolling};
 use wardein_ddkg::{AttributeDigests, Attributes, DeviceName, Purposes, Suite};
-use wardein_domain::{Call, DeviceState, ErrorCode, ErrorKind, ProfileFields, Role, TenantId};
+use wardein_domain::{
+    Call, DeviceState, ErrorCode, ErrorKind, ProfileFields, Role, TenantId, TrustCondition, TrustLimit,
+    TrustPolicy, TrustRule,
+};
 use wardein_pki::Csr;
 use wardein_port::{RootKey, Store};
 use wardein_testkit::{Chaos, ChaosStore, CrashPoint, MemoryStore, SeededSource, TestClock};
@@ -147,7 +150,16 @@ impl World {
                 }
                 None => ("revoke", Ok(())),
             },
-            85..90 => {
+            85..87 => {
+                let (tenant, profile) = ("klinik".parse().unwrap(), "default".parse().unwrap());
+                let profile = (self.random.below(2) == 0).then_some(&profile);
+                let rule =
+                    |age| TrustRule { when: TrustCondition::SilentFor(age), limit: TrustLimit::Restricted };
+                let rules = vec![rule(60 + self.random.below(9))];
+                let policy = (self.random.below(3) > 0).then(|| TrustPolicy::new(rules, None).unwrap());
+                ("policy", engine.put_trust_policy(admin, &tenant, profile, policy, None).await.map(drop))
+            }
+            87..90 => {
                 let verdict_lifetime = Some(60 + self.random.below(1_000));
                 let fields = ProfileFields { verdict_lifetime, ..ProfileFields::default() };
                 let (tenant, profile) = ("klinik".parse().unwrap(), "default".parse().unwrap());
@@ -344,4 +356,37 @@ async fn a_change_that_brings_no_keys_leaves_no_opened_ones_in_memory() {
     let (admin, reason) = (&world.admin, "lost".parse().unwrap());
     world.engine.set_device_state(admin, name(0), DeviceState::Retired, reason).await.unwrap();
     assert!(!held(&world.engine));
+}
+
+/// What a verdict takes, without a policy and with one:
+/// `cargo test --release -p wardein-engine --lib project::tests::cost -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn cost() {
+    const VERDICTS: u32 = 2_000_000;
+    let mut world = World::new(9).await;
+    world.enroll(0).await.unwrap();
+    world.prove(0).await.unwrap();
+    let order = World::order(Role::Platform, "iot");
+    let platform = world.engine.issue_operator(&world.admin, order).await.unwrap().1.principal;
+    let platform = Caller { principal: platform, call: Call::new("test") };
+    let subject = crate::Subject::Device(name(0).device);
+    let measure = |what| {
+        let started = std::time::Instant::now();
+        for _ in 0..VERDICTS {
+            std::hint::black_box(world.engine.check_in_memory(&platform, &subject).unwrap());
+        }
+        println!("{what}: a verdict takes {:?}", started.elapsed() / VERDICTS);
+    };
+    (0..3).for_each(|_| measure("without a policy"));
+    let rule = |when| TrustRule { when, limit: TrustLimit::Restricted };
+    let floor = TrustCondition::FirmwareBelow("firmware".parse().unwrap(), "0.9".parse().unwrap());
+    let conditions = [600, 86_400].map(TrustCondition::SilentFor);
+    let rules = [TrustCondition::KeysOlder(86_400), TrustCondition::KeyShared, floor].map(rule).to_vec();
+    let [first, last] = conditions;
+    let rules = [rules, vec![rule(first), TrustRule { when: last, limit: TrustLimit::NotTrusted }]].concat();
+    let policy = TrustPolicy::new(rules, None).unwrap();
+    let tenant = "klinik".parse().unwrap();
+    world.engine.put_trust_policy(&world.admin, &tenant, None, Some(policy), None).await.unwrap();
+    (0..3).for_each(|_| measure("by five rules"));
 }

@@ -10,7 +10,9 @@ use crate::trust::check::Answer;
 use wardein_crypto::Digest;
 use wardein_ddkg::authority::{Expected, Refusal};
 use wardein_ddkg::message::Token;
-use wardein_domain::{Audience, Event, FieldName, Outcome, RekeyGate, Right, UnixSeconds};
+use wardein_domain::{
+    Audience, ErrorCode, Event, FieldName, Outcome, RekeyGate, Right, UnixSeconds, Verdict, VerdictReason,
+};
 use wardein_port::{Change, Table};
 
 /// A token that a device logs in with.
@@ -98,6 +100,10 @@ impl Engine {
         if self.gate(&keys, &rules.profile, rotation, now) == RekeyGate::Required {
             return Err(rekey_required().into());
         }
+        let judgment = self.judge_device(&name.tenant, Some(&known), now);
+        if judgment.verdict == Verdict::NotTrusted {
+            return Err(refused_by_policy(&judgment.reasons).into());
+        }
         if standing == Standing::Spent {
             return Err(spent_error(&key_name).into());
         }
@@ -117,4 +123,11 @@ impl Engine {
         let logged_in = LoggedIn { answer, user_name, issued_at: token.issued_at };
         Ok(Decision { keys: kept.map(|cold| Kept { keys, cold }), ..Decision::new(change, logged_in) })
     }
+}
+
+fn refused_by_policy(reasons: &[VerdictReason]) -> Error {
+    let reasons: Vec<_> = reasons.iter().map(|reason| reason.code()).collect();
+    let message =
+        format_args!("the device is not trusted by the policy of its profile: {}", reasons.join(", "));
+    Error::new(ErrorCode::TrustPolicyRefuses, message)
 }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use wardein_crypto::{P256_POINT_LEN, P256VerifyingKey};
 use wardein_domain::{
-    Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, KeyKeeper, KeyKind,
-    KeyKinds, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose, Reason,
-    RevocationReason, Role, Seconds, Serial, TenantId, TransferState, TrustDomain, Udi, UnixMillis,
-    UnixSeconds, UserNameTemplate,
+    Assurance, AttributeName, Bank, CaState, CertificateProfile, DeviceId, DeviceState, FirmwareVersion,
+    KeyKeeper, KeyKind, KeyKinds, ModelName, NameTemplate, OperatorName, PcrStanding, ProfileName, Purpose,
+    Reason, RevocationReason, Role, Seconds, Serial, TenantId, TransferState, TrustDomain, TrustLimit, Udi,
+    UnixMillis, UnixSeconds, UserNameTemplate,
 };
 
 /// A type that a row holds.
@@ -112,7 +112,7 @@ macro_rules! names {
 }
 
 names! {
-    AttributeName, DeviceId, ModelName, NameTemplate, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
+    AttributeName, DeviceId, FirmwareVersion, ModelName, NameTemplate, OperatorName, ProfileName, Reason, TenantId, TrustDomain, Udi, UserNameTemplate,
 }
 
 macro_rules! numbers {
@@ -169,6 +169,7 @@ words! {
     CaState { Next = 1, Active = 2, Retiring = 3, Retired = 4, Distrusted = 5 }
     TransferState { Offered = 1, Accepted = 2, Agreed = 3, Complete = 4, Withdrawn = 5 }
     CertificateProfile { DeviceTls = 1, DicomTls = 2, Hl7FhirTls = 3, SdcProvider = 4, SdcConsumer = 5 }
+    TrustLimit { Restricted = 1, NotTrusted = 2 }
     KeyKind { P256 = 1, P384 = 2, Rsa2048 = 3, Rsa3072 = 4, Rsa4096 = 5 }
 }
 

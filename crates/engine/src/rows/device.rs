@@ -3,8 +3,10 @@
 use super::{RotationRow, column};
 use serde::{Deserialize, Serialize};
 use wardein_ddkg::authority::Record;
+use wardein_ddkg::{Attributes, attribute_digest};
 use wardein_domain::{
-    Assurance, AttributeName, DeviceState, ModelName, ProfileName, Reason, Serial, Udi, UnixSeconds,
+    Assurance, AttributeName, DeviceState, FirmwareVersion, ModelName, ProfileName, Reason, Serial, Udi,
+    UnixSeconds,
 };
 
 #[derive(Serialize, Deserialize, Clone)]
@@ -40,6 +42,19 @@ pub(crate) struct DeviceRow {
     pub(crate) assurance: Option<Assurance>,
     /// Whether another device was enrolled with its key or its TPM.
     pub(crate) is_shared: bool,
+    /// Those of its attributes that are versions, at most [`MAX_VERSIONS`].
+    pub(crate) versions: Vec<VersionRow>,
+    /// Those that it announced, until a proof shows them.
+    pub(crate) announced: Vec<VersionRow>,
+}
+
+/// An attribute that is a version.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VersionRow {
+    #[serde(with = "column")]
+    pub(crate) attribute: AttributeName,
+    #[serde(with = "column")]
+    pub(crate) version: FirmwareVersion,
 }
 
 /// Places of one station's quota.
@@ -74,6 +89,35 @@ pub(crate) fn with_place(mut places: Vec<PlaceRow>, station: &Serial) -> Vec<Pla
     places.push(place);
     places
 }
+
+impl DeviceRow {
+    /// Takes over, of the versions that it has and of those that were announced, those that the record has.
+    pub(crate) fn adopt_versions(&mut self, record: &Record) {
+        let announced = std::mem::take(&mut self.announced);
+        let known = std::mem::take(&mut self.versions);
+        for row in announced.into_iter().chain(known) {
+            let digest = attribute_digest(&row.attribute, row.version.as_str().as_bytes());
+            let is_new = self.versions.iter().all(|known| known.attribute != row.attribute);
+            if is_new && record.attributes().get(&row.attribute) == Some(&digest) {
+                self.versions.push(row);
+            }
+        }
+        self.versions.sort_by(|one, other| one.attribute.cmp(&other.attribute));
+        self.versions.truncate(MAX_VERSIONS);
+    }
+}
+
+/// Those of these attributes that are versions, in byte order of their names. Of all others the authority keeps digests alone.
+pub(crate) fn versions(attributes: &Attributes) -> Vec<VersionRow> {
+    let version = |(attribute, value): (&AttributeName, &[u8])| {
+        let version = std::str::from_utf8(value).ok()?.parse().ok()?;
+        Some(VersionRow { attribute: attribute.clone(), version })
+    };
+    attributes.iter().filter_map(version).take(MAX_VERSIONS).collect()
+}
+
+/// How many versions of a device are kept: some 100 bytes each.
+const MAX_VERSIONS: usize = 8;
 
 /// The value of [`DeviceRow::attributes`] for a record.
 pub(crate) fn attribute_names(record: &Record) -> Vec<AttributeName> {

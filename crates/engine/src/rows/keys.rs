@@ -83,11 +83,12 @@ impl KeysRow {
         })
     }
 
-    /// The hot row: the format, the last accepted proof, and the record's hot part.
+    /// The hot row: the format, the last accepted proof, when the active generation was agreed, and the record's hot part.
     pub(crate) fn encode_hot(&self) -> Vec<u8> {
         let mut value = Vec::with_capacity(256);
         value.push(super::FORMAT);
         value.extend_from_slice(&self.last_seen.get().to_be_bytes());
+        value.extend_from_slice(&self.record.schedule().not_before.to_be_bytes());
         value.extend_from_slice(&self.record.encode_hot());
         value
     }
@@ -96,7 +97,7 @@ impl KeysRow {
     pub(crate) fn decode(cold: &[u8], hot: &[u8]) -> Result<Self, Error> {
         let (restored_at, rest) = number(Table::DeviceKeys, cold)?;
         let (fresh_from, cold) = number(Table::DeviceKeys, rest)?;
-        let (last_seen, hot) = number(Table::DeviceHot, super::body(Table::DeviceHot, hot, super::FORMAT)?)?;
+        let (last_seen, _, hot) = Self::opened_hot(hot)?;
         let record = Record::decode(cold, hot).map_err(|error| damaged(Table::DeviceKeys, error))?;
         let (last_seen, restored_at) = (UnixSeconds::new(last_seen), UnixSeconds::new(restored_at));
         Ok(Self { last_seen, restored_at, fresh_from, is_head_changed: false, record })
@@ -104,8 +105,19 @@ impl KeysRow {
 
     /// The last accepted proof, which a hot row shows without the keys; `None` if there was none.
     pub(crate) fn last_seen(hot: &[u8]) -> Result<Option<UnixSeconds>, Error> {
-        let (last_seen, _) = number(Table::DeviceHot, super::body(Table::DeviceHot, hot, super::FORMAT)?)?;
+        let (last_seen, ..) = Self::opened_hot(hot)?;
         Ok(Some(UnixSeconds::new(last_seen)).filter(|seen| seen.get() != 0))
+    }
+
+    /// The last accepted proof, 0 if there was none, and when the active generation was agreed: in Unix seconds.
+    pub(crate) fn seen_and_agreed(hot: &[u8]) -> Result<(u64, u64), Error> {
+        Self::opened_hot(hot).map(|(last_seen, agreed, _)| (last_seen, agreed))
+    }
+
+    fn opened_hot(hot: &[u8]) -> Result<(u64, u64, &[u8]), Error> {
+        let (last_seen, rest) = number(Table::DeviceHot, super::body(Table::DeviceHot, hot, super::FORMAT)?)?;
+        let (agreed, record) = number(Table::DeviceHot, rest)?;
+        Ok((last_seen, agreed, record))
     }
 
     /// Of the row of format 1, opened: last seen, restored at, fresh from, and the record in one piece.
@@ -140,7 +152,7 @@ fn number(table: Table, bytes: &[u8]) -> Result<(u64, &[u8]), Error> {
 const COLD_HEADER: usize = 2 * 8;
 
 /// In front of the hot one.
-const HOT_HEADER: usize = 1 + 8;
+const HOT_HEADER: usize = 1 + 2 * 8;
 
 // A device whose keys could not be stored would be locked out.
 const _: () = assert!(COLD_HEADER + Record::MAX_COLD_LEN + seal::OVERHEAD <= MAX_VALUE);

@@ -33,6 +33,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod trust_policy;
 pub(crate) mod v1;
 mod voucher;
 
@@ -44,7 +45,7 @@ pub(crate) use authority::{
 pub(crate) use certificate::CertificateRow;
 pub(crate) use claim::{Claim, ClaimRow};
 pub(crate) use deed::{DeedRow, Step, What};
-pub(crate) use device::{DeviceRow, PlaceRow, attribute_names, with_place};
+pub(crate) use device::{DeviceRow, PlaceRow, VersionRow, attribute_names, versions, with_place};
 pub(crate) use endorsement_key::EndorsementKeyRow;
 pub(crate) use grant::GrantRow;
 pub(crate) use invitation::{InvitationRow, OpenInvitationsRow, RedeemedRow};
@@ -72,7 +73,7 @@ pub(crate) use tenant::{RotationRow, TenantRow};
 pub(crate) use transfer::{
     AcceptedRow, TransferKey, TransferRow, awaited_key, incoming_key, parse_transfer_key, transfer_key,
 };
-
+pub(crate) use trust_policy::{TrustPolicyRow, parse_trust_policy_key, trust_policy_key};
 pub(crate) use voucher::{UsedVoucherRow, VoucherRow};
 
 use crate::kernel::Error;

@@ -153,6 +153,8 @@ impl Engine {
             rotation: rows::RotationRow::default(),
             assurance: Some(new.assurance),
             is_shared: !others.is_empty(),
+            versions: Vec::new(),
+            announced: Vec::new(),
         };
         // Another key has seen nothing: what was signed by the one before names that one (DDKG-1 §5.1, `key id`), and is no request
         // of this one.

@@ -6,8 +6,8 @@ use crate::project::KnownDevice;
 use crate::trust::watch::DeviceVerdict;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{
-    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, PcrStanding, Serial,
-    TenantId, Verdict, VerdictReason,
+    Assurance, CertificateFacts, DeviceFacts, DeviceId, DeviceState, ErrorCode, Judgment, PcrStanding,
+    Serial, TenantId, TrustPolicy, Verdict, VerdictReason,
 };
 use wardein_pki::{CertificateError, spiffe};
 
@@ -33,6 +33,8 @@ pub struct Answer {
     pub reasons: Vec<VerdictReason>,
     /// Unix seconds until which it may be kept.
     pub keep_until: u64,
+    /// The Unix second from which time alone makes another one; none where it does not.
+    pub valid_until: Option<u64>,
     /// Unix seconds at which it was given.
     pub decided_at: u64,
     /// The tenant.
@@ -64,10 +66,10 @@ impl Engine {
             return Ok(None);
         }
         let now = self.now();
-        let facts = self.facts(&name.tenant, known.as_ref());
-        let verdict = Verdict::on_device(facts, now);
+        let judgment = self.judge_device(&name.tenant, known.as_ref(), now);
+        let state = known.as_ref().map(|known| known.state);
         let shown = known.map_or((None, None, false), |known| (known.assurance, None, known.is_shared));
-        Ok(Some(answer(name.tenant, Some(name.device), facts, verdict, shown, (now, revision))))
+        Ok(Some(answer(name.tenant, Some(name.device), state, judgment, shown, (now, revision))))
     }
 
     /// The verdicts on devices of the caller's tenant, in their order, from memory alone; when they were given, in Unix seconds, and
@@ -83,7 +85,7 @@ impl Engine {
         let verdict = |device| {
             let name = DeviceName { tenant: tenant.clone(), device };
             let known = self.memory.device(&name);
-            self.device_verdict(tenant, name.device, known.as_ref())
+            self.device_verdict(tenant, name.device, known.as_ref(), now)
         };
         Ok((devices.into_iter().map(verdict).collect(), now, revision))
     }
@@ -166,7 +168,6 @@ impl Engine {
         let found = found.filter(|found| *found.holder.tenant() == tenant && found.holder.device().is_some());
         let name = found.as_ref().and_then(|found| found.holder.device().cloned());
         let known = name.as_ref().and_then(|name| self.memory.device(name));
-        let facts = self.facts(&tenant, known.as_ref());
         let certificate = match &found {
             Some(FoundCertificate { holder, serial, row }) => Some(CertificateFacts {
                 not_before: row.not_before.get(),
@@ -175,26 +176,39 @@ impl Engine {
             }),
             None => None,
         };
-        let verdict = Verdict::on_certificate(facts, certificate, decided_at);
+        let judgment = self.judge_by(&tenant, known.as_ref(), |facts| {
+            Verdict::on_certificate(facts, certificate, decided_at)
+        });
         let shown = self.shown(tx, name.as_ref(), known.as_ref())?;
-        Ok(answer(tenant, name.map(|name| name.device), facts, verdict, shown, (decided_at, revision)))
+        let state = known.map(|known| known.state);
+        Ok(answer(tenant, name.map(|name| name.device), state, judgment, shown, (decided_at, revision)))
     }
 
     /// The verdict on a device at Unix second `now`.
     pub(crate) fn answer_on(&self, tx: &Tx<'_>, name: &DeviceName, now: u64) -> Result<Answer, Stop> {
         let revision = self.memory.revision();
         let known = self.memory.device(name);
-        let facts = self.facts(&name.tenant, known.as_ref());
         let shown = self.shown(tx, Some(name), known.as_ref())?;
-        let verdict = Verdict::on_device(facts, now);
-        let at = (now, revision);
-        Ok(answer(name.tenant.clone(), Some(name.device.clone()), facts, verdict, shown, at))
+        let judgment = self.judge_device(&name.tenant, known.as_ref(), now);
+        let (state, at) = (known.map(|known| known.state), (now, revision));
+        Ok(answer(name.tenant.clone(), Some(name.device.clone()), state, judgment, shown, at))
     }
 
-    pub(super) fn facts(&self, tenant: &TenantId, known: Option<&KnownDevice>) -> Option<DeviceFacts> {
-        let known = known?;
-        let verdict_lifetime = self.memory.verdict_lifetime(tenant, &known.profile);
-        Some(DeviceFacts { state: known.state, verdict_lifetime })
+    /// The verdict on a device, as memory knows it, at Unix second `now`.
+    pub(crate) fn judge_device(&self, tenant: &TenantId, known: Option<&KnownDevice>, now: u64) -> Judgment {
+        self.judge_by(tenant, known, |facts| Verdict::on_device(facts, now))
+    }
+
+    fn judge_by(
+        &self,
+        tenant: &TenantId,
+        known: Option<&KnownDevice>,
+        judge: impl FnOnce(Option<&DeviceFacts<'_>>) -> Judgment,
+    ) -> Judgment {
+        let Some(known) = known else { return judge(None) };
+        let (verdict_lifetime, set) = self.memory.trust(tenant, &known.profile);
+        let policy = set.as_deref().map_or(TrustPolicy::NONE, |set| &set.policy);
+        judge(Some(&known.facts(verdict_lifetime, policy)))
     }
 
     /// How surely a device's key is where it is said to be, and its last quote.
@@ -227,8 +241,8 @@ pub(super) fn tenant_of(caller: &Caller) -> Result<&TenantId, Error> {
 fn answer(
     tenant: TenantId,
     device: Option<DeviceId>,
-    facts: Option<DeviceFacts>,
-    (verdict, reasons, keep_until): (Verdict, Vec<VerdictReason>, u64),
+    state: Option<DeviceState>,
+    Judgment { verdict, reasons, keep_until, valid_until, .. }: Judgment,
     (assurance, last_quote, is_shared): Shown,
     (decided_at, revision): (u64, u64),
 ) -> Answer {
@@ -236,10 +250,11 @@ fn answer(
         verdict,
         reasons,
         keep_until,
+        valid_until,
         decided_at,
         tenant,
-        device: facts.and(device),
-        state: facts.map(|facts| facts.state),
+        device: state.and(device),
+        state,
         assurance,
         last_quote,
         is_shared,

@@ -3,9 +3,13 @@
 //! A [`Watch`] is a cursor. It reads what changed since from the ring of its tenant (`project/changes.rs`), or from the store's feed
 //! where the ring has left it behind, and gives the verdict that memory has by then: a device that changed twice may be told once.
 //! Nothing waits for it. Its revision moves when all that belongs to it was handed out, so that who goes on from it misses nothing.
+//!
+//! Under a trust policy with ages time alone changes verdicts, and what a device does moves those times without a trace in the feed. Each
+//! verdict that is handed out has its time noted (`Engine::hand_out`), and is told again when that comes. Who goes on from an earlier stream
+//! is told all such devices first: what times it has of them nobody knows.
 
 use crate::kernel::{Caller, Detail, Engine, Error};
-use crate::project::{Changed, KnownDevice, Read, Subscription};
+use crate::project::{Changed, Cursor, KnownDevice, Read, Subscription};
 use crate::rows;
 use crate::trust::check::tenant_of;
 use std::collections::HashSet;
@@ -13,7 +17,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use wardein_domain::{
-    Assurance, DeviceId, DeviceState, ErrorCode, Principal, ProfileName, TenantId, Verdict, VerdictReason,
+    Assurance, DeviceId, DeviceState, ErrorCode, Judgment, Principal, ProfileName, TenantId, Verdict,
+    VerdictReason,
 };
 use wardein_port::{Feed, FeedRow, Table};
 
@@ -37,6 +42,8 @@ pub struct DeviceVerdict {
     pub reasons: Vec<VerdictReason>,
     /// For how many seconds it may be kept after the last bookmark.
     pub lifetime: u64,
+    /// The Unix second of the authority's time from which time alone makes another one; none where it does not.
+    pub valid_until: Option<u64>,
     /// Its state on record.
     pub state: Option<DeviceState>,
     /// How surely the key that it signs with is where it is said to be; none for a device that derives its keys.
@@ -88,8 +95,8 @@ pub struct Watch {
     principal: Principal,
     tenant: TenantId,
     subscription: Subscription,
-    /// Everything up to this revision was handed out.
-    at: u64,
+    /// Everything up to this place was handed out.
+    at: Cursor,
     /// The last revision that was handed out itself.
     said: u64,
     phase: Phase,
@@ -119,14 +126,17 @@ enum Phase {
 }
 
 /// Which of a tenant's devices.
-enum Over {
-    All,
-    Profiles(HashSet<ProfileName>),
+#[derive(Default)]
+struct Over {
+    is_all: bool,
+    profiles: HashSet<ProfileName>,
+    /// Those whose verdicts time changes.
+    timed: bool,
 }
 
 /// What was read at one time.
 struct Batch {
-    up_to: u64,
+    up_to: Cursor,
     /// When it was read, if it was all that there was.
     complete: Option<Moment>,
     oldest: Option<Instant>,
@@ -148,10 +158,19 @@ impl Engine {
         let (at, phase) = match from {
             // What memory takes in after this revision is told once more behind the snapshot.
             WatchFrom::Snapshot => (last, Phase::Snapshot { walk: Walk::default(), devices: 0 }),
-            WatchFrom::Revision(bytes) => (self.known_revision(&bytes).await?, Phase::Follow),
+            WatchFrom::Revision(bytes) => {
+                let at = Cursor { revision: self.known_revision(&bytes).await?, ..last };
+                let batch = Batch { up_to: at, complete: None, oldest: None };
+                let over = Over { timed: true, ..Over::default() };
+                let phase = match self.memory.looks_at_signs(&tenant) {
+                    true => Phase::Wide { walk: Walk::default(), over, batch },
+                    false => Phase::Follow,
+                };
+                (at, phase)
+            }
         };
         let principal = caller.principal.clone();
-        let (said, complete, is_current) = (at, None, false);
+        let (said, complete, is_current) = (at.revision, None, false);
         Ok(Watch { principal, tenant, subscription, at, said, phase, complete, is_current })
     }
 
@@ -164,17 +183,31 @@ impl Engine {
         Ok(revision)
     }
 
+    /// Notes when verdicts that are about to be handed out at Unix second `now` end by time: a little before, so that a device that was
+    /// heard of in the meantime goes on without a break, and at that second.
+    fn hand_out(&self, tenant: &TenantId, devices: &[DeviceVerdict], now: u64) {
+        let time = |device: &DeviceVerdict| {
+            let at = device.valid_until?;
+            let ahead = at.saturating_sub(AHEAD);
+            Some((if ahead > now { ahead } else { at }, device.device.clone()))
+        };
+        let times: Vec<_> = devices.iter().filter_map(time).collect();
+        if !times.is_empty() {
+            self.memory.expect(tenant, times);
+        }
+    }
+
     pub(super) fn device_verdict(
         &self,
         tenant: &TenantId,
         device: DeviceId,
         known: Option<&KnownDevice>,
+        now: u64,
     ) -> DeviceVerdict {
-        let facts = self.facts(tenant, known);
-        let (verdict, reasons, lifetime) = Verdict::on_device(facts, 0);
+        let Judgment { verdict, reasons, lifetime, valid_until, .. } = self.judge_device(tenant, known, now);
         let state = known.map(|known| known.state);
         let (assurance, is_shared) = known.map_or((None, false), |known| (known.assurance, known.is_shared));
-        DeviceVerdict { device, verdict, reasons, lifetime, state, assurance, is_shared }
+        DeviceVerdict { device, verdict, reasons, lifetime, valid_until, state, assurance, is_shared }
     }
 }
 
@@ -205,14 +238,15 @@ impl Watch {
             return Ok(None);
         }
         let now = Moment::now(engine);
-        if let Read::Since { changed, up_to, .. } = engine.memory.changes(&self.tenant, self.at, 1)
+        if let Read::Since { changed, up_to, is_all: true, .. } =
+            engine.memory.changes(&self.tenant, self.at, 1, now.time)
             && changed.is_empty()
         {
             (self.at, self.complete) = (up_to, Some(now));
         }
         Ok(self.complete.take().map(|Moment { time, as_of }| {
-            self.said = self.at;
-            Bookmark { revision: engine.incarnation.wire(self.at), time, as_of }
+            self.said = self.at.revision;
+            Bookmark { revision: engine.incarnation.wire(self.said), time, as_of }
         }))
     }
 
@@ -226,13 +260,14 @@ impl Watch {
         let devices = *devices;
         is_done.then(|| {
             self.phase = Phase::Follow;
-            Watched::SnapshotEnd { revision: engine.incarnation.wire(self.at), devices }
+            Watched::SnapshotEnd { revision: engine.incarnation.wire(self.at.revision), devices }
         })
     }
 
     fn wide(&mut self, engine: &Engine) -> Option<Watched> {
         let Phase::Wide { walk, over, batch } = &mut self.phase else { return None };
-        let (page, is_done) = walk.page(engine, &self.tenant, |known| over.has(known))?;
+        let (page, is_done) =
+            walk.page(engine, &self.tenant, |known| over.has(engine, &self.tenant, known))?;
         if is_done {
             let batch = Batch { ..*batch };
             self.phase = Phase::Follow;
@@ -245,9 +280,20 @@ impl Watch {
     async fn follow(&mut self, engine: &Engine) -> Result<Option<Watched>, Error> {
         self.subscription.look();
         let now = Moment::now(engine);
-        let (changed, batch) = match engine.memory.changes(&self.tenant, self.at, BATCH) {
-            Read::Behind(floor) => self.stored(engine, floor).await?,
-            Read::Since { changed, up_to, .. } if changed.is_empty() => {
+        let mut is_late = false;
+        let (changed, batch) = match engine.memory.changes(&self.tenant, self.at, BATCH, now.time) {
+            Read::Behind(floor) => {
+                let (changed, batch) = self.stored(engine, floor).await?;
+                // The stored feed has nothing of what devices did: once at its end.
+                is_late =
+                    batch.up_to.revision == floor.revision && engine.memory.looks_at_signs(&self.tenant);
+                (changed, batch)
+            }
+            Read::Late(up_to) => {
+                is_late = true;
+                (Vec::new(), Batch { up_to, complete: None, oldest: None })
+            }
+            Read::Since { changed, up_to, is_all: true, .. } if changed.is_empty() => {
                 (self.at, self.complete) = (up_to, Some(now));
                 if !std::mem::replace(&mut self.is_current, true) {
                     return Ok(Some(Watched::Current));
@@ -260,18 +306,23 @@ impl Watch {
             }
         };
         self.is_current = false;
-        if changed.is_empty() {
+        if changed.is_empty() && !is_late {
             self.at = batch.up_to;
             return Ok(None);
         }
-        let (devices, over) = sorted(changed);
+        let (devices, mut over) = sorted(changed);
+        over.timed = is_late;
+        let at = engine.now();
         let devices = devices.into_iter().map(|device| {
             let name = wardein_ddkg::DeviceName { tenant: self.tenant.clone(), device };
             let known = engine.memory.device(&name);
-            engine.device_verdict(&self.tenant, name.device, known.as_ref())
+            engine.device_verdict(&self.tenant, name.device, known.as_ref(), at)
         });
         let devices: Vec<_> = devices.collect();
-        let Some(over) = over else { return Ok(Some(self.end(engine, batch, devices))) };
+        engine.hand_out(&self.tenant, &devices, at);
+        if over.is_empty() {
+            return Ok(Some(self.end(engine, batch, devices)));
+        }
         let oldest = batch.oldest;
         self.phase = Phase::Wide { walk: Walk::default(), over, batch };
         Ok((!devices.is_empty()).then(|| self.more(engine, oldest, devices)))
@@ -281,9 +332,9 @@ impl Watch {
     fn end(&mut self, engine: &Engine, batch: Batch, devices: Vec<DeviceVerdict>) -> Watched {
         let Batch { up_to, complete, oldest } = batch;
         let (previous, lag) = (engine.incarnation.wire(self.said), oldest.map(|at| at.elapsed()));
-        (self.at, self.said) = (up_to, up_to);
+        (self.at, self.said) = (up_to, up_to.revision);
         self.complete = complete.or(self.complete);
-        Watched::Change { previous, revision: engine.incarnation.wire(up_to), devices, lag }
+        Watched::Change { previous, revision: engine.incarnation.wire(self.said), devices, lag }
     }
 
     /// A message of a batch behind which more of it follows.
@@ -294,8 +345,9 @@ impl Watch {
     }
 
     /// Changes from the stored feed, up to `floor` at most: what is stored behind that may not be in memory yet.
-    async fn stored(&self, engine: &Engine, floor: u64) -> Result<(Vec<Changed>, Batch), Error> {
-        let commits = match engine.store.feed(self.at, FEED_PAGE).await? {
+    async fn stored(&self, engine: &Engine, place: Cursor) -> Result<(Vec<Changed>, Batch), Error> {
+        let floor = place.revision;
+        let commits = match engine.store.feed(self.at.revision, FEED_PAGE).await? {
             Feed::Since(commits) => commits,
             Feed::Truncated { up_to } => {
                 let message = "changes after this revision are not kept any more; watch from a snapshot";
@@ -309,6 +361,8 @@ impl Watch {
         for row in commits.iter().filter(|commit| commit.revision <= floor).flat_map(|commit| &commit.rows) {
             changed.extend(of_row(&self.tenant, row)?);
         }
+        let turned = if up_to == floor { place.turned } else { self.at.turned };
+        let up_to = Cursor { revision: up_to, turned };
         Ok((changed, Batch { up_to, complete: None, oldest: None }))
     }
 }
@@ -320,11 +374,16 @@ impl Moment {
 }
 
 impl Over {
-    fn has(&self, known: &KnownDevice) -> bool {
-        match self {
-            Self::All => true,
-            Self::Profiles(names) => names.contains(&known.profile),
-        }
+    fn is_empty(&self) -> bool {
+        !self.is_all && !self.timed && self.profiles.is_empty()
+    }
+
+    fn has(&self, engine: &Engine, tenant: &TenantId, known: &KnownDevice) -> bool {
+        let is_timed = || {
+            let (_, set) = engine.memory.trust(tenant, &known.profile);
+            set.is_some_and(|set| set.policy.looks_at_signs())
+        };
+        self.is_all || self.profiles.contains(&known.profile) || self.timed && is_timed()
     }
 }
 
@@ -337,10 +396,13 @@ impl Walk {
         tenant: &TenantId,
         lets_through: impl Fn(&KnownDevice) -> bool,
     ) -> Option<(Vec<DeviceVerdict>, bool)> {
+        let now = engine.now();
         for _ in 0..PARTS {
             let own = self.rest.by_ref().filter(|(_, known)| lets_through(known));
-            let verdict = |(device, known)| engine.device_verdict(tenant, device, Some(&known));
-            self.page.extend(own.take(BATCH - self.page.len()).map(verdict));
+            let verdict = |(device, known)| engine.device_verdict(tenant, device, Some(&known), now);
+            let before = self.page.len();
+            self.page.extend(own.take(BATCH - before).map(verdict));
+            engine.hand_out(tenant, self.page.get(before..).unwrap_or_default(), now);
             if self.page.len() == BATCH {
                 return Some((std::mem::take(&mut self.page), false));
             }
@@ -364,26 +426,31 @@ fn of_row(tenant: &TenantId, row: &FeedRow) -> Result<Option<Changed>, Error> {
             let (of, name) = rows::parse_profile_key(&row.key)?;
             Ok((of == *tenant).then_some(Changed::Profile(name)))
         }
+        Table::TrustPolicy => {
+            let (of, profile) = rows::parse_trust_policy_key(&row.key)?;
+            Ok((of == *tenant).then_some(Changed::Policy(profile)))
+        }
         _ => Ok(None),
     }
 }
 
 /// The devices, each once, and those that changed together.
-fn sorted(changed: Vec<Changed>) -> (Vec<DeviceId>, Option<Over>) {
+fn sorted(changed: Vec<Changed>) -> (Vec<DeviceId>, Over) {
     let (mut seen, mut devices, mut profiles) = (HashSet::new(), Vec::new(), HashSet::new());
+    let mut is_wide = false;
     for changed in changed {
         match changed {
             Changed::Device(device) if seen.insert(device.clone()) => devices.push(device),
-            Changed::Profile(name) => drop(profiles.insert(name)),
+            Changed::Profile(name) | Changed::Policy(Some(name)) => {
+                // Every other profile inherits from this one.
+                is_wide |= name.as_str() == ProfileName::DEFAULT;
+                profiles.insert(name);
+            }
+            Changed::Policy(None) => is_wide = true,
             Changed::Device(_) | Changed::Operator => {}
         }
     }
-    // Every other profile inherits from this one.
-    let over = match profiles.iter().any(|name| name.as_str() == ProfileName::DEFAULT) {
-        true => Some(Over::All),
-        false => (!profiles.is_empty()).then_some(Over::Profiles(profiles)),
-    };
-    (devices, over)
+    (devices, Over { is_all: is_wide, profiles, timed: false })
 }
 
 /// Lets others on the same thread go first.
@@ -398,6 +465,9 @@ async fn yielded() {
     })
     .await;
 }
+
+/// Seconds before a verdict ends by time at which the device is looked at again.
+const AHEAD: u64 = 5;
 
 /// Devices in a message: some 30 KB, 80 KB at most.
 const BATCH: usize = 512;

@@ -18,12 +18,12 @@ type Devices = BTreeMap<String, DeviceVerdict>;
 
 /// What a platform keeps over all its streams.
 #[derive(Default)]
-struct Client {
-    devices: Devices,
+pub(crate) struct Client {
+    pub(crate) devices: Devices,
     coming: Devices,
-    revision: Option<Vec<u8>>,
-    watch: Option<Watch>,
-    messages: u64,
+    pub(crate) revision: Option<Vec<u8>>,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) messages: u64,
 }
 
 /// What is to be told without waiting.
@@ -37,7 +37,7 @@ fn polled(watch: &mut Watch, engine: &Engine) -> Option<Result<Watched, Error>> 
 }
 
 impl Client {
-    async fn open(&mut self, engine: &Engine, by: &Caller) -> Result<(), Error> {
+    pub(crate) async fn open(&mut self, engine: &Engine, by: &Caller) -> Result<(), Error> {
         let from = match &self.revision {
             Some(revision) => WatchFrom::Revision(revision.clone()),
             None => WatchFrom::Snapshot,
@@ -52,7 +52,7 @@ impl Client {
     }
 
     /// Takes one message in; whether there was one.
-    fn read(&mut self, engine: &Engine) -> Result<bool, Error> {
+    pub(crate) fn read(&mut self, engine: &Engine) -> Result<bool, Error> {
         let told = match polled(self.watch.as_mut().unwrap(), engine) {
             Some(Ok(Watched::Current)) | None => return Ok(false),
             Some(told) => told?,
@@ -75,13 +75,13 @@ impl Client {
         Ok(true)
     }
 
-    fn read_all(&mut self, engine: &Engine) -> Result<(), Error> {
+    pub(crate) fn read_all(&mut self, engine: &Engine) -> Result<(), Error> {
         while self.read(engine)? {}
         Ok(())
     }
 
     /// Takes in a bookmark, if there is one: the moment that it is of.
-    async fn bookmark(&mut self, engine: &Engine) -> Result<Option<Instant>, Error> {
+    pub(crate) async fn bookmark(&mut self, engine: &Engine) -> Result<Option<Instant>, Error> {
         let bookmark = self.watch.as_mut().unwrap().bookmark(engine).await?;
         Ok(bookmark.map(|bookmark| {
             self.revision = Some(bookmark.revision);
@@ -97,10 +97,10 @@ async fn truth(engine: &Engine, by: &Caller, devices: &[String]) -> Devices {
 }
 
 /// splitmix64: one state, one step.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -11505,10 +11505,13 @@ pub struct CheckResponse {
     #[prost(bool, tag = "11")]
     pub is_shared: bool,
     /// The revision of the authority's record by which the verdict was given: a verdict of a higher revision is the newer one.
-    ///
-    /// Next unused field number: 13.
     #[prost(uint64, tag = "12")]
     pub revision: u64,
+    /// From when on time alone makes another verdict, or other reasons; unset where it does not. `keep_until` is not after it.
+    ///
+    /// Next unused field number: 15.
+    #[prost(message, optional, tag = "14")]
+    pub valid_until: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// A batch of questions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -11566,7 +11569,7 @@ pub struct DeviceVerdict {
     /// Every reason; IN_GOOD_STANDING alone where the verdict is TRUSTED.
     #[prost(enumeration = "Reason", repeated, tag = "3")]
     pub reasons: ::prost::alloc::vec::Vec<i32>,
-    /// For how long it may be kept: the `verdict_lifetime` of the device's profile. 0 where it may not.
+    /// For how long it may be kept: what the trust policy says, or the `verdict_lifetime` of the device's profile. 0 where it may not.
     #[prost(message, optional, tag = "4")]
     pub lifetime: ::core::option::Option<::prost_types::Duration>,
     /// The lifecycle state on record; unset where the verdict is UNKNOWN.
@@ -11576,10 +11579,14 @@ pub struct DeviceVerdict {
     #[prost(enumeration = "Assurance", tag = "6")]
     pub assurance: i32,
     /// Whether another device was enrolled with the same key or in the same TPM.
-    ///
-    /// Next unused field number: 8.
     #[prost(bool, tag = "7")]
     pub is_shared: bool,
+    /// From when on, by the authority's time, time alone makes another verdict, or other reasons; unset where it does not. From then on it is
+    /// not to be used. A watch tells the next one when its time has come.
+    ///
+    /// Next unused field number: 9.
+    #[prost(message, optional, tag = "8")]
+    pub valid_until: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// What Watch takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -11763,7 +11770,7 @@ pub struct VerifyTokenRequest {
 /// What VerifyToken answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyTokenResponse {
-    /// The verdict on the device; TRUSTED, for every other one is a refusal.
+    /// The verdict on the device: TRUSTED, or RESTRICTED by its trust policy. Every other one is a refusal.
     #[prost(message, optional, tag = "1")]
     pub trust: ::core::option::Option<CheckResponse>,
     /// The device's user name at the platform, by the grant's template.
@@ -11885,7 +11892,7 @@ pub enum Verdict {
     Unspecified = 0,
     /// Nothing speaks against it.
     Trusted = 1,
-    /// Trusted for what the platform's own rules allow a device in that condition. No reason of this version leads to it.
+    /// Trusted for what the platform's own rules allow a device in that condition. Only a rule of a trust policy leads to it.
     Restricted = 2,
     /// Not to be trusted.
     NotTrusted = 3,
@@ -11948,6 +11955,20 @@ pub enum Reason {
     CertificateRevoked = 11,
     /// The device went over to another tenant.
     Transferred = 12,
+    /// By a trust policy: another device was enrolled with its key or its TPM.
+    KeyShared = 13,
+    /// By a trust policy: the key that it signs with is less surely held than the policy asks.
+    AssuranceLow = 14,
+    /// By a trust policy: the last accepted quote of its TPM is too old, or there was none.
+    AttestationOld = 15,
+    /// By a trust policy: its keys were agreed too long ago.
+    KeysOld = 16,
+    /// By a trust policy: it has proved or signed nothing for too long.
+    Silent = 17,
+    /// By a trust policy: its firmware is below a floor.
+    FirmwareOld = 18,
+    /// By a trust policy: the version of its firmware is not on record.
+    FirmwareUnknown = 19,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -11969,6 +11990,13 @@ impl Reason {
             Self::CertificateExpired => "REASON_CERTIFICATE_EXPIRED",
             Self::CertificateRevoked => "REASON_CERTIFICATE_REVOKED",
             Self::Transferred => "REASON_TRANSFERRED",
+            Self::KeyShared => "REASON_KEY_SHARED",
+            Self::AssuranceLow => "REASON_ASSURANCE_LOW",
+            Self::AttestationOld => "REASON_ATTESTATION_OLD",
+            Self::KeysOld => "REASON_KEYS_OLD",
+            Self::Silent => "REASON_SILENT",
+            Self::FirmwareOld => "REASON_FIRMWARE_OLD",
+            Self::FirmwareUnknown => "REASON_FIRMWARE_UNKNOWN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -11987,6 +12015,13 @@ impl Reason {
             "REASON_CERTIFICATE_EXPIRED" => Some(Self::CertificateExpired),
             "REASON_CERTIFICATE_REVOKED" => Some(Self::CertificateRevoked),
             "REASON_TRANSFERRED" => Some(Self::Transferred),
+            "REASON_KEY_SHARED" => Some(Self::KeyShared),
+            "REASON_ASSURANCE_LOW" => Some(Self::AssuranceLow),
+            "REASON_ATTESTATION_OLD" => Some(Self::AttestationOld),
+            "REASON_KEYS_OLD" => Some(Self::KeysOld),
+            "REASON_SILENT" => Some(Self::Silent),
+            "REASON_FIRMWARE_OLD" => Some(Self::FirmwareOld),
+            "REASON_FIRMWARE_UNKNOWN" => Some(Self::FirmwareUnknown),
             _ => None,
         }
     }
@@ -12193,7 +12228,8 @@ pub mod trust_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of
-        /// the platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
+        /// the platform. A device that is not active is refused by its state (`suspended`, …), one that its trust policy does not trust with
+        /// `trust-policy-refuses`, and its token is not spent.
         pub async fn verify_token(
             &mut self,
             request: impl tonic::IntoRequest<super::VerifyTokenRequest>,
@@ -12333,7 +12369,8 @@ pub mod trust_service_server {
             tonic::Status,
         >;
         /// Verifies the token that a device logs in with, and spends it. Right: `token`. The token's audience is the operator name of
-        /// the platform. A device that is not active is refused by its state (`suspended`, …), and its token is not spent.
+        /// the platform. A device that is not active is refused by its state (`suspended`, …), one that its trust policy does not trust with
+        /// `trust-policy-refuses`, and its token is not spent.
         async fn verify_token(
             &self,
             request: tonic::Request<super::VerifyTokenRequest>,
@@ -12794,6 +12831,758 @@ pub mod trust_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "wardein.v1.TrustService";
     impl<T> tonic::server::NamedService for TrustServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// The rules for the devices of a profile, or of a tenant.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrustPolicy {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile: 1 to 63 bytes. Empty for the policy of the tenant.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// At most 32. Of one condition there may be two rules, if what restricts a device applies before what ends its trust; otherwise one of
+    /// them would never apply, and both are refused (`trust-rules-contradict`).
+    #[prost(message, repeated, tag = "3")]
+    pub rules: ::prost::alloc::vec::Vec<TrustRule>,
+    /// For how long a verdict may be kept: at most a day, whole seconds. Unset for the `verdict_lifetime` of the profile.
+    #[prost(message, optional, tag = "4")]
+    pub lifetime: ::core::option::Option<::prost_types::Duration>,
+    /// The version, as it was read: 16 hex digits. A change of another version is refused (`etag-mismatch`); empty changes whatever there is.
+    #[prost(string, tag = "5")]
+    pub etag: ::prost::alloc::string::String,
+    /// Whether none is set here, and what is set for the tenant holds; there are no rules and no lifetime then.
+    ///
+    /// Next unused field number: 7.
+    #[prost(bool, tag = "6")]
+    pub inherited: bool,
+}
+/// A condition, and the most that a device may be while it holds. A verdict is the worst that a rule leads to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrustRule {
+    /// The condition:
+    ///
+    /// - CERTIFICATE_NOT_YET_VALID, CERTIFICATE_EXPIRED: of the certificate in question; without a rule they lead to NOT_TRUSTED.
+    /// - KEY_SHARED: another device was enrolled with its key or its TPM.
+    /// - ASSURANCE_LOW: the key that it signs with is less surely held than `least_assurance`. A device that derives its keys passes.
+    /// - ATTESTATION_OLD: the last accepted quote of its TPM is `max_age` old, or there was none.
+    /// - KEYS_OLD: the generation of keys in use was agreed `max_age` ago. A device that signs has none, and passes.
+    /// - SILENT: its last accepted proof or signature, and the last change of its state, are `max_age` ago. Requests by EST are no sign.
+    /// - FIRMWARE_OLD: its `attribute` is a version below `least_version`, or is not on record as a version: the reason is then
+    ///    FIRMWARE_UNKNOWN.
+    ///
+    /// Any other is refused: `trust-reason-fixed` where no policy may relax it, `trust-reason-unknown` where it is none.
+    #[prost(enumeration = "Reason", tag = "1")]
+    pub reason: i32,
+    /// RESTRICTED or NOT_TRUSTED.
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub verdict: i32,
+    /// For ATTESTATION_OLD, KEYS_OLD and SILENT: a minute to ten years, whole seconds (`trust-age-bounds`).
+    #[prost(message, optional, tag = "3")]
+    pub max_age: ::core::option::Option<::prost_types::Duration>,
+    /// For FIRMWARE_OLD: the name of the attribute.
+    #[prost(string, tag = "4")]
+    pub attribute: ::prost::alloc::string::String,
+    /// For FIRMWARE_OLD: the floor. Versions are two to eight numbers with dots between them behind an optional `v`, then perhaps `-` and
+    /// what is before the release, and `+` and a build: at most 48 bytes. They are compared as in Semantic Versioning 2.0.0, section 11; a
+    /// number that is missing counts as 0.
+    #[prost(string, tag = "5")]
+    pub least_version: ::prost::alloc::string::String,
+    /// For ASSURANCE_LOW.
+    ///
+    /// Next unused field number: 7.
+    #[prost(enumeration = "Assurance", tag = "6")]
+    pub least_assurance: i32,
+}
+/// What GetTrustPolicy takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTrustPolicyRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The profile; empty for the policy of the tenant.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+}
+/// What GetTrustPolicy answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetTrustPolicyResponse {
+    /// What is set there.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<TrustPolicy>,
+    /// What holds: the same, or the tenant's; unset where neither is set.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub effective: ::core::option::Option<TrustPolicy>,
+}
+/// What PutTrustPolicy takes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PutTrustPolicyRequest {
+    /// The policy.
+    ///
+    /// Next unused field number: 2.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<TrustPolicy>,
+}
+/// What PutTrustPolicy answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PutTrustPolicyResponse {
+    /// What is set there now.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<TrustPolicy>,
+    /// What holds: the same, or the tenant's; unset where neither is set.
+    ///
+    /// Next unused field number: 3.
+    #[prost(message, optional, tag = "2")]
+    pub effective: ::core::option::Option<TrustPolicy>,
+}
+/// What PreviewTrustPolicy takes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewTrustPolicyRequest {
+    /// The policy as it would be put. Its etag is not looked at.
+    #[prost(message, optional, tag = "1")]
+    pub policy: ::core::option::Option<TrustPolicy>,
+    /// At most 1000; a larger value counts as 1000. 0 for 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// From the previous page; empty for the first.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// A page looks at no more than 20,000 devices, or 5,000 where an age is in a rule: it may hold fewer than were asked for, or none, and still
+/// name a next page.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewTrustPolicyResponse {
+    /// The devices of this page with another verdict.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<VerdictChange>,
+    /// How many devices that the policy is for were looked at for this page.
+    #[prost(uint32, tag = "2")]
+    pub looked_at: u32,
+    /// Empty on the last page.
+    ///
+    /// Next unused field number: 4.
+    #[prost(bytes = "vec", tag = "3")]
+    pub next_page_token: ::prost::alloc::vec::Vec<u8>,
+}
+/// A device on which a policy would give another verdict.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerdictChange {
+    /// The device.
+    #[prost(string, tag = "1")]
+    pub device_id: ::prost::alloc::string::String,
+    /// The present verdict.
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub before: i32,
+    /// The verdict by the policy.
+    #[prost(enumeration = "Verdict", tag = "3")]
+    pub after: i32,
+    /// Why; IN_GOOD_STANDING alone where it would be TRUSTED.
+    ///
+    /// Next unused field number: 5.
+    #[prost(enumeration = "Reason", repeated, tag = "4")]
+    pub reasons: ::prost::alloc::vec::Vec<i32>,
+}
+/// What GetDeviceTrust takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDeviceTrustRequest {
+    /// The tenant: 1 to 63 bytes of `a-z 0-9 -`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device's id: 1 to 128 bytes of `A-Z a-z 0-9 . _ : -`.
+    ///
+    /// Next unused field number: 3.
+    #[prost(string, tag = "2")]
+    pub device_id: ::prost::alloc::string::String,
+}
+/// What GetDeviceTrust answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetDeviceTrustResponse {
+    /// The verdict; UNKNOWN where there is no such device.
+    #[prost(enumeration = "Verdict", tag = "1")]
+    pub verdict: i32,
+    /// Every reason; IN_GOOD_STANDING alone where it is TRUSTED.
+    #[prost(enumeration = "Reason", repeated, tag = "2")]
+    pub reasons: ::prost::alloc::vec::Vec<i32>,
+    /// From when on time alone makes another verdict, or other reasons; unset where it does not.
+    #[prost(message, optional, tag = "3")]
+    pub valid_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// The policy that it was given by; unset where none is set for the device.
+    ///
+    /// Next unused field number: 5.
+    #[prost(message, optional, tag = "4")]
+    pub policy: ::core::option::Option<TrustPolicy>,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod trust_policy_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// By which rules a tenant's devices are trusted. Callers: role `admin` everywhere, `tenant-admin` within its tenant; `auditor` where it
+    /// only reads.
+    ///
+    /// A policy is set for the devices of a profile, or for the tenant: that one holds for the profiles that have none of their own. Rules are
+    /// not merged. Where nothing is set, a device is trusted while it is active, and a certificate while it is valid and not revoked.
+    ///
+    /// Some reasons lead to NOT_TRUSTED under any policy: a device that is pending has not shown that it has its keys; one that is suspended,
+    /// revoked, retired or transferred was taken out of trust by a decision about that very device; one in quarantine is suspected to be two,
+    /// and which of them asks cannot be told; a certificate that is unknown or revoked shows nobody. A rule about one of them is refused
+    /// (`trust-reason-fixed`).
+    #[derive(Debug, Clone)]
+    pub struct TrustPolicyServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> TrustPolicyServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> TrustPolicyServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            TrustPolicyServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// The policy at a profile, or that of the tenant.
+        pub async fn get_trust_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTrustPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetTrustPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustPolicyService/GetTrustPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.TrustPolicyService", "GetTrustPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets a policy, whole; verdicts follow at once, and whoever watches is told. Asking twice is fine, without an etag or with the one that
+        /// was answered.
+        pub async fn put_trust_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutTrustPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutTrustPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustPolicyService/PutTrustPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.TrustPolicyService", "PutTrustPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The devices on which a policy would give another verdict now, in order of their ids. It changes nothing.
+        pub async fn preview_trust_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewTrustPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewTrustPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustPolicyService/PreviewTrustPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "wardein.v1.TrustPolicyService",
+                        "PreviewTrustPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The verdict on a device, as its platform would be answered now, and the policy that led to it.
+        pub async fn get_device_trust(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDeviceTrustRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeviceTrustResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/wardein.v1.TrustPolicyService/GetDeviceTrust",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("wardein.v1.TrustPolicyService", "GetDeviceTrust"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod trust_policy_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with TrustPolicyServiceServer.
+    #[async_trait]
+    pub trait TrustPolicyService: std::marker::Send + std::marker::Sync + 'static {
+        /// The policy at a profile, or that of the tenant.
+        async fn get_trust_policy(
+            &self,
+            request: tonic::Request<super::GetTrustPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetTrustPolicyResponse>,
+            tonic::Status,
+        >;
+        /// Sets a policy, whole; verdicts follow at once, and whoever watches is told. Asking twice is fine, without an etag or with the one that
+        /// was answered.
+        async fn put_trust_policy(
+            &self,
+            request: tonic::Request<super::PutTrustPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutTrustPolicyResponse>,
+            tonic::Status,
+        >;
+        /// The devices on which a policy would give another verdict now, in order of their ids. It changes nothing.
+        async fn preview_trust_policy(
+            &self,
+            request: tonic::Request<super::PreviewTrustPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewTrustPolicyResponse>,
+            tonic::Status,
+        >;
+        /// The verdict on a device, as its platform would be answered now, and the policy that led to it.
+        async fn get_device_trust(
+            &self,
+            request: tonic::Request<super::GetDeviceTrustRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeviceTrustResponse>,
+            tonic::Status,
+        >;
+    }
+    /// By which rules a tenant's devices are trusted. Callers: role `admin` everywhere, `tenant-admin` within its tenant; `auditor` where it
+    /// only reads.
+    ///
+    /// A policy is set for the devices of a profile, or for the tenant: that one holds for the profiles that have none of their own. Rules are
+    /// not merged. Where nothing is set, a device is trusted while it is active, and a certificate while it is valid and not revoked.
+    ///
+    /// Some reasons lead to NOT_TRUSTED under any policy: a device that is pending has not shown that it has its keys; one that is suspended,
+    /// revoked, retired or transferred was taken out of trust by a decision about that very device; one in quarantine is suspected to be two,
+    /// and which of them asks cannot be told; a certificate that is unknown or revoked shows nobody. A rule about one of them is refused
+    /// (`trust-reason-fixed`).
+    #[derive(Debug)]
+    pub struct TrustPolicyServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> TrustPolicyServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for TrustPolicyServiceServer<T>
+    where
+        T: TrustPolicyService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/wardein.v1.TrustPolicyService/GetTrustPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTrustPolicySvc<T: TrustPolicyService>(pub Arc<T>);
+                    impl<
+                        T: TrustPolicyService,
+                    > tonic::server::UnaryService<super::GetTrustPolicyRequest>
+                    for GetTrustPolicySvc<T> {
+                        type Response = super::GetTrustPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetTrustPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustPolicyService>::get_trust_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTrustPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustPolicyService/PutTrustPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutTrustPolicySvc<T: TrustPolicyService>(pub Arc<T>);
+                    impl<
+                        T: TrustPolicyService,
+                    > tonic::server::UnaryService<super::PutTrustPolicyRequest>
+                    for PutTrustPolicySvc<T> {
+                        type Response = super::PutTrustPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutTrustPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustPolicyService>::put_trust_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutTrustPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustPolicyService/PreviewTrustPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewTrustPolicySvc<T: TrustPolicyService>(pub Arc<T>);
+                    impl<
+                        T: TrustPolicyService,
+                    > tonic::server::UnaryService<super::PreviewTrustPolicyRequest>
+                    for PreviewTrustPolicySvc<T> {
+                        type Response = super::PreviewTrustPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewTrustPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustPolicyService>::preview_trust_policy(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewTrustPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/wardein.v1.TrustPolicyService/GetDeviceTrust" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDeviceTrustSvc<T: TrustPolicyService>(pub Arc<T>);
+                    impl<
+                        T: TrustPolicyService,
+                    > tonic::server::UnaryService<super::GetDeviceTrustRequest>
+                    for GetDeviceTrustSvc<T> {
+                        type Response = super::GetDeviceTrustResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDeviceTrustRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TrustPolicyService>::get_device_trust(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDeviceTrustSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for TrustPolicyServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "wardein.v1.TrustPolicyService";
+    impl<T> tonic::server::NamedService for TrustPolicyServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

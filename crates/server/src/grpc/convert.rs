@@ -69,7 +69,7 @@ macro_rules! listed {
 listed! {
     ListCasRequest ListCertificatesRequest ListDeedsRequest ListDeviceHistoryRequest ListDevicesRequest
     ListEndorsementKeysRequest ListGrantsRequest ListOperatorsRequest ListSubjectsRequest ListTenantsRequest
-    ListTransfersRequest
+    ListTransfersRequest PreviewTrustPolicyRequest
 }
 
 /// The list that a token belongs to: a method and its filter.

@@ -15,6 +15,7 @@ pub(crate) mod quote;
 pub(crate) mod status;
 pub(crate) mod storage;
 mod trust;
+mod trust_policy;
 pub(crate) mod wiped;
 mod words;
 
@@ -123,6 +124,7 @@ impl Services {
             certificate_service_server::CertificateServiceServer,
             device_service_server::DeviceServiceServer,
             storage_service_server::StorageServiceServer,
+            trust_policy_service_server::TrustPolicyServiceServer,
         );
         let trust = v1::trust_service_server::TrustServiceServer::new(services.api.clone());
         routes.add_service(Wiping { service: trust, paths: &SECRETS });

@@ -4,7 +4,7 @@ use crate::grpc::convert::wrong;
 use wardein_crypto::KeyAlgorithm;
 use wardein_domain::{
     Assurance, Bank, CaState, CertificateProfile, DeviceState, KeyKeeper, KeyKind, PcrStanding,
-    PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, Verdict,
+    PlatformProfile, Purpose, RekeyGate, RevocationReason, Right, Role, TransferState, TrustLimit, Verdict,
     VerdictReason,
 };
 use wardein_engine::{DeedStep, Error};
@@ -78,6 +78,7 @@ asked! {
     CertificateProfile = CertificateProfile { DeviceTls, DicomTls, Hl7FhirTls, SdcProvider, SdcConsumer }
     PlatformProfile = PlatformProfile { PlatformServer, FirmwareSigning }
     DeviceState = DeviceState { Pending, Active, Suspended, Quarantined, Revoked, Retired, Transferred }
+    Assurance = Assurance { TpmVendor, TpmListed, TpmFirstUse, StatedSecureElement, StatedPkcs11, Software }
     KeyAlgorithm = CaAlgorithm { P256, P384, Rsa3072, Rsa4096 }
     KeyKeeper = KeyKeeper { SecureElement, Pkcs11, Software }
     KeyKind = KeyKind { P256, P384, Rsa2048, Rsa3072, Rsa4096 }
@@ -102,7 +103,8 @@ answered! {
     Right = Right { Token, Open, Data, File }
     Role = Role { Admin, TenantAdmin, Station, Platform, Auditor }
     TransferState = TransferState { Offered, Accepted, Agreed, Complete, Withdrawn }
-    Verdict = Verdict { Trusted, NotTrusted, Unknown }
+    TrustLimit = Verdict { Restricted, NotTrusted }
+    Verdict = Verdict { Trusted, Restricted, NotTrusted, Unknown }
 }
 
 impl Answered for RevocationReason {
@@ -135,6 +137,13 @@ impl Answered for VerdictReason {
             Self::CertificateNotYetValid => v1::Reason::CertificateNotYetValid,
             Self::CertificateExpired => v1::Reason::CertificateExpired,
             Self::CertificateRevoked => v1::Reason::CertificateRevoked,
+            Self::KeyShared => v1::Reason::KeyShared,
+            Self::AssuranceLow => v1::Reason::AssuranceLow,
+            Self::AttestationOld => v1::Reason::AttestationOld,
+            Self::KeysOld => v1::Reason::KeysOld,
+            Self::Silent => v1::Reason::Silent,
+            Self::FirmwareOld => v1::Reason::FirmwareOld,
+            Self::FirmwareUnknown => v1::Reason::FirmwareUnknown,
         };
         wire.into()
     }
@@ -206,8 +215,18 @@ mod tests {
             VerdictReason::CertificateNotYetValid,
             VerdictReason::CertificateExpired,
             VerdictReason::CertificateRevoked,
+            VerdictReason::KeyShared,
+            VerdictReason::AssuranceLow,
+            VerdictReason::AttestationOld,
+            VerdictReason::KeysOld,
+            VerdictReason::Silent,
+            VerdictReason::FirmwareOld,
+            VerdictReason::FirmwareUnknown,
         ] {
             assert_eq!(word::<v1::Reason>(reason.wire()), reason.code());
+        }
+        for limit in TrustLimit::ALL {
+            assert_eq!(word::<v1::Verdict>(limit.wire()), limit.as_str());
         }
         assert_eq!(None::<Assurance>.wire(), 0);
     }

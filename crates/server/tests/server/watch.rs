@@ -213,6 +213,47 @@ async fn a_cache_hears_of_a_change_and_trusts_nobody_once_the_authority_is_gone(
     drop(platform);
 }
 
+/// The cache, the watch and Check end with the same, when time alone changes it and when a policy does.
+#[tokio::test]
+async fn a_cache_is_told_what_time_and_policies_change() {
+    let world = World::new(Limits::default()).await;
+    let cache = TrustCache::new(Duration::from_secs(30));
+    let follow = tokio::spawn(cache.clone().follow(world.platform.platform(), |_| {}));
+    until(|| cache.lookup("pump-1").is_trusted()).await;
+    let rule = |seconds| v1::TrustRule {
+        reason: v1::Reason::Silent.into(),
+        verdict: v1::Verdict::Restricted.into(),
+        max_age: time::span(seconds),
+        ..Default::default()
+    };
+    let put = async |rules| {
+        let policy = v1::TrustPolicy { tenant: "t".into(), rules, ..Default::default() };
+        let put = v1::PutTrustPolicyRequest { policy: Some(policy) };
+        world.admin.trust_policies().put_trust_policy(put).await.unwrap();
+    };
+    put(vec![rule(600)]).await;
+    let known = || match cache.lookup("pump-1") {
+        Lookup::Known(known) => Some(known),
+        _ => None,
+    };
+    until(|| known().is_some_and(|known| known.valid_until.is_some())).await;
+    assert!(cache.lookup("pump-1").is_trusted());
+    // From then on it says nothing but what the authority does.
+    world.served.clock.pass(600);
+    until(|| known().is_some_and(|known| known.verdict() == v1::Verdict::Restricted)).await;
+    let subject = v1::check_request::Subject::DeviceId("pump-1".into());
+    let check = v1::CheckRequest { subject: Some(subject) };
+    let answer = world.platform.platform().check(check).await.unwrap();
+    let told = known().unwrap();
+    assert_eq!((told.verdict, &told.reasons), (answer.verdict, &answer.reasons));
+    assert_eq!((told.valid_until, answer.valid_until), (None, None));
+    put(vec![rule(86_400)]).await;
+    until(|| cache.lookup("pump-1").is_trusted()).await;
+    put(Vec::new()).await;
+    until(|| known().is_some_and(|known| known.valid_until.is_none())).await;
+    follow.abort();
+}
+
 #[tokio::test]
 async fn a_watcher_of_the_library_ends_where_no_other_attempt_helps() {
     let world = World::new(Limits::default()).await;

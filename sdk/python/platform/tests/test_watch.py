@@ -220,6 +220,44 @@ def test_a_wait_that_is_canceled_loses_nothing(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_verdict_that_time_ends_is_not_used_from_that_second_on(tmp_path: Path) -> None:
+    until_1100, more = device("pump-1", lifetime=600), asyncio.Event()
+    until_1100.valid_until.FromSeconds(1_100)
+    later = device("pump-1", lifetime=600)
+    later.valid_until.FromSeconds(1_200)
+
+    def at(revision: bytes, seconds: int) -> trust_pb2.WatchResponse:
+        message = bookmark(revision)
+        message.bookmark.time.FromSeconds(seconds)
+        return message
+
+    async def watch(request: trust_pb2.WatchRequest, context: Any) -> AsyncIterator[Any]:
+        yield snapshot(until_1100)
+        yield end(b"1", 1)
+        yield at(b"1", 1_000)
+        await more.wait()
+        yield at(b"1", 1_099)
+        yield change(b"1", b"2", device("pump-2"))
+        await asyncio.sleep(0.2)
+        yield change(b"2", b"3", later)
+        await forever()
+
+    async def run() -> None:
+        async with faked(tmp_path) as (fake, platform):
+            fake.watch = watch
+            async with TrustCache(platform) as cache:
+                await cache.ready(5)
+                assert cache.lookup("pump-1").is_trusted
+                more.set()
+                await until(lambda: len(cache) == 2)
+                # By the authority's time it may be 1100; no dial makes it last.
+                assert cache.lookup("pump-1") is Miss.STALE
+                assert cache.lookup("pump-1", offline=60) is Miss.STALE
+                await until(lambda: cache.lookup("pump-1") is not Miss.STALE)
+
+    asyncio.run(run())
+
+
 def test_a_cache_is_told_and_compares_after_it_was_away(tmp_path: Path) -> None:
     fell: list[tuple[str, Verdict]] = []
     is_broken, calls = asyncio.Event(), 0

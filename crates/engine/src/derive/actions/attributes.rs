@@ -6,7 +6,7 @@ use crate::rows;
 use wardein_ddkg::authority::Record;
 use wardein_ddkg::{Attributes, DeviceName};
 use wardein_domain::{Event, FieldName, Fields};
-use wardein_port::{Change, Table};
+use wardein_port::Change;
 
 pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> Result<Done, Error> {
     let Performing { accepted, record, .. } = performing;
@@ -21,7 +21,7 @@ pub(super) fn announce(attributes: &Attributes, performing: Performing<'_>) -> R
 }
 
 impl Engine {
-    /// After a proof that shows announced attributes: the device's recipe, which has their names.
+    /// After a proof that shows announced attributes: the device's recipe, which has their names, and the versions among them.
     pub(crate) fn adopt_attributes(
         &self,
         tx: &Tx<'_>,
@@ -29,12 +29,26 @@ impl Engine {
         record: &Record,
         change: &mut Change,
     ) -> Result<(), Stop> {
-        let (version, mut row) = self.device_row(tx, name)?;
-        let names = rows::attribute_names(record);
-        if row.attributes != names {
-            row.attributes = names;
-            change.update(Table::Device, rows::device_key(name), version, rows::encode(&row)?);
-        }
-        Ok(())
+        self.alter_device(tx, change, name, |row| {
+            row.attributes = rows::attribute_names(record);
+            row.adopt_versions(record);
+        })
+    }
+
+    /// After an announcement: those of the attributes that are versions, which count once a proof shows them. What is on record is
+    /// shown already.
+    pub(crate) fn keep_announced(
+        &self,
+        tx: &Tx<'_>,
+        name: &DeviceName,
+        (record, attributes): (&Record, &Attributes),
+        change: &mut Change,
+    ) -> Result<(), Stop> {
+        self.alter_device(tx, change, name, |row| {
+            row.announced = rows::versions(attributes);
+            if *record.attributes() == attributes.digests() {
+                row.adopt_versions(record);
+            }
+        })
     }
 }

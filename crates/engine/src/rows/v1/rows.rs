@@ -175,6 +175,8 @@ impl DeviceV1 {
             rotation: self.rotation.renewed(),
             assurance: maybe(table, self.assurance.as_deref())?,
             is_shared: false,
+            versions: Vec::new(),
+            announced: Vec::new(),
         };
         Ok((row, readmitted_at))
     }

@@ -35,6 +35,7 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         quoted_at: answer.last_quote.and_then(|(_, at)| time::at(at)),
         is_shared: answer.is_shared,
         revision: answer.revision,
+        valid_until: answer.valid_until.and_then(time::at),
     }
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn verdict(of: DeviceVerdict) -> v1::DeviceVerdict {
         state: of.state.wire(),
         assurance: of.assurance.wire(),
         is_shared: of.is_shared,
+        valid_until: of.valid_until.and_then(time::at),
     }
 }
 

@@ -18,5 +18,6 @@ mod release;
 mod signing;
 mod storage;
 mod transfers;
+mod trust_policies;
 mod vouchers;
 mod world;

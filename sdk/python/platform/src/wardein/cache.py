@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 from time import monotonic as _steady
 from time import time as _wall
 from types import TracebackType
@@ -36,9 +37,9 @@ class Miss(Enum):
 class TrustCache:
     """The verdicts on all devices of a platform, kept true by Watch while the cache is open: `async with`.
 
-    It answers while the last bookmark of the authority is younger than `most_silence` and than the verdict's lifetime, and says
-    `Miss.STALE` otherwise: when it has not heard of the authority for too long, it trusts nobody. A lookup touches memory alone, and may be
-    made by any thread.
+    It answers while the last bookmark of the authority is younger than `most_silence` and than the verdict's lifetime, and while time alone
+    has not ended the verdict, and says `Miss.STALE` otherwise: when it has not heard of the authority for too long, it trusts nobody. A
+    lookup touches memory alone, and may be made by any thread.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class TrustCache:
         self._devices: dict[str, DeviceVerdict] = {}
         # The snapshot that is on its way: it takes the place of what is there when it is whole.
         self._coming: dict[str, DeviceVerdict] = {}
-        # The moment of the last bookmark.
-        self._as_of: Moment | None = None
+        # The moment of the last bookmark, and the authority's time in Unix seconds by then.
+        self._as_of: tuple[Moment, float] | None = None
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failure: CallError | None = None
@@ -90,20 +91,20 @@ class TrustCache:
     def age(self) -> float | None:
         """How many seconds ago it last heard that everything is as it has it; None if it never did."""
         as_of = self._as_of
-        return None if as_of is None else as_of.age()
+        return None if as_of is None else as_of[0].age()
 
     def lookup(self, device_id: str, *, offline: float = 0.0) -> DeviceVerdict | Miss:
         """What is known of the device of that id now.
 
         `offline` is for how many seconds after it became stale the verdict on a device may still be used for what it is asked for here:
         none, unless the platform's own rules accept that a device that fell in the meantime is taken for good. A verdict that the profile
-        lets nobody keep is never used longer.
+        lets nobody keep, or that time has ended, is never used longer.
         """
         as_of = self._as_of
         if as_of is None:
             return Miss.STALE
-        # `as_of.age()`, without the price of calls.
-        steady, wall = as_of
+        # `Moment.age()`, without the price of calls.
+        (steady, wall), at = as_of
         age, by_wall = _steady() - steady, _wall() - wall
         if by_wall > age:
             age = by_wall
@@ -111,6 +112,10 @@ class TrustCache:
         fresh = self._most_silence
         if verdict is None:
             return Miss.UNKNOWN if age <= fresh else Miss.STALE
+        until = verdict.valid_until
+        # The authority's time is that or earlier, and its second may have been nearly over.
+        if until and at + age + 1.0 >= until:
+            return Miss.STALE
         lifetime = verdict.lifetime
         if lifetime < fresh:
             fresh = lifetime
@@ -149,8 +154,15 @@ class TrustCache:
                     before = self._devices.get(each.device_id)
                     self._devices[each.device_id] = each
                     self._tell(before, each)
-            case Bookmark(moment, _):
-                self._as_of = moment if self._as_of is None else self._as_of.newest(moment)
+            case Bookmark(moment, time):
+                # Without a time nothing is known of what ends by it.
+                at = inf if time is None else time.timestamp()
+                if self._as_of is not None:
+                    newest, at_newest = self._as_of
+                    # An earlier one takes nothing back.
+                    at = at if moment.age() <= newest.age() else at_newest
+                    moment = newest.newest(moment)
+                self._as_of = (moment, at)
                 self._ready.set()
             case Interrupted(error):
                 _log.warning("the watch of trust was interrupted: %s", error)

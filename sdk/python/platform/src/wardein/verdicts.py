@@ -29,6 +29,8 @@ class DeviceVerdict:
     assurance: Assurance
     # Whether another device was enrolled with the same key or in the same TPM.
     is_shared: bool
+    # The Unix second, by the authority's time, from which time alone makes another one; 0 where it does not.
+    valid_until: float = 0.0
 
     @property
     def is_trusted(self) -> bool:
@@ -105,6 +107,7 @@ def device_verdict(message: trust_pb2.DeviceVerdict) -> DeviceVerdict:
         DeviceState(message.state),
         Assurance(message.assurance),
         message.is_shared,
+        float(message.valid_until.seconds) if message.HasField("valid_until") else 0.0,
     )
 
 

@@ -49,6 +49,20 @@ class Reason(Word):
     CERTIFICATE_REVOKED = 11
     # The device went over to another tenant.
     TRANSFERRED = 12
+    # By a trust policy: another device was enrolled with its key or its TPM.
+    KEY_SHARED = 13
+    # By a trust policy: the key that it signs with is less surely held than the policy asks.
+    ASSURANCE_LOW = 14
+    # By a trust policy: the last accepted quote of its TPM is too old, or there was none.
+    ATTESTATION_OLD = 15
+    # By a trust policy: its keys were agreed too long ago.
+    KEYS_OLD = 16
+    # By a trust policy: it has proved or signed nothing for too long.
+    SILENT = 17
+    # By a trust policy: its firmware is below a floor.
+    FIRMWARE_OLD = 18
+    # By a trust policy: the version of its firmware is not on record.
+    FIRMWARE_UNKNOWN = 19
 
 
 class DeviceState(Word):

@@ -36,6 +36,13 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CERTIFICATE_EXPIRED: _ClassVar[Reason]
     REASON_CERTIFICATE_REVOKED: _ClassVar[Reason]
     REASON_TRANSFERRED: _ClassVar[Reason]
+    REASON_KEY_SHARED: _ClassVar[Reason]
+    REASON_ASSURANCE_LOW: _ClassVar[Reason]
+    REASON_ATTESTATION_OLD: _ClassVar[Reason]
+    REASON_KEYS_OLD: _ClassVar[Reason]
+    REASON_SILENT: _ClassVar[Reason]
+    REASON_FIRMWARE_OLD: _ClassVar[Reason]
+    REASON_FIRMWARE_UNKNOWN: _ClassVar[Reason]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_TRUSTED: Verdict
 VERDICT_RESTRICTED: Verdict
@@ -54,6 +61,13 @@ REASON_CERTIFICATE_NOT_YET_VALID: Reason
 REASON_CERTIFICATE_EXPIRED: Reason
 REASON_CERTIFICATE_REVOKED: Reason
 REASON_TRANSFERRED: Reason
+REASON_KEY_SHARED: Reason
+REASON_ASSURANCE_LOW: Reason
+REASON_ATTESTATION_OLD: Reason
+REASON_KEYS_OLD: Reason
+REASON_SILENT: Reason
+REASON_FIRMWARE_OLD: Reason
+REASON_FIRMWARE_UNKNOWN: Reason
 
 class CheckRequest(_message.Message):
     __slots__ = ("device_id", "certificate", "spiffe_id", "serial")
@@ -68,7 +82,7 @@ class CheckRequest(_message.Message):
     def __init__(self, device_id: _Optional[str] = ..., certificate: _Optional[bytes] = ..., spiffe_id: _Optional[str] = ..., serial: _Optional[str] = ...) -> None: ...
 
 class CheckResponse(_message.Message):
-    __slots__ = ("verdict", "reasons", "keep_until", "decided_at", "tenant", "device_id", "state", "assurance", "pcrs", "quoted_at", "is_shared", "revision")
+    __slots__ = ("verdict", "reasons", "keep_until", "decided_at", "tenant", "device_id", "state", "assurance", "pcrs", "quoted_at", "is_shared", "revision", "valid_until")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     KEEP_UNTIL_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +95,7 @@ class CheckResponse(_message.Message):
     QUOTED_AT_FIELD_NUMBER: _ClassVar[int]
     IS_SHARED_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
     keep_until: _timestamp_pb2.Timestamp
@@ -93,7 +108,8 @@ class CheckResponse(_message.Message):
     quoted_at: _timestamp_pb2.Timestamp
     is_shared: bool
     revision: int
-    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., pcrs: _Optional[_Union[_words_pb2.PcrStanding, str]] = ..., quoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_shared: bool = ..., revision: _Optional[int] = ...) -> None: ...
+    valid_until: _timestamp_pb2.Timestamp
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., pcrs: _Optional[_Union[_words_pb2.PcrStanding, str]] = ..., quoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_shared: bool = ..., revision: _Optional[int] = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CheckStreamRequest(_message.Message):
     __slots__ = ("device_ids",)
@@ -120,7 +136,7 @@ class CheckResult(_message.Message):
     def __init__(self, verdict: _Optional[_Union[DeviceVerdict, _Mapping]] = ..., failure: _Optional[_Union[_provisioning_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class DeviceVerdict(_message.Message):
-    __slots__ = ("device_id", "verdict", "reasons", "lifetime", "state", "assurance", "is_shared")
+    __slots__ = ("device_id", "verdict", "reasons", "lifetime", "state", "assurance", "is_shared", "valid_until")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +144,7 @@ class DeviceVerdict(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     ASSURANCE_FIELD_NUMBER: _ClassVar[int]
     IS_SHARED_FIELD_NUMBER: _ClassVar[int]
+    VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     verdict: Verdict
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
@@ -135,7 +152,8 @@ class DeviceVerdict(_message.Message):
     state: _words_pb2.DeviceState
     assurance: _words_pb2.Assurance
     is_shared: bool
-    def __init__(self, device_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., is_shared: bool = ...) -> None: ...
+    valid_until: _timestamp_pb2.Timestamp
+    def __init__(self, device_id: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., is_shared: bool = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("snapshot", "revision")
