@@ -63,5 +63,6 @@ pub use sign::{
     EndorsementKey, KeyOrder, KeyPolicy, PcrPolicy, SetPcrPolicy, SignedReply, SignedRequest, TpmActivation,
 };
 pub use trust::check::{Answer, Subject};
+pub use trust::receipt::{Audience, AudienceError, ReceiptAsk, ReceiptNonce};
 pub use trust::watch::{Bookmark, DeviceVerdict, Watch, WatchFrom, Watched};
 pub use wardein_domain::{ErrorCode, ErrorKind};

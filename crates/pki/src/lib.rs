@@ -25,6 +25,7 @@ pub mod est;
 mod facts;
 mod found;
 mod issue;
+pub mod jose;
 mod key;
 mod lint;
 mod lint_crl;

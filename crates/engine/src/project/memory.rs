@@ -9,12 +9,15 @@ use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
 use super::tenants::TenantKeys;
 use super::transfers::Transfers;
-use super::{KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules};
+use super::verdict_keys::VerdictKeys;
+use super::{
+    KnownCa, KnownDevice, KnownOperator, KnownVerdictKey, NodeClock, OperatorPlace, QuotaPlace, Rules,
+};
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
     self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, Revocation, RuleRow,
-    RuleScope, TenantRow,
+    RuleScope, TenantRow, VERDICT_KEYS,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -38,6 +41,7 @@ pub(crate) struct Memory {
     pub(super) revoked: RevokedCertificates,
     transfers: Transfers,
     cas: Cas,
+    verdict_keys: VerdictKeys,
     pub(super) clock: Arc<NodeClock>,
     changes: Changes,
     /// The highest revision that was taken in.
@@ -88,6 +92,7 @@ impl Memory {
             transfers,
             revoked,
             cas,
+            verdict_keys: VerdictKeys::default(),
             clock,
             changes,
             own,
@@ -138,6 +143,7 @@ impl Memory {
         let Self { tenants, rules, operators, devices, revocations, transfers, revoked, cas, .. } = self;
         let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), cas.dump()];
         let mut lines = [lines.concat(), revocations.dump(), transfers.dump(), revoked.dump()].concat();
+        lines.extend(self.verdict_keys.dump());
         lines.push(format!("authority at {}", self.authority_version()));
         lines.sort();
         lines
@@ -256,6 +262,8 @@ impl Memory {
                 let infrastructure = Arc::new(row.open_infrastructure(&root, &self.signers)?);
                 *known = Some(Own { version: revision, challenges, infrastructure });
             }
+        } else if key == VERDICT_KEYS {
+            self.verdict_keys.put(revision, &self.root.ring(), value)?;
         }
         Ok(())
     }
@@ -297,6 +305,16 @@ impl Memory {
     /// All issuing CAs, the oldest first.
     pub(crate) fn cas(&self) -> Vec<Arc<KnownCa>> {
         self.cas.all()
+    }
+
+    /// The keys that sign verdicts, will, or did, the oldest first.
+    pub(crate) fn verdict_keys(&self) -> Vec<Arc<KnownVerdictKey>> {
+        self.verdict_keys.all()
+    }
+
+    /// The key that signs verdicts.
+    pub(crate) fn verdict_key(&self) -> Option<Arc<KnownVerdictKey>> {
+        self.verdict_keys.active()
     }
 
     pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {

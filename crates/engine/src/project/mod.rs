@@ -15,6 +15,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod verdict_keys;
 
 pub(crate) use cas::KnownCa;
 pub(crate) use changes::{Changed, Read, Subscription};
@@ -26,3 +27,4 @@ pub(crate) use operators::MAX_OPERATORS;
 pub(crate) use operators::{KnownOperator, OperatorPlace, QuotaPlace};
 pub use revoked::Revoked;
 pub(crate) use rules::Rules;
+pub(crate) use verdict_keys::KnownVerdictKey;

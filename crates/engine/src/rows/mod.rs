@@ -34,6 +34,7 @@ mod tenant;
 mod tests;
 mod transfer;
 pub(crate) mod v1;
+mod verdict_keys;
 mod voucher;
 
 pub(crate) use answer::AnswerRow;
@@ -73,6 +74,9 @@ pub(crate) use transfer::{
     AcceptedRow, TransferKey, TransferRow, awaited_key, incoming_key, parse_transfer_key, transfer_key,
 };
 
+pub(crate) use verdict_keys::{
+    VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,
+};
 pub(crate) use voucher::{UsedVoucherRow, VoucherRow};
 
 use crate::kernel::Error;

@@ -1,5 +1,7 @@
 //! Whom to trust, and why.
 
 pub(crate) mod check;
+pub(crate) mod keys;
+pub(crate) mod receipt;
 pub(crate) mod revision;
 pub(crate) mod watch;

@@ -30,6 +30,7 @@ mod pins;
 mod platform;
 mod proofs;
 mod quotes;
+mod receipts;
 mod refusals;
 mod release;
 mod restored;

@@ -11444,6 +11444,11 @@ pub mod storage_service_server {
 /// What Check takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckRequest {
+    /// Asks for the answer as a signed receipt as well; unset for none.
+    ///
+    /// Next unused field number: 6.
+    #[prost(message, optional, tag = "5")]
+    pub receipt: ::core::option::Option<ReceiptRequest>,
     /// On whom; one is set.
     #[prost(oneof = "check_request::Subject", tags = "1, 2, 3, 4")]
     pub subject: ::core::option::Option<check_request::Subject>,
@@ -11466,6 +11471,18 @@ pub mod check_request {
         #[prost(string, tag = "4")]
         Serial(::prost::alloc::string::String),
     }
+}
+/// What a receipt is bound to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReceiptRequest {
+    /// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. Whoever reads a receipt for another refuses it.
+    #[prost(string, tag = "1")]
+    pub audience: ::prost::alloc::string::String,
+    /// 8 to 64 random bytes, drawn for this receipt. Whoever reads it expects them.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub nonce: ::prost::alloc::vec::Vec<u8>,
 }
 /// What Check answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -11505,10 +11522,15 @@ pub struct CheckResponse {
     #[prost(bool, tag = "11")]
     pub is_shared: bool,
     /// The revision of the authority's record by which the verdict was given: a verdict of a higher revision is the newer one.
-    ///
-    /// Next unused field number: 13.
     #[prost(uint64, tag = "12")]
     pub revision: u64,
+    /// The answer as a receipt, where one was asked for: a compact JWS by ES256 in the form of an EAT Attestation Result, at most 4 KiB. It is
+    /// good until `keep_until`, for the audience and with the nonce that were asked for. The keys that verify it are at `/jwks.json` of the
+    /// HTTP port.
+    ///
+    /// Next unused field number: 14.
+    #[prost(string, tag = "13")]
+    pub receipt: ::prost::alloc::string::String,
 }
 /// A batch of questions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -30,7 +30,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use upkeep::{account, keep_cas, publish_crls, renew, sweep_by_itself, watch_clock, work_off_deeds};
+use upkeep::{
+    account, keep_cas, keep_verdict_keys, publish_crls, renew, sweep_by_itself, watch_clock, work_off_deeds,
+};
 use wardein_engine::{Engine, Error};
 
 /// A server that has its ports and does not serve yet.
@@ -169,6 +171,7 @@ impl Server {
         let renewing = renew(&shared, &shown, &config, identity.not_after);
         let sweeping = sweep_by_itself(&engine, &config.limits);
         let keeping = keep_cas(&shared);
+        let keeping_keys = keep_verdict_keys(&shared);
         let following = services.health.follow(&engine);
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
@@ -180,6 +183,7 @@ impl Server {
             () = renewing => Ok(()),
             () = sweeping => Ok(()),
             () = keeping => Ok(()),
+            () = keeping_keys => Ok(()),
             () = following => Ok(()),
             () = accounting => Ok(()),
             () = watching => Ok(()),
