@@ -188,7 +188,9 @@ type CheckRequest struct {
 	//	*CheckRequest_Certificate
 	//	*CheckRequest_SpiffeId
 	//	*CheckRequest_Serial
-	Subject       isCheckRequest_Subject `protobuf_oneof:"subject"`
+	Subject isCheckRequest_Subject `protobuf_oneof:"subject"`
+	// Asks for the answer as a signed receipt as well; unset for none.
+	Receipt       *ReceiptRequest `protobuf:"bytes,5,opt,name=receipt,proto3" json:"receipt,omitempty"` // Next unused field number: 6.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -266,6 +268,13 @@ func (x *CheckRequest) GetSerial() string {
 	return ""
 }
 
+func (x *CheckRequest) GetReceipt() *ReceiptRequest {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
 type isCheckRequest_Subject interface {
 	isCheckRequest_Subject()
 }
@@ -298,6 +307,61 @@ func (*CheckRequest_SpiffeId) isCheckRequest_Subject() {}
 
 func (*CheckRequest_Serial) isCheckRequest_Subject() {}
 
+// What a receipt is bound to.
+type ReceiptRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. Whoever reads a receipt for another refuses it.
+	Audience string `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
+	// 8 to 64 random bytes, drawn for this receipt. Whoever reads it expects them.
+	Nonce         []byte `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"` // Next unused field number: 3.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiptRequest) Reset() {
+	*x = ReceiptRequest{}
+	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiptRequest) ProtoMessage() {}
+
+func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiptRequest.ProtoReflect.Descriptor instead.
+func (*ReceiptRequest) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReceiptRequest) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *ReceiptRequest) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
 // What Check answers.
 type CheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -325,14 +389,18 @@ type CheckResponse struct {
 	// Whether another device was enrolled with the same key or in the same TPM, which the tenant's key policy may allow.
 	IsShared bool `protobuf:"varint,11,opt,name=is_shared,json=isShared,proto3" json:"is_shared,omitempty"`
 	// The revision of the authority's record by which the verdict was given: a verdict of a higher revision is the newer one.
-	Revision      uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"` // Next unused field number: 13.
+	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The answer as a receipt, where one was asked for: a compact JWS by ES256 in the form of an EAT Attestation Result, at most 4 KiB. It is
+	// good until `keep_until`, for the audience and with the nonce that were asked for. The keys that verify it are at `/jwks.json` of the
+	// HTTP port.
+	Receipt       string `protobuf:"bytes,13,opt,name=receipt,proto3" json:"receipt,omitempty"` // Next unused field number: 14.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	mi := &file_wardein_v1_trust_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +412,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	mi := &file_wardein_v1_trust_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +425,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{1}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CheckResponse) GetVerdict() Verdict {
@@ -444,6 +512,13 @@ func (x *CheckResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *CheckResponse) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
 // A batch of questions.
 type CheckStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -455,7 +530,7 @@ type CheckStreamRequest struct {
 
 func (x *CheckStreamRequest) Reset() {
 	*x = CheckStreamRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[2]
+	mi := &file_wardein_v1_trust_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +542,7 @@ func (x *CheckStreamRequest) String() string {
 func (*CheckStreamRequest) ProtoMessage() {}
 
 func (x *CheckStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[2]
+	mi := &file_wardein_v1_trust_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +555,7 @@ func (x *CheckStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckStreamRequest.ProtoReflect.Descriptor instead.
 func (*CheckStreamRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{2}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CheckStreamRequest) GetDeviceIds() []string {
@@ -505,7 +580,7 @@ type CheckStreamResponse struct {
 
 func (x *CheckStreamResponse) Reset() {
 	*x = CheckStreamResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[3]
+	mi := &file_wardein_v1_trust_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +592,7 @@ func (x *CheckStreamResponse) String() string {
 func (*CheckStreamResponse) ProtoMessage() {}
 
 func (x *CheckStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[3]
+	mi := &file_wardein_v1_trust_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +605,7 @@ func (x *CheckStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckStreamResponse.ProtoReflect.Descriptor instead.
 func (*CheckStreamResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{3}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CheckStreamResponse) GetResults() []*CheckResult {
@@ -570,7 +645,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[4]
+	mi := &file_wardein_v1_trust_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +657,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[4]
+	mi := &file_wardein_v1_trust_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +670,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{4}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CheckResult) GetResult() isCheckResult_Result {
@@ -664,7 +739,7 @@ type DeviceVerdict struct {
 
 func (x *DeviceVerdict) Reset() {
 	*x = DeviceVerdict{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[5]
+	mi := &file_wardein_v1_trust_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +751,7 @@ func (x *DeviceVerdict) String() string {
 func (*DeviceVerdict) ProtoMessage() {}
 
 func (x *DeviceVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[5]
+	mi := &file_wardein_v1_trust_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +764,7 @@ func (x *DeviceVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceVerdict.ProtoReflect.Descriptor instead.
 func (*DeviceVerdict) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{5}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeviceVerdict) GetDeviceId() string {
@@ -757,7 +832,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[6]
+	mi := &file_wardein_v1_trust_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +844,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[6]
+	mi := &file_wardein_v1_trust_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +857,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{6}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchRequest) GetFrom() isWatchRequest_From {
@@ -837,7 +912,7 @@ type FromSnapshot struct {
 
 func (x *FromSnapshot) Reset() {
 	*x = FromSnapshot{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	mi := &file_wardein_v1_trust_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +924,7 @@ func (x *FromSnapshot) String() string {
 func (*FromSnapshot) ProtoMessage() {}
 
 func (x *FromSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	mi := &file_wardein_v1_trust_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +937,7 @@ func (x *FromSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSnapshot.ProtoReflect.Descriptor instead.
 func (*FromSnapshot) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{8}
 }
 
 // One message of a watch.
@@ -883,7 +958,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[8]
+	mi := &file_wardein_v1_trust_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +970,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[8]
+	mi := &file_wardein_v1_trust_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +983,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchResponse) GetEvent() isWatchResponse_Event {
@@ -997,7 +1072,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[9]
+	mi := &file_wardein_v1_trust_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1084,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[9]
+	mi := &file_wardein_v1_trust_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1097,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Snapshot) GetDevices() []*DeviceVerdict {
@@ -1045,7 +1120,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[10]
+	mi := &file_wardein_v1_trust_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1132,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[10]
+	mi := &file_wardein_v1_trust_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1145,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{10}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SnapshotEnd) GetRevision() []byte {
@@ -1104,7 +1179,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[11]
+	mi := &file_wardein_v1_trust_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1191,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[11]
+	mi := &file_wardein_v1_trust_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1204,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{11}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Change) GetRevision() []byte {
@@ -1173,7 +1248,7 @@ type Bookmark struct {
 
 func (x *Bookmark) Reset() {
 	*x = Bookmark{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[12]
+	mi := &file_wardein_v1_trust_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1260,7 @@ func (x *Bookmark) String() string {
 func (*Bookmark) ProtoMessage() {}
 
 func (x *Bookmark) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[12]
+	mi := &file_wardein_v1_trust_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1273,7 @@ func (x *Bookmark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bookmark.ProtoReflect.Descriptor instead.
 func (*Bookmark) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{12}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Bookmark) GetRevision() []byte {
@@ -1241,7 +1316,7 @@ type ListSubjectsRequest struct {
 
 func (x *ListSubjectsRequest) Reset() {
 	*x = ListSubjectsRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[13]
+	mi := &file_wardein_v1_trust_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1328,7 @@ func (x *ListSubjectsRequest) String() string {
 func (*ListSubjectsRequest) ProtoMessage() {}
 
 func (x *ListSubjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[13]
+	mi := &file_wardein_v1_trust_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1341,7 @@ func (x *ListSubjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubjectsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubjectsRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{13}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListSubjectsRequest) GetPageSize() uint32 {
@@ -1317,7 +1392,7 @@ type ListSubjectsResponse struct {
 
 func (x *ListSubjectsResponse) Reset() {
 	*x = ListSubjectsResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[14]
+	mi := &file_wardein_v1_trust_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1404,7 @@ func (x *ListSubjectsResponse) String() string {
 func (*ListSubjectsResponse) ProtoMessage() {}
 
 func (x *ListSubjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[14]
+	mi := &file_wardein_v1_trust_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1417,7 @@ func (x *ListSubjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubjectsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubjectsResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{14}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListSubjectsResponse) GetSubjects() []*Subject {
@@ -1380,7 +1455,7 @@ type Subject struct {
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[15]
+	mi := &file_wardein_v1_trust_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1467,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[15]
+	mi := &file_wardein_v1_trust_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1480,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{15}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Subject) GetDeviceId() string {
@@ -1465,7 +1540,7 @@ type VerifyTokenRequest struct {
 
 func (x *VerifyTokenRequest) Reset() {
 	*x = VerifyTokenRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[16]
+	mi := &file_wardein_v1_trust_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1552,7 @@ func (x *VerifyTokenRequest) String() string {
 func (*VerifyTokenRequest) ProtoMessage() {}
 
 func (x *VerifyTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[16]
+	mi := &file_wardein_v1_trust_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1565,7 @@ func (x *VerifyTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyTokenRequest.ProtoReflect.Descriptor instead.
 func (*VerifyTokenRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{16}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VerifyTokenRequest) GetToken() []byte {
@@ -1529,7 +1604,7 @@ type VerifyTokenResponse struct {
 
 func (x *VerifyTokenResponse) Reset() {
 	*x = VerifyTokenResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[17]
+	mi := &file_wardein_v1_trust_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1616,7 @@ func (x *VerifyTokenResponse) String() string {
 func (*VerifyTokenResponse) ProtoMessage() {}
 
 func (x *VerifyTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[17]
+	mi := &file_wardein_v1_trust_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1629,7 @@ func (x *VerifyTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyTokenResponse.ProtoReflect.Descriptor instead.
 func (*VerifyTokenResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{17}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyTokenResponse) GetTrust() *CheckResponse {
@@ -1598,7 +1673,7 @@ type ReleaseKeyRequest struct {
 
 func (x *ReleaseKeyRequest) Reset() {
 	*x = ReleaseKeyRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[18]
+	mi := &file_wardein_v1_trust_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +1685,7 @@ func (x *ReleaseKeyRequest) String() string {
 func (*ReleaseKeyRequest) ProtoMessage() {}
 
 func (x *ReleaseKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[18]
+	mi := &file_wardein_v1_trust_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +1698,7 @@ func (x *ReleaseKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseKeyRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseKeyRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{18}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReleaseKeyRequest) GetKey() isReleaseKeyRequest_Key {
@@ -1697,7 +1772,7 @@ type FileStanza struct {
 
 func (x *FileStanza) Reset() {
 	*x = FileStanza{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[19]
+	mi := &file_wardein_v1_trust_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1784,7 @@ func (x *FileStanza) String() string {
 func (*FileStanza) ProtoMessage() {}
 
 func (x *FileStanza) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[19]
+	mi := &file_wardein_v1_trust_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1797,7 @@ func (x *FileStanza) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileStanza.ProtoReflect.Descriptor instead.
 func (*FileStanza) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{19}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FileStanza) GetArguments() string {
@@ -1753,7 +1828,7 @@ type ReleaseKeyResponse struct {
 
 func (x *ReleaseKeyResponse) Reset() {
 	*x = ReleaseKeyResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[20]
+	mi := &file_wardein_v1_trust_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1840,7 @@ func (x *ReleaseKeyResponse) String() string {
 func (*ReleaseKeyResponse) ProtoMessage() {}
 
 func (x *ReleaseKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[20]
+	mi := &file_wardein_v1_trust_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1853,7 @@ func (x *ReleaseKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseKeyResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseKeyResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{20}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReleaseKeyResponse) GetSealedBy() *SealedBy {
@@ -1812,7 +1887,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[21]
+	mi := &file_wardein_v1_trust_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +1899,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[21]
+	mi := &file_wardein_v1_trust_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +1912,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{21}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OpenRequest) GetSealed() []byte {
@@ -1881,7 +1956,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[22]
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +1968,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[22]
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +1981,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{22}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenResponse) GetSealedBy() *SealedBy {
@@ -1940,7 +2015,7 @@ type SealedBy struct {
 
 func (x *SealedBy) Reset() {
 	*x = SealedBy{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2027,7 @@ func (x *SealedBy) String() string {
 func (*SealedBy) ProtoMessage() {}
 
 func (x *SealedBy) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2040,7 @@ func (x *SealedBy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedBy.ProtoReflect.Descriptor instead.
 func (*SealedBy) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SealedBy) GetTenant() string {
@@ -2001,13 +2076,17 @@ var File_wardein_v1_trust_proto protoreflect.FileDescriptor
 const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\n" +
 	"\x16wardein/v1/trust.proto\x12\n" +
-	"wardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwardein/v1/provisioning.proto\x1a\x16wardein/v1/words.proto\"\x95\x01\n" +
+	"wardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwardein/v1/provisioning.proto\x1a\x16wardein/v1/words.proto\"\xcb\x01\n" +
 	"\fCheckRequest\x12\x1d\n" +
 	"\tdevice_id\x18\x01 \x01(\tH\x00R\bdeviceId\x12\"\n" +
 	"\vcertificate\x18\x02 \x01(\fH\x00R\vcertificate\x12\x1d\n" +
 	"\tspiffe_id\x18\x03 \x01(\tH\x00R\bspiffeId\x12\x18\n" +
-	"\x06serial\x18\x04 \x01(\tH\x00R\x06serialB\t\n" +
-	"\asubject\"\x9a\x04\n" +
+	"\x06serial\x18\x04 \x01(\tH\x00R\x06serial\x124\n" +
+	"\areceipt\x18\x05 \x01(\v2\x1a.wardein.v1.ReceiptRequestR\areceiptB\t\n" +
+	"\asubject\"B\n" +
+	"\x0eReceiptRequest\x12\x1a\n" +
+	"\baudience\x18\x01 \x01(\tR\baudience\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\"\xb4\x04\n" +
 	"\rCheckResponse\x12-\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.wardein.v1.VerdictR\averdict\x12,\n" +
 	"\areasons\x18\x02 \x03(\x0e2\x12.wardein.v1.ReasonR\areasons\x129\n" +
@@ -2023,7 +2102,8 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\tquoted_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bquotedAt\x12\x1b\n" +
 	"\tis_shared\x18\v \x01(\bR\bisShared\x12\x1a\n" +
-	"\brevision\x18\f \x01(\x04R\brevision\"3\n" +
+	"\brevision\x18\f \x01(\x04R\brevision\x12\x18\n" +
+	"\areceipt\x18\r \x01(\tR\areceipt\"3\n" +
 	"\x12CheckStreamRequest\x12\x1d\n" +
 	"\n" +
 	"device_ids\x18\x01 \x03(\tR\tdeviceIds\"\x9f\x01\n" +
@@ -2169,97 +2249,99 @@ func file_wardein_v1_trust_proto_rawDescGZIP() []byte {
 }
 
 var file_wardein_v1_trust_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_wardein_v1_trust_proto_goTypes = []any{
 	(Verdict)(0),                  // 0: wardein.v1.Verdict
 	(Reason)(0),                   // 1: wardein.v1.Reason
 	(*CheckRequest)(nil),          // 2: wardein.v1.CheckRequest
-	(*CheckResponse)(nil),         // 3: wardein.v1.CheckResponse
-	(*CheckStreamRequest)(nil),    // 4: wardein.v1.CheckStreamRequest
-	(*CheckStreamResponse)(nil),   // 5: wardein.v1.CheckStreamResponse
-	(*CheckResult)(nil),           // 6: wardein.v1.CheckResult
-	(*DeviceVerdict)(nil),         // 7: wardein.v1.DeviceVerdict
-	(*WatchRequest)(nil),          // 8: wardein.v1.WatchRequest
-	(*FromSnapshot)(nil),          // 9: wardein.v1.FromSnapshot
-	(*WatchResponse)(nil),         // 10: wardein.v1.WatchResponse
-	(*Snapshot)(nil),              // 11: wardein.v1.Snapshot
-	(*SnapshotEnd)(nil),           // 12: wardein.v1.SnapshotEnd
-	(*Change)(nil),                // 13: wardein.v1.Change
-	(*Bookmark)(nil),              // 14: wardein.v1.Bookmark
-	(*ListSubjectsRequest)(nil),   // 15: wardein.v1.ListSubjectsRequest
-	(*ListSubjectsResponse)(nil),  // 16: wardein.v1.ListSubjectsResponse
-	(*Subject)(nil),               // 17: wardein.v1.Subject
-	(*VerifyTokenRequest)(nil),    // 18: wardein.v1.VerifyTokenRequest
-	(*VerifyTokenResponse)(nil),   // 19: wardein.v1.VerifyTokenResponse
-	(*ReleaseKeyRequest)(nil),     // 20: wardein.v1.ReleaseKeyRequest
-	(*FileStanza)(nil),            // 21: wardein.v1.FileStanza
-	(*ReleaseKeyResponse)(nil),    // 22: wardein.v1.ReleaseKeyResponse
-	(*OpenRequest)(nil),           // 23: wardein.v1.OpenRequest
-	(*OpenResponse)(nil),          // 24: wardein.v1.OpenResponse
-	(*SealedBy)(nil),              // 25: wardein.v1.SealedBy
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(DeviceState)(0),              // 27: wardein.v1.DeviceState
-	(Assurance)(0),                // 28: wardein.v1.Assurance
-	(PcrStanding)(0),              // 29: wardein.v1.PcrStanding
-	(*Failure)(nil),               // 30: wardein.v1.Failure
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*ReceiptRequest)(nil),        // 3: wardein.v1.ReceiptRequest
+	(*CheckResponse)(nil),         // 4: wardein.v1.CheckResponse
+	(*CheckStreamRequest)(nil),    // 5: wardein.v1.CheckStreamRequest
+	(*CheckStreamResponse)(nil),   // 6: wardein.v1.CheckStreamResponse
+	(*CheckResult)(nil),           // 7: wardein.v1.CheckResult
+	(*DeviceVerdict)(nil),         // 8: wardein.v1.DeviceVerdict
+	(*WatchRequest)(nil),          // 9: wardein.v1.WatchRequest
+	(*FromSnapshot)(nil),          // 10: wardein.v1.FromSnapshot
+	(*WatchResponse)(nil),         // 11: wardein.v1.WatchResponse
+	(*Snapshot)(nil),              // 12: wardein.v1.Snapshot
+	(*SnapshotEnd)(nil),           // 13: wardein.v1.SnapshotEnd
+	(*Change)(nil),                // 14: wardein.v1.Change
+	(*Bookmark)(nil),              // 15: wardein.v1.Bookmark
+	(*ListSubjectsRequest)(nil),   // 16: wardein.v1.ListSubjectsRequest
+	(*ListSubjectsResponse)(nil),  // 17: wardein.v1.ListSubjectsResponse
+	(*Subject)(nil),               // 18: wardein.v1.Subject
+	(*VerifyTokenRequest)(nil),    // 19: wardein.v1.VerifyTokenRequest
+	(*VerifyTokenResponse)(nil),   // 20: wardein.v1.VerifyTokenResponse
+	(*ReleaseKeyRequest)(nil),     // 21: wardein.v1.ReleaseKeyRequest
+	(*FileStanza)(nil),            // 22: wardein.v1.FileStanza
+	(*ReleaseKeyResponse)(nil),    // 23: wardein.v1.ReleaseKeyResponse
+	(*OpenRequest)(nil),           // 24: wardein.v1.OpenRequest
+	(*OpenResponse)(nil),          // 25: wardein.v1.OpenResponse
+	(*SealedBy)(nil),              // 26: wardein.v1.SealedBy
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(DeviceState)(0),              // 28: wardein.v1.DeviceState
+	(Assurance)(0),                // 29: wardein.v1.Assurance
+	(PcrStanding)(0),              // 30: wardein.v1.PcrStanding
+	(*Failure)(nil),               // 31: wardein.v1.Failure
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
 }
 var file_wardein_v1_trust_proto_depIdxs = []int32{
-	0,  // 0: wardein.v1.CheckResponse.verdict:type_name -> wardein.v1.Verdict
-	1,  // 1: wardein.v1.CheckResponse.reasons:type_name -> wardein.v1.Reason
-	26, // 2: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
-	26, // 3: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
-	27, // 4: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
-	28, // 5: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
-	29, // 6: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
-	26, // 7: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
-	6,  // 8: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
-	26, // 9: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
-	7,  // 10: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
-	30, // 11: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
-	0,  // 12: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
-	1,  // 13: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
-	31, // 14: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
-	27, // 15: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
-	28, // 16: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
-	9,  // 17: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
-	11, // 18: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
-	12, // 19: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
-	13, // 20: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
-	14, // 21: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
-	7,  // 22: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
-	7,  // 23: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
-	26, // 24: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
-	31, // 25: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
-	27, // 26: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
-	17, // 27: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
-	27, // 28: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
-	26, // 29: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
-	3,  // 30: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
-	26, // 31: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
-	21, // 32: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
-	25, // 33: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	25, // 34: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	27, // 35: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
-	2,  // 36: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
-	4,  // 37: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
-	8,  // 38: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
-	15, // 39: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
-	18, // 40: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
-	20, // 41: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
-	23, // 42: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
-	3,  // 43: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
-	5,  // 44: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
-	10, // 45: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
-	16, // 46: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
-	19, // 47: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
-	22, // 48: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
-	24, // 49: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
-	43, // [43:50] is the sub-list for method output_type
-	36, // [36:43] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	3,  // 0: wardein.v1.CheckRequest.receipt:type_name -> wardein.v1.ReceiptRequest
+	0,  // 1: wardein.v1.CheckResponse.verdict:type_name -> wardein.v1.Verdict
+	1,  // 2: wardein.v1.CheckResponse.reasons:type_name -> wardein.v1.Reason
+	27, // 3: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
+	27, // 4: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
+	28, // 5: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
+	29, // 6: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
+	30, // 7: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
+	27, // 8: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
+	7,  // 9: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
+	27, // 10: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
+	8,  // 11: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
+	31, // 12: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
+	0,  // 13: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
+	1,  // 14: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
+	32, // 15: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
+	28, // 16: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
+	29, // 17: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
+	10, // 18: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
+	12, // 19: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
+	13, // 20: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
+	14, // 21: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
+	15, // 22: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
+	8,  // 23: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
+	8,  // 24: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
+	27, // 25: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
+	32, // 26: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
+	28, // 27: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
+	18, // 28: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
+	28, // 29: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
+	27, // 30: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
+	4,  // 31: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
+	27, // 32: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
+	22, // 33: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
+	26, // 34: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	26, // 35: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	28, // 36: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
+	2,  // 37: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
+	5,  // 38: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
+	9,  // 39: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
+	16, // 40: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
+	19, // 41: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
+	21, // 42: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
+	24, // 43: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
+	4,  // 44: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
+	6,  // 45: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
+	11, // 46: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
+	17, // 47: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
+	20, // 48: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
+	23, // 49: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
+	25, // 50: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
+	44, // [44:51] is the sub-list for method output_type
+	37, // [37:44] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_trust_proto_init() }
@@ -2275,21 +2357,21 @@ func file_wardein_v1_trust_proto_init() {
 		(*CheckRequest_SpiffeId)(nil),
 		(*CheckRequest_Serial)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[4].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[5].OneofWrappers = []any{
 		(*CheckResult_Verdict)(nil),
 		(*CheckResult_Failure)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[6].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[7].OneofWrappers = []any{
 		(*WatchRequest_Snapshot)(nil),
 		(*WatchRequest_Revision)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[8].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[9].OneofWrappers = []any{
 		(*WatchResponse_Snapshot)(nil),
 		(*WatchResponse_SnapshotEnd)(nil),
 		(*WatchResponse_Change)(nil),
 		(*WatchResponse_Bookmark)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[18].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[19].OneofWrappers = []any{
 		(*ReleaseKeyRequest_KeyName)(nil),
 		(*ReleaseKeyRequest_File)(nil),
 	}
@@ -2299,7 +2381,7 @@ func file_wardein_v1_trust_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_trust_proto_rawDesc), len(file_wardein_v1_trust_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
