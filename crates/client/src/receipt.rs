@@ -56,6 +56,8 @@ pub struct Receipt {
     pub expires_at: u64,
     /// The revision of the authority's record by which it was given.
     pub revision: u64,
+    /// Where the device is on a status list: the list's address and the index; none where there is none.
+    pub status: Option<(String, u64)>,
     /// Which receipt it is.
     pub id: String,
     /// The key that signed it.
@@ -187,6 +189,18 @@ struct Claims {
     asked: BTreeMap<String, String>,
     #[serde(rename = "wardein.revision")]
     revision: u64,
+    status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    status_list: StatusList,
+}
+
+#[derive(Deserialize)]
+struct StatusList {
+    idx: u64,
+    uri: String,
 }
 
 impl ReceiptKeys {
@@ -270,8 +284,10 @@ impl ReceiptKeys {
             state,
             asked,
             revision,
+            status,
             ..
         } = claims;
+        let status = status.map(|Status { status_list: StatusList { idx, uri } }| (uri, idx));
         Ok(Receipt {
             issuer,
             verdict,
@@ -283,6 +299,7 @@ impl ReceiptKeys {
             issued_at,
             expires_at,
             revision,
+            status,
             id,
             kid: header.kid,
         })

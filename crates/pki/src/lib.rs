@@ -41,6 +41,7 @@ mod roots;
 mod server_name;
 pub mod spiffe;
 mod spiffe_bundle;
+mod status_list;
 mod subject_key;
 #[cfg(test)]
 mod tests;
@@ -71,5 +72,6 @@ pub use revocation_url::{RevocationUrl, RevocationUrlError};
 pub use roots::roots_of;
 pub use server_name::{ServerIdentity, ServerName, ServerNameError};
 pub use spiffe_bundle::spiffe_bundle;
+pub use status_list::{StatusBits, TokenStatus, gzip};
 pub use subject_key::SubjectKey;
 pub use validity::{CLOCK_SKEW, INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Validity};

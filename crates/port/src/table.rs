@@ -66,11 +66,13 @@ pub enum Table {
     Voucher = 30,
     /// The pins of platforms' keys, by tenant.
     PlatformPins = 32,
+    /// Where devices are on the status lists, by the device and by the place. Insert-only.
+    StatusEntry = 36,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -102,6 +104,7 @@ impl Table {
         Self::OpenInvitations,
         Self::Voucher,
         Self::PlatformPins,
+        Self::StatusEntry,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -118,7 +121,8 @@ impl Table {
             | Self::KeyPolicy
             | Self::PcrPolicy
             | Self::Transfer
-            | Self::IssuingCa => true,
+            | Self::IssuingCa
+            | Self::StatusEntry => true,
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial

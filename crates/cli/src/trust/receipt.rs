@@ -69,6 +69,8 @@ struct Verified {
     issued_at: u64,
     expires_at: u64,
     revision: u64,
+    status_list: String,
+    status_index: u64,
     issuer: String,
     id: String,
     key: String,
@@ -77,7 +79,10 @@ struct Verified {
 impl From<Receipt> for Verified {
     fn from(receipt: Receipt) -> Self {
         let asked: Vec<_> = receipt.asked.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let (status_list, status_index) = receipt.status.unwrap_or_default();
         Self {
+            status_list,
+            status_index,
             verdict: receipt.verdict,
             reasons: receipt.reasons,
             tenant: receipt.tenant,
@@ -104,6 +109,10 @@ impl Record for Verified {
         ("asked about", |of| of.asked.clone()),
         ("given", |of| time::at(of.issued_at)),
         ("good until", |of| time::at(of.expires_at)),
+        ("status list", |of| match of.status_list.as_str() {
+            "" => String::new(),
+            list => format!("{list}, index {}", of.status_index),
+        }),
         ("by", |of| of.issuer.clone()),
         ("receipt", |of| of.id.clone()),
         ("key", |of| of.key.clone()),

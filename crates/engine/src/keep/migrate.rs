@@ -250,7 +250,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::OpenInvitations
             | Table::IssuingCa
             | Table::Voucher
-            | Table::PlatformPins => return Ok(false),
+            | Table::PlatformPins
+            | Table::StatusEntry => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

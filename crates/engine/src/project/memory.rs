@@ -7,6 +7,7 @@ use super::operators::Operators;
 use super::revocations::Revocations;
 use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
+use super::status::StatusPlaces;
 use super::tenants::TenantKeys;
 use super::transfers::Transfers;
 use super::verdict_keys::VerdictKeys;
@@ -17,7 +18,7 @@ use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
     self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, Revocation, RuleRow,
-    RuleScope, TenantRow, VERDICT_KEYS,
+    RuleScope, StatusPlaceRow, TenantRow, VERDICT_KEYS,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -42,6 +43,7 @@ pub(crate) struct Memory {
     transfers: Transfers,
     cas: Cas,
     verdict_keys: VerdictKeys,
+    status: StatusPlaces,
     pub(super) clock: Arc<NodeClock>,
     changes: Changes,
     /// The highest revision that was taken in.
@@ -93,6 +95,7 @@ impl Memory {
             revoked,
             cas,
             verdict_keys: VerdictKeys::default(),
+            status: StatusPlaces::default(),
             clock,
             changes,
             own,
@@ -113,6 +116,7 @@ impl Memory {
             Table::Revocation,
             Table::Transfer,
             Table::IssuingCa,
+            Table::StatusEntry,
         ];
         for table in tables {
             let mut after = None;
@@ -144,6 +148,7 @@ impl Memory {
         let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), cas.dump()];
         let mut lines = [lines.concat(), revocations.dump(), transfers.dump(), revoked.dump()].concat();
         lines.extend(self.verdict_keys.dump());
+        lines.extend(self.status.dump());
         lines.push(format!("authority at {}", self.authority_version()));
         lines.sort();
         lines
@@ -199,6 +204,7 @@ impl Memory {
             Table::Revocation => self.take_in_revocation(key, revision, value)?,
             Table::Transfer => self.transfers.put(key, revision, value)?,
             Table::IssuingCa => self.cas.put(key, revision, (&self.root.ring(), &self.signers), value)?,
+            Table::StatusEntry => self.status.put(key, value)?,
             // Read where they are needed, from the store.
             Table::DeviceKeys
             | Table::Certificate
@@ -315,6 +321,30 @@ impl Memory {
     /// The key that signs verdicts.
     pub(crate) fn verdict_key(&self) -> Option<Arc<KnownVerdictKey>> {
         self.verdict_keys.active()
+    }
+
+    /// Where a device is on the status lists.
+    pub(crate) fn status_place(&self, device: &DeviceName) -> Option<StatusPlaceRow> {
+        self.status.get(device)
+    }
+
+    /// All places of a tenant's devices.
+    pub(crate) fn status_places(&self, tenant: &TenantId) -> Vec<(DeviceId, StatusPlaceRow)> {
+        self.status.of_tenant(tenant)
+    }
+
+    pub(crate) fn is_free_status_place(&self, place: StatusPlaceRow) -> bool {
+        self.status.is_free(place)
+    }
+
+    /// The first list of which fewer than `most` places are taken.
+    pub(crate) fn open_status_list(&self, most: usize) -> u32 {
+        self.status.open_list(most)
+    }
+
+    /// The devices that got a place since this was called last.
+    pub(crate) fn take_fresh_status_places(&self) -> Vec<DeviceName> {
+        self.status.take_fresh()
     }
 
     pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {

@@ -11,6 +11,7 @@ mod operators;
 mod revocations;
 mod revoked;
 mod rules;
+mod status;
 mod tenants;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ mod revocation;
 pub(crate) mod seal;
 mod signature_key;
 mod spent;
+mod status_entry;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,7 @@ pub(crate) use revocation::{
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use spent::SpentRow;
+pub(crate) use status_entry::{StatusPlaceRow, parse_status_key, status_device_key, status_place_key};
 pub(crate) use tenant::{RotationRow, TenantRow};
 pub(crate) use transfer::{
     AcceptedRow, TransferKey, TransferRow, awaited_key, incoming_key, parse_transfer_key, transfer_key,

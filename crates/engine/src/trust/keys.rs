@@ -5,7 +5,9 @@
 
 use crate::kernel::record::{self, Recording};
 use crate::kernel::{Decision, Engine, Error, Stop, Tx};
+use crate::project::KnownVerdictKey;
 use crate::rows::{self, VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place};
+use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, SecretBytes};
 use wardein_domain::{Event, FieldName, UnixSeconds};
 use wardein_pki::jose::{self, PublishedKey};
@@ -88,6 +90,16 @@ impl Engine {
         let public = *P256SigningKey::from_pkcs8(document).map_err(damaged)?.verifying_key();
         let sealed = self.root.ring().seal(tx.nonce()?, verdict_key_place(&public), document.expose())?;
         Ok(VerdictKeyColumn { public, sealed, stage, since: self.time() })
+    }
+
+    /// The key that signs.
+    pub(super) async fn verdict_signer(&self) -> Result<Arc<KnownVerdictKey>, Error> {
+        if let Some(key) = self.memory.verdict_key() {
+            return Ok(key);
+        }
+        // In the first second of an authority's first start.
+        self.keep_verdict_keys().await?;
+        self.memory.verdict_key().ok_or_else(|| Error::internal("no key signs verdicts"))
     }
 
     /// The keys that verify signed verdicts and status lists, as a JWK Set: the one that signs, the next one, and those that signed what

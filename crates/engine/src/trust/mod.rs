@@ -4,4 +4,5 @@ pub(crate) mod check;
 pub(crate) mod keys;
 pub(crate) mod receipt;
 pub(crate) mod revision;
+pub(crate) mod status_list;
 pub(crate) mod watch;

@@ -4,6 +4,7 @@
 use crate::kernel::{Draw, Engine, Error};
 use crate::trust::check::{Answer, Subject};
 use crate::trust::keys::MAX_RECEIPT_LIFETIME;
+use crate::trust::status_list::StatusReference;
 use std::str::FromStr;
 use wardein_crypto::{Digest, hex};
 use wardein_ddkg::DeviceName;
@@ -75,24 +76,27 @@ impl Engine {
         answer: &Answer,
         ask: &ReceiptAsk,
     ) -> Result<String, Error> {
-        let active = || self.memory.verdict_key();
-        let key = match active() {
-            Some(key) => key,
-            // In the first second of an authority's first start.
-            None => {
-                self.keep_verdict_keys().await?;
-                active().ok_or_else(|| Error::internal("no key signs verdicts"))?
-            }
-        };
+        let key = self.verdict_signer().await?;
         let signer = key.signer.as_ref().ok_or_else(|| Error::internal("the key of verdicts is erased"))?;
-        let claims = self.claims(subject, answer, ask)?;
+        let device = answer.device.clone().map(|device| DeviceName { tenant: answer.tenant.clone(), device });
+        let status = match &device {
+            Some(device) => self.status_reference(device).await?,
+            None => None,
+        };
+        let claims = self.claims(subject, answer, ask, status)?;
         let signed = jose::sign_compact(&**signer, RECEIPT_TYPE, &key.kid, &claims);
         signed.map_err(|_| Error::internal("the key of verdicts did not sign"))
     }
 
     /// JSON, of words, numbers and names that need no escapes. What the draft has no claim for is beside it, not in `submods`: readers of
     /// results take unknown claims there for faults.
-    fn claims(&self, subject: &Subject, answer: &Answer, ask: &ReceiptAsk) -> Result<String, Error> {
+    fn claims(
+        &self,
+        subject: &Subject,
+        answer: &Answer,
+        ask: &ReceiptAsk,
+        status: Option<StatusReference>,
+    ) -> Result<String, Error> {
         let domain = &self.authority.trust_domain;
         let device = answer.device.clone().map(|device| DeviceName { tenant: answer.tenant.clone(), device });
         // A device that is named with dots alone has no SPIFFE id.
@@ -124,6 +128,9 @@ impl Engine {
             if let Some(value) = value {
                 text.push_str(&format!(",\"{claim}\":\"{value}\""));
             }
+        }
+        if let Some(StatusReference { index, uri }) = status {
+            text.push_str(&format!(",\"status\":{{\"status_list\":{{\"idx\":{index},\"uri\":\"{uri}\"}}}}"));
         }
         text.push('}');
         Ok(text)

@@ -38,6 +38,7 @@ mod revocations;
 mod root_rotation;
 mod shred;
 mod signing;
+mod status_lists;
 mod storage_keys;
 mod swtpm;
 mod tokens;

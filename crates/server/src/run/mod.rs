@@ -31,7 +31,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use upkeep::{
-    account, keep_cas, keep_verdict_keys, publish_crls, renew, sweep_by_itself, watch_clock, work_off_deeds,
+    account, keep_cas, keep_verdict_keys, publish_crls, publish_status_lists, renew, sweep_by_itself,
+    watch_clock, work_off_deeds,
 };
 use wardein_engine::{Engine, Error};
 
@@ -176,6 +177,7 @@ impl Server {
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
         let publishing = publish_crls(&shared);
+        let publishing_status = publish_status_lists(&shared);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
@@ -188,6 +190,7 @@ impl Server {
             () = accounting => Ok(()),
             () = watching => Ok(()),
             () = publishing => Ok(()),
+            () = publishing_status => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),

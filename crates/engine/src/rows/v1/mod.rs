@@ -44,9 +44,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::OpenInvitations
         | Table::IssuingCa
         | Table::Voucher
-        | Table::PlatformPins => {
-            Err(super::damaged(table, "is not one that a row of format 1 becomes alone"))
-        }
+        | Table::PlatformPins
+        | Table::StatusEntry => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }
 
