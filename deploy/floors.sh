@@ -27,7 +27,7 @@ cargo tree --locked --offline --workspace --all-features --edges normal,build --
 		only("tonic", "proto server client")
 		only("axum", "server")
 		only("base64ct", "ddkg client pki")
-		only("rcgen x509-parser rustls-webpki", "pki")
+		only("rcgen x509-parser rustls-webpki miniz_oxide", "pki")
 		# Only the store knows which database there is.
 		only("rusqlite sled tokio-postgres deadpool-postgres tokio-postgres-rustls", "store")
 		only("argon2", "custody")

@@ -145,6 +145,8 @@ if [[ -n $all ]]; then
 	step "a broker that knows devices by their certificates" deploy/broker.sh
 	step "certificates of every profile, as others judge them" deploy/certificates.sh
 	step "what is revoked, as others read it" deploy/revocation.sh
+	step "signed verdicts and status lists, as others read them" deploy/verdicts.sh
+	step "nginx, and the hooks of brokers and proxies" deploy/integrations.sh
 	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture

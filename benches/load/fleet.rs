@@ -91,7 +91,7 @@ impl Fleet {
     pub(crate) fn checks(&self) -> Vec<v1::CheckRequest> {
         let check = |device: &DeviceState| {
             let device_id = device.device().device.to_string();
-            v1::CheckRequest { subject: Some(v1::check_request::Subject::DeviceId(device_id)) }
+            v1::CheckRequest { subject: Some(v1::check_request::Subject::DeviceId(device_id)), receipt: None }
         };
         self.devices.iter().map(check).collect()
     }

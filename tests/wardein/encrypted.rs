@@ -186,7 +186,7 @@ async fn a_platform_connects_with_a_key_under_a_passphrase() {
     assert!(!format!("{connection:?}").contains(PASSPHRASE));
     let check = async || {
         let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
-        connection.platform().check(v1::CheckRequest { subject }).await.unwrap();
+        connection.platform().check(v1::CheckRequest { subject, receipt: None }).await.unwrap();
     };
     check().await;
     // What renews it is under the same.

@@ -56,7 +56,7 @@ async fn only_reads(served: &Served, platform: &Identity) {
     let identity = Some(Identity { certificates: platform.certificates.clone(), key });
     let platform = connect(&Settings { identity, ..served.settings() }).await.unwrap();
     let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
-    platform.trust().check(v1::CheckRequest { subject }).await.unwrap();
+    platform.trust().check(v1::CheckRequest { subject, receipt: None }).await.unwrap();
     let admin = served.admin().await;
     let tenants = admin.admin().list_tenants(v1::ListTenantsRequest::default()).await.unwrap();
     assert!(tenants.into_inner().tenants.iter().any(|tenant| tenant.tenant == "klinik"));

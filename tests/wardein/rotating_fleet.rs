@@ -147,7 +147,12 @@ impl Fleet {
             }
             verifies(chain, roots);
             let subject = Some(v1::check_request::Subject::Certificate(chain[0].clone()));
-            let checked = platform.trust().check(v1::CheckRequest { subject }).await.unwrap().into_inner();
+            let checked = platform
+                .trust()
+                .check(v1::CheckRequest { subject, receipt: None })
+                .await
+                .unwrap()
+                .into_inner();
             assert_eq!(checked.verdict(), v1::Verdict::Trusted);
         }
     }

@@ -121,7 +121,7 @@ async fn checks(tally: Arc<Tally>, caller: usize, by: Connection) {
     let platform = by.platform();
     while !tally.stop.load(Ordering::Relaxed) {
         let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
-        tally.count(caller, platform.check(v1::CheckRequest { subject }).await);
+        tally.count(caller, platform.check(v1::CheckRequest { subject, receipt: None }).await);
     }
 }
 
@@ -200,7 +200,7 @@ async fn the_former_identity_is_used_until_another_is_whole() {
     let connection = connect_as(&directory, &served.endpoint).await.unwrap();
     let check = async || {
         let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
-        connection.platform().check(v1::CheckRequest { subject }).await.unwrap();
+        connection.platform().check(v1::CheckRequest { subject, receipt: None }).await.unwrap();
     };
     assert!(!connection.reload().await.unwrap(), "it is the same");
     let (key, certificate) = (directory.join("operator.key"), directory.join("operator.pem"));

@@ -53,6 +53,17 @@ impl Ward {
         (checked.status.code(), answer["verdict"].clone())
     }
 
+    /// Asks for the verdict on pump-1 with a receipt in `file`; how the command ends.
+    fn signed(&self, file: &str, audience: &str, nonce: &str) -> Option<i32> {
+        let check = ["trust", "check", "--identity", &self.platform, "--device", "pump-1"];
+        let receipt = ["--receipt", file, "--audience", audience, "--nonce", nonce];
+        wardein(&[&check[..], &receipt].concat()).status.code()
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.served.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+
     fn explain(&self) -> Value {
         let explain = ["--json", "trust", "explain", "pump-1", "--tenant", "klinik", "--dir", &self.home];
         let explained = wardein(&explain);
@@ -135,4 +146,65 @@ async fn a_policy_is_tried_then_set_and_explains_what_it_does() {
     assert_eq!(ward.check("pump-1"), (Some(0), "trusted".into()));
     let (code, _) = policy("set", &["--rule", "silent:1s=restricted"]);
     assert_eq!(code, Some(3), "an age that is absurd");
+}
+
+/// What `wardein trust verify-receipt` says of a file, and how it ends: the code of a refusal, or the verdict.
+fn verified(file: &str, jwks: &str, audience: &str, nonce: &str, more: &[&str]) -> (Option<i32>, String) {
+    let verify = ["--json", "trust", "verify-receipt", "--receipt", file, "--jwks", jwks];
+    let expected = ["--audience", audience, "--nonce", nonce];
+    let verified = wardein(&[&verify[..], &expected, more].concat());
+    let said: Value = match verified.stdout.is_empty() {
+        true => serde_json::from_slice(&verified.stderr).unwrap(),
+        false => serde_json::from_slice(&verified.stdout).unwrap(),
+    };
+    let word =
+        said["verdict"].as_str().or(said["error"]["code"].as_str()).unwrap_or_else(|| panic!("{said}"));
+    (verified.status.code(), word.to_owned())
+}
+
+#[tokio::test]
+async fn a_receipt_is_verified_offline_and_refused_with_its_own_code() {
+    let ward = Ward::with(&["pump-1"]).await;
+    let (receipt, jwks, nonce) = (ward.file("receipt"), ward.file("jwks.json"), "0011223344556677");
+    assert_eq!(ward.signed(&receipt, "thingworx", nonce), Some(0));
+    assert_eq!(ward.signed(&receipt, "thingworx", nonce), Some(1), "a receipt is never written over");
+    let answer = ward.served.http_get("/jwks.json").await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("application/jwk-set+json") && head.contains("max-age=3600"), "{head}");
+    fs::write(&jwks, body).unwrap();
+    let good = (Some(0), "trusted".to_owned());
+    assert_eq!(verified(&receipt, &jwks, "thingworx", nonce, &[]), good);
+    assert_eq!(verified(&receipt, &format!("file://{jwks}"), "thingworx", nonce, &[]), good);
+
+    let refused = |code: &str| (Some(3), code.to_owned());
+    assert_eq!(verified(&receipt, &jwks, "another", nonce, &[]), refused("receipt-audience"));
+    assert_eq!(verified(&receipt, &jwks, "thingworx", "0011223344556678", &[]), refused("receipt-nonce"));
+    for (at, code) in [("2099-01-01T00:00:00Z", "receipt-expired"), ("2020-01-01T00:00:00Z", "receipt-early")]
+    {
+        assert_eq!(verified(&receipt, &jwks, "thingworx", nonce, &["--at", at]), refused(code));
+    }
+    let (text, altered) = (fs::read_to_string(&receipt).unwrap(), ward.file("altered"));
+    let (message, signature) = text.trim().rsplit_once('.').unwrap();
+    let with = |text: &str, code: &str| {
+        fs::write(&altered, text).unwrap();
+        assert_eq!(verified(&altered, &jwks, "thingworx", nonce, &[]), refused(code));
+    };
+    let first = if signature.starts_with('A') { 'B' } else { 'A' };
+    with(&format!("{message}.{first}{}", &signature[1..]), "receipt-signature");
+    with("not a receipt", "receipt-malformed");
+    // {"alg":"none"}
+    let (_, claims) = message.split_once('.').unwrap();
+    with(&format!("eyJhbGciOiJub25lIn0.{claims}."), "receipt-algorithm");
+    let (others, none) = (ward.file("others"), "{\"keys\":[]}");
+    fs::write(&others, none).unwrap();
+    assert_eq!(verified(&receipt, &others, "thingworx", nonce, &[]), refused("receipt-key-unknown"));
+    fs::write(&others, body.replace("\"}", "\",\"exp\":7}")).unwrap();
+    assert_eq!(verified(&receipt, &others, "thingworx", nonce, &[]), refused("receipt-key-retired"));
+    fs::write(&others, "none").unwrap();
+    assert_eq!(verified(&receipt, &others, "thingworx", nonce, &[]), refused("receipt-keys"));
+
+    ward.device("suspend", &["--yes"]);
+    let second = ward.file("second");
+    assert_eq!(ward.signed(&second, "thingworx", nonce), Some(5));
+    assert_eq!(verified(&second, &jwks, "thingworx", nonce, &[]), (Some(5), "not-trusted".to_owned()));
 }

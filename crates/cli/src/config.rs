@@ -43,7 +43,7 @@ section! {
         /// Where HTTP listens, in the clear: health, metrics, the trust bundle, revocation lists and OCSP. Nothing secret is behind it.
         http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7480)),
         /// Where verifiers reach that, such as `http://pki.example:7480`: devices' certificates then name their revocation list and their OCSP
-        /// responder. Empty: they name neither.
+        /// responder, and receipts their status list. Empty: they name neither.
         revocation_url: String = String::new(),
         /// Where EST listens, over TLS 1.2 and 1.3, such as "0.0.0.0:7444". Empty: it is not served.
         est: String = String::new(),

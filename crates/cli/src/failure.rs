@@ -20,6 +20,13 @@ pub enum Failure {
         /// What to name to whoever reads the authority's log.
         request_id: Option<String>,
     },
+    /// What somebody showed as signed by the authority is not to be accepted. Exit code 3.
+    NotAccepted {
+        /// The stable code, such as `receipt-expired`.
+        code: &'static str,
+        /// What is wrong with it, and what to do next.
+        reason: String,
+    },
     /// The authority cannot be reached, or is not the one that the roots vouch for. Exit code 4.
     Unreachable(String),
     /// The identity to call with is not valid any more. Exit code 1.
@@ -49,6 +56,7 @@ impl Failure {
             Self::Failed(message)
             | Self::Usage(message)
             | Self::Refused { reason: message, .. }
+            | Self::NotAccepted { reason: message, .. }
             | Self::Unreachable(message)
             | Self::Identity(message)
             | Self::Clock(message)
@@ -63,7 +71,7 @@ impl Failure {
         match self {
             Self::Failed(_) | Self::Identity(_) | Self::Clock(_) | Self::ReaderGone => 1,
             Self::Usage(_) => 2,
-            Self::Refused { .. } => 3,
+            Self::Refused { .. } | Self::NotAccepted { .. } => 3,
             Self::Unreachable(_) => 4,
             Self::NotTrusted(_) => 5,
         }
@@ -86,6 +94,9 @@ impl Failure {
             Self::Refused { code, reason, request_id } => {
                 json!({ "kind": "refused", "code": code, "message": reason, "request_id": request_id })
             }
+            Self::NotAccepted { code, reason } => {
+                json!({ "kind": "not-accepted", "code": code, "message": reason })
+            }
             Self::Identity(message) => json!({ "kind": "identity", "message": message }),
             Self::Clock(message) => json!({ "kind": "clock", "message": message }),
             Self::Unreachable(message) => json!({ "kind": "unreachable", "message": message }),
@@ -106,6 +117,7 @@ impl fmt::Display for Failure {
                 write!(f, "the authority refused ({code}): {reason}")?;
                 request_id.iter().try_for_each(|id| write!(f, "\n  request id: {id}"))
             }
+            Self::NotAccepted { code, reason } => write!(f, "it is not to be accepted ({code}): {reason}"),
             Self::Unreachable(message) => write!(f, "the authority cannot be reached: {message}"),
             Self::NotTrusted(verdict) => write!(f, "the verdict is {verdict}"),
             Self::ReaderGone => f.write_str("the reader of the output went away"),
@@ -117,7 +129,8 @@ impl std::error::Error for Failure {}
 
 /// What every `--help` says of exit codes.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed here, 2 usage error, 3 refused by the authority (with code, reason and \
-     request id), 4 the authority cannot be reached, 5 the verdict is not `trusted` (trust check).";
+     request id) or not to be accepted (a receipt), 4 the authority cannot be reached, 5 the verdict is not `trusted` (trust check and \
+     verify-receipt).";
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ mod explain;
 mod keys;
 mod login;
 mod policy;
+mod receipt;
 mod watch;
 
 use crate::connection::ConnectArgs;
@@ -30,6 +31,8 @@ pub(crate) enum TrustCommand {
     Policy(policy::PolicyCommand),
     /// Print the verdict on each device of the tenant, and each that changes, until it is ended; as a platform
     Watch(watch::WatchArgs),
+    /// Verify a receipt, which is a verdict that the authority signed, offline; exit code 5 where the verdict is not `trusted`
+    VerifyReceipt(receipt::VerifyReceiptArgs),
     /// Verify the token that a device logs in with; it is good once. As a platform with the right `token`
     VerifyToken(login::VerifyArgs),
     /// Have the key of a sealed payload or a file, once. As a platform with the right `data` or `file`
@@ -42,6 +45,8 @@ pub(crate) enum TrustCommand {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     subject: SubjectArgs,
+    #[command(flatten)]
+    receipt: receipt::AskArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -150,6 +155,7 @@ impl TrustCommand {
             Self::Explain(args) => args.run(out).await,
             Self::Policy(command) => command.run(out).await,
             Self::Watch(args) => args.run(out).await,
+            Self::VerifyReceipt(args) => args.run(out),
             Self::VerifyToken(args) => args.run(out).await,
             Self::ReleaseKey(args) => args.run(out).await,
             Self::Open(args) => args.run(out).await,
@@ -159,7 +165,7 @@ impl TrustCommand {
 
 impl CheckArgs {
     async fn run(self, out: Output) -> Result<(), Failure> {
-        let Self { subject, connect } = self;
+        let Self { subject, receipt, connect } = self;
         let subject = match subject {
             SubjectArgs { device: Some(device), .. } => Subject::DeviceId(device),
             SubjectArgs { certificate: Some(path), .. } => {
@@ -174,8 +180,12 @@ impl CheckArgs {
             }
         };
         let session = connect.open().await?;
-        let request = v1::CheckRequest { subject: Some(subject) };
+        let (path, receipt) = receipt.asked().unzip();
+        let request = v1::CheckRequest { subject: Some(subject), receipt };
         let answer = session.platform().check(request).await?;
+        if let Some(path) = path {
+            files::write_new(&path, format!("{}\n", answer.receipt).as_bytes(), 0o644)?;
+        }
         let answer = Answer::from(answer);
         out.one(&answer)?;
         if answer.verdict == TRUSTED { Ok(()) } else { Err(Failure::NotTrusted(answer.verdict)) }

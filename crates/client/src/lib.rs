@@ -4,7 +4,7 @@
 //! [`Platform`] or [`Operator`], and the generated one of each service of `wardein.v1`. [`connect_as`] is for who keeps an identity in
 //! a directory and renews it there. [`Refusal`] is the error of a failed call, with the stable code and the request id; [`pages`]
 //! reads long lists, and [`Parts`] are answers that come bit by bit. [`TrustCache`] has the verdicts on all devices of a platform,
-//! kept true by a [`Watcher`]. [`Poster`] posts a device's messages as bytes, which needs no gRPC. Calls and posts go through a [`Proxy`]
+//! kept true by a [`Watcher`]; [`ReceiptKeys`] verify a verdict that the authority signed. [`Poster`] posts a device's messages as bytes, which needs no gRPC. Calls and posts go through a [`Proxy`]
 //! where there is one. Why here: devices, stations, platforms and administrators speak to the authority in one way. What it does not do: no
 //! protocol of devices, and no retries but a watcher's; it only says whether one makes sense.
 
@@ -30,6 +30,8 @@ mod pinned;
 mod post;
 mod private;
 mod proxy;
+#[cfg(feature = "receipts")]
+mod receipt;
 #[cfg(feature = "grpc")]
 mod refusal;
 mod timeless;
@@ -57,6 +59,8 @@ pub use pages::{PAGE_SIZE, pages};
 pub use pinned::{PinnedError, PinnedStream, connect_pinned};
 pub use post::{Posted, Poster};
 pub use proxy::{NoProxy, Proxy, ProxyError};
+#[cfg(feature = "receipts")]
+pub use receipt::{Expected, Receipt, ReceiptError, ReceiptKeys};
 #[cfg(feature = "grpc")]
 pub use refusal::Refusal;
 pub use tls::{Identity, MaterialError};

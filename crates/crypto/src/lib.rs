@@ -69,7 +69,10 @@ pub use signature::{
     InvalidModulus, P384_POINT_LEN, P384VerifyingKey, RsaVerifyingKey, SignatureAlgorithm, Signer,
     VerifyingKey, WeakModulus, public_half,
 };
-pub use signature::{InvalidSignature, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError};
+pub use signature::{
+    InvalidSignature, P256_FIXED_LEN, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, SigningError,
+    p256_fixed,
+};
 #[cfg(feature = "authority")]
 pub use signature::{KeyAlgorithm, SigningKey};
 

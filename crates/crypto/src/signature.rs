@@ -24,7 +24,7 @@ mod weak;
 pub use any::{SignatureAlgorithm, Signer};
 #[cfg(feature = "authority")]
 pub use in_process::{KeyAlgorithm, SigningKey};
-pub use p256::{P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey};
+pub use p256::{P256_FIXED_LEN, P256_SIGNATURE_MAX, P256SigningKey, P256VerifyingKey, p256_fixed};
 #[cfg(feature = "ring")]
 pub use p384::{P384_POINT_LEN, P384VerifyingKey};
 #[cfg(feature = "ring")]

@@ -64,5 +64,7 @@ pub use sign::{
 };
 pub use trust::check::{Answer, Subject};
 pub use trust::policy::{DeviceTrust, PolicyPreview, SetTrustPolicy, TrustPolicyView, VerdictChange};
+pub use trust::receipt::{Audience, AudienceError, ReceiptAsk, ReceiptNonce};
+pub use trust::status_list::StatusListFile;
 pub use trust::watch::{Bookmark, DeviceVerdict, Watch, WatchFrom, Watched};
 pub use wardein_domain::{ErrorCode, ErrorKind};

@@ -26,6 +26,11 @@ impl RevocationUrl {
         format!("{}/crl/{}.crl", self.0, hex::encode(ca))
     }
 
+    /// A Token Status List by its number.
+    pub fn status_list(&self, number: u32) -> String {
+        format!("{}/status/{number}", self.0)
+    }
+
     /// The responder (RFC 5280 §4.2.2.1).
     pub(crate) fn responder(&self) -> String {
         format!("{}/ocsp", self.0)

@@ -68,11 +68,13 @@ pub enum Table {
     PlatformPins = 32,
     /// Trust policies, by tenant and profile; that of the tenant itself under no profile.
     TrustPolicy = 35,
+    /// Where devices are on the status lists, by the device and by the place. Insert-only.
+    StatusEntry = 36,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Authority,
         Self::Tenant,
         Self::Operator,
@@ -105,6 +107,7 @@ impl Table {
         Self::Voucher,
         Self::PlatformPins,
         Self::TrustPolicy,
+        Self::StatusEntry,
     ];
 
     /// Whether its rows decide who is trusted with what. The feed carries these; everything else changes too often, or
@@ -122,7 +125,8 @@ impl Table {
             | Self::PcrPolicy
             | Self::Transfer
             | Self::IssuingCa
-            | Self::TrustPolicy => true,
+            | Self::TrustPolicy
+            | Self::StatusEntry => true,
             Self::DeviceKeys
             | Self::Certificate
             | Self::Serial

@@ -10,6 +10,7 @@ mod devices;
 mod edge;
 mod est;
 mod grpc;
+mod hooks;
 mod http;
 mod post;
 mod run;

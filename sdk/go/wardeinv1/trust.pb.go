@@ -216,7 +216,9 @@ type CheckRequest struct {
 	//	*CheckRequest_Certificate
 	//	*CheckRequest_SpiffeId
 	//	*CheckRequest_Serial
-	Subject       isCheckRequest_Subject `protobuf_oneof:"subject"`
+	Subject isCheckRequest_Subject `protobuf_oneof:"subject"`
+	// Asks for the answer as a signed receipt as well; unset for none.
+	Receipt       *ReceiptRequest `protobuf:"bytes,5,opt,name=receipt,proto3" json:"receipt,omitempty"` // Next unused field number: 6.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +296,13 @@ func (x *CheckRequest) GetSerial() string {
 	return ""
 }
 
+func (x *CheckRequest) GetReceipt() *ReceiptRequest {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
 type isCheckRequest_Subject interface {
 	isCheckRequest_Subject()
 }
@@ -326,6 +335,61 @@ func (*CheckRequest_SpiffeId) isCheckRequest_Subject() {}
 
 func (*CheckRequest_Serial) isCheckRequest_Subject() {}
 
+// What a receipt is bound to.
+type ReceiptRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. Whoever reads a receipt for another refuses it.
+	Audience string `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
+	// 8 to 64 random bytes, drawn for this receipt. Whoever reads it expects them.
+	Nonce         []byte `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"` // Next unused field number: 3.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiptRequest) Reset() {
+	*x = ReceiptRequest{}
+	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiptRequest) ProtoMessage() {}
+
+func (x *ReceiptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiptRequest.ProtoReflect.Descriptor instead.
+func (*ReceiptRequest) Descriptor() ([]byte, []int) {
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReceiptRequest) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *ReceiptRequest) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
 // What Check answers.
 type CheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -354,6 +418,10 @@ type CheckResponse struct {
 	IsShared bool `protobuf:"varint,11,opt,name=is_shared,json=isShared,proto3" json:"is_shared,omitempty"`
 	// The revision of the authority's record by which the verdict was given: a verdict of a higher revision is the newer one.
 	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The answer as a receipt, where one was asked for: a compact JWS by ES256 in the form of an EAT Attestation Result, at most 4 KiB. It is
+	// good until `keep_until`, for the audience and with the nonce that were asked for. The keys that verify it are at `/jwks.json` of the
+	// HTTP port.
+	Receipt string `protobuf:"bytes,13,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// From when on time alone makes another verdict, or other reasons; unset where it does not. `keep_until` is not after it.
 	ValidUntil    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"` // Next unused field number: 15.
 	unknownFields protoimpl.UnknownFields
@@ -362,7 +430,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	mi := &file_wardein_v1_trust_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +442,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[1]
+	mi := &file_wardein_v1_trust_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +455,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{1}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CheckResponse) GetVerdict() Verdict {
@@ -474,6 +542,13 @@ func (x *CheckResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *CheckResponse) GetReceipt() string {
+	if x != nil {
+		return x.Receipt
+	}
+	return ""
+}
+
 func (x *CheckResponse) GetValidUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ValidUntil
@@ -492,7 +567,7 @@ type CheckStreamRequest struct {
 
 func (x *CheckStreamRequest) Reset() {
 	*x = CheckStreamRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[2]
+	mi := &file_wardein_v1_trust_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +579,7 @@ func (x *CheckStreamRequest) String() string {
 func (*CheckStreamRequest) ProtoMessage() {}
 
 func (x *CheckStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[2]
+	mi := &file_wardein_v1_trust_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +592,7 @@ func (x *CheckStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckStreamRequest.ProtoReflect.Descriptor instead.
 func (*CheckStreamRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{2}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CheckStreamRequest) GetDeviceIds() []string {
@@ -542,7 +617,7 @@ type CheckStreamResponse struct {
 
 func (x *CheckStreamResponse) Reset() {
 	*x = CheckStreamResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[3]
+	mi := &file_wardein_v1_trust_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +629,7 @@ func (x *CheckStreamResponse) String() string {
 func (*CheckStreamResponse) ProtoMessage() {}
 
 func (x *CheckStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[3]
+	mi := &file_wardein_v1_trust_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +642,7 @@ func (x *CheckStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckStreamResponse.ProtoReflect.Descriptor instead.
 func (*CheckStreamResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{3}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CheckStreamResponse) GetResults() []*CheckResult {
@@ -607,7 +682,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[4]
+	mi := &file_wardein_v1_trust_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +694,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[4]
+	mi := &file_wardein_v1_trust_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +707,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{4}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CheckResult) GetResult() isCheckResult_Result {
@@ -704,7 +779,7 @@ type DeviceVerdict struct {
 
 func (x *DeviceVerdict) Reset() {
 	*x = DeviceVerdict{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[5]
+	mi := &file_wardein_v1_trust_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +791,7 @@ func (x *DeviceVerdict) String() string {
 func (*DeviceVerdict) ProtoMessage() {}
 
 func (x *DeviceVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[5]
+	mi := &file_wardein_v1_trust_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +804,7 @@ func (x *DeviceVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceVerdict.ProtoReflect.Descriptor instead.
 func (*DeviceVerdict) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{5}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeviceVerdict) GetDeviceId() string {
@@ -804,7 +879,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[6]
+	mi := &file_wardein_v1_trust_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +891,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[6]
+	mi := &file_wardein_v1_trust_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +904,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{6}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchRequest) GetFrom() isWatchRequest_From {
@@ -884,7 +959,7 @@ type FromSnapshot struct {
 
 func (x *FromSnapshot) Reset() {
 	*x = FromSnapshot{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	mi := &file_wardein_v1_trust_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +971,7 @@ func (x *FromSnapshot) String() string {
 func (*FromSnapshot) ProtoMessage() {}
 
 func (x *FromSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[7]
+	mi := &file_wardein_v1_trust_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +984,7 @@ func (x *FromSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSnapshot.ProtoReflect.Descriptor instead.
 func (*FromSnapshot) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{7}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{8}
 }
 
 // One message of a watch.
@@ -930,7 +1005,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[8]
+	mi := &file_wardein_v1_trust_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1017,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[8]
+	mi := &file_wardein_v1_trust_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1030,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{8}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchResponse) GetEvent() isWatchResponse_Event {
@@ -1044,7 +1119,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[9]
+	mi := &file_wardein_v1_trust_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1131,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[9]
+	mi := &file_wardein_v1_trust_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1144,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{9}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Snapshot) GetDevices() []*DeviceVerdict {
@@ -1092,7 +1167,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[10]
+	mi := &file_wardein_v1_trust_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1179,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[10]
+	mi := &file_wardein_v1_trust_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1192,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{10}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SnapshotEnd) GetRevision() []byte {
@@ -1151,7 +1226,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[11]
+	mi := &file_wardein_v1_trust_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1238,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[11]
+	mi := &file_wardein_v1_trust_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1251,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{11}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Change) GetRevision() []byte {
@@ -1220,7 +1295,7 @@ type Bookmark struct {
 
 func (x *Bookmark) Reset() {
 	*x = Bookmark{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[12]
+	mi := &file_wardein_v1_trust_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1307,7 @@ func (x *Bookmark) String() string {
 func (*Bookmark) ProtoMessage() {}
 
 func (x *Bookmark) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[12]
+	mi := &file_wardein_v1_trust_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1320,7 @@ func (x *Bookmark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bookmark.ProtoReflect.Descriptor instead.
 func (*Bookmark) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{12}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Bookmark) GetRevision() []byte {
@@ -1288,7 +1363,7 @@ type ListSubjectsRequest struct {
 
 func (x *ListSubjectsRequest) Reset() {
 	*x = ListSubjectsRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[13]
+	mi := &file_wardein_v1_trust_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1375,7 @@ func (x *ListSubjectsRequest) String() string {
 func (*ListSubjectsRequest) ProtoMessage() {}
 
 func (x *ListSubjectsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[13]
+	mi := &file_wardein_v1_trust_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1388,7 @@ func (x *ListSubjectsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubjectsRequest.ProtoReflect.Descriptor instead.
 func (*ListSubjectsRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{13}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListSubjectsRequest) GetPageSize() uint32 {
@@ -1364,7 +1439,7 @@ type ListSubjectsResponse struct {
 
 func (x *ListSubjectsResponse) Reset() {
 	*x = ListSubjectsResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[14]
+	mi := &file_wardein_v1_trust_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1451,7 @@ func (x *ListSubjectsResponse) String() string {
 func (*ListSubjectsResponse) ProtoMessage() {}
 
 func (x *ListSubjectsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[14]
+	mi := &file_wardein_v1_trust_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1464,7 @@ func (x *ListSubjectsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSubjectsResponse.ProtoReflect.Descriptor instead.
 func (*ListSubjectsResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{14}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListSubjectsResponse) GetSubjects() []*Subject {
@@ -1427,7 +1502,7 @@ type Subject struct {
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[15]
+	mi := &file_wardein_v1_trust_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1514,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[15]
+	mi := &file_wardein_v1_trust_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1527,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{15}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Subject) GetDeviceId() string {
@@ -1512,7 +1587,7 @@ type VerifyTokenRequest struct {
 
 func (x *VerifyTokenRequest) Reset() {
 	*x = VerifyTokenRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[16]
+	mi := &file_wardein_v1_trust_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1599,7 @@ func (x *VerifyTokenRequest) String() string {
 func (*VerifyTokenRequest) ProtoMessage() {}
 
 func (x *VerifyTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[16]
+	mi := &file_wardein_v1_trust_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1612,7 @@ func (x *VerifyTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyTokenRequest.ProtoReflect.Descriptor instead.
 func (*VerifyTokenRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{16}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VerifyTokenRequest) GetToken() []byte {
@@ -1576,7 +1651,7 @@ type VerifyTokenResponse struct {
 
 func (x *VerifyTokenResponse) Reset() {
 	*x = VerifyTokenResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[17]
+	mi := &file_wardein_v1_trust_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1663,7 @@ func (x *VerifyTokenResponse) String() string {
 func (*VerifyTokenResponse) ProtoMessage() {}
 
 func (x *VerifyTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[17]
+	mi := &file_wardein_v1_trust_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1676,7 @@ func (x *VerifyTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyTokenResponse.ProtoReflect.Descriptor instead.
 func (*VerifyTokenResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{17}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyTokenResponse) GetTrust() *CheckResponse {
@@ -1645,7 +1720,7 @@ type ReleaseKeyRequest struct {
 
 func (x *ReleaseKeyRequest) Reset() {
 	*x = ReleaseKeyRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[18]
+	mi := &file_wardein_v1_trust_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1732,7 @@ func (x *ReleaseKeyRequest) String() string {
 func (*ReleaseKeyRequest) ProtoMessage() {}
 
 func (x *ReleaseKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[18]
+	mi := &file_wardein_v1_trust_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1745,7 @@ func (x *ReleaseKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseKeyRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseKeyRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{18}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReleaseKeyRequest) GetKey() isReleaseKeyRequest_Key {
@@ -1744,7 +1819,7 @@ type FileStanza struct {
 
 func (x *FileStanza) Reset() {
 	*x = FileStanza{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[19]
+	mi := &file_wardein_v1_trust_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1831,7 @@ func (x *FileStanza) String() string {
 func (*FileStanza) ProtoMessage() {}
 
 func (x *FileStanza) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[19]
+	mi := &file_wardein_v1_trust_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1844,7 @@ func (x *FileStanza) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileStanza.ProtoReflect.Descriptor instead.
 func (*FileStanza) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{19}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FileStanza) GetArguments() string {
@@ -1800,7 +1875,7 @@ type ReleaseKeyResponse struct {
 
 func (x *ReleaseKeyResponse) Reset() {
 	*x = ReleaseKeyResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[20]
+	mi := &file_wardein_v1_trust_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1887,7 @@ func (x *ReleaseKeyResponse) String() string {
 func (*ReleaseKeyResponse) ProtoMessage() {}
 
 func (x *ReleaseKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[20]
+	mi := &file_wardein_v1_trust_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1900,7 @@ func (x *ReleaseKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseKeyResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseKeyResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{20}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReleaseKeyResponse) GetSealedBy() *SealedBy {
@@ -1859,7 +1934,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[21]
+	mi := &file_wardein_v1_trust_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +1946,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[21]
+	mi := &file_wardein_v1_trust_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +1959,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{21}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OpenRequest) GetSealed() []byte {
@@ -1928,7 +2003,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[22]
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2015,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[22]
+	mi := &file_wardein_v1_trust_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2028,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{22}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenResponse) GetSealedBy() *SealedBy {
@@ -1987,7 +2062,7 @@ type SealedBy struct {
 
 func (x *SealedBy) Reset() {
 	*x = SealedBy{}
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1999,7 +2074,7 @@ func (x *SealedBy) String() string {
 func (*SealedBy) ProtoMessage() {}
 
 func (x *SealedBy) ProtoReflect() protoreflect.Message {
-	mi := &file_wardein_v1_trust_proto_msgTypes[23]
+	mi := &file_wardein_v1_trust_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2087,7 @@ func (x *SealedBy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedBy.ProtoReflect.Descriptor instead.
 func (*SealedBy) Descriptor() ([]byte, []int) {
-	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{23}
+	return file_wardein_v1_trust_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SealedBy) GetTenant() string {
@@ -2048,13 +2123,17 @@ var File_wardein_v1_trust_proto protoreflect.FileDescriptor
 const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\n" +
 	"\x16wardein/v1/trust.proto\x12\n" +
-	"wardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwardein/v1/provisioning.proto\x1a\x16wardein/v1/words.proto\"\x95\x01\n" +
+	"wardein.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dwardein/v1/provisioning.proto\x1a\x16wardein/v1/words.proto\"\xcb\x01\n" +
 	"\fCheckRequest\x12\x1d\n" +
 	"\tdevice_id\x18\x01 \x01(\tH\x00R\bdeviceId\x12\"\n" +
 	"\vcertificate\x18\x02 \x01(\fH\x00R\vcertificate\x12\x1d\n" +
 	"\tspiffe_id\x18\x03 \x01(\tH\x00R\bspiffeId\x12\x18\n" +
-	"\x06serial\x18\x04 \x01(\tH\x00R\x06serialB\t\n" +
-	"\asubject\"\xd7\x04\n" +
+	"\x06serial\x18\x04 \x01(\tH\x00R\x06serial\x124\n" +
+	"\areceipt\x18\x05 \x01(\v2\x1a.wardein.v1.ReceiptRequestR\areceiptB\t\n" +
+	"\asubject\"B\n" +
+	"\x0eReceiptRequest\x12\x1a\n" +
+	"\baudience\x18\x01 \x01(\tR\baudience\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\"\xf1\x04\n" +
 	"\rCheckResponse\x12-\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.wardein.v1.VerdictR\averdict\x12,\n" +
 	"\areasons\x18\x02 \x03(\x0e2\x12.wardein.v1.ReasonR\areasons\x129\n" +
@@ -2070,7 +2149,8 @@ const file_wardein_v1_trust_proto_rawDesc = "" +
 	"\tquoted_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bquotedAt\x12\x1b\n" +
 	"\tis_shared\x18\v \x01(\bR\bisShared\x12\x1a\n" +
-	"\brevision\x18\f \x01(\x04R\brevision\x12;\n" +
+	"\brevision\x18\f \x01(\x04R\brevision\x12\x18\n" +
+	"\areceipt\x18\r \x01(\tR\areceipt\x12;\n" +
 	"\vvalid_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"validUntil\"3\n" +
 	"\x12CheckStreamRequest\x12\x1d\n" +
@@ -2227,99 +2307,101 @@ func file_wardein_v1_trust_proto_rawDescGZIP() []byte {
 }
 
 var file_wardein_v1_trust_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_wardein_v1_trust_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_wardein_v1_trust_proto_goTypes = []any{
 	(Verdict)(0),                  // 0: wardein.v1.Verdict
 	(Reason)(0),                   // 1: wardein.v1.Reason
 	(*CheckRequest)(nil),          // 2: wardein.v1.CheckRequest
-	(*CheckResponse)(nil),         // 3: wardein.v1.CheckResponse
-	(*CheckStreamRequest)(nil),    // 4: wardein.v1.CheckStreamRequest
-	(*CheckStreamResponse)(nil),   // 5: wardein.v1.CheckStreamResponse
-	(*CheckResult)(nil),           // 6: wardein.v1.CheckResult
-	(*DeviceVerdict)(nil),         // 7: wardein.v1.DeviceVerdict
-	(*WatchRequest)(nil),          // 8: wardein.v1.WatchRequest
-	(*FromSnapshot)(nil),          // 9: wardein.v1.FromSnapshot
-	(*WatchResponse)(nil),         // 10: wardein.v1.WatchResponse
-	(*Snapshot)(nil),              // 11: wardein.v1.Snapshot
-	(*SnapshotEnd)(nil),           // 12: wardein.v1.SnapshotEnd
-	(*Change)(nil),                // 13: wardein.v1.Change
-	(*Bookmark)(nil),              // 14: wardein.v1.Bookmark
-	(*ListSubjectsRequest)(nil),   // 15: wardein.v1.ListSubjectsRequest
-	(*ListSubjectsResponse)(nil),  // 16: wardein.v1.ListSubjectsResponse
-	(*Subject)(nil),               // 17: wardein.v1.Subject
-	(*VerifyTokenRequest)(nil),    // 18: wardein.v1.VerifyTokenRequest
-	(*VerifyTokenResponse)(nil),   // 19: wardein.v1.VerifyTokenResponse
-	(*ReleaseKeyRequest)(nil),     // 20: wardein.v1.ReleaseKeyRequest
-	(*FileStanza)(nil),            // 21: wardein.v1.FileStanza
-	(*ReleaseKeyResponse)(nil),    // 22: wardein.v1.ReleaseKeyResponse
-	(*OpenRequest)(nil),           // 23: wardein.v1.OpenRequest
-	(*OpenResponse)(nil),          // 24: wardein.v1.OpenResponse
-	(*SealedBy)(nil),              // 25: wardein.v1.SealedBy
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(DeviceState)(0),              // 27: wardein.v1.DeviceState
-	(Assurance)(0),                // 28: wardein.v1.Assurance
-	(PcrStanding)(0),              // 29: wardein.v1.PcrStanding
-	(*Failure)(nil),               // 30: wardein.v1.Failure
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*ReceiptRequest)(nil),        // 3: wardein.v1.ReceiptRequest
+	(*CheckResponse)(nil),         // 4: wardein.v1.CheckResponse
+	(*CheckStreamRequest)(nil),    // 5: wardein.v1.CheckStreamRequest
+	(*CheckStreamResponse)(nil),   // 6: wardein.v1.CheckStreamResponse
+	(*CheckResult)(nil),           // 7: wardein.v1.CheckResult
+	(*DeviceVerdict)(nil),         // 8: wardein.v1.DeviceVerdict
+	(*WatchRequest)(nil),          // 9: wardein.v1.WatchRequest
+	(*FromSnapshot)(nil),          // 10: wardein.v1.FromSnapshot
+	(*WatchResponse)(nil),         // 11: wardein.v1.WatchResponse
+	(*Snapshot)(nil),              // 12: wardein.v1.Snapshot
+	(*SnapshotEnd)(nil),           // 13: wardein.v1.SnapshotEnd
+	(*Change)(nil),                // 14: wardein.v1.Change
+	(*Bookmark)(nil),              // 15: wardein.v1.Bookmark
+	(*ListSubjectsRequest)(nil),   // 16: wardein.v1.ListSubjectsRequest
+	(*ListSubjectsResponse)(nil),  // 17: wardein.v1.ListSubjectsResponse
+	(*Subject)(nil),               // 18: wardein.v1.Subject
+	(*VerifyTokenRequest)(nil),    // 19: wardein.v1.VerifyTokenRequest
+	(*VerifyTokenResponse)(nil),   // 20: wardein.v1.VerifyTokenResponse
+	(*ReleaseKeyRequest)(nil),     // 21: wardein.v1.ReleaseKeyRequest
+	(*FileStanza)(nil),            // 22: wardein.v1.FileStanza
+	(*ReleaseKeyResponse)(nil),    // 23: wardein.v1.ReleaseKeyResponse
+	(*OpenRequest)(nil),           // 24: wardein.v1.OpenRequest
+	(*OpenResponse)(nil),          // 25: wardein.v1.OpenResponse
+	(*SealedBy)(nil),              // 26: wardein.v1.SealedBy
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(DeviceState)(0),              // 28: wardein.v1.DeviceState
+	(Assurance)(0),                // 29: wardein.v1.Assurance
+	(PcrStanding)(0),              // 30: wardein.v1.PcrStanding
+	(*Failure)(nil),               // 31: wardein.v1.Failure
+	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
 }
 var file_wardein_v1_trust_proto_depIdxs = []int32{
-	0,  // 0: wardein.v1.CheckResponse.verdict:type_name -> wardein.v1.Verdict
-	1,  // 1: wardein.v1.CheckResponse.reasons:type_name -> wardein.v1.Reason
-	26, // 2: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
-	26, // 3: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
-	27, // 4: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
-	28, // 5: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
-	29, // 6: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
-	26, // 7: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
-	26, // 8: wardein.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
-	6,  // 9: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
-	26, // 10: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
-	7,  // 11: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
-	30, // 12: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
-	0,  // 13: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
-	1,  // 14: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
-	31, // 15: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
-	27, // 16: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
-	28, // 17: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
-	26, // 18: wardein.v1.DeviceVerdict.valid_until:type_name -> google.protobuf.Timestamp
-	9,  // 19: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
-	11, // 20: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
-	12, // 21: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
-	13, // 22: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
-	14, // 23: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
-	7,  // 24: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
-	7,  // 25: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
-	26, // 26: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
-	31, // 27: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
-	27, // 28: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
-	17, // 29: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
-	27, // 30: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
-	26, // 31: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
-	3,  // 32: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
-	26, // 33: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
-	21, // 34: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
-	25, // 35: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	25, // 36: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
-	27, // 37: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
-	2,  // 38: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
-	4,  // 39: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
-	8,  // 40: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
-	15, // 41: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
-	18, // 42: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
-	20, // 43: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
-	23, // 44: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
-	3,  // 45: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
-	5,  // 46: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
-	10, // 47: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
-	16, // 48: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
-	19, // 49: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
-	22, // 50: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
-	24, // 51: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
-	45, // [45:52] is the sub-list for method output_type
-	38, // [38:45] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	3,  // 0: wardein.v1.CheckRequest.receipt:type_name -> wardein.v1.ReceiptRequest
+	0,  // 1: wardein.v1.CheckResponse.verdict:type_name -> wardein.v1.Verdict
+	1,  // 2: wardein.v1.CheckResponse.reasons:type_name -> wardein.v1.Reason
+	27, // 3: wardein.v1.CheckResponse.keep_until:type_name -> google.protobuf.Timestamp
+	27, // 4: wardein.v1.CheckResponse.decided_at:type_name -> google.protobuf.Timestamp
+	28, // 5: wardein.v1.CheckResponse.state:type_name -> wardein.v1.DeviceState
+	29, // 6: wardein.v1.CheckResponse.assurance:type_name -> wardein.v1.Assurance
+	30, // 7: wardein.v1.CheckResponse.pcrs:type_name -> wardein.v1.PcrStanding
+	27, // 8: wardein.v1.CheckResponse.quoted_at:type_name -> google.protobuf.Timestamp
+	27, // 9: wardein.v1.CheckResponse.valid_until:type_name -> google.protobuf.Timestamp
+	7,  // 10: wardein.v1.CheckStreamResponse.results:type_name -> wardein.v1.CheckResult
+	27, // 11: wardein.v1.CheckStreamResponse.decided_at:type_name -> google.protobuf.Timestamp
+	8,  // 12: wardein.v1.CheckResult.verdict:type_name -> wardein.v1.DeviceVerdict
+	31, // 13: wardein.v1.CheckResult.failure:type_name -> wardein.v1.Failure
+	0,  // 14: wardein.v1.DeviceVerdict.verdict:type_name -> wardein.v1.Verdict
+	1,  // 15: wardein.v1.DeviceVerdict.reasons:type_name -> wardein.v1.Reason
+	32, // 16: wardein.v1.DeviceVerdict.lifetime:type_name -> google.protobuf.Duration
+	28, // 17: wardein.v1.DeviceVerdict.state:type_name -> wardein.v1.DeviceState
+	29, // 18: wardein.v1.DeviceVerdict.assurance:type_name -> wardein.v1.Assurance
+	27, // 19: wardein.v1.DeviceVerdict.valid_until:type_name -> google.protobuf.Timestamp
+	10, // 20: wardein.v1.WatchRequest.snapshot:type_name -> wardein.v1.FromSnapshot
+	12, // 21: wardein.v1.WatchResponse.snapshot:type_name -> wardein.v1.Snapshot
+	13, // 22: wardein.v1.WatchResponse.snapshot_end:type_name -> wardein.v1.SnapshotEnd
+	14, // 23: wardein.v1.WatchResponse.change:type_name -> wardein.v1.Change
+	15, // 24: wardein.v1.WatchResponse.bookmark:type_name -> wardein.v1.Bookmark
+	8,  // 25: wardein.v1.Snapshot.devices:type_name -> wardein.v1.DeviceVerdict
+	8,  // 26: wardein.v1.Change.devices:type_name -> wardein.v1.DeviceVerdict
+	27, // 27: wardein.v1.Bookmark.time:type_name -> google.protobuf.Timestamp
+	32, // 28: wardein.v1.Bookmark.elapsed:type_name -> google.protobuf.Duration
+	28, // 29: wardein.v1.ListSubjectsRequest.state:type_name -> wardein.v1.DeviceState
+	18, // 30: wardein.v1.ListSubjectsResponse.subjects:type_name -> wardein.v1.Subject
+	28, // 31: wardein.v1.Subject.state:type_name -> wardein.v1.DeviceState
+	27, // 32: wardein.v1.Subject.enrolled_at:type_name -> google.protobuf.Timestamp
+	4,  // 33: wardein.v1.VerifyTokenResponse.trust:type_name -> wardein.v1.CheckResponse
+	27, // 34: wardein.v1.VerifyTokenResponse.issued_at:type_name -> google.protobuf.Timestamp
+	22, // 35: wardein.v1.ReleaseKeyRequest.file:type_name -> wardein.v1.FileStanza
+	26, // 36: wardein.v1.ReleaseKeyResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	26, // 37: wardein.v1.OpenResponse.sealed_by:type_name -> wardein.v1.SealedBy
+	28, // 38: wardein.v1.SealedBy.state:type_name -> wardein.v1.DeviceState
+	2,  // 39: wardein.v1.TrustService.Check:input_type -> wardein.v1.CheckRequest
+	5,  // 40: wardein.v1.TrustService.CheckStream:input_type -> wardein.v1.CheckStreamRequest
+	9,  // 41: wardein.v1.TrustService.Watch:input_type -> wardein.v1.WatchRequest
+	16, // 42: wardein.v1.TrustService.ListSubjects:input_type -> wardein.v1.ListSubjectsRequest
+	19, // 43: wardein.v1.TrustService.VerifyToken:input_type -> wardein.v1.VerifyTokenRequest
+	21, // 44: wardein.v1.TrustService.ReleaseKey:input_type -> wardein.v1.ReleaseKeyRequest
+	24, // 45: wardein.v1.TrustService.Open:input_type -> wardein.v1.OpenRequest
+	4,  // 46: wardein.v1.TrustService.Check:output_type -> wardein.v1.CheckResponse
+	6,  // 47: wardein.v1.TrustService.CheckStream:output_type -> wardein.v1.CheckStreamResponse
+	11, // 48: wardein.v1.TrustService.Watch:output_type -> wardein.v1.WatchResponse
+	17, // 49: wardein.v1.TrustService.ListSubjects:output_type -> wardein.v1.ListSubjectsResponse
+	20, // 50: wardein.v1.TrustService.VerifyToken:output_type -> wardein.v1.VerifyTokenResponse
+	23, // 51: wardein.v1.TrustService.ReleaseKey:output_type -> wardein.v1.ReleaseKeyResponse
+	25, // 52: wardein.v1.TrustService.Open:output_type -> wardein.v1.OpenResponse
+	46, // [46:53] is the sub-list for method output_type
+	39, // [39:46] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_wardein_v1_trust_proto_init() }
@@ -2335,21 +2417,21 @@ func file_wardein_v1_trust_proto_init() {
 		(*CheckRequest_SpiffeId)(nil),
 		(*CheckRequest_Serial)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[4].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[5].OneofWrappers = []any{
 		(*CheckResult_Verdict)(nil),
 		(*CheckResult_Failure)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[6].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[7].OneofWrappers = []any{
 		(*WatchRequest_Snapshot)(nil),
 		(*WatchRequest_Revision)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[8].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[9].OneofWrappers = []any{
 		(*WatchResponse_Snapshot)(nil),
 		(*WatchResponse_SnapshotEnd)(nil),
 		(*WatchResponse_Change)(nil),
 		(*WatchResponse_Bookmark)(nil),
 	}
-	file_wardein_v1_trust_proto_msgTypes[18].OneofWrappers = []any{
+	file_wardein_v1_trust_proto_msgTypes[19].OneofWrappers = []any{
 		(*ReleaseKeyRequest_KeyName)(nil),
 		(*ReleaseKeyRequest_File)(nil),
 	}
@@ -2359,7 +2441,7 @@ func file_wardein_v1_trust_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wardein_v1_trust_proto_rawDesc), len(file_wardein_v1_trust_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

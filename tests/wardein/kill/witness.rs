@@ -128,6 +128,7 @@ impl Witness {
             | "authority.start"
             | "authority.certify-server"
             | "ocsp-signer.certify"
+            | "verdict-keys.change"
             | "audit.read"
             | "call.refuse" => {}
             // Steps of deeds, and what a start does by itself.

@@ -12,6 +12,52 @@ use core::fmt;
 /// The longest DER encoding of a P-256 signature, in bytes.
 pub const P256_SIGNATURE_MAX: usize = 72;
 
+/// The length of a P-256 signature as R and S, 32 bytes each (RFC 7518 §3.4).
+pub const P256_FIXED_LEN: usize = 64;
+
+/// R and S of a signature in DER (RFC 3279 §2.2.3); `None` where it is not one.
+pub fn p256_fixed(der: &[u8]) -> Option<[u8; P256_FIXED_LEN]> {
+    // A sequence of so few bytes has one byte for its length.
+    let [0x30, length, rest @ ..] = der else { return None };
+    if usize::from(*length) != rest.len() {
+        return None;
+    }
+    let (r, rest) = integer(rest)?;
+    let (s, rest) = integer(rest)?;
+    let mut fixed = [0; P256_FIXED_LEN];
+    fixed[..32].copy_from_slice(&r);
+    fixed[32..].copy_from_slice(&s);
+    rest.is_empty().then_some(fixed)
+}
+
+/// The positive INTEGER of at most 256 bits at the start of `der`, and the rest.
+fn integer(der: &[u8]) -> Option<([u8; 32], &[u8])> {
+    let [0x02, length, rest @ ..] = der else { return None };
+    let (value, rest) = rest.split_at_checked(usize::from(*length))?;
+    let value = value.strip_prefix(&[0]).unwrap_or(value);
+    let mut padded = [0; 32];
+    padded.get_mut(32_usize.checked_sub(value.len())?..)?.copy_from_slice(value);
+    Some((padded, rest))
+}
+
+/// The signature in DER.
+fn p256_der(fixed: &[u8; P256_FIXED_LEN]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(P256_SIGNATURE_MAX);
+    for half in fixed.chunks(32) {
+        let zeros = half.iter().take(31).take_while(|byte| **byte == 0).count();
+        let value = &half[zeros..];
+        // A first bit that is set would make it negative (X.690 §8.3.3).
+        let is_padded = value[0] & 0x80 != 0;
+        content.extend_from_slice(&[0x02, (value.len() + usize::from(is_padded)) as u8]);
+        content.extend(is_padded.then_some(0));
+        content.extend_from_slice(value);
+    }
+    let mut der = Vec::with_capacity(P256_SIGNATURE_MAX);
+    der.extend_from_slice(&[0x30, content.len() as u8]);
+    der.extend(content);
+    der
+}
+
 /// A key that signs with P-256.
 pub struct P256SigningKey {
     private: ecdsa::SigningKey,
@@ -69,10 +115,60 @@ impl P256VerifyingKey {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         ecdsa::verify(&self.0, message, signature)
     }
+
+    /// The same for a signature of R and S.
+    pub fn verify_fixed(
+        &self,
+        message: &[u8],
+        signature: &[u8; P256_FIXED_LEN],
+    ) -> Result<(), InvalidSignature> {
+        self.verify(message, &p256_der(signature))
+    }
 }
 
 impl fmt::Debug for P256VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&Hex(&self.0), f)
+    }
+}
+
+#[cfg(all(test, feature = "ring"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_of_two_numbers_is_the_same_as_in_der() {
+        let document = P256SigningKey::generate_pkcs8().unwrap();
+        let key = P256SigningKey::from_pkcs8(&document).unwrap();
+        // Often enough that numbers with a first bit that is set, and shorter ones, are among them.
+        for number in 0..600_u32 {
+            let message = number.to_be_bytes();
+            let der = key.sign(&message).unwrap();
+            let fixed = p256_fixed(&der).unwrap();
+            assert_eq!(p256_der(&fixed), der);
+            assert_eq!(key.verifying_key().verify_fixed(&message, &fixed), Ok(()));
+            let mut other = fixed;
+            other[number as usize % P256_FIXED_LEN] ^= 1;
+            assert_eq!(key.verifying_key().verify_fixed(&message, &other), Err(InvalidSignature));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_signature_has_no_two_numbers() {
+        let der = p256_der(&[0x81; P256_FIXED_LEN]);
+        assert_eq!(der.len(), P256_SIGNATURE_MAX);
+        for cut in 0..der.len() {
+            assert_eq!(p256_fixed(&der[..cut]), None);
+        }
+        assert_eq!(p256_fixed(&[&der[..], &[0]].concat()), None);
+        let long = [&[0x30, 70, 0x02, 33][..], &[1; 33], &[0x02, 33], &[1; 33]].concat();
+        assert_eq!(p256_fixed(&long), None, "numbers of more than 256 bits");
+        // The least numbers, which no key signs with.
+        assert_eq!(p256_der(&[0; P256_FIXED_LEN]), [0x30, 6, 2, 1, 0, 2, 1, 0]);
+        let document = P256SigningKey::generate_pkcs8().unwrap();
+        let key = P256SigningKey::from_pkcs8(&document).unwrap();
+        for zeros in [[0; P256_FIXED_LEN], [0xff; P256_FIXED_LEN]] {
+            assert_eq!(key.verifying_key().verify_fixed(b"m", &zeros), Err(InvalidSignature));
+        }
     }
 }

@@ -143,6 +143,8 @@ events! {
     FormerRootDropped = "authority.drop-former-root",
     /// The CA of operators and servers was certified for longer.
     InfrastructureRenewed = "authority.renew-infrastructure",
+    /// The keys that sign verdicts changed: one signs from now on, another is published, or a former one is published no more.
+    VerdictKeysChanged = "verdict-keys.change",
     /// A platform was granted a right.
     GrantAdded = "grant.add",
     /// A platform's right was taken back.

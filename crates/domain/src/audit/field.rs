@@ -255,6 +255,8 @@ names! {
     Assurance = "assurance",
     /// SHA-256 of the SubjectPublicKeyInfo of the key that a device signs with, in hex.
     KeyId = "key-id",
+    /// The name of the key that signs verdicts: its thumbprint (RFC 7638).
+    VerdictKey = "verdict-key",
     /// SHA-256 that an endorsement key is known by, in hex.
     EndorsementKey = "endorsement-key",
     /// Another device that has the same key, or is in the same TPM, `TENANT/ID`.

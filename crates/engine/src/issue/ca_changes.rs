@@ -249,7 +249,7 @@ impl Engine {
     }
 
     /// Writes the authority's row again.
-    pub(super) fn rest_on_authority(&self, tx: &Tx<'_>, change: &mut Change) -> Result<AuthorityRow, Stop> {
+    pub(crate) fn rest_on_authority(&self, tx: &Tx<'_>, change: &mut Change) -> Result<AuthorityRow, Stop> {
         let (version, row) = self.authority_row(tx)?;
         change.update(Table::Authority, AUTHORITY.to_vec(), version, rows::encode(&row)?);
         Ok(row)

@@ -251,7 +251,8 @@ impl<P: FnMut(Migrating)> Migration<'_, P> {
             | Table::IssuingCa
             | Table::Voucher
             | Table::PlatformPins
-            | Table::TrustPolicy => return Ok(false),
+            | Table::TrustPolicy
+            | Table::StatusEntry => return Ok(false),
             Table::DeviceKeys => {
                 if self::row(self.ports, Table::DeviceHot, key).await?.is_some() {
                     return Ok(false);

@@ -1,5 +1,5 @@
 //! The root key is changed while the authority serves: custody keeps the new version beside the old one, everything sealed under
-//! the root key is sealed again (the authority's own keys, those of issuing CAs and of tenants, and nothing below), and custody destroys the old
+//! the root key is sealed again (the authority's own keys, those of issuing CAs, of verdicts and of tenants, and nothing below), and custody destroys the old
 //! one.
 //!
 //! Until the last step both versions open, so that a crash at any point loses nothing. These are the steps of a deed
@@ -11,7 +11,8 @@ use crate::keep::tenant_keys;
 use crate::kernel::record::{BEGUN, CHOSEN, COMPLETE, FOUND, Recording, SEALED, listed};
 use crate::kernel::{Caller, Decision, Draw, Engine, Error, Stop, Tx};
 use crate::rows::{
-    self, AUTHORITY, AuthorityRow, CaKeyColumn, DeedRow, IssuingCaRow, Step, TenantRow, What, ca_place,
+    self, AUTHORITY, AuthorityRow, CaKeyColumn, DeedRow, IssuingCaRow, Step, TenantRow, VERDICT_KEYS,
+    VerdictKeysRow, What, ca_place, verdict_key_place,
 };
 use wardein_domain::{Actor, AuditEntry, ErrorCode, Event, FieldName, Outcome, Target, UnixMillis};
 use wardein_port::{Change, Custody, CustodyError, RootKey, Table};
@@ -111,6 +112,7 @@ impl Engine {
         }
         self.renew_authority().await?;
         self.renew_cas().await?;
+        self.renew_verdict_keys().await?;
         let mut tenants = 0;
         let mut after: Option<Vec<u8>> = None;
         loop {
@@ -212,6 +214,24 @@ impl Engine {
             }
         }
         Ok(Decision::new(change, ()))
+    }
+
+    /// Seals the keys that sign verdicts under the newest version. As for CAs, one that is made meanwhile is under it already.
+    async fn renew_verdict_keys(&self) -> Result<(), Error> {
+        self.transact(|tx| {
+            let mut change = Change::default();
+            let found: Option<(u64, VerdictKeysRow)> = tx.row(Table::Authority, VERDICT_KEYS)?;
+            let Some((version, mut row)) = found else { return Ok(Decision::unchanged(())) };
+            for key in row.keys.iter_mut().filter(|key| !key.sealed.is_empty()) {
+                let place = verdict_key_place(&key.public);
+                if let Some(renewed) = self.root.ring().renew(tx.nonce()?, place, &key.sealed)? {
+                    key.sealed = renewed;
+                }
+            }
+            change.update(Table::Authority, VERDICT_KEYS.to_vec(), version, rows::encode(&row)?);
+            Ok(Decision::new(change, ()))
+        })
+        .await
     }
 
     /// Whether it was under an older version.

@@ -15,6 +15,7 @@ use crate::project::{Memory, NodeClock};
 use crate::rows::seal::{Keyring, RootRing, StorageKey};
 use crate::rows::{self, AUTHORITY, AuthorityRow};
 use crate::trust::revision::Incarnation;
+use crate::trust::status_list::StatusLists;
 use std::sync::Arc;
 use std::time::Duration;
 use wardein_crypto::Signer;
@@ -58,6 +59,9 @@ pub struct Engine {
     pub(crate) signers: Vec<Arc<dyn Signer>>,
     pub(crate) crls: Crls,
     pub(crate) responders: Responders,
+    pub(crate) status_lists: StatusLists,
+    /// Under which address verifiers find status lists; none where there are none.
+    pub(crate) status_base: Option<RevocationUrl>,
     pub(super) turns: Turns,
     pub(crate) policy: Policy,
     /// Refusals of authenticated callers that came too often for an entry each.
@@ -81,7 +85,8 @@ pub struct Ports {
     pub signers: Vec<Arc<dyn Signer>>,
     /// Hears of each commit.
     pub meter: Option<Meter>,
-    /// Where the certificates of devices say that verifiers find what is revoked; none where they do not say it.
+    /// Where the certificates of devices say that verifiers find what is revoked, and receipts that they find status lists; none where they do
+    /// not say it.
     pub revocation_url: Option<RevocationUrl>,
 }
 
@@ -116,7 +121,7 @@ impl Engine {
             records.clone(),
             clock.clone(),
             signers.clone(),
-            revocation_url,
+            revocation_url.clone(),
         ));
         // Followed before it is loaded: changes in between come twice, and the second time has no effect.
         store.follow(&(memory.clone() as Arc<dyn Projection>));
@@ -140,6 +145,8 @@ impl Engine {
             signers,
             crls: Crls::default(),
             responders: Responders::default(),
+            status_lists: StatusLists::default(),
+            status_base: revocation_url,
             turns: Turns::new(),
             policy,
             refusals: Refusals::default(),

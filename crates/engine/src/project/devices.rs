@@ -32,6 +32,9 @@ pub(crate) struct KnownDevice {
     signs: KnownSigns,
 }
 
+/// Versions as they are written: lists are shared where these are the same.
+type VersionTexts = Vec<(AttributeName, String)>;
+
 /// An attribute that is a version.
 type Version = (AttributeName, FirmwareVersion);
 
@@ -79,7 +82,7 @@ pub(super) struct Devices {
     shards: Vec<RwLock<HashMap<DeviceName, KnownDevice>>>,
     recipes: Mutex<Shared<Vec<AttributeName>, Recipe>>,
     places: Mutex<Shared<Vec<PlaceRow>, Vec<PlaceRow>>>,
-    versions: Mutex<Shared<Vec<(AttributeName, String)>, Vec<Version>>>,
+    versions: Mutex<Shared<VersionTexts, Vec<Version>>>,
 }
 
 /// Values that are the same across a fleet: each is kept once, and for as long as a device has it.

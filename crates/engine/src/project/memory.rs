@@ -7,16 +7,19 @@ use super::operators::Operators;
 use super::revocations::Revocations;
 use super::revoked::{Place, RevokedCertificates};
 use super::rules::TenantRules;
+use super::status::StatusPlaces;
 use super::tenants::TenantKeys;
 use super::transfers::Transfers;
+use super::verdict_keys::VerdictKeys;
 use super::{
-    KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules, TrustPolicies,
+    KnownCa, KnownDevice, KnownOperator, KnownVerdictKey, NodeClock, OperatorPlace, QuotaPlace, Rules,
+    TrustPolicies,
 };
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
     self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, KeysRow, OperatorRow, ProfileRow, Revocation,
-    RuleRow, RuleScope, SignatureKeyRow, TenantRow,
+    RuleRow, RuleScope, SignatureKeyRow, StatusPlaceRow, TenantRow, VERDICT_KEYS,
 };
 use crate::trust::policy::SetTrustPolicy;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,6 +46,8 @@ pub(crate) struct Memory {
     pub(super) revoked: RevokedCertificates,
     transfers: Transfers,
     cas: Cas,
+    verdict_keys: VerdictKeys,
+    status: StatusPlaces,
     pub(super) clock: Arc<NodeClock>,
     changes: Changes,
     /// Whether somebody looks at when devices were last heard of, and whether all of it is here.
@@ -99,6 +104,8 @@ impl Memory {
             transfers,
             revoked,
             cas,
+            verdict_keys: VerdictKeys::default(),
+            status: StatusPlaces::default(),
             clock,
             changes,
             own,
@@ -120,6 +127,7 @@ impl Memory {
             Table::Revocation,
             Table::Transfer,
             Table::IssuingCa,
+            Table::StatusEntry,
         ];
         for table in tables {
             let mut after = None;
@@ -205,7 +213,7 @@ impl Memory {
             (judgment.verdict, judgment.reasons)
         };
         let is_changed = judge(&before) != judge(&after);
-        Ok(is_changed.then(|| (name.tenant, Changed::Device(name.device))))
+        Ok(is_changed.then_some((name.tenant, Changed::Device(name.device))))
     }
 
     /// Everything that it holds, a line each, in order.
@@ -214,6 +222,8 @@ impl Memory {
         let Self { tenants, rules, operators, devices, revocations, transfers, revoked, cas, .. } = self;
         let lines = [tenants.dump(), rules.dump(), operators.dump(), devices.dump(), cas.dump()];
         let mut lines = [lines.concat(), revocations.dump(), transfers.dump(), revoked.dump()].concat();
+        lines.extend(self.verdict_keys.dump());
+        lines.extend(self.status.dump());
         lines.push(format!("authority at {}", self.authority_version()));
         lines.sort();
         lines
@@ -279,6 +289,7 @@ impl Memory {
             Table::Revocation => self.take_in_revocation(key, revision, value)?,
             Table::Transfer => self.transfers.put(key, revision, value)?,
             Table::IssuingCa => self.cas.put(key, revision, (&self.root.ring(), &self.signers), value)?,
+            Table::StatusEntry => self.status.put(key, value)?,
             // Read where they are needed, from the store.
             Table::DeviceKeys
             | Table::Certificate
@@ -340,6 +351,8 @@ impl Memory {
                 let infrastructure = Arc::new(row.open_infrastructure(&root, &self.signers)?);
                 *known = Some(Own { version: revision, challenges, infrastructure });
             }
+        } else if key == VERDICT_KEYS {
+            self.verdict_keys.put(revision, &self.root.ring(), value)?;
         }
         Ok(())
     }
@@ -381,6 +394,40 @@ impl Memory {
     /// All issuing CAs, the oldest first.
     pub(crate) fn cas(&self) -> Vec<Arc<KnownCa>> {
         self.cas.all()
+    }
+
+    /// The keys that sign verdicts, will, or did, the oldest first.
+    pub(crate) fn verdict_keys(&self) -> Vec<Arc<KnownVerdictKey>> {
+        self.verdict_keys.all()
+    }
+
+    /// The key that signs verdicts.
+    pub(crate) fn verdict_key(&self) -> Option<Arc<KnownVerdictKey>> {
+        self.verdict_keys.active()
+    }
+
+    /// Where a device is on the status lists.
+    pub(crate) fn status_place(&self, device: &DeviceName) -> Option<StatusPlaceRow> {
+        self.status.get(device)
+    }
+
+    /// All places of a tenant's devices.
+    pub(crate) fn status_places(&self, tenant: &TenantId) -> Vec<(DeviceId, StatusPlaceRow)> {
+        self.status.of_tenant(tenant)
+    }
+
+    pub(crate) fn is_free_status_place(&self, place: StatusPlaceRow) -> bool {
+        self.status.is_free(place)
+    }
+
+    /// The first list of which fewer than `most` places are taken.
+    pub(crate) fn open_status_list(&self, most: usize) -> u32 {
+        self.status.open_list(most)
+    }
+
+    /// The devices that got a place since this was called last.
+    pub(crate) fn take_fresh_status_places(&self) -> Vec<DeviceName> {
+        self.status.take_fresh()
     }
 
     pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {

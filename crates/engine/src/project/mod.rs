@@ -11,10 +11,12 @@ mod operators;
 mod revocations;
 mod revoked;
 mod rules;
+mod status;
 mod tenants;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod verdict_keys;
 
 pub(crate) use cas::KnownCa;
 pub(crate) use changes::{Changed, Cursor, Read, Subscription};
@@ -26,3 +28,4 @@ pub(crate) use operators::MAX_OPERATORS;
 pub(crate) use operators::{KnownOperator, OperatorPlace, QuotaPlace};
 pub use revoked::Revoked;
 pub(crate) use rules::{Rules, TrustPolicies};
+pub(crate) use verdict_keys::KnownVerdictKey;

@@ -29,12 +29,14 @@ mod revocation;
 pub(crate) mod seal;
 mod signature_key;
 mod spent;
+mod status_entry;
 mod tenant;
 #[cfg(test)]
 mod tests;
 mod transfer;
 mod trust_policy;
 pub(crate) mod v1;
+mod verdict_keys;
 mod voucher;
 
 pub(crate) use answer::AnswerRow;
@@ -69,11 +71,16 @@ pub(crate) use revocation::{
 };
 pub(crate) use signature_key::{BaselineRow, SeenChallenges, SignatureKeyRow, key_id};
 pub(crate) use spent::SpentRow;
+pub(crate) use status_entry::{StatusPlaceRow, parse_status_key, status_device_key, status_place_key};
 pub(crate) use tenant::{RotationRow, TenantRow};
 pub(crate) use transfer::{
     AcceptedRow, TransferKey, TransferRow, awaited_key, incoming_key, parse_transfer_key, transfer_key,
 };
 pub(crate) use trust_policy::{TrustPolicyRow, parse_trust_policy_key, trust_policy_key};
+
+pub(crate) use verdict_keys::{
+    VERDICT_KEYS, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place,
+};
 pub(crate) use voucher::{UsedVoucherRow, VoucherRow};
 
 use crate::kernel::Error;

@@ -185,7 +185,7 @@ impl Engine {
 
     /// Notes when verdicts that are about to be handed out at Unix second `now` end by time: a little before, so that a device that was
     /// heard of in the meantime goes on without a break, and at that second.
-    fn hand_out(&self, tenant: &TenantId, devices: &[DeviceVerdict], now: u64) {
+    pub(super) fn hand_out(&self, tenant: &TenantId, devices: &[DeviceVerdict], now: u64) {
         let time = |device: &DeviceVerdict| {
             let at = device.valid_until?;
             let ahead = at.saturating_sub(AHEAD);

@@ -11444,6 +11444,11 @@ pub mod storage_service_server {
 /// What Check takes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckRequest {
+    /// Asks for the answer as a signed receipt as well; unset for none.
+    ///
+    /// Next unused field number: 6.
+    #[prost(message, optional, tag = "5")]
+    pub receipt: ::core::option::Option<ReceiptRequest>,
     /// On whom; one is set.
     #[prost(oneof = "check_request::Subject", tags = "1, 2, 3, 4")]
     pub subject: ::core::option::Option<check_request::Subject>,
@@ -11466,6 +11471,18 @@ pub mod check_request {
         #[prost(string, tag = "4")]
         Serial(::prost::alloc::string::String),
     }
+}
+/// What a receipt is bound to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReceiptRequest {
+    /// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. Whoever reads a receipt for another refuses it.
+    #[prost(string, tag = "1")]
+    pub audience: ::prost::alloc::string::String,
+    /// 8 to 64 random bytes, drawn for this receipt. Whoever reads it expects them.
+    ///
+    /// Next unused field number: 3.
+    #[prost(bytes = "vec", tag = "2")]
+    pub nonce: ::prost::alloc::vec::Vec<u8>,
 }
 /// What Check answers.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -11507,6 +11524,11 @@ pub struct CheckResponse {
     /// The revision of the authority's record by which the verdict was given: a verdict of a higher revision is the newer one.
     #[prost(uint64, tag = "12")]
     pub revision: u64,
+    /// The answer as a receipt, where one was asked for: a compact JWS by ES256 in the form of an EAT Attestation Result, at most 4 KiB. It is
+    /// good until `keep_until`, for the audience and with the nonce that were asked for. The keys that verify it are at `/jwks.json` of the
+    /// HTTP port.
+    #[prost(string, tag = "13")]
+    pub receipt: ::prost::alloc::string::String,
     /// From when on time alone makes another verdict, or other reasons; unset where it does not. `keep_until` is not after it.
     ///
     /// Next unused field number: 15.
@@ -12176,6 +12198,10 @@ pub mod trust_service_client {
         /// `revision-ahead`. After any of the three, a client begins with a snapshot. A client that reads so slowly that its place is not
         /// kept any more ends in the same way.
         ///
+        /// Under a trust policy with ages time alone changes verdicts (`valid_until`). A device is told again when its time comes, within a second,
+        /// and a little before, so that one which was heard of in the meantime goes on without a break. What devices do in between is in no
+        /// revision: a stream that goes on from one begins with all devices of such a policy.
+        ///
         /// A stream ends with its caller's certificate, and with `stopping` where the service stops. An operator has at most 1,024 streams of
         /// Watch and CheckStream at one time, and a tenant 2,048 (`too-many-streams`).
         pub async fn watch(
@@ -12353,6 +12379,10 @@ pub mod trust_service_server {
         /// before the authority was restored from a backup with `revision-foreign`; one that the authority has not reached with
         /// `revision-ahead`. After any of the three, a client begins with a snapshot. A client that reads so slowly that its place is not
         /// kept any more ends in the same way.
+        ///
+        /// Under a trust policy with ages time alone changes verdicts (`valid_until`). A device is told again when its time comes, within a second,
+        /// and a little before, so that one which was heard of in the meantime goes on without a break. What devices do in between is in no
+        /// revision: a stream that goes on from one begins with all devices of such a policy.
         ///
         /// A stream ends with its caller's certificate, and with `stopping` where the service stops. An operator has at most 1,024 streams of
         /// Watch and CheckStream at one time, and a tenant 2,048 (`too-many-streams`).

@@ -1,14 +1,15 @@
-//! The form of a request: gRPC, JSON as Connect has it, or bytes by POST; on a listener of its own EST.
+//! The form of a request: gRPC, JSON as Connect has it, a broker's or proxy's hook, or bytes by POST; on a listener of its own EST.
 
 use super::route::Route;
 use crate::connect::{self, CALLED, JSON};
 use crate::est;
+use crate::hooks::Hook;
 use crate::post::{self, Odd};
 use http::Version;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use wardein_domain::EstOperation;
+use wardein_domain::{EstOperation, Method};
 
 /// The form.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub(super) enum Form {
     Posted(Option<Odd>),
     /// The same.
     Connect(Option<Odd>),
+    /// The same of a hook.
+    Hook(Hook, Option<Odd>),
     /// The same of EST.
     Est(Option<Odd>),
 }
@@ -28,6 +31,9 @@ impl Form {
     pub(super) fn of(head: &Parts) -> (Self, Option<Route>) {
         let (path, is_http2) = (head.uri.path(), head.version == Version::HTTP_2);
         let whole = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        if let Some(hook) = Hook::of(whole) {
+            return (Self::Hook(hook, hook.odd(head)), Some(Route::Own(Method::Check)));
+        }
         if path.starts_with(CALLED) && (!is_http2 || is_json(head)) {
             return (Self::Connect(Odd::of(head, JSON)), connect::method(whole).map(Route::Own));
         }
@@ -50,7 +56,7 @@ impl Form {
     pub(super) fn refuses_with_body(self) -> bool {
         match self {
             Self::Grpc => false,
-            Self::Posted(_) | Self::Connect(_) | Self::Est(_) => true,
+            Self::Posted(_) | Self::Connect(_) | Self::Hook(..) | Self::Est(_) => true,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::connect;
 use crate::est::{self, EstPeer};
 use crate::grpc::panic::{Caught, caught};
 use crate::grpc::status::{CODE, REQUEST_ID, carried, status_of};
+use crate::hooks::{self, Hook};
 use crate::post::{self, Odd};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -114,6 +115,11 @@ impl EdgeParts {
                         }
                         Form::Connect(odd) => {
                             Box::pin(self.pass_json(route, (odd, body), &context, &mut in_hand)).await
+                        }
+                        Form::Hook(hook, odd) => {
+                            let asked = (hook, odd, body);
+                            let passed = self.pass_hook(route, &head.headers, asked, &context, &mut in_hand);
+                            Box::pin(passed).await
                         }
                         Form::Est(odd) => {
                             Box::pin(self.pass_est(route, (head, odd, body), &context, &mut in_hand)).await
@@ -229,6 +235,22 @@ impl EdgeParts {
         connect::answer(&self.shared.json, method, called(routes, request).await?).await
     }
 
+    /// The same for a hook.
+    async fn pass_hook(
+        &self,
+        route: Route,
+        headers: &HeaderMap,
+        (hook, odd, body): (Hook, Option<Odd>, Incoming),
+        context: &Context,
+        in_hand: &mut InHand,
+    ) -> Result<Response<Body>, Error> {
+        if let Some(odd) = odd {
+            return Err(odd.error());
+        }
+        let body = self.octets(route, body, in_hand).await?;
+        caught(hooks::answer(&self.shared, hook, context, headers, &body)).await
+    }
+
     /// The same for EST.
     async fn pass_est(
         &self,
@@ -298,6 +320,7 @@ impl Shared {
             }
             (Err(error), Form::Posted(odd)) => post::refusal(&error, odd, request_id),
             (Err(error), Form::Connect(odd)) => connect::refusal(&error, odd, request_id),
+            (Err(error), Form::Hook(hook, odd)) => hooks::refusal(hook, &error, odd, request_id),
             (Err(error), Form::Est(odd)) => est::refusal(&error, odd, request_id),
             (Err(error), Form::Grpc) => {
                 let mut response: Response<Body> = status_of(&error, request_id).into_http();

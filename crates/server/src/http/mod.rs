@@ -3,6 +3,7 @@
 mod crl;
 mod ocsp;
 mod router;
+mod status;
 
 use crate::edge::metrics::Metrics;
 use crate::edge::rate::{Addresses, address_key};

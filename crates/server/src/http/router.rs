@@ -2,6 +2,7 @@
 
 use super::crl::crl;
 use super::ocsp;
+use super::status::status_list;
 use crate::edge::metrics::Metrics;
 use crate::edge::rate::Addresses;
 use axum::Router;
@@ -34,6 +35,8 @@ pub(super) fn router(served: Served) -> Router {
         .route("/metrics", get(metrics))
         .route("/trust-bundle", get(trust_bundle))
         .route("/spiffe-bundle", get(spiffe_bundle))
+        .route("/jwks.json", get(jwks))
+        .route("/status/{number}", get(status_list))
         .route("/crl/{name}", get(crl))
         .route("/ocsp", post(ocsp::post))
         .route("/ocsp/", post(ocsp::post))
@@ -75,6 +78,16 @@ async fn spiffe_bundle(State(served): State<Served>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], served.engine.spiffe_bundle())
 }
 
+/// The keys that verify signed verdicts (RFC 7517 §8.5.1). The next one is published for a month before it signs, so that an hour is no
+/// long time to keep them; who finds none for a signature asks again.
+async fn jwks(State(served): State<Served>) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "application/jwk-set+json"),
+        (header::CACHE_CONTROL, "max-age=3600, public, no-transform, must-revalidate"),
+    ];
+    (headers, served.engine.verdict_jwks())
+}
+
 /// No such path, or one that is asked by another method.
 async fn nothing(method: Method) -> Response {
     match method {
@@ -87,6 +100,6 @@ async fn nothing(method: Method) -> Response {
     }
 }
 
-const AVAILABLE: &str = "available: /metrics, /healthz, /readyz, /trust-bundle, /spiffe-bundle, /crl/bundle.pem, /crl/root.crl, /crl/<CA>.crl and /ocsp\n";
+const AVAILABLE: &str = "available: /metrics, /healthz, /readyz, /trust-bundle, /spiffe-bundle, /jwks.json, /status/<number>, /crl/bundle.pem, /crl/root.crl, /crl/<CA>.crl and /ocsp\n";
 
 type Failure = (StatusCode, &'static str);

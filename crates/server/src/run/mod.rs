@@ -31,7 +31,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use upkeep::{account, keep_cas, publish_crls, renew, sweep_by_itself, watch_clock, work_off_deeds};
+use upkeep::{
+    account, keep_cas, keep_verdict_keys, publish_crls, publish_status_lists, renew, sweep_by_itself,
+    watch_clock, work_off_deeds,
+};
 use wardein_engine::{Engine, Error};
 
 /// A server that has its ports and does not serve yet.
@@ -169,10 +172,12 @@ impl Server {
         let renewing = renew(&shared, &shown, &config, identity.not_after);
         let sweeping = sweep_by_itself(&engine, &config.limits);
         let keeping = keep_cas(&shared);
+        let keeping_keys = keep_verdict_keys(&shared);
         let following = services.health.follow(&engine);
         let accounting = account(&shared);
         let watching = watch_clock(&shared);
         let publishing = publish_crls(&shared);
+        let publishing_status = publish_status_lists(&shared);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
@@ -180,10 +185,12 @@ impl Server {
             () = renewing => Ok(()),
             () = sweeping => Ok(()),
             () = keeping => Ok(()),
+            () = keeping_keys => Ok(()),
             () = following => Ok(()),
             () = accounting => Ok(()),
             () = watching => Ok(()),
             () = publishing => Ok(()),
+            () = publishing_status => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),

@@ -151,6 +151,39 @@ pub(crate) async fn publish_crls(shared: &Shared) {
     }
 }
 
+/// Does what is due with the keys that sign verdicts, forever.
+pub(crate) async fn keep_verdict_keys(shared: &Shared) {
+    let mut is_kept = true;
+    loop {
+        let kept = shared.engine.keep_verdict_keys().await;
+        match &kept {
+            Ok(true) => tracing::info!("the keys that sign verdicts changed"),
+            Err(error) if is_kept => {
+                tracing::error!(%error, "the keys that sign verdicts could not be kept; it will be retried");
+            }
+            Ok(false) | Err(_) => {}
+        }
+        is_kept = kept.is_ok();
+        tokio::time::sleep(if is_kept { VERDICT_KEYS_EVERY } else { LOOK }).await;
+    }
+}
+
+/// Signs the status lists that changed, a quarter of a second later at most, forever. It pauses four times as long as it worked.
+pub(crate) async fn publish_status_lists(shared: &Shared) {
+    let mut is_made = true;
+    loop {
+        let started = Instant::now();
+        let published = shared.engine.publish_status_lists().await;
+        if let Err(error) = &published
+            && is_made
+        {
+            tracing::error!(%error, "status lists could not be made; it will be retried, and the present ones are served");
+        }
+        is_made = published.is_ok();
+        tokio::time::sleep((started.elapsed() * 4).max(STATUS_EVERY)).await;
+    }
+}
+
 /// Does what is due with the CAs, and says 30 and 7 days ahead what of the authority's own will end, forever.
 pub(crate) async fn keep_cas(shared: &Shared) {
     let mut ends = Ends::default();
@@ -296,6 +329,12 @@ const SERVER: (&str, &str) = ("server", "");
 
 /// How often it is looked at what is due with the CAs.
 const CAS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How often it is looked at what is due with the keys that sign verdicts.
+const VERDICT_KEYS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How often it is looked at what changed of devices on status lists.
+const STATUS_EVERY: Duration = Duration::from_millis(250);
 
 /// Seconds before its end at which it is said that a certificate ends, the last first.
 const AHEAD: [u64; 2] = [7 * DAY, 30 * DAY];

@@ -45,7 +45,7 @@ async fn who_has_a_token_gets_an_identity_and_all_others_one_answer() {
     };
     let platform = served.connect(Some(identity())).await.unwrap();
     let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
-    platform.trust().check(v1::CheckRequest { subject }).await.unwrap();
+    platform.trust().check(v1::CheckRequest { subject, receipt: None }).await.unwrap();
     let again = nobody.invitations().redeem_invitation(redeem(&made.token, &csr)).await.unwrap().into_inner();
     assert_eq!(again, got, "the answer was lost");
 

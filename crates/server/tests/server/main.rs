@@ -21,6 +21,7 @@ mod ended;
 mod est;
 mod fairness;
 mod floods;
+mod hooks;
 mod invitations;
 mod links;
 mod posts;

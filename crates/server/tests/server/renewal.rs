@@ -10,7 +10,7 @@ use wardein_pki::{Csr, pem};
 
 async fn check(by: &Connection) -> Result<(), Refusal> {
     let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
-    by.trust().check(v1::CheckRequest { subject }).await.map(|_| ()).map_err(Refusal::from)
+    by.trust().check(v1::CheckRequest { subject, receipt: None }).await.map(|_| ()).map_err(Refusal::from)
 }
 
 #[tokio::test]

@@ -383,3 +383,59 @@ fn base64(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// A receipt names a place on a list, which follows within a second and is served as the draft has it.
+#[tokio::test]
+async fn a_status_list_follows_a_suspension_within_a_second() {
+    let served = Served::serve(wardein_server::Limits::default(), crate::common::now(), 0, |ports| {
+        wardein_engine::Ports { revocation_url: Some("http://pki.example".parse().unwrap()), ..ports }
+    })
+    .await;
+    let operators = served.operators().await;
+    let of = |wanted| &operators.iter().find(|(role, _)| *role == wanted).unwrap().1;
+    TestDevice::enrolled(of(Role::Station), "pump-1").await;
+    let get = async |headers: &str| {
+        let (path, headers) = headers.split_once('|').unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        ask(&served, request.as_bytes()).await
+    };
+    let present = async || get("/status/0|").await;
+    let subject = Some(v1::check_request::Subject::DeviceId("pump-1".into()));
+    let receipt = Some(v1::ReceiptRequest { audience: "iot".into(), nonce: vec![7; 16] });
+    let answer = of(Role::Platform).trust().check(v1::CheckRequest { subject, receipt }).await.unwrap();
+    assert_eq!(answer.into_inner().receipt.split('.').count(), 3);
+    let until = async |is_there: &dyn Fn(&Answer) -> bool| {
+        let started = std::time::Instant::now();
+        loop {
+            let list = present().await;
+            if is_there(&list) {
+                return (list, started.elapsed());
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "it did not come");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (list, _) = until(&|list| list.status == 200).await;
+    assert_eq!(list.header("content-type"), "application/statuslist+jwt");
+    assert_eq!(list.header("cache-control"), "max-age=60, public, no-transform, must-revalidate");
+    let tag = list.header("etag").to_owned();
+    assert_eq!(get(&format!("/status/0|If-None-Match: {tag}\r\n")).await.status, 304);
+    let zipped = get("/status/0|Accept-Encoding: gzip\r\n").await;
+    assert_eq!((zipped.header("content-encoding"), &zipped.body[..2]), ("gzip", &[0x1f, 0x8b][..]));
+    assert_eq!(get("/status/0|Accept: application/statuslist+cwt\r\n").await.status, 406);
+    assert_eq!(get("/status/0?time=1790000000|").await.status, 501);
+    for other in
+        ["/status/1|", "/status/00|", "/status/+0|", "/status/-1|", "/status/4294967296|", "/status/a|"]
+    {
+        assert_eq!(get(other).await.status, 404, "{other}");
+    }
+    let suspend = v1::SetDeviceStateRequest {
+        tenant: "t".into(),
+        device_id: "pump-1".into(),
+        state: v1::DeviceState::Suspended.into(),
+        reason: "test".into(),
+    };
+    of(Role::TenantAdmin).admin().set_device_state(suspend).await.unwrap();
+    let (_, took) = until(&|list| list.header("etag") != tag).await;
+    assert!(took < Duration::from_secs(1), "it took {took:?}");
+}

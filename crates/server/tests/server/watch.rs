@@ -242,7 +242,7 @@ async fn a_cache_is_told_what_time_and_policies_change() {
     world.served.clock.pass(600);
     until(|| known().is_some_and(|known| known.verdict() == v1::Verdict::Restricted)).await;
     let subject = v1::check_request::Subject::DeviceId("pump-1".into());
-    let check = v1::CheckRequest { subject: Some(subject) };
+    let check = v1::CheckRequest { subject: Some(subject), receipt: None };
     let answer = world.platform.platform().check(check).await.unwrap();
     let told = known().unwrap();
     assert_eq!((told.verdict, &told.reasons), (answer.verdict, &answer.reasons));

@@ -45,7 +45,8 @@ pub(crate) fn renewed(table: Table, value: &[u8]) -> Result<Vec<u8>, Error> {
         | Table::IssuingCa
         | Table::Voucher
         | Table::PlatformPins
-        | Table::TrustPolicy => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
+        | Table::TrustPolicy
+        | Table::StatusEntry => Err(super::damaged(table, "is not one that a row of format 1 becomes alone")),
     }
 }
 

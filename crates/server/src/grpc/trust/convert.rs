@@ -3,7 +3,9 @@
 use crate::grpc::convert::{List, at_most, page, parse, parse_optional, text, wrong};
 use crate::grpc::words::{Answered, Asked as _};
 use wardein_domain::DeviceState;
-use wardein_engine::{Answer, DeviceFilter, DeviceVerdict, Error, Listed, Page, Subject, WatchFrom};
+use wardein_engine::{
+    Answer, DeviceFilter, DeviceVerdict, Error, Listed, Page, ReceiptAsk, ReceiptNonce, Subject, WatchFrom,
+};
 use wardein_pki::CertificateError;
 use wardein_proto::v1::check_request::Subject as Asked;
 use wardein_proto::v1::watch_request::From;
@@ -21,6 +23,18 @@ pub(crate) fn subject(request: v1::CheckRequest) -> Result<Subject, Error> {
     }
 }
 
+/// What a receipt is to be bound to, if one is asked for.
+pub(crate) fn receipt(request: Option<v1::ReceiptRequest>) -> Result<Option<ReceiptAsk>, Error> {
+    let Some(v1::ReceiptRequest { audience, nonce }) = request else { return Ok(None) };
+    let audience = parse("receipt.audience", &audience)?;
+    let length = nonce.len();
+    let nonce = ReceiptNonce::of(nonce).ok_or_else(|| {
+        let (min, max) = (ReceiptNonce::LEN.start(), ReceiptNonce::LEN.end());
+        wrong("receipt.nonce", format_args!("has {length} bytes; it takes {min} to {max}"))
+    })?;
+    Ok(Some(ReceiptAsk { audience, nonce }))
+}
+
 pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
     v1::CheckResponse {
         verdict: answer.verdict.wire(),
@@ -36,6 +50,7 @@ pub(crate) fn answer(answer: Answer) -> v1::CheckResponse {
         is_shared: answer.is_shared,
         revision: answer.revision,
         valid_until: answer.valid_until.and_then(time::at),
+        receipt: String::new(),
     }
 }
 
@@ -101,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_question_is_about_a_device_or_a_certificate_within_bounds() {
-        let ask = |subject| super::subject(v1::CheckRequest { subject });
+        let ask = |subject| super::subject(v1::CheckRequest { subject, receipt: None });
         assert!(ask(Some(Asked::DeviceId("pump-1".into()))).is_ok());
         assert!(ask(Some(Asked::Certificate(vec![0; CertificateError::MAX_LEN]))).is_ok());
         for (field, subject) in [
@@ -113,6 +128,25 @@ mod tests {
             ("serial", Some(Asked::Serial("0g".into()))),
         ] {
             assert!(ask(subject).unwrap_err().message.starts_with(&format!("{field}: ")));
+        }
+    }
+
+    #[test]
+    fn a_receipt_is_for_an_audience_and_a_nonce_within_bounds() {
+        let ask = |audience: &str, nonce: usize| {
+            receipt(Some(v1::ReceiptRequest { audience: audience.into(), nonce: vec![0; nonce] }))
+        };
+        assert_eq!(receipt(None), Ok(None));
+        assert!(ask("thingworx", 8).unwrap().is_some() && ask(&"a".repeat(256), 64).unwrap().is_some());
+        for (field, audience, nonce) in [
+            ("receipt.audience", String::new(), 8),
+            ("receipt.audience", "a\"b".into(), 8),
+            ("receipt.audience", "a".repeat(257), 8),
+            ("receipt.nonce", "thingworx".into(), 7),
+            ("receipt.nonce", "thingworx".into(), 65),
+        ] {
+            let error = ask(&audience, nonce).unwrap_err();
+            assert!(error.message.starts_with(&format!("{field}: ")), "{}", error.message);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::edge::context::Context;
 use crate::grpc::status::Failed;
 use crate::grpc::{Api, reply};
 use batches::{Batches, batches};
-use convert::{answer, filter, from, listed, subject};
+use convert::{answer, filter, from, listed, receipt, subject};
 use release::{logged_in, open_ask, opened, release_ask, released, token_ask};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,20 +24,32 @@ impl v1::trust_service_server::TrustService for Api {
         // Nearly always from memory: then nothing is awaited, and no state is kept to wait with.
         let at_hand = || -> Result<_, Failed> {
             let context = Context::of(&request)?;
-            let subject = subject(request.into_inner())?;
+            let mut request = request.into_inner();
+            let ask = receipt(request.receipt.take())?;
+            let subject = subject(request)?;
             if let Subject::Device(device) = &subject {
                 context.may_be_about("", device.as_str());
             }
             let found = self.shared.engine.check_in_memory(context.caller()?, &subject)?;
-            Ok((context, subject, found))
+            Ok((context, subject, ask, found))
         };
-        let (context, subject) = match at_hand() {
-            Ok((_, _, Some(found))) => return Ok(Response::new(answer(found))),
-            Ok((context, subject, None)) => (context, subject),
+        let (context, subject, ask, found) = match at_hand() {
+            Ok((_, _, None, Some(found))) => return Ok(Response::new(answer(found))),
+            Ok(asked) => asked,
             Err(failed) => return reply(Err(failed)),
         };
         let engine = &self.shared.engine;
-        let check = Box::pin(async move { Ok(answer(engine.check(context.caller()?, subject).await?)) });
+        let check = Box::pin(async move {
+            let found = match found {
+                Some(found) => found,
+                None => engine.check(context.caller()?, subject.clone()).await?,
+            };
+            let receipt = match &ask {
+                Some(ask) => engine.receipt(&subject, &found, ask).await?,
+                None => String::new(),
+            };
+            Ok(v1::CheckResponse { receipt, ..answer(found) })
+        });
         reply(check.await)
     }
 

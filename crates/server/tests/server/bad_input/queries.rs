@@ -27,13 +27,17 @@ async fn certified(world: &World) -> (Vec<u8>, String) {
 async fn check() {
     let world = World::new().await;
     let (der, _) = certified(&world).await;
-    let (by, ask) = (&world.platform, |subject| v1::CheckRequest { subject: Some(subject) });
+    let (by, ask) = (&world.platform, |subject| v1::CheckRequest { subject: Some(subject), receipt: None });
     let device = |id: &str| ask(Subject::DeviceId(id.into()));
     let certificate = |der: &[u8]| ask(Subject::Certificate(der.to_vec()));
     let spiffe = |id: &str| ask(Subject::SpiffeId(id.into()));
+    let receipt = |audience: &str, nonce| v1::CheckRequest {
+        receipt: Some(v1::ReceiptRequest { audience: audience.into(), nonce: vec![7; nonce] }),
+        ..device("pump-1")
+    };
     let no_der = (Code::InvalidArgument, "certificate-malformed", "certificate");
     let rows = [
-        ("nothing", by, v1::CheckRequest { subject: None }, malformed("subject")),
+        ("nothing", by, v1::CheckRequest { subject: None, receipt: None }, malformed("subject")),
         ("no device", by, device(""), malformed("device_id")),
         ("129 bytes", by, device(&"d".repeat(129)), malformed("device_id")),
         ("a path", by, device("../other/pump-1"), malformed("device_id")),
@@ -53,6 +57,11 @@ async fn check() {
         ("2049 bytes", by, spiffe(&"s".repeat(2049)), malformed("spiffe_id")),
         ("no serial", by, ask(Subject::Serial(String::new())), malformed("serial")),
         ("a serial of letters", by, ask(Subject::Serial("no".into())), malformed("serial")),
+        ("a receipt for nobody", by, receipt("", 8), malformed("receipt.audience")),
+        ("a receipt for 257 bytes", by, receipt(&"a".repeat(257), 8), malformed("receipt.audience")),
+        ("an audience that JSON escapes", by, receipt("a\"b", 8), malformed("receipt.audience")),
+        ("a nonce of 7 bytes", by, receipt("a", 7), malformed("receipt.nonce")),
+        ("a nonce of 65 bytes", by, receipt("a", 65), malformed("receipt.nonce")),
     ];
     world.refuses(Method::Check, rows).await;
 }
@@ -109,7 +118,7 @@ async fn a_device_by_each_of_its_names() {
     let world = World::new().await;
     let (der, serial) = certified(&world).await;
     let check = async |subject| {
-        let request = v1::CheckRequest { subject: Some(subject) };
+        let request = v1::CheckRequest { subject: Some(subject), receipt: None };
         world.platform.trust().check(request).await.unwrap().into_inner()
     };
     let subjects = || {
@@ -154,7 +163,7 @@ async fn what_is_foreign_is_unknown() {
         ("a forged certificate", &world.platform, Subject::Certificate(forged)),
         ("no such device", &world.platform, Subject::DeviceId("pump-9".into())),
     ] {
-        let request = v1::CheckRequest { subject: Some(subject) };
+        let request = v1::CheckRequest { subject: Some(subject), receipt: None };
         let answer = by.trust().check(request).await.expect(what).into_inner();
         assert_eq!(answer.verdict(), v1::Verdict::Unknown, "{what}");
         assert_eq!((answer.device_id.as_str(), answer.state), ("", 0), "{what}");

@@ -70,19 +70,29 @@ REASON_FIRMWARE_OLD: Reason
 REASON_FIRMWARE_UNKNOWN: Reason
 
 class CheckRequest(_message.Message):
-    __slots__ = ("device_id", "certificate", "spiffe_id", "serial")
+    __slots__ = ("device_id", "certificate", "spiffe_id", "serial", "receipt")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     SPIFFE_ID_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     certificate: bytes
     spiffe_id: str
     serial: str
-    def __init__(self, device_id: _Optional[str] = ..., certificate: _Optional[bytes] = ..., spiffe_id: _Optional[str] = ..., serial: _Optional[str] = ...) -> None: ...
+    receipt: ReceiptRequest
+    def __init__(self, device_id: _Optional[str] = ..., certificate: _Optional[bytes] = ..., spiffe_id: _Optional[str] = ..., serial: _Optional[str] = ..., receipt: _Optional[_Union[ReceiptRequest, _Mapping]] = ...) -> None: ...
+
+class ReceiptRequest(_message.Message):
+    __slots__ = ("audience", "nonce")
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    audience: str
+    nonce: bytes
+    def __init__(self, audience: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class CheckResponse(_message.Message):
-    __slots__ = ("verdict", "reasons", "keep_until", "decided_at", "tenant", "device_id", "state", "assurance", "pcrs", "quoted_at", "is_shared", "revision", "valid_until")
+    __slots__ = ("verdict", "reasons", "keep_until", "decided_at", "tenant", "device_id", "state", "assurance", "pcrs", "quoted_at", "is_shared", "revision", "receipt", "valid_until")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     KEEP_UNTIL_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +105,7 @@ class CheckResponse(_message.Message):
     QUOTED_AT_FIELD_NUMBER: _ClassVar[int]
     IS_SHARED_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
@@ -108,8 +119,9 @@ class CheckResponse(_message.Message):
     quoted_at: _timestamp_pb2.Timestamp
     is_shared: bool
     revision: int
+    receipt: str
     valid_until: _timestamp_pb2.Timestamp
-    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., pcrs: _Optional[_Union[_words_pb2.PcrStanding, str]] = ..., quoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_shared: bool = ..., revision: _Optional[int] = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., keep_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., device_id: _Optional[str] = ..., state: _Optional[_Union[_words_pb2.DeviceState, str]] = ..., assurance: _Optional[_Union[_words_pb2.Assurance, str]] = ..., pcrs: _Optional[_Union[_words_pb2.PcrStanding, str]] = ..., quoted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_shared: bool = ..., revision: _Optional[int] = ..., receipt: _Optional[str] = ..., valid_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CheckStreamRequest(_message.Message):
     __slots__ = ("device_ids",)
