@@ -11,7 +11,7 @@ use wardein_pki::{SubjectKey, pem};
 /// The key that the certificate is for.
 pub enum StoredKey {
     /// One that the device signs with itself.
-    Own(P256SigningKey),
+    Own(Box<P256SigningKey>),
     /// One of a kind that the device does not make: the authority made it, and other programs sign with it.
     Made(SubjectKey),
 }
@@ -34,7 +34,7 @@ impl Files {
         let der =
             pem::decode_private_key(text.expose()).map_err(|error| self.damaged(name, error, KEY_DAMAGED))?;
         if let Ok(key) = P256SigningKey::from_pkcs8(&der) {
-            return Ok(Some(StoredKey::Own(key)));
+            return Ok(Some(StoredKey::Own(Box::new(key))));
         }
         let made = public_half(&der).ok_or_else(|| self.damaged(name, "it holds no key", KEY_DAMAGED))?;
         Ok(Some(StoredKey::Made(made.into())))
@@ -75,7 +75,7 @@ impl Directory {
         let der = P256SigningKey::generate_pkcs8().map_err(|_| Error::Fault("the source of randomness"))?;
         let key = P256SigningKey::from_pkcs8(&der).map_err(|_| Error::Fault("making the device's key"))?;
         self.save_key(config, &der)?;
-        Ok(StoredKey::Own(key))
+        Ok(StoredKey::Own(Box::new(key)))
     }
 
     /// Stores the key that the certificate is for, PKCS#8, in the place of what there was.
