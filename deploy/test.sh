@@ -139,6 +139,8 @@ if [[ -n $all ]]; then
 	step "the main job, through the real binaries" deploy/quickstart.sh --once
 	step "a client of another make" deploy/interop.sh
 	step "platforms in Java and TypeScript" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/platform-sdk.sh java typescript
+	step "the form in JSON, as schemathesis judges it by its document" \
+		env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/openapi.sh
 	step "clients in Node and Java, and grpcurl" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/strangers.sh
 	step "a device behind a proxy" deploy/proxy.sh
 	step "libwardein with a served authority" sdk/c/test.sh --served

@@ -60,6 +60,29 @@ fn operation(method: &MethodDescriptor, schemas: &mut Map<String, Value>) -> Val
     }})
 }
 
+/// What the comment of a field of a request says of its values, for programs. Base64 has four characters for three bytes.
+fn bound(field: &str) -> Option<Value> {
+    Some(match field {
+        "wardein.v1.CheckRequest.device_id" => json!({ "pattern": "^[A-Za-z0-9._:-]{1,128}$" }),
+        "wardein.v1.CheckRequest.certificate" => json!({ "minLength": 4, "maxLength": 10_924 }),
+        "wardein.v1.CheckRequest.spiffe_id" => {
+            json!({ "pattern": "^spiffe://[a-z0-9._-]{1,255}/[a-z0-9-]{1,63}/[A-Za-z0-9._:-]{1,128}$", "maxLength": 2_048 })
+        }
+        // All that is issued has these two bits (`Serial`).
+        "wardein.v1.CheckRequest.serial" => json!({ "pattern": "^[4-7][0-9a-f]{31}$" }),
+        "wardein.v1.ListSubjectsRequest.profile" => json!({ "pattern": "^[a-z0-9-]{0,32}$" }),
+        "wardein.v1.ListSubjectsRequest.model" => json!({ "maxLength": 64 }),
+        "wardein.v1.VerifyTokenRequest.token" => json!({ "minLength": 4, "maxLength": 1_368 }),
+        "wardein.v1.VerifyTokenRequest.platform_nonce" => json!({ "maxLength": 88 }),
+        "wardein.v1.VerifyTokenRequest.idempotency_key" => json!({ "minLength": 24, "maxLength": 88 }),
+        _ => return None,
+    })
+}
+
+/// What a request is refused without.
+const REQUIRED: [&str; 2] =
+    ["wardein.v1.VerifyTokenRequest.token", "wardein.v1.VerifyTokenRequest.idempotency_key"];
+
 /// A message by its name; its schema is added where it is new.
 fn reference(message: &MessageDescriptor, schemas: &mut Map<String, Value>) -> Value {
     let name = message.name().to_owned();
@@ -80,6 +103,9 @@ fn object(message: &MessageDescriptor, schemas: &mut Map<String, Value>) -> Valu
             schema = json!({ "type": "array", "items": schema });
         }
         schema["description"] = comment(&of, field.path()).into();
+        if let Some(bound) = bound(field.full_name()) {
+            schema.as_object_mut().unwrap().append(bound.clone().as_object_mut().unwrap());
+        }
         properties.insert(field.json_name().to_owned(), schema);
     }
     let mut schema = json!({
@@ -90,6 +116,14 @@ fn object(message: &MessageDescriptor, schemas: &mut Map<String, Value>) -> Valu
     // An answer of a later version may have more.
     if message.name().ends_with("Request") {
         schema["additionalProperties"] = false.into();
+    }
+    let required: Vec<_> = message
+        .fields()
+        .filter(|field| REQUIRED.contains(&field.full_name()))
+        .map(|field| field.json_name().to_owned())
+        .collect();
+    if !required.is_empty() {
+        schema["required"] = required.into();
     }
     // Every oneof of ours is one that must be set.
     for one in message.oneofs().filter(|one| !one.is_synthetic()) {
@@ -102,7 +136,8 @@ fn object(message: &MessageDescriptor, schemas: &mut Map<String, Value>) -> Valu
 fn value(field: &FieldDescriptor, schemas: &mut Map<String, Value>) -> Value {
     match field.kind() {
         Kind::String => json!({ "type": "string" }),
-        Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
+        // The format says the same to programs that know OpenAPI 3.0 alone.
+        Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64", "format": "byte" }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Uint32 => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
         // JSON's numbers are doubles in many a language.
