@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +109,19 @@ func TestARefusalHasItsDetails(t *testing.T) {
 	}
 	hold(t, "all of it is read", reflect.DeepEqual(refused, expected))
 	hold(t, "it says so", err.Error() == "malformed: words (request 0a-1)")
+}
+
+func TestWhatARefusalSaysIsBounded(t *testing.T) {
+	f := faked(t, 5*time.Second)
+	bad := &errdetails.BadRequest{}
+	for range 50 {
+		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: strings.Repeat("f", 500)})
+	}
+	f.answering(1, refusal(codes.InvalidArgument, strings.Repeat("R", 500), bad))
+	_, err := f.client.Check(context.Background(), ByID("pump-1"))
+	var refused *RefusedError
+	hold(t, "it is a refusal", errors.As(err, &refused))
+	hold(t, "cut", len(refused.Reason) == maxField && len(refused.Fields) == maxDetails && len(refused.Fields[0].Name) == maxField)
 }
 
 func TestAServerOfAnotherCAIsRefused(t *testing.T) {

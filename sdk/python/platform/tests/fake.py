@@ -141,6 +141,8 @@ async def refuse(
     *,
     retry: float | None = None,
     domain: str = "wardein",
+    violations: int = 1,
+    words: str = "words",
 ) -> None:
     """As the authority refuses."""
     details: list[Any] = [
@@ -152,14 +154,14 @@ async def refuse(
         details.append(error_details_pb2.RetryInfo(retry_delay=pause))
     if reason == "MALFORMED":
         bad = error_details_pb2.BadRequest.FieldViolation(field="device_id", description="is empty")
-        details.append(error_details_pb2.BadRequest(field_violations=[bad]))
+        details.append(error_details_pb2.BadRequest(field_violations=[bad] * violations))
     packed = []
     for each in details:
         packed.append(any_pb2.Any())
         packed[-1].Pack(each)
-    words = status_pb2.Status(code=status.value[0], message="words", details=packed)
-    context.set_trailing_metadata((("grpc-status-details-bin", words.SerializeToString()),))
-    await context.abort(status, "words")
+    said = status_pb2.Status(code=status.value[0], message=words, details=packed)
+    context.set_trailing_metadata((("grpc-status-details-bin", said.SerializeToString()),))
+    await context.abort(status, words)
 
 
 async def _unexpected(request: Any, context: Any) -> Any:

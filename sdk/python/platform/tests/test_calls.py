@@ -142,6 +142,29 @@ def test_a_refusal_has_its_kind_and_its_details(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_what_a_refusal_says_is_bounded(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with faked(tmp_path) as (fake, platform):
+
+            async def check(request: Any, context: Any) -> Any:
+                await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED", violations=50, words="w" * 2000)
+
+            fake.check = check
+            with pytest.raises(InvalidArgument) as refused:
+                await platform.check("pump-1")
+            assert (len(refused.value.message), len(refused.value.details.fields)) == (1000, 32)
+
+            async def nonsense(request: Any, context: Any) -> Any:
+                context.set_trailing_metadata((("grpc-status-details-bin", b"\xff" * 40),))
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "words")
+
+            fake.check = nonsense
+            with pytest.raises(TransportError):
+                await platform.check("pump-1")
+
+    asyncio.run(run())
+
+
 def test_a_pause_from_the_network_is_bounded(tmp_path: Path) -> None:
     async def run() -> None:
         async with faked(tmp_path) as (fake, platform):
