@@ -391,13 +391,13 @@ func (*served) identities(t *testing.T, s *served) {
 	// A rate that is used up is waited for; where there is no time left for a pause of a second, the refusal is given.
 	at := func(timeout time.Duration) (refused int) {
 		client, answers := other.client(timeout), make(chan error)
-		for range 9 {
+		for range 7 {
 			go func() {
 				_, err := client.Check(ctx, ByID("nobody"))
 				answers <- err
 			}()
 		}
-		for range 9 {
+		for range 7 {
 			if err := <-answers; err != nil {
 				hold(t, coded(err), coded(err) == "rate-limited" || errors.Is(err, context.DeadlineExceeded))
 				refused++

@@ -240,11 +240,11 @@ def test_a_rate_that_is_used_up_is_waited_for(other: Served) -> None:
         async with platform_of(other) as platform:
             began = time.monotonic()
             # Beyond the burst: all are answered, some after a pause.
-            answers = await asyncio.gather(*(platform.check("nobody", timeout=20) for _ in range(9)))
+            answers = await asyncio.gather(*(platform.check("nobody", timeout=20) for _ in range(6)))
             assert all(each.verdict is Verdict.UNKNOWN for each in answers)
             assert time.monotonic() - began > 0.5
             # The authority holds such a refusal back for a second. Where there is no time left for a pause of another, it is raised.
-            asked = (platform.check("nobody", timeout=1.8) for _ in range(9))
+            asked = (platform.check("nobody", timeout=1.8) for _ in range(8))
             refused = [each for each in await asyncio.gather(*asked, return_exceptions=True) if isinstance(each, TryLater)]
             assert refused and all((each.code, each.retry_after) == ("rate-limited", 1) for each in refused)
 
