@@ -271,6 +271,13 @@ def test_answers_on_a_stream_are_to_their_questions(tmp_path: Path) -> None:
                 assert fake.calls == 2
                 with pytest.raises(DeadlineExceeded):
                     await checks.check(["hang"], timeout=0.2)
+                # Whose turn does not come has a deadline, too.
+                hanging = asyncio.create_task(checks.check(["hang"], timeout=0.5))
+                await asyncio.sleep(0)
+                with pytest.raises(DeadlineExceeded, match="others"):
+                    await checks.check(["pump-1"], timeout=0.1)
+                with pytest.raises(DeadlineExceeded):
+                    await hanging
                 with pytest.raises(TransportError, match="not to the question"):
                     await checks.check(["short", "pump-2"])
                 (bad,) = await checks.check(["bad id"])

@@ -298,6 +298,11 @@ def test_a_cache_is_told_and_compares_after_it_was_away(tmp_path: Path) -> None:
                 later = {("pump-1", Verdict.TRUSTED), ("pump-2", Verdict.NOT_TRUSTED), ("pump-3", Verdict.UNKNOWN)}
                 assert set(fell[1:]) == later and len(cache) == 2
             assert cache.failure is None
+            never = TrustCache(platform)
+            async with never:
+                pass
+            with pytest.raises(TransportError):
+                await never.ready(5)
 
     asyncio.run(run())
 

@@ -10,7 +10,7 @@ from time import time as _wall
 from types import TracebackType
 from typing import Final, Self
 
-from .errors import CallError
+from .errors import CallError, TransportError
 from .moment import Moment
 from .platform import Platform
 from .verdicts import DeviceVerdict
@@ -75,13 +75,15 @@ class TrustCache:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        # Also where it never began.
+        self._ready.set()
 
     async def ready(self, timeout: float | None = None) -> None:
         """Waits, so many seconds at most (`TimeoutError`), until it can answer. Raises the reason where it never will."""
         async with asyncio.timeout(timeout):
             await self._ready.wait()
-        if self._as_of is None and self._failure is not None:
-            raise self._failure
+        if self._as_of is None:
+            raise self._failure or TransportError("CANCELLED", "the watch of trust has ended")
 
     @property
     def failure(self) -> CallError | None:
@@ -134,10 +136,13 @@ class TrustCache:
                 self._apply(event)
         except CallError as error:
             self._failure = error
-            self._ready.set()
             _log.error("the watch of trust has ended: %s", error)
+        except Exception:
+            _log.exception("the watch of trust has ended by a fault of this package")
+            raise
         finally:
             watcher.close()
+            self._ready.set()
 
     def _apply(self, event: Event) -> None:
         match event:

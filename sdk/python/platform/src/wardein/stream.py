@@ -52,8 +52,18 @@ class CheckStream:
             except TimeoutError:
                 raise DeadlineExceeded("DEADLINE_EXCEEDED", "no answer in time") from None
 
-        async with self._turn:
-            return await retrying(attempt, self._timeout if timeout is None else timeout)
+        timeout = self._timeout if timeout is None else timeout
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout
+        try:
+            async with asyncio.timeout(timeout):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "others were asking all the time") from None
+        try:
+            return await retrying(attempt, max(until - clock(), 0.0))
+        finally:
+            self._turn.release()
 
     async def _ask(self, batches: list[Sequence[str]]) -> list[DeviceVerdict | Refused]:
         if self._call is None or self._call.done():
