@@ -24,6 +24,7 @@ fi
 # it, and why it is not for us.
 readonly not_for_us='
 e_ca_country_name_missing                                    BR 7.1.2.10.2: our CAs are named by the trust domain, and belong to no country
+e_ca_invalid_eku                                             BR 7.1.2: one CA of a tenant certifies its servers, and what signs its firmware
 e_ca_organization_name_missing                               BR 7.1.2.10.2: likewise
 e_ext_san_uniform_resource_identifier_present                BR 7.1.4.2.1: a SPIFFE id is a URI (X509-SVID 2)
 e_invalid_ca_certificate_policies                            BR 7.1.2.10.5: names a policy of the BR

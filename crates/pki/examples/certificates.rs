@@ -58,11 +58,13 @@ fn issue_by(algorithm: KeyAlgorithm, folder: &Path) -> Result<(), Box<dyn Error>
             }
         }
     }
+    // Those that are valid for more than days say where they are found revoked, as the Baseline Requirements have it (BR 7.1.2.11.2).
+    let ca = ca.with_revocation_url(Some("http://pki.example.com".parse()?));
     for profile in PlatformProfile::ALL {
         for kind in KeyKinds::STRONG.iter() {
             let (name, days) = match profile {
                 PlatformProfile::PlatformServer => ("iot.klinik-nord.example.com", 90),
-                PlatformProfile::FirmwareSigning => ("Klinik Nord firmware", 10 * 365),
+                PlatformProfile::FirmwareSigning => ("firmware.klinik-nord.example.com", 10 * 365),
             };
             let is_server = profile == PlatformProfile::PlatformServer;
             let platform = PlatformIdentity {
