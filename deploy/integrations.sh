@@ -71,8 +71,8 @@ json() { hook "$1" -H 'Content-Type: application/json' --data "$2"; }
 
 # by ID OPTION...: a request of a device to nginx; the status is said, and the device that nginx passes on.
 by() {
-	curl -sS --cacert "$house/broker.pem" --cert "$house/devices/$1/certificate.pem" --key "$house/devices/$1/device.key" \
-		-w ' %{http_code} %header{x-device}\n' "${@:2}" "https://localhost:$port/hello"
+	curl -sS -o "$house/body" --cacert "$house/broker.pem" --cert "$house/devices/$1/certificate.pem" --key "$house/devices/$1/device.key" \
+		-w '%{http_code} %header{x-device}\n' "${@:2}" "https://localhost:$port/hello"
 }
 
 with_nginx() {
@@ -85,20 +85,21 @@ with_nginx() {
 	nginx -c "$house/nginx.conf" -e "$house/nginx.log" -g 'daemon off;' &
 	nginx=$!
 	up "$port"
-	holds "a trusted device passes, and nginx knows which it is" says 'hello 200 p-1' tr '\n' ' ' < <(by p-1)
+	holds "a trusted device passes, and nginx knows which it is" says '^200 p-1' by p-1
+	holds "and is served" grep -q hello "$house/body"
 	to suspend p-1 --yes
-	holds "a suspended one does not, at its next request" says '403' by p-1
-	holds "another does" says '200 p-2' by p-2
-	holds "not with the suspended one's certificate in a header" says '403' by p-1 -H "X-Client-Cert: $(escaped p-2)"
+	holds "a suspended one does not, at its next request" says '^403' by p-1
+	holds "another does" says '^200 p-2' by p-2
+	holds "not with another's certificate in a header either" says '^403' by p-1 -H "X-Client-Cert: $(escaped p-2)"
 	to resume p-1
-	holds "once resumed it passes again" says '200 p-1' by p-1
+	holds "once resumed it passes again" says '^200 p-1' by p-1
 	kill -TERM "$authority"
 	wait "$authority" || true
-	holds "nobody passes while the authority is down" says '500' by p-2
+	holds "nobody passes while the authority is down" says '^500' by p-2
 	wardein serve --config "$house/a/wardein.toml" </dev/null >>"$house/log" 2>&1 &
 	authority=$!
 	up "$grpc"
-	holds "and then again" says '200 p-2' by p-2
+	holds "and then again" says '^200 p-2' by p-2
 }
 
 # escaped ID: a device's certificate, percent-encoded.
