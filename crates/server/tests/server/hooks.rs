@@ -242,6 +242,36 @@ async fn a_request_passes_with_the_certificate_of_a_trusted_device() {
     refused(&mut http, std::slice::from_ref(&nginx), "ok").await;
 }
 
+/// What it may do is for the platform's own rules, which a hook does not know.
+#[tokio::test]
+async fn a_restricted_device_is_refused_by_every_hook() {
+    let world = World::new().await;
+    let rule = v1::TrustRule {
+        reason: v1::Reason::FirmwareOld.into(),
+        attribute: "board".into(),
+        least_version: "99.0".into(),
+        verdict: v1::Verdict::Restricted.into(),
+        ..Default::default()
+    };
+    let policy = v1::TrustPolicy { tenant: "t".into(), rules: vec![rule], ..Default::default() };
+    let put = v1::PutTrustPolicyRequest { policy: Some(policy) };
+    world.admin.trust_policies().put_trust_policy(put).await.unwrap();
+    let mut http = world.http(Some(&world.platform)).await;
+    let body = r#"{"deviceId":"pump-1"}"#;
+    let length = format!("content-length: {}", body.len());
+    let head = head("/wardein.v1.TrustService/Check", &["content-type: application/json", &length]);
+    http.send([head.as_bytes(), body.as_bytes()].concat()).await;
+    let checked = String::from_utf8(http.answer().await.body).unwrap();
+    assert!(checked.contains("VERDICT_RESTRICTED"), "{checked}");
+    assert_eq!(post(&mut http, AUTHN, &login("pump-1", "pump-1")).await, emqx("deny"));
+    let act = r#"{"clientid":"pump-1","topic":"ward/pump-1","action":"publish"}"#;
+    assert_eq!(post(&mut http, AUTHZ, act).await, emqx("deny"));
+    let acl = r#"{"username":"pump-1","topic":"ward/pump-1","acc":2}"#;
+    assert_eq!(post(&mut http, ACL, acl).await.0, 403);
+    let nginx = [format!("x-client-cert: {}", world.certificate)];
+    assert_eq!(get(&mut http, "/hooks/request", &nginx).await.said(), (403, "ok"));
+}
+
 #[tokio::test]
 async fn hooks_are_for_platforms_as_checks_are() {
     let world = World::new().await;
