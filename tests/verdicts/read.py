@@ -28,7 +28,7 @@ def receipt(path, jwks, audience, status, verdict):
     ).validate(token.claims)
     claims = token.claims
     assert claims["eat_profile"] == "tag:wardein,2026:verdict-1:draft-ietf-rats-ear-04", claims
-    assert claims["submods"]["device"]["ear.status"] == status, claims
+    assert claims["submods"]["device"]["ear_status"] == status, claims
     assert claims["wardein.verdict"] == verdict, claims
     print(json.dumps(claims, indent=1))
 

@@ -109,7 +109,7 @@ impl Engine {
         let reasons: Vec<_> = answer.reasons.iter().map(|reason| format!("\"{}\"", reason.code())).collect();
         let mut text = format!(
             "{{\"iss\":\"{iss}\",\"aud\":\"{audience}\",\"iat\":{iat},\"exp\":{exp},\"jti\":\"{jti}\",\"eat_nonce\":\"{nonce}\",\
-             \"eat_profile\":\"{PROFILE}\",\"ear.verifier-id\":{{\"developer\":\"Wardein\",\"build\":\"wardein {BUILD}\"}},\
+             \"eat_profile\":\"{PROFILE}\",\"ear_verifier_id\":{{\"developer\":\"Wardein\",\"build\":\"wardein {BUILD}\"}},\
              \"submods\":{{\"device\":{}}},\"wardein.verdict\":\"{}\",\"wardein.reasons\":[{}],\"wardein.tenant\":\"{}\",\
              \"wardein.asked\":{},\"wardein.revision\":{}",
             appraisal(answer),
@@ -143,23 +143,23 @@ fn lifetime(answer: &Answer) -> u64 {
     answer.keep_until.clamp(answer.decided_at, longest)
 }
 
-/// The tier (draft-ietf-rats-ear-04 §3.2), and what speaks for it (draft-ietf-rats-ar4si §2.3): only what this authority can vouch for.
+/// The tier (draft-ietf-rats-ear-04 §3), and what speaks for it (draft-ietf-rats-ar4si §2.3): only what this authority can vouch for.
 fn appraisal(answer: &Answer) -> String {
     let (status, vector) = match answer.verdict {
         // Recognized, and not known to be compromised. Its key is in hardware whose vendor vouches for it.
         Verdict::Trusted if answer.assurance == Some(Assurance::TpmVendor) => {
-            ("affirming", ",\"ear.trustworthiness-vector\":{\"instance-identity\":2,\"hardware\":2}")
+            ("affirming", ",\"ear_trustworthiness_vector\":{\"instance-identity\":2,\"hardware\":2}")
         }
-        Verdict::Trusted => ("affirming", ",\"ear.trustworthiness-vector\":{\"instance-identity\":2}"),
+        Verdict::Trusted => ("affirming", ",\"ear_trustworthiness_vector\":{\"instance-identity\":2}"),
         // Recognized, and in a condition that the tenant's policy names.
         Verdict::Restricted => ("warning", ""),
         // Recognized, and not trustworthy.
         Verdict::NotTrusted => {
-            ("contraindicated", ",\"ear.trustworthiness-vector\":{\"instance-identity\":96}")
+            ("contraindicated", ",\"ear_trustworthiness_vector\":{\"instance-identity\":96}")
         }
         Verdict::Unknown => ("none", ""),
     };
-    format!("{{\"ear.status\":\"{status}\"{vector}}}")
+    format!("{{\"ear_status\":\"{status}\"{vector}}}")
 }
 
 fn word(verdict: Verdict) -> &'static str {
@@ -186,7 +186,8 @@ fn asked(subject: &Subject) -> String {
 /// The media type in the header.
 const RECEIPT_TYPE: &str = "wardein-verdict+jwt";
 
-/// The form, with the draft that it is of: whoever reads it knows what to expect.
+/// The form, with the draft that it is of, for drafts name claims differently: since -04 with underscores, as Veraison's libraries
+/// have them.
 const PROFILE: &str = "tag:wardein,2026:verdict-1:draft-ietf-rats-ear-04";
 
 const BUILD: &str = env!("CARGO_PKG_VERSION");

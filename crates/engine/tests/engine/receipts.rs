@@ -57,7 +57,7 @@ async fn a_receipt_says_what_the_answer_says_and_is_bound_to_who_asked() {
         "{\"iss\":\"spiffe://wardein.example\",\"aud\":\"https://iot.example\",",
         &format!("\"iat\":{START},\"exp\":{},\"jti\":\"", START + 300),
         "\"eat_nonce\":\"AAECAwQFBgcICQoLDA0ODw\",\"eat_profile\":\"tag:wardein,2026:verdict-1:draft-ietf-rats-ear-04\"",
-        "\"submods\":{\"device\":{\"ear.status\":\"affirming\",\"ear.trustworthiness-vector\":{\"instance-identity\":2}}}",
+        "\"submods\":{\"device\":{\"ear_status\":\"affirming\",\"ear_trustworthiness_vector\":{\"instance-identity\":2}}}",
         "\"wardein.verdict\":\"trusted\",\"wardein.reasons\":[\"in-good-standing\"],\"wardein.tenant\":\"klinik\"",
         &format!("\"wardein.asked\":{{\"device_id\":\"pump-1\"}},\"wardein.revision\":{revision}"),
         "\"sub\":\"spiffe://wardein.example/klinik/pump-1\",\"wardein.device_id\":\"pump-1\",\"wardein.state\":\"active\"}",
@@ -89,11 +89,11 @@ async fn a_receipt_says_what_the_answer_says_and_is_bound_to_who_asked() {
     );
     suspend.await.unwrap();
     let (_, claims) = signed(&world, device("pump-1")).await;
-    assert!(claims.contains("\"ear.status\":\"contraindicated\""), "{claims}");
+    assert!(claims.contains("\"ear_status\":\"contraindicated\""), "{claims}");
     assert!(claims.contains("\"wardein.verdict\":\"not-trusted\",\"wardein.reasons\":[\"suspended\"]"));
     let (_, claims) = signed(&world, device("pump-9")).await;
     assert!(
-        claims.contains("\"device\":{\"ear.status\":\"none\"}") && !claims.contains("\"sub\""),
+        claims.contains("\"device\":{\"ear_status\":\"none\"}") && !claims.contains("\"sub\""),
         "{claims}"
     );
     let now = world.engine.now();
