@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -248,8 +249,12 @@ func (*served) isAskedAbout(t *testing.T, s *served) {
 		check(t, err)
 		hold(t, "trusted", answer.GetVerdict() == wardeinv1.Verdict_VERDICT_TRUSTED && answer.GetDeviceId() == "asked-1" && answer.GetTenant() == tenant)
 	}
+	answer, err := client.Check(ctx, ByID("asked-1").WithReceipt("erp.example", []byte("12345678")))
+	check(t, err)
+	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(answer.GetReceipt(), ".")[1])
+	hold(t, string(claims), err == nil && strings.Contains(string(claims), `"erp.example"`))
 	s.suspend("asked-1")
-	answer, err := client.Check(ctx, ByCertificate(leaf))
+	answer, err = client.Check(ctx, ByCertificate(leaf))
 	hold(t, "suspended", err == nil && answer.GetVerdict() == suspended && answer.GetState() == wardeinv1.DeviceState_DEVICE_STATE_SUSPENDED)
 	answer, err = client.Check(ctx, ByID("nobody"))
 	hold(t, "unknown", err == nil && answer.GetVerdict() == wardeinv1.Verdict_VERDICT_UNKNOWN)

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 
+	"google.golang.org/protobuf/proto"
 	"wardein.example/wardeinv1"
 )
 
@@ -12,6 +13,17 @@ import (
 type Subject struct {
 	request *wardeinv1.CheckRequest
 	err     error
+}
+
+// WithReceipt asks for the answer as a signed receipt, too: for that audience, 1 to 256 printable ASCII characters, and with that nonce, 8
+// to 64 random bytes that were drawn for it.
+func (s Subject) WithReceipt(audience string, nonce []byte) Subject {
+	if s.err != nil {
+		return s
+	}
+	request := proto.CloneOf(s.request)
+	request.Receipt = &wardeinv1.ReceiptRequest{Audience: audience, Nonce: nonce}
+	return Subject{request: request}
 }
 
 // ByID names a device by its id.

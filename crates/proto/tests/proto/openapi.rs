@@ -70,6 +70,10 @@ fn bound(field: &str) -> Option<Value> {
         }
         // All that is issued has these two bits (`Serial`).
         "wardein.v1.CheckRequest.serial" => json!({ "pattern": "^[4-7][0-9a-f]{31}$" }),
+        "wardein.v1.ReceiptRequest.audience" => {
+            json!({ "pattern": "^[ !#-\\[\\]-~]{1,256}$" })
+        }
+        "wardein.v1.ReceiptRequest.nonce" => json!({ "minLength": 12, "maxLength": 88 }),
         "wardein.v1.ListSubjectsRequest.profile" => json!({ "pattern": "^[a-z0-9-]{0,32}$" }),
         "wardein.v1.ListSubjectsRequest.model" => json!({ "maxLength": 64 }),
         "wardein.v1.VerifyTokenRequest.token" => json!({ "minLength": 4, "maxLength": 1_368 }),
@@ -80,8 +84,12 @@ fn bound(field: &str) -> Option<Value> {
 }
 
 /// What a request is refused without.
-const REQUIRED: [&str; 2] =
-    ["wardein.v1.VerifyTokenRequest.token", "wardein.v1.VerifyTokenRequest.idempotency_key"];
+const REQUIRED: [&str; 4] = [
+    "wardein.v1.ReceiptRequest.audience",
+    "wardein.v1.ReceiptRequest.nonce",
+    "wardein.v1.VerifyTokenRequest.token",
+    "wardein.v1.VerifyTokenRequest.idempotency_key",
+];
 
 /// A message by its name; its schema is added where it is new.
 fn reference(message: &MessageDescriptor, schemas: &mut Map<String, Value>) -> Value {

@@ -1,6 +1,8 @@
 """Against a served authority. deploy/platform-sdk.sh names the binary."""
 
 import asyncio
+import base64
+import json
 import os
 import shutil
 import signal
@@ -25,6 +27,7 @@ from wardein import (
     PermissionDenied,
     Platform,
     Reason,
+    ReceiptFor,
     Refused,
     TransportError,
     TrustCache,
@@ -47,6 +50,10 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("other"), "other.example", operator_per_second=5, operator_burst=5)
     yield served
     served.end(signal.SIGTERM)
+
+
+def from_base64url(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def platform_of(served: Served, timeout: float = 10.0) -> Platform:
@@ -85,6 +92,11 @@ def test_a_device_is_asked_about_by_all_that_names_it(authority: Served) -> None
                 assert answer.is_trusted and answer.reasons == (Reason.IN_GOOD_STANDING,)
                 assert (answer.tenant, answer.device_id, answer.state) == (TENANT, "asked-1", DeviceState.ACTIVE)
                 assert answer.lifetime.total_seconds() > 0 and answer.revision > 0
+            assert answer.receipt is None
+            answer = await platform.check("asked-1", receipt=ReceiptFor("erp.example", b"12345678"))
+            assert answer.receipt is not None
+            claims = json.loads(from_base64url(answer.receipt.split(".")[1]))
+            assert (claims["aud"], from_base64url(claims["eat_nonce"])) == ("erp.example", b"12345678")
             await asyncio.to_thread(authority.suspend, "asked-1")
             answer = await platform.check(certificate=der)
             assert (answer.verdict, answer.state) == (Verdict.NOT_TRUSTED, DeviceState.SUSPENDED)

@@ -21,7 +21,7 @@ from .errors import (
 from .moment import Moment
 from .platform import Platform
 from .stream import CheckStream
-from .verdicts import Checked, DeviceVerdict, Login, Subject
+from .verdicts import Checked, DeviceVerdict, Login, ReceiptFor, Subject
 from .watcher import Bookmark, Change, Event, Interrupted, Snapshot, SnapshotBegin, SnapshotEnd, Watcher
 from .words import Assurance, DeviceState, PcrStanding, Reason, Verdict
 
@@ -51,6 +51,7 @@ __all__ = [
     "PermissionDenied",
     "Platform",
     "Reason",
+    "ReceiptFor",
     "Refused",
     "Snapshot",
     "SnapshotBegin",

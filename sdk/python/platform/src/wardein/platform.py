@@ -16,7 +16,7 @@ from .errors import answered
 from .identity import Identity
 from .retry import retrying
 from .stream import CheckStream
-from .verdicts import Checked, Login, Subject, checked, moment, subject
+from .verdicts import Checked, Login, ReceiptFor, Subject, checked, moment, subject
 from .words import DeviceState
 
 TRUST: Final = "/wardein.v1.TrustService/"
@@ -86,16 +86,19 @@ class Platform:
         certificate: bytes | str | None = None,
         spiffe_id: str | None = None,
         serial: str | None = None,
+        receipt: ReceiptFor | None = None,
         timeout: float | None = None,
     ) -> Checked:
         """The verdict on one device, now: by its id; by a certificate, DER or PEM, of which the first counts; by the SPIFFE id in one; or
-        by the serial number of one, 32 digits of lower-case hex."""
+        by the serial number of one, 32 digits of lower-case hex. With `receipt` the answer comes as a signed receipt, too."""
         given = [each for each in (device_id, certificate, spiffe_id, serial) if each is not None]
         if len(given) != 1:
             raise ValueError("name one of device_id, certificate, spiffe_id and serial")
         request = trust_pb2.CheckRequest(
             device_id=device_id, certificate=None if certificate is None else _der(certificate), spiffe_id=spiffe_id, serial=serial
         )
+        if receipt is not None:
+            request.receipt.audience, request.receipt.nonce = receipt.audience, receipt.nonce
         return checked(await self._call("Check", request, trust_pb2.CheckResponse, timeout))
 
     def check_stream(self) -> CheckStream:

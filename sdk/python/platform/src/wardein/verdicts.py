@@ -39,6 +39,16 @@ class DeviceVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptFor:
+    """What a receipt is bound to: who reads one for another audience, or with another nonce, refuses it."""
+
+    # 1 to 256 printable ASCII characters, but no `"` and no `\\`.
+    audience: str
+    # 8 to 64 random bytes, drawn for this receipt.
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """A verdict that was asked for."""
 
@@ -60,6 +70,8 @@ class Checked:
     is_shared: bool
     # A verdict of a higher revision is the newer one.
     revision: int
+    # The answer as a compact JWS, where a receipt was asked for.
+    receipt: str | None
 
     @property
     def is_trusted(self) -> bool:
@@ -128,6 +140,7 @@ def checked(message: trust_pb2.CheckResponse) -> Checked:
         moment(message.quoted_at) if message.HasField("quoted_at") else None,
         message.is_shared,
         message.revision,
+        message.receipt or None,
     )
 
 
