@@ -109,7 +109,8 @@ stand_ins() {
 	local login='{"clientid":"p-1.klinik","username":"undefined","password":"","cert_common_name":"p-1.klinik"}'
 	local own='{"clientid":"p-1.klinik","username":"","topic":"ward/p-1.klinik/status","action":"publish","cert_common_name":"p-1.klinik"}'
 	local acl='{"username":"p-1.klinik","clientid":"p-1.klinik","topic":"ward/p-1.klinik/status","acc":2}'
-	local xfcc="x-forwarded-client-cert: Hash=0;Cert=\"$(escaped p-1)\";URI=spiffe://hooks.example/klinik/p-1"
+	local xfcc
+	xfcc="x-forwarded-client-cert: Hash=0;Cert=\"$(escaped p-1)\";URI=spiffe://hooks.example/klinik/p-1"
 	holds "EMQX: a login" says '"result":"allow".*"expire_at":.* 200 ok' json emqx/authn "$login"
 	holds "EMQX: its own topic" says '"result":"allow"} 200 ok' json emqx/authz "$own"
 	holds "EMQX: another's is for other sources" says '"result":"ignore"} 200 ok' json emqx/authz "${own/ward\/p-1/ward\/p-2}"
