@@ -13,7 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use wardein_crypto::{P256SigningKey, SecretBytes};
@@ -43,39 +42,41 @@ pub(crate) fn signatures(csr: &[u8], time: Duration) -> f64 {
     count as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Devices that renew by EST: a connection each, which stays open, and one request at a time on it.
+/// Devices that renew by EST: a connection each, and one request at a time on it.
 pub(crate) struct Renewals {
-    threads: Vec<(Runtime, Vec<TlsStream<TcpStream>>)>,
+    address: SocketAddr,
+    devices: Vec<Arc<ClientConfig>>,
     request: Vec<u8>,
 }
 
 impl Renewals {
-    /// Connects a device for each of `chains`, all of which are for the key of `csr`.
-    pub(crate) fn connect(
-        authority: &Authority,
-        chains: &[Vec<Vec<u8>>],
-        key: &SecretBytes,
-        csr: &[u8],
-    ) -> Self {
+    /// A device for each of `chains`, all of which are for the key of `csr`.
+    pub(crate) fn of(authority: &Authority, chains: &[Vec<Vec<u8>>], key: &SecretBytes, csr: &[u8]) -> Self {
         let head = format!(
             "POST /.well-known/est/simplereenroll HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/pkcs10\r\n\
              content-length: {}\r\n\r\n",
             csr.len()
         );
-        let mut threads: Vec<_> = (0..cores()).map(|_| (runtime(), Vec::new())).collect();
-        let count = threads.len();
-        for (number, chain) in chains.iter().enumerate() {
-            let (runtime, connections) = &mut threads[number % count];
-            connections.push(runtime.block_on(connect(authority.est, &authority.roots(), chain, key)));
+        let mut trusted = RootCertStore::empty();
+        for root in pem::decode_certificates(std::str::from_utf8(&authority.roots()).unwrap()).unwrap() {
+            trusted.add(CertificateDer::from(root)).unwrap();
         }
-        Self { threads, request: [head.as_bytes(), csr].concat() }
+        let device = |chain: &Vec<Vec<u8>>| Arc::new(client(trusted.clone(), chain, key));
+        let devices = chains.iter().map(device).collect();
+        Self { address: authority.est, devices, request: [head.as_bytes(), csr].concat() }
     }
 
-    /// So many certificates; how many a second.
-    pub(crate) fn renew(&mut self, certificates: usize) -> f64 {
+    /// So many certificates; how many a second. Each device has connected before.
+    pub(crate) fn renew(&self, certificates: usize) -> f64 {
+        let mut threads: Vec<_> = (0..cores()).map(|_| (runtime(), Vec::new())).collect();
+        let count = threads.len();
+        for (number, device) in self.devices.iter().enumerate() {
+            let (runtime, connections) = &mut threads[number % count];
+            connections.push(runtime.block_on(connect(self.address, device.clone())));
+        }
         let (next, request, started) = (&AtomicUsize::new(0), &self.request[..], Instant::now());
         thread::scope(|scope| {
-            for (runtime, connections) in &mut self.threads {
+            for (runtime, connections) in &mut threads {
                 scope.spawn(move || {
                     runtime.block_on(join_all(connections.iter_mut().map(|connection| async move {
                         while next.fetch_add(1, Ordering::Relaxed) < certificates {
@@ -89,28 +90,22 @@ impl Renewals {
     }
 }
 
-async fn connect(
-    address: SocketAddr,
-    roots: &[u8],
-    chain: &[Vec<u8>],
-    key: &SecretBytes,
-) -> TlsStream<TcpStream> {
-    let mut trusted = RootCertStore::empty();
-    for root in pem::decode_certificates(std::str::from_utf8(roots).unwrap()).unwrap() {
-        trusted.add(CertificateDer::from(root)).unwrap();
-    }
+fn client(trusted: RootCertStore, chain: &[Vec<u8>], key: &SecretBytes) -> ClientConfig {
     let chain = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.expose().to_vec()));
-    let configuration = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_root_certificates(trusted)
         .with_client_auth_cert(chain, key)
-        .unwrap();
+        .unwrap()
+}
+
+async fn connect(address: SocketAddr, device: Arc<ClientConfig>) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    TlsConnector::from(Arc::new(configuration)).connect(name, stream).await.unwrap()
+    TlsConnector::from(device).connect(name, stream).await.unwrap()
 }
 
 /// One request and its whole answer, which must be a certificate.

@@ -97,7 +97,7 @@ fn main() {
     let (replies, _) = platforms.prove(&proofs.requests, 1);
     let chains: Vec<_> = replies.iter().map(|(_, reply)| issuing::chain(&reply.body)).collect();
     fleet.acknowledge(proofs, replies);
-    let mut renewals = Renewals::connect(&authority, &chains, &key, &certificate.body);
+    let renewals = Renewals::of(&authority, &chains, &key, &certificate.body);
 
     let mut taken = Measured::default();
     let proofs = fleet.prepare(&platforms, BATCH, PROOFS - BATCH, &authenticate);
@@ -129,7 +129,7 @@ fn main() {
     let bytes = authority.directory().join(wardein_store::Kind::Sqlite.file_name());
     println!("store: {} KiB", bytes.metadata().map_or(0, |file| file.len() / 1024));
     // Open connections would be waited for.
-    drop((platforms, echoes, renewals));
+    drop((platforms, echoes));
     authority.stop();
     println!("load average after: {}; took {:.0?}", load_average(), started.elapsed());
 }
