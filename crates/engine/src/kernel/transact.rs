@@ -128,8 +128,13 @@ impl Engine {
     }
 
     async fn load(&self, tx: &mut Tx<'_>, key: RowKey) -> Result<(), Error> {
-        let row = self.store.load(std::slice::from_ref(&key)).await?.pop().flatten();
-        tx.take_in(key, row);
+        let mut keys = vec![key];
+        // The two rows of a device's keys belong together: read at two moments, one may be older than a commit that wrote both.
+        if let [RowKey { table: Table::DeviceKeys, key }] = &keys[..] {
+            keys.push(RowKey { table: Table::DeviceHot, key: key.clone() });
+        }
+        let rows = self.store.load(&keys).await?;
+        keys.into_iter().zip(rows).for_each(|(key, row)| tx.take_in(key, row));
         Ok(())
     }
 

@@ -91,6 +91,12 @@ impl Shared {
     /// the entry cannot be left, for no refusal goes unseen. An internal fault is not a refusal. Of refusals that come too often
     /// the engine records the number.
     pub(crate) async fn record(&self, context: &Context, device: Option<&DeviceName>, error: Error) -> Error {
+        // The line of the call was written when the stream began.
+        if error.kind() == ErrorKind::Internal {
+            let request_id = &*context.call().request_id;
+            let (code, error) = (error.code.as_str(), &*error.message);
+            tracing::error!(request_id, code, error, "what a stream goes through failed");
+        }
         if self.is_due(context, &error) { self.leave_entry(context, device, error).await } else { error }
     }
 
