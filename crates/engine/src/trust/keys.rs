@@ -16,7 +16,7 @@ use wardein_port::{Change, Table};
 impl Engine {
     /// Does what is due with the keys that sign verdicts; whether anything was. To be called about every hour. The first two keys are made
     /// at once. After 30 days the next one, published as long, signs, the former one's private half is erased, and another is made; what a
-    /// former one signed can be verified for [`MAX_RECEIPT_LIFETIME`] after that.
+    /// former one signed can be verified for a day after that.
     pub async fn keep_verdict_keys(&self) -> Result<bool, Error> {
         // By a clock that is wrong all would seem to be due; but verdicts are signed by whatever clock there is.
         if !self.memory.verdict_keys().is_empty() && !self.clock.may_erase() {
