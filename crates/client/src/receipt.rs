@@ -2,8 +2,8 @@
 //!
 //! What: [`ReceiptKeys`] are the authority's published keys (a JWK Set, `/jwks.json`), and [`ReceiptKeys::verify`] reads a compact JWS
 //! by one of them, in the form of an EAT Attestation Result, for one audience and one nonce at one time. Why so strict: a receipt is
-//! good for whom it was asked for, and each doubt has its own code. What it does not do: it fetches nothing. Whoever takes the keys from
-//! somebody else than the authority verifies that one's receipts.
+//! good for whom it was asked for, and each doubt has its own code. What it does not do: it fetches nothing. A reader that
+//! takes the keys from another source than the authority accepts that source's receipts.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::Deserialize;

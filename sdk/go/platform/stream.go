@@ -142,7 +142,7 @@ func (c *Client) openCheckStream() (*opened, error) {
 
 func (o *opened) read(ctx context.Context) {
 	defer close(o.ended)
-	// It is of no use any more, whoever ended it.
+	// It is of no use any more, whichever side ended it.
 	defer o.cancel()
 	for {
 		answer := &wardeinv1.CheckStreamResponse{}

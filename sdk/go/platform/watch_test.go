@@ -252,7 +252,7 @@ func TestACacheThatMayNotWatchSaysSo(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cache.Follow(context.Background()) }()
 	var refused *RefusedError
-	hold(t, "whoever waits hears of it", errors.As(cache.Ready(context.Background()), &refused) && errors.As(<-ended, &refused))
+	hold(t, "a waiter hears of it", errors.As(cache.Ready(context.Background()), &refused) && errors.As(<-ended, &refused))
 	hold(t, "it trusts nobody", cache.Lookup("pump-1").Standing == Stale)
 }
 

@@ -338,9 +338,9 @@ func (*CheckRequest_Serial) isCheckRequest_Subject() {}
 // What a receipt is bound to.
 type ReceiptRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. Whoever reads a receipt for another refuses it.
+	// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. A reader refuses a receipt for another audience.
 	Audience string `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
-	// 8 to 64 random bytes, drawn for this receipt. Whoever reads it expects them.
+	// 8 to 64 random bytes, drawn for this receipt. The reader expects them.
 	Nonce         []byte `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"` // Next unused field number: 3.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -56,7 +56,7 @@ impl KnownDevice {
         self.assurance.is_some_and(Assurance::is_tpm)
     }
 
-    /// The same device, heard of then.
+    /// The same device with those signs of life.
     pub(crate) fn with_signs(&self, signs: KnownSigns) -> Self {
         Self { signs, ..self.clone() }
     }

@@ -1,4 +1,4 @@
-//! Trust policies, devices and time at random: whoever asks, watches or keeps a cache has the same answer, over restarts too.
+//! Trust policies, devices and time at random: asking, watching and keeping a cache give the same answer, over restarts too.
 //!
 //! The short run is for every change; `WARDEIN_TIMED=100000 cargo test -p wardein-engine --test engine timed -- --nocapture` is the long one.
 

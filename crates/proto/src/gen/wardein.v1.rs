@@ -11475,10 +11475,10 @@ pub mod check_request {
 /// What a receipt is bound to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReceiptRequest {
-    /// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. Whoever reads a receipt for another refuses it.
+    /// Who is to accept it: 1 to 256 printable ASCII characters, but no `"` and no `\`. A reader refuses a receipt for another audience.
     #[prost(string, tag = "1")]
     pub audience: ::prost::alloc::string::String,
-    /// 8 to 64 random bytes, drawn for this receipt. Whoever reads it expects them.
+    /// 8 to 64 random bytes, drawn for this receipt. The reader expects them.
     ///
     /// Next unused field number: 3.
     #[prost(bytes = "vec", tag = "2")]
@@ -13168,7 +13168,7 @@ pub mod trust_policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Sets a policy, whole; verdicts follow at once, and whoever watches is told. Asking twice is fine, without an etag or with the one that
+        /// Sets a policy, whole; verdicts follow at once, and watchers are told. Asking twice is fine, without an etag or with the one that
         /// was answered.
         pub async fn put_trust_policy(
             &mut self,
@@ -13277,7 +13277,7 @@ pub mod trust_policy_service_server {
             tonic::Response<super::GetTrustPolicyResponse>,
             tonic::Status,
         >;
-        /// Sets a policy, whole; verdicts follow at once, and whoever watches is told. Asking twice is fine, without an etag or with the one that
+        /// Sets a policy, whole; verdicts follow at once, and watchers are told. Asking twice is fine, without an etag or with the one that
         /// was answered.
         async fn put_trust_policy(
             &self,

@@ -1,7 +1,7 @@
 //! Hooks of MQTT brokers and proxies, which ask in a form of their own whether a device may come in: EMQX 5 and mosquitto-go-auth by
 //! JSON, nginx and Envoy by a request without a body.
 //!
-//! Whoever asks is a platform, by its certificate, as with `Check`: the same port, admission, limits and verdict. What cannot be decided is
+//! The asker is a platform, by its certificate, as with `Check`: the same port, admission, limits and verdict. What cannot be decided is
 //! refused in the form that its asker takes for a refusal: EMQX takes any status but 200 for no opinion, so that its refusals are 200 too.
 
 mod mqtt;
