@@ -1,13 +1,12 @@
 //! Revocation lists over plain HTTP: they are signed, and nothing in them is secret.
 
+use super::file;
 use super::router::Served;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 use wardein_crypto::hex;
 use wardein_engine::CrlFile;
 
@@ -37,37 +36,13 @@ pub(super) async fn crl(
 }
 
 fn answer(file: Arc<CrlFile>, content_type: &str, now: u64, headers: &HeaderMap) -> Response {
-    let tag = format!("\"{}\"", file.tag);
-    // Lists are made again within seconds of a revocation: caches ask soon, and never use one that has ended (RFC 9111 §5.2.2).
-    let age = file.next_update.saturating_sub(now).min(MAX_AGE);
-    let response = Response::builder()
-        .header(header::ETAG, &tag)
-        .header(header::CACHE_CONTROL, format!("max-age={age}, public, no-transform, must-revalidate"))
-        .header(header::LAST_MODIFIED, http_date(file.this_update));
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_known = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
+    let max_age = file.next_update.saturating_sub(now).min(MAX_AGE);
+    let (head, is_known) = file::head(&file.tag, file.this_update, max_age, headers);
     let response = match is_known {
-        true => response.status(StatusCode::NOT_MODIFIED).body(Body::empty()),
-        false => response
-            .header(header::CONTENT_TYPE, content_type)
-            .body(Body::from(Bytes::from_owner(Owned(file)))),
+        true => head.body(Body::empty()),
+        false => head.header(header::CONTENT_TYPE, content_type).body(file::shared(file, |file| &file.bytes)),
     };
     response.expect("a tag of hex digits, numbers and a date are header values")
-}
-
-/// A Unix second as HTTP has it (RFC 9110 §5.6.7).
-pub(super) fn http_date(second: u64) -> String {
-    // The last second that it can say, at the end of the year 9999.
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799)))
-}
-
-/// The bytes of a list, without a copy for each download.
-struct Owned(Arc<CrlFile>);
-
-impl AsRef<[u8]> for Owned {
-    fn as_ref(&self) -> &[u8] {
-        &self.0.bytes
-    }
 }
 
 /// RFC 2585 §4.2.

@@ -1,6 +1,7 @@
 //! The HTTP port: metrics, health, readiness, the trust bundle, and what is revoked. It changes nothing.
 
 mod crl;
+mod file;
 mod ocsp;
 mod router;
 mod status;

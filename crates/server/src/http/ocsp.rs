@@ -1,7 +1,7 @@
 //! OCSP over plain HTTP (RFC 6960 appendix A, RFC 9919): requests are public, answers are signed.
 
 use super::HEADER_TIME;
-use super::crl::http_date;
+use super::file::http_date;
 use super::router::Served;
 use crate::config::Rate;
 use axum::body::Body;

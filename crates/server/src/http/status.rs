@@ -1,11 +1,10 @@
 //! Token Status Lists over plain HTTP (draft-ietf-oauth-status-list §8): they are signed, and nothing in them is secret.
 
-use super::crl::http_date;
+use super::file;
 use super::router::Served;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri, header};
 use wardein_engine::StatusListFile;
 
@@ -28,26 +27,15 @@ pub(super) async fn status_list(
     let Some(file) = number.and_then(|number| served.engine.status_list(number)) else {
         return (StatusCode::NOT_FOUND, "there is no such list\n").into_response();
     };
-    let tag = format!("\"{}\"", file.tag);
-    let response = Response::builder()
-        .header(header::ETAG, &tag)
-        .header(header::VARY, "accept, accept-encoding")
-        .header(header::LAST_MODIFIED, http_date(file.made_at))
-        .header(
-            header::CACHE_CONTROL,
-            format!("max-age={}, public, no-transform, must-revalidate", StatusListFile::TTL),
-        );
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_known = known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
+    let (head, is_known) = file::head(&file.tag, file.made_at, StatusListFile::TTL, &headers);
+    let head = head.header(header::VARY, "accept, accept-encoding");
     let response = match (is_known, takes_gzip(&headers)) {
-        (true, _) => response.status(StatusCode::NOT_MODIFIED).body(Body::empty()),
-        (false, true) => response
+        (true, _) => head.body(Body::empty()),
+        (false, true) => head
             .header(header::CONTENT_TYPE, JWT)
             .header(header::CONTENT_ENCODING, "gzip")
-            .body(Body::from(Bytes::copy_from_slice(&file.gzip))),
-        (false, false) => {
-            response.header(header::CONTENT_TYPE, JWT).body(Body::from(Bytes::copy_from_slice(&file.token)))
-        }
+            .body(file::shared(file, |file| &file.gzip)),
+        (false, false) => head.header(header::CONTENT_TYPE, JWT).body(file::shared(file, |file| &file.token)),
     };
     response.expect("hex digits, numbers and a date are header values")
 }
