@@ -2,7 +2,7 @@
 
 use super::cas::Cas;
 use super::changes::{Changed, Changes, Cursor, Read, Subscription};
-use super::devices::{Devices, KnownSigns};
+use super::devices::Devices;
 use super::operators::Operators;
 use super::revocations::Revocations;
 use super::revoked::{Place, RevokedCertificates};
@@ -12,14 +12,13 @@ use super::tenants::TenantKeys;
 use super::transfers::Transfers;
 use super::verdict_keys::VerdictKeys;
 use super::{
-    KnownCa, KnownDevice, KnownOperator, KnownVerdictKey, NodeClock, OperatorPlace, QuotaPlace, Rules,
-    TrustPolicies,
+    KnownCa, KnownDevice, KnownOperator, NodeClock, OperatorPlace, QuotaPlace, Rules, TrustPolicies,
 };
 use crate::kernel::{Error, Records};
 use crate::rows::seal::{Keyring, RootRing};
 use crate::rows::{
-    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, KeysRow, OperatorRow, ProfileRow, Revocation,
-    RuleRow, RuleScope, SignatureKeyRow, StatusPlaceRow, TenantRow, VERDICT_KEYS,
+    self, AUTHORITY, AuthorityRow, CLOCK_KEY, DeviceRow, OperatorRow, ProfileRow, Revocation, RuleRow,
+    RuleScope, TenantRow, VERDICT_KEYS,
 };
 use crate::trust::policy::SetTrustPolicy;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +28,6 @@ use wardein_crypto::Signer;
 use wardein_ddkg::{ChallengeKey, DeviceName};
 use wardein_domain::{
     CaId, CaState, DeviceId, DeviceState, Principal, Profile, ProfileName, Serial, TenantId, UnixSeconds,
-    Verdict,
 };
 use wardein_pki::{InfrastructureCa, RevocationUrl};
 use wardein_port::{Committed, Projection, Store, Table};
@@ -39,20 +37,20 @@ pub(crate) struct Memory {
     root: Arc<RootRing>,
     records: Arc<Records>,
     tenants: TenantKeys,
-    rules: TenantRules,
+    pub(super) rules: TenantRules,
     operators: Operators,
-    devices: Devices,
+    pub(super) devices: Devices,
     revocations: Revocations,
     pub(super) revoked: RevokedCertificates,
     transfers: Transfers,
     cas: Cas,
-    verdict_keys: VerdictKeys,
-    status: StatusPlaces,
+    pub(super) verdict_keys: VerdictKeys,
+    pub(super) status: StatusPlaces,
     pub(super) clock: Arc<NodeClock>,
-    changes: Changes,
+    pub(super) changes: Changes,
     /// Whether somebody looks at when devices were last heard of, and whether all of it is here.
-    wants_signs: AtomicBool,
-    has_signs: OnceCell<()>,
+    pub(super) wants_signs: AtomicBool,
+    pub(super) has_signs: OnceCell<()>,
     /// The highest revision that was taken in.
     revision: AtomicU64,
     /// Of the authority's row.
@@ -71,7 +69,7 @@ struct Own {
 }
 
 /// How many rows are read at a time when memory is loaded.
-const LOAD_PAGE: usize = 1_000;
+pub(super) const LOAD_PAGE: usize = 1_000;
 
 impl Memory {
     /// `signers` have the CAs' keys that are in another process. Certificates of devices say that verifiers find what is revoked at
@@ -153,67 +151,6 @@ impl Memory {
         self.changes.note(head, Vec::new());
         self.revision.fetch_max(head, Ordering::Release);
         Ok(())
-    }
-
-    /// Reads when each device was last heard of, and follows it from then on: the first policy that asks has all of it read. Of a commit
-    /// whose outcome was unknown it hears with the device's next proof.
-    pub(crate) async fn want_signs(&self, store: &dyn Store) -> Result<(), Error> {
-        // First, so that what comes while it is read is not missed.
-        self.wants_signs.store(true, Ordering::Release);
-        self.has_signs.get_or_try_init(|| self.load_signs(store)).await.map(|_| ())
-    }
-
-    async fn load_signs(&self, store: &dyn Store) -> Result<(), Error> {
-        for table in [Table::DeviceHot, Table::SignatureKey] {
-            let mut after = None;
-            loop {
-                let page = store.scan(table, b"", after.as_deref(), LOAD_PAGE).await?;
-                for (key, row) in &page {
-                    self.take_in_signs(table, key, row.version, &row.value)?;
-                }
-                match page.into_iter().last() {
-                    Some((key, _)) => after = Some(key),
-                    None => break,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// When a device was last heard of; whom it changes, if anybody.
-    fn take_in_signs(
-        &self,
-        table: Table,
-        key: &[u8],
-        version: u64,
-        value: &[u8],
-    ) -> Result<Option<(TenantId, Changed)>, Error> {
-        let (seen, agreed, quoted) = match table {
-            Table::DeviceHot => {
-                let (seen, agreed) = KeysRow::seen_and_agreed(value)?;
-                (seen, agreed, 0)
-            }
-            _ => {
-                let row: SignatureKeyRow = rows::decode(table, value)?;
-                let quoted = row.last_quote().map_or(0, |(_, at)| at);
-                (row.last_seen.map_or(0, UnixSeconds::get), 0, quoted)
-            }
-        };
-        let name = rows::parse_device_key(key)?;
-        let signs = KnownSigns { version, seen, agreed, quoted };
-        let Some(before) = self.devices.put_signs(&name, signs) else { return Ok(None) };
-        if !self.changes.is_watched(&name.tenant) {
-            return Ok(None);
-        }
-        let (lifetime, set) = self.rules.trust(&name.tenant, &before.profile);
-        let Some(set) = set.filter(|set| set.policy.looks_at_signs()) else { return Ok(None) };
-        let (after, now) = (before.with_signs(signs), self.clock.now().get());
-        let judge = |known: &KnownDevice| {
-            let judgment = Verdict::on_device(Some(&known.facts(lifetime, &set.policy)), now);
-            (judgment.verdict, judgment.reasons)
-        };
-        let is_changed = judge(&before) != judge(&after);
-        Ok(is_changed.then_some((name.tenant, Changed::Device(name.device))))
     }
 
     /// Everything that it holds, a line each, in order.
@@ -394,40 +331,6 @@ impl Memory {
     /// All issuing CAs, the oldest first.
     pub(crate) fn cas(&self) -> Vec<Arc<KnownCa>> {
         self.cas.all()
-    }
-
-    /// The keys that sign verdicts, will, or did, the oldest first.
-    pub(crate) fn verdict_keys(&self) -> Vec<Arc<KnownVerdictKey>> {
-        self.verdict_keys.all()
-    }
-
-    /// The key that signs verdicts.
-    pub(crate) fn verdict_key(&self) -> Option<Arc<KnownVerdictKey>> {
-        self.verdict_keys.active()
-    }
-
-    /// Where a device is on the status lists.
-    pub(crate) fn status_place(&self, device: &DeviceName) -> Option<StatusPlaceRow> {
-        self.status.get(device)
-    }
-
-    /// All places of a tenant's devices.
-    pub(crate) fn status_places(&self, tenant: &TenantId) -> Vec<(DeviceId, StatusPlaceRow)> {
-        self.status.of_tenant(tenant)
-    }
-
-    pub(crate) fn is_free_status_place(&self, place: StatusPlaceRow) -> bool {
-        self.status.is_free(place)
-    }
-
-    /// The first list of which fewer than `most` places are taken.
-    pub(crate) fn open_status_list(&self, most: usize) -> u32 {
-        self.status.open_list(most)
-    }
-
-    /// The devices that got a place since this was called last.
-    pub(crate) fn take_fresh_status_places(&self) -> Vec<DeviceName> {
-        self.status.take_fresh()
     }
 
     pub(crate) fn tenant_key(&self, tenant: &TenantId) -> Result<Arc<Keyring>, Error> {

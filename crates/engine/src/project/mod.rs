@@ -11,6 +11,7 @@ mod operators;
 mod revocations;
 mod revoked;
 mod rules;
+mod signs;
 mod status;
 mod tenants;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Where devices are on the status lists.
 
+use super::memory::Memory;
 use crate::kernel::Error;
 use crate::rows::{self, StatusPlaceRow};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -72,6 +73,32 @@ impl StatusPlaces {
             places.fresh.push(device);
         }
         Ok(())
+    }
+}
+
+impl Memory {
+    /// Where a device is on the status lists.
+    pub(crate) fn status_place(&self, device: &DeviceName) -> Option<StatusPlaceRow> {
+        self.status.get(device)
+    }
+
+    /// All places of a tenant's devices.
+    pub(crate) fn status_places(&self, tenant: &TenantId) -> Vec<(DeviceId, StatusPlaceRow)> {
+        self.status.of_tenant(tenant)
+    }
+
+    pub(crate) fn is_free_status_place(&self, place: StatusPlaceRow) -> bool {
+        self.status.is_free(place)
+    }
+
+    /// The first list of which fewer than `most` places are taken.
+    pub(crate) fn open_status_list(&self, most: usize) -> u32 {
+        self.status.open_list(most)
+    }
+
+    /// The devices that got a place since this was called last.
+    pub(crate) fn take_fresh_status_places(&self) -> Vec<DeviceName> {
+        self.status.take_fresh()
     }
 }
 

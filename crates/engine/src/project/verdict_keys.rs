@@ -1,5 +1,6 @@
 //! The keys that sign verdicts, opened.
 
+use super::memory::Memory;
 use crate::kernel::Error;
 use crate::rows::seal::Keyring;
 use crate::rows::{self, VerdictKeyColumn, VerdictKeyStage, VerdictKeysRow, verdict_key_place};
@@ -82,4 +83,16 @@ fn opened(column: VerdictKeyColumn, root: &Keyring) -> Result<KnownVerdictKey, E
         }
     };
     Ok(KnownVerdictKey { kid: jose::key_thumbprint(&public), public, stage, since, signer })
+}
+
+impl Memory {
+    /// The keys that sign verdicts, will, or did, the oldest first.
+    pub(crate) fn verdict_keys(&self) -> Vec<Arc<KnownVerdictKey>> {
+        self.verdict_keys.all()
+    }
+
+    /// The key that signs verdicts.
+    pub(crate) fn verdict_key(&self) -> Option<Arc<KnownVerdictKey>> {
+        self.verdict_keys.active()
+    }
 }
