@@ -24,7 +24,7 @@ pub(crate) use layer::{Behind, Edge, EdgeParts};
 
 use crate::config::{Config, Limits};
 use context::{Context, RequestIds};
-use flood::Floods;
+use flood::{Floods, Kind};
 use hand::Held;
 use metrics::Metrics;
 use pace::Pace;
@@ -94,8 +94,11 @@ impl Shared {
         // The line of the call was written when the stream began.
         if error.kind() == ErrorKind::Internal {
             let request_id = &*context.call().request_id;
-            let (code, error) = (error.code.as_str(), &*error.message);
-            tracing::error!(request_id, code, error, "what a stream goes through failed");
+            let example = || format!("{request_id} within its stream: {}", error.message);
+            if self.floods.is_first(Kind::OfOperator(error.code), example) {
+                let (code, error) = (error.code.as_str(), &*error.message);
+                tracing::error!(request_id, code, error, "what a stream goes through failed");
+            }
         }
         if self.is_due(context, &error) { self.leave_entry(context, device, error).await } else { error }
     }
