@@ -200,7 +200,8 @@ impl World {
         }
     }
 
-    async fn enroll(&mut self, number: u64) -> Result<(), Error> {
+    /// What a device asks for, and how a station hands it on.
+    fn enrolling(&self, number: u64) -> (Enrolling, EnrollOrder, AttributeDigests) {
         let mut attributes = Attributes::new();
         attributes.insert("firmware".parse().unwrap(), b"1.0").unwrap();
         let measured = attributes.digests();
@@ -218,6 +219,11 @@ impl World {
             model: None,
             udi: None,
         };
+        (enrolling, order, measured)
+    }
+
+    async fn enroll(&mut self, number: u64) -> Result<(), Error> {
+        let (enrolling, order, measured) = self.enrolling(number);
         let reply = self.engine.enroll(&self.station, order).await?;
         let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
         let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
@@ -291,6 +297,32 @@ async fn run(seed: u64, decisions: u64) {
         }
     }
     println!("seed {seed}: {decisions} decisions in step: {:?}", world.counts);
+}
+
+/// No row is at hand, and answers come late: what is read of a device is of one moment all the same.
+#[tokio::test]
+async fn a_sweep_beside_a_change_of_keys_reads_both_rows_of_one_moment() {
+    let mut world = World::new(7).await;
+    world.enroll(1).await.unwrap();
+    world.store.set(Chaos { later: 1000, slow: 1000, ..Chaos::default() });
+    for _ in 0..200 {
+        let reason = "by a test".parse().unwrap();
+        world.engine.readmit_device(&world.admin, name(1), true, reason).await.unwrap();
+        let (enrolling, order, _) = world.enrolling(1);
+        let device = order.device.clone();
+        let reply = world.engine.enroll(&world.station, order).await.unwrap();
+        let mut state = enrolling.finish(&reply, Purposes::ALL).unwrap();
+        let confirmation = state.confirmation().unwrap().save(|_| Ok::<_, ()>(())).unwrap();
+        let sweep = async {
+            let mut sweep = world.engine.begin_sweep(None, None).await?;
+            while !world.engine.sweep_some(&mut sweep, 10).await?.is_done {}
+            Ok::<_, Error>(())
+        };
+        let confirm = world.engine.confirm(&world.station, device, confirmation.tag.0);
+        let (confirmed, swept) = tokio::join!(confirm, sweep);
+        confirmed.unwrap();
+        swept.unwrap();
+    }
 }
 
 #[tokio::test]
