@@ -72,10 +72,17 @@ impl Reserve {
     /// Removes the spare if less than that is free.
     pub(crate) fn make_room(&mut self) {
         if self.bytes != 0 && self.free().is_ok_and(|free| free < SPARE) {
-            // Without it, or where it cannot be removed, what needs the room says what is wrong.
-            let _ = std::fs::remove_file(self.spare());
-            self.has_spare = false;
+            self.give_way();
         }
+    }
+
+    fn give_way(&mut self) {
+        // Without it, or where it cannot be removed, what needs the room says what is wrong. It is emptied first: a process that
+        // is being started holds a copy of a descriptor until it executes, and with that the space of a removed file (unlink(2)).
+        let spare = self.spare();
+        let _ = OpenOptions::new().write(true).open(&spare).and_then(|file| file.set_len(0));
+        let _ = std::fs::remove_file(spare);
+        self.has_spare = false;
     }
 
     /// Takes back what is free of the spare, if it gave way.
@@ -207,8 +214,12 @@ mod tests {
         // There is room without it.
         Reserve::new(&path, 1).make_room();
         assert!(spare.exists());
+        // It gives its room although another descriptor of it is open.
+        let copy = File::open(&spare).unwrap();
+        let mut reserve = Reserve::new(&path, 1);
+        reserve.give_way();
+        assert!(!spare.exists() && copy.metadata().unwrap().blocks() == 0);
         // It is taken back where it gave way, on a disk that is short.
-        std::fs::remove_file(&spare).unwrap();
         Reserve::new(&path, 1).take_back();
         assert!(!spare.exists());
         Reserve::new(&path, u64::MAX).take_back();

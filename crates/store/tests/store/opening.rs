@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use wardein_port::{Change, CommitError, Head, Indexed, Numbered, Outcome, Row, Store, Table};
 use wardein_store::sled::SledStore;
@@ -42,7 +43,7 @@ fn a_foreign_file_is_refused_and_left_alone() {
         assert_eq!(std::fs::read(path).unwrap(), before);
     }
     let other = place.path().join("other.sled");
-    sled::open(&other).unwrap().insert("a", "b").unwrap();
+    raw_sled(&other).insert("a", "b").unwrap();
     let error = SledStore::open(&other).unwrap_err();
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
 }
@@ -59,7 +60,7 @@ fn a_newer_format_is_refused() {
     let path = place.path().join("store.sled");
     drop(SledStore::open(&path).unwrap());
     let mark = [b"wardein".as_slice(), &4_u32.to_be_bytes()].concat();
-    sled::open(&path).unwrap().open_tree("wardein").unwrap().insert([0], mark).unwrap();
+    raw_sled(&path).open_tree("wardein").unwrap().insert([0], mark).unwrap();
     let error = SledStore::open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 4, known: 3, .. }), "{error}");
 }
@@ -73,7 +74,7 @@ fn a_store_of_the_second_format_gets_an_index_of_its_log() {
     let folder = place.path().join("store.sled");
     commit(&open(Kind::Sled, &folder).unwrap(), entry(1)).unwrap();
     let mark = [b"wardein".as_slice(), &2_u32.to_be_bytes()].concat();
-    sled::open(&folder).unwrap().open_tree("wardein").unwrap().insert([0], mark).unwrap();
+    raw_sled(&folder).open_tree("wardein").unwrap().insert([0], mark).unwrap();
     for (kind, path) in [(Kind::Sqlite, file), (Kind::Sled, folder)] {
         for number in [1, 2] {
             let store = open(kind, &path).unwrap();
@@ -124,7 +125,7 @@ fn damage_is_found_and_named() {
     drop(store);
     wardein_store::verify(Kind::Sled, &path, &options).unwrap();
     let raw = |alter: &dyn Fn(&sled::Tree)| {
-        let db = sled::open(&path).unwrap();
+        let db = raw_sled(&path);
         alter(&db.open_tree("wardein").unwrap());
         db.flush().unwrap();
     };
@@ -290,10 +291,10 @@ fn a_full_disk_loses_nothing() {
         std::fs::remove_file(&ballast).unwrap();
         if kind == Kind::Sqlite {
             // Asking for readiness is enough to make it try again.
-            let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            let patience = Instant::now() + Duration::from_secs(20);
             while store.writable().is_err() {
-                assert!(std::time::Instant::now() < patience, "{:?}", store.writable());
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                assert!(Instant::now() < patience, "{:?}", store.writable());
+                std::thread::sleep(Duration::from_millis(20));
             }
         } else {
             drop(store);
@@ -319,6 +320,18 @@ fn a_full_disk_loses_nothing() {
 
 fn open(kind: Kind, path: &Path) -> Result<Arc<dyn Store>, OpenError> {
     wardein_store::open(kind, path, &Options { cache: 1 << 20, ..Options::default() })
+}
+
+/// sled itself. Its lock can outlive the one who held it: a process that another test starts has a copy until it executes.
+pub(crate) fn raw_sled(path: &Path) -> sled::Db {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        match sled::open(path) {
+            Ok(db) => return db,
+            Err(error) => assert!(Instant::now() < patience, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn commit(store: &Arc<dyn Store>, change: Change) -> Outcome {

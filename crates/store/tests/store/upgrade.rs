@@ -161,7 +161,7 @@ fn versions(kind: Kind, path: &Path) -> BTreeMap<Name, u64> {
         });
         return rows.unwrap().map(Result::unwrap).collect();
     }
-    let tree = sled::open(path).unwrap().open_tree("wardein").unwrap();
+    let tree = crate::opening::raw_sled(path).open_tree("wardein").unwrap();
     let mark = tree.get([0]).unwrap().unwrap();
     assert_eq!(mark, [b"wardein".as_slice(), &1_u32.to_be_bytes()].concat());
     let rows = tree.iter().map(Result::unwrap).filter_map(|(key, value)| {
