@@ -4,8 +4,10 @@ use crate::home::{Home, failed};
 use serde::Serialize;
 use std::path::Path;
 use wardein_cli::files::{read_bounded, read_private};
-use wardein_cli::{DatabaseArgs, DbCommand, DbInitArgs, Failure, Output};
-use wardein_store::postgres::{self, Address};
+use wardein_cli::{
+    Column, DatabaseArgs, DbCommand, DbInitArgs, Failure, NodeCommand, NodeRemoveArgs, Output, Record,
+};
+use wardein_store::postgres::{self, Address, NodeStatus};
 
 /// What a database is like, for scripts.
 #[derive(Serialize)]
@@ -13,7 +15,52 @@ struct Shown {
     server: String,
     revision: u64,
     audit_entries: u64,
-    holder: Option<String>,
+    nodes: Vec<Node>,
+}
+
+/// A process that uses a database.
+#[derive(Serialize)]
+struct Node {
+    id: String,
+    name: String,
+    release: String,
+    has_upkeep: bool,
+    seen_ms_ago: u64,
+    revisions_behind: u64,
+    clock_ahead_ms: i64,
+}
+
+/// A node that was removed.
+#[derive(Serialize)]
+struct Removed<'a> {
+    removed: &'a str,
+}
+
+impl Record for Node {
+    const COLUMNS: &'static [Column<Self>] = &[
+        ("Id", |node| node.id.clone()),
+        ("Name", |node| node.name.clone()),
+        ("Release", |node| node.release.clone()),
+        ("Upkeep", |node| if node.has_upkeep { "yes" } else { "" }.to_owned()),
+        ("Seen", |node| format!("{}.{} s ago", node.seen_ms_ago / 1000, node.seen_ms_ago % 1000 / 100)),
+        ("Behind", |node| node.revisions_behind.to_string()),
+        ("Clock ahead", |node| format!("{} ms", node.clock_ahead_ms)),
+    ];
+}
+
+impl From<NodeStatus> for Node {
+    fn from(found: NodeStatus) -> Self {
+        let NodeStatus { id, name, release, keeps, seen_ms, behind, ahead_ms } = found;
+        Self {
+            id,
+            name,
+            release,
+            has_upkeep: keeps,
+            seen_ms_ago: seen_ms,
+            revisions_behind: behind,
+            clock_ahead_ms: ahead_ms,
+        }
+    }
 }
 
 pub(crate) fn run(command: DbCommand, out: Output) -> Result<(), Failure> {
@@ -31,15 +78,33 @@ pub(crate) fn run(command: DbCommand, out: Output) -> Result<(), Failure> {
     }
 }
 
+pub(crate) fn run_node(command: NodeCommand, out: Output) -> Result<(), Failure> {
+    match command {
+        NodeCommand::List(database) => {
+            let found = postgres::status(&of_args(&database)?).map_err(failed)?;
+            let nodes: Vec<Node> = found.nodes.into_iter().map(Node::from).collect();
+            out.list("nodes", &nodes)
+        }
+        NodeCommand::Remove(NodeRemoveArgs { id, database }) => {
+            if !postgres::remove(&of_args(&database)?, &id).map_err(failed)? {
+                return Err(Failure::Usage(format!("there is no node {id}; `wardein node list` shows them")));
+            }
+            out.say(&format!("Node {id} is removed."), &Removed { removed: &id })
+        }
+    }
+}
+
 fn status(address: &Address, before: &str, out: Output) -> Result<(), Failure> {
     let found = postgres::status(address).map_err(failed)?;
     let (revision, audit_entries) = (found.head.revision, found.head.last_audit);
-    let holder = found.holder.as_deref().map_or("nobody".to_owned(), |name| format!("{name}, now"));
+    let names: Vec<&str> = found.nodes.iter().map(|node| node.name.as_str()).collect();
+    let nodes = if names.is_empty() { "none".to_owned() } else { names.join("; ") };
     let words = format!(
-        "{before}Server:        PostgreSQL {}\nRevision:      {revision}\nAudit entries: {audit_entries}\nWritten to by: {holder}",
+        "{before}Server:        PostgreSQL {}\nRevision:      {revision}\nAudit entries: {audit_entries}\nNodes:         {nodes}",
         found.server
     );
-    out.say(&words, &Shown { server: found.server, revision, audit_entries, holder: found.holder })
+    let nodes = found.nodes.into_iter().map(Node::from).collect();
+    out.say(&words, &Shown { server: found.server, revision, audit_entries, nodes })
 }
 
 fn of_args(args: &DatabaseArgs) -> Result<Address, Failure> {

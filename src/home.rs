@@ -7,7 +7,7 @@ use wardein_cli::config::{Config, StoreKind};
 use wardein_cli::{Failure, PassphraseArgs};
 use wardein_custody::{Kind, Opened, PassphraseSource, Protection};
 use wardein_port::Store;
-use wardein_store::postgres::PostgresStore;
+use wardein_store::postgres::{PostgresStore, Sharing};
 use wardein_store::{OpenError, Options};
 
 /// The file that says that a directory is an authority's, or was to become one.
@@ -55,21 +55,22 @@ impl Home {
     /// The store, created if missing.
     pub(crate) fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
         let Some(kind) = embedded(&self.config) else {
-            return Ok(Arc::new(self.open_database()?.map_err(failed)?));
+            return Ok(Arc::new(self.open_database(Sharing::Alone)?.map_err(failed)?));
         };
         let path = self.file(kind.file_name());
         wardein_store::open(kind, &path, &Options::default())
             .map_err(|error| Failure::file("open", &path, error))
     }
 
-    /// The same for a service: where another one has the database, it waits to take its place, and says so by `waiting`, once.
+    /// The same for a service, which shares a database with other nodes. While another process must be alone with it, it waits, and says so
+    /// by `waiting`, once.
     pub(crate) fn take_store(&self, waiting: impl FnOnce()) -> Result<Arc<dyn Store>, Failure> {
         if embedded(&self.config).is_some() {
             return self.open_store();
         }
         let mut waiting = Some(waiting);
         loop {
-            match self.open_database()? {
+            match self.open_database(Sharing::Shared)? {
                 Ok(store) => return Ok(Arc::new(store)),
                 Err(OpenError::Locked(_)) => {
                     if let Some(waiting) = waiting.take() {
@@ -81,10 +82,10 @@ impl Home {
         }
     }
 
-    fn open_database(&self) -> Result<Result<PostgresStore, OpenError>, Failure> {
+    fn open_database(&self, sharing: Sharing) -> Result<Result<PostgresStore, OpenError>, Failure> {
         let machine = rustix::system::uname();
         let name = format!("{}, process {}", machine.nodename().to_string_lossy(), std::process::id());
-        Ok(PostgresStore::open(&database::configured(self)?, &name))
+        Ok(PostgresStore::open(&database::configured(self)?, &name, sharing))
     }
 
     /// A path of the configuration: a relative one starts at the directory.

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Inside::Serve(args) => serve::run(args),
         Inside::Custody(command) => custody::run(command, out),
         Inside::Db(command) => database::run(command, out),
+        Inside::Node(command) => database::run_node(command, out),
         Inside::Recover(args) => recover::run(args, out),
         Inside::ExportRoot(args) => root_ca::export(args, out),
         Inside::ImportRoot(args) => root_ca::import(args, out),

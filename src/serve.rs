@@ -33,7 +33,9 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         revocation_url: revocation_url(&home.config)?,
         ..Ports::new(
             home.take_store(|| {
-                tracing::warn!("another service has the database; this one waits to take its place")
+                tracing::warn!(
+                    "another process must be alone with the database; this one waits until it has ended"
+                )
             })?,
             SystemClock,
         )

@@ -16,7 +16,7 @@ use wardein_pki::est::Lines;
 use wardein_pki::{Csr, pem};
 use wardein_port::{Store, SystemClock};
 use wardein_server::{Config, EstConfig, Limits, Metrics, Rate, ServeError, Server};
-use wardein_store::postgres::{self, Address, PostgresStore};
+use wardein_store::postgres::{self, Address, PostgresStore, Sharing};
 use wardein_store::{Kind, Options};
 use wardein_testkit::{MemoryCustody, Postgres};
 
@@ -56,7 +56,7 @@ fn stored(directory: &Path) -> (Arc<dyn Store>, &'static str, Option<Postgres>) 
         let server = Postgres::start().expect("PostgreSQL is installed");
         let address = Address::parse(&server.database(), None, None).unwrap();
         postgres::create(&address, None).unwrap();
-        let store = PostgresStore::open(&address, "load").unwrap();
+        let store = PostgresStore::open(&address, "load", Sharing::Shared).unwrap();
         return (Arc::new(store), "postgresql", Some(server));
     }
     let path = directory.join(Kind::Sqlite.file_name());

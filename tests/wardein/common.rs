@@ -130,11 +130,13 @@ impl Served {
     }
 
     pub(crate) async fn admin(&self) -> Connection {
+        connect(&Settings { identity: Some(self.admin_identity()), ..self.settings() }).await.unwrap()
+    }
+
+    pub(crate) fn admin_identity(&self) -> Identity {
         let (certificates, key) =
             (read(&self.home().join("admin.pem")), read(&self.home().join("admin.key")));
-        let identity =
-            Identity { certificates: certificates.into_bytes(), key: SecretBytes::from_vec(key.into()) };
-        connect(&Settings { identity: Some(identity), ..self.settings() }).await.unwrap()
+        Identity { certificates: certificates.into_bytes(), key: SecretBytes::from_vec(key.into()) }
     }
 
     pub(crate) async fn issue(&self, role: &str, quota: u64) -> Identity {

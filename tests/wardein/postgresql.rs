@@ -1,4 +1,4 @@
-//! An authority whose records are in PostgreSQL: a second service takes over, a backup goes there and back, and what is wrong with the
+//! An authority whose records are in PostgreSQL: a second node serves beside the first, a backup goes there and back, and what is wrong with the
 //! database is said.
 
 use crate::common::{Served, free_port, wardein};
@@ -33,8 +33,8 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The directory of the same authority on another machine.
-fn another(of: &Served, name: &str) -> std::path::PathBuf {
+/// The directory of the same authority on another machine, and the port on which it is served there.
+pub(crate) fn another(of: &Served, name: &str) -> (std::path::PathBuf, u16) {
     let to = of.directory.path().join(name);
     fs::create_dir(&to).unwrap();
     for entry in fs::read_dir(&of.home).unwrap() {
@@ -54,45 +54,60 @@ fn another(of: &Served, name: &str) -> std::path::PathBuf {
         said.replace_range(at..end, &port.to_string());
     }
     fs::write(file, said).unwrap();
-    to
+    (to, listen)
 }
 
 #[tokio::test]
-async fn a_second_service_waits_and_goes_on_with_all_that_was_acknowledged() {
+async fn a_second_node_serves_beside_the_first_and_goes_on_without_it() {
     let Some(server) = Postgres::start() else { return };
     let options = options(&server);
     let mut ward = Ward::founded_with(&["pump-1"], &options.each_ref().map(String::as_str)).await;
     assert_eq!(ward.check("pump-1").0, Some(0));
-    let second = another(&ward.served, "second");
+    let (second, _) = another(&ward.served, "second");
     let log = second.with_extension("log");
-    let mut standby = Command::new(env!("CARGO_BIN_EXE_wardein"))
+    let mut node = Command::new(env!("CARGO_BIN_EXE_wardein"))
         .args(["serve", "--config", text(&second.join("wardein.toml"))])
         .stdout(Stdio::null())
         .stderr(fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let said = |what: &'static str| {
-        let log = log.clone();
-        async move {
-            for _ in 0..600 {
-                if fs::read_to_string(&log).unwrap().contains(what) {
-                    return;
-                }
-                sleep(Duration::from_millis(50)).await;
+    let said = async |what: &str| {
+        for _ in 0..600 {
+            if fs::read_to_string(&log).unwrap().contains(what) {
+                return;
             }
-            panic!("{what}: {}", fs::read_to_string(&log).unwrap());
+            sleep(Duration::from_millis(50)).await;
         }
+        panic!("{what}: {}", fs::read_to_string(&log).unwrap());
     };
-    said("this one waits to take its place").await;
+    said("serving version").await;
+    let nodes = || {
+        let listed = done(&["--json", "node", "list", "--url", &options[3]]);
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        listed["nodes"].as_array().unwrap().clone()
+    };
+    let named = |nodes: &[serde_json::Value], process: u32| {
+        let ends = format!("process {process}");
+        nodes.iter().find(|node| node["name"].as_str().unwrap().ends_with(&ends)).unwrap().clone()
+    };
+    let both = nodes();
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert_eq!(both.iter().filter(|node| node["has_upkeep"] == true).count(), 1, "{both:?}");
+    // What must be done by one alone is refused meanwhile.
+    let out = second.with_extension("recovered");
+    let alone = refused(&["operator", "recover", "--dir", text(&second), "--out", text(&out)]);
+    assert!(alone.contains("has this store open"), "{alone}");
     ward.device("suspend", &["--yes"]);
     ward.served.kill();
-    said("serving version").await;
-    let status = done(&["db", "status", "--url", &options[3]]);
-    assert!(status.contains(&format!("process {}, now", standby.id())), "{status}");
     let listed = done(&["device", "list", "--tenant", "klinik", "--dir", text(&second)]);
     assert!(listed.contains("pump-1") && listed.contains("suspended"), "{listed}");
-    standby.kill().unwrap();
-    standby.wait().unwrap();
+    let id = named(&nodes(), node.id())["id"].as_str().unwrap().to_owned();
+    let removed = done(&["node", "remove", &id, "--url", &options[3]]);
+    assert!(removed.contains(&id), "{removed}");
+    said("not among those that use the database").await;
+    assert!(!node.wait().unwrap().success());
+    let unknown = refused(&["node", "remove", &id, "--url", &options[3]]);
+    assert!(unknown.contains("there is no node"), "{unknown}");
 }
 
 #[tokio::test]

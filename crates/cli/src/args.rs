@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// The PostgreSQL database of an authority, where its records live in one
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// The nodes that serve from one database
+    #[command(subcommand)]
+    Node(db::NodeCommand),
     /// The CAs that certify devices: a tenant's own, rotation, and the day on which a key leaked
     #[command(subcommand)]
     Ca(ca::CaCommand),

@@ -8,8 +8,28 @@ use std::path::PathBuf;
 pub enum DbCommand {
     /// Make the tables in an empty database, and say who may use them; the same again is fine
     Init(DbInitArgs),
-    /// Tell how far a database is and who writes to it
+    /// Tell how far a database is and which nodes use it
     Status(DatabaseArgs),
+}
+
+/// `wardein node`.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// List the processes that serve from a database: since when each was not seen, how far it is behind, how its clock differs
+    List(DatabaseArgs),
+    /// Remove a node that is gone for good, or to stop it: its process ends as soon as it looks
+    Remove(NodeRemoveArgs),
+}
+
+/// `wardein node remove`.
+#[derive(Debug, Args)]
+pub struct NodeRemoveArgs {
+    /// The id of the node, as `wardein node list` shows it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// The database
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 }
 
 /// `wardein db init`.

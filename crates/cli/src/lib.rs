@@ -45,7 +45,7 @@ pub use backup::RestoreArgs;
 pub use confirm::Confirm;
 pub use connection::{ConnectArgs, Session};
 pub use custody::{CustodyChangeArgs, CustodyCommand, CustodyResealArgs, CustodyStatusArgs, ProtectionKind};
-pub use db::{DatabaseArgs, DbCommand, DbInitArgs};
+pub use db::{DatabaseArgs, DbCommand, DbInitArgs, NodeCommand, NodeRemoveArgs};
 pub use failure::Failure;
 pub use operator::RecoverArgs;
 pub use output::{Column, Output, Record};
@@ -71,6 +71,8 @@ pub enum Inside {
     Custody(CustodyCommand),
     /// Make or look at its database.
     Db(DbCommand),
+    /// `wardein node`.
+    Node(NodeCommand),
     /// Make an administrator for one that has none.
     Recover(RecoverArgs),
     /// Take the root's key out of one.
@@ -111,6 +113,7 @@ fn dispatch(
         Command::Serve(args) => inside(Inside::Serve(args), out),
         Command::Custody(command) => inside(Inside::Custody(command), out),
         Command::Db(command) => inside(Inside::Db(command), out),
+        Command::Node(command) => inside(Inside::Node(command), out),
         Command::Doctor(args) => inside(Inside::Doctor(args), out),
         Command::Backup(args) => block_on(args.run(out)),
         Command::Key(command) => block_on(command.run(out)),

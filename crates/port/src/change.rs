@@ -33,9 +33,22 @@ pub struct Change {
     pub index: Vec<Indexed>,
     /// Unix milliseconds by the authority's clock, by which the feed is truncated. It decides nothing.
     pub at_ms: u64,
+    /// What it rests on beside rows, where other nodes could make it wrong: refused as a conflict where they may have.
+    pub others: Option<Others>,
     /// Whether it may take the room that a store keeps free: with what starts and stops an authority, and takes a device out of trust
     /// once. Nobody may bring it about without end.
     pub may_use_reserve: bool,
+}
+
+/// Memory that a decision rests on, which follows other nodes, counted in their commits to tables that authorize.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Others {
+    /// How many were projected here when it was looked at, by [`crate::Store::others`].
+    pub heard: u64,
+    /// How many more may have come since without making the decision wrong.
+    pub most: u64,
+    /// The row by which the conflict is named.
+    pub row: RowKey,
 }
 
 /// A row that must have the version that it was read with.

@@ -12,7 +12,7 @@ mod feed;
 mod store;
 mod table;
 
-pub use change::{Change, Check, Expect, Indexed, MAX_KEY, MAX_VALUE, Numbered, Row, RowKey, Write};
+pub use change::{Change, Check, Expect, Indexed, MAX_KEY, MAX_VALUE, Numbered, Others, Row, RowKey, Write};
 pub use clock::{Clock, SystemClock};
 pub use custody::{Custody, CustodyError, RootKey};
 pub use entropy::{EntropySource, SystemSource};

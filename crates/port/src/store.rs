@@ -68,6 +68,27 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether it would take a change now, and if not, why and what to do.
     fn writable(&self) -> Result<(), String>;
+
+    /// Whether everything is projected here that was committed longer than some seconds ago, on whichever node, and if not, why.
+    /// Memory that follows the store must not answer while it is not. One process alone always knows everything.
+    fn current(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// How many commits of other nodes to tables that authorize were projected here so far.
+    fn others(&self) -> u64 {
+        0
+    }
+
+    /// Whether no other process uses the store at the same time.
+    fn is_alone(&self) -> bool {
+        true
+    }
+
+    /// Whether upkeep of what all nodes share is this process's. That of one that stops passes to another after some seconds.
+    fn keeps(&self) -> bool {
+        true
+    }
 }
 
 /// Receives the outcome of a change.

@@ -10,6 +10,7 @@ use wardein_engine::{Error, Proved, SignedReply, SignedRequest};
 
 pub(crate) async fn challenge(shared: &Shared, device: &DeviceName) -> Result<ChallengeAnswer, Error> {
     let engine = &shared.engine;
+    engine.hear_of(device).await?;
     Ok(ChallengeAnswer { offer: engine.challenge(device)?, quote: engine.quote_asked(device).await? })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wardein_port::{Change, Store, Table};
-use wardein_store::postgres::{self, Address, PostgresStore};
+use wardein_store::postgres::{self, Address, PostgresStore, Sharing};
 use wardein_store::{Kind, Options};
 use wardein_testkit::{Postgres, commit, get};
 
@@ -24,7 +24,8 @@ fn main() {
     if let Some(server) = Postgres::start() {
         let address = Address::parse(&server.database(), None, None).unwrap();
         postgres::create(&address, None).unwrap();
-        let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&address, "bench").unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(PostgresStore::open(&address, "bench", Sharing::Shared).unwrap());
         run("postgresql", &store);
     }
 }

@@ -146,6 +146,11 @@ impl Postgres {
         self.restart(&[]);
     }
 
+    /// It is stopped at once, until it is started again by [`Postgres::restart`].
+    pub fn stop(&mut self) {
+        self.end("stop\n");
+    }
+
     /// It is stopped at once, its clients' connections with it, and started with these settings, as `postgres` takes them.
     ///
     /// # Panics

@@ -7,6 +7,7 @@
 
 mod check;
 mod devices;
+mod nodes;
 mod operators;
 mod witness;
 mod world;
@@ -31,11 +32,10 @@ fn nor_where_the_store_is_sled() {
     kill_repeatedly("sled", 20);
 }
 
-/// The next one waits until the lease of the one that was killed has ended: some seconds a kill.
 #[test]
 fn nor_where_it_is_postgresql() {
     let Some(server) = Postgres::start() else { return };
-    kill_with(&crate::postgresql::options(&server), "postgresql", 4);
+    kill_with(&crate::postgresql::options(&server), "postgresql", 8);
 }
 
 fn kill_repeatedly(store: &str, usual: usize) {

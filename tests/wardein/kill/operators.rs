@@ -76,7 +76,8 @@ async fn govern_a_device(world: &World, witness: &Witness, number: usize) -> Opt
     };
     witness.ask("key.rotate", &target, operator.rotate_keys(rotate)).await?;
     act(world, witness, at, &mut authority, "rekey").await?;
-    if number.is_multiple_of(2) {
+    // What ends with another root key needs a node that is alone.
+    if number.is_multiple_of(2) || world.has_nodes {
         return set(world, witness, at, "retired").await;
     }
     allow(world, at, "retired");
@@ -169,8 +170,10 @@ async fn keep(world: &World, witness: &Witness) -> Option<()> {
     let target = format!("tenant/{tenant}");
     let rotated = witness.ask("key.rotate-storage", &target, operator.rotate_storage_key(request)).await?;
     world.made.borrow_mut().tenant_key = rotated.version;
-    let request = v1::RotateStorageKeyRequest { scope: Some(Rotate::RootKey(v1::RootKey {})) };
-    witness.ask("key.rotate-storage", "authority", operator.rotate_storage_key(request)).await?;
+    if !world.has_nodes {
+        let request = v1::RotateStorageKeyRequest { scope: Some(Rotate::RootKey(v1::RootKey {})) };
+        witness.ask("key.rotate-storage", "authority", operator.rotate_storage_key(request)).await?;
+    }
     if world.has_snapshots {
         let backup = async {
             let mut parts = operator.backup(v1::BackupRequest {}).await?;

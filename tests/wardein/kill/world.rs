@@ -13,6 +13,8 @@ use wardein_pki::{Csr, pem};
 pub(crate) struct World {
     pub(crate) tenant: String,
     pub(crate) has_snapshots: bool,
+    /// Whether there are several nodes.
+    pub(crate) has_nodes: bool,
     pub(crate) pinned: P256VerifyingKey,
     pub(crate) kill: usize,
     pub(crate) admin: Connection,
@@ -46,6 +48,7 @@ impl World {
         Self {
             tenant,
             has_snapshots: store != "sled",
+            has_nodes: store == "nodes",
             pinned: P256VerifyingKey(served.identity_key),
             kill: number,
             platform: connect(&settings).await.unwrap(),
@@ -68,6 +71,11 @@ impl World {
     pub(crate) async fn reconnect(&mut self, served: &Served) {
         let settings = Settings { identity: Some(copy(&self.platform_identity)), ..served.settings() };
         (self.admin, self.platform) = (served.admin().await, connect(&settings).await.unwrap());
+    }
+
+    /// The platform at another address.
+    pub(crate) async fn platform_at(&self, settings: Settings) -> Connection {
+        connect(&Settings { identity: Some(copy(&self.platform_identity)), ..settings }).await.unwrap()
     }
 
     pub(crate) fn authority(&self) -> Remote {

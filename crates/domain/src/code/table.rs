@@ -434,6 +434,8 @@ codes! {
     StoreWithoutSnapshots = "store-without-snapshots", Precondition, "Stop the service and copy its directory whole.";
     /// Upkeep of this kind is in progress.
     UnderWay = "under-way", Unavailable, "Wait until it has ended.";
+    /// Other nodes of the authority run, and what is asked for needs one alone.
+    NodesRunning = "nodes-running", Precondition, "Stop the other nodes (`wardein node list` shows them), and ask the one that is left.";
     /// So many versions of the key are kept that no other can be added.
     SweepFirst = "sweep-first", Precondition, "Run `wardein key sweep`, then rotate.";
     /// The authority keeps its root key where it cannot be changed.

@@ -84,6 +84,7 @@ impl Engine {
     /// Whether the operator of a certificate that TLS has verified is still valid: on record, as certified, not revoked, and
     /// its time not over (a connection may outlive it).
     pub async fn authenticate(&self, claimed: &Principal) -> Result<(), Error> {
+        self.current()?;
         let known = match self.memory.operator(&claimed.serial) {
             Some(known) => known,
             None => {

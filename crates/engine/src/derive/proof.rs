@@ -74,6 +74,14 @@ struct Proof<'a> {
 }
 
 impl Engine {
+    /// Waits, where a device is not known, until everything is known that other nodes acknowledged: one of them may have enrolled it.
+    pub async fn hear_of(&self, device: &DeviceName) -> Result<(), Error> {
+        if self.store.is_alone() || self.memory.device(device).is_some() {
+            return Ok(());
+        }
+        self.hear().await
+    }
+
     /// A challenge for the next proof of a device. It changes nothing. One that is not enrolled gets one all the same.
     pub fn challenge(&self, device: &DeviceName) -> Result<ChallengeOffer, Error> {
         let now_ms = self.clock.now_ms();

@@ -48,6 +48,8 @@ impl Engine {
                 let watch = self.watch_deed(&begun);
                 return Ok(Decision::unchanged(Shredding { state: from, had_keys: false, watch }));
             }
+            // It ends with another root key.
+            self.alone()?;
             let (is_over, had_keys) = (from.is_final(), tx.get(Table::DeviceKeys, &key)?.is_some());
             let state = if is_over { from } else { DeviceState::Retired };
             from.may_be_set_to(state).map_err(|error| Error::new(ErrorCode::TransitionNotAllowed, error))?;

@@ -109,6 +109,7 @@ impl Engine {
     /// Looks at what was revoked since, publishes the lists that have changed or are a day old, and renews who answers OCSP requests; to
     /// be called every second. It goes on with the rest where a part fails, and names the first failure.
     pub async fn publish_crls(&self) -> Result<CrlStatus, Error> {
+        self.current()?;
         let mut outcome = self.memory.expand_revocations(&*self.store).await;
         // A list that lacks some of the revoked is worse than none, but not worse than the same list, ended.
         if outcome.is_ok() || self.lists(|lists| lists.bundle.is_some()) {

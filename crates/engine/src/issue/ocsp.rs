@@ -85,8 +85,8 @@ impl Engine {
         may_sign: impl FnOnce() -> bool,
     ) -> Result<OcspReply, Error> {
         let signers = self.ocsp_signers();
-        if signers.is_empty() {
-            // In the first second after a start.
+        if signers.is_empty() || self.current().is_err() {
+            // In the first second after a start, or cut off from the other nodes.
             return Ok(OcspError::TryLater.into());
         }
         // One signature is by one responder: what others would answer for is unknown to it.

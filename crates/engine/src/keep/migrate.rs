@@ -60,6 +60,11 @@ pub(crate) async fn migrate_under(
         None if row(ports, Table::Authority, AUTHORITY).await?.is_none() => return Ok(false),
         found => found,
     };
+    if !ports.store.is_alone() {
+        let message =
+            "the database is in the format of an earlier release, of which other nodes run; stop them first";
+        return Err(Error::new(ErrorCode::NodesRunning, message));
+    }
     let mut migration =
         Migration { ports, root, rings: HashMap::new(), rows: 0, change: Change::default(), progress };
     if found.is_none() {

@@ -45,6 +45,7 @@ impl Engine {
                 if let Some((_, begun)) = tx.row::<DeedRow>(Table::Deed, ROOT_KEY)? {
                     return Ok(Decision::unchanged(self.watch_deed(&begun)));
                 }
+                self.alone()?;
                 let now_ms = self.clock.now_ms();
                 let row = DeedRow::new(
                     deeds::number(tx.draw())?,

@@ -20,9 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use wardein_crypto::Signer;
 use wardein_ddkg::{AuthorityTime, Policy};
-use wardein_domain::{TrustDomain, UnixSeconds};
+use wardein_domain::{ErrorCode, TrustDomain, UnixSeconds};
 use wardein_pki::RevocationUrl;
-use wardein_port::{Clock, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table};
+use wardein_port::{
+    Clock, CommitError, Custody, EntropySource, Projection, RootKey, Store, SystemSource, Table,
+};
 
 /// The authority's description of itself.
 #[derive(Debug, Clone)]
@@ -168,7 +170,26 @@ impl Engine {
 
     /// Whether changes are accepted now; if not, why, and what to do.
     pub fn writable(&self) -> Result<(), String> {
-        self.store.writable()
+        self.store.current().and_then(|()| self.store.writable())
+    }
+
+    /// Whether memory knows all that other nodes decided longer ago than some seconds. While it does not, nothing is answered from it.
+    pub fn current(&self) -> Result<(), Error> {
+        self.store.current().map_err(|why| CommitError::Unavailable(why).into())
+    }
+
+    /// Whether the upkeep of what all nodes share is this process's.
+    pub fn keeps(&self) -> bool {
+        self.store.keeps()
+    }
+
+    /// Refuses what needs one process to be the only one that uses the store.
+    pub(crate) fn alone(&self) -> Result<(), Error> {
+        if self.store.is_alone() {
+            return Ok(());
+        }
+        let message = "other nodes use this database, and have the root key too; stop them first";
+        Err(Error::new(ErrorCode::NodesRunning, message))
     }
 
     /// The certificates and keys with which devices and platforms verify.

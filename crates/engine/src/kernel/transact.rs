@@ -44,10 +44,12 @@ impl Engine {
         if let Some(guard) = self.records.try_hold(device) {
             let mut tx = self.tx(Some(guard));
             match decide(&mut tx) {
-                Ok(first) => return self.carry_out(tx, first, decide).await,
-                Err(Stop::Refuse(error)) => return Err(error),
-                // The record is released while rows are loaded, for callers who need none.
-                Err(Stop::Need(_)) => {}
+                Ok(first) if first.answer.is_ok() || self.store.is_alone() => {
+                    return self.carry_out(tx, first, decide).await;
+                }
+                Err(Stop::Refuse(error)) if self.store.is_alone() => return Err(error),
+                // The record is released while rows are loaded, or other nodes are heard, for callers who need neither.
+                Ok(_) | Err(Stop::Refuse(_) | Stop::Need(_)) => {}
             }
         }
         self.look(&mut judge).await?;
@@ -120,11 +122,25 @@ impl Engine {
         for _ in 0..NEEDS {
             match decide(tx) {
                 Ok(decision) => return Ok(decision),
-                Err(Stop::Refuse(error)) => return Err(error),
+                Err(Stop::Refuse(error)) if tx.has_heard || self.store.is_alone() => return Err(error),
+                // What another node acknowledged may not be known here yet: nothing is refused for that.
+                Err(Stop::Refuse(_)) => self.hear_for(tx).await?,
                 Err(Stop::Need(key)) => self.load(tx, key).await?,
             }
         }
         Err(Error::internal("a decision asks for rows without end"))
+    }
+
+    /// Waits until all is projected that was committed before, on whichever node.
+    pub(crate) async fn hear(&self) -> Result<(), Error> {
+        Ok(self.commit_alone(Change::default()).await.map(|_| ())?)
+    }
+
+    async fn hear_for(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        self.hear().await?;
+        tx.forget();
+        tx.has_heard = true;
+        Ok(())
     }
 
     async fn load(&self, tx: &mut Tx<'_>, key: RowKey) -> Result<(), Error> {
@@ -148,6 +164,10 @@ impl Engine {
         let Decision { mut change, mut answer, mut keys } = first;
         let mut turn = None;
         for _ in 0..ATTEMPTS {
+            if answer.is_err() && !tx.has_heard && !self.store.is_alone() {
+                self.hear_for(&mut tx).await?;
+                Decision { change, answer, keys } = self.reach(&mut tx, &mut decide).await?;
+            }
             if change.is_empty() {
                 return answer;
             }
@@ -175,6 +195,7 @@ impl Engine {
         keys: Option<Kept>,
     ) -> Result<u64, CommitError> {
         change.at_ms = self.clock.now_ms();
+        change.others = tx.others.take();
         let (tell, told) = oneshot::channel();
         let (guard, place) = (tx.guard.take(), tx.place.take());
         let started = Instant::now();

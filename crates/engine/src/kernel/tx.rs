@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wardein_crypto::AES_256_GCM_NONCE_LEN;
 use wardein_ddkg::DeviceName;
 use wardein_domain::{Serial, TenantId, UnixSeconds};
-use wardein_port::{EntropySource, Peek, Row, RowKey, Store, Table};
+use wardein_port::{EntropySource, Others, Peek, Row, RowKey, Store, Table};
 
 /// The rows, the random bytes and the record of one decision. A decision awaits nothing: where a row is not at hand it stops with
 /// [`Stop::Need`], and is made again once the row is loaded.
@@ -22,11 +22,16 @@ pub(crate) struct Tx<'a> {
     pub(super) guard: Option<Guard>,
     /// A reservation of a place for what is being made.
     pub(super) place: Option<Box<dyn Send>>,
+    /// What its change rests on that other nodes may make wrong.
+    pub(super) others: Option<Others>,
+    /// Whether other nodes were heard since it began.
+    pub(super) has_heard: bool,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(store: &'a dyn Store, entropy: &'a dyn EntropySource, guard: Option<Guard>) -> Self {
-        Self { store, loaded: BTreeMap::new(), draw: Draw::new(entropy), guard, place: None }
+        let draw = Draw::new(entropy);
+        Self { store, loaded: BTreeMap::new(), draw, guard, place: None, others: None, has_heard: false }
     }
 
     /// The row at `key`.
@@ -84,17 +89,25 @@ impl<'a> Tx<'a> {
         station: &Serial,
         device: &DeviceName,
     ) -> Result<(), Stop> {
+        // First: what memory hears of in between is counted as not heard of.
+        let heard = self.store.others();
+        let quota = match memory.operator(station) {
+            Some(known) => known.quota,
+            // It is left out of memory where the clock said at the start that it has expired.
+            None => {
+                let row = self.row::<OperatorRow>(Table::Operator, station.as_bytes())?;
+                row.ok_or_else(Error::not_on_record)?.1.quota
+            }
+        };
         if self.place.is_none() {
-            let quota = match memory.operator(station) {
-                Some(known) => known.quota,
-                // It is left out of memory where the clock said at the start that it has expired.
-                None => {
-                    let row = self.row::<OperatorRow>(Table::Operator, station.as_bytes())?;
-                    row.ok_or_else(Error::not_on_record)?.1.quota
-                }
-            };
             self.place = Some(Box::new(memory.reserve_quota(station, quota, device)?));
         }
+        // Other nodes reserve places too: as long as they cannot have taken all that are left, this one is free.
+        let most = quota
+            .checked_sub(memory.taken_by(station))
+            .ok_or_else(|| Stop::from(Error::quota_exhausted(quota)))?;
+        let row = RowKey { table: Table::Operator, key: station.as_bytes().to_vec() };
+        self.others = Some(Others { heard, most, row });
         Ok(())
     }
 
@@ -114,12 +127,14 @@ impl<'a> Tx<'a> {
     /// Adds the missing rows, and starts over.
     pub(super) fn take_in(&mut self, key: RowKey, row: Option<Row>) {
         self.loaded.insert(key, row);
+        self.others = None;
         self.draw.rewind();
     }
 
     /// Forgets what it has read: some of it has changed since.
     pub(super) fn forget(&mut self) {
         self.loaded.clear();
+        self.others = None;
         self.draw.renew();
         if let Some(guard) = &mut self.guard {
             drop(guard.take());

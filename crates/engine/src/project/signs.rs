@@ -19,13 +19,26 @@ impl Memory {
         self.has_signs.get_or_try_init(|| self.load_signs(store)).await.map(|_| ())
     }
 
+    /// Reads it all again, where a policy asks: the feed has nothing of the devices that spoke to other nodes.
+    pub(crate) async fn look_at_signs_again(&self, store: &dyn Store) -> Result<(), Error> {
+        if !self.rules.looks_at_signs(None) {
+            return Ok(());
+        }
+        if self.has_signs.initialized() { self.load_signs(store).await } else { self.want_signs(store).await }
+    }
+
     async fn load_signs(&self, store: &dyn Store) -> Result<(), Error> {
         for table in [Table::DeviceHot, Table::SignatureKey] {
             let mut after = None;
             loop {
                 let page = store.scan(table, b"", after.as_deref(), LOAD_PAGE).await?;
                 for (key, row) in &page {
-                    self.take_in_signs(table, key, row.version, &row.value)?;
+                    if let Some((tenant, Changed::Device(device))) =
+                        self.take_in_signs(table, key, row.version, &row.value)?
+                    {
+                        // No commit is projected that would say so.
+                        self.expect(&tenant, Vec::from([(self.clock.now().get(), device)]));
+                    }
                 }
                 match page.into_iter().last() {
                     Some((key, _)) => after = Some(key),

@@ -67,6 +67,14 @@ pub struct PolicyPreview {
 }
 
 impl Engine {
+    /// Reads again when devices were last heard of, where a trust policy asks and other nodes hear of them too.
+    pub async fn look_at_signs_again(&self) -> Result<(), Error> {
+        match self.store.is_alone() {
+            true => Ok(()),
+            false => self.memory.look_at_signs_again(&*self.store).await,
+        }
+    }
+
     /// The trust policy at a profile, or that of the tenant itself.
     pub async fn get_trust_policy(
         &self,

@@ -118,6 +118,7 @@ impl Engine {
         if self.status_base.is_none() {
             return Ok(());
         }
+        self.current()?;
         let mut making = self.status_lists.making.lock().await;
         let making = &mut *making;
         // Looked at first: a device that gets its place while its tenant is gone over is looked at again.

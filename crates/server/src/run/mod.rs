@@ -32,8 +32,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use upkeep::{
-    account, keep_cas, keep_verdict_keys, publish_crls, publish_status_lists, renew, sweep_by_itself,
-    watch_clock, work_off_deeds,
+    account, hear_of_devices, keep_cas, keep_verdict_keys, publish_crls, publish_status_lists, renew,
+    sweep_by_itself, watch_clock, work_off_deeds,
 };
 use wardein_engine::{Engine, Error};
 
@@ -178,6 +178,7 @@ impl Server {
         let watching = watch_clock(&shared);
         let publishing = publish_crls(&shared);
         let publishing_status = publish_status_lists(&shared);
+        let hearing = hear_of_devices(&engine);
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = taking => Ok(()),
@@ -191,6 +192,7 @@ impl Server {
             () = watching => Ok(()),
             () = publishing => Ok(()),
             () = publishing_status => Ok(()),
+            () = hearing => Ok(()),
             // Connections would go on being dealt out to a thread that is dead, and probes would hear nothing of a port that is.
             _ = any_ended.recv() => Err(ServeError::Ended),
             _ = &mut http => Err(ServeError::Ended),

@@ -155,6 +155,10 @@ pub(crate) async fn publish_crls(shared: &Shared) {
 pub(crate) async fn keep_verdict_keys(shared: &Shared) {
     let mut is_kept = true;
     loop {
+        if !shared.engine.keeps() {
+            tokio::time::sleep(KEEPER_EVERY).await;
+            continue;
+        }
         let kept = shared.engine.keep_verdict_keys().await;
         match &kept {
             Ok(true) => tracing::info!("the keys that sign verdicts changed"),
@@ -189,7 +193,10 @@ pub(crate) async fn keep_cas(shared: &Shared) {
     let mut ends = Ends::default();
     let mut is_kept = true;
     loop {
-        let kept = shared.engine.keep_cas().await;
+        let kept = match shared.engine.keeps() {
+            true => shared.engine.keep_cas().await,
+            false => Ok(Vec::new()),
+        };
         match &kept {
             Ok(changed) => {
                 for ca in changed {
@@ -263,6 +270,9 @@ fn name(of: &Own) -> (&'static str, String) {
 pub(crate) async fn sweep_by_itself(engine: &Engine, limits: &Limits) {
     loop {
         tokio::time::sleep(limits.sweep_every).await;
+        if !engine.keeps() {
+            continue;
+        }
         match sweep(engine, limits.sweep_per_second).await {
             Ok(SweepProgress { devices, erased, renewed, dropped, has_clock: true, .. }) => {
                 tracing::info!(devices, erased, renewed, dropped, "swept");
@@ -286,6 +296,21 @@ async fn sweep(engine: &Engine, per_second: u32) -> Result<SweepProgress, Error>
         if progress.is_done {
             return Ok(progress);
         }
+    }
+}
+
+/// Reads again and again when devices were last heard of, where other nodes hear of them too, forever.
+pub(crate) async fn hear_of_devices(engine: &Engine) {
+    let mut is_heard = true;
+    loop {
+        tokio::time::sleep(SIGNS_EVERY).await;
+        let heard = engine.look_at_signs_again().await;
+        if let Err(error) = &heard
+            && is_heard
+        {
+            tracing::warn!(%error, "when devices were last heard of by other nodes could not be read; it will be retried");
+        }
+        is_heard = heard.is_ok();
     }
 }
 
@@ -343,6 +368,12 @@ const DAY: u64 = 86_400;
 
 /// How often the server checks for deeds in progress.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// How often a node looks whether the upkeep has become its own.
+const KEEPER_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is read when devices spoke to other nodes.
+const SIGNS_EVERY: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

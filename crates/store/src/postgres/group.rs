@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use wardein_port::{Change, CommitError, Expect, Head, Outcome, Table};
+use wardein_port::{Change, CommitError, Expect, Head, Others, Outcome, Table};
 
 use crate::age::Age;
 use crate::postings::Filing;
@@ -26,6 +26,7 @@ pub(super) struct Judged<'g> {
     /// Audit entries, which follow the last one before.
     pub(super) entries: Vec<&'g [u8]>,
     pub(super) feed: Fed<'g>,
+    others: u64,
     pub(super) filing: Filing<'g>,
 }
 
@@ -68,9 +69,10 @@ pub(super) fn names(group: &[Change]) -> Vec<Named<'_>> {
 }
 
 impl<'g> Judged<'g> {
-    /// Judges the changes in order, each after those before it. `head` is how far the store is.
-    pub(super) fn of(group: &'g [Change], found: &Found<'g>, head: Head, age: &mut Age) -> Self {
-        let mut judged = Self { head, ..Self::default() };
+    /// Judges the changes in order, each after those before it. `head` is how far the store is, and `others` how many commits of other
+    /// nodes to tables that authorize it has, as this node counts them.
+    pub(super) fn of(group: &'g [Change], found: &Found<'g>, head: Head, others: u64, age: &mut Age) -> Self {
+        let mut judged = Self { head, others, ..Self::default() };
         let mut cells = HashMap::new();
         for change in group {
             let outcome = judged.judge(change, found, &mut cells, age);
@@ -111,6 +113,11 @@ impl<'g> Judged<'g> {
             cells.get(&name).copied().unwrap_or(unwritten)
         };
         let conflict = |(table, key): Named<'g>| Err(CommitError::Conflict { table, key: key.to_vec() });
+        if let Some(Others { heard, most, row }) = &change.others
+            && self.others.saturating_sub(*heard) > *most
+        {
+            return conflict((row.table, &row.key));
+        }
         for check in &change.checks {
             let name = (check.table, &check.key[..]);
             if cell(cells, name).version != Some(check.version) {
@@ -179,7 +186,7 @@ mod tests {
         ];
         let found = Found::from([((T, &b"a"[..]), 3)]);
         let head = Head { revision: 10, last_audit: 7 };
-        let judged = Judged::of(&group, &found, head, &mut Age::default());
+        let judged = Judged::of(&group, &found, head, 0, &mut Age::default());
         let conflict = Err(CommitError::Conflict { table: T, key: b"a".to_vec() });
         let done = [11, 12, 13, 14, 15].map(Ok);
         assert_eq!(judged.outcomes[..5], done);
@@ -188,6 +195,21 @@ mod tests {
         assert_eq!((judged.updated.versions, judged.updated.values), (vec![12], vec![&b"again"[..]]));
         assert_eq!((judged.inserted, judged.deleted), (Written::default(), (vec![], vec![])));
         assert_eq!(judged.head, Head { revision: 16, last_audit: 7 });
+    }
+
+    #[test]
+    fn what_others_may_have_made_wrong_is_decided_again() {
+        let resting = |most| {
+            change(|c| {
+                c.audit.push(b"entry".to_vec());
+                let row = RowKey { table: Table::Operator, key: b"station".to_vec() };
+                c.others = Some(Others { heard: 5, most, row });
+            })
+        };
+        let group = [resting(2), resting(3)];
+        let judged = Judged::of(&group, &Found::new(), Head::default(), 8, &mut Age::default());
+        let conflict = CommitError::Conflict { table: Table::Operator, key: b"station".to_vec() };
+        assert_eq!(judged.outcomes, [Err(conflict), Ok(1)]);
     }
 
     #[test]
@@ -205,7 +227,7 @@ mod tests {
             value: None,
         });
         let group = [refused, absent, Change::default()];
-        let judged = Judged::of(&group, &Found::new(), Head::default(), &mut Age::default());
+        let judged = Judged::of(&group, &Found::new(), Head::default(), 0, &mut Age::default());
         assert!(judged.outcomes[0].is_err());
         assert_eq!(judged.outcomes[1..], [Ok(1), Ok(1)]);
         assert_eq!((judged.inserted, judged.updated), (Written::default(), Written::default()));

@@ -1,14 +1,15 @@
-//! The store on PostgreSQL: one process at a time writes, others wait to take its place.
+//! The store on PostgreSQL: as many processes as wanted, its nodes, use one database.
 //!
-//! What: the same queue and groups as the embedded stores, each group one transaction under a lock on the row `head`, in two round
-//! trips. Who may write has a lease there (`lease.rs`), which every group checks and renews. Reads have a pool of connections.
-//! Why the lock comes first, and not last: versions are revisions, so nothing can be written before they are known, and under it
-//! a plain read is as good as one that locks each row. What it does not do: nothing rests on a session, a prepared statement, an
-//! advisory lock or a notification, so that a pooler of transactions may stand between.
+//! What: on each node the same queue and groups as the embedded stores, each group one transaction under a lock on the row `head`, in two
+//! round trips. The first also reads what other nodes committed since, which is projected before anything that comes after it; where a node
+//! has nothing to write, it looks five times a second (`node.rs`). Reads have a pool of connections. Why the lock comes first, and not
+//! last: versions are revisions, so nothing can be written before they are known, and under it a plain read is as good as one that locks
+//! each row. What it does not do: nothing rests on a session, a prepared statement, an advisory lock or a notification, so that a pooler of
+//! transactions may stand between.
 
 mod address;
 mod group;
-mod lease;
+mod node;
 mod read;
 mod schema;
 mod snapshot;
@@ -18,12 +19,14 @@ mod writer;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime as For};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
+use tokio_postgres::types::Type;
 use wardein_port::{
     Change, Entries, Feed, Head, Peek, Pending, Projection, Row, RowKey, Scanned, Snapshot, Store,
     StoreError, Table, Told,
@@ -31,34 +34,55 @@ use wardein_port::{
 
 use crate::open::OpenError;
 use crate::place::Reserve;
-use crate::queue::{Queue, end_process};
+use crate::queue::Queue;
 use crate::range::Range;
-use lease::Lease;
+use node::Node;
 use snapshot::PostgresSnapshot;
 use writer::{PostgresWriter, Shared};
 
 pub use address::Address;
+pub use node::Sharing;
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
-    // In the order in which they must go: the writer ends and gives the lease back, then what it ran on.
+    // In the order in which they must go: the writer ends and leaves the nodes, then what it ran on.
     ticker: Ticker,
     queue: Option<Arc<Queue>>,
     pool: Pool,
     address: Address,
     shared: Shared,
+    node: Arc<Node>,
     runtime: Option<Runtime>,
 }
 
-/// What is known of a database without taking its lease.
+/// What is known of a database without joining its nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// How far it is.
     pub head: Head,
-    /// The process that writes to it, by its name; none where none does.
-    pub holder: Option<String>,
+    /// The processes that use it, by name.
+    pub nodes: Vec<NodeStatus>,
     /// The version of the server, as it says it.
     pub server: String,
+}
+
+/// A process that uses a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// A UUID that it got when it joined.
+    pub id: String,
+    /// How it calls itself.
+    pub name: String,
+    /// The release of its software.
+    pub release: String,
+    /// Whether it has the upkeep of what all share.
+    pub keeps: bool,
+    /// How long ago it was last seen, in milliseconds.
+    pub seen_ms: u64,
+    /// How many revisions it was behind when it last said so.
+    pub behind: u64,
+    /// How far its machine's clock is ahead of the database's, in milliseconds.
+    pub ahead_ms: i64,
 }
 
 /// Makes the tables in a database where there are none, and lets `role` use them: to read and write, but neither to alter a table, nor to
@@ -80,21 +104,48 @@ pub fn status(address: &Address) -> Result<Status, OpenError> {
         let failed = |error| OpenError::failed(at, words(&error));
         let head =
             read::head(&client).await.map_err(|fault| OpenError::failed(at, StoreError::from(fault).0))?;
-        let sql = "SELECT CASE WHEN held_until > clock_timestamp() THEN holder_name END, current_setting('server_version') \
-                   FROM wardein.head";
+        let records = client.query_typed(NODES, &[]).await.map_err(failed)?;
+        let nodes = records.iter().map(node_of).collect::<Result<_, _>>().map_err(failed)?;
+        let sql = "SELECT current_setting('server_version')";
         let record = client.query_typed_one(sql, &[]).await.map_err(failed)?;
-        Ok(Status {
-            head,
-            holder: record.try_get(0).map_err(failed)?,
-            server: record.try_get(1).map_err(failed)?,
-        })
+        Ok(Status { head, nodes, server: record.try_get(0).map_err(failed)? })
+    })
+}
+
+/// Removes the node of that id from those that use a database; whether there was one. Its process ends as soon as it looks, and one that is
+/// started again joins again.
+pub fn remove(address: &Address, id: &str) -> Result<bool, OpenError> {
+    let at = address.shown();
+    on_thread(at, async {
+        let mut client = connect(address).await?;
+        schema::inspect(&client, at).await?;
+        let failed = |error| OpenError::failed(at, words(&error));
+        // Between two groups.
+        let all = client.transaction().await.map_err(failed)?;
+        all.query_typed(statements::LOCK, &[]).await.map_err(failed)?;
+        let sql = "DELETE FROM wardein.nodes WHERE id::text = $1";
+        let removed = all.execute_typed(sql, &[(&id, Type::TEXT)]).await.map_err(failed)?;
+        all.commit().await.map_err(failed)?;
+        Ok(removed > 0)
+    })
+}
+
+fn node_of(record: &tokio_postgres::Row) -> Result<NodeStatus, tokio_postgres::Error> {
+    Ok(NodeStatus {
+        id: record.try_get(0)?,
+        name: record.try_get(1)?,
+        release: record.try_get(2)?,
+        keeps: record.try_get(3)?,
+        seen_ms: record.try_get::<_, i64>(4)?.max(0).cast_unsigned(),
+        behind: record.try_get::<_, i64>(5)?.max(0).cast_unsigned(),
+        ahead_ms: record.try_get(6)?,
     })
 }
 
 impl PostgresStore {
-    /// Opens the store in a database that has the tables. `name` is how this process is shown to others. It waits for a lease that
-    /// another process left behind, for as long as one lasts; where it is renewed meanwhile, the store is [`OpenError::Locked`].
-    pub fn open(address: &Address, name: &str) -> Result<Self, OpenError> {
+    /// Opens the store in a database that has the tables. `name` is how this process is shown to others. Where it must be alone, or another
+    /// is, it waits for as long as one that crashed could still live; where one does, the store is [`OpenError::Locked`].
+    pub fn open(address: &Address, name: &str, sharing: Sharing) -> Result<Self, OpenError> {
         let at = address.shown();
         let failed = |error: &dyn std::fmt::Display| OpenError::failed(at, error);
         let runtime = Builder::new_multi_thread()
@@ -107,7 +158,7 @@ impl PostgresStore {
         let (own, named) = (address.clone(), name.to_owned());
         let shared = Shared::default();
         let made = shared.clone();
-        let task = async move { PostgresWriter::open(own, &named, made).await };
+        let task = async move { PostgresWriter::open(own, &named, sharing, made).await };
         let opened =
             wait(&handle, task).unwrap_or_else(|| Err(failed(&"opening it failed; the log says why")));
         let writer = match opened {
@@ -117,7 +168,7 @@ impl PostgresStore {
                 return Err(error);
             }
         };
-        let lease = writer.lease();
+        let node = writer.node();
         let (config, tls) = address.config();
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, tls, manager))
@@ -129,9 +180,9 @@ impl PostgresStore {
             .map_err(|error| failed(&error))?;
         let queue = Queue::start(at, writer, Arc::clone(&shared.projections), Reserve::new(at, 0))?;
         let queue = Arc::new(queue);
-        let ticker = Ticker::start(at, Arc::clone(&queue), lease)?;
+        let ticker = Ticker::start(at, Arc::clone(&queue))?;
         let address = address.clone();
-        Ok(Self { ticker, queue: Some(queue), pool, address, shared, runtime: Some(runtime) })
+        Ok(Self { ticker, queue: Some(queue), pool, address, shared, node, runtime: Some(runtime) })
     }
 
     /// Reads everything and checks that it is whole. It takes as long as the store is large.
@@ -232,11 +283,36 @@ impl Store for PostgresStore {
 
     /// A writer that failed is made to try again.
     fn writable(&self) -> Result<(), String> {
-        let Some(why) = self.shared.why() else { return Ok(()) };
-        if let Some(queue) = &self.queue {
-            queue.nudge();
+        match self.shared.why() {
+            None => self.node.clock(),
+            Some(why) => {
+                if let Some(queue) = &self.queue {
+                    queue.nudge();
+                }
+                Err(why)
+            }
         }
-        Err(why)
+    }
+
+    fn current(&self) -> Result<(), String> {
+        let age = self.node.age();
+        if age <= node::LIMIT {
+            return Ok(());
+        }
+        let why = self.shared.why().unwrap_or_else(|| "the database has not answered".into());
+        Err(format!("what other nodes decided is not known for {} s: {why}", age.as_secs()))
+    }
+
+    fn others(&self) -> u64 {
+        self.node.others.load(Ordering::Acquire)
+    }
+
+    fn is_alone(&self) -> bool {
+        self.node.is_alone()
+    }
+
+    fn keeps(&self) -> bool {
+        self.node.keeps()
     }
 }
 
@@ -257,24 +333,21 @@ impl std::fmt::Debug for PostgresStore {
     }
 }
 
-/// Has the lease renewed where nothing else does it, and ends the process before another may hold it.
+/// Has the writer look at what other nodes do, where it has nothing else to do.
 struct Ticker {
     stop: Option<std::sync::mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    fn start(at: &Path, queue: Arc<Queue>, lease: Arc<Lease>) -> Result<Self, OpenError> {
+    fn start(at: &Path, queue: Arc<Queue>) -> Result<Self, OpenError> {
         let (stop, stopped) = std::sync::mpsc::channel();
         let tick = move || {
-            while stopped.recv_timeout(lease::TICK) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                if lease.age() > lease::LIMIT {
-                    end_process(LAPSED);
-                }
+            while stopped.recv_timeout(node::LOOK_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 queue.nudge();
             }
         };
-        let thread = std::thread::Builder::new().name("store-lease".into()).spawn(tick);
+        let thread = std::thread::Builder::new().name("store-ticker".into()).spawn(tick);
         Ok(Self { stop: Some(stop), thread: Some(thread.map_err(|error| OpenError::failed(at, error))?) })
     }
 
@@ -333,7 +406,10 @@ fn no_connection(error: &PoolError) -> String {
     }
 }
 
-const LAPSED: &str = "the lease on the database could not be renewed, and another process may hold it now";
+const NODES: &str = "SELECT n.id::text, n.name, n.release,
+                            coalesce(h.keeper = n.id AND h.kept_until > clock_timestamp(), false),
+                            (extract(epoch FROM clock_timestamp() - n.seen) * 1000)::int8, h.revision - n.revision, n.ahead_ms
+                     FROM wardein.nodes n, wardein.head h ORDER BY n.name, n.id";
 
 /// Threads that talk to the database.
 const THREADS: usize = 2;

@@ -111,30 +111,49 @@ pub(super) async fn head(client: &Client) -> Result<Head> {
     Ok(Head { revision: number(&record, 0)?, last_audit: number(&record, 1)? })
 }
 
-/// The commits after `after`, at most `limit`, with the values that their rows have now.
-pub(super) async fn feed(client: &Client, after: u64, limit: usize) -> Result<Feed> {
+/// What was committed after a revision.
+pub(super) struct Followed {
+    /// How far the store is.
+    pub(super) head: Head,
+    /// The revision up to which the feed is truncated.
+    pub(super) truncated: u64,
+    /// Commits to tables that authorize, with the values that their rows have now.
+    pub(super) commits: Vec<Committed>,
+    /// Whether that is all of them.
+    pub(super) is_all: bool,
+    /// The latest time of one.
+    pub(super) newest: u64,
+}
+
+/// The commits after `after`, at most `limit`. It is one statement, and so of one moment.
+pub(super) async fn follow(client: &Client, after: u64, limit: usize) -> Result<Followed> {
     // After all that will ever be there is nothing.
     let from = i64::try_from(after).unwrap_or(i64::MAX);
-    let sql = "SELECT h.truncated, f.revision, f.tbl, f.key, r.value FROM wardein.head h
-               LEFT JOIN wardein.feed f ON f.revision > $1 AND f.revision <= (SELECT max(revision) FROM
-                   (SELECT DISTINCT revision FROM wardein.feed WHERE revision > $1 ORDER BY revision LIMIT $2) page)
-               LEFT JOIN wardein.rows r ON r.tbl = f.tbl AND r.key = f.key ORDER BY f.revision, f.n";
-    let records = client.query_typed(sql, &[(&from, Type::INT8), (&most(limit), Type::INT8)]).await?;
-    let mut commits: Vec<Committed> = Vec::new();
+    followed(client.query_typed(FOLLOW, &[(&from, Type::INT8), (&most(limit), Type::INT8)]).await?, limit)
+}
+
+/// The answer to [`FOLLOW`].
+pub(super) fn followed(records: Vec<Record>, limit: usize) -> Result<Followed> {
+    let first = records.first().ok_or(Fault::Damaged(HEAD_GONE))?;
+    let head = Head { revision: number(first, 1)?, last_audit: number(first, 2)? };
+    let (truncated, mut newest, mut commits) = (number(first, 0)?, 0, Vec::<Committed>::new());
     for record in &records {
-        let up_to = number(record, 0)?;
-        if after < up_to {
-            return Ok(Feed::Truncated { up_to });
-        }
-        let Some(revision) = record.try_get::<_, Option<i64>>(1)? else { break };
+        let Some(revision) = record.try_get::<_, Option<i64>>(3)? else { break };
+        newest = newest.max(number(record, 4)?);
         let row =
-            FeedRow { table: table(record.try_get(2)?)?, key: record.try_get(3)?, value: record.try_get(4)? };
+            FeedRow { table: table(record.try_get(5)?)?, key: record.try_get(6)?, value: record.try_get(7)? };
         match commits.last_mut() {
             Some(last) if last.revision == revision.cast_unsigned() => last.rows.push(row),
             _ => commits.push(Committed { revision: revision.cast_unsigned(), rows: vec![row] }),
         }
     }
-    Ok(Feed::Since(commits))
+    Ok(Followed { head, truncated, is_all: commits.len() < limit, commits, newest })
+}
+
+/// The commits after `after`, at most `limit`, with the values that their rows have now.
+pub(super) async fn feed(client: &Client, after: u64, limit: usize) -> Result<Feed> {
+    let Followed { truncated, commits, .. } = follow(client, after, limit).await?;
+    Ok(if after < truncated { Feed::Truncated { up_to: truncated } } else { Feed::Since(commits) })
 }
 
 /// The times of the feed.
@@ -181,5 +200,14 @@ pub(super) fn table(number: i16) -> Result<Table> {
 fn most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
+
+/// Of the commits after the first parameter, at most as many as the second.
+pub(super) const FOLLOW: &str = "SELECT h.truncated, h.revision, h.last_audit, f.revision, f.at_ms, f.tbl, f.key, r.value
+               FROM wardein.head h
+               LEFT JOIN wardein.feed f ON f.revision > $1 AND f.revision <= (SELECT max(revision) FROM
+                   (SELECT DISTINCT revision FROM wardein.feed WHERE revision > $1 ORDER BY revision LIMIT $2) page)
+               LEFT JOIN wardein.rows r ON r.tbl = f.tbl AND r.key = f.key ORDER BY f.revision, f.n";
+
+pub(super) const HEAD_GONE: &str = "its head is gone";
 
 pub(super) const INDEX_DAMAGED: &str = "the index of the audit log is damaged";

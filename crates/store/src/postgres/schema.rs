@@ -7,8 +7,8 @@ use tokio_postgres::{Client, Row as Record};
 use super::words;
 use crate::open::OpenError;
 
-/// Makes the tables where there are none, and lets `role` use them, if one is named. It needs a role that may create in the
-/// database. The same again changes nothing but what the role may.
+/// Makes the tables where there are none, or brings those of an earlier release to the present form, and lets `role` use them, if one is
+/// named. It needs the role that owns them, or may create in the database. The same again changes nothing but what the role may.
 pub(super) async fn create(client: &mut Client, at: &Path, role: Option<&str>) -> Result<(), OpenError> {
     let failed = |error: tokio_postgres::Error| OpenError::failed(at, words(&error));
     require(client, at).await?;
@@ -16,6 +16,14 @@ pub(super) async fn create(client: &mut Client, at: &Path, role: Option<&str>) -
     all.batch_execute("CREATE SCHEMA IF NOT EXISTS wardein").await.map_err(failed)?;
     if !is_there(all.client(), at).await? {
         all.batch_execute(TABLES).await.map_err(failed)?;
+        all.batch_execute(SECOND).await.map_err(failed)?;
+    } else if format(all.client(), at).await? == 1 {
+        let leased =
+            all.query_typed_one(LEASED, &[]).await.and_then(|record| record.try_get::<_, Option<bool>>(0));
+        if leased.map_err(failed)? == Some(true) {
+            return Err(OpenError::Locked(at.to_owned()));
+        }
+        all.batch_execute(SECOND).await.map_err(failed)?;
     }
     if let Some(role) = role {
         // An identifier (PostgreSQL, "Identifiers and Key Words").
@@ -31,14 +39,22 @@ pub(super) async fn inspect(client: &Client, at: &Path) -> Result<(), OpenError>
     if !is_there(client, at).await? {
         return Err(OpenError::failed(at, "it has no tables of Wardein; run `wardein db init` first"));
     }
-    let failed = |error| OpenError::failed(at, words(&error));
-    let head = client.query_typed_one("SELECT format FROM wardein.head", &[]).await.map_err(failed)?;
-    let format: i32 = head.try_get(0).map_err(failed)?;
+    let format = format(client, at).await?;
     match u32::try_from(format) {
         Ok(FORMAT) => Ok(()),
+        Ok(1) => Err(OpenError::failed(
+            at,
+            "its tables are of an earlier release; stop that, and run `wardein db init` again",
+        )),
         Ok(found) if found > FORMAT => Err(OpenError::Newer { path: at.to_owned(), found, known: FORMAT }),
         _ => Err(OpenError::Damaged { path: at.to_owned(), what: format!("there is no format {format}") }),
     }
+}
+
+async fn format(client: &Client, at: &Path) -> Result<i32, OpenError> {
+    let failed = |error| OpenError::failed(at, words(&error));
+    let head = client.query_typed_one("SELECT format FROM wardein.head", &[]).await.map_err(failed)?;
+    head.try_get(0).map_err(failed)
 }
 
 async fn is_there(client: &Client, at: &Path) -> Result<bool, OpenError> {
@@ -96,13 +112,13 @@ impl Settings {
 const SETTINGS: &str = "SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(), current_setting('fsync'), \
                         current_setting('full_page_writes'), current_setting('synchronous_commit')";
 
-/// `head` has one row: how far the store is, who may write to it and until when, by the database's clock, and which group of theirs
-/// was the last. What is in `value` is sealed, and does not compress.
+/// `head` has one row: how far the store is, and which node has the upkeep until when, by the database's clock. `nodes` has a row for each
+/// process that uses it: when it was last seen, how far it follows, which of its groups was the last, and how far its clock is ahead. What is in
+/// `value` is sealed, and does not compress.
 const TABLES: &str = "
     CREATE TABLE wardein.head (
         id int2 PRIMARY KEY DEFAULT 1 CHECK (id = 1), format int4 NOT NULL,
-        revision int8 NOT NULL DEFAULT 0, last_audit int8 NOT NULL DEFAULT 0, truncated int8 NOT NULL DEFAULT 0,
-        holder uuid, holder_name text, held_until timestamptz, last_group int8 NOT NULL DEFAULT 0
+        revision int8 NOT NULL DEFAULT 0, last_audit int8 NOT NULL DEFAULT 0, truncated int8 NOT NULL DEFAULT 0
     );
     INSERT INTO wardein.head (format) VALUES (1);
     CREATE TABLE wardein.rows (
@@ -119,18 +135,34 @@ const TABLES: &str = "
     );
 ";
 
+/// From the first format, in which one process at a time had a lease in `head`, to the second.
+const SECOND: &str = "
+    ALTER TABLE wardein.head DROP COLUMN IF EXISTS holder, DROP COLUMN IF EXISTS holder_name,
+        DROP COLUMN IF EXISTS held_until, DROP COLUMN IF EXISTS last_group,
+        ADD COLUMN keeper uuid, ADD COLUMN kept_until timestamptz;
+    CREATE TABLE wardein.nodes (
+        id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, release text NOT NULL, is_alone bool NOT NULL,
+        seen timestamptz NOT NULL DEFAULT clock_timestamp(), revision int8 NOT NULL DEFAULT 0,
+        last_group int8 NOT NULL DEFAULT 0, ahead_ms int8 NOT NULL DEFAULT 0
+    );
+    UPDATE wardein.head SET format = 2;
+";
+
+/// Whether a process of the release before has its lease.
+const LEASED: &str = "SELECT held_until > clock_timestamp() FROM wardein.head";
+
 /// Of the audit log nothing can be changed or taken away; nothing can be emptied, and no table altered.
 const GRANTS: &str = "
     REVOKE ALL ON ALL TABLES IN SCHEMA wardein FROM {role};
     GRANT USAGE ON SCHEMA wardein TO {role};
     GRANT SELECT, UPDATE ON wardein.head TO {role};
-    GRANT SELECT, INSERT, UPDATE, DELETE ON wardein.rows TO {role};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON wardein.rows, wardein.nodes TO {role};
     GRANT SELECT, INSERT ON wardein.audit, wardein.audit_index TO {role};
     GRANT SELECT, INSERT, DELETE ON wardein.feed TO {role};
 ";
 
-/// The format of the tables, as in [`TABLES`].
-const FORMAT: u32 = 1;
+/// The format of the tables, as [`SECOND`] leaves them.
+const FORMAT: u32 = 2;
 
 /// The oldest release of PostgreSQL that is tried.
 const OLDEST: i32 = 15;

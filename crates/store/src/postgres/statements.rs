@@ -8,7 +8,6 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
 use super::group::Judged;
-use super::lease;
 use crate::postings::Posting;
 
 /// A parameter of a statement, with its type: nothing is asked about types.
@@ -20,7 +19,7 @@ pub(super) async fn write(
     client: &Client,
     judged: &Judged<'_>,
     last_audit: u64,
-    group: i64,
+    (node, group): (&str, i64),
     index: &[(&[u8], Posting)],
 ) -> Result<(), Error> {
     let Judged { head, inserted, updated, deleted, entries, feed, .. } = judged;
@@ -30,7 +29,7 @@ pub(super) async fn write(
     let firsts: Vec<i64> = index.iter().map(|(_, posting)| posting.first.cast_signed()).collect();
     let more: Vec<&[u8]> = index.iter().map(|(_, posting)| &posting.more[..]).collect();
     let (revision, last_audit) = (head.revision.cast_signed(), head.last_audit.cast_signed());
-    let statements: [(&str, bool, Vec<Param<'_>>); 7] = [
+    let statements: [(&str, bool, Vec<Param<'_>>); 8] = [
         (DELETE, deleted.0.is_empty(), vec![small(&deleted.0), bytes(&deleted.1)]),
         (UPDATE, updated.keys.is_empty(), {
             let rows = updated;
@@ -46,14 +45,8 @@ pub(super) async fn write(
             vec![big(&feed.revisions), places, small(&feed.tables), bytes(&feed.keys), big(&feed.times)]
         }),
         (INDEX, index.is_empty(), vec![bytes(&keys), big(&places), big(&firsts), bytes(&more)]),
-        (HEAD, false, {
-            vec![
-                (&revision, Type::INT8),
-                (&last_audit, Type::INT8),
-                (&group, Type::INT8),
-                (&lease::SECONDS, Type::FLOAT8),
-            ]
-        }),
+        (HEAD, false, vec![(&revision, Type::INT8), (&last_audit, Type::INT8)]),
+        (NODE, false, vec![(&node, Type::TEXT), (&revision, Type::INT8), (&group, Type::INT8)]),
     ];
     let sent = statements.iter().filter(|(_, is_empty, _)| !is_empty);
     let mut sent: Vec<Sent<'_>> = sent
@@ -103,9 +96,12 @@ async fn in_order(sent: Vec<Sent<'_>>) -> Result<(), Error> {
 pub(super) const BEGIN: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
-pub(super) const LOCK: &str = "SELECT holder::text, revision, last_audit FROM wardein.head FOR UPDATE";
+/// One group at a time, of whichever node. What the statements after it read stays so.
+pub(super) const LOCK: &str = "SELECT FROM wardein.head FOR UPDATE";
 
-pub(super) const LAST_GROUP: &str = "SELECT holder::text, last_group FROM wardein.head FOR UPDATE";
+/// The last group of a node that came to be, and how many nodes there are.
+pub(super) const OWN: &str = "SELECT last_group, (SELECT count(*) FROM wardein.nodes) FROM wardein.nodes
+                              WHERE id = $1::text::uuid FOR UPDATE";
 
 pub(super) const VERSIONS: &str =
     "SELECT k.at, r.version FROM unnest($1::int2[], $2::bytea[]) WITH ORDINALITY AS k (tbl, key, at)
@@ -133,15 +129,17 @@ const FEED: &str = "INSERT INTO wardein.feed (revision, n, tbl, key, at_ms)
 const INDEX: &str = "INSERT INTO wardein.audit_index (key, n, first, more)
                      SELECT * FROM unnest($1::bytea[], $2::int8[], $3::int8[], $4::bytea[])";
 
-const HEAD: &str = "UPDATE wardein.head SET revision = $1, last_audit = $2, last_group = $3,
-                    held_until = clock_timestamp() + make_interval(secs => $4)";
+const HEAD: &str = "UPDATE wardein.head SET revision = $1, last_audit = $2";
+
+const NODE: &str = "UPDATE wardein.nodes SET seen = clock_timestamp(), revision = $2, last_group = $3
+                    WHERE id = $1::text::uuid";
 
 /// Some of the entries from before that time, or without one. Times rise with revisions: what goes is a prefix of the feed.
 pub(super) const TRUNCATE: &str = "WITH old AS (SELECT max(revision) AS up_to FROM
                             (SELECT revision, at_ms FROM wardein.feed ORDER BY revision, n LIMIT $1) first
-                            WHERE at_ms < $2 AND EXISTS (SELECT FROM wardein.head WHERE holder = $3::text::uuid)),
+                            WHERE at_ms < $2 AND EXISTS (SELECT FROM wardein.nodes WHERE id = $3::text::uuid)),
                         gone AS (DELETE FROM wardein.feed USING old WHERE revision <= up_to)
-                        UPDATE wardein.head SET truncated = up_to FROM old WHERE up_to IS NOT NULL";
+                        UPDATE wardein.head SET truncated = up_to FROM old WHERE up_to > truncated";
 
 pub(super) const OLDEST: &str =
     "SELECT coalesce((SELECT at_ms FROM wardein.feed WHERE at_ms > 0 ORDER BY revision, n LIMIT 1), 0)";

@@ -1,6 +1,7 @@
 //! The writer: each group is one transaction.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,13 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row as Record};
-use wardein_port::{Change, Feed, Head, Outcome, Projections, StoreError};
+use wardein_port::{Change, Head, Outcome, Projections, StoreError};
 
 use super::address::Address;
 use super::group::{Found, Judged, Named, names};
-use super::lease::{self, Lease, booted_ms};
-use super::statements::{BEGIN, ENDS, LAST_GROUP, LOCK, OLDEST, Param, TRUNCATE, VERSIONS, write};
+use super::node::{self, Beat, Node, Sharing, booted_ms};
+use super::read::Followed;
+use super::statements::{BEGIN, ENDS, LOCK, OLDEST, OWN, Param, TRUNCATE, VERSIONS, write};
 use super::{read, schema, words};
 use crate::age::{self, Age};
 use crate::open::OpenError;
@@ -42,15 +44,23 @@ pub(super) struct PostgresWriter {
     address: Address,
     runtime: Handle,
     shared: Shared,
-    lease: Arc<Lease>,
+    node: Arc<Node>,
     /// None after a failure, until it was opened again.
     client: Option<Client>,
     head: Head,
+    /// The revision up to which the feed was projected.
+    followed: u64,
     age: Age,
     tails: Tails,
-    /// The number of the last group that was begun under this lease.
+    /// Whether other nodes may have written what `tails` has.
+    has_others: bool,
+    /// The number of the last group of this node that came to be.
     group: i64,
+    /// When the last beat was begun, in milliseconds since the machine booted.
+    beaten: u64,
     tried: Instant,
+    /// Why it is of no use any more: something that was acknowledged is not there.
+    lost: Option<String>,
 }
 
 /// Why a group did not come to be, or is not known to.
@@ -61,8 +71,10 @@ enum Failed {
     Broken(Error, Option<Written>),
     /// What is stored is not as it must be.
     Damaged(String),
-    /// Another process holds the lease.
-    Replaced,
+    /// Other nodes have done more than was known, or could be read at once.
+    Behind,
+    /// This node is not among those that use the database any more.
+    Removed,
 }
 
 /// What holds once a group has come to be.
@@ -79,30 +91,44 @@ type Prepared<'g> = (Found<'g>, HashMap<Vec<u8>, Posting>);
 type Records = Result<Vec<Record>, Error>;
 
 impl PostgresWriter {
-    /// Connects, and takes the lease.
-    pub(super) async fn open(address: Address, name: &str, shared: Shared) -> Result<Self, OpenError> {
+    /// Connects, and joins the nodes.
+    pub(super) async fn open(
+        address: Address,
+        name: &str,
+        sharing: Sharing,
+        shared: Shared,
+    ) -> Result<Self, OpenError> {
         let at = address.shown().to_owned();
-        let client = super::connect(&address).await?;
+        let mut client = super::connect(&address).await?;
         schema::inspect(&client, &at).await?;
-        let lease = Arc::new(Lease::take(&client, &at, name).await?);
+        let node = Arc::new(Node::join(&mut client, &at, name, sharing).await?);
         let told = |fault: read::Fault| OpenError::failed(&at, StoreError::from(fault).0);
         let (head, age) = (read::head(&client).await.map_err(told)?, read::age(&client).await.map_err(told)?);
+        let begun = booted_ms();
+        let beat = node.beat(&client, begun, head.revision).await;
+        if matches!(beat.map_err(|error| OpenError::failed(&at, words(&error)))?, Beat::Removed) {
+            return Err(OpenError::failed(&at, REMOVED));
+        }
         Ok(Self {
             address,
             runtime: Handle::current(),
             shared,
-            lease,
+            node,
             client: Some(client),
             head,
+            followed: head.revision,
             age,
             tails: Tails::default(),
+            has_others: true,
             group: 0,
+            beaten: begun,
             tried: Instant::now(),
+            lost: None,
         })
     }
 
-    pub(super) fn lease(&self) -> Arc<Lease> {
-        Arc::clone(&self.lease)
+    pub(super) fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
     }
 
     async fn write_group(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault> {
@@ -119,7 +145,14 @@ impl PostgresWriter {
             // What it would have left there, it did not.
             self.tails.clear();
             match failed {
-                Failed::Replaced => end_process(REPLACED),
+                Failed::Removed => end_process(REMOVED),
+                Failed::Behind => {
+                    left += 1;
+                    if let Err(error) = self.follow().await {
+                        let why = self.given_up(error);
+                        return Err(Fault::Unavailable(why));
+                    }
+                }
                 Failed::Refused(error) if may_run_again(&error) && left > 0 => {}
                 Failed::Refused(error) => return Err(Fault::Unavailable(self.said(&words(&error)))),
                 Failed::Damaged(what) => {
@@ -156,30 +189,41 @@ impl PostgresWriter {
         if head != self.head {
             self.group += 1;
         }
-        (self.head, self.age) = (head, age);
+        (self.head, self.followed, self.age) = (head, head.revision, age);
         outcomes
     }
 
     /// Applies a group in one transaction. The lock on `head` makes it the only one: what is read under it stays so.
     async fn attempt(&mut self, group: &[Change]) -> Result<Written, Failed> {
-        let Some(client) = &self.client else { return Err(Failed::Damaged("it is not connected".into())) };
+        let Some(client) = self.client.take() else {
+            return Err(Failed::Damaged("it is not connected".into()));
+        };
+        let attempted = self.attempt_by(&client, group).await;
+        self.client = Some(client);
+        attempted
+    }
+
+    async fn attempt_by(&mut self, client: &Client, group: &[Change]) -> Result<Written, Failed> {
         let written = |outcomes, head, age| Written { outcomes, head, age };
-        let is_empty = group.iter().all(Change::is_empty);
-        if is_empty && self.lease.age() < lease::TICK / 2 {
-            let unchanged = group.iter().map(|_| Ok(self.head.revision)).collect();
-            return Ok(written(unchanged, self.head, self.age));
+        if self.has_others {
+            self.tails.clear();
         }
         let begun = booted_ms();
         let names = names(group);
         let (tables, keys): (Vec<i16>, Vec<&[u8]>) =
             names.iter().map(|(table, key)| (*table as i16, *key)).unzip();
         let unknown = self.tails.unknown(group);
+        let own: [Param<'_>; 1] = [(&self.node.id, Type::TEXT)];
+        let (after, page) = (self.followed.cast_signed(), FEED_PAGE as i64);
+        let feed: [Param<'_>; 2] = [(&after, Type::INT8), (&page, Type::INT8)];
         let versions: [Param<'_>; 2] = [(&tables, Type::INT2_ARRAY), (&keys, Type::BYTEA_ARRAY)];
         let ends: [Param<'_>; 1] = [(&unknown, Type::BYTEA_ARRAY)];
         // Sent in this order, without waiting for each other.
         let answers = tokio::join!(biased;
             client.batch_execute(BEGIN),
             client.query_typed(LOCK, &[]),
+            client.query_typed(OWN, &own),
+            client.query_typed(read::FOLLOW, &feed),
             client.query_typed(VERSIONS, &versions),
             client.query_typed(ENDS, &ends),
         );
@@ -188,9 +232,10 @@ impl PostgresWriter {
             Err(failed) => return Err(roll_back(client, failed).await),
         };
         let mut age = self.age;
-        let mut judged = Judged::of(group, &found, self.head, &mut age);
-        if judged.head == self.head && !is_empty {
-            // All were refused.
+        let mut judged =
+            Judged::of(group, &found, self.head, self.node.others.load(Ordering::Acquire), &mut age);
+        if judged.head == self.head {
+            // All were refused, or empty.
             client.batch_execute("ROLLBACK").await.map_err(sorted)?;
             return Ok(written(judged.outcomes, self.head, self.age));
         }
@@ -200,12 +245,12 @@ impl PostgresWriter {
             Ok(index) => index,
             Err(failed) => return Err(roll_back(client, failed).await),
         };
-        let number = if is_empty { self.group } else { self.group + 1 };
-        let sent = write(client, &judged, self.head.last_audit, number, &index).await;
+        let sent =
+            write(client, &judged, self.head.last_audit, (&self.node.id, self.group + 1), &index).await;
         let written = written(std::mem::take(&mut judged.outcomes), judged.head, age);
         match sent.map_err(sorted) {
             Ok(()) => {
-                self.lease.renewed(begun);
+                self.node.known_since(begun);
                 Ok(written)
             }
             Err(Failed::Broken(error, _)) => Err(Failed::Broken(error, Some(written))),
@@ -214,22 +259,33 @@ impl PostgresWriter {
     }
 
     fn prepared<'g>(
-        &self,
+        &mut self,
         names: &[Named<'g>],
-        (begin, lock, versions, ends): (Result<(), Error>, Records, Records, Records),
+        (begin, lock, own, feed, versions, ends): (
+            Result<(), Error>,
+            Records,
+            Records,
+            Records,
+            Records,
+            Records,
+        ),
     ) -> Result<Prepared<'g>, Failed> {
         begin.map_err(sorted)?;
-        let lock = lock.map_err(sorted)?;
-        let head = lock.first().ok_or_else(|| Failed::Damaged("its head is gone".into()))?;
-        if head.try_get::<_, Option<&str>>(0).map_err(sorted)? != Some(&self.lease.holder) {
-            return Err(Failed::Replaced);
+        lock.map_err(sorted)?;
+        let own = own.map_err(sorted)?;
+        let own = own.first().ok_or(Failed::Removed)?;
+        let (last, nodes) = (number(own, 0)?, number(own, 1)?);
+        if last != self.group.cast_unsigned() {
+            return Err(Failed::Damaged(format!("group {last} came to be after group {}", self.group)));
         }
-        let stored = Head { revision: number(head, 1)?, last_audit: number(head, 2)? };
-        if stored != self.head {
-            return Err(Failed::Damaged(format!(
-                "{:?} was acknowledged, and {stored:?} was found",
-                self.head
-            )));
+        let before = self.head;
+        let followed = read::followed(feed.map_err(sorted)?, FEED_PAGE).map_err(of_fault)?;
+        let is_all = self.take_in_feed(followed)?;
+        let looked_at_tails = std::mem::replace(&mut self.has_others, nodes > 1);
+        // What was known of the index is of before.
+        if !is_all || self.head != before && !looked_at_tails {
+            self.has_others = true;
+            return Err(Failed::Behind);
         }
         let mut found = Found::new();
         for record in versions.map_err(sorted)? {
@@ -243,6 +299,79 @@ impl PostgresWriter {
             last.insert(record.try_get(0).map_err(sorted)?, read::posting(&record, 1).map_err(of_fault)?);
         }
         Ok((found, last))
+    }
+
+    /// Projects what other nodes committed, in order, before anything of this node that came after it. Whether that is all.
+    fn take_in_feed(&mut self, followed: Followed) -> Result<bool, Failed> {
+        let Followed { head, truncated, commits, is_all, newest } = followed;
+        if head.revision < self.head.revision || head.last_audit < self.head.last_audit {
+            let why = format!("{:?} was acknowledged, and {head:?} was found", self.head);
+            self.lost = Some(why.clone());
+            return Err(Failed::Damaged(why));
+        }
+        if truncated > self.followed {
+            end_process(TOO_FAR_BEHIND);
+        }
+        queue::project(commits.iter(), &self.shared.projections);
+        // After it: a decision may have heard of more than it counts, never of less.
+        self.node.others.fetch_add(commits.len() as u64, Ordering::Release);
+        self.age.pass(newest);
+        if is_all {
+            (self.followed, self.head) = (head.revision, head);
+        } else if let Some(last) = commits.last() {
+            self.followed = last.revision;
+        }
+        Ok(is_all)
+    }
+
+    /// Reads what other nodes committed until nothing is left.
+    async fn follow(&mut self) -> Result<(), Failed> {
+        loop {
+            let Some(client) = &self.client else {
+                return Err(Failed::Damaged("it is not connected".into()));
+            };
+            let followed = read::follow(client, self.followed, FEED_PAGE).await.map_err(of_fault)?;
+            if self.take_in_feed(followed)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_due(&self, now: u64) -> bool {
+        now.saturating_sub(self.beaten) >= node::BEAT_EVERY.as_millis() as u64
+    }
+
+    /// Looks at what other nodes did, and says that this one is there.
+    async fn keep_up(&mut self) -> Result<(), Failed> {
+        let begun = booted_ms();
+        let is_due = self.is_due(begun);
+        if is_due {
+            let Some(client) = &self.client else {
+                return Err(Failed::Damaged("it is not connected".into()));
+            };
+            match self.node.beat(client, begun, self.followed).await.map_err(sorted)? {
+                Beat::Done => self.beaten = begun,
+                Beat::Removed => return Err(Failed::Removed),
+            }
+        }
+        let before = self.head;
+        self.follow().await?;
+        if self.head != before {
+            self.has_others = true;
+        }
+        // A database that still reads may have been cut off from those that write. One that still commits was not.
+        if is_due {
+            self.node.known_since(begun);
+        }
+        Ok(())
+    }
+
+    fn given_up(&mut self, failed: Failed) -> String {
+        self.client = None;
+        match failed {
+            Failed::Removed => end_process(REMOVED),
+            other => self.down(&reason(other)),
+        }
     }
 
     /// Connects again, and tells which group came to be last. So it is known, and final, whether the one that was under way did.
@@ -266,12 +395,12 @@ impl PostgresWriter {
     async fn last_group(&self) -> Result<(Client, i64), Failed> {
         let client = self.address.connect().await.map_err(sorted)?;
         client.batch_execute(BEGIN).await.map_err(sorted)?;
-        let record = client.query_typed_one(LAST_GROUP, &[]).await.map_err(sorted)?;
+        client.query_typed(LOCK, &[]).await.map_err(sorted)?;
+        let own: [Param<'_>; 1] = [(&self.node.id, Type::TEXT)];
+        let record = client.query_typed_opt(OWN, &own).await.map_err(sorted)?;
         client.batch_execute("ROLLBACK").await.map_err(sorted)?;
-        if record.try_get::<_, Option<&str>>(0).map_err(sorted)? != Some(&self.lease.holder) {
-            end_process(REPLACED);
-        }
-        Ok((client, record.try_get(1).map_err(sorted)?))
+        let Some(record) = record else { end_process(REMOVED) };
+        Ok((client, record.try_get(0).map_err(sorted)?))
     }
 
     /// Connects again after a failure, and goes on only if everything acknowledged is there.
@@ -280,33 +409,23 @@ impl PostgresWriter {
             return Err(self.shared.why().unwrap_or_default());
         }
         self.tried = Instant::now();
+        if let Some(why) = &self.lost {
+            return Err(why.clone());
+        }
         let (client, last) = match timeout(LOOK, self.last_group()).await {
             Ok(found) => found.map_err(reason)?,
-            Err(_) => return Err("the database does not answer".into()),
+            Err(_) => return Err(SILENT.into()),
         };
         schema::inspect(&client, self.address.shown()).await.map_err(|error| error.to_string())?;
-        let told = |fault: read::Fault| StoreError::from(fault).0;
-        let (found, acknowledged) = (read::head(&client).await.map_err(told)?, self.head);
-        if found.revision < acknowledged.revision || found.last_audit < acknowledged.last_audit {
-            return Err(format!("{acknowledged:?} was acknowledged, and {found:?} was found"));
-        }
         // From here on it is known which of the commits that were answered as unknown were applied.
         self.shared.projections.recovered();
-        let mut projected = acknowledged.revision;
-        loop {
-            let commits = match read::feed(&client, projected, FEED_PAGE).await.map_err(told)? {
-                Feed::Since(commits) => commits,
-                // Only this writer truncates it, and only projected entries.
-                Feed::Truncated { up_to } => return Err(format!("the feed is truncated up to {up_to}")),
-            };
-            let Some(last) = commits.last() else { break };
-            projected = last.revision;
-            queue::project(commits.iter(), &self.shared.projections);
-        }
-        self.age = read::age(&client).await.map_err(told)?;
-        (self.head, self.group) = (found, last);
-        self.tails.clear();
         self.client = Some(client);
+        self.tails.clear();
+        if let Err(failed) = self.follow().await {
+            self.client = None;
+            return Err(reason(failed));
+        }
+        self.group = last;
         self.shared.set(None);
         Ok(())
     }
@@ -314,8 +433,7 @@ impl PostgresWriter {
     async fn truncate_feed(&mut self) -> Result<(), Error> {
         let (Some(before), Some(client)) = (self.age.due(), &self.client) else { return Ok(()) };
         let (most, before) = (age::AT_A_TIME as i64, before.cast_signed());
-        let sql: [Param<'_>; 3] =
-            [(&most, Type::INT8), (&before, Type::INT8), (&self.lease.holder, Type::TEXT)];
+        let sql: [Param<'_>; 3] = [(&most, Type::INT8), (&before, Type::INT8), (&self.node.id, Type::TEXT)];
         client.execute_typed(TRUNCATE, &sql).await?;
         let oldest: i64 = client.query_typed_one(OLDEST, &[]).await?.try_get(0)?;
         self.age.truncated(oldest.cast_unsigned());
@@ -341,26 +459,48 @@ impl PostgresWriter {
 impl Writer for PostgresWriter {
     fn write(&mut self, group: &[Change]) -> Result<Vec<Outcome>, Fault> {
         let runtime = self.runtime.clone();
-        runtime.block_on(self.write_group(group))
+        runtime.block_on(async {
+            if !group.iter().all(Change::is_empty) {
+                return self.write_group(group).await;
+            }
+            if self.client.is_none() {
+                self.recover().await.map_err(|why| self.stay_down(why))?;
+            }
+            match timeout(LOOK, self.keep_up()).await {
+                Ok(Ok(())) => Ok(group.iter().map(|_| Ok(self.head.revision)).collect()),
+                Ok(Err(failed)) => Err(Fault::Unavailable(self.given_up(failed))),
+                Err(_) => Err(Fault::Unavailable(self.given_up(Failed::Damaged(SILENT.into())))),
+            }
+        })
     }
 
     fn rest(&mut self) {
         let runtime = self.runtime.clone();
-        if let Err(error) = runtime.block_on(self.truncate_feed())
-            && error.is_closed()
-        {
-            // Nothing is lost; the next group finds another connection.
-            self.client = None;
-        }
+        runtime.block_on(async {
+            if let Err(error) = self.truncate_feed().await
+                && error.is_closed()
+            {
+                // Nothing is lost; the next group finds another connection.
+                self.client = None;
+            }
+            // Where groups never pause, nothing else does it.
+            if self.client.is_some() && self.is_due(booted_ms()) {
+                match timeout(LOOK, self.keep_up()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(failed)) => drop(self.given_up(failed)),
+                    Err(_) => drop(self.given_up(Failed::Damaged(SILENT.into()))),
+                }
+            }
+        });
     }
 }
 
 impl Drop for PostgresWriter {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
-            let release = async { timeout(LOOK, self.lease.release(&client)).await };
-            // Without it the next process waits until the lease ends by itself.
-            let _ = self.runtime.block_on(release);
+            let leaving = async { timeout(LOOK, self.node.leave(&client)).await };
+            // Without it, one that must be alone waits until this one could not live any more.
+            let _ = self.runtime.block_on(leaving);
         }
     }
 }
@@ -369,7 +509,8 @@ fn reason(failed: Failed) -> String {
     match failed {
         Failed::Refused(error) | Failed::Broken(error, _) => words(&error),
         Failed::Damaged(what) => what,
-        Failed::Replaced => REPLACED.to_owned(),
+        Failed::Behind => "other nodes are ahead".to_owned(),
+        Failed::Removed => REMOVED.to_owned(),
     }
 }
 
@@ -406,7 +547,11 @@ fn may_run_again(error: &Error) -> bool {
     error.code().is_some_and(|code| ["40001", "40P01"].contains(&code.code()))
 }
 
-const REPLACED: &str = "another process has taken the lease on the database";
+const REMOVED: &str = "this node is not among those that use the database any more";
+
+const SILENT: &str = "the database does not answer";
+
+const TOO_FAR_BEHIND: &str = "the feed no longer has what this node has not heard of";
 
 /// How often a group is tried before its callers hear of it.
 const ATTEMPTS: u32 = 3;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use wardein_port::Store;
-use wardein_store::postgres::{self, Address, PostgresStore};
+use wardein_store::postgres::{self, Address, PostgresStore, Sharing};
 use wardein_store::{Kind, Options};
 use wardein_testkit::Postgres;
 use wardein_testkit::store_contract::Fixture;
@@ -58,7 +58,7 @@ impl Database {
 
 impl Fixture for Database {
     fn open(&self) -> Arc<dyn Store> {
-        Arc::new(PostgresStore::open(&self.0, "the contract").unwrap())
+        Arc::new(PostgresStore::open(&self.0, "the contract", Sharing::Shared).unwrap())
     }
 }
 
