@@ -6,11 +6,12 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
+use wardein_port::{Clock as _, SystemClock};
 
 use super::words;
 use crate::open::OpenError;
@@ -176,8 +177,7 @@ pub(super) fn booted_ms() -> u64 {
 
 /// Unix milliseconds by the machine's clock.
 fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(SystemClock.wall_ms()).unwrap_or(i64::MAX)
 }
 
 /// The bound: a node that knows no more than what was decided longer ago than that does not answer.
