@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 use wardein_port::{Clock as _, SystemClock};
@@ -171,8 +170,7 @@ impl Node {
 
 /// Milliseconds since the machine booted, asleep or not.
 pub(super) fn booted_ms() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    now.tv_sec.cast_unsigned() * 1000 + now.tv_nsec.cast_unsigned() / 1_000_000
+    SystemClock.boot_ms()
 }
 
 /// Unix milliseconds by the machine's clock.
