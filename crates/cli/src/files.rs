@@ -81,7 +81,8 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     wardein_pki::pem::read_certificates(&bytes).map_err(|error| Failure::file("read", path, error))
 }
 
-/// A file that the owner alone may read; one that is open to others is refused, for whoever reads it is its owner.
+/// A file that the owner alone may read, or that root gave to a group of the service; one that is open to others is refused, for whoever
+/// reads it is its owner.
 pub fn read_private(path: &Path) -> Result<SecretBytes, Failure> {
     read_opened(path, |_| {})
 }
@@ -91,8 +92,9 @@ fn read_opened(path: &Path, meanwhile: impl FnOnce(&Path)) -> Result<SecretBytes
     let failed = |error| Failure::file("read", path, error);
     let mut file = File::open(path).map_err(failed)?;
     meanwhile(path);
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let facts = file.metadata().map_err(failed)?;
+    if !wardein_durable::is_private(&facts) {
+        let mode = facts.permissions().mode() & 0o777;
         let reason = format!("{} is open to others (mode {mode:o}); run: chmod 600 {0}", path.display());
         return Err(Failure::Failed(reason));
     }

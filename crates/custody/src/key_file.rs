@@ -10,21 +10,25 @@ use wardein_crypto::{Entropy, Secret};
 /// Bytes in a key file.
 pub(crate) const LEN: usize = 32;
 
+const ROOT: u32 = 0;
+
 /// The key in the file; one is made where there is none. A file that is there is used and never written over: a founding that was
 /// cut short may have left it, or whoever provides this machine with secrets put it there. Another authority may be under it as well.
 pub(crate) fn read_or_create(path: &Path, entropy: &mut impl Entropy) -> Result<Secret<LEN>, CustodyError> {
     file::remove_unfinished(path)?;
     if path.symlink_metadata().is_ok() {
         let (key, owner) = read_owned(path)?;
-        // A key that somebody else chose protects nothing from them.
-        return if owner == geteuid().as_raw() { Ok(key) } else { Err(CustodyError::Owner(path.to_owned())) };
+        // A key that somebody else chose protects nothing from them. From root nothing is protected anyway, and what provides a container or
+        // a unit with secrets is root.
+        let is_ours = owner == geteuid().as_raw() || owner == ROOT;
+        return if is_ours { Ok(key) } else { Err(CustodyError::Owner(path.to_owned())) };
     }
     let key = entropy.secret()?;
     file::write_new(path, key.expose())?;
     Ok(key)
 }
 
-/// Reads a key file that only its owner can read.
+/// Reads a key file that only its owner can read, or that root gave to a group of the service.
 pub(crate) fn read(path: &Path) -> Result<Secret<LEN>, CustodyError> {
     Ok(read_owned(path)?.0)
 }
@@ -38,8 +42,8 @@ fn read_owned(path: &Path) -> Result<(Secret<LEN>, u32), CustodyError> {
     if !facts.is_file() {
         return Err(CustodyError::KeyFile(path.to_owned()));
     }
-    let mode = facts.mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if !wardein_durable::is_private(&facts) {
+        let mode = facts.mode() & 0o7777;
         return Err(CustodyError::Permissions { path: path.to_owned(), mode });
     }
     let bytes = file::read_bounded(&mut opened, LEN).map_err(cannot_read)?;

@@ -4,11 +4,12 @@
 //! synced. Why one crate: what survives a power cut is decided here, and tried here at each step. No link is followed: neither one in
 //! the file's place nor one under the temporary name.
 
-use std::fs::{self, File, OpenOptions};
+use rustix::process::geteuid;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Writes a file that must not be there yet: what has its name already is never written over ([`ErrorKind::AlreadyExists`]). Any number
@@ -40,6 +41,19 @@ pub fn give_name(temporary: &Path, path: &Path) -> io::Result<()> {
         Ok(()) => fs::remove_file(temporary)?,
     }
     sync_directory(directory_of(path))
+}
+
+/// Whether a secret in a file of these facts is safe there: others than its owner can neither read nor write it. A file of root's may also
+/// be readable by a group, for a process that is not root: this is how Kubernetes (`fsGroup`) and systemd (an ACL, whose mask is the group's
+/// mode) give secrets to a service. PostgreSQL judges its server's key in the same way.
+pub fn is_private(facts: &Metadata) -> bool {
+    is_private_to(geteuid().as_raw(), facts.uid(), facts.mode())
+}
+
+fn is_private_to(reader: u32, owner: u32, mode: u32) -> bool {
+    const ROOT: u32 = 0;
+    let open_to_others = mode & 0o077;
+    open_to_others == 0 || (open_to_others == 0o040 && owner == ROOT && reader != ROOT)
 }
 
 /// Removes what calls of [`create`] for `path` left that were cut short. One that is running in the meantime finds its file gone,
@@ -224,6 +238,31 @@ mod tests {
         create(&private, b"secret", 0o600).unwrap();
         create(&public, b"said", 0o644).unwrap();
         assert_eq!((mode(&private), mode(&public) & 0o700), (0o600, 0o600));
+    }
+
+    #[test]
+    fn a_secret_is_its_owners_or_given_by_root_to_a_group_of_the_service() {
+        const SERVICE: u32 = 65_532;
+        for owner in [0, SERVICE] {
+            for mode in [0o100_600, 0o100_400] {
+                assert!(is_private_to(SERVICE, owner, mode) && is_private_to(0, owner, mode));
+            }
+            for mode in [0o604, 0o620, 0o660, 0o610, 0o644, 0o444, 0o602, 0o601] {
+                assert!(!is_private_to(SERVICE, owner, mode), "{owner} {mode:o}");
+            }
+        }
+        for mode in [0o440, 0o640] {
+            assert!(is_private_to(SERVICE, 0, mode));
+            // Not what the service itself left open, what another user gave it, or what root has for itself.
+            assert!(!is_private_to(SERVICE, SERVICE, mode) && !is_private_to(SERVICE, 1_000, mode));
+            assert!(!is_private_to(0, 0, mode));
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        create(&path, b"secret", 0o600).unwrap();
+        assert!(is_private(&path.metadata().unwrap()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        assert!(!is_private(&path.metadata().unwrap()));
     }
 
     #[test]
