@@ -1,0 +1,237 @@
+#!/usr/bin/env bash
+# The roles of deploy/postgresql on Debian's PostgreSQL, over TLS and with passwords: tables by their owner, an authority that serves by a role
+# that may change no table and no audit entry, from a directory that is read-only, and a second one that takes over. Exit code 0 only if every
+# check held.
+#
+# postgresql.sh      needs no argument; all that it makes is in a directory that it removes. WARDEIN_BINARY names the `wardein` to serve; else
+#                    it is target/quick/wardein, which is built if it is missing
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
+# shellcheck source=deploy/trial.sh
+source deploy/trial.sh
+
+if (($# > 0)); then
+	echo "usage: postgresql.sh" >&2
+	exit 2
+fi
+
+readonly user=65532
+house=
+server=
+nodes=()
+
+at_exit() {
+	local result=$? number
+	for number in "${nodes[@]}"; do
+		kill -TERM "$number" 2>/dev/null || true
+		wait "$number" 2>/dev/null || true
+	done
+	if [[ -n $server ]]; then
+		kill -INT "$server"
+		while kill -0 "$server" 2>/dev/null; do sleep 0.1; done
+	fi
+	if ((result != 0)) && [[ -n $house ]]; then tail -n 8 "$house"/*.log >&2 || true; fi
+	if [[ -n $house ]]; then
+		chmod -R u+w "$house"
+		rm -rf "$house"
+	fi
+}
+trap at_exit EXIT
+
+prepare() {
+	debian postgresql curl openssl python3 util-linux
+	if [[ -z ${WARDEIN_BINARY:-} ]]; then
+		WARDEIN_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/quick/wardein
+		if [[ ! -x $WARDEIN_BINARY ]]; then
+			echo "building; this takes some minutes"
+			cargo build --locked --profile quick -p wardein
+		fi
+	fi
+	bin=$(find /usr/lib/postgresql -path '*/bin/initdb' -printf '%h\n' | sort -V | tail -n 1)
+	house=$(mktemp -d)
+	chmod 755 "$house"
+}
+
+# by_postgres command...: the server refuses to run as root.
+by_postgres() {
+	if ((EUID == 0)); then setpriv --reuid postgres --regid postgres --init-groups "$@"; else "$@"; fi
+}
+
+# The server's certificate, and the CA that certified it.
+certify() {
+	local key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+	openssl req -x509 "${key[@]}" -days 2 -subj /CN=db-ca -keyout "$house/ca.key" -out "$house/ca.pem"
+	openssl req "${key[@]}" -subj /CN=localhost -keyout "$house/db/server.key" -out "$house/server.csr"
+	openssl x509 -req -in "$house/server.csr" -CA "$house/ca.pem" -CAkey "$house/ca.key" -CAcreateserial -days 2 \
+		-extfile <(echo subjectAltName=DNS:localhost) -out "$house/db/server.pem"
+}
+
+start() {
+	local name
+	mkdir "$house/db" "$house/secrets"
+	certify 2>"$house/openssl.log"
+	chmod 600 "$house/db/server.key"
+	if ((EUID == 0)); then chown -R postgres: "$house/db"; fi
+	by_postgres "$bin/initdb" --auth=scram-sha-256 --auth-local=peer --encoding=UTF8 --locale=C --no-sync -D "$house/db/data" \
+		--username "$(by_postgres id -un)" >"$house/initdb.log"
+	cat >"$house/pg_hba.conf" <<-end
+		local   all      $(by_postgres id -un)                     peer
+		hostssl postgres administrator  127.0.0.1/32  scram-sha-256
+		hostssl wardein  administrator  127.0.0.1/32  scram-sha-256
+		hostssl wardein  wardein_owner  127.0.0.1/32  scram-sha-256
+		hostssl wardein  wardein        127.0.0.1/32  scram-sha-256
+	end
+	read -r port grpc http grpc2 http2 <<<"$(ports 5)"
+	by_postgres "$bin/postgres" -D "$house/db/data" -k "$house/db" -c "port=$port" -c listen_addresses=127.0.0.1 -c "hba_file=$house/pg_hba.conf" \
+		-c ssl=on -c "ssl_cert_file=$house/db/server.pem" -c "ssl_key_file=$house/db/server.key" -c log_statement=all \
+		</dev/null >"$house/server.log" 2>&1 &
+	up "$port"
+	server=$(head -n 1 "$house/db/data/postmaster.pid")
+	for name in administrator owner db; do
+		(umask 077 && openssl rand -base64 24 >"$house/secrets/$name.password")
+	done
+	# An administrator as managed services give one: not a superuser.
+	by_postgres "$bin/psql" -q -h "$house/db" -p "$port" -d postgres -v ON_ERROR_STOP=1 \
+		-v "verifier=$(python3 deploy/postgresql/scram.py "$house/secrets/administrator.password")" \
+		<<<"CREATE ROLE administrator LOGIN CREATEDB CREATEROLE PASSWORD :'verifier'"
+}
+
+# sql ROLE DATABASE OPTION...: psql as that role, over TLS, with the password from a file.
+sql() {
+	local file=$1
+	case $1 in
+	wardein_owner) file=owner ;;
+	wardein) file=db ;;
+	esac
+	(umask 077 && printf 'localhost:%s:*:%s:%s\n' "$port" "$1" "$(<"$house/secrets/$file.password")" >"$house/pgpass")
+	PGPASSFILE=$house/pgpass PGSSLMODE=verify-full PGSSLROOTCERT=$house/ca.pem \
+		"$bin/psql" -X -qAt -v ON_ERROR_STOP=1 -h localhost -p "$port" -U "$1" -d "$2" "${@:3}"
+}
+
+roles() {
+	sql administrator postgres -v database=wardein -v "owner_password=$house/secrets/owner.password" \
+		-v "service_password=$house/secrets/db.password" -f deploy/postgresql/roles.sql
+}
+
+# refused STATEMENT: whether the role that serves may not do that.
+refused() { says 'permission denied\|no privileges were granted\|must be owner\|must be superuser\|only superuser' sql wardein wardein -c "$1"; }
+
+# db COMMAND ROLE PASSWORD-FILE OPTION...
+db() {
+	"$WARDEIN_BINARY" db "$1" --url "postgresql://$2@localhost:$port/wardein" --password-file "$house/secrets/$3.password" \
+		--ca-file "$house/ca.pem" "${@:4}"
+}
+
+make() {
+	holds "the roles and the database are made, by an administrator who is not a superuser" roles
+	holds "and again" roles
+	holds "the server's log has what was said" grep -q 'ALTER ROLE wardein_owner.*SCRAM-SHA-256' "$house/server.log"
+	holds "and no password" not grep -qF -e "$(<"$house/secrets/owner.password")" -e "$(<"$house/secrets/db.password")" "$house/server.log"
+	holds "the role that serves makes no tables" says 'permission denied' db init wardein db
+	holds "their owner does" db init wardein_owner owner --role wardein
+	holds "another password is refused" says 'password' db status wardein owner
+	holds "so is a connection without TLS" says 'no pg_hba.conf entry.*no encryption' env PGSSLMODE=disable "PGPASSFILE=$house/pgpass" \
+		"$bin/psql" -X -w -h localhost -p "$port" -U wardein -d wardein -c 'SELECT 1'
+	holds "the owner is locked until the next release" sql administrator postgres -c 'ALTER ROLE wardein_owner NOLOGIN'
+	holds "and cannot log in" says 'not permitted to log in' db status wardein_owner owner
+}
+
+# node NAME GRPC HTTP: an authority that serves from a directory of files that root gives to its group, linked as Kubernetes links them, and
+# read-only. Its number is added to `nodes`.
+node() {
+	local folder=$house/$1 name unprivileged=()
+	mkdir -p "$folder/..data_1"
+	ln -s ..data_1 "$folder/..data"
+	sed -e "s|127.0.0.1:$grpc|127.0.0.1:$2|; s|127.0.0.1:$http|127.0.0.1:$3|; s|localhost:$grpc|localhost:$2|" \
+		-e 's,^\(password_file\|ca_file\|key_file\) = ".*/,\1 = ",' "$house/a/wardein.toml" >"$folder/..data/wardein.toml"
+	cp "$house/a/custody.json" "$house/secrets/root.key" "$house/secrets/db.password" "$house/ca.pem" "$folder/..data/"
+	for name in wardein.toml custody.json root.key db.password ca.pem; do ln -s "..data/$name" "$folder/$name"; done
+	chmod 440 "$folder"/..data/{custody.json,root.key,db.password}
+	if ((EUID == 0)); then
+		chown -R "root:$user" "$folder"
+		unprivileged=(setpriv --reuid "$user" --regid "$user" --clear-groups --bounding-set -all --no-new-privs)
+	else
+		chmod 400 "$folder"/..data/{custody.json,root.key,db.password}
+	fi
+	chmod 550 "$folder" "$folder/..data_1"
+	"${unprivileged[@]}" "$WARDEIN_BINARY" serve --config "$folder/wardein.toml" </dev/null >"$folder.log" 2>&1 &
+	nodes+=("$!")
+}
+
+ready() {
+	local tries=0
+	until curl -s --fail "http://127.0.0.1:$1/readyz"; do
+		((++tries < 300)) || return 1
+		sleep 0.1
+	done
+}
+
+serve() {
+	holds "the authority is founded by the role that serves" "$WARDEIN_BINARY" init --dir "$house/a" --trust-domain db.example \
+		--key-file "$house/secrets/root.key" --store postgresql --postgresql-url "postgresql://wardein@localhost:$port/wardein" \
+		--postgresql-password-file "$house/secrets/db.password" --postgresql-ca-file "$house/ca.pem" \
+		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http"
+	node first "$grpc" "$http"
+	holds "it serves from files that are read-only" ready "$http"
+	holds "and keeps what it is told" "$WARDEIN_BINARY" tenant create klinik --dir "$house/a"
+	node second "$grpc2" "$http2"
+	holds "a second one waits" within 30 grep -q 'waits to take its place' "$house/second.log"
+	holds "and does not listen meanwhile" not curl -sS "http://127.0.0.1:$http2/healthz"
+}
+
+# within SECONDS command...: whether that holds before they have passed.
+within() {
+	local end=$((SECONDS + $1))
+	until "${@:2}"; do
+		((SECONDS < end)) || return 1
+		sleep 0.1
+	done
+}
+
+rights() {
+	local table before after
+	before=$(sql wardein wardein -c 'SELECT count(*), max(seq) FROM wardein.audit')
+	for table in audit audit_index; do
+		holds "the role that serves updates no row of wardein.$table" refused "UPDATE wardein.$table SET ${audit_columns[$table]} = ''"
+		holds "deletes none" refused "DELETE FROM wardein.$table"
+		holds "and locks none" refused "BEGIN; LOCK TABLE wardein.$table IN EXCLUSIVE MODE"
+		holds "nor does MERGE go around it" refused "MERGE INTO wardein.$table a USING wardein.head h ON true WHEN MATCHED THEN DELETE"
+	done
+	while read -r table; do
+		holds "it truncates no $table" refused "TRUNCATE $table"
+		holds "alters none" refused "ALTER TABLE $table ADD COLUMN more int"
+		holds "gives itself no trigger on it" refused "CREATE TRIGGER t AFTER INSERT ON $table EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+		holds "and drops none" refused "DROP TABLE $table"
+	done < <(sql wardein wardein -c "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'wardein' ORDER BY 1")
+	for statement in 'CREATE TABLE wardein.mine ()' 'CREATE TABLE public.mine ()' 'CREATE TEMPORARY TABLE mine ()' 'CREATE SCHEMA mine' \
+		'CREATE ROLE mine' 'SET ROLE wardein_owner' 'SET session_replication_role = replica' \
+		'ALTER SYSTEM SET fsync = off' 'GRANT UPDATE ON wardein.audit TO wardein' 'DELETE FROM wardein.head' \
+		"COPY wardein.audit TO '/tmp/audit'"; do
+		holds "nor: $statement" refused "$statement"
+	done
+	after=$(sql wardein wardein -c 'SELECT count(*), max(seq) FROM wardein.audit')
+	holds "the audit log is as it was ($after)" test "$before" = "$after"
+}
+
+take_over() {
+	kill -KILL "${nodes[0]}"
+	wait "${nodes[0]}" || true
+	unset 'nodes[0]'
+	local begin=$SECONDS
+	holds "the second takes the place of the first, which was killed" within 20 curl -s --fail "http://127.0.0.1:$http2/readyz"
+	echo "  after $((SECONDS - begin)) s"
+	holds "with all that was acknowledged" says klinik "$WARDEIN_BINARY" tenant list --dir "$house/a" --endpoint "https://localhost:$grpc2"
+	holds "and its audit log" says tenant.create "$WARDEIN_BINARY" audit list --dir "$house/a" --endpoint "https://localhost:$grpc2"
+	holds "the database says who serves" says 'Written to by: .*, now' db status wardein db
+}
+
+# A column of bytea in each.
+declare -rA audit_columns=([audit]=entry [audit_index]=more)
+
+part "PostgreSQL, and the program" prepare
+part "a server, over TLS and with passwords" start
+part "roles, database and tables" make
+part "two services, of which one serves" serve
+part "what the role that serves may not do" rights
+part "one is killed" take_over
+printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"
