@@ -170,10 +170,7 @@ serve() {
 	: >"$house/status"
 	inside --json-status-fd 3 -- serve --config /var/lib/wardein/wardein.toml 3>"$house/status" </dev/null >"$house/log" 2>&1 &
 	bwrap=$!
-	until child=$(jq --exit-status 'select(."child-pid") | ."child-pid"' "$house/status" 2>/dev/null); do
-		kill -0 "$bwrap"
-		sleep 0.05
-	done
+	child=$(first_process "$house/status" "$bwrap")
 }
 
 run() {

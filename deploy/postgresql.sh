@@ -174,6 +174,8 @@ serve() {
 	node first "$grpc" "$http"
 	holds "it serves from files that are read-only" ready "$http"
 	holds "and keeps what it is told" "$WARDEIN_BINARY" tenant create klinik --dir "$house/a"
+	holds "it changes no root key that it could not keep" says 'custody' "$WARDEIN_BINARY" key rotate --root --yes --dir "$house/a"
+	holds "and goes on" "$WARDEIN_BINARY" tenant create praxis --dir "$house/a"
 	node second "$grpc2" "$http2"
 	holds "a second one waits" within 30 grep -q 'waits to take its place' "$house/second.log"
 	holds "and does not listen meanwhile" not curl -sS "http://127.0.0.1:$http2/healthz"

@@ -49,6 +49,17 @@ up() {
 	done
 }
 
+# first_process STATUS PID: the number of a container's first process, as bubblewrap, which is PID, writes it to --json-status-fd.
+first_process() {
+	local number=
+	until [[ -n $number ]]; do
+		kill -0 "$2" || return 1
+		number=$(jq 'select(."child-pid") | ."child-pid"' "$1" 2>/dev/null) || true
+		sleep 0.05
+	done
+	echo "$number"
+}
+
 # logged TEXT: whether the broker says so, soon.
 logged() {
 	local tries=0
