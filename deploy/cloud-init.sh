@@ -55,12 +55,17 @@ prepare() {
 		# All that the cloud-config installs, for the machine has no network; and a kernel.
 		within apt-get install -qq --no-install-recommends cloud-init curl iproute2 ifupdown postgresql-client systemd-timesyncd initramfs-tools \
 			linux-image-cloud-amd64 >"$console" 2>&1
+		umount "$system/proc"
+		touch "$system.complete"
+	fi
+	install -m 755 "$WARDEIN_BINARY" "$system/opt/wardein"
+	if within ldd /opt/wardein | grep -q 'not found'; then
 		# What the program is linked with, as a package of it would say.
 		mapfile -t libraries < <(ldd "$WARDEIN_BINARY" | grep -o '/[^ ]*')
 		mapfile -t packages < <(dpkg-query -S "${libraries[@]}" "${libraries[@]/#/\/usr}" 2>/dev/null | cut -d : -f 1 | sort -u)
+		mount --bind /proc "$system/proc"
 		within apt-get install -qq --no-install-recommends "${packages[@]}" >"$console" 2>&1
 		umount "$system/proc"
-		touch "$system.complete"
 	fi
 	: >"$console"
 }
@@ -89,7 +94,6 @@ judge() {
 boot() {
 	local begin=$SECONDS sum kernel
 	sum=$(sha256sum "$WARDEIN_BINARY" | cut -d ' ' -f 1)
-	install -m 755 "$WARDEIN_BINARY" "$system/opt/wardein"
 	install -m 755 deploy/cloud-init/trial-inside.sh "$system/opt/trial"
 	echo 'datasource_list: [NoCloud, None]' >"$system/etc/cloud/cloud.cfg.d/99-trial.cfg"
 	truncate --size 2G "$house/disk"

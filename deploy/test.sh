@@ -149,6 +149,13 @@ if [[ -n $all ]]; then
 	step "what is revoked, as others read it" deploy/revocation.sh
 	step "signed verdicts and status lists, as others read them" deploy/verdicts.sh
 	step "nginx, and the hooks of brokers and proxies" deploy/integrations.sh
+	step "the roles of a database" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/postgresql.sh
+	step "an OCI image" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/oci.sh
+	step "the Helm chart" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/helm.sh
+	step "the modules for AWS and Azure" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/terraform.sh
+	if ((EUID == 0)); then
+		step "a Debian machine" env WARDEIN_BINARY="$PWD/target/debug/wardein" deploy/cloud-init.sh
+	fi
 	step "every flood, shortly" deploy/overload.sh --short
 	step "100,000 decisions over a rough store" \
 		env WARDEIN_DECISIONS=100000 cargo test --locked --quiet -p wardein-engine --lib project -- --nocapture
