@@ -119,6 +119,8 @@ pods() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout "$house/ca.key" \
 		-out "$house/secrets/db-ca.pem" 2>"$house/said"
 	config sqlite
+	# As fsGroup leaves the root of a volume.
+	chmod 2775 "$house/volume"
 	mounts=(--bind "$house/volume" /var/lib/wardein)
 	(pod founding Job "${mounts[@]}") >"$house/log" 2>&1
 	holds "the founding's arguments found an authority" grep -q '^Founded the authority of trust domain devices.example.org' "$house/log"

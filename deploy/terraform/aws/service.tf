@@ -166,7 +166,6 @@ resource "aws_ecs_service" "main" {
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 2147483647
-  availability_zone_rebalancing      = "ENABLED"
 
   network_configuration {
     subnets          = var.private_subnet_ids
