@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The roles of deploy/postgresql on Debian's PostgreSQL, over TLS and with passwords: tables by their owner, an authority that serves by a role
-# that may change no table and no audit entry, from a directory that is read-only, and a second one that takes over. Exit code 0 only if every
-# check held.
+# that may change no table and no audit entry, from a directory that is read-only, a second one that takes over, and a third one behind pgbouncer.
+# Exit code 0 only if every check held.
 #
 # postgresql.sh      needs no argument; all that it makes is in a directory that it removes. WARDEIN_BINARY names the `wardein` to serve; else
 #                    it is target/quick/wardein, which is built if it is missing
@@ -18,6 +18,7 @@ fi
 readonly user=65532
 house=
 server=
+pgbouncer=
 nodes=()
 
 at_exit() {
@@ -26,6 +27,7 @@ at_exit() {
 		kill -TERM "$number" 2>/dev/null || true
 		wait "$number" 2>/dev/null || true
 	done
+	if [[ -n $pgbouncer ]]; then kill -TERM "$pgbouncer" 2>/dev/null || true; fi
 	if [[ -n $server ]]; then
 		kill -INT "$server"
 		while kill -0 "$server" 2>/dev/null; do sleep 0.1; done
@@ -39,7 +41,7 @@ at_exit() {
 trap at_exit EXIT
 
 prepare() {
-	debian postgresql curl openssl python3 util-linux
+	debian pgbouncer postgresql curl openssl python3 util-linux
 	if [[ -z ${WARDEIN_BINARY:-} ]]; then
 		WARDEIN_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/quick/wardein
 		if [[ ! -x $WARDEIN_BINARY ]]; then
@@ -81,7 +83,7 @@ start() {
 		hostssl wardein  wardein_owner  127.0.0.1/32  scram-sha-256
 		hostssl wardein  wardein        127.0.0.1/32  scram-sha-256
 	end
-	read -r port grpc http grpc2 http2 <<<"$(ports 5)"
+	read -r port pool grpc http grpc2 http2 <<<"$(ports 6)"
 	by_postgres "$bin/postgres" -D "$house/db/data" -k "$house/db" -c "port=$port" -c listen_addresses=127.0.0.1 -c "hba_file=$house/pg_hba.conf" \
 		-c ssl=on -c "ssl_cert_file=$house/db/server.pem" -c "ssl_key_file=$house/db/server.key" -c log_statement=all \
 		</dev/null >"$house/server.log" 2>&1 &
@@ -136,14 +138,14 @@ make() {
 	holds "and cannot log in" says 'not permitted to log in' db status wardein_owner owner
 }
 
-# node NAME GRPC HTTP: an authority that serves from a directory of files that root gives to its group, linked as Kubernetes links them, and
+# node NAME GRPC HTTP [PORT]: an authority that serves from a directory of files that root gives to its group, linked as Kubernetes links them, and
 # read-only. Its number is added to `nodes`.
 node() {
 	local folder=$house/$1 name unprivileged=()
 	mkdir -p "$folder/..data_1"
 	ln -s ..data_1 "$folder/..data"
 	sed -e "s|127.0.0.1:$grpc|127.0.0.1:$2|; s|127.0.0.1:$http|127.0.0.1:$3|; s|localhost:$grpc|localhost:$2|" \
-		-e 's,^\(password_file\|ca_file\|key_file\) = ".*/,\1 = ",' "$house/a/wardein.toml" >"$folder/..data/wardein.toml"
+		-e "s|localhost:$port/|localhost:${4:-$port}/|" -e 's,^\(password_file\|ca_file\|key_file\) = ".*/,\1 = ",' "$house/a/wardein.toml" >"$folder/..data/wardein.toml"
 	cp "$house/a/custody.json" "$house/secrets/root.key" "$house/secrets/db.password" "$house/ca.pem" "$folder/..data/"
 	for name in wardein.toml custody.json root.key db.password ca.pem; do ln -s "..data/$name" "$folder/$name"; done
 	chmod 440 "$folder"/..data/{custody.json,root.key,db.password}
@@ -174,7 +176,7 @@ serve() {
 	node first "$grpc" "$http"
 	holds "it serves from files that are read-only" ready "$http"
 	holds "and keeps what it is told" "$WARDEIN_BINARY" tenant create klinik --dir "$house/a"
-	holds "it changes no root key that it could not keep" says 'custody' "$WARDEIN_BINARY" key rotate --root --yes --dir "$house/a"
+	holds "it changes no root key that it could not keep: the change waits" says 'custody' "$WARDEIN_BINARY" key rotate --root --yes --dir "$house/a"
 	holds "and goes on" "$WARDEIN_BINARY" tenant create praxis --dir "$house/a"
 	node second "$grpc2" "$http2"
 	holds "a second one waits" within 30 grep -q 'waits to take its place' "$house/second.log"
@@ -227,6 +229,75 @@ take_over() {
 	holds "the database says who serves" says 'Written to by: .*, now' db status wardein db
 }
 
+# pooler: pgbouncer in the mode that keeps nothing of a session from one transaction to the next.
+pooler() {
+	by_postgres pgbouncer -q "$house/pooler/pgbouncer.ini" </dev/null >>"$house/pooler.log" 2>&1 &
+	up "$pool"
+	pgbouncer=$(<"$house/pooler/pid")
+}
+
+pooled() {
+	local number
+	kill -TERM "${nodes[1]}"
+	wait "${nodes[1]}" || true
+	unset 'nodes[1]'
+	mkdir "$house/pooler"
+	cp "$house/db/server.key" "$house/db/server.pem" "$house/pooler/"
+	# With what the server verifies by, it logs in as who logs in to it; no password is needed.
+	by_postgres "$bin/psql" -qAt -h "$house/db" -p "$port" -d postgres \
+		-c "SELECT format('\"%s\" \"%s\"', rolname, rolpassword) FROM pg_authid WHERE rolname = 'wardein'" >"$house/pooler/users"
+	cat >"$house/pooler/pgbouncer.ini" <<-end
+		[databases]
+		wardein = host=localhost port=$port
+		[pgbouncer]
+		listen_addr = 127.0.0.1
+		listen_port = $pool
+		unix_socket_dir =
+		pidfile = $house/pooler/pid
+		pool_mode = transaction
+		default_pool_size = 4
+		auth_type = scram-sha-256
+		auth_file = $house/pooler/users
+		client_tls_sslmode = require
+		client_tls_key_file = $house/pooler/server.key
+		client_tls_cert_file = $house/pooler/server.pem
+		server_tls_sslmode = verify-full
+		server_tls_ca_file = $house/ca.pem
+	end
+	chmod 600 "$house/pooler"/{server.key,users}
+	if ((EUID == 0)); then chown -R postgres: "$house/pooler"; fi
+	pooler
+	node third "$grpc" "$http" "$pool"
+	holds "it serves through a pool of transactions" ready "$http"
+	"$WARDEIN_BINARY" operator issue --role station --tenant klinik --name line-1 --validity 1d --quota 500 --out "$house/station" --dir "$house/a" >"$house/said"
+	{
+		echo id,model
+		for number in {1..200}; do echo "pump-$number,pump"; done
+	} >"$house/batch.csv"
+	holds "it enrolls 200 devices" "$WARDEIN_BINARY" device enroll --identity "$house/station" --csv "$house/batch.csv" --out "$house/devices"
+	kill -KILL "$pgbouncer"
+	while kill -0 "$pgbouncer" 2>/dev/null; do sleep 0.1; done
+	pooler
+	holds "it goes on when the pool was killed" within 15 "$WARDEIN_BINARY" tenant create radiologie --dir "$house/a"
+	holds "as the same process" kill -0 "${nodes[*]}"
+	holds "and has all devices" test "$("$WARDEIN_BINARY" device list --tenant klinik --limit 500 --dir "$house/a" | grep -o 'pump-[0-9]*' | sort -u | wc -l)" = 200
+}
+
+# The change of the root key that none of them could keep is on record, and is finished where custody.json can be written.
+finished() {
+	for number in "${nodes[@]}"; do
+		kill -TERM "$number"
+		wait "$number" || true
+	done
+	nodes=()
+	holds "the root key is the first one" says '^versions *1$' "$WARDEIN_BINARY" custody status --dir "$house/a"
+	"$WARDEIN_BINARY" serve --config "$house/a/wardein.toml" </dev/null >"$house/last.log" 2>&1 &
+	nodes+=("$!")
+	holds "it serves from a directory that it can write to" ready "$http"
+	holds "and the root key changes" within 30 says '^versions *2$' "$WARDEIN_BINARY" custody status --dir "$house/a"
+	holds "with all that was there" says pump-200 "$WARDEIN_BINARY" device list --tenant klinik --dir "$house/a"
+}
+
 # A column of bytea in each.
 declare -rA audit_columns=([audit]=entry [audit_index]=more)
 
@@ -236,4 +307,6 @@ part "roles, database and tables" make
 part "two services, of which one serves" serve
 part "what the role that serves may not do" rights
 part "one is killed" take_over
+part "behind pgbouncer" pooled
+part "a change of the root key that waited" finished
 printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"
