@@ -19,20 +19,21 @@ readonly user=65532
 readonly image=$PWD/target/oci/wardein
 house=
 bwrap=
+registry=
 
 at_exit() {
-	local result=$?
-	if [[ -n $bwrap ]]; then
-		kill -KILL "$bwrap" 2>/dev/null || true
-		wait "$bwrap" 2>/dev/null || true
-	fi
+	local result=$? number
+	for number in $bwrap $registry; do
+		kill -KILL "$number" 2>/dev/null || true
+		wait "$number" 2>/dev/null || true
+	done
 	if ((result != 0)) && [[ -s $house/log ]]; then tail -n 20 "$house/log" >&2; fi
 	if [[ -n $house ]]; then rm -rf "$house"; fi
 }
 trap at_exit EXIT
 
 prepare() {
-	debian umoci bubblewrap ca-certificates curl jq util-linux
+	debian bubblewrap ca-certificates curl docker-registry jq python3 skopeo umoci util-linux
 	if [[ -z ${WARDEIN_BINARY:-} ]]; then
 		cargo build --locked --release -p wardein
 		WARDEIN_BINARY=${CARGO_TARGET_DIR:-target}/release/wardein
@@ -137,6 +138,25 @@ look() {
 	chmod -R u+rwX,go+rX "$house/bundle"
 }
 
+# Pushed to a registry of this machine, and pulled again.
+publish() {
+	local port
+	port=$(ports 1)
+	printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$house/registry" "$port" >"$house/registry.yml"
+	docker-registry serve "$house/registry.yml" </dev/null >"$house/registry.log" 2>&1 &
+	registry=$!
+	up "$port"
+	holds "it is pushed to a registry" skopeo copy --insecure-policy --dest-tls-verify=false "oci:$image:$version" "docker://127.0.0.1:$port/wardein:$version"
+	holds "where it has the same digest" test "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' \
+		"docker://127.0.0.1:$port/wardein:$version")" = "$(digest "$image")"
+	holds "and is pulled by it" skopeo copy --insecure-policy --src-tls-verify=false "docker://127.0.0.1:$port/wardein@$(digest "$image")" \
+		"oci:$house/pulled:$version"
+	holds "as the same image" test "$(digest "$house/pulled")" = "$(digest "$image")"
+	kill -TERM "$registry"
+	wait "$registry" || true
+	registry=
+}
+
 # inside OPTION... -- ARGUMENT...: the image's program in a container of its own.
 inside() {
 	local options=() unprivileged=()
@@ -211,5 +231,6 @@ run() {
 part "the program, umoci and bubblewrap" prepare
 part "an image, twice" build
 part "what is in it" look
+part "a registry" publish
 part "it runs, read-only and without rights" run
 printf '\nEvery check held, in %d s. The image is in %s.\n' "$SECONDS" "$image"
