@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The roles of deploy/postgresql on Debian's PostgreSQL, over TLS and with passwords: tables by their owner, an authority that serves by a role
-# that may change no table and no audit entry, from a directory that is read-only, a second one that takes over, and a third one behind pgbouncer.
-# Exit code 0 only if every check held.
+# that may change no table and no audit entry, from a directory that is read-only, a second one that takes over, a third one behind pgbouncer, and
+# a fourth one over a failover of the database. Exit code 0 only if every check held.
 #
 # postgresql.sh      needs no argument; all that it makes is in a directory that it removes. WARDEIN_BINARY names the `wardein` to serve; else
 #                    it is target/quick/wardein, which is built if it is missing
@@ -18,8 +18,10 @@ fi
 readonly user=65532
 house=
 server=
+server2=
 pgbouncer=
 nodes=()
+unprivileged=()
 
 at_exit() {
 	local result=$? number
@@ -28,10 +30,10 @@ at_exit() {
 		wait "$number" 2>/dev/null || true
 	done
 	if [[ -n $pgbouncer ]]; then kill -TERM "$pgbouncer" 2>/dev/null || true; fi
-	if [[ -n $server ]]; then
-		kill -INT "$server"
-		while kill -0 "$server" 2>/dev/null; do sleep 0.1; done
-	fi
+	for number in $server $server2; do
+		kill -INT "$number" 2>/dev/null || true
+		while kill -0 "$number" 2>/dev/null; do sleep 0.1; done
+	done
 	if ((result != 0)) && [[ -n $house ]]; then tail -n 8 "$house"/*.log >&2 || true; fi
 	if [[ -n $house ]]; then
 		chmod -R u+w "$house"
@@ -41,7 +43,7 @@ at_exit() {
 trap at_exit EXIT
 
 prepare() {
-	debian pgbouncer postgresql curl openssl python3 util-linux
+	debian curl openssl pgbouncer postgresql procps python3 util-linux
 	if [[ -z ${WARDEIN_BINARY:-} ]]; then
 		WARDEIN_BINARY=${CARGO_TARGET_DIR:-$PWD/target}/quick/wardein
 		if [[ ! -x $WARDEIN_BINARY ]]; then
@@ -68,6 +70,14 @@ certify() {
 		-extfile <(echo subjectAltName=DNS:localhost) -out "$house/db/server.pem"
 }
 
+# database NAME PORT OPTION...: a server with those files.
+database() {
+	by_postgres "$bin/postgres" -D "$house/db/$1" -k "$house/db" -c "port=$2" -c listen_addresses=127.0.0.1 -c "hba_file=$house/pg_hba.conf" \
+		-c ssl=on -c "ssl_cert_file=$house/db/server.pem" -c "ssl_key_file=$house/db/server.key" -c log_statement=all "${@:3}" \
+		</dev/null >>"$house/server.log" 2>&1 &
+	up "$2"
+}
+
 start() {
 	local name
 	mkdir "$house/db" "$house/secrets"
@@ -78,16 +88,14 @@ start() {
 		--username "$(by_postgres id -un)" >"$house/initdb.log"
 	cat >"$house/pg_hba.conf" <<-end
 		local   all      $(by_postgres id -un)                     peer
+		local   replication $(by_postgres id -un)                  peer
 		hostssl postgres administrator  127.0.0.1/32  scram-sha-256
 		hostssl wardein  administrator  127.0.0.1/32  scram-sha-256
 		hostssl wardein  wardein_owner  127.0.0.1/32  scram-sha-256
 		hostssl wardein  wardein        127.0.0.1/32  scram-sha-256
 	end
-	read -r port pool grpc http grpc2 http2 <<<"$(ports 6)"
-	by_postgres "$bin/postgres" -D "$house/db/data" -k "$house/db" -c "port=$port" -c listen_addresses=127.0.0.1 -c "hba_file=$house/pg_hba.conf" \
-		-c ssl=on -c "ssl_cert_file=$house/db/server.pem" -c "ssl_key_file=$house/db/server.key" -c log_statement=all \
-		</dev/null >"$house/server.log" 2>&1 &
-	up "$port"
+	read -r port port2 pool grpc http grpc2 http2 <<<"$(ports 7)"
+	database data "$port"
 	server=$(head -n 1 "$house/db/data/postmaster.pid")
 	for name in administrator owner db; do
 		(umask 077 && openssl rand -base64 24 >"$house/secrets/$name.password")
@@ -138,14 +146,14 @@ make() {
 	holds "and cannot log in" says 'not permitted to log in' db status wardein_owner owner
 }
 
-# node NAME GRPC HTTP [PORT]: an authority that serves from a directory of files that root gives to its group, linked as Kubernetes links them, and
+# node NAME GRPC HTTP [HOST:PORT,...]: an authority that serves from a directory of files that root gives to its group, linked as Kubernetes links them, and
 # read-only. Its number is added to `nodes`.
 node() {
-	local folder=$house/$1 name unprivileged=()
+	local folder=$house/$1 name
 	mkdir -p "$folder/..data_1"
 	ln -s ..data_1 "$folder/..data"
 	sed -e "s|127.0.0.1:$grpc|127.0.0.1:$2|; s|127.0.0.1:$http|127.0.0.1:$3|; s|localhost:$grpc|localhost:$2|" \
-		-e "s|localhost:$port/|localhost:${4:-$port}/|" -e 's,^\(password_file\|ca_file\|key_file\) = ".*/,\1 = ",' "$house/a/wardein.toml" >"$folder/..data/wardein.toml"
+		-e "s|localhost:$port/|${4:-localhost:$port}/|" -e 's,^\(password_file\|ca_file\|key_file\) = ".*/,\1 = ",' "$house/a/wardein.toml" >"$folder/..data/wardein.toml"
 	cp "$house/a/custody.json" "$house/secrets/root.key" "$house/secrets/db.password" "$house/ca.pem" "$folder/..data/"
 	for name in wardein.toml custody.json root.key db.password ca.pem; do ln -s "..data/$name" "$folder/$name"; done
 	chmod 440 "$folder"/..data/{custody.json,root.key,db.password}
@@ -267,7 +275,7 @@ pooled() {
 	chmod 600 "$house/pooler"/{server.key,users}
 	if ((EUID == 0)); then chown -R postgres: "$house/pooler"; fi
 	pooler
-	node third "$grpc" "$http" "$pool"
+	node third "$grpc" "$http" "localhost:$pool"
 	holds "it serves through a pool of transactions" ready "$http"
 	"$WARDEIN_BINARY" operator issue --role station --tenant klinik --name line-1 --validity 1d --quota 500 --out "$house/station" --dir "$house/a" >"$house/said"
 	{
@@ -298,6 +306,51 @@ finished() {
 	holds "with all that was there" says pump-200 "$WARDEIN_BINARY" device list --tenant klinik --dir "$house/a"
 }
 
+# by_socket PORT STATEMENT: as the superuser.
+by_socket() { by_postgres "$bin/psql" -X -qAt -v ON_ERROR_STOP=1 -h "$house/db" -p "$1" -d postgres -c "$2"; }
+
+# serving: starts the fourth one, as systemd and Kubernetes do where it has ended.
+serving() {
+	if ! kill -0 "${nodes[-1]}" 2>/dev/null; then
+		"${unprivileged[@]}" "$WARDEIN_BINARY" serve --config "$house/fourth/wardein.toml" </dev/null >>"$house/fourth.log" 2>&1 &
+		nodes+=("$!")
+		sleep 1
+		return 1
+	fi
+	curl -s --fail "http://127.0.0.1:$http2/readyz"
+}
+
+# A primary with a synchronous standby, which takes its place.
+failover() {
+	local old=$server begin number
+	kill -TERM "${nodes[-1]}"
+	wait "${nodes[-1]}" || true
+	nodes=()
+	by_postgres "$bin/pg_basebackup" -R -D "$house/db/standby" -c fast -X stream -d "host=$house/db port=$port application_name=standby"
+	# One that was promoted has no standby yet, and would wait for one.
+	database standby "$port2" -c synchronous_standby_names=
+	server2=$(head -n 1 "$house/db/standby/postmaster.pid")
+	by_socket "$port" "ALTER SYSTEM SET synchronous_standby_names = 'standby'"
+	by_socket "$port" 'SELECT pg_reload_conf()' >"$house/said"
+	holds "the standby is synchronous" within 10 says '^standby sync$' by_socket "$port" "SELECT application_name || ' ' || sync_state FROM pg_stat_replication"
+	cp "$house/a/custody.json" "$house/custody.json"
+	node fourth "$grpc2" "$http2" "localhost:$port2,localhost:$port"
+	holds "of two hosts it takes the one that takes writes" ready "$http2"
+	for number in {1..40}; do
+		"$WARDEIN_BINARY" tenant create "ward-$number" --dir "$house/a" --endpoint "https://localhost:$grpc2" 2>/dev/null >&2 || break
+		echo "ward-$number" >>"$house/acknowledged"
+		if ((number == 20)); then kill -KILL "$old" $(pgrep -P "$old"); fi
+	done
+	begin=$SECONDS
+	by_socket "$port2" 'SELECT pg_promote()' >"$house/said"
+	server=
+	holds "when the primary was killed and the standby promoted, it serves again" within 60 serving
+	echo "  $((SECONDS - begin)) s after the promotion, $((${#nodes[@]} - 1)) times started again"
+	holds "with all that was acknowledged ($(wc -l <"$house/acknowledged"))" diff "$house/acknowledged" <("$WARDEIN_BINARY" tenant list --dir "$house/a" \
+		--endpoint "https://localhost:$grpc2" | grep -oFxf "$house/acknowledged" <(tr ' ' '\n' </dev/stdin) | sort -u -V)
+	holds "and takes more" "$WARDEIN_BINARY" tenant create after --dir "$house/a" --endpoint "https://localhost:$grpc2"
+}
+
 # A column of bytea in each.
 declare -rA audit_columns=([audit]=entry [audit_index]=more)
 
@@ -309,4 +362,5 @@ part "what the role that serves may not do" rights
 part "one is killed" take_over
 part "behind pgbouncer" pooled
 part "a change of the root key that waited" finished
+part "the standby takes the primary's place" failover
 printf '\nEvery check held, in %d s. Nothing was left running.\n' "$SECONDS"
