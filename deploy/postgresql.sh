@@ -183,7 +183,7 @@ serve() {
 		--listen "127.0.0.1:$grpc" --http "127.0.0.1:$http"
 	node first "$grpc" "$http"
 	holds "it serves from files that are read-only" ready "$http"
-	holds "and keeps what it is told" "$WARDEIN_BINARY" tenant create klinik --dir "$house/a"
+	holds "and makes a tenant" "$WARDEIN_BINARY" tenant create klinik --dir "$house/a"
 	holds "it changes no root key that it could not keep: the change waits" says 'custody' "$WARDEIN_BINARY" key rotate --root --yes --dir "$house/a"
 	holds "and goes on" "$WARDEIN_BINARY" tenant create praxis --dir "$house/a"
 	node second "$grpc2" "$http2"

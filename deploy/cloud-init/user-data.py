@@ -16,7 +16,7 @@ FILES = {
 
 HEAD = """\
 #cloud-config
-# A machine that serves a Wardein authority. There is no secret in here: whoever is on the machine can read this.
+# A machine that serves a Wardein authority. It holds no secret: every process of the machine can read this.
 locale: C.UTF-8
 package_update: true
 packages: [ca-certificates, curl, postgresql-client, systemd-timesyncd]

@@ -41,7 +41,7 @@ resource "aws_vpc_security_group_ingress_rule" "callers" {
   to_port           = local.grpc
 }
 
-# What the load balancer passes on, and what it asks for health. HTTP also has the metrics, and is open to nobody else.
+# What the load balancer passes on, and what it asks for health. HTTP also has the metrics, and is closed to all others.
 resource "aws_vpc_security_group_egress_rule" "balancer" {
   for_each                     = { grpc = local.grpc, http = local.http }
   security_group_id            = aws_security_group.balancer.id

@@ -129,8 +129,8 @@ resource "azurerm_container_app" "main" {
         path = "/run/wardein"
       }
 
-      # Whoever waits to take the place of another does not listen. A liveness probe would restart it: one that cannot reach the database, or whose
-      # writer failed, ends by itself.
+      # A replica that waits does not listen. A liveness probe would restart it. One that cannot reach the database, or whose writer failed, ends by
+      # itself.
       readiness_probe {
         transport               = "HTTP"
         port                    = local.http
