@@ -1,7 +1,8 @@
 //! An administrator who rotates and changes schedules at every level all the time.
 
-use super::authority::{Authority, PROFILES, profile, tenant};
+use super::authority::{Authority, PROFILES, any_tenant, profile, tenants};
 use super::figures::Figures;
+use super::gifts::id;
 use super::random::Random;
 use wardein_domain::ProfileFields;
 use wardein_engine::ProfilePut;
@@ -13,12 +14,15 @@ pub(crate) async fn meddle(
     figures: &mut Figures,
     random: &mut Random,
 ) {
+    let mut tenant = any_tenant(random);
     let (name, ..) = PROFILES[random.below(PROFILES.len() as u64) as usize];
     let scope = match random.below(100) {
         0..50 => {
             figures.count("rotations of a device");
-            let device = format!("pump-{}", random.below(devices as u64));
-            RotationScope::Device(device.parse().unwrap())
+            let number = random.below(devices as u64) as usize;
+            // Where it was quarantined, as a copy was found, it is too.
+            tenant = authority.home_of(number).await.unwrap_or_else(|| tenants().next().unwrap());
+            RotationScope::Device(id(number))
         }
         50..75 => {
             figures.count("rotations of a profile");
@@ -38,7 +42,9 @@ pub(crate) async fn meddle(
             };
             let put = async |authority: &Authority| {
                 let Authority { engine, admin, .. } = authority;
-                engine.put_profile(admin, tenant(), profile(name), ProfilePut::set(fields.clone())).await
+                engine
+                    .put_profile(admin, tenant.clone(), profile(name), ProfilePut::set(fields.clone()))
+                    .await
             };
             authority.insist(put).await.unwrap();
             return;
@@ -47,7 +53,7 @@ pub(crate) async fn meddle(
     let is_required = random.chance(300);
     let rotate = async |authority: &Authority| {
         let Authority { engine, admin, .. } = authority;
-        engine.rotate_keys(admin, tenant(), scope.clone(), is_required, "drill".parse().unwrap()).await
+        engine.rotate_keys(admin, tenant.clone(), scope.clone(), is_required, "drill".parse().unwrap()).await
     };
     authority.insist(rotate).await.unwrap();
 }

@@ -3,6 +3,7 @@
 use super::platform::PLATFORM;
 use super::random::Random;
 use super::restore::Spent;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use wardein_crypto::{P256SigningKey, Secret};
 use wardein_domain::{Call, Principal, ProfileFields, ProfileName, Right, Role, TenantId};
@@ -17,14 +18,21 @@ pub(crate) struct Authority {
     pub(crate) clock: TestClock,
     pub(crate) engine: Engine,
     pub(crate) admin: Caller,
-    pub(crate) station: Caller,
-    pub(crate) platform: Caller,
+    operators: BTreeMap<TenantId, Operators>,
     /// How often its process died.
     pub(crate) crashes: u64,
     /// What was spent since the last backup.
     pub(crate) spent: Vec<Spent>,
+    /// Whether a device was enrolled again after a restore.
+    pub(crate) has_enrolled_again: bool,
     /// Where the process that comes after the next crash dies too.
     crash_again: Option<(u64, CrashPoint)>,
+}
+
+/// Of one tenant.
+pub(crate) struct Operators {
+    pub(crate) station: Caller,
+    pub(crate) platform: Caller,
 }
 
 impl Authority {
@@ -35,35 +43,37 @@ impl Authority {
         let founded = found(&ports, key, "wardein.example".parse().unwrap()).await.unwrap();
         let admin = caller(founded.admin);
         let engine = open(&store, &clock, &custody).await;
-        engine.create_tenant(&admin, tenant()).await.unwrap();
-        for (name, period, max_uses) in PROFILES {
-            let fields =
-                ProfileFields { period: Some(period), max_uses: Some(max_uses), ..ProfileFields::default() };
-            engine.put_profile(&admin, tenant(), profile(name), ProfilePut::set(fields)).await.unwrap();
+        let mut operators = BTreeMap::new();
+        for tenant in tenants() {
+            engine.create_tenant(&admin, tenant.clone()).await.unwrap();
+            for (name, period, max_uses) in PROFILES {
+                let fields = ProfileFields {
+                    period: Some(period),
+                    max_uses: Some(max_uses),
+                    ..ProfileFields::default()
+                };
+                let put = ProfilePut::set(fields);
+                engine.put_profile(&admin, tenant.clone(), profile(name), put).await.unwrap();
+            }
+            operators.insert(tenant.clone(), Operators::of(&engine, &admin, &tenant, devices).await);
         }
-        let issue = async |role, name: &str| {
-            let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
-            let order = OperatorOrder {
-                role,
-                tenant: Some(tenant()),
-                name: name.parse().unwrap(),
-                csr: Csr::create(&key).unwrap(),
-                validity: 86_400,
-                // Each that is readmitted, or enrolled again after a restore, takes another place.
-                quota: if role == Role::Station { 100 * devices as u64 } else { 0 },
-            };
-            let (_, operator) = engine.issue_operator(&admin, order).await.unwrap();
-            caller(operator.principal)
-        };
-        let (station, platform) =
-            (issue(Role::Station, "line-1").await, issue(Role::Platform, PLATFORM).await);
-        for right in [Right::Token, Right::Open] {
-            let (tenant, platform) = (tenant(), PLATFORM.parse().unwrap());
-            let order = GrantOrder { tenant, platform, right, profile: None };
-            engine.add_grant(&admin, order, None).await.unwrap();
+        let (crashes, crash_again, spent, has_enrolled_again) = (0, None, Vec::new(), false);
+        Self {
+            store,
+            custody,
+            clock,
+            engine,
+            admin,
+            operators,
+            crashes,
+            spent,
+            has_enrolled_again,
+            crash_again,
         }
-        let (crashes, crash_again, spent) = (0, None, Vec::new());
-        Self { store, custody, clock, engine, admin, station, platform, crashes, spent, crash_again }
+    }
+
+    pub(crate) fn of(&self, tenant: &TenantId) -> &Operators {
+        &self.operators[tenant]
     }
 
     /// Lets the process die at one of its next `commits` commits, at any point of it, and now and then the next one too.
@@ -114,8 +124,40 @@ impl Authority {
     }
 }
 
-pub(crate) fn tenant() -> TenantId {
-    "klinik".parse().unwrap()
+impl Operators {
+    async fn of(engine: &Engine, admin: &Caller, tenant: &TenantId, devices: usize) -> Self {
+        let issue = async |role, name: &str| {
+            let key = P256SigningKey::from_pkcs8(&P256SigningKey::generate_pkcs8().unwrap()).unwrap();
+            let order = OperatorOrder {
+                role,
+                tenant: Some(tenant.clone()),
+                name: name.parse().unwrap(),
+                csr: Csr::create(&key).unwrap(),
+                validity: 86_400,
+                // Each that is readmitted, or enrolled again after a restore, takes another place.
+                quota: if role == Role::Station { 100 * devices as u64 } else { 0 },
+            };
+            let (_, operator) = engine.issue_operator(admin, order).await.unwrap();
+            caller(operator.principal)
+        };
+        let (station, platform) =
+            (issue(Role::Station, "line-1").await, issue(Role::Platform, PLATFORM).await);
+        for right in [Right::Token, Right::Open] {
+            let (tenant, platform) = (tenant.clone(), PLATFORM.parse().unwrap());
+            let order = GrantOrder { tenant, platform, right, profile: None };
+            engine.add_grant(admin, order, None).await.unwrap();
+        }
+        Self { station, platform }
+    }
+}
+
+/// The first is where devices are enrolled; the others get some of them.
+pub(crate) fn tenants() -> impl Iterator<Item = TenantId> {
+    TENANTS.iter().map(|name| name.parse().unwrap())
+}
+
+pub(crate) fn any_tenant(random: &mut Random) -> TenantId {
+    TENANTS[random.below(TENANTS.len() as u64) as usize].parse().unwrap()
 }
 
 pub(crate) fn profile(name: &str) -> ProfileName {
@@ -144,4 +186,5 @@ pub(crate) const PROFILES: [(&str, u64, u64); 4] =
     [("default", 3_600, 0), ("by-use", 0, 1), ("both", 86_400, 3), ("neither", 0, 0)];
 
 pub(crate) const START: u64 = 1_790_000_000;
+const TENANTS: [&str; 3] = ["klinik", "lab", "home"];
 const ROOT_KEY: [u8; 32] = [7; 32];

@@ -1,7 +1,7 @@
 //! The clock of the authority's machine, which is set wrong now and then: while the process runs, or before it starts. Some days later it is
 //! right again. Where the authority's time was drawn away, since a start believed the wrong clock, somebody accepts the right one.
 
-use super::authority::{Authority, START, caller, ports, tenant};
+use super::authority::{Authority, START, caller, ports};
 use super::device::Device;
 use super::figures::Figures;
 use super::random::Random;
@@ -42,8 +42,8 @@ impl Authority {
 
     /// Whether a device has to rekey before what it makes is taken, since a clock that was believed for days has erased keys.
     pub(crate) async fn is_due_by_wrong_clock(&self, device: &Device) -> bool {
-        let id = Some(device.name.device.clone());
-        let status = self.engine.key_status(&self.admin, tenant(), None, id).await;
+        let name = device.name().clone();
+        let status = self.engine.key_status(&self.admin, name.tenant, None, Some(name.device)).await;
         let gate = status.ok().and_then(|status| status.device).map(|device| device.gate);
         self.engine.clock_status().acceptances > 0 && gate != Some(RekeyGate::Free)
     }

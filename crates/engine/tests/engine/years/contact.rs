@@ -6,8 +6,8 @@ use super::figures::Figures;
 use super::random::Random;
 use wardein_crypto::SystemEntropy;
 use wardein_ddkg::authority::Refusal;
-use wardein_ddkg::device::DeviceError;
-use wardein_ddkg::message::ProofRequest;
+use wardein_ddkg::device::{ChallengeAsk, DeviceError, InFlight};
+use wardein_ddkg::message::{ChallengeOffer, ProofRequest};
 use wardein_ddkg::{Attributes, Suite};
 use wardein_engine::{Detail, Error, ErrorKind, Proved};
 
@@ -20,6 +20,8 @@ pub(crate) enum Ended {
     Lost,
     /// The authority believes that there are two of it.
     Alarm,
+    /// It has agreed on keys with another tenant, and has yet to prove itself there.
+    GoneOver,
     /// It was refused for good, for all that it did about it.
     Refused(&'static str),
 }
@@ -36,25 +38,49 @@ pub(crate) struct Contact<'a> {
 }
 
 /// A request on its way, with its body.
-type Sent = (ProofRequest, Vec<u8>);
+struct Sent {
+    request: ProofRequest,
+    body: Vec<u8>,
+}
+
+/// What a device does before anything else.
+#[derive(Clone, Copy)]
+struct Due {
+    rekey: bool,
+    transfer: bool,
+}
+
+impl Due {
+    fn asks_transfer(self) -> bool {
+        self.transfer && !self.rekey
+    }
+}
 
 impl Contact<'_> {
     /// Asks for something until it is acknowledged or in vain, by the rules of the agent.
     pub(crate) async fn run(mut self, device: &mut Device) -> Ended {
-        let mut must_rekey = device.is_rekey_due && self.random.chance(500);
+        let mut due = Due {
+            rekey: device.is_rekey_due && self.random.chance(500),
+            transfer: device.is_transfer_due && self.random.chance(500),
+        };
         let mut last = "nothing";
         let mut delayed: Option<Sent> = None;
         for _ in 0..ATTEMPTS {
             let overtaken = delayed.take();
-            let ended = self.attempt(device, must_rekey, &mut delayed).await;
+            let ended = self.attempt(device, due, &mut delayed).await;
             // A request that was overtaken comes after all: it may count or not, and must not look like another holder.
-            if let Some((request, body)) = overtaken
+            if let Some(Sent { request, body }) = overtaken
                 && self.deliver(&request, &body).await.is_err_and(|error| error.code.as_str() == CLONE)
             {
                 return Ended::Alarm;
             }
             match ended {
-                Ok(Ended::Refused("rekey-required")) => must_rekey = true,
+                Ok(Ended::Refused("rekey-required")) => due.rekey = true,
+                // It was withdrawn meanwhile.
+                Ok(Ended::Refused("transfer-unknown")) if due.transfer => {
+                    (due.transfer, device.is_transfer_due) = (false, false);
+                }
+                Ok(Ended::GoneOver) => (due.transfer, last) = (false, "overtaken"),
                 Ok(Ended::Refused(code)) if is_asked_anew(code) => last = code,
                 Ok(ended) => return ended,
                 Err(PowerCut) => {
@@ -69,42 +95,18 @@ impl Contact<'_> {
     async fn attempt(
         &mut self,
         device: &mut Device,
-        must_rekey: bool,
+        due: Due,
         delayed: &mut Option<Sent>,
     ) -> Result<Ended, PowerCut> {
         self.authority.clock.pass(self.random.below(5));
         let ask = device.state.ask_challenge();
-        let offer = self.authority.engine.challenge(&device.name).unwrap();
+        let offer = self.authority.engine.challenge(device.name()).unwrap();
         if self.happens(50) {
             self.figures.count("challenges lost");
             return Ok(Ended::Lost);
         }
-        let mut entropy = SystemEntropy::default();
-        let cut = self.cut();
-        let mut next_firmware = None;
-        let (request, body, in_flight) = if must_rekey {
-            let suite = if self.random.chance(50) { Suite::P256MlKem768 } else { Suite::P256 };
-            let sent = device
-                .step(cut, |state, measured| state.rekey(ask, &offer, measured, suite, &mut entropy))?;
-            let (request, ask, in_flight) = sent.unwrap();
-            (request, ask.encode(), in_flight)
-        } else {
-            let (action, body) = match self.random.below(100) {
-                0 => {
-                    let next = firmware(self.random.next());
-                    let body = next.encode();
-                    next_firmware = Some(next);
-                    ("attributes", body)
-                }
-                1..=10 => ("trust-bundle", Vec::new()),
-                _ => ("authenticate", Vec::new()),
-            };
-            let sent = device.step(cut, |state, measured| {
-                state.prove(ask, &offer, measured, action.parse().unwrap(), &body, &mut entropy)
-            })?;
-            let (request, in_flight) = sent.unwrap();
-            (request, body, in_flight)
-        };
+        let left = if due.asks_transfer() { Some(device.leave(self.random.below(60))?) } else { None };
+        let (Sent { request, body }, in_flight, next_firmware) = self.make(device, due, ask, &offer)?;
         if self.happens(100) {
             self.figures.count("requests lost");
             return Ok(Ended::Lost);
@@ -112,7 +114,7 @@ impl Contact<'_> {
         if self.happens(100) {
             // The device gives up waiting and asks again; this request arrives when the next one was answered.
             self.figures.count("requests overtaken");
-            *delayed = Some((request, body));
+            *delayed = Some(Sent { request, body });
             return Ok(Ended::Refused("overtaken"));
         }
         let answer = self.deliver(&request, &body).await;
@@ -122,16 +124,16 @@ impl Contact<'_> {
             match self.deliver(&request, &body).await {
                 Err(error) if error.code.as_str() == CLONE => return Ok(Ended::Alarm),
                 Ok(_) if answer.is_ok() => {
-                    self.figures.wrong(format!("{} was accepted twice", device.name.device))
+                    self.figures.wrong(format!("{} was accepted twice", device.name().device))
                 }
                 _ => {}
             }
         }
-        let Proved { reply, rekey_due, .. } = match answer {
+        let Proved { reply, rekey_due, transfer_due } = match answer {
             Ok(proved) => proved,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(Ended::Lost),
             Err(error) if error.kind() == ErrorKind::Internal => {
-                self.figures.wrong(format!("{}: {error}", device.name.device));
+                self.figures.wrong(format!("{}: {error}", device.name().device));
                 return Ok(Ended::Lost);
             }
             Err(error) => {
@@ -153,13 +155,22 @@ impl Contact<'_> {
             Ok(_) => {}
             Err(DeviceError::RekeyOvertaken) => return Ok(Ended::Refused("overtaken")),
             Err(error) => {
-                self.figures.wrong(format!("{} does not believe its reply: {error}", device.name.device));
+                self.figures.wrong(format!("{} does not believe its reply: {error}", device.name().device));
                 return Ok(Ended::Lost);
             }
         }
-        device.is_rekey_due = rekey_due;
-        if must_rekey {
+        (device.is_rekey_due, device.is_transfer_due) = (rekey_due, transfer_due);
+        if due.rekey {
             self.figures.count("rekeys adopted");
+        }
+        if due.asks_transfer() {
+            self.figures.count("transfers agreed on");
+            device.has_changed = true;
+            device.left = left;
+            return Ok(Ended::GoneOver);
+        }
+        if let Some(left) = device.left.take() {
+            self.authority.judge_arrival(left, self.figures).await;
         }
         if let Some(next) = next_firmware {
             // The new firmware starts only after it was announced.
@@ -169,6 +180,43 @@ impl Contact<'_> {
         }
         self.figures.count("contacts acknowledged");
         Ok(Ended::Done)
+    }
+
+    /// What the device asks for, as its flash has it; for a change of firmware, what it is to measure then.
+    fn make(
+        &mut self,
+        device: &mut Device,
+        due: Due,
+        ask: ChallengeAsk,
+        offer: &ChallengeOffer,
+    ) -> Result<(Sent, InFlight, Option<Attributes>), PowerCut> {
+        let mut entropy = SystemEntropy::default();
+        let cut = self.cut();
+        if due.rekey || due.transfer {
+            let suite = if self.random.chance(50) { Suite::P256MlKem768 } else { Suite::P256 };
+            let sent = device.step(cut, |state, measured| match due.rekey {
+                true => state.rekey(ask, offer, measured, suite, &mut entropy),
+                false => state.transfer(ask, offer, measured, suite, &mut entropy),
+            })?;
+            let (request, ask, in_flight) = sent.unwrap();
+            return Ok((Sent { request, body: ask.encode() }, in_flight, None));
+        }
+        let mut next_firmware = None;
+        let (action, body) = match self.random.below(100) {
+            0 => {
+                let next = firmware(self.random.next());
+                let body = next.encode();
+                next_firmware = Some(next);
+                ("attributes", body)
+            }
+            1..=10 => ("trust-bundle", Vec::new()),
+            _ => ("authenticate", Vec::new()),
+        };
+        let sent = device.step(cut, |state, measured| {
+            state.prove(ask, offer, measured, action.parse().unwrap(), &body, &mut entropy)
+        })?;
+        let (request, in_flight) = sent.unwrap();
+        Ok((Sent { request, body }, in_flight, next_firmware))
     }
 
     /// Hands a request to the authority, whose process may die over it.
@@ -181,6 +229,9 @@ impl Contact<'_> {
         self.authority.revive().await;
         if answer.is_ok() {
             self.figures.count("proofs accepted");
+            if request.action.is_transfer() {
+                self.authority.judge_trust(self.number, false, self.figures).await;
+            }
             if !self.accepted.insert((self.number, request.generation, request.number)) {
                 self.figures.wrong(format!("a key of {} was used twice", request.device.device));
             }

@@ -61,7 +61,7 @@ impl fmt::Display for Figures {
 }
 
 /// Without these the run would prove nothing.
-const MUST_COME: [&str; 17] = [
+const MUST_COME: [&str; 22] = [
     "proofs accepted",
     "requests lost",
     "replies lost",
@@ -79,4 +79,9 @@ const MUST_COME: [&str; 17] = [
     "schedules changed",
     "logins",
     "payloads opened",
+    "transfers that nobody accepted at once",
+    "transfers withdrawn",
+    "transfers agreed on",
+    "transfers carried out",
+    "transfers that it was too late to withdraw",
 ];

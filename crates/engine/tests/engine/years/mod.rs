@@ -1,10 +1,10 @@
 //! Two years of a fleet whose days are bad: messages are lost, delayed and repeated, power is cut before and after every write at
 //! either end, devices lie switched off for months, their clocks are wrong by up to ten years, so is the authority's for days at a time, states are copied, and somebody
-//! rotates and changes schedules at every level all the time, the root key and the tenant's among them. The authority's process
+//! rotates and changes schedules at every level all the time, the root key and the tenants' among them. Tenants give each other their devices. The authority's process
 //! dies some 250 times a year, however many devices there are, and more often while its own keys are changed.
 //!
 //! What must hold: no honest device is ever locked out, no key is used twice, no honest device is taken for a clone, and every
-//! clone that speaks is found.
+//! clone that speaks is found; no device is ever trusted by two tenants, or by none.
 //!
 //! `cargo test -p wardein-engine --test engine years::` runs a small fleet. The whole one, with its figures:
 //! `WARDEIN_YEARS_DEVICES=10000 cargo test --release -p wardein-engine --test engine years:: -- --nocapture`
@@ -15,6 +15,7 @@ mod clock;
 mod contact;
 mod device;
 mod figures;
+mod gifts;
 mod platform;
 mod random;
 mod restore;

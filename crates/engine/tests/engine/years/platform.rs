@@ -19,6 +19,7 @@ pub(crate) async fn visit(
 ) -> Result<(), PowerCut> {
     let clock = Clock { elapsed: 0, wall: now.checked_add_signed(device.clock_error) };
     let nonce = random.next().to_be_bytes();
+    let name = device.name().clone();
     let made = device.step(Cut::Never, |state, _| state.token(clock, PLATFORM.parse().unwrap(), &nonce))?;
     let Ok(token) = made else { return Ok(()) };
     let token_ask = |attempt: &[u8]| TokenAsk {
@@ -28,7 +29,7 @@ pub(crate) async fn visit(
     };
     // A platform whose reply was lost asks the same again.
     let verify = async |authority: &Authority, attempt: &[u8]| {
-        authority.engine.verify_token(&authority.platform, token_ask(attempt)).await
+        authority.engine.verify_token(&authority.of(&name.tenant).platform, token_ask(attempt)).await
     };
     let before = authority.engine.now();
     let first = authority.insist(async |authority| verify(authority, b"first").await).await;
@@ -37,7 +38,7 @@ pub(crate) async fn visit(
         figures.count("logins over which a start believed a wrong clock");
         return Ok(());
     }
-    judge(&device.name.device, "logins", first, second, figures);
+    judge(&name.device, "logins", first, second, figures);
 
     let mut entropy = SystemEntropy::default();
     let made =
@@ -50,7 +51,7 @@ pub(crate) async fn visit(
         idempotency: Digest::of(&[&sealed.encode()[..], attempt].concat()),
     };
     let open = async |authority: &Authority, attempt: &[u8]| {
-        authority.engine.open_payload(&authority.platform, ask(attempt)).await
+        authority.engine.open_payload(&authority.of(&name.tenant).platform, ask(attempt)).await
     };
     let first = authority.insist(async |authority| open(authority, b"first").await).await;
     let second = authority.insist(async |authority| open(authority, b"second").await).await;
@@ -59,9 +60,10 @@ pub(crate) async fn visit(
         return Ok(());
     }
     let is_spent = first.is_ok();
-    judge(&device.name.device, "payloads opened", first, second, figures);
+    judge(&name.device, "payloads opened", first, second, figures);
     if is_spent {
-        authority.spent.push(Spent(token_ask(b"first"), ask(b"first")));
+        let (token, open) = (token_ask(b"first"), ask(b"first"));
+        authority.spent.push(Spent(name.tenant.clone(), token, open));
     }
     Ok(())
 }

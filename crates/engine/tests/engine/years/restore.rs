@@ -2,6 +2,7 @@
 
 use super::authority::{Authority, caller, open, ports};
 use super::figures::Figures;
+use wardein_domain::TenantId;
 use wardein_engine::{OpenAsk, Restoring, TokenAsk};
 use wardein_testkit::{MemoryCustody, MemoryStore};
 
@@ -38,17 +39,18 @@ impl Authority {
         self.engine = open(&store, &self.clock, &old.custody).await;
         (self.store, self.custody) = (store, old.custody);
         figures.count("restores from an old copy");
-        for Spent(token, open) in std::mem::take(&mut self.spent) {
+        for Spent(tenant, token, open) in std::mem::take(&mut self.spent) {
             figures.count("spent keys shown again to a restored authority");
-            if self.engine.verify_token(&self.platform, token).await.is_ok() {
+            let platform = &self.of(&tenant).platform;
+            if self.engine.verify_token(platform, token).await.is_ok() {
                 figures.wrong("a token was taken again after a restore".into());
             }
-            if self.engine.open_payload(&self.platform, open).await.is_ok() {
+            if self.engine.open_payload(platform, open).await.is_ok() {
                 figures.wrong("a payload was opened again after a restore".into());
             }
         }
     }
 }
 
-/// What a platform used up.
-pub(crate) struct Spent(pub(crate) TokenAsk, pub(crate) OpenAsk);
+/// What the platform of a tenant used up.
+pub(crate) struct Spent(pub(crate) TenantId, pub(crate) TokenAsk, pub(crate) OpenAsk);

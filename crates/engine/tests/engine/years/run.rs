@@ -1,10 +1,11 @@
 //! The run: who speaks when.
 
 use super::administration::meddle;
-use super::authority::{Authority, PROFILES, START};
+use super::authority::{Authority, PROFILES, START, tenants};
 use super::contact::{Contact, Ended};
 use super::device::Device;
 use super::figures::Figures;
+use super::gifts::{give, id};
 use super::platform::visit;
 use super::random::Random;
 use super::upkeep::tend;
@@ -12,6 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::time::Instant;
 use tokio::runtime::Runtime;
+use wardein_ddkg::DeviceName;
 
 pub(crate) struct Run {
     authority: Authority,
@@ -46,7 +48,8 @@ impl Run {
         let (mut holders, mut next) = (Vec::new(), BinaryHeap::new());
         for number in 0..devices {
             let (profile, ..) = PROFILES[number % PROFILES.len()];
-            let device = Device::enrolled(&authority, number, profile, &mut random).await;
+            let device =
+                Device::enrolled(&authority, tenants().next().unwrap(), number, profile, &mut random).await;
             holders.push(Holder { number, device });
             next.push(Reverse((START + random.wait(BETWEEN_CONTACTS), number)));
         }
@@ -80,7 +83,7 @@ impl Run {
     async fn live(&mut self) {
         let devices = self.copies.len() as u64;
         let copies = (devices / 100).max(5);
-        let (mut next_copy, mut next_meddling) = (START, START);
+        let (mut next_copy, mut next_meddling, mut next_gift) = (START, START, START);
         let (mut next_crash, mut next_upkeep, mut next_clock) = (START, START, START);
         let (mut next_backup, mut old, mut next_loss) = (START + BETWEEN_BACKUPS, None, 0);
         while let Some(Reverse((at, index))) = self.next.pop() {
@@ -101,6 +104,13 @@ impl Run {
             if now >= next_meddling {
                 next_meddling = now + self.random.wait(BETWEEN_MEDDLING);
                 meddle(&mut self.authority, devices as usize, &mut self.figures, &mut self.random).await;
+            }
+            if now >= next_gift {
+                next_gift = now + self.random.wait(TWO_YEARS / (devices * GIFTS));
+                let number = self.random.below(devices) as usize;
+                give(&mut self.authority, number, &mut self.figures, &mut self.random).await;
+                let is_sole = self.copies[number] == Copied::No;
+                self.authority.judge_trust(number, is_sole, &mut self.figures).await;
             }
             if now >= next_upkeep {
                 next_upkeep = now + self.random.wait(BETWEEN_UPKEEP);
@@ -176,6 +186,7 @@ impl Run {
             Ended::Lost => self.random.wait(1_800),
             Ended::Refused("overtaken") if !is_calm => self.random.wait(1_800),
             Ended::Alarm => return self.alarm(number),
+            Ended::GoneOver => unreachable!("it goes on"),
             Ended::Refused(code) => {
                 self.refused(number, code, is_calm);
                 self.random.wait(BETWEEN_CONTACTS)
@@ -199,10 +210,14 @@ impl Run {
         self.figures.count("devices enrolled again");
         let Self { authority, holders, random, .. } = self;
         authority.live_on().await;
-        let (name, reason) = (holders[index].device.name.clone(), "restored".parse().unwrap());
+        authority.has_enrolled_again = true;
+        // Where the copy has it, which may be where it was before a transfer.
+        let tenant = authority.home_of(index).await.unwrap_or_else(|| tenants().next().unwrap());
+        let (name, reason) =
+            (DeviceName { tenant: tenant.clone(), device: id(index) }, "restored".parse().unwrap());
         authority.engine.readmit_device(&authority.admin, name, true, reason).await.unwrap();
         let (profile, ..) = PROFILES[index % PROFILES.len()];
-        holders[index].device = Device::enrolled(authority, index, profile, random).await;
+        holders[index].device = Device::enrolled(authority, tenant, index, profile, random).await;
         self.contact_once(index, is_calm).await
     }
 
@@ -240,7 +255,13 @@ impl Run {
             if self.copies[index] == Copied::No {
                 self.authority.clock.pass(1);
                 match self.contact(index, true).await {
-                    Ended::Done => self.figures.count("devices that are in good standing at the end"),
+                    Ended::Done => {
+                        self.figures.count("devices that are in good standing at the end");
+                        let trusting = self.authority.trusting(index).await;
+                        if trusting != [self.holders[index].device.name().tenant.clone()] {
+                            self.figures.wrong(format!("pump-{index} at the end is trusted by {trusting:?}"));
+                        }
+                    }
                     ended => self.figures.wrong(format!("pump-{index} at the end: {ended:?}")),
                 }
             }
@@ -257,7 +278,7 @@ impl Run {
                 match self.contact(speaker, true).await {
                     Ended::Alarm => self.alarm(number),
                     Ended::Refused(_) => refused[turn % 2] += 1,
-                    Ended::Done | Ended::Lost => {}
+                    Ended::Done | Ended::Lost | Ended::GoneOver => {}
                 }
             }
             if self.copies[number] == Copied::Settled {
@@ -284,3 +305,5 @@ const BETWEEN_BACKUPS: u64 = 60 * 86_400;
 const DAYS_LOST: u64 = 3 * 86_400;
 const CRASHES_A_YEAR: u64 = 250;
 const TURNS: usize = 40;
+/// To each device in two years.
+const GIFTS: u64 = 12;
